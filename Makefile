@@ -1,0 +1,77 @@
+# Everything runs in .venv, which `setup` makes; nothing else on the machine is touched.
+
+BIN := .venv/bin
+# The first of these that runs and is new enough; a name on the path may be a shim with nothing behind it.
+NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
+	$$p $(NEW_ENOUGH) >/dev/null 2>&1 && { echo $$p; break; }; done)
+COMPILE := $(BIN)/uv pip compile pyproject.toml --extra embedded --universal --python-version 3.11 \
+	--generate-hashes --no-emit-index-url --no-header --quiet
+
+help: ## show this
+	@echo "usage: make TARGET"
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: .venv/.installed ## make .venv with what is pinned in requirements-dev.txt (again only when that changes)
+
+run: setup ## serve with the environment's settings; ARGS="--port 9000" adds options
+	@$(BIN)/pstn-bridge serve $(ARGS)
+
+demo: setup ## a call from start to end against a Bandwidth on loopback
+	@$(BIN)/python -m tests.demo
+
+test: setup lint types imports ## everything a change has to pass
+	$(BIN)/pytest -n auto
+
+lint: setup ## style and bug patterns, and the formatting
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: setup ## mypy, strict
+	$(BIN)/mypy
+
+imports: setup ## which module may import which
+	$(BIN)/lint-imports
+
+format: setup ## put the formatting right, and what lint can mend by itself
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+lock: setup ## write the requirements files anew from pyproject.toml; ARGS=--upgrade takes newer versions
+	$(COMPILE) $(ARGS) --output-file requirements.txt
+	$(COMPILE) $(ARGS) --group dev --output-file requirements-dev.txt
+
+clean: ## remove .venv, caches and builds
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Debian keeps venv's pip in a package of its own: root gets it, anyone else is told the command.
+.venv/.installed: requirements-dev.txt pyproject.toml
+	@if ! $(BIN)/python -m pip --version >/dev/null 2>&1; then \
+		python="$(PYTHON)"; \
+		if ! $$python $(NEW_ENOUGH) >/dev/null 2>&1; then \
+			echo "setup: no Python 3.11 or newer found$${python:+ ($$python is not one)}." >&2; \
+			echo "Install one (Debian: apt-get install python3 python3-venv; macOS: brew install python)," >&2; \
+			echo "or name one: make setup PYTHON=/path/to/python3" >&2; \
+			exit 1; \
+		fi; \
+		if ! $$python -m venv --clear .venv >.venv.log 2>&1; then \
+			package=$$($$python -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])'); \
+			if command -v apt-get >/dev/null && test "$$(id -u)" = 0; then \
+				apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y $$package || exit 1; \
+				$$python -m venv --clear .venv || exit 1; \
+			else \
+				cat .venv.log >&2; rm -f .venv.log; \
+				echo "setup: $$python cannot make a virtual environment. On Debian or Ubuntu, run" >&2; \
+				echo "    sudo apt-get update && sudo apt-get install -y $$package" >&2; \
+				echo "and then make setup again." >&2; \
+				exit 1; \
+			fi; \
+		fi; \
+		rm -f .venv.log; \
+	fi
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+.PHONY: help setup run demo test lint types imports format lock clean

@@ -1,0 +1,68 @@
+"""Who may call us and how much they may say."""
+
+import base64
+import binascii
+import hmac
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+BODY_LIMIT: Final = 64 * 1024
+"""Bytes; a voice webhook has one or two kilobytes."""
+
+UNAUTHORIZED: Final = 401
+TOO_LARGE: Final = 413
+
+
+class Refused(Exception):
+    """The request is answered with this status, and nothing else happens."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+
+    def response(self) -> Response:
+        # The challenge lets a client that waits for one send its credentials (RFC 9110).
+        headers = {"WWW-Authenticate": 'Basic realm="callbacks"'} if self.status == UNAUTHORIZED else {}
+        return Response(f"{self}\n", self.status, headers, media_type="text/plain")
+
+
+class CallbackCredentials:
+    """What Bandwidth shows us; the previous password is good as well while it is rotated."""
+
+    def __init__(self, username: str, password: str, previous: str | None = None) -> None:
+        self._accepted = [f"{username}:{one}".encode() for one in (password, previous) if one]
+
+    def __repr__(self) -> str:
+        return "CallbackCredentials(***)"
+
+    def check(self, request: Request) -> None:
+        """Raises Refused with 401. Compares in constant time, and every password each time."""
+        shown = _basic(request.headers.get("authorization", ""))
+        matches = [hmac.compare_digest(shown, accepted) for accepted in self._accepted]
+        if not any(matches):
+            raise Refused(UNAUTHORIZED, "wrong or missing callback credentials")
+
+
+def _basic(header: str) -> bytes:
+    scheme, _, value = header.partition(" ")
+    if scheme.lower() != "basic":
+        return b""
+    try:
+        return base64.b64decode(value.strip(), validate=True)
+    except (binascii.Error, ValueError):
+        return b""
+
+
+async def read_body(request: Request) -> bytes:
+    """The whole body, or Refused with 413 before more than the limit is held."""
+    declared = request.headers.get("content-length", "")
+    if declared.isdigit() and int(declared) > BODY_LIMIT:
+        raise Refused(TOO_LARGE, f"the body is larger than {BODY_LIMIT} bytes")
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > BODY_LIMIT:
+            raise Refused(TOO_LARGE, f"the body is larger than {BODY_LIMIT} bytes")
+    return bytes(body)

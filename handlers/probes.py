@@ -1,0 +1,25 @@
+"""Probes: whether the process lives, and whether it can take calls."""
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+
+from handlers.bridge import bridge_of
+from service.store.errors import StoreError
+
+
+async def livez(_request: Request) -> Response:
+    return PlainTextResponse("ok\n")
+
+
+async def readyz(request: Request) -> Response:
+    """200 when the store answers and a token has been obtained, otherwise 503 with what is missing."""
+    bridge = bridge_of(request)
+    checks = {"store": "ok", "token": "ok"}
+    try:
+        await bridge.store.ping()
+    except StoreError as error:
+        checks["store"] = str(error)
+    if not all(credentials.obtained for credentials in bridge.bandwidth_credentials):
+        checks["token"] = "none obtained from Bandwidth yet"  # noqa: S105 - a message
+    ready = all(found == "ok" for found in checks.values())
+    return JSONResponse({"ready": ready, "checks": checks}, 200 if ready else 503)

@@ -1,0 +1,1 @@
+"""Voice webhooks: one module for each kind, a registry, and the endpoint that answers them with BXML."""

@@ -1,0 +1,17 @@
+from handlers.voice.webhook import Webhook
+from service.calls.events import Disconnect
+
+
+def parse(webhook: Webhook) -> Disconnect:
+    return Disconnect(
+        at=webhook.at,
+        ref=webhook.ref,
+        call_id=webhook.call_id,
+        direction=webhook.direction,
+        room=webhook.room,
+        from_number=webhook.text("from"),
+        to_number=webhook.text("to"),
+        cause=webhook.text("cause") or "unknown",
+        error_id=webhook.text("errorId"),
+        sip_response_code=webhook.number("sipResponseCode"),
+    )

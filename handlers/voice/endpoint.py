@@ -1,0 +1,150 @@
+"""Takes every voice webhook: authenticate, size-check, parse, hand over, render, within the budget."""
+
+import asyncio
+from functools import partial
+from typing import Final
+
+import structlog
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from handlers.bridge import Bridge, bridge_of
+from handlers.guard import Refused, read_body
+from handlers.voice.registry import UNKNOWN, Kind, kind_of
+from handlers.voice.webhook import ForeignAccount, Malformed, Webhook, parse
+from service.calls.events import TransferAnswer
+from service.calls.model import Call
+from service.calls.replies import KeepTag, name_of
+from service.engine.engine import Answer
+from service.engine.persist import persist
+from service.logs import bound
+from service.store.errors import StoreError
+
+log = structlog.get_logger()
+
+_XML: Final = "application/xml; charset=utf-8"
+_LAST_MOMENT: Final = 0.1
+"""Seconds of the budget that are kept for rendering and sending."""
+
+
+class OutOfTime(Exception):
+    """The budget is over; what was begun goes on."""
+
+
+async def voice(request: Request) -> Response:
+    bridge = bridge_of(request)
+    begun = bridge.clock.monotonic()
+    try:
+        bridge.callback_credentials.check(request)
+        webhook = _parse(bridge, request, await read_body(request))
+    except Refused as refused:
+        log.warning("webhook.refused", status=refused.status, reason=str(refused))
+        return refused.response()
+    except ClientDisconnect as gone:
+        raise HTTPException(400) from gone
+    kind = kind_of(webhook.event_type)
+    with bound(ref=webhook.ref, call_id=webhook.call_id):
+        if kind is UNKNOWN:
+            log.warning("webhook.unknown", event_type=webhook.event_type)
+        response, reply, call = await _answer(bridge, kind, webhook, request, begun)
+        with bound(**_subject(webhook, call)):
+            log.info(
+                "webhook.answered",
+                event_type=webhook.event_type,
+                reply=reply,
+                status=response.status_code,
+                ms=round((bridge.clock.monotonic() - begun) * 1000, 1),
+            )
+    return response
+
+
+def _parse(bridge: Bridge, request: Request, raw: bytes) -> Webhook:
+    attempt = request.path_params.get("attempt", "")
+    try:
+        return parse(
+            raw,
+            ref=request.path_params.get("ref", ""),
+            attempt=int(attempt) if attempt.isdecimal() and len(attempt) < 10 else 0,
+            at=bridge.clock.now(),
+            account_id=bridge.account_id,
+            policy=bridge.policy,
+        )
+    except Malformed as error:
+        raise Refused(400, str(error)) from error
+    except ForeignAccount as error:
+        raise Refused(403, "the webhook is of another account") from error
+
+
+async def _answer(
+    bridge: Bridge, kind: Kind, webhook: Webhook, request: Request, begun: float
+) -> tuple[Response, str, Call | None]:
+    left = bridge.policy.budget - (bridge.clock.monotonic() - begun) - _LAST_MOMENT
+    try:
+        answer = await _handle(bridge, kind, webhook, left)
+        if not kind.wants_bxml:
+            return Response(status_code=204), _said(answer), answer.call
+        document = bridge.renderer.render(
+            answer.reply, webhook.ref, attempt=webhook.attempt, call=answer.call, token=answer.token
+        )
+        return Response(document, media_type=_XML), _said(answer), answer.call
+    except (StoreError, OutOfTime) as error:
+        log.warning(
+            "webhook.degraded", event_type=webhook.event_type, error=f"{type(error).__name__}: {error}"
+        )
+    except Exception as error:  # the caller is told, whatever fails
+        log.exception("webhook.failed", event_type=webhook.event_type, error=repr(error))
+    if kind.wants_bxml:
+        return *_degraded(bridge, kind, webhook, request), None
+    # Bandwidth tells it only once (voice API, webhooks: a retry follows a failed connection, nothing else).
+    again = partial(bridge.engine.handle, webhook.ref, kind.parse(webhook), webhook.key)
+    bridge.tasks.start(persist(again, bridge.clock, webhook.event_type), name="webhook.deferred")
+    return Response(status_code=204), "deferred", None
+
+
+async def _handle(bridge: Bridge, kind: Kind, webhook: Webhook, seconds: float) -> Answer:
+    """In a task of its own: when time is up the caller is answered, and what was begun goes on to its end."""
+    handling = bridge.tasks.start(_outcome(bridge, kind, webhook), name="webhook")
+    done, _ = await asyncio.wait({handling}, timeout=max(seconds, 0))
+    if not done:
+        raise OutOfTime(f"not decided within {bridge.policy.budget} s")
+    outcome = handling.result()
+    if isinstance(outcome, StoreError):
+        raise outcome
+    return outcome
+
+
+async def _outcome(bridge: Bridge, kind: Kind, webhook: Webhook) -> Answer | StoreError:
+    try:
+        return await bridge.engine.handle(webhook.ref, kind.parse(webhook), webhook.key)
+    except StoreError as error:
+        return error
+
+
+def _degraded(bridge: Bridge, kind: Kind, webhook: Webhook, request: Request) -> tuple[Response, str]:
+    """What can be said without knowing the call."""
+    event = kind.parse(webhook)
+    if isinstance(event, TransferAnswer):
+        # The way in is open; refusing it would cost the caller the call.
+        keep = KeepTag(event.tag or webhook.ref)
+        return Response(bridge.renderer.render(keep, webhook.ref), media_type=_XML), name_of(keep)
+    again = request.query_params.get("again", "")
+    round_ = int(again) if again.isdecimal() and len(again) < 3 else 0
+    return Response(bridge.renderer.come_back(webhook.ref, round_), media_type=_XML), "come-back"
+
+
+def _subject(webhook: Webhook, call: Call | None) -> dict[str, str | None]:
+    """A leg's own webhooks are logged with the call they belong to."""
+    if call is None:
+        return {}
+    return {
+        "call_id": call.call_id,
+        "leg_id": webhook.call_id if webhook.call_id != call.call_id else None,
+        "room": call.room,
+        "session_id": call.session_id or None,
+        "participant_id": call.participant_id or None,
+    }
+
+
+def _said(answer: Answer) -> str:
+    return f"{name_of(answer.reply)} (repeated)" if answer.repeated else name_of(answer.reply)

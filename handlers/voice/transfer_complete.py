@@ -1,0 +1,8 @@
+from handlers.voice.webhook import Webhook
+from service.calls.events import TransferComplete
+
+
+def parse(webhook: Webhook) -> TransferComplete:
+    return TransferComplete(
+        webhook.at, webhook.attempt, cause=webhook.text("cause"), error_id=webhook.text("errorId")
+    )

@@ -1,0 +1,112 @@
+"""One voice webhook, checked once and trusted from then on.
+
+Lenient in what does not matter, since every 400 costs a caller: fields of an odd type are taken as absent,
+and unknown ones are left alone.
+"""
+
+import hashlib
+from typing import Any, Final
+
+import msgspec
+
+from service.calls.model import Direction
+from service.calls.policy import Policy
+from service.calls.refs import is_ref, ref_of_call
+
+_TEXT: Final = 256
+"""Characters kept of a field; the longest that Bandwidth documents and we use is a tag of 256."""
+_decode = msgspec.json.decode
+
+
+class Malformed(Exception):
+    """400: the body is not one that Bandwidth sends."""
+
+
+class ForeignAccount(Exception):
+    """403: the webhook is of another account."""
+
+
+class Webhook(msgspec.Struct, frozen=True, kw_only=True):
+    event_type: str
+    call_id: str
+    ref: str
+    attempt: int
+    """Of the join or transfer that the URL was given to; 0 in an application's own URLs."""
+    at: float
+    key: str
+    policy: Policy
+    body: dict[str, Any]
+
+    def text(self, name: str) -> str:
+        value = self.body.get(name)
+        return value[:_TEXT] if isinstance(value, str) else ""
+
+    def number(self, name: str) -> int | None:
+        value = self.body.get(name)
+        return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+    @property
+    def direction(self) -> Direction:
+        return Direction.OUTBOUND if self.body.get("direction") == "outbound" else Direction.INBOUND
+
+    @property
+    def room(self) -> str:
+        """By the number of ours that the call is on."""
+        ours = "to" if self.direction is Direction.INBOUND else "from"
+        return self.policy.room(self.ref, self.text(ours))
+
+
+def parse(
+    raw: bytes, *, ref: str = "", attempt: int = 0, at: float, account_id: str, policy: Policy
+) -> Webhook:
+    """Raises Malformed for broken JSON and a missing `callId` or `eventType`, ForeignAccount for another's.
+
+    A `ref` that we cannot have given out is passed over: the call ids in the body name the call as well.
+    """
+    body = _object(raw)
+    event_type, call_id = _required(body, "eventType"), _required(body, "callId")
+    account = body.get("accountId")
+    if isinstance(account, str | int) and str(account) != account_id:
+        raise ForeignAccount
+    if not is_ref(ref):
+        # The events of a B leg name the A leg as its parent.
+        parent = body.get("parentCallId")
+        ref = ref_of_call(parent if isinstance(parent, str) and parent else call_id)
+    return Webhook(
+        event_type=event_type,
+        call_id=call_id,
+        ref=ref,
+        attempt=attempt,
+        at=at,
+        key=_key(event_type, body.get("eventTime"), raw),
+        policy=policy,
+        body=body,
+    )
+
+
+def _object(raw: bytes) -> dict[str, Any]:
+    try:
+        body = _decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Malformed(f"the body is not JSON: {error}") from error
+    except RecursionError as error:
+        raise Malformed("the body is nested too deeply") from error
+    if not isinstance(body, dict):
+        raise Malformed("the body is not a JSON object")
+    return body
+
+
+def _required(body: dict[str, Any], name: str) -> str:
+    value = body.get(name)
+    if not isinstance(value, str) or not value:
+        raise Malformed(f"{name} is missing or not a string")
+    if len(value) > _TEXT:
+        raise Malformed(f"{name} is longer than {_TEXT} characters")
+    return value
+
+
+def _key(event_type: str, event_time: object, raw: bytes) -> str:
+    """Under which the same webhook is known again: its type and time, or its body where it has no time."""
+    if isinstance(event_time, str) and 0 < len(event_time) <= _TEXT:
+        return f"{event_type}@{event_time}"
+    return f"{event_type}#{hashlib.sha256(raw).hexdigest()}"

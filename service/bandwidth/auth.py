@@ -1,0 +1,197 @@
+"""Who we are to Bandwidth: OAuth2 client credentials, or the older user name and password."""
+
+import asyncio
+import base64
+import re
+from contextvars import Context
+from functools import partial
+from typing import Any, NamedTuple
+
+import msgspec
+import structlog
+
+from service.bandwidth.errors import BandwidthError, invalid_response
+from service.bandwidth.http import Credentials, Http
+from service.clock import Clock
+from service.tasks import Tasks
+
+__all__ = ["Basic", "Credentials", "OAuth"]
+
+# What Bandwidth's command line tool assumes where `expires_in` is missing or zero, and the margin that its
+# SDK and its command line tool both keep. The life of a token in production is stated nowhere.
+DEFAULT_LIFETIME = 3600.0
+MARGIN = 60.0
+# A refresh ahead of time that failed is not repeated for so long: the old token is still good.
+PAUSE_AFTER_FAILURE = 5.0
+OPERATION = "obtain-token"
+
+log = structlog.get_logger()
+
+
+class Basic:
+    """User name and password on every request. Bandwidth ends this for API users on 2 December 2026."""
+
+    def __init__(self, username: str, password: str) -> None:
+        """Raises ValueError for a user name with a colon, which Basic cannot carry (RFC 7617)."""
+        if ":" in username:
+            raise ValueError("username: must not contain a colon")
+        self._username = username
+        self._header = "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()
+
+    def __repr__(self) -> str:
+        return f"Basic(username={self._username!r}, password=***)"
+
+    @property
+    def obtained(self) -> bool:
+        return True
+
+    async def warm(self) -> None:
+        return
+
+    async def header(self) -> str:
+        return self._header
+
+    def rejected(self, header: str) -> bool:  # noqa: ARG002 - the same answer for every header
+        return False
+
+
+class _Token(NamedTuple):
+    """`refresh_at`, `expires_at`: on the monotonic clock."""
+
+    header: str
+    refresh_at: float
+    expires_at: float
+
+
+class _Answer(msgspec.Struct):
+    """The token endpoint's answer. `expires_in` is read by hand: a strange one must not cost the token."""
+
+    access_token: str
+    expires_in: Any = None
+
+
+class OAuth:
+    """A bearer token by client credentials (voice API, OAuth2), shared by all callers.
+
+    It is asked for once at a time, ahead of its end and in the background; who needs one while there is
+    none waits for the running request, and giving up waiting does not stop that.
+    """
+
+    def __init__(
+        self,
+        *,
+        client_id: str,
+        client_secret: str,
+        token_url: str,
+        http: Http,
+        clock: Clock,
+        timeout: float = 5.0,
+    ) -> None:
+        """`timeout`: seconds for one token request, and so the longest that anybody waits here."""
+        self._client_id = client_id
+        self._client = Basic(client_id, client_secret)
+        self._token_url = token_url
+        self._http = http
+        self._clock = clock
+        self._timeout = timeout
+        self._tasks = Tasks()
+        self._token: _Token | None = None
+        self._refresh: asyncio.Task[_Token | BandwidthError] | None = None
+        self._refresh_not_before = float("-inf")
+        self._obtained = False
+
+    def __repr__(self) -> str:
+        return f"OAuth(client_id={self._client_id!r}, client_secret=***, token_url={self._token_url!r})"
+
+    @property
+    def obtained(self) -> bool:
+        """Whether there has been a token: the credentials work. Stays true while a refresh fails."""
+        return self._obtained
+
+    async def warm(self) -> None:
+        """Gets the token before the first call needs it. Raises BandwidthError `no-token`."""
+        await self.header()
+
+    async def header(self) -> str:
+        now = self._clock.monotonic()
+        token = self._token
+        if token is None or now >= token.expires_at:
+            return await self._wait()
+        if now >= max(token.refresh_at, self._refresh_not_before):
+            self._refreshing()
+        return token.header
+
+    def rejected(self, header: str) -> bool:
+        """Forgets the token, unless another one has come in the meantime."""
+        if self._token is not None and self._token.header == header:
+            self._token = None
+        return True
+
+    async def _wait(self) -> str:
+        result = await asyncio.shield(self._refreshing())
+        if isinstance(result, _Token):
+            return result.header
+        # Each waiting caller gets an exception of its own: tracebacks are written into them.
+        raise BandwidthError(
+            OPERATION,
+            "no-token",
+            status=result.status,
+            retry=result.retry,
+            retry_after=result.retry_after,
+            detail=result.detail,
+        ) from result
+
+    def _refreshing(self) -> asyncio.Task[_Token | BandwidthError]:
+        """The running refresh, or a new one.
+
+        In a context of its own: it belongs to no caller, neither in the log nor in a tally.
+        """
+        if self._refresh is None or self._refresh.done():
+            start = partial(self._tasks.start, self._obtain(), name="bandwidth.obtain_token")
+            self._refresh = Context().run(start)
+        return self._refresh
+
+    async def _obtain(self) -> _Token | BandwidthError:
+        asked_at = self._clock.monotonic()
+        try:
+            response = await self._http.send(
+                OPERATION,
+                "POST",
+                self._token_url,
+                credentials=self._client,
+                form={"grant_type": "client_credentials"},
+                timeout=self._timeout,
+            )
+            token = _token(response.body, asked_at)
+        except BandwidthError as error:
+            self._refresh_not_before = self._clock.monotonic() + PAUSE_AFTER_FAILURE
+            log.warning("token.refresh_failed", error=error.code, status=error.status, detail=error.detail)
+            return error
+        self._token = token
+        self._obtained = True
+        return token
+
+
+def _token(body: bytes, asked_at: float) -> _Token:
+    try:
+        answer = msgspec.json.decode(body, type=_Answer)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        # Without the cause's text and without its chain: both may quote the token.
+        raise invalid_response(OPERATION, f"not a token: {type(error).__name__}") from None
+    if not re.fullmatch(r"[\x21-\x7e]+", answer.access_token):
+        raise invalid_response(OPERATION, "not a token that fits into a header")
+    lifetime = _lifetime(answer.expires_in)
+    return _Token(
+        header=f"Bearer {answer.access_token}",
+        refresh_at=asked_at + lifetime - min(MARGIN, lifetime / 10),
+        expires_at=asked_at + lifetime,
+    )
+
+
+def _lifetime(expires_in: object) -> float:
+    """Seconds; digits in a string count as a number."""
+    if isinstance(expires_in, str) and re.fullmatch(r"[0-9]{1,9}", expires_in):
+        expires_in = int(expires_in)
+    if isinstance(expires_in, int | float) and not isinstance(expires_in, bool) and expires_in > 0:
+        return float(expires_in)
+    return DEFAULT_LIFETIME

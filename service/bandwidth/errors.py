@@ -1,0 +1,158 @@
+"""What can go wrong between us and Bandwidth.
+
+Exception
+└── BandwidthError      any request that did not bring what it should; `code` says which way
+    ├── NotFound        404: the call, session or participant is not there (any more)
+    └── Conflict        409: it is there, but not in a state that allows this
+"""
+
+import re
+import unicodedata
+from collections.abc import Mapping
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from typing import Any, NamedTuple
+
+import msgspec
+
+DETAIL_LIMIT = 300
+
+
+class BandwidthError(Exception):
+    """A request to Bandwidth failed.
+
+    `code` is one of the codes of `MEANINGS`, or `timeout`, `unreachable`, `invalid-response`, `no-token`.
+    `retry`: sending the same idempotent request again makes sense. `retry_after`: Bandwidth's wish, in
+    seconds. `detail`: Bandwidth's own words, one line. `may_have_happened`: the effect may exist at
+    Bandwidth although we were not told so.
+    """
+
+    def __init__(
+        self,
+        operation: str,
+        code: str,
+        *,
+        status: int | None = None,
+        retry: bool = False,
+        retry_after: float | None = None,
+        detail: str = "",
+        may_have_happened: bool = False,
+    ) -> None:
+        self.operation = operation
+        self.code = code
+        self.status = status
+        self.retry = retry
+        self.retry_after = retry_after
+        self.detail = one_line(detail)
+        self.may_have_happened = may_have_happened
+        super().__init__(f"{operation}: {code}" + (f" ({self.detail})" if self.detail else ""))
+
+
+class NotFound(BandwidthError):
+    """404. On updateCall also a call that ended a while ago (voice API, errors page)."""
+
+
+class Conflict(BandwidthError):
+    """409. On updateCall: queued, not yet answered or just ended (voice API, errors page).
+
+    On addParticipantToSession no document says what it means; a participant may be in one session only,
+    and a session holds 20.
+    """
+
+
+class Meaning(NamedTuple):
+    code: str
+    retry: bool
+    may_have_happened: bool
+
+
+# Statuses as the voice API's errors page and the WebRTC specification list them, plus what proxies in
+# between answer. Anything else is read by its hundred.
+MEANINGS: dict[int, Meaning] = {
+    400: Meaning("bad-request", retry=False, may_have_happened=False),
+    401: Meaning("unauthorized", retry=False, may_have_happened=False),
+    403: Meaning("forbidden", retry=False, may_have_happened=False),
+    404: Meaning("not-found", retry=False, may_have_happened=False),
+    405: Meaning("bad-request", retry=False, may_have_happened=False),
+    408: Meaning("timeout", retry=True, may_have_happened=True),
+    409: Meaning("conflict", retry=True, may_have_happened=False),
+    415: Meaning("bad-request", retry=False, may_have_happened=False),
+    429: Meaning("rate-limited", retry=True, may_have_happened=False),
+    500: Meaning("server-error", retry=True, may_have_happened=True),
+    503: Meaning("overloaded", retry=True, may_have_happened=True),
+}
+BY_HUNDRED: dict[int, Meaning] = {
+    3: Meaning("invalid-response", retry=False, may_have_happened=True),
+    4: Meaning("bad-request", retry=False, may_have_happened=False),
+    5: Meaning("server-error", retry=True, may_have_happened=True),
+}
+UNKNOWN = Meaning("invalid-response", retry=False, may_have_happened=True)
+SUBCLASSES: dict[int, type[BandwidthError]] = {404: NotFound, 409: Conflict}
+
+
+def meaning(status: int) -> Meaning:
+    return MEANINGS.get(status) or BY_HUNDRED.get(status // 100, UNKNOWN)
+
+
+def refused(
+    operation: str,
+    status: int,
+    *,
+    body: bytes = b"",
+    headers: Mapping[str, str] | None = None,
+    now: float = 0.0,
+) -> BandwidthError:
+    """The error for a response that is not 2xx. `now`: seconds since the epoch, for a dated Retry-After."""
+    means = meaning(status)
+    return SUBCLASSES.get(status, BandwidthError)(
+        operation,
+        means.code,
+        status=status,
+        retry=means.retry,
+        retry_after=seconds_until((headers or {}).get("retry-after", ""), now=now),
+        detail=words(body),
+        may_have_happened=means.may_have_happened,
+    )
+
+
+def invalid_response(operation: str, detail: str, *, status: int | None = None) -> BandwidthError:
+    """The request was carried out, as far as one can tell, but the answer cannot be used."""
+    return BandwidthError(operation, "invalid-response", status=status, detail=detail, may_have_happened=True)
+
+
+def seconds_until(retry_after: str, *, now: float) -> float | None:
+    """Reads a Retry-After header: seconds or an HTTP date (RFC 9110, 10.2.3); None when it is neither."""
+    text = retry_after.strip()
+    if re.fullmatch(r"[0-9]{1,9}", text):
+        return float(text)
+    try:
+        date = parsedate_to_datetime(text)
+        return max(0.0, (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - now)
+    except (ValueError, OverflowError):
+        return None
+
+
+class _Body(msgspec.Struct):
+    """The three error bodies in one: voice `description`, sessions `error`, gateway `message`."""
+
+    description: Any = None
+    error: Any = None
+    message: Any = None
+
+
+def words(body: bytes) -> str:
+    """What an error body says to a human reader; the body itself when it has none of the known shapes."""
+    try:
+        known = msgspec.json.decode(body, type=_Body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        known = _Body()
+    for found in (known.description, known.error, known.message):
+        if isinstance(found, str) and found:
+            return one_line(found)
+    return one_line(body[: 4 * DETAIL_LIMIT].decode(errors="replace"))
+
+
+def one_line(text: str) -> str:
+    """Without control, format and surrogate characters, so that it can stand in a log; 300 characters."""
+    visible = "".join(" " if unicodedata.category(char).startswith("C") else char for char in text)
+    return " ".join(visible.split())[:DETAIL_LIMIT]

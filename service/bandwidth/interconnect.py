@@ -1,0 +1,114 @@
+"""How a phone call gets into WebRTC: one small port, so that the rest need not know by which way."""
+
+import re
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from service.bandwidth.bxml import SipUri, Transfer, Verb
+from service.bandwidth.limits import UUI_LIMIT, check_sip_uri
+
+SIPX_URI = "sip:sipx.webrtc.bandwidth.com:5060"
+
+
+class UuiTooLong(ValueError):
+    """The participant's token does not fit into a User-To-User header."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admission:
+    """One phone call's way in: who it becomes, and where Bandwidth tells how it went.
+
+    `token`: of its participant, which is in the session already. `complete_url`: hears of the end of the
+    whole; `answer_url`, `disconnect_url`: of the leg into WebRTC. `username`, `password`: Basic, for the
+    three of them; the fallback pair for the two fallback URLs. `call_timeout`: seconds.
+    """
+
+    call_id: str
+    token: str = field(repr=False)
+    complete_url: str
+    answer_url: str
+    disconnect_url: str
+    username: str
+    password: str = field(repr=False)
+    tag: str | None = None
+    complete_fallback_url: str | None = None
+    answer_fallback_url: str | None = None
+    fallback_username: str | None = None
+    fallback_password: str | None = field(default=None, repr=False)
+    caller_id: str | None = None
+    call_timeout: float | None = None
+
+
+class Interconnect(Protocol):
+    def enter(self, admission: Admission) -> Verb:
+        """The verb that connects the call with its participant. Raises ValueError if it cannot be made."""
+        ...
+
+    def check(self, call_id: str, token: str) -> None:
+        """Raises ValueError for a token with which `enter` would fail, as soon as one is there."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SipTransfer:
+    """By `<Transfer>` to the SIP interconnect of the sessions API (transfer-to-WebRTC BXML).
+
+    `uui_limit`: characters. Bandwidth's documents disagree on 256 or 350.
+    """
+
+    sip_uri: str = SIPX_URI
+    uui_limit: int = 256
+
+    def __post_init__(self) -> None:
+        check_sip_uri("sip_uri", self.sip_uri)
+        if not 1 <= self.uui_limit <= UUI_LIMIT:
+            raise ValueError(f"uui_limit: 1 to {UUI_LIMIT}, not {self.uui_limit}")
+
+    def check(self, call_id: str, token: str) -> None:
+        uui(call_id, token, self.uui_limit)
+
+    def enter(self, admission: Admission) -> Verb:
+        """Raises UuiTooLong, or another ValueError for an attribute that BXML does not allow."""
+        target = SipUri(
+            self.sip_uri,
+            uui=uui(admission.call_id, admission.token, self.uui_limit),
+            answer_url=admission.answer_url,
+            answer_fallback_url=admission.answer_fallback_url,
+            disconnect_url=admission.disconnect_url,
+            username=admission.username,
+            password=admission.password,
+            fallback_username=admission.fallback_username,
+            fallback_password=admission.fallback_password,
+            tag=admission.tag,
+        )
+        return Transfer(
+            (target,),
+            complete_url=admission.complete_url,
+            fallback_url=admission.complete_fallback_url,
+            username=admission.username,
+            password=admission.password,
+            fallback_username=admission.fallback_username,
+            fallback_password=admission.fallback_password,
+            caller_id=admission.caller_id,
+            call_timeout=admission.call_timeout,
+            tag=admission.tag,
+        )
+
+
+def uui(call_id: str, token: str, limit: int) -> str:
+    """The User-To-User value: the call id (for Bandwidth's own debugging) and the participant's token.
+
+    Over `limit` characters, or with a call id that is not of Bandwidth's shape, it is the token only, which
+    is the older form of the same. Raises UuiTooLong if that has over 350, and ValueError for a token that
+    is no JWT: a comma in it would add a value.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9._-]+", token):
+        raise ValueError("invalid token shape")
+    short = f"{token};encoding=jwt"
+    if len(short) > UUI_LIMIT:
+        raise UuiTooLong(f"uui: {len(short)} characters with a token of {len(token)}, at most {UUI_LIMIT}")
+    digits = "".join(call_id.split("-")[1:])
+    if not re.fullmatch(r"c(-[0-9a-fA-F]+)+", call_id) or len(digits) != 40:
+        return short
+    full = f"{digits};encoding=base64,{short}"
+    return full if len(full) <= limit else short

@@ -1,0 +1,73 @@
+"""What may stand in BXML: characters, numbers, and the limits of its attributes. ValueErrors name those."""
+
+import re
+from decimal import Decimal
+from urllib.parse import urlsplit
+
+# The characters of XML 1.0 (section 2.2); everything else makes a document malformed.
+_NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+# The voice API's BXML pages. Of `uui` they say 256 in one place and 350 in another.
+DOCUMENT_LIMIT = 64 * 1024
+TAG_LIMIT = 256
+UUI_LIMIT = 350
+TARGETS = 8
+DAY = 86_400
+HIDDEN_NUMBERS = frozenset({"Restricted", "Anonymous", "Private", "Unavailable"})
+
+
+def xml_text(text: str) -> str:
+    """Without what XML 1.0 cannot carry, and with its line ends, which a parser would put there anyway."""
+    return _NOT_XML.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
+
+
+def plain(number: float) -> str:
+    """A decimal without exponent and trailing zeros."""
+    text = format(Decimal(str(number)), "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def check_between(name: str, number: float, low: float, high: float) -> None:
+    if not low <= number <= high:
+        raise ValueError(f"{name}: {number} is not between {plain(low)} and {plain(high)} seconds")
+
+
+def check_length(name: str, text: str | None, limit: int) -> None:
+    if text is not None and len(text) > limit:
+        raise ValueError(f"{name}: {len(text)} characters, at most {limit}")
+
+
+def check_tag(name: str, tag: str | None) -> None:
+    check_length(name, tag, TAG_LIMIT)
+
+
+def check_number(name: str, number: str) -> None:
+    if not re.fullmatch(r"\+[1-9][0-9]{1,14}", number):
+        raise ValueError(f"{name}: not an E.164 number")
+
+
+def check_caller_id(name: str, caller_id: str | None) -> None:
+    if caller_id is not None and caller_id not in HIDDEN_NUMBERS:
+        check_number(name, caller_id)
+
+
+def check_sip_uri(name: str, uri: str) -> None:
+    if not re.fullmatch(r"sips?:[\x21-\x7e]+", uri):
+        raise ValueError(f"{name}: not a SIP URI")
+
+
+def check_voice(name: str, value: str | None) -> None:
+    if value is not None and not re.fullmatch(r"[A-Za-z][A-Za-z_-]*", value):
+        raise ValueError(f"{name}: not a name of letters")
+
+
+def check_url(name: str, url: str | None) -> None:
+    """Relative ones are refused although Bandwidth takes some: what they are relative to is a trap."""
+    if url is None:
+        return
+    try:
+        parts = urlsplit(url)
+        absolute = parts.scheme in {"http", "https"} and bool(parts.hostname)
+    except ValueError:
+        absolute = False
+    if not absolute or not re.fullmatch(r"[\x21-\x7e]+", url):
+        raise ValueError(f"{name}: not an absolute http or https URL")

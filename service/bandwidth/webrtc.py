@@ -1,0 +1,132 @@
+# ruff: noqa: ASYNC109 - each request has its deadline, and it belongs to whoever asks
+"""Sessions and participants: Bandwidth's WebRTC sessions API, as far as a phone bridge needs it."""
+
+import msgspec
+
+from service.bandwidth.errors import NotFound
+from service.bandwidth.http import Credentials, Http, Response
+from service.bandwidth.wire import account_base, decode, encode, known_id, segment, unusable
+
+TAG_LIMIT = 50  # WebRTC overview: at most 50 characters, and no personal data
+
+
+class CreatedParticipant(msgspec.Struct, frozen=True):
+    """A participant and the token that lets a device be it. The token is never handed out again."""
+
+    id: str
+    token: str
+
+    def __repr__(self) -> str:
+        return f"CreatedParticipant(id={self.id!r}, token=***)"
+
+
+class _Session(msgspec.Struct):
+    id: str
+
+
+class _Participant(msgspec.Struct):
+    id: str
+
+
+class _Created(msgspec.Struct):
+    participant: _Participant
+    token: str
+
+
+class WebRtcApi:
+    """Every method: `timeout` in seconds, `attempt` the how-manieth time it is tried; BandwidthError.
+
+    Removing and deleting what is not there is done already: the media server also deletes participants by
+    itself when it notices that the device has gone (comment in Bandwidth's webrtc-voicebridge-ts).
+    """
+
+    def __init__(self, http: Http, base_url: str, account_id: str, credentials: Credentials) -> None:
+        """`base_url`: with its version, as in `https://api.webrtc.bandwidth.com/v1`."""
+        self._http = http
+        self._base = account_base(base_url, account_id)
+        self._credentials = credentials
+
+    async def create_session(self, *, tag: str, timeout: float, attempt: int = 1) -> str:
+        """A new session by createSession, its id. It ends by itself after 9 hours (WebRTC call flow)."""
+        body = encode({"tag": _tag(tag)})
+        response = await self._send("create-session", "POST", "/sessions", body, timeout, attempt)
+        return known_id("create-session", response, decode("create-session", response, _Session).id)
+
+    async def create_participant(
+        self, *, tag: str, callback_url: str | None, timeout: float, attempt: int = 1
+    ) -> CreatedParticipant:
+        """A new one by createParticipant that may publish sound, and is in no session yet."""
+        # The version is stated: older documents have V2 as its default, and the browser SDK wants V3.
+        wanted: dict[str, object] = {
+            "tag": _tag(tag),
+            "publishPermissions": ["AUDIO"],
+            "deviceApiVersion": "V3",
+        }
+        if callback_url is not None:
+            wanted["callbackUrl"] = callback_url
+        operation = "create-participant"
+        response = await self._send(operation, "POST", "/participants", encode(wanted), timeout, attempt)
+        created = decode(operation, response, _Created)
+        if not created.token:
+            raise unusable(operation, response, "empty token")
+        return CreatedParticipant(
+            id=known_id(operation, response, created.participant.id), token=created.token
+        )
+
+    async def add_participant(
+        self, session_id: str, participant_id: str, *, timeout: float, attempt: int = 1
+    ) -> None:
+        """By addParticipantToSession, to hear everybody in it, now and later.
+
+        Raises NotFound when either is gone, and Conflict (another session, or a full one: not documented).
+        """
+        body = encode({"sessionId": session_id})
+        await self._send(
+            "add-participant", "PUT", _member(session_id, participant_id), body, timeout, attempt
+        )
+
+    async def remove_participant(
+        self, session_id: str, participant_id: str, *, timeout: float, attempt: int = 1
+    ) -> None:
+        """Sends removeParticipantFromSession. The phone call stays up (WebRTC call flow)."""
+        await self._delete("remove-participant", _member(session_id, participant_id), timeout, attempt)
+
+    async def delete_participant(self, participant_id: str, *, timeout: float, attempt: int = 1) -> None:
+        path = f"/participants/{segment('participant_id', participant_id)}"
+        await self._delete("delete-participant", path, timeout, attempt)
+
+    async def delete_session(self, session_id: str, *, timeout: float, attempt: int = 1) -> None:
+        """Sends deleteSession. What becomes of members still inside is not documented: remove them first."""
+        await self._delete(
+            "delete-session", f"/sessions/{segment('session_id', session_id)}", timeout, attempt
+        )
+
+    async def _delete(self, operation: str, path: str, timeout: float, attempt: int) -> None:
+        try:
+            await self._send(operation, "DELETE", path, None, timeout, attempt)
+        except NotFound:
+            return
+
+    async def _send(
+        self, operation: str, method: str, path: str, body: bytes | None, timeout: float, attempt: int
+    ) -> Response:
+        return await self._http.send(
+            operation,
+            method,
+            self._base + path,
+            credentials=self._credentials,
+            json=body,
+            timeout=timeout,
+            attempt=attempt,
+        )
+
+
+def _member(session_id: str, participant_id: str) -> str:
+    session, participant = segment("session_id", session_id), segment("participant_id", participant_id)
+    return f"/sessions/{session}/participants/{participant}"
+
+
+def _tag(tag: str) -> str:
+    if len(tag) > TAG_LIMIT:
+        raise ValueError(f"tag: over {TAG_LIMIT} characters")
+    return tag

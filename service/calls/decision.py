@@ -1,0 +1,47 @@
+"""What the state machine answers: a value that the shell carries out."""
+
+from typing import Final
+
+import msgspec
+
+from service.calls.effects import Owed
+from service.calls.events import (
+    Answer,
+    Event,
+    Initiate,
+    Joined,
+    JoinFailed,
+    Redirect,
+    TransferAnswer,
+    TransferComplete,
+    Unknown,
+)
+from service.calls.model import Call
+from service.calls.replies import Hangup, Nothing, Reply, Wait
+
+HANGUP_AFTER: Final = 30.0
+"""Seconds that a caller is given to hear what is said before the phone is hung up by request."""
+
+_ASKS: Final = (Initiate, Answer, Redirect, TransferComplete, Unknown, Joined, JoinFailed)
+"""Events whose reply runs on the phone's leg, where an empty document would hang up."""
+
+
+class Decision(msgspec.Struct, frozen=True):
+    call: Call | None
+    reply: Reply
+    owed: tuple[Owed, ...] = ()
+    cancelled: tuple[str, ...] = ()
+    """Ids of effects that are not wanted any more."""
+    drops_token: bool = False
+    note: str = ""
+    """Why an event was ignored, for the log."""
+
+
+def ignored(call: Call | None, reason: str, event: Event) -> Decision:
+    """Nothing changes; a live caller is kept on the line, and a B leg that does not fit is let go."""
+    reply: Reply = Nothing()
+    if isinstance(event, TransferAnswer):
+        reply = Hangup()
+    elif isinstance(event, _ASKS) and call is not None and call.live:
+        reply = Wait()
+    return Decision(call, reply, note=reason)

@@ -1,0 +1,65 @@
+"""How calls end: whose fault each of Bandwidth's causes and each of our own failures is."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from service.calls.events import Disconnect
+from service.calls.model import Blame, Call, Outcome
+
+CAUSES: Final[Mapping[str, tuple[Blame, str]]] = MappingProxyType(
+    {
+        # Voice API, list of causes: declared not exhaustive, so an unlisted one is no error.
+        "hangup": (Blame.CALLER, "abandoned"),
+        "cancel": (Blame.CALLER, "abandoned"),
+        "busy": (Blame.CALLER, "busy"),
+        "timeout": (Blame.CALLER, "no-answer"),
+        "rejected": (Blame.CALLER, "rejected"),
+        "callback-error": (Blame.SERVICE, "webhook-unanswered"),
+        "invalid-bxml": (Blame.SERVICE, "invalid-bxml"),
+        "application-error": (Blame.SERVICE, "application-error"),
+        "account-limit": (Blame.LIMIT, "account-limit"),
+        "node-capacity-exceeded": (Blame.BANDWIDTH, "capacity"),
+        "error": (Blame.BANDWIDTH, "error"),
+        "unknown": (Blame.BANDWIDTH, "unknown"),
+    }
+)
+"""For a call that was not bridged and whose failure is not known."""
+
+FAILURES: Final[Mapping[str, Blame]] = MappingProxyType(
+    {
+        "room-full": Blame.LIMIT,
+        "rate-limited": Blame.LIMIT,
+        "room-closed": Blame.NOBODY,
+        "credentials-refused": Blame.SERVICE,
+        "request-refused": Blame.SERVICE,
+        "internal-error": Blame.SERVICE,
+        "token-unusable": Blame.BANDWIDTH,
+        "bandwidth-error": Blame.BANDWIDTH,
+        "bandwidth-timeout": Blame.BANDWIDTH,
+        "participant-vanished": Blame.BANDWIDTH,
+        "transfer-failed": Blame.BANDWIDTH,
+    }
+)
+"""The reasons for which a way into WebRTC fails."""
+
+_NORMAL: Final = frozenset({"hangup", "cancel"})
+
+
+def outcome_of(call: Call | None, event: Disconnect) -> Outcome:
+    blame, reason = _verdict(call, event.cause)
+    return Outcome(
+        blame=blame,
+        reason=reason,
+        cause=event.cause,
+        error_id=event.error_id,
+        sip_response_code=event.sip_response_code,
+    )
+
+
+def _verdict(call: Call | None, cause: str) -> tuple[Blame, str]:
+    if call is not None and call.failure:
+        return FAILURES.get(call.failure, Blame.SERVICE), call.failure
+    if call is not None and call.bridged_at and cause in _NORMAL:
+        return Blame.NOBODY, "completed"
+    return CAUSES.get(cause, (Blame.BANDWIDTH, "unlisted-cause"))

@@ -1,0 +1,40 @@
+"""What our settings say about a call that arrives: its room, what is said first, the way out if all fails."""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+PER_CALL: Final = "per-call"
+PER_NUMBER: Final = "per-number"
+_SHORT: Final = 6
+"""Digits of a number whose last four would be most of it."""
+
+
+class Policy(msgspec.Struct, frozen=True, kw_only=True):
+    room_policy: str = PER_CALL
+    room_map: Mapping[str, str] = msgspec.field(default_factory=dict)
+    """Room names by E.164 number of ours."""
+    announcement: str = ""
+    fallback: str = ""
+    budget: float = 8.0
+    """Seconds in which a webhook is answered; Bandwidth itself waits 15 (voice API, webhooks)."""
+
+    def room(self, ref: str, number: str) -> str:
+        """The room of a call on this number of ours; strangers share one only where somebody says so."""
+        if (mapped := self.room_map.get(number)) is not None:
+            return mapped
+        if self.room_policy == PER_CALL or (self.room_policy == PER_NUMBER and not number):
+            return f"call-{ref}"
+        if self.room_policy == PER_NUMBER:
+            return f"number-{_hidden(number)}"
+        return self.room_policy
+
+
+def _hidden(number: str) -> str:
+    """Enough to tell numbers apart: room names are in logs and tags, where a whole number must not be."""
+    digits = re.sub(r"[^0-9]", "", number)
+    tail = f"{digits[-4:]}-" if len(digits) > _SHORT else ""
+    return f"{tail}{hashlib.sha256(number.encode()).hexdigest()[:8]}"

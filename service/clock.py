@@ -1,0 +1,32 @@
+"""Time as the service sees it: a value that is handed in, so that tests can set it."""
+
+import asyncio
+import time
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """Wall time for what is stored and shared between replicas, monotonic time for what is measured."""
+
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds since some fixed moment of this process."""
+        ...
+
+    async def sleep(self, seconds: float) -> None: ...
+
+
+class SystemClock:
+    """The machine's clock: the one place that asks it."""
+
+    def now(self) -> float:
+        return time.time()  # noqa: TID251 - this is the one place
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)

@@ -1,0 +1,46 @@
+"""The addresses that we give to Bandwidth, and the credentials that go with them."""
+
+import hashlib
+import hmac
+from typing import Final
+
+_MAC_LENGTH: Final = 32
+
+
+class Callbacks:
+    """URLs under BASE_CALLBACK_URL.
+
+    Voice webhooks carry Basic credentials. Participant events cannot (sessions API: only a URL is
+    registered), so that their URL proves itself with a keyed hash.
+    """
+
+    def __init__(self, base: str, username: str, password: str, previous: str | None = None) -> None:
+        self.username = username
+        self.password = password
+        self._base = base
+        self._keys = [_key(one) for one in (password, previous) if one]
+
+    def __repr__(self) -> str:
+        return f"Callbacks({self._base!r}, {self.username!r}, ***)"
+
+    def voice(self, ref: str, attempt: int | None = None, *, again: int = 0) -> str:
+        """Where webhooks of a call go; `again` counts the rounds of a caller who waits for the store."""
+        path = f"{self._base}/callbacks/voice/{ref}"
+        if attempt is not None:
+            path = f"{path}/{attempt}"
+        return f"{path}?again={again}" if again else path
+
+    def participant(self, seat: str) -> str:
+        return f"{self._base}/callbacks/participants/{seat}/{_mac(self._keys[0], seat)}"
+
+    def proves(self, seat: str, mac: str) -> bool:
+        """Whether the address is one that we gave out; the previous password counts while it is rotated."""
+        return any(hmac.compare_digest(_mac(key, seat).encode(), mac.encode()) for key in self._keys)
+
+
+def _key(password: str) -> bytes:
+    return hashlib.sha256(b"participant callbacks\0" + password.encode()).digest()
+
+
+def _mac(key: bytes, seat: str) -> str:
+    return hmac.new(key, seat.encode(), hashlib.sha256).hexdigest()[:_MAC_LENGTH]

@@ -1,0 +1,177 @@
+"""Handles one event: load, decide, commit; where a join is asked for, carry it out and decide again."""
+
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+import structlog
+
+from service.calls.decide import decide
+from service.calls.decision import Decision
+from service.calls.events import Arrival, Event, name_of
+from service.calls.model import Call
+from service.calls.replies import Hangup, Join, Reply, Transfer, Wait
+from service.calls.replies import name_of as name_of_reply
+from service.clock import Clock
+from service.engine.alarm import Alarm
+from service.engine.joining import Joiner
+from service.logs import bound
+from service.store import keys
+from service.store.calls import Calls, Change, Stored
+from service.store.errors import StoreUnavailable
+
+log = structlog.get_logger()
+
+_TRIES: Final = 20
+"""Commits of one call that may come first before we give up; each one is an event that was handled."""
+MARGIN: Final = 0.75
+"""Seconds of a webhook's budget that are kept for the commit and the reply after a join."""
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What the edge renders. `token` is there when the reply is a transfer."""
+
+    reply: Reply
+    call: Call | None
+    token: str = ""
+    repeated: bool = False
+    """Whether the event had been answered before."""
+
+    def __repr__(self) -> str:
+        return f"Answer(reply={self.reply}, repeated={self.repeated}, token=***)"
+
+
+class Engine:
+    def __init__(
+        self,
+        *,
+        calls: Calls,
+        joiner: Joiner,
+        clock: Clock,
+        new_id: Callable[[], str],
+        alarm: Alarm,
+    ) -> None:
+        self._calls = calls
+        self._joiner = joiner
+        self._clock = clock
+        self._new_id = new_id
+        self._alarm = alarm
+
+    async def handle(self, ref: str, event: Event, key: str = "") -> Answer:
+        """Take one event to its end. `key` names the webhook: under it, the same one gets the same reply.
+
+        Raises StoreError, with nothing lost: what was committed goes on, what was not can come again.
+        """
+        begun = self._clock.monotonic()
+        with bound(ref=ref):
+            answer = await self._step(ref, event, key, repeatable=True)
+            if answer.call is None or not isinstance(answer.reply, Join):
+                return answer
+            if not isinstance(event, Arrival):  # pragma: no cover - only arrivals begin joins
+                raise TypeError(name_of(event))
+            call = answer.call
+            deadline = begun + (event.lease_until - event.at) - MARGIN
+            with bound(call_id=call.call_id, room=call.room):
+                outcome, token = await self._joiner.join(call, since=event.at, deadline=deadline)
+            return await self._step(ref, outcome, key, token=token)
+
+    async def _step(
+        self, ref: str, event: Event, key: str, *, token: str = "", repeatable: bool = False
+    ) -> Answer:
+        for _ in range(_TRIES):
+            stored = await self._calls.load(ref, key)
+            if repeatable and stored.reply is not None and not isinstance(stored.reply, Join):
+                return _answer(stored.reply, stored.call, stored.token, repeated=True)
+            decision = decide(stored.call, event)
+            if await self._commit(stored, decision, event, key, token):
+                self._report(stored.call, decision, event)
+                return _answer(decision.reply, decision.call, token or stored.token)
+        raise StoreUnavailable(f"call {ref}: {_TRIES} commits in a row came first")
+
+    async def _commit(self, stored: Stored, decision: Decision, event: Event, key: str, token: str) -> bool:
+        """Whether the decision stands; one that changes nothing leaves no trace."""
+        call = decision.call
+        if call is None or (call == stored.call and not decision.owed and not decision.cancelled):
+            return True
+        now = self._clock.now()
+        written = await self._calls.commit(
+            stored.revision,
+            Change(
+                call=call,
+                # "Come back" is no answer to be remembered: the next time there may be one.
+                event="" if isinstance(decision.reply, Wait) else key,
+                reply=decision.reply,
+                entry=_entry(stored.call, decision, event, now),
+                owed=decision.owed,
+                cancelled=decision.cancelled,
+                token=None if decision.drops_token else token if isinstance(decision.reply, Transfer) else "",
+            ),
+            now=now,
+            commit=self._new_id(),
+        )
+        if written and any(owed.due <= now for owed in decision.owed):
+            self._alarm.wake(keys.owner_call(call.ref))
+        return written
+
+    def _report(self, before: Call | None, decision: Decision, event: Event) -> None:
+        after = decision.call
+        if decision.note:
+            log.info("event.ignored", event_type=name_of(event), reason=decision.note)
+        if after is None or after == before:
+            return
+        with bound(
+            call_id=after.call_id,
+            room=after.room,
+            session_id=after.session_id or None,
+            participant_id=after.participant_id or None,
+        ):
+            log.info(
+                "call.changed",
+                event_type=name_of(event),
+                before=before.status if before else "new",
+                after=after.status,
+                attempt=after.attempt,
+                reply=name_of_reply(decision.reply),
+            )
+            if not after.live and (before is None or before.live):
+                _report_end(after)
+
+
+def _report_end(call: Call) -> None:
+    outcome = call.outcome
+    log.info(
+        "call.ended",
+        duration_s=round(call.ended_at - call.created_at, 3),
+        bridged_s=round(call.ended_at - call.bridged_at, 3) if call.bridged_at else 0,
+        silence_ms=call.silence_ms,
+        blame=outcome.blame if outcome else "",
+        reason=outcome.reason if outcome else "",
+        cause=outcome.cause if outcome else "",
+        error_id=outcome.error_id if outcome else "",
+        requests=call.requests,
+        retries=call.retries,
+    )
+
+
+def _entry(before: Call | None, decision: Decision, event: Event, now: float) -> dict[str, object]:
+    """One line of the timeline: what came, what it made of the call, what was answered."""
+    entry: dict[str, object] = {
+        "at": round(now, 3),
+        "event": name_of(event),
+        "before": before.status if before else "new",
+        "after": decision.call.status if decision.call else "new",
+        "reply": name_of_reply(decision.reply),
+    }
+    for detail in ("attempt", "cause", "reason", "error_id"):
+        if value := getattr(event, detail, None):
+            entry[detail] = value
+    if decision.owed:
+        entry["owed"] = [owed.effect.id for owed in decision.owed]
+    return entry
+
+
+def _answer(reply: Reply, call: Call | None, token: str, *, repeated: bool = False) -> Answer:
+    if isinstance(reply, Transfer) and not token:
+        # It was answered or is over, so that this copy of the reply is not the one that runs.
+        return Answer(Wait() if call and call.live else Hangup(), call, repeated=repeated)
+    return Answer(reply, call, token if isinstance(reply, Transfer) else "", repeated=repeated)

@@ -1,0 +1,150 @@
+"""Works off what calls and rooms owe: any replica's, under a lease, until it is done."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final, Protocol
+
+import structlog
+
+from service.bandwidth.errors import BandwidthError
+from service.calls.effects import Effect, name_of
+from service.calls.model import call_of
+from service.clock import Clock
+from service.engine.alarm import Alarm
+from service.logs import bound
+from service.store.errors import StoreError
+from service.store.outbox import Outbox, Work
+from service.tasks import Tasks
+
+log = structlog.get_logger()
+
+_POLL: Final = 1.0
+"""Seconds in which every partition is looked at; what this replica owes itself is taken at once."""
+_AT_ONCE: Final = 32
+"""Owners that one replica works for at the same time."""
+_FIRST_DELAY: Final = 0.5
+_LONGEST_DELAY: Final = 60.0
+_GIVE_UP: Final = 9 * 3600.0
+"""Seconds; what is left at Bandwidth after that has died with its session (sessions API, 9 hours)."""
+
+
+class Performs(Protocol):
+    async def perform(self, effect: Effect, *, attempt: int) -> None:
+        """Raises BandwidthError or StoreError when the effect has to be tried again."""
+        ...
+
+
+class Worker:
+    """`jitter` gives a number from 0 to 1: retries of many replicas should not fall together."""
+
+    def __init__(
+        self,
+        *,
+        outbox: Outbox,
+        performer: Performs,
+        alarm: Alarm,
+        clock: Clock,
+        tasks: Tasks,
+        jitter: Callable[[], float],
+    ) -> None:
+        self._outbox = outbox
+        self._performer = performer
+        self._alarm = alarm
+        self._clock = clock
+        self._tasks = tasks
+        self._jitter = jitter
+        self._places = asyncio.Semaphore(_AT_ONCE)
+        self._stopping = False
+
+    async def run(self) -> None:
+        """Until `stop`. What the store refuses is tried again at the next look."""
+        while not self._stopping:
+            for partition in await self._alarm.wait(_POLL):
+                try:
+                    await self._claim(partition)
+                except StoreError as error:
+                    log.warning("worker.claim_failed", partition=partition, error=str(error))
+                    await self._clock.sleep(_POLL)
+                    break
+
+    def stop(self) -> None:
+        """Take nothing new; what is under way is finished, and what it owes next is left to others."""
+        self._stopping = True
+        self._alarm.ring()
+
+    async def _claim(self, partition: int) -> None:
+        while not self._stopping:
+            await self._places.acquire()
+            self._places.release()
+            owners = await self._outbox.claim(partition, now=self._clock.now(), limit=_AT_ONCE)
+            for owner in owners:
+                self._tasks.start(self._serve(owner), name=f"worker.{owner}")
+            if len(owners) < _AT_ONCE:
+                return
+
+    async def _serve(self, owner: str) -> None:
+        kind, _, name = owner.partition(":")
+        async with self._places:
+            with bound(**{"ref" if kind == "call" else "room": name}):
+                try:
+                    await self._work_off(owner)
+                except StoreError as error:
+                    # The lease ends by itself, and the work is taken up again by whoever is first.
+                    log.warning("worker.interrupted", owner=owner, error=str(error))
+
+    async def _work_off(self, owner: str) -> None:
+        done: list[Work] = []
+        later: list[tuple[Work, float]] = []
+        while True:
+            due = await self._outbox.work(
+                owner, now=self._clock.now(), done=done, later=later, release=self._stopping
+            )
+            if not due:
+                return
+            verdicts = await asyncio.gather(*(self._perform(work) for work in due))
+            done = [work for work, again in zip(due, verdicts, strict=True) if again is None]
+            later = [(work, again) for work, again in zip(due, verdicts, strict=True) if again is not None]
+
+    async def _perform(self, work: Work) -> float | None:
+        with bound(**_subject(work.effect)):
+            return await self._try(work)
+
+    async def _try(self, work: Work) -> float | None:
+        """None when it is done, otherwise when to try again."""
+        begun = self._clock.monotonic()
+        name = name_of(work.effect)
+        attempt = work.tries + 1
+        try:
+            await self._performer.perform(work.effect, attempt=attempt)
+        except BandwidthError as error:
+            now = self._clock.now()
+            if now - work.since > _GIVE_UP:
+                log.error("effect.given_up", effect=name, attempt=attempt, error=str(error))  # noqa: TRY400 - no stack
+                return None
+            delay = backoff(work.tries, error.retry_after, self._jitter())
+            log.warning(
+                "effect.retried", effect=name, attempt=attempt, error=error.code, delay_s=round(delay, 3)
+            )
+            return now + delay
+        log.info(
+            "effect.done", effect=name, attempt=attempt, ms=round((self._clock.monotonic() - begun) * 1000, 1)
+        )
+        return None
+
+
+def _subject(effect: Effect) -> dict[str, str]:
+    """What the effect is about, under the keys that every log line has for it."""
+    names = ("call_id", "room", "session_id", "participant_id")
+    found = {name: getattr(effect, name) for name in names if hasattr(effect, name)}
+    if seat := getattr(effect, "seat", ""):
+        found["ref"] = call_of(seat)[0]
+    return found
+
+
+def backoff(tries: int, retry_after: float | None, jitter: float) -> float:
+    """Seconds to the next try: doubling, and by `jitter` between half and the whole of that.
+
+    Never before Bandwidth says so (`retry_after`, seconds).
+    """
+    delay = min(_LONGEST_DELAY, _FIRST_DELAY * 2.0 ** min(tries, 16))
+    return max(delay * (0.5 + jitter / 2), retry_after or 0)

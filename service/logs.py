@@ -1,0 +1,177 @@
+"""Log lines: one JSON object (or one console line) for each event, ours and the libraries' alike.
+
+Our events are `noun.verb_past` with fixed keys. What must not be in a log is kept out where it is logged; the
+`redact` step is the net below that, for the line somebody adds in a hurry.
+"""
+
+import functools
+import json
+import logging
+import re
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, suppress
+from datetime import UTC, datetime
+from typing import Any, Literal, TextIO
+
+import msgspec
+import structlog
+from structlog.typing import EventDict, Processor
+
+from service.clock import Clock, SystemClock
+
+MASK = "***"
+PERSONAL = "pii_"  # a key that begins so is meant to hold a number
+_SECRET_KEY = re.compile(r"token|authorization|password|secret|credential|api_?key|uui(?!d)", re.IGNORECASE)
+_JWT = re.compile(r"eyJ[\w-]*\.[\w-]+\.[\w-]*")
+_NUMBER = re.compile(r"(\+|%2B)([0-9]{6,13})([0-9]{2})(?![0-9])", re.IGNORECASE)
+_LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+
+
+def configure(
+    *,
+    format: Literal["json", "console"],  # noqa: A002 - the word of LOG_FORMAT
+    level: str,
+    stream: TextIO | None = None,
+    clock: Clock | None = None,
+) -> None:
+    """Send all logging of this process to `stream` (default: standard output) from `level` on.
+
+    Libraries speak from warning on (from info on where `level` is debug). An unknown level raises
+    KeyError. Loggers are cached at their first line: call this once, before it.
+    """
+    if stream is None:
+        stream = sys.stdout
+        if hasattr(stream, "reconfigure"):  # the locale must not make a caller's name raise
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+    lines = _Lines(stream)
+    chain: list[Processor] = [
+        structlog.processors.add_log_level,
+        _stamp(clock or SystemClock()),
+        _describe_exception,
+        redact,
+        _json_line if format == "json" else _console(colors=stream.isatty()),
+    ]
+    structlog.configure(
+        processors=[structlog.contextvars.merge_contextvars, *chain],
+        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
+        logger_factory=lambda *_: lines,
+        cache_logger_on_first_use=True,
+    )
+    root = logging.getLogger()
+    root.handlers = [_Handler(chain, lines)]
+    root.setLevel(logging.INFO if level == "debug" else max(logging.WARNING, _LEVELS[level]))
+    access = logging.getLogger("uvicorn.access")  # each webhook has a line of ours
+    access.handlers, access.propagate = [], False
+
+
+def bound(**keys: str | None) -> AbstractContextManager[None]:
+    """Adds ref, call_id, room, session_id, participant_id and such to each line inside, where not None."""
+    return structlog.contextvars.bound_contextvars(**{k: v for k, v in keys.items() if v is not None})
+
+
+class _Lines:
+    """Writes whole lines. A reader that has gone away must not fail the call that is being logged."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+        self._lock = threading.Lock()
+
+    def msg(self, line: str) -> None:
+        with self._lock, suppress(OSError, ValueError):
+            self._stream.write(line + "\n")
+            self._stream.flush()
+
+    debug = info = warning = error = critical = msg
+
+
+class _Handler(logging.Handler):
+    """What libraries log through the standard library, in the shape of our own lines."""
+
+    def __init__(self, chain: list[Processor], lines: _Lines) -> None:
+        super().__init__()
+        self._chain = chain
+        self._lines = lines
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            event: Any = {"event": record.getMessage(), "logger": record.name, "exc_info": record.exc_info}
+            for step in self._chain:
+                event = step(None, record.levelname.lower(), event)
+            self._lines.msg(event)
+        except Exception:  # noqa: BLE001 - the way of the standard library's own handlers
+            self.handleError(record)
+
+
+def _stamp(clock: Clock) -> Processor:
+    def stamp(_logger: Any, _method: str, event: EventDict) -> EventDict:
+        now = datetime.fromtimestamp(clock.now(), UTC)
+        event["timestamp"] = now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return event
+
+    return stamp
+
+
+def _describe_exception(_logger: Any, _method: str, event: EventDict) -> EventDict:
+    """`exc_info` becomes `error`, in one line, and `exception`, the whole traceback."""
+    given = event.pop("exc_info", None)
+    if isinstance(given, tuple):
+        error = given[1]
+    elif isinstance(given, BaseException):
+        error = given
+    else:
+        error = sys.exc_info()[1] if given else None
+    if error is not None:
+        event.setdefault("error", repr(error))
+        event["exception"] = "".join(traceback.format_exception(error)).rstrip()
+    return event
+
+
+def redact(_logger: Any, _method: str, event: EventDict) -> EventDict:
+    """Masks values under keys that name secrets, and JWTs and E.164 numbers in every text.
+
+    A number keeps its last two digits, unless its key begins with `pii_`. What is no plain JSON value is
+    replaced by its repr, masked alike, so that no object carries a secret past this step.
+    """
+    return {key: _clean(key, value) for key, value in event.items()}
+
+
+def _clean(key: str, value: Any) -> Any:
+    if _names_secret(key) and value is not None and not isinstance(value, bool):
+        return MASK
+    if isinstance(value, str):
+        return _mask(value, numbers=not key.startswith(PERSONAL))
+    if value is None or isinstance(value, int | float):
+        return value
+    if isinstance(value, Mapping):
+        return {_mask(str(inner), numbers=True): _clean(str(inner), item) for inner, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_clean(key, item) for item in value]
+    return _mask(repr(value), numbers=True)
+
+
+@functools.lru_cache(maxsize=1024)
+def _names_secret(key: str) -> bool:
+    return _SECRET_KEY.search(key) is not None
+
+
+def _mask(text: str, *, numbers: bool) -> str:
+    if "eyJ" in text:
+        text = _JWT.sub(MASK, text)
+    if numbers and ("+" in text or "%2" in text):
+        text = _NUMBER.sub(lambda found: found[1] + "*" * len(found[2]) + found[3], text)
+    return text
+
+
+def _json_line(_logger: Any, _method: str, event: EventDict) -> str:
+    line = {key: event.pop(key) for key in ("timestamp", "level", "event")} | dict(event)
+    try:
+        return msgspec.json.encode(line).decode()
+    except (TypeError, ValueError, OverflowError):  # lone surrogates, integers past 64 bits
+        return json.dumps(line, default=repr)
+
+
+def _console(*, colors: bool) -> Callable[[Any, str, EventDict], str]:
+    return structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback)

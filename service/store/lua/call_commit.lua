@@ -1,0 +1,34 @@
+-- State, timeline, reply and owed effects together, or not at all. Returns 1 when written, 0 when another
+-- commit came first. Run twice (the client sends it again when a reply is lost) it writes once.
+-- uses: owed
+-- keys: call events timeline token owed agenda
+-- args: now revision commit state event reply entry entries effects cancelled owner device ttl events_ttl token_ttl
+local held = redis.call('HMGET', call, 'revision', 'commit')
+local at = tonumber(held[1] or '0')
+if at ~= tonumber(revision) then
+  if at == tonumber(revision) + 1 and held[2] == commit then return 1 end
+  return 0
+end
+now = tonumber(now)
+
+redis.call('HSET', call, 'revision', at + 1, 'commit', commit, 'state', state)
+redis.call('PEXPIRE', call, ttl)
+
+if event ~= '' then redis.call('HSET', events, event, reply) end
+redis.call('PEXPIRE', events, events_ttl)
+
+redis.call('RPUSH', timeline, entry)
+redis.call('LTRIM', timeline, -tonumber(entries), -1)
+redis.call('PEXPIRE', timeline, ttl)
+
+if device == '-' then
+  redis.call('DEL', token)
+elseif device ~= '' then
+  redis.call('SET', token, device, 'PX', token_ttl)
+end
+
+owed_cancel(owed, agenda, owner, now, cjson.decode(cancelled))
+for _, one in ipairs(cjson.decode(effects)) do
+  owed_add(owed, agenda, owner, now, one[1], tonumber(one[2]), one[3], one[4])
+end
+return 1

@@ -1,0 +1,58 @@
+-- One round of a worker at one owner: write down what the last round did, and hand out what is due now, the
+-- head of each lane. With nothing due the lease ends, and the agenda says when to come back.
+-- Returns {id, tries, since, effect, id, ...}.
+-- uses: owed
+-- keys: owed agenda
+-- args: now worker lease owner done later
+now = tonumber(now)
+local holder, ends = owed_lease(owed)
+if holder and holder ~= worker and ends > now then return {} end
+
+for _, one in ipairs(cjson.decode(done)) do
+  -- Only what was done: an effect that was owed anew meanwhile has another value.
+  local value = redis.call('HGET', owed, one[1])
+  if value and string.match(value, '^%d+ (.*)$') == one[2] then redis.call('HDEL', owed, one[1]) end
+end
+for _, one in ipairs(cjson.decode(later)) do
+  local value = redis.call('HGET', owed, one[1])
+  if value then
+    local seq, _, lane, tries, since, effect = owed_parse(value)
+    redis.call('HSET', owed, one[1],
+      string.format('%d %d %s %d %d %s', seq, one[2], lane, tries + 1, since, effect))
+  end
+end
+
+local heads = {}
+local fields = redis.call('HGETALL', owed)
+for i = 1, #fields, 2 do
+  if string.sub(fields[i], 1, 1) ~= '.' then
+    local seq, due, lane, tries, since, effect = owed_parse(fields[i + 1])
+    if heads[lane] == nil or seq < heads[lane].seq then
+      heads[lane] = {seq = seq, due = due, id = fields[i], value = fields[i + 1], tries = tries,
+        since = since, effect = effect}
+    end
+  end
+end
+
+local found, next_due = {}, nil
+for _, head in pairs(heads) do
+  if head.due <= now then
+    for _, part in ipairs({head.id, string.match(head.value, '^%d+ (.*)$'), head.tries, head.since, head.effect}) do
+      found[#found + 1] = part
+    end
+  elseif next_due == nil or head.due < next_due then
+    next_due = head.due
+  end
+end
+
+if #found > 0 then
+  redis.call('HSET', owed, '.lease', string.format('%s %d', worker, now + lease))
+  redis.call('ZADD', agenda, now + lease, owner)
+elseif next_due then
+  redis.call('HDEL', owed, '.lease')
+  redis.call('ZADD', agenda, next_due, owner)
+else
+  redis.call('DEL', owed)
+  redis.call('ZREM', agenda, owner)
+end
+return found

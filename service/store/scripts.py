@@ -1,0 +1,47 @@
+"""The Lua scripts: files whose headers name their keys and arguments.
+
+The names become the script's local variables, and a caller has to give exactly them, so that a script and its
+caller cannot drift apart.
+"""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from importlib import resources
+from typing import Any, Final
+
+_HEADER: Final = re.compile(r"^-- (uses|keys|args): (.+)$", re.MULTILINE)
+_FOLDER: Final = resources.files("service.store") / "lua"
+
+Value = str | int | float | bytes
+
+
+class Script:
+    """One Lua file. Raises TypeError when it is called with other names than its header says."""
+
+    def __init__(self, name: str) -> None:
+        text = (_FOLDER / f"{name}.lua").read_text()
+        header = {kind: tuple(names.split()) for kind, names in _HEADER.findall(text)}
+        self.name = name
+        self.keys = header.get("keys", ())
+        self.args = header.get("args", ())
+        parts = [(_FOLDER / f"{used}.lua").read_text() for used in header.get("uses", ())]
+        if self.keys:
+            parts.append(f"local {', '.join(self.keys)} = unpack(KEYS)")
+        if self.args:
+            parts.append(f"local {', '.join(self.args)} = unpack(ARGV)")
+        self.source = "\n".join([*parts, text])
+        self.sha = hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
+
+    def bind(self, keys: Mapping[str, str], args: Mapping[str, Value]) -> tuple[list[str], list[Value]]:
+        """Keys and arguments in the order in which the script reads them."""
+        if keys.keys() != set(self.keys) or args.keys() != set(self.args):
+            raise TypeError(
+                f"script {self.name} takes keys {self.keys} and args {self.args}, "
+                f"not {tuple(keys)} and {tuple(args)}"
+            )
+        return [keys[name] for name in self.keys], [args[name] for name in self.args]
+
+
+Result = Any
+"""What a script returns, as the client decodes it: int, bytes, None or a list of these."""

@@ -1,0 +1,42 @@
+"""Background tasks that are neither lost to the garbage collector nor silent when they fail."""
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+import structlog
+
+log = structlog.get_logger()
+T = TypeVar("T")
+
+
+class Tasks:
+    """Keeps every task it starts until it ends, and logs what one of them raises."""
+
+    def __init__(self) -> None:
+        self._running: set[asyncio.Task[Any]] = set()
+
+    def __len__(self) -> int:
+        return len(self._running)
+
+    def start(self, coroutine: Coroutine[Any, Any, T], *, name: str) -> asyncio.Task[T]:
+        task = asyncio.create_task(coroutine, name=name)  # noqa: TID251 - this is the one place
+        self._running.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._running.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("task.failed", task=task.get_name(), error=repr(error), exc_info=error)
+
+    async def wait(self, seconds: float) -> int:
+        """Let the running tasks finish for so long, then cancel the rest; tells how many were cut off."""
+        if not self._running:
+            return 0
+        _, late = await asyncio.wait(set(self._running), timeout=seconds)
+        for task in late:
+            task.cancel()
+        if late:
+            await asyncio.wait(late)
+        return len(late)

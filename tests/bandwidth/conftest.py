@@ -1,0 +1,32 @@
+from collections.abc import AsyncIterator, Iterator, MutableMapping
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from service.bandwidth.http import Http
+from tests.bandwidth.support import HandClock, Loopback
+
+
+@pytest.fixture
+async def bandwidth() -> AsyncIterator[Loopback]:
+    async with Loopback().serving() as server:
+        yield server
+
+
+@pytest.fixture
+async def http() -> AsyncIterator[Http]:
+    client = Http()
+    yield client
+    await client.close()
+
+
+@pytest.fixture
+def clock() -> HandClock:
+    return HandClock()
+
+
+@pytest.fixture
+def logs() -> Iterator[list[MutableMapping[str, Any]]]:
+    with capture_logs() as lines:
+        yield lines

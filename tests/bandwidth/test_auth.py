@@ -1,0 +1,279 @@
+import asyncio
+import base64
+import traceback
+from collections.abc import MutableMapping
+from typing import Any
+
+import pytest
+
+from service.bandwidth.auth import Basic, OAuth
+from service.bandwidth.errors import BandwidthError
+from service.bandwidth.http import Http
+from service.bandwidth.tally import Tally, counting
+from service.tasks import Tasks
+from tests.bandwidth.support import HandClock, Loopback, Reply, wait_until
+
+CLIENT_SECRET = "client-secret"
+
+
+def grant(number: int, expires_in: object = 3600) -> Reply:
+    return Reply(200, {"access_token": f"token-{number}", "expires_in": expires_in, "token_type": "bearer"})
+
+
+@pytest.fixture
+def oauth(http: Http, bandwidth: Loopback, clock: HandClock) -> OAuth:
+    bandwidth.answers(*(grant(number) for number in range(1, 9)))
+    return OAuth(
+        client_id="CLI-1",
+        client_secret=CLIENT_SECRET,
+        token_url=f"{bandwidth.url}/oauth2/token",
+        http=http,
+        clock=clock,
+        timeout=2,
+    )
+
+
+async def test_basic() -> None:
+    basic = Basic("user", "pässword")
+    header = await basic.header()
+    assert base64.b64decode(header.removeprefix("Basic ")).decode() == "user:pässword"
+    assert not basic.rejected(header)
+    await basic.warm()
+    assert basic.obtained
+    assert repr(basic) == "Basic(username='user', password=***)"
+    with pytest.raises(ValueError, match="username"):
+        Basic("us:er", "password")
+
+
+async def test_asks_as_the_official_clients_do(oauth: OAuth, bandwidth: Loopback) -> None:
+    before = oauth.obtained
+    await oauth.warm()
+    assert (before, oauth.obtained) == (False, True)
+    assert await oauth.header() == "Bearer token-1"
+    [seen] = bandwidth.seen
+    assert (seen.method, seen.path, seen.body) == ("POST", "/oauth2/token", b"grant_type=client_credentials")
+    assert seen.headers["content-type"] == "application/x-www-form-urlencoded"
+    assert seen.headers["authorization"] == await Basic("CLI-1", CLIENT_SECRET).header()
+
+
+async def test_fifty_callers_share_one_request(oauth: OAuth, bandwidth: Loopback) -> None:
+    headers = await asyncio.gather(*(oauth.header() for _ in range(50)))
+    assert set(headers) == {"Bearer token-1"}
+    assert len(bandwidth.seen) == 1
+
+
+async def test_fifty_callers_share_one_failure(oauth: OAuth, bandwidth: Loopback) -> None:
+    bandwidth.answers(Reply(503, b"", {"retry-after": "3"}))
+    errors = await asyncio.gather(*(oauth.header() for _ in range(50)), return_exceptions=True)
+    assert len(bandwidth.seen) == 1
+    assert len({id(error) for error in errors}) == 50
+    for error in errors:
+        assert isinstance(error, BandwidthError)
+        assert (error.code, error.status, error.retry, error.retry_after) == ("no-token", 503, True, 3.0)
+        assert not error.may_have_happened
+
+
+async def test_fifty_requests_with_a_revoked_token_share_one_new_one(
+    oauth: OAuth, bandwidth: Loopback, http: Http
+) -> None:
+    await oauth.warm()
+    async with Loopback().serving() as api:
+        gate = asyncio.Event()
+        api.answers(*[Reply(401, gate=gate)] * 50, Reply(200))
+        tasks = [
+            Tasks().start(http.send("ask", "GET", api.url, credentials=oauth, timeout=5), name="asks")
+            for _ in range(50)
+        ]
+        await wait_until(lambda: len(api.seen) == 50)
+        gate.set()
+        assert {response.status for response in await asyncio.gather(*tasks)} == {200}
+        assert {seen.headers["authorization"] for seen in api.seen[50:]} == {"Bearer token-2"}
+    assert len(bandwidth.seen) == 2
+
+
+async def test_late_401_does_not_forget_the_newer_token(oauth: OAuth, bandwidth: Loopback) -> None:
+    old = await oauth.header()
+    assert oauth.rejected(old)
+    assert await oauth.header() == "Bearer token-2"
+    assert oauth.rejected(old)
+    assert await oauth.header() == "Bearer token-2"
+    assert len(bandwidth.seen) == 2
+
+
+@pytest.mark.parametrize(
+    ("expires_in", "fresh_for", "good_for"),
+    [
+        (3600, 3540, 3600),
+        (600, 540, 600),
+        (100, 90, 100),
+        (7.5, 6.75, 7.5),
+        ("100", 90, 100),
+        (0, 3540, 3600),
+        (-1, 3540, 3600),
+        (None, 3540, 3600),
+        (True, 3540, 3600),
+        ("soon", 3540, 3600),
+    ],
+)
+async def test_lifetime(
+    oauth: OAuth,
+    bandwidth: Loopback,
+    clock: HandClock,
+    expires_in: object,
+    fresh_for: float,
+    good_for: float,
+) -> None:
+    gate = asyncio.Event()
+    late = grant(2)
+    late.gate = gate
+    bandwidth.answers(grant(1, expires_in), late)
+    await oauth.warm()
+    clock.advance(fresh_for - 0.01)
+    assert await oauth.header() == "Bearer token-1"
+    assert len(bandwidth.seen) == 1
+    clock.advance(0.02)
+    # Used at once, while the refresh runs behind it.
+    assert await oauth.header() == "Bearer token-1"
+    await wait_until(lambda: len(bandwidth.seen) == 2)
+    assert await oauth.header() == "Bearer token-1"
+    clock.advance(good_for - fresh_for)
+    waiting = Tasks().start(oauth.header(), name="waits")
+    gate.set()
+    assert await waiting == "Bearer token-2"
+    assert len(bandwidth.seen) == 2
+
+
+async def test_refresh_ahead_happens_once_for_many(
+    oauth: OAuth, bandwidth: Loopback, clock: HandClock
+) -> None:
+    await oauth.warm()
+    clock.advance(3550)
+    assert {await oauth.header() for _ in range(50)} == {"Bearer token-1"}
+    await wait_until(lambda: len(bandwidth.seen) == 2)
+
+    async def renewed() -> bool:
+        return await oauth.header() == "Bearer token-2"
+
+    await wait_until(renewed)
+    assert len(bandwidth.seen) == 2
+
+
+async def test_failed_refresh_ahead_fails_nobody_and_is_not_repeated_at_once(
+    oauth: OAuth, bandwidth: Loopback, clock: HandClock, logs: list[MutableMapping[str, Any]]
+) -> None:
+    def failures() -> int:
+        return sum(line["event"] == "token.refresh_failed" for line in logs)
+
+    bandwidth.answers(grant(1), Reply(500, {"message": "no"}), Reply(500), grant(2))
+    await oauth.warm()
+    clock.advance(3545)
+    assert await oauth.header() == "Bearer token-1"
+    await wait_until(lambda: failures() == 1)
+    assert {await oauth.header() for _ in range(20)} == {"Bearer token-1"}
+    assert len(bandwidth.seen) == 2
+    clock.advance(6)
+    assert await oauth.header() == "Bearer token-1"
+    await wait_until(lambda: failures() == 2)
+    clock.advance(60)
+    assert await oauth.header() == "Bearer token-2"
+    assert oauth.obtained
+    [first, _] = [line for line in logs if line["event"] == "token.refresh_failed"]
+    assert (first["error"], first["status"], first["detail"]) == ("server-error", 500, "no")
+
+
+async def test_who_gives_up_waiting_does_not_stop_the_refresh(oauth: OAuth, bandwidth: Loopback) -> None:
+    gate = asyncio.Event()
+    late = grant(1)
+    late.gate = gate
+    bandwidth.answers(late)
+    waiting = [Tasks().start(oauth.header(), name="waits") for _ in range(2)]
+    await wait_until(lambda: len(bandwidth.seen) == 1)
+    waiting[0].cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting[0]
+    gate.set()
+    assert await waiting[1] == "Bearer token-1"
+    assert len(bandwidth.seen) == 1
+
+
+async def test_expired_token_is_not_used_however_the_refresh_goes(
+    oauth: OAuth, bandwidth: Loopback, clock: HandClock
+) -> None:
+    bandwidth.answers(grant(1), Reply(500))
+    await oauth.warm()
+    clock.advance(3600)
+    with pytest.raises(BandwidthError, match="no-token"):
+        await oauth.header()
+    assert oauth.obtained
+
+
+@pytest.mark.parametrize(
+    ("reply", "status", "retry"),
+    [
+        (Reply(401, {"error": "invalid_client"}), 401, False),
+        (Reply(400), 400, False),
+        (Reply(403), 403, False),
+        (Reply(429), 429, True),
+        (Reply(503), 503, True),
+        (Reply(200, b"<html>"), None, False),
+        (Reply(200, b"[" * 5000), None, False),
+        (Reply(200, b'{"access_token": "\xff"}'), None, False),
+        (Reply(200, {"expires_in": 3600}), None, False),
+        (Reply(200, {"access_token": ""}), None, False),
+        (Reply(200, {"access_token": "a\r\nx-evil: 1"}), None, False),
+        (Reply(200, {"access_token": 5}), None, False),
+    ],
+)
+async def test_no_token(
+    oauth: OAuth,
+    bandwidth: Loopback,
+    reply: Reply,
+    status: int | None,
+    retry: bool,
+) -> None:
+    bandwidth.answers(reply)
+    with pytest.raises(BandwidthError) as caught:
+        await oauth.warm()
+    error = caught.value
+    assert (error.operation, error.code, error.status, error.retry) == (
+        "obtain-token",
+        "no-token",
+        status,
+        retry,
+    )
+    assert not oauth.obtained
+    assert len(bandwidth.seen) == 1
+
+
+async def test_waiting_for_a_token_is_bounded(http: Http, bandwidth: Loopback, clock: HandClock) -> None:
+    gate = asyncio.Event()
+    bandwidth.answers(Reply(gate=gate))
+    oauth = OAuth(
+        client_id="a", client_secret="b", token_url=bandwidth.url, http=http, clock=clock, timeout=0.05
+    )
+    with pytest.raises(BandwidthError) as caught:
+        await oauth.header()
+    assert (caught.value.code, caught.value.status, caught.value.retry) == ("no-token", None, True)
+    gate.set()
+
+
+async def test_token_requests_belong_to_no_tally(oauth: OAuth, http: Http) -> None:
+    async with Loopback().serving() as api:
+        with counting() as tally:
+            await http.send("ask", "GET", api.url, credentials=oauth, timeout=5)
+    assert tally == Tally(requests=1, retries=0)
+
+
+async def test_secrets_are_not_shown(
+    oauth: OAuth, bandwidth: Loopback, logs: list[MutableMapping[str, Any]]
+) -> None:
+    await oauth.warm()
+    bandwidth.answers(Reply(200, b'{"access_token": "secret-token" oops'))
+    assert oauth.rejected("Bearer token-1")
+    with pytest.raises(BandwidthError) as caught:
+        await oauth.warm()
+    trace = "".join(traceback.format_exception(caught.value))
+    for text in (repr(logs), repr(oauth), str(caught.value), trace):
+        assert CLIENT_SECRET not in text
+        assert "token-1" not in text
+        assert "secret-token" not in text

@@ -1,0 +1,235 @@
+import asyncio
+import gzip
+import socket
+
+import pytest
+
+from service.bandwidth.auth import Basic
+from service.bandwidth.errors import BandwidthError
+from service.bandwidth.http import BODY_LIMIT, Http
+from service.bandwidth.tally import Tally, counting
+from service.tasks import Tasks
+from tests.bandwidth.support import BASIC, Loopback, Reply, Wire, failed, get, reset, wait_until
+
+OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"
+
+
+class Never(Basic):
+    """Credentials that do not come."""
+
+    async def header(self) -> str:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    def rejected(self, header: str) -> bool:
+        raise AssertionError(header)
+
+
+async def test_timeout_after_sending_may_have_happened(http: Http, bandwidth: Loopback) -> None:
+    bandwidth.answers(Reply(gate=asyncio.Event()))
+    error = await failed(http, bandwidth.url, timeout=0.05)
+    assert (error.code, error.status, error.retry, error.may_have_happened) == ("timeout", None, True, True)
+    assert len(bandwidth.seen) == 1
+    gate = bandwidth.replies[0].gate
+    assert gate is not None
+    gate.set()
+
+
+async def test_body_that_drips_is_cut_off_by_the_deadline(http: Http) -> None:
+    async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await server.head(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n")
+        while not writer.is_closing():
+            writer.write(b"x")
+            await asyncio.sleep(0.01)
+
+    async with Wire(drip).serving() as server:
+        error = await failed(http, server.url, timeout=0.1)
+    assert (error.code, error.may_have_happened) == ("timeout", True)
+
+
+async def test_waiting_for_credentials_counts_and_sends_nothing(http: Http, bandwidth: Loopback) -> None:
+    with pytest.raises(BandwidthError) as caught:
+        await http.send("ask", "GET", bandwidth.url, credentials=Never("user", "password"), timeout=0.05)
+    assert (caught.value.code, caught.value.may_have_happened) == ("timeout", False)
+    assert bandwidth.seen == []
+
+
+async def test_waiting_for_a_connection_counts_and_sends_nothing(bandwidth: Loopback) -> None:
+    gate = asyncio.Event()
+    bandwidth.answers(Reply(gate=gate))
+    http = Http(connections=1)
+    first = Tasks().start(get(http, bandwidth.url), name="first")
+    await wait_until(lambda: len(bandwidth.seen) == 1)
+    error = await failed(http, bandwidth.url, timeout=0.05)
+    assert (error.code, error.may_have_happened) == ("timeout", False)
+    gate.set()
+    assert (await first).status == 200
+    assert len(bandwidth.seen) == 1
+    await http.close()
+
+
+async def test_connection_that_is_not_accepted_counts_and_sends_nothing(http: Http) -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listening:
+        address = listening.getsockname()
+        fillers = [socket.socket() for _ in range(4)]
+        for filler in fillers:
+            filler.setblocking(False)
+            filler.connect_ex(address)
+        error = await failed(http, f"http://127.0.0.1:{address[1]}", "POST", timeout=0.05)
+        for filler in fillers:
+            filler.close()
+    assert (error.code, error.retry, error.may_have_happened) == ("timeout", True, False)
+
+
+async def test_refused_connection_cannot_have_happened(http: Http) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+    error = await failed(http, f"http://127.0.0.1:{port}", "POST")
+    assert (error.code, error.status, error.retry) == ("unreachable", None, True)
+    assert (error.may_have_happened, error.detail) == (False, "ClientConnectorError")
+
+
+async def test_name_that_does_not_resolve_is_unreachable(http: Http) -> None:
+    error = await failed(http, "http://no-such-host.invalid")
+    assert (error.code, error.may_have_happened) == ("unreachable", False)
+
+
+@pytest.mark.parametrize(("method", "times"), [("POST", 1), ("GET", 2), ("PUT", 2), ("DELETE", 2)])
+async def test_reset_after_the_request_may_have_happened(http: Http, method: str, times: int) -> None:
+    """What is idempotent has been repeated once by then, by aiohttp."""
+
+    async def break_off(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await server.head(reader)
+        reset(writer)
+
+    async with Wire(break_off).serving() as server:
+        with counting() as tally:
+            error = await failed(http, server.url, method)
+    assert (error.code, error.retry, error.may_have_happened) == ("unreachable", True, True)
+    assert len(server.heads) == times
+    assert tally == Tally(requests=times, retries=times - 1)
+
+
+async def test_body_that_breaks_off_is_unreachable(http: Http) -> None:
+    async def half(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await server.head(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf")
+
+    async with Wire(half).serving() as server:
+        error = await failed(http, server.url)
+    assert (error.code, error.retry, error.may_have_happened) == ("unreachable", True, True)
+
+
+async def test_what_is_not_http_is_invalid(http: Http) -> None:
+    async def noise(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await server.head(reader)
+        writer.write(b"220 mail.example ESMTP\r\n\r\n")
+
+    async with Wire(noise).serving() as server:
+        error = await failed(http, server.url)
+    assert (error.code, error.retry, error.may_have_happened) == ("invalid-response", False, True)
+
+
+async def test_what_is_not_gzip_is_invalid(http: Http, bandwidth: Loopback) -> None:
+    bandwidth.answers(Reply(200, b"not gzip", {"content-encoding": "gzip"}))
+    assert (await failed(http, bandwidth.url)).code == "invalid-response"
+
+
+async def test_body_limit(http: Http, bandwidth: Loopback) -> None:
+    bandwidth.answers(Reply(200, b"x" * BODY_LIMIT), Reply(200, b"x" * (BODY_LIMIT + 1)), Reply(200, b"{}"))
+    assert len((await get(http, bandwidth.url)).body) == BODY_LIMIT
+    error = await failed(http, bandwidth.url)
+    assert (error.code, error.status, error.may_have_happened) == ("invalid-response", 200, True)
+    assert (await get(http, bandwidth.url)).body == b"{}"
+
+
+async def test_body_limit_holds_for_what_is_unpacked(http: Http, bandwidth: Loopback) -> None:
+    bandwidth.answers(Reply(200, gzip.compress(bytes(20 * BODY_LIMIT)), {"content-encoding": "gzip"}))
+    assert (await failed(http, bandwidth.url)).code == "invalid-response"
+
+
+async def test_large_error_body_keeps_its_status(http: Http, bandwidth: Loopback) -> None:
+    bandwidth.answers(Reply(503, b"x" * (BODY_LIMIT + 1)))
+    error = await failed(http, bandwidth.url)
+    assert (error.code, error.detail) == ("overloaded", "")
+
+
+# Connections
+
+
+async def test_one_connection_for_requests_in_a_row(http: Http, bandwidth: Loopback) -> None:
+    bandwidth.answers(Reply(200), Reply(404), Reply(204), Reply(200, b"x" * 5000))
+    await get(http, bandwidth.url)
+    await failed(http, bandwidth.url, "DELETE")
+    await get(http, bandwidth.url, "DELETE")
+    await get(http, bandwidth.url)
+    assert len({seen.port for seen in bandwidth.seen}) == 1
+
+
+async def test_idle_connection_is_kept_for_so_long(bandwidth: Loopback) -> None:
+    http = Http(keep_alive=0.02)
+    loop = asyncio.get_running_loop()
+    await get(http, bandwidth.url)
+    idle_since = loop.time()
+    await wait_until(lambda: loop.time() > idle_since + 0.1)
+    await get(http, bandwidth.url)
+    assert len({seen.port for seen in bandwidth.seen}) == 2
+    await http.close()
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
+async def test_connection_the_server_gave_up_is_replaced_at_once(http: Http, method: str) -> None:
+    async with Wire(lambda r, w: drop_the_second(server, r, w)).serving() as server:
+        with counting() as tally:
+            await get(http, server.url)
+            response = await http.send(
+                "ask", method, server.url, credentials=BASIC, json=b'{"a":1}', timeout=5
+            )
+    assert response.status == 200
+    assert (server.connections, len(server.heads)) == (2, 3)
+    assert tally == Tally(requests=3, retries=1)
+
+
+async def test_post_on_a_connection_the_server_gave_up_is_not_repeated(http: Http) -> None:
+    async with Wire(lambda r, w: drop_the_second(server, r, w)).serving() as server:
+        await get(http, server.url)
+        error = await failed(http, server.url, "POST")
+    assert (error.code, error.may_have_happened, len(server.heads)) == ("unreachable", True, 2)
+
+
+async def drop_the_second(server: Wire, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answers the first request on a connection; the first connection ends with its second request."""
+    number = server.connections
+    await server.head(reader)
+    writer.write(OK)
+    if number == 1:
+        await server.head(reader)
+        reset(writer)
+    else:
+        await reader.read()
+
+
+async def test_connection_closed_while_idle_costs_nothing(http: Http) -> None:
+    async def answer_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await server.head(reader)
+        writer.write(OK)
+        writer.write_eof()
+        await reader.read()  # until the client has closed its side too
+        closed.set()
+
+    closed = asyncio.Event()
+    async with Wire(answer_once).serving() as server:
+        for _ in range(2):
+            closed.clear()
+            assert (await get(http, server.url, "POST")).status == 200
+            await closed.wait()
+    assert (server.connections, len(server.heads)) == (2, 2)
+
+
+async def test_closed_client_is_unreachable(bandwidth: Loopback) -> None:
+    http = Http()
+    await get(http, bandwidth.url)
+    await http.close()
+    error = await failed(http, bandwidth.url)
+    assert (error.code, error.retry, error.may_have_happened) == ("unreachable", True, False)

@@ -1,0 +1,127 @@
+from datetime import UTC, datetime
+from email.utils import format_datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.bandwidth.errors import (
+    BandwidthError,
+    Conflict,
+    NotFound,
+    invalid_response,
+    refused,
+    seconds_until,
+    words,
+)
+
+NOW = 1_800_000_000.0
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "retry", "may_have_happened"),
+    [
+        (302, "invalid-response", False, True),
+        (400, "bad-request", False, False),
+        (401, "unauthorized", False, False),
+        (403, "forbidden", False, False),
+        (404, "not-found", False, False),
+        (405, "bad-request", False, False),
+        (408, "timeout", True, True),
+        (409, "conflict", True, False),
+        (413, "bad-request", False, False),
+        (415, "bad-request", False, False),
+        (422, "bad-request", False, False),
+        (429, "rate-limited", True, False),
+        (500, "server-error", True, True),
+        (501, "server-error", True, True),
+        (502, "server-error", True, True),
+        (503, "overloaded", True, True),
+        (504, "server-error", True, True),
+        (599, "server-error", True, True),
+        (600, "invalid-response", False, True),
+    ],
+)
+def test_what_a_status_means(
+    status: int,
+    code: str,
+    retry: bool,
+    may_have_happened: bool,
+) -> None:
+    error = refused("ask", status)
+    assert (error.code, error.retry, error.may_have_happened) == (code, retry, may_have_happened)
+    assert (error.operation, error.status, error.retry_after, error.detail) == ("ask", status, None, "")
+    assert type(error) is {404: NotFound, 409: Conflict}.get(status, BandwidthError)
+
+
+def test_an_unusable_answer_may_have_done_its_work() -> None:
+    error = invalid_response("make", "empty token", status=200)
+    assert (error.code, error.status, error.retry) == ("invalid-response", 200, False)
+    assert error.may_have_happened
+    assert str(error) == "make: invalid-response (empty token)"
+
+
+@pytest.mark.parametrize(
+    ("body", "detail"),
+    [
+        (b'{"type":"validation","description":"Call not found","id":null}', "Call not found"),
+        (b'{"error":"no such session","requestId":"abc"}', "no such session"),
+        (b'{"message":"Missing Authentication Token"}', "Missing Authentication Token"),
+        (b'{"error":"invalid_client","error_description":"x"}', "invalid_client"),
+        (b'{"description":null,"error":{"a":1},"message":"third"}', "third"),
+        (b'{"other":1}', '{"other":1}'),
+        (b"[1]", "[1]"),
+        (b"<h1>502 Bad\r\n\tGateway</h1>", "<h1>502 Bad Gateway</h1>"),
+        (b'{"message":"a\\u0000b\\u001b[31m\\u202ec\\nd"}', "a b [31m c d"),
+        (b"\xff\xfe", "\N{REPLACEMENT CHARACTER}" * 2),
+        (b'{"message":"\xff"}', '{"message":"\N{REPLACEMENT CHARACTER}"}'),
+        (b"", ""),
+    ],
+)
+def test_words(body: bytes, detail: str) -> None:
+    assert words(body) == detail
+
+
+def test_words_are_bounded() -> None:
+    assert words(b"x" * 10_000) == "x" * 300
+    assert words(b'{"message":"' + b"y" * 10_000 + b'"}') == "y" * 300
+    assert words(b"[" * 10_000) == "[" * 300
+    assert len(BandwidthError("ask", "timeout", detail="z" * 301).detail) == 300
+
+
+@given(st.binary(max_size=400) | st.text().map(lambda text: text.encode(errors="surrogatepass")))
+def test_words_are_one_printable_line(body: bytes) -> None:
+    detail = words(body)
+    assert len(detail) <= 300
+    assert detail.replace(" ", "").isprintable()
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("0", 0.0),
+        ("120", 120.0),
+        (" 5 ", 5.0),
+        (format_datetime(datetime.fromtimestamp(NOW + 90, UTC), usegmt=True), 90.0),
+        (format_datetime(datetime.fromtimestamp(NOW - 90, UTC), usegmt=True), 0.0),
+        ("Fri, 15 Jan 2027 08:00:30 -0000", 30.0),
+        ("", None),
+        ("-1", None),
+        ("1.5", None),
+        ("1e9", None),
+        ("9" * 400, None),
+        ("soon", None),
+        ("Fri, 99 Jan 2027 08:00:30 GMT", None),
+        ("Mon, 01 Jan 0001 00:00:00 +2359", 0.0),
+        ("\N{ARABIC-INDIC DIGIT FIVE}", None),
+    ],
+)
+def test_retry_after(header: str, seconds: float | None) -> None:
+    assert seconds_until(header, now=NOW) == seconds
+    assert refused("ask", 503, headers={"retry-after": header}, now=NOW).retry_after == seconds
+
+
+@given(st.text())
+def test_retry_after_is_never_nonsense(header: str) -> None:
+    seconds = seconds_until(header, now=NOW)
+    assert seconds is None or 0 <= seconds < 1e12

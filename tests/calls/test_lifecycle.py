@@ -1,0 +1,306 @@
+"""Whole stories of calls, from the first webhook to the last, in every order that they can come in."""
+
+import pytest
+
+from service.calls.decision import HANGUP_AFTER
+from service.calls.events import name_of
+from service.calls.model import Blame, Intent, Media, Outcome, Phone, Status
+from service.calls.replies import (
+    Apologise,
+    Elsewhere,
+    Hangup,
+    Hold,
+    Join,
+    KeepTag,
+    Nothing,
+    Reply,
+    Transfer,
+    Wait,
+)
+from tests.calls.cues import (
+    FALLBACK,
+    LEASE,
+    NOW,
+    REF,
+    Cue,
+    a_call,
+    answer,
+    disconnect,
+    hang_up,
+    initiate,
+    join_failed,
+    joined,
+    leave,
+    redirect,
+    redirect_phone,
+    transfer_answer,
+    transfer_complete,
+    transfer_disconnect,
+    unknown,
+    vanished,
+)
+from tests.calls.playbook import Playbook, play
+
+
+def transferring(fallback: str = "") -> Playbook:
+    return play().on(initiate(fallback=fallback)).on(joined())
+
+
+def bridged(fallback: str = "") -> Playbook:
+    return transferring(fallback).on(transfer_answer())
+
+
+# To the end ------------------------------------------------------------------------------------------------
+
+
+def test_a_normal_call() -> None:
+    story = play().on(initiate()).replies(Join(1)).becomes(Status.JOINING)
+    story.on(joined()).replies(Transfer(1)).becomes(Status.TRANSFERRING)
+    story.on(transfer_answer()).replies(KeepTag(f"{REF}.1")).becomes(Status.BRIDGED)
+    story.on(transfer_disconnect()).replies(Nothing()).expects(leave(1), hang_up(after=30)).drops_token()
+    story.becomes(Status.DETACHED, Media.LEAVING)
+    story.on(transfer_complete()).replies(Hangup()).expects(hang_up(after=30))
+    story.becomes(Status.DETACHED, Media.NONE, Intent.HANGUP)
+    story.on(disconnect()).replies(Nothing()).expects().cancels("hang-up", "redirect-phone")
+    story.becomes(Status.ENDED, Phone.GONE).knows(
+        outcome=Outcome(Blame.NOBODY, "completed", cause="hangup"),
+        created_at=NOW + 1,
+        bridged_at=NOW + 3,
+        ended_at=NOW + 6,
+        requests=3,
+        silence_ms=700.0,
+    )
+
+
+def test_an_outbound_call_is_joined_when_it_is_answered() -> None:
+    story = play().on(answer()).replies(Join(1)).on(joined()).on(transfer_answer()).becomes(Status.BRIDGED)
+    story.on(transfer_complete()).replies(Hangup()).on(disconnect()).becomes(Status.ENDED)
+
+
+# The caller hangs up ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("result", [joined(), join_failed()])
+def test_during_the_join_what_was_made_is_taken_down(result: Cue) -> None:
+    story = play().on(initiate()).on(disconnect("cancel")).replies(Nothing())
+    # Due at the end of the lease, for the case that the replica is killed; a result comes sooner.
+    story.expects(leave(1, after=LEASE - 1)).becomes(Status.ENDED, Media.MAKING, Intent.HANGUP)
+    story.on(result).replies(Hangup()).expects(leave(1)).drops_token().becomes(Media.NONE, Phone.GONE)
+
+
+def test_during_a_join_that_is_past_its_lease_its_seat_is_given_up_at_once() -> None:
+    play().on(initiate()).on(disconnect(), after=LEASE + 5).expects(leave(1))
+
+
+def test_during_the_join_that_took_over_both_are_taken_down() -> None:
+    story = play().on(initiate()).on(redirect(), after=LEASE).replies(Join(2)).expects(leave(1))
+    story.on(disconnect()).expects(leave(2, after=LEASE - 1))
+    story.on(joined(1)).replies(Hangup()).expects(leave(1)).becomes(Media.MAKING)
+    story.on(joined(2)).replies(Hangup()).expects(leave(2)).becomes(Media.NONE)
+
+
+def test_before_transfer_answer() -> None:
+    story = transferring().on(disconnect()).replies(Nothing()).expects(leave(1)).drops_token()
+    story.becomes(Media.NONE).knows(outcome=Outcome(Blame.CALLER, "abandoned", cause="hangup"))
+    story.on(transfer_answer()).replies(Hangup()).expects().unchanged()
+
+
+def test_when_bridged() -> None:
+    story = bridged().on(disconnect()).replies(Nothing()).expects(leave(1)).drops_token()
+    story.becomes(Status.ENDED, Media.NONE)
+    late_ones: list[tuple[Cue, Reply]] = [
+        (transfer_disconnect(), Nothing()),
+        (transfer_complete(), Hangup()),
+        (vanished(), Nothing()),
+        (unknown(), Nothing()),
+        (disconnect(), Nothing()),
+    ]
+    for late, reply in late_ones:
+        story.on(late).replies(reply).expects().cancels().unchanged().notes("call has ended")
+
+
+# A join that ends while the call is meant for something else -----------------------------------------------
+
+
+MEANT_OTHERWISE = pytest.mark.parametrize(
+    ("intent", "reply"),
+    [(Intent.HOLD, Hold()), (Intent.ELSEWHERE, Elsewhere(1, FALLBACK)), (Intent.HANGUP, Hangup())],
+)
+
+
+@MEANT_OTHERWISE
+def test_a_join_that_is_not_wanted_any_more_is_left(intent: Intent, reply: Reply) -> None:
+    story = play(a_call(Media.MAKING, intent)).on(joined()).replies(reply).expects(leave(1))
+    story.becomes(Media.NONE, intent).knows(session_id="", participant_id="")
+
+
+@MEANT_OTHERWISE
+def test_a_failed_join_that_was_not_wanted_any_more_goes_on_with_the_intent(
+    intent: Intent, reply: Reply
+) -> None:
+    story = play(a_call(Media.MAKING, intent)).on(join_failed()).replies(reply).expects(leave(1))
+    story.becomes(Media.NONE, intent).knows(failure="")
+
+
+# Order does not matter -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("late", [initiate(), answer(), redirect()])
+def test_disconnect_first_leaves_a_tombstone(late: Cue) -> None:
+    story = play().on(disconnect("cancel", error_id="e-1", sip=487)).replies(Nothing()).expects()
+    story.becomes(Status.ENDED, Phone.GONE, Media.NONE, Intent.HANGUP)
+    story.knows(
+        attempt=0,
+        ended_at=NOW + 1,
+        outcome=Outcome(Blame.CALLER, "abandoned", cause="cancel", error_id="e-1", sip_response_code=487),
+    )
+    story.on(late).replies(Hangup()).expects().unchanged()
+
+
+@pytest.mark.parametrize("first", [transfer_disconnect(), vanished(), joined(), join_failed()])
+def test_what_begins_no_call_leaves_nothing(first: Cue) -> None:
+    play().on(first).replies(Nothing()).expects().unchanged().notes("call is not known")
+
+
+def test_transfer_disconnect_after_transfer_complete_changes_nothing() -> None:
+    story = bridged().on(transfer_complete()).on(transfer_disconnect()).replies(Nothing()).expects()
+    story.unchanged().notes("transferDisconnect does not fit media none")
+
+
+def test_transfer_disconnect_after_disconnect_changes_nothing() -> None:
+    bridged().on(disconnect()).on(transfer_disconnect()).replies(Nothing()).expects().unchanged()
+
+
+def test_disconnect_between_transfer_disconnect_and_transfer_complete() -> None:
+    story = (
+        bridged().on(transfer_disconnect()).on(disconnect()).cancels("hang-up", "redirect-phone").expects()
+    )
+    story.on(transfer_complete()).replies(Hangup()).expects().unchanged()
+
+
+def test_transfer_disconnect_before_a_failed_transfer_complete() -> None:
+    story = transferring().on(transfer_disconnect(cause="timeout")).expects(leave(1), hang_up(after=30))
+    story.on(transfer_complete(cause="timeout")).replies(Apologise("transfer-failed"))
+    story.expects(hang_up(after=30))
+
+
+def test_a_fallback_calls_off_the_hang_up_of_transfer_disconnect() -> None:
+    story = (
+        transferring(FALLBACK).on(transfer_disconnect(cause="timeout")).expects(leave(1), hang_up(after=30))
+    )
+    story.on(transfer_complete(cause="timeout")).replies(Elsewhere(2, FALLBACK)).cancels("hang-up")
+
+
+# Duplicates and stale attempts -----------------------------------------------------------------------------
+
+
+def test_duplicates_of_every_webhook_change_nothing() -> None:
+    story = play().on(initiate()).on(initiate()).replies(Wait()).unchanged()
+    story.on(joined()).on(joined()).replies(Wait()).expects().unchanged()
+    story.on(initiate()).replies(Transfer(1)).unchanged()
+    story.on(transfer_answer()).on(transfer_answer()).replies(KeepTag(f"{REF}.1")).unchanged()
+    story.on(transfer_disconnect()).on(transfer_disconnect()).replies(Nothing()).expects().unchanged()
+    story.on(transfer_complete()).on(transfer_complete()).replies(Hangup()).expects().unchanged()
+    story.on(disconnect()).on(disconnect("cancel")).replies(Nothing()).expects().unchanged()
+
+
+def test_a_failed_join_that_is_told_twice() -> None:
+    story = play().on(initiate()).on(join_failed()).on(join_failed()).replies(Wait()).expects(leave(1))
+    story.unchanged()
+
+
+@pytest.mark.parametrize(
+    "late", [transfer_disconnect(1), vanished(1), transfer_answer(1), transfer_complete(1), join_failed(1)]
+)
+def test_an_older_attempt_does_not_touch_the_present_one(late: Cue) -> None:
+    story = bridged().on(redirect()).on(joined(2)).on(transfer_answer(2)).becomes(Status.BRIDGED)
+    story.on(late).unchanged().notes("stale attempt").keeps_token()
+    event = name_of(late(NOW))
+    story.expects(*([leave(1)] if event == "joinFailed" else []))
+
+
+# Failures --------------------------------------------------------------------------------------------------
+
+
+def test_a_failed_join_is_apologised_for_and_hung_up_30_seconds_after() -> None:
+    story = play().on(answer()).on(join_failed(reason="rate-limited")).replies(Apologise("rate-limited"))
+    story.expects(leave(1), hang_up(after=HANGUP_AFTER)).drops_token()
+    story.becomes(Status.DETACHED, Intent.HANGUP).knows(failure="rate-limited", requests=2, retries=1)
+    story.on(disconnect()).cancels("hang-up", "redirect-phone").expects()
+    story.knows(outcome=Outcome(Blame.LIMIT, "rate-limited", cause="hangup"))
+
+
+def test_an_inbound_call_whose_join_has_failed_is_detached() -> None:
+    play().on(initiate()).on(join_failed()).becomes(Media.NONE, Status.DETACHED)
+
+
+def test_a_transfer_whose_answer_was_not_heard_of_has_not_failed_when_somebody_hangs_up() -> None:
+    transferring(FALLBACK).on(transfer_complete(cause="hangup")).replies(Hangup()).knows(failure="")
+
+
+def test_the_fallback_number_is_used_once() -> None:
+    story = play().on(initiate(fallback=FALLBACK)).on(join_failed()).replies(Elsewhere(2, FALLBACK))
+    story.expects(leave(1)).cancels("hang-up").drops_token().becomes(Intent.ELSEWHERE, Media.NONE)
+    story.knows(fallback="", elsewhere=FALLBACK, attempt=2)
+    story.on(initiate(fallback=FALLBACK)).replies(Elsewhere(2, FALLBACK)).expects().unchanged()
+    story.on(transfer_complete(2, "timeout")).replies(Apologise("transfer-failed"))
+    story.expects(hang_up(after=30)).becomes(Intent.HANGUP)
+    story.on(redirect(fallback=FALLBACK)).becomes(Intent.HANGUP).expects().unchanged()
+
+
+def test_the_fallback_number_is_not_offered_again_by_a_later_join() -> None:
+    story = play().on(initiate()).on(redirect(fallback=FALLBACK), after=LEASE).replies(Join(2))
+    story.on(join_failed(2)).replies(Apologise("bandwidth-error"))
+
+
+def test_a_talk_with_the_fallback_number_ends_the_call() -> None:
+    story = play().on(initiate(fallback=FALLBACK)).on(join_failed())
+    story.on(transfer_complete(2)).replies(Hangup()).expects(hang_up(after=30)).becomes(Intent.HANGUP)
+
+
+@pytest.mark.parametrize("media", [Media.TRANSFERRING, Media.BRIDGED])
+def test_a_vanished_participant_is_told_and_hung_up(media: Media) -> None:
+    story = (transferring() if media is Media.TRANSFERRING else bridged()).on(vanished()).replies(Nothing())
+    story.expects(leave(1), redirect_phone(1), hang_up(after=30)).drops_token()
+    story.becomes(Status.DETACHED, Media.LEAVING, Intent.HANGUP).knows(failure="participant-vanished")
+    story.on(vanished()).replies(Nothing()).expects().unchanged()
+    story.on(transfer_answer()).replies(Hangup()).unchanged()
+    story.on(redirect()).replies(Apologise("participant-vanished")).expects().cancels()
+    story.on(transfer_complete()).replies(Apologise("participant-vanished")).expects().cancels()
+    story.on(disconnect()).cancels("hang-up", "redirect-phone")
+    story.knows(outcome=Outcome(Blame.BANDWIDTH, "participant-vanished", cause="hangup"))
+
+
+@pytest.mark.parametrize("media", [Media.NONE, Media.MAKING, Media.LEAVING])
+def test_a_participant_that_vanishes_where_there_is_none_is_nothing(media: Media) -> None:
+    stories = {
+        Media.NONE: play().on(initiate()).on(join_failed()),
+        Media.MAKING: play().on(initiate()),
+        Media.LEAVING: bridged().on(transfer_disconnect()),
+    }
+    stories[media].on(vanished()).replies(Nothing()).expects().unchanged().becomes(media)
+
+
+def test_what_a_call_cost_is_added_up_over_its_joins() -> None:
+    story = play().on(initiate()).on(joined(requests=5, retries=2, silence_ms=900)).on(transfer_answer())
+    story.on(redirect()).on(joined(2, requests=3, retries=1, silence_ms=100))
+    story.knows(requests=8, retries=3, silence_ms=900)
+
+
+def test_a_talk_that_the_store_missed_the_beginning_of_was_a_talk() -> None:
+    story = transferring().on(transfer_complete(cause="hangup")).on(disconnect())
+    story.knows(outcome=Outcome(Blame.NOBODY, "completed", cause="hangup"))
+
+
+def test_whom_the_fallback_number_has_served_hears_no_apology_afterwards() -> None:
+    story = (
+        play().on(initiate(fallback=FALLBACK)).on(join_failed()).on(transfer_complete(2)).replies(Hangup())
+    )
+    story.on(redirect()).replies(Hangup()).unchanged()
+    story.on(disconnect()).knows(outcome=Outcome(Blame.BANDWIDTH, "bandwidth-error", cause="hangup"))
+
+
+def test_a_fallback_number_that_fails_is_remembered() -> None:
+    story = play().on(initiate(fallback=FALLBACK)).on(join_failed()).on(transfer_complete(2, "busy"))
+    story.replies(Apologise("transfer-failed")).knows(failure="transfer-failed")
+    story.on(redirect()).replies(Apologise("transfer-failed")).unchanged()

@@ -1,0 +1,94 @@
+"""Whose fault the end of a call was, for everything that Bandwidth and we ourselves can say."""
+
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from service.calls.model import Blame, Call, Media, Outcome
+from service.calls.outcomes import CAUSES, FAILURES
+from tests.calls.cues import a_call, disconnect, initiate, join_failed
+from tests.calls.playbook import play
+
+ROOT = Path(__file__).parents[2]
+OUTCOMES = ROOT / "service" / "calls" / "outcomes.py"
+
+NOT_BRIDGED = [
+    ("hangup", Blame.CALLER, "abandoned"),
+    ("cancel", Blame.CALLER, "abandoned"),
+    ("busy", Blame.CALLER, "busy"),
+    ("timeout", Blame.CALLER, "no-answer"),
+    ("rejected", Blame.CALLER, "rejected"),
+    ("callback-error", Blame.SERVICE, "webhook-unanswered"),
+    ("invalid-bxml", Blame.SERVICE, "invalid-bxml"),
+    ("application-error", Blame.SERVICE, "application-error"),
+    ("account-limit", Blame.LIMIT, "account-limit"),
+    ("node-capacity-exceeded", Blame.BANDWIDTH, "capacity"),
+    ("error", Blame.BANDWIDTH, "error"),
+    ("unknown", Blame.BANDWIDTH, "unknown"),
+    ("never-heard-of", Blame.BANDWIDTH, "unlisted-cause"),
+]
+FAILED = [
+    ("room-full", Blame.LIMIT),
+    ("rate-limited", Blame.LIMIT),
+    ("room-closed", Blame.NOBODY),
+    ("credentials-refused", Blame.SERVICE),
+    ("request-refused", Blame.SERVICE),
+    ("internal-error", Blame.SERVICE),
+    ("token-unusable", Blame.BANDWIDTH),
+    ("bandwidth-error", Blame.BANDWIDTH),
+    ("bandwidth-timeout", Blame.BANDWIDTH),
+    ("participant-vanished", Blame.BANDWIDTH),
+    ("transfer-failed", Blame.BANDWIDTH),
+]
+
+
+def ended(call: Call | None, cause: str) -> Outcome:
+    outcome = play(call).on(disconnect(cause)).call.outcome
+    assert outcome is not None
+    return outcome
+
+
+def test_the_tables_below_are_complete() -> None:
+    assert {cause for cause, _, _ in NOT_BRIDGED} == {*CAUSES, "never-heard-of"}
+    assert {slug for slug, _ in FAILED} == set(FAILURES)
+
+
+@pytest.mark.parametrize(("cause", "blame", "reason"), NOT_BRIDGED)
+def test_a_call_that_was_not_bridged(cause: str, blame: Blame, reason: str) -> None:
+    expected = Outcome(blame, reason, cause=cause)
+    assert ended(a_call(Media.TRANSFERRING, answered=False), cause) == expected
+    assert ended(None, cause) == expected
+
+
+@pytest.mark.parametrize(("cause", "blame", "reason"), NOT_BRIDGED)
+def test_a_call_that_was_bridged_is_complete_when_somebody_hangs_up(
+    cause: str, blame: Blame, reason: str
+) -> None:
+    normal = cause in {"hangup", "cancel"}
+    expected = Outcome(Blame.NOBODY, "completed", cause) if normal else Outcome(blame, reason, cause)
+    assert ended(a_call(Media.BRIDGED), cause) == expected
+
+
+@pytest.mark.parametrize(("slug", "blame"), FAILED)
+def test_a_known_failure_comes_before_the_cause(slug: str, blame: Blame) -> None:
+    story = play().on(initiate()).on(join_failed(reason=slug)).on(disconnect("error"))
+    assert story.call.outcome == Outcome(blame, slug, cause="error")
+    bridged = replace(a_call(Media.LEAVING), failure=slug)
+    assert ended(bridged, "hangup") == Outcome(blame, slug, cause="hangup")
+
+
+def test_an_unlisted_failure_is_ours() -> None:
+    story = play().on(initiate()).on(join_failed(reason="new-slug")).on(disconnect())
+    assert story.call.outcome == Outcome(Blame.SERVICE, "new-slug", cause="hangup")
+
+
+def test_bandwidths_own_words_are_kept() -> None:
+    outcome = play(a_call(Media.BRIDGED)).on(disconnect("error", error_id="e-9", sip=503)).call.outcome
+    assert outcome == Outcome(Blame.BANDWIDTH, "error", "error", error_id="e-9", sip_response_code=503)
+
+
+@pytest.mark.parametrize("slug", FAILURES)
+def test_a_listed_failure_is_one_that_something_gives(slug: str) -> None:
+    sources = [path for folder in ("service", "handlers") for path in (ROOT / folder).rglob("*.py")]
+    assert any(f'"{slug}"' in path.read_text() for path in sources if path != OUTCOMES)

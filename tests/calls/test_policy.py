@@ -1,0 +1,65 @@
+"""The room of a call that arrives: its name is safe to show, and strangers share none by accident."""
+
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from service.calls.policy import PER_CALL, PER_NUMBER, Policy
+from service.calls.refs import ref_of_call
+
+REF = ref_of_call("c-1")
+NUMBER = "+15550100100"
+ROOM_NAME = re.compile(r"[a-z0-9-]{1,64}")
+
+numbers = st.from_regex(r"\+[1-9][0-9]{6,14}", fullmatch=True)
+refs = st.text(min_size=1, max_size=40).map(ref_of_call)
+policies = st.sampled_from([PER_CALL, PER_NUMBER, "sales"])
+
+
+@pytest.mark.parametrize(
+    ("policy", "number", "room"),
+    [
+        (Policy(), NUMBER, f"call-{REF}"),
+        (Policy(), "", f"call-{REF}"),
+        (Policy(room_policy=PER_NUMBER), NUMBER, "number-0100-e54d0c43"),
+        (Policy(room_policy=PER_NUMBER), "", f"call-{REF}"),
+        (Policy(room_policy="sales"), NUMBER, "sales"),
+        (Policy(room_policy="sales"), "", "sales"),
+        (Policy(room_map={NUMBER: "support"}), NUMBER, "support"),
+        (Policy(room_policy=PER_NUMBER, room_map={NUMBER: "support"}), NUMBER, "support"),
+        (Policy(room_policy="sales", room_map={NUMBER: "support"}), NUMBER, "support"),
+        (Policy(room_policy="sales", room_map={NUMBER: "support"}), "+15550100101", "sales"),
+        (Policy(room_map={NUMBER: "support"}), "", f"call-{REF}"),
+    ],
+)
+def test_the_room_of_a_call(policy: Policy, number: str, room: str) -> None:
+    assert policy.room(REF, number) == room
+
+
+@settings(derandomize=True, deadline=None)
+@given(policies, refs, numbers)
+def test_a_room_name_is_one_and_hides_the_number(policy: str, ref: str, number: str) -> None:
+    room = Policy(room_policy=policy).room(ref, number)
+    assert ROOM_NAME.fullmatch(room)
+    assert number.removeprefix("+") not in room
+
+
+@settings(derandomize=True, deadline=None)
+@given(numbers, numbers, refs, refs)
+def test_calls_meet_in_the_room_of_a_number_only(one: str, other: str, first: str, second: str) -> None:
+    per_number = Policy(room_policy=PER_NUMBER)
+    assert per_number.room(first, one) == per_number.room(second, one)
+    assert (per_number.room(first, one) == per_number.room(first, other)) == (one == other)
+    assert (Policy().room(first, one) == Policy().room(second, one)) == (first == second)
+
+
+@pytest.mark.parametrize("number", ["sip:sales@EXAMPLE.com", "ANONYMOUS", "+1 (555) 010-01 0", "+49 30/1_2"])
+def test_an_odd_number_still_gives_a_room_name(number: str) -> None:
+    assert ROOM_NAME.fullmatch(Policy(room_policy=PER_NUMBER).room(REF, number))
+
+
+@pytest.mark.parametrize("number", ["911", "1234", "+1234"])
+def test_a_short_number_is_hidden_too(number: str) -> None:
+    assert number.removeprefix("+") not in Policy(room_policy=PER_NUMBER).room(REF, number)

@@ -1,0 +1,53 @@
+"""Real parts for the tests: one store server for each test process, one simulator for each test."""
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from redis.asyncio import Redis
+
+from service.store.embedded import EmbeddedServer
+from tests.harness import Service, nothing_left, serving
+from tests.simulator.settings import SimulatorSettings
+from tests.simulator.simulator import Simulator
+
+
+@pytest.fixture(scope="session")
+def store_server() -> Iterator[str]:
+    """The URL of a real server, started by our own launcher."""
+    with tempfile.TemporaryDirectory(prefix="bridge-store-") as directory:
+        server = EmbeddedServer(Path(directory))
+        url = asyncio.run(server.start())
+        yield url
+        asyncio.run(server.stop())
+
+
+@pytest.fixture
+async def redis(store_server: str) -> AsyncIterator[Redis]:
+    """The store, empty."""
+    async with Redis.from_url(store_server) as client:
+        await client.flushall()
+        yield client
+
+
+@pytest.fixture
+def store_url(store_server: str, redis: Redis) -> str:
+    """Where the emptied store is."""
+    assert redis is not None
+    return store_server
+
+
+@pytest.fixture
+async def simulator() -> AsyncIterator[Simulator]:
+    async with Simulator(SimulatorSettings()) as simulator:
+        yield simulator
+
+
+@pytest.fixture
+async def service(simulator: Simulator, store_url: str, redis: Redis) -> AsyncIterator[Service]:
+    """One replica with default settings; whoever uses it has to leave nothing behind."""
+    async with serving(simulator, store_url) as service:
+        yield service
+        await nothing_left(simulator, redis)

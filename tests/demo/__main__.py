@@ -1,0 +1,190 @@
+"""`python -m tests.demo`: exit code 0 when everything was seen and nothing is left, 1 when not."""
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import msgspec
+
+from tests.demo.bridge import Bridge, running
+from tests.demo.calls import (
+    FAR_END_OUT,
+    GIVEN_UP,
+    REFUSED,
+    WAY_IN,
+    WAY_OUT,
+    Script,
+    Stage,
+    a_room,
+    all_the_way,
+    bandwidth_fails,
+    hangs_up_early,
+    measure,
+)
+from tests.demo.checks import Failure, Timings, Track, too_slow, unseen_steps, verdict
+from tests.demo.printing import Printer
+from tests.simulator.clock import monotonic
+from tests.simulator.settings import SimulatorSettings
+from tests.simulator.simulator import Simulator
+
+DONE, FAILED, INTERRUPTED = 0, 1, 130
+_CALLS: Final = 5
+_GOES: Final = 3
+"""Machines are noisy: so often so many calls are measured before the service is found too slow."""
+
+_ABOUT = """\
+Starts a Bandwidth on loopback (both HTTP APIs, phones, webhooks) and beside it the
+real service with its embedded store, by its command. Then phones call, and every
+message is shown with the step of the documented call flow that it belongs to.
+Needs no network and no account, and leaves nothing behind."""
+_MORE = """\
+exit codes: 0 every step was seen, nothing is left, and the service answers fast enough; 1 something
+of this is not so: it is said what, with the end of the service's log; 130 interrupted."""
+
+
+class Scene(NamedTuple):
+    title: str
+    script: Script
+    tracks: Sequence[Track]
+    unwanted: frozenset[str] = frozenset()
+
+
+SCENES: Final = (
+    Scene("A call from start to end", all_the_way, [[*WAY_IN, *WAY_OUT]]),
+    Scene(
+        "Two callers in one room: the session is the room's, and goes with the last of them",
+        a_room,
+        [[*WAY_IN, *WAY_IN[:2], "createParticipant", *WAY_IN[3:], *WAY_OUT], FAR_END_OUT],
+    ),
+    Scene(
+        "A caller who hangs up before the bridge is made",
+        hangs_up_early,
+        [GIVEN_UP],
+        frozenset({"BXML <Transfer>", "call bridged"}),
+    ),
+    Scene(
+        "Bandwidth answers createSession with 500: the caller is told",
+        bandwidth_fails,
+        [REFUSED, ["createParticipant", "deleteParticipant"]],
+        frozenset({"BXML <Transfer>", "addParticipantToSession", "deleteSession"}),
+    ),
+)
+
+
+async def demo(out: Printer, latency_ms: float, allowed_ms: float) -> int:
+    began = monotonic()
+    _cancel_on_sigterm()
+    simulator = Simulator(SimulatorSettings(latency=latency_ms / 1000))
+    try:
+        async with simulator:
+            async with running(simulator, out.tell) as bridge:
+                _introduce(out, simulator, bridge, latency_ms)
+                await _calls(out, simulator, allowed_ms)
+            problems = verdict(simulator)
+    except Failure as failure:
+        problems = list(dict.fromkeys([*str(failure).splitlines(), *verdict(simulator)]))
+    if problems:
+        out.failed(problems)
+        return FAILED
+    out.heading("Afterwards")
+    out.tell(f"  the service ended on SIGTERM with exit code 0; all of this took {monotonic() - began:.1f} s")
+    return DONE
+
+
+async def _calls(out: Printer, simulator: Simulator, allowed_ms: float) -> None:
+    stage = Stage(simulator)
+    for scene in SCENES:
+        out.heading(scene.title)
+        try:
+            await stage.play(scene.script, *scene.tracks, unwanted=scene.unwanted)
+        finally:
+            out.lines(stage.lines)
+        if scene is SCENES[0]:
+            out.heading("The steps of the documented call flow, as that call took them")
+            out.steps(stage.lines)
+            if problems := unseen_steps(stage.lines):
+                raise Failure("\n".join(problems))
+    timings = Timings([], [], [])
+    for _ in range(_GOES):
+        await measure(simulator, timings, _CALLS)
+        if not too_slow(timings, allowed_ms):
+            break
+    _ledger(out, simulator)
+    out.heading(
+        f"From the webhook to its BXML, in milliseconds, at {simulator.latency * 1000:g} ms a request"
+    )
+    out.timings(timings, allowed_ms)
+    if problems := [*verdict(simulator), *too_slow(timings, allowed_ms)]:
+        raise Failure("\n".join(problems))
+
+
+def _ledger(out: Printer, simulator: Simulator) -> None:
+    out.heading("What is left at Bandwidth")
+    found = msgspec.structs.asdict(simulator.ledger.alive())
+    found |= {"unreceived": simulator.ledger.unreceived, "complaints": simulator.complaints}
+    for kind, left in found.items():
+        out.tell(f"  {kind:<13} {len(left):>3}  {out.mark(not left)}")
+
+
+def _introduce(out: Printer, simulator: Simulator, bridge: Bridge, latency_ms: float) -> None:
+    out.tell(f"Bandwidth, simulated  {simulator.url}, each request takes {latency_ms:g} ms")
+    out.tell(f"the service           {bridge.url}, process {bridge.process.pid}, with its embedded store")
+
+
+def _cancel_on_sigterm() -> None:
+    task = asyncio.current_task()
+    if task is not None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    options = _parser().parse_args(argv)
+    try:
+        return asyncio.run(demo(Printer(sys.stdout), options.latency_ms, options.allowed_ms))
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        sys.stderr.write("interrupted; the service has been ended\n")
+        return INTERRUPTED
+    except BrokenPipeError:  # `... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+
+
+def _milliseconds(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1000:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 0 to 1000")
+    return value
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.demo",
+        description=_ABOUT,
+        epilog=_MORE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--latency-ms",
+        type=_milliseconds,
+        default=40.0,
+        help="how long Bandwidth takes for a request (default: %(default)g)",
+    )
+    parser.add_argument(
+        "--allowed-ms",
+        type=_milliseconds,
+        default=10.0,
+        help="what the service may add to two such requests before a caller has their answer "
+        "(default: %(default)g)",
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

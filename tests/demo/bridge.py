@@ -1,0 +1,178 @@
+"""The service as somebody runs it: its command, its environment, its log, its exit code."""
+
+import asyncio
+import contextlib
+import json
+import os
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from subprocess import STDOUT
+from typing import Final
+
+import aiohttp
+
+from service.store.embedded import EmbeddedServer, default_directory
+from tests.demo.checks import Failure
+from tests.simulator.clock import monotonic
+from tests.simulator.simulator import Simulator
+
+ORIGIN: Final = "https://bridge.test"
+SALES: Final = "+19195550100"
+"""The number that has a room; whoever calls another one gets a room of their own."""
+_USERNAME: Final = "bandwidth"
+_PASSWORD: Final = "callback-password"
+_START: Final = 20.0
+_STOP: Final = 10.0
+_PAUSE: Final = 0.01
+_LINES: Final = 20
+
+
+def environment(simulator: Simulator, state: str) -> dict[str, str]:
+    """All that the service is told; without REDIS_URL it starts the embedded store, here under `state`."""
+    return {
+        "PATH": os.defpath,
+        "BW_ACCOUNT_ID": simulator.account_id,
+        "BW_CLIENT_ID": simulator.client_id,
+        "BW_CLIENT_SECRET": simulator.client_secret,
+        "BW_VOICE_URL": simulator.voice_url,
+        "BW_WEBRTC_URL": simulator.webrtc_url,
+        "BW_TOKEN_URL": simulator.token_url,
+        "BASE_CALLBACK_URL": ORIGIN,
+        "CALLBACK_USERNAME": _USERNAME,
+        "CALLBACK_PASSWORD": _PASSWORD,
+        "ROOM_MAP": json.dumps({SALES: "sales"}),
+        "XDG_STATE_HOME": state,
+        "LOG_FORMAT": "json",
+    }
+
+
+class Bridge:
+    """The running service."""
+
+    def __init__(self, process: asyncio.subprocess.Process, log: Path) -> None:
+        self.process = process
+        self.log = log
+        self.keep_log = False
+        self.asked_to_stop = False
+        self.url = ""
+
+    async def ready(self) -> None:
+        """Wait until it listens and /readyz says that it can take calls."""
+        ends = monotonic() + _START
+        while not self.url:
+            self.url = self._address()
+            await self._again(ends, "say where it listens")
+        async with aiohttp.ClientSession() as session:
+            while not await _is_ready(session, self.url):
+                await self._again(ends, "become ready")
+
+    async def stop(self) -> None:
+        """SIGTERM, and the exit code that has to be 0."""
+        self.asked_to_stop = True
+        if self.process.returncode is None:
+            self.process.terminate()
+        try:
+            async with asyncio.timeout(_STOP):
+                code = await self.process.wait()
+        except TimeoutError:
+            raise Failure(f"the service did not end within {_STOP:.0f} s of SIGTERM") from None
+        if code != 0:
+            raise Failure(f"the service ended with exit code {code}, not 0")
+
+    def last_lines(self) -> list[str]:
+        return self.log.read_text(errors="replace").splitlines()[-_LINES:]
+
+    def _address(self) -> str:
+        for line in self.log.read_text(errors="replace").splitlines():
+            with contextlib.suppress(ValueError):
+                said = json.loads(line)
+                if said.get("event") == "service.started":
+                    return str(said["address"])
+        return ""
+
+    async def _again(self, ends: float, what: str) -> None:
+        if self.process.returncode is not None:
+            raise Failure(f"the service ended at its start, with exit code {self.process.returncode}")
+        if monotonic() > ends:
+            raise Failure(f"the service did not {what} within {_START:.0f} s")
+        await asyncio.sleep(_PAUSE)
+
+
+async def _is_ready(session: aiohttp.ClientSession, url: str) -> bool:
+    try:
+        async with session.get(f"{url}/readyz") as response:
+            return response.status == 200
+    except aiohttp.ClientError:
+        return False
+
+
+def command() -> list[str]:
+    """Port 0 takes a free one; the log says which."""
+    script = Path(sys.executable).with_name("pstn-bridge")
+    if not script.exists():
+        raise Failure(f"{script} is not there: run `make setup` first")
+    return [str(script), "serve", "--host", "127.0.0.1", "--port", "0"]
+
+
+@asynccontextmanager
+async def running(simulator: Simulator, tell: Callable[[str], None]) -> AsyncIterator[Bridge]:
+    """The service, ready, and the simulator pointed at it. On failure its log stays, and is told about."""
+    words = command()
+    descriptor, name = tempfile.mkstemp(prefix="bridge-demo-", suffix=".log")
+    log = Path(name)
+    with tempfile.TemporaryDirectory(prefix="bridge-demo-") as state:
+        with os.fdopen(descriptor, "wb") as output:
+            process = await asyncio.create_subprocess_exec(
+                *words,
+                env=environment(simulator, state),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=output,
+                stderr=STDOUT,
+                # Ctrl-C is for the demo, which ends the service in order.
+                start_new_session=True,
+            )
+        bridge = Bridge(process, log)
+        try:
+            await bridge.ready()
+            _point(simulator, bridge.url)
+            yield bridge
+            await bridge.stop()
+        except Exception:
+            tell(f"\nThe last {_LINES} lines of the service's log, all of it in {log}:")
+            for line in bridge.last_lines():
+                tell(f"  {line}")
+            bridge.keep_log = True
+            raise
+        finally:
+            await _end(bridge, Path(state))
+
+
+async def _end(bridge: Bridge, state: Path) -> None:
+    """Whatever has happened, neither the service nor its store outlives the demo."""
+    if not bridge.asked_to_stop:
+        with contextlib.suppress(Failure):
+            await bridge.stop()
+    if bridge.process.returncode is None:
+        bridge.process.kill()
+        await bridge.process.wait()
+    if bridge.process.returncode != 0 and (store := _store_in(state)):
+        # Its server outlives a service that was killed: take hold of it as the next one would.
+        await store.start()
+        await store.stop()
+    if not bridge.keep_log:
+        bridge.log.unlink()
+
+
+def _store_in(state: Path) -> EmbeddedServer | None:
+    directory = default_directory(str(state))
+    return EmbeddedServer(directory) if directory.exists() else None
+
+
+def _point(simulator: Simulator, url: str) -> None:
+    simulator.map_origin(ORIGIN, url)
+    application = simulator.application
+    application.initiate_url = application.status_url = f"{ORIGIN}/callbacks/voice"
+    application.username, application.password = _USERNAME, _PASSWORD

@@ -1,0 +1,113 @@
+"""The worker against a real store: what fails is tried again later, for hours, and then let go."""
+
+from collections.abc import AsyncIterator
+from functools import partial
+
+import pytest
+import structlog
+from redis.asyncio import Redis
+
+from service.bandwidth.errors import BandwidthError
+from service.calls.effects import DeleteSession, Effect
+from service.engine.alarm import Alarm
+from service.engine.worker import Worker, backoff
+from service.store import keys
+from service.store.client import Client
+from service.store.outbox import Outbox
+from service.store.rooms import Rooms
+from service.tasks import Tasks
+from tests.clocks import SetClock
+from tests.waiting import wait_until
+
+OWNER = keys.owner_room("lobby")
+
+
+class FailingPerformer:
+    """Fails so often, then succeeds."""
+
+    def __init__(self, failures: int, retry_after: float | None = None) -> None:
+        self.failures = failures
+        self.retry_after = retry_after
+        self.attempts: list[tuple[Effect, int]] = []
+
+    async def perform(self, effect: Effect, *, attempt: int) -> None:
+        self.attempts.append((effect, attempt))
+        if len(self.attempts) <= self.failures:
+            raise BandwidthError("delete-session", "server-error", status=500, retry_after=self.retry_after)
+
+
+class Bench:
+    """A worker with everything around it."""
+
+    def __init__(self, client: Client, performer: FailingPerformer) -> None:
+        self.clock = SetClock()
+        self.tasks = Tasks()
+        self.alarm = Alarm()
+        self.rooms = Rooms(client)
+        self.performer = performer
+        self.worker = Worker(
+            outbox=Outbox(client, worker="w", lease=45),
+            performer=performer,
+            alarm=self.alarm,
+            clock=self.clock,
+            tasks=self.tasks,
+            jitter=lambda: 1.0,
+        )
+
+    def has_tried(self, count: int) -> bool:
+        return len(self.performer.attempts) >= count
+
+    async def owe(self) -> None:
+        await self.rooms.owe("lobby", DeleteSession("S"), now=self.clock.now())
+        self.alarm.wake(OWNER)
+
+
+@pytest.fixture
+async def client(store_url: str) -> AsyncIterator[Client]:
+    client = Client(store_url)
+    yield client
+    await client.close()
+
+
+async def run(bench: Bench, until: int) -> None:
+    """Work until so many attempts have been made, an hour and more apart."""
+    running = bench.tasks.start(bench.worker.run(), name="worker")
+    for count in range(1, until + 1):
+        await wait_until(partial(bench.has_tried, count))
+        await wait_until(lambda: len(bench.tasks) == 1)
+        bench.clock.time += 3700
+        bench.alarm.wake(OWNER)
+    bench.worker.stop()
+    await running
+
+
+async def test_it_is_tried_again_until_it_is_done(client: Client, redis: Redis) -> None:
+    bench = Bench(client, FailingPerformer(3))
+    await bench.owe()
+    await run(bench, 4)
+    assert bench.performer.attempts == [(DeleteSession("S"), n) for n in (1, 2, 3, 4)]
+    assert await redis.keys() == []
+
+
+async def test_what_nobody_can_do_is_let_go_with_an_error(client: Client, redis: Redis) -> None:
+    bench = Bench(client, FailingPerformer(1000))
+    await bench.owe()
+    with structlog.testing.capture_logs() as lines:
+        await run(bench, 10)
+    assert len(bench.performer.attempts) == 10
+    assert [line["attempt"] for line in lines if line["event"] == "effect.given_up"] == [10]
+    assert await redis.keys() == []
+
+
+@pytest.mark.parametrize(
+    ("tries", "retry_after", "jitter", "seconds"),
+    [
+        (0, None, 1.0, 0.5),
+        (0, None, 0.0, 0.25),
+        (3, None, 1.0, 4.0),
+        (30, None, 1.0, 60.0),
+        (0, 7.0, 1.0, 7.0),
+    ],
+)
+def test_how_long_to_wait(tries: int, retry_after: float | None, jitter: float, seconds: float) -> None:
+    assert backoff(tries, retry_after, jitter) == seconds

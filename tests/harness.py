@@ -1,0 +1,141 @@
+"""The service as a test holds it: the real application on a loopback port, its store, its log."""
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import structlog
+import uvicorn
+from redis.asyncio import Redis
+
+from handlers.app import create_app
+from service import logs
+from service.settings import Settings, load
+from tests.simulator.simulator import Simulator
+from tests.waiting import wait_until
+
+ORIGIN = "https://bridge.test"
+USERNAME = "bandwidth"
+PASSWORD = "callback-password"
+
+
+class Lines:
+    """Where the log goes in tests; each service reads from where it began."""
+
+    def __init__(self) -> None:
+        self.written: list[str] = []
+
+    def write(self, text: str) -> int:
+        self.written.extend(text.splitlines())
+        return len(text)
+
+    def flush(self) -> None: ...
+
+
+LOG = Lines()
+
+
+def log_to_lines() -> None:
+    """For each service anew: other tests of the process have logging of their own."""
+    logs.configure(format="json", level="debug", stream=LOG)  # type: ignore[arg-type] # the two methods it calls
+    structlog.configure(cache_logger_on_first_use=False)
+
+
+def settings_for(simulator: Simulator, store_url: str, **overrides: str) -> Settings:
+    environ = {
+        "BW_ACCOUNT_ID": simulator.account_id,
+        "BW_CLIENT_ID": simulator.client_id,
+        "BW_CLIENT_SECRET": simulator.client_secret,
+        "BW_VOICE_URL": simulator.voice_url,
+        "BW_WEBRTC_URL": simulator.webrtc_url,
+        "BW_TOKEN_URL": simulator.token_url,
+        "BASE_CALLBACK_URL": ORIGIN,
+        "CALLBACK_USERNAME": USERNAME,
+        "CALLBACK_PASSWORD": PASSWORD,
+        "REDIS_URL": store_url,
+        "SHUTDOWN_GRACE": "5",
+    }
+    return load({**environ, **overrides})
+
+
+class Service:
+    """One replica."""
+
+    def __init__(self, settings: Settings, listener: socket.socket) -> None:
+        self.settings = settings
+        self._listener = listener
+        self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        self._from = len(LOG.written)
+        config = uvicorn.Config(
+            create_app(settings),
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=5,
+        )
+        self._server = uvicorn.Server(config)
+        self._server.install_signal_handlers = lambda: None  # type: ignore[attr-defined] # pytest has its own
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        serving = self._server.serve(sockets=[self._listener])
+        self._task = asyncio.get_running_loop().create_task(serving)
+        await wait_until(lambda: self._server.started or (self._task and self._task.done()))
+        assert self._server.started, "the service did not start"
+
+    async def stop(self) -> None:
+        self._server.should_exit = True
+        if self._task:
+            await self._task
+
+    def log(self, event: str | None = None, **fields: Any) -> list[dict[str, Any]]:
+        """Lines of the log since this replica began, those of one event with these fields."""
+        lines = [json.loads(line) for line in LOG.written[self._from :]]
+        wanted = {**fields, **({"event": event} if event else {})}
+        return [line for line in lines if all(line.get(key) == value for key, value in wanted.items())]
+
+
+@asynccontextmanager
+async def serving(simulator: Simulator, store_url: str, **overrides: str) -> AsyncIterator[Service]:
+    """A replica that the simulator's application points at."""
+    log_to_lines()
+    # With the protocol named asyncio switches Nagle's algorithm off; left on, replies take 40 ms more.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.bind(("127.0.0.1", 0))
+    service = Service(settings_for(simulator, store_url, **overrides), listener)
+    simulator.webhooks.map_origin(ORIGIN, service.url)
+    application = simulator.application
+    application.initiate_url = application.status_url = f"{ORIGIN}/callbacks/voice"
+    application.username, application.password = USERNAME, PASSWORD
+    try:
+        await service.start()
+        yield service
+    finally:
+        await service.stop()
+        listener.close()
+
+
+async def nothing_left(simulator: Simulator, redis: "Redis") -> None:
+    """When all calls are over: nothing lives at Bandwidth, nothing is owed, and every key will expire."""
+    await wait_until(lambda: simulator.ledger.empty, what=lambda: f"still alive: {simulator.ledger.alive()}")
+    owed: list[bytes] = []
+
+    async def settled() -> bool:
+        owed[:] = [key async for key in redis.scan_iter("*:agenda")] + [
+            key async for key in redis.scan_iter("*:owed:*")
+        ]
+        return not owed
+
+    for _ in range(1000):
+        if await settled():
+            break
+        await asyncio.sleep(0.01)
+    assert not owed, f"still owed: {owed}"
+    assert not [key async for key in redis.scan_iter("*:room:*")], "a room has outlived its members"
+    lasting = [key async for key in redis.scan_iter("*") if await redis.ttl(key) < 0]
+    assert not lasting, f"keys that never expire: {lasting}"
+    assert simulator.complaints == []
+    assert simulator.ledger.unreceived == []

@@ -1,0 +1,151 @@
+"""Trouble on order: faults that strike API requests, and gates that hold a moment open for a test."""
+
+import asyncio
+
+from tests.simulator.background import Changes
+
+
+class Fault:
+    """Strikes `times` requests of one operation (`*`: any), None: until cleared.
+
+    `executed` says whether the request had its effect before it failed. `delay` alone only slows down.
+    """
+
+    def __init__(
+        self,
+        operation: str,
+        *,
+        status: int | None = None,
+        times: int | None = 1,
+        hang: bool = False,
+        reset: bool = False,
+        delay: float = 0.0,
+        executed: bool = False,
+        retry_after: str | None = None,
+    ) -> None:
+        if status is None and not hang and not reset and not delay:
+            raise ValueError("a fault needs a status, hang, reset or delay")
+        self.operation = operation
+        self.status = status
+        self.left = times
+        self.hang = hang
+        self.reset = reset
+        self.delay = delay
+        self.executed = executed
+        self.retry_after = retry_after
+        self.struck = 0
+        self._released = asyncio.Event()
+
+    def release(self) -> None:
+        """Let hung requests go on: they are answered as if nothing had been."""
+        self._released.set()
+
+    async def released(self) -> None:
+        await self._released.wait()
+
+
+class Faults:
+    def __init__(self) -> None:
+        self._faults: list[Fault] = []
+        self._struck: list[Fault] = []
+
+    def add(
+        self,
+        operation: str,
+        *,
+        status: int | None = None,
+        times: int | None = 1,
+        hang: bool = False,
+        reset: bool = False,
+        delay: float = 0.0,
+        executed: bool = False,
+        retry_after: str | None = None,
+    ) -> Fault:
+        fault = Fault(
+            operation,
+            status=status,
+            times=times,
+            hang=hang,
+            reset=reset,
+            delay=delay,
+            executed=executed,
+            retry_after=retry_after,
+        )
+        self._faults.append(fault)
+        return fault
+
+    def take(self, operation: str) -> Fault | None:
+        """The oldest fault that fits, once less to strike."""
+        fault = next((fault for fault in self._faults if fault.operation in {operation, "*"}), None)
+        if fault is None:
+            return None
+        fault.struck += 1
+        if fault not in self._struck:
+            self._struck.append(fault)
+        if fault.left is not None:
+            fault.left -= 1
+            if fault.left <= 0:
+                self._faults.remove(fault)
+        return fault
+
+    def clear(self) -> None:
+        """No more faults, and whatever hangs goes on."""
+        for fault in [*self._faults, *self._struck]:
+            fault.release()
+        self._faults.clear()
+        self._struck.clear()
+
+
+class Gate:
+    """Holds everything of one name until `release()`."""
+
+    def __init__(self) -> None:
+        self.held = 0
+        self._changes = Changes()
+        self._open = asyncio.Event()
+
+    async def reached(self, timeout: float = 5.0, *, count: int = 1) -> None:  # noqa: ASYNC109 - a test's limit
+        """Wait until so many have been held."""
+        await self._changes.until(
+            lambda: self.held >= count,
+            timeout=timeout,
+            what=lambda: f"gate reached by {self.held} of {count}",
+        )
+
+    @property
+    def released(self) -> bool:
+        return self._open.is_set()
+
+    def release(self) -> None:
+        self._open.set()
+
+    async def pass_through(self) -> bool:
+        if self._open.is_set():
+            return False
+        self.held += 1
+        self._changes.notify()
+        await self._open.wait()
+        return True
+
+
+class Gates:
+    """Held by name: an operation, `webhook:<eventType>` before sending, `reply:<eventType>` after it."""
+
+    def __init__(self) -> None:
+        self._gates: dict[str, Gate] = {}
+
+    def hold(self, name: str) -> Gate:
+        """From now on; one gate a name at a time."""
+        if name in self._gates and not self._gates[name].released:
+            raise ValueError(f"{name} is held already")
+        gate = self._gates[name] = Gate()
+        return gate
+
+    async def pass_through(self, name: str) -> bool:
+        """Whether it was held."""
+        gate = self._gates.get(name)
+        return gate is not None and await gate.pass_through()
+
+    def release_all(self) -> None:
+        for gate in self._gates.values():
+            gate.release()

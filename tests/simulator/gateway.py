@@ -1,0 +1,235 @@
+"""The way of every API request: gate, fault, credentials, operation, latency, answer."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import msgspec
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from tests.simulator.auth import Authenticator
+from tests.simulator.clock import monotonic
+from tests.simulator.faults import Fault, Faults, Gates
+from tests.simulator.journal import Journal
+from tests.simulator.journal import Request as Recorded
+from tests.simulator.ledger import Ledger, Unreceived
+from tests.simulator.settings import Auth
+
+# Key of the connection's transport in the ASGI scope, put there by the server's protocol.
+TRANSPORT = "simulator.transport"
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """`created` names what the request made, if it made something."""
+
+    status: int
+    content: Any = None
+    headers: dict[str, str] = {}
+    created: str | None = None
+
+
+class Inquiry(msgspec.Struct, frozen=True):
+    """A request as operations see it."""
+
+    ids: Mapping[str, str]
+    query: Mapping[str, str]
+    content_type: str
+    authorization: str
+    body: bytes
+
+
+class Refusal(Exception):
+    """An error answer. `complaint` marks what the documents forbid, as opposed to what just happens."""
+
+    def __init__(self, status: int, message: str, *, complaint: bool = False) -> None:
+        super().__init__(message)
+        self.status = status
+        self.complaint = complaint
+
+
+Operation = Callable[[Inquiry], Answer]
+
+
+class Api(Protocol):
+    """What differs between the two APIs and the token endpoint."""
+
+    auth: Auth | None
+
+    def error(self, status: int, message: str) -> Answer: ...
+
+
+class Gateway:
+    def __init__(
+        self,
+        journal: Journal,
+        faults: Faults,
+        gates: Gates,
+        authenticator: Authenticator,
+        ledger: Ledger,
+        account_id: str,
+        latency: float,
+    ) -> None:
+        self.latency = latency
+        self._journal = journal
+        self._faults = faults
+        self._gates = gates
+        self._authenticator = authenticator
+        self._ledger = ledger
+        self._account_id = account_id
+        self._closing = asyncio.Event()
+
+    def close(self) -> None:
+        """Cut short whatever is being delayed."""
+        self._closing.set()
+
+    async def _wait(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._closing.wait()
+
+    def route(self, api: Api, method: str, path: str, name: str, operation: Operation) -> Route:
+        async def endpoint(request: Request) -> Response:
+            return await self._serve(request, api, name, operation)
+
+        return Route(path, endpoint, methods=[method], name=name)
+
+    def unknown(self, api: Api, path: str) -> Route:
+        """Whatever else is asked for below `path`: refused, and complained about."""
+
+        def operation(_inquiry: Inquiry) -> Answer:
+            raise Refusal(404, "unknown or not simulated")
+
+        async def endpoint(request: Request) -> Response:
+            # Whoever asks, with credentials or without.
+            self._journal.complain(f"{request.method} {request.url.path}: unknown or not simulated")
+            return await self._serve(request, api, "unknown", operation)
+
+        methods = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+        return Route(path, endpoint, methods=methods, name="unknown")
+
+    async def _serve(self, request: Request, api: Api, name: str, operation: Operation) -> Response:
+        at = monotonic()
+        try:
+            body = await request.body()
+        except ClientDisconnect:
+            return Response(status_code=400)
+        held = await self._gates.pass_through(name)
+        fault = self._faults.take(name)
+        answer: Answer | None = None
+        if fault is None or fault.executed:
+            answer = self._perform(request, api, body, operation)
+        made = answer.created if answer is not None else None
+        if fault is not None:
+            answer = await self._strike(request, api, fault, answer)
+        if answer is None:
+            answer = self._perform(request, api, body, operation)
+            made = answer.created
+        if held or fault is not None:
+            # A client that gave up meanwhile: its end of the connection has to be read first.
+            await asyncio.sleep(0.002)
+        if self.latency:
+            # Of the whole request, unless it was held up: what serving it took so far is part of it.
+            spent = 0.0 if held or fault is not None else monotonic() - at
+            await self._wait(self.latency - spent)
+        received = not await request.is_disconnected()
+        if made is not None and (answer.created is None or not received):
+            self._ledger.unreceived.append(Unreceived(name, made))
+        self._record(request, name, at, body, answer, received=received)
+        return _response(answer)
+
+    def _perform(self, request: Request, api: Api, body: bytes, operation: Operation) -> Answer:
+        try:
+            self._admit(request, api)
+            return operation(
+                Inquiry(
+                    ids=request.path_params,
+                    query=request.query_params,
+                    content_type=request.headers.get("content-type", ""),
+                    authorization=request.headers.get("authorization", ""),
+                    body=body,
+                )
+            )
+        except Refusal as refusal:
+            if refusal.complaint:
+                self._journal.complain(
+                    f"{request.method} {request.url.path}: {refusal} ({body.decode(errors='replace')})"
+                )
+            return api.error(refusal.status, str(refusal))
+
+    def _admit(self, request: Request, api: Api) -> None:
+        if api.auth is None:
+            return
+        header = request.headers.get("authorization", "")
+        if not self._authenticator.allows(header, api.auth):
+            raise Refusal(401, "Unauthorized")
+        if request.path_params.get("accountId", self._account_id) != self._account_id:
+            raise Refusal(403, "Access is denied", complaint=True)
+
+    async def _strike(self, request: Request, api: Api, fault: Fault, answer: Answer | None) -> Answer | None:
+        """The answer as the fault leaves it; None means that the request is still to be performed."""
+        if fault.delay:
+            await self._wait(fault.delay)
+        if fault.hang:
+            await fault.released()
+            return answer
+        if fault.reset:
+            request.scope["extensions"][TRANSPORT].abort()
+            while (await request.receive())["type"] != "http.disconnect":
+                pass
+            return Answer(500)
+        if fault.status is None:
+            return answer
+        headers = {"Retry-After": fault.retry_after} if fault.retry_after is not None else {}
+        return msgspec.structs.replace(api.error(fault.status, "fault on order"), headers=headers)
+
+    def _record(
+        self, request: Request, name: str, at: float, body: bytes, answer: Answer, *, received: bool
+    ) -> None:
+        scheme = request.headers.get("authorization", "").partition(" ")[0].lower()
+        self._journal.answered(
+            Recorded(
+                operation=name,
+                method=request.method,
+                path=request.url.path,
+                ids=dict(request.path_params),
+                status=answer.status if received else None,
+                at=at,
+                ms=(monotonic() - at) * 1000,
+                scheme=scheme or None,
+                body=_json(body),
+                received=received,
+            )
+        )
+
+
+def read(inquiry: Inquiry, kind: type[Any]) -> Any:
+    """The JSON body as `kind`, strictly; an absent body is an empty object."""
+    if not inquiry.body:
+        return msgspec.convert({}, kind)
+    if inquiry.content_type.partition(";")[0].strip().lower() != "application/json":
+        raise Refusal(415, f"content type {inquiry.content_type!r} is not supported", complaint=True)
+    try:
+        return msgspec.json.decode(inquiry.body, type=kind)
+    except msgspec.DecodeError as error:
+        raise Refusal(400, str(error), complaint=True) from None
+
+
+def _json(body: bytes) -> Any:
+    try:
+        return msgspec.json.decode(body) if body else None
+    except msgspec.DecodeError:
+        return body.decode(errors="replace")
+
+
+def _response(answer: Answer) -> Response:
+    if answer.content is None:
+        return Response(status_code=answer.status, headers=answer.headers)
+    return Response(
+        msgspec.json.encode(answer.content),
+        status_code=answer.status,
+        headers=answer.headers,
+        media_type="application/json;charset=UTF-8",
+    )

@@ -1,0 +1,44 @@
+"""The OAuth2 token endpoint: client credentials, and nothing else."""
+
+from urllib.parse import parse_qsl
+
+from starlette.routing import Route
+
+from tests.simulator.auth import Authenticator, Tokens
+from tests.simulator.gateway import Answer, Gateway, Inquiry, Refusal
+from tests.simulator.settings import Auth
+
+PATH = "/api/v1/oauth2/token"
+
+
+class TokenApi:
+    """The shape of its errors is undocumented: clients treat all that is not 2xx as failure."""
+
+    auth: Auth | None = None
+
+    def __init__(self, tokens: Tokens, authenticator: Authenticator) -> None:
+        self._tokens = tokens
+        self._authenticator = authenticator
+
+    def routes(self, gateway: Gateway) -> list[Route]:
+        return [gateway.route(self, "POST", PATH, "token", self._token)]
+
+    def error(self, status: int, message: str) -> Answer:
+        return Answer(status, {"error": message})
+
+    def _token(self, inquiry: Inquiry) -> Answer:
+        if not self._authenticator.is_client(inquiry.authorization):
+            raise Refusal(401, "invalid_client")
+        if inquiry.content_type.partition(";")[0].strip().lower() != "application/x-www-form-urlencoded":
+            raise Refusal(415, f"content type {inquiry.content_type!r} is no form", complaint=True)
+        form = parse_qsl(inquiry.body.decode(errors="replace"), keep_blank_values=True)
+        if form != [("grant_type", "client_credentials")]:
+            raise Refusal(400, "grant_type=client_credentials and nothing else", complaint=True)
+        return Answer(
+            200,
+            {
+                "access_token": self._tokens.issue(),
+                "expires_in": self._tokens.lifetime,
+                "token_type": "bearer",
+            },
+        )

@@ -1,0 +1,141 @@
+"""A call in the store: all of a commit or nothing of it, and the same after it ran twice."""
+
+import msgspec
+import pytest
+from redis.asyncio import Redis
+
+from service.calls.effects import HangUp, LeaveRoom, Owed
+from service.calls.model import SCHEMA, Call, Direction, Media, Phone
+from service.calls.refs import partition_of_ref, ref_of_call
+from service.calls.replies import Hangup, Join, Transfer
+from service.store import keys
+from service.store.calls import Calls, Change
+from service.store.client import Client
+from service.store.errors import NewerSchema, StoreCorrupt, StoreUnavailable
+
+REF = ref_of_call("c-1")
+CALL = Call(
+    ref=REF,
+    call_id="c-1",
+    direction=Direction.INBOUND,
+    room="lobby",
+    created_at=1.0,
+    phone=Phone.RINGING,
+    attempt=1,
+)
+NOW = 1_700_000_000.0
+
+
+@pytest.fixture
+def calls(client: Client) -> Calls:
+    return Calls(client, ended_days=7)
+
+
+def change(call: Call = CALL, **fields: object) -> Change:
+    whole = {"call": call, "event": "initiate@1", "reply": Join(1), "entry": {"event": "initiate"}, **fields}
+    return Change(**whole)  # type: ignore[arg-type] # the fields are a test's own
+
+
+async def commit(calls: Calls, revision: int, what: Change, name: str = "a") -> bool:
+    return await calls.commit(revision, what, now=NOW, commit=name)
+
+
+async def test_an_unknown_call(calls: Calls) -> None:
+    stored = await calls.load(REF, "initiate@1")
+    assert (stored.revision, stored.call, stored.reply, stored.token) == (0, None, None, "")
+
+
+async def test_what_is_committed_is_loaded(calls: Calls) -> None:
+    assert await commit(calls, 0, change(reply=Transfer(1, "hello"), token="secret"))
+    stored = await calls.load(REF, "initiate@1")
+    assert (stored.revision, stored.call, stored.token) == (1, CALL, "secret")
+    assert stored.reply == Transfer(1, "hello")
+    assert (await calls.load(REF, "initiate@2")).reply is None
+    assert "secret" not in repr(stored)
+
+
+async def test_a_commit_on_an_old_revision_writes_nothing(calls: Calls, redis: Redis) -> None:
+    await commit(calls, 0, change())
+    before = {key: await redis.dump(key) for key in await redis.keys()}
+    late = change(
+        msgspec.structs.replace(CALL, media=Media.MAKING),
+        event="other@1",
+        owed=(Owed(HangUp("c-1"), NOW),),
+        token="late",
+    )
+    assert not await commit(calls, 0, late, "b")
+    assert {key: await redis.dump(key) for key in await redis.keys()} == before
+
+
+async def test_the_same_commit_twice_writes_once(calls: Calls, redis: Redis) -> None:
+    """The client sends a script again when its reply was lost."""
+    once = change(owed=(Owed(HangUp("c-1"), NOW),))
+    assert await commit(calls, 0, once)
+    before = {key: await redis.dump(key) for key in await redis.keys()}
+    assert await commit(calls, 0, once)
+    assert {key: await redis.dump(key) for key in await redis.keys()} == before
+
+
+async def test_owed_work_is_on_the_agenda_until_it_is_called_off(calls: Calls, redis: Redis) -> None:
+    agenda, owner = keys.agenda(partition_of_ref(REF)), keys.owner_call(REF)
+    owed = (Owed(HangUp("c-1"), NOW + 30), Owed(LeaveRoom("lobby", f"{REF}.1"), NOW + 5))
+    await commit(calls, 0, change(owed=owed))
+    assert await redis.zscore(agenda, owner) == (NOW + 5) * 1000
+    await commit(calls, 1, change(cancelled=(f"leave-room:{REF}.1",)), "b")
+    assert await redis.exists(keys.owed(owner))
+    await commit(calls, 2, change(cancelled=("hang-up",)), "c")
+    assert await redis.zscore(agenda, owner) is None
+    assert not await redis.exists(keys.owed(owner))
+
+
+async def test_a_token_is_kept_apart_and_dropped(calls: Calls, redis: Redis) -> None:
+    await commit(calls, 0, change(token="secret"))
+    assert "secret" not in str(await redis.hgetall(keys.call(REF)))
+    await commit(calls, 1, change(), "b")
+    assert (await calls.load(REF)).token == "secret"
+    await commit(calls, 2, change(token=None), "c")
+    assert (await calls.load(REF)).token == ""
+
+
+@pytest.mark.parametrize(
+    ("phone", "attempt", "days", "events_minutes"),
+    [(Phone.UP, 1, 1, 24 * 60), (Phone.GONE, 1, 7, 15), (Phone.GONE, 0, 1 / 96, 15)],
+    ids=["live", "ended", "tombstone"],
+)
+async def test_how_long_keys_live(
+    calls: Calls, redis: Redis, phone: Phone, attempt: int, days: float, events_minutes: float
+) -> None:
+    await commit(calls, 0, change(msgspec.structs.replace(CALL, phone=phone, attempt=attempt)))
+    assert await redis.ttl(keys.call(REF)) == pytest.approx(days * 86_400, abs=2)
+    assert await redis.ttl(keys.timeline(REF)) == pytest.approx(days * 86_400, abs=2)
+    assert await redis.ttl(keys.events(REF)) == pytest.approx(events_minutes * 60, abs=2)
+
+
+async def test_the_timeline_is_bounded(calls: Calls, redis: Redis) -> None:
+    for revision in range(205):
+        await commit(calls, revision, change(entry={"n": revision}), str(revision))
+    entries = [msgspec.json.decode(entry)["n"] for entry in await redis.lrange(keys.timeline(REF), 0, -1)]
+    assert entries == list(range(5, 205))
+
+
+async def test_a_call_of_a_newer_release_is_not_touched(calls: Calls, redis: Redis) -> None:
+    await commit(calls, 0, change(msgspec.structs.replace(CALL, schema=SCHEMA + 1)))
+    with pytest.raises(NewerSchema):
+        await calls.load(REF)
+
+
+async def test_what_cannot_be_read_is_said(calls: Calls, redis: Redis) -> None:
+    await redis.hset(keys.call(REF), mapping={"revision": 1, "state": "{"})
+    with pytest.raises(StoreCorrupt):
+        await calls.load(REF)
+
+
+async def test_a_store_that_is_not_there() -> None:
+    client = Client("unix:///nonexistent/socket")
+    with pytest.raises(StoreUnavailable, match="call_load"):
+        await Calls(client, ended_days=1).load(REF)
+    await client.close()
+
+
+def test_replies_are_told_apart_when_stored() -> None:
+    assert msgspec.json.decode(msgspec.json.encode(Hangup())) == {"type": "hangup"}

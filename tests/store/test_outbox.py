@@ -1,0 +1,105 @@
+"""Owed work: under a lease, in order, and never lost."""
+
+import asyncio
+
+import pytest
+from redis.asyncio import Redis
+
+from service.calls.effects import DeleteParticipant, DeleteSession
+from service.store import keys
+from service.store.client import Client
+from service.store.outbox import Outbox
+from service.store.rooms import Rooms
+
+NOW = 1_700_000_000.0
+ROOM = "lobby"
+OWNER = keys.owner_room(ROOM)
+PARTITION = keys.partition_of_owner(OWNER)
+
+
+@pytest.fixture
+def rooms(client: Client) -> Rooms:
+    return Rooms(client)
+
+
+def worker(client: Client, name: str) -> Outbox:
+    return Outbox(client, worker=name, lease=45)
+
+
+async def test_only_one_worker_has_an_owner_until_its_lease_ends(client: Client, rooms: Rooms) -> None:
+    first, second = worker(client, "a"), worker(client, "b")
+    await rooms.owe(ROOM, DeleteSession("S"), now=NOW)
+    claims = await asyncio.gather(*(one.claim(PARTITION, now=NOW, limit=9) for one in (first, second)))
+    assert sorted(claims) == [[], [OWNER]]
+
+    [work] = await first.work(OWNER, now=NOW, done=[], later=[])
+    assert work.effect == DeleteSession("S")
+    assert await second.work(OWNER, now=NOW + 44, done=[], later=[]) == []
+    # The first has died: at the end of its lease the other finds the work on the agenda.
+    assert await second.claim(PARTITION, now=NOW + 44, limit=9) == []
+    assert await second.claim(PARTITION, now=NOW + 46, limit=9) == [OWNER]
+    assert await second.work(OWNER, now=NOW + 46, done=[], later=[]) == [work]
+
+
+async def test_work_that_comes_while_a_worker_is_at_it_is_done_by_that_worker(
+    client: Client, rooms: Rooms
+) -> None:
+    mine, other = worker(client, "a"), worker(client, "b")
+    await rooms.owe(ROOM, DeleteSession("S"), now=NOW)
+    await mine.claim(PARTITION, now=NOW, limit=9)
+    done = await mine.work(OWNER, now=NOW, done=[], later=[])
+    await rooms.owe(ROOM, DeleteSession("T"), now=NOW + 1)
+    assert await other.claim(PARTITION, now=NOW + 1, limit=9) == []
+    [late] = await mine.work(OWNER, now=NOW + 1, done=done, later=[])
+    assert late.effect == DeleteSession("T")
+
+
+async def test_what_is_put_off_comes_back_when_it_is_due(client: Client, rooms: Rooms, redis: Redis) -> None:
+    mine = worker(client, "a")
+    await rooms.owe(ROOM, DeleteSession("S"), now=NOW)
+    [work] = await mine.work(OWNER, now=NOW, done=[], later=[])
+    assert await mine.work(OWNER, now=NOW, done=[], later=[(work, NOW + 10)]) == []
+    assert await mine.claim(PARTITION, now=NOW + 9, limit=9) == []
+    assert await mine.claim(PARTITION, now=NOW + 11, limit=9) == [OWNER]
+    [again] = await mine.work(OWNER, now=NOW + 11, done=[], later=[])
+    assert (again.effect, again.tries, again.since) == (work.effect, 1, NOW)
+    assert await mine.work(OWNER, now=NOW + 11, done=[again], later=[]) == []
+    assert await redis.keys() == []
+
+
+async def test_one_lane_waits_for_its_head_and_others_do_not(client: Client, rooms: Rooms) -> None:
+    mine = worker(client, "a")
+    await rooms.reserve(ROOM, "a.1", limit=9, now=NOW)
+    await rooms.enter(ROOM, "a.1", participant_id="p", made_session="S", now=NOW)
+    await rooms.vacate(ROOM, "a.1", now=NOW)
+    await rooms.owe(ROOM, DeleteParticipant("b.1", "q"), now=NOW)
+    heads = {work.id: work for work in await mine.work(OWNER, now=NOW, done=[], later=[])}
+    assert set(heads) == {"remove-participant:a.1", "delete-participant:q"}
+    left = await mine.work(
+        OWNER,
+        now=NOW,
+        done=[heads["delete-participant:q"]],
+        later=[(heads["remove-participant:a.1"], NOW + 5)],
+    )
+    assert left == [], "nothing overtakes the head of its lane"
+
+
+async def test_an_effect_that_was_owed_anew_is_not_struck_off(client: Client, rooms: Rooms) -> None:
+    mine = worker(client, "a")
+    await rooms.owe(ROOM, DeleteSession("S"), now=NOW)
+    first = await mine.work(OWNER, now=NOW, done=[], later=[])
+    await rooms.owe(ROOM, DeleteSession("S"), now=NOW + 1)
+    [again] = await mine.work(OWNER, now=NOW + 1, done=first, later=[])
+    assert again.effect == DeleteSession("S")
+
+
+async def test_a_worker_that_stops_hands_back(client: Client, rooms: Rooms) -> None:
+    mine, other = worker(client, "a"), worker(client, "b")
+    await rooms.owe(ROOM, DeleteSession("S"), now=NOW)
+    await rooms.owe(ROOM, DeleteSession("T"), now=NOW)
+    await mine.claim(PARTITION, now=NOW, limit=9)
+    one, _ = await mine.work(OWNER, now=NOW, done=[], later=[])
+    assert await mine.work(OWNER, now=NOW, done=[one], later=[], release=True) == []
+    assert await other.claim(PARTITION, now=NOW, limit=9) == [OWNER]
+    [left] = await other.work(OWNER, now=NOW, done=[], later=[])
+    assert {one.effect, left.effect} == {DeleteSession("S"), DeleteSession("T")}

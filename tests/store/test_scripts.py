@@ -1,0 +1,42 @@
+import re
+from importlib import resources
+
+import pytest
+from redis.asyncio import Redis
+
+from service.store.client import Client
+from service.store.scripts import Script
+
+LIBRARIES = {"owed", "seats"}
+NAMES = sorted(
+    file.name.removesuffix(".lua")
+    for file in (resources.files("service.store") / "lua").iterdir()
+    if file.name.endswith(".lua")
+)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in LIBRARIES])
+def test_headers_name_what_the_script_uses(name: str) -> None:
+    script = Script(name)
+    text = (resources.files("service.store") / "lua" / f"{name}.lua").read_text()
+    code = re.sub(r"--.*", "", text)
+    unused = [used for used in (*script.keys, *script.args) if not re.search(rf"\b{used}\b", code)]
+    assert not unused, f"{name} declares {unused} and does not use them"
+    assert "KEYS[" not in code
+    assert "ARGV[" not in code
+
+
+def test_other_names_than_the_header_says_are_refused() -> None:
+    script = Script("call_load")
+    with pytest.raises(TypeError, match="call_load takes keys"):
+        script.bind({"call": "c"}, {"event": "e"})
+    with pytest.raises(TypeError):
+        script.bind({"call": "c", "events": "e", "token": "t"}, {"event": "e", "more": 1})
+
+
+async def test_a_server_that_has_forgotten_a_script_is_told_it_again(client: Client, redis: Redis) -> None:
+    keys = {"call": "c", "events": "e", "token": "t"}
+    before = await client.run(Script("call_load"), keys, {"event": ""})
+    await redis.script_flush()
+    assert await client.run(Script("call_load"), keys, {"event": ""}) == before
+    assert await redis.script_exists(Script("call_load").sha) == [True]

@@ -1,0 +1,172 @@
+"""What does not come from Bandwidth, or not as it should: answered with its status, and no key is left."""
+
+import asyncio
+import base64
+from typing import Any
+
+import httpx
+import pytest
+from redis.asyncio import Redis
+
+from tests.harness import PASSWORD, USERNAME, Service
+from tests.simulator.simulator import Simulator
+
+URL = "/callbacks/voice"
+CALL_ID = "c-93d6f3c0-be584596-0b74-4fa2-8015-d8ede84bd1a4"
+
+
+def body(**fields: Any) -> dict[str, Any]:
+    return {"eventType": "initiate", "callId": CALL_ID, "accountId": "9900000", **fields}
+
+
+@pytest.fixture
+async def client(service: Service) -> Any:
+    async with httpx.AsyncClient(base_url=service.url, auth=(USERNAME, PASSWORD)) as client:
+        yield client
+
+
+@pytest.fixture(autouse=True)
+async def no_key_left(redis: Redis) -> Any:
+    yield
+    assert await redis.keys() == []
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        None,
+        "Basic",
+        "Basic !!!",
+        "Bearer abc",
+        "Basic " + base64.b64encode(b"bandwidth:wrong").decode(),
+        "Basic " + base64.b64encode(b"somebody:callback-password").decode(),
+        "Basic " + base64.b64encode(b"bandwidth:callback-passwor").decode(),
+        "Basic " + base64.b64encode(b"\xff\xfe").decode(),
+    ],
+)
+async def test_wrong_or_missing_credentials(service: Service, header: str | None) -> None:
+    async with httpx.AsyncClient(base_url=service.url) as client:
+        answer = await client.post(URL, json=body(), headers={"Authorization": header} if header else {})
+    assert answer.status_code == 401
+    assert answer.headers["www-authenticate"].startswith("Basic")
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"{",
+        b"null",
+        b"[]",
+        b'"text"',
+        b"\xff\xfe",
+        b'{"callId": "c-1"}',
+        b'{"eventType": "initiate"}',
+        b'{"eventType": 5, "callId": "c-1"}',
+        b'{"eventType": "initiate", "callId": null}',
+        b'{"eventType": "initiate", "callId": ["c-1"]}',
+        b'{"eventType": "initiate", "callId": ""}',
+        b'{"eventType": "initiate", "callId": "' + b"c" * 300 + b'"}',
+        b'{"eventType": "initiate", "callId": "c-1", "x": ' + b"[" * 30_000 + b"]" * 30_000 + b"}",
+        b"[" * 60_000,
+    ],
+)
+async def test_what_is_no_webhook(client: httpx.AsyncClient, raw: bytes) -> None:
+    answer = await client.post(URL, content=raw)
+    assert answer.status_code == 400
+    assert answer.text
+
+
+@pytest.mark.parametrize("account", ["9900001", 1, ""])
+async def test_another_account(client: httpx.AsyncClient, account: object) -> None:
+    assert (await client.post(URL, json=body(accountId=account))).status_code == 403
+
+
+async def test_too_large(client: httpx.AsyncClient) -> None:
+    assert (await client.post(URL, content=b" " * 65_537)).status_code == 413
+
+    async def endless() -> Any:
+        for _ in range(200):
+            yield b" " * 1024
+
+    assert (await client.post(URL, content=endless())).status_code == 413
+
+
+async def test_an_unknown_event_of_no_call(client: httpx.AsyncClient, service: Service) -> None:
+    answer = await client.post(URL, json=body(eventType="somethingNew"))
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("application/xml")
+    assert answer.content.endswith(b"<Response />") or answer.content.endswith(b"<Response/>")
+    assert service.log(event="webhook.unknown", event_type="somethingNew", level="warning")
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
+async def test_other_methods(client: httpx.AsyncClient, method: str) -> None:
+    assert (await client.request(method, URL)).status_code == 405
+
+
+@pytest.mark.parametrize(
+    "event", ["transferAnswer", "transferComplete", "transferDisconnect", "redirect-of-leg"]
+)
+async def test_events_of_a_call_that_is_not_known(client: httpx.AsyncClient, event: str) -> None:
+    fields = {"eventType": event, "parentCallId": CALL_ID, "callId": "c-b-leg"}
+    if event == "redirect-of-leg":
+        fields["eventType"] = "redirect"
+    answer = await client.post(URL, json=body(**fields))
+    if event == "transferDisconnect":
+        assert answer.status_code == 204
+    else:
+        assert answer.status_code == 200
+        assert b"<Hangup" in answer.content
+
+
+async def test_participant_events_need_their_address(client: httpx.AsyncClient) -> None:
+    event = {"event": "onConnect", "participantId": "p"}
+    answer = await client.post("/callbacks/participants/p00-x.1/" + "0" * 32, json=event)
+    assert answer.status_code == 401
+
+
+async def test_a_client_that_stops_in_the_middle(service: Service) -> None:
+    host, port = service.url.removeprefix("http://").split(":")
+    credentials = base64.b64encode(f"{USERNAME}:{PASSWORD}".encode()).decode()
+    _, writer = await asyncio.open_connection(host, int(port))
+    lines = [f"POST {URL} HTTP/1.1", "Host: x", f"Authorization: Basic {credentials}", "Content-Length: 100"]
+    writer.write("\r\n".join([*lines, "", '{"eventType"']).encode())
+    await writer.drain()
+    writer.close()
+    async with httpx.AsyncClient(base_url=service.url) as client:
+        assert (await client.get("/livez")).status_code == 200
+    assert not service.log(level="error")
+
+
+class TestLiveCall:
+    """These leave a call behind on purpose, which ends as calls do."""
+
+    @pytest.fixture(autouse=True)
+    async def no_key_left(self) -> None:
+        """Not here: there is a call."""
+
+    async def test_an_unknown_event_keeps_it_waiting(
+        self, simulator: Simulator, service: Service, client: httpx.AsyncClient
+    ) -> None:
+        phone = await simulator.dial()
+        await phone.until("bridged")
+        answer = await client.post(URL, json=body(eventType="somethingNew", callId=phone.call_id))
+        assert answer.status_code == 200
+        assert b"<Pause" in answer.content
+        assert b"<Redirect" in answer.content
+        assert service.log(event="webhook.unknown")
+        await phone.hang_up()
+
+    async def test_participant_events_are_logged(
+        self, simulator: Simulator, service: Service, client: httpx.AsyncClient
+    ) -> None:
+        phone = await simulator.dial()
+        await phone.until("bridged")
+        request = next(r for r in simulator.requests if r.operation == "createParticipant")
+        path = request.body["callbackUrl"].removeprefix("https://bridge.test")
+        event: dict[str, Any] = {"event": "onConnect", "participantId": phone.participant_id, "new": []}
+        assert (await client.post(path, json=event)).status_code == 200
+        assert service.log(event="participant.reported", event_type="onConnect")
+        assert (await client.post(path, content=b"{")).status_code == 400
+        await phone.hang_up()

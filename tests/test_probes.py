@@ -1,0 +1,27 @@
+"""Whether the service lives, and whether it can take calls."""
+
+import httpx
+from redis.asyncio import Redis
+
+from tests.harness import Service, serving
+from tests.simulator.simulator import Simulator
+from tests.waiting import wait_until
+
+
+async def test_ready_with_a_store_and_a_token(simulator: Simulator, service: Service) -> None:
+    async with httpx.AsyncClient(base_url=service.url) as client:
+        assert (await client.get("/livez")).status_code == 200
+        await wait_until(lambda: service.log(event="request.sent", operation="obtain-token"))
+        ready = await client.get("/readyz")
+    assert ready.status_code == 200
+    assert ready.json() == {"ready": True, "checks": {"store": "ok", "token": "ok"}}
+
+
+async def test_not_ready_without_a_token(simulator: Simulator, store_url: str, redis: Redis) -> None:
+    async with serving(simulator, store_url, BW_CLIENT_SECRET="wrong") as service:
+        await wait_until(lambda: service.log(event="token.unavailable"))
+        async with httpx.AsyncClient(base_url=service.url) as client:
+            ready = await client.get("/readyz")
+        assert ready.status_code == 503
+        assert ready.json()["checks"]["store"] == "ok"
+        assert "none obtained" in ready.json()["checks"]["token"]

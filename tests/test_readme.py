@@ -1,0 +1,51 @@
+"""The README says what is so."""
+
+import re
+import tomllib
+from pathlib import Path
+
+from service.settings import NAMES, Settings
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def rows() -> dict[str, str]:
+    """Variable and default of each row of the settings table."""
+    return dict(re.findall(r"^\| `([A-Z_]+)` \| (.*?) ?\|", README, re.MULTILINE))
+
+
+def test_every_setting_has_a_row_and_every_row_a_setting() -> None:
+    assert set(rows()) == set(NAMES)
+
+
+def test_the_defaults_are_those_of_the_code() -> None:
+    for name, told in rows().items():
+        field = Settings.model_fields[name.lower()]
+        if field.is_required() or "with" in told:
+            assert told.startswith("**required**"), name
+        elif field.default is None:
+            assert told == "", name
+        else:
+            default = field.get_default(call_default_factory=True)
+            assert told.strip("`") == (str(default) if default else "{}"), name
+
+
+def test_every_dependency_has_a_reason() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = [*project["dependencies"], *project["optional-dependencies"]["embedded"]]
+    names = {re.match(r"[a-z-]+", one)[0] for one in wanted}  # type: ignore[index] # each begins with a name
+    table = README.split("## Dependencies")[1]
+    assert set(re.findall(r"^\| ([a-z-]+) \|", table, re.MULTILINE)) - {"package"} == names
+
+
+def test_every_target_and_file_it_names_exists() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    for target in set(re.findall(r"\bmake ([a-z]+)\b", README)):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+    for link in re.findall(r"\]\(((?!https?:)[^)]+)\)", README):
+        assert (ROOT / link).exists(), link
+
+
+def test_it_is_short() -> None:
+    assert len(README.splitlines()) < 200

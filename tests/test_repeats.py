@@ -1,0 +1,95 @@
+"""The same webhook twice, at once or later, changes nothing the second time and gets the same reply."""
+
+import asyncio
+
+import pytest
+from redis.asyncio import Redis
+
+from tests.harness import Service, nothing_left
+from tests.simulator.simulator import Simulator
+
+KINDS = ["initiate", "transferAnswer", "transferComplete", "transferDisconnect", "disconnect"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_twice_at_once(simulator: Simulator, service: Service, kind: str) -> None:
+    simulator.latency = 0.02
+    simulator.webhooks.duplicate.add(kind)
+    phone = await simulator.dial()
+    await phone.until("bridged")
+    if kind == "transferComplete":
+        await phone.far_end_hangs_up()
+    else:
+        await phone.hang_up()
+    await phone.until("ended")
+    await simulator.settled()
+    creates = [r for r in simulator.requests if r.operation in {"createSession", "createParticipant"}]
+    assert len(creates) == 2
+    assert len(service.log(event="call.ended")) == 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_again_later(simulator: Simulator, service: Service, redis: Redis, kind: str) -> None:
+    phone = await simulator.dial()
+    await phone.until("bridged")
+    await phone.far_end_hangs_up()
+    await phone.until("ended")
+    await simulator.until(lambda: any(d.event_type == "disconnect" for d in simulator.deliveries))
+    await nothing_left(simulator, redis)
+    requests = len(simulator.requests)
+    delivery = next(d for d in simulator.deliveries if d.event_type == kind)
+
+    status, reply = await simulator.repeat(delivery)
+
+    assert status == delivery.status
+    # The transfer has been carried out and its token is gone: nothing to repeat for a phone that left.
+    assert b"<Hangup" in reply if kind == "initiate" else reply == delivery.reply
+    assert len(simulator.requests) == requests
+    assert simulator.ledger.empty
+
+
+async def test_initiate_again_before_the_transfer_is_answered_gets_the_same_transfer(
+    simulator: Simulator, service: Service
+) -> None:
+    gate = simulator.gates.hold("reply:initiate")
+    phone = await simulator.dial()
+    await gate.reached()
+    first = simulator.deliveries[0]
+    replies = await asyncio.gather(*(simulator.repeat(first) for _ in range(5)))
+    assert set(replies) == {(200, first.reply)}
+    assert b"<Transfer" in first.reply
+    gate.release()
+    await phone.until("bridged")
+    await phone.hang_up()
+
+
+async def test_a_repeat_of_what_is_being_worked_on_is_told_to_come_back(
+    simulator: Simulator, service: Service
+) -> None:
+    gate = simulator.gates.hold("createParticipant")
+    simulator.webhooks.duplicate.add("initiate")
+    phone = await simulator.dial()
+    await gate.reached()
+    await simulator.until(lambda: len(simulator.deliveries) == 1)
+    assert b"<Pause" in simulator.deliveries[0].reply
+    assert b"<Redirect" in simulator.deliveries[0].reply
+    simulator.webhooks.duplicate.clear()
+    gate.release()
+    await phone.until("bridged")
+    await phone.hang_up()
+    await simulator.settled()
+    assert len([r for r in simulator.requests if r.operation == "createParticipant"]) == 1
+
+
+async def test_disconnect_first_makes_nothing_of_the_late_initiate(
+    simulator: Simulator, service: Service
+) -> None:
+    gate = simulator.gates.hold("webhook:initiate")
+    phone = await simulator.dial()
+    await gate.reached()
+    await phone.hang_up()
+    await simulator.until(lambda: any(d.event_type == "disconnect" for d in simulator.deliveries))
+    gate.release()
+    await simulator.until(lambda: len(simulator.deliveries) == 2)
+    assert b"<Hangup" in simulator.deliveries[-1].reply
+    assert {request.operation for request in simulator.requests} <= {"token"}

@@ -1,0 +1,268 @@
+"""Webhooks as they come over the wire: what each becomes, and what is refused."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from handlers.participants import ParticipantEvent
+from handlers.voice.registry import KINDS, kind_of
+from handlers.voice.webhook import ForeignAccount, Malformed, Webhook, parse
+from service.calls.events import (
+    Answer,
+    Disconnect,
+    Event,
+    Initiate,
+    Redirect,
+    TransferAnswer,
+    TransferComplete,
+    TransferDisconnect,
+    Unknown,
+)
+from service.calls.model import Direction
+from service.calls.policy import Policy
+from service.calls.refs import ref_of_call
+from tests.simulator.events import FIELDS
+
+SAMPLES = Path(__file__).parent / "samples"
+ACCOUNT = "9900000"
+INBOUND = "c-5b1f9c3e-2d7a4e60-8c1b-4f35-9a70-6e2d90b1f4c8"
+LEG = "c-5b1f9c3e-71c0d9aa-04e2-4b9d-b6f7-1d3a5c7e9024"
+OUTBOUND = "c-0d94e7b2-93f6a1c8-5e27-4d10-8b3f-c2a9641d70e5"
+REF, OUTBOUND_REF = "p07-ycvam76wtzoffh3qmcwe", ref_of_call(OUTBOUND)
+GIVEN_OUT = "p03-aaaaaaaaaaaaaaaaaaaa"
+AT = 1_772_719_332.0
+POLICY = Policy(room_map={"+19195550100": "sales"}, announcement="Hello.", fallback="+19195550199")
+
+ON_THE_LINE: dict[str, Any] = {
+    "ref": REF,
+    "call_id": INBOUND,
+    "direction": Direction.INBOUND,
+    "room": "sales",
+    "from_number": "+19195550142",
+    "to_number": "+19195550100",
+}
+DIALED: dict[str, Any] = {
+    "ref": OUTBOUND_REF,
+    "call_id": OUTBOUND,
+    "direction": Direction.OUTBOUND,
+    "room": "sales",
+    "from_number": "+19195550100",
+    "to_number": "+19195550163",
+}
+ARRIVING: dict[str, Any] = {"lease_until": AT + 8, "announcement": "Hello.", "fallback": "+19195550199"}
+
+EXPECTED: dict[str, Event] = {
+    "initiate": Initiate(at=AT, answered=False, **ON_THE_LINE, **ARRIVING),
+    "initiate-minimal": Initiate(
+        at=AT,
+        answered=False,
+        ref=REF,
+        call_id=INBOUND,
+        direction=Direction.INBOUND,
+        room=f"call-{REF}",
+        **ARRIVING,
+    ),
+    "answer": Answer(at=AT, answered=True, **DIALED, **ARRIVING),
+    "redirect": Redirect(at=AT, answered=True, **ON_THE_LINE, **ARRIVING),
+    "transferAnswer": TransferAnswer(AT, 2, leg_id=LEG, tag=f"{REF}.1"),
+    "transferAnswer-without-parent": TransferAnswer(AT, 2, leg_id=LEG, tag=f"{REF}.1"),
+    "transferComplete": TransferComplete(
+        AT, 2, cause="busy", error_id="5f2c8e04-6a91-4d3b-97e0-b18d4c7a2f36"
+    ),
+    "transferDisconnect": TransferDisconnect(AT, 2, cause="hangup"),
+    "disconnect": Disconnect(at=AT, cause="hangup", **ON_THE_LINE),
+    "disconnect-unlisted-cause": Disconnect(
+        at=AT,
+        cause="carrier-blocked",
+        error_id="c06b9a7e-1f43-4528-8e9d-3a75d0e2b614",
+        sip_response_code=603,
+        **DIALED,
+    ),
+}
+"""For webhooks at the second attempt's URL."""
+
+
+def raw(name: str) -> bytes:
+    return (SAMPLES / f"{name}.json").read_bytes()
+
+
+def sample(name: str, **changes: Any) -> dict[str, Any]:
+    body: dict[str, Any] = json.loads(raw(name))
+    return body | changes
+
+
+def read(body: bytes | dict[str, Any], *, ref: str = "", attempt: int = 2) -> Webhook:
+    """As the endpoint reads it."""
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return parse(content, ref=ref, attempt=attempt, at=AT, account_id=ACCOUNT, policy=POLICY)
+
+
+def event(body: bytes | dict[str, Any]) -> Event:
+    webhook = read(body)
+    return kind_of(webhook.event_type).parse(webhook)
+
+
+def test_there_is_a_sample_of_each_kind_and_an_expectation_for_each_sample() -> None:
+    found = {path.stem for path in SAMPLES.iterdir()}
+    assert set(KINDS) <= found
+    assert found == {*EXPECTED, "participant-onConnect"}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_sample_has_the_documented_fields(kind: str) -> None:
+    always, sometimes = (set(fields.split()) for fields in FIELDS[kind])
+    names = set(sample(kind))
+    assert always <= names
+    assert names <= always | sometimes | {"machineDetectionResult"}
+    assert sample(kind)["eventType"] == kind
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_what_a_sample_becomes(name: str) -> None:
+    webhook = read(raw(name))
+    body = sample(name)
+    assert event(raw(name)) == EXPECTED[name]
+    assert (webhook.event_type, webhook.call_id) == (body["eventType"], body["callId"])
+    if "eventTime" in body:
+        assert webhook.key == f"{body['eventType']}@{body['eventTime']}"
+
+
+def test_a_participant_event() -> None:
+    name = "participant-onConnect"
+    assert msgspec.json.decode(raw(name), type=ParticipantEvent) == ParticipantEvent(
+        event="onConnect", participantId="d8886aad-b956-4e1b-b2f4-d7c9f8162772", timestamp="1772719332655"
+    )
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_unknown_fields_are_ignored(name: str) -> None:
+    extra = {"sipHeaders": {"x-more": "1"}, "newIn2027": [{"deep": [None, 1.5, True]}], "": ""}
+    assert event(sample(name, **extra)) == EXPECTED[name]
+
+
+@pytest.mark.parametrize("kind", ["gather", "bridgeComplete", "newIn2027"])
+def test_an_unknown_kind_is_accepted(kind: str) -> None:
+    body = sample("redirect", eventType=kind)
+    assert event(body) == Unknown(AT, kind)
+    assert kind_of(kind).wants_bxml
+
+
+ODD: list[Any] = [5, None, {}, [], True, 1.5, {"a": ["b"]}]
+REQUIRED = {"callId", "eventType", "accountId"}
+
+
+@pytest.mark.parametrize("odd", ODD, ids=json.dumps)
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_odd_type_is_as_good_as_absent(kind: str, odd: Any) -> None:
+    """All optional fields at once; only `sipResponseCode` is a number by right."""
+    names = set(sample(kind)) - REQUIRED
+    assert event(sample(kind, **dict.fromkeys(names, odd))) == event(
+        {name: value for name, value in sample(kind).items() if name in REQUIRED}
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"cause": 5}, {"cause": "unknown"}),
+        ({"from": []}, {"from_number": ""}),
+        ({"to": {}}, {"to_number": "", "room": f"call-{REF}"}),
+        ({"errorId": None}, {"error_id": ""}),
+        ({"sipResponseCode": "486"}, {"sip_response_code": None}),
+        ({"sipResponseCode": True}, {"sip_response_code": None}),
+        ({"direction": 7}, {"direction": Direction.INBOUND}),
+        ({"from": "9" * 300}, {"from_number": "9" * 256}),
+    ],
+)
+def test_a_disconnect_with_an_odd_field(changes: dict[str, Any], expected: dict[str, Any]) -> None:
+    assert event(sample("disconnect", **changes)) == msgspec.structs.replace(
+        EXPECTED["disconnect"], **expected
+    )
+
+
+def test_an_odd_tag_and_an_odd_time() -> None:
+    assert event(sample("transferAnswer", tag={})) == TransferAnswer(AT, 2, leg_id=LEG, tag="")
+    for odd in (None, 5, "", "2" * 257):
+        first, second = (
+            read(sample("disconnect", eventTime=odd, cause=cause)) for cause in ("hangup", "busy")
+        )
+        assert first.key.startswith("disconnect#")
+        assert first.key == read(sample("disconnect", eventTime=odd)).key != second.key
+
+
+@pytest.mark.parametrize("value", [None, 5, "", [], {}, True, "x" * 257])
+@pytest.mark.parametrize("name", ["callId", "eventType"])
+def test_without_a_call_or_a_type_it_is_malformed(name: str, value: Any) -> None:
+    with pytest.raises(Malformed, match=name):
+        read(sample("initiate", **{name: value}))
+    body = sample("initiate")
+    del body[name]
+    with pytest.raises(Malformed, match=name):
+        read(body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b'{"callId": "c-1", "eventType"',
+        b"callId=c-1&eventType=initiate",
+        b"[" * 60_000,
+        b'{"a":' * 12_000,
+        b'{"callId": "c-1", "eventType": "initiate", "x": ' + b"[" * 60_000 + b"]" * 60_000 + b"}",
+        b"[]",
+        b"null",
+        b'"initiate"',
+        b"5",
+        b'{"callId": "c-\xff", "eventType": "initiate"}',
+        b"\xff\xfe{\x00}\x00",
+    ],
+    ids=lambda body: body[:24].decode(errors="replace"),
+)
+def test_what_is_no_json_object_is_malformed(body: bytes) -> None:
+    with pytest.raises(Malformed):
+        read(body)
+
+
+@pytest.mark.parametrize("account", ["9900001", "", "99000000", 9900001, 0, True])
+def test_another_account_is_foreign(account: str | int) -> None:
+    with pytest.raises(ForeignAccount):
+        read(sample("initiate", accountId=account))
+
+
+@pytest.mark.parametrize("account", [None, 9900000, "9900000", [], {}])
+def test_no_account_and_our_own_are_not_foreign(account: Any) -> None:
+    assert event(sample("initiate", accountId=account)) == EXPECTED["initiate"]
+    body = sample("initiate")
+    del body["accountId"]
+    assert event(body) == EXPECTED["initiate"]
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_the_ref_in_the_url_is_the_authority(name: str) -> None:
+    assert read(raw(name), ref=GIVEN_OUT).ref == GIVEN_OUT
+
+
+MALFORMED = ["", "p3-aaaaaaaaaaaaaaaaaaaa", "p16-aaaaaaaaaaaaaaaaaaaa", f"{GIVEN_OUT}.1", "../x", "p03-A" * 9]
+
+
+@pytest.mark.parametrize("ref", MALFORMED)
+def test_without_a_good_ref_the_body_names_the_call(ref: str) -> None:
+    assert read(raw("initiate"), ref=ref).ref == REF == ref_of_call(INBOUND)
+    assert read(raw("transferAnswer"), ref=ref).ref == REF
+    assert read(raw("transferAnswer-without-parent"), ref=ref).ref == ref_of_call(LEG)
+    nobody: list[Any] = [None, 5, "", []]
+    for odd in nobody:
+        assert read(sample("transferAnswer", parentCallId=odd), ref=ref).ref == ref_of_call(LEG)
+
+
+def test_a_redirect_of_a_leg_that_was_told_to_wait() -> None:
+    body = sample("transferAnswer", eventType="redirect")
+    assert event(body) == EXPECTED["transferAnswer"]
+    assert event(sample("redirect", parentCallId=INBOUND)) == EXPECTED["redirect"]
+    ringing = sample("redirect")
+    del ringing["answerTime"]
+    assert event(ringing) == msgspec.structs.replace(EXPECTED["redirect"], answered=False)

@@ -1,0 +1,259 @@
+"""The environment as an operator writes it, right and wrong."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr, ValidationError
+
+from service.settings import NAMES, ConfigurationError, Settings, load, warnings
+
+GOOD: Mapping[str, str] = {
+    "BW_ACCOUNT_ID": "5500000",
+    "BW_CLIENT_ID": "client",
+    "BW_CLIENT_SECRET": "client-secret",
+    "BASE_CALLBACK_URL": "https://bridge.example.com",
+    "CALLBACK_USERNAME": "bandwidth",
+    "CALLBACK_PASSWORD": "callback-secret",
+}
+BASIC = {"BW_USERNAME": "api-user", "BW_PASSWORD": "api-secret"}
+
+
+def problems(environ: Mapping[str, str]) -> dict[str, str]:
+    with pytest.raises(ConfigurationError) as raised:
+        load(environ)
+    return {problem.variable: str(problem) for problem in raised.value.problems}
+
+
+def without(*names: str) -> dict[str, str]:
+    return {name: value for name, value in GOOD.items() if name not in names}
+
+
+def test_the_least_that_is_needed_and_the_defaults() -> None:
+    settings = load(GOOD)
+    assert settings.model_dump(exclude={name.lower() for name in GOOD}) == {
+        "bw_voice_auth": "oauth",
+        "bw_webrtc_auth": "oauth",
+        "bw_username": None,
+        "bw_password": None,
+        "bw_voice_application_id": None,
+        "bw_number": None,
+        "callback_password_previous": None,
+        "bw_voice_url": "https://voice.bandwidth.com/api/v2",
+        "bw_webrtc_url": "https://api.webrtc.bandwidth.com/v1",
+        "bw_token_url": "https://api.bandwidth.com/api/v1/oauth2/token",
+        "bw_sipx_uri": "sip:sipx.webrtc.bandwidth.com:5060",
+        "redis_url": None,
+        "xdg_state_home": None,
+        "room_policy": "per-call",
+        "room_map": {},
+        "webhook_budget": 8.0,
+        "uui_limit": 256,
+        "fallback_number": None,
+        "announcement": None,
+        "ended_call_days": 7,
+        "shutdown_grace": 20,
+        "log_format": "json",
+        "log_level": "info",
+    }
+    assert settings.callback_password == SecretStr("callback-secret")
+
+
+def test_everything_missing_is_told_at_once() -> None:
+    assert list(problems({})) == [
+        "BW_ACCOUNT_ID",
+        "BW_CLIENT_ID",
+        "BW_CLIENT_SECRET",
+        "BASE_CALLBACK_URL",
+        "CALLBACK_USERNAME",
+        "CALLBACK_PASSWORD",
+    ]
+
+
+def test_missing_malformed_and_crossed_are_told_together() -> None:
+    found = problems({"BW_VOICE_AUTH": "basic", "BW_NUMBER": "555-0100", "UUI_LIMIT": "12"})
+    expected = {"BW_ACCOUNT_ID", "BW_USERNAME", "BW_CLIENT_SECRET", "BW_NUMBER", "UUI_LIMIT"}
+    assert expected <= set(found)
+    assert found["BW_USERNAME"].startswith("BW_USERNAME is missing, and BW_VOICE_AUTH is basic; wants ")
+    assert found["UUI_LIMIT"] == "UUI_LIMIT is '12'; wants characters from 64 to 350"
+
+
+def test_an_empty_variable_is_an_unset_one() -> None:
+    assert load({**GOOD, "UUI_LIMIT": "", "REDIS_URL": " ", "ROOM_MAP": ""}) == load(GOOD)
+    assert problems({**GOOD, "BW_ACCOUNT_ID": ""}) == problems(without("BW_ACCOUNT_ID"))
+
+
+@pytest.mark.parametrize(
+    ("voice", "webrtc", "missing"),
+    [
+        ("oauth", "oauth", {"BW_CLIENT_ID", "BW_CLIENT_SECRET"}),
+        ("basic", "basic", {"BW_USERNAME", "BW_PASSWORD"}),
+        ("oauth", "basic", {"BW_CLIENT_ID", "BW_CLIENT_SECRET", "BW_USERNAME", "BW_PASSWORD"}),
+        ("digest", "basic", {"BW_VOICE_AUTH", "BW_USERNAME", "BW_PASSWORD"}),
+    ],
+)
+def test_credentials_are_needed_for_the_schemes_in_use(voice: str, webrtc: str, missing: set[str]) -> None:
+    bare = without("BW_CLIENT_ID", "BW_CLIENT_SECRET")
+    assert set(problems({**bare, "BW_VOICE_AUTH": voice, "BW_WEBRTC_AUTH": webrtc})) == missing
+
+
+def test_credentials_of_a_scheme_not_in_use_are_not_needed() -> None:
+    both = {"BW_VOICE_AUTH": "Basic", "BW_WEBRTC_AUTH": "BASIC"}
+    settings = load({**without("BW_CLIENT_ID", "BW_CLIENT_SECRET"), **BASIC, **both})
+    assert (settings.bw_voice_auth, settings.bw_client_id) == ("basic", None)
+
+
+@pytest.mark.parametrize(
+    ("url", "kept"),
+    [
+        ("https://bridge.example.com/", "https://bridge.example.com"),
+        ("https://bridge.example.com:8443/pstn/", "https://bridge.example.com:8443/pstn"),
+        ("http://localhost:8080", "http://localhost:8080"),
+        ("http://127.8.0.1:8080", "http://127.8.0.1:8080"),
+        ("http://[::1]:8080", "http://[::1]:8080"),
+    ],
+)
+def test_urls_that_are_bases(url: str, kept: str) -> None:
+    settings = load({**GOOD, "BASE_CALLBACK_URL": url, "BW_VOICE_URL": url})
+    assert settings.base_callback_url == settings.bw_voice_url == kept
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://bridge.example.com",
+        "http://localhost.example.com",
+        "ftp://bridge.example.com",
+        "bridge.example.com",
+        "https://",
+        "https://bridge.example.com?a=1",
+        "https://bridge.example.com?",
+        "https://bridge.example.com#top",
+        "https://user:secret@bridge.example.com",
+        "https://bridge.example.com:port",
+        "https://bridge.exam ple.com",
+        "https://[::1",
+    ],
+)
+@pytest.mark.parametrize("name", ["BASE_CALLBACK_URL", "BW_WEBRTC_URL", "BW_TOKEN_URL"])
+def test_urls_that_are_no_bases(name: str, url: str) -> None:
+    found = problems({**GOOD, name: url})
+    assert list(found) == [name]
+    assert "secret" not in found[name]
+
+
+@pytest.mark.parametrize(
+    ("name", "good", "bad"),
+    [
+        ("BW_ACCOUNT_ID", "acct-5500000", "../5500000"),
+        ("BW_VOICE_APPLICATION_ID", "04e88489-df02-4e34-a0ee-27a91849555f", "my application"),
+        ("BW_NUMBER", "+15550100100", "15550100100"),
+        ("FALLBACK_NUMBER", "+442071838750", "+0123456789"),
+        ("BW_SIPX_URI", "sips:sipx.example.com", "sipx.example.com"),
+        ("REDIS_URL", "rediss://:pw@store.example.com:6380/0", "store.example.com:6379"),
+        ("ROOM_POLICY", "sales-1", "Sales Room"),
+        ("WEBHOOK_BUDGET", "2.5", "15"),
+        ("UUI_LIMIT", "350", "many"),
+        ("ANNOUNCEMENT", "x" * 1000, "x" * 1001),
+        ("CALLBACK_USERNAME", "bandwidth", "band:width"),
+        ("CALLBACK_PASSWORD", "x" * 1024, "x" * 1025),
+        ("ENDED_CALL_DAYS", "1", "0"),
+        ("SHUTDOWN_GRACE", "30", "2.5"),
+        ("LOG_FORMAT", "Console", "xml"),
+        ("LOG_LEVEL", "DEBUG", "loud"),
+    ],
+)
+def test_values(name: str, good: str, bad: str) -> None:
+    load({**GOOD, name: good})
+    assert list(problems({**GOOD, name: bad})) == [name]
+
+
+def test_the_room_map() -> None:
+    settings = load({**GOOD, "ROOM_MAP": '{"+15550100100": "sales", "+15550100101": "support"}'})
+    assert settings.room_map == {"+15550100100": "sales", "+15550100101": "support"}
+    with pytest.raises(TypeError):
+        settings.room_map["+15550100102"] = "late"  # type: ignore[index]  # what is tested
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("{", "is not JSON"),
+        ("[]", "is malformed"),
+        ('{"+15550100100": 5}', "is malformed"),
+        ('{"5550100": "sales"}', "has no E.164 number as the key of entry 1"),
+        ('{"+15550100100": "sales", "+15550100101": "Nobody"}', "has no room name as the value of entry 2"),
+        ('{"+15550100100": "per-call"}', "has no room name as the value of entry 1"),
+    ],
+)
+def test_room_maps_that_are_none(text: str, wrong: str) -> None:
+    assert problems({**GOOD, "ROOM_MAP": text})["ROOM_MAP"].startswith(f"ROOM_MAP {wrong}")
+
+
+def test_secrets_come_from_files_and_variables_win(tmp_path: Path) -> None:
+    (tmp_path / "BW_CLIENT_SECRET").write_text("from-file\n")
+    (tmp_path / "callback_password").write_text("from-file-too\n")
+    (tmp_path / "BW_CLIENT_ID").write_text("not-this")
+    (tmp_path / "FALLBACK_NUMBER").write_text("\n")
+    bare = without("BW_CLIENT_SECRET", "CALLBACK_PASSWORD")
+    settings = load({**bare, "SECRETS_DIR": str(tmp_path)})
+    assert settings.bw_client_secret == SecretStr("from-file")
+    assert settings.callback_password == SecretStr("from-file-too")
+    assert (settings.bw_client_id, settings.fallback_number) == ("client", None)
+
+
+def test_a_secrets_directory_that_is_none(tmp_path: Path) -> None:
+    found = problems({**without("BW_ACCOUNT_ID"), "SECRETS_DIR": str(tmp_path / "absent")})
+    assert set(found) == {"SECRETS_DIR", "BW_ACCOUNT_ID"}
+    (tmp_path / "CALLBACK_PASSWORD").write_bytes(b"\xff\xfe")
+    assert set(problems({**without("CALLBACK_PASSWORD"), "SECRETS_DIR": str(tmp_path)})) == {"SECRETS_DIR"}
+
+
+def test_secrets_are_in_no_message_and_no_repr() -> None:
+    secret = "hunter2 "
+    names = ("BW_CLIENT_SECRET", "BW_PASSWORD", "CALLBACK_PASSWORD", "CALLBACK_PASSWORD_PREVIOUS")
+    wrong = dict.fromkeys(names, secret * 200)
+    for environ in ({**GOOD, **wrong}, {**GOOD, "REDIS_URL": secret, "BW_ACCOUNT_ID": secret + "/"}):
+        assert "hunter2" not in "".join(problems(environ).values())
+    settings = load({**GOOD, "REDIS_URL": "redis://:hunter2@localhost"})
+    assert "hunter2" not in repr(settings)
+    assert "callback-secret" not in repr(settings)
+
+
+def test_settings_are_frozen_and_read_no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in NAMES:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in GOOD.items():
+        monkeypatch.setenv(name, value)
+    settings = load()
+    assert settings == load(GOOD)
+    with pytest.raises(ValidationError):
+        settings.uui_limit = 300
+    with pytest.raises(ValidationError):
+        Settings()  # type: ignore[call-arg]  # what is tested
+
+
+def test_nothing_to_warn_of() -> None:
+    desktop = {"PATH": "/bin", "LOGNAME": "me", "XDG_DATA_HOME": "/d", "SECRETS_DIR": "", "HOSTNAME": "h"}
+    assert warnings(load(GOOD), {**GOOD, **desktop}) == ()
+
+
+def test_warnings() -> None:
+    environ = {
+        **GOOD,
+        **BASIC,
+        "BW_WEBRTC_AUTH": "basic",
+        "BASE_CALLBACK_URL": "http://localhost:8080",
+        "BW_SOMETHING": "1",
+        "CALLBACK_PASWORD": "slip-of-the-hand",
+    }
+    found = {notice.variable: str(notice) for notice in warnings(load(environ), environ)}
+    assert set(found) == {"BW_WEBRTC_AUTH", "BASE_CALLBACK_URL", "BW_SOMETHING", "CALLBACK_PASWORD"}
+    assert "2 December 2026" in found["BW_WEBRTC_AUTH"]
+    assert "https only" in found["BASE_CALLBACK_URL"]
+    assert "the name CALLBACK_PASSWORD" in found["CALLBACK_PASWORD"]
+    assert "slip-of-the-hand" not in str(found)
+
+
+def test_every_setting_says_what_it_wants() -> None:
+    assert [name for name, field in Settings.model_fields.items() if not field.description] == []

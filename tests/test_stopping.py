@@ -1,0 +1,81 @@
+"""Replicas come and go: stopped by SIGTERM, killed, restarted; no call is dropped by it."""
+
+import signal
+
+from redis.asyncio import Redis
+
+from tests.harness import ORIGIN, PASSWORD, USERNAME, nothing_left
+from tests.processes import environment, replica
+from tests.simulator.simulator import Simulator
+
+
+def point_at(simulator: Simulator, url: str) -> None:
+    simulator.webhooks.map_origin(ORIGIN, url)
+    application = simulator.application
+    application.initiate_url = application.status_url = f"{ORIGIN}/callbacks/voice"
+    application.username, application.password = USERNAME, PASSWORD
+
+
+async def test_sigterm_lets_webhooks_in_flight_finish(
+    simulator: Simulator, store_url: str, redis: Redis
+) -> None:
+    async with replica(environment(simulator, REDIS_URL=store_url)) as leaving:
+        point_at(simulator, leaving.url)
+        gate = simulator.gates.hold("createParticipant")
+        answered = simulator.gates.hold("webhook:transferAnswer")
+        phone = await simulator.dial()
+        await gate.reached()
+        leaving.signal(signal.SIGTERM)
+        gate.release()
+        await answered.reached()
+        assert await leaving.ended() == 0
+    async with replica(environment(simulator, REDIS_URL=store_url)) as coming:
+        point_at(simulator, coming.url)
+        answered.release()
+        await phone.until("bridged")
+        assert phone.heard == []
+        await phone.hang_up()
+        await nothing_left(simulator, redis)
+
+
+async def test_a_call_outlives_the_replica_that_bridged_it(
+    simulator: Simulator, store_url: str, redis: Redis
+) -> None:
+    async with replica(environment(simulator, REDIS_URL=store_url)) as first:
+        point_at(simulator, first.url)
+        phone = await simulator.dial()
+        await phone.until("bridged")
+        first.signal(signal.SIGKILL)
+        await first.ended()
+    assert phone.stage == "bridged"
+    async with replica(environment(simulator, REDIS_URL=store_url)) as second:
+        point_at(simulator, second.url)
+        await phone.hang_up()
+        await nothing_left(simulator, redis)
+
+
+async def test_a_join_of_a_killed_replica_is_taken_over_by_its_fallback(
+    simulator: Simulator, store_url: str, redis: Redis
+) -> None:
+    settings = environment(simulator, REDIS_URL=store_url, WEBHOOK_BUDGET="2")
+    async with replica(settings) as first, replica(settings) as second:
+        point_at(simulator, second.url)
+        simulator.webhooks.map_origin("https://first.test", first.url)
+        simulator.application.initiate_url = "https://first.test/callbacks/voice"
+        simulator.application.initiate_fallback_url = f"{ORIGIN}/callbacks/voice"
+        simulator.application.fallback_username = USERNAME
+        simulator.application.fallback_password = PASSWORD
+        gate = simulator.gates.hold("addParticipantToSession")
+        phone = await simulator.dial()
+        await gate.reached()
+        first.signal(signal.SIGKILL)
+        await first.ended()
+        gate.release()
+
+        await phone.until("bridged", timeout=10)
+
+        assert second.log("call.changed")[0]["attempt"] == 2
+        await simulator.until(lambda: len(simulator.ledger.alive().participants) == 1)
+        await simulator.until(lambda: len(simulator.ledger.alive().sessions) == 1)
+        await phone.hang_up()
+        await nothing_left(simulator, redis)

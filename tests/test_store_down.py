@@ -1,0 +1,121 @@
+"""The store is down: callers are kept on the line for a while, and told when it does not come back."""
+
+import asyncio
+import os
+import signal
+import tempfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+from redis.asyncio import Redis
+
+from service.store.embedded import EmbeddedServer
+from tests.harness import nothing_left, serving
+from tests.simulator.simulator import Simulator
+from tests.waiting import wait_until
+
+
+class Store:
+    """A server of the test's own, to be killed and started again."""
+
+    def __init__(self, directory: Path) -> None:
+        self._server = EmbeddedServer(directory, appendfsync="always")
+        self.url = ""
+
+    async def start(self) -> None:
+        self.url = await self._server.start()
+
+    async def kill(self) -> None:
+        async with Redis.from_url(self.url) as client:
+            pid = int((await client.info("server"))["process_id"])
+        os.kill(pid, signal.SIGKILL)
+        await wait_until(lambda: not Path(f"/proc/{pid}/cmdline").exists() or not _command(pid))
+
+    async def stop(self) -> None:
+        await self._server.stop()
+
+
+def _command(pid: int) -> bytes:
+    """Empty for a process that has ended and was not waited for yet."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+@pytest.fixture
+async def store() -> AsyncIterator[Store]:
+    with tempfile.TemporaryDirectory(prefix="bridge-down-") as directory:
+        store = Store(Path(directory))
+        await store.start()
+        yield store
+        await store.start()
+        await store.stop()
+
+
+async def test_a_caller_waits_for_the_store(simulator: Simulator, store: Store) -> None:
+    async with serving(simulator, store.url) as service:
+        await store.kill()
+        phone = await simulator.dial()
+        await phone.hears("One moment")
+        assert simulator.deliveries[0].status == 200
+        assert simulator.deliveries[0].ms < 8000
+        async with httpx.AsyncClient(base_url=service.url) as client:
+            ready = await client.get("/readyz")
+            assert ready.status_code == 503
+            assert "store" in ready.json()["checks"]
+            assert (await client.get("/livez")).status_code == 200
+
+        await store.start()
+
+        await phone.until("bridged", timeout=15)
+        await phone.hang_up()
+        async with Redis.from_url(store.url) as redis:
+            await nothing_left(simulator, redis)
+
+
+async def test_a_caller_does_not_wait_for_ever(simulator: Simulator, store: Store) -> None:
+    async with serving(simulator, store.url):
+        await store.kill()
+        phone = await simulator.dial()
+        await phone.until("ended", timeout=30)
+        assert phone.heard[:3] == ["One moment, please."] * 3
+        assert "sorry" in phone.heard[3]
+        assert len(phone.heard) == 4
+        assert simulator.ledger.empty
+
+
+async def test_a_way_in_that_is_open_stays_open(simulator: Simulator, store: Store) -> None:
+    async with serving(simulator, store.url):
+        gate = simulator.gates.hold("webhook:transferAnswer")
+        phone = await simulator.dial()
+        await gate.reached()
+        await store.kill()
+        gate.release()
+        await phone.until("bridged")
+        await store.start()
+        await asyncio.wait_for(_hung_up(simulator, phone), 20)
+
+
+async def test_a_disconnect_that_the_store_missed_is_taken_in_later(
+    simulator: Simulator, store: Store
+) -> None:
+    async with serving(simulator, store.url) as service:
+        phone = await simulator.dial()
+        await phone.until("bridged")
+        await store.kill()
+        await phone.hang_up()
+        await wait_until(lambda: len(service.log(event="webhook.answered", reply="deferred")) == 2)
+        await store.start()
+        async with Redis.from_url(store.url) as redis:
+            await nothing_left(simulator, redis)
+        assert service.log(event="call.ended", reason="completed")
+
+
+async def _hung_up(simulator: Simulator, phone: object) -> None:
+    """The first webhooks after the restart may meet connections that are dead."""
+    await simulator.phones[0].hang_up()
+    assert phone is simulator.phones[0]
+    await simulator.settled(timeout=15)

@@ -1,0 +1,218 @@
+"""Bandwidth fails, refuses or hangs: the caller is told within the budget, and nothing stays behind."""
+
+import pytest
+from redis.asyncio import Redis
+
+from tests.harness import Service, nothing_left, serving
+from tests.simulator.settings import SimulatorSettings
+from tests.simulator.simulator import Simulator
+from tests.waiting import wait_until
+
+STEPS = ["createSession", "createParticipant", "addParticipantToSession"]
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("status", [500, 429, 403, 400])
+async def test_a_step_fails(simulator: Simulator, service: Service, step: str, status: int) -> None:
+    simulator.faults.add(step, status=status)
+    phone = await simulator.dial()
+    await phone.until("ended")
+    assert "sorry" in phone.heard[0]
+    assert phone.cause == "hangup"
+    await wait_until(lambda: service.log(event="call.ended"))
+    assert service.log(event="call.ended")[0]["reason"] in {
+        "bandwidth-error",
+        "rate-limited",
+        "credentials-refused",
+        "request-refused",
+    }
+
+
+@pytest.mark.parametrize("step", STEPS)
+async def test_a_step_hangs(simulator: Simulator, store_url: str, redis: Redis, step: str) -> None:
+    """Answered within the budget; what the hanging request makes after all is taken down."""
+    async with serving(simulator, store_url, WEBHOOK_BUDGET="1.5") as service:
+        fault = simulator.faults.add(step, hang=True)
+        phone = await simulator.dial()
+        await phone.until("ended")
+        assert "sorry" in phone.heard[0]
+        assert simulator.deliveries[0].ms < 1500
+        assert service.log(event="join.failed", reason="bandwidth-timeout")
+        fault.release()
+        if step != "addParticipantToSession":
+            await simulator.until(lambda: any(r.operation == step for r in simulator.requests))
+        await nothing_left(simulator, redis)
+
+
+@pytest.mark.parametrize("step", ["removeParticipantFromSession", "deleteParticipant", "deleteSession"])
+async def test_owed_work_is_tried_again(simulator: Simulator, service: Service, step: str) -> None:
+    simulator.faults.add(step, status=500, times=2)
+    phone = await simulator.dial()
+    await phone.until("bridged")
+    await phone.hang_up()
+    await simulator.until(
+        lambda: len([r for r in simulator.requests if r.operation == step]) == 3, timeout=10, what="third try"
+    )
+    assert len(service.log(event="effect.retried")) == 2
+
+
+async def test_a_session_that_vanished_is_replaced_for_all(
+    simulator: Simulator, store_url: str, redis: Redis
+) -> None:
+    async with serving(simulator, store_url, ROOM_POLICY="lobby") as service:
+        there = [await simulator.dial(from_=f"+1555000000{n}") for n in range(2)]
+        for phone in there:
+            await phone.until("bridged")
+        vanished = there[0].session_id
+        assert vanished
+        simulator.expire_session(vanished)
+
+        late = await simulator.dial(from_="+15550009999")
+        await late.until("bridged")
+
+        assert late.session_id not in {None, vanished}
+        await simulator.until(
+            lambda: {phone.session_id for phone in there} == {late.session_id}, what="the others are back"
+        )
+        assert simulator.hears(late) == {phone.participant_id for phone in there}
+        assert len(simulator.ledger.alive().sessions) == 1
+        assert late.heard == []
+        assert service.log(event="session.replaced")
+        for phone in [*there, late]:
+            await phone.hang_up()
+        await nothing_left(simulator, redis)
+
+
+async def test_two_find_at_once_that_the_session_vanished(
+    simulator: Simulator, store_url: str, redis: Redis
+) -> None:
+    async with serving(simulator, store_url, ROOM_POLICY="lobby"):
+        first = await simulator.dial()
+        await first.until("bridged")
+        simulator.expire_session(str(first.session_id))
+        gate = simulator.gates.hold("addParticipantToSession")
+        late = [await simulator.dial(from_=f"+1555000{n:04}") for n in range(3)]
+        await gate.reached(count=3)
+        gate.release()
+        for phone in late:
+            await phone.until("bridged")
+        everyone = [first, *late]
+        await simulator.until(lambda: len({phone.session_id for phone in everyone}) == 1)
+        await simulator.until(lambda: len(simulator.ledger.alive().sessions) == 1)
+        for phone in everyone:
+            await phone.hang_up()
+        await nothing_left(simulator, redis)
+
+
+async def test_whose_participant_vanished_is_told(simulator: Simulator, store_url: str, redis: Redis) -> None:
+    async with serving(simulator, store_url, ROOM_POLICY="lobby") as service:
+        first = await simulator.dial()
+        await first.until("bridged")
+        simulator.expire_session(str(first.session_id))
+        # The participant goes too, and its SIP leg stays up: silence, unless somebody says so.
+        del simulator.sessions.participants[str(first.participant_id)]
+
+        second = await simulator.dial(from_="+15550009999")
+        await second.until("bridged")
+
+        await first.until("ended")
+        assert "lost" in first.heard[0]
+        await wait_until(lambda: service.log(event="call.ended", reason="participant-vanished"))
+        await second.hang_up()
+        await nothing_left(simulator, redis)
+
+
+async def test_a_transfer_that_is_refused(simulator: Simulator, service: Service) -> None:
+    simulator.interconnect.mode = "reject"
+    phone = await simulator.dial()
+    await phone.until("ended")
+    assert "sorry" in phone.heard[0]
+    await wait_until(lambda: service.log(event="call.ended", reason="transfer-failed", blame="bandwidth"))
+
+
+@pytest.mark.parametrize("why", ["transfer", "join"])
+async def test_the_fallback_number_is_tried_once(
+    simulator: Simulator, store_url: str, redis: Redis, why: str
+) -> None:
+    async with serving(simulator, store_url, FALLBACK_NUMBER="+15550107777"):
+        if why == "transfer":
+            simulator.interconnect.mode = "reject"
+        else:
+            simulator.faults.add("createSession", status=500)
+        phone = await simulator.dial()
+        await phone.until("bridged")
+        assert phone.leg is not None
+        assert phone.leg.transfer_to == "+15550107777"
+        assert "another number" in phone.heard[0]
+        await simulator.until(lambda: not simulator.ledger.alive().participants)
+        await phone.far_end_hangs_up()
+        await phone.until("ended")
+        assert len(phone.heard) == 1
+        await nothing_left(simulator, redis)
+
+
+async def test_an_expired_token_is_renewed_once(simulator: Simulator, service: Service) -> None:
+    await wait_until(lambda: any(r.operation == "token" for r in simulator.requests))
+    simulator.revoke_tokens()
+    phone = await simulator.dial()
+    await phone.until("bridged")
+    assert len([r for r in simulator.requests if r.operation == "token"]) == 2
+    await phone.hang_up()
+
+
+async def test_basic_for_one_api_and_a_token_for_the_other(store_url: str, redis: Redis) -> None:
+    async with (
+        Simulator(SimulatorSettings(webrtc_auth="basic", voice_auth="oauth")) as simulator,
+        serving(
+            simulator,
+            store_url,
+            BW_WEBRTC_AUTH="basic",
+            BW_USERNAME=simulator.username,
+            BW_PASSWORD=simulator.password,
+        ),
+    ):
+        phone = await simulator.dial()
+        await phone.until("bridged")
+        schemes = {r.scheme for r in simulator.requests if r.operation.startswith(("create", "add"))}
+        assert schemes == {"basic"}
+        await phone.hang_up()
+        await nothing_left(simulator, redis)
+
+
+async def test_wrong_credentials_are_told_apart(simulator: Simulator, store_url: str, redis: Redis) -> None:
+    async with serving(simulator, store_url, BW_CLIENT_SECRET="wrong") as service:
+        phone = await simulator.dial()
+        await phone.until("ended")
+        assert "sorry" in phone.heard[0]
+        assert service.log(event="join.failed", reason="credentials-refused")
+        await nothing_left(simulator, redis)
+
+
+@pytest.mark.parametrize(
+    ("length", "limit", "call_id_fits"), [(131, 256, True), (220, 256, False), (220, 350, True)]
+)
+async def test_long_tokens(
+    store_url: str, redis: Redis, length: int, limit: int, *, call_id_fits: bool
+) -> None:
+    async with (
+        Simulator(SimulatorSettings(device_token_length=length, uui_limit=limit)) as simulator,
+        serving(simulator, store_url, UUI_LIMIT=str(limit)),
+    ):
+        phone = await simulator.dial()
+        await phone.until("bridged")
+        assert (";encoding=base64," in (phone.document or "")) is call_id_fits
+        await phone.hang_up()
+        await nothing_left(simulator, redis)
+
+
+async def test_a_token_that_fits_nowhere(store_url: str, redis: Redis) -> None:
+    async with (
+        Simulator(SimulatorSettings(device_token_length=400)) as simulator,
+        serving(simulator, store_url) as service,
+    ):
+        phone = await simulator.dial()
+        await phone.until("ended")
+        assert "sorry" in phone.heard[0]
+        [failed] = service.log(event="join.failed", reason="token-unusable")
+        assert "350" in failed["error"]
+        await nothing_left(simulator, redis)

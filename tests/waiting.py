@@ -1,0 +1,19 @@
+"""Waiting for what is to become true, instead of sleeping."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+
+async def wait_until(
+    predicate: Callable[[], object],
+    *,
+    seconds: float = 10.0,
+    what: str | Callable[[], object] = "it never became true",
+) -> None:
+    """Raises AssertionError with `what` when it takes longer than `seconds`."""
+    ends = time.monotonic() + seconds
+    while not predicate():
+        if time.monotonic() > ends:
+            raise AssertionError(what() if callable(what) else what)
+        await asyncio.sleep(0.005)

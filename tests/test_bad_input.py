@@ -66,6 +66,8 @@ async def test_wrong_or_missing_credentials(service: Service, header: str | None
         b'{"eventType": "initiate", "callId": null}',
         b'{"eventType": "initiate", "callId": ["c-1"]}',
         b'{"eventType": "initiate", "callId": ""}',
+        b'{"eventType": "initiate", "callId": "  "}',
+        b'{"eventType": "initiate", "callId": "c-\\u0000"}',
         b'{"eventType": "initiate", "callId": "' + b"c" * 300 + b'"}',
         b'{"eventType": "initiate", "callId": "c-1", "x": ' + b"[" * 30_000 + b"]" * 30_000 + b"}",
         b"[" * 60_000,
@@ -137,6 +139,12 @@ async def test_a_client_that_stops_in_the_middle(service: Service) -> None:
     async with httpx.AsyncClient(base_url=service.url) as client:
         assert (await client.get("/livez")).status_code == 200
     assert not service.log(level="error")
+
+
+async def test_what_is_json_all_the_same(client: httpx.AsyncClient) -> None:
+    """Valid by the letter, if not as anybody writes it: no caller is turned away for it."""
+    raw = b'{"eventType": "redirect-x", "callId": "c-1", "from": "\\ud800", "x": 1e999}'
+    assert (await client.post(URL, content=raw)).status_code == 200
 
 
 class TestLiveCall:

@@ -227,13 +227,13 @@ def test_what_is_no_json_object_is_malformed(body: bytes) -> None:
         read(body)
 
 
-@pytest.mark.parametrize("account", ["9900001", "", "99000000", 9900001, 0, True])
+@pytest.mark.parametrize("account", ["9900001", "", "99000000", 9900001, 0])
 def test_another_account_is_foreign(account: str | int) -> None:
     with pytest.raises(ForeignAccount):
         read(sample("initiate", accountId=account))
 
 
-@pytest.mark.parametrize("account", [None, 9900000, "9900000", [], {}])
+@pytest.mark.parametrize("account", [None, 9900000, "9900000", True, [], {}])
 def test_no_account_and_our_own_are_not_foreign(account: Any) -> None:
     assert event(sample("initiate", accountId=account)) == EXPECTED["initiate"]
     body = sample("initiate")

@@ -101,6 +101,7 @@ class JoinFailed(msgspec.Struct, frozen=True, kw_only=True, tag="joinFailed"):
     at: float
     attempt: int
     reason: str
+    silence_ms: float = 0
     requests: int = 0
     retries: int = 0
 

@@ -113,7 +113,7 @@ class Call(msgspec.Struct, frozen=True, omit_defaults=True):
     """The last attempt whose B leg answered: a transfer that is over without it has failed."""
     ended_at: float = 0
     silence_ms: float = 0
-    """From the first webhook to the transfer: what the caller waited in silence."""
+    """From the first webhook to the end of its join: what the caller waited in silence."""
     requests: int = 0
     retries: int = 0
     outcome: Outcome | None = None

@@ -187,7 +187,7 @@ def _continuation(call: Call) -> Reply:
 
 
 def transfer(call: Call, event: Joined) -> Decision:
-    counted = replace(call, requests=call.requests + event.requests, retries=call.retries + event.retries)
+    counted = _counted(call, event)
     if call.intent is not Intent.BRIDGE:
         return _not_wanted(counted, event)
     transferring = replace(
@@ -196,16 +196,25 @@ def transfer(call: Call, event: Joined) -> Decision:
         session_id=event.session_id,
         participant_id=event.participant_id,
         token_until=event.token_until,
-        silence_ms=call.silence_ms or event.silence_ms,
     )
     return Decision(transferring, Transfer(call.attempt, call.announcement))
 
 
 def fail_join(call: Call, event: JoinFailed) -> Decision:
-    counted = replace(call, requests=call.requests + event.requests, retries=call.retries + event.retries)
+    counted = _counted(call, event)
     if call.intent is not Intent.BRIDGE:
         return _not_wanted(counted, event)
     return _fail(counted, event.reason, event.at)
+
+
+def _counted(call: Call, event: Joined | JoinFailed) -> Call:
+    """What the join has cost, and the first one the caller."""
+    return replace(
+        call,
+        requests=call.requests + event.requests,
+        retries=call.retries + event.retries,
+        silence_ms=call.silence_ms or event.silence_ms,
+    )
 
 
 def _not_wanted(call: Call, event: Joined | JoinFailed) -> Decision:

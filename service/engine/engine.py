@@ -64,35 +64,52 @@ class Engine:
         """
         begun = self._clock.monotonic()
         with bound(ref=ref):
-            answer = await self._step(ref, event, key, repeatable=True)
-            if answer.call is None or not isinstance(answer.reply, Join):
+            answer, stored = await self._step(ref, await self._calls.load(ref, key), event, key)
+            call = stored.call
+            if call is None or not isinstance(answer.reply, Join) or not isinstance(event, Arrival):
                 return answer
-            if not isinstance(event, Arrival):  # pragma: no cover - only arrivals begin joins
-                raise TypeError(name_of(event))
-            call = answer.call
             deadline = begun + (event.lease_until - event.at) - MARGIN
             with bound(call_id=call.call_id, room=call.room):
                 outcome, token = await self._joiner.join(call, since=event.at, deadline=deadline)
-            return await self._step(ref, outcome, key, token=token)
+            answer, _ = await self._step(ref, stored, outcome, key, token=token, repeatable=False)
+            return answer
 
     async def _step(
-        self, ref: str, event: Event, key: str, *, token: str = "", repeatable: bool = False
-    ) -> Answer:
+        self,
+        ref: str,
+        stored: Stored,
+        event: Event,
+        key: str,
+        *,
+        token: str = "",
+        repeatable: bool = True,
+    ) -> tuple[Answer, Stored]:
+        """Decide on what is stored, or has come to be stored meanwhile, and write it down.
+
+        A `repeatable` event that has been answered is answered the same; the outcome of a join is none: it
+        is decided upon whatever its webhook has been told in the meantime.
+        """
         for _ in range(_TRIES):
-            stored = await self._calls.load(ref, key)
             if repeatable and stored.reply is not None and not isinstance(stored.reply, Join):
-                return _answer(stored.reply, stored.call, stored.token, repeated=True)
+                return _answer(stored.reply, stored.call, stored.token, repeated=True), stored
             decision = decide(stored.call, event)
-            if await self._commit(stored, decision, event, key, token):
+            if (revision := await self._commit(stored, decision, event, key, token)) is not None:
                 self._report(stored.call, decision, event)
-                return _answer(decision.reply, decision.call, token or stored.token)
+                after = Stored(revision=revision, call=decision.call, reply=None, token=token or stored.token)
+                return _answer(decision.reply, decision.call, after.token), after
+            stored = await self._calls.load(ref, key)
         raise StoreUnavailable(f"call {ref}: {_TRIES} commits in a row came first")
 
-    async def _commit(self, stored: Stored, decision: Decision, event: Event, key: str, token: str) -> bool:
-        """Whether the decision stands; one that changes nothing leaves no trace."""
+    async def _commit(
+        self, stored: Stored, decision: Decision, event: Event, key: str, token: str
+    ) -> int | None:
+        """The revision that the decision has become, None when another commit came first.
+
+        A decision that changes nothing leaves no trace.
+        """
         call = decision.call
         if call is None or (call == stored.call and not decision.owed and not decision.cancelled):
-            return True
+            return stored.revision
         now = self._clock.now()
         written = await self._calls.commit(
             stored.revision,
@@ -109,9 +126,11 @@ class Engine:
             now=now,
             commit=self._new_id(),
         )
-        if written and any(owed.due <= now for owed in decision.owed):
+        if not written:
+            return None
+        if any(owed.due <= now for owed in decision.owed):
             self._alarm.wake(keys.owner_call(call.ref))
-        return written
+        return stored.revision + 1
 
     def _report(self, before: Call | None, decision: Decision, event: Event) -> None:
         after = decision.call

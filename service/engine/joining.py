@@ -84,10 +84,12 @@ class Joiner:
             except (Refused, TooSlow, BandwidthError) as error:
                 reason = _reason(error)
                 log.warning("join.failed", reason=reason, error=str(error))
+                now = self._clock.now()
                 failed = JoinFailed(
-                    at=self._clock.now(),
+                    at=now,
                     attempt=call.attempt,
                     reason=reason,
+                    silence_ms=round((now - since) * 1000, 1),
                     requests=tally.requests,
                     retries=tally.retries,
                 )

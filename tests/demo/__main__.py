@@ -32,6 +32,8 @@ from tests.simulator.settings import SimulatorSettings
 from tests.simulator.simulator import Simulator
 
 DONE, FAILED, INTERRUPTED = 0, 1, 130
+_GOAL: Final = 10.0
+"""Milliseconds that the service may add to two trips."""
 _CALLS: Final = 5
 _GOES: Final = 3
 """Machines are noisy: so often so many calls are measured before the service is found too slow."""
@@ -42,8 +44,8 @@ real service with its embedded store, by its command. Then phones call, and ever
 message is shown with the step of the documented call flow that it belongs to.
 Needs no network and no account, and leaves nothing behind."""
 _MORE = """\
-exit codes: 0 every step was seen, nothing is left, and the service answers fast enough; 1 something
-of this is not so: it is said what, with the end of the service's log; 130 interrupted."""
+exit codes: 0 every step was seen and nothing is left (with --allowed-ms: and no caller waited longer);
+1 something of this is not so: it is said what, with the end of the service's log; 130 interrupted."""
 
 
 class Scene(NamedTuple):
@@ -75,7 +77,7 @@ SCENES: Final = (
 )
 
 
-async def demo(out: Printer, latency_ms: float, allowed_ms: float) -> int:
+async def demo(out: Printer, latency_ms: float, allowed_ms: float | None) -> int:
     began = monotonic()
     _cancel_on_sigterm()
     simulator = Simulator(SimulatorSettings(latency=latency_ms / 1000))
@@ -95,7 +97,7 @@ async def demo(out: Printer, latency_ms: float, allowed_ms: float) -> int:
     return DONE
 
 
-async def _calls(out: Printer, simulator: Simulator, allowed_ms: float) -> None:
+async def _calls(out: Printer, simulator: Simulator, allowed_ms: float | None) -> None:
     stage = Stage(simulator)
     for scene in SCENES:
         out.heading(scene.title)
@@ -109,16 +111,19 @@ async def _calls(out: Printer, simulator: Simulator, allowed_ms: float) -> None:
             if problems := unseen_steps(stage.lines):
                 raise Failure("\n".join(problems))
     timings = Timings([], [], [])
+    goal = _GOAL if allowed_ms is None else allowed_ms
     for _ in range(_GOES):
         await measure(simulator, timings, _CALLS)
-        if not too_slow(timings, allowed_ms):
+        if not too_slow(timings, goal):
             break
     _ledger(out, simulator)
     out.heading(
         f"From the webhook to its BXML, in milliseconds, at {simulator.latency * 1000:g} ms a request"
     )
-    out.timings(timings, allowed_ms)
-    if problems := [*verdict(simulator), *too_slow(timings, allowed_ms)]:
+    out.timings(timings, goal)
+    # A busy machine is no fault of the service: only who names a limit has it enforced.
+    late = [] if allowed_ms is None else too_slow(timings, allowed_ms)
+    if problems := [*verdict(simulator), *late]:
         raise Failure("\n".join(problems))
 
 
@@ -179,9 +184,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--allowed-ms",
         type=_milliseconds,
-        default=10.0,
-        help="what the service may add to two such requests before a caller has their answer "
-        "(default: %(default)g)",
+        help="fail when the service adds more to two such requests before a caller has their answer "
+        f"(default: it is shown beside a goal of {_GOAL:g}, and nothing fails)",
     )
     return parser
 

@@ -57,9 +57,9 @@ class Printer:
         )
         for name, totals in timings.rows().items():
             ours = timings.ours(totals)
-            mark = self.mark(ours <= allowed)
+            mark = self._paint("ok", _GREEN) if ours <= allowed else self._paint("over", _RED)
             self.tell(f"  {name:<35} {min(totals):6.1f} {ours:6.1f}  {mark}  {_all(totals)}")
-        self.tell(f"  ours: the best less two trips; at most {allowed:g} ms are allowed")
+        self.tell(f"  ours: the best less two trips; the goal is {allowed:g} ms at most")
 
     def mark(self, good: bool) -> str:
         return self._paint("ok", _GREEN) if good else self._paint("FAILED", _RED)

@@ -4,7 +4,7 @@
 class SetClock:
     """Stands still unless it is told otherwise; sleeping moves it on at once."""
 
-    def __init__(self, now: float = 1_700_000_000.0) -> None:
+    def __init__(self, now: float = 1_800_000_000.0) -> None:
         self.time = now
 
     def now(self) -> float:
@@ -14,4 +14,7 @@ class SetClock:
         return self.time
 
     async def sleep(self, seconds: float) -> None:
+        self.advance(seconds)
+
+    def advance(self, seconds: float) -> None:
         self.time += seconds

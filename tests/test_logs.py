@@ -11,21 +11,12 @@ import pytest
 import structlog
 
 from service import logs
+from tests.clocks import SetClock
 
 JWT = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJkZXZpY2UifQ.c2lnbmF0dXJl"
 
 
-class Noon:
-    """A clock that stands at noon."""
-
-    def now(self) -> float:
-        return 1_795_694_400.1234
-
-    def monotonic(self) -> float:
-        return 0.0
-
-    async def sleep(self, seconds: float) -> None:
-        raise NotImplementedError
+NOON = SetClock(1_795_694_400.1234)
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +32,7 @@ def as_before() -> Iterator[None]:
 @pytest.fixture
 def stream() -> io.StringIO:
     stream = io.StringIO()
-    logs.configure(format="json", level="info", stream=stream, clock=Noon())
+    logs.configure(format="json", level="info", stream=stream, clock=NOON)
     return stream
 
 
@@ -197,7 +188,7 @@ def test_a_reader_that_has_gone_breaks_nothing(stream: io.StringIO) -> None:
 
 def test_console() -> None:
     stream = io.StringIO()
-    logs.configure(format="console", level="info", stream=stream, clock=Noon())
+    logs.configure(format="console", level="info", stream=stream, clock=NOON)
     structlog.get_logger().info("call.bridged", to="+15550100112", room="sales")
     logging.getLogger("redis").error("boom", exc_info=ValueError("why"))
     first, *rest = stream.getvalue().splitlines()

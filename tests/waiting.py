@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 
 async def wait_until(
@@ -11,9 +11,14 @@ async def wait_until(
     seconds: float = 10.0,
     what: str | Callable[[], object] = "it never became true",
 ) -> None:
-    """Raises AssertionError with `what` when it takes longer than `seconds`."""
+    """Raises AssertionError with `what` when it takes longer than `seconds`; a predicate may be awaitable."""
     ends = time.monotonic() + seconds
-    while not predicate():
+    while True:
+        found = predicate()
+        if isinstance(found, Awaitable):
+            found = await found
+        if found:
+            return
         if time.monotonic() > ends:
             raise AssertionError(what() if callable(what) else what)
         await asyncio.sleep(0.005)

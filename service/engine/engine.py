@@ -1,20 +1,19 @@
 """Handles one event: load, decide, commit; where a join is asked for, carry it out and decide again."""
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 import msgspec
 import structlog
 
 from service.calls.decide import decide
 from service.calls.decision import Decision
-from service.calls.events import Arrival, Event, name_of
+from service.calls.events import Arrival, Event, Joined, JoinFailed, name_of
 from service.calls.model import Call
 from service.calls.replies import Hangup, Join, Reply, Transfer, Wait
 from service.calls.replies import name_of as name_of_reply
 from service.clock import Clock
 from service.engine.alarm import Alarm
-from service.engine.joining import Joiner
 from service.logs import bound
 from service.store import keys
 from service.store.calls import Calls, Change, Stored
@@ -41,12 +40,18 @@ class Answer(msgspec.Struct, frozen=True):
         return f"Answer(reply={self.reply}, repeated={self.repeated}, token=***)"
 
 
+class Joins(Protocol):
+    async def join(self, call: Call, *, since: float, deadline: float) -> tuple[Joined | JoinFailed, str]:
+        """Carry the call's attempt out; the second value is the device token. Raises StoreError."""
+        ...
+
+
 class Engine:
     def __init__(
         self,
         *,
         calls: Calls,
-        joiner: Joiner,
+        joiner: Joins,
         clock: Clock,
         new_id: Callable[[], str],
         alarm: Alarm,
@@ -115,7 +120,7 @@ class Engine:
             stored.revision,
             Change(
                 call=call,
-                # "Come back" is no answer to be remembered: the next time there may be one.
+                # "Come back" is no answer to be remembered: there may be one already, or the next time.
                 event="" if isinstance(decision.reply, Wait) else key,
                 reply=decision.reply,
                 entry=_entry(stored.call, decision, event, now),

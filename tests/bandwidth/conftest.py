@@ -5,7 +5,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from service.bandwidth.http import Http
-from tests.bandwidth.support import HandClock, Loopback
+from tests.bandwidth.support import Loopback
+from tests.clocks import SetClock
 
 
 @pytest.fixture
@@ -22,8 +23,8 @@ async def http() -> AsyncIterator[Http]:
 
 
 @pytest.fixture
-def clock() -> HandClock:
-    return HandClock()
+def clock() -> SetClock:
+    return SetClock()
 
 
 @pytest.fixture

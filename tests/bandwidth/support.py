@@ -1,5 +1,5 @@
 # ruff: noqa: ASYNC109 - `timeout` as in the module under test
-"""The far end for these tests: HTTP servers on loopback, and a clock that is set by hand."""
+"""The far end for these tests: HTTP servers on loopback."""
 
 import asyncio
 import json
@@ -20,36 +20,10 @@ from starlette.routing import Route
 from service.bandwidth.auth import Basic
 from service.bandwidth.errors import BandwidthError
 from service.bandwidth.http import Http, Response
+from tests.waiting import wait_until
 
 BASIC = Basic("user", "very-secret")
 METHODS = ["GET", "POST", "PUT", "DELETE"]
-
-
-class HandClock:
-    """Time moves when `advance` is called."""
-
-    def __init__(self) -> None:
-        self.seconds = 1000.0
-
-    def now(self) -> float:
-        return 1_800_000_000.0 + self.seconds
-
-    def monotonic(self) -> float:
-        return self.seconds
-
-    async def sleep(self, seconds: float) -> None:
-        self.advance(seconds)
-
-    def advance(self, seconds: float) -> None:
-        self.seconds += seconds
-
-
-async def wait_until(predicate: Callable[[], bool | Awaitable[bool]], *, seconds: float = 5.0) -> None:
-    async with asyncio.timeout(seconds):
-        while not (  # noqa: ASYNC110 - what happens at the other end of a socket sets no event here
-            await found if isinstance(found := predicate(), Awaitable) else found
-        ):
-            await asyncio.sleep(0.002)
 
 
 @dataclass(frozen=True)

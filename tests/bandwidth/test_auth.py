@@ -11,7 +11,9 @@ from service.bandwidth.errors import BandwidthError
 from service.bandwidth.http import Http
 from service.bandwidth.tally import Tally, counting
 from service.tasks import Tasks
-from tests.bandwidth.support import HandClock, Loopback, Reply, wait_until
+from tests.bandwidth.support import Loopback, Reply
+from tests.clocks import SetClock
+from tests.waiting import wait_until
 
 CLIENT_SECRET = "client-secret"
 
@@ -21,7 +23,7 @@ def grant(number: int, expires_in: object = 3600) -> Reply:
 
 
 @pytest.fixture
-def oauth(http: Http, bandwidth: Loopback, clock: HandClock) -> OAuth:
+def oauth(http: Http, bandwidth: Loopback, clock: SetClock) -> OAuth:
     bandwidth.answers(*(grant(number) for number in range(1, 9)))
     return OAuth(
         client_id="CLI-1",
@@ -118,7 +120,7 @@ async def test_late_401_does_not_forget_the_newer_token(oauth: OAuth, bandwidth:
 async def test_lifetime(
     oauth: OAuth,
     bandwidth: Loopback,
-    clock: HandClock,
+    clock: SetClock,
     expires_in: object,
     fresh_for: float,
     good_for: float,
@@ -144,7 +146,7 @@ async def test_lifetime(
 
 
 async def test_refresh_ahead_happens_once_for_many(
-    oauth: OAuth, bandwidth: Loopback, clock: HandClock
+    oauth: OAuth, bandwidth: Loopback, clock: SetClock
 ) -> None:
     await oauth.warm()
     clock.advance(3550)
@@ -159,7 +161,7 @@ async def test_refresh_ahead_happens_once_for_many(
 
 
 async def test_failed_refresh_ahead_fails_nobody_and_is_not_repeated_at_once(
-    oauth: OAuth, bandwidth: Loopback, clock: HandClock, logs: list[MutableMapping[str, Any]]
+    oauth: OAuth, bandwidth: Loopback, clock: SetClock, logs: list[MutableMapping[str, Any]]
 ) -> None:
     def failures() -> int:
         return sum(line["event"] == "token.refresh_failed" for line in logs)
@@ -197,7 +199,7 @@ async def test_who_gives_up_waiting_does_not_stop_the_refresh(oauth: OAuth, band
 
 
 async def test_expired_token_is_not_used_however_the_refresh_goes(
-    oauth: OAuth, bandwidth: Loopback, clock: HandClock
+    oauth: OAuth, bandwidth: Loopback, clock: SetClock
 ) -> None:
     bandwidth.answers(grant(1), Reply(500))
     await oauth.warm()
@@ -245,7 +247,7 @@ async def test_no_token(
     assert len(bandwidth.seen) == 1
 
 
-async def test_waiting_for_a_token_is_bounded(http: Http, bandwidth: Loopback, clock: HandClock) -> None:
+async def test_waiting_for_a_token_is_bounded(http: Http, bandwidth: Loopback, clock: SetClock) -> None:
     gate = asyncio.Event()
     bandwidth.answers(Reply(gate=gate))
     oauth = OAuth(

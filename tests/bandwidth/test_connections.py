@@ -9,7 +9,8 @@ from service.bandwidth.errors import BandwidthError
 from service.bandwidth.http import BODY_LIMIT, Http
 from service.bandwidth.tally import Tally, counting
 from service.tasks import Tasks
-from tests.bandwidth.support import BASIC, Loopback, Reply, Wire, failed, get, reset, wait_until
+from tests.bandwidth.support import BASIC, Loopback, Reply, Wire, failed, get, reset
+from tests.waiting import wait_until
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"
 

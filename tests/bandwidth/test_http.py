@@ -10,7 +10,8 @@ from service.bandwidth.errors import BandwidthError
 from service.bandwidth.http import Http
 from service.bandwidth.tally import Tally, counting, current_tally
 from service.tasks import Tasks
-from tests.bandwidth.support import BASIC, Loopback, Reply, failed, get, wait_until
+from tests.bandwidth.support import BASIC, Loopback, Reply, failed, get
+from tests.waiting import wait_until
 
 SECRET = "very-secret"
 

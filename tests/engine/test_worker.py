@@ -75,7 +75,7 @@ async def run(bench: Bench, until: int) -> None:
     for count in range(1, until + 1):
         await wait_until(partial(bench.has_tried, count))
         await wait_until(lambda: len(bench.tasks) == 1)
-        bench.clock.time += 3700
+        bench.clock.advance(3700)
         bench.alarm.wake(OWNER)
     bench.worker.stop()
     await running

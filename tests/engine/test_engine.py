@@ -1,0 +1,149 @@
+"""The engine against a real store: what two replicas do to one call at the same time."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from service.calls.effects import LeaveRoom
+from service.calls.events import Disconnect, Initiate, Joined, JoinFailed
+from service.calls.model import Call, Direction, seat_of
+from service.calls.refs import ref_of_call
+from service.calls.replies import Hangup, Transfer, Wait
+from service.engine.alarm import Alarm
+from service.engine.engine import Engine
+from service.store import keys
+from service.store.calls import Calls
+from service.store.client import Client
+from service.store.outbox import Outbox
+from service.tasks import Tasks
+from tests.clocks import SetClock
+from tests.waiting import wait_until
+
+REF = ref_of_call("c-1")
+KEY = "initiate@1"
+LEASE = 8.0
+
+
+class ScriptedJoiner:
+    """Succeeds with each attempt as soon as it is let."""
+
+    def __init__(self, clock: SetClock) -> None:
+        self.clock = clock
+        self.begun: list[int] = []
+        self.let: dict[int, asyncio.Event] = {}
+
+    def gate(self, attempt: int) -> asyncio.Event:
+        return self.let.setdefault(attempt, asyncio.Event())
+
+    async def join(self, call: Call, *, since: float, deadline: float) -> tuple[Joined | JoinFailed, str]:
+        self.begun.append(call.attempt)
+        await self.gate(call.attempt).wait()
+        joined = Joined(
+            at=self.clock.now(),
+            attempt=call.attempt,
+            session_id="S",
+            participant_id=f"p{call.attempt}",
+            token_until=self.clock.now() + 60,
+            silence_ms=1,
+            requests=3,
+            retries=0,
+        )
+        return joined, f"token-{call.attempt}"
+
+
+class Bench:
+    def __init__(self, client: Client) -> None:
+        self.clock = SetClock()
+        self.joiner = ScriptedJoiner(self.clock)
+        self.tasks = Tasks()
+        self.outbox = Outbox(client, worker="w", lease=45)
+        ids = iter(range(1_000_000))
+        self.engine = Engine(
+            calls=Calls(client, ended_days=1),
+            joiner=self.joiner,
+            clock=self.clock,
+            new_id=lambda: str(next(ids)),
+            alarm=Alarm(),
+        )
+
+    def initiate(self) -> Initiate:
+        return Initiate(
+            at=self.clock.now(),
+            ref=REF,
+            call_id="c-1",
+            direction=Direction.INBOUND,
+            room="lobby",
+            answered=False,
+            lease_until=self.clock.now() + LEASE,
+        )
+
+    def disconnect(self) -> Disconnect:
+        return Disconnect(
+            at=self.clock.now(),
+            ref=REF,
+            call_id="c-1",
+            direction=Direction.INBOUND,
+            room="lobby",
+            cause="cancel",
+        )
+
+    async def owed(self, after: float = 0) -> list[object]:
+        self.clock.advance(after)
+        work = await self.outbox.work(keys.owner_call(REF), now=self.clock.now(), done=[], later=[])
+        return [one.effect for one in work]
+
+
+@pytest.fixture
+async def bench(store_url: str) -> AsyncIterator[Bench]:
+    client = Client(store_url)
+    yield Bench(client)
+    await client.close()
+
+
+async def test_what_is_taken_over_is_not_finished_twice(bench: Bench) -> None:
+    """The first replica stalls past its lease; Bandwidth's fallback brings the same webhook to another."""
+    first = bench.tasks.start(bench.engine.handle(REF, bench.initiate(), KEY), name="first")
+    await wait_until(lambda: bench.joiner.begun == [1])
+    assert (await bench.engine.handle(REF, bench.initiate(), KEY)).reply == Wait()
+
+    bench.clock.advance(LEASE + 1)
+    bench.joiner.gate(2).set()
+    second = await bench.engine.handle(REF, bench.initiate(), KEY)
+    assert (second.reply, second.token) == (Transfer(2), "token-2")
+    assert await bench.owed() == [LeaveRoom("lobby", seat_of(REF, 1))]
+
+    bench.joiner.gate(1).set()
+    assert (await first).reply == Wait()
+    assert await bench.owed() == [LeaveRoom("lobby", seat_of(REF, 1))]
+    again = await bench.engine.handle(REF, bench.initiate(), KEY)
+    assert (again.reply, again.token) == (Transfer(2), "token-2")
+
+
+async def test_a_caller_who_left_during_the_join_is_taken_down_at_once(bench: Bench) -> None:
+    joining = bench.tasks.start(bench.engine.handle(REF, bench.initiate(), KEY), name="first")
+    await wait_until(lambda: bench.joiner.begun == [1])
+    await bench.engine.handle(REF, bench.disconnect(), "disconnect@1")
+    assert await bench.owed() == [], "the join may still be making things"
+    bench.joiner.gate(1).set()
+    assert (await joining).reply == Hangup()
+    assert await bench.owed() == [LeaveRoom("lobby", seat_of(REF, 1))]
+
+
+async def test_a_caller_who_left_during_a_join_that_never_ends_is_taken_down_after_its_lease(
+    bench: Bench,
+) -> None:
+    joining = bench.tasks.start(bench.engine.handle(REF, bench.initiate(), KEY), name="first")
+    await wait_until(lambda: bench.joiner.begun == [1])
+    joining.cancel()
+    await bench.engine.handle(REF, bench.disconnect(), "disconnect@1")
+    assert await bench.owed(after=LEASE - 1) == []
+    assert await bench.owed(after=2) == [LeaveRoom("lobby", seat_of(REF, 1))]
+
+
+async def test_many_copies_at_once_begin_one_join(bench: Bench) -> None:
+    bench.joiner.gate(1).set()
+    answers = await asyncio.gather(*(bench.engine.handle(REF, bench.initiate(), KEY) for _ in range(10)))
+    assert bench.joiner.begun == [1]
+    assert {type(answer.reply) for answer in answers} <= {Transfer, Wait}
+    assert [answer.reply for answer in answers].count(Transfer(1)) >= 1

@@ -123,7 +123,9 @@ def _needed(value: Any, info: Info) -> Any:
     scheme = "oauth" if str(info.field_name).startswith("bw_client") else "basic"
     users = [name.upper() for name in ("bw_voice_auth", "bw_webrtc_auth") if info.data.get(name) == scheme]
     if value is None and users:
-        raise ValueError(f"is missing, and {' and '.join(users)} is {scheme}")
+        raise ValueError(
+            f"is missing, and {' and '.join(users)} {'is' if len(users) == 1 else 'are'} {scheme}"
+        )
     return value
 
 

@@ -76,6 +76,22 @@ async def test_a_caller_waits_for_the_store(simulator: Simulator, store: Store) 
             await nothing_left(simulator, redis)
 
 
+async def test_a_store_that_goes_in_the_middle_of_a_join(simulator: Simulator, store: Store) -> None:
+    """What the join has made by then is not forgotten, and the caller gets in with the next attempt."""
+    async with serving(simulator, store.url, WEBHOOK_BUDGET="3"):
+        gate = simulator.gates.hold("createParticipant")
+        phone = await simulator.dial()
+        await gate.reached()
+        await store.kill()
+        gate.release()
+        await phone.hears("One moment")
+        await store.start()
+        await phone.until("bridged", timeout=20)
+        await phone.hang_up()
+        async with Redis.from_url(store.url) as redis:
+            await nothing_left(simulator, redis)
+
+
 async def test_a_caller_does_not_wait_for_ever(simulator: Simulator, store: Store) -> None:
     async with serving(simulator, store.url):
         await store.kill()

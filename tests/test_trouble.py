@@ -104,6 +104,25 @@ async def test_two_find_at_once_that_the_session_vanished(
         await nothing_left(simulator, redis)
 
 
+async def test_a_session_that_is_made_too_late_to_replace_another_is_taken_down(
+    simulator: Simulator, store_url: str, redis: Redis
+) -> None:
+    async with serving(simulator, store_url, ROOM_POLICY="lobby", WEBHOOK_BUDGET="1.5"):
+        first = await simulator.dial()
+        await first.until("bridged")
+        simulator.expire_session(str(first.session_id))
+        fault = simulator.faults.add("createSession", hang=True)
+        late = await simulator.dial(from_="+15550009999")
+        await late.until("ended")
+        assert "sorry" in late.heard[0]
+        fault.release()
+        await simulator.until(
+            lambda: len([r for r in simulator.requests if r.operation == "createSession"]) == 2
+        )
+        await first.hang_up()
+        await nothing_left(simulator, redis)
+
+
 async def test_whose_participant_vanished_is_told(simulator: Simulator, store_url: str, redis: Redis) -> None:
     async with serving(simulator, store_url, ROOM_POLICY="lobby") as service:
         first = await simulator.dial()

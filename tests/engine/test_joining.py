@@ -1,0 +1,116 @@
+"""A join against the simulator and a real store, when its seat is taken from it on the way."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from redis.asyncio import Redis
+
+from service.bandwidth.auth import Basic
+from service.bandwidth.http import Http
+from service.bandwidth.interconnect import SipTransfer
+from service.bandwidth.webrtc import WebRtcApi
+from service.calls.effects import DeleteParticipant, DeleteSession
+from service.calls.events import JoinFailed
+from service.calls.model import Call, Direction, Phone
+from service.calls.refs import ref_of_call
+from service.clock import SystemClock
+from service.engine.alarm import Alarm
+from service.engine.callbacks import Callbacks
+from service.engine.joining import Joiner
+from service.store import keys
+from service.store.client import Client
+from service.store.outbox import Outbox
+from service.store.rooms import Rooms, Seat
+from service.tasks import Tasks
+from tests.simulator.simulator import Simulator
+from tests.waiting import wait_until
+
+ROOM = "lobby"
+CALL = Call(
+    ref=ref_of_call("c-1"),
+    call_id="c-1",
+    direction=Direction.INBOUND,
+    room=ROOM,
+    created_at=0,
+    phone=Phone.RINGING,
+    attempt=1,
+)
+
+
+class Bench:
+    def __init__(self, simulator: Simulator, client: Client) -> None:
+        self.clock = SystemClock()
+        self.tasks = Tasks()
+        self.http = Http()
+        self.rooms = Rooms(client)
+        self.outbox = Outbox(client, worker="w", lease=45)
+        credentials = Basic(simulator.username, simulator.password)
+        self.joiner = Joiner(
+            webrtc=WebRtcApi(self.http, simulator.webrtc_url, simulator.account_id, credentials),
+            rooms=self.rooms,
+            interconnect=SipTransfer(),
+            callbacks=Callbacks("https://bridge.test", "u", "p"),
+            clock=self.clock,
+            tasks=self.tasks,
+            alarm=Alarm(),
+        )
+
+    async def join(self) -> JoinFailed:
+        outcome, token = await self.joiner.join(
+            CALL, since=self.clock.now(), deadline=self.clock.monotonic() + 5
+        )
+        assert isinstance(outcome, JoinFailed)
+        assert token == ""
+        return outcome
+
+    async def owed(self) -> list[type]:
+        """What the room owes, once everything that was begun has ended."""
+        await wait_until(lambda: len(self.tasks) == 0)
+        work = await self.outbox.work(keys.owner_room(ROOM), now=self.clock.now() + 1, done=[], later=[])
+        return sorted((type(one.effect) for one in work), key=str)
+
+
+@pytest.fixture
+async def bench(simulator: Simulator, store_url: str) -> AsyncIterator[Bench]:
+    client = Client(store_url)
+    bench = Bench(simulator, client)
+    yield bench
+    await bench.http.close()
+    await client.close()
+
+
+async def test_a_seat_that_was_given_up_during_the_creates(
+    simulator: Simulator, bench: Bench, redis: Redis
+) -> None:
+    gate = simulator.gates.hold("createParticipant")
+    joining = bench.tasks.start(bench.join(), name="join")
+    await gate.reached()
+    await bench.rooms.vacate(ROOM, CALL.seat, now=bench.clock.now())
+    gate.release()
+    assert (await joining).reason == "room-closed"
+    assert await bench.owed() == [DeleteParticipant, DeleteSession]
+    assert not await redis.exists(keys.room(ROOM))
+
+
+async def test_a_seat_that_was_given_up_while_its_session_vanished(
+    simulator: Simulator, bench: Bench, redis: Redis
+) -> None:
+    """A 404 for somebody who has left is no reason to replace the session of the others."""
+    now = bench.clock.now()
+    await bench.rooms.reserve(ROOM, "other.1", limit=20, now=now)
+    await bench.rooms.enter(ROOM, "other.1", participant_id="p", made_session="vanished", now=now)
+    gate = simulator.gates.hold("createSession")
+    joining = bench.tasks.start(bench.join(), name="join")
+    await gate.reached()
+    await bench.rooms.vacate(ROOM, CALL.seat, now=now)
+    gate.release()
+    assert (await joining).reason == "room-closed"
+    assert DeleteSession in await bench.owed()
+    assert await bench.rooms.reserve(ROOM, "third.1", limit=20, now=now) == Seat("vanished")
+
+
+async def test_no_time_left(bench: Bench) -> None:
+    outcome, _ = await bench.joiner.join(CALL, since=0, deadline=bench.clock.monotonic() - 1)
+    assert isinstance(outcome, JoinFailed)
+    assert outcome.reason == "bandwidth-timeout"
+    assert await bench.owed() == [DeleteParticipant, DeleteSession]

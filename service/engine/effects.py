@@ -1,6 +1,6 @@
 """Carries out one owed effect: one request to Bandwidth or one step in the store, each safe to repeat."""
 
-from typing import Final, assert_never
+from typing import Final, Protocol, assert_never
 
 from service.bandwidth.errors import NotFound
 from service.bandwidth.voice import VoiceApi
@@ -16,17 +16,22 @@ from service.calls.effects import (
     RedirectPhone,
     RemoveParticipant,
 )
-from service.calls.events import ParticipantVanished
+from service.calls.events import Event, ParticipantVanished
 from service.calls.model import call_of
 from service.clock import Clock
 from service.engine.alarm import Alarm
 from service.engine.callbacks import Callbacks
-from service.engine.engine import Engine
 from service.store import keys
 from service.store.rooms import Rooms
 
 TIMEOUT: Final = 10.0
 """Seconds for one request that nobody on the phone waits for."""
+
+
+class Handles(Protocol):
+    async def handle(self, ref: str, event: Event, key: str = "") -> object:
+        """Take one event of a call to its end. Raises StoreError."""
+        ...
 
 
 class Performer:
@@ -38,7 +43,7 @@ class Performer:
         voice: VoiceApi,
         webrtc: WebRtcApi,
         rooms: Rooms,
-        engine: Engine,
+        engine: Handles,
         callbacks: Callbacks,
         clock: Clock,
         alarm: Alarm,

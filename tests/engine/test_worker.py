@@ -1,5 +1,6 @@
 """The worker against a real store: what fails is tried again later, for hours, and then let go."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from functools import partial
 
@@ -8,7 +9,7 @@ import structlog
 from redis.asyncio import Redis
 
 from service.bandwidth.errors import BandwidthError
-from service.calls.effects import DeleteSession, Effect
+from service.calls.effects import DeleteParticipant, DeleteSession, Effect, RemoveParticipant
 from service.engine.alarm import Alarm
 from service.engine.worker import Worker, backoff
 from service.store import keys
@@ -25,15 +26,26 @@ OWNER = keys.owner_room("lobby")
 class FailingPerformer:
     """Fails so often, then succeeds."""
 
-    def __init__(self, failures: int, retry_after: float | None = None) -> None:
+    def __init__(self, failures: int) -> None:
         self.failures = failures
-        self.retry_after = retry_after
         self.attempts: list[tuple[Effect, int]] = []
 
     async def perform(self, effect: Effect, *, attempt: int) -> None:
         self.attempts.append((effect, attempt))
         if len(self.attempts) <= self.failures:
-            raise BandwidthError("delete-session", "server-error", status=500, retry_after=self.retry_after)
+            raise BandwidthError("delete-session", "server-error", status=500)
+
+
+class SlowPerformer(FailingPerformer):
+    """Takes as long as it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__(0)
+        self.done = asyncio.Event()
+
+    async def perform(self, effect: Effect, *, attempt: int) -> None:
+        await super().perform(effect, attempt=attempt)
+        await self.done.wait()
 
 
 class Bench:
@@ -97,6 +109,29 @@ async def test_what_nobody_can_do_is_let_go_with_an_error(client: Client, redis:
     assert len(bench.performer.attempts) == 10
     assert [line["attempt"] for line in lines if line["event"] == "effect.given_up"] == [10]
     assert await redis.keys() == []
+
+
+async def test_a_worker_that_stops_finishes_what_it_does_and_leaves_the_rest_to_others(
+    client: Client, redis: Redis
+) -> None:
+    performer = SlowPerformer()
+    bench = Bench(client, performer)
+    now = bench.clock.now()
+    await bench.rooms.reserve("lobby", "a.1", limit=9, now=now)
+    await bench.rooms.enter("lobby", "a.1", participant_id="p", made_session="S", now=now)
+    await bench.rooms.vacate("lobby", "a.1", now=now)
+    bench.alarm.wake(OWNER)
+    bench.tasks.start(bench.worker.run(), name="worker")
+    await wait_until(lambda: performer.attempts)
+    bench.worker.stop()
+    performer.done.set()
+    await wait_until(lambda: len(bench.tasks) == 0)
+
+    assert performer.attempts == [(RemoveParticipant("a.1", "S", "p"), 1)]
+    other = Outbox(client, worker="other", lease=45)
+    assert await other.claim(keys.partition_of_owner(OWNER), now=now, limit=9) == [OWNER]
+    [left] = await other.work(OWNER, now=now, done=[], later=[])
+    assert left.effect == DeleteParticipant("a.1", "p")
 
 
 @pytest.mark.parametrize(

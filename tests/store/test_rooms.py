@@ -107,6 +107,13 @@ async def test_who_lost_its_seat_meanwhile_owes_what_it_made(rooms: Rooms, outbo
     assert sorted(await owed(outbox), key=str) == [DeleteParticipant("a.1", "pa"), DeleteSession("S")]
 
 
+async def test_who_is_leaving_does_not_come_back(rooms: Rooms, outbox: Outbox) -> None:
+    await seated(rooms, "a.1", session="S")
+    await rooms.vacate(ROOM, "a.1", now=NOW)
+    assert await rooms.enter(ROOM, "a.1", participant_id="part-a.1", made_session="S", now=NOW) == Gone()
+    assert DeleteSession("S") not in await owed(outbox), "it is the room's until the seat is free"
+
+
 async def test_a_vanished_session_is_replaced_once_and_for_all(rooms: Rooms, outbox: Outbox) -> None:
     for seat in ("a.1", "b.1", "c.1"):
         await seated(rooms, seat, session="S" if seat == "a.1" else "")

@@ -111,6 +111,8 @@ class Joiner:
         place = await self._rooms.reserve(call.room, call.seat, limit=MEMBERS, now=self._clock.now())
         if isinstance(place, RoomFull):
             raise Refused("room-full", f"{place.members} members")
+        if isinstance(place, Gone):
+            raise Refused("room-closed")
         making_participant = self._create_participant(call)
         making_session = None if place.session_id else self._create_session(call)
         try:

@@ -35,6 +35,11 @@ def room(name: str) -> str:
     return f"{_tag(partition_of_room(name))}:room:{name}"
 
 
+def left(name: str, seat: str) -> str:
+    """The mark of a seat that was given up before anybody took it."""
+    return f"{_tag(partition_of_room(name))}:left:{seat}"
+
+
 def agenda(partition: int) -> str:
     """Who owes work, by the time from which it is due."""
     return f"{_tag(partition)}:agenda"

@@ -24,6 +24,8 @@ _TTL: Final = 12 * 3_600_000
 """Milliseconds from the last change; a session lives 9 hours at most (sessions API, call flow)."""
 
 
+_LEFT_TTL: Final = 15 * 60_000
+"""Milliseconds for which a replica may stall between the beginning of a join and its seat."""
 Args = dict[str, Value]
 
 
@@ -44,10 +46,14 @@ class Rooms:
     def __init__(self, client: Client) -> None:
         self._client = client
 
-    async def reserve(self, room: str, seat: str, *, limit: int, now: float) -> Seat | RoomFull:
+    async def reserve(self, room: str, seat: str, *, limit: int, now: float) -> Seat | RoomFull | Gone:
         answer, value = await self._client.run(
-            _RESERVE, {"room": keys.room(room)}, {"now": _ms(now), "seat": seat, "limit": limit, "ttl": _TTL}
+            _RESERVE,
+            {"room": keys.room(room), "left": keys.left(room, seat)},
+            {"now": _ms(now), "seat": seat, "limit": limit, "ttl": _TTL},
         )
+        if answer == b"gone":
+            return Gone()
         return RoomFull(int(value)) if answer == b"full" else Seat(value.decode())
 
     async def enter(
@@ -66,7 +72,8 @@ class Rooms:
 
     async def vacate(self, room: str, seat: str, *, now: float) -> bool:
         """Begin to take a member down; tells whether there was one."""
-        return bool(await self._run(_VACATE, room, now, {"seat": seat, "name": room}))
+        args: Args = {"seat": seat, "name": room, "left_ttl": _LEFT_TTL}
+        return bool(await self._run(_VACATE, room, now, args, left=keys.left(room, seat)))
 
     async def free(self, room: str, seat: str, *, now: float) -> None:
         await self._run(_FREE, room, now, {"seat": seat})
@@ -86,7 +93,7 @@ class Rooms:
             },
         )
 
-    async def _run(self, script: Script, room: str, now: float, args: Args) -> Result:
+    async def _run(self, script: Script, room: str, now: float, args: Args, **more: str) -> Result:
         owner = keys.owner_room(room)
         return await self._client.run(
             script,
@@ -94,6 +101,7 @@ class Rooms:
                 "room": keys.room(room),
                 "owed": keys.owed(owner),
                 "agenda": keys.agenda(keys.partition_of_room(room)),
+                **more,
             },
             {"now": _ms(now), "owner": owner, **args},
         )

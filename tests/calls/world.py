@@ -62,10 +62,10 @@ class World:
         self._check_world()
 
     def reserve(self, attempt: int) -> None:
-        """Once; a replica that is slow does so after others have given the seat up."""
+        """Once; a replica that is slow does so after others have given the seat up, and gets none."""
         if attempt not in self.reserved:
             self.reserved.add(attempt)
-            self.seats.add(seat_of(REF, attempt))
+            self.seats |= {seat_of(REF, attempt)} - self.left
 
     def enter(self, attempt: int) -> None:
         """The participant takes its seat, if nobody has given it up."""
@@ -76,14 +76,7 @@ class World:
         self.tell(joined(attempt) if well and entered else join_failed(attempt, "bandwidth-timeout"))
 
     def kill(self, attempt: int) -> None:
-        """The replica dies, with a seat reserved or taken, and nobody hears the result.
-
-        One that reserves after its seat has been given up does not die: that seat waits for the room's end.
-        """
-        seat = seat_of(REF, attempt)
-        if seat in self.seats & self.left:
-            self.finish(attempt, well=False)
-            return
+        """The replica dies, with a seat reserved or taken, and nobody hears the result."""
         del self.joins[attempt]
         self._check_world()
 

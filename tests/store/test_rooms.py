@@ -107,6 +107,27 @@ async def test_who_lost_its_seat_meanwhile_owes_what_it_made(rooms: Rooms, outbo
     assert sorted(await owed(outbox), key=str) == [DeleteParticipant("a.1", "pa"), DeleteSession("S")]
 
 
+async def test_a_seat_that_is_given_up_before_it_is_taken_is_gone(rooms: Rooms, redis: Redis) -> None:
+    """A replica that stalls between the beginning of a join and its seat, past everybody's patience."""
+    assert not await rooms.vacate(ROOM, "a.1", now=NOW)
+    assert await rooms.reserve(ROOM, "a.1", limit=20, now=NOW) == Gone()
+    assert isinstance(await rooms.reserve(ROOM, "a.2", limit=20, now=NOW), Seat)
+    assert await redis.ttl(keys.left(ROOM, "a.1")) > 0
+
+
+async def test_who_is_leaving_and_told_to_leave_again_owes_only_what_is_not_done(
+    rooms: Rooms, outbox: Outbox
+) -> None:
+    await seated(rooms, "a.1", session="S")
+    await rooms.vacate(ROOM, "a.1", now=NOW)
+    owner = keys.owner_room(ROOM)
+    removed = await outbox.work(owner, now=NOW, done=[], later=[])
+    deleted = await outbox.work(owner, now=NOW, done=removed, later=[])
+    await outbox.work(owner, now=NOW, done=deleted, later=[], release=True)
+    await rooms.vacate(ROOM, "a.1", now=NOW)
+    assert await owed(outbox) == [FreeSeat(ROOM, "a.1")]
+
+
 async def test_who_is_leaving_does_not_come_back(rooms: Rooms, outbox: Outbox) -> None:
     await seated(rooms, "a.1", session="S")
     await rooms.vacate(ROOM, "a.1", now=NOW)

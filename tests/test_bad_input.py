@@ -8,7 +8,7 @@ import httpx
 import pytest
 from redis.asyncio import Redis
 
-from tests.harness import PASSWORD, USERNAME, Service
+from tests.harness import PASSWORD, USERNAME, Service, serving
 from tests.simulator.simulator import Simulator
 
 URL = "/callbacks/voice"
@@ -49,6 +49,16 @@ async def test_wrong_or_missing_credentials(service: Service, header: str | None
         answer = await client.post(URL, json=body(), headers={"Authorization": header} if header else {})
     assert answer.status_code == 401
     assert answer.headers["www-authenticate"].startswith("Basic")
+
+
+async def test_the_previous_password_is_good_while_it_is_changed(
+    simulator: Simulator, store_url: str
+) -> None:
+    async with serving(simulator, store_url, CALLBACK_PASSWORD_PREVIOUS="before") as service:
+        for password, status in ((PASSWORD, 200), ("before", 200), ("long before", 401)):
+            async with httpx.AsyncClient(base_url=service.url, auth=(USERNAME, password)) as client:
+                answer = await client.post(URL, json=body(eventType="somethingNew"))
+            assert answer.status_code == status
 
 
 @pytest.mark.parametrize(

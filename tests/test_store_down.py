@@ -76,6 +76,23 @@ async def test_a_caller_waits_for_the_store(simulator: Simulator, store: Store) 
             await nothing_left(simulator, redis)
 
 
+async def test_a_store_that_hangs_is_not_waited_for(simulator: Simulator, store: Store) -> None:
+    async with (
+        serving(simulator, store.url, WEBHOOK_BUDGET="1") as service,
+        Redis.from_url(store.url) as redis,
+    ):
+        await redis.client_pause(2500)
+        phone = await simulator.dial()
+        await phone.hears("One moment")
+        assert simulator.deliveries[0].status == 200
+        assert simulator.deliveries[0].ms < 2000
+        assert service.log(event="webhook.degraded")
+        await phone.until("bridged", timeout=20)
+        await phone.hang_up()
+        await nothing_left(simulator, redis)
+        assert not service.log(level="error")
+
+
 async def test_a_store_that_goes_in_the_middle_of_a_join(simulator: Simulator, store: Store) -> None:
     """What the join has made by then is not forgotten, and the caller gets in with the next attempt."""
     async with serving(simulator, store.url, WEBHOOK_BUDGET="3"):

@@ -1,5 +1,6 @@
 """Handles one event: load, decide, commit; where a join is asked for, carry it out and decide again."""
 
+import math
 from collections.abc import Callable
 from typing import Final, Protocol
 
@@ -67,17 +68,33 @@ class Engine:
 
         Raises StoreError, with nothing lost: what was committed goes on, what was not can come again.
         """
-        begun = self._clock.monotonic()
+        deadline = self._deadline(event)
         with bound(ref=ref):
-            answer, stored = await self._step(ref, await self._calls.load(ref, key), event, key)
+            stored = await self._calls.load(ref, key)
+            self._check_time(deadline)
+            answer, stored = await self._step(ref, stored, event, key)
             call = stored.call
             if call is None or not isinstance(answer.reply, Join) or not isinstance(event, Arrival):
                 return answer
-            deadline = begun + (event.lease_until - event.at) - MARGIN
+            self._check_time(deadline)
             with bound(call_id=call.call_id, room=call.room):
                 outcome, token = await self._joiner.join(call, since=event.at, deadline=deadline)
             answer, _ = await self._step(ref, stored, outcome, key, token=token, repeatable=False)
             return answer
+
+    def _deadline(self, event: Event) -> float:
+        """Until when (monotonic) a join may take; other events have none."""
+        if not isinstance(event, Arrival):
+            return math.inf
+        return self._clock.monotonic() + (event.lease_until - event.at) - MARGIN
+
+    def _check_time(self, deadline: float) -> None:
+        """A join is not begun when its webhook's time is up: it would fail, and with it the whole call.
+
+        The caller has been told to come back, and gets a new attempt then.
+        """
+        if self._clock.monotonic() >= deadline:
+            raise StoreUnavailable("it answered when the webhook's time was up")
 
     async def _step(
         self,

@@ -118,22 +118,19 @@ async def serving(simulator: Simulator, store_url: str, **overrides: str) -> Asy
         listener.close()
 
 
-async def nothing_left(simulator: Simulator, redis: "Redis") -> None:
+async def nothing_left(simulator: Simulator, redis: Redis, *, seconds: float = 10.0) -> None:
     """When all calls are over: nothing lives at Bandwidth, nothing is owed, and every key will expire."""
-    await wait_until(lambda: simulator.ledger.empty, what=lambda: f"still alive: {simulator.ledger.alive()}")
-    owed: list[bytes] = []
+    await wait_until(
+        lambda: simulator.ledger.empty,
+        seconds=seconds,
+        what=lambda: f"still alive: {simulator.ledger.alive()}",
+    )
 
     async def settled() -> bool:
-        owed[:] = [key async for key in redis.scan_iter("*:agenda")] + [
-            key async for key in redis.scan_iter("*:owed:*")
-        ]
-        return not owed
+        return not [key async for key in redis.scan_iter("*:agenda")]
 
-    for _ in range(1000):
-        if await settled():
-            break
-        await asyncio.sleep(0.01)
-    assert not owed, f"still owed: {owed}"
+    await wait_until(settled, seconds=seconds, what="work is still owed")
+    assert not [key async for key in redis.scan_iter("*:owed:*")]
     assert not [key async for key in redis.scan_iter("*:room:*")], "a room has outlived its members"
     lasting = [key async for key in redis.scan_iter("*") if await redis.ttl(key) < 0]
     assert not lasting, f"keys that never expire: {lasting}"

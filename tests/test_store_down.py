@@ -1,8 +1,6 @@
 """The store is down: callers are kept on the line for a while, and told when it does not come back."""
 
 import asyncio
-import os
-import signal
 import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -11,38 +9,10 @@ import httpx
 import pytest
 from redis.asyncio import Redis
 
-from service.store.embedded import EmbeddedServer
 from tests.harness import nothing_left, serving
 from tests.simulator.simulator import Simulator
+from tests.stores import Store
 from tests.waiting import wait_until
-
-
-class Store:
-    """A server of the test's own, to be killed and started again."""
-
-    def __init__(self, directory: Path) -> None:
-        self._server = EmbeddedServer(directory, appendfsync="always")
-        self.url = ""
-
-    async def start(self) -> None:
-        self.url = await self._server.start()
-
-    async def kill(self) -> None:
-        async with Redis.from_url(self.url) as client:
-            pid = int((await client.info("server"))["process_id"])
-        os.kill(pid, signal.SIGKILL)
-        await wait_until(lambda: not Path(f"/proc/{pid}/cmdline").exists() or not _command(pid))
-
-    async def stop(self) -> None:
-        await self._server.stop()
-
-
-def _command(pid: int) -> bytes:
-    """Empty for a process that has ended and was not waited for yet."""
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return b""
 
 
 @pytest.fixture

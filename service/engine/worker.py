@@ -86,19 +86,24 @@ class Worker:
         kind, _, name = owner.partition(":")
         async with self._places:
             with bound(**{"ref" if kind == "call" else "room": name}):
-                try:
-                    await self._work_off(owner)
-                except StoreError as error:
-                    # The lease ends by itself, and the work is taken up again by whoever is first.
-                    log.warning("worker.interrupted", owner=owner, error=str(error))
+                await self._work_off(owner)
 
     async def _work_off(self, owner: str) -> None:
         done: list[Work] = []
         later: list[tuple[Work, float]] = []
         while True:
-            due = await self._outbox.work(
-                owner, now=self._clock.now(), done=done, later=later, release=self._stopping
-            )
+            try:
+                due = await self._outbox.work(
+                    owner, now=self._clock.now(), done=done, later=later, release=self._stopping
+                )
+            except StoreError as error:
+                # What was done is struck off when the store is back; should this replica die before that, the
+                # lease ends by itself, and others do again what may be done twice.
+                log.warning("worker.interrupted", owner=owner, error=str(error))
+                if self._stopping:
+                    return
+                await self._clock.sleep(_POLL)
+                continue
             if not due:
                 return
             verdicts = await asyncio.gather(*(self._perform(work) for work in due))
@@ -112,24 +117,28 @@ class Worker:
     async def _try(self, work: Work) -> float | None:
         """None when it is done, otherwise when to try again."""
         begun = self._clock.monotonic()
-        name = name_of(work.effect)
-        attempt = work.tries + 1
+        name, attempt = name_of(work.effect), work.tries + 1
         try:
             await self._performer.perform(work.effect, attempt=attempt)
-        except BandwidthError as error:
-            now = self._clock.now()
-            if now - work.since > _GIVE_UP:
-                log.error("effect.given_up", effect=name, attempt=attempt, error=str(error))  # noqa: TRY400 - no stack
-                return None
-            delay = backoff(work.tries, error.retry_after, self._jitter())
-            log.warning(
-                "effect.retried", effect=name, attempt=attempt, error=error.code, delay_s=round(delay, 3)
-            )
-            return now + delay
-        log.info(
-            "effect.done", effect=name, attempt=attempt, ms=round((self._clock.monotonic() - begun) * 1000, 1)
-        )
+        except (BandwidthError, StoreError) as error:
+            return self._again(work, name, error)
+        ms = round((self._clock.monotonic() - begun) * 1000, 1)
+        log.info("effect.done", effect=name, attempt=attempt, ms=ms)
         return None
+
+    def _again(self, work: Work, name: str, error: BandwidthError | StoreError) -> float | None:
+        now, attempt = self._clock.now(), work.tries + 1
+        if now - work.since > _GIVE_UP:
+            log.error("effect.given_up", effect=name, attempt=attempt, error=str(error))
+            return None
+        code, retry_after = (
+            (error.code, error.retry_after)
+            if isinstance(error, BandwidthError)
+            else ("store-unavailable", None)
+        )
+        delay = backoff(work.tries, retry_after, self._jitter())
+        log.warning("effect.retried", effect=name, attempt=attempt, error=code, delay_s=round(delay, 3))
+        return now + delay
 
 
 def _subject(effect: Effect) -> dict[str, str]:

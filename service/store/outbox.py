@@ -12,6 +12,9 @@ from service.store.scripts import Script
 _CLAIM: Final = Script("agenda_claim")
 _WORK: Final = Script("owed_work")
 
+_CLAIMED: Final = 5_000
+"""Milliseconds between a claim and the first round of its worker."""
+
 _encode = msgspec.json.Encoder().encode
 _decode: msgspec.json.Decoder[Effect] = msgspec.json.Decoder(Effect)
 
@@ -37,11 +40,14 @@ class Outbox:
         self._lease = int(lease * 1000)
 
     async def claim(self, partition: int, *, now: float, limit: int) -> list[str]:
-        """Owners with due work, put off for the length of a lease."""
+        """Owners with due work, put off for a moment: whoever claims them begins at once, and takes a lease.
+
+        Should the answer be lost on the way, that moment is all that is lost.
+        """
         owners = await self._client.run(
             _CLAIM,
             {"agenda": keys.agenda(partition)},
-            {"now": _ms(now), "lease": self._lease, "limit": limit},
+            {"now": _ms(now), "lease": _CLAIMED, "limit": limit},
         )
         return [owner.decode() for owner in owners]
 

@@ -1,5 +1,5 @@
--- Owners with due work, each put off until the end of a lease, so that no other worker takes them meanwhile
--- and somebody does should this one die.
+-- Owners with due work, each put off for as long as a worker may take to begin, so that no other takes them
+-- meanwhile and somebody does should this one die.
 -- keys: agenda
 -- args: now lease limit
 local owners = redis.call('ZRANGEBYSCORE', agenda, '-inf', now, 'LIMIT', 0, tonumber(limit))

@@ -1,0 +1,38 @@
+"""A store for tests that are hard on it."""
+
+import os
+import signal
+from pathlib import Path
+
+from redis.asyncio import Redis
+
+from service.store.embedded import EmbeddedServer
+from tests.waiting import wait_until
+
+
+class Store:
+    """A server of the test's own, to be killed and started again."""
+
+    def __init__(self, directory: Path) -> None:
+        self._server = EmbeddedServer(directory, appendfsync="always")
+        self.url = ""
+
+    async def start(self) -> None:
+        self.url = await self._server.start()
+
+    async def kill(self) -> None:
+        async with Redis.from_url(self.url) as client:
+            pid = int((await client.info("server"))["process_id"])
+        os.kill(pid, signal.SIGKILL)
+        await wait_until(lambda: not Path(f"/proc/{pid}/cmdline").exists() or not _command(pid))
+
+    async def stop(self) -> None:
+        await self._server.stop()
+
+
+def _command(pid: int) -> bytes:
+    """Empty for a process that has ended and was not waited for yet."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""

@@ -237,7 +237,8 @@ def test_a_service_that_dies_is_a_failure(start: Start, folder: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_demo_leaves_nothing(start: Start, folder: Path, number: signal.Signals) -> None:
-    process = start()
+    # Slow enough that it cannot be over before it is interrupted, however busy the machine.
+    process = start("--latency-ms", "400")
     assert process.stdout is not None
     while "createSession" not in process.stdout.readline():
         assert process.poll() is None

@@ -166,6 +166,11 @@ def folder() -> Iterator[Path]:
         yield Path(name)
 
 
+def _as_from_a_terminal() -> None:
+    """Whoever started the tests in the background has had Ctrl-C ignored, and children inherit that."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @pytest.fixture
 def start(folder: Path) -> Iterator[Start]:
     """Starts a demo whose temporary files are in `folder`; what is still there at the end is ended."""
@@ -179,6 +184,7 @@ def start(folder: Path) -> Iterator[Start]:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            preexec_fn=_as_from_a_terminal,  # noqa: PLW1509 - one call, which takes no lock
         )
         started.append(process)
         return process

@@ -2,9 +2,11 @@
 
 import os
 import signal
+from contextlib import suppress
 from pathlib import Path
 
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
 from service.store.embedded import EmbeddedServer
 from tests.waiting import wait_until
@@ -28,6 +30,10 @@ class Store:
 
     async def stop(self) -> None:
         await self._server.stop()
+        async with Redis.from_url(self.url, retry=None) as client:
+            with suppress(RedisError):
+                await client.ping()
+                raise AssertionError("the store's server was left running")
 
 
 def _command(pid: int) -> bytes:

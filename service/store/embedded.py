@@ -74,8 +74,9 @@ class EmbeddedServer:
             with suppress(PermissionError):  # a mounted volume may be another's and still be ours to write
                 self.directory.chmod(0o700)
             async with self._turn(_START_LIMIT):
-                self._use = self._lock_file("use.lock")
-                fcntl.flock(self._use, fcntl.LOCK_SH)
+                if self._use is None:  # a second start, after the server has died, is still one use
+                    self._use = self._lock_file("use.lock")
+                    fcntl.flock(self._use, fcntl.LOCK_SH)
                 socket = self._socket()
                 if not await self._answers(socket):
                     self._launch(socket)

@@ -210,3 +210,16 @@ def test_the_default_directory(monkeypatch: pytest.MonkeyPatch) -> None:
     assert default_directory("/var/lib") == Path("/var/lib/pstn-bridge")
     for ignored in (None, "", "relative"):
         assert default_directory(ignored) == Path("/home/somebody/.local/state/pstn-bridge")
+
+
+async def test_a_server_that_was_started_again_is_still_one_use(place: Path) -> None:
+    """A service that starts its server anew after the server died shuts it down as it would the first."""
+    server = EmbeddedServer(place)
+    first = await process_of(await server.start())
+    os.kill(first, signal.SIGKILL)
+    url = await server.start()
+    second = await process_of(url)
+    assert second != first
+    await server.stop()
+    with pytest.raises(Refused):
+        await process_of(url)

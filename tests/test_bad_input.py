@@ -81,6 +81,9 @@ async def test_the_previous_password_is_good_while_it_is_changed(
         b'{"eventType": "initiate", "callId": "' + b"c" * 300 + b'"}',
         b'{"eventType": "initiate", "callId": "c-1", "x": ' + b"[" * 30_000 + b"]" * 30_000 + b"}",
         b"[" * 60_000,
+        b'{"eventType": "initiate", "callId": "c-1", "x": NaN}',
+        b'{"eventType": "initiate", "callId": "c-1", "x": -Infinity}',
+        '{"eventType": "initiate", "callId": "c-1"}'.encode("utf-16"),
     ],
 )
 async def test_what_is_no_webhook(client: httpx.AsyncClient, raw: bytes) -> None:

@@ -40,7 +40,8 @@ async def voice(request: Request) -> Response:
         bridge.callback_credentials.check(request)
         webhook = _parse(bridge, request, await read_body(request))
     except Refused as refused:
-        with bound(ref=_ref(request) or None):
+        ref = request.path_params.get("ref", "")
+        with bound(ref=ref if is_ref(ref) else None):
             log.warning("webhook.refused", status=refused.status, reason=str(refused))
         return refused.response()
     except ClientDisconnect as gone:
@@ -66,7 +67,7 @@ def _parse(bridge: Bridge, request: Request, raw: bytes) -> Webhook:
     try:
         return parse(
             raw,
-            ref=_ref(request),
+            ref=request.path_params.get("ref", ""),
             attempt=int(attempt) if attempt.isdecimal() and len(attempt) < 10 else 0,
             at=bridge.clock.now(),
             account_id=bridge.account_id,
@@ -133,12 +134,6 @@ def _degraded(bridge: Bridge, kind: Kind, webhook: Webhook, request: Request) ->
     again = request.query_params.get("again", "")
     round_ = int(again) if again.isdecimal() and len(again) < 3 else 0
     return Response(bridge.renderer.come_back(webhook.ref, round_), media_type=_XML), "come-back"
-
-
-def _ref(request: Request) -> str:
-    """From the URL, if it is one that we can have given out."""
-    ref = str(request.path_params.get("ref", ""))
-    return ref if is_ref(ref) else ""
 
 
 def _subject(webhook: Webhook, call: Call | None) -> dict[str, str | None]:

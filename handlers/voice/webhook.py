@@ -92,7 +92,7 @@ def _object(raw: bytes) -> dict[str, Any]:
             body = _decode(raw)
         except msgspec.DecodeError:
             # Slower, and takes what the fast one does not: half characters, numbers beyond a double.
-            body = json.loads(raw)
+            body = json.loads(raw.decode(), parse_constant=_refuse)
     except ValueError as error:
         raise Malformed(f"the body is not JSON: {error}") from error
     except RecursionError as error:
@@ -100,6 +100,11 @@ def _object(raw: bytes) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise Malformed("the body is not a JSON object")
     return body
+
+
+def _refuse(constant: str) -> None:
+    """NaN and its like, which Python's parser takes and JSON has not (RFC 8259)."""
+    raise ValueError(f"{constant} is no JSON")
 
 
 def _required(body: dict[str, Any], name: str) -> str:

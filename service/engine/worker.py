@@ -131,11 +131,9 @@ class Worker:
         if now - work.since > _GIVE_UP:
             log.error("effect.given_up", effect=name, attempt=attempt, error=str(error))
             return None
-        code, retry_after = (
-            (error.code, error.retry_after)
-            if isinstance(error, BandwidthError)
-            else ("store-unavailable", None)
-        )
+        code, retry_after = "store-unavailable", None
+        if isinstance(error, BandwidthError):
+            code, retry_after = error.code, error.retry_after
         delay = backoff(work.tries, retry_after, self._jitter())
         log.warning("effect.retried", effect=name, attempt=attempt, error=code, delay_s=round(delay, 3))
         return now + delay

@@ -36,7 +36,7 @@ def room(name: str) -> str:
 
 
 def left(name: str, seat: str) -> str:
-    """The mark of a seat that was given up before anybody took it."""
+    """The mark of a seat that was given up before a participant took it."""
     return f"{_tag(partition_of_room(name))}:left:{seat}"
 
 

@@ -22,10 +22,10 @@ _FREE: Final = Script("room_free")
 _OWE: Final = Script("room_owe")
 _TTL: Final = 12 * 3_600_000
 """Milliseconds from the last change; a session lives 9 hours at most (sessions API, call flow)."""
-
-
 _LEFT_TTL: Final = 15 * 60_000
 """Milliseconds for which a replica may stall between the beginning of a join and its seat."""
+
+
 Args = dict[str, Value]
 
 

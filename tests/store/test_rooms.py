@@ -112,6 +112,8 @@ async def test_a_seat_that_is_given_up_before_it_is_taken_is_gone(rooms: Rooms, 
     assert not await rooms.vacate(ROOM, "a.1", now=NOW)
     assert await rooms.reserve(ROOM, "a.1", limit=20, now=NOW) == Gone()
     assert isinstance(await rooms.reserve(ROOM, "a.2", limit=20, now=NOW), Seat)
+    assert await rooms.vacate(ROOM, "a.2", now=NOW)
+    assert await rooms.reserve(ROOM, "a.2", limit=20, now=NOW) == Gone(), "the reservation was sent again"
     assert await redis.ttl(keys.left(ROOM, "a.1")) > 0
 
 

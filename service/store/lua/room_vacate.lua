@@ -1,6 +1,7 @@
 -- A member leaves. An empty seat is free at once; one with a participant is free after it has been taken down:
 -- out of the session, deleted, and the seat last, so that the session outlives everybody in it.
--- A seat that nobody has yet is marked, so that a replica which was slow to reserve it is told that it is gone.
+-- A seat without a participant is marked, so that a reservation which comes late, from a slow replica or sent
+-- again, is told that it is gone.
 -- Returns 1 if work is owed, 0 if not.
 -- uses: owed seats
 -- keys: room left owed agenda
@@ -8,11 +9,9 @@
 now = tonumber(now)
 local field = 'seat:' .. seat
 local phase, participant = string.match(redis.call('HGET', room, field) or '', '^(%S+) (%S+)$')
-if phase == nil then
-  redis.call('SET', left, 1, 'PX', left_ttl)
-  return 0
-end
 if phase == 'leaving' then return 1 end
+if phase ~= 'in' then redis.call('SET', left, 1, 'PX', left_ttl) end
+if phase == nil then return 0 end
 if phase == 'reserved' then
   seat_free(room, owed, agenda, owner, now, seat)
   return 1

@@ -20,6 +20,7 @@ from pydantic import (
     AfterValidator,
     BeforeValidator,
     Field,
+    InstanceOf,
     PlainSerializer,
     SecretStr,
     ValidationError,
@@ -28,9 +29,12 @@ from pydantic import (
 from pydantic import ValidationInfo as Info
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from service import api_keys
+
 SECRETS_DIR = "SECRETS_DIR"
 BASIC_AUTH_ENDS = "2 December 2026"
 _E164 = r"\+[1-9][0-9]{6,14}"
+_PREFIX = r"\+[1-9][0-9]{0,14}"
 _ROOM = r"[a-z0-9-]{1,64}"
 _ID = r"^[A-Za-z0-9-]{1,64}$"
 _POLICIES = ("per-call", "per-number")
@@ -67,8 +71,8 @@ def _loopback(host: str) -> bool:
         return False
 
 
-def _url(value: str) -> str:
-    """A base to append paths to: credentials in a URL end in logs, and a query would swallow the path."""
+def _web(value: str) -> str:
+    """A URL that somebody else may fetch: credentials in it would end in logs."""
     if not re.fullmatch(r"[!-~]{1,1024}", value):
         raise ValueError("holds a character that is no part of a URL, or more than 1024 of them")
     try:
@@ -78,10 +82,16 @@ def _url(value: str) -> str:
         raise ValueError("is not a URL") from None
     if parts.scheme not in {"http", "https"} or not host:
         raise ValueError("is not a full http(s) URL")
-    if parts.scheme == "http" and not _loopback(host):
-        raise ValueError("is plain http to another machine")
     if "@" in parts.netloc:
         raise ValueError("holds credentials")
+    return value
+
+
+def _url(value: str) -> str:
+    """A base to append paths to, which a query would swallow."""
+    parts = urlsplit(_web(value))
+    if parts.scheme == "http" and not _loopback(parts.hostname or ""):
+        raise ValueError("is plain http to another machine")
     if "?" in value or "#" in value:
         raise ValueError("has a query or a fragment")
     return value.rstrip("/")
@@ -104,6 +114,29 @@ def _room_map(value: Mapping[str, str]) -> Mapping[str, str]:
         if not re.fullmatch(_ROOM, room) or room in _POLICIES:
             raise ValueError(f"has no room name as the value of entry {entry}")
     return MappingProxyType(dict(value))
+
+
+def _split(value: Any) -> Any:
+    """Text with commas as it stands in the environment; a tuple is taken as it is."""
+    return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
+
+
+def _none_is_empty(value: Any) -> Any:
+    return () if value is None else value
+
+
+def _each(pattern: str, what: str) -> AfterValidator:
+    def check(values: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        for entry, value in enumerate(values or (), start=1):
+            if not re.fullmatch(pattern, value):
+                raise ValueError(f"has no {what} as entry {entry}")
+        return values
+
+    return AfterValidator(check)
+
+
+def _keys(value: Any) -> Any:
+    return api_keys.parse(value) if isinstance(value, str) else value
 
 
 def _store(value: SecretStr) -> SecretStr:
@@ -132,7 +165,12 @@ def _needed(value: Any, info: Info) -> Any:
 _OAUTH = "of your Bandwidth API credentials"
 _BASIC = f"of a legacy Bandwidth API user (until {BASIC_AUTH_ENDS})"
 _BASE = "an https URL (http for loopback hosts only) without query, fragment and credentials"
+_KEYS = (
+    f"key or name:scopes:key with commas between them; scopes are {', '.join(api_keys.SCOPES)} joined by +"
+)
 _lower = BeforeValidator(lambda value: value.strip().lower() if isinstance(value, str) else value)
+_or_empty = BeforeValidator(_none_is_empty)
+_UNSET: Any = None  # the default of what `_or_empty` makes a tuple
 _when_used = AfterValidator(_needed)
 Url = Annotated[str, AfterValidator(_url), Field(description=_BASE)]
 Number = Annotated[
@@ -144,6 +182,21 @@ Secret = Annotated[SecretStr, Field(max_length=1024)]  # Bandwidth's limit for c
 Rooms = Annotated[
     Mapping[str, str], NoDecode, BeforeValidator(_rooms), AfterValidator(_room_map), PlainSerializer(dict)
 ]
+Keys = Annotated[
+    tuple[InstanceOf[api_keys.ApiKey], ...],
+    NoDecode,
+    _or_empty,
+    BeforeValidator(_keys),
+    PlainSerializer(lambda keys: tuple(key.name for key in keys)),  # no digest leaves by a dump
+]
+Numbers = Annotated[
+    tuple[str, ...], NoDecode, _or_empty, BeforeValidator(_split), _each(_E164, "E.164 number")
+]
+Prefixes = Annotated[
+    tuple[str, ...] | None, NoDecode, BeforeValidator(_split), _each(_PREFIX, "E.164 prefix")
+]
+Sentence = Annotated[str, Field(max_length=1000, description="a sentence of up to 1000 characters")]
+PinTimeout = Annotated[int, Field(ge=1, le=60, description="whole seconds from 1 to 60")]
 Scheme = Annotated[Literal["oauth", "basic"], _lower, Field(description="oauth or basic")]
 Level = Literal["debug", "info", "warning", "error"]
 
@@ -168,7 +221,17 @@ class Settings(BaseSettings):
         default=None, pattern=_ID, description="the id of your Voice application, needed for outbound calls"
     )
     bw_number: Number = None
+    outbound_prefixes: Prefixes = Field(
+        default=None, description="E.164 prefixes with commas between them, such as +1,+44207"
+    )
+    calls_per_hour: int = Field(
+        default=60, ge=0, le=100_000, description="calls that one API key may place, from 0 to 100000"
+    )
+    api_keys: Annotated[Keys, Field(description=_KEYS)] = _UNSET
     base_callback_url: Url = Field(description=f"where Bandwidth reaches this service: {_BASE}")
+    fallback_callback_url: Url | None = Field(
+        default=None, description=f"a second address of this service: {_BASE}"
+    )
     callback_username: User = Field(description="the name Bandwidth shows to us; you choose it")
     callback_password: Secret = Field(description="the password Bandwidth shows to us; you choose it")
     callback_password_previous: Secret | None = Field(
@@ -198,9 +261,23 @@ class Settings(BaseSettings):
     )
     uui_limit: int = Field(default=256, ge=64, le=350, description="characters from 64 to 350")
     fallback_number: Number = None
-    announcement: str | None = Field(
-        default=None, max_length=1000, description="a sentence of up to 1000 characters"
+    interconnect: Annotated[
+        Literal["transfer", "bridge"], _lower, Field(description="transfer or bridge")
+    ] = "transfer"
+    announcement: Sentence | None = Field(default=None, description="a sentence of up to 1000 characters")
+    hold_message: Sentence | None = Field(default=None, description="a sentence of up to 1000 characters")
+    hold_music_url: Annotated[str, AfterValidator(_web)] | None = Field(
+        default=None, description="an http(s) URL without credentials, of audio that Bandwidth can fetch"
     )
+    pin_numbers: Annotated[
+        Numbers, Field(description="numbers in E.164 form with commas between them, such as +15550100100")
+    ] = _UNSET
+    pin_prompt: Sentence = "Please enter your conference code, followed by the pound key."
+    pin_wrong: Sentence = "That code is not known. Please try again."
+    pin_goodbye: Sentence = "Your conference could not be found. Goodbye."
+    pin_tries: int = Field(default=3, ge=1, le=10, description="a number from 1 to 10")
+    pin_first_digit_timeout: PinTimeout = 10
+    pin_digit_timeout: PinTimeout = 5
     ended_call_days: int = Field(default=7, ge=1, le=365, description="days from 1 to 365")
     shutdown_grace: int = Field(default=20, ge=1, le=600, description="whole seconds from 1 to 600")
     log_format: Annotated[Literal["json", "console"], _lower, Field(description="json or console")] = "json"
@@ -282,9 +359,10 @@ def warnings(settings: Settings, environ: Mapping[str, str] | None = None) -> tu
         for name in ("bw_voice_auth", "bw_webrtc_auth")
         if getattr(settings, name) == "basic"
     ]
-    if settings.base_callback_url.startswith("http:"):
-        wrong = "is plain http, and Bandwidth sends credentials over https only"
-        found.append(Problem("BASE_CALLBACK_URL", wrong, "https outside of a trial on one machine"))
+    for name in ("base_callback_url", "fallback_callback_url"):
+        if (getattr(settings, name) or "").startswith("http:"):
+            wrong = "is plain http, and Bandwidth sends credentials over https only"
+            found.append(Problem(name.upper(), wrong, "https outside of a trial on one machine"))
     for name in sorted(name for name in set(environ) - {*NAMES, SECRETS_DIR} if not name.startswith("XDG_")):
         near = difflib.get_close_matches(name.upper(), NAMES, n=1, cutoff=_NEAR)
         if near or name.startswith("BW_"):

@@ -38,6 +38,10 @@ def test_the_least_that_is_needed_and_the_defaults() -> None:
         "bw_password": None,
         "bw_voice_application_id": None,
         "bw_number": None,
+        "outbound_prefixes": None,
+        "calls_per_hour": 60,
+        "api_keys": (),
+        "fallback_callback_url": None,
         "callback_password_previous": None,
         "bw_voice_url": "https://voice.bandwidth.com/api/v2",
         "bw_webrtc_url": "https://api.webrtc.bandwidth.com/v1",
@@ -50,7 +54,17 @@ def test_the_least_that_is_needed_and_the_defaults() -> None:
         "webhook_budget": 8.0,
         "uui_limit": 256,
         "fallback_number": None,
+        "interconnect": "transfer",
         "announcement": None,
+        "hold_message": None,
+        "hold_music_url": None,
+        "pin_numbers": (),
+        "pin_prompt": "Please enter your conference code, followed by the pound key.",
+        "pin_wrong": "That code is not known. Please try again.",
+        "pin_goodbye": "Your conference could not be found. Goodbye.",
+        "pin_tries": 3,
+        "pin_first_digit_timeout": 10,
+        "pin_digit_timeout": 5,
         "ended_call_days": 7,
         "shutdown_grace": 20,
         "log_format": "json",
@@ -135,7 +149,9 @@ def test_urls_that_are_bases(url: str, kept: str) -> None:
         "https://[::1",
     ],
 )
-@pytest.mark.parametrize("name", ["BASE_CALLBACK_URL", "BW_WEBRTC_URL", "BW_TOKEN_URL"])
+@pytest.mark.parametrize(
+    "name", ["BASE_CALLBACK_URL", "FALLBACK_CALLBACK_URL", "BW_WEBRTC_URL", "BW_TOKEN_URL"]
+)
 def test_urls_that_are_no_bases(name: str, url: str) -> None:
     found = problems({**GOOD, name: url})
     assert list(found) == [name]
@@ -148,6 +164,23 @@ def test_urls_that_are_no_bases(name: str, url: str) -> None:
         ("BW_ACCOUNT_ID", "acct-5500000", "../5500000"),
         ("BW_VOICE_APPLICATION_ID", "04e88489-df02-4e34-a0ee-27a91849555f", "my application"),
         ("BW_NUMBER", "+15550100100", "15550100100"),
+        ("OUTBOUND_PREFIXES", "+1,+44207", "1"),
+        ("OUTBOUND_PREFIXES", "+123456789012345", "+1234567890123456"),
+        ("OUTBOUND_PREFIXES", " +1 , +44 ", "+1,,+44"),
+        ("CALLS_PER_HOUR", "0", "-1"),
+        ("CALLS_PER_HOUR", "100000", "100001"),
+        ("API_KEYS", "a-key-of-sixteen", "a-key-of-fifteen"[:-1]),
+        ("API_KEYS", "crm:read+dial:a-key-of-sixteen", "crm:everything:a-key-of-sixteen"),
+        ("INTERCONNECT", "Bridge", "conference"),
+        ("HOLD_MESSAGE", "x" * 1000, "x" * 1001),
+        ("PIN_NUMBERS", "+15550100100, +15550100101", "+15550100100,5550100"),
+        ("PIN_PROMPT", "x" * 1000, "x" * 1001),
+        ("PIN_WRONG", "Again, please.", "x" * 1001),
+        ("PIN_GOODBYE", "Goodbye.", "x" * 1001),
+        ("PIN_TRIES", "1", "0"),
+        ("PIN_TRIES", "10", "11"),
+        ("PIN_FIRST_DIGIT_TIMEOUT", "60", "61"),
+        ("PIN_DIGIT_TIMEOUT", "1", "0"),
         ("FALLBACK_NUMBER", "+442071838750", "+0123456789"),
         ("BW_SIPX_URI", "sips:sipx.example.com", "sipx.example.com"),
         ("REDIS_URL", "rediss://:pw@store.example.com:6380/0", "store.example.com:6379"),
@@ -166,6 +199,48 @@ def test_urls_that_are_no_bases(name: str, url: str) -> None:
 def test_values(name: str, good: str, bad: str) -> None:
     load({**GOOD, name: good})
     assert list(problems({**GOOD, name: bad})) == [name]
+
+
+@pytest.mark.parametrize(
+    ("url", "wrong"),
+    [
+        ("http://media.example.com/hold.mp3?signature=abc", None),
+        ("https://media.example.com/hold.mp3", None),
+        ("ftp://media.example.com/hold.mp3", "is not a full http(s) URL"),
+        ("/hold.mp3", "is not a full http(s) URL"),
+        ("https://user:secret@media.example.com/hold.mp3", "holds credentials"),
+        ("https://media.example.com/on hold.mp3", "holds a character that is no part of a URL"),
+        ("https://media.example.com:port/hold.mp3", "is not a URL"),
+    ],
+)
+def test_audio_for_those_on_hold(url: str, wrong: str | None) -> None:
+    environ = {**GOOD, "HOLD_MUSIC_URL": url}
+    if wrong is None:
+        assert load(environ).hold_music_url == url
+    else:
+        assert problems(environ)["HOLD_MUSIC_URL"].startswith(f"HOLD_MUSIC_URL {wrong}")
+
+
+def test_lists_are_tuples() -> None:
+    settings = load({**GOOD, "OUTBOUND_PREFIXES": "+1, +44207", "PIN_NUMBERS": "+15550100100"})
+    assert settings.outbound_prefixes == ("+1", "+44207")
+    assert settings.pin_numbers == ("+15550100100",)
+    found = problems({**GOOD, "OUTBOUND_PREFIXES": "+1,,", "PIN_NUMBERS": "+15550100100,+1"})
+    assert found["OUTBOUND_PREFIXES"].startswith("OUTBOUND_PREFIXES has no E.164 prefix as entry 2; wants ")
+    assert found["PIN_NUMBERS"].startswith("PIN_NUMBERS has no E.164 number as entry 2; wants ")
+
+
+def test_api_keys_are_parsed_and_seen_nowhere(tmp_path: Path) -> None:
+    (tmp_path / "API_KEYS").write_text("crm:read:hunter2-hunter2-hunter2\n")
+    settings = load({**GOOD, "SECRETS_DIR": str(tmp_path)})
+    assert [(key.name, set(key.scopes)) for key in settings.api_keys] == [("crm", {"read"})]
+    assert settings == load({**GOOD, "API_KEYS": "crm:read:hunter2-hunter2-hunter2"})
+    digest = settings.api_keys[0].digest
+    for seen in (repr(settings), str(settings.model_dump()), settings.model_dump_json()):
+        assert "hunter2" not in seen
+        assert repr(digest) not in seen
+        assert digest.hex() not in seen
+    assert settings.model_dump()["api_keys"] == ("crm",)
 
 
 def test_the_room_map() -> None:
@@ -213,7 +288,12 @@ def test_secrets_are_in_no_message_and_no_repr() -> None:
     secret = "hunter2 "
     names = ("BW_CLIENT_SECRET", "BW_PASSWORD", "CALLBACK_PASSWORD", "CALLBACK_PASSWORD_PREVIOUS")
     wrong = dict.fromkeys(names, secret * 200)
-    for environ in ({**GOOD, **wrong}, {**GOOD, "REDIS_URL": secret, "BW_ACCOUNT_ID": secret + "/"}):
+    for environ in (
+        {**GOOD, **wrong},
+        {**GOOD, "REDIS_URL": secret, "BW_ACCOUNT_ID": secret + "/"},
+        {**GOOD, "API_KEYS": secret * 3},
+        {**GOOD, "API_KEYS": f"{secret}:{secret}:{secret}"},
+    ):
         assert "hunter2" not in "".join(problems(environ).values())
     settings = load({**GOOD, "REDIS_URL": "redis://:hunter2@localhost"})
     assert "hunter2" not in repr(settings)
@@ -244,11 +324,13 @@ def test_warnings() -> None:
         **BASIC,
         "BW_WEBRTC_AUTH": "basic",
         "BASE_CALLBACK_URL": "http://localhost:8080",
+        "FALLBACK_CALLBACK_URL": "http://localhost:8081",
         "BW_SOMETHING": "1",
         "CALLBACK_PASWORD": "slip-of-the-hand",
     }
     found = {notice.variable: str(notice) for notice in warnings(load(environ), environ)}
-    assert set(found) == {"BW_WEBRTC_AUTH", "BASE_CALLBACK_URL", "BW_SOMETHING", "CALLBACK_PASWORD"}
+    urls = {"BASE_CALLBACK_URL", "FALLBACK_CALLBACK_URL"}
+    assert set(found) == {"BW_WEBRTC_AUTH", *urls, "BW_SOMETHING", "CALLBACK_PASWORD"}
     assert "2 December 2026" in found["BW_WEBRTC_AUTH"]
     assert "https only" in found["BASE_CALLBACK_URL"]
     assert "the name CALLBACK_PASSWORD" in found["CALLBACK_PASWORD"]

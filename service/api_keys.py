@@ -1,0 +1,87 @@
+"""The keys of the operator API: how API_KEYS reads, and whose key has been presented.
+
+    API_KEYS = entry {"," entry}          entry = key | name ":" scope {"+" scope} ":" key
+    key = 16 to 512 characters of visible ASCII without "," and ":" | "sha256$" and 64 hex digits
+
+A bare key is named by its position (key-1, key-2) and may do all but order and return numbers: what costs
+money every month has to be asked for by name. Keys are kept as SHA-256 digests, which is enough for what is
+random; no message holds a key.
+"""
+
+import hashlib
+import hmac
+import re
+from dataclasses import dataclass, field
+
+SCOPES = ("read", "dial", "control", "numbers")
+BARE = frozenset({"read", "dial", "control"})  # what a key without a name may do
+LONGEST = 512  # characters of a key; more is not even hashed
+_MOST = 256  # keys, as each costs a comparison in every request
+_NAME = re.compile(r"[a-z0-9-]{1,32}")
+_PLAIN = re.compile(rf"[!-+\--9;-~]{{16,{LONGEST}}}")  # visible ASCII without , and :
+_DIGEST = re.compile(r"sha256\$([0-9a-fA-F]{64})")
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """Who may do what; `digest` is the SHA-256 of the key and in no repr."""
+
+    name: str
+    scopes: frozenset[str]
+    digest: bytes = field(repr=False)
+
+
+def parse(text: str) -> tuple[ApiKey, ...]:
+    """The keys in `text`. Raises ValueError in words that follow on the name of the variable."""
+    entries = text.split(",")
+    if len(entries) > _MOST:
+        raise ValueError(f"has more than {_MOST} entries")
+    names: dict[str, int] = {}
+    digests: dict[bytes, int] = {}
+    keys = []
+    for position, entry in enumerate(entries, start=1):
+        key = _entry(entry.strip(), position)
+        if names.setdefault(key.name, position) != position:
+            raise ValueError(f"has the name of entry {names[key.name]} again in entry {position}")
+        if digests.setdefault(key.digest, position) != position:
+            raise ValueError(f"has the key of entry {digests[key.digest]} again in entry {position}")
+        keys.append(key)
+    return tuple(keys)
+
+
+def _entry(entry: str, position: int) -> ApiKey:
+    parts = entry.split(":")
+    if len(parts) == 1:
+        return ApiKey(f"key-{position}", BARE, _digest(entry, position))
+    if len(parts) != 3:
+        raise ValueError(f"has neither a key nor name:scopes:key as entry {position}")
+    name, scopes, key = parts
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"has no name of 1 to 32 characters out of a-z 0-9 - in entry {position}")
+    granted = frozenset(scopes.split("+"))
+    if not granted <= frozenset(SCOPES):
+        raise ValueError(f"has no scopes out of {', '.join(SCOPES)}, joined by +, in entry {position}")
+    return ApiKey(name, granted, _digest(key, position))
+
+
+def _digest(key: str, position: int) -> bytes:
+    if key.startswith("sha256$"):
+        hashed = _DIGEST.fullmatch(key)
+        if not hashed:
+            raise ValueError(f"has not 64 hex digits after sha256$ in entry {position}")
+        return bytes.fromhex(hashed[1])
+    if not _PLAIN.fullmatch(key):
+        raise ValueError(f"has no key of 16 to {LONGEST} characters of visible ASCII in entry {position}")
+    return hashlib.sha256(key.encode()).digest()
+
+
+def find(keys: tuple[ApiKey, ...], presented: str) -> ApiKey | None:
+    """Whose key `presented` is. It is compared with every key, so that the time tells nothing of any."""
+    if not 0 < len(presented) <= LONGEST:
+        return None
+    digest = hashlib.sha256(presented.encode(errors="surrogatepass")).digest()
+    found = None
+    for key in keys:
+        if hmac.compare_digest(key.digest, digest):
+            found = key
+    return found

@@ -169,14 +169,87 @@ class Transfer:
             limits.check_between("callTimeout", self.call_timeout, 1, 300)
 
 
-Verb = SpeakSentence | PlayAudio | Pause | Ring | Hangup | Tag | Redirect | Transfer
+@dataclass(frozen=True, slots=True)
+class Gather:
+    """Collects keys, while the prompts play until the first of them.
+
+    With `url` nothing after it in the document runs; without one the keys are thrown away. `max_digits`: 50
+    without one. `terminating_digits`: each of them ends it, "" for none. `inter_digit_timeout`: from key to
+    key, 5 without one. `first_digit_timeout`: after the prompts, and between their repetitions, 5 without
+    one. `repeat_count`: how often the prompts play, 1 without one.
+    """
+
+    prompts: tuple[SpeakSentence | PlayAudio, ...] = ()
+    _: KW_ONLY
+    url: str | None = None
+    terminating_digits: str | None = None
+    max_digits: int | None = None
+    inter_digit_timeout: float | None = None
+    first_digit_timeout: float | None = None
+    repeat_count: int | None = None
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    fallback_url: str | None = None
+    fallback_username: str | None = None
+    fallback_password: str | None = field(default=None, repr=False)
+    tag: str | None = None
+
+    def __post_init__(self) -> None:
+        limits.check_url("gatherUrl", self.url)
+        limits.check_url("gatherFallbackUrl", self.fallback_url)
+        limits.check_tag("tag", self.tag)
+        limits.check_keys("terminatingDigits", self.terminating_digits)
+        if self.max_digits is not None:
+            limits.check_count("maxDigits", self.max_digits, 1, 50)
+        if self.inter_digit_timeout is not None:
+            limits.check_between("interDigitTimeout", self.inter_digit_timeout, 1, 60)
+        if self.first_digit_timeout is not None:
+            limits.check_between("firstDigitTimeout", self.first_digit_timeout, 0, 60)
+        limits.check_count("Gather: prompts", len(self.prompts), 0, limits.GATHER_PROMPTS)
+        if self.repeat_count is not None:
+            most = limits.GATHER_PROMPTS // max(len(self.prompts), 1)
+            limits.check_count("repeatCount", self.repeat_count, 1, most)
+
+
+@dataclass(frozen=True, slots=True)
+class Bridge:
+    """Connects this call with another one, `call_id`, and cuts off what that one runs.
+
+    `complete_url`: asked what this call does next, when the other one has left or could not be bridged;
+    without it the verbs that follow run. `target_complete_url`: asked what the other one does next, when
+    this call has left; without it the other one is hung up. The credentials are for both.
+    """
+
+    call_id: str
+    _: KW_ONLY
+    complete_url: str | None = None
+    target_complete_url: str | None = None
+    complete_fallback_url: str | None = None
+    target_complete_fallback_url: str | None = None
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    fallback_username: str | None = None
+    fallback_password: str | None = field(default=None, repr=False)
+    tag: str | None = None
+
+    def __post_init__(self) -> None:
+        limits.check_id("Bridge", self.call_id)
+        limits.check_url("bridgeCompleteUrl", self.complete_url)
+        limits.check_url("bridgeTargetCompleteUrl", self.target_complete_url)
+        limits.check_url("bridgeCompleteFallbackUrl", self.complete_fallback_url)
+        limits.check_url("bridgeTargetCompleteFallbackUrl", self.target_complete_fallback_url)
+        limits.check_tag("tag", self.tag)
+
+
+Verb = SpeakSentence | PlayAudio | Pause | Ring | Hangup | Tag | Redirect | Transfer | Gather | Bridge
 
 
 class Shape(NamedTuple):
-    """Which field of a verb is its element's text, and which are attributes, under Bandwidth's names."""
+    """A verb's fields: its element's text, attributes (under Bandwidth's names) and elements inside."""
 
     text: str | None
     attributes: dict[str, str]
+    inside: str | None = None
 
 
 _CREDENTIALS = {
@@ -213,9 +286,36 @@ SHAPES: dict[type[Verb | SipUri | PhoneNumber], Shape] = {
             "tag": "tag",
             "diversion": "diversionTreatment",
         },
+        "targets",
     ),
     SipUri: Shape("uri", {"uui": "uui", **_LEG}),
     PhoneNumber: Shape("number", _LEG),
+    Gather: Shape(
+        None,
+        {
+            "url": "gatherUrl",
+            "fallback_url": "gatherFallbackUrl",
+            **_CREDENTIALS,
+            "tag": "tag",
+            "terminating_digits": "terminatingDigits",
+            "max_digits": "maxDigits",
+            "inter_digit_timeout": "interDigitTimeout",
+            "first_digit_timeout": "firstDigitTimeout",
+            "repeat_count": "repeatCount",
+        },
+        "prompts",
+    ),
+    Bridge: Shape(
+        "call_id",
+        {
+            "complete_url": "bridgeCompleteUrl",
+            "complete_fallback_url": "bridgeCompleteFallbackUrl",
+            "target_complete_url": "bridgeTargetCompleteUrl",
+            "target_complete_fallback_url": "bridgeTargetCompleteFallbackUrl",
+            **_CREDENTIALS,
+            "tag": "tag",
+        },
+    ),
 }
 
 
@@ -238,8 +338,8 @@ def _element(verb: Verb | SipUri | PhoneNumber) -> ET.Element:
     element = ET.Element(type(verb).__name__, attributes)
     if shape.text is not None:
         element.text = limits.xml_text(getattr(verb, shape.text))
-    if isinstance(verb, Transfer):
-        element.extend(_element(target) for target in verb.targets)
+    if shape.inside is not None:
+        element.extend(_element(one) for one in getattr(verb, shape.inside))
     return element
 
 

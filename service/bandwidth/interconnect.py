@@ -20,7 +20,8 @@ class Admission:
 
     `token`: of its participant, which is in the session already. `complete_url`: hears of the end of the
     whole; `answer_url`, `disconnect_url`: of the leg into WebRTC. `username`, `password`: Basic, for the
-    three of them; the fallback pair for the two fallback URLs. `call_timeout`: seconds.
+    three of them; the fallback pair for the two fallback URLs. `tag`: of the leg into WebRTC. `call_timeout`:
+    seconds.
     """
 
     call_id: str
@@ -68,7 +69,10 @@ class SipTransfer:
         uui(call_id, token, self.uui_limit)
 
     def enter(self, admission: Admission) -> Verb:
-        """Raises UuiTooLong, or another ValueError for an attribute that BXML does not allow."""
+        """Raises UuiTooLong, or another ValueError for an attribute that BXML does not allow.
+
+        The `<Transfer>` has no tag: it would replace the phone call's own in all of its later webhooks.
+        """
         target = SipUri(
             self.sip_uri,
             uui=uui(admission.call_id, admission.token, self.uui_limit),
@@ -91,22 +95,30 @@ class SipTransfer:
             fallback_password=admission.fallback_password,
             caller_id=admission.caller_id,
             call_timeout=admission.call_timeout,
-            tag=admission.tag,
         )
+
+
+def leg_uui(token: str) -> str:
+    """The User-To-User value of a call of its own into WebRTC (Bridge way): the participant's token.
+
+    Raises UuiTooLong if it has over 350 characters, and ValueError for a token that is no JWT: a comma in
+    it would add a value.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9._-]+", token):
+        raise ValueError("invalid token shape")
+    value = f"{token};encoding=jwt"
+    if len(value) > UUI_LIMIT:
+        raise UuiTooLong(f"uui: {len(value)} characters with a token of {len(token)}, at most {UUI_LIMIT}")
+    return value
 
 
 def uui(call_id: str, token: str, limit: int) -> str:
     """The User-To-User value: the call id (for Bandwidth's own debugging) and the participant's token.
 
     Over `limit` characters, or with a call id that is not of Bandwidth's shape, it is the token only, which
-    is the older form of the same. Raises UuiTooLong if that has over 350, and ValueError for a token that
-    is no JWT: a comma in it would add a value.
+    is the older form of the same. Raises what `leg_uui` does.
     """
-    if not re.fullmatch(r"[A-Za-z0-9._-]+", token):
-        raise ValueError("invalid token shape")
-    short = f"{token};encoding=jwt"
-    if len(short) > UUI_LIMIT:
-        raise UuiTooLong(f"uui: {len(short)} characters with a token of {len(token)}, at most {UUI_LIMIT}")
+    short = leg_uui(token)
     digits = "".join(call_id.split("-")[1:])
     if not re.fullmatch(r"c(-[0-9a-fA-F]+)+", call_id) or len(digits) != 40:
         return short

@@ -1,4 +1,7 @@
-"""What may stand in BXML: characters, numbers, and the limits of its attributes. ValueErrors name those."""
+"""What may stand in BXML and in the order for a call: characters, numbers, lengths. ValueErrors name what.
+
+None of them quotes a value that may be a phone number.
+"""
 
 import re
 from decimal import Decimal
@@ -11,7 +14,12 @@ DOCUMENT_LIMIT = 64 * 1024
 TAG_LIMIT = 256
 UUI_LIMIT = 350
 TARGETS = 8
+GATHER_PROMPTS = 20
 DAY = 86_400
+# createCall only; older documents have 256 for its tag too.
+CALL_TAG_LIMIT = 4096
+URL_LIMIT = 2048
+CREDENTIAL_LIMIT = 1024
 HIDDEN_NUMBERS = frozenset({"Restricted", "Anonymous", "Private", "Unavailable"})
 
 
@@ -29,6 +37,11 @@ def plain(number: float) -> str:
 def check_between(name: str, number: float, low: float, high: float) -> None:
     if not low <= number <= high:
         raise ValueError(f"{name}: {number} is not between {plain(low)} and {plain(high)} seconds")
+
+
+def check_count(name: str, number: int, low: int, high: int) -> None:
+    if not low <= number <= high:
+        raise ValueError(f"{name}: {number} is not between {low} and {high}")
 
 
 def check_length(name: str, text: str | None, limit: int) -> None:
@@ -53,6 +66,23 @@ def check_caller_id(name: str, caller_id: str | None) -> None:
 def check_sip_uri(name: str, uri: str) -> None:
     if not re.fullmatch(r"sips?:[\x21-\x7e]+", uri):
         raise ValueError(f"{name}: not a SIP URI")
+
+
+def check_callee(name: str, callee: str) -> None:
+    if callee.startswith(("sip:", "sips:")):
+        check_sip_uri(name, callee)
+    else:
+        check_number(name, callee)
+
+
+def check_id(name: str, value: str) -> None:
+    if not re.fullmatch(r"[\x21-\x7e]{1,200}", value):
+        raise ValueError(f"{name}: not an id")
+
+
+def check_keys(name: str, keys: str | None) -> None:
+    if keys is not None and not re.fullmatch(r"[0-9*#A-Da-d]*", keys):
+        raise ValueError(f"{name}: not keys of a phone")
 
 
 def check_voice(name: str, value: str | None) -> None:

@@ -1,11 +1,12 @@
 # ruff: noqa: ASYNC109 - each request has its deadline, and it belongs to whoever asks
-"""Calls that exist already: Bandwidth's Voice API, updateCall and getCallState."""
+"""Phone calls: Bandwidth's Voice API, createCall, updateCall and getCallState."""
 
 import msgspec
 
 from service.bandwidth.errors import NotFound
 from service.bandwidth.http import Credentials, Http, Response
-from service.bandwidth.wire import account_base, decode, encode, segment
+from service.bandwidth.new_call import NewCall, as_json
+from service.bandwidth.wire import account_base, decode, encode, known_id, segment
 
 
 class CallState(msgspec.Struct, frozen=True, rename="camel"):
@@ -23,6 +24,10 @@ class CallState(msgspec.Struct, frozen=True, rename="camel"):
     end_time: str | None = None
 
 
+class _Created(msgspec.Struct, rename="camel"):
+    call_id: str
+
+
 class VoiceApi:
     """Every method: `timeout` in seconds, `attempt` the how-manieth time it is tried; BandwidthError."""
 
@@ -31,6 +36,17 @@ class VoiceApi:
         self._http = http
         self._base = account_base(base_url, account_id)
         self._credentials = credentials
+
+    async def create_call(self, order: NewCall, *, timeout: float, attempt: int = 1) -> str:
+        """Queues a new call by createCall; its id. Its first webhook may be here before that is.
+
+        An error with `may_have_happened` may have left a call behind whose id nobody told: sending this
+        again, whatever `retry` says, may ring twice. That the call cannot be routed is no error here: it
+        comes as a disconnect (documents of Bandwidth's command line tool).
+        """
+        operation = "create-call"
+        response = await self._send(operation, "POST", "/calls", encode(as_json(order)), timeout, attempt)
+        return known_id(operation, response, decode(operation, response, _Created).call_id)
 
     async def hang_up(self, call_id: str, *, timeout: float, attempt: int = 1) -> None:
         """Sends updateCall with `completed`: ends, cancels, rejects or takes out of the queue.
@@ -43,9 +59,19 @@ class VoiceApi:
             return
 
     async def redirect(
-        self, call_id: str, *, url: str, username: str, password: str, timeout: float, attempt: int = 1
+        self,
+        call_id: str,
+        *,
+        url: str,
+        username: str,
+        password: str,
+        fallback_url: str | None = None,
+        timeout: float,
+        attempt: int = 1,
     ) -> None:
         """Sends updateCall with `active`: what runs is cut off, and `url` is asked for new BXML.
+
+        Both URLs want the same credentials.
 
         Raises NotFound for a call that is gone, Conflict for one that is queued, unanswered or just ended.
         """
@@ -56,12 +82,19 @@ class VoiceApi:
             "username": username,
             "password": password,
         }
+        if fallback_url is not None:
+            change |= {
+                "redirectFallbackUrl": fallback_url,
+                "redirectFallbackMethod": "POST",
+                "fallbackUsername": username,
+                "fallbackPassword": password,
+            }
         await self._update("redirect-call", call_id, change, timeout, attempt)
 
     async def get_call(self, call_id: str, *, timeout: float, attempt: int = 1) -> CallState | None:
         """Asks getCallState. None for a call that is not known: not yet (minutes), or for over 7 days."""
         try:
-            response = await self._send("get-call", "GET", call_id, None, timeout, attempt)
+            response = await self._send("get-call", "GET", _call(call_id), None, timeout, attempt)
         except NotFound:
             return None
         return decode("get-call", response, CallState)
@@ -69,17 +102,21 @@ class VoiceApi:
     async def _update(
         self, operation: str, call_id: str, change: dict[str, str], timeout: float, attempt: int
     ) -> None:
-        await self._send(operation, "POST", call_id, encode(change), timeout, attempt)
+        await self._send(operation, "POST", _call(call_id), encode(change), timeout, attempt)
 
     async def _send(
-        self, operation: str, method: str, call_id: str, body: bytes | None, timeout: float, attempt: int
+        self, operation: str, method: str, path: str, body: bytes | None, timeout: float, attempt: int
     ) -> Response:
         return await self._http.send(
             operation,
             method,
-            f"{self._base}/calls/{segment('call_id', call_id)}",
+            self._base + path,
             credentials=self._credentials,
             json=body,
             timeout=timeout,
             attempt=attempt,
         )
+
+
+def _call(call_id: str) -> str:
+    return f"/calls/{segment('call_id', call_id)}"

@@ -52,6 +52,15 @@ class WebRtcApi:
         response = await self._send("create-session", "POST", "/sessions", body, timeout, attempt)
         return known_id("create-session", response, decode("create-session", response, _Session).id)
 
+    async def has_session(self, session_id: str, *, timeout: float, attempt: int = 1) -> bool:
+        """By getSession. What is not found when one is put into another may be either of the two."""
+        path = f"/sessions/{segment('session_id', session_id)}"
+        try:
+            await self._send("get-session", "GET", path, None, timeout, attempt)
+        except NotFound:
+            return False
+        return True
+
     async def create_participant(
         self, *, tag: str, callback_url: str | None, timeout: float, attempt: int = 1
     ) -> CreatedParticipant:
@@ -74,16 +83,39 @@ class WebRtcApi:
         )
 
     async def add_participant(
-        self, session_id: str, participant_id: str, *, timeout: float, attempt: int = 1
+        self,
+        session_id: str,
+        participant_id: str,
+        *,
+        hears: tuple[str, ...] | None = None,
+        timeout: float,
+        attempt: int = 1,
     ) -> None:
-        """By addParticipantToSession, to hear everybody in it, now and later.
+        """By addParticipantToSession. `hears`: participants; None for everybody in it, now and later.
 
         Raises NotFound when either is gone, and Conflict (another session, or a full one: not documented).
         """
-        body = encode({"sessionId": session_id})
+        body = _subscriptions(session_id, hears)
         await self._send(
             "add-participant", "PUT", _member(session_id, participant_id), body, timeout, attempt
         )
+
+    async def subscribe(
+        self,
+        session_id: str,
+        participant_id: str,
+        *,
+        hears: tuple[str, ...] | None,
+        timeout: float,
+        attempt: int = 1,
+    ) -> None:
+        """By updateParticipantSubscriptions, in place of all it had. `hears`: as in `add_participant`.
+
+        Raises NotFound when either is gone. It says nothing about who hears this participant.
+        """
+        path = f"{_member(session_id, participant_id)}/subscriptions"
+        body = _subscriptions(session_id, hears)
+        await self._send("update-subscriptions", "PUT", path, body, timeout, attempt)
 
     async def remove_participant(
         self, session_id: str, participant_id: str, *, timeout: float, attempt: int = 1
@@ -124,6 +156,18 @@ class WebRtcApi:
 def _member(session_id: str, participant_id: str) -> str:
     session, participant = segment("session_id", session_id), segment("participant_id", participant_id)
     return f"/sessions/{session}/participants/{participant}"
+
+
+def _subscriptions(session_id: str, hears: tuple[str, ...] | None) -> bytes:
+    """Who is heard: a list overrides the session, and neither of them is nobody (WebRTC specification)."""
+    if hears is None:
+        return encode({"sessionId": session_id})
+    if not hears:
+        # With a session in it, an empty list would stand for everybody.
+        return encode({})
+    for one in hears:
+        segment("hears", one)
+    return encode({"sessionId": session_id, "participants": [{"participantId": one} for one in hears]})
 
 
 def _tag(tag: str) -> str:

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from service.bandwidth.bxml import SipUri, Transfer, render
-from service.bandwidth.interconnect import Admission, SipTransfer, UuiTooLong, uui
+from service.bandwidth.interconnect import Admission, SipTransfer, UuiTooLong, leg_uui, uui
 
 CALL = "c-93d6f3c0-be584596-0b74-4fa2-8015-d8ede84bd1a4"
 DIGITS = "93d6f3c0be5845960b744fa28015d8ede84bd1a4"
@@ -60,6 +60,14 @@ def test_a_token_that_does_not_fit() -> None:
     assert "ttt" not in str(caught.value)
 
 
+def test_a_leg_of_its_own_has_the_token_only() -> None:
+    assert leg_uui("asdf") == "asdf;encoding=jwt"
+    assert len(leg_uui("t" * 337)) == 350
+    with pytest.raises(UuiTooLong, match="351 characters with a token of 338") as caught:
+        leg_uui("t" * 338)
+    assert "ttt" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     "call_id",
     [
@@ -84,12 +92,14 @@ def test_other_call_ids_are_left_out(call_id: str) -> None:
 def test_a_token_cannot_add_values(token: str) -> None:
     with pytest.raises(ValueError, match="invalid token shape"):
         uui(CALL, token, 256)
+    with pytest.raises(ValueError, match="invalid token shape"):
+        leg_uui(token)
 
 
 def test_transfer_in_full() -> None:
     entry = SipTransfer().enter(
         admission(
-            tag="call",
+            tag="leg",
             complete_fallback_url=f"{URL}/cf",
             answer_fallback_url=f"{URL}/af",
             fallback_username="fu",
@@ -104,9 +114,9 @@ def test_transfer_in_full() -> None:
         "password": "hidden-p",
         "fallbackUsername": "fu",
         "fallbackPassword": "hidden-fp",
-        "tag": "call",
     }
     [transfer] = ET.fromstring(render(entry))
+    # Without the tag: the phone call keeps its own.
     assert transfer.attrib == credentials | {
         "transferCompleteUrl": f"{URL}/complete",
         "transferCompleteFallbackUrl": f"{URL}/cf",
@@ -115,6 +125,7 @@ def test_transfer_in_full() -> None:
     [sip] = transfer
     assert sip.text == "sip:sipx.webrtc.bandwidth.com:5060"
     assert sip.attrib == credentials | {
+        "tag": "leg",
         "uui": uui(CALL, "asdf", 256),
         "transferAnswerUrl": f"{URL}/answer",
         "transferAnswerFallbackUrl": f"{URL}/af",

@@ -274,7 +274,9 @@ async def test_a_transfer_to_a_number_ends_as_the_number_is_scripted(behaviour: 
         )
         stage.service.on("transferComplete", BYE)
         await (await stage.sim.dial()).until("ended")
-        assert stage.service.payload("transferComplete")["cause"] == cause
+        complete = stage.service.payload("transferComplete")
+        assert complete["cause"] == cause
+        assert {"errorMessage", "errorId"} <= set(complete)
 
 
 async def test_of_two_numbers_the_first_to_answer_is_bridged_and_the_other_cancelled() -> None:
@@ -373,6 +375,28 @@ async def test_bridging_two_calls_parts_them_when_the_caller_leaves(url: str) ->
             assert target.state == "answered"
         else:
             await target.until("ended")
+
+
+async def test_all_that_is_heard_is_kept_in_order() -> None:
+    async with scene() as stage:
+        stage.sim.application.initiate_url = f"{ORIGIN}/voice/start"
+        stage.service.on(
+            "initiate",
+            '<Response><Ring duration="3" answerCall="false"/><SpeakSentence>Good <s>day</s></SpeakSentence>'
+            '<Pause/><Gather firstDigitTimeout="0"><PlayAudio>menu.wav</PlayAudio></Gather>'
+            "<PlayAudio>https://audio.test/bye.mp3</PlayAudio></Response>",
+        )
+        phone = await stage.sim.dial()
+        await stage.sim.until(lambda: ("ring",) in phone.sounds)
+        assert phone.state == "ringing"
+        await phone.until("ended")
+        assert phone.sounds == [
+            ("ring",),
+            ("speak", "Good day"),
+            ("play", f"{ORIGIN}/voice/menu.wav"),
+            ("play", "https://audio.test/bye.mp3"),
+        ]
+        assert phone.heard == ["Good day"]
 
 
 async def test_a_phone_that_ends_fails_who_waits_for_a_bridge() -> None:

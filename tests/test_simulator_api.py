@@ -145,7 +145,8 @@ async def test_subscriptions_are_kept_replaced_and_removed() -> None:
         seat = await stage.seat()
         path = f"{stage.webrtc}/sessions/{seat.session_id}/participants/{seat.participant_id}/subscriptions"
         assert (await stage.client.get(path)).json() == {"sessionId": seat.session_id}
-        named = {"participants": [{"participantId": "x", "streamAliases": ["mic"]}]}
+        other = await stage.seat(seat.session_id)
+        named = {"participants": [{"participantId": other.participant_id, "streamAliases": ["mic"]}]}
         assert (await stage.client.put(path, json=named)).status_code == 204
         assert (await stage.client.get(path)).json() == named
         assert (await stage.client.put(path)).status_code == 204
@@ -153,6 +154,58 @@ async def test_subscriptions_are_kept_replaced_and_removed() -> None:
         assert stage.sim.complaints == []
         assert (await stage.client.put(path, json={"sessionId": "another"})).status_code == 400
         assert len(stage.sim.complaints) == 1
+
+
+async def test_a_list_of_participants_overrides_the_session() -> None:
+    async with scene() as stage:
+        phone = await stage.bridged()
+        session = f"{stage.webrtc}/sessions/{phone.session_id}"
+        path = f"{session}/participants/{phone.participant_id}/subscriptions"
+        first, second = await stage.seat(phone.session_id), await stage.seat(phone.session_id)
+        assert stage.sim.hears(phone) == {first.participant_id, second.participant_id}
+        named = [{"participantId": second.participant_id}]
+        body = {"sessionId": phone.session_id, "participants": named}
+        assert (await stage.client.put(path, json=body)).status_code == 204
+        assert (await stage.client.get(path)).json() == body
+        assert stage.sim.hears(phone) == {second.participant_id}
+        third = await stage.seat(phone.session_id)
+        assert stage.sim.hears(phone) == {second.participant_id}
+        await stage.client.put(path, json=body | {"participants": []})
+        assert stage.sim.hears(phone) == {one.participant_id for one in (first, second, third)}
+        await stage.client.delete(f"{session}/participants/{second.participant_id}")
+        assert stage.sim.hears(phone) == {first.participant_id, third.participant_id}
+        await stage.client.put(path, json={"participants": []})
+        assert stage.sim.hears(phone) == set()
+        assert (await stage.client.get(path)).status_code == 204
+        assert stage.sim.complaints == []
+
+
+async def test_only_members_can_be_subscribed_to() -> None:
+    async with scene() as stage:
+        seat, elsewhere = await stage.seat(), await stage.seat()
+        newcomer, _ = await stage.participant()
+        member = f"{stage.webrtc}/sessions/{seat.session_id}/participants"
+        for stranger in (elsewhere.participant_id, newcomer, "nobody"):
+            body = {"participants": [{"participantId": seat.participant_id}, {"participantId": stranger}]}
+            for path in (f"{member}/{newcomer}", f"{member}/{seat.participant_id}/subscriptions"):
+                answer = await stage.client.put(path, json=body)
+                assert (answer.status_code, set(answer.json())) == (404, {"error", "requestId"})
+        assert [one["id"] for one in (await stage.client.get(member)).json()] == [seat.participant_id]
+        kept = await stage.client.get(f"{member}/{seat.participant_id}/subscriptions")
+        assert kept.json() == {"sessionId": seat.session_id}
+        body = {"participants": [{"participantId": seat.participant_id}]}
+        assert (await stage.client.put(f"{member}/{newcomer}", json=body)).status_code == 204
+        assert stage.sim.complaints == []
+
+
+async def test_nobody_is_subscribed_to_without_being_a_member_himself() -> None:
+    async with scene() as stage:
+        seat, elsewhere = await stage.seat(), await stage.seat()
+        member = f"{stage.webrtc}/sessions/{seat.session_id}/participants/{elsewhere.participant_id}"
+        body = {"participants": [{"participantId": seat.participant_id}]}
+        assert (await stage.client.put(member, json=body)).status_code == 409
+        assert (await stage.client.put(f"{member}/subscriptions", json=body)).status_code == 404
+        assert (await stage.client.get(f"{member}/subscriptions")).status_code == 404
 
 
 async def test_members_are_listed() -> None:

@@ -6,29 +6,17 @@ from typing import Any
 import pytest
 
 from tests.simulator import SimulatorSettings
-from tests.simulator.scripted import ORIGIN, Scene, scene, transfer
+from tests.simulator.scripted import ORIGIN, scene, transfer
 
 PARK = '<Response><Pause duration="86400"/></Response>'
 ROOT = Path(__file__).parents[1]
 GRANT = {"grant_type": "client_credentials"}
 
 
-def order(stage: Scene, **fields: Any) -> dict[str, Any]:
-    return {
-        "to": "+15550002222",
-        "from": stage.sim.settings.number,
-        "applicationId": stage.sim.application_id,
-        "answerUrl": f"{ORIGIN}/answer",
-        "disconnectUrl": f"{ORIGIN}/over",
-        "username": "call",
-        "password": "secret",
-    } | fields
-
-
 async def test_an_outbound_call_is_answered_and_hung_up() -> None:
     async with scene() as stage:
         stage.service.on("answer", PARK)
-        created = await stage.client.post(stage.voice, json=order(stage, tag="mine", callbackTimeout=5))
+        created = await stage.client.post(stage.voice, json=stage.order(tag="mine", callbackTimeout=5))
         assert created.status_code == 201
         content = created.json()
         assert created.headers["location"] == content["callUrl"]
@@ -53,29 +41,28 @@ async def test_an_outbound_call_is_answered_and_hung_up() -> None:
 
 
 @pytest.mark.parametrize(
-    ("behaviour", "cause", "sip"),
-    [("busy", "busy", 486), ("reject", "rejected", 603), ("no-answer", "timeout", None)],
+    ("behaviour", "cause", "sip", "message"),
+    [
+        ("busy", "busy", 486, "Callee is busy"),
+        ("reject", "rejected", 603, "Callee rejected the call"),
+        ("no-answer", "timeout", None, "Callee did not answer"),
+    ],
 )
-async def test_an_unanswered_outbound_call_tells_why(behaviour: Any, cause: str, sip: int | None) -> None:
+async def test_an_unanswered_outbound_call_tells_why(
+    behaviour: Any, cause: str, sip: int | None, message: str
+) -> None:
     async with scene() as stage:
         stage.sim.numbers["+15550002222"] = behaviour
-        await stage.client.post(stage.voice, json=order(stage, callTimeout=1))
+        await stage.client.post(stage.voice, json=stage.order(callTimeout=1))
         await stage.sim.until(lambda: "disconnect" in stage.service.types())
         payload = stage.service.payload("disconnect")
         assert (payload["cause"], payload.get("sipResponseCode")) == (cause, sip)
+        assert payload["errorMessage"] == message
+        assert {"errorId", "sipCallId"} <= set(payload)
+        assert "answerTime" not in payload
+        state = (await stage.client.get(payload["callUrl"])).json()
+        assert (state["errorMessage"], state["errorId"]) == (message, payload["errorId"])
         assert stage.service.types() == ["disconnect"]
-
-
-async def test_a_call_to_the_interconnect_needs_a_token() -> None:
-    async with scene() as stage:
-        stage.service.on("answer", PARK)
-        seat = await stage.seat()
-        sip = order(stage, to=stage.sim.interconnect.uri, uui=f"{seat.token};encoding=jwt")
-        await stage.client.post(stage.voice, json=sip)
-        await stage.sim.until(lambda: "answer" in stage.service.types())
-        await stage.client.post(stage.voice, json=sip)
-        await stage.sim.until(lambda: "disconnect" in stage.service.types())
-        assert stage.service.payload("disconnect")["cause"] == "rejected"
 
 
 @pytest.mark.parametrize(
@@ -98,7 +85,7 @@ async def test_a_call_to_the_interconnect_needs_a_token() -> None:
 )
 async def test_create_call_is_validated(wrong: dict[str, Any]) -> None:
     async with scene() as stage:
-        answer = await stage.client.post(stage.voice, json=order(stage, **wrong))
+        answer = await stage.client.post(stage.voice, json=stage.order(**wrong))
         assert answer.status_code == 400
         assert answer.json()["type"] == "validation"
         assert len(stage.sim.complaints) == 1
@@ -173,7 +160,7 @@ async def test_calls_are_listed_in_pages() -> None:
     async with scene() as stage:
         stage.service.on("answer", PARK)
         for number in ("+15550000001", "+15550000002", "+15550000001"):
-            await stage.client.post(stage.voice, json=order(stage, to=number))
+            await stage.client.post(stage.voice, json=stage.order(to=number))
         first = await stage.client.get(stage.voice, params={"to": "+15550000001", "pageSize": 1})
         assert len(first.json()) == 1
         second = await stage.client.get(first.links["next"]["url"])
@@ -186,6 +173,6 @@ async def test_calls_are_listed_in_pages() -> None:
 async def test_a_call_can_take_a_while_to_be_seen() -> None:
     async with scene(SimulatorSettings(call_visible_after=60)) as stage:
         stage.service.on("answer", PARK)
-        created = await stage.client.post(stage.voice, json=order(stage))
+        created = await stage.client.post(stage.voice, json=stage.order())
         assert (await stage.client.get(created.json()["callUrl"])).status_code == 404
         assert (await stage.client.get(stage.voice)).json() == []

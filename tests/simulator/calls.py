@@ -17,6 +17,8 @@ from tests.simulator.settings import Application, Farewell, SimulatorSettings
 from tests.simulator.webhooks import Hook, Target, Webhooks
 
 Stage = Literal["ringing", "answered", "transferring", "bridged", "ended"]
+# A kind ("ring", "play", "speak") and what of: nothing, the URL, the text.
+Sound = tuple[str, ...]
 
 
 class Callbacks(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,6 +66,7 @@ class Call:
     first_bxml_ms: float | None = None
     document: str | None = None
     heard: list[str] = field(default_factory=list)
+    sounds: list[Sound] = field(default_factory=list)
     legs: list["Call"] = field(default_factory=list)
     peer: "Call | None" = None
     bridge_exit: Callable[[], None] | None = None
@@ -151,7 +154,14 @@ class Engine:
 
     def speak(self, call: Call, text: str) -> None:
         call.heard.append(text)
+        call.sounds.append(("speak", text))
         self._journal.spoke(call.call_id, text)
+        call.changes.notify()
+
+    def sound(self, call: Call, *sound: str) -> None:
+        """What is heard besides speech."""
+        call.sounds.append(sound)
+        self._journal.changes.notify()
         call.changes.notify()
 
     def end(self, call: Call, cause: str, message: str | None = None) -> None:

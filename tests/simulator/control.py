@@ -135,6 +135,7 @@ class Control:
             "cause": phone.cause,
             "error": phone.error,
             "heard": phone.heard,
+            "sounds": phone.sounds,
             "firstBxmlMs": phone.first_bxml_ms,
             "participantId": phone.participant_id,
             "sessionId": phone.session_id,

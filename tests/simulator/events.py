@@ -18,7 +18,7 @@ _ERROR = "errorMessage errorId"
 # event -> (fields that are always there, fields that may be absent)
 FIELDS: dict[str, tuple[str, str]] = {
     "initiate": (_ALWAYS, "uui diversion stirShaken sipCallId"),
-    "answer": (f"{_ALWAYS} answerTime", "enqueuedTime tag sipCallId"),
+    "answer": (f"{_ALWAYS} answerTime", "enqueuedTime tag machineDetectionResult sipCallId"),
     "redirect": (_ALWAYS, f"parentCallId enqueuedTime answerTime tag {_LEG}"),
     "gather": (
         f"{_ALWAYS} answerTime",
@@ -36,6 +36,7 @@ FIELDS: dict[str, tuple[str, str]] = {
     ),
     "bridgeComplete": (f"{_ALWAYS} answerTime", f"enqueuedTime tag cause {_ERROR}"),
     "bridgeTargetComplete": (f"{_ALWAYS} answerTime", "enqueuedTime tag"),
+    "machineDetectionComplete": (f"{_ALWAYS} answerTime machineDetectionResult", "enqueuedTime tag"),
 }
 
 

@@ -11,10 +11,17 @@ from tests.simulator.settings import SimulatorSettings
 from tests.simulator.verbs import uui_values
 
 Mode = Literal["answer", "reject", "timeout"]
+# "answer": a human, "voicemail": a machine.
 # "ring": until the test calls `phone.pick_up()` or the caller gives up.
-Behaviour = Literal["answer", "busy", "no-answer", "reject", "ring"]
+Behaviour = Literal["answer", "voicemail", "busy", "no-answer", "reject", "ring"]
 
 SIP_RESPONSES = {"busy": 486, "rejected": 603}
+# The disconnect and transfer pages show the first in their examples; assumed for the others.
+ERRORS = {
+    "busy": "Callee is busy",
+    "rejected": "Callee rejected the call",
+    "timeout": "Callee did not answer",
+}
 
 
 class Rejected(Exception):
@@ -100,6 +107,7 @@ class Destinations:
         except TimeoutError:
             cause = "timeout"
         call.sip_response_code = SIP_RESPONSES.get(cause or "")
+        call.error_message = call.error_message or ERRORS.get(cause or "")
         return cause
 
     async def _ring(self, call: Call, to: str, uui: str | None) -> str | None:
@@ -117,6 +125,6 @@ class Destinations:
                 await asyncio.Event().wait()
             case "ring":
                 await call.picked_up.wait()
-            case "answer":
+            case "answer" | "voicemail":
                 await asyncio.sleep(self.answer_delay)
         return None

@@ -1,6 +1,7 @@
 """Runs the BXML of a call or a leg, verb by verb (voice API, BXML execution rules)."""
 
 import asyncio
+from urllib.parse import urljoin
 
 from tests.simulator import bxml
 from tests.simulator.background import Background
@@ -115,17 +116,19 @@ class Interpreter:
             case "Gather":
                 step = await self._gather(call, verb, base_url)
             case _:
-                await self._sound(call, verb)
+                await self._sound(call, verb, base_url)
         return step
 
-    async def _sound(self, call: Call, verb: Verb) -> None:
+    async def _sound(self, call: Call, verb: Verb, base_url: str) -> None:
         match verb.name:
             case "SpeakSentence":
                 self._engine.speak(call, verb.text)
                 await self._pass(min(SPEECH_SECONDS_PER_CHARACTER * len(verb.text), SPEECH_SECONDS_AT_MOST))
             case "PlayAudio":
+                self._engine.sound(call, "play", urljoin(base_url, verb.text))
                 await self._pass(AUDIO_SECONDS)
             case "Ring":
+                self._engine.sound(call, "ring")
                 await self._pass(verb.seconds("duration", 5))
             case "Pause":
                 await self._pass(verb.seconds("duration", 1))
@@ -134,14 +137,14 @@ class Interpreter:
         await asyncio.sleep(seconds * self._time_scale)
 
     async def _gather(self, call: Call, verb: Verb, base_url: str) -> Fetch | None:
-        digits, terminator = await self._digits(call, verb)
+        digits, terminator = await self._digits(call, verb, base_url)
         return fetch_of(verb, "gather", base_url, "gather", digits=digits, terminatingDigit=terminator)
 
-    async def _digits(self, call: Call, verb: Verb) -> tuple[str, str]:
+    async def _digits(self, call: Call, verb: Verb, base_url: str) -> tuple[str, str]:
         terminators = verb.get("terminatingDigits") or ""
         most = int(verb.seconds("maxDigits", 50))
         digits = ""
-        key = await self._first_key(call, verb)
+        key = await self._first_key(call, verb, base_url)
         while key is not None:
             if key in terminators:
                 return digits, key
@@ -151,11 +154,13 @@ class Interpreter:
             key = await self._key(call, verb.seconds("interDigitTimeout", 5))
         return digits, ""
 
-    async def _first_key(self, call: Call, verb: Verb) -> str | None:
+    async def _first_key(self, call: Call, verb: Verb, base_url: str) -> str | None:
         """The first digit stops the prompts; the timeout counts after them and is the gap of repeats."""
         wait = verb.seconds("firstDigitTimeout", 5)
         for _ in range(int(verb.seconds("repeatCount", 1))):
-            prompts = self._background.start(self._prompts(call, verb), name=f"prompts {call.call_id}")
+            prompts = self._background.start(
+                self._prompts(call, verb, base_url), name=f"prompts {call.call_id}"
+            )
             press = self._background.start(call.keys.get(), name=f"keys {call.call_id}")
             try:
                 await asyncio.wait({prompts, press}, return_when=asyncio.FIRST_COMPLETED)
@@ -167,9 +172,9 @@ class Interpreter:
                 press.cancel()
         return None
 
-    async def _prompts(self, call: Call, verb: Verb) -> None:
+    async def _prompts(self, call: Call, verb: Verb, base_url: str) -> None:
         for prompt in verb.children:
-            await self._sound(call, prompt)
+            await self._sound(call, prompt, base_url)
 
     async def _key(self, call: Call, seconds: float) -> str | None:
         try:

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from tests.simulator.calls import Call, Engine
+from tests.simulator.calls import Call, Engine, Sound
 from tests.simulator.sessions import Sessions
 
 Milestone = Literal["answered", "transferring", "bridged", "ended"]
@@ -41,6 +41,11 @@ class Phone:
         return self.call.heard
 
     @property
+    def sounds(self) -> list[Sound]:
+        """All that was heard, in order: ("ring",), ("play", url), ("speak", text)."""
+        return self.call.sounds
+
+    @property
     def cause(self) -> str | None:
         return self.call.cause
 
@@ -69,9 +74,9 @@ class Phone:
 
     @property
     def participant_id(self) -> str | None:
-        """The participant this phone is connected to at present."""
+        """The participant this phone is connected to at present; a leg into WebRTC is its token's."""
         peer = self.call.peer
-        return peer.participant_id if peer is not None else None
+        return self.call.participant_id or (peer.participant_id if peer is not None else None)
 
     @property
     def session_id(self) -> str | None:

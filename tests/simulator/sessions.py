@@ -60,6 +60,10 @@ class Conflict(Exception):
     """409: the participant cannot be added as things stand."""
 
 
+class Stranger(Exception):
+    """404: a subscription names a participant that is not in the session. Undocumented, so assumed."""
+
+
 def device_token(participant_id: str, length: int) -> str:
     """Three base64url parts; browsers read the claim `v` and connect only when it says v3."""
 
@@ -114,12 +118,14 @@ class Sessions:
             raise Conflict(f"participant is in session {participant.session_id}")
         if participant.id not in session.members and len(session.members) >= SESSION_CAPACITY:
             raise Conflict(f"session has {SESSION_CAPACITY} participants")
+        _check_members(session, subscriptions)
         session.members[participant.id] = participant
         participant.session_id = session.id
         participant.subscriptions = subscriptions
         self._changes.notify()
 
-    def subscribe(self, participant: Participant, subscriptions: Subscriptions) -> None:
+    def subscribe(self, session: Session, participant: Participant, subscriptions: Subscriptions) -> None:
+        _check_members(session, subscriptions)
         participant.subscriptions = subscriptions
         self._changes.notify()
 
@@ -165,3 +171,9 @@ class Sessions:
             session.members.pop(participant.id, None)
         participant.session_id = None
         participant.subscriptions = Subscriptions()
+
+
+def _check_members(session: Session, subscriptions: Subscriptions) -> None:
+    for one in subscriptions.participants or []:
+        if one.participant_id not in session.members:
+            raise Stranger(f"participant {one.participant_id} not found in session")

@@ -7,7 +7,7 @@ import msgspec
 from starlette.routing import Route
 
 from tests.simulator.gateway import Answer, Gateway, Inquiry, Refusal, read
-from tests.simulator.sessions import Conflict, Participant, Session, Sessions, Subscriptions
+from tests.simulator.sessions import Conflict, Participant, Session, Sessions, Stranger, Subscriptions
 from tests.simulator.settings import Auth
 from tests.simulator.verbs import is_full_url
 
@@ -103,6 +103,8 @@ class SessionsApi:
             self._sessions.add(session, participant, self._subscriptions(inquiry))
         except Conflict as conflict:
             raise Refusal(409, str(conflict)) from None
+        except Stranger as stranger:
+            raise Refusal(404, str(stranger)) from None
         return Answer(204)
 
     def _remove(self, inquiry: Inquiry) -> Answer:
@@ -114,7 +116,11 @@ class SessionsApi:
         return Answer(204) if subscriptions.empty else Answer(200, msgspec.to_builtins(subscriptions))
 
     def _update_subscriptions(self, inquiry: Inquiry) -> Answer:
-        self._sessions.subscribe(self._member(inquiry), self._subscriptions(inquiry))
+        session, participant = self._session(inquiry), self._member(inquiry)
+        try:
+            self._sessions.subscribe(session, participant, self._subscriptions(inquiry))
+        except Stranger as stranger:
+            raise Refusal(404, str(stranger)) from None
         return Answer(204)
 
     def _subscriptions(self, inquiry: Inquiry) -> Subscriptions:

@@ -32,6 +32,9 @@ class SimulatorSettings(msgspec.Struct, frozen=True, kw_only=True):
     interconnect_uri: str = INTERCONNECT
     interconnect_answer_delay: float = 0.0
     number_answer_delay: float = 0.0
+    # Of a call's time, so scaled: until who answers is known, and how long a machine's message is then.
+    detection_delay: float = 2.0
+    machine_message: float = 6.0
     # What deleting or removing a participant does to its SIP leg is documented for removal only.
     delete_ends_leg: bool = True
     removal_ends_leg: bool = False

@@ -14,6 +14,7 @@ from tests.simulator.calls import Call, Engine
 from tests.simulator.calls_api import CallsApi
 from tests.simulator.clock import monotonic
 from tests.simulator.control import Control
+from tests.simulator.detection import Detection, Detector, Value
 from tests.simulator.events import ParticipantEvent, participant_payload
 from tests.simulator.faults import Faults, Gates
 from tests.simulator.gateway import Gateway
@@ -30,6 +31,7 @@ from tests.simulator.steps import Fetch
 from tests.simulator.token_api import PATH as TOKEN_PATH
 from tests.simulator.token_api import TokenApi
 from tests.simulator.transfers import Transfers
+from tests.simulator.verbs import SIP_URI
 from tests.simulator.webhooks import Hook, Target, Webhooks
 
 
@@ -51,6 +53,7 @@ class Simulator:
         self.destinations = Destinations(
             self.interconnect, self.settings.number_answer_delay, self.settings.time_scale
         )
+        self._detector = Detector(self.settings, self.numbers, self.webhooks, self._background)
         self._interpreter = Interpreter(
             self.engine,
             self.webhooks,
@@ -164,6 +167,11 @@ class Simulator:
         return self.destinations.numbers
 
     @property
+    def detections(self) -> dict[str, Value]:
+        """Results of machine detection that a test wants, by number, whoever answers there."""
+        return self._detector.forced
+
+    @property
     def latency(self) -> float:
         return self._gateway.latency
 
@@ -173,11 +181,18 @@ class Simulator:
 
     @property
     def phones(self) -> list[Phone]:
-        """Every call's phone, inbound and outbound, oldest first."""
+        """Every call's phone, inbound and outbound, oldest first; calls out to a SIP URI have none."""
+        return [one for one in self._handles() if not _to_sip(one.call)]
+
+    def legs_into_webrtc(self) -> list[Phone]:
+        """Live calls that createCall placed to the interconnect, oldest first, ringing ones too."""
+        return [one for one in self._handles() if one.call.to == self.interconnect.uri and not one.call.ended]
+
+    def _handles(self) -> list[Phone]:
         return [self.phone(call_id) for call_id, call in self.engine.calls.items() if call.parent is None]
 
     def phone(self, call_id: str) -> Phone:
-        """The phone of a call, KeyError if there is none; always the same object."""
+        """The handle of any call or leg, KeyError if there is none; always the same object."""
         if call_id not in self._phones:
             self._phones[call_id] = Phone(self.engine.calls[call_id], self.engine, self.sessions)
         return self._phones[call_id]
@@ -203,10 +218,10 @@ class Simulator:
         return self.phone(call.call_id)
 
     async def called(self, to: str, timeout: float = 5.0) -> Phone:  # noqa: ASYNC109 - a test's limit
-        """Wait for createCall to `to`; the newest such call's phone."""
+        """Wait for createCall to `to`, a number or a SIP URI; the newest such call's phone."""
 
         def found() -> list[Phone]:
-            return [one for one in self.phones if one.call.to == to and one.call.direction == "outbound"]
+            return [one for one in self._handles() if one.call.to == to and one.call.direction == "outbound"]
 
         await self.until(lambda: bool(found()), timeout=timeout, what=f"createCall to {to}")
         return found()[-1]
@@ -274,17 +289,23 @@ class Simulator:
                 if call.participant_id == participant.id:
                     self.engine.end(call, "hangup")
 
-    def _place(self, call: Call, fetch: Fetch) -> None:
-        self.engine.run(call, partial(self._dial_out, call, fetch))
+    def _place(self, call: Call, fetch: Fetch, detection: Detection | None) -> None:
+        self.engine.run(call, partial(self._dial_out, call, fetch, detection))
 
-    async def _dial_out(self, call: Call, fetch: Fetch) -> None:
+    async def _dial_out(self, call: Call, fetch: Fetch, detection: Detection | None) -> None:
         cause = await self.destinations.ring(call, call.to, call.uui)
         if cause is not None:
             self.engine.end(call, cause, call.error_message)
             return
         self.engine.answer(call)
+        if detection is not None:
+            fetch = await self._detector.detect(call, detection, fetch)
         await self._interpreter.run(call, fetch)
 
     def _redirect(self, call: Call, fetch: Fetch) -> None:
         self.engine.interrupt(call)
         self.engine.run(call, partial(self._interpreter.run, call, fetch))
+
+
+def _to_sip(call: Call) -> bool:
+    return call.direction == "outbound" and SIP_URI.fullmatch(call.to) is not None

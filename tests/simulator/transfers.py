@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Protocol
+from typing import Literal, Protocol
 from urllib.parse import urljoin
 from uuid import uuid4
 
@@ -11,6 +11,14 @@ from tests.simulator.interconnect import Destinations
 from tests.simulator.steps import Fetch, Over, fetch_of
 from tests.simulator.verbs import Verb
 from tests.simulator.webhooks import Target
+
+
+class Unbridgeable(Exception):
+    """Of the causes on the bridgeComplete page only busy is explained; when it is which other is assumed."""
+
+    def __init__(self, cause: Literal["busy", "rejected", "unknown"], message: str) -> None:
+        super().__init__(message)
+        self.cause = cause
 
 
 class Conductor(Protocol):
@@ -93,11 +101,10 @@ class Transfers:
     async def bridge(self, call: Call, verb: Verb, base_url: str) -> Fetch | None:
         """Returns when the target has left or could not be bridged."""
         complete = partial(fetch_of, verb, "bridgeComplete", base_url, "bridgeComplete")
-        target = self._engine.calls.get(verb.text)
-        problem = _unbridgeable(call, target)
-        if target is None or problem is not None:
-            cause = "busy" if target is not None and target.peer is not None else "unknown"
-            return complete(cause=cause, errorMessage=problem, errorId=str(uuid4()))
+        try:
+            target = self._target(call, verb.text)
+        except Unbridgeable as problem:
+            return complete(cause=problem.cause, errorMessage=str(problem), errorId=str(uuid4()))
         # The target's BXML is cancelled the moment it is bridged (bridge verb page).
         self._engine.interrupt(target)
         self._engine.answer(target)
@@ -109,6 +116,18 @@ class Transfers:
         await call.changes.until(lambda: call.peer is not target)
         self._engine.to_stage(call, "answered")
         return complete(cause=None)
+
+    def _target(self, call: Call, call_id: str) -> Call:
+        target = self._engine.calls.get(call_id)
+        if target is None or target is call or target.parent is not None:
+            raise Unbridgeable("unknown", f"Call {call_id} is no call to bridge with")
+        if target.ended:
+            raise Unbridgeable("unknown", f"Call {call_id} has hung up")
+        if target.peer is not None:
+            raise Unbridgeable("busy", f"Call {call_id} is already bridged with another call")
+        if target.direction == "outbound" and target.answer_time is None:
+            raise Unbridgeable("rejected", f"Call {call_id} has not been answered")
+        return target
 
     def _caller_leaves(self, call: Call, target: Call, verb: Verb, base_url: str) -> Callable[[], None]:
         fetch = fetch_of(verb, "bridgeTargetComplete", base_url, "bridgeTargetComplete")
@@ -128,15 +147,3 @@ def _part(call: Call, target: Call) -> None:
     call.peer = target.peer = None
     call.bridge_exit = target.bridge_exit = None
     call.changes.notify()
-
-
-def _unbridgeable(call: Call, target: Call | None) -> str | None:
-    if target is None or target is call or target.parent is not None:
-        return "target is no call"
-    if target.ended:
-        return "target has hung up"
-    if target.peer is not None:
-        return "target is already bridged"
-    if target.direction == "outbound" and target.answer_time is None:
-        return "target has not answered"
-    return None

@@ -96,15 +96,17 @@ class Webhooks:
             if target is None:
                 continue
             delivery = await self._copies(hook, target)
-            # Which statuses count as failed is undocumented; assumed: everything that is not 2xx.
-            if delivery.status is not None and 200 <= delivery.status < 300:
+            if _succeeded(delivery):
                 await self._gates.pass_through(f"reply:{hook.event_type}")
                 return Reply(target.url, delivery.content_type, delivery.reply)
         reason = delivery and (delivery.error or f"status {delivery.status}")
         raise Undelivered(f"{hook.event_type} could not be delivered: {reason}")
 
     async def tell(self, hook: Hook) -> None:
-        """Deliver an asynchronous webhook: one more try, and only after a connection exception."""
+        """Deliver an asynchronous webhook: one more try, and only after a connection exception.
+
+        Machine detection alone has a fallback; that it comes after the second try is assumed.
+        """
         await asyncio.gather(
             *(self._tell_once(hook) for _ in range(2 if hook.event_type in self.duplicate else 1))
         )
@@ -131,7 +133,9 @@ class Webhooks:
     async def _tell_once(self, hook: Hook) -> None:
         delivery = await self._send(hook, hook.primary, synchronous=False)
         if delivery.status is None and delivery.error not in {TIMED_OUT, DROPPED}:
-            await self._send(hook, hook.primary, synchronous=False)
+            delivery = await self._send(hook, hook.primary, synchronous=False)
+        if hook.fallback is not None and not _succeeded(delivery):
+            await self._send(hook, hook.fallback, synchronous=False)
 
     async def _send(self, hook: Hook, target: Target, *, synchronous: bool) -> Delivery:
         plan = _planned(hook, target, synchronous=synchronous)
@@ -190,6 +194,11 @@ class Webhooks:
         origin = _origin(url)
         targets = self._origins.get(origin)
         return url if targets is None else next(targets) + url[len(origin) :]
+
+
+def _succeeded(delivery: Delivery) -> bool:
+    """Which statuses count as failed is undocumented; assumed: everything that is not 2xx."""
+    return delivery.status is not None and 200 <= delivery.status < 300
 
 
 def _origin(url: str) -> str:

@@ -8,70 +8,82 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-from service.calls import rules
+from msgspec.structs import replace
+
+from service.calls import events
 from service.calls.decision import Decision, ignored
-from service.calls.events import (
-    Answer,
-    Disconnect,
-    Event,
-    Initiate,
-    Joined,
-    JoinFailed,
-    ParticipantVanished,
-    Redirect,
-    TransferAnswer,
-    TransferComplete,
-    TransferDisconnect,
-    Unknown,
-    name_of,
-)
+from service.calls.events import Event, name_of
 from service.calls.model import Call, Media
+from service.calls.rules import arriving, ending, joining, legs, machines, orders, rooms
+from service.calls.rules.learning import learn
 
 Rule = Callable[[Call, Any], Decision]
 
-_EVERY: Final = tuple(Media)
+NONE, MAKING, READY = Media.NONE, Media.MAKING, Media.READY
+TRANSFERRING, BRIDGED, LEAVING = Media.TRANSFERRING, Media.BRIDGED, Media.LEAVING
 
 
 def _in(rule: Rule, *states: Media) -> Mapping[Media, Rule]:
     return dict.fromkeys(states, rule)
 
 
+def _always(rule: Rule) -> Mapping[Media, Rule]:
+    return dict.fromkeys(Media, rule)
+
+
+_ASKS: Final = {
+    **_in(arriving.follow_intent, NONE),
+    **_in(arriving.await_join, MAKING),
+    **_in(arriving.use_prepared, READY),
+    **_in(arriving.transfer_again, TRANSFERRING),
+    **_in(arriving.carry_on, BRIDGED, LEAVING),
+}
+"""A phone that asks for the first time, or whose webhook comes late."""
+
 TABLE: Final[Mapping[type, Mapping[Media, Rule]]] = MappingProxyType(
     {
-        Initiate: {
-            **_in(rules.follow_intent, Media.NONE),
-            **_in(rules.await_join, Media.MAKING),
-            **_in(rules.transfer_again, Media.TRANSFERRING),
-            **_in(rules.carry_on, Media.BRIDGED, Media.LEAVING),
+        # The phone
+        events.Initiate: _ASKS,
+        events.Answer: _ASKS,
+        events.Redirect: {
+            **_ASKS,
+            **_in(arriving.ask_while_bridged, BRIDGED),
+            **_in(legs.ask_after_transfer, LEAVING),
         },
-        Answer: {
-            **_in(rules.follow_intent, Media.NONE),
-            **_in(rules.await_join, Media.MAKING),
-            **_in(rules.transfer_again, Media.TRANSFERRING),
-            **_in(rules.carry_on, Media.BRIDGED, Media.LEAVING),
-        },
-        Redirect: {
-            **_in(rules.follow_intent, Media.NONE, Media.BRIDGED),
-            **_in(rules.await_join, Media.MAKING),
-            **_in(rules.transfer_again, Media.TRANSFERRING),
-            **_in(rules.ask_after_transfer, Media.LEAVING),
-        },
-        Joined: {
-            **_in(rules.transfer, Media.MAKING),
-            **_in(rules.stale, Media.NONE, Media.LEAVING),
-        },
-        JoinFailed: {
-            **_in(rules.fail_join, Media.MAKING),
-            **_in(rules.stale, Media.NONE, Media.LEAVING),
-        },
-        TransferAnswer: _in(rules.bridge, Media.TRANSFERRING, Media.BRIDGED),
-        TransferDisconnect: _in(rules.leave, Media.TRANSFERRING, Media.BRIDGED),
-        TransferComplete: _in(
-            rules.transfer_over, Media.NONE, Media.TRANSFERRING, Media.BRIDGED, Media.LEAVING
-        ),
-        ParticipantVanished: _in(rules.tell_vanished, Media.TRANSFERRING, Media.BRIDGED),
-        Disconnect: _in(rules.end, *_EVERY),
-        Unknown: _in(rules.wait, *_EVERY),
+        events.Gathered: {**_ASKS, **_in(arriving.answer_digits, NONE)},
+        events.BridgeComplete: {**_ASKS, **_in(legs.bridge_complete, TRANSFERRING, BRIDGED, LEAVING)},
+        events.MachineDetected: _always(machines.machine_detected),
+        events.Disconnect: _always(ending.disconnect),
+        events.Unknown: _always(arriving.wait),
+        # The leg into WebRTC
+        events.TransferAnswer: _in(legs.transfer_answer, TRANSFERRING, BRIDGED),
+        events.TransferDisconnect: _in(legs.transfer_disconnect, TRANSFERRING, BRIDGED),
+        events.TransferComplete: _in(legs.transfer_complete, NONE, TRANSFERRING, BRIDGED, LEAVING),
+        events.LegAnswer: _in(legs.leg_answer, MAKING, READY, TRANSFERRING, BRIDGED),
+        events.LegBridgeComplete: _always(legs.leg_bridge_complete),
+        events.LegDisconnect: _always(legs.leg_disconnect),
+        # What was asked for
+        events.Joined: {**_in(joining.joined, MAKING), **_in(joining.outdated, NONE, LEAVING)},
+        events.JoinFailed: {**_in(joining.join_failed, MAKING), **_in(joining.outdated, NONE, LEAVING)},
+        events.FoundEmpty: {**_in(joining.found_empty, MAKING), **_in(joining.outdated, NONE, LEAVING)},
+        events.Moved: {**_always(rooms.outdated), **_in(rooms.moved, BRIDGED)},
+        events.MoveFailed: {**_always(rooms.outdated), **_in(rooms.move_failed, BRIDGED)},
+        events.Placed: _always(ending.placed),
+        events.NotPlaced: _always(ending.not_placed),
+        events.DialingOver: _always(ending.dialing_over),
+        events.TimeUp: _always(orders.time_up),
+        # Operators
+        events.Dial: {},
+        events.OrderHold: _always(orders.order_hold),
+        events.OrderJoin: _always(orders.order_join),
+        events.OrderTransfer: _always(orders.order_transfer),
+        events.OrderHangup: _always(orders.order_hangup),
+        events.OrderSubscriptions: _always(orders.order_subscriptions),
+        # Rooms
+        events.Summoned: _always(rooms.summoned),
+        events.LeftAlone: _in(rooms.left_alone, BRIDGED),
+        events.Evicted: _always(rooms.evicted),
+        events.ParticipantVanished: _in(legs.participant_vanished, READY, TRANSFERRING, BRIDGED),
     }
 )
 
@@ -83,11 +95,19 @@ def decide(call: Call | None, event: Event) -> Decision:
     that came in.
     """
     if call is None:
-        return rules.begin(event)
+        return arriving.begin(event)
+    call, owed, cancelled = learn(call, event)
+    decision = _decide(call, event)
+    if not owed and not cancelled:
+        return decision
+    return replace(decision, owed=(*decision.owed, *owed), cancelled=(*decision.cancelled, *cancelled))
+
+
+def _decide(call: Call, event: Event) -> Decision:
     if not call.live:
-        return rules.after_the_end(call, event)
+        return ending.after_the_end(call, event)
     if _stale(call, event):
-        return rules.stale(call, event)
+        return ending.stale(call, event)
     rule = TABLE[type(event)].get(call.media)
     if rule is None:
         return ignored(call, f"{name_of(event)} does not fit media {call.media}", event)

@@ -6,12 +6,13 @@ import msgspec
 
 from service.calls.effects import Owed
 from service.calls.events import (
-    Answer,
+    Arrival,
     Event,
-    Initiate,
+    FoundEmpty,
     Joined,
     JoinFailed,
-    Redirect,
+    LegAnswer,
+    LegBridgeComplete,
     TransferAnswer,
     TransferComplete,
     Unknown,
@@ -22,7 +23,7 @@ from service.calls.replies import Hangup, Nothing, Reply, Wait
 HANGUP_AFTER: Final = 30.0
 """Seconds that a caller is given to hear what is said before the phone is hung up by request."""
 
-_ASKS: Final = (Initiate, Answer, Redirect, TransferComplete, Unknown, Joined, JoinFailed)
+_ASKS: Final = (Arrival, TransferComplete, Unknown, Joined, JoinFailed, FoundEmpty)
 """Events whose reply runs on the phone's leg, where an empty document would hang up."""
 
 
@@ -35,12 +36,14 @@ class Decision(msgspec.Struct, frozen=True):
     drops_token: bool = False
     note: str = ""
     """Why an event was ignored, for the log."""
+    refused: str = ""
+    """Why an order cannot be obeyed, for whoever gave it."""
 
 
 def ignored(call: Call | None, reason: str, event: Event) -> Decision:
     """Nothing changes; a live caller is kept on the line, and a B leg that does not fit is let go."""
     reply: Reply = Nothing()
-    if isinstance(event, TransferAnswer):
+    if isinstance(event, TransferAnswer | LegAnswer | LegBridgeComplete):
         reply = Hangup()
     elif isinstance(event, _ASKS) and call is not None and call.live:
         reply = Wait()

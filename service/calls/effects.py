@@ -1,10 +1,12 @@
-"""Work that is owed to the outside: one request each, safe to send twice, kept in the store until it is done.
+"""Work that is owed to the outside: safe to do twice, kept in the store until it is done.
 
 An effect has an id, under which a later one replaces it and by which it is called off, and a lane: what is in
 one lane is done first in, first out, and lanes wait for nobody.
 """
 
 import msgspec
+
+from service.calls.room import Then
 
 
 class HangUp(msgspec.Struct, frozen=True, tag="hang-up"):
@@ -13,6 +15,20 @@ class HangUp(msgspec.Struct, frozen=True, tag="hang-up"):
     @property
     def id(self) -> str:
         return "hang-up"
+
+    @property
+    def lane(self) -> str:
+        return self.id
+
+
+class HangUpLeg(msgspec.Struct, frozen=True, tag="hang-up-leg"):
+    """End the call of ours into WebRTC."""
+
+    call_id: str
+
+    @property
+    def id(self) -> str:
+        return f"hang-up-leg:{self.call_id}"
 
     @property
     def lane(self) -> str:
@@ -36,22 +52,106 @@ class RedirectPhone(msgspec.Struct, frozen=True, tag="redirect-phone"):
 
 
 class LeaveRoom(msgspec.Struct, frozen=True, tag="leave-room"):
-    """Give up a seat; the room takes the participant down and, with its last seat, the session."""
+    """Give up a seat; the room takes the participant down and, with its last seat, the session.
+
+    With `keep` the participant lives on: it has a seat in another room.
+    """
 
     room: str
     seat: str
+    keep: bool = False
 
     @property
     def id(self) -> str:
-        return f"leave-room:{self.seat}"
+        return f"leave-room:{self.room}:{self.seat}"
 
     @property
     def lane(self) -> str:
         return self.seat
 
 
+class MoveParticipant(msgspec.Struct, frozen=True, kw_only=True, tag="move-participant"):
+    """Out of one room's session and into another's; both legs of the call stay up."""
+
+    ref: str
+    attempt: int
+    place: int
+    participant_id: str
+    room: str
+    seat: str
+    next_room: str
+    next_seat: str
+    hears: tuple[str, ...] | None = None
+    """Whom it hears where it is, should it have to go back."""
+
+    @property
+    def id(self) -> str:
+        return "move-participant"
+
+    @property
+    def lane(self) -> str:
+        return self.id
+
+
+class Subscribe(msgspec.Struct, frozen=True, tag="subscribe"):
+    """Whom a participant hears: those with these ids, or everybody."""
+
+    room: str
+    participant_id: str
+    hears: tuple[str, ...] | None
+
+    @property
+    def id(self) -> str:
+        return "subscribe"
+
+    @property
+    def lane(self) -> str:
+        return self.id
+
+
+class NameCall(msgspec.Struct, frozen=True, tag="name-call"):
+    """Make the call known under the id that Bandwidth has given it."""
+
+    call_id: str
+    ref: str
+
+    @property
+    def id(self) -> str:
+        return "name-call"
+
+    @property
+    def lane(self) -> str:
+        return self.id
+
+
+class EndDialing(msgspec.Struct, frozen=True, tag="end-dialing"):
+    """See to an outbound call that nothing was heard of."""
+
+    ref: str
+
+    @property
+    def id(self) -> str:
+        return "end-dialing"
+
+    @property
+    def lane(self) -> str:
+        return self.id
+
+
+class TellTimeUp(msgspec.Struct, frozen=True, tag="tell-time-up"):
+    ref: str
+
+    @property
+    def id(self) -> str:
+        return "tell-time-up"
+
+    @property
+    def lane(self) -> str:
+        return self.id
+
+
 class AddParticipant(msgspec.Struct, frozen=True, tag="add-participant"):
-    """Put a member into the session that has replaced a vanished one."""
+    """Put a member into the session that has replaced another."""
 
     room: str
     seat: str
@@ -81,10 +181,59 @@ class DeleteSession(msgspec.Struct, frozen=True, tag="delete-session"):
     session_id: str
 
 
-CallEffect = HangUp | RedirectPhone | LeaveRoom
+class ReplaceSession(msgspec.Struct, frozen=True, tag="replace-session"):
+    """Give the room a new session before Bandwidth ends this one for its age."""
+
+    room: str
+    session_id: str
+
+
+class SummonWaiter(msgspec.Struct, frozen=True, tag="summon-waiter"):
+    """Tell a call that waits outside that somebody has come."""
+
+    room: str
+    ref: str
+
+
+class TellAlone(msgspec.Struct, frozen=True, tag="tell-alone"):
+    """Tell a call that it is the only one left."""
+
+    room: str
+    seat: str
+    then: Then
+
+
+class Evict(msgspec.Struct, frozen=True, tag="evict"):
+    """Tell a call that its room has been closed. A caller who waits outside has the seat of its last try."""
+
+    room: str
+    seat: str
+
+
+CallEffect = (
+    HangUp
+    | HangUpLeg
+    | RedirectPhone
+    | LeaveRoom
+    | MoveParticipant
+    | Subscribe
+    | NameCall
+    | EndDialing
+    | TellTimeUp
+)
 """Owed by a call: what `decide` asks for."""
-RoomEffect = AddParticipant | RemoveParticipant | DeleteParticipant | FreeSeat | DeleteSession
-"""Owed by a room: what its scripts in the store write down when seats are given up and sessions replaced."""
+RoomEffect = (
+    AddParticipant
+    | RemoveParticipant
+    | DeleteParticipant
+    | FreeSeat
+    | DeleteSession
+    | ReplaceSession
+    | SummonWaiter
+    | TellAlone
+    | Evict
+)
+"""Owed by a room: what its scripts in the store write down when members come and go."""
 Effect = CallEffect | RoomEffect
 
 

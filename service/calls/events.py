@@ -1,8 +1,12 @@
-"""What can happen to a call. Time, limits and ids come in with the event; the core asks nobody for them."""
+"""What can happen to a call. Time, limits and ids come in with the event; the core asks nobody for them.
+
+Webhooks of Bandwidth, the outcomes of what the shell was asked to do, orders of operators, what rooms say.
+"""
 
 import msgspec
 
-from service.calls.model import Direction
+from service.calls.model import Direction, OnMachine
+from service.calls.room import Then, Waiting, Way
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
@@ -15,6 +19,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     room: str
     from_number: str = ""
     to_number: str = ""
+    sip_call_id: str = ""
 
 
 class Arrival(Line, frozen=True, kw_only=True):
@@ -29,6 +34,13 @@ class Arrival(Line, frozen=True, kw_only=True):
     lease_until: float
     announcement: str = ""
     fallback: str = ""
+    waits: bool = False
+    """Whether to stay outside of a room where nobody is, if the room is set so."""
+    asks: int = 0
+    """How often digits may be entered before the caller is let go; 0 where the number names the room."""
+
+
+# Webhooks ---------------------------------------------------------------------------------------------------
 
 
 class Initiate(Arrival, frozen=True, tag="initiate"):
@@ -38,9 +50,31 @@ class Initiate(Arrival, frozen=True, tag="initiate"):
 class Answer(Arrival, frozen=True, tag="answer"):
     """The callee of an outbound call has answered (voice API, webhook `answer`)."""
 
+    machine: str = ""
+    """What machine detection has found, where the answer waited for it."""
+
 
 class Redirect(Arrival, frozen=True, tag="redirect"):
     """Bandwidth asks what the phone does next, because one of our replies or requests told it to."""
+
+
+class Gathered(Arrival, frozen=True, tag="gather"):
+    """Digits have been entered, or none in time (voice API, webhook `gather`)."""
+
+    digits: str = ""
+    """Empty again by the time that it is decided upon: they are as good as a password."""
+    named: str = ""
+    """The room that they name; empty when there is none."""
+
+
+class BridgeComplete(Arrival, frozen=True, kw_only=True, tag="bridgeComplete"):
+    """The phone is out of its bridge, or never got in, and asks what to do.
+
+    `bridgeComplete` or `bridgeTargetComplete`, by which of the two calls was told to bridge.
+    """
+
+    attempt: int
+    cause: str = ""
 
 
 class TransferAnswer(msgspec.Struct, frozen=True, tag="transferAnswer"):
@@ -59,6 +93,7 @@ class TransferComplete(msgspec.Struct, frozen=True, tag="transferComplete"):
     attempt: int
     cause: str
     error_id: str = ""
+    sip_call_id: str = ""
 
 
 class TransferDisconnect(msgspec.Struct, frozen=True, tag="transferDisconnect"):
@@ -67,6 +102,41 @@ class TransferDisconnect(msgspec.Struct, frozen=True, tag="transferDisconnect"):
     at: float
     attempt: int
     cause: str
+    error_id: str = ""
+    sip_call_id: str = ""
+    sip_response_code: int | None = None
+
+
+class LegAnswer(msgspec.Struct, frozen=True, tag="legAnswer"):
+    """The call of ours into WebRTC has answered, or asks again what to do."""
+
+    at: float
+    attempt: int
+    leg_id: str
+
+
+class LegBridgeComplete(msgspec.Struct, frozen=True, tag="legBridgeComplete"):
+    """That call is out of the bridge, or never got in: then `cause` says why."""
+
+    at: float
+    attempt: int
+    cause: str = ""
+
+
+class LegDisconnect(msgspec.Struct, frozen=True, tag="legDisconnect"):
+    """That call has ended, or was never answered."""
+
+    at: float
+    attempt: int
+    cause: str
+    error_id: str = ""
+    sip_call_id: str = ""
+    sip_response_code: int | None = None
+
+
+class MachineDetected(msgspec.Struct, frozen=True, tag="machineDetectionComplete"):
+    at: float
+    value: str
 
 
 class Disconnect(Line, frozen=True, kw_only=True, tag="disconnect"):
@@ -84,26 +154,172 @@ class Unknown(msgspec.Struct, frozen=True, tag="unknown"):
     event_type: str
 
 
+# Outcomes of what was asked for -----------------------------------------------------------------------------
+
+
 class Joined(msgspec.Struct, frozen=True, kw_only=True, tag="joined"):
     """The attempt's participant is in the session of its room, with its subscription."""
 
     at: float
     attempt: int
+    room: str
     session_id: str
     participant_id: str
     token_until: float
-    silence_ms: float
-    requests: int
-    retries: int
+    leg_id: str = ""
+    """Of our call into WebRTC, where the way in is <Bridge>."""
+    announcement: str = ""
+    """Of the room; empty for that of the call."""
+    silence_ms: float = 0
+    requests: int = 0
+    retries: int = 0
 
 
 class JoinFailed(msgspec.Struct, frozen=True, kw_only=True, tag="joinFailed"):
     at: float
     attempt: int
+    room: str
     reason: str
     silence_ms: float = 0
     requests: int = 0
     retries: int = 0
+
+
+class FoundEmpty(msgspec.Struct, frozen=True, kw_only=True, tag="foundEmpty"):
+    """Nobody is in the room, and the room is one to wait for."""
+
+    at: float
+    attempt: int
+    room: str
+    waiting: Waiting
+
+
+class Moved(msgspec.Struct, frozen=True, kw_only=True, tag="moved"):
+    """The participant is in the session of another room."""
+
+    at: float
+    attempt: int
+    place: int
+    room: str
+    session_id: str
+
+
+class MoveFailed(msgspec.Struct, frozen=True, kw_only=True, tag="moveFailed"):
+    """It could not get there and is where it was."""
+
+    at: float
+    attempt: int
+    place: int
+    room: str
+    reason: str
+
+
+class Placed(msgspec.Struct, frozen=True, tag="placed"):
+    """createCall has given an outbound call its id."""
+
+    at: float
+    call_id: str
+
+
+class NotPlaced(msgspec.Struct, frozen=True, tag="notPlaced"):
+    """There is no call, and there will be none: it was never asked for, or refused."""
+
+    at: float
+    reason: str
+
+
+class DialingOver(msgspec.Struct, frozen=True, tag="dialingOver"):
+    """An outbound call has not been answered for so long that it has ended without our hearing of it."""
+
+    at: float
+
+
+class TimeUp(msgspec.Struct, frozen=True, tag="timeUp"):
+    """The call has lasted as long as it may."""
+
+    at: float
+
+
+# Orders of operators ----------------------------------------------------------------------------------------
+
+
+class Dial(msgspec.Struct, frozen=True, kw_only=True, tag="dial"):
+    """Somebody wants a number to be called and brought into a room."""
+
+    at: float
+    ref: str
+    room: str
+    from_number: str
+    to_number: str
+    dial_until: float
+    """When Bandwidth must have told us what became of it (seconds since the epoch)."""
+    prepare_until: float = 0
+    """Until when a replica makes the participant in advance; 0 for when the phone answers."""
+    way: Way | None = None
+    announcement: str = ""
+    fallback: str = ""
+    tag: str = ""
+    placed_by: str = ""
+    max_duration: float = 0
+    on_machine: OnMachine = OnMachine.JOIN
+    message: str = ""
+
+
+class OrderHold(msgspec.Struct, frozen=True, tag="orderHold"):
+    """Out of the room and on hold."""
+
+    at: float
+
+
+class OrderJoin(msgspec.Struct, frozen=True, tag="orderJoin"):
+    """Into a room, out of whatever the phone is doing."""
+
+    at: float
+    room: str
+    way: Way | None = None
+
+
+class OrderTransfer(msgspec.Struct, frozen=True, tag="orderTransfer"):
+    at: float
+    number: str
+
+
+class OrderHangup(msgspec.Struct, frozen=True, tag="orderHangup"):
+    at: float
+
+
+class OrderSubscriptions(msgspec.Struct, frozen=True, tag="orderSubscriptions"):
+    """Whom the phone hears: the participants with these ids, or everybody."""
+
+    at: float
+    hears: tuple[str, ...] | None
+
+
+# What rooms say ---------------------------------------------------------------------------------------------
+
+
+class Summoned(msgspec.Struct, frozen=True, tag="summoned"):
+    """Somebody has come into the room that the call waits for."""
+
+    at: float
+    room: str
+
+
+class LeftAlone(msgspec.Struct, frozen=True, kw_only=True, tag="leftAlone"):
+    """Everybody else has been gone for a while."""
+
+    at: float
+    attempt: int
+    room: str
+    then: Then
+
+
+class Evicted(msgspec.Struct, frozen=True, kw_only=True, tag="evicted"):
+    """The room has been closed."""
+
+    at: float
+    attempt: int
+    room: str
 
 
 class ParticipantVanished(msgspec.Struct, frozen=True, tag="participantVanished"):
@@ -113,17 +329,38 @@ class ParticipantVanished(msgspec.Struct, frozen=True, tag="participantVanished"
     attempt: int
 
 
+Order = OrderHold | OrderJoin | OrderTransfer | OrderHangup | OrderSubscriptions
+"""What an operator may tell a call that exists; one that does not fit is refused."""
+
 Event = (
     Initiate
     | Answer
     | Redirect
+    | Gathered
+    | BridgeComplete
     | TransferAnswer
     | TransferComplete
     | TransferDisconnect
+    | LegAnswer
+    | LegBridgeComplete
+    | LegDisconnect
+    | MachineDetected
     | Disconnect
     | Unknown
     | Joined
     | JoinFailed
+    | FoundEmpty
+    | Moved
+    | MoveFailed
+    | Placed
+    | NotPlaced
+    | DialingOver
+    | TimeUp
+    | Dial
+    | Order
+    | Summoned
+    | LeftAlone
+    | Evicted
     | ParticipantVanished
 )
 

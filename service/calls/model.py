@@ -5,6 +5,8 @@ from typing import Final
 
 import msgspec
 
+from service.calls.room import Waiting, Way
+
 SCHEMA: Final = 1
 """Raised when a stored call gains something that an older release must not lose by writing it back."""
 
@@ -17,17 +19,19 @@ class Direction(StrEnum):
 class Phone(StrEnum):
     """The A leg, the call between Bandwidth and the phone."""
 
+    DIALING = "dialing"  # outbound: asked for, not answered yet
     RINGING = "ringing"
     UP = "up"
     GONE = "gone"
 
 
 class Media(StrEnum):
-    """How far the call is into WebRTC: its participant, and the B leg that carries its sound."""
+    """How far the call is into WebRTC: its participant, and the leg that carries its sound there."""
 
     NONE = "none"
     MAKING = "making"  # a join is under way: seat, session, participant
-    TRANSFERRING = "transferring"  # the transfer has been given to Bandwidth, its B leg has not answered
+    READY = "ready"  # a seat is kept, its participant too if it was made in advance, until the phone answers
+    TRANSFERRING = "transferring"  # the leg into WebRTC has been asked for and has not answered
     BRIDGED = "bridged"
     LEAVING = "leaving"  # the B leg is over, and Bandwidth will ask what the phone does next
 
@@ -35,15 +39,35 @@ class Media(StrEnum):
 class Intent(StrEnum):
     """What is wanted of the call, whatever it happens to be doing."""
 
+    ASK = "ask"  # digits that name a room
     BRIDGE = "bridge"
+    WAIT = "wait"  # to be in a room as soon as somebody else is
     HOLD = "hold"
     ELSEWHERE = "elsewhere"  # to another number, the fallback for one
     HANGUP = "hangup"
 
 
+class Leg(StrEnum):
+    """The call of ours into WebRTC, where the way in is <Bridge>."""
+
+    NONE = "none"  # not known to be answered
+    UP = "up"
+    GONE = "gone"
+
+
+class OnMachine(StrEnum):
+    """What to do when a machine answers an outbound call."""
+
+    JOIN = "join"
+    HANGUP = "hangup"
+    MESSAGE = "message"  # say something to it, then hang up
+
+
 class Status(StrEnum):
     """The one word that people see: projected from the above, never stored."""
 
+    DIALING = "dialing"
+    INITIATED = "initiated"
     JOINING = "joining"
     TRANSFERRING = "transferring"
     BRIDGED = "bridged"
@@ -56,6 +80,7 @@ class Blame(StrEnum):
 
     NOBODY = "nobody"
     CALLER = "caller"
+    CALLEE = "callee"
     LIMIT = "limit"
     SERVICE = "service"
     BANDWIDTH = "bandwidth"
@@ -88,29 +113,79 @@ class Call(msgspec.Struct, frozen=True, omit_defaults=True):
     attempt: int = 0
     """Counts the joins and transfers. It is in every URL they are given, so that what belongs to an older one
     is told apart."""
+    place: int = 0
+    """Which of the attempt's seats is held: a participant that is moved from room to room takes a new one."""
+    places: int = 0
+    """The last number given to a seat of the attempt."""
+    next_room: str = ""
+    """The room that the participant is being moved to, into its last seat; empty when it is not."""
+    way: Way | None = None
+    """How to get into WebRTC, where somebody has said it for this call; otherwise the room decides."""
+    prepares: bool = False
+    """Whether the join under way is for a phone that has not answered."""
     lease_until: float = 0
     """While media is making: until then a live replica is taken to be working on it."""
     token_until: float = 0
-    """While media is transferring: until then the transfer may be handed out again."""
+    """While media is ready or transferring: until then its token, or the leg asked for, may be used."""
 
     session_id: str = ""
     participant_id: str = ""
     leg_id: str = ""
-    """Bandwidth's call id of the B leg."""
+    """Bandwidth's call id of the leg into WebRTC."""
+    own_leg: bool = False
+    """Whether that is a call of ours, to be bridged with the phone, and not the B leg of a transfer."""
+    leg: Leg = Leg.NONE
+    """What is known of a leg of our own."""
+    phone_bridges: bool = False
+    """Whether it was the phone that was told to run the bridge with it."""
+    hears: tuple[str, ...] | None = None
+    """Ids of the participants that the phone receives; None for everybody in the session."""
 
     from_number: str = ""
     to_number: str = ""
     announcement: str = ""
+    announced: bool = False
+    """Whether it has been said to a phone that waits for our call into WebRTC."""
     fallback: str = ""
     """The number that a caller is sent to when the way into WebRTC fails; empty once it is used."""
     elsewhere: str = ""
     failure: str = ""
-    """Why the way into WebRTC failed, as a slug."""
+    """Why the call is hung up, or its way into WebRTC failed, as a slug."""
+    farewell: str = ""
+    """What is said before the phone is hung up, where it is not our failure that is to be told."""
 
+    tries: int = 0
+    """How often the digits that were entered have named no room."""
+    waits: bool = False
+    """Whether to stay outside while nobody else is there, if the room is set so."""
+    waiting: Waiting | None = None
+    wait_until: float = 0
+    """While waiting for somebody to come: until then."""
+    summoned: int = 0
+    """The last attempt during which somebody has come."""
+
+    tag: str = ""
+    """Of whoever placed the call, for their own use."""
+    placed_by: str = ""
+    """Name of the API key that placed the call."""
+    on_machine: OnMachine = OnMachine.JOIN
+    message: str = ""
+    """What is said to a machine."""
+    machine: str = ""
+    """What machine detection has found (voice API, `machineDetectionResult`)."""
+    max_duration: float = 0
+    """Seconds from the answer after which an outbound call is ended; 0 for no limit."""
+
+    answered_at: float = 0
+    """When the phone of an outbound call was answered."""
     bridged_at: float = 0
-    """When a B leg answered for the first time."""
+    """When a leg into WebRTC answered for the first time."""
+    leg_answered_at: float = 0
+    """When that of the present attempt did."""
+    short_legs: int = 0
+    """How many legs in a row have ended as soon as they began."""
     answered_attempt: int = 0
-    """The last attempt whose B leg answered: a transfer that is over without it has failed."""
+    """The last attempt whose leg answered: a transfer that is over without it has failed."""
     ended_at: float = 0
     silence_ms: float = 0
     """From the first webhook to the end of its join: what the caller waited in silence."""
@@ -121,7 +196,12 @@ class Call(msgspec.Struct, frozen=True, omit_defaults=True):
     @property
     def seat(self) -> str:
         """The place in the room of the present attempt."""
-        return seat_of(self.ref, self.attempt)
+        return seat_of(self.ref, self.attempt, self.place)
+
+    @property
+    def next_seat(self) -> str:
+        """The place in the room that the participant is being moved to."""
+        return seat_of(self.ref, self.attempt, self.places)
 
     @property
     def live(self) -> bool:
@@ -131,23 +211,28 @@ class Call(msgspec.Struct, frozen=True, omit_defaults=True):
     def status(self) -> Status:
         if not self.live:
             return Status.ENDED
+        if self.phone is Phone.DIALING:
+            return Status.DIALING
+        if self.media is Media.NONE and not self.bridged_at and self.intent in {Intent.ASK, Intent.WAIT}:
+            return Status.INITIATED
         return _STATUS[self.media]
 
 
 _STATUS: Final = {
     Media.NONE: Status.DETACHED,
     Media.MAKING: Status.JOINING,
+    Media.READY: Status.JOINING,
     Media.TRANSFERRING: Status.TRANSFERRING,
     Media.BRIDGED: Status.BRIDGED,
     Media.LEAVING: Status.DETACHED,
 }
 
 
-def seat_of(ref: str, attempt: int) -> str:
-    return f"{ref}.{attempt}"
+def seat_of(ref: str, attempt: int, place: int = 0) -> str:
+    return f"{ref}.{attempt}-{place}" if place else f"{ref}.{attempt}"
 
 
 def call_of(seat: str) -> tuple[str, int]:
     """The ref and the attempt that a seat belongs to."""
-    ref, _, attempt = seat.rpartition(".")
-    return ref, int(attempt)
+    ref, _, number = seat.rpartition(".")
+    return ref, int(number.partition("-")[0])

@@ -5,7 +5,7 @@ from types import MappingProxyType
 from typing import Final
 
 from service.calls.events import Disconnect
-from service.calls.model import Blame, Call, Outcome
+from service.calls.model import Blame, Call, Direction, Outcome
 
 CAUSES: Final[Mapping[str, tuple[Blame, str]]] = MappingProxyType(
     {
@@ -39,15 +39,21 @@ FAILURES: Final[Mapping[str, Blame]] = MappingProxyType(
         "bandwidth-timeout": Blame.BANDWIDTH,
         "participant-vanished": Blame.BANDWIDTH,
         "transfer-failed": Blame.BANDWIDTH,
+        "never-heard-of": Blame.BANDWIDTH,
+        "nobody-came": Blame.NOBODY,
+        "left-alone": Blame.NOBODY,
+        "answering-machine": Blame.NOBODY,
+        "wrong-pin": Blame.CALLER,
+        "time-limit": Blame.LIMIT,
     }
 )
-"""The reasons for which a way into WebRTC fails."""
+"""The reasons for which a way into WebRTC fails, and those for which we end a call."""
 
 _NORMAL: Final = frozenset({"hangup", "cancel"})
 
 
 def outcome_of(call: Call | None, event: Disconnect) -> Outcome:
-    blame, reason = _verdict(call, event.cause)
+    blame, reason = _verdict(call, event)
     return Outcome(
         blame=blame,
         reason=reason,
@@ -57,9 +63,18 @@ def outcome_of(call: Call | None, event: Disconnect) -> Outcome:
     )
 
 
-def _verdict(call: Call | None, cause: str) -> tuple[Blame, str]:
+def _verdict(call: Call | None, event: Disconnect) -> tuple[Blame, str]:
+    cause = event.cause
     if call is not None and call.failure:
-        return FAILURES.get(call.failure, Blame.SERVICE), call.failure
+        return blame_for(call.failure), call.failure
     if call is not None and call.bridged_at and cause in _NORMAL:
         return Blame.NOBODY, "completed"
-    return CAUSES.get(cause, (Blame.BANDWIDTH, "unlisted-cause"))
+    blame, reason = CAUSES.get(cause, (Blame.BANDWIDTH, "unlisted-cause"))
+    if blame is Blame.CALLER and event.direction is Direction.OUTBOUND:
+        # "cancel" is the originator's giving up, and of an outbound call that is us.
+        return (Blame.NOBODY, "cancelled") if cause == "cancel" else (Blame.CALLEE, reason)
+    return blame, reason
+
+
+def blame_for(failure: str) -> Blame:
+    return FAILURES.get(failure, Blame.SERVICE)

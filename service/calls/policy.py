@@ -19,6 +19,9 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """Room names by E.164 number of ours."""
     announcement: str = ""
     fallback: str = ""
+    pin_numbers: frozenset[str] = frozenset()
+    """Numbers of ours on which digits name the room."""
+    pin_tries: int = 3
     budget: float = 8.0
     """Seconds in which a webhook is answered; Bandwidth itself waits 15 (voice API, webhooks)."""
 
@@ -31,6 +34,10 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
         if self.room_policy == PER_NUMBER:
             return f"number-{_hidden(number)}"
         return self.room_policy
+
+    def asks(self, number: str) -> int:
+        """How often digits may be entered on this number of ours; 0 where none are asked for."""
+        return self.pin_tries if number in self.pin_numbers else 0
 
 
 def _hidden(number: str) -> str:

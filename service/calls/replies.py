@@ -2,6 +2,8 @@
 
 import msgspec
 
+from service.calls.room import Waiting
+
 
 class Join(msgspec.Struct, frozen=True, tag="join"):
     """Not a reply yet: the attempt has to be carried out first. Stored, it marks the event as pending."""
@@ -33,6 +35,46 @@ class Hold(msgspec.Struct, frozen=True, tag="hold"):
     """One round of the hold loop."""
 
 
+class AskDigits(msgspec.Struct, frozen=True, tag="ask-digits"):
+    """Have digits entered that name a room; `again` after wrong ones."""
+
+    again: bool = False
+
+
+class AwaitOthers(msgspec.Struct, frozen=True, tag="await-others"):
+    """One round of waiting for somebody to come."""
+
+    waiting: Waiting
+
+
+class Park(msgspec.Struct, frozen=True, tag="park"):
+    """The announcement where there is one, otherwise ringing, while our call into WebRTC is not answered."""
+
+    attempt: int
+    announcement: str = ""
+
+
+class ParkLeg(msgspec.Struct, frozen=True, tag="park-leg"):
+    """Keep our call into WebRTC for when the phone can be bridged with it."""
+
+    attempt: int
+
+
+class BridgeLeg(msgspec.Struct, frozen=True, tag="bridge-leg"):
+    """The phone asks: bridge it with our call into WebRTC."""
+
+    attempt: int
+    leg_id: str
+    announcement: str = ""
+
+
+class BridgePhone(msgspec.Struct, frozen=True, tag="bridge-phone"):
+    """Our call into WebRTC asks: bridge it with the phone."""
+
+    attempt: int
+    call_id: str
+
+
 class Wait(msgspec.Struct, frozen=True, tag="wait"):
     """A short pause, then ask again: for what is being decided elsewhere, and for what we do not know."""
 
@@ -43,6 +85,12 @@ class Apologise(msgspec.Struct, frozen=True, tag="apologise"):
     reason: str
 
 
+class Farewell(msgspec.Struct, frozen=True, tag="farewell"):
+    """Say this, then hang up."""
+
+    text: str
+
+
 class Hangup(msgspec.Struct, frozen=True, tag="hangup"):
     pass
 
@@ -51,7 +99,24 @@ class Nothing(msgspec.Struct, frozen=True, tag="nothing"):
     """An empty document. To a notification it says thank you; on a live leg it would hang up."""
 
 
-Reply = Join | Transfer | KeepTag | Elsewhere | Hold | Wait | Apologise | Hangup | Nothing
+Reply = (
+    Join
+    | Transfer
+    | KeepTag
+    | Elsewhere
+    | Hold
+    | AskDigits
+    | AwaitOthers
+    | Park
+    | ParkLeg
+    | BridgeLeg
+    | BridgePhone
+    | Wait
+    | Apologise
+    | Farewell
+    | Hangup
+    | Nothing
+)
 
 
 def name_of(reply: Reply) -> str:

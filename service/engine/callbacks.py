@@ -2,22 +2,41 @@
 
 import hashlib
 import hmac
-from typing import Final
+from typing import Final, TypedDict
 
 _MAC_LENGTH: Final = 32
+
+
+class Credentials(TypedDict):
+    """As verbs and requests to Bandwidth take them."""
+
+    username: str
+    password: str
+    fallback_username: str | None
+    fallback_password: str | None
 
 
 class Callbacks:
     """URLs under BASE_CALLBACK_URL.
 
     Voice webhooks carry Basic credentials. Participant events cannot (sessions API: only a URL is
-    registered), so that their URL proves itself with a keyed hash.
+    registered), so that their URL proves itself with a keyed hash. `fallback`: a second address of ours,
+    which Bandwidth tries when the first does not answer.
     """
 
-    def __init__(self, base: str, username: str, password: str, previous: str | None = None) -> None:
+    def __init__(
+        self,
+        base: str,
+        username: str,
+        password: str,
+        previous: str | None = None,
+        *,
+        fallback: str | None = None,
+    ) -> None:
         self.username = username
         self.password = password
         self._base = base
+        self._fallback = fallback
         self._keys = [_key(one) for one in (password, previous) if one]
 
     def __repr__(self) -> str:
@@ -29,6 +48,26 @@ class Callbacks:
         if attempt is not None:
             path = f"{path}/{attempt}"
         return f"{path}?again={again}" if again else path
+
+    def leg(self, ref: str, attempt: int, *, again: int = 0) -> str:
+        """Where webhooks of our own call into WebRTC go."""
+        path = f"{self._base}/callbacks/legs/{ref}/{attempt}"
+        return f"{path}?again={again}" if again else path
+
+    def fallback(self, url: str) -> str | None:
+        """The same under our second address, None where there is none."""
+        return None if self._fallback is None else self._fallback + url.removeprefix(self._base)
+
+    @property
+    def credentials(self) -> Credentials:
+        """What Bandwidth is to show us. Both addresses want the same."""
+        has_fallback = self._fallback is not None
+        return Credentials(
+            username=self.username,
+            password=self.password,
+            fallback_username=self.username if has_fallback else None,
+            fallback_password=self.password if has_fallback else None,
+        )
 
     def participant(self, seat: str) -> str:
         return f"{self._base}/callbacks/participants/{seat}/{_mac(self._keys[0], seat)}"

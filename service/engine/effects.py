@@ -2,6 +2,8 @@
 
 from typing import Final, Protocol, assert_never
 
+import structlog
+
 from service.bandwidth.errors import NotFound
 from service.bandwidth.voice import VoiceApi
 from service.bandwidth.webrtc import WebRtcApi
@@ -10,22 +12,47 @@ from service.calls.effects import (
     DeleteParticipant,
     DeleteSession,
     Effect,
+    EndDialing,
+    Evict,
     FreeSeat,
     HangUp,
+    HangUpLeg,
     LeaveRoom,
+    MoveParticipant,
+    NameCall,
     RedirectPhone,
     RemoveParticipant,
+    ReplaceSession,
+    Subscribe,
+    SummonWaiter,
+    TellAlone,
+    TellTimeUp,
 )
-from service.calls.events import Event, ParticipantVanished
-from service.calls.model import call_of
+from service.calls.events import (
+    DialingOver,
+    Event,
+    Evicted,
+    LeftAlone,
+    Moved,
+    ParticipantVanished,
+    Summoned,
+    TimeUp,
+)
+from service.calls.model import Media, Phone, call_of
 from service.clock import Clock
 from service.engine.alarm import Alarm
 from service.engine.callbacks import Callbacks
+from service.engine.entrance import Entrance, Refused
+from service.engine.moving import Mover
 from service.store import keys
+from service.store.calls import Calls
 from service.store.rooms import Rooms
+
+log = structlog.get_logger()
 
 TIMEOUT: Final = 10.0
 """Seconds for one request that nobody on the phone waits for."""
+_HEARS_TRIES: Final = 8
 
 
 class Handles(Protocol):
@@ -35,14 +62,17 @@ class Handles(Protocol):
 
 
 class Performer:
-    """Raises BandwidthError or StoreError when the effect has to be tried again."""
+    """Raises BandwidthError, TooSlow or StoreError when the effect has to be tried again."""
 
     def __init__(
         self,
         *,
         voice: VoiceApi,
         webrtc: WebRtcApi,
+        calls: Calls,
         rooms: Rooms,
+        entrance: Entrance,
+        mover: Mover,
         engine: Handles,
         callbacks: Callbacks,
         clock: Clock,
@@ -50,7 +80,10 @@ class Performer:
     ) -> None:
         self._voice = voice
         self._webrtc = webrtc
+        self._calls = calls
         self._rooms = rooms
+        self._entrance = entrance
+        self._mover = mover
         self._engine = engine
         self._callbacks = callbacks
         self._clock = clock
@@ -58,13 +91,48 @@ class Performer:
 
     async def perform(self, effect: Effect, *, attempt: int) -> None:
         match effect:
-            case HangUp():
+            case HangUp() | HangUpLeg():
                 await self._voice.hang_up(effect.call_id, timeout=TIMEOUT, attempt=attempt)
             case RedirectPhone():
                 await self._redirect(effect, attempt)
+            case LeaveRoom() | FreeSeat() | NameCall():
+                await self._write(effect)
+            case (
+                AddParticipant()
+                | RemoveParticipant()
+                | DeleteParticipant()
+                | DeleteSession()
+                | ReplaceSession()
+                | Subscribe()
+            ):
+                await self._change(effect, attempt)
+            case _:
+                await self._tell(effect, attempt)
+
+    async def _write(self, effect: LeaveRoom | FreeSeat | NameCall) -> None:
+        """Steps in the store, in another partition than the call's."""
+        now = self._clock.now()
+        match effect:
             case LeaveRoom():
-                if await self._rooms.vacate(effect.room, effect.seat, now=self._clock.now()):
+                if await self._rooms.vacate(effect.room, effect.seat, keep=effect.keep, now=now):
                     self._alarm.wake(keys.owner_room(effect.room))
+            case FreeSeat():
+                await self._rooms.free(effect.room, effect.seat, now=now)
+            case NameCall():
+                await self._calls.name(effect.call_id, effect.ref)
+
+    async def _change(
+        self,
+        effect: AddParticipant
+        | RemoveParticipant
+        | DeleteParticipant
+        | DeleteSession
+        | ReplaceSession
+        | Subscribe,
+        attempt: int,
+    ) -> None:
+        """Sessions and who is in them."""
+        match effect:
             case AddParticipant():
                 await self._add_again(effect, attempt)
             case RemoveParticipant():
@@ -73,18 +141,91 @@ class Performer:
                 )
             case DeleteParticipant():
                 await self._webrtc.delete_participant(effect.participant_id, timeout=TIMEOUT, attempt=attempt)
-            case FreeSeat():
-                await self._rooms.free(effect.room, effect.seat, now=self._clock.now())
             case DeleteSession():
                 await self._webrtc.delete_session(effect.session_id, timeout=TIMEOUT, attempt=attempt)
+            case ReplaceSession():
+                await self._replace(effect)
+            case Subscribe():
+                await self._subscribe(effect, attempt)
+
+    async def _tell(
+        self,
+        effect: MoveParticipant | SummonWaiter | TellAlone | Evict | TellTimeUp | EndDialing,
+        attempt: int,
+    ) -> None:
+        """What comes of these is an event of a call."""
+        now = self._clock.now()
+        match effect:
+            case MoveParticipant():
+                await self._engine.handle(effect.ref, await self._mover.move(effect, attempt=attempt))
+            case SummonWaiter():
+                await self._engine.handle(effect.ref, Summoned(now, effect.room))
+            case TellAlone():
+                ref, join = call_of(effect.seat)
+                alone = LeftAlone(at=now, attempt=join, room=effect.room, then=effect.then)
+                await self._engine.handle(ref, alone)
+            case Evict():
+                ref, join = call_of(effect.seat)
+                await self._engine.handle(ref, Evicted(at=now, attempt=join, room=effect.room))
+                await self._spare(effect, ref, join)
+            case TellTimeUp():
+                await self._engine.handle(effect.ref, TimeUp(now))
+            case EndDialing():
+                await self._end_dialing(effect, attempt)
             case _:
                 assert_never(effect)
 
+    async def _spare(self, effect: Evict, ref: str, join: int) -> None:
+        """A participant that has moved on meanwhile is not taken down; that is next in this lane."""
+        call = (await self._calls.load(ref)).call
+        if call is None or call.attempt != join or call.media is not Media.BRIDGED:
+            return
+        if effect.seat not in {call.seat, call.next_seat if call.next_room else ""}:
+            await self._rooms.vacate(effect.room, effect.seat, keep=True, now=self._clock.now())
+
+    async def _end_dialing(self, effect: EndDialing, attempt: int) -> None:
+        """Nothing was heard of it for longer than it can ring: whatever it is, it has to end."""
+        call = (await self._calls.load(effect.ref)).call
+        if call is None or call.phone is not Phone.DIALING:
+            return
+        if call.call_id:
+            await self._voice.hang_up(call.call_id, timeout=TIMEOUT, attempt=attempt)
+        await self._engine.handle(effect.ref, DialingOver(self._clock.now()))
+
+    async def _subscribe(self, effect: Subscribe, attempt: int) -> None:
+        room = await self._rooms.read(effect.room)
+        if room is None or not room.session_id:
+            return
+        try:
+            await self._webrtc.subscribe(
+                room.session_id,
+                effect.participant_id,
+                hears=effect.hears,
+                timeout=TIMEOUT,
+                attempt=attempt,
+            )
+        except NotFound as error:
+            # Somebody has gone between the order and this; who is left is what the next order says.
+            log.warning("subscription.not_possible", error=str(error))
+
+    async def _replace(self, effect: ReplaceSession) -> None:
+        """A session has nearly reached the age at which Bandwidth ends it."""
+        deadline = self._clock.monotonic() + TIMEOUT
+        made = await self._entrance.made_by(self._entrance.create_session(effect.room), deadline)
+        replaced = await self._rooms.roll_over(
+            effect.room, old=effect.session_id, made=made, now=self._clock.now()
+        )
+        self._alarm.wake(keys.owner_room(effect.room))
+        if replaced:
+            log.info("session.replaced", vanished=effect.session_id)
+
     async def _redirect(self, effect: RedirectPhone, attempt: int) -> None:
+        url = self._callbacks.voice(effect.ref, effect.attempt)
         try:
             await self._voice.redirect(
                 effect.call_id,
-                url=self._callbacks.voice(effect.ref, effect.attempt),
+                url=url,
+                fallback_url=self._callbacks.fallback(url),
                 username=self._callbacks.username,
                 password=self._callbacks.password,
                 timeout=TIMEOUT,
@@ -94,11 +235,31 @@ class Performer:
             return  # the phone has gone meanwhile, and its disconnect says so
 
     async def _add_again(self, effect: AddParticipant, attempt: int) -> None:
-        """Into the session that has replaced a vanished one; whose participant is gone too is told so."""
+        """Into the session that has replaced another; whose participant is gone is told so."""
+        ref, join = call_of(effect.seat)
+        call = (await self._calls.load(ref)).call
+        hears = call.hears if call is not None and call.attempt == join else None
+        session_id = effect.session_id
         try:
-            await self._webrtc.add_participant(
-                effect.session_id, effect.participant_id, timeout=TIMEOUT, attempt=attempt
+            session_id = await self._entrance.add(
+                effect.room,
+                effect.seat,
+                session_id=effect.session_id,
+                participant_id=effect.participant_id,
+                hears=hears,
+                deadline=self._clock.monotonic() + TIMEOUT,
             )
-        except NotFound:
-            ref, join = call_of(effect.seat)
-            await self._engine.handle(ref, ParticipantVanished(self._clock.now(), join))
+        except Refused as refused:
+            # Whose seat is gone meanwhile has nothing to be told.
+            if refused.reason == "participant-vanished":
+                await self._engine.handle(ref, ParticipantVanished(self._clock.now(), join))
+            return
+        except NotFound as error:
+            # Those whom it hears are put back at the same time.
+            if attempt < _HEARS_TRIES:
+                raise
+            log.warning("subscription.not_possible", error=str(error))
+        if call is not None and call.media is Media.BRIDGED and call.seat == effect.seat:
+            now = self._clock.now()
+            there = Moved(at=now, attempt=join, place=call.place, room=effect.room, session_id=session_id)
+            await self._engine.handle(ref, there)

@@ -6,15 +6,27 @@ from typing import Final, Protocol
 
 import msgspec
 import structlog
+from msgspec.structs import replace
 
 from service.calls.decide import decide
 from service.calls.decision import Decision
-from service.calls.events import Arrival, Event, Joined, JoinFailed, name_of
-from service.calls.model import Call
+from service.calls.events import (
+    Arrival,
+    Dial,
+    Event,
+    FoundEmpty,
+    Gathered,
+    Joined,
+    JoinFailed,
+    Order,
+    name_of,
+)
+from service.calls.model import Call, Media
 from service.calls.replies import Hangup, Join, Reply, Transfer, Wait
 from service.calls.replies import name_of as name_of_reply
 from service.clock import Clock
 from service.engine.alarm import Alarm
+from service.engine.ordered import Ordered
 from service.logs import bound
 from service.store import keys
 from service.store.calls import Calls, Change, Stored
@@ -24,8 +36,21 @@ log = structlog.get_logger()
 
 _TRIES: Final = 20
 """Commits of one call that may come first before we give up; each one is an event that was handled."""
+_HAS_TOKEN: Final = frozenset({Media.READY, Media.TRANSFERRING})
 MARGIN: Final = 0.75
 """Seconds of a webhook's budget that are kept for the commit and the reply after a join."""
+
+
+_DETAILS: Final = (
+    "attempt",
+    "cause",
+    "reason",
+    "error_id",
+    "sip_call_id",
+    "sip_response_code",
+    "value",
+)
+"""Of an event, for the timeline: no numbers, no digits, nothing that somebody said."""
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -36,14 +61,24 @@ class Answer(msgspec.Struct, frozen=True):
     token: str = ""
     repeated: bool = False
     """Whether the event had been answered before."""
+    refused: str = ""
+    """Why an order is not obeyed."""
 
     def __repr__(self) -> str:
         return f"Answer(reply={self.reply}, repeated={self.repeated}, token=***)"
 
 
 class Joins(Protocol):
-    async def join(self, call: Call, *, since: float, deadline: float) -> tuple[Joined | JoinFailed, str]:
+    async def join(
+        self, call: Call, *, since: float, deadline: float
+    ) -> tuple[Joined | JoinFailed | FoundEmpty, str]:
         """Carry the call's attempt out; the second value is the device token. Raises StoreError."""
+        ...
+
+
+class Names(Protocol):
+    async def by_pin(self, digits: str) -> str:
+        """The room that these digits name, empty for none. Raises StoreError."""
         ...
 
 
@@ -53,12 +88,14 @@ class Engine:
         *,
         calls: Calls,
         joiner: Joins,
+        rooms: Names,
         clock: Clock,
         new_id: Callable[[], str],
         alarm: Alarm,
     ) -> None:
         self._calls = calls
         self._joiner = joiner
+        self._rooms = rooms
         self._clock = clock
         self._new_id = new_id
         self._alarm = alarm
@@ -72,21 +109,56 @@ class Engine:
         with bound(ref=ref):
             stored = await self._calls.load(ref, key)
             self._check_time(deadline)
+            if isinstance(event, Gathered) and event.digits:
+                event = replace(event, digits="", named=await self._rooms.by_pin(event.digits))
             answer, stored = await self._step(ref, stored, event, key)
-            call = stored.call
-            if call is None or not isinstance(answer.reply, Join) or not isinstance(event, Arrival):
+            if not isinstance(answer.reply, Join) or not isinstance(event, Arrival):
                 return answer
             self._check_time(deadline)
-            with bound(call_id=call.call_id, room=call.room):
-                outcome, token = await self._joiner.join(call, since=event.at, deadline=deadline)
-            answer, _ = await self._step(ref, stored, outcome, key, token=token, repeatable=False)
-            return answer
+            return await self._join(stored, event.at, deadline, key)
+
+    async def order(self, ref: str, event: Order) -> Ordered:
+        """Have a call do something else. Raises StoreError."""
+        answer = await self.handle(ref, event)
+        return Ordered(answer.call, answer.refused)
+
+    async def write_down(self, event: Dial) -> tuple[Stored, bool]:
+        """A call that is to be placed; False when another request has written it down before."""
+        with bound(ref=event.ref):
+            stored = await self._calls.load(event.ref)
+            if stored.call is not None:
+                return stored, False
+            decision = decide(None, event)
+            revision = await self._commit(stored, decision, event, "", "")
+            if revision is None:
+                return await self._calls.load(event.ref), False
+            self._report(None, decision, event)
+            return Stored(revision=revision, call=decision.call, reply=None, token=""), True
+
+    async def prepare(self, stored: Stored, deadline: float) -> None:
+        """Make the participant of a call that is being dialed. Raises StoreError."""
+        if stored.call is not None:
+            with bound(ref=stored.call.ref):
+                await self._join(stored, stored.call.created_at, deadline, "")
+
+    async def _join(self, stored: Stored, since: float, deadline: float, key: str) -> Answer:
+        call = stored.call
+        if call is None:
+            raise ValueError("nobody to join")
+        with bound(call_id=call.call_id or None, room=call.room):
+            outcome, token = await self._joiner.join(call, since=since, deadline=deadline)
+        answer, _ = await self._step(call.ref, stored, outcome, key, token=token, repeatable=False)
+        return answer
 
     def _deadline(self, event: Event) -> float:
         """Until when (monotonic) a join may take; other events have none."""
         if not isinstance(event, Arrival):
             return math.inf
-        return self._clock.monotonic() + (event.lease_until - event.at) - MARGIN
+        return self.deadline(event.lease_until - event.at)
+
+    def deadline(self, seconds: float) -> float:
+        """When (monotonic) a join has to be through that is decided upon and answered within so long."""
+        return self._clock.monotonic() + seconds - MARGIN
 
     def _check_time(self, deadline: float) -> None:
         """A join is not begun when its webhook's time is up: it would fail, and with it the whole call.
@@ -112,13 +184,17 @@ class Engine:
         is decided upon whatever its webhook has been told in the meantime.
         """
         for _ in range(_TRIES):
+            # That of an attempt which was given up meanwhile must not take the place of a newer one's.
+            current = stored.call is not None and stored.call.attempt == getattr(event, "attempt", None)
+            mine = token if current else ""
             if repeatable and stored.reply is not None and not isinstance(stored.reply, Join):
-                return _answer(stored.reply, stored.call, stored.token, repeated=True), stored
+                before = Decision(stored.call, stored.reply)
+                return _answer(before, stored.token, repeated=True), stored
             decision = decide(stored.call, event)
-            if (revision := await self._commit(stored, decision, event, key, token)) is not None:
+            if (revision := await self._commit(stored, decision, event, key, mine)) is not None:
                 self._report(stored.call, decision, event)
-                after = Stored(revision=revision, call=decision.call, reply=None, token=token or stored.token)
-                return _answer(decision.reply, decision.call, after.token), after
+                after = Stored(revision=revision, call=decision.call, reply=None, token=mine or stored.token)
+                return _answer(decision, after.token), after
             stored = await self._calls.load(ref, key)
         raise StoreUnavailable(f"call {ref}: {_TRIES} commits in a row came first")
 
@@ -143,7 +219,7 @@ class Engine:
                 entry=_entry(stored.call, decision, event, now),
                 owed=decision.owed,
                 cancelled=decision.cancelled,
-                token=None if decision.drops_token else token if isinstance(decision.reply, Transfer) else "",
+                token=None if decision.drops_token else token if call.media in _HAS_TOKEN else "",
             ),
             now=now,
             commit=self._new_id(),
@@ -203,7 +279,7 @@ def _entry(before: Call | None, decision: Decision, event: Event, now: float) ->
         "after": decision.call.status if decision.call else "new",
         "reply": name_of_reply(decision.reply),
     }
-    for detail in ("attempt", "cause", "reason", "error_id"):
+    for detail in _DETAILS:
         if value := getattr(event, detail, None):
             entry[detail] = value
     if decision.owed:
@@ -211,8 +287,15 @@ def _entry(before: Call | None, decision: Decision, event: Event, now: float) ->
     return entry
 
 
-def _answer(reply: Reply, call: Call | None, token: str, *, repeated: bool = False) -> Answer:
+def _answer(decision: Decision, token: str, *, repeated: bool = False) -> Answer:
+    reply, call = decision.reply, decision.call
     if isinstance(reply, Transfer) and not token:
         # It was answered or is over, so that this copy of the reply is not the one that runs.
         return Answer(Wait() if call and call.live else Hangup(), call, repeated=repeated)
-    return Answer(reply, call, token if isinstance(reply, Transfer) else "", repeated=repeated)
+    return Answer(
+        reply,
+        call,
+        token if isinstance(reply, Transfer) else "",
+        repeated=repeated,
+        refused=decision.refused,
+    )

@@ -11,6 +11,7 @@ from service.calls.effects import Effect, name_of
 from service.calls.model import call_of
 from service.clock import Clock
 from service.engine.alarm import Alarm
+from service.engine.creation import TooSlow
 from service.logs import bound
 from service.store.errors import StoreError
 from service.store.outbox import Outbox, Work
@@ -20,6 +21,8 @@ log = structlog.get_logger()
 
 _POLL: Final = 1.0
 """Seconds in which every partition is looked at; what this replica owes itself is taken at once."""
+_LOOK: Final = 0.25
+"""Seconds after which an owner is looked at again although a request for it is still under way."""
 _AT_ONCE: Final = 32
 """Owners that one replica works for at the same time."""
 _FIRST_DELAY: Final = 0.5
@@ -30,7 +33,7 @@ _GIVE_UP: Final = 9 * 3600.0
 
 class Performs(Protocol):
     async def perform(self, effect: Effect, *, attempt: int) -> None:
-        """Raises BandwidthError or StoreError when the effect has to be tried again."""
+        """Raises BandwidthError, TooSlow or StoreError when the effect has to be tried again."""
         ...
 
 
@@ -89,12 +92,15 @@ class Worker:
                 await self._work_off(owner)
 
     async def _work_off(self, owner: str) -> None:
+        """What falls due while some request hangs does not wait for it, unless it is in the same lane."""
+        running: dict[str, tuple[Work, asyncio.Task[float | None]]] = {}
         done: list[Work] = []
         later: list[tuple[Work, float]] = []
         while True:
+            release = self._stopping and not running
             try:
                 due = await self._outbox.work(
-                    owner, now=self._clock.now(), done=done, later=later, release=self._stopping
+                    owner, now=self._clock.now(), done=done, later=later, release=release
                 )
             except StoreError as error:
                 # What was done is struck off when the store is back; should this replica die before that, the
@@ -104,11 +110,21 @@ class Worker:
                     return
                 await self._clock.sleep(_POLL)
                 continue
-            if not due:
+            if not self._stopping:
+                for work in due:
+                    if work.id not in running:
+                        performing = self._tasks.start(self._perform(work), name=f"worker.{work.id}")
+                        running[work.id] = (work, performing)
+            elif due and not running:
+                continue
+            if not running:
                 return
-            verdicts = await asyncio.gather(*(self._perform(work) for work in due))
-            done = [work for work, again in zip(due, verdicts, strict=True) if again is None]
-            later = [(work, again) for work, again in zip(due, verdicts, strict=True) if again is not None]
+            await asyncio.wait([task for _, task in running.values()], timeout=_LOOK)
+            ended = [(work, task.result()) for work, task in running.values() if task.done()]
+            done = [work for work, again in ended if again is None]
+            later = [(work, again) for work, again in ended if again is not None]
+            for work, _ in ended:
+                del running[work.id]
 
     async def _perform(self, work: Work) -> float | None:
         with bound(**_subject(work.effect)):
@@ -120,18 +136,18 @@ class Worker:
         name, attempt = name_of(work.effect), work.tries + 1
         try:
             await self._performer.perform(work.effect, attempt=attempt)
-        except (BandwidthError, StoreError) as error:
+        except (BandwidthError, StoreError, TooSlow) as error:
             return self._again(work, name, error)
         ms = round((self._clock.monotonic() - begun) * 1000, 1)
         log.info("effect.done", effect=name, attempt=attempt, ms=ms)
         return None
 
-    def _again(self, work: Work, name: str, error: BandwidthError | StoreError) -> float | None:
+    def _again(self, work: Work, name: str, error: BandwidthError | StoreError | TooSlow) -> float | None:
         now, attempt = self._clock.now(), work.tries + 1
         if now - work.since > _GIVE_UP:
             log.error("effect.given_up", effect=name, attempt=attempt, error=str(error))
             return None
-        code, retry_after = "store-unavailable", None
+        code, retry_after = "store-unavailable" if isinstance(error, StoreError) else "timeout", None
         if isinstance(error, BandwidthError):
             code, retry_after = error.code, error.retry_after
         delay = backoff(work.tries, retry_after, self._jitter())

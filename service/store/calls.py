@@ -5,12 +5,12 @@ from typing import Final
 import msgspec
 
 from service.calls.effects import Owed
-from service.calls.model import SCHEMA, Call
+from service.calls.model import Call
 from service.calls.refs import partition_of_ref
 from service.calls.replies import Reply
 from service.store import keys
-from service.store.client import Client
-from service.store.errors import NewerSchema, StoreCorrupt
+from service.store.call_index import AFTER_END, HOUR, LIVE, CallIndex, is_tombstone, read_call
+from service.store.errors import StoreCorrupt
 from service.store.outbox import encode_owed
 from service.store.scripts import Script
 
@@ -19,13 +19,9 @@ _COMMIT: Final = Script("call_commit")
 _TIMELINE: Final = 200
 """Entries kept of one call's timeline."""
 
-HOUR: Final = 3_600_000
-_LIVE: Final = 24 * HOUR
-_EVENTS_AFTER_END: Final = HOUR // 4
 _TOKEN: Final = HOUR // 2
 
 _encode = msgspec.json.Encoder().encode
-_decode_call = msgspec.json.Decoder(Call).decode
 _decode_reply: msgspec.json.Decoder[Reply] = msgspec.json.Decoder(Reply)
 
 
@@ -63,12 +59,8 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-class Calls:
+class Calls(CallIndex):
     """The calls. `ended_days` is how long an ended one is kept; a tombstone goes with its events."""
-
-    def __init__(self, client: Client, *, ended_days: float) -> None:
-        self._client = client
-        self._ended = int(ended_days * 24 * HOUR)
 
     async def load(self, ref: str, event: str = "") -> Stored:
         """Raises StoreUnavailable, NewerSchema, StoreCorrupt."""
@@ -80,7 +72,7 @@ class Calls:
         try:
             return Stored(
                 revision=int(revision or 0),
-                call=None if state is None else _read(state),
+                call=None if state is None else read_call(state),
                 reply=None if reply is None else _decode_reply.decode(reply),
                 token="" if token is None else token.decode(),
             )
@@ -100,6 +92,7 @@ class Calls:
                 "token": keys.token(call.ref),
                 "owed": keys.owed(keys.owner_call(call.ref)),
                 "agenda": keys.agenda(partition_of_ref(call.ref)),
+                "calls": keys.calls(partition_of_ref(call.ref)),
             },
             {
                 "now": int(now * 1000),
@@ -115,21 +108,18 @@ class Calls:
                 "owner": keys.owner_call(call.ref),
                 "device": token,
                 "ttl": self._ttl(call),
-                "events_ttl": _LIVE if call.live else _EVENTS_AFTER_END,
+                "events_ttl": LIVE if call.live else AFTER_END,
                 "token_ttl": _TOKEN,
+                "ref": call.ref,
+                "began": round(call.created_at * 1000),
+                "listed": int(not is_tombstone(call)),
+                "oldest": self._oldest(now),
+                "calls_ttl": self._longest,
             },
         )
         return bool(written)
 
     def _ttl(self, call: Call) -> int:
         if call.live:
-            return _LIVE
-        return self._ended if call.attempt else _EVENTS_AFTER_END
-
-
-def _read(state: bytes) -> Call:
-    call = _decode_call(state)
-    if call.schema > SCHEMA:
-        # Writing it back would lose what this release does not know.
-        raise NewerSchema(f"call {call.ref} has schema {call.schema}, this release writes {SCHEMA}")
-    return call
+            return LIVE
+        return AFTER_END if is_tombstone(call) else self._ended

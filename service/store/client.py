@@ -1,7 +1,7 @@
 """The connection to Redis or Valkey, and the one place where its client's exceptions become ours."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -44,6 +44,30 @@ class Client:
             except NoScriptError:
                 # A fresh or restarted server; EVAL also makes it remember the script.
                 return await self._redis.eval(script.source, len(names), *names, *values)
+
+    async def run_many(
+        self, script: Script, each: Sequence[tuple[Mapping[str, str], Mapping[str, Value]]]
+    ) -> list[Result]:
+        """The script with each of these keys and arguments, in one round trip; not one transaction."""
+        bound = [script.bind(keys, args) for keys, args in each]
+        async with _ours(script.name):
+            results = await self._send("EVALSHA", script.sha, bound)
+            unknown = [n for n, result in enumerate(results) if isinstance(result, NoScriptError)]
+            again = await self._send("EVAL", script.source, [bound[n] for n in unknown])
+            for n, result in zip(unknown, again, strict=True):
+                results[n] = result
+            for result in results:
+                if isinstance(result, Exception):
+                    raise result
+            return results
+
+    async def _send(
+        self, command: str, script: str, bound: Sequence[tuple[list[str], list[Value]]]
+    ) -> list[Result]:
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for names, values in bound:
+                pipe.execute_command(command, script, len(names), *names, *values)
+            return await pipe.execute(raise_on_error=False)
 
     async def ping(self) -> None:
         async with _ours("ping"):

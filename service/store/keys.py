@@ -6,11 +6,11 @@ partition in one slot of a cluster, so that a script may touch a call and all th
 
 import hashlib
 
-from service.calls.refs import PARTITIONS, partition_of_ref
+from service.calls.refs import PARTITIONS, partition_of_ref, ref_of_call
 
 
 def partition_of_room(room: str) -> int:
-    return hashlib.sha256(room.encode()).digest()[-1] % PARTITIONS
+    return _hash(room) % PARTITIONS
 
 
 def call(ref: str) -> str:
@@ -31,13 +31,59 @@ def token(ref: str) -> str:
     return f"{_tag(partition_of_ref(ref))}:token:{ref}"
 
 
+def calls(partition: int) -> str:
+    """The calls of a partition by the time at which they began."""
+    return f"{_tag(partition)}:calls"
+
+
+def alias(call_id: str) -> str:
+    """The ref of a call whose ref does not follow from Bandwidth's id."""
+    return f"{_tag(partition_of_ref(ref_of_call(call_id)))}:alias:{call_id}"
+
+
 def room(name: str) -> str:
-    return f"{_tag(partition_of_room(name))}:room:{name}"
+    return f"{rooms(partition_of_room(name))}{name}"
+
+
+def rooms(partition: int) -> str:
+    """What the keys of a partition's rooms begin with."""
+    return f"{_tag(partition)}:room:"
+
+
+def room_settings(name: str) -> str:
+    return f"{_tag(partition_of_room(name))}:settings:{name}"
+
+
+def configured(partition: int) -> str:
+    """Names of the rooms that have settings."""
+    return f"{_tag(partition)}:configured"
+
+
+def live(partition: int) -> str:
+    """Names of the rooms that somebody is in or waits for."""
+    return f"{_tag(partition)}:live"
+
+
+def pin(digits: str) -> str:
+    """The room that the digits name, and since when."""
+    return f"{_tag(_hash(digits) % PARTITIONS)}:pin:{digits}"
 
 
 def left(name: str, seat: str) -> str:
-    """The mark of a seat that was given up before a participant took it."""
+    """The mark of a seat that was given up and must not be taken any more."""
     return f"{_tag(partition_of_room(name))}:left:{seat}"
+
+
+def once(api_key: str, once: str) -> str:
+    """What was asked for under an idempotency key, which is the asker's own and not ours to show."""
+    name = hashlib.sha256(f"{api_key}\0{once}".encode()).hexdigest()[:32]
+    return f"{_tag(_hash(api_key) % PARTITIONS)}:once:{name}"
+
+
+def placed(api_key: str, window: int) -> str:
+    """The calls that an API key has placed in one hour."""
+    name = hashlib.sha256(api_key.encode()).hexdigest()[:16]
+    return f"{_tag(_hash(api_key) % PARTITIONS)}:placed:{name}:{window}"
 
 
 def agenda(partition: int) -> str:
@@ -65,3 +111,7 @@ def partition_of_owner(owner: str) -> int:
 
 def _tag(partition: int) -> str:
     return f"pstn:{{p{partition:02}}}"
+
+
+def _hash(text: str) -> int:
+    return hashlib.sha256(text.encode()).digest()[-1]

@@ -1,30 +1,41 @@
-"""Rooms in the store: who has a seat, which session is the room's, and what is owed when members leave.
+"""Rooms in the store: who has a seat, which session is the room's, and what is owed when members come and go.
 
-A room's life (an epoch) begins with its first seat and ends with its last; seats' ids are never used twice,
-so that a seat that still exists says that the epoch it was taken in goes on.
+A room's life (an epoch) begins with its first seat and ends with its last, or when it is closed. Seats' ids
+are never used twice, so that a seat that is not closing says that the epoch it was taken in goes on.
 """
 
 from typing import Final
 
 import msgspec
 
-from service.calls.effects import DeleteParticipant, DeleteSession
+from service.calls.effects import DeleteParticipant, DeleteSession, HangUpLeg
+from service.calls.room import Alone, RoomSettings, Waiting
 from service.store import keys
 from service.store.client import Client
 from service.store.outbox import encode_effect
+from service.store.room_directory import RoomDirectory, read_settings
 from service.store.scripts import Result, Script, Value
 
 _RESERVE: Final = Script("room_reserve")
 _ENTER: Final = Script("room_enter")
 _REPLACE: Final = Script("room_replace")
+_ROLL_OVER: Final = Script("room_roll_over")
 _VACATE: Final = Script("room_vacate")
 _FREE: Final = Script("room_free")
+_CLOSE: Final = Script("room_close")
 _OWE: Final = Script("room_owe")
+
+ROLL_OVER: Final = 8.5 * 3600
+"""Seconds after which a session is replaced: Bandwidth ends it after 9 hours (sessions API, call flow)."""
 _TTL: Final = 12 * 3_600_000
-"""Milliseconds from the last change; a session lives 9 hours at most (sessions API, call flow)."""
+"""Milliseconds from the last change; a room that goes on has a new session before."""
 _LEFT_TTL: Final = 15 * 60_000
 """Milliseconds for which a replica may stall between the beginning of a join and its seat."""
+OLD_SESSION: Final = 60.0
+"""Seconds for which a session outlives its replacement, so that its members are moved before it ends."""
 
+_alone: Final = msgspec.json.encode({"after": Alone().after, "then": Alone().then})
+"""What settings that are kept without their defaults leave to these."""
 
 Args = dict[str, Value]
 
@@ -33,54 +44,129 @@ class RoomFull(msgspec.Struct, frozen=True):
     members: int
 
 
-class Seat(msgspec.Struct, frozen=True):
+class Place(msgspec.Struct, frozen=True):
+    """A seat that has been reserved."""
+
     session_id: str
     """Empty when the room has no session yet."""
+    settings: RoomSettings
+
+
+class Empty(msgspec.Struct, frozen=True):
+    """Nobody is there: the call has no seat, waits outside, and will be summoned when somebody comes."""
+
+    waiting: Waiting
+
+
+class Seat(msgspec.Struct, frozen=True):
+    """A seat that a participant has taken."""
+
+    session_id: str
 
 
 class Gone(msgspec.Struct, frozen=True):
     """The seat was given up meanwhile; what was brought along is owed for deletion."""
 
 
-class Rooms:
-    def __init__(self, client: Client) -> None:
-        self._client = client
+class Rooms(RoomDirectory):
+    """`roll_over`: seconds until a session is replaced; `old_session`: from then on until it is deleted."""
 
-    async def reserve(self, room: str, seat: str, *, limit: int, now: float) -> Seat | RoomFull | Gone:
-        answer, value = await self._client.run(
+    def __init__(
+        self, client: Client, *, roll_over: float = ROLL_OVER, old_session: float = OLD_SESSION
+    ) -> None:
+        super().__init__(client)
+        self._roll_over = roll_over
+        self._old_session = old_session
+
+    async def reserve(
+        self, room: str, seat: str, *, waits: bool, limit: int, now: float
+    ) -> Place | RoomFull | Empty | Gone:
+        """Take a seat, or with `waits` wait outside where nobody is there and the room is set so."""
+        answer, value, text = await self._client.run(
             _RESERVE,
-            {"room": keys.room(room), "left": keys.left(room, seat)},
-            {"now": _ms(now), "seat": seat, "limit": limit, "ttl": _TTL},
+            {
+                "room": keys.room(room),
+                "live": keys.live(keys.partition_of_room(room)),
+                "settings": keys.room_settings(room),
+                "left": keys.left(room, seat),
+            },
+            {"now": _ms(now), "seat": seat, "waits": int(waits), "limit": limit, "name": room, "ttl": _TTL},
         )
         if answer == b"gone":
             return Gone()
-        return RoomFull(int(value)) if answer == b"full" else Seat(value.decode())
+        if answer == b"full":
+            return RoomFull(int(value))
+        settings = read_settings(room, text)
+        if answer == b"empty" and settings.waiting:
+            return Empty(settings.waiting)
+        return Place(value.decode(), settings)
 
     async def enter(
-        self, room: str, seat: str, *, participant_id: str, made_session: str, now: float
+        self, room: str, seat: str, *, participant_id: str, made_session: str, now: float, keep: bool = False
     ) -> Seat | Gone:
-        """Take the seat; `made_session` becomes the room's session unless it has one."""
-        args: Args = {"seat": seat, "participant": participant_id, "made": made_session, "ttl": _TTL}
+        """Take the seat; `made_session` becomes the room's session unless it has one.
+
+        With `keep` the participant has a seat in another room, and lives on when it does not get this one.
+        """
+        args: Args = {
+            "seat": seat,
+            "participant": participant_id,
+            "keep": int(keep),
+            "made": made_session,
+            "ttl": _TTL,
+            "roll_over": _ms(self._roll_over),
+        }
         return _seat(await self._run(_ENTER, room, now, args))
 
     async def replace_session(
         self, room: str, seat: str, *, vanished: str, made_session: str, now: float
     ) -> Seat | Gone:
         """Put a new session in the place of one that Bandwidth does not know any more."""
-        args: Args = {"seat": seat, "vanished": vanished, "made": made_session, "name": room, "ttl": _TTL}
+        args: Args = {
+            "seat": seat,
+            "vanished": vanished,
+            "made": made_session,
+            "ttl": _TTL,
+            "roll_over": _ms(self._roll_over),
+        }
         return _seat(await self._run(_REPLACE, room, now, args))
 
-    async def vacate(self, room: str, seat: str, *, now: float) -> bool:
-        """Begin to take a member down; tells whether there was one."""
-        args: Args = {"seat": seat, "name": room, "left_ttl": _LEFT_TTL}
-        return bool(await self._run(_VACATE, room, now, args, left=keys.left(room, seat)))
+    async def roll_over(self, room: str, *, old: str, made: str, now: float) -> bool:
+        """Put a new session in the place of one that is near its end, and owe everybody the move.
+
+        False when `old` is not the room's session any more: `made` is owed for deletion then.
+        """
+        args: Args = {
+            "old": old,
+            "made": made,
+            "grace": _ms(self._old_session),
+            "ttl": _TTL,
+            "roll_over": _ms(self._roll_over),
+        }
+        return bool(await self._run(_ROLL_OVER, room, now, args))
+
+    async def vacate(self, room: str, seat: str, *, keep: bool = False, now: float) -> bool:
+        """Begin to take a member down; tells whether there was one.
+
+        With `keep` the participant has a seat in another room, and this one is free at once.
+        """
+        args: Args = {"seat": seat, "keep": int(keep), "left_ttl": _LEFT_TTL, "alone": _alone}
+        more = {"settings": keys.room_settings(room), "left": keys.left(room, seat)}
+        return bool(await self._run(_VACATE, room, now, args, **more))
 
     async def free(self, room: str, seat: str, *, now: float) -> None:
         await self._run(_FREE, room, now, {"seat": seat})
 
-    async def owe(self, room: str, effect: DeleteParticipant | DeleteSession, *, now: float) -> None:
+    async def close(self, room: str, *, now: float) -> bool:
+        """Everybody out, seated or waiting; tells whether there was anything that was not closed already."""
+        args: Args = {"marks": keys.left(room, ""), "left_ttl": _LEFT_TTL, "ttl": _TTL}
+        return bool(await self._run(_CLOSE, room, now, args))
+
+    async def owe(
+        self, room: str, effect: DeleteParticipant | DeleteSession | HangUpLeg, *, now: float
+    ) -> None:
         """Write down the removal of something that was made too late to be used."""
-        target = effect.participant_id if isinstance(effect, DeleteParticipant) else effect.session_id
+        target = _target(effect)
         id_, text = encode_effect(effect, target)
         owner = keys.owner_room(room)
         await self._client.run(
@@ -94,17 +180,28 @@ class Rooms:
         )
 
     async def _run(self, script: Script, room: str, now: float, args: Args, **more: str) -> Result:
-        owner = keys.owner_room(room)
+        owner, partition = keys.owner_room(room), keys.partition_of_room(room)
         return await self._client.run(
             script,
             {
                 "room": keys.room(room),
+                "live": keys.live(partition),
                 "owed": keys.owed(owner),
-                "agenda": keys.agenda(keys.partition_of_room(room)),
+                "agenda": keys.agenda(partition),
                 **more,
             },
-            {"now": _ms(now), "owner": owner, **args},
+            {"now": _ms(now), "owner": owner, "name": room, **args},
         )
+
+
+def _target(effect: DeleteParticipant | DeleteSession | HangUpLeg) -> str:
+    match effect:
+        case DeleteParticipant():
+            return effect.participant_id
+        case DeleteSession():
+            return effect.session_id
+        case HangUpLeg():
+            return effect.call_id
 
 
 def _seat(answer: Result) -> Seat | Gone:

@@ -1,13 +1,14 @@
-"""What a playbook is made of: events with sensible defaults, effects with the time they are due."""
+"""What a playbook is made of: events with sensible defaults, here of a phone, its transfer, its joins."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any
 
-from service.calls.effects import CallEffect, HangUp, LeaveRoom, RedirectPhone
 from service.calls.events import (
     Answer,
+    BridgeComplete,
     Disconnect,
     Event,
+    Gathered,
     Initiate,
     Joined,
     JoinFailed,
@@ -18,14 +19,16 @@ from service.calls.events import (
     TransferDisconnect,
     Unknown,
 )
-from service.calls.model import Call, Direction, Intent, Media, Phone, seat_of
+from service.calls.model import Call, Direction, Intent, Leg, Media, Phone, seat_of
 
 REF = "p03-call"
 CALL_ID = "c-1"
 ROOM = "sales"
+OTHER_ROOM = "support"
 CALLER = "+15550100111"
 OURS = "+15550100100"
 FALLBACK = "+15550100199"
+ELSEWHERE = "+15550100155"
 NOW = 1_800_000_000.0
 LEASE = 8.0
 TOKEN_LIFE = 1500.0
@@ -34,65 +37,86 @@ Cue = Callable[[float], Event]
 """An event that is still to be told when it happens."""
 
 
-def initiate(*, fallback: str = "", announcement: str = "") -> Cue:
+def _line(at: float, direction: Direction) -> dict[str, Any]:
+    inbound = direction is Direction.INBOUND
+    return {
+        "at": at,
+        "ref": REF,
+        "call_id": CALL_ID,
+        "direction": direction,
+        "room": ROOM,
+        "from_number": CALLER if inbound else OURS,
+        "to_number": OURS if inbound else CALLER,
+    }
+
+
+def _arrival(at: float, direction: Direction = Direction.INBOUND) -> dict[str, Any]:
+    return {**_line(at, direction), "lease_until": at + LEASE}
+
+
+# The phone --------------------------------------------------------------------------------------------------
+
+
+def initiate(*, fallback: str = "", announcement: str = "", waits: bool = False, asks: int = 0) -> Cue:
     return lambda at: Initiate(
-        at=at,
-        ref=REF,
-        call_id=CALL_ID,
-        direction=Direction.INBOUND,
-        room=ROOM,
-        from_number=CALLER,
-        to_number=OURS,
+        **_arrival(at),
         answered=False,
-        lease_until=at + LEASE,
         announcement=announcement,
         fallback=fallback,
+        waits=waits,
+        asks=asks,
     )
 
 
-def answer(*, fallback: str = "") -> Cue:
+def answer(machine: str = "", *, fallback: str = "") -> Cue:
     return lambda at: Answer(
-        at=at,
-        ref=REF,
-        call_id=CALL_ID,
-        direction=Direction.OUTBOUND,
-        room=ROOM,
-        from_number=OURS,
-        to_number=CALLER,
-        answered=True,
-        lease_until=at + LEASE,
-        fallback=fallback,
+        **_arrival(at, Direction.OUTBOUND), answered=True, fallback=fallback, machine=machine
     )
 
 
-def redirect(*, answered: bool = True, fallback: str = "") -> Cue:
+def redirect(
+    *,
+    answered: bool = True,
+    fallback: str = "",
+    announcement: str = "",
+    waits: bool = False,
+    asks: int = 0,
+) -> Cue:
     return lambda at: Redirect(
-        at=at,
-        ref=REF,
-        call_id=CALL_ID,
-        direction=Direction.INBOUND,
-        room=ROOM,
-        from_number=CALLER,
-        to_number=OURS,
+        **_arrival(at),
         answered=answered,
-        lease_until=at + LEASE,
+        announcement=announcement,
         fallback=fallback,
+        waits=waits,
+        asks=asks,
     )
 
 
-def disconnect(cause: str = "hangup", *, error_id: str = "", sip: int | None = None) -> Cue:
+def gathered(named: str = "", *, asks: int = 3) -> Cue:
+    return lambda at: Gathered(**_arrival(at), answered=True, asks=asks, named=named)
+
+
+def bridge_complete(attempt: int = 1, cause: str = "") -> Cue:
+    return lambda at: BridgeComplete(**_arrival(at), answered=True, attempt=attempt, cause=cause)
+
+
+def disconnect(
+    cause: str = "hangup",
+    *,
+    error_id: str = "",
+    sip: int | None = None,
+    direction: Direction = Direction.INBOUND,
+) -> Cue:
     return lambda at: Disconnect(
-        at=at,
-        ref=REF,
-        call_id=CALL_ID,
-        direction=Direction.INBOUND,
-        room=ROOM,
-        from_number=CALLER,
-        to_number=OURS,
-        cause=cause,
-        error_id=error_id,
-        sip_response_code=sip,
+        **_line(at, direction), cause=cause, error_id=error_id, sip_response_code=sip
     )
+
+
+def unknown(event_type: str = "somethingNew") -> Cue:
+    return lambda at: Unknown(at, event_type)
+
+
+# The B leg of its transfer ----------------------------------------------------------------------------------
 
 
 def transfer_answer(attempt: int = 1, *, tag: str | None = None) -> Cue:
@@ -108,56 +132,64 @@ def transfer_disconnect(attempt: int = 1, cause: str = "hangup") -> Cue:
     return lambda at: TransferDisconnect(at, attempt, cause)
 
 
-def unknown(event_type: str = "somethingNew") -> Cue:
-    return lambda at: Unknown(at, event_type)
+# Joins ------------------------------------------------------------------------------------------------------
 
 
-def joined(attempt: int = 1, *, silence_ms: float = 700.0, requests: int = 3, retries: int = 0) -> Cue:
+def leg_of(attempt: int) -> str:
+    """Id of the call of ours into WebRTC that an attempt has made, where that is the way."""
+    return f"c-leg{attempt}"
+
+
+def joined(
+    attempt: int = 1,
+    *,
+    room: str = ROOM,
+    leg: bool = False,
+    announcement: str = "",
+    silence_ms: float = 700.0,
+    requests: int = 3,
+    retries: int = 0,
+) -> Cue:
     return lambda at: Joined(
         at=at,
         attempt=attempt,
+        room=room,
         session_id=f"session-{attempt}",
         participant_id=f"participant-{attempt}",
         token_until=at + TOKEN_LIFE,
+        leg_id=leg_of(attempt) if leg else "",
+        announcement=announcement,
         silence_ms=silence_ms,
         requests=requests,
         retries=retries,
     )
 
 
-def join_failed(attempt: int = 1, reason: str = "bandwidth-error", *, requests: int = 2) -> Cue:
-    return lambda at: JoinFailed(at=at, attempt=attempt, reason=reason, requests=requests, retries=1)
+def join_failed(
+    attempt: int = 1, reason: str = "bandwidth-error", *, room: str = ROOM, requests: int = 2
+) -> Cue:
+    return lambda at: JoinFailed(
+        at=at, attempt=attempt, room=room, reason=reason, requests=requests, retries=1
+    )
 
 
 def vanished(attempt: int = 1) -> Cue:
     return lambda at: ParticipantVanished(at, attempt)
 
 
-class Due(NamedTuple):
-    """An effect that is expected, due so many seconds after the event."""
-
-    effect: CallEffect
-    after: float
-
-
-def hang_up(*, after: float = 0) -> Due:
-    return Due(HangUp(CALL_ID), after)
-
-
-def leave(attempt: int = 1, *, after: float = 0) -> Due:
-    return Due(LeaveRoom(ROOM, seat_of(REF, attempt)), after)
-
-
-def redirect_phone(attempt: int = 1, *, after: float = 0) -> Due:
-    return Due(RedirectPhone(CALL_ID, REF, attempt), after)
+# A call in the middle of its life ---------------------------------------------------------------------------
 
 
 def a_call(
-    media: Media, intent: Intent = Intent.BRIDGE, phone: Phone = Phone.UP, *, answered: bool = True
+    media: Media,
+    intent: Intent = Intent.BRIDGE,
+    phone: Phone = Phone.UP,
+    *,
+    answered: bool = True,
+    leg: Leg | None = None,
 ) -> Call:
-    """A call in the middle of its life, at its first attempt, for what no short story leads to."""
-    begun = media is not Media.NONE
-    inside = begun and media is not Media.MAKING
+    """At its first attempt, for what no short story leads to. `leg`: of our own call into WebRTC, if any."""
+    inside = media not in {Media.NONE, Media.MAKING}
     return Call(
         ref=REF,
         call_id=CALL_ID,
@@ -172,9 +204,13 @@ def a_call(
         token_until=NOW + TOKEN_LIFE if inside else 0,
         session_id="session-1" if inside else "",
         participant_id="participant-1" if inside else "",
+        leg_id="" if leg is None else leg_of(1),
+        own_leg=leg is not None,
+        leg=leg or Leg.NONE,
         from_number=CALLER,
         to_number=OURS,
-        elsewhere=FALLBACK if intent is Intent.ELSEWHERE else "",
+        elsewhere=ELSEWHERE if intent is Intent.ELSEWHERE else "",
         bridged_at=NOW if answered else 0,
+        leg_answered_at=NOW if answered else 0,
         answered_attempt=1 if answered else 0,
     )

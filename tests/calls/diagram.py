@@ -4,7 +4,7 @@ python -m tests.calls.diagram
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -13,14 +13,31 @@ from service.calls.model import Call, Intent, Media, Phone
 from service.calls.replies import Join
 from service.calls.replies import name_of as name_of_reply
 from tests.calls.cues import NOW
-from tests.calls.representative import Case, cases, on_an_older_attempt, on_no_call
+from tests.calls.representative import Case, State, cases, on_an_older_attempt, on_no_call
 
 PAGE: Final = Path(__file__).parents[2] / "docs" / "calls.md"
 COMMAND: Final = "python -m tests.calls.diagram"
 NEW: Final = "[*]"
 GONE: Final = "gone"
-NOTIFICATIONS: Final = ("transferDisconnect", "disconnect", "participantVanished")
-"""Events that have no reply, or none that anybody runs."""
+ANSWERED: Final = (
+    *("initiate", "answer", "redirect", "gather", "bridgeComplete", "unknown"),
+    *("transferAnswer", "transferComplete", "legAnswer", "legBridgeComplete"),
+    *("joined", "joinFailed", "foundEmpty"),
+)
+"""Webhooks with a reply that is run, and what else such a reply comes of."""
+TURNS: Final = (
+    *("orderHold", "orderJoin", "orderTransfer", "orderHangup", "orderSubscriptions"),
+    *("summoned", "leftAlone", "evicted", "participantVanished", "timeUp", "machineDetectionComplete"),
+)
+"""What takes a call out of whatever it is doing."""
+RINGING: Final = (
+    *("placed", "notPlaced", "dialingOver", "joined", "joinFailed", "answer", "legDisconnect"),
+    *("orderHold", "orderJoin", "orderTransfer", "orderHangup", "evicted", "participantVanished"),
+)
+"""What may happen to a call that is being dialed."""
+DRAWN: Final = (*ANSWERED, "transferDisconnect", "legDisconnect", "dial", "disconnect")
+OTHERS: Final = tuple(intent for intent in Intent if intent is not Intent.BRIDGE)
+NOTHING: Final = "-"
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -46,19 +63,20 @@ def diagram() -> str:
     for name, decision in on_no_call().items():
         if decision.call is not None:
             edges[NEW, _node(decision.call)][name] |= set(Intent)
+    left_by_disconnect = set()
     for case in cases():
-        after = _after(case)
-        if case.phone is Phone.GONE or (
-            _node(after) == case.media and not isinstance(case.decision.reply, Join)
-        ):
+        start, end = case.state.media, _node(_after(case))
+        if case.state.phone is Phone.GONE or case.name not in DRAWN:
             continue
-        edges[case.media, _node(after)][case.name].add(case.intent)
-    disconnects = {Media(start) for (start, end), names in edges.items() if end == GONE and start != NEW}
-    if disconnects != set(Media):
+        if end == GONE:
+            left_by_disconnect.add(start)
+        elif start != end or isinstance(case.decision.reply, Join):
+            edges[start, end][case.name].add(case.state.intent)
+    if left_by_disconnect != set(Media):
         raise ValueError("a state is not left by disconnect")
     lines = ["```mermaid", "stateDiagram-v2"]
     lines += [f"    {NEW} --> live", "    state live {"]
-    lines += [f"        {_edge(*nodes, names)}" for nodes, names in edges.items() if _inside(nodes)]
+    lines += [f"        {_edge(*nodes, names)}" for nodes, names in edges.items() if GONE not in nodes]
     lines += ["    }"]
     lines += [f"    {_edge(*nodes, names)}" for nodes, names in edges.items() if nodes == (NEW, GONE)]
     lines += [f"    live --> {GONE}: disconnect", f"    {GONE} --> {NEW}", "```"]
@@ -75,12 +93,8 @@ def _node(call: Call) -> str:
     return GONE if not call.live else call.media
 
 
-def _inside(nodes: tuple[str, str]) -> bool:
-    return GONE not in nodes
-
-
 def _edge(start: str, end: str, names: dict[str, set[Intent]]) -> str:
-    """Where the call's being meant for the session is not what leads there, the intents that do are named."""
+    """Where the call's being meant for its room is not what leads there, the intents that do are named."""
     labels = defaultdict(list)
     for name, intents in names.items():
         labels["" if Intent.BRIDGE in intents else ", ".join(i for i in Intent if i in intents)].append(name)
@@ -92,67 +106,126 @@ def _edge(start: str, end: str, names: dict[str, set[Intent]]) -> str:
 
 
 def replies() -> str:
-    """A row for each event and state of the media; states that are answered alike share one."""
-    cells: dict[str, dict[Media, tuple[str, ...]]] = defaultdict(dict)
-    live = [case for case in cases() if case.phone is Phone.UP and case.name not in NOTIFICATIONS]
-    for name in dict.fromkeys(case.name for case in live):
-        for media in Media:
-            cells[name][media] = tuple(
-                _cell(case for case in live if (case.name, case.media, case.intent) == (name, media, intent))
-                for intent in Intent
-            )
-    rows = [["event", "media", *(f"`{intent}`" for intent in Intent)]]
-    for names, by_media in _alike(cells.items()):
-        for states, row in _alike(by_media.items()):
-            where = "any" if len(states) == len(Media) else ", ".join(states)
-            rows.append([", ".join(f"`{name}`" for name in names), where, *row])
-    return _table(rows)
+    """Of a call that is meant to be in its room."""
+    states = {f"`{media}`": State(Phone.UP, media, Intent.BRIDGE) for media in Media}
+    return _by_state("event", ANSWERED, states, _said)
+
+
+def meant() -> str:
+    """Of a call that is meant for something else."""
+    states = {f"`{intent}`": State(Phone.UP, Media.NONE, intent) for intent in OTHERS}
+    return _by_state("event", ANSWERED, states, _said)
+
+
+def turns() -> str:
+    """What orders, rooms and timers make of a call that is meant to be in its room."""
+    states = {f"`{media}`": State(Phone.UP, media, Intent.BRIDGE) for media in Media}
+    return _by_state("event", TURNS, states, _becomes)
+
+
+def dialing() -> str:
+    """What becomes of a call that has not been answered."""
+    medias = (Media.READY, Media.MAKING)
+    states = {f"`{media}`": State(Phone.DIALING, media, Intent.BRIDGE) for media in medias}
+    states["none, `hangup`"] = State(Phone.DIALING, Media.NONE, Intent.HANGUP)
+    return _by_state("event", RINGING, states, _ends_up)
+
+
+def _by_state(
+    corner: str, names: Iterable[str], states: dict[str, State], cell: Callable[[list[Case]], str]
+) -> str:
+    """A row for each event; events that are answered alike share one."""
+    found: dict[tuple[str, State], list[Case]] = defaultdict(list)
+    for case in cases():
+        found[case.name, case.state].append(case)
+    rows = {name: tuple(cell(found[name, state]) for state in states.values()) for name in names}
+    table = [[corner, *states]]
+    for alike, cells in _alike(rows.items()):
+        if set(cells) != {NOTHING}:
+            table.append([", ".join(f"`{name}`" for name in alike), *cells])
+    return _table(table)
+
+
+def _said(found: list[Case]) -> str:
+    return _by_circumstance(found, lambda case: name_of_reply(case.decision.reply))
+
+
+def _becomes(found: list[Case]) -> str:
+    def told(case: Case) -> str:
+        after = _after(case)
+        if case.decision.refused:
+            return "refused"
+        if after.next_room:
+            return "moves"
+        changed = (after.media, after.intent) != (case.state.media, case.state.intent)
+        return f"{after.intent}" if changed else NOTHING
+
+    return _by_circumstance(found, told)
+
+
+def _ends_up(found: list[Case]) -> str:
+    def told(case: Case) -> str:
+        after = _after(case)
+        if case.decision.refused:
+            return "refused"
+        states = [one for one in (after.phone, after.media, after.intent) if one not in case.state]
+        return ", ".join(["gone"] if not after.live else states) or NOTHING
+
+    return _by_circumstance(found[:1], told)
+
+
+def _by_circumstance(found: list[Case], told: Callable[[Case], str]) -> str:
+    """The usual, then what differs from it in which circumstances."""
+    said: dict[str, list[str]] = defaultdict(list)
+    for case in found:
+        said[told(case)].append(case.words)
+    return "; ".join(what if "" in words else f"{_or(words)}: {what}" for what, words in said.items())
+
+
+def _or(words: list[str]) -> str:
+    """Circumstances, without those that are only more of another."""
+    return " or ".join(one for one in words if not any(other != one and other in one for other in words))
 
 
 def others() -> str:
     """Events of calls that are over, not known, or past the attempt that they belong to."""
-    over = {case.name: case for case in cases() if case.phone is Phone.GONE}
+    over = {case.name: case for case in cases() if case.state.phone is Phone.GONE}
     unknown = on_no_call()
     older = {intent: on_an_older_attempt(intent) for intent in Intent}
-    rows = [["event", "call not known", "call over", "an older attempt"]]
+    rows: dict[str, tuple[str, ...]] = {}
     for name in unknown:
         kept = [name_of_reply(older[intent][name].reply) for intent in Intent if name in older[intent]]
-        rows.append(
-            [
-                f"`{name}`",
-                name_of_reply(unknown[name].reply),
-                name_of_reply(over[name].decision.reply),
-                " / ".join(dict.fromkeys(kept)) or "-",
-            ]
+        rows[name] = (
+            name_of_reply(unknown[name].reply),
+            name_of_reply(over[name].decision.reply),
+            " / ".join(dict.fromkeys(kept)) or NOTHING,
         )
-    return _table(rows)
+    table = [["event", "call not known", "call over", "an older attempt"]]
+    quiet = {("nothing", "nothing", NOTHING), ("nothing", "nothing", "nothing")}
+    for alike, cells in _alike(rows.items()):
+        if cells not in quiet:
+            table.append([", ".join(f"`{name}`" for name in alike), *cells])
+    return _table(table)
 
 
 def effects() -> str:
-    """What a live call that is meant to be bridged owes after an event."""
+    """What a live call that is meant to be in its room owes after an event."""
     found: dict[str, dict[Media, str]] = defaultdict(dict)
     for case in cases():
-        if case.phone is Phone.UP and case.intent is Intent.BRIDGE and not case.words and case.decision.owed:
-            found[case.name][case.media] = ", ".join(_owed(owed) for owed in case.decision.owed)
+        usual = case.state.phone is Phone.UP and case.state.intent is Intent.BRIDGE and not case.words
+        if usual and case.decision.owed and case.name not in {"moved", "moveFailed"}:
+            found[case.name][case.state.media] = ", ".join(_owed(owed) for owed in case.decision.owed)
     rows = [["event", "media", "owed"]]
     for names, by_media in _alike(found.items()):
         for states, owed in _alike(by_media.items()):
-            rows.append([", ".join(f"`{name}`" for name in names), ", ".join(states), owed])
+            where = "any" if len(states) == len(Media) else ", ".join(states)
+            rows.append([", ".join(f"`{name}`" for name in names), where, owed])
     return _table(rows)
 
 
 def _owed(owed: Owed) -> str:
     after = round(owed.due - NOW - 1)
     return owed.effect.id.partition(":")[0] + (f" after {after} s" if after else "")
-
-
-def _cell(found: Iterable[Case]) -> str:
-    """The usual reply, then what differs from it in which circumstances."""
-    usual, *rest = found
-    said = {name_of_reply(usual.decision.reply): ""}
-    for case in rest:
-        said.setdefault(name_of_reply(case.decision.reply), case.words)
-    return "; ".join(f"{words}: {reply}" if words else reply for reply, words in said.items())
 
 
 def _alike(items: Iterable[tuple[K, V]]) -> list[tuple[list[K], V]]:
@@ -173,7 +246,15 @@ def _table(rows: list[list[str]]) -> str:
     return "\n".join("| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *body])
 
 
-PARTS: Final = {"diagram": diagram, "replies": replies, "others": others, "effects": effects}
+PARTS: Final = {
+    "diagram": diagram,
+    "replies": replies,
+    "meant": meant,
+    "turns": turns,
+    "dialing": dialing,
+    "others": others,
+    "effects": effects,
+}
 
 
 if __name__ == "__main__":

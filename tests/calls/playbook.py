@@ -7,12 +7,15 @@ Time passes by one second from event to event unless `after` says otherwise.
 
 from typing import Self
 
+import msgspec
+
 from service.calls.decide import decide
 from service.calls.decision import Decision
 from service.calls.events import Event
 from service.calls.model import Call, Intent, Media, Phone, Status
-from service.calls.replies import Reply
-from tests.calls.cues import NOW, Cue, Due
+from service.calls.replies import Nothing, Reply
+from tests.calls.cues import NOW, Cue
+from tests.calls.dues import Due
 
 
 class Playbook:
@@ -29,7 +32,7 @@ class Playbook:
         decision = decide(self._call, event)
         self._before, self._call = self._call, decision.call
         self._latest = (event, decision)
-        self._story.append(f"{event} -> {decision.reply}")
+        self._story.append(f"{_short(event)} -> {_short(decision.reply)}")
         return self
 
     def replies(self, reply: Reply) -> Self:
@@ -37,7 +40,7 @@ class Playbook:
 
     def expects(self, *effects: Due) -> Self:
         """Exactly these are newly owed, in this order; none for nothing."""
-        got = [Due(owed.effect, owed.due - self._at) for owed in self.decision.owed]
+        got = [Due(owed.effect, round(owed.due - self._at, 3)) for owed in self.decision.owed]
         return self._same("owed", list(effects), got)
 
     def cancels(self, *ids: str) -> Self:
@@ -59,6 +62,14 @@ class Playbook:
     def keeps_token(self) -> Self:
         return self._same("drops_token", expected=False, got=self.decision.drops_token)
 
+    def refused(self, why: str) -> Self:
+        """An order that is not obeyed: nothing happens, and whoever gave it is told."""
+        self.replies(Nothing()).expects().cancels().unchanged()
+        return self._same("refused", why, self.decision.refused)
+
+    def obeyed(self) -> Self:
+        return self._same("refused", "", self.decision.refused)
+
     def unchanged(self) -> Self:
         return self._same("call", self._before, self._call)
 
@@ -69,6 +80,11 @@ class Playbook:
     def call(self) -> Call:
         assert self._call is not None, self._tell("call", "a call", "none is known")
         return self._call
+
+    @property
+    def at(self) -> float:
+        """When the latest event happened."""
+        return self._at
 
     @property
     def decision(self) -> Decision:
@@ -91,10 +107,15 @@ class Playbook:
                 f"at {len(earlier) + 1}. {last}",
                 f"   {what} expected: {expected}",
                 f"   {' ' * len(what)}      got: {got}",
-                f"   before: {self._before}",
-                f"   after:  {self._call}",
+                f"   before: {_short(self._before)}",
+                f"   after:  {_short(self._call)}",
             ]
         )
+
+
+def _short(value: Event | Reply | Call | None) -> str:
+    """Fields of a call that are as usual are left out."""
+    return msgspec.json.encode(value).decode()
 
 
 def play(call: Call | None = None, *, at: float = NOW) -> Playbook:

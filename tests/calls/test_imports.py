@@ -23,7 +23,9 @@ IMPURE = {
 ALLOWED = (set(sys.stdlib_module_names) | {"msgspec"}) - IMPURE
 
 
-@pytest.mark.parametrize("module", sorted(FOLDER.glob("*.py")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "module", sorted(FOLDER.rglob("*.py")), ids=lambda path: str(path.relative_to(FOLDER))
+)
 def test_the_core_imports_itself_msgspec_and_what_is_pure(module: Path) -> None:
     names: set[str] = set()
     for node in ast.walk(ast.parse(module.read_text())):

@@ -18,6 +18,7 @@ from service.calls.replies import (
     Wait,
 )
 from tests.calls.cues import (
+    ELSEWHERE,
     FALLBACK,
     LEASE,
     NOW,
@@ -26,19 +27,17 @@ from tests.calls.cues import (
     a_call,
     answer,
     disconnect,
-    hang_up,
     initiate,
     join_failed,
     joined,
-    leave,
     redirect,
-    redirect_phone,
     transfer_answer,
     transfer_complete,
     transfer_disconnect,
     unknown,
     vanished,
 )
+from tests.calls.dues import AT_THE_END, hang_up, leave, redirect_phone
 from tests.calls.playbook import Playbook, play
 
 
@@ -61,7 +60,7 @@ def test_a_normal_call() -> None:
     story.becomes(Status.DETACHED, Media.LEAVING)
     story.on(transfer_complete()).replies(Hangup()).expects(hang_up(after=30))
     story.becomes(Status.DETACHED, Media.NONE, Intent.HANGUP)
-    story.on(disconnect()).replies(Nothing()).expects().cancels("hang-up", "redirect-phone")
+    story.on(disconnect()).replies(Nothing()).expects().cancels(*AT_THE_END)
     story.becomes(Status.ENDED, Phone.GONE).knows(
         outcome=Outcome(Blame.NOBODY, "completed", cause="hangup"),
         created_at=NOW + 1,
@@ -124,7 +123,7 @@ def test_when_bridged() -> None:
 
 MEANT_OTHERWISE = pytest.mark.parametrize(
     ("intent", "reply"),
-    [(Intent.HOLD, Hold()), (Intent.ELSEWHERE, Elsewhere(1, FALLBACK)), (Intent.HANGUP, Hangup())],
+    [(Intent.HOLD, Hold()), (Intent.ELSEWHERE, Elsewhere(1, ELSEWHERE)), (Intent.HANGUP, Hangup())],
 )
 
 
@@ -172,9 +171,7 @@ def test_transfer_disconnect_after_disconnect_changes_nothing() -> None:
 
 
 def test_disconnect_between_transfer_disconnect_and_transfer_complete() -> None:
-    story = (
-        bridged().on(transfer_disconnect()).on(disconnect()).cancels("hang-up", "redirect-phone").expects()
-    )
+    story = bridged().on(transfer_disconnect()).on(disconnect()).cancels(*AT_THE_END).expects()
     story.on(transfer_complete()).replies(Hangup()).expects().unchanged()
 
 
@@ -205,8 +202,8 @@ def test_duplicates_of_every_webhook_change_nothing() -> None:
 
 
 def test_a_failed_join_that_is_told_twice() -> None:
-    story = play().on(initiate()).on(join_failed()).on(join_failed()).replies(Wait()).expects(leave(1))
-    story.unchanged()
+    story = play().on(initiate()).on(join_failed()).on(join_failed()).replies(Apologise("bandwidth-error"))
+    story.expects(leave(1)).unchanged()
 
 
 @pytest.mark.parametrize(
@@ -226,7 +223,7 @@ def test_a_failed_join_is_apologised_for_and_hung_up_30_seconds_after() -> None:
     story = play().on(answer()).on(join_failed(reason="rate-limited")).replies(Apologise("rate-limited"))
     story.expects(leave(1), hang_up(after=HANGUP_AFTER)).drops_token()
     story.becomes(Status.DETACHED, Intent.HANGUP).knows(failure="rate-limited", requests=2, retries=1)
-    story.on(disconnect()).cancels("hang-up", "redirect-phone").expects()
+    story.on(disconnect()).cancels(*AT_THE_END).expects()
     story.knows(outcome=Outcome(Blame.LIMIT, "rate-limited", cause="hangup"))
 
 
@@ -239,7 +236,7 @@ def test_a_transfer_whose_answer_was_not_heard_of_has_not_failed_when_somebody_h
 
 
 def test_the_fallback_number_is_used_once() -> None:
-    story = play().on(initiate(fallback=FALLBACK)).on(join_failed()).replies(Elsewhere(2, FALLBACK))
+    story = play().on(redirect(fallback=FALLBACK)).on(join_failed()).replies(Elsewhere(2, FALLBACK))
     story.expects(leave(1)).cancels("hang-up").drops_token().becomes(Intent.ELSEWHERE, Media.NONE)
     story.knows(fallback="", elsewhere=FALLBACK, attempt=2)
     story.on(initiate(fallback=FALLBACK)).replies(Elsewhere(2, FALLBACK)).expects().unchanged()
@@ -261,13 +258,14 @@ def test_a_talk_with_the_fallback_number_ends_the_call() -> None:
 @pytest.mark.parametrize("media", [Media.TRANSFERRING, Media.BRIDGED])
 def test_a_vanished_participant_is_told_and_hung_up(media: Media) -> None:
     story = (transferring() if media is Media.TRANSFERRING else bridged()).on(vanished()).replies(Nothing())
-    story.expects(leave(1), redirect_phone(1), hang_up(after=30)).drops_token()
-    story.becomes(Status.DETACHED, Media.LEAVING, Intent.HANGUP).knows(failure="participant-vanished")
-    story.on(vanished()).replies(Nothing()).expects().unchanged()
+    story.expects(leave(1), redirect_phone(2), hang_up(after=30)).drops_token()
+    story.becomes(Status.DETACHED, Media.NONE, Intent.HANGUP).knows(failure="participant-vanished", attempt=2)
+    story.on(vanished()).replies(Nothing()).expects().unchanged().notes("stale attempt")
     story.on(transfer_answer()).replies(Hangup()).unchanged()
+    story.on(transfer_disconnect()).replies(Nothing()).expects().unchanged()
+    story.on(transfer_complete()).replies(Apologise("participant-vanished")).expects().cancels().unchanged()
     story.on(redirect()).replies(Apologise("participant-vanished")).expects().cancels()
-    story.on(transfer_complete()).replies(Apologise("participant-vanished")).expects().cancels()
-    story.on(disconnect()).cancels("hang-up", "redirect-phone")
+    story.on(disconnect()).cancels(*AT_THE_END)
     story.knows(outcome=Outcome(Blame.BANDWIDTH, "participant-vanished", cause="hangup"))
 
 
@@ -294,13 +292,13 @@ def test_a_talk_that_the_store_missed_the_beginning_of_was_a_talk() -> None:
 
 def test_whom_the_fallback_number_has_served_hears_no_apology_afterwards() -> None:
     story = (
-        play().on(initiate(fallback=FALLBACK)).on(join_failed()).on(transfer_complete(2)).replies(Hangup())
+        play().on(redirect(fallback=FALLBACK)).on(join_failed()).on(transfer_complete(2)).replies(Hangup())
     )
     story.on(redirect()).replies(Hangup()).unchanged()
     story.on(disconnect()).knows(outcome=Outcome(Blame.BANDWIDTH, "bandwidth-error", cause="hangup"))
 
 
 def test_a_fallback_number_that_fails_is_remembered() -> None:
-    story = play().on(initiate(fallback=FALLBACK)).on(join_failed()).on(transfer_complete(2, "busy"))
+    story = play().on(redirect(fallback=FALLBACK)).on(join_failed()).on(transfer_complete(2, "busy"))
     story.replies(Apologise("transfer-failed")).knows(failure="transfer-failed")
     story.on(redirect()).replies(Apologise("transfer-failed")).unchanged()

@@ -5,15 +5,35 @@ import pytest
 from service.calls import effects, replies
 from service.calls.effects import CallEffect
 from service.calls.model import Media, call_of, seat_of
-from tests.calls.cues import REF, a_call, hang_up, leave, redirect_phone
+from tests.calls.cues import REF, ROOM, a_call
+from tests.calls.dues import (
+    end_dialing,
+    hang_up,
+    hang_up_leg,
+    leave,
+    move,
+    name_call,
+    redirect_phone,
+    subscribe,
+    tell_time_up,
+)
+
+SEAT = f"{REF}.2"
 
 
 @pytest.mark.parametrize(
     ("effect", "name", "id_", "lane"),
     [
         (hang_up().effect, "hang-up", "hang-up", "hang-up"),
+        (hang_up_leg().effect, "hang-up-leg", "hang-up-leg:c-leg1", "hang-up-leg:c-leg1"),
         (redirect_phone().effect, "redirect-phone", "redirect-phone", "redirect-phone"),
-        (leave(2).effect, "leave-room", f"leave-room:{REF}.2", f"{REF}.2"),
+        (leave(2).effect, "leave-room", f"leave-room:{ROOM}:{SEAT}", SEAT),
+        (leave(2, keep=True).effect, "leave-room", f"leave-room:{ROOM}:{SEAT}", SEAT),
+        (move().effect, "move-participant", "move-participant", "move-participant"),
+        (subscribe().effect, "subscribe", "subscribe", "subscribe"),
+        (name_call().effect, "name-call", "name-call", "name-call"),
+        (end_dialing(after=0).effect, "end-dialing", "end-dialing", "end-dialing"),
+        (tell_time_up(after=0).effect, "tell-time-up", "tell-time-up", "tell-time-up"),
     ],
 )
 def test_an_effect_is_replaced_by_id_and_waits_in_a_lane(
@@ -29,3 +49,8 @@ def test_a_reply_has_a_name() -> None:
 def test_a_seat_names_its_call_and_attempt() -> None:
     assert call_of(seat_of(REF, 12)) == (REF, 12)
     assert a_call(Media.BRIDGED).seat == f"{REF}.1"
+
+
+def test_a_seat_that_the_participant_was_moved_to_names_them_too() -> None:
+    assert seat_of(REF, 12, 3) == f"{REF}.12-3"
+    assert call_of(seat_of(REF, 12, 3)) == (REF, 12)

@@ -40,6 +40,12 @@ FAILED = [
     ("bandwidth-timeout", Blame.BANDWIDTH),
     ("participant-vanished", Blame.BANDWIDTH),
     ("transfer-failed", Blame.BANDWIDTH),
+    ("never-heard-of", Blame.BANDWIDTH),
+    ("nobody-came", Blame.NOBODY),
+    ("left-alone", Blame.NOBODY),
+    ("answering-machine", Blame.NOBODY),
+    ("wrong-pin", Blame.CALLER),
+    ("time-limit", Blame.LIMIT),
 ]
 
 

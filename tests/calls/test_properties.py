@@ -5,138 +5,174 @@ from typing import Final
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.calls.model import Media
+from service.calls.model import OnMachine, Phone
+from service.calls.room import Then
 from tests.calls.cues import (
     FALLBACK,
     LEASE,
+    OTHER_ROOM,
+    ROOM,
     TOKEN_LIFE,
-    Cue,
-    answer,
     disconnect,
-    initiate,
-    redirect,
-    transfer_answer,
-    transfer_complete,
-    transfer_disconnect,
-    unknown,
-    vanished,
 )
+from tests.calls.signals import (
+    DIALING,
+    left_alone,
+    not_placed,
+    order_join,
+    placed,
+)
+from tests.calls.stories import ORDERS, Story, carry_on, go_on, webhooks_of
 from tests.calls.world import World
 
-PAUSES: Final = st.sampled_from([0.0, 0.0, 0.1, 1.0, 1.0, LEASE - 0.1, LEASE, 31.0, TOKEN_LIFE])
+PAUSES: Final = st.sampled_from(
+    [*[0.0, 0.1, 1.0] * 5, LEASE - 0.1, LEASE, LEASE, 31.0, 61.0, DIALING, TOKEN_LIFE]
+)
 """Seconds between two steps: nothing at all, and to either side of everything that runs out."""
 PICKS: Final = st.integers(0, 7)
 
 
-def _webhooks(attempt: int, fallback: str) -> list[Cue]:
-    """Everything that Bandwidth may say about a call at this attempt."""
-    return [
-        initiate(fallback=fallback),
-        answer(fallback=fallback),
-        redirect(fallback=fallback),
-        redirect(answered=False, fallback=fallback),
-        transfer_answer(attempt),
-        transfer_answer(attempt, tag=""),
-        transfer_disconnect(attempt),
-        transfer_complete(attempt),
-        transfer_complete(attempt, "timeout"),
-        vanished(attempt),
-        unknown(),
-    ]
+Draw = tuple[int, float, int, int]
+
+STORIES: Final = st.builds(
+    Story,
+    focus=st.sampled_from(["anything", "anything", "dialing", "moving"]),
+    dialed=st.booleans(),
+    prepares=st.booleans(),
+    ours=st.booleans(),
+    waits=st.booleans(),
+    asks=st.sampled_from([0, 0, 2]),
+    fallback=st.sampled_from(["", FALLBACK]),
+    announcement=st.sampled_from(["", "Welcome."]),
+    on_machine=st.sampled_from(OnMachine),
+).map(lambda story: story._replace(dialed=story.dialed or story.focus == "dialing"))
 
 
-WEBHOOKS: Final = len(_webhooks(1, ""))
-STEPS: Final = st.one_of(
-    st.tuples(st.just("next"), PAUSES, st.integers(0, 2), PICKS),
-    st.tuples(st.just("webhook"), PAUSES, st.integers(0, WEBHOOKS - 1), PICKS),
-    st.tuples(st.just("join"), PAUSES, st.integers(0, 5), PICKS),
-    st.tuples(st.just("work"), PAUSES, st.just(0), st.just(0)),
-    st.tuples(st.just("stall"), PAUSES, st.just(0), st.just(0)),
-    st.tuples(st.just("again"), PAUSES, st.integers(0, 30), PICKS),
-)
-ENDING: Final = st.tuples(st.just("disconnect"), PAUSES, st.just(0), st.just(0))
+KINDS: Final = {
+    "anything": "next next webhook join room order move placed work stall again",
+    "dialing": "placed webhook webhook join room order work again",
+    "moving": "go go move move work room again order webhook",
+}
+"""What may happen, by what a story is about: rare things meet each other only where they are not rare."""
+USUAL: Final = "next", 1.0, 1, 0
+"""A step in the direction of a call that is bridged, and remains so."""
+BRIDGED: Final = 7
+"""Steps after which it is."""
+STEPS: Final = st.tuples(st.integers(0, 31), PAUSES, st.integers(0, 31), PICKS)
+ENDING: Final = st.tuples(st.just("ending"), PAUSES, st.integers(0, 31), PICKS)
 Step = tuple[str, float, int, int]
 
 
-def _take(world: World, step: Step, fallback: str) -> None:
+def _steps(story: Story, opening: int, before: list[Draw], ending: Step, after: list[Draw]) -> list[Step]:
+    kinds = KINDS[story.focus].split()
+    usual = {"anything": opening, "dialing": 0, "moving": BRIDGED}[story.focus]
+
+    def steps(drawn: list[Draw]) -> list[Step]:
+        return [(kinds[kind % len(kinds)], pause, which, pick) for kind, pause, which, pick in drawn]
+
+    return [*[USUAL] * usual, *steps(before), ending, *steps(after)]
+
+
+def _take(story: Story, world: World, step: Step) -> None:
     kind, pause, which, pick = step
     world.now += pause
     present = world.call.attempt if world.call else 1
     match kind:
         case "next":
-            _go_on(world, which, fallback)
+            go_on(story, world, which)
         case "webhook":
             # Mostly about the present attempt, sometimes about an older one.
-            attempt = max(present - pick // 5, 1)
-            world.tell(_webhooks(attempt, fallback)[which])
+            webhooks = webhooks_of(story, world, max(present - pick // 5, 1))
+            world.tell(webhooks[which % len(webhooks)])
+        case "placed" if story.dialed:
+            world.tell(placed() if pick else not_placed())
+        case "order" if world.call:
+            world.tell(ORDERS[pick])
+        case "go" if world.call:
+            world.tell(order_join([ROOM, OTHER_ROOM][pick % 2]))
+        case "again" if world.told:
+            # Mostly what has just been told.
+            world.tell(world.told[-1 - which % min(len(world.told), 4 * (pick + 1))])
+        case "ending":
+            _end(story, world, pick)
+        case _ if world.call:
+            _work(story, world, step)
+
+
+def _work(story: Story, world: World, step: Step) -> None:
+    """What replicas, workers and rooms do."""
+    kind, _, which, pick = step
+    match kind:
         case "join" if world.joins:
-            # 5 reserves its seat and no more.
-            _carry_on(world, sorted(world.joins)[pick % len(world.joins)], which)
+            carry_on(world, sorted(world.joins)[pick % len(world.joins)], which % 6)
+        case "room":
+            _hear_of_a_room(world, which, pick)
+        case "move":
+            world.work()
+            if world.moves:
+                world.finish_move((0, 0, 0, 1, 2, 3, 4)[which % 7])
         case "work":
             world.work()
+            if world.news:
+                world.tell(world.news.pop(0))
         case "stall":
             # Long enough for another replica to take over, and for the worker to have seen to it.
             world.now += LEASE
-            world.tell(redirect(fallback=fallback))
+            world.tell(story.asks_again())
             world.work()
-        case "again" if world.told:
-            world.tell(world.told[which % len(world.told)])
-        case "disconnect":
-            world.tell(disconnect())
+        case _:
+            pass
 
 
-def _go_on(world: World, which: int, fallback: str) -> None:
-    """What usually comes next, so that the odd things come to calls that have got somewhere."""
+def _end(story: Story, world: World, pick: int) -> None:
     call = world.call
-    if call is None:
-        world.tell(
-            [initiate(fallback=fallback), answer(fallback=fallback), redirect(fallback=fallback)][which]
-        )
-    elif call.media is Media.MAKING and call.attempt in world.joins:
-        _carry_on(world, call.attempt, which + 2 if which else 1)
+    dialing = call is not None and call.phone is Phone.DIALING
+    if dialing and call and not call.call_id and pick < 3:
+        world.tell(not_placed())
+    elif dialing and pick < 5:
+        world.now += DIALING
+        world.work()
     else:
-        following = {
-            Media.NONE: transfer_complete(call.attempt),
-            Media.MAKING: redirect(fallback=fallback),
-            Media.TRANSFERRING: transfer_answer(call.attempt),
-            Media.BRIDGED: [transfer_disconnect, transfer_complete, vanished][which](call.attempt),
-            Media.LEAVING: transfer_complete(call.attempt),
-        }
-        world.tell(following[call.media])
+        world.tell(disconnect())
 
 
-def _carry_on(world: World, attempt: int, which: int) -> None:
-    """A join goes on, ends, or dies with its replica."""
-    world.reserve(attempt)
-    match which:
+def _hear_of_a_room(world: World, which: int, pick: int) -> None:
+    attempt = world.call.attempt if world.call else 1
+    match which % 6:
         case 0:
-            world.kill(attempt)
+            world.come()
         case 1:
-            world.finish(attempt, well=False)
+            world.company = False
         case 2:
-            world.enter(attempt)
-        case 3 | 4:
-            world.enter(attempt)
-            world.finish(attempt, well=True)
+            world.tell(left_alone(attempt, room=[ROOM, OTHER_ROOM][pick % 2], then=[*Then][pick // 4]))
+        case 3 if pick < 5:
+            world.close([ROOM, OTHER_ROOM][pick % 2])
+        case _ if world.news:
+            world.tell(world.news.pop(0))
 
 
-@settings(derandomize=True, deadline=None, max_examples=500, database=None)
+@settings(derandomize=True, deadline=None, max_examples=600, database=None)
 @given(
-    before=st.lists(STEPS, max_size=30),
+    story=STORIES,
+    opening=st.integers(0, BRIDGED),
+    before=st.lists(STEPS, min_size=8, max_size=30),
     ending=ENDING,
     after=st.lists(STEPS, max_size=10),
     fates=st.lists(st.integers(0, 4), min_size=40, max_size=40),
-    fallback=st.sampled_from(["", FALLBACK]),
 )
 def test_a_call_in_any_order(
-    before: list[Step], ending: Step, after: list[Step], fates: list[int], fallback: str
+    story: Story, opening: int, before: list[Draw], ending: Step, after: list[Draw], fates: list[int]
 ) -> None:
-    world = World()
-    for step in [*before, ending, *after]:
-        _take(world, step, fallback)
-    for attempt in sorted(world.joins):
-        world.now += 1
-        _carry_on(world, attempt, fates[attempt % len(fates)])
-        if attempt in world.joins:
-            world.finish(attempt, well=True)
-    world.end()
+    world = story.begin()
+    try:
+        for step in _steps(story, opening, before, ending, after):
+            _take(story, world, step)
+        for attempt in sorted(world.joins):
+            world.now += 1
+            carry_on(world, attempt, fates[attempt % len(fates)])
+            if attempt in world.joins:
+                world.finish(attempt, well=True)
+        world.end()
+    except AssertionError as error:
+        error.add_note("\n".join(world.story))
+        raise

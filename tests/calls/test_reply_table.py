@@ -19,6 +19,7 @@ from service.calls.replies import (
 from tests.calls.cues import (
     CALL_ID,
     CALLER,
+    ELSEWHERE,
     FALLBACK,
     LEASE,
     OURS,
@@ -26,21 +27,19 @@ from tests.calls.cues import (
     ROOM,
     TOKEN_LIFE,
     Cue,
-    Due,
     a_call,
     answer,
     disconnect,
-    hang_up,
     initiate,
     join_failed,
     joined,
-    leave,
     redirect,
     transfer_answer,
     transfer_complete,
     transfer_disconnect,
     unknown,
 )
+from tests.calls.dues import Due, hang_up, leave
 from tests.calls.playbook import Playbook, play
 
 ARRIVALS = [
@@ -48,7 +47,7 @@ ARRIVALS = [
     pytest.param(answer(), id="answer"),
     pytest.param(redirect(), id="redirect"),
 ]
-SEATED = [Media.TRANSFERRING, Media.BRIDGED, Media.LEAVING]
+HAS_A_B_LEG = [Media.TRANSFERRING, Media.BRIDGED, Media.LEAVING]
 
 
 def given_up(media: Media) -> list[Due]:
@@ -57,7 +56,8 @@ def given_up(media: Media) -> list[Due]:
 
 
 def transferring(announcement: str = "") -> Playbook:
-    return play().on(initiate(announcement=announcement)).on(joined())
+    """An inbound call whose phone is known to be up, so that it makes no difference who says so again."""
+    return play().on(redirect(announcement=announcement)).on(joined())
 
 
 def bridged() -> Playbook:
@@ -68,8 +68,10 @@ def bridged() -> Playbook:
 
 
 def test_a_fresh_inbound_call_joins_then_is_transferred() -> None:
-    story = play().on(initiate(announcement="Welcome.")).replies(Join(1)).expects().cancels("hang-up")
-    story.becomes(Status.JOINING, Phone.RINGING, Media.MAKING, Intent.BRIDGE).drops_token()
+    story = play().on(initiate(announcement="Welcome.")).replies(Join(1)).expects()
+    story.cancels("hang-up", "redirect-phone").becomes(
+        Status.JOINING, Phone.RINGING, Media.MAKING, Intent.BRIDGE
+    ).drops_token()
     story.knows(ref=REF, call_id=CALL_ID, room=ROOM, from_number=CALLER, to_number=OURS, attempt=1)
     story.on(joined()).replies(Transfer(1, "Welcome.")).expects().cancels().keeps_token()
     story.becomes(Status.TRANSFERRING, Phone.RINGING)
@@ -93,12 +95,12 @@ def test_already_decided_but_the_token_has_expired(again: Cue) -> None:
 
 @pytest.mark.parametrize("again", ARRIVALS)
 def test_being_worked_on_waits_for_the_lease(again: Cue) -> None:
-    play().on(initiate()).on(again, after=LEASE - 0.1).replies(Wait()).expects().cancels().unchanged()
+    play().on(redirect()).on(again, after=LEASE - 0.1).replies(Wait()).expects().cancels().unchanged()
 
 
 @pytest.mark.parametrize("again", ARRIVALS)
 def test_past_the_lease_the_work_is_taken_over_and_the_old_seat_is_left(again: Cue) -> None:
-    story = play().on(initiate()).on(again, after=LEASE).replies(Join(2)).expects(leave(1))
+    story = play().on(redirect()).on(again, after=LEASE).replies(Join(2)).expects(leave(1))
     story.becomes(Status.JOINING).knows(attempt=2)
     story.on(joined(1)).replies(Wait()).expects(leave(1)).unchanged()
     story.on(joined(2)).replies(Transfer(2))
@@ -123,7 +125,7 @@ def test_hanging_up_is_hung_up(again: Cue) -> None:
 
 @pytest.mark.parametrize("again", ARRIVALS)
 def test_hanging_up_after_a_failure_is_told_why_again(again: Cue) -> None:
-    story = play().on(initiate()).on(join_failed(reason="room-full")).replies(Apologise("room-full"))
+    story = play().on(redirect()).on(join_failed(reason="room-full")).replies(Apologise("room-full"))
     story.on(again).replies(Apologise("room-full")).expects().cancels().unchanged()
 
 
@@ -184,7 +186,7 @@ def test_a_b_leg_of_a_call_that_is_over_or_not_known_is_hung_up() -> None:
 # transferComplete -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("media", SEATED)
+@pytest.mark.parametrize("media", HAS_A_B_LEG)
 def test_over_on_hold_is_the_hold_loop(media: Media) -> None:
     story = play(a_call(media, Intent.HOLD)).on(transfer_complete()).replies(Hold())
     story.expects(*given_up(media)).cancels("hang-up")
@@ -192,9 +194,9 @@ def test_over_on_hold_is_the_hold_loop(media: Media) -> None:
     story.on(redirect()).replies(Hold()).expects().unchanged()
 
 
-@pytest.mark.parametrize("media", SEATED)
+@pytest.mark.parametrize("media", HAS_A_B_LEG)
 def test_over_on_the_way_elsewhere_goes_there(media: Media) -> None:
-    story = play(a_call(media, Intent.ELSEWHERE)).on(transfer_complete()).replies(Elsewhere(1, FALLBACK))
+    story = play(a_call(media, Intent.ELSEWHERE)).on(transfer_complete()).replies(Elsewhere(1, ELSEWHERE))
     story.expects(*given_up(media)).becomes(Media.NONE, Intent.ELSEWHERE).drops_token()
 
 
@@ -217,7 +219,7 @@ def test_a_transfer_that_was_answered_and_is_over_ends_the_call() -> None:
     story.becomes(Status.DETACHED, Media.NONE, Intent.HANGUP).drops_token().knows(failure="")
 
 
-@pytest.mark.parametrize("media", [Media.NONE, *SEATED])
+@pytest.mark.parametrize("media", [Media.NONE, *HAS_A_B_LEG])
 def test_over_while_hanging_up_is_hung_up(media: Media) -> None:
     story = play(a_call(media, Intent.HANGUP)).on(transfer_complete()).replies(Hangup()).becomes(Media.NONE)
     story.expects(*given_up(media))
@@ -232,7 +234,7 @@ def test_over_before_it_can_have_begun_waits() -> None:
     [
         (Intent.BRIDGE, Wait()),
         (Intent.HOLD, Hold()),
-        (Intent.ELSEWHERE, Elsewhere(2, FALLBACK)),
+        (Intent.ELSEWHERE, Wait()),
         (Intent.HANGUP, Hangup()),
     ],
 )
@@ -255,13 +257,15 @@ def test_redirect_is_the_first_that_is_heard_of_a_call() -> None:
 
 
 def test_a_bridged_phone_that_asks_has_left_its_transfer_and_joins_anew() -> None:
-    story = play(a_call(Media.BRIDGED)).on(redirect()).replies(Join(2)).expects(leave(1)).cancels("hang-up")
-    story.becomes(Media.MAKING, Intent.BRIDGE).knows(session_id="", participant_id="", leg_id="")
+    story = play(a_call(Media.BRIDGED)).on(redirect()).replies(Join(2)).expects(leave(1))
+    story.cancels("hang-up", "redirect-phone").becomes(Media.MAKING, Intent.BRIDGE).knows(
+        session_id="", participant_id="", leg_id=""
+    )
 
 
 @pytest.mark.parametrize("media", [Media.BRIDGED, Media.LEAVING])
 @pytest.mark.parametrize(
-    ("intent", "reply"), [(Intent.HOLD, Hold()), (Intent.ELSEWHERE, Elsewhere(1, FALLBACK))]
+    ("intent", "reply"), [(Intent.HOLD, Hold()), (Intent.ELSEWHERE, Elsewhere(1, ELSEWHERE))]
 )
 def test_a_phone_that_asks_goes_where_it_is_wanted_and_gives_its_seat_up(
     media: Media, intent: Intent, reply: Reply
@@ -285,7 +289,7 @@ def test_a_call_without_media_that_is_to_be_bridged_joins_without_leaving_anythi
 @pytest.mark.parametrize("media", list(Media))
 @pytest.mark.parametrize(
     ("intent", "reply"),
-    [(Intent.HOLD, Hold()), (Intent.ELSEWHERE, Elsewhere(1, FALLBACK)), (Intent.HANGUP, Hangup())],
+    [(Intent.HOLD, Hold()), (Intent.ELSEWHERE, Elsewhere(1, ELSEWHERE)), (Intent.HANGUP, Hangup())],
 )
 def test_redirect_goes_on_with_the_intent(media: Media, intent: Intent, reply: Reply) -> None:
     play(a_call(media, intent)).on(redirect()).replies(reply).becomes(intent)

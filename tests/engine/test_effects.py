@@ -4,29 +4,34 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from service.bandwidth.auth import Basic
-from service.bandwidth.http import Http
-from service.bandwidth.voice import VoiceApi
-from service.bandwidth.webrtc import WebRtcApi
 from service.calls.effects import (
     AddParticipant,
     DeleteParticipant,
     DeleteSession,
     Effect,
+    EndDialing,
+    Evict,
     FreeSeat,
     HangUp,
+    HangUpLeg,
     LeaveRoom,
+    NameCall,
     RedirectPhone,
     RemoveParticipant,
+    ReplaceSession,
+    Subscribe,
+    SummonWaiter,
+    TellAlone,
+    TellTimeUp,
 )
-from service.calls.events import Event, ParticipantVanished
+from service.calls.events import Event, Evicted, LeftAlone, ParticipantVanished, Summoned, TimeUp
 from service.calls.refs import ref_of_call
+from service.calls.room import Then
 from service.clock import SystemClock
-from service.engine.alarm import Alarm
-from service.engine.callbacks import Callbacks
 from service.engine.effects import Performer
 from service.store.client import Client
 from service.store.rooms import Rooms
+from tests.engine.parts import Parts
 from tests.simulator.simulator import Simulator
 
 REF = ref_of_call("c-1")
@@ -34,6 +39,7 @@ SEAT = f"{REF}.1"
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
 EFFECTS: list[Effect] = [
     HangUp("c-1"),
+    HangUpLeg("c-2"),
     RedirectPhone("c-1", REF, 1),
     LeaveRoom("lobby", SEAT),
     AddParticipant("lobby", SEAT, UNKNOWN, UNKNOWN),
@@ -41,6 +47,17 @@ EFFECTS: list[Effect] = [
     DeleteParticipant(SEAT, UNKNOWN),
     FreeSeat("lobby", SEAT),
     DeleteSession(UNKNOWN),
+    LeaveRoom("lobby", SEAT, keep=True),
+    Subscribe("lobby", UNKNOWN, ()),
+    NameCall("c-1", REF),
+    EndDialing(REF),
+    ReplaceSession("lobby", UNKNOWN),
+]
+TOLD: list[tuple[Effect, type[Event]]] = [
+    (SummonWaiter("lobby", REF), Summoned),
+    (TellAlone("lobby", SEAT, Then.HANGUP), LeftAlone),
+    (Evict("lobby", SEAT), Evicted),
+    (TellTimeUp(REF), TimeUp),
 ]
 
 
@@ -59,22 +76,19 @@ def engine() -> RecordingEngine:
 
 
 @pytest.fixture
-async def performer(
-    simulator: Simulator, store_url: str, engine: RecordingEngine
-) -> AsyncIterator[Performer]:
-    http, client = Http(), Client(store_url)
-    credentials = Basic(simulator.username, simulator.password)
-    yield Performer(
-        voice=VoiceApi(http, simulator.voice_url, simulator.account_id, credentials),
-        webrtc=WebRtcApi(http, simulator.webrtc_url, simulator.account_id, credentials),
-        rooms=Rooms(client),
-        engine=engine,
-        callbacks=Callbacks("https://bridge.test", "u", "p"),
-        clock=SystemClock(),
-        alarm=Alarm(),
-    )
-    await http.close()
+async def client(store_url: str) -> AsyncIterator[Client]:
+    client = Client(store_url)
+    yield client
     await client.close()
+
+
+@pytest.fixture
+async def performer(
+    simulator: Simulator, client: Client, engine: RecordingEngine
+) -> AsyncIterator[Performer]:
+    parts = Parts(simulator, client, SystemClock())
+    yield parts.performer(engine)
+    await parts.http.close()
 
 
 @pytest.mark.parametrize("effect", EFFECTS, ids=lambda effect: type(effect).__name__)
@@ -84,7 +98,18 @@ async def test_what_is_gone_already_is_done(performer: Performer, effect: Effect
 
 
 async def test_a_member_that_cannot_be_put_back_is_told_of(
-    performer: Performer, engine: RecordingEngine
+    performer: Performer, engine: RecordingEngine, client: Client
 ) -> None:
+    rooms, now = Rooms(client), SystemClock().now()
+    await rooms.reserve("lobby", SEAT, waits=False, limit=20, now=now)
+    await rooms.enter("lobby", SEAT, participant_id=UNKNOWN, made_session=UNKNOWN, now=now)
     await performer.perform(AddParticipant("lobby", SEAT, UNKNOWN, UNKNOWN), attempt=1)
     assert engine.handled == [(REF, ParticipantVanished)]
+
+
+@pytest.mark.parametrize(("effect", "event"), TOLD, ids=lambda one: getattr(one, "__name__", None))
+async def test_a_call_is_told(
+    performer: Performer, engine: RecordingEngine, effect: Effect, event: type[Event]
+) -> None:
+    await performer.perform(effect, attempt=1)
+    assert engine.handled == [(REF, event)]

@@ -16,6 +16,7 @@ from service.store import keys
 from service.store.calls import Calls
 from service.store.client import Client
 from service.store.outbox import Outbox
+from service.store.rooms import Rooms
 from service.tasks import Tasks
 from tests.clocks import SetClock
 from tests.waiting import wait_until
@@ -42,6 +43,7 @@ class ScriptedJoiner:
         joined = Joined(
             at=self.clock.now(),
             attempt=call.attempt,
+            room=call.room,
             session_id="S",
             participant_id=f"p{call.attempt}",
             token_until=self.clock.now() + 60,
@@ -63,6 +65,7 @@ class Bench:
         self.engine = Engine(
             calls=Calls(client, ended_days=1),
             joiner=self.joiner,
+            rooms=Rooms(client),
             clock=self.clock,
             new_id=lambda: str(next(ids)),
             alarm=self.alarm,

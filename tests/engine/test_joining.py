@@ -5,23 +5,16 @@ from collections.abc import AsyncIterator
 import pytest
 from redis.asyncio import Redis
 
-from service.bandwidth.auth import Basic
-from service.bandwidth.http import Http
-from service.bandwidth.interconnect import SipTransfer
-from service.bandwidth.webrtc import WebRtcApi
 from service.calls.effects import DeleteParticipant, DeleteSession
 from service.calls.events import JoinFailed
 from service.calls.model import Call, Direction, Phone
 from service.calls.refs import ref_of_call
 from service.clock import SystemClock
-from service.engine.alarm import Alarm
-from service.engine.callbacks import Callbacks
-from service.engine.joining import Joiner
 from service.store import keys
 from service.store.client import Client
 from service.store.outbox import Outbox
-from service.store.rooms import Rooms, Seat
-from service.tasks import Tasks
+from service.store.rooms import Place
+from tests.engine.parts import Parts
 from tests.simulator.simulator import Simulator
 from tests.waiting import wait_until
 
@@ -38,22 +31,11 @@ CALL = Call(
 
 
 class Bench:
-    def __init__(self, simulator: Simulator, client: Client) -> None:
-        self.clock = SystemClock()
-        self.tasks = Tasks()
-        self.http = Http()
-        self.rooms = Rooms(client)
+    def __init__(self, parts: Parts, client: Client) -> None:
+        self.clock, self.tasks, self.http = parts.clock, parts.tasks, parts.http
+        self.rooms = parts.rooms
         self.outbox = Outbox(client, worker="w", lease=45)
-        credentials = Basic(simulator.username, simulator.password)
-        self.joiner = Joiner(
-            webrtc=WebRtcApi(self.http, simulator.webrtc_url, simulator.account_id, credentials),
-            rooms=self.rooms,
-            interconnect=SipTransfer(),
-            callbacks=Callbacks("https://bridge.test", "u", "p"),
-            clock=self.clock,
-            tasks=self.tasks,
-            alarm=Alarm(),
-        )
+        self.joiner = parts.joiner()
 
     async def join(self) -> JoinFailed:
         outcome, token = await self.joiner.join(
@@ -73,7 +55,7 @@ class Bench:
 @pytest.fixture
 async def bench(simulator: Simulator, store_url: str) -> AsyncIterator[Bench]:
     client = Client(store_url)
-    bench = Bench(simulator, client)
+    bench = Bench(Parts(simulator, client, SystemClock()), client)
     yield bench
     await bench.http.close()
     await client.close()
@@ -97,7 +79,7 @@ async def test_a_seat_that_was_given_up_while_its_session_vanished(
 ) -> None:
     """A 404 for somebody who has left is no reason to replace the session of the others."""
     now = bench.clock.now()
-    await bench.rooms.reserve(ROOM, "other.1", limit=20, now=now)
+    await bench.rooms.reserve(ROOM, "other.1", waits=False, limit=20, now=now)
     await bench.rooms.enter(ROOM, "other.1", participant_id="p", made_session="vanished", now=now)
     gate = simulator.gates.hold("createSession")
     joining = bench.tasks.start(bench.join(), name="join")
@@ -106,7 +88,9 @@ async def test_a_seat_that_was_given_up_while_its_session_vanished(
     gate.release()
     assert (await joining).reason == "room-closed"
     assert DeleteSession in await bench.owed()
-    assert await bench.rooms.reserve(ROOM, "third.1", limit=20, now=now) == Seat("vanished")
+    third = await bench.rooms.reserve(ROOM, "third.1", waits=False, limit=20, now=now)
+    assert isinstance(third, Place)
+    assert third.session_id == "vanished"
 
 
 async def test_no_time_left(bench: Bench) -> None:

@@ -11,9 +11,11 @@ from redis.asyncio import Redis
 from service.bandwidth.errors import BandwidthError
 from service.calls.effects import DeleteParticipant, DeleteSession, Effect, RemoveParticipant
 from service.engine.alarm import Alarm
+from service.engine.creation import TooSlow
 from service.engine.worker import Worker, backoff
 from service.store import keys
 from service.store.client import Client
+from service.store.errors import StoreUnavailable
 from service.store.outbox import Outbox
 from service.store.rooms import Rooms
 from service.tasks import Tasks
@@ -23,17 +25,21 @@ from tests.waiting import wait_until
 OWNER = keys.owner_room("lobby")
 
 
+FAILURE = BandwidthError("delete-session", "server-error", status=500)
+
+
 class FailingPerformer:
     """Fails so often, then succeeds."""
 
-    def __init__(self, failures: int) -> None:
+    def __init__(self, failures: int, error: Exception = FAILURE) -> None:
         self.failures = failures
+        self.error = error
         self.attempts: list[tuple[Effect, int]] = []
 
     async def perform(self, effect: Effect, *, attempt: int) -> None:
         self.attempts.append((effect, attempt))
         if len(self.attempts) <= self.failures:
-            raise BandwidthError("delete-session", "server-error", status=500)
+            raise self.error
 
 
 class SlowPerformer(FailingPerformer):
@@ -93,8 +99,9 @@ async def run(bench: Bench, until: int) -> None:
     await running
 
 
-async def test_it_is_tried_again_until_it_is_done(client: Client, redis: Redis) -> None:
-    bench = Bench(client, FailingPerformer(3))
+@pytest.mark.parametrize("error", [FAILURE, TooSlow(), StoreUnavailable("away")], ids=repr)
+async def test_it_is_tried_again_until_it_is_done(client: Client, redis: Redis, error: Exception) -> None:
+    bench = Bench(client, FailingPerformer(3, error))
     await bench.owe()
     await run(bench, 4)
     assert bench.performer.attempts == [(DeleteSession("S"), n) for n in (1, 2, 3, 4)]
@@ -117,7 +124,7 @@ async def test_a_worker_that_stops_finishes_what_it_does_and_leaves_the_rest_to_
     performer = SlowPerformer()
     bench = Bench(client, performer)
     now = bench.clock.now()
-    await bench.rooms.reserve("lobby", "a.1", limit=9, now=now)
+    await bench.rooms.reserve("lobby", "a.1", waits=False, limit=9, now=now)
     await bench.rooms.enter("lobby", "a.1", participant_id="p", made_session="S", now=now)
     await bench.rooms.vacate("lobby", "a.1", now=now)
     bench.alarm.wake(OWNER)

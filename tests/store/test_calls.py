@@ -81,11 +81,16 @@ async def test_owed_work_is_on_the_agenda_until_it_is_called_off(calls: Calls, r
     owed = (Owed(HangUp("c-1"), NOW + 30), Owed(LeaveRoom("lobby", f"{REF}.1"), NOW + 5))
     await commit(calls, 0, change(owed=owed))
     assert await redis.zscore(agenda, owner) == (NOW + 5) * 1000
-    await commit(calls, 1, change(cancelled=(f"leave-room:{REF}.1",)), "b")
+    await commit(calls, 1, change(cancelled=(f"leave-room:lobby:{REF}.1",)), "b")
     assert await redis.exists(keys.owed(owner))
     await commit(calls, 2, change(cancelled=("hang-up",)), "c")
     assert await redis.zscore(agenda, owner) is None
     assert not await redis.exists(keys.owed(owner))
+
+
+async def test_an_event_without_an_answer_leaves_none(calls: Calls) -> None:
+    await commit(calls, 0, change(event=""))
+    assert (await calls.load(REF)).reply is None
 
 
 async def test_a_token_is_kept_apart_and_dropped(calls: Calls, redis: Redis) -> None:

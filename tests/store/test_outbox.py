@@ -2,7 +2,6 @@
 
 import asyncio
 
-import pytest
 from redis.asyncio import Redis
 
 from service.calls.effects import DeleteParticipant, DeleteSession
@@ -15,11 +14,6 @@ NOW = 1_700_000_000.0
 ROOM = "lobby"
 OWNER = keys.owner_room(ROOM)
 PARTITION = keys.partition_of_owner(OWNER)
-
-
-@pytest.fixture
-def rooms(client: Client) -> Rooms:
-    return Rooms(client)
 
 
 def worker(client: Client, name: str) -> Outbox:
@@ -69,7 +63,7 @@ async def test_what_is_put_off_comes_back_when_it_is_due(client: Client, rooms: 
 
 async def test_one_lane_waits_for_its_head_and_others_do_not(client: Client, rooms: Rooms) -> None:
     mine = worker(client, "a")
-    await rooms.reserve(ROOM, "a.1", limit=9, now=NOW)
+    await rooms.reserve(ROOM, "a.1", waits=False, limit=9, now=NOW)
     await rooms.enter(ROOM, "a.1", participant_id="p", made_session="S", now=NOW)
     await rooms.vacate(ROOM, "a.1", now=NOW)
     await rooms.owe(ROOM, DeleteParticipant("b.1", "q"), now=NOW)

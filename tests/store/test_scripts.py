@@ -7,7 +7,7 @@ from redis.asyncio import Redis
 from service.store.client import Client
 from service.store.scripts import Script
 
-LIBRARIES = {"owed", "seats"}
+LIBRARIES = {"owed", "rooms"}
 NAMES = sorted(
     file.name.removesuffix(".lua")
     for file in (resources.files("service.store") / "lua").iterdir()

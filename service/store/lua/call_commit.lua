@@ -1,8 +1,8 @@
 -- State, timeline, reply and owed effects together, or not at all. Returns 1 when written, 0 when another
 -- commit came first. Run twice (the client sends it again when a reply is lost) it writes once.
 -- uses: owed
--- keys: call events timeline token owed agenda
--- args: now revision commit state event reply entry entries effects cancelled owner device ttl events_ttl token_ttl
+-- keys: call events timeline token owed agenda calls
+-- args: now revision commit state event reply entry entries effects cancelled owner device ttl events_ttl token_ttl ref began listed oldest calls_ttl
 local held = redis.call('HMGET', call, 'revision', 'commit')
 local at = tonumber(held[1] or '0')
 if at ~= tonumber(revision) then
@@ -26,6 +26,10 @@ if device == '-' then
 elseif device ~= '' then
   redis.call('SET', token, device, 'PX', token_ttl)
 end
+
+if listed == '1' then redis.call('ZADD', calls, began, ref) end
+redis.call('ZREMRANGEBYSCORE', calls, '-inf', oldest)
+redis.call('PEXPIRE', calls, calls_ttl)
 
 owed_cancel(owed, agenda, owner, now, cjson.decode(cancelled))
 for _, one in ipairs(cjson.decode(effects)) do

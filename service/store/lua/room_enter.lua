@@ -1,32 +1,42 @@
--- A participant takes its reserved seat, and the session that was made for it becomes the room's, unless
--- another caller was first. Returns {'in', session}, or {'gone', ''} when the seat was given up meanwhile.
--- What is not used is owed for deletion in the same step.
--- uses: owed
--- keys: room owed agenda
--- args: now seat participant made owner ttl
-now = tonumber(now)
-local name = 'seat:' .. seat
-local phase, sitting = string.match(redis.call('HGET', room, name) or '', '^(%S+) (%S+)$')
+-- A participant takes its reserved seat, and the session that was made for it becomes the room's, unless another
+-- caller was first. Returns {'in', session}, or {'gone', ''} when the seat was given up meanwhile.
+-- What is not used is owed for deletion in the same step, unless the participant is to live on in another room.
+-- Everybody who waits outside is told that somebody has come.
+-- uses: owed rooms
+-- keys: room live owed agenda
+-- args: now seat participant keep made owner name ttl roll_over
+local at = {room = room, live = live, owed = owed, agenda = agenda, owner = owner, name = name, now = tonumber(now)}
+local phase, sitting = seat_read(at, seat)
 
-local function delete_session(id)
-  owed_add(owed, agenda, owner, now, 'delete-session:' .. id, now, id,
-    cjson.encode({type = 'delete-session', session_id = id}))
-end
-
-if phase == nil or phase == 'leaving' or (phase == 'in' and sitting ~= participant) then
-  owed_add(owed, agenda, owner, now, 'delete-participant:' .. participant, now, participant,
-    cjson.encode({type = 'delete-participant', seat = seat, participant_id = participant}))
-  if made ~= '' and made ~= redis.call('HGET', room, 'session') then delete_session(made) end
+if phase ~= 'reserved' and not (phase == 'in' and sitting == participant) then
+  if keep == '0' then
+    room_owe(at, 'delete-participant:' .. participant, at.now, participant, {
+      type = 'delete-participant', seat = seat, participant_id = participant})
+  end
+  session_discard(at, made)
   return {'gone', ''}
 end
 
-redis.call('HSET', room, name, 'in ' .. participant)
-local session = redis.call('HGET', room, 'session')
-if not session and made ~= '' then
-  session = made
-  redis.call('HSET', room, 'session', session)
-elseif made ~= '' and made ~= session then
-  delete_session(made)
+if phase == 'reserved' then
+  redis.call('HSET', room, 'seat:' .. seat, 'in ' .. participant)
+  local seats, waiters = room_people(room)
+  for _, one in ipairs(seats) do
+    -- Company for somebody, whether that one has been told or is about to be.
+    if one.phase == 'in' and one.seat ~= seat then room_call_off(at, {'tell-alone'}) end
+  end
+  for _, one in ipairs(waiters) do
+    if one.ref ~= seat_ref(seat) then
+      redis.call('HDEL', room, 'waiter:' .. one.ref)
+      local id = 'summon-waiter:' .. one.ref
+      room_owe(at, id, at.now, id, {type = 'summon-waiter', room = name, ref = one.ref})
+    end
+  end
 end
-redis.call('PEXPIRE', room, ttl)
-return {'in', session or ''}
+
+if made ~= '' and redis.call('HEXISTS', room, 'session') == 0 then
+  session_publish(at, made, roll_over)
+else
+  session_discard(at, made)
+end
+room_keep(at, ttl)
+return {'in', redis.call('HGET', room, 'session') or ''}

@@ -1,6 +1,6 @@
 -- The last step of leaving.
--- uses: owed seats
--- keys: room owed agenda
--- args: now seat owner
-seat_free(room, owed, agenda, owner, tonumber(now), seat)
+-- uses: owed rooms
+-- keys: room live owed agenda
+-- args: now seat owner name
+seat_free({room = room, live = live, owed = owed, agenda = agenda, owner = owner, name = name, now = tonumber(now)}, seat)
 return 1

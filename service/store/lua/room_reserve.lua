@@ -1,17 +1,41 @@
--- Take a seat before anything is requested. Returns {'seated', session or ''}, {'full', members} or, when it has
--- been given up before it was taken, {'gone', ''}.
--- A seat is "<phase> <participant or ->"; phases: reserved, in, leaving. A leaving member still counts: until
--- its seat is free it may still be in the session.
--- keys: room left
--- args: now seat limit ttl
-local name = 'seat:' .. seat
-if redis.call('HEXISTS', room, name) == 0 then
-  if redis.call('EXISTS', left) == 1 then return {'gone', ''} end
-  local members = tonumber(redis.call('HGET', room, 'members') or '0')
-  if members >= tonumber(limit) then return {'full', tostring(members)} end
-  redis.call('HSET', room, name, 'reserved -')
-  redis.call('HINCRBY', room, 'members', 1)
-  redis.call('HSETNX', room, 'opened', now)
+-- Take a seat before anything is requested; who would be the only one, and may wait outside until somebody comes,
+-- is written down as waiting instead. Returns {answer, value, settings}: 'seated' and the session or '', 'full' and
+-- the members, 'empty', or 'gone' for a seat that has been given up already.
+-- uses: owed rooms
+-- keys: room live settings left
+-- args: now seat waits limit name ttl
+local at = {room = room, live = live, name = name, now = tonumber(now)}
+local rules, text = room_settings(settings)
+local ref = seat_ref(seat)
+
+local function others_are_there()
+  local seats, waiters = room_people(room)
+  for _, one in ipairs(seats) do
+    if one.phase == 'in' and seat_ref(one.seat) ~= ref then return true end
+  end
+  for _, one in ipairs(waiters) do
+    if one.ref ~= ref then return true end
+  end
+  return false
 end
-redis.call('PEXPIRE', room, ttl)
-return {'seated', redis.call('HGET', room, 'session') or ''}
+
+local phase = seat_read(at, seat)
+if phase == 'leaving' or phase == 'closing' then return {'gone', '', ''} end
+if phase == nil then
+  if redis.call('EXISTS', left) == 1 then return {'gone', '', ''} end
+  if waits == '1' and rules.waiting and not others_are_there() then
+    redis.call('HSET', room, 'waiter:' .. ref, seat)
+    room_keep(at, ttl)
+    return {'empty', '', text}
+  end
+  local members = tonumber(redis.call('HGET', room, 'members') or '0')
+  if members >= math.min(tonumber(limit), rules.limit or tonumber(limit)) then
+    return {'full', tostring(members), ''}
+  end
+  redis.call('HSET', room, 'seat:' .. seat, 'reserved -')
+  redis.call('HINCRBY', room, 'members', 1)
+  redis.call('HSETNX', room, 'began', at.now)
+  redis.call('HDEL', room, 'waiter:' .. ref)
+end
+room_keep(at, ttl)
+return {'seated', redis.call('HGET', room, 'session') or '', text}

@@ -1,30 +1,57 @@
--- A member leaves. An empty seat is free at once; one with a participant is free after it has been taken down:
--- out of the session, deleted, and the seat last, so that the session outlives everybody in it.
+-- A member leaves. An empty seat is free at once, and so is one whose participant is kept because it lives on in
+-- another room; else it is free after the participant has been taken down.
 -- A seat without a participant is marked, so that a reservation which comes late, from a slow replica or sent
--- again, is told that it is gone.
--- Returns 1 if work is owed, 0 if not.
--- uses: owed seats
--- keys: room left owed agenda
--- args: now seat owner name left_ttl
-now = tonumber(now)
-local field = 'seat:' .. seat
-local phase, participant = string.match(redis.call('HGET', room, field) or '', '^(%S+) (%S+)$')
-if phase == 'leaving' then return 1 end
-if phase ~= 'in' then redis.call('SET', left, 1, 'PX', left_ttl) end
-if phase == nil then return 0 end
-if phase == 'reserved' then
-  seat_free(room, owed, agenda, owner, now, seat)
+-- again, is told that it is gone; that of a move always, since a move is tried again. Who waits outside under this
+-- seat waits no more.
+-- When one member is left of several it is told so after a while, where the room is set so.
+-- Returns 1 if there was a member, 0 if not.
+-- uses: owed rooms
+-- keys: room live settings left owed agenda
+-- args: now seat keep owner name left_ttl alone
+local at = {room = room, live = live, owed = owed, agenda = agenda, owner = owner, name = name, now = tonumber(now)}
+local phase, participant = seat_read(at, seat)
+if phase == 'closing' and keep == '1' then
+  -- It had moved on when the room was closed, and nobody knew.
+  redis.call('SET', left, 1, 'PX', left_ttl)
+  room_call_off(at, {'remove-participant:' .. seat, 'delete-participant:' .. seat, 'free-seat:' .. seat})
+  seat_free(at, seat)
   return 1
 end
-redis.call('HSET', room, field, 'leaving ' .. participant)
-local session = redis.call('HGET', room, 'session')
-local function owe(id, effect)
-  owed_add(owed, agenda, owner, now, id .. ':' .. seat, now, seat, cjson.encode(effect))
+if phase == 'leaving' or phase == 'closing' then return 1 end
+if phase ~= 'in' or keep == '1' or seat_is_moved_to(seat) then redis.call('SET', left, 1, 'PX', left_ttl) end
+
+local waiter = 'waiter:' .. seat_ref(seat)
+if redis.call('HGET', room, waiter) == seat then
+  redis.call('HDEL', room, waiter)
+  room_unlist(at)
 end
-if session then
-  owe('remove-participant', {
-    type = 'remove-participant', seat = seat, session_id = session, participant_id = participant})
+if phase == nil then return 0 end
+if phase == 'reserved' then
+  seat_free(at, seat)
+  return 1
 end
-owe('delete-participant', {type = 'delete-participant', seat = seat, participant_id = participant})
-owe('free-seat', {type = 'free-seat', room = name, seat = seat})
+
+if keep == '1' then
+  room_call_off(at, {'add-participant:' .. seat})
+  seat_free(at, seat)
+else
+  redis.call('HSET', room, 'seat:' .. seat, 'leaving ' .. participant)
+  seat_take_down(at, seat, redis.call('HGET', room, 'session'), participant)
+end
+
+local inside, coming = {}, {}
+for _, one in ipairs((room_people(room))) do
+  if one.phase == 'in' then inside[#inside + 1] = one.seat end
+  if one.phase == 'reserved' then coming[#coming + 1] = one.seat end
+end
+-- Who is just coming in, because somebody was there, finds nobody.
+if #inside == 0 then inside = coming end
+local set = room_settings(settings).alone
+if #inside == 0 then
+  room_call_off(at, {'tell-alone'})
+elseif #inside == 1 and set then
+  local default = cjson.decode(alone)
+  room_owe(at, 'tell-alone', at.now + math.floor((set.after or default.after) * 1000), 'tell-alone', {
+    type = 'tell-alone', room = name, seat = inside[1], ['then'] = set['then'] or default['then']})
+end
 return 1

@@ -1,0 +1,244 @@
+"""A call begins, or its phone asks what to do."""
+
+from typing import Final
+
+from msgspec.structs import replace
+
+from service.calls.decision import HANGUP_AFTER, Decision
+from service.calls.effects import EndDialing, Owed
+from service.calls.events import (
+    Answer,
+    Arrival,
+    BridgeComplete,
+    Dial,
+    Disconnect,
+    Event,
+    Gathered,
+    Initiate,
+    LegAnswer,
+    LegBridgeComplete,
+    Line,
+    Redirect,
+    TransferAnswer,
+    TransferComplete,
+)
+from service.calls.model import Call, Direction, Intent, Leg, Media, Phone
+from service.calls.outcomes import outcome_of
+from service.calls.replies import AskDigits, BridgeLeg, Hangup, Join, Nothing, Park, Transfer, Wait
+from service.calls.rules.machines import MACHINES, machine_answered
+from service.calls.rules.parts import continuation, fail, hang_up, join, let_go
+
+LEG_RINGS: Final = 40.0
+"""Seconds for which a phone is parked while our call into WebRTC, which rings for 30, is not answered."""
+SETTLES: Final = 5.0
+"""Seconds in which Bandwidth carries out what it has just been told about a bridge."""
+
+
+# A call that is not known -----------------------------------------------------------------------------------
+
+
+def begin(event: Event) -> Decision:
+    """The first that we hear of a call."""
+    match event:
+        case Dial():
+            return dial(event)
+        case Initiate() | Answer() | Redirect() | Gathered() | BridgeComplete():
+            return _arrive(event)
+        case Disconnect():
+            # A tombstone: the call's late first event finds it and makes nothing.
+            gone = replace(
+                _call(event, Phone.GONE),
+                intent=Intent.HANGUP,
+                ended_at=event.at,
+                outcome=outcome_of(None, event),
+            )
+            return Decision(gone, Nothing())
+        case TransferAnswer() | TransferComplete() | LegAnswer() | LegBridgeComplete():
+            return Decision(None, Hangup(), note="call is not known")
+        case _:
+            return Decision(None, Nothing(), note="call is not known")
+
+
+def _arrive(event: Arrival) -> Decision:
+    new = replace(
+        _call(event, Phone.UP if event.answered else Phone.RINGING),
+        announcement=event.announcement,
+        fallback=event.fallback,
+        waits=event.waits,
+        answered_at=event.at if event.answered and event.direction is Direction.OUTBOUND else 0,
+        machine=event.machine if isinstance(event, Answer) else "",
+    )
+    if not event.asks:
+        return join(new, event)
+    asked = replace(new, intent=Intent.ASK, room="")
+    return answer_digits(asked, event) if isinstance(event, Gathered) else Decision(asked, AskDigits())
+
+
+def _call(event: Line, phone: Phone) -> Call:
+    return Call(
+        ref=event.ref,
+        call_id=event.call_id,
+        direction=event.direction,
+        room=event.room,
+        created_at=event.at,
+        phone=phone,
+        from_number=event.from_number,
+        to_number=event.to_number,
+    )
+
+
+def dial(event: Dial) -> Decision:
+    """Written down before anybody is asked to dial; a seat is kept from now on."""
+    call = Call(
+        ref=event.ref,
+        call_id="",
+        direction=Direction.OUTBOUND,
+        room=event.room,
+        created_at=event.at,
+        phone=Phone.DIALING,
+        media=Media.MAKING if event.prepare_until else Media.READY,
+        attempt=1,
+        way=event.way,
+        prepares=bool(event.prepare_until),
+        lease_until=event.prepare_until,
+        from_number=event.from_number,
+        to_number=event.to_number,
+        announcement=event.announcement,
+        fallback=event.fallback,
+        tag=event.tag,
+        placed_by=event.placed_by,
+        on_machine=event.on_machine,
+        message=event.message,
+        max_duration=event.max_duration,
+    )
+    reply = Join(1) if event.prepare_until else Nothing()
+    return Decision(call, reply, owed=(Owed(EndDialing(call.ref), event.dial_until),))
+
+
+# The phone asks what to do ----------------------------------------------------------------------------------
+
+
+def follow_intent(call: Call, event: Arrival) -> Decision:
+    if (decision := _by_machine(call, event)) is not None:
+        return decision
+    match call.intent:
+        case Intent.ASK:
+            return Decision(call, AskDigits(again=bool(call.tries)))
+        case Intent.WAIT if event.at >= call.wait_until:
+            return fail(call, "nobody-came", event.at)
+        case Intent.BRIDGE | Intent.WAIT:
+            return join(call, event)
+        case Intent.HOLD | Intent.ELSEWHERE | Intent.HANGUP:
+            return let_go(call, event.at)
+
+
+def _by_machine(call: Call, event: Arrival) -> Decision | None:
+    """What becomes of a call that a machine has answered; None where it is treated like a person."""
+    found = isinstance(event, Answer) and event.machine in MACHINES
+    return machine_answered(call, event.at) if found and call.intent is Intent.BRIDGE else None
+
+
+def use_prepared(call: Call, event: Arrival) -> Decision:
+    """The phone has answered, and its place in the room is kept."""
+    if call.intent is not Intent.BRIDGE:
+        return let_go(call, event.at)
+    if (decision := _by_machine(call, event)) is not None:
+        return decision
+    if not call.participant_id:
+        return join(call, event, keep_seat=True)
+    if call.leg is Leg.GONE if call.own_leg else event.at >= call.token_until:
+        return join(call, event)
+    return enter(call, event.at)
+
+
+def enter(call: Call, at: float) -> Decision:
+    """By what is there: the participant, and the call into WebRTC if that is the way."""
+    words = "" if call.bridged_at or call.announced else call.announcement
+    if not call.own_leg:
+        return Decision(replace(call, media=Media.TRANSFERRING), Transfer(call.attempt, words))
+    if call.leg is Leg.UP:
+        there = replace(bridged(call, at), phone_bridges=True)
+        return Decision(there, BridgeLeg(call.attempt, call.leg_id, words), drops_token=True)
+    if words:
+        # A leg that answered meanwhile would cut it off: the phone asks again when it has heard it all.
+        told = replace(call, media=Media.READY, announced=True)
+        return Decision(told, Park(call.attempt, words), drops_token=True)
+    parked = replace(call, media=Media.TRANSFERRING, token_until=at + LEG_RINGS)
+    return Decision(parked, Park(call.attempt), drops_token=True)
+
+
+def bridged(call: Call, at: float) -> Call:
+    """A leg into WebRTC has answered, and is or will be at once connected with the phone."""
+    return replace(
+        call,
+        media=Media.BRIDGED,
+        bridged_at=call.bridged_at or at,
+        leg_answered_at=at,
+        answered_attempt=call.attempt,
+    )
+
+
+def await_join(call: Call, event: Arrival) -> Decision:
+    """Another webhook of the call is being worked on; past its lease the work is taken over."""
+    if call.intent is not Intent.BRIDGE:
+        return Decision(call, continuation(call))
+    if (decision := _by_machine(call, event)) is not None:
+        return decision
+    if event.at < call.lease_until:
+        return Decision(call, Wait())
+    return join(call, event)
+
+
+def transfer_again(call: Call, event: Arrival) -> Decision:
+    """The same reply again, as long as the token in it is good; then everything anew.
+
+    A phone that is parked while our call into WebRTC rings asks from time to time.
+    """
+    if call.intent is not Intent.BRIDGE:
+        return let_go(call, event.at)
+    if (decision := _by_machine(call, event)) is not None:
+        return decision
+    if call.own_leg:
+        parked = event.at < call.token_until and call.leg is not Leg.GONE
+        return Decision(call, Park(call.attempt)) if parked else fail(call, "transfer-failed", event.at)
+    if event.at < call.token_until:
+        return Decision(call, Transfer(call.attempt, "" if call.bridged_at else call.announcement))
+    return join(call, event)
+
+
+def ask_while_bridged(call: Call, event: Arrival) -> Decision:
+    """A parked phone that is just being bridged goes on waiting for it; any other has lost its leg.
+
+    One that was told to run the bridge itself has not done so: a copy of its webhook was answered before.
+    """
+    if call.own_leg and call.intent is Intent.BRIDGE and event.at < call.leg_answered_at + SETTLES:
+        if not call.phone_bridges or call.leg is not Leg.UP:
+            return Decision(call, Park(call.attempt))
+        first = call.bridged_at == call.leg_answered_at and not call.announced
+        return Decision(call, BridgeLeg(call.attempt, call.leg_id, call.announcement if first else ""))
+    return follow_intent(call, event)
+
+
+def carry_on(call: Call, _event: Arrival) -> Decision:
+    """A late copy of a webhook that was answered: nothing begins anew."""
+    return Decision(call, continuation(call))
+
+
+def wait(call: Call, _event: Event) -> Decision:
+    return Decision(call, Wait())
+
+
+# Digits -----------------------------------------------------------------------------------------------------
+
+
+def answer_digits(call: Call, event: Gathered) -> Decision:
+    """Into the room that they name; after so many that name none the caller is let go."""
+    if call.intent is not Intent.ASK:
+        return follow_intent(call, event)
+    if event.named:
+        return join(replace(call, intent=Intent.BRIDGE, room=event.named), event)
+    tried = replace(call, tries=call.tries + 1)
+    if tried.tries < event.asks:
+        return Decision(tried, AskDigits(again=True))
+    over = replace(tried, intent=Intent.HANGUP, failure="wrong-pin")
+    return Decision(over, continuation(over), owed=hang_up(over, event.at + HANGUP_AFTER))

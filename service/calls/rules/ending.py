@@ -1,0 +1,118 @@
+"""The phone is gone, or never was; and what comes for a call that is over, or past an attempt."""
+
+from msgspec.structs import replace
+
+from service.calls.decision import Decision
+from service.calls.events import (
+    Arrival,
+    DialingOver,
+    Disconnect,
+    Event,
+    FoundEmpty,
+    Joined,
+    JoinFailed,
+    LegAnswer,
+    LegBridgeComplete,
+    Moved,
+    MoveFailed,
+    NotPlaced,
+    OrderHangup,
+    OrderHold,
+    OrderJoin,
+    OrderSubscriptions,
+    OrderTransfer,
+    Placed,
+    TransferAnswer,
+    TransferComplete,
+)
+from service.calls.model import Call, Intent, Leg, Media, Outcome, Phone
+from service.calls.outcomes import blame_for, outcome_of
+from service.calls.replies import Hangup, Nothing, Wait
+from service.calls.rules import joining, rooms
+from service.calls.rules.orders import refused
+from service.calls.rules.parts import HANG_UP, REDIRECT, TIMERS, continuation, give_up_leg, give_up_seats
+
+
+def disconnect(call: Call, event: Disconnect) -> Decision:
+    """The phone has gone, whatever the call was doing."""
+    return _end(call, event.at, outcome_of(call, event))
+
+
+def placed(call: Call, _event: Placed) -> Decision:
+    """Its id has been learned, and nothing else changes."""
+    return Decision(call, Nothing())
+
+
+def not_placed(call: Call, event: NotPlaced) -> Decision:
+    """Nobody was called. Should a webhook have told otherwise by now, that is to be believed."""
+    if call.call_id:
+        return Decision(call, Nothing(), note="the call exists")
+    outcome = Outcome(blame=blame_for(event.reason), reason=event.reason)
+    return _end(replace(call, failure=event.reason), event.at, outcome)
+
+
+def dialing_over(call: Call, event: DialingOver) -> Decision:
+    if call.phone is not Phone.DIALING:
+        return Decision(call, Nothing(), note="the phone has answered")
+    return _end(call, event.at, Outcome(blame=blame_for("never-heard-of"), reason="never-heard-of"))
+
+
+def _end(call: Call, at: float, outcome: Outcome) -> Decision:
+    """The call is over.
+
+    A join under way gives its seat up itself when it is through; should its replica die, the effect that is
+    owed for the end of its lease does it.
+    """
+    gone = replace(
+        call,
+        phone=Phone.GONE,
+        media=Media.MAKING if call.media is Media.MAKING else Media.NONE,
+        intent=Intent.HANGUP,
+        next_room="",
+        ended_at=at,
+        outcome=outcome,
+        leg=Leg.GONE if call.own_leg else call.leg,
+    )
+    due = max(call.lease_until, at) if call.media is Media.MAKING else at
+    return Decision(
+        gone,
+        Nothing(),
+        owed=(*give_up_seats(call, due), *give_up_leg(call, at)),
+        cancelled=(HANG_UP, REDIRECT, "move-participant", "subscribe", *TIMERS),
+        drops_token=True,
+    )
+
+
+def after_the_end(call: Call, event: Event) -> Decision:
+    """Nothing is begun for a phone that has gone; what an attempt has made meanwhile is taken down."""
+    match event:
+        case Joined() | JoinFailed() | FoundEmpty():
+            return replace(joining.outdated(call, event), reply=Hangup(), drops_token=True, note="")
+        case Moved() | MoveFailed():
+            return rooms.outdated(call, event)
+        case Arrival() | TransferAnswer() | TransferComplete() | LegAnswer() | LegBridgeComplete():
+            return Decision(call, Hangup(), note="call has ended")
+        case OrderHangup():
+            return Decision(call, Nothing())
+        case OrderHold() | OrderJoin() | OrderTransfer() | OrderSubscriptions():
+            return refused(call, "the call has ended")
+        case Placed():
+            return Decision(call, Nothing())
+        case _:
+            return Decision(call, Nothing(), note="call has ended")
+
+
+def stale(call: Call, event: Event) -> Decision:
+    match event:
+        case Joined() | JoinFailed() | FoundEmpty():
+            return joining.outdated(call, event)
+        case Moved() | MoveFailed():
+            return rooms.outdated(call, event)
+        case TransferAnswer() | LegAnswer() | LegBridgeComplete():
+            return Decision(call, Hangup(), note="stale attempt")
+        case TransferComplete() | Arrival():
+            # Being asked to ask us it does so at once, which would cut off a number that rings by then.
+            elsewhere = call.intent is Intent.ELSEWHERE
+            return Decision(call, Wait() if elsewhere else continuation(call), note="stale attempt")
+        case _:
+            return Decision(call, Nothing(), note="stale attempt")

@@ -1,0 +1,106 @@
+"""A join has an end: the participant is in its room, or is not."""
+
+from msgspec.structs import replace
+
+from service.calls.decision import Decision
+from service.calls.effects import HangUpLeg, LeaveRoom, Owed
+from service.calls.events import FoundEmpty, Joined, JoinFailed
+from service.calls.model import Call, Direction, Intent, Leg, Media, Phone, seat_of
+from service.calls.replies import AwaitOthers, Nothing, Wait
+from service.calls.rules.arriving import enter
+from service.calls.rules.parts import continuation, fail, give_up_leg
+
+
+def joined(call: Call, event: Joined) -> Decision:
+    counted = _counted(call, event)
+    if call.intent is not Intent.BRIDGE:
+        return _not_wanted(counted, event)
+    there = replace(
+        counted,
+        media=Media.READY,
+        session_id=event.session_id,
+        participant_id=event.participant_id,
+        token_until=event.token_until,
+        announcement=_announcement(call, event),
+        wait_until=0,
+        leg_id=call.leg_id or event.leg_id,
+        own_leg=call.own_leg or bool(event.leg_id),
+    )
+    if there.prepares:
+        there = replace(there, prepares=False)
+        # Whoever is or will be on the phone asks by themselves.
+        return Decision(there, Nothing() if call.phone is Phone.DIALING else Wait())
+    if there.own_leg and there.leg is Leg.GONE:
+        return fail(there, "transfer-failed", event.at)
+    return enter(there, event.at)
+
+
+def join_failed(call: Call, event: JoinFailed) -> Decision:
+    counted = _counted(call, event)
+    if call.intent is not Intent.BRIDGE:
+        return _not_wanted(counted, event)
+    if call.prepares:
+        # Nobody has been told anything yet: it is tried again when the phone asks.
+        return Decision(
+            replace(counted, media=Media.NONE, prepares=False),
+            Wait(),
+            owed=(_leave(call, event), *give_up_leg(call, event.at)),
+        )
+    return fail(counted, event.reason, event.at)
+
+
+def found_empty(call: Call, event: FoundEmpty) -> Decision:
+    """Outside until somebody comes. From the first time on, not from the latest."""
+    outside = replace(
+        call,
+        media=Media.NONE,
+        intent=Intent.WAIT,
+        waiting=event.waiting,
+        wait_until=call.wait_until or event.at + event.waiting.limit,
+    )
+    if call.intent is not Intent.BRIDGE:
+        return Decision(replace(call, media=Media.NONE), continuation(call), owed=(_leave(call, event),))
+    if call.summoned == event.attempt:
+        # Somebody came between the look and this.
+        return Decision(replace(outside, intent=Intent.BRIDGE), Wait(), owed=(_leave(call, event),))
+    return Decision(outside, AwaitOthers(event.waiting))
+
+
+def outdated(call: Call, event: Joined | JoinFailed | FoundEmpty) -> Decision:
+    """Of an attempt that was given up, or of a phone that has gone: what it has made is taken down."""
+    owed = [_leave(call, event)]
+    if isinstance(event, Joined) and event.leg_id:
+        owed.append(Owed(HangUpLeg(event.leg_id), event.at))
+    after = call
+    if call.media is Media.MAKING and event.attempt == call.attempt:
+        after = replace(call, media=Media.NONE)
+    # Who is being joined anew, or has been, is to come back; everybody else hears what is wanted by now.
+    reply = continuation(call) if call.media is Media.NONE else Wait()
+    return Decision(after, reply, owed=tuple(owed), note="stale attempt")
+
+
+def _announcement(call: Call, event: Joined) -> str:
+    """Whoever had the number dialed has the first word, then the room, then our settings."""
+    if call.direction is Direction.OUTBOUND:
+        return call.announcement or event.announcement
+    return event.announcement or call.announcement
+
+
+def _counted(call: Call, event: Joined | JoinFailed) -> Call:
+    """What the join has cost, and the first one the caller."""
+    return replace(
+        call,
+        requests=call.requests + event.requests,
+        retries=call.retries + event.retries,
+        silence_ms=call.silence_ms or event.silence_ms,
+    )
+
+
+def _not_wanted(call: Call, event: Joined | JoinFailed) -> Decision:
+    """The call was meant for something else while the join was under way."""
+    taken_down = outdated(call, event)
+    return Decision(replace(call, media=Media.NONE), continuation(call), owed=taken_down.owed)
+
+
+def _leave(call: Call, event: Joined | JoinFailed | FoundEmpty) -> Owed:
+    return Owed(LeaveRoom(event.room, seat_of(call.ref, event.attempt)), event.at)

@@ -1,0 +1,33 @@
+"""What an event says besides what it asks: Bandwidth's id of the call, that the phone is up, and by whom."""
+
+from msgspec.structs import replace
+
+from service.calls.effects import HangUp, NameCall, Owed, TellTimeUp
+from service.calls.events import Answer, Arrival, Disconnect, Event, Line, Placed
+from service.calls.model import Call, Direction, Intent, Phone
+from service.calls.rules.parts import time_to_hear
+
+
+def learn(call: Call, event: Event) -> tuple[Call, tuple[Owed, ...], tuple[str, ...]]:
+    """The call as it is known now, what is owed for it, and what is called off."""
+    owed: tuple[Owed, ...] = ()
+    cancelled: tuple[str, ...] = ()
+    if not call.live:
+        return call, owed, cancelled
+    if isinstance(event, Line | Placed) and event.call_id and not call.call_id:
+        call = replace(call, call_id=event.call_id)
+        owed = (Owed(NameCall(event.call_id, call.ref), event.at),)
+        if call.intent is Intent.HANGUP and not isinstance(event, Disconnect):
+            # Ordered before anybody knew whom to hang up. A phone that asks is told so itself.
+            due = event.at + (time_to_hear(call) if isinstance(event, Arrival) else 0)
+            owed = (*owed, Owed(HangUp(event.call_id), due))
+    if isinstance(event, Arrival) and event.answered and call.phone in {Phone.DIALING, Phone.RINGING}:
+        call = replace(call, phone=Phone.UP)
+        if call.direction is Direction.OUTBOUND:
+            call = replace(call, answered_at=event.at)
+            cancelled = ("end-dialing",)
+        if call.max_duration:
+            owed = (*owed, Owed(TellTimeUp(call.ref), event.at + call.max_duration))
+    if isinstance(event, Answer) and event.machine:
+        call = replace(call, machine=event.machine)
+    return call, owed, cancelled

@@ -1,0 +1,208 @@
+"""The way of a participant into a room's session, for who comes from outside and from another room alike."""
+
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Final
+
+import structlog
+
+from service.bandwidth.errors import NotFound
+from service.bandwidth.webrtc import CreatedParticipant, WebRtcApi
+from service.calls.effects import DeleteParticipant, DeleteSession, HangUpLeg
+from service.clock import Clock
+from service.engine.alarm import Alarm
+from service.engine.callbacks import Callbacks
+from service.engine.creation import Creation, TooSlow
+from service.engine.persist import persist
+from service.logs import bound
+from service.store import keys
+from service.store.errors import StoreError
+from service.store.rooms import Gone, Rooms, Seat
+from service.tasks import Tasks
+
+log = structlog.get_logger()
+
+CREATE_TIMEOUT: Final = 60.0
+"""Seconds after which a create is given up for good; its late answer is the only way to its id."""
+_TAG: Final = 50
+
+
+class Refused(Exception):
+    """It cannot succeed; the reason is one of `service.calls.outcomes.FAILURES`."""
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(detail or reason)
+        self.reason = reason
+
+
+class Entrance:
+    """Deadlines are monotonic. Raises Refused, TooSlow, BandwidthError and StoreError.
+
+    Whatever was made by then is taken down, also once the store is back.
+    """
+
+    def __init__(
+        self,
+        *,
+        webrtc: WebRtcApi,
+        rooms: Rooms,
+        callbacks: Callbacks,
+        clock: Clock,
+        tasks: Tasks,
+        alarm: Alarm,
+    ) -> None:
+        self._webrtc = webrtc
+        self._rooms = rooms
+        self._callbacks = callbacks
+        self._clock = clock
+        self._tasks = tasks
+        self._alarm = alarm
+
+    def create_participant(self, room: str, seat: str) -> Creation[CreatedParticipant]:
+        return Creation(
+            self._tasks,
+            self._webrtc.create_participant(
+                tag=seat, callback_url=self._callbacks.participant(seat), timeout=CREATE_TIMEOUT
+            ),
+            lambda made: self._owe(room, DeleteParticipant(seat, made.id)),
+            "create.participant",
+        )
+
+    def create_session(self, room: str) -> Creation[str]:
+        return Creation(
+            self._tasks,
+            self._webrtc.create_session(tag=room[:_TAG], timeout=CREATE_TIMEOUT),
+            lambda made: self._owe(room, DeleteSession(made)),
+            "create.session",
+        )
+
+    def create_leg(self, room: str, request: Coroutine[Any, Any, str]) -> Creation[str]:
+        """Of a createCall into WebRTC: it makes the id of that call."""
+        return Creation(self._tasks, request, lambda made: self._owe(room, HangUpLeg(made)), "create.leg")
+
+    async def take_seat(
+        self, room: str, seat: str, participant_id: str, made_session: str, *, keep: bool = False
+    ) -> str:
+        """The room's session: `made_session` unless it has one already.
+
+        With `keep` the participant is in another room, and stays there when it does not get this seat.
+        """
+        taken = await self._settle(
+            room,
+            lambda: self._rooms.enter(
+                room,
+                seat,
+                participant_id=participant_id,
+                made_session=made_session,
+                now=self._clock.now(),
+                keep=keep,
+            ),
+        )
+        return taken.session_id
+
+    async def add(
+        self,
+        room: str,
+        seat: str,
+        *,
+        session_id: str,
+        participant_id: str,
+        deadline: float,
+        hears: tuple[str, ...] | None = None,
+    ) -> str:
+        """Into the session; one that has vanished is replaced for everybody in the room.
+
+        Raises NotFound when those whom it `hears` are not there, which they may be in a moment.
+        """
+        session_id = await self._add(room, seat, session_id, participant_id, deadline, hears)
+        if hears:
+            await self._hear(room, session_id, participant_id, hears, deadline)
+        return session_id
+
+    async def _hear(
+        self, room: str, session_id: str, participant_id: str, hears: tuple[str, ...], deadline: float
+    ) -> None:
+        """Those that are left of whom it is to hear; Bandwidth knows nothing of who has gone."""
+        view = await self._rooms.read(room)
+        there = {member.participant_id for member in view.members} if view else set()
+        await self._webrtc.subscribe(
+            session_id,
+            participant_id,
+            hears=tuple(one for one in hears if one in there),
+            timeout=self.left(deadline),
+        )
+
+    async def _add(
+        self,
+        room: str,
+        seat: str,
+        session_id: str,
+        participant_id: str,
+        deadline: float,
+        hears: tuple[str, ...] | None,
+    ) -> str:
+        # Nobody at first: whom it hears may be on their way into the same session, and unknown there.
+        first = None if hears is None else ()
+        with bound(session_id=session_id):
+            try:
+                await self._webrtc.add_participant(
+                    session_id, participant_id, hears=first, timeout=self.left(deadline)
+                )
+            except NotFound as error:
+                if await self._webrtc.has_session(session_id, timeout=self.left(deadline)):
+                    raise Refused("participant-vanished", str(error)) from error
+                log.warning("session.vanished")
+            else:
+                return session_id
+        made = await self.made_by(self.create_session(room), deadline)
+        taken = await self._settle(
+            room,
+            lambda: self._rooms.replace_session(
+                room, seat, vanished=session_id, made_session=made, now=self._clock.now()
+            ),
+        )
+        with bound(session_id=taken.session_id):
+            log.info("session.replaced", vanished=session_id)
+            try:
+                await self._webrtc.add_participant(
+                    taken.session_id, participant_id, hears=first, timeout=self.left(deadline)
+                )
+            except NotFound as error:
+                raise Refused("participant-vanished", str(error)) from error
+        return taken.session_id
+
+    async def made_by(self, making: Creation[str], deadline: float) -> str:
+        """What is made in time; what comes later is taken down."""
+        try:
+            return await making.within(self.left(deadline))
+        except BaseException:
+            making.abandon()
+            raise
+
+    def left(self, deadline: float) -> float:
+        """Seconds until the deadline. Raises TooSlow when there are none."""
+        left = deadline - self._clock.monotonic()
+        if left <= 0:
+            raise TooSlow
+        return left
+
+    async def _settle(self, room: str, write: Callable[[], Awaitable[Seat | Gone]]) -> Seat:
+        """Hand what was made over to the room.
+
+        Should the store fail, it may or may not have taken it: the same write is repeated in the background,
+        and once it is through, the seat's leaving takes everything down.
+        """
+        try:
+            seat = await write()
+        except StoreError:
+            self._tasks.start(persist(write, self._clock, "room seat"), name="room.settle")
+            raise
+        self._alarm.wake(keys.owner_room(room))
+        if isinstance(seat, Gone):
+            raise Refused("room-closed")
+        return seat
+
+    async def _owe(self, room: str, effect: DeleteParticipant | DeleteSession | HangUpLeg) -> None:
+        await persist(
+            lambda: self._rooms.owe(room, effect, now=self._clock.now()), self._clock, "late create"
+        )
+        self._alarm.wake(keys.owner_room(room))

@@ -1,0 +1,121 @@
+"""Moves a participant from one room's session into another's while both legs of its call stay up.
+
+Out of one and into the other is the order in which Bandwidth's samples do it: a participant may be in one
+session only. Every step may be repeated, so that another worker can go on with a move that was cut off.
+"""
+
+from typing import Final
+
+import structlog
+
+from service.bandwidth.errors import BandwidthError, NotFound
+from service.bandwidth.webrtc import WebRtcApi
+from service.calls.effects import MoveParticipant
+from service.calls.events import Event, Moved, MoveFailed, ParticipantVanished
+from service.calls.room import MEMBERS
+from service.clock import Clock
+from service.engine.creation import TooSlow
+from service.engine.entrance import Entrance, Refused
+from service.engine.joining import reason_of
+from service.store.rooms import Place, RoomFull, Rooms
+
+log = structlog.get_logger()
+
+_TIMEOUT: Final = 10.0
+"""Seconds for the whole of a move, which is silence to those who are moved."""
+_TRIES: Final = 4
+_MOST_TRIES: Final = 8
+"""The way back is tried again as well, for about a minute in all."""
+
+
+class Mover:
+    def __init__(self, *, entrance: Entrance, webrtc: WebRtcApi, rooms: Rooms, clock: Clock) -> None:
+        self._entrance = entrance
+        self._webrtc = webrtc
+        self._rooms = rooms
+        self._clock = clock
+
+    async def move(self, effect: MoveParticipant, *, attempt: int) -> Event:
+        """What has become of it. Raises BandwidthError or StoreError to be tried again."""
+        try:
+            session_id = await self._enter(effect)
+        except (Refused, TooSlow, BandwidthError) as error:
+            if isinstance(error, BandwidthError) and error.retry and attempt < _TRIES:
+                raise
+            return await self._back(effect, error, attempt)
+        return Moved(
+            at=self._clock.now(),
+            attempt=effect.attempt,
+            place=effect.place,
+            room=effect.next_room,
+            session_id=session_id,
+        )
+
+    async def _enter(self, effect: MoveParticipant) -> str:
+        deadline = self._clock.monotonic() + _TIMEOUT
+        room, seat, participant = effect.next_room, effect.next_seat, effect.participant_id
+        place = await self._rooms.reserve(room, seat, waits=False, limit=MEMBERS, now=self._clock.now())
+        if isinstance(place, RoomFull):
+            raise Refused("room-full", f"{place.members} members")
+        if not isinstance(place, Place):
+            raise Refused("room-closed")
+        made = ""
+        if not place.session_id:
+            made = await self._entrance.made_by(self._entrance.create_session(room), deadline)
+        session_id = await self._entrance.take_seat(room, seat, participant, made, keep=True)
+        if old := await self._session(effect.room):
+            await self._webrtc.remove_participant(old, participant, timeout=self._entrance.left(deadline))
+        return await self._entrance.add(
+            room, seat, session_id=session_id, participant_id=participant, deadline=deadline
+        )
+
+    async def _back(self, effect: MoveParticipant, error: Exception, attempt: int) -> Event:
+        """Where it was, or nowhere: then whoever is on the phone has to be told."""
+        reason = reason_of(error)
+        log.warning("move.failed", reason=reason, error=str(error), next_room=effect.next_room)
+        try:
+            # One that found no seat has not been touched; any other may be out already. A room that is closed
+            # tells those who are in it.
+            if reason not in {"room-full", "room-closed"} and not await self._restore(effect):
+                return ParticipantVanished(self._clock.now(), effect.attempt)
+        except (TooSlow, BandwidthError):
+            if attempt < _MOST_TRIES:
+                raise
+            return ParticipantVanished(self._clock.now(), effect.attempt)
+        return MoveFailed(
+            at=self._clock.now(),
+            attempt=effect.attempt,
+            place=effect.place,
+            room=effect.next_room,
+            reason=reason,
+        )
+
+    async def _restore(self, effect: MoveParticipant) -> bool:
+        """False when there is no way back."""
+        deadline = self._clock.monotonic() + _TIMEOUT
+        if not (old := await self._session(effect.room)):
+            return False
+        # It may be in the other session by now, and could not come back from there.
+        if other := await self._session(effect.next_room):
+            await self._webrtc.remove_participant(
+                other, effect.participant_id, timeout=self._entrance.left(deadline)
+            )
+        try:
+            await self._entrance.add(
+                effect.room,
+                effect.seat,
+                session_id=old,
+                participant_id=effect.participant_id,
+                hears=effect.hears,
+                deadline=deadline,
+            )
+        except Refused:
+            return False
+        except NotFound as error:
+            # Back, and somebody whom it was to hear has gone in this moment.
+            log.warning("subscription.not_possible", error=str(error))
+        return True
+
+    async def _session(self, room: str) -> str:
+        view = await self._rooms.read(room)
+        return view.session_id if view else ""

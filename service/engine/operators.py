@@ -1,0 +1,279 @@
+"""What operators may ask for: a new call, and orders to one that exists."""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Final
+
+import msgspec
+import structlog
+
+from service.bandwidth.errors import BandwidthError
+from service.bandwidth.new_call import MachineDetection
+from service.bandwidth.new_call import NewCall as Request
+from service.bandwidth.voice import VoiceApi
+from service.calls.events import Dial, Event, NotPlaced, Order, OrderTransfer, Placed
+from service.calls.model import Call, OnMachine
+from service.calls.room import MEMBERS, Way
+from service.clock import Clock
+from service.engine.callbacks import Callbacks
+from service.engine.engine import Engine
+from service.engine.joining import reason_of
+from service.engine.ordered import Ordered
+from service.engine.persist import persist
+from service.logs import bound
+from service.store.admission import Admission, Admitted, Mismatch, TooMany
+from service.store.calls import Stored
+from service.store.errors import StoreError
+from service.store.rooms import OLD_SESSION, ROLL_OVER, Gone, RoomFull, Rooms
+from service.tasks import Tasks
+
+log = structlog.get_logger()
+
+_TIMEOUT: Final = 60.0
+"""Seconds for a createCall, which is never cancelled: its answer is the only way to its id."""
+_CALLBACK_SLACK: Final = 2.0
+_LONGEST_CALLBACK: Final = 25.0
+
+
+class Patience(msgspec.Struct, frozen=True, kw_only=True):
+    """How long an outbound call is waited for, and a session lasts, in seconds."""
+
+    asked: float = 10.0
+    """By whoever asked for it, until Bandwidth answers."""
+    unheard: float = 360.0
+    """Beyond its ringing, until its webhooks are given up: a call may be queued for five minutes before it is
+    dialed (voice API, rate limits)."""
+    session: float = ROLL_OVER
+    """Until a room gets a new session."""
+    old_session: float = OLD_SESSION
+    """Until the one that was replaced is deleted."""
+
+
+PATIENCE: Final = Patience()
+
+
+class NewCall(msgspec.Struct, frozen=True, kw_only=True):
+    """An outbound call that somebody wants, checked. Times in seconds."""
+
+    to_number: str
+    from_number: str
+    room: str
+    announcement: str = ""
+    call_timeout: float = 30.0
+    max_duration: float = 0
+    tag: str = ""
+    prepare: bool = False
+    """Make session and participant while it rings, not when it is answered."""
+    way: Way | None = None
+    detects_machines: bool = False
+    waits_for_detection: bool = False
+    """Keep the callee waiting until it is known whether it is a machine (Bandwidth's mode `sync`)."""
+    on_machine: OnMachine = OnMachine.JOIN
+    message: str = ""
+
+
+class Placement(msgspec.Struct, frozen=True):
+    """`certain`: Bandwidth has the call. Otherwise nobody knows yet, and its webhooks will tell."""
+
+    call: Call
+    certain: bool
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """No call has come of it; `retry_after` in seconds where waiting helps."""
+
+    reason: str
+    """`room-full`, `room-closed`, `rate-limited`, `calls-per-hour`, `idempotency-mismatch`,
+    `not-configured`, `request-refused`, `credentials-refused`, `bandwidth-error`, `bandwidth-timeout`."""
+    detail: str
+    retry_after: float | None = None
+
+
+class Operators:
+    """`budget`: seconds for a webhook of ours; `per_hour`: calls that one API key may place."""
+
+    def __init__(
+        self,
+        *,
+        engine: Engine,
+        rooms: Rooms,
+        admission: Admission,
+        voice: VoiceApi,
+        callbacks: Callbacks,
+        application_id: str | None,
+        budget: float,
+        per_hour: int,
+        patience: Patience,
+        clock: Clock,
+        tasks: Tasks,
+        new_ref: Callable[[], str],
+    ) -> None:
+        self._engine = engine
+        self._rooms = rooms
+        self._admission = admission
+        self._voice = voice
+        self._callbacks = callbacks
+        self._application_id = application_id
+        self._budget = budget
+        self._per_hour = per_hour
+        self._patience = patience
+        self._clock = clock
+        self._tasks = tasks
+        self._new_ref = new_ref
+
+    async def order(self, ref: str, event: Order, *, api_key: str) -> Ordered | Refusal:
+        """Raises StoreError."""
+        # To the telephone bill, another number is another call.
+        if isinstance(event, OrderTransfer):
+            admitted = await self._admit(api_key)
+            if isinstance(admitted, Refusal):
+                return admitted
+        return await self._engine.order(ref, event)
+
+    async def place(self, new: NewCall, *, once: str, digest: str, api_key: str) -> Placement | Refusal:
+        """Call a number. `once`: an idempotency key, under which `digest` is placed once in 24 hours.
+
+        Written down first, then a seat is reserved, then Bandwidth is asked. Raises StoreError, and then a
+        call that was written down ends by itself.
+        """
+        if self._application_id is None:
+            return Refusal("not-configured", "outbound calls need BW_VOICE_APPLICATION_ID")
+        admitted = await self._admit(api_key, once, digest)
+        if isinstance(admitted, Refusal):
+            return admitted
+        dial = self._dial(new, admitted.ref, api_key)
+        with bound(ref=dial.ref):
+            stored, fresh = await self._engine.write_down(dial)
+            if stored.call is None:
+                raise ValueError("a call that was written down is not there")
+            if not fresh:
+                return Placement(stored.call, bool(stored.call.call_id) or not stored.call.live)
+            try:
+                seat = await self._rooms.reserve(
+                    new.room, stored.call.seat, waits=False, limit=MEMBERS, now=self._clock.now()
+                )
+            except StoreError:
+                # Nobody has been called, and a seat that may be kept all the same is not for minutes.
+                never = NotPlaced(self._clock.now(), "internal-error")
+                self._tasks.start(self._tell(dial.ref, never), name="outbound.given_up")
+                raise
+            if isinstance(seat, RoomFull):
+                reason = "room-full"
+                return await self._give_up(dial, once, Refusal(reason, f"room {new.room} is full"))
+            if isinstance(seat, Gone):
+                return await self._give_up(dial, once, Refusal("room-closed", f"room {new.room} was closed"))
+            if dial.prepare_until:
+                self._tasks.start(self._prepare(stored), name="outbound.prepare")
+            return await self._ask(stored.call, dial, new, once)
+
+    async def _prepare(self, stored: Stored) -> None:
+        # Should the store be away the phone is joined anew when it answers, as after any other failure.
+        with suppress(StoreError):
+            await self._engine.prepare(stored, self._engine.deadline(self._budget))
+
+    async def _admit(self, api_key: str, once: str = "", digest: str = "") -> Admitted | Refusal:
+        admitted = await self._admission.admit(
+            api_key=api_key,
+            once=once,
+            digest=digest,
+            ref=self._new_ref(),
+            per_hour=self._per_hour,
+            now=self._clock.now(),
+        )
+        match admitted:
+            case Mismatch():
+                return Refusal("idempotency-mismatch", "this Idempotency-Key was used for another request")
+            case TooMany():
+                detail = f"an API key may place {self._per_hour} calls in an hour"
+                return Refusal("calls-per-hour", detail, admitted.retry_after)
+            case Admitted():
+                return admitted
+
+    async def _ask(self, call: Call, dial: Dial, new: NewCall, once: str) -> Placement | Refusal:
+        """Never cancelled and never sent twice; who asks hears that its fate is unknown if it takes long."""
+        asking = self._tasks.start(self._create(dial, new, once), name="outbound.create")
+        done, _ = await asyncio.wait({asking}, timeout=self._patience.asked)
+        if not done:
+            log.warning("call.in_doubt", error="createCall has not answered yet")
+            return Placement(call, certain=False)
+        return asking.result() or Placement(call, certain=False)
+
+    async def _create(self, dial: Dial, new: NewCall, once: str) -> Placement | Refusal | None:
+        """None when nobody knows what became of it."""
+        try:
+            call_id = await self._voice.create_call(self._request(dial, new), timeout=_TIMEOUT)
+        except BandwidthError as error:
+            if error.may_have_happened:
+                log.warning("call.in_doubt", error=str(error))
+                return None
+            refusal = Refusal(reason_of(error), str(error), error.retry_after)
+            return await self._give_up(dial, once, refusal)
+        call = await self._tell(dial.ref, Placed(self._clock.now(), call_id))
+        return Placement(call, certain=True) if call else None
+
+    async def _give_up(self, dial: Dial, once: str, refusal: Refusal) -> Refusal:
+        """Nobody was called, so that the same request may be made again."""
+        log.warning("call.refused", reason=refusal.reason, error=refusal.detail)
+        await self._tell(dial.ref, NotPlaced(self._clock.now(), refusal.reason))
+        await self._admission.forget(api_key=dial.placed_by, once=once, ref=dial.ref)
+        return refusal
+
+    async def _tell(self, ref: str, event: Event) -> Call | None:
+        """What has happened is not forgotten, also while the store is away."""
+        told: list[Call | None] = []
+
+        async def tell() -> None:
+            told.append((await self._engine.handle(ref, event)).call)
+
+        await persist(tell, self._clock, "outbound call")
+        return told[-1] if told else None
+
+    def _dial(self, new: NewCall, ref: str, api_key: str) -> Dial:
+        now = self._clock.now()
+        return Dial(
+            at=now,
+            ref=ref,
+            room=new.room,
+            from_number=new.from_number,
+            to_number=new.to_number,
+            dial_until=now + new.call_timeout + self._patience.unheard,
+            prepare_until=now + self._budget if new.prepare else 0,
+            way=new.way,
+            announcement=new.announcement,
+            tag=new.tag,
+            placed_by=api_key,
+            max_duration=new.max_duration,
+            on_machine=new.on_machine,
+            message=new.message,
+        )
+
+    def _request(self, dial: Dial, new: NewCall) -> Request:
+        url = self._callbacks.voice(dial.ref)
+        detection = None
+        if new.detects_machines:
+            # A message that is said before the tone is not recorded.
+            delay = new.on_machine is OnMachine.MESSAGE
+            detection = MachineDetection("sync", delay_result=delay)
+            if not new.waits_for_detection:
+                detection = MachineDetection(
+                    "async",
+                    callback_url=url,
+                    fallback_url=self._callbacks.fallback(url),
+                    delay_result=delay,
+                    **self._callbacks.credentials,
+                )
+        return Request(
+            to=new.to_number,
+            from_=new.from_number,
+            application_id=self._application_id or "",
+            answer_url=url,
+            answer_fallback_url=self._callbacks.fallback(url),
+            disconnect_url=url,
+            call_timeout=new.call_timeout,
+            # A webhook that we have not answered by then is one for the fallback.
+            callback_timeout=min(self._budget + _CALLBACK_SLACK, _LONGEST_CALLBACK),
+            tag=new.tag or None,
+            machine_detection=detection,
+            **self._callbacks.credentials,
+        )

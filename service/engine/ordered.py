@@ -1,0 +1,12 @@
+"""What becomes of an order."""
+
+import msgspec
+
+from service.calls.model import Call
+
+
+class Ordered(msgspec.Struct, frozen=True):
+    """The call after an order; `refused` says why it was not obeyed, empty when it was."""
+
+    call: Call | None
+    refused: str = ""

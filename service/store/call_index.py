@@ -1,0 +1,163 @@
+"""Calls for who looks at them: one with its timeline, the newest of all, one by Bandwidth's id."""
+
+import math
+from typing import Final
+
+import msgspec
+
+from service.calls.model import SCHEMA, Call, Direction
+from service.calls.refs import PARTITIONS, partition_of_ref, ref_of_call
+from service.store import keys
+from service.store.client import Client
+from service.store.errors import NewerSchema, StoreCorrupt
+from service.store.scripts import Script, Value
+
+_GET: Final = Script("get")
+_STATE: Final = Script("call_state")
+_VIEW: Final = Script("call_view")
+_INDEX: Final = Script("call_index")
+_NAME: Final = Script("call_name")
+_ERASE: Final = Script("call_erase")
+
+HOUR: Final = 3_600_000
+LIVE: Final = 24 * HOUR
+"""Milliseconds from the last change for which a live call is kept."""
+AFTER_END: Final = HOUR // 4
+"""Milliseconds for which webhooks may come late."""
+
+_encode = msgspec.json.Encoder().encode
+_decode_call = msgspec.json.Decoder(Call).decode
+
+Position = tuple[float, str]
+"""Of a call in the order of all: when it began, in seconds since the epoch, and its ref."""
+
+
+class Recent(msgspec.Struct, frozen=True):
+    """Some calls, newest first."""
+
+    calls: list[Call]
+    next: Position | None
+    """Where to go on; None when there is nothing more."""
+
+
+class CallIndex:
+    """Looking at calls. `ended_days` is how long an ended one is kept."""
+
+    def __init__(self, client: Client, *, ended_days: float) -> None:
+        self._client = client
+        self._ended = int(ended_days * 24 * HOUR)
+        self._longest = self._ended + LIVE
+        """Milliseconds from its beginning for which a call is listed, and has its other name."""
+
+    async def view(self, ref: str) -> tuple[Call, list[dict[str, object]]] | None:
+        """A call and what has happened to it, oldest first. Raises StoreCorrupt."""
+        state, entries = await self._client.run(
+            _VIEW, {"call": keys.call(ref), "timeline": keys.timeline(ref)}, {}
+        )
+        if state is None:
+            return None
+        try:
+            return _decode_call(state), [msgspec.json.decode(entry) for entry in entries]
+        except msgspec.DecodeError as error:
+            raise StoreCorrupt(f"call {ref}: {error}") from error
+
+    async def recent(
+        self, *, before: Position | None, since: float | None, until: float | None, limit: int
+    ) -> Recent:
+        """Newest first: calls that began at `since` or later and before `until`, after the position `before`.
+
+        There may be fewer than `limit` although there is a next position: the index outlives calls. One that
+        this release cannot read is left out like one that is gone.
+        """
+        found = await self._positions(before, since, until, limit)
+        states = await self._client.run_many(
+            _STATE, [({"call": keys.call(ref)}, {}) for _, ref in found[:limit]]
+        )
+        calls = [call for state in states if state is not None and (call := _readable(state))]
+        if len(found) <= limit:
+            return Recent(calls, None)
+        at, ref = found[limit - 1]
+        return Recent(calls, (at / 1000, ref))
+
+    async def name(self, call_id: str, ref: str) -> None:
+        """Make a call known under the id that Bandwidth has given it."""
+        await self._client.run(_NAME, {"alias": keys.alias(call_id)}, {"ref": ref, "ttl": self._longest})
+
+    async def resolve(self, call_id: str) -> str:
+        """The ref under which the call is kept, if it is: without another name it follows from the id."""
+        ref = await self._client.run(_GET, {"value": keys.alias(call_id)}, {})
+        return ref_of_call(call_id) if ref is None else str(ref.decode())
+
+    async def erase(self, ref: str, tombstone: Call, *, now: float) -> bool | None:
+        """Forget what is known of an ended call; the tombstone in its place has late webhooks begin nothing.
+
+        None when the call is not known. False when it lives, and while it owes work, which is done first.
+        """
+        erased = await self._client.run(
+            _ERASE,
+            {
+                "call": keys.call(ref),
+                "events": keys.events(ref),
+                "timeline": keys.timeline(ref),
+                "token": keys.token(ref),
+                "owed": keys.owed(keys.owner_call(ref)),
+                "calls": keys.calls(partition_of_ref(ref)),
+            },
+            {"ref": ref, "tombstone": _encode(tombstone), "ttl": AFTER_END, "oldest": self._oldest(now)},
+        )
+        return None if erased is None else bool(erased)
+
+    async def _positions(
+        self, before: Position | None, since: float | None, until: float | None, limit: int
+    ) -> list[tuple[int, str]]:
+        """The first `limit` positions in milliseconds, and one more if there is one."""
+        above = -math.inf if since is None else _ms(since)
+        end = math.inf if until is None else _ms(until)
+        cursor = (math.inf, "") if before is None else (_ms(before[0]), before[1])
+        below = min(cursor[0], end)
+        args: dict[str, Value] = {
+            # Several may have begun in the same millisecond, of which some were before the cursor.
+            "tie": cursor[0] if before and above <= cursor[0] < end else "",
+            "below": f"({below}" if below < math.inf else "+inf",
+            "above": above if above > -math.inf else "-inf",
+            "limit": limit + 1,
+        }
+        pages = await self._client.run_many(
+            _INDEX, [({"calls": keys.calls(partition)}, args) for partition in range(PARTITIONS)]
+        )
+        found: list[tuple[int, str]] = []
+        for page in pages:
+            parts = iter(page)
+            found += [(int(score), ref.decode()) for ref, score in zip(parts, parts, strict=True)]
+        return sorted((one for one in found if one < cursor), reverse=True)[: limit + 1]
+
+    def _oldest(self, now: float) -> int:
+        """Calls that began earlier are off the index."""
+        return _ms(now) - self._longest
+
+
+def read_call(state: bytes) -> Call:
+    """For whoever writes it back. Raises NewerSchema, msgspec.DecodeError."""
+    call = _decode_call(state)
+    if call.schema > SCHEMA:
+        # Writing it back would lose what this release does not know.
+        raise NewerSchema(f"call {call.ref} has schema {call.schema}, this release writes {SCHEMA}")
+    return call
+
+
+def is_tombstone(call: Call) -> bool:
+    """Whether nothing is known of the call but that it has ended: it had not begun before."""
+    began = call.attempt or call.ended_at > call.created_at
+    return not call.live and not began and call.direction is Direction.INBOUND
+
+
+def _readable(state: bytes) -> Call | None:
+    try:
+        return _decode_call(state)
+    except msgspec.DecodeError:
+        return None
+
+
+def _ms(seconds: float) -> int:
+    """To the nearest: a position goes through seconds and comes back as the same."""
+    return round(seconds * 1000)

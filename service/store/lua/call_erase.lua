@@ -1,0 +1,17 @@
+-- Forget an ended call: a tombstone takes its place for as long as webhooks may come late. Returns nothing for one
+-- that is not known, 0 for one that lives or still owes work, else 1.
+-- keys: call events timeline token owed calls
+-- args: ref tombstone ttl oldest
+local state = redis.call('HGET', call, 'state')
+if not state then return false end
+if cjson.decode(state).phone ~= 'gone' or redis.call('EXISTS', owed) == 1 then return 0 end
+if state ~= tombstone then
+  -- Whoever has loaded the call before must not write it back.
+  redis.call('HINCRBY', call, 'revision', 1)
+  redis.call('HSET', call, 'commit', '', 'state', tombstone)
+end
+redis.call('PEXPIRE', call, ttl)
+redis.call('DEL', events, timeline, token)
+redis.call('ZREM', calls, ref)
+redis.call('ZREMRANGEBYSCORE', calls, '-inf', oldest)
+return 1

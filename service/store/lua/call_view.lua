@@ -1,0 +1,3 @@
+-- A call and what has happened to it.
+-- keys: call timeline
+return {redis.call('HGET', call, 'state'), redis.call('LRANGE', timeline, 0, -1)}

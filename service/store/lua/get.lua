@@ -1,0 +1,3 @@
+-- One value.
+-- keys: value
+return redis.call('GET', value)

@@ -1,0 +1,50 @@
+-- Everybody out. The session leaves the room at once, so that who comes now begins a new epoch; it is deleted
+-- when the last of those who were in it has been taken down. Everybody is told. Returns whether there was anything.
+-- `marks` is what the keys that mark seats begin with: which seats there are is not known before, so that their
+-- keys cannot be declared; they are in the room's slot like all of its keys.
+-- uses: owed rooms
+-- keys: room live owed agenda
+-- args: now owner name marks left_ttl ttl
+local at = {room = room, live = live, owed = owed, agenda = agenda, owner = owner, name = name, now = tonumber(now)}
+local seats, waiters = room_people(room)
+local session = epoch_end(at)
+local closing = 'closing:' .. (session or '-')
+local found = session ~= false
+
+local function evict(seat)
+  found = true
+  room_owe(at, 'evict:' .. seat, at.now, seat, {type = 'evict', room = name, seat = seat})
+end
+
+for _, one in ipairs(seats) do
+  local field = 'seat:' .. one.seat
+  if one.phase == 'reserved' or seat_is_moved_to(one.seat) then
+    redis.call('SET', marks .. one.seat, 1, 'PX', left_ttl)
+  end
+  if one.phase == 'reserved' then
+    redis.call('HDEL', room, field)
+    found = true
+    -- Who is being moved here ("<ref>.<attempt>-<place>") and has not come in stays where it is.
+    if not string.match(one.seat, '%-%d+$') then evict(one.seat) end
+  elseif one.phase ~= 'closing' then
+    redis.call('HSET', room, field, 'closing ' .. one.participant .. ' ' .. (session or '-'))
+    redis.call('HINCRBY', room, closing, 1)
+    if one.phase == 'in' then
+      evict(one.seat)
+      seat_take_down(at, one.seat, session, one.participant)
+    end
+  end
+end
+for _, one in ipairs(waiters) do
+  redis.call('HDEL', room, 'waiter:' .. one.ref)
+  evict(one.seat)
+end
+room_unlist(at)
+
+room_call_off(at, {'tell-alone'})
+if session then
+  room_call_off(at, {'replace-session:' .. session})
+  session_discard(at, session)
+end
+redis.call('PEXPIRE', room, ttl)
+return found and 1 or 0

@@ -1,0 +1,3 @@
+-- A room as it is, and its settings.
+-- keys: room settings
+return {redis.call('HGETALL', room), redis.call('GET', settings)}

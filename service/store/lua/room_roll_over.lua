@@ -1,0 +1,26 @@
+-- The room's session is near the end of its life: put a new one in its place, once, and move everybody over. The
+-- old one stays for a while, so that nobody is cut off before being moved. Returns 1, or 0 when the room has
+-- another session by now: then the new one is owed for deletion.
+-- uses: owed rooms
+-- keys: room live owed agenda
+-- args: now old made grace owner name ttl roll_over
+local at = {room = room, live = live, owed = owed, agenda = agenda, owner = owner, name = name, now = tonumber(now)}
+local session = redis.call('HGET', room, 'session')
+if session == made then return 1 end
+if session ~= old then
+  session_discard(at, made)
+  return 0
+end
+
+session_publish(at, made, roll_over)
+for _, one in ipairs((room_people(room))) do
+  if one.phase == 'in' then
+    -- Under an id of its own: leaving in the meantime owes the removal from the new session as well.
+    room_owe(at, 'remove-participant:' .. one.seat .. ':' .. old, at.now, one.seat, {
+      type = 'remove-participant', seat = one.seat, session_id = old, participant_id = one.participant})
+    seat_add_again(at, one.seat, made, one.participant)
+  end
+end
+session_delete(at, old, at.now + grace)
+room_keep(at, ttl)
+return 1

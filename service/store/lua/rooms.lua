@@ -1,0 +1,130 @@
+-- What the scripts of rooms share; it needs `owed`. A room is one hash:
+--   members, began    the seats of this life of the room, an epoch, and when it began
+--   session, opened   its session, and since when
+--   seat:<seat>       "<phase> <participant or ->"; phases: reserved, in, leaving. A leaving member still counts:
+--                     until its seat is free it may still be in the session. A seat of an epoch that was closed is
+--                     "closing <participant> <session or ->", and counts no more
+--   closing:<session> how many of its seats are still to be freed
+--   waiter:<ref>      the seat for which a call has asked that waits outside
+-- `at` is the room that a script works on: keys room, live, owed, agenda, and owner, name, now.
+
+local function room_owe(at, id, due, lane, effect)
+  owed_add(at.owed, at.agenda, at.owner, at.now, id, due, lane, cjson.encode(effect))
+end
+
+local function room_call_off(at, ids)
+  owed_cancel(at.owed, at.agenda, at.owner, at.now, ids)
+end
+
+-- Somebody is in the room or waits for it: keep it, and its name on the index.
+local function room_keep(at, ttl)
+  redis.call('PEXPIRE', at.room, ttl)
+  redis.call('SADD', at.live, at.name)
+  redis.call('PEXPIRE', at.live, ttl)
+end
+
+-- Take the name off the index unless somebody is in the room or waits for it.
+local function room_unlist(at)
+  for _, field in ipairs(redis.call('HKEYS', at.room)) do
+    if field == 'members' or string.match(field, '^waiter:') then return end
+  end
+  redis.call('SREM', at.live, at.name)
+end
+
+-- As a table, and as they are kept.
+local function room_settings(key)
+  local text = redis.call('GET', key) or ''
+  return text ~= '' and cjson.decode(text) or {}, text
+end
+
+-- All seats, and the calls that wait outside.
+local function room_people(room)
+  local seats, waiters = {}, {}
+  local fields = redis.call('HGETALL', room)
+  for i = 1, #fields, 2 do
+    local kind, name = string.match(fields[i], '^(%a+):(.+)$')
+    if kind == 'seat' then
+      local phase, participant = string.match(fields[i + 1], '^(%S+) (%S+)')
+      seats[#seats + 1] = {seat = name, phase = phase, participant = participant}
+    elseif kind == 'waiter' then
+      waiters[#waiters + 1] = {ref = name, seat = fields[i + 1]}
+    end
+  end
+  return seats, waiters
+end
+
+-- Phase and participant of one seat, nil where there is none; the session too of one that is closing.
+local function seat_read(at, seat)
+  return string.match(redis.call('HGET', at.room, 'seat:' .. seat) or '', '^(%S+) (%S+) ?(%S*)$')
+end
+
+local function seat_ref(seat)
+  return string.match(seat, '^(.+)%.[^.]*$')
+end
+
+-- Whether a participant is or was moved to this seat from another room's; those have a number more.
+local function seat_is_moved_to(seat)
+  return string.match(seat, '%.%d+%-%d+$') ~= nil
+end
+
+-- In order: out of the session, deleted, and the seat last, so that the session outlives everybody in it. What the
+-- seat's lane held for the time after a change of session would only bring the participant back.
+local function seat_take_down(at, seat, session, participant)
+  room_call_off(at, {'add-participant:' .. seat})
+  if session then
+    room_owe(at, 'remove-participant:' .. seat, at.now, seat, {
+      type = 'remove-participant', seat = seat, session_id = session, participant_id = participant})
+  end
+  room_owe(at, 'delete-participant:' .. seat, at.now, seat, {
+    type = 'delete-participant', seat = seat, participant_id = participant})
+  room_owe(at, 'free-seat:' .. seat, at.now, seat, {type = 'free-seat', room = at.name, seat = seat})
+end
+
+local function seat_add_again(at, seat, session, participant)
+  room_owe(at, 'add-participant:' .. seat, at.now, seat, {
+    type = 'add-participant', room = at.name, seat = seat, session_id = session, participant_id = participant})
+end
+
+local function session_delete(at, session, due)
+  room_call_off(at, {'replace-session:' .. session})
+  room_owe(at, 'delete-session:' .. session, due, session, {type = 'delete-session', session_id = session})
+end
+
+-- What was made and is not used. The room's own is in use, and one that is being closed still has members.
+local function session_discard(at, made)
+  if made == '' or made == redis.call('HGET', at.room, 'session') then return end
+  if redis.call('HEXISTS', at.room, 'closing:' .. made) == 1 then return end
+  session_delete(at, made, at.now)
+end
+
+-- The room's session from now on, to be replaced before its age ends it.
+local function session_publish(at, session, roll_over)
+  redis.call('HSET', at.room, 'session', session, 'opened', at.now)
+  local id = 'replace-session:' .. session
+  room_owe(at, id, at.now + roll_over, id, {type = 'replace-session', room = at.name, session_id = session})
+end
+
+-- The end of an epoch. Who waits outside, and who is still being closed out, stays; with nobody left the hash is
+-- empty and thereby gone. Returns the session.
+local function epoch_end(at)
+  local session = redis.call('HGET', at.room, 'session')
+  redis.call('HDEL', at.room, 'members', 'began', 'session', 'opened')
+  room_unlist(at)
+  return session
+end
+
+-- Take the seat out of the room. With the last one of its session the session is owed for deletion.
+local function seat_free(at, seat)
+  local phase, _, closing = seat_read(at, seat)
+  if phase == nil then return end
+  redis.call('HDEL', at.room, 'seat:' .. seat)
+  if phase == 'closing' then
+    if redis.call('HINCRBY', at.room, 'closing:' .. closing, -1) > 0 then return end
+    redis.call('HDEL', at.room, 'closing:' .. closing)
+    if closing ~= '-' then session_delete(at, closing, at.now) end
+    return
+  end
+  if redis.call('HINCRBY', at.room, 'members', -1) > 0 then return end
+  local session = epoch_end(at)
+  if session then session_delete(at, session, at.now) end
+end

@@ -1,0 +1,161 @@
+"""An outbound call is answered by a machine, which we hear with the answer or later."""
+
+import pytest
+
+from service.calls.model import Blame, Intent, Media, OnMachine, Outcome, Phone, Status
+from service.calls.replies import Apologise, Farewell, Hangup, Join, Nothing, Transfer, Wait
+from tests.calls.cues import (
+    LEASE,
+    a_call,
+    answer,
+    disconnect,
+    joined,
+    redirect,
+    transfer_answer,
+)
+from tests.calls.dues import AT_THE_END, hang_up, hang_up_leg, leave, name_call, redirect_phone
+from tests.calls.playbook import Playbook, play
+from tests.calls.signals import dial, leg_answer, machine, order_hangup, order_join, placed
+
+MACHINES = pytest.mark.parametrize("found", ["answering-machine", "tone-detected"])
+NO_MACHINES = pytest.mark.parametrize("found", ["human", "silence", "timeout", "error"])
+MESSAGE = "Call us back."
+TO_HEAR_IT = 30 + len(MESSAGE) * 0.1
+PREPARES = pytest.mark.parametrize("prepare", [False, True])
+
+
+def dialed(on_machine: OnMachine, *, prepare: bool = False) -> Playbook:
+    story = play().on(dial(on_machine=on_machine, message=MESSAGE, prepare=prepare)).on(placed())
+    return story.on(joined()) if prepare else story
+
+
+def on_the_line(on_machine: OnMachine) -> Playbook:
+    return dialed(on_machine).on(answer()).on(joined()).on(transfer_answer())
+
+
+# With the answer --------------------------------------------------------------------------------------------
+
+
+@MACHINES
+def test_a_machine_is_joined_like_a_person_unless_somebody_says_otherwise(found: str) -> None:
+    dialed(OnMachine.JOIN).on(answer(found)).replies(Join(1)).knows(machine=found)
+    dialed(OnMachine.JOIN, prepare=True).on(answer(found)).replies(Transfer(1)).knows(machine=found)
+
+
+@NO_MACHINES
+@pytest.mark.parametrize("on_machine", OnMachine)
+def test_what_is_no_machine_is_joined(found: str, on_machine: OnMachine) -> None:
+    dialed(on_machine).on(answer(found)).replies(Join(1)).knows(machine=found)
+
+
+@MACHINES
+@PREPARES
+def test_a_machine_is_hung_up_without_a_word(found: str, *, prepare: bool) -> None:
+    story = dialed(OnMachine.HANGUP, prepare=prepare).on(answer(found)).replies(Hangup())
+    story.expects(leave(1), hang_up(after=30)).drops_token().becomes(Phone.UP, Media.NONE, Intent.HANGUP)
+    story.knows(machine=found, failure="answering-machine")
+    story.on(answer(found)).replies(Hangup()).expects().unchanged()
+    story.on(disconnect("hangup")).cancels(*AT_THE_END)
+    story.knows(outcome=Outcome(Blame.NOBODY, "answering-machine", cause="hangup"))
+
+
+@PREPARES
+def test_a_message_is_left(*, prepare: bool) -> None:
+    story = dialed(OnMachine.MESSAGE, prepare=prepare).on(answer("answering-machine"))
+    story.replies(Farewell(MESSAGE)).expects(leave(1), hang_up(after=TO_HEAR_IT)).becomes(Intent.HANGUP)
+    story.on(redirect()).replies(Farewell(MESSAGE)).expects().unchanged()
+
+
+def test_a_machine_answers_while_the_participant_is_made() -> None:
+    story = play().on(dial(on_machine=OnMachine.HANGUP, prepare=True)).on(placed())
+    story.on(answer("answering-machine")).replies(Hangup()).expects(
+        leave(1, after=LEASE - 2), hang_up(after=30)
+    )
+    story.becomes(Intent.HANGUP, Media.NONE).on(joined()).expects(leave(1)).unchanged()
+
+
+def test_a_machine_answers_after_the_preparation_has_failed() -> None:
+    story = dialed(OnMachine.HANGUP, prepare=True).on(order_join()).on(answer("answering-machine"))
+    story.replies(Hangup()).becomes(Intent.HANGUP)
+
+
+def test_the_answer_of_a_machine_is_the_first_that_is_heard_of_a_call() -> None:
+    play().on(answer("answering-machine")).replies(Join(1)).knows(machine="answering-machine")
+
+
+def test_a_machine_whose_answer_comes_after_the_phone_has_asked_is_hung_up() -> None:
+    """The webhook met a store that was down, and comes once more by another address."""
+    story = dialed(OnMachine.HANGUP).on(redirect()).on(joined()).on(answer("answering-machine"))
+    story.replies(Hangup()).expects(leave(1), hang_up(after=30)).becomes(Intent.HANGUP)
+
+
+def test_a_machine_in_a_call_of_which_the_id_is_learned_with_the_answer() -> None:
+    story = play().on(dial(on_machine=OnMachine.HANGUP)).on(answer("answering-machine")).replies(Hangup())
+    story.expects(leave(1), hang_up(after=30), name_call())
+
+
+# While the phone is on the line -----------------------------------------------------------------------------
+
+
+@MACHINES
+def test_a_machine_on_the_line_is_hung_up(found: str) -> None:
+    story = on_the_line(OnMachine.HANGUP).on(machine(found)).replies(Nothing())
+    story.expects(leave(1), redirect_phone(2), hang_up(after=30)).drops_token()
+    story.becomes(Intent.HANGUP, Media.NONE, Status.DETACHED).knows(
+        machine=found, failure="answering-machine"
+    )
+    story.on(redirect()).replies(Hangup()).on(machine(found)).expects().unchanged()
+
+
+def test_a_message_is_left_to_a_machine_on_the_line() -> None:
+    story = on_the_line(OnMachine.MESSAGE).on(machine())
+    story.expects(leave(1), redirect_phone(2), hang_up(after=TO_HEAR_IT))
+    story.on(redirect()).replies(Farewell(MESSAGE))
+
+
+@pytest.mark.parametrize("found", ["answering-machine", "human", "silence"])
+def test_who_is_on_the_line_stays_there(found: str) -> None:
+    story = on_the_line(OnMachine.JOIN).on(machine(found)).replies(Nothing()).expects().cancels()
+    story.becomes(Status.BRIDGED).knows(machine=found)
+
+
+@NO_MACHINES
+def test_a_person_on_the_line_stays_there(found: str) -> None:
+    on_the_line(OnMachine.HANGUP).on(machine(found)).expects().becomes(Status.BRIDGED).knows(machine=found)
+
+
+def test_a_machine_is_found_during_the_join() -> None:
+    story = dialed(OnMachine.MESSAGE).on(answer()).on(machine())
+    story.expects(leave(1, after=LEASE - 1), hang_up(after=TO_HEAR_IT)).becomes(Media.NONE)
+    story.on(joined()).replies(Farewell(MESSAGE)).expects(leave(1))
+
+
+def test_a_machine_is_found_before_we_hear_of_the_answer() -> None:
+    story = dialed(OnMachine.MESSAGE).on(machine()).expects(leave(1), hang_up(after=TO_HEAR_IT))
+    story.becomes(Phone.DIALING, Intent.HANGUP).on(answer()).replies(Farewell(MESSAGE)).expects()
+
+
+def test_a_machine_is_found_before_we_hear_of_anything_else() -> None:
+    """Its message is not cut off by the hang-up that is owed as soon as the id is known."""
+    story = play().on(dial(on_machine=OnMachine.MESSAGE, message=MESSAGE)).on(machine()).expects(leave(1))
+    story.on(answer()).replies(Farewell(MESSAGE)).expects(name_call(), hang_up(after=TO_HEAR_IT))
+
+
+def test_a_machine_whose_call_is_being_hung_up_is_told_nothing() -> None:
+    story = on_the_line(OnMachine.MESSAGE).on(order_hangup()).on(machine()).expects().knows(failure="")
+    story.on(redirect()).replies(Hangup())
+
+
+def test_an_inbound_call_is_never_a_machine() -> None:
+    play(a_call(Media.BRIDGED)).on(machine()).expects().becomes(Status.BRIDGED)
+
+
+def test_our_own_leg_is_hung_up_with_the_machine() -> None:
+    story = play().on(dial(on_machine=OnMachine.HANGUP, prepare=True)).on(placed()).on(joined(leg=True))
+    story.on(leg_answer()).on(answer("answering-machine")).replies(Hangup())
+    story.expects(leave(1), hang_up_leg(), hang_up(after=30))
+
+
+def test_nothing_is_apologised_for_to_a_machine() -> None:
+    story = on_the_line(OnMachine.HANGUP).on(machine()).on(redirect())
+    assert not isinstance(story.decision.reply, Apologise | Wait)

@@ -1,0 +1,276 @@
+"""Orders of operators to a call that exists: hold, join, transfer, hang up, and whom the phone hears."""
+
+from itertools import product
+
+import pytest
+from msgspec.structs import replace
+
+from service.calls.model import Call, Intent, Media, Phone, Status
+from service.calls.replies import Apologise, Elsewhere, Hangup, Hold, Join, KeepTag, Nothing, Transfer, Wait
+from service.calls.room import Way
+from tests.calls.cues import (
+    ELSEWHERE,
+    FALLBACK,
+    LEASE,
+    NOW,
+    OTHER_ROOM,
+    ROOM,
+    Cue,
+    a_call,
+    disconnect,
+    initiate,
+    join_failed,
+    joined,
+    redirect,
+    transfer_answer,
+    transfer_complete,
+    transfer_disconnect,
+)
+from tests.calls.dues import Due, hang_up, leave, redirect_phone, subscribe
+from tests.calls.playbook import Playbook, play
+from tests.calls.signals import (
+    WAITING,
+    order_hangup,
+    order_hold,
+    order_join,
+    order_subscriptions,
+    order_transfer,
+)
+
+IN_ANY_STATE = pytest.mark.parametrize("media", list(Media))
+SEATED = {Media.MAKING, Media.READY, Media.TRANSFERRING, Media.BRIDGED}
+
+
+def bridged() -> Playbook:
+    return play().on(redirect()).on(joined()).on(transfer_answer())
+
+
+def given_up(media: Media) -> list[Due]:
+    """The seat; of a join under way when its replica must be through."""
+    return [leave(1, after=LEASE - 1 if media is Media.MAKING else 0)] if media in SEATED else []
+
+
+def asked(media: Media) -> list[Due]:
+    """A join under way answers its own webhook; any other phone is asked to ask us."""
+    return [] if media is Media.MAKING else [redirect_phone(2)]
+
+
+# Hold -------------------------------------------------------------------------------------------------------
+
+
+def test_out_of_the_room_on_hold_and_back() -> None:
+    story = bridged().on(order_hold()).obeyed().replies(Nothing()).expects(leave(1), redirect_phone(2))
+    story.cancels("hang-up").drops_token().becomes(Status.DETACHED, Intent.HOLD, Media.NONE)
+    story.knows(participant_id="", session_id="", attempt=2, hears=None)
+    story.on(redirect()).replies(Hold()).expects().on(redirect()).replies(Hold()).unchanged()
+    story.on(order_join(ROOM)).obeyed().expects(redirect_phone(3)).becomes(Intent.BRIDGE, Media.NONE)
+    story.on(redirect()).replies(Join(4)).expects().on(joined(4)).replies(Transfer(4))
+    story.on(transfer_answer(4)).becomes(Status.BRIDGED)
+
+
+def test_what_belongs_to_the_talk_before_the_hold_changes_nothing() -> None:
+    story = bridged().on(order_hold())
+    story.on(transfer_disconnect()).replies(Nothing()).expects().unchanged().notes("stale attempt")
+    story.on(transfer_complete()).replies(Hold()).expects().unchanged()
+    story.on(transfer_answer()).replies(Hangup()).unchanged()
+
+
+@pytest.mark.parametrize("media", [one for one in Media if one is not Media.BRIDGED])
+def test_who_is_in_no_room_cannot_be_put_on_hold(media: Media) -> None:
+    story = play(a_call(media))
+    story.on(order_hold()).refused(f"the call is not bridged: it is {story.call.status}")
+
+
+# Join -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("media", [one for one in Media if one is not Media.BRIDGED])
+def test_into_another_room_out_of_whatever_the_phone_is_doing(media: Media) -> None:
+    story = play(a_call(media)).on(order_join()).obeyed().replies(Nothing())
+    story.expects(*given_up(media), *asked(media)).cancels("hang-up").drops_token()
+    story.becomes(Media.NONE, Intent.BRIDGE).knows(room=OTHER_ROOM, attempt=2)
+    story.on(redirect()).replies(Join(3)).expects()
+
+
+@pytest.mark.parametrize("media", sorted(SEATED))
+def test_into_the_room_that_it_is_in_or_on_the_way_to(media: Media) -> None:
+    play(a_call(media)).on(order_join(ROOM)).obeyed().replies(Nothing()).expects().unchanged()
+
+
+@pytest.mark.parametrize("media", [Media.NONE, Media.LEAVING])
+def test_into_the_room_that_it_has_left(media: Media) -> None:
+    play(a_call(media)).on(order_join(ROOM)).obeyed().expects(redirect_phone(2)).becomes(Media.NONE)
+
+
+@pytest.mark.parametrize("intent", [Intent.HOLD, Intent.ELSEWHERE, Intent.ASK, Intent.WAIT])
+def test_out_of_whatever_else_was_wanted(intent: Intent) -> None:
+    call = replace(
+        a_call(Media.NONE, intent), waiting=WAITING, wait_until=NOW + 60, waits=True, failure="old"
+    )
+    story = play(call).on(order_join()).obeyed()
+    story.expects(*([leave(1)] if intent is Intent.WAIT else []), redirect_phone(2)).becomes(Intent.BRIDGE)
+    # Whoever gives the order knows whether anybody is there.
+    story.knows(waits=False, failure="", wait_until=0, room=OTHER_ROOM)
+
+
+def test_a_join_order_may_name_the_way() -> None:
+    story = play(a_call(Media.NONE)).on(order_join(way=Way.BRIDGE)).knows(way=Way.BRIDGE)
+    story.on(order_join(ROOM)).knows(way=Way.BRIDGE)
+
+
+def test_a_leg_that_has_ended_is_no_reason_to_hang_up_who_is_ordered_into_a_room() -> None:
+    story = bridged().on(transfer_disconnect()).expects(leave(1), hang_up(after=30))
+    story.on(order_join()).obeyed().cancels("hang-up").expects(redirect_phone(2))
+    story.on(transfer_complete()).replies(Wait()).expects().unchanged()
+
+
+# An order while a join is under way -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("result", [joined(), join_failed()])
+def test_the_webhook_that_began_the_join_hears_of_the_order(result: Cue) -> None:
+    story = play().on(initiate()).on(order_transfer()).obeyed().expects(leave(1, after=LEASE - 1))
+    story.becomes(Media.NONE, Intent.ELSEWHERE)
+    story.on(result).replies(Elsewhere(2, ELSEWHERE)).expects(leave(1)).unchanged()
+    story = play().on(initiate()).on(order_join()).on(result).replies(Wait()).expects(leave(1)).unchanged()
+    story.on(redirect()).replies(Join(3))
+    story = play().on(initiate()).on(order_hangup()).expects(leave(1, after=LEASE - 1), hang_up())
+    story.on(result).replies(Hangup()).expects(leave(1)).unchanged()
+
+
+def test_a_replica_that_dies_with_an_order_given_holds_nobody_up() -> None:
+    story = play().on(initiate()).on(order_join()).on(redirect(), after=LEASE).replies(Join(3)).expects()
+    story.on(joined(1)).replies(Wait()).expects(leave(1)).unchanged()
+
+
+# To another number ------------------------------------------------------------------------------------------
+
+
+@IN_ANY_STATE
+def test_to_another_number_out_of_whatever_the_phone_is_doing(media: Media) -> None:
+    story = play(replace(a_call(media), fallback=FALLBACK)).on(order_transfer()).obeyed().replies(Nothing())
+    story.expects(*given_up(media), *asked(media)).cancels("hang-up").drops_token()
+    story.becomes(Intent.ELSEWHERE, Media.NONE).knows(elsewhere=ELSEWHERE, attempt=2, fallback="")
+    # Being asked to ask us once more would cut off the number that rings by then.
+    story.on(redirect()).replies(Elsewhere(2, ELSEWHERE)).expects().cancels("redirect-phone").unchanged()
+
+
+def test_a_number_that_does_not_answer_is_apologised_for() -> None:
+    story = bridged().on(order_transfer()).on(redirect()).on(transfer_complete(2, "busy"))
+    story.replies(Apologise("transfer-failed")).expects(hang_up(after=30))
+
+
+def test_a_talk_with_another_number_ends_the_call() -> None:
+    story = bridged().on(order_transfer()).on(redirect()).on(transfer_complete(2))
+    story.replies(Hangup()).expects(hang_up(after=30)).becomes(Intent.HANGUP)
+
+
+def test_the_end_of_the_room_is_not_the_end_of_the_other_number() -> None:
+    """What the redirect has cut off says so, late, under the attempt before."""
+    story = bridged().on(order_transfer()).on(transfer_complete(1)).replies(Wait()).expects().unchanged()
+    story.on(redirect()).replies(Elsewhere(2, ELSEWHERE)).on(transfer_disconnect(1)).expects().unchanged()
+
+
+def test_another_number_after_another() -> None:
+    story = bridged().on(order_transfer(FALLBACK)).on(redirect()).on(order_transfer(ELSEWHERE)).obeyed()
+    story.expects(redirect_phone(3)).on(transfer_complete(2)).unchanged()
+    story.on(redirect()).replies(Elsewhere(3, ELSEWHERE))
+
+
+# Hang up ----------------------------------------------------------------------------------------------------
+
+
+@IN_ANY_STATE
+def test_at_once_and_without_a_word(media: Media) -> None:
+    story = play(a_call(media)).on(order_hangup()).obeyed().replies(Nothing())
+    story.expects(*given_up(media), hang_up()).cancels("redirect-phone").drops_token()
+    story.becomes(Media.NONE, Intent.HANGUP).knows(failure="", attempt=2)
+    story.on(redirect()).replies(Hangup()).expects().unchanged()
+    story.on(order_hangup()).obeyed().expects(hang_up()).unchanged()
+
+
+def test_who_waits_outside_waits_no_more() -> None:
+    call = replace(a_call(Media.NONE, Intent.WAIT), waiting=WAITING, wait_until=NOW + 60)
+    play(call).on(order_hangup()).expects(leave(1), hang_up())
+
+
+def test_who_is_being_hung_up_is_sent_nowhere() -> None:
+    story = bridged().on(order_hangup())
+    story.on(order_join()).refused("the call is being hung up")
+    story.on(order_transfer()).refused("the call is being hung up")
+    story.on(order_hold()).refused("the call is not bridged: it is detached")
+
+
+def test_an_apology_is_cut_short_by_an_order_to_hang_up() -> None:
+    story = play().on(redirect()).on(join_failed()).expects(leave(1), hang_up(after=30))
+    story.on(order_hangup()).expects(hang_up()).unchanged()
+
+
+@pytest.mark.parametrize("order", [order_hold(), order_join(), order_transfer(), order_subscriptions()])
+def test_an_ended_call_obeys_nobody(order: Cue) -> None:
+    bridged().on(disconnect()).on(order).refused("the call has ended")
+
+
+def test_an_ended_call_is_hung_up() -> None:
+    bridged().on(disconnect()).on(order_hangup()).obeyed().replies(Nothing()).expects().unchanged()
+
+
+# Whom the phone hears ---------------------------------------------------------------------------------------
+
+
+def test_whom_the_phone_hears_until_somebody_says_otherwise() -> None:
+    story = bridged().on(order_subscriptions("participant-8", "participant-9")).obeyed().replies(Nothing())
+    story.expects(subscribe("participant-8", "participant-9")).knows(hears=("participant-8", "participant-9"))
+    story.on(order_subscriptions()).obeyed().expects(subscribe()).knows(hears=None)
+
+
+def test_a_new_participant_hears_everybody() -> None:
+    story = bridged().on(order_subscriptions("participant-9")).on(redirect()).replies(Join(2))
+    story.knows(hears=None)
+    bridged().on(order_subscriptions("participant-9")).on(order_hold()).knows(hears=None)
+
+
+@pytest.mark.parametrize("media", [one for one in Media if one is not Media.BRIDGED])
+def test_who_is_in_no_room_hears_nobody(media: Media) -> None:
+    story = play(a_call(media))
+    story.on(order_subscriptions()).refused(f"the call is not bridged: it is {story.call.status}")
+
+
+# Two orders -------------------------------------------------------------------------------------------------
+
+ORDERS: dict[str, tuple[Cue, Intent, str]] = {
+    "hold": (order_hold(), Intent.HOLD, ROOM),
+    "join": (order_join(), Intent.BRIDGE, OTHER_ROOM),
+    "rejoin": (order_join(ROOM), Intent.BRIDGE, ROOM),
+    "transfer": (order_transfer(), Intent.ELSEWHERE, ROOM),
+    "hangup": (order_hangup(), Intent.HANGUP, ROOM),
+}
+
+
+def wanted(call: Call) -> tuple[Intent, str]:
+    """A number that rings or a phone on hold is in no room."""
+    return call.intent, (call.next_room or call.room) if call.intent is Intent.BRIDGE else ROOM
+
+
+@IN_ANY_STATE
+@pytest.mark.parametrize(("first", "second"), [*product(ORDERS, repeat=2)])
+def test_two_orders_end_in_what_one_of_them_wanted(media: Media, first: str, second: str) -> None:
+    """The last one that was obeyed, and nothing of the other one is left."""
+    story = play(a_call(media))
+    expected, obeyed = wanted(story.call), False
+    for name in (first, second):
+        cue, intent, room = ORDERS[name]
+        story.on(cue)
+        if not story.decision.refused:
+            expected, obeyed = (intent, room), True
+        assert wanted(story.call) == expected
+    story.on(redirect())
+    assert not obeyed or wanted(story.call) == expected
+    assert story.call.phone is Phone.UP
+
+
+def test_a_late_answer_of_the_leg_that_an_order_has_ended_is_refused() -> None:
+    story = play().on(redirect()).on(joined()).on(order_join())
+    story.on(transfer_answer()).replies(Hangup()).unchanged()
+    story.on(redirect()).replies(Join(3)).on(joined(3, room=OTHER_ROOM)).replies(Transfer(3))
+    story.on(transfer_answer(3)).replies(KeepTag(story.call.seat))

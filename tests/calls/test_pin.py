@@ -1,0 +1,93 @@
+"""Numbers on which digits name the room."""
+
+import pytest
+
+from service.calls.model import Blame, Intent, Media, Outcome, Phone, Status
+from service.calls.replies import Apologise, AskDigits, Elsewhere, Hangup, Join, Transfer, Wait
+from tests.calls.cues import (
+    ELSEWHERE,
+    FALLBACK,
+    LEASE,
+    OTHER_ROOM,
+    disconnect,
+    gathered,
+    initiate,
+    joined,
+    redirect,
+    transfer_answer,
+)
+from tests.calls.dues import AT_THE_END, hang_up, redirect_phone
+from tests.calls.playbook import Playbook, play
+from tests.calls.signals import evicted, order_hangup, order_hold, order_join, order_transfer
+
+
+def asked() -> Playbook:
+    return play().on(initiate(asks=3, fallback=FALLBACK))
+
+
+def test_digits_name_the_room() -> None:
+    story = asked().replies(AskDigits()).expects().cancels()
+    story.becomes(Status.INITIATED, Intent.ASK, Media.NONE).knows(room="", attempt=0, tries=0)
+    story.on(gathered(OTHER_ROOM)).replies(Join(1)).becomes(Intent.BRIDGE, Phone.UP).knows(room=OTHER_ROOM)
+    story.on(joined(room=OTHER_ROOM)).replies(Transfer(1)).on(transfer_answer()).becomes(Status.BRIDGED)
+
+
+def test_the_second_try_is_right() -> None:
+    story = asked().on(gathered()).replies(AskDigits(again=True)).expects().knows(tries=1)
+    story.becomes(Intent.ASK).on(gathered(OTHER_ROOM)).replies(Join(1)).knows(room=OTHER_ROOM)
+
+
+def test_three_tries_and_no_more() -> None:
+    """Nor is the fallback number for who does not know the way in."""
+    story = (
+        asked().on(gathered()).replies(AskDigits(again=True)).on(gathered()).replies(AskDigits(again=True))
+    )
+    story.on(gathered()).replies(Apologise("wrong-pin")).expects(hang_up(after=30)).becomes(Intent.HANGUP)
+    story.on(gathered(OTHER_ROOM)).replies(Apologise("wrong-pin")).expects().unchanged()
+    story.on(disconnect()).cancels(*AT_THE_END)
+    story.knows(outcome=Outcome(Blame.CALLER, "wrong-pin", cause="hangup"))
+
+
+def test_one_try_where_no_more_are_allowed() -> None:
+    play().on(initiate(asks=1)).on(gathered(asks=1)).replies(Apologise("wrong-pin"))
+
+
+def test_digits_are_the_first_that_is_heard_of_a_call() -> None:
+    play().on(gathered(OTHER_ROOM)).replies(Join(1)).becomes(Phone.UP).knows(room=OTHER_ROOM, attempt=1)
+    play().on(gathered()).replies(AskDigits(again=True)).becomes(Intent.ASK).knows(tries=1, room="")
+
+
+def test_digits_on_a_number_that_asks_for_none_are_a_caller_who_asks() -> None:
+    play().on(gathered(asks=0)).replies(Join(1)).becomes(Intent.BRIDGE)
+
+
+def test_a_phone_that_asks_is_asked_again() -> None:
+    asked().on(initiate(asks=3)).replies(AskDigits()).expects().unchanged()
+    asked().on(redirect(asks=3)).replies(AskDigits()).expects()
+    asked().on(gathered()).on(redirect(asks=3)).replies(AskDigits(again=True)).unchanged()
+
+
+def test_digits_that_come_late_begin_nothing_anew() -> None:
+    joining = asked().on(gathered(OTHER_ROOM))
+    joining.on(gathered(OTHER_ROOM)).replies(Wait()).unchanged()
+    joining.on(gathered("third"), after=LEASE).replies(Join(2)).knows(room=OTHER_ROOM)
+    joining.on(joined(2, room=OTHER_ROOM)).on(gathered()).replies(Transfer(2)).unchanged()
+    joining.on(transfer_answer(2)).on(gathered()).replies(Wait()).unchanged()
+
+
+@pytest.mark.parametrize("digits", ["", OTHER_ROOM])
+def test_digits_for_somebody_who_was_ordered_elsewhere_meanwhile(digits: str) -> None:
+    story = asked().on(order_transfer()).obeyed().expects(redirect_phone(1)).becomes(Intent.ELSEWHERE)
+    story.on(gathered(digits)).replies(Elsewhere(1, ELSEWHERE)).knows(room="", tries=0)
+
+
+def test_an_operator_lets_the_caller_in() -> None:
+    story = asked().on(order_join()).obeyed().expects(redirect_phone(1)).becomes(Intent.BRIDGE)
+    story.on(gathered()).replies(Join(2)).knows(room=OTHER_ROOM)
+
+
+def test_who_is_asked_is_in_no_room() -> None:
+    asked().on(order_hold()).refused("the call is not bridged: it is initiated")
+    asked().on(evicted(0)).expects().unchanged()
+    asked().on(disconnect()).expects().becomes(Status.ENDED)
+    asked().on(order_hangup()).expects(hang_up()).on(gathered()).replies(Hangup())

@@ -1,0 +1,75 @@
+"""The shell put together for tests, around a simulator and a store."""
+
+from service.bandwidth.auth import Basic
+from service.bandwidth.http import Http
+from service.bandwidth.interconnect import SipTransfer
+from service.bandwidth.voice import VoiceApi
+from service.bandwidth.webrtc import WebRtcApi
+from service.calls.room import Way
+from service.clock import Clock
+from service.engine.alarm import Alarm
+from service.engine.callbacks import Callbacks
+from service.engine.effects import Handles, Performer
+from service.engine.entrance import Entrance
+from service.engine.joining import Joiner
+from service.engine.legs import Legs
+from service.engine.moving import Mover
+from service.store.calls import Calls
+from service.store.client import Client
+from service.store.rooms import Rooms
+from service.tasks import Tasks
+from tests.simulator.simulator import Simulator
+
+
+class Parts:
+    def __init__(self, simulator: Simulator, client: Client, clock: Clock) -> None:
+        credentials = Basic(simulator.username, simulator.password)
+        self.clock = clock
+        self.tasks = Tasks()
+        self.http = Http()
+        self.voice = VoiceApi(self.http, simulator.voice_url, simulator.account_id, credentials)
+        self.webrtc = WebRtcApi(self.http, simulator.webrtc_url, simulator.account_id, credentials)
+        self.calls = Calls(client, ended_days=1)
+        self.rooms = Rooms(client)
+        self.callbacks = Callbacks("https://bridge.test", "u", "p")
+        self.entrance = Entrance(
+            webrtc=self.webrtc,
+            rooms=self.rooms,
+            callbacks=self.callbacks,
+            clock=clock,
+            tasks=self.tasks,
+            alarm=Alarm(),
+        )
+
+    def joiner(self) -> Joiner:
+        legs = Legs(
+            entrance=self.entrance,
+            voice=self.voice,
+            callbacks=self.callbacks,
+            sip_uri="sip:sipx.test",
+            application_id=None,
+            number=None,
+        )
+        return Joiner(
+            entrance=self.entrance,
+            rooms=self.rooms,
+            interconnect=SipTransfer(),
+            legs=legs,
+            way=Way.TRANSFER,
+            clock=self.clock,
+        )
+
+    def performer(self, engine: Handles) -> Performer:
+        mover = Mover(entrance=self.entrance, webrtc=self.webrtc, rooms=self.rooms, clock=self.clock)
+        return Performer(
+            voice=self.voice,
+            webrtc=self.webrtc,
+            calls=self.calls,
+            rooms=self.rooms,
+            entrance=self.entrance,
+            mover=mover,
+            engine=engine,
+            callbacks=self.callbacks,
+            clock=self.clock,
+            alarm=Alarm(),
+        )

@@ -1,0 +1,101 @@
+"""Placing calls: once under one idempotency key, and so many in an hour."""
+
+import asyncio
+
+import pytest
+from redis.asyncio import Redis
+
+from service.store.admission import Admission, Admitted, Mismatch, TooMany
+from service.store.client import Client
+from tests.store.repeating import contents
+
+HOUR = 3600
+NOW = 472_222.0 * HOUR
+
+
+@pytest.fixture
+def admission(repeating: Client) -> Admission:
+    return Admission(repeating)
+
+
+async def admit(
+    admission: Admission,
+    ref: str,
+    *,
+    api_key: str = "shop",
+    once: str = "",
+    digest: str = "d",
+    per_hour: int = 2,
+    now: float = NOW,
+) -> Admitted | Mismatch | TooMany:
+    return await admission.admit(
+        api_key=api_key, once=once, digest=digest, ref=ref, per_hour=per_hour, now=now
+    )
+
+
+async def test_asked_twice_it_is_one_call(admission: Admission) -> None:
+    assert await admit(admission, "r1", once="k") == Admitted("r1", fresh=True)
+    for ref in ("r2", "r3", "r4"):
+        assert await admit(admission, ref, once="k") == Admitted("r1", fresh=False)
+    assert await admit(admission, "r5") == Admitted("r5", fresh=True), "only one was counted"
+
+
+async def test_sent_again_it_is_still_to_be_placed(admission: Admission) -> None:
+    """The reply was lost, and with it that the call may be placed; its ref is new for each request."""
+    for _ in range(2):
+        assert await admit(admission, "r1", once="k") == Admitted("r1", fresh=True)
+        assert await admit(admission, "r2") == Admitted("r2", fresh=True)
+    assert isinstance(await admit(admission, "r3"), TooMany), "each was counted once"
+
+
+async def test_something_else_under_the_same_key(admission: Admission) -> None:
+    await admit(admission, "r1", once="k")
+    assert await admit(admission, "r2", once="k", digest="e", per_hour=0) == Mismatch()
+
+
+async def test_without_an_idempotency_key_each_is_a_call(admission: Admission, redis: Redis) -> None:
+    assert await admit(admission, "r1") == Admitted("r1", fresh=True)
+    assert await admit(admission, "r2", digest="e") == Admitted("r2", fresh=True)
+    assert [name for name in await contents(redis) if ":once:" in name] == []
+
+
+async def test_so_many_in_an_hour(admission: Admission) -> None:
+    for ref in ("r1", "r2"):
+        await admit(admission, ref, once=ref)
+    assert await admit(admission, "r3", once="k", now=NOW + 600) == TooMany(3000)
+    assert await admit(admission, "r4", once="r1") == Admitted("r1", fresh=False), "it is under way already"
+    assert await admit(admission, "r3", once="k", now=NOW + HOUR) == Admitted("r3", fresh=True)
+
+
+async def test_each_api_key_is_for_itself(admission: Admission) -> None:
+    for ref in ("r1", "r2"):
+        await admit(admission, ref, once=ref)
+    assert await admit(admission, "r3", once="r1", api_key="desk") == Admitted("r3", fresh=True)
+
+
+async def test_many_at_once(client: Client) -> None:
+    admission = Admission(client)
+    answers = await asyncio.gather(*(admit(admission, f"r{n}", per_hour=3) for n in range(9)))
+    assert sum(isinstance(answer, Admitted) for answer in answers) == 3
+
+
+async def test_what_is_kept_and_for_how_long(admission: Admission, redis: Redis) -> None:
+    await admit(admission, "r1", once="key-of-the-shop")
+    names = list(await contents(redis))
+    assert sorted([await redis.ttl(name) for name in names]) == pytest.approx([HOUR, 24 * HOUR], abs=2)
+    assert "shop" not in "".join(names)
+    assert len({name.split("}")[0] for name in names}) == 1, "one partition"
+
+
+async def test_a_call_that_never_was_may_be_asked_for_again(admission: Admission) -> None:
+    await admit(admission, "r1", once="k")
+    await admission.forget(api_key="shop", once="k", ref="r1")
+    assert await admit(admission, "r2", once="k", digest="e") == Admitted("r2", fresh=True)
+    await admission.forget(api_key="shop", once="k", ref="r1")
+    assert await admit(admission, "r3", once="k", digest="e") == Admitted("r2", fresh=False), "sent again"
+
+
+async def test_without_an_idempotency_key_nothing_is_to_be_forgotten() -> None:
+    unreachable = Client("unix:///nonexistent/socket")
+    await Admission(unreachable).forget(api_key="shop", once="", ref="r1")
+    await unreachable.close()

@@ -1,0 +1,181 @@
+"""Whatever happens in a room, and in whatever order: in the end nothing is left, here or at Bandwidth."""
+
+import random  # noqa: TID251 - seeded, so that a failure can be had again
+
+import pytest
+from redis.asyncio import Redis
+
+from service.calls.effects import (
+    AddParticipant,
+    DeleteParticipant,
+    DeleteSession,
+    Effect,
+    Evict,
+    FreeSeat,
+    RemoveParticipant,
+    ReplaceSession,
+    SummonWaiter,
+    TellAlone,
+)
+from service.calls.model import call_of
+from service.calls.room import Alone, RoomSettings, Waiting
+from service.store import keys
+from service.store.client import Client
+from service.store.outbox import Outbox, Work
+from service.store.rooms import Empty, Place, Rooms, Seat
+from tests.store.seats import NOW, ROOM, left_over
+
+STEPS = 120
+GRACE = 61.0
+"""Seconds after which a session that was replaced has gone too."""
+
+
+class World:
+    """Calls that come and go, and a Bandwidth that has sessions and participants."""
+
+    def __init__(self, seed: int, rooms: Rooms, outbox: Outbox) -> None:
+        self.random = random.Random(seed)
+        self.rooms = rooms
+        self.outbox = outbox
+        self.now = NOW
+        self.calls = 0
+        self.sessions: dict[str, set[str]] = {}
+        self.participants: set[str] = set()
+        self.made = 0
+        self.reserved: dict[str, str] = {}
+        """The session by seat, empty where it has to make one."""
+        self.inside: dict[str, str] = {}
+        """The participant by seat."""
+        self.waiting: set[str] = set()
+        self.attempts: dict[str, int] = {}
+
+    async def step(self) -> None:
+        self.now += self.random.choice([0, 0, 1, 30, 7200])
+        await self.random.choices(
+            [self.arrive, self.enter, self.leave, self.move_on, self.close, self.work], [8, 8, 6, 1, 1, 6]
+        )[0]()
+
+    async def arrive(self, ref: str = "") -> None:
+        if not ref:
+            self.calls += 1
+            ref = f"c{self.calls}"
+        self.attempts[ref] = self.attempts.get(ref, 0) + 1
+        seat = f"{ref}.{self.attempts[ref]}"
+        waits = self.random.random() < 0.7
+        place = await self.rooms.reserve(ROOM, seat, waits=waits, limit=5, now=self.now)
+        if isinstance(place, Empty):
+            self.waiting.add(seat)
+        elif isinstance(place, Place):
+            self.reserved[seat] = place.session_id
+
+    async def enter(self) -> None:
+        if not self.reserved:
+            return
+        seat = self.random.choice(sorted(self.reserved))
+        known = self.reserved.pop(seat)
+        participant = f"p-{seat}"
+        self.participants.add(participant)
+        made = "" if known else self.make_session()
+        entered = await self.rooms.enter(
+            ROOM, seat, participant_id=participant, made_session=made, now=self.now
+        )
+        if isinstance(entered, Seat):
+            assert entered.session_id in self.sessions, "nobody is sent into a session that was deleted"
+            self.inside[seat] = participant
+            self.sessions[entered.session_id].add(participant)
+
+    async def leave(self, seat: str = "") -> None:
+        present = sorted([*self.inside, *self.reserved, *self.waiting])
+        if not seat and not present:
+            return
+        seat = seat or self.random.choice(present)
+        self.inside.pop(seat, None)
+        self.reserved.pop(seat, None)
+        self.waiting.discard(seat)
+        await self.rooms.vacate(ROOM, seat, now=self.now)
+
+    async def move_on(self) -> None:
+        view = await self.rooms.read(ROOM)
+        present = [member.seat for member in view.members if member.phase == "in"] if view else []
+        if not present:
+            return
+        seat = self.random.choice(present)
+        participant = self.inside.pop(seat)
+        for members in self.sessions.values():
+            members.discard(participant)
+        await self.rooms.vacate(ROOM, seat, keep=True, now=self.now)
+        await self.work()
+        assert participant in self.participants, "it lives on"
+        self.participants.discard(participant)
+
+    async def close(self) -> None:
+        await self.rooms.close(ROOM, now=self.now)
+
+    def make_session(self) -> str:
+        self.made += 1
+        session = f"S{self.made}"
+        self.sessions[session] = set()
+        return session
+
+    async def work(self) -> None:
+        done: list[Work] = []
+        while due := await self.outbox.work(keys.owner_room(ROOM), now=self.now, done=done, later=[]):
+            for work in due:
+                await self.perform(work.effect)
+            done = due
+
+    async def perform(self, effect: Effect) -> None:
+        match effect:
+            case AddParticipant():
+                assert effect.participant_id in self.participants
+                assert effect.session_id in self.sessions
+                self.sessions[effect.session_id].add(effect.participant_id)
+            case RemoveParticipant():
+                self.sessions.get(effect.session_id, set()).discard(effect.participant_id)
+            case DeleteParticipant():
+                self.participants.discard(effect.participant_id)
+                for members in self.sessions.values():
+                    members.discard(effect.participant_id)
+            case FreeSeat():
+                await self.rooms.free(ROOM, effect.seat, now=self.now)
+            case DeleteSession():
+                assert not self.sessions.pop(effect.session_id, set()), "it had members"
+            case ReplaceSession():
+                await self.rooms.roll_over(
+                    ROOM, old=effect.session_id, made=self.make_session(), now=self.now
+                )
+            case SummonWaiter() | TellAlone() | Evict():
+                await self.tell(effect)
+            case _:
+                raise AssertionError(effect)
+
+    async def tell(self, effect: SummonWaiter | TellAlone | Evict) -> None:
+        if not isinstance(effect, SummonWaiter):
+            await self.leave(effect.seat)
+            return
+        summoned = [seat for seat in self.waiting if call_of(seat)[0] == effect.ref]
+        for seat in summoned:
+            await self.leave(seat)
+            await self.arrive(effect.ref)
+
+
+@pytest.mark.parametrize("seed", range(25))
+async def test_in_the_end_nothing_is_left(seed: int, client: Client, outbox: Outbox, redis: Redis) -> None:
+    rooms = Rooms(client)
+    await rooms.configure(ROOM, RoomSettings(waiting=Waiting(), alone=Alone(after=45), limit=4), now=NOW)
+    world = World(seed, rooms, outbox)
+    for _ in range(STEPS):
+        await world.step()
+        view = await rooms.read(ROOM)
+        assert view
+        assert {member.seat for member in view.members if member.phase == "in"} <= set(world.inside)
+        if not view.members:
+            assert not view.session_id
+    while world.inside or world.reserved or world.waiting:
+        await world.leave()
+    await world.work()
+    world.now += GRACE
+    await world.work()
+    assert await left_over(redis) == []
+    assert world.sessions == {}
+    assert world.participants == set()

@@ -7,20 +7,34 @@ from starlette.requests import Request
 
 from handlers.guard import CallbackCredentials
 from handlers.voice.replies import Renderer
+from service.api_keys import ApiKey
 from service.bandwidth.auth import Credentials
 from service.calls.policy import Policy
 from service.clock import Clock
+from service.dial_plan import DialPlan
+from service.engine.alarm import Alarm
 from service.engine.callbacks import Callbacks
 from service.engine.engine import Engine
+from service.engine.operators import Operators
+from service.store.calls import Calls
 from service.store.client import Client
+from service.store.rooms import Rooms
 from service.tasks import Tasks
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bridge:
     account_id: str
+    number: str | None
+    """Ours, from which is called unless another is named."""
     policy: Policy
+    dial_plan: DialPlan
+    api_keys: tuple[ApiKey, ...]
     engine: Engine
+    operators: Operators
+    calls: Calls
+    rooms: Rooms
+    alarm: Alarm
     renderer: Renderer
     callbacks: Callbacks
     callback_credentials: CallbackCredentials

@@ -11,6 +11,7 @@ from pydantic import SecretStr
 from handlers.bridge import Bridge
 from handlers.guard import CallbackCredentials
 from handlers.voice.replies import Renderer
+from handlers.voice.speech import PLEASE_HOLD, Words
 from service.bandwidth.auth import Basic, Credentials, OAuth
 from service.bandwidth.errors import BandwidthError
 from service.bandwidth.http import Http
@@ -18,14 +19,22 @@ from service.bandwidth.interconnect import SipTransfer
 from service.bandwidth.voice import VoiceApi
 from service.bandwidth.webrtc import WebRtcApi
 from service.calls.policy import Policy
+from service.calls.refs import ref_of_call
+from service.calls.room import Way
 from service.clock import Clock, SystemClock
+from service.dial_plan import DialPlan
 from service.engine.alarm import Alarm
 from service.engine.callbacks import Callbacks
 from service.engine.effects import Performer
 from service.engine.engine import Engine
+from service.engine.entrance import Entrance
 from service.engine.joining import Joiner
+from service.engine.legs import Legs
+from service.engine.moving import Mover
+from service.engine.operators import Operators, Patience
 from service.engine.worker import Worker
 from service.settings import Settings
+from service.store.admission import Admission
 from service.store.calls import Calls
 from service.store.client import Client
 from service.store.embedded import EmbeddedServer, default_directory
@@ -40,22 +49,22 @@ _LEASE: Final = 45.0
 
 
 @asynccontextmanager
-async def running(settings: Settings, *, run_worker: bool) -> AsyncIterator[Bridge]:
+async def running(settings: Settings, *, run_worker: bool, patience: Patience) -> AsyncIterator[Bridge]:
     """The whole service. Raises StoreUnavailable when there is no store to begin with."""
     async with AsyncExitStack() as stack:
         base = _Base(settings, SystemClock(), Tasks(), Alarm(), await _store(settings, stack))
         http = Http(clock=base.clock)
         stack.push_async_callback(http.close)
         bandwidth = _bandwidth(base, http)
-        engine = _engine(base, bandwidth)
+        core = _core(base, bandwidth, patience)
         stack.push_async_callback(_finish, base)
         if run_worker:
-            worker = _worker(base, bandwidth, engine)
+            worker = _worker(base, bandwidth, core)
             base.tasks.start(worker.run(), name="worker")
             stack.callback(worker.stop)
         for credentials in bandwidth.credentials:
             base.tasks.start(_warm(credentials), name="credentials.warm")
-        yield _bridge(base, bandwidth, engine)
+        yield _bridge(base, bandwidth, core, patience)
 
 
 class _Base(NamedTuple):
@@ -67,7 +76,11 @@ class _Base(NamedTuple):
 
     @property
     def callbacks(self) -> Callbacks:
-        return Callbacks(self.settings.base_callback_url, *_callback_credentials(self.settings))
+        return Callbacks(
+            self.settings.base_callback_url,
+            *_callback_credentials(self.settings),
+            fallback=self.settings.fallback_callback_url,
+        )
 
 
 class _Bandwidth(NamedTuple):
@@ -75,6 +88,13 @@ class _Bandwidth(NamedTuple):
     webrtc: WebRtcApi
     interconnect: SipTransfer
     credentials: tuple[Credentials, ...]
+
+
+class _Core(NamedTuple):
+    calls: Calls
+    rooms: Rooms
+    entrance: Entrance
+    engine: Engine
 
 
 async def _store(settings: Settings, stack: AsyncExitStack) -> Client:
@@ -119,31 +139,55 @@ def _credentials(base: _Base, http: Http, scheme: str) -> Credentials:
     )
 
 
-def _engine(base: _Base, bandwidth: _Bandwidth) -> Engine:
-    joiner = Joiner(
+def _core(base: _Base, bandwidth: _Bandwidth, patience: Patience) -> _Core:
+    settings, callbacks = base.settings, base.callbacks
+    calls = Calls(base.store, ended_days=settings.ended_call_days)
+    rooms = Rooms(base.store, roll_over=patience.session, old_session=patience.old_session)
+    entrance = Entrance(
         webrtc=bandwidth.webrtc,
-        rooms=Rooms(base.store),
-        interconnect=bandwidth.interconnect,
-        callbacks=base.callbacks,
+        rooms=rooms,
+        callbacks=callbacks,
         clock=base.clock,
         tasks=base.tasks,
         alarm=base.alarm,
     )
-    return Engine(
-        calls=Calls(base.store, ended_days=base.settings.ended_call_days),
+    legs = Legs(
+        voice=bandwidth.voice,
+        entrance=entrance,
+        callbacks=callbacks,
+        sip_uri=settings.bw_sipx_uri,
+        application_id=settings.bw_voice_application_id,
+        number=settings.bw_number,
+    )
+    joiner = Joiner(
+        entrance=entrance,
+        rooms=rooms,
+        interconnect=bandwidth.interconnect,
+        legs=legs,
+        way=Way(settings.interconnect),
+        clock=base.clock,
+    )
+    engine = Engine(
+        calls=calls,
         joiner=joiner,
+        rooms=rooms,
         clock=base.clock,
         new_id=lambda: secrets.token_hex(8),
         alarm=base.alarm,
     )
+    return _Core(calls, rooms, entrance, engine)
 
 
-def _worker(base: _Base, bandwidth: _Bandwidth, engine: Engine) -> Worker:
+def _worker(base: _Base, bandwidth: _Bandwidth, core: _Core) -> Worker:
+    mover = Mover(entrance=core.entrance, webrtc=bandwidth.webrtc, rooms=core.rooms, clock=base.clock)
     performer = Performer(
         voice=bandwidth.voice,
         webrtc=bandwidth.webrtc,
-        rooms=Rooms(base.store),
-        engine=engine,
+        calls=core.calls,
+        rooms=core.rooms,
+        entrance=core.entrance,
+        mover=mover,
+        engine=core.engine,
         callbacks=base.callbacks,
         clock=base.clock,
         alarm=base.alarm,
@@ -158,25 +202,68 @@ def _worker(base: _Base, bandwidth: _Bandwidth, engine: Engine) -> Worker:
     )
 
 
-def _bridge(base: _Base, bandwidth: _Bandwidth, engine: Engine) -> Bridge:
+def _operators(base: _Base, bandwidth: _Bandwidth, core: _Core, patience: Patience) -> Operators:
+    settings = base.settings
+    return Operators(
+        engine=core.engine,
+        rooms=core.rooms,
+        admission=Admission(base.store),
+        voice=bandwidth.voice,
+        callbacks=base.callbacks,
+        application_id=settings.bw_voice_application_id,
+        budget=settings.webhook_budget,
+        per_hour=settings.calls_per_hour,
+        patience=patience,
+        clock=base.clock,
+        tasks=base.tasks,
+        new_ref=lambda: ref_of_call(secrets.token_hex(16)),
+    )
+
+
+def _bridge(base: _Base, bandwidth: _Bandwidth, core: _Core, patience: Patience) -> Bridge:
     settings = base.settings
     return Bridge(
         account_id=settings.bw_account_id,
-        policy=Policy(
-            room_policy=settings.room_policy,
-            room_map=settings.room_map,
-            announcement=settings.announcement or "",
-            fallback=settings.fallback_number or "",
-            budget=settings.webhook_budget,
-        ),
-        engine=engine,
-        renderer=Renderer(bandwidth.interconnect, base.callbacks),
+        number=settings.bw_number,
+        policy=_policy(settings),
+        dial_plan=DialPlan.from_settings(settings.outbound_prefixes, settings.bw_number),
+        api_keys=settings.api_keys,
+        engine=core.engine,
+        operators=_operators(base, bandwidth, core, patience),
+        calls=core.calls,
+        rooms=core.rooms,
+        alarm=base.alarm,
+        renderer=Renderer(bandwidth.interconnect, base.callbacks, _words(settings)),
         callbacks=base.callbacks,
         callback_credentials=CallbackCredentials(*_callback_credentials(settings)),
         bandwidth_credentials=bandwidth.credentials,
         store=base.store,
         clock=base.clock,
         tasks=base.tasks,
+    )
+
+
+def _policy(settings: Settings) -> Policy:
+    return Policy(
+        room_policy=settings.room_policy,
+        room_map=settings.room_map,
+        announcement=settings.announcement or "",
+        fallback=settings.fallback_number or "",
+        pin_numbers=frozenset(settings.pin_numbers),
+        pin_tries=settings.pin_tries,
+        budget=settings.webhook_budget,
+    )
+
+
+def _words(settings: Settings) -> Words:
+    return Words(
+        hold_message=settings.hold_message or PLEASE_HOLD,
+        hold_music=settings.hold_music_url or "",
+        pin_prompt=settings.pin_prompt,
+        pin_wrong=settings.pin_wrong,
+        pin_goodbye=settings.pin_goodbye,
+        pin_first_digit_timeout=settings.pin_first_digit_timeout,
+        pin_digit_timeout=settings.pin_digit_timeout,
     )
 
 

@@ -10,6 +10,7 @@ from redis.asyncio import Redis
 
 from service.store.embedded import EmbeddedServer
 from tests.harness import Service, nothing_left, serving
+from tests.operators import Operator
 from tests.simulator.settings import SimulatorSettings
 from tests.simulator.simulator import Simulator
 
@@ -51,3 +52,10 @@ async def service(simulator: Simulator, store_url: str, redis: Redis) -> AsyncIt
     async with serving(simulator, store_url) as service:
         yield service
         await nothing_left(simulator, redis)
+
+
+@pytest.fixture
+async def operator(service: Service) -> AsyncIterator[Operator]:
+    """Somebody with a key that may do everything, at that replica."""
+    async with Operator.of(service) as operator:
+        yield operator

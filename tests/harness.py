@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 
 from handlers.app import create_app
 from service import logs
+from service.engine.operators import PATIENCE, Patience
 from service.settings import Settings, load
 from tests.simulator.simulator import Simulator
 from tests.waiting import wait_until
@@ -20,6 +21,12 @@ from tests.waiting import wait_until
 ORIGIN = "https://bridge.test"
 USERNAME = "bandwidth"
 PASSWORD = "callback-password"
+NUMBER = "+15551234567"
+"""Ours, from which is called."""
+CALLEE = "+15557654321"
+API_KEY = "tests-api-key-0123456789"
+READER_KEY = "tests-reader-key-0123456789"
+API_KEYS = f"all:read+dial+control+numbers:{API_KEY},reader:read:{READER_KEY}"
 
 
 class Lines:
@@ -55,28 +62,55 @@ def settings_for(simulator: Simulator, store_url: str, **overrides: str) -> Sett
         "BASE_CALLBACK_URL": ORIGIN,
         "CALLBACK_USERNAME": USERNAME,
         "CALLBACK_PASSWORD": PASSWORD,
+        "BW_VOICE_APPLICATION_ID": simulator.application_id,
+        "BW_NUMBER": NUMBER,
+        "OUTBOUND_PREFIXES": "+1",
+        "API_KEYS": API_KEYS,
         "REDIS_URL": store_url,
         "SHUTDOWN_GRACE": "5",
     }
     return load({**environ, **overrides})
 
 
+class _Server(uvicorn.Server):
+    """Uvicorn's without its fixed waits: tests stop many servers."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.stopping = asyncio.Event()
+
+    async def main_loop(self) -> None:
+        await self.on_tick(0)
+        await self.stopping.wait()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Answers that are due go out; then the application ends what it has under way."""
+        for server in self.servers:
+            server.close()
+        for listener in sockets or []:
+            listener.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        if tasks := set(self.server_state.tasks):
+            await asyncio.wait(tasks, timeout=5)
+        await self.lifespan.shutdown()
+
+
 class Service:
     """One replica."""
 
-    def __init__(self, settings: Settings, listener: socket.socket) -> None:
+    def __init__(self, settings: Settings, listener: socket.socket, patience: Patience = PATIENCE) -> None:
         self.settings = settings
         self._listener = listener
         self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         self._from = len(LOG.written)
         config = uvicorn.Config(
-            create_app(settings),
+            create_app(settings, patience=patience),
             lifespan="on",
             log_config=None,
             access_log=False,
-            timeout_graceful_shutdown=5,
         )
-        self._server = uvicorn.Server(config)
+        self._server = _Server(config)
         self._server.install_signal_handlers = lambda: None  # type: ignore[attr-defined] # pytest has its own
         self._task: asyncio.Task[None] | None = None
 
@@ -87,7 +121,7 @@ class Service:
         assert self._server.started, "the service did not start"
 
     async def stop(self) -> None:
-        self._server.should_exit = True
+        self._server.stopping.set()
         if self._task:
             await self._task
 
@@ -99,13 +133,15 @@ class Service:
 
 
 @asynccontextmanager
-async def serving(simulator: Simulator, store_url: str, **overrides: str) -> AsyncIterator[Service]:
+async def serving(
+    simulator: Simulator, store_url: str, patience: Patience = PATIENCE, /, **overrides: str
+) -> AsyncIterator[Service]:
     """A replica that the simulator's application points at."""
     log_to_lines()
     # With the protocol named asyncio switches Nagle's algorithm off; left on, replies take 40 ms more.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
-    service = Service(settings_for(simulator, store_url, **overrides), listener)
+    service = Service(settings_for(simulator, store_url, **overrides), listener, patience)
     simulator.webhooks.map_origin(ORIGIN, service.url)
     application = simulator.application
     application.initiate_url = application.status_url = f"{ORIGIN}/callbacks/voice"

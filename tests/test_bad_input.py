@@ -12,6 +12,8 @@ from tests.harness import PASSWORD, USERNAME, Service, serving
 from tests.simulator.simulator import Simulator
 
 URL = "/callbacks/voice"
+LEG_URL = "/callbacks/legs/p03-aaaaaaaaaaaaaaaaaaaa/1"
+BOTH = pytest.mark.parametrize("url", [URL, LEG_URL], ids=["phone", "leg"])
 CALL_ID = "c-93d6f3c0-be584596-0b74-4fa2-8015-d8ede84bd1a4"
 
 
@@ -31,6 +33,7 @@ async def no_key_left(redis: Redis) -> Any:
     assert await redis.keys() == []
 
 
+@BOTH
 @pytest.mark.parametrize(
     "header",
     [
@@ -44,9 +47,9 @@ async def no_key_left(redis: Redis) -> Any:
         "Basic " + base64.b64encode(b"\xff\xfe").decode(),
     ],
 )
-async def test_wrong_or_missing_credentials(service: Service, header: str | None) -> None:
+async def test_wrong_or_missing_credentials(service: Service, url: str, header: str | None) -> None:
     async with httpx.AsyncClient(base_url=service.url) as client:
-        answer = await client.post(URL, json=body(), headers={"Authorization": header} if header else {})
+        answer = await client.post(url, json=body(), headers={"Authorization": header} if header else {})
     assert answer.status_code == 401
     assert answer.headers["www-authenticate"].startswith("Basic")
 
@@ -61,6 +64,7 @@ async def test_the_previous_password_is_good_while_it_is_changed(
             assert answer.status_code == status
 
 
+@BOTH
 @pytest.mark.parametrize(
     "raw",
     [
@@ -86,38 +90,42 @@ async def test_the_previous_password_is_good_while_it_is_changed(
         '{"eventType": "initiate", "callId": "c-1"}'.encode("utf-16"),
     ],
 )
-async def test_what_is_no_webhook(client: httpx.AsyncClient, raw: bytes) -> None:
-    answer = await client.post(URL, content=raw)
+async def test_what_is_no_webhook(client: httpx.AsyncClient, url: str, raw: bytes) -> None:
+    answer = await client.post(url, content=raw)
     assert answer.status_code == 400
     assert answer.text
 
 
+@BOTH
 @pytest.mark.parametrize("account", ["9900001", 1, ""])
-async def test_another_account(client: httpx.AsyncClient, account: object) -> None:
-    assert (await client.post(URL, json=body(accountId=account))).status_code == 403
+async def test_another_account(client: httpx.AsyncClient, url: str, account: object) -> None:
+    assert (await client.post(url, json=body(accountId=account))).status_code == 403
 
 
-async def test_too_large(client: httpx.AsyncClient) -> None:
-    assert (await client.post(URL, content=b" " * 65_537)).status_code == 413
+@BOTH
+async def test_too_large(client: httpx.AsyncClient, url: str) -> None:
+    assert (await client.post(url, content=b" " * 65_537)).status_code == 413
 
     async def endless() -> Any:
         for _ in range(200):
             yield b" " * 1024
 
-    assert (await client.post(URL, content=endless())).status_code == 413
+    assert (await client.post(url, content=endless())).status_code == 413
 
 
-async def test_an_unknown_event_of_no_call(client: httpx.AsyncClient, service: Service) -> None:
-    answer = await client.post(URL, json=body(eventType="somethingNew"))
+@BOTH
+async def test_an_unknown_event_of_no_call(client: httpx.AsyncClient, service: Service, url: str) -> None:
+    answer = await client.post(url, json=body(eventType="somethingNew"))
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith("application/xml")
     assert answer.content.endswith(b"<Response />") or answer.content.endswith(b"<Response/>")
     assert service.log(event="webhook.unknown", event_type="somethingNew", level="warning")
 
 
+@BOTH
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
-async def test_other_methods(client: httpx.AsyncClient, method: str) -> None:
-    assert (await client.request(method, URL)).status_code == 405
+async def test_other_methods(client: httpx.AsyncClient, url: str, method: str) -> None:
+    assert (await client.request(method, url)).status_code == 405
 
 
 @pytest.mark.parametrize(
@@ -133,6 +141,20 @@ async def test_events_of_a_call_that_is_not_known(client: httpx.AsyncClient, eve
     else:
         assert answer.status_code == 200
         assert b"<Hangup" in answer.content
+
+
+@pytest.mark.parametrize("path", ["p03-aaaaaaaaaaaaaaaaaaaa/1", "p03-aaaaaaaaaaaaaaaaaaaa/x", "p99-odd/-1"])
+@pytest.mark.parametrize(
+    "event", ["answer", "redirect", "bridgeComplete", "bridgeTargetComplete", "disconnect", "initiate"]
+)
+async def test_events_of_a_leg_that_is_nobodys(client: httpx.AsyncClient, path: str, event: str) -> None:
+    """It has no phone to be bridged with, and is let go; nothing begins with it."""
+    answer = await client.post(f"/callbacks/legs/{path}", json=body(eventType=event))
+    if event == "disconnect":
+        assert answer.status_code == 204
+    else:
+        assert answer.status_code == 200
+        assert b"<Hangup" in answer.content or answer.content.endswith(b"<Response/>")
 
 
 async def test_participant_events_need_their_address(client: httpx.AsyncClient) -> None:

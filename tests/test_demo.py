@@ -199,11 +199,13 @@ def start(folder: Path) -> Iterator[Start]:
 def test_the_demo(start: Start, folder: Path) -> None:
     # Other tests run beside it: how fast the service is, `make demo` itself says.
     process = start("--allowed-ms", "1000")
-    output, errors = process.communicate(timeout=60)
+    output, errors = process.communicate(timeout=90)
     assert (process.returncode, errors) == (0, ""), output
 
     table = re.findall(r"^  step (\d)  (.*?)  +(seen at|for outbound calls)", output, re.MULTILINE)
-    assert [(int(number), name) for number, name, _ in table] == list(STEPS.items())
+    # Once for a call that came in, once for one that was placed.
+    assert [(int(number), name) for number, name, _ in table] == 2 * list(STEPS.items())
+    assert [seen for _, _, seen in table].count("for outbound calls") == 1
     first_call = output.split("\nA call from start to end\n")[1].split("\n\n")[0]
     steps = re.findall(r"^ +[\d.]+ +(\d)? +\w+ -> \w+ ", first_call, re.MULTILINE)
     places = {number: steps.index(number) for number in "12356789"}
@@ -211,6 +213,11 @@ def test_the_demo(start: Start, folder: Path) -> None:
     assert max(places["1"], places["2"]) < places["3"] < places["6"] < places["8"] < places["7"] < places["9"]
     assert "they hear each other" in output
     assert "We are sorry" in output
+    assert {"the phone is still up", "both legs have stayed up", "the phone has outlived its leg"} <= set(
+        re.findall(r"-> \w+ +((?:the|both) [a-z ]+?)  ", output)
+    )
+    rows = re.findall(r"^  (transfer|bridge), prepared on (answer|dial) +([\d.]+)", output, re.MULTILINE)
+    assert len({(way, order) for way, order, _ in rows}) == 4
     assert "FAILED" not in output
     assert "\x1b" not in output
     assert list(folder.iterdir()) == []
@@ -218,7 +225,7 @@ def test_the_demo(start: Start, folder: Path) -> None:
 
 def test_a_demo_that_fails(start: Start, folder: Path) -> None:
     process = start("--latency-ms", "0", "--allowed-ms", "0")
-    output, errors = process.communicate(timeout=60)
+    output, errors = process.communicate(timeout=90)
     assert (process.returncode, errors) == (1, "")
     assert re.search(r"^FAILED\n  first caller: .* not two trips and 0 ms$", output, re.MULTILINE)
     told = re.search(r"The last 20 lines of the service's log, all of it in (\S+):\n((  {.*}\n){20})", output)

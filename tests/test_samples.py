@@ -8,13 +8,19 @@ import msgspec
 import pytest
 
 from handlers.participants import ParticipantEvent
-from handlers.voice.registry import KINDS, kind_of
+from handlers.voice.registry import KINDS, LEG_KINDS, kind_of
 from handlers.voice.webhook import ForeignAccount, Malformed, Webhook, parse
 from service.calls.events import (
     Answer,
+    BridgeComplete,
     Disconnect,
     Event,
+    Gathered,
     Initiate,
+    LegAnswer,
+    LegBridgeComplete,
+    LegDisconnect,
+    MachineDetected,
     Redirect,
     TransferAnswer,
     TransferComplete,
@@ -27,6 +33,7 @@ from service.calls.refs import ref_of_call
 from tests.simulator.events import FIELDS
 
 SAMPLES = Path(__file__).parent / "samples"
+STEMS = [path.stem for path in SAMPLES.iterdir()]
 ACCOUNT = "9900000"
 INBOUND = "c-5b1f9c3e-2d7a4e60-8c1b-4f35-9a70-6e2d90b1f4c8"
 LEG = "c-5b1f9c3e-71c0d9aa-04e2-4b9d-b6f7-1d3a5c7e9024"
@@ -53,9 +60,11 @@ DIALED: dict[str, Any] = {
     "to_number": "+19195550163",
 }
 ARRIVING: dict[str, Any] = {"lease_until": AT + 8, "announcement": "Hello.", "fallback": "+19195550199"}
+CAME_IN: dict[str, Any] = {**ON_THE_LINE, **ARRIVING, "waits": True}
+SIP = {name: json.loads((SAMPLES / f"{name}.json").read_text()).get("sipCallId", "") for name in STEMS}
 
 EXPECTED: dict[str, Event] = {
-    "initiate": Initiate(at=AT, answered=False, **ON_THE_LINE, **ARRIVING),
+    "initiate": Initiate(at=AT, answered=False, sip_call_id=SIP["initiate"], **CAME_IN),
     "initiate-minimal": Initiate(
         at=AT,
         answered=False,
@@ -63,26 +72,46 @@ EXPECTED: dict[str, Event] = {
         call_id=INBOUND,
         direction=Direction.INBOUND,
         room=f"call-{REF}",
+        waits=True,
         **ARRIVING,
     ),
-    "answer": Answer(at=AT, answered=True, **DIALED, **ARRIVING),
-    "redirect": Redirect(at=AT, answered=True, **ON_THE_LINE, **ARRIVING),
+    "answer": Answer(at=AT, answered=True, machine="human", sip_call_id=SIP["answer"], **DIALED, **ARRIVING),
+    "redirect": Redirect(at=AT, answered=True, **CAME_IN),
+    "gather": Gathered(at=AT, answered=True, digits="4711", **CAME_IN),
+    "bridgeComplete": BridgeComplete(at=AT, answered=True, attempt=2, cause="busy", **CAME_IN),
+    "bridgeTargetComplete": BridgeComplete(at=AT, answered=True, attempt=2, **CAME_IN),
+    "machineDetectionComplete": MachineDetected(AT, "answering-machine"),
     "transferAnswer": TransferAnswer(AT, 2, leg_id=LEG, tag=f"{REF}.1"),
     "transferAnswer-without-parent": TransferAnswer(AT, 2, leg_id=LEG, tag=f"{REF}.1"),
     "transferComplete": TransferComplete(
-        AT, 2, cause="busy", error_id="5f2c8e04-6a91-4d3b-97e0-b18d4c7a2f36"
+        AT,
+        2,
+        cause="busy",
+        error_id="5f2c8e04-6a91-4d3b-97e0-b18d4c7a2f36",
+        sip_call_id=SIP["transferComplete"],
     ),
-    "transferDisconnect": TransferDisconnect(AT, 2, cause="hangup"),
-    "disconnect": Disconnect(at=AT, cause="hangup", **ON_THE_LINE),
+    "transferDisconnect": TransferDisconnect(
+        AT, 2, cause="hangup", sip_call_id=SIP["transferDisconnect"], sip_response_code=None
+    ),
+    "disconnect": Disconnect(at=AT, cause="hangup", sip_call_id=SIP["disconnect"], **ON_THE_LINE),
     "disconnect-unlisted-cause": Disconnect(
         at=AT,
         cause="carrier-blocked",
         error_id="c06b9a7e-1f43-4528-8e9d-3a75d0e2b614",
         sip_response_code=603,
+        sip_call_id=SIP["disconnect-unlisted-cause"],
         **DIALED,
     ),
 }
 """For webhooks at the second attempt's URL."""
+OF_A_LEG: dict[str, Event] = {
+    "answer": LegAnswer(AT, 2, leg_id=OUTBOUND),
+    "redirect": LegAnswer(AT, 2, leg_id=INBOUND),
+    "bridgeComplete": LegBridgeComplete(AT, 2, cause="busy"),
+    "bridgeTargetComplete": LegBridgeComplete(AT, 2),
+    "disconnect": LegDisconnect(AT, 2, cause="hangup", sip_call_id=SIP["disconnect"]),
+}
+"""The same at the address of our own call into WebRTC."""
 
 
 def raw(name: str) -> bytes:
@@ -94,15 +123,15 @@ def sample(name: str, **changes: Any) -> dict[str, Any]:
     return body | changes
 
 
-def read(body: bytes | dict[str, Any], *, ref: str = "", attempt: int = 2) -> Webhook:
+def read(body: bytes | dict[str, Any], *, ref: str = "", attempt: int = 2, leg: bool = False) -> Webhook:
     """As the endpoint reads it."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return parse(content, ref=ref, attempt=attempt, at=AT, account_id=ACCOUNT, policy=POLICY)
+    return parse(content, ref=ref, attempt=attempt, leg=leg, at=AT, account_id=ACCOUNT, policy=POLICY)
 
 
-def event(body: bytes | dict[str, Any]) -> Event:
-    webhook = read(body)
-    return kind_of(webhook.event_type).parse(webhook)
+def event(body: bytes | dict[str, Any], *, leg: bool = False) -> Event:
+    webhook = read(body, leg=leg)
+    return kind_of(webhook).parse(webhook)
 
 
 def test_there_is_a_sample_of_each_kind_and_an_expectation_for_each_sample() -> None:
@@ -143,11 +172,23 @@ def test_unknown_fields_are_ignored(name: str) -> None:
     assert event(sample(name, **extra)) == EXPECTED[name]
 
 
-@pytest.mark.parametrize("kind", ["gather", "bridgeComplete", "newIn2027"])
-def test_an_unknown_kind_is_accepted(kind: str) -> None:
+@pytest.mark.parametrize(("kind", "leg"), [("recordComplete", False), ("newIn2027", False), ("gather", True)])
+def test_an_unknown_kind_is_accepted(kind: str, leg: bool) -> None:
     body = sample("redirect", eventType=kind)
-    assert event(body) == Unknown(AT, kind)
-    assert kind_of(kind).wants_bxml
+    assert event(body, leg=leg) == Unknown(AT, kind)
+    assert kind_of(read(body, leg=leg)).wants_bxml
+
+
+@pytest.mark.parametrize("kind", LEG_KINDS)
+def test_what_a_sample_becomes_at_the_address_of_a_leg(kind: str) -> None:
+    assert event(raw(kind), leg=True) == OF_A_LEG[kind]
+    at_the_same_moment = read(raw(kind), leg=True).key, read(raw(kind)).key
+    assert len(set(at_the_same_moment)) == 2
+
+
+@pytest.mark.parametrize("odd", [5, None, [], {"value": 5}, {"value": {}}, "human"])
+def test_an_odd_result_of_machine_detection_is_none(odd: Any) -> None:
+    assert event(sample("machineDetectionComplete", machineDetectionResult=odd)) == MachineDetected(AT, "")
 
 
 ODD: list[Any] = [5, None, {}, [], True, 1.5, {"a": ["b"]}]

@@ -1,24 +1,31 @@
 """What `initiate`, `answer` and `redirect` have in common: a phone asks what to do."""
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from handlers.voice.webhook import Webhook
 from service.calls.events import Arrival
+from service.calls.model import Direction
 
 A = TypeVar("A", bound=Arrival)
 
 
-def arrival(kind: type[A], webhook: Webhook, *, answered: bool) -> A:
+def arrival(kind: type[A], webhook: Webhook, *, answered: bool, **more: Any) -> A:
+    policy = webhook.policy
+    inbound = webhook.direction is Direction.INBOUND
     return kind(
         at=webhook.at,
         ref=webhook.ref,
         call_id=webhook.call_id,
         direction=webhook.direction,
-        room=webhook.room,
+        room=policy.room(webhook.ref, webhook.ours),
         from_number=webhook.text("from"),
         to_number=webhook.text("to"),
+        sip_call_id=webhook.text("sipCallId"),
         answered=answered,
-        lease_until=webhook.at + webhook.policy.budget,
-        announcement=webhook.policy.announcement,
-        fallback=webhook.policy.fallback,
+        lease_until=webhook.at + policy.budget,
+        announcement=policy.announcement,
+        fallback=policy.fallback,
+        waits=inbound,
+        asks=policy.asks(webhook.ours) if inbound else 0,
+        **more,
     )

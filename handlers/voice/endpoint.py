@@ -13,7 +13,7 @@ from handlers.bridge import Bridge, bridge_of
 from handlers.guard import Refused, read_body
 from handlers.voice.registry import UNKNOWN, Kind, kind_of
 from handlers.voice.webhook import ForeignAccount, Malformed, Webhook, parse
-from service.calls.events import TransferAnswer
+from service.calls.events import Event, TransferAnswer
 from service.calls.model import Call
 from service.calls.refs import is_ref
 from service.calls.replies import KeepTag, name_of
@@ -34,11 +34,21 @@ class OutOfTime(Exception):
 
 
 async def voice(request: Request) -> Response:
+    """Webhooks of phones."""
+    return await _serve(request, leg=False)
+
+
+async def leg(request: Request) -> Response:
+    """Webhooks of our own calls into WebRTC."""
+    return await _serve(request, leg=True)
+
+
+async def _serve(request: Request, *, leg: bool) -> Response:
     bridge = bridge_of(request)
     begun = bridge.clock.monotonic()
     try:
         bridge.callback_credentials.check(request)
-        webhook = _parse(bridge, request, await read_body(request))
+        webhook = _parse(bridge, request, await read_body(request), leg=leg)
     except Refused as refused:
         ref = request.path_params.get("ref", "")
         with bound(ref=ref if is_ref(ref) else None):
@@ -46,7 +56,7 @@ async def voice(request: Request) -> Response:
         return refused.response()
     except ClientDisconnect as gone:
         raise HTTPException(400) from gone
-    kind = kind_of(webhook.event_type)
+    kind = kind_of(webhook)
     with bound(ref=webhook.ref, call_id=webhook.call_id):
         if kind is UNKNOWN:
             log.warning("webhook.unknown", event_type=webhook.event_type)
@@ -62,13 +72,14 @@ async def voice(request: Request) -> Response:
     return response
 
 
-def _parse(bridge: Bridge, request: Request, raw: bytes) -> Webhook:
+def _parse(bridge: Bridge, request: Request, raw: bytes, *, leg: bool) -> Webhook:
     attempt = request.path_params.get("attempt", "")
     try:
         return parse(
             raw,
             ref=request.path_params.get("ref", ""),
             attempt=int(attempt) if attempt.isdecimal() and len(attempt) < 10 else 0,
+            leg=leg,
             at=bridge.clock.now(),
             account_id=bridge.account_id,
             policy=bridge.policy,
@@ -88,7 +99,7 @@ async def _answer(
         if not kind.wants_bxml:
             return Response(status_code=204), _said(answer), answer.call
         document = bridge.renderer.render(
-            answer.reply, webhook.ref, attempt=webhook.attempt, call=answer.call, token=answer.token
+            answer.reply, _here(bridge, webhook), call=answer.call, token=answer.token
         )
         return Response(document, media_type=_XML), _said(answer), answer.call
     except (StoreError, OutOfTime) as error:
@@ -97,11 +108,13 @@ async def _answer(
         )
     except Exception as error:  # the caller is told, whatever fails
         log.exception("webhook.failed", event_type=webhook.event_type, error=repr(error))
+    event = kind.parse(webhook)
+    if not kind.wants_bxml or isinstance(event, TransferAnswer):
+        # Bandwidth tells it only once (voice API, webhooks: a retry follows a failed connection only).
+        again = partial(bridge.engine.handle, webhook.ref, event, webhook.key)
+        bridge.tasks.start(persist(again, bridge.clock, webhook.event_type), name="webhook.deferred")
     if kind.wants_bxml:
-        return *_degraded(bridge, kind, webhook, request), None
-    # Bandwidth tells it only once (voice API, webhooks: a retry follows a failed connection, nothing else).
-    again = partial(bridge.engine.handle, webhook.ref, kind.parse(webhook), webhook.key)
-    bridge.tasks.start(persist(again, bridge.clock, webhook.event_type), name="webhook.deferred")
+        return *_degraded(bridge, event, webhook, request), None
     return Response(status_code=204), "deferred", None
 
 
@@ -124,16 +137,23 @@ async def _outcome(bridge: Bridge, kind: Kind, webhook: Webhook) -> Answer | Sto
         return error
 
 
-def _degraded(bridge: Bridge, kind: Kind, webhook: Webhook, request: Request) -> tuple[Response, str]:
+def _degraded(bridge: Bridge, event: Event, webhook: Webhook, request: Request) -> tuple[Response, str]:
     """What can be said without knowing the call."""
-    event = kind.parse(webhook)
     if isinstance(event, TransferAnswer):
         # The way in is open; refusing it would cost the caller the call.
         keep = KeepTag(event.tag or webhook.ref)
-        return Response(bridge.renderer.render(keep, webhook.ref), media_type=_XML), name_of(keep)
+        return Response(bridge.renderer.render(keep, ""), media_type=_XML), name_of(keep)
     again = request.query_params.get("again", "")
-    round_ = int(again) if again.isdecimal() and len(again) < 3 else 0
-    return Response(bridge.renderer.come_back(webhook.ref, round_), media_type=_XML), "come-back"
+    round_ = 1 + (int(again) if again.isdecimal() and len(again) < 3 else 0)
+    document = bridge.renderer.come_back(_here(bridge, webhook, again=round_), round_)
+    return Response(document, media_type=_XML), "come-back"
+
+
+def _here(bridge: Bridge, webhook: Webhook, *, again: int = 0) -> str:
+    """Where whoever this is about asks the next time."""
+    if webhook.leg:
+        return bridge.callbacks.leg(webhook.ref, webhook.attempt, again=again)
+    return bridge.callbacks.voice(webhook.ref, webhook.attempt or None, again=again)
 
 
 def _subject(webhook: Webhook, call: Call | None) -> dict[str, str | None]:

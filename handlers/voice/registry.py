@@ -6,8 +6,12 @@ from typing import Final, NamedTuple
 
 from handlers.voice import (
     answer,
+    bridge_complete,
     disconnect,
+    gather,
     initiate,
+    leg,
+    machine_detection,
     redirect,
     transfer_answer,
     transfer_complete,
@@ -28,15 +32,31 @@ KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
         "initiate": Kind(initiate.parse),
         "answer": Kind(answer.parse),
         "redirect": Kind(redirect.parse),
+        "gather": Kind(gather.parse),
+        "bridgeComplete": Kind(bridge_complete.parse),
+        "bridgeTargetComplete": Kind(bridge_complete.parse),
         "transferAnswer": Kind(transfer_answer.parse),
         "transferComplete": Kind(transfer_complete.parse),
         "transferDisconnect": Kind(transfer_disconnect.parse, wants_bxml=False),
+        "machineDetectionComplete": Kind(machine_detection.parse, wants_bxml=False),
         "disconnect": Kind(disconnect.parse, wants_bxml=False),
     }
 )
 
+LEG_KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
+    {
+        "answer": Kind(leg.answer),
+        "redirect": Kind(leg.answer),
+        "bridgeComplete": Kind(leg.bridge_complete),
+        "bridgeTargetComplete": Kind(leg.bridge_complete),
+        "disconnect": Kind(leg.disconnect, wants_bxml=False),
+    }
+)
+"""Of our own call into WebRTC, which has addresses of its own."""
+
 UNKNOWN: Final = Kind(lambda webhook: Unknown(webhook.at, webhook.event_type))
 
 
-def kind_of(event_type: str) -> Kind:
-    return KINDS.get(event_type, UNKNOWN)
+def kind_of(webhook: Webhook) -> Kind:
+    kinds = LEG_KINDS if webhook.leg else KINDS
+    return kinds.get(webhook.event_type, UNKNOWN)

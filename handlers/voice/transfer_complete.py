@@ -4,5 +4,9 @@ from service.calls.events import TransferComplete
 
 def parse(webhook: Webhook) -> TransferComplete:
     return TransferComplete(
-        webhook.at, webhook.attempt, cause=webhook.text("cause"), error_id=webhook.text("errorId")
+        webhook.at,
+        webhook.attempt,
+        cause=webhook.text("cause"),
+        error_id=webhook.text("errorId"),
+        sip_call_id=webhook.text("sipCallId"),
     )

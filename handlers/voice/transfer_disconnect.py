@@ -3,4 +3,11 @@ from service.calls.events import TransferDisconnect
 
 
 def parse(webhook: Webhook) -> TransferDisconnect:
-    return TransferDisconnect(webhook.at, webhook.attempt, cause=webhook.text("cause"))
+    return TransferDisconnect(
+        webhook.at,
+        webhook.attempt,
+        cause=webhook.text("cause"),
+        error_id=webhook.text("errorId"),
+        sip_call_id=webhook.text("sipCallId"),
+        sip_response_code=webhook.number("sipResponseCode"),
+    )

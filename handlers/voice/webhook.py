@@ -37,11 +37,19 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True):
     key: str
     policy: Policy
     body: dict[str, Any]
+    leg: bool = False
+    """Whether it is about our own call into WebRTC, and not about the phone."""
 
     def text(self, name: str) -> str:
         value = self.body.get(name)
         # JSON can spell half a character, which nothing else can write.
         return value[:_TEXT].encode(errors="replace").decode() if isinstance(value, str) else ""
+
+    def within(self, outer: str, name: str) -> str:
+        """The text of a field of an object in the body."""
+        value = self.body.get(outer)
+        found = value.get(name) if isinstance(value, dict) else None
+        return found[:_TEXT] if isinstance(found, str) else ""
 
     def number(self, name: str) -> int | None:
         value = self.body.get(name)
@@ -52,14 +60,20 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True):
         return Direction.OUTBOUND if self.body.get("direction") == "outbound" else Direction.INBOUND
 
     @property
-    def room(self) -> str:
-        """By the number of ours that the call is on."""
-        ours = "to" if self.direction is Direction.INBOUND else "from"
-        return self.policy.room(self.ref, self.text(ours))
+    def ours(self) -> str:
+        """The number of ours that the call is on."""
+        return self.text("to" if self.direction is Direction.INBOUND else "from")
 
 
 def parse(
-    raw: bytes, *, ref: str = "", attempt: int = 0, at: float, account_id: str, policy: Policy
+    raw: bytes,
+    *,
+    ref: str = "",
+    attempt: int = 0,
+    leg: bool = False,
+    at: float,
+    account_id: str,
+    policy: Policy,
 ) -> Webhook:
     """Raises Malformed for broken JSON and a missing `callId` or `eventType`, ForeignAccount for another's.
 
@@ -80,7 +94,9 @@ def parse(
         ref=ref,
         attempt=attempt,
         at=at,
-        key=_key(event_type, body.get("eventTime"), raw),
+        # Phone and leg may be told of at the same moment.
+        key=("leg:" if leg else "") + _key(event_type, body.get("eventTime"), raw),
+        leg=leg,
         policy=policy,
         body=body,
     )

@@ -6,11 +6,12 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Final, NamedTuple
 
 import msgspec
 
-from tests.demo.bridge import Bridge, running
+from tests.demo.bridge import API_KEY, Bridge, running
 from tests.demo.calls import (
     FAR_END_OUT,
     GIVEN_UP,
@@ -26,7 +27,25 @@ from tests.demo.calls import (
     measure,
 )
 from tests.demo.checks import Failure, Timings, Track, too_slow, unseen_steps, verdict
+from tests.demo.operated import (
+    ASKED,
+    HELD,
+    MOVED,
+    ON_ANSWER,
+    PREPARED,
+    TAKEN_OUT,
+    TWO_LEGS,
+    WHILE_IT_RINGS,
+    answer_to_bridged,
+    held_and_joined_again,
+    moved,
+    named_by_digits,
+    on_answer,
+    outlives_its_leg,
+    while_it_rings,
+)
 from tests.demo.printing import Printer
+from tests.operators import Operator
 from tests.simulator.clock import monotonic
 from tests.simulator.settings import SimulatorSettings
 from tests.simulator.simulator import Simulator
@@ -53,10 +72,12 @@ class Scene(NamedTuple):
     script: Script
     tracks: Sequence[Track]
     unwanted: frozenset[str] = frozenset()
+    flow: str = ""
+    """Of a call that is shown step by step as well: inbound or outbound."""
 
 
 SCENES: Final = (
-    Scene("A call from start to end", all_the_way, [[*WAY_IN, *WAY_OUT]]),
+    Scene("A call from start to end", all_the_way, [[*WAY_IN, *WAY_OUT]], flow="inbound"),
     Scene(
         "Two callers in one room: the session is the room's, and goes with the last of them",
         a_room,
@@ -74,6 +95,21 @@ SCENES: Final = (
         [REFUSED, ["createParticipant", "deleteParticipant"]],
         frozenset({"BXML <Transfer>", "addParticipantToSession", "deleteSession"}),
     ),
+    Scene(
+        "A number is called: session and participant when it answers (the order of the text)",
+        on_answer,
+        [ON_ANSWER, TAKEN_OUT],
+        flow="outbound",
+    ),
+    Scene(
+        "A number is called: session and participant while it rings (the order of the picture)",
+        while_it_rings,
+        [WHILE_IT_RINGS, PREPARED, TAKEN_OUT],
+    ),
+    Scene("Out of the room, on hold, and into another room", held_and_joined_again, [HELD, TAKEN_OUT]),
+    Scene("From one room into another, with both legs up", moved, [MOVED], frozenset({"updateCall"})),
+    Scene("A room that is named by digits, the first of them wrong", named_by_digits, [ASKED]),
+    Scene("Two legs and a <Bridge>: the phone outlives its leg into WebRTC", outlives_its_leg, [TWO_LEGS]),
 )
 
 
@@ -83,9 +119,9 @@ async def demo(out: Printer, latency_ms: float, allowed_ms: float | None) -> int
     simulator = Simulator(SimulatorSettings(latency=latency_ms / 1000))
     try:
         async with simulator:
-            async with running(simulator, out.tell) as bridge:
+            async with running(simulator, out.tell) as bridge, _operator(bridge) as operator:
                 _introduce(out, simulator, bridge, latency_ms)
-                await _calls(out, simulator, allowed_ms)
+                await _calls(out, Stage(simulator, operator), allowed_ms)
             problems = verdict(simulator)
     except Failure as failure:
         problems = list(dict.fromkeys([*str(failure).splitlines(), *verdict(simulator)]))
@@ -97,18 +133,22 @@ async def demo(out: Printer, latency_ms: float, allowed_ms: float | None) -> int
     return DONE
 
 
-async def _calls(out: Printer, simulator: Simulator, allowed_ms: float | None) -> None:
-    stage = Stage(simulator)
+def _operator(bridge: Bridge) -> AbstractAsyncContextManager[Operator]:
+    return Operator.at(bridge.url, API_KEY)
+
+
+async def _calls(out: Printer, stage: Stage, allowed_ms: float | None) -> None:
+    simulator = stage.simulator
     for scene in SCENES:
         out.heading(scene.title)
         try:
             await stage.play(scene.script, *scene.tracks, unwanted=scene.unwanted)
         finally:
             out.lines(stage.lines)
-        if scene is SCENES[0]:
-            out.heading("The steps of the documented call flow, as that call took them")
+        if scene.flow:
+            out.heading(f"The steps of the documented call flow, as that {scene.flow} call took them")
             out.steps(stage.lines)
-            if problems := unseen_steps(stage.lines):
+            if problems := unseen_steps(stage.lines, outbound=scene.flow == "outbound"):
                 raise Failure("\n".join(problems))
     timings = Timings([], [], [])
     goal = _GOAL if allowed_ms is None else allowed_ms
@@ -116,11 +156,14 @@ async def _calls(out: Printer, simulator: Simulator, allowed_ms: float | None) -
         await measure(simulator, timings, _CALLS)
         if not too_slow(timings, goal):
             break
+    bridges = await answer_to_bridged(stage, _CALLS)
     _ledger(out, simulator)
     out.heading(
         f"From the webhook to its BXML, in milliseconds, at {simulator.latency * 1000:g} ms a request"
     )
     out.timings(timings, goal)
+    out.heading("From the answer of a phone that was called to its bridge, likewise")
+    out.rows(bridges)
     # A busy machine is no fault of the service: only who names a limit has it enforced.
     late = [] if allowed_ms is None else too_slow(timings, allowed_ms)
     if problems := [*verdict(simulator), *late]:

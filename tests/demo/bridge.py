@@ -22,6 +22,9 @@ from tests.simulator.simulator import Simulator
 ORIGIN: Final = "https://bridge.test"
 SALES: Final = "+19195550100"
 """The number that has a room; whoever calls another one gets a room of their own."""
+CONFERENCE: Final = "+19195550102"
+"""The number that asks for digits."""
+API_KEY: Final = "demo-api-key-0123456789"
 _USERNAME: Final = "bandwidth"
 _PASSWORD: Final = "callback-password"
 _START: Final = 20.0
@@ -43,6 +46,11 @@ def environment(simulator: Simulator, state: str) -> dict[str, str]:
         "BASE_CALLBACK_URL": ORIGIN,
         "CALLBACK_USERNAME": _USERNAME,
         "CALLBACK_PASSWORD": _PASSWORD,
+        "BW_VOICE_APPLICATION_ID": simulator.application_id,
+        "BW_NUMBER": SALES,
+        "OUTBOUND_PREFIXES": "+1",
+        "API_KEYS": API_KEY,
+        "PIN_NUMBERS": CONFERENCE,
         "ROOM_MAP": json.dumps({SALES: "sales"}),
         "XDG_STATE_HOME": state,
         "LOG_FORMAT": "json",

@@ -10,6 +10,7 @@ import aiohttp
 from tests.demo.bridge import SALES
 from tests.demo.checks import Failure, Timings, Track, forbidden, left_over, missing
 from tests.demo.lines import BANDWIDTH, PHONE, Line, Names, lines_of
+from tests.operators import Operator
 from tests.simulator.clock import monotonic
 from tests.simulator.journal import Happening
 from tests.simulator.phones import Phone
@@ -59,17 +60,19 @@ Script = Callable[["Stage"], Awaitable[None]]
 class Stage:
     """Watches what happens at the simulator, and says what it makes of it."""
 
-    def __init__(self, simulator: Simulator) -> None:
+    def __init__(self, simulator: Simulator, operator: Operator | None = None) -> None:
         self.simulator = simulator
+        self.sales = SALES
+        self._operator = operator
         self.lines: list[Line] = []
-        self._names = Names()
+        self._names = Names(self._is_leg)
         self._zero = math.inf
         simulator.observe(self._watch)
 
     async def play(self, script: Script, *tracks: Track, unwanted: frozenset[str] = frozenset()) -> None:
         """Raises Failure with everything that was not as it should be."""
         self.lines.clear()
-        self._names = Names()
+        self._names = Names(self._is_leg)
         problems = []
         try:
             await script(self)
@@ -83,6 +86,20 @@ class Stage:
         if problems:
             raise Failure("\n".join(problems))
 
+    @property
+    def operator(self) -> Operator:
+        if self._operator is None:
+            raise Failure("there is no operator in this scene")
+        return self._operator
+
+    def between(self, first: str, last: str) -> float:
+        """Milliseconds from the first line of this kind to the last one of that."""
+        begins = [line.at_ms for line in self.lines if line.what == first]
+        ends = [line.at_ms for line in self.lines if line.what == last]
+        if not begins or not ends:
+            raise Failure(f"{first} or {last} was not seen")
+        return max(ends) - min(begins)
+
     def note(self, who: str, whom: str, what: str, detail: str = "") -> None:
         """A line for what is no message."""
         self.lines.append(Line((monotonic() - self._zero) * 1000, who, whom, what, detail))
@@ -93,6 +110,9 @@ class Stage:
 
     def _missing(self, tracks: tuple[Track, ...]) -> list[str]:
         return [problem for track in tracks for problem in missing(self.lines, track)]
+
+    def _is_leg(self, call_id: str) -> bool:
+        return self.simulator.phone(call_id).call.to.startswith("sip")
 
     def _watch(self, happening: Happening) -> None:
         # The journal's zero. A process that is held up between two clocks must not change the order.

@@ -1,7 +1,7 @@
 """What happens at the simulator, as lines for people: when, who speaks to whom, which step of the flow."""
 
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
@@ -34,10 +34,11 @@ _STEP_OF: Final[Mapping[str, int]] = MappingProxyType(
         "createParticipant": 2,
         "addParticipantToSession": 3,
         "createCall": 4,
-        "call ringing": 5,
         "webhook initiate": 5,
         "webhook answer": 5,
         "BXML <Transfer>": 6,
+        "BXML <SpeakSentence> <Transfer>": 6,
+        "BXML <Bridge>": 6,
         "removeParticipantFromSession": 7,
         "deleteParticipant": 7,
         "call ended": 8,
@@ -74,13 +75,18 @@ class Line(NamedTuple):
 
 
 class Names:
-    """Callers in the order of their calls."""
+    """Phones in the order of their calls, and our own calls into WebRTC, which `is_leg` knows."""
 
-    def __init__(self) -> None:
+    def __init__(self, is_leg: Callable[[str], bool] = lambda _call_id: False) -> None:
         self._names: dict[str, str] = {}
+        self._is_leg = is_leg
 
     def of(self, call_id: str) -> str:
-        return self._names.setdefault(call_id, f"caller {len(self._names) + 1}")
+        if call_id not in self._names:
+            kind = "leg" if self._is_leg(call_id) else "caller"
+            known = sum(name.startswith(kind) for name in self._names.values())
+            self._names[call_id] = f"{kind} {known + 1}"
+        return self._names[call_id]
 
 
 def lines_of(happening: Happening, names: Names, zero: float = 0.0) -> Iterator[Line]:

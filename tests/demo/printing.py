@@ -1,7 +1,7 @@
 """Aligned text; colour where somebody looks at it who has not asked for none."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
 from typing import Final, TextIO
 
@@ -39,8 +39,8 @@ class Printer:
         ordered = sorted(lines, key=lambda line: line.at_ms)
         for number, name in STEPS.items():
             seen = next((line for line in ordered if line.step == number and line.well), None)
-            if number == OUTBOUND_ONLY:
-                when = "for outbound calls, which are not part of this release"
+            if number == OUTBOUND_ONLY and seen is None:
+                when = "for outbound calls, see below"
             elif seen is None:
                 when = self._paint("NOT SEEN", _RED)
             else:
@@ -60,6 +60,11 @@ class Printer:
             mark = self._paint("ok", _GREEN) if ours <= allowed else self._paint("over", _RED)
             self.tell(f"  {name:<35} {min(totals):6.1f} {ours:6.1f}  {mark}  {_all(totals)}")
         self.tell(f"  ours: the best less two trips; the goal is {allowed:g} ms at most")
+
+    def rows(self, rows: Mapping[str, Sequence[float]]) -> None:
+        self.tell(self._paint(f"  {'':<35} {'best':>6} {'median':>6}      all", _DIM))
+        for name, took in rows.items():
+            self.tell(f"  {name:<35} {min(took):6.1f} {median(took):6.1f}      {_all(took)}")
 
     def mark(self, good: bool) -> str:
         return self._paint("ok", _GREEN) if good else self._paint("FAILED", _RED)

@@ -1,0 +1,156 @@
+"""The bodies that the API takes. `null` is the same as leaving a field out; unknown fields are refused.
+
+The digest of a body is kept with its Idempotency-Key: new fields get defaults, which are left out of it.
+"""
+
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Annotated, Final, Literal
+
+import msgspec
+from msgspec import Meta
+
+from service.calls.model import OnMachine
+from service.calls.room import MEMBERS, ROOM_NAME, Alone, RoomSettings, Sound, Then, Waiting, Way
+
+_CONTROL: Final = r"\u0000-\u001f\u007f-\u009f\ufffe\uffff"
+_NAME: Final = rf"^(?!(per-call|per-number)\Z){ROOM_NAME}\Z"
+_NUMBER: Final = r"^\+[1-9][0-9]{6,14}\Z"
+_CALLEE: Final = r"^\+[1-9][0-9]{1,14}\Z"
+# Blanks, something that is none, whatever else: classes that have nothing in common are tried once.
+_SENTENCE: Final = rf"^[^\S{_CONTROL}]*[^\s{_CONTROL}][^{_CONTROL}]*\Z"
+_URL: Final = r"^https?://[A-Za-z0-9\[][!-~]*\Z"
+_PIN: Final = r"^[0-9]{3,20}\Z"
+_ID: Final = r"^[!-~]{1,200}\Z"
+
+WANTS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        _NAME: "wants a room's name: 1 to 64 of a-z 0-9 -, and not a word of ROOM_POLICY",
+        _NUMBER: "wants a phone number in E.164 form, such as +15550100100",
+        _CALLEE: "wants a phone number in E.164 form, such as +15550100100",
+        _SENTENCE: "wants one line of text with something to say in it",
+        _URL: "wants the http or https URL of something to play",
+        _PIN: "wants 3 to 20 digits",
+        _ID: "wants the id of a call or of a participant",
+    }
+)
+"""What to say instead of a pattern."""
+
+RoomName = Annotated[str, Meta(pattern=_NAME)]
+"""The words of the room policy are none: what they would name is no room but a way to find one."""
+Number = Annotated[str, Meta(pattern=_NUMBER)]
+Callee = Annotated[str, Meta(pattern=_CALLEE)]
+"""Shorter than any number may be: the dial plan has a word to say about +1911."""
+Sentence = Annotated[str, Meta(pattern=_SENTENCE, max_length=1000)]
+"""Something to say, as XML can carry it."""
+Url = Annotated[str, Meta(pattern=_URL, max_length=2048)]
+Pin = Annotated[str, Meta(pattern=_PIN)]
+Id = Annotated[str, Meta(pattern=_ID)]
+
+
+class _Body(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    rename="camel",
+    forbid_unknown_fields=True,
+    omit_defaults=True,
+): ...
+
+
+class MachineDetection(_Body, frozen=True, kw_only=True):
+    mode: Literal["async", "sync"] | None = None
+    then: OnMachine
+    message: Sentence | None = None
+
+    def __post_init__(self) -> None:
+        if self.then is OnMachine.MESSAGE and self.message is None:
+            raise _missing("message")
+
+
+class Dial(_Body, frozen=True, kw_only=True):
+    to: Callee
+    room: RoomName
+    from_: Number | None = msgspec.field(name="from", default=None)
+    announcement: Sentence | None = None
+    call_timeout: Annotated[float, Meta(ge=1, le=300)] | None = None
+    max_duration: Annotated[float, Meta(ge=1, le=86_400)] | None = None
+    tag: Annotated[str, Meta(max_length=256)] | None = None
+    prepare: Literal["answer", "dial"] | None = None
+    machine_detection: MachineDetection | None = None
+    interconnect: Way | None = None
+
+
+class Join(_Body, frozen=True, kw_only=True):
+    room: RoomName
+    interconnect: Way | None = None
+
+
+class Transfer(_Body, frozen=True, kw_only=True):
+    to: Callee
+
+
+class Nothing(_Body, frozen=True, kw_only=True):
+    """For what needs no words: an empty body is as good as an empty object."""
+
+
+class Subscriptions(_Body, frozen=True, kw_only=True):
+    hears: Literal["everyone", "nobody"] | Annotated[list[Id], Meta(min_length=1, max_length=20)]
+
+
+class WaitingBody(_Body, frozen=True, kw_only=True):
+    sound: Sound
+    music: Url | None = None
+    message: Sentence | None = None
+    limit: Annotated[float, Meta(ge=5, le=3600)] | None = None
+
+    def __post_init__(self) -> None:
+        if self.sound is Sound.MUSIC and self.music is None:
+            raise _missing("music")
+        if self.sound is Sound.MESSAGE and self.message is None:
+            raise _missing("message")
+
+    def value(self) -> Waiting:
+        limit = {} if self.limit is None else {"limit": self.limit}
+        return Waiting(sound=self.sound, music=self.music or "", message=self.message or "", **limit)
+
+
+class AloneBody(_Body, frozen=True, kw_only=True):
+    after: Annotated[float, Meta(ge=1, le=3600)]
+    then: Then
+
+
+class Room(_Body, frozen=True, kw_only=True):
+    """The settings as a whole: what is left out is as in a room that nobody has set."""
+
+    announcement: Sentence | None = None
+    waiting: WaitingBody | None = None
+    alone: AloneBody | None = None
+    # JSON has one kind of number: 5.0 is as whole as 5.
+    limit: Annotated[float, Meta(ge=1, le=MEMBERS, multiple_of=1)] | None = None
+    pin: Pin | None = None
+    interconnect: Way | None = None
+
+    def __post_init__(self) -> None:
+        if self.alone is not None and self.alone.then is Then.WAIT and self.waiting is None:
+            raise _missing("waiting")
+
+    def value(self) -> RoomSettings:
+        return RoomSettings(
+            announcement=self.announcement or "",
+            waiting=None if self.waiting is None else self.waiting.value(),
+            alone=None if self.alone is None else Alone(after=self.alone.after, then=self.alone.then),
+            limit=MEMBERS if self.limit is None else int(self.limit),
+            pin=self.pin or "",
+            interconnect=self.interconnect,
+        )
+
+
+def is_room_name(text: str) -> bool:
+    return re.match(_NAME, text) is not None
+
+
+def _missing(field: str) -> ValueError:
+    """Told in msgspec's words, which the reader takes the field from."""
+    return ValueError(f"Object missing required field `{field}`")

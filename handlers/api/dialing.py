@@ -1,0 +1,86 @@
+"""A call to a number, into a room."""
+
+import re
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from handlers.api import bodies
+from handlers.api.asked import Asked, answer
+from handlers.api.problems import Problem, invalid
+from handlers.api.reading import digest, read
+from handlers.api.views import call_view
+from handlers.bridge import Bridge
+from service.calls.model import OnMachine
+from service.engine.operators import NewCall, Refusal
+
+_HEADER: Final = "Idempotency-Key"
+_ONCE: Final = re.compile(r"[ -~]{1,255}")
+_RING: Final = 30.0
+
+
+async def dial(asked: Asked) -> Response:
+    bridge = asked.bridge
+    once = _once(asked.request)
+    body = await read(asked.request, bodies.Dial)
+    check_number(bridge, body.to)
+    placed = await bridge.operators.place(
+        _new_call(bridge, body), once=once, digest=digest(body), api_key=asked.key_name
+    )
+    if isinstance(placed, Refusal):
+        raise refused(placed)
+    asked.ref, asked.room = placed.call.ref, placed.call.room
+    return answer(
+        call_view(placed.call, numbers=asked.may("numbers")),
+        201 if placed.certain else 202,
+        {"Location": f"/api/v1/calls/{placed.call.ref}"},
+    )
+
+
+def check_number(bridge: Bridge, number: str) -> None:
+    """Raises Problem `dial-rule`, and `invalid` for what is no number at all."""
+    try:
+        refusal = bridge.dial_plan.refusal(number)
+    except ValueError as error:
+        raise invalid("to", str(error)) from error
+    if refusal is not None:
+        raise Problem("dial-rule", refusal.detail, rule=refusal.rule)
+
+
+def _once(request: Request) -> str:
+    """Optional; empty when it is not given."""
+    given = request.headers.getlist(_HEADER)
+    if not given:
+        return ""
+    if len(given) != 1 or not _ONCE.fullmatch(given[0]):
+        raise invalid(_HEADER, "wants to be there once at most, with 1 to 255 printable characters of ASCII")
+    return given[0]
+
+
+def _new_call(bridge: Bridge, body: bodies.Dial) -> NewCall:
+    sender = body.from_ or bridge.number
+    if sender is None:
+        raise invalid("from", "is missing, and BW_NUMBER is not set")
+    machine = body.machine_detection
+    return NewCall(
+        to_number=body.to,
+        from_number=sender,
+        room=body.room,
+        announcement=body.announcement or "",
+        call_timeout=_RING if body.call_timeout is None else body.call_timeout,
+        max_duration=body.max_duration or 0,
+        tag=body.tag or "",
+        prepare=body.prepare == "dial",
+        way=body.interconnect,
+        detects_machines=machine is not None,
+        waits_for_detection=machine is not None and machine.mode == "sync",
+        on_machine=OnMachine.JOIN if machine is None else machine.then,
+        message=(machine and machine.message) or "",
+    )
+
+
+def refused(refusal: Refusal) -> Problem:
+    if refusal.reason == "calls-per-hour":
+        return Problem("dial-rule", refusal.detail, retry_after=refusal.retry_after, rule="calls-per-hour")
+    return Problem(refusal.reason, refusal.detail, retry_after=refusal.retry_after)

@@ -1,0 +1,14 @@
+"""The description of the API, as it lies beside this module."""
+
+from importlib.resources import files
+from typing import Final
+
+from starlette.responses import Response
+
+from handlers.api.asked import Asked
+
+DOCUMENT: Final = files("handlers.api").joinpath("openapi.json").read_bytes()
+
+
+async def document(_asked: Asked) -> Response:
+    return Response(DOCUMENT, media_type="application/json")

@@ -1,0 +1,114 @@
+"""One path of the API: sees to method, key and scope, makes what goes wrong a problem, logs the request."""
+
+from collections.abc import Awaitable, Callable
+from typing import Final, NamedTuple
+
+import structlog
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from handlers.api.asked import Asked
+from handlers.api.keys import holder, require
+from handlers.api.problems import Problem
+from handlers.bridge import bridge_of
+from handlers.guard import Refused
+from service.logs import bound
+from service.store.errors import StoreError
+
+log = structlog.get_logger()
+
+_STORE_PAUSE: Final = 1.0
+"""Seconds after which somebody who met a store that was away may try again."""
+
+
+class Operation(NamedTuple):
+    handle: Callable[[Asked], Awaitable[Response]]
+    scope: str = ""
+    """What a key needs; empty where no key is needed."""
+    query: frozenset[str] = frozenset()
+    """The query parameters that there are."""
+
+
+class Resource:
+    """An ASGI application for all methods of a path. HEAD goes with GET; the server leaves its body out."""
+
+    def __init__(self, template: str, operations: dict[str, Operation]) -> None:
+        self.template = template
+        self.operations = operations
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope, receive)
+        asked = Asked(request=request, bridge=bridge_of(request))
+        clock = asked.bridge.clock
+        begun = clock.monotonic()
+        response, problem = await self._respond(asked)
+        # Personal data, and good for this moment only.
+        response.headers["Cache-Control"] = "no-store"
+        with bound(ref=asked.ref, room=asked.room):
+            write = log.warning if response.status_code >= 500 else log.info
+            write(
+                "api.answered",
+                method=request.method,
+                route=self.template,
+                status=response.status_code,
+                problem=problem,
+                key_name=asked.key_name,
+                ms=round((clock.monotonic() - begun) * 1000, 1),
+            )
+        await response(scope, receive, send)
+
+    async def _respond(self, asked: Asked) -> tuple[Response, str]:
+        """The second value is the kind of problem that it is, empty for none."""
+        try:
+            return await self._perform(asked), ""
+        except Problem as problem:
+            return problem.response(), problem.kind
+        except Exception as error:
+            found = _unforeseen(error)
+            if found.status == 500:
+                log.exception("api.failed", route=self.template, error=repr(error))
+            return found.response(), found.kind
+
+    async def _perform(self, asked: Asked) -> Response:
+        operation = self._operation(asked.request.method)
+        if operation.scope:
+            asked.key = holder(asked.request, asked.bridge.api_keys)
+            require(asked.key, operation.scope)
+        for name in asked.request.query_params:
+            if name not in operation.query:
+                raise Problem("invalid", "there is no such query parameter", field=name[:100])
+        return await operation.handle(asked)
+
+    def _operation(self, method: str) -> Operation:
+        operation = self.operations.get("GET" if method == "HEAD" else method)
+        if operation is None:
+            allowed = [*self.operations, *(["HEAD"] if "GET" in self.operations else [])]
+            raise Problem(
+                "method-not-allowed",
+                f"{self.template} takes {', '.join(allowed)}",
+                headers={"Allow": ", ".join(allowed)},
+            )
+        return operation
+
+
+def _unforeseen(error: Exception) -> Problem:
+    match error:
+        case StoreError():
+            return Problem("store-unavailable", "nothing is known to be done", retry_after=_STORE_PAUSE)
+        case Refused():
+            return Problem("too-large", str(error))
+        case ClientDisconnect():
+            return Problem("malformed", "the request has not been sent to its end")
+        case _:
+            return Problem("internal-error", "the log has the details")
+
+
+class Unknown(Resource):
+    """Every path that there is not."""
+
+    def __init__(self) -> None:
+        super().__init__("", {})
+
+    def _operation(self, method: str) -> Operation:
+        raise Problem("not-found", f"there is nothing to {method} here; the paths are in openapi.json")

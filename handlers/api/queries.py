@@ -1,0 +1,124 @@
+"""What the list of calls may be asked for, and the cursor by which it goes on."""
+
+import base64
+import re
+from datetime import datetime, timedelta
+from typing import Annotated, Final
+
+import msgspec
+from starlette.datastructures import QueryParams
+
+from handlers.api.bodies import is_room_name
+from handlers.api.problems import invalid
+from service.calls.model import Call, Direction, Status
+from service.calls.refs import is_ref
+
+NAMES: Final = frozenset({"state", "room", "direction", "since", "until", "limit", "cursor"})
+_PAGE: Final = 50
+_LARGEST_PAGE: Final = 200
+_EPOCH: Final = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+_TIME: Final = re.compile(  # RFC 3339, which is stricter than what Python reads
+    r"(\d{4}-\d\d-\d\dT(?:[01]\d|2[0-3]):\d\d:)(\d\d)(?:\.(\d{1,6})\d*)?(Z|[+-]\d\d:\d\d)", re.ASCII
+)
+
+Place = tuple[Annotated[float, msgspec.Meta(ge=0, le=1e11)], str]
+"""Of a call among all calls: when it began, and its ref."""
+
+
+class Query(msgspec.Struct, frozen=True, kw_only=True):
+    state: Status | None
+    room: str | None
+    direction: Direction | None
+    since: float | None
+    until: float | None
+    limit: int
+    before: Place | None
+
+    def takes(self, call: Call) -> bool:
+        return (
+            self.state in {None, call.status}
+            and self.room in {None, call.room}
+            and self.direction in {None, call.direction}
+        )
+
+    @property
+    def takes_all(self) -> bool:
+        return self.state is None and self.room is None and self.direction is None
+
+
+def parse(params: QueryParams) -> Query:
+    """Raises Problem `invalid` with the parameter's name."""
+    given: dict[str, str] = {}
+    for name, value in params.multi_items():
+        if name in given:
+            raise invalid(name, "is there twice")
+        given[name] = value
+    state, direction, cursor = given.get("state"), given.get("direction"), given.get("cursor")
+    return Query(
+        state=None if state is None else Status(_one_of("state", state, tuple(Status))),
+        room=_room(given.get("room")),
+        direction=None if direction is None else Direction(_one_of("direction", direction, tuple(Direction))),
+        since=_time("since", given.get("since")),
+        until=_time("until", given.get("until")),
+        limit=_limit(given.get("limit")),
+        before=None if cursor is None else _place(cursor),
+    )
+
+
+def cursor_of(place: Place) -> str:
+    return base64.urlsafe_b64encode(msgspec.json.encode(place)).decode().rstrip("=")
+
+
+def _place(cursor: str) -> Place:
+    try:
+        raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+        place: Place = msgspec.json.decode(raw, type=Place)
+    except ValueError as error:
+        raise invalid("cursor", "is none that this API has given out") from error
+    if not is_ref(place[1]):
+        raise invalid("cursor", "is none that this API has given out")
+    return place
+
+
+def _one_of(name: str, value: str, words: tuple[str, ...]) -> str:
+    if value not in words:
+        raise invalid(name, f"is none of {', '.join(words)}")
+    return value
+
+
+def _room(value: str | None) -> str | None:
+    if value is not None and not is_room_name(value):
+        raise invalid("room", "is no room's name: 1 to 64 of a-z 0-9 -")
+    return value
+
+
+def _limit(value: str | None) -> int:
+    if value is None:
+        return _PAGE
+    if not re.fullmatch(r"[0-9]{1,9}", value) or not 1 <= int(value) <= _LARGEST_PAGE:
+        raise invalid("limit", f"is no whole number from 1 to {_LARGEST_PAGE}")
+    return int(value)
+
+
+def _time(name: str, value: str | None) -> float | None:
+    """Seconds since the epoch."""
+    if value is None:
+        return None
+    # In a query, + is a space to whoever does not know to write %2B.
+    match = _TIME.fullmatch(value.upper().replace(" ", "+"))
+    at = None if match is None else _read(*match.groups())
+    if at is None:
+        raise invalid(name, "is no time as RFC 3339 has it, such as 2026-01-31T12:00:00Z")
+    return at
+
+
+def _read(begin: str, seconds: str, fraction: str | None, zone: str) -> float | None:
+    """None for the 30th of February. A leap second is one to RFC 3339, and none to Python."""
+    leap = seconds == "60"
+    try:
+        at = datetime.fromisoformat(
+            f"{begin}{59 if leap else seconds}.{(fraction or '0').ljust(6, '0')}{zone.replace('Z', '+00:00')}"
+        )
+    except ValueError:
+        return None
+    return (at - _EPOCH + timedelta(seconds=leap)).total_seconds()

@@ -1,0 +1,65 @@
+"""From the bytes of a body to its Struct; what does not fit is told with the field it is about."""
+
+import hashlib
+import re
+from typing import Any, Final, TypeVar
+
+import msgspec
+from starlette.requests import Request
+
+from handlers.api.bodies import WANTS
+from handlers.api.problems import Problem, invalid
+from handlers.guard import read_body
+
+_PLACE: Final = re.compile(r" - at `\$(.*)`\Z", re.DOTALL)
+_NAMED: Final = re.compile(r"Object (?:missing required|contains unknown) field `(.*)`\Z", re.DOTALL)
+_FIELD: Final = 100
+"""Characters of a field's name; the unknown ones are as long as somebody likes."""
+
+Body = TypeVar("Body", bound=msgspec.Struct)
+
+
+async def read(request: Request, shape: type[Body], *, optional: bool = False) -> Body:
+    """Raises Problem, and guard's Refused for too large a body. `optional`: it may be empty."""
+    raw = await read_body(request)
+    if optional and not raw:
+        return shape()
+    declared = request.headers.get("content-type", "").partition(";")[0]
+    if raw and declared.strip().lower() != "application/json":
+        raise Problem("unsupported-media-type", "wants Content-Type: application/json")
+    return shaped(_decoded(raw), shape)
+
+
+def shaped(value: Any, shape: type[Body]) -> Body:
+    try:
+        return msgspec.convert(value, shape)
+    except msgspec.ValidationError as error:
+        detail, field = _explained(str(error))
+        raise invalid(field, detail) from error
+
+
+def digest(body: msgspec.Struct) -> str:
+    """The same for bodies that ask for the same, in whatever order and spelling."""
+    return hashlib.sha256(msgspec.json.encode(body)).hexdigest()
+
+
+def _decoded(raw: bytes) -> Any:
+    try:
+        return msgspec.json.decode(raw)
+    except RecursionError as error:
+        raise Problem("malformed", "the body is nested too deeply") from error
+    except ValueError as error:  # msgspec's DecodeError, and bytes that are no UTF-8
+        raise Problem("malformed", f"the body is not JSON: {error}") from error
+
+
+def _explained(told: str) -> tuple[str, str]:
+    """The message without the place in it, and the place as a name with dots: `hears.0`."""
+    place = _PLACE.search(told)
+    detail = told[: place.start()] if place else told
+    for pattern, wants in WANTS.items():
+        if detail.endswith(f"matching regex {pattern!r}"):
+            detail = wants
+    parts = re.findall(r"[^.\[\]]+", place[1]) if place else []
+    if named := _NAMED.search(detail):
+        parts.append(named[1])
+    return detail, ".".join(parts)[:_FIELD] or "body"

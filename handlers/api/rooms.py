@@ -1,0 +1,62 @@
+"""Rooms: who is in them, what they are told to do, and that they are to end."""
+
+from starlette.responses import Response
+
+from handlers.api import bodies
+from handlers.api.asked import Asked, answer
+from handlers.api.problems import Problem, invalid, not_found
+from handlers.api.reading import read
+from handlers.api.views import room_view
+from service.calls.room import RoomSettings
+from service.store import keys
+from service.store.room_directory import RoomView
+
+
+async def listing(asked: Asked) -> Response:
+    rooms = asked.bridge.rooms
+    found = [await rooms.read(name) for name in sorted(await rooms.names())]
+    # One that has ended meanwhile is not there any more.
+    return answer({"rooms": [_view(asked, room) for room in found if room is not None]})
+
+
+async def one(asked: Asked) -> Response:
+    room = await asked.bridge.rooms.read(_name(asked))
+    if room is None:
+        raise not_found("room")
+    return answer(_view(asked, room))
+
+
+async def configure(asked: Asked) -> Response:
+    name = _name(asked)
+    settings = (await read(asked.request, bodies.Room)).value()
+    if await asked.bridge.rooms.configure(name, settings, now=asked.bridge.clock.now()):
+        # Which room it is would help whoever is guessing PINs.
+        raise Problem("pin-taken", "the PIN is another room's")
+    # One without settings that nobody is in is no room; as an answer it is as good as any.
+    return answer(_view(asked, await asked.bridge.rooms.read(name) or _empty(name)))
+
+
+async def close(asked: Asked) -> Response:
+    name = _name(asked)
+    if not await asked.bridge.rooms.close(name, now=asked.bridge.clock.now()):
+        raise not_found("room with anybody in it")
+    asked.bridge.alarm.wake(keys.owner_room(name))
+    return Response(status_code=202)
+
+
+def _name(asked: Asked) -> str:
+    name: str = asked.request.path_params["room"]
+    if not bodies.is_room_name(name):
+        raise invalid("room", "is no room's name: 1 to 64 of a-z 0-9 -, and not a word of ROOM_POLICY")
+    asked.room = name
+    return name
+
+
+def _empty(name: str) -> RoomView:
+    return RoomView(
+        name=name, epoch=0, session_id="", opened=0, members=(), waiting=(), settings=RoomSettings()
+    )
+
+
+def _view(asked: Asked, room: RoomView) -> dict[str, object]:
+    return room_view(room, now=asked.bridge.clock.now(), pins=asked.may("control"))

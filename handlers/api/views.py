@@ -1,0 +1,134 @@
+"""Calls and rooms as the API shows them. What is not there is `null`."""
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from service.calls.model import Call, Outcome, call_of
+from service.calls.room import RoomSettings
+from service.store.room_directory import RoomView
+
+_WORDS: Final = re.compile(r"[A-Za-z]*")
+ERASED: Final = "erased"
+"""The outcome of a call of which nothing else is kept."""
+
+
+def call_view(call: Call, *, numbers: bool) -> dict[str, Any]:
+    """`numbers`: whether phone numbers are shown as a whole."""
+    show = _same if numbers else masked
+    return {
+        "id": call.ref,
+        "callId": call.call_id or None,
+        "state": call.status,
+        "direction": call.direction,
+        "room": call.room,
+        "from": show(call.from_number) or None,
+        "to": show(call.to_number) or None,
+        "interconnect": call.way,
+        "createdAt": _time(call.created_at),
+        "answeredAt": _time(call.answered_at),
+        "bridgedAt": _time(call.bridged_at),
+        "endedAt": _time(call.ended_at),
+        "tag": call.tag or None,
+        "announcement": call.announcement or None,
+        "participantId": call.participant_id or None,
+        "sessionId": call.session_id or None,
+        "hears": _hears(call.hears),
+        "machine": call.machine or None,
+        "elsewhere": show(call.elsewhere) or None,
+        "failure": call.failure or None,
+        "outcome": None if call.outcome is None else _outcome(call.outcome),
+    }
+
+
+def full_call_view(call: Call, timeline: Sequence[Mapping[str, Any]], *, numbers: bool) -> dict[str, Any]:
+    return {**call_view(call, numbers=numbers), "timeline": [_entry(entry) for entry in timeline]}
+
+
+def room_view(room: RoomView, *, now: float, pins: bool) -> dict[str, Any]:
+    """`pins`: whether the PIN is shown; it is as good as a password."""
+    return {
+        "room": room.name,
+        "epoch": room.epoch,
+        "sessionId": room.session_id or None,
+        "sessionAge": round(max(0.0, now - room.opened), 3) if room.session_id else None,
+        "members": [
+            {
+                "call": call_of(member.seat)[0],
+                "participantId": member.participant_id or None,
+                "state": member.phase,
+            }
+            for member in room.members
+        ],
+        "waiting": list(room.waiting),
+        "settings": _settings(room.settings, pins=pins),
+    }
+
+
+def masked(number: str) -> str:
+    """Country and last two digits of a number; words such as `Anonymous` stay."""
+    if _WORDS.fullmatch(number):
+        return number
+    if len(number) <= 6:
+        return "*" * len(number)
+    return f"{number[:2]}{'*' * (len(number) - 4)}{number[-2:]}"
+
+
+def erased(call: Call) -> bool:
+    """Whether all that is left of it is what keeps late webhooks from making something new."""
+    return call.outcome is not None and call.outcome.reason == ERASED
+
+
+def _same(number: str) -> str:
+    return number
+
+
+def _time(seconds: float) -> str | None:
+    if not seconds:
+        return None
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _hears(hears: tuple[str, ...] | None) -> str | list[str]:
+    if hears is None:
+        return "everyone"
+    return list(hears) or "nobody"
+
+
+def _outcome(outcome: Outcome) -> dict[str, Any]:
+    return {
+        "blame": outcome.blame,
+        "reason": outcome.reason,
+        "cause": outcome.cause or None,
+        "errorId": outcome.error_id or None,
+        "sipResponseCode": outcome.sip_response_code,
+    }
+
+
+def _entry(entry: Mapping[str, Any]) -> dict[str, Any]:
+    return {_camel(name): _time(value) if name == "at" else value for name, value in entry.items()}
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(part.capitalize() for part in rest)
+
+
+def _settings(settings: RoomSettings, *, pins: bool) -> dict[str, Any]:
+    """Fit for being put back as they are."""
+    waiting, alone = settings.waiting, settings.alone
+    return {
+        "announcement": settings.announcement or None,
+        "waiting": waiting
+        and {
+            "sound": waiting.sound,
+            "music": waiting.music or None,
+            "message": waiting.message or None,
+            "limit": waiting.limit,
+        },
+        "alone": alone and {"after": alone.after, "then": alone.then},
+        "limit": settings.limit,
+        "pin": (settings.pin if pins else "") or None,
+        "interconnect": settings.interconnect,
+    }

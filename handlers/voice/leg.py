@@ -1,0 +1,25 @@
+"""Webhooks of our own call into WebRTC, where the way in is <Bridge>."""
+
+from handlers.voice.webhook import Webhook
+from service.calls.events import LegAnswer, LegBridgeComplete, LegDisconnect
+
+
+def answer(webhook: Webhook) -> LegAnswer:
+    """`answer`, and `redirect` of a leg that was parked."""
+    return LegAnswer(webhook.at, webhook.attempt, leg_id=webhook.call_id)
+
+
+def bridge_complete(webhook: Webhook) -> LegBridgeComplete:
+    """`bridgeComplete` and `bridgeTargetComplete`."""
+    return LegBridgeComplete(webhook.at, webhook.attempt, cause=webhook.text("cause"))
+
+
+def disconnect(webhook: Webhook) -> LegDisconnect:
+    return LegDisconnect(
+        webhook.at,
+        webhook.attempt,
+        cause=webhook.text("cause") or "unknown",
+        error_id=webhook.text("errorId"),
+        sip_call_id=webhook.text("sipCallId"),
+        sip_response_code=webhook.number("sipResponseCode"),
+    )

@@ -1,0 +1,6 @@
+from handlers.voice.webhook import Webhook
+from service.calls.events import MachineDetected
+
+
+def parse(webhook: Webhook) -> MachineDetected:
+    return MachineDetected(webhook.at, webhook.within("machineDetectionResult", "value"))

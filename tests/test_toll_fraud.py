@@ -1,0 +1,163 @@
+"""The guard between whoever holds an API key and the telephone bill: what is refused is not dialed."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+
+import pytest
+from redis.asyncio import Redis
+
+from tests.harness import API_KEY, CALLEE, Service, nothing_left, serving
+from tests.operators import Json, Operator, bridged
+from tests.outbound import dialed
+from tests.simulator.simulator import Simulator
+
+OTHER_KEY = "tests-other-key-0123456789"
+KEYS = f"one:read+dial+control:{API_KEY},other:read+dial+control:{OTHER_KEY}"
+ALLOWED = {"OUTBOUND_PREFIXES": "+1,+4420,+44909"}
+OURS_ONLY = {"OUTBOUND_PREFIXES": "", "BW_NUMBER": "+19195550100"}
+RULES = [
+    ("+1911", "emergency", ALLOWED),
+    ("+19115550100", "emergency", ALLOWED),
+    ("+44999", "emergency", ALLOWED),
+    ("+19005550100", "premium", ALLOWED),
+    ("+449098790000", "premium", ALLOWED),
+    ("+441612345678", "prefix", ALLOWED),
+    ("+882161234567", "prefix", ALLOWED),
+    ("+442071838750", "prefix", OURS_ONLY),
+    ("+18765230123", "prefix", OURS_ONLY),
+    ("+15551234567", "invalid", OURS_ONLY),
+]
+
+
+class Guarded:
+    """A replica with its own idea of what may be called, and somebody who may order everything."""
+
+    def __init__(self, simulator: Simulator, store_url: str) -> None:
+        self._simulator = simulator
+        self._store_url = store_url
+        self._stack = AsyncExitStack()
+
+    async def start(self, **settings: str) -> tuple[Service, Operator]:
+        enter = self._stack.enter_async_context
+        service = await enter(serving(self._simulator, self._store_url, **{"API_KEYS": KEYS, **settings}))
+        return service, await enter(Operator.of(service))
+
+    async def stop(self) -> None:
+        await self._stack.aclose()
+
+
+@pytest.fixture
+async def guarded(simulator: Simulator, store_url: str, redis: Redis) -> AsyncIterator[Guarded]:
+    """Whoever uses it has to leave nothing behind."""
+    guarded = Guarded(simulator, store_url)
+    try:
+        yield guarded
+        await nothing_left(simulator, redis)
+    finally:
+        await guarded.stop()
+
+
+@pytest.mark.parametrize(("number", "rule", "settings"), RULES)
+async def test_what_is_never_called(
+    simulator: Simulator, guarded: Guarded, number: str, rule: str, settings: Json
+) -> None:
+    _, operator = await guarded.start(**settings)
+    refused = await operator.send("POST", "/calls", {"to": number, "room": "sales"})
+    assert refused.status_code == 422
+    assert refused.json()["type"] == "urn:pstn-bridge:problem:dial-rule"
+    assert refused.json()["rule"] == rule
+    assert number[1:] not in refused.text
+    assert dialed(simulator) == []
+    assert (await operator.ask("GET", "/calls"))["calls"] == []
+    assert (await operator.ask("GET", "/rooms"))["rooms"] == []
+
+
+async def test_nobody_is_transferred_there_either(simulator: Simulator, guarded: Guarded) -> None:
+    _, operator = await guarded.start(**ALLOWED)
+    phone, call = await bridged(simulator, operator)
+    leg = phone.leg
+    for number, rule, settings in RULES:
+        if settings is ALLOWED:
+            refused = await operator.send("POST", f"/calls/{call['id']}/transfer", {"to": number})
+            assert (refused.status_code, refused.json()["rule"]) == (422, rule)
+    assert (await operator.call(call["id"]))["state"] == "bridged"
+    assert phone.leg is leg
+    assert len(phone.call.legs) == 1
+    await phone.hang_up()
+
+
+async def test_nobody_is_transferred_to_an_invalid_number(simulator: Simulator, guarded: Guarded) -> None:
+    _, operator = await guarded.start(**OURS_ONLY)
+    phone, call = await bridged(simulator, operator)
+    refused = await operator.send("POST", f"/calls/{call['id']}/transfer", {"to": "+15551234567"})
+    assert (refused.status_code, refused.json()["rule"]) == (422, "invalid")
+    assert len(phone.call.legs) == 1
+    await phone.hang_up()
+
+
+async def test_without_prefixes_and_number_nobody_is_called(simulator: Simulator, guarded: Guarded) -> None:
+    _, operator = await guarded.start(OUTBOUND_PREFIXES="", BW_NUMBER="")
+    body = {"to": "+19195550100", "room": "sales", "from": "+19195550111"}
+    refused = await operator.send("POST", "/calls", body)
+    assert (refused.status_code, refused.json()["rule"]) == (422, "prefix")
+    assert dialed(simulator) == []
+
+
+async def test_each_key_has_so_many_calls_in_an_hour(simulator: Simulator, guarded: Guarded) -> None:
+    simulator.numbers[CALLEE] = "busy"
+    service, operator = await guarded.start(CALLS_PER_HOUR="2")
+    body = {"to": CALLEE, "room": "sales"}
+    # Sent twice it is one call, before and after the last one is used up.
+    once = [await operator.send("POST", "/calls", body, Idempotency_Key="one") for _ in range(2)]
+    await operator.place()
+    refused = await operator.send("POST", "/calls", body, Idempotency_Key="three")
+    once.append(await operator.send("POST", "/calls", body, Idempotency_Key="one"))
+    assert len({answer.json()["id"] for answer in once}) == 1
+
+    assert refused.status_code == 422
+    assert (refused.json()["type"], refused.json()["rule"]) == (
+        "urn:pstn-bridge:problem:dial-rule",
+        "calls-per-hour",
+    )
+    assert 0 < int(refused.headers["retry-after"]) <= 3600
+    assert len(dialed(simulator)) == 2
+    async with Operator.of(service, OTHER_KEY) as other:
+        await other.place()
+    assert len(dialed(simulator)) == 3
+
+
+async def test_numbers_that_are_refused_do_not_count(simulator: Simulator, guarded: Guarded) -> None:
+    simulator.numbers[CALLEE] = "busy"
+    _, operator = await guarded.start(CALLS_PER_HOUR="1")
+    for number in ("+1911", "+19005550100"):
+        refused = await operator.send("POST", "/calls", {"to": number, "room": "sales"})
+        assert refused.status_code == 422
+    await operator.place()
+
+
+async def test_a_transfer_is_a_call_of_that_hour(simulator: Simulator, guarded: Guarded) -> None:
+    """To the telephone bill it is one; and every caller could be sent round the world otherwise."""
+    service, operator = await guarded.start(CALLS_PER_HOUR="1")
+    phone, call = await bridged(simulator, operator)
+    path, body = f"/calls/{call['id']}/transfer", {"to": "+15550008888"}
+    await operator.ask("POST", path, body)
+    await phone.hears("another number")
+    await phone.until("bridged")
+    refused = await operator.send("POST", path, body)
+    assert (refused.status_code, refused.json()["rule"]) == (422, "calls-per-hour")
+    assert int(refused.headers["retry-after"]) > 0
+    assert (await operator.send("POST", "/calls", {"to": CALLEE, "room": "sales"})).status_code == 422
+    assert len([leg for leg in phone.call.legs if leg.transfer_to == body["to"]]) == 1
+    assert phone.stage == "bridged"
+    async with Operator.of(service, OTHER_KEY) as other:
+        await other.ask("POST", path, body)
+    await simulator.until(lambda: len([leg for leg in phone.call.legs if leg.transfer_to == body["to"]]) == 2)
+    await phone.hang_up()
+
+
+async def test_what_is_no_number_is_told_by_its_field(simulator: Simulator, guarded: Guarded) -> None:
+    _, operator = await guarded.start()
+    for number in ("+12", "15550100100", "sip:me@example.com", "+1 555 010 0100", "", 15550100100):
+        refused = await operator.send("POST", "/calls", {"to": number, "room": "sales"})
+        assert (refused.status_code, refused.json()["field"]) == (422, "to"), number
+    assert dialed(simulator) == []

@@ -2,19 +2,18 @@
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 import pytest
 
 from service.calls.model import Direction, OnMachine
 from service.calls.room import Then
-from tests.calls.cues import OTHER_ROOM, ROOM, Cue, answer, disconnect, gathered, vanished
+from tests.calls.cues import OTHER_ROOM, ROOM, Cue, disconnect
 from tests.calls.signals import (
     dialing_over,
     left_alone,
     leg_answer,
     leg_disconnect,
-    machine,
     not_placed,
     order_hangup,
     order_hold,
@@ -24,7 +23,7 @@ from tests.calls.signals import (
     summoned,
     time_up,
 )
-from tests.calls.stories import Story, webhooks_of
+from tests.calls.stories import Story, go_on, webhooks_of
 from tests.calls.world import World
 
 Happening = Callable[[Story, World], None]
@@ -129,10 +128,82 @@ HAPPENINGS: Final[tuple[Happening, ...]] = (
 
 # Where it happens -------------------------------------------------------------------------------------------
 
-JOINED: Final = partial(join_ends, well=True)
-STARTS: Final[dict[str, tuple[Story, list[Happening]]]] = {
-    "nothing": (a_story(), []),
-    "making": (a_story(), [of_present_attempt(0)]),
-    "transferring": (a_story(), [of_present_attempt(0), JOINED]),
-    "bridged": (a_story(), [of_present_attempt(0), JOINED, of_present_attempt(12)]),
+
+class Start(NamedTuple):
+    story: Story
+    usual: int
+    """Steps towards a call that is bridged."""
+    then: tuple[Happening, ...] = ()
+
+    def begin(self) -> World:
+        world = self.story.begin()
+        for _ in range(self.usual):
+            world.now += 1.0
+            go_on(self.story, world, 1)
+        for happens in self.then:
+            world.now += 1.0
+            happens(self.story, world)
+        return world
+
+
+MOVING: Final = (tells(order_join()), lambda _story, world: world.work())
+LEG_ENDS: Final = about_attempt(leg_disconnect)
+STARTS: Final = {
+    "making": Start(a_story(), 1),
+    "transferring": Start(a_story(), 2),
+    "bridged": Start(a_story(), 3),
+    "moving": Start(a_story(), 3, MOVING),
+    "moved": Start(a_story(), 3, (*MOVING, partial(move_ends, how=0))),
+    "on hold": Start(a_story(), 3, (tells(order_hold()),)),
+    "elsewhere": Start(a_story(), 3, (tells(order_transfer()),)),
+    "asked": Start(a_story(asks=2), 1),
+    "waiting": Start(a_story(waits=True), 2),
+    "dialed": Start(a_story(dialed=True), 0),
+    "dialed and hung up": Start(a_story(dialed=True), 0, (tells(order_hangup()),)),
+    "preparing": Start(a_story(dialed=True, prepares=True), 0),
+    "prepared": Start(a_story(dialed=True, prepares=True), 0, (partial(join_ends, well=True),)),
+    "own leg asked for": Start(a_story(ours=True), 1),
+    "own leg rings": Start(a_story(ours=True), 2),
+    "own leg rings during the announcement": Start(a_story(ours=True, announcement="Welcome."), 2),
+    "own leg bridged": Start(a_story(ours=True), 3),
+    "own leg bridged and moving": Start(a_story(ours=True), 3, MOVING),
+    "own leg over": Start(a_story(ours=True), 3, (LEG_ENDS,)),
+    "own leg prepared": Start(
+        a_story(dialed=True, prepares=True, ours=True),
+        0,
+        (partial(join_ends, well=True), about_attempt(leg_answer)),
+    ),
 }
+
+
+def goes_on(start: Start, world: World) -> Iterator[World]:
+    """Everything that can happen now, a moment later; what changes nothing is not worth following."""
+    for happens in HAPPENINGS:
+        other = world.fork()
+        other.now += 1.0
+        try:
+            happens(start.story, other)
+        except AssertionError as error:
+            error.add_note(other.tell_tale())
+            raise
+        if len(other.story) > len(world.story) or other.owed != world.owed:
+            yield other
+
+
+def ends(start: Start, world: World) -> None:
+    """The phone goes, and what was under way comes to its end."""
+    try:
+        world.tell(disconnect(direction=Direction.OUTBOUND if start.story.dialed else Direction.INBOUND))
+        while world.joins:
+            join_ends(start.story, world, well=True)
+        world.end()
+    except AssertionError as error:
+        error.add_note(world.tell_tale())
+        raise
+
+
+@pytest.mark.parametrize("start", STARTS.values(), ids=STARTS)
+def test_two_things_one_after_the_other(start: Start) -> None:
+    for once in goes_on(start, start.begin()):
+        for twice in goes_on(start, once):
+            ends(start, twice)

@@ -174,5 +174,5 @@ def test_a_call_in_any_order(
                 world.finish(attempt, well=True)
         world.end()
     except AssertionError as error:
-        error.add_note("\n".join(world.story))
+        error.add_note(world.tell_tale())
         raise

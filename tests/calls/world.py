@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from service.calls.decide import decide
+from service.calls.decision import Decision
 from service.calls.effects import (
     CallEffect,
     EndDialing,
@@ -21,7 +22,7 @@ from service.calls.effects import (
     Subscribe,
     TellTimeUp,
 )
-from service.calls.events import Dial, LegAnswer, LegBridgeComplete, LegDisconnect
+from service.calls.events import Dial, Event, LegAnswer, LegBridgeComplete, LegDisconnect
 from service.calls.model import Call, Intent, Leg, Media, Phone, call_of, seat_of
 from service.calls.replies import BridgeLeg, BridgePhone, Elsewhere, Hangup, Join
 from tests.calls.cues import FALLBACK, NOW, REF, ROOM, Cue, join_failed, joined, leg_of, vanished
@@ -61,8 +62,7 @@ class World:
         self.call: Call | None = None
         self.owed: dict[str, Owed] = {}
         self.told: list[Cue] = []
-        self.story: list[str] = []
-        """For whoever has to find out why something did not hold."""
+        self.story: list[tuple[float, Event, Decision]] = []
         self.joins: dict[int, Joining] = {}
         self.moves: list[MoveParticipant] = []
         self.news: list[Cue] = []
@@ -89,6 +89,14 @@ class World:
         self._ours = ours
         self._reserved: set[int] = set()
 
+    def tell_tale(self) -> str:
+        """For whoever has to find out why something did not hold."""
+        lines = []
+        for at, event, decision in self.story:
+            ids = ", ".join(owed.effect.id for owed in decision.owed)
+            lines.append(f"{at - NOW:8.1f} {event} -> {decision.reply}; owed: {ids or '-'}")
+        return "\n".join(lines)
+
     def fork(self) -> Self:
         """Another world that has come to the same."""
         other = copy(self)
@@ -104,8 +112,7 @@ class World:
         event = cue(self.now)
         decision = decide(self.call, event)
         assert decide(self.call, event) == decision, "another replica decides otherwise"
-        ids = ", ".join(owed.effect.id for owed in decision.owed)
-        self.story.append(f"{self.now - NOW:8.1f} {event} -> {decision.reply}; owed: {ids or '-'}")
+        self.story.append((self.now, event, decision))
         check(self.now, self.call, event, decision)
         if repeatable:
             self.told.append(cue)

@@ -36,10 +36,11 @@ async def test_both_legs_stay_up(
     phone, call = await in_room(simulator, operator, outbound=outbound)
     leg, participant, session = phone.leg, phone.participant_id, phone.session_id
     ordered = await move(operator, phone, "support")
-    assert (ordered["state"], ordered["room"]) == ("bridged", "sales"), "it is on its way"
+    assert (ordered["state"], ordered["room"], ordered["nextRoom"]) == ("bridged", "sales", "support")
 
     there = await operator.arrives(call["id"], "support")
 
+    assert there["nextRoom"] is None
     assert phone.leg is leg
     assert phone.participant_id == participant == there["participantId"]
     assert phone.session_id == there["sessionId"] != session

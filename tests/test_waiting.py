@@ -66,6 +66,14 @@ async def outcome(operator: Operator, phone: Phone) -> str:
 # Outside ----------------------------------------------------------------------------------------------------
 
 
+async def test_round_after_round_does_not_fill_the_timeline(simulator: Simulator, staff: Staff) -> None:
+    _, operator = staff
+    phone = await outside(simulator, operator)
+    await simulator.until(lambda: len(phone.sounds) > 4, what="a few rounds of ringing")
+    told = [entry["event"] for entry in (await operator.call(phone.call_id))["timeline"]]
+    assert told == ["initiate", "foundEmpty"]
+
+
 @pytest.mark.parametrize(
     ("waiting", "sound"),
     [

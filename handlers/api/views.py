@@ -23,6 +23,7 @@ def call_view(call: Call, *, numbers: bool) -> dict[str, Any]:
         "state": call.status,
         "direction": call.direction,
         "room": call.room,
+        "nextRoom": call.next_room or None,
         "from": show(call.from_number) or None,
         "to": show(call.to_number) or None,
         "interconnect": call.way,

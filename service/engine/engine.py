@@ -21,7 +21,7 @@ from service.calls.events import (
     Order,
     name_of,
 )
-from service.calls.model import Call, Media
+from service.calls.model import Call, Intent, Media
 from service.calls.replies import Hangup, Join, Reply, Transfer, Wait
 from service.calls.replies import name_of as name_of_reply
 from service.clock import Clock
@@ -270,8 +270,10 @@ def _report_end(call: Call) -> None:
     )
 
 
-def _entry(before: Call | None, decision: Decision, event: Event, now: float) -> dict[str, object]:
+def _entry(before: Call | None, decision: Decision, event: Event, now: float) -> dict[str, object] | None:
     """One line of the timeline: what came, what it made of the call, what was answered."""
+    if before is not None and _is_round_of_waiting(before, decision, event):
+        return None
     entry: dict[str, object] = {
         "at": round(now, 3),
         "event": name_of(event),
@@ -285,6 +287,12 @@ def _entry(before: Call | None, decision: Decision, event: Event, now: float) ->
     if decision.owed:
         entry["owed"] = [owed.effect.id for owed in decision.owed]
     return entry
+
+
+def _is_round_of_waiting(before: Call, decision: Decision, event: Event) -> bool:
+    """One look into an empty room after another would push the beginning out of the timeline."""
+    asks = before.intent is Intent.WAIT and isinstance(decision.reply, Join)
+    return asks or (isinstance(event, FoundEmpty) and before.wait_until > 0)
 
 
 def _answer(decision: Decision, token: str, *, repeated: bool = False) -> Answer:

@@ -46,8 +46,8 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     event: str
     """Key of the event that is answered; empty for one that has no answer to be remembered."""
     reply: Reply
-    entry: dict[str, object]
-    """For the timeline."""
+    entry: dict[str, object] | None
+    """For the timeline; None for what would only fill it."""
     owed: tuple[Owed, ...] = ()
     cancelled: tuple[str, ...] = ()
     token: str | None = ""
@@ -101,7 +101,7 @@ class Calls(CallIndex):
                 "state": _encode(call),
                 "event": change.event,
                 "reply": _encode(change.reply),
-                "entry": _encode(change.entry),
+                "entry": b"" if change.entry is None else _encode(change.entry),
                 "entries": _TIMELINE,
                 "effects": _encode([encode_owed(one) for one in change.owed]),
                 "cancelled": _encode(change.cancelled),

@@ -60,8 +60,8 @@ def test_numbers_are_shown_to_those_who_may() -> None:
 def test_what_is_not_there_is_null() -> None:
     view = call_view(call(call_id="", from_number="", to_number=""), numbers=True)
     assert {key for key, value in view.items() if value is None} == {
-        "callId", "from", "to", "interconnect", "answeredAt", "bridgedAt", "endedAt", "tag", "announcement",
-        "participantId", "sessionId", "machine", "elsewhere", "failure", "outcome",
+        "callId", "nextRoom", "from", "to", "interconnect", "answeredAt", "bridgedAt", "endedAt", "tag",
+        "announcement", "participantId", "sessionId", "machine", "elsewhere", "failure", "outcome",
     }  # fmt: skip
     assert view["createdAt"] == "2026-01-31T10:45:22.450Z"
 

@@ -17,8 +17,10 @@ redis.call('PEXPIRE', call, ttl)
 if event ~= '' then redis.call('HSET', events, event, reply) end
 redis.call('PEXPIRE', events, events_ttl)
 
-redis.call('RPUSH', timeline, entry)
-redis.call('LTRIM', timeline, -tonumber(entries), -1)
+if entry ~= '' then
+  redis.call('RPUSH', timeline, entry)
+  redis.call('LTRIM', timeline, -tonumber(entries), -1)
+end
 redis.call('PEXPIRE', timeline, ttl)
 
 if device == '-' then

@@ -206,6 +206,7 @@ def _operators(base: _Base, bandwidth: _Bandwidth, core: _Core, patience: Patien
     settings = base.settings
     return Operators(
         engine=core.engine,
+        calls=core.calls,
         rooms=core.rooms,
         admission=Admission(base.store),
         voice=bandwidth.voice,

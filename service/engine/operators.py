@@ -23,7 +23,7 @@ from service.engine.ordered import Ordered
 from service.engine.persist import persist
 from service.logs import bound
 from service.store.admission import Admission, Admitted, Mismatch, TooMany
-from service.store.calls import Stored
+from service.store.calls import Calls, Stored
 from service.store.errors import StoreError
 from service.store.rooms import OLD_SESSION, ROLL_OVER, Gone, RoomFull, Rooms
 from service.tasks import Tasks
@@ -97,6 +97,7 @@ class Operators:
         self,
         *,
         engine: Engine,
+        calls: Calls,
         rooms: Rooms,
         admission: Admission,
         voice: VoiceApi,
@@ -110,6 +111,7 @@ class Operators:
         new_ref: Callable[[], str],
     ) -> None:
         self._engine = engine
+        self._calls = calls
         self._rooms = rooms
         self._admission = admission
         self._voice = voice
@@ -209,8 +211,15 @@ class Operators:
                 return None
             refusal = Refusal(reason_of(error), str(error), error.retry_after)
             return await self._give_up(dial, once, refusal)
-        call = await self._tell(dial.ref, Placed(self._clock.now(), call_id))
+        call, _ = await asyncio.gather(
+            self._tell(dial.ref, Placed(self._clock.now(), call_id)), self._name(call_id, dial.ref)
+        )
         return Placement(call, certain=True) if call else None
+
+    async def _name(self, call_id: str, ref: str) -> None:
+        """Whoever is told of the id may ask by it at once; should this fail, the call owes it as well."""
+        with suppress(StoreError):
+            await self._calls.name(call_id, ref)
 
     async def _give_up(self, dial: Dial, once: str, refusal: Refusal) -> Refusal:
         """Nobody was called, so that the same request may be made again."""

@@ -9,19 +9,23 @@ import msgspec
 from service.calls.room import Then
 
 
-class HangUp(msgspec.Struct, frozen=True, tag="hang-up"):
-    call_id: str
+class _OwnLane(msgspec.Struct, frozen=True):
+    """Owed by a call once at a time, and waiting for nothing else."""
 
     @property
     def id(self) -> str:
-        return "hang-up"
+        return str(self.__struct_config__.tag)
 
     @property
     def lane(self) -> str:
         return self.id
 
 
-class HangUpLeg(msgspec.Struct, frozen=True, tag="hang-up-leg"):
+class HangUp(_OwnLane, frozen=True, tag="hang-up"):
+    call_id: str
+
+
+class HangUpLeg(_OwnLane, frozen=True, tag="hang-up-leg"):
     """End the call of ours into WebRTC."""
 
     call_id: str
@@ -30,28 +34,16 @@ class HangUpLeg(msgspec.Struct, frozen=True, tag="hang-up-leg"):
     def id(self) -> str:
         return f"hang-up-leg:{self.call_id}"
 
-    @property
-    def lane(self) -> str:
-        return self.id
 
-
-class RedirectPhone(msgspec.Struct, frozen=True, tag="redirect-phone"):
+class RedirectPhone(_OwnLane, frozen=True, tag="redirect-phone"):
     """Have Bandwidth ask us again what the phone does: the way to tell somebody something in mid-call."""
 
     call_id: str
     ref: str
     attempt: int
 
-    @property
-    def id(self) -> str:
-        return "redirect-phone"
 
-    @property
-    def lane(self) -> str:
-        return self.id
-
-
-class LeaveRoom(msgspec.Struct, frozen=True, tag="leave-room"):
+class LeaveRoom(_OwnLane, frozen=True, tag="leave-room"):
     """Give up a seat; the room takes the participant down and, with its last seat, the session.
 
     With `keep` the participant lives on: it has a seat in another room.
@@ -70,7 +62,7 @@ class LeaveRoom(msgspec.Struct, frozen=True, tag="leave-room"):
         return self.seat
 
 
-class MoveParticipant(msgspec.Struct, frozen=True, kw_only=True, tag="move-participant"):
+class MoveParticipant(_OwnLane, frozen=True, kw_only=True, tag="move-participant"):
     """Out of one room's session and into another's; both legs of the call stay up."""
 
     ref: str
@@ -84,70 +76,30 @@ class MoveParticipant(msgspec.Struct, frozen=True, kw_only=True, tag="move-parti
     hears: tuple[str, ...] | None = None
     """Whom it hears where it is, should it have to go back."""
 
-    @property
-    def id(self) -> str:
-        return "move-participant"
 
-    @property
-    def lane(self) -> str:
-        return self.id
-
-
-class Subscribe(msgspec.Struct, frozen=True, tag="subscribe"):
+class Subscribe(_OwnLane, frozen=True, tag="subscribe"):
     """Whom a participant hears: those with these ids, or everybody."""
 
     room: str
     participant_id: str
     hears: tuple[str, ...] | None
 
-    @property
-    def id(self) -> str:
-        return "subscribe"
 
-    @property
-    def lane(self) -> str:
-        return self.id
-
-
-class NameCall(msgspec.Struct, frozen=True, tag="name-call"):
+class NameCall(_OwnLane, frozen=True, tag="name-call"):
     """Make the call known under the id that Bandwidth has given it."""
 
     call_id: str
     ref: str
 
-    @property
-    def id(self) -> str:
-        return "name-call"
 
-    @property
-    def lane(self) -> str:
-        return self.id
-
-
-class EndDialing(msgspec.Struct, frozen=True, tag="end-dialing"):
+class EndDialing(_OwnLane, frozen=True, tag="end-dialing"):
     """See to an outbound call that nothing was heard of."""
 
     ref: str
 
-    @property
-    def id(self) -> str:
-        return "end-dialing"
 
-    @property
-    def lane(self) -> str:
-        return self.id
-
-
-class TellTimeUp(msgspec.Struct, frozen=True, tag="tell-time-up"):
+class TellTimeUp(_OwnLane, frozen=True, tag="tell-time-up"):
     ref: str
-
-    @property
-    def id(self) -> str:
-        return "tell-time-up"
-
-    @property
-    def lane(self) -> str:
-        return self.id
 
 
 class AddParticipant(msgspec.Struct, frozen=True, tag="add-participant"):

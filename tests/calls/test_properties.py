@@ -151,7 +151,7 @@ def _hear_of_a_room(world: World, which: int, pick: int) -> None:
             world.tell(world.news.pop(0))
 
 
-@settings(derandomize=True, deadline=None, max_examples=600, database=None)
+@settings(derandomize=True, deadline=None, max_examples=1000, database=None)
 @given(
     story=STORIES,
     opening=st.integers(0, BRIDGED),

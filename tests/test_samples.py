@@ -109,7 +109,7 @@ OF_A_LEG: dict[str, Event] = {
     "redirect": LegAnswer(AT, 2, leg_id=INBOUND),
     "bridgeComplete": LegBridgeComplete(AT, 2, cause="busy"),
     "bridgeTargetComplete": LegBridgeComplete(AT, 2),
-    "disconnect": LegDisconnect(AT, 2, cause="hangup", sip_call_id=SIP["disconnect"]),
+    "disconnect": LegDisconnect(AT, 2, cause="hangup", leg_id=INBOUND, sip_call_id=SIP["disconnect"]),
 }
 """The same at the address of our own call into WebRTC."""
 

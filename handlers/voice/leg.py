@@ -19,6 +19,7 @@ def disconnect(webhook: Webhook) -> LegDisconnect:
         webhook.at,
         webhook.attempt,
         cause=webhook.text("cause") or "unknown",
+        leg_id=webhook.call_id,
         error_id=webhook.text("errorId"),
         sip_call_id=webhook.text("sipCallId"),
         sip_response_code=webhook.number("sipResponseCode"),

@@ -129,6 +129,7 @@ class LegDisconnect(msgspec.Struct, frozen=True, tag="legDisconnect"):
     at: float
     attempt: int
     cause: str
+    leg_id: str = ""
     error_id: str = ""
     sip_call_id: str = ""
     sip_response_code: int | None = None

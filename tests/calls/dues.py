@@ -15,6 +15,7 @@ from service.calls.effects import (
     TellTimeUp,
 )
 from service.calls.model import seat_of
+from service.calls.rules.parts import LEG_ASKS
 from tests.calls.cues import CALL_ID, OTHER_ROOM, REF, ROOM, leg_of
 
 AT_THE_END = (
@@ -47,8 +48,8 @@ def redirect_phone(attempt: int = 1, *, after: float = 0) -> Due:
     return Due(RedirectPhone(CALL_ID, REF, attempt), after)
 
 
-def hang_up_leg(attempt: int = 1) -> Due:
-    return Due(HangUpLeg(leg_of(attempt)), 0)
+def hang_up_leg(attempt: int = 1, *, after: float = LEG_ASKS) -> Due:
+    return Due(HangUpLeg(leg_of(attempt)), after)
 
 
 def name_call() -> Due:

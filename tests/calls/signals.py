@@ -146,4 +146,4 @@ def leg_bridge_complete(attempt: int = 1, cause: str = "") -> Cue:
 
 
 def leg_disconnect(attempt: int = 1, cause: str = "hangup") -> Cue:
-    return lambda at: LegDisconnect(at, attempt, cause)
+    return lambda at: LegDisconnect(at, attempt, cause, leg_id=leg_of(attempt))

@@ -107,7 +107,7 @@ def test_a_parked_phone_asks_from_time_to_time() -> None:
 def test_a_leg_does_not_ring_for_ever() -> None:
     story = parked().on(redirect(), after=LEG_RINGS - 0.1).replies(Park(1))
     story.on(redirect(), after=0.1).replies(Apologise("transfer-failed"))
-    story.expects(leave(1), hang_up_leg(), hang_up(after=30))
+    story.expects(leave(1), hang_up_leg(after=0), hang_up(after=30))
 
 
 def test_a_parked_phone_that_asks_while_it_is_being_bridged_goes_on_waiting_for_it() -> None:
@@ -235,13 +235,13 @@ def test_a_leg_that_ends_with_the_phone_does_not_call_it_back() -> None:
 
 
 def test_the_phone_hangs_up_while_the_leg_rings() -> None:
-    parked().on(disconnect()).expects(leave(1), hang_up_leg())
+    parked().on(disconnect()).expects(leave(1), hang_up_leg(after=0))
 
 
 def test_the_phone_hangs_up_while_the_leg_is_asked_for() -> None:
     story = play().on(redirect()).on(disconnect()).expects(leave(1, after=LEASE - 1))
     story.on(leg_answer()).replies(Hangup()).unchanged()
-    story.on(joined(leg=True)).replies(Hangup()).expects(leave(1), hang_up_leg())
+    story.on(joined(leg=True)).replies(Hangup()).expects(leave(1), hang_up_leg(after=0))
 
 
 def test_the_phone_hangs_up_with_a_leg_that_was_answered_before_the_join_was_through() -> None:
@@ -265,7 +265,8 @@ def test_a_leg_whose_request_was_not_answered_in_time_is_hung_up() -> None:
 
 def test_a_replica_that_dies_leaves_no_leg_behind() -> None:
     story = play().on(redirect()).on(leg_answer()).on(redirect(), after=LEASE).replies(Join(2))
-    story.expects(leave(1), hang_up_leg()).on(joined(1, leg=True)).expects(leave(1), hang_up_leg())
+    story.expects(leave(1), hang_up_leg()).on(joined(1, leg=True))
+    story.expects(leave(1), hang_up_leg(after=0))
     story.on(leg_answer(1)).replies(Hangup()).unchanged()
 
 
@@ -297,6 +298,14 @@ def test_a_leg_waits_for_a_phone_that_never_answers() -> None:
     dialed().on(disconnect("timeout")).expects(leave(1), hang_up_leg()).becomes(Status.ENDED)
 
 
+def test_a_leg_that_has_ended_is_not_hung_up() -> None:
+    for after in (bridged().on(disconnect()), bridged().on(order_hold())):
+        after.expects(
+            leave(1), hang_up_leg(), *([] if after.call.phone is Phone.GONE else [redirect_phone(2)])
+        )
+        after.on(leg_disconnect(1)).expects().cancels(f"hang-up-leg:{leg_of(1)}")
+
+
 # Orders -----------------------------------------------------------------------------------------------------
 
 
@@ -304,7 +313,7 @@ def test_every_order_hangs_up_the_leg_that_it_ends() -> None:
     bridged().on(order_hold()).expects(leave(1), hang_up_leg(), redirect_phone(2))
     bridged().on(order_transfer()).expects(leave(1), hang_up_leg(), redirect_phone(2))
     bridged().on(order_hangup()).expects(leave(1), hang_up_leg(), hang_up())
-    parked().on(order_join()).expects(leave(1), hang_up_leg(), redirect_phone(2))
+    parked().on(order_join()).expects(leave(1), hang_up_leg(after=0), redirect_phone(2))
     dialed().on(order_join()).expects(leave(1), hang_up_leg())
 
 

@@ -2,8 +2,8 @@
 
 from msgspec.structs import replace
 
-from service.calls.effects import HangUp, NameCall, Owed, TellTimeUp
-from service.calls.events import Answer, Arrival, Disconnect, Event, Line, Placed
+from service.calls.effects import HangUp, HangUpLeg, NameCall, Owed, TellTimeUp
+from service.calls.events import Answer, Arrival, Disconnect, Event, LegDisconnect, Line, Placed
 from service.calls.model import Call, Direction, Intent, Phone
 from service.calls.rules.parts import time_to_hear
 
@@ -12,6 +12,9 @@ def learn(call: Call, event: Event) -> tuple[Call, tuple[Owed, ...], tuple[str, 
     """The call as it is known now, what is owed for it, and what is called off."""
     owed: tuple[Owed, ...] = ()
     cancelled: tuple[str, ...] = ()
+    if isinstance(event, LegDisconnect) and event.leg_id:
+        # Whichever attempt it was of.
+        cancelled = (HangUpLeg(event.leg_id).id,)
     if not call.live:
         return call, owed, cancelled
     if isinstance(event, Line | Placed) and event.call_id and not call.call_id:

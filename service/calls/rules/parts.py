@@ -15,6 +15,8 @@ REDIRECT: Final = "redirect-phone"
 TIMERS: Final = ("end-dialing", "tell-time-up")
 UNSPOKEN: Final = frozenset({"answering-machine"})
 """Reasons for which a phone is hung up without a word."""
+LEG_ASKS: Final = 3.0
+"""Seconds in which a call of ours that is not wanted any more hears so by itself."""
 _SPOKEN: Final = 0.1
 """Seconds that a character takes to be said, with some to spare."""
 
@@ -42,7 +44,10 @@ def give_up_seats(call: Call, due: float) -> tuple[Owed, ...]:
 def give_up_leg(call: Call, due: float) -> tuple[Owed, ...]:
     """Our own call into WebRTC, if there is one that has not ended."""
     # With <Transfer> the leg is Bandwidth's, and ends with what the phone does.
-    return (Owed(HangUpLeg(call.leg_id), due),) if call.own_leg and call.leg is not Leg.GONE else ()
+    if not call.own_leg or call.leg is Leg.GONE:
+        return ()
+    # One that is up asks what to do when the phone has left it, and is told.
+    return (Owed(HangUpLeg(call.leg_id), due + (LEG_ASKS if call.leg is Leg.UP else 0)),)
 
 
 def hang_up(call: Call, due: float) -> tuple[Owed, ...]:

@@ -170,11 +170,26 @@ async def test_who_is_being_called(
     simulator: Simulator, service: Service, operator: Operator, prepare: str
 ) -> None:
     simulator.numbers[OTHER] = "ring"
-    await operator.place(OTHER, prepare=prepare)
+    await operator.place(OTHER, prepare=prepare, callTimeout=300)
     phone = await simulator.called(OTHER)
     if prepare == "dial":
         await simulator.until(lambda: bool(simulator.ledger.alive().participants))
     await close(operator, "sales")
+    await phone.until("ended")
+    assert (phone.cause, await outcome(operator, phone)) == ("cancel", "room-closed")
+
+
+@pytest.mark.parametrize("step", ["createSession", "createParticipant", "addParticipantToSession"])
+async def test_who_is_being_called_while_its_place_is_prepared(
+    simulator: Simulator, service: Service, operator: Operator, step: str
+) -> None:
+    simulator.numbers[OTHER] = "ring"
+    gate = simulator.gates.hold(step)
+    await operator.place(OTHER, prepare="dial", callTimeout=300)
+    phone = await simulator.called(OTHER)
+    await gate.reached()
+    await close(operator, "sales")
+    gate.release()
     await phone.until("ended")
     assert (phone.cause, await outcome(operator, phone)) == ("cancel", "room-closed")
 

@@ -169,6 +169,15 @@ def test_a_replica_that_dies_while_it_prepares_is_taken_over_from() -> None:
     story.on(joined(1)).replies(Wait()).expects(leave(1)).on(joined(2)).replies(Transfer(2))
 
 
+def test_a_room_that_is_closed_while_a_place_in_it_is_prepared_ends_the_call() -> None:
+    story = play().on(dial(prepare=True)).on(placed()).on(join_failed(reason="room-closed"))
+    story.becomes(Intent.HANGUP, Media.NONE).knows(failure="room-closed")
+    story.expects(leave(1), hang_up(after=30), hang_up())
+    answered = play().on(dial(prepare=True)).on(answer()).on(join_failed(reason="room-closed"))
+    answered.expects(leave(1), redirect_phone(2), hang_up(after=30))
+    answered.on(redirect()).replies(Apologise("room-closed"))
+
+
 def test_a_participant_that_could_not_be_made_in_advance_is_made_at_the_answer() -> None:
     story = play().on(dial(prepare=True)).on(join_failed()).replies(Wait()).expects(leave(1))
     story.becomes(Status.DIALING, Media.NONE, Intent.BRIDGE).knows(failure="", requests=2)

@@ -4,9 +4,10 @@ from msgspec.structs import replace
 
 from service.calls.decision import Decision
 from service.calls.effects import HangUpLeg, LeaveRoom, Owed
-from service.calls.events import FoundEmpty, Joined, JoinFailed
+from service.calls.events import Evicted, FoundEmpty, Joined, JoinFailed
 from service.calls.model import Call, Direction, Intent, Leg, Media, Phone, seat_of
 from service.calls.replies import AwaitOthers, Nothing, Wait
+from service.calls.rules import rooms
 from service.calls.rules.arriving import enter
 from service.calls.rules.parts import continuation, fail, give_up_leg
 
@@ -39,6 +40,10 @@ def join_failed(call: Call, event: JoinFailed) -> Decision:
     counted = _counted(call, event)
     if call.intent is not Intent.BRIDGE:
         return _not_wanted(counted, event)
+    if call.prepares and event.reason == "room-closed":
+        # The room's own word for it comes to a call that by then has no place there any more.
+        evicted = Evicted(at=event.at, attempt=call.attempt, room=event.room)
+        return rooms.evicted(replace(counted, media=Media.READY, prepares=False), evicted)
     if call.prepares:
         # Nobody has been told anything yet: it is tried again when the phone asks.
         return Decision(

@@ -187,8 +187,10 @@ async def test_the_result_comes_on_the_way_in(
 ) -> None:
     simulator.numbers[CALLEE] = "voicemail"
     gate = simulator.gates.hold(gate_name)
+    result = simulator.gates.hold("webhook:machineDetectionComplete")
     call = await placed(simulator, operator, "async", then)
     await gate.reached()
+    result.release()
     await known(simulator)
     gate.release()
     phone = await simulator.called(CALLEE)

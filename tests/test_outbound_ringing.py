@@ -253,7 +253,7 @@ async def test_after_its_time_a_call_is_told_and_hung_up(
     phone = await simulator.called(CALLEE)
     await phone.until("bridged")
     await phone.until("ended")
-    assert set(phone.heard) == {"The time for this call is over. Goodbye."}
+    assert phone.heard == ["The time for this call is over. Goodbye."]
     assert why(await operator.until(call["id"], "ended")) == ("limit", "time-limit")
 
 

@@ -132,7 +132,7 @@ async def test_everybody_in_it_is_told_and_hung_up(
 
     for phone in inside:
         await phone.until("ended")
-        assert set(phone.heard) == {CLOSED}
+        assert phone.heard == [CLOSED]
         assert await outcome(operator, phone) == "room-closed"
     await simulator.until(lambda: simulator.ledger.alive().participants == [elsewhere.participant_id])
     assert (await operator.send("DELETE", "/rooms/sales")).status_code == 404, "it is closed already"

@@ -251,7 +251,8 @@ def test_the_phone_hangs_up_with_a_leg_that_was_answered_before_the_join_was_thr
 
 def test_the_participant_vanishes() -> None:
     story = bridged().on(vanished()).expects(leave(1), hang_up_leg(), redirect_phone(2), hang_up(after=30))
-    story.on(bridge_complete()).replies(Apologise("participant-vanished"))
+    story.on(bridge_complete()).replies(Wait())
+    story.on(redirect()).replies(Apologise("participant-vanished"))
 
 
 # Joins that come to nothing ---------------------------------------------------------------------------------
@@ -318,7 +319,8 @@ def test_every_order_hangs_up_the_leg_that_it_ends() -> None:
 
 
 def test_on_hold_the_end_of_the_bridge_is_no_reason_to_join_again() -> None:
-    story = bridged().on(order_hold()).on(bridge_complete()).replies(Hold()).unchanged()
+    story = bridged().on(order_hold()).on(bridge_complete()).replies(Wait()).unchanged()
+    story.on(redirect()).replies(Hold())
     story.on(leg_answer()).replies(Hangup()).unchanged()
     story.on(leg_bridge_complete()).replies(Hangup()).unchanged()
 

@@ -263,7 +263,7 @@ def test_a_vanished_participant_is_told_and_hung_up(media: Media) -> None:
     story.on(vanished()).replies(Nothing()).expects().unchanged().notes("stale attempt")
     story.on(transfer_answer()).replies(Hangup()).unchanged()
     story.on(transfer_disconnect()).replies(Nothing()).expects().unchanged()
-    story.on(transfer_complete()).replies(Apologise("participant-vanished")).expects().cancels().unchanged()
+    story.on(transfer_complete()).replies(Wait()).expects().cancels().unchanged()
     story.on(redirect()).replies(Apologise("participant-vanished")).expects().cancels()
     story.on(disconnect()).cancels(*AT_THE_END)
     story.knows(outcome=Outcome(Blame.BANDWIDTH, "participant-vanished", cause="hangup"))

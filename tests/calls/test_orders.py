@@ -71,7 +71,8 @@ def test_out_of_the_room_on_hold_and_back() -> None:
 def test_what_belongs_to_the_talk_before_the_hold_changes_nothing() -> None:
     story = bridged().on(order_hold())
     story.on(transfer_disconnect()).replies(Nothing()).expects().unchanged().notes("stale attempt")
-    story.on(transfer_complete()).replies(Hold()).expects().unchanged()
+    story.on(transfer_complete()).replies(Wait()).expects().unchanged()
+    story.on(redirect()).replies(Hold())
     story.on(transfer_answer()).replies(Hangup()).unchanged()
 
 

@@ -233,7 +233,7 @@ def test_over_before_it_can_have_begun_waits() -> None:
     ("intent", "reply"),
     [
         (Intent.BRIDGE, Wait()),
-        (Intent.HOLD, Hold()),
+        (Intent.HOLD, Wait()),
         (Intent.ELSEWHERE, Wait()),
         (Intent.HANGUP, Hangup()),
     ],

@@ -111,8 +111,8 @@ def stale(call: Call, event: Event) -> Decision:
         case TransferAnswer() | LegAnswer() | LegBridgeComplete():
             return Decision(call, Hangup(), note="stale attempt")
         case TransferComplete() | Arrival():
-            # Being asked to ask us it does so at once, which would cut off a number that rings by then.
-            elsewhere = call.intent is Intent.ELSEWHERE
-            return Decision(call, Wait() if elsewhere else continuation(call), note="stale attempt")
+            # Having been asked to ask us it does so at once, which would cut off what it is told here.
+            silent = isinstance(continuation(call), Hangup)
+            return Decision(call, Hangup() if silent else Wait(), note="stale attempt")
         case _:
             return Decision(call, Nothing(), note="stale attempt")

@@ -226,12 +226,16 @@ async def test_the_waiter_hangs_up_when_somebody_comes(simulator: Simulator, sta
 async def test_who_came_leaves_before_the_waiter_is_in(simulator: Simulator, staff: Staff) -> None:
     _, operator = staff
     first = await outside(simulator, operator)
-    gate = simulator.gates.hold("updateCall")
+    # Its own next round would let it in as well as the summons does.
+    rounds = simulator.gates.hold("webhook:redirect")
+    await rounds.reached()
+    summons = simulator.gates.hold("updateCall")
     second, _ = await bridged(simulator, operator)
-    await gate.reached()
+    await summons.reached()
     await second.hang_up()
     await simulator.until(lambda: simulator.ledger.alive().sessions == [])
-    gate.release()
+    summons.release()
+    rounds.release()
     await simulator.until(lambda: first.sounds.count(("ring",)) > 2, what="it waits again")
     third, _ = await bridged(simulator, operator)
     await first.until("bridged")

@@ -12,7 +12,7 @@ from handlers.compose import running
 from handlers.participants import participant
 from handlers.probes import livez, readyz
 from handlers.voice.endpoint import leg, voice
-from service.engine.operators import PATIENCE, Patience
+from service.engine.patience import PATIENCE, Patience
 from service.settings import Settings
 
 

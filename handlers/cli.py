@@ -1,12 +1,14 @@
 """The command line, `pstn-bridge`: what goes wrong is told on standard error, with what to do about it."""
 
+from __future__ import annotations
+
 import argparse
 import math
 import signal
 import socket
 import sys
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 import uvicorn
@@ -15,6 +17,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service import __version__, logs
 from service.settings import ConfigurationError, Settings, load, warnings
 from service.store.errors import StoreUnavailable
+
+if TYPE_CHECKING:
+    from service.engine.patience import Patience
 
 DONE: Final = 0
 FAILED: Final = 1
@@ -52,7 +57,7 @@ exit codes:
 """
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None, *, patience: Patience | None = None) -> int:
     """Run the command with these arguments (default: the process's) and give its exit code.
 
     Wrong usage, --help and --version raise SystemExit, as argparse does.
@@ -65,14 +70,17 @@ def main(argv: Sequence[str] | None = None) -> int:
             _tell(f"error: {problem}")
         return CONFIGURATION
     if not arguments.check_config:
-        return serve(settings, arguments.host, arguments.port, run_worker=not arguments.no_worker)
+        worker = not arguments.no_worker
+        return serve(settings, arguments.host, arguments.port, run_worker=worker, patience=patience)
     for notice in warnings(settings):
         _tell(f"warning: {notice}")
     sys.stdout.write("configuration ok\n")
     return DONE
 
 
-def serve(settings: Settings, host: str, port: int, *, run_worker: bool) -> int:
+def serve(
+    settings: Settings, host: str, port: int, *, run_worker: bool, patience: Patience | None = None
+) -> int:
     """Answer webhooks on this address until a signal ends it; gives the exit code."""
     logs.configure(format=settings.log_format, level=settings.log_level)
     for notice in warnings(settings):
@@ -84,9 +92,11 @@ def serve(settings: Settings, host: str, port: int, *, run_worker: bool) -> int:
         _tell("choose another address with --host and --port, or end what is using this one")
         return FAILED
     from handlers.app import create_app  # noqa: PLC0415 - the other commands start without it
+    from service.engine.patience import PATIENCE  # noqa: PLC0415 - as above
 
     with listener:
-        return run(create_app(settings, run_worker=run_worker), settings, listener)
+        app = create_app(settings, run_worker=run_worker, patience=patience or PATIENCE)
+        return run(app, settings, listener)
 
 
 def run(app: ASGIApp, settings: Settings, listener: socket.socket) -> int:

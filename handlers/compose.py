@@ -31,7 +31,8 @@ from service.engine.entrance import Entrance
 from service.engine.joining import Joiner
 from service.engine.legs import Legs
 from service.engine.moving import Mover
-from service.engine.operators import Operators, Patience
+from service.engine.operators import Operators
+from service.engine.patience import Patience
 from service.engine.worker import Worker
 from service.settings import Settings
 from service.store.admission import Admission

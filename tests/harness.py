@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 
 from handlers.app import create_app
 from service import logs
-from service.engine.operators import PATIENCE, Patience
+from service.engine.patience import PATIENCE, Patience
 from service.settings import Settings, load
 from tests.simulator.simulator import Simulator
 from tests.waiting import wait_until

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from service.engine.operators import Patience
+from service.engine.patience import Patience
 from tests.harness import CALLEE, ORIGIN, Service, nothing_left, serving
 from tests.operators import Operator
 from tests.outbound import PATIENT, asking, dialed, entry, only_call, operations, why

@@ -68,6 +68,8 @@ async def test_two_with_the_same_digits_meet(simulator: Simulator, staff: Staff)
         phone.press(f"{PIN}#")
     for phone in phones:
         await operator.arrives(phone.call_id, "sales")
+    for phone in phones:
+        await phone.until("bridged")
     one, other = phones
     assert simulator.hears(one) == {other.participant_id}
 

@@ -20,12 +20,13 @@ from service.engine.callbacks import Callbacks
 from service.engine.engine import Engine
 from service.engine.joining import reason_of
 from service.engine.ordered import Ordered
+from service.engine.patience import Patience
 from service.engine.persist import persist
 from service.logs import bound
 from service.store.admission import Admission, Admitted, Mismatch, TooMany
 from service.store.calls import Calls, Stored
 from service.store.errors import StoreError
-from service.store.rooms import OLD_SESSION, ROLL_OVER, Gone, RoomFull, Rooms
+from service.store.rooms import Gone, RoomFull, Rooms
 from service.tasks import Tasks
 
 log = structlog.get_logger()
@@ -34,23 +35,6 @@ _TIMEOUT: Final = 60.0
 """Seconds for a createCall, which is never cancelled: its answer is the only way to its id."""
 _CALLBACK_SLACK: Final = 2.0
 _LONGEST_CALLBACK: Final = 25.0
-
-
-class Patience(msgspec.Struct, frozen=True, kw_only=True):
-    """How long an outbound call is waited for, and a session lasts, in seconds."""
-
-    asked: float = 10.0
-    """By whoever asked for it, until Bandwidth answers."""
-    unheard: float = 360.0
-    """Beyond its ringing, until its webhooks are given up: a call may be queued for five minutes before it is
-    dialed (voice API, rate limits)."""
-    session: float = ROLL_OVER
-    """Until a room gets a new session."""
-    old_session: float = OLD_SESSION
-    """Until the one that was replaced is deleted."""
-
-
-PATIENCE: Final = Patience()
 
 
 class NewCall(msgspec.Struct, frozen=True, kw_only=True):

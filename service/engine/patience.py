@@ -1,0 +1,39 @@
+"""How long things are waited for that may never come. Tests are less patient."""
+
+from typing import Final
+
+import msgspec
+
+from service.store.rooms import OLD_SESSION, ROLL_OVER
+
+MINUTE: Final = 60.0
+HOUR: Final = 3600.0
+
+
+class Patience(msgspec.Struct, frozen=True, kw_only=True):
+    """In seconds."""
+
+    asked: float = 10.0
+    """By whoever asked for an outbound call, until Bandwidth answers."""
+    unheard: float = 6 * MINUTE
+    """Beyond its ringing, until its webhooks are given up: a call may be queued for five minutes before it is
+    dialed (voice API, rate limits)."""
+    session: float = ROLL_OVER
+    """Until a room gets a new session."""
+    old_session: float = OLD_SESSION
+    """Until the one that was replaced is deleted."""
+    joining: float = 20.0
+    """Until a call is asked after that should be in its room, or on its way there, by now."""
+    transferring: float = 30.0
+    """Until one is asked after whose leg into WebRTC has not answered."""
+    quiet: float = 15 * MINUTE
+    """Until one is asked after of which nothing has to be heard; twice as long each time, up to `longest`."""
+    longest: float = 2 * HOUR
+    unknown: float = 10 * MINUTE
+    """From the beginning of a call until Bandwidth's not knowing it means that it is over: getCallState may
+    lag behind by minutes (voice API)."""
+    strangers: float = 5 * MINUTE
+    """For a participant in a session that has no seat in its room, until it is taken out."""
+
+
+PATIENCE: Final = Patience()

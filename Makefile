@@ -10,7 +10,7 @@ COMPILE := $(BIN)/uv pip compile pyproject.toml --extra embedded --universal --p
 
 help: ## show this
 	@echo "usage: make TARGET"
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: .venv/.installed ## make .venv with what is pinned in requirements-dev.txt (again only when that changes)
 
@@ -22,6 +22,25 @@ demo: setup ## a call from start to end against a Bandwidth on loopback
 
 test: setup lint types imports ## everything a change has to pass
 	$(BIN)/pytest -n auto
+
+chaos: setup ## a storm of calls and faults over two replicas; CHAOS_CALLS, CHAOS_SEED
+	@$(BIN)/python -m tests.chaos
+
+fuzz: setup ## thousands of webhooks and requests that nobody should send; FUZZ_COUNT, FUZZ_SEED
+	FUZZ_COUNT=$${FUZZ_COUNT:-10000} $(BIN)/pytest -s tests/fuzz
+
+# Three kinds of store, each failing in its own way; they run side by side since each mostly waits.
+test-stores: setup ## Debian's redis-server, a cluster and Sentinels, with calls while they fail over
+	@command -v redis-server >/dev/null || { \
+		echo "test-stores: there is no redis-server. On Debian or Ubuntu, run" >&2; \
+		echo "    sudo apt-get update && sudo apt-get install -y redis-server" >&2; \
+		exit 1; \
+	}
+	$(BIN)/pytest -n 2 tests/store --redis-server="$$(command -v redis-server)"
+	$(BIN)/pytest -n 2 -m stores
+
+mutants: setup ## change the functional core by a little, thousands of times; every change has to fail a test
+	$(BIN)/python -m tests.calls.mutants
 
 lint: setup ## style and bug patterns, and the formatting
 	$(BIN)/ruff check
@@ -42,7 +61,7 @@ lock: setup ## write the requirements files anew from pyproject.toml; ARGS=--upg
 	$(COMPILE) $(ARGS) --group dev --output-file requirements-dev.txt
 
 clean: ## remove .venv, caches and builds
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist mutants
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # Debian keeps venv's pip in a package of its own: root gets it, anyone else is told the command.
@@ -74,4 +93,4 @@ clean: ## remove .venv, caches and builds
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-.PHONY: help setup run demo test lint types imports format lock clean
+.PHONY: help setup run demo test fuzz chaos mutants lint types imports format lock clean

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import TypedDict
 
 from starlette.applications import Starlette
 from starlette.routing import Route
@@ -9,20 +10,37 @@ from starlette.routing import Route
 from handlers.api.routes import ROUTES
 from handlers.bridge import Bridge
 from handlers.compose import running
+from handlers.edge import Edge, edge_before
 from handlers.participants import participant
 from handlers.probes import livez, readyz
+from handlers.stopping import Stopping
 from handlers.voice.endpoint import leg, voice
 from service.engine.patience import PATIENCE, Patience
 from service.settings import Settings
 
 
-def create_app(settings: Settings, *, run_worker: bool = True, patience: Patience = PATIENCE) -> Starlette:
+class State(TypedDict):
+    """What requests find in their state."""
+
+    bridge: Bridge
+    edge: Edge
+
+
+def create_app(
+    settings: Settings,
+    *,
+    run_worker: bool = True,
+    patience: Patience = PATIENCE,
+    stopping: Stopping | None = None,
+) -> Starlette:
     """An ASGI application; its start raises StoreUnavailable when the store cannot be reached."""
+    stopping = stopping or Stopping()
 
     @asynccontextmanager
-    async def lifespan(_app: Starlette) -> AsyncIterator[dict[str, Bridge]]:
+    async def lifespan(_app: Starlette) -> AsyncIterator[State]:
         async with running(settings, run_worker=run_worker, patience=patience) as bridge:
-            yield {"bridge": bridge}
+            edge = edge_before(bridge, places=settings.max_webhooks, stopping=stopping)
+            yield {"bridge": bridge, "edge": edge}
 
     return Starlette(
         lifespan=lifespan,

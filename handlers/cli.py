@@ -8,12 +8,15 @@ import signal
 import socket
 import sys
 from collections.abc import Sequence
+from types import FrameType
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from handlers.owed import add_owed
+from handlers.stopping import Stopping
 from service import __version__, logs
 from service.settings import ConfigurationError, Settings, load, warnings
 from service.store.errors import StoreUnavailable
@@ -29,6 +32,8 @@ STORE: Final = 4
 _KEEP_ALIVE: Final = (
     75  # seconds; longer than load balancers keep theirs, so that they never meet a closed one
 )
+
+_CLOSE: Final = (b"connection", b"close")
 
 log = structlog.get_logger()
 
@@ -69,6 +74,8 @@ def main(argv: Sequence[str] | None = None, *, patience: Patience | None = None)
         for problem in error.problems:
             _tell(f"error: {problem}")
         return CONFIGURATION
+    if "run" in arguments:
+        return _looking(arguments, settings)
     if not arguments.check_config:
         worker = not arguments.no_worker
         return serve(settings, arguments.host, arguments.port, run_worker=worker, patience=patience)
@@ -76,6 +83,16 @@ def main(argv: Sequence[str] | None = None, *, patience: Patience | None = None)
         _tell(f"warning: {notice}")
     sys.stdout.write("configuration ok\n")
     return DONE
+
+
+def _looking(arguments: argparse.Namespace, settings: Settings) -> int:
+    """A command that works on the store of a service which runs, or ran."""
+    logs.configure(format="console", level="error", stream=sys.stderr)
+    try:
+        return int(arguments.run(arguments, settings))
+    except StoreUnavailable as error:
+        _tell(f"error: the store cannot be used: {error}")
+        return STORE
 
 
 def serve(
@@ -94,13 +111,16 @@ def serve(
     from handlers.app import create_app  # noqa: PLC0415 - the other commands start without it
     from service.engine.patience import PATIENCE  # noqa: PLC0415 - as above
 
+    stopping = Stopping(settings.drain_delay)
     with listener:
-        app = create_app(settings, run_worker=run_worker, patience=patience or PATIENCE)
-        return run(app, settings, listener)
+        app = create_app(settings, run_worker=run_worker, patience=patience or PATIENCE, stopping=stopping)
+        return run(app, settings, listener, stopping)
 
 
-def run(app: ASGIApp, settings: Settings, listener: socket.socket) -> int:
+def run(app: ASGIApp, settings: Settings, listener: socket.socket, stopping: Stopping | None = None) -> int:
     """Serve `app` on a bound socket until SIGTERM or SIGINT, then finish what is in flight; the exit code.
+
+    The signal is told to `stopping`, and everything is served until its delay is over. A second one ends it.
 
     uvicorn answers a failed start with an exit code of its own; here the cause decides.
     """
@@ -120,7 +140,7 @@ def run(app: ASGIApp, settings: Settings, listener: socket.socket) -> int:
         # Webhooks are answered within their budget; what goes on after them has a grace of its own.
         timeout_graceful_shutdown=math.ceil(settings.webhook_budget) + 1,
     )
-    server = _Server(config, settings)
+    server = _Server(config, settings, stopping or Stopping())
     for number in (signal.SIGTERM, signal.SIGINT):
         # uvicorn has its own while it serves, and sends the signal once more afterwards: to these.
         signal.signal(number, lambda *_: setattr(server, "should_exit", True))
@@ -159,11 +179,32 @@ class _Witness:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's server, which says where it listens and what Bandwidth has to be told."""
+    """uvicorn's server, which says where it listens, and which serves on for a while when it is to end."""
 
-    def __init__(self, config: uvicorn.Config, settings: Settings) -> None:
+    def __init__(self, config: uvicorn.Config, settings: Settings, stopping: Stopping) -> None:
         super().__init__(config)
         self._settings = settings
+        self._stopping = stopping
+        self._announced = False
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        hurries = self.should_exit and not self._stopping.over
+        self._stopping.tell()
+        if not hurries:
+            super().handle_exit(sig, frame)
+
+    async def on_tick(self, counter: int) -> bool:
+        """Ten times a second; True ends the serving."""
+        if not await super().on_tick(counter):
+            return False
+        if not self._announced:
+            self._announced = True
+            log.info("service.stopping", delay_s=self._stopping.delay)
+        headers = self.server_state.default_headers
+        if _CLOSE not in headers:
+            # Who keeps connections open goes elsewhere with the next request, before they are closed here.
+            self.server_state.default_headers = [*headers, _CLOSE]
+        return not self._stopping.told or self._stopping.over
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -249,6 +290,7 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--no-worker", action="store_true", help="leave owed effects to the workers of other replicas"
     )
+    add_owed(commands)
     return parser
 
 

@@ -10,6 +10,7 @@ from pydantic import SecretStr
 
 from handlers.bridge import Bridge
 from handlers.guard import CallbackCredentials
+from handlers.stores import own_store
 from handlers.voice.replies import Renderer
 from handlers.voice.speech import PLEASE_HOLD, Words
 from service.bandwidth.auth import Basic, Credentials, OAuth
@@ -24,6 +25,7 @@ from service.calls.room import Way
 from service.clock import Clock, SystemClock
 from service.dial_plan import DialPlan
 from service.engine.alarm import Alarm
+from service.engine.asking import Asker
 from service.engine.callbacks import Callbacks
 from service.engine.effects import Performer
 from service.engine.engine import Engine
@@ -32,13 +34,12 @@ from service.engine.joining import Joiner
 from service.engine.legs import Legs
 from service.engine.moving import Mover
 from service.engine.operators import Operators
-from service.engine.patience import Patience
+from service.engine.patience import HOUR, Patience
 from service.engine.worker import Worker
 from service.settings import Settings
 from service.store.admission import Admission
 from service.store.calls import Calls
 from service.store.client import Client
-from service.store.embedded import EmbeddedServer, default_directory
 from service.store.outbox import Outbox
 from service.store.rooms import Rooms
 from service.tasks import Tasks
@@ -53,14 +54,14 @@ _LEASE: Final = 45.0
 async def running(settings: Settings, *, run_worker: bool, patience: Patience) -> AsyncIterator[Bridge]:
     """The whole service. Raises StoreUnavailable when there is no store to begin with."""
     async with AsyncExitStack() as stack:
-        base = _Base(settings, SystemClock(), Tasks(), Alarm(), await _store(settings, stack))
+        base = _Base(settings, SystemClock(), Tasks(), Alarm(), await own_store(settings, stack))
         http = Http(clock=base.clock)
         stack.push_async_callback(http.close)
         bandwidth = _bandwidth(base, http)
         core = _core(base, bandwidth, patience)
         stack.push_async_callback(_finish, base)
         if run_worker:
-            worker = _worker(base, bandwidth, core)
+            worker = _worker(base, bandwidth, core, patience)
             base.tasks.start(worker.run(), name="worker")
             stack.callback(worker.stop)
         for credentials in bandwidth.credentials:
@@ -98,19 +99,6 @@ class _Core(NamedTuple):
     engine: Engine
 
 
-async def _store(settings: Settings, stack: AsyncExitStack) -> Client:
-    if settings.redis_url is not None:
-        url = settings.redis_url.get_secret_value()
-    else:
-        server = EmbeddedServer(default_directory(settings.xdg_state_home))
-        url = await server.start()
-        stack.push_async_callback(server.stop)
-    client = Client(url)
-    stack.push_async_callback(client.close)
-    await client.ping()
-    return client
-
-
 def _bandwidth(base: _Base, http: Http) -> _Bandwidth:
     """The APIs, each with the scheme chosen for it; the same scheme shares one token."""
     settings = base.settings
@@ -143,7 +131,12 @@ def _credentials(base: _Base, http: Http, scheme: str) -> Credentials:
 def _core(base: _Base, bandwidth: _Bandwidth, patience: Patience) -> _Core:
     settings, callbacks = base.settings, base.callbacks
     calls = Calls(base.store, ended_days=settings.ended_call_days)
-    rooms = Rooms(base.store, roll_over=patience.session, old_session=patience.old_session)
+    rooms = Rooms(
+        base.store,
+        roll_over=patience.session,
+        old_session=patience.old_session,
+        check=patience.quiet,
+    )
     entrance = Entrance(
         webrtc=bandwidth.webrtc,
         rooms=rooms,
@@ -175,11 +168,12 @@ def _core(base: _Base, bandwidth: _Bandwidth, patience: Patience) -> _Core:
         clock=base.clock,
         new_id=lambda: secrets.token_hex(8),
         alarm=base.alarm,
+        patience=patience,
     )
     return _Core(calls, rooms, entrance, engine)
 
 
-def _worker(base: _Base, bandwidth: _Bandwidth, core: _Core) -> Worker:
+def _worker(base: _Base, bandwidth: _Bandwidth, core: _Core, patience: Patience) -> Worker:
     mover = Mover(entrance=core.entrance, webrtc=bandwidth.webrtc, rooms=core.rooms, clock=base.clock)
     performer = Performer(
         voice=bandwidth.voice,
@@ -189,6 +183,15 @@ def _worker(base: _Base, bandwidth: _Bandwidth, core: _Core) -> Worker:
         entrance=core.entrance,
         mover=mover,
         engine=core.engine,
+        asker=Asker(
+            voice=bandwidth.voice,
+            webrtc=bandwidth.webrtc,
+            calls=core.calls,
+            rooms=core.rooms,
+            engine=core.engine,
+            clock=base.clock,
+            patience=patience,
+        ),
         callbacks=base.callbacks,
         clock=base.clock,
         alarm=base.alarm,
@@ -200,6 +203,7 @@ def _worker(base: _Base, bandwidth: _Bandwidth, core: _Core) -> Worker:
         clock=base.clock,
         tasks=base.tasks,
         jitter=lambda: secrets.randbelow(1000) / 1000,
+        give_up=base.settings.owed_hours * HOUR,
     )
 
 
@@ -279,7 +283,11 @@ async def _warm(credentials: Credentials) -> None:
 
 async def _finish(base: _Base) -> None:
     """What is under way is given its time; what is cut off then is still written down as owed."""
-    if cut_off := await base.tasks.wait(base.settings.shutdown_grace):
+    cut_off = 0
+    ends = base.clock.monotonic() + base.settings.shutdown_grace
+    while len(base.tasks):  # what is under way may begin more: a worker, what it has just been given
+        cut_off += await base.tasks.wait(max(0.0, ends - base.clock.monotonic()))
+    if cut_off:
         log.warning("service.cut_off", tasks=cut_off)
 
 

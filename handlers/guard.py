@@ -1,17 +1,23 @@
 """Who may call us and how much they may say."""
 
+import asyncio
 import base64
 import binascii
 import hmac
 from typing import Final
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 BODY_LIMIT: Final = 64 * 1024
 """Bytes; a voice webhook has one or two kilobytes."""
 
+BODY_SECONDS: Final = 5.0
+"""For a body to come in; Bandwidth's is there with its headers."""
+
+INCOMPLETE: Final = 400
 UNAUTHORIZED: Final = 401
+TOO_SLOW: Final = 408
 TOO_LARGE: Final = 413
 
 
@@ -23,9 +29,17 @@ class Refused(Exception):
         self.status = status
 
     def response(self) -> Response:
-        # The challenge lets a client that waits for one send its credentials (RFC 9110).
-        headers = {"WWW-Authenticate": 'Basic realm="callbacks"'} if self.status == UNAUTHORIZED else {}
-        return Response(f"{self}\n", self.status, headers, media_type="text/plain")
+        return Response(f"{self}\n", self.status, self.headers, media_type="text/plain")
+
+    @property
+    def headers(self) -> dict[str, str]:
+        match self.status:
+            case 401:
+                # Lets a client that waits for a challenge send its credentials (RFC 9110).
+                return {"WWW-Authenticate": 'Basic realm="callbacks"'}
+            case 408:
+                return {"Connection": "close"}
+        return {}
 
 
 class CallbackCredentials:
@@ -56,13 +70,19 @@ def _basic(header: str) -> bytes:
 
 
 async def read_body(request: Request) -> bytes:
-    """The whole body, or Refused with 413 before more than the limit is held."""
+    """The whole body. Raises Refused: 413 before more than the limit is held, 408 when it is too slow."""
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared) > BODY_LIMIT:
         raise Refused(TOO_LARGE, f"the body is larger than {BODY_LIMIT} bytes")
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > BODY_LIMIT:
-            raise Refused(TOO_LARGE, f"the body is larger than {BODY_LIMIT} bytes")
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > BODY_LIMIT:
+                    raise Refused(TOO_LARGE, f"the body is larger than {BODY_LIMIT} bytes")
+    except TimeoutError as error:
+        raise Refused(TOO_SLOW, f"the body has not come within {BODY_SECONDS:g} s") from error
+    except ClientDisconnect as error:
+        raise Refused(INCOMPLETE, "the request has not been sent to its end") from error
     return bytes(body)

@@ -4,6 +4,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from handlers.bridge import bridge_of
+from handlers.edge import edge_of
 from service.store.errors import StoreError
 
 
@@ -12,7 +13,12 @@ async def livez(_request: Request) -> Response:
 
 
 async def readyz(request: Request) -> Response:
-    """200 when the store answers and a token has been obtained, otherwise 503 with what is missing."""
+    """200 when the store answers and a token has been obtained, otherwise 503 with what is missing.
+
+    503 as well once the service has been told to end: it still serves then, and wants nothing new to do.
+    """
+    if edge_of(request).stopping.told:
+        return JSONResponse({"ready": False, "checks": {"service": "stopping"}}, 503)
     bridge = bridge_of(request)
     checks = {"store": "ok", "token": "ok"}
     try:

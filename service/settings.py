@@ -30,6 +30,7 @@ from pydantic import ValidationInfo as Info
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from service import api_keys
+from service.store import address
 
 SECRETS_DIR = "SECRETS_DIR"
 BASIC_AUTH_ENDS = "2 December 2026"
@@ -38,7 +39,6 @@ _PREFIX = r"\+[1-9][0-9]{0,14}"
 _ROOM = r"[a-z0-9-]{1,64}"
 _ID = r"^[A-Za-z0-9-]{1,64}$"
 _POLICIES = ("per-call", "per-number")
-_STORES = r"(rediss?|valkeys?|unix)(\+[a-z]+)?://[^\s]+"
 _NEAR = 0.85  # how alike a name must be to ours to be taken for a slip of the hand
 
 
@@ -140,8 +140,7 @@ def _keys(value: Any) -> Any:
 
 
 def _store(value: SecretStr) -> SecretStr:
-    if not re.fullmatch(_STORES, value.get_secret_value()):
-        raise ValueError("is not the URL of a Redis or Valkey")
+    address.parse(value.get_secret_value())
     return value
 
 
@@ -244,7 +243,10 @@ class Settings(BaseSettings):
         str, Field(pattern="^sips?:[!-~]{1,1000}$", description="a URI that begins with sip: or sips:")
     ] = "sip:sipx.webrtc.bandwidth.com:5060"
     redis_url: Annotated[SecretStr, AfterValidator(_store)] | None = Field(
-        default=None, description="a URL such as redis://host:6379/0; unset starts the embedded server"
+        default=None, description=f"a URL such as {address.FORMS}; unset starts the embedded server"
+    )
+    store_replicas: int = Field(
+        default=0, ge=0, le=5, description="replicas that have to confirm each write, from 0 to 5"
     )
     xdg_state_home: str | None = Field(
         default=None, description="an absolute path, for the embedded server's data in pstn-bridge below it"
@@ -279,6 +281,9 @@ class Settings(BaseSettings):
     pin_first_digit_timeout: PinTimeout = 10
     pin_digit_timeout: PinTimeout = 5
     ended_call_days: int = Field(default=7, ge=1, le=365, description="days from 1 to 365")
+    max_webhooks: int = Field(default=500, ge=1, le=100_000, description="a number from 1 to 100000")
+    drain_delay: int = Field(default=5, ge=0, le=600, description="whole seconds from 0 to 600")
+    owed_hours: float = Field(default=9, gt=0, le=168, description="hours, up to 168")
     shutdown_grace: int = Field(default=20, ge=1, le=600, description="whole seconds from 1 to 600")
     log_format: Annotated[Literal["json", "console"], _lower, Field(description="json or console")] = "json"
     log_level: Annotated[Level, _lower, Field(description="debug, info, warning or error")] = "info"

@@ -13,12 +13,22 @@ from tests.harness import Service, nothing_left, serving
 from tests.operators import Operator
 from tests.simulator.settings import SimulatorSettings
 from tests.simulator.simulator import Simulator
+from tests.store_servers import Server, launched
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--redis-server", metavar="PATH", help="a server to test with, not the embedded one")
 
 
 @pytest.fixture(scope="session")
-def store_server() -> Iterator[str]:
-    """The URL of a real server, started by our own launcher."""
+def store_server(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The URL of a real server, started by our own launcher unless another one is named."""
     with tempfile.TemporaryDirectory(prefix="bridge-store-") as directory:
+        binary = request.config.getoption("--redis-server")
+        if binary:
+            with launched(Server(Path(directory), binary=binary)) as url:
+                yield url
+            return
         server = EmbeddedServer(Path(directory))
         url = asyncio.run(server.start())
         yield url

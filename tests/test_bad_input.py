@@ -83,6 +83,9 @@ async def test_the_previous_password_is_good_while_it_is_changed(
         b'{"eventType": "initiate", "callId": "  "}',
         b'{"eventType": "initiate", "callId": "c-\\u0000"}',
         b'{"eventType": "initiate", "callId": "' + b"c" * 300 + b'"}',
+        b'{"eventType": "initiate", "callId": "' + b"c" * 201 + b'"}',
+        b'{"eventType": "initiate", "callId": "c 1"}',
+        '{"eventType": "initiate", "callId": "c-é"}'.encode(),
         b'{"eventType": "initiate", "callId": "c-1", "x": ' + b"[" * 30_000 + b"]" * 30_000 + b"}",
         b"[" * 60_000,
         b'{"eventType": "initiate", "callId": "c-1", "x": NaN}',
@@ -178,7 +181,8 @@ async def test_a_client_that_stops_in_the_middle(service: Service) -> None:
 
 async def test_what_is_json_all_the_same(client: httpx.AsyncClient) -> None:
     """Valid by the letter, if not as anybody writes it: no caller is turned away for it."""
-    raw = b'{"eventType": "redirect-x", "callId": "c-1", "from": "\\ud800", "x": 1e999}'
+    odd = b'"from": "\\ud800", "parentCallId": "\\ud800", "x": 1e999'
+    raw = b'{"eventType": "redirect-x", "callId": "c-1", ' + odd + b"}"
     assert (await client.post(URL, content=raw)).status_code == 200
 
 
@@ -199,6 +203,17 @@ class TestLiveCall:
         assert b"<Pause" in answer.content
         assert b"<Redirect" in answer.content
         assert service.log(event="webhook.unknown")
+        await phone.hang_up()
+
+    async def test_half_a_character_inside(
+        self, simulator: Simulator, service: Service, client: httpx.AsyncClient
+    ) -> None:
+        phone = await simulator.dial()
+        await phone.until("bridged")
+        fields = b'"machineDetectionResult": {"value": "human\\ud800"}'
+        told = b'{"eventType": "machineDetectionComplete", "callId": "%s", ' % phone.call_id.encode()
+        assert (await client.post(URL, content=told + fields + b"}")).status_code == 204
+        assert not service.log(level="error")
         await phone.hang_up()
 
     async def test_participant_events_are_logged(

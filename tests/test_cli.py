@@ -61,7 +61,7 @@ with socket.socket() as listener:
 
 
 def environment(variables: Mapping[str, str]) -> dict[str, str]:
-    return {"PATH": os.defpath, "PYTHONPATH": str(HERE), **variables}
+    return {"PATH": os.defpath, "PYTHONPATH": str(HERE), "DRAIN_DELAY": "0", **variables}
 
 
 def command(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -192,7 +192,8 @@ def test_it_serves_until_a_signal(number: signal.Signals) -> None:
         process.send_signal(number)
         output, errors = process.communicate(timeout=30)
     assert (process.returncode, errors) == (0, "")
-    assert [json.loads(line)["event"] for line in output.splitlines()] == ["service.stopped"]
+    events = [json.loads(line)["event"] for line in output.splitlines()]
+    assert events == ["service.stopping", "service.stopped"]
 
 
 @pytest.mark.parametrize("fate", ["no-store", "grouped"])

@@ -28,7 +28,7 @@ def test_the_defaults_are_those_of_the_code() -> None:
             assert told == "", name
         else:
             default = field.get_default(call_default_factory=True)
-            assert told.strip("`") == (str(default) if default else "{}"), name
+            assert told.strip("`") == str(default), name
 
 
 def test_every_dependency_has_a_reason() -> None:

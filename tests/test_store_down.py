@@ -9,7 +9,9 @@ import httpx
 import pytest
 from redis.asyncio import Redis
 
+from service.engine.patience import Patience
 from tests.harness import nothing_left, serving
+from tests.operators import Operator
 from tests.simulator.simulator import Simulator
 from tests.stores import Store
 from tests.waiting import wait_until
@@ -122,3 +124,25 @@ async def _hung_up(simulator: Simulator, phone: object) -> None:
     await simulator.phones[0].hang_up()
     assert phone is simulator.phones[0]
     await simulator.settled(timeout=15)
+
+
+async def test_who_was_turned_away_and_never_came_back_is_known(simulator: Simulator, store: Store) -> None:
+    soon = Patience(transferring=0.3, longest=0.6)
+    async with serving(simulator, store.url, soon) as service, Operator.of(service) as operator:
+        simulator.webhooks.drop = {"disconnect"}
+        await store.kill()
+        phone = await simulator.dial()
+        await phone.hears("One moment")
+        await phone.hang_up()
+        await store.start()
+
+        async def known() -> bool:
+            answer = await operator.send("GET", f"/calls/{phone.call_id}")
+            return answer.is_success and answer.json()["state"] == "ended"
+
+        await wait_until(known, what="nobody knows of it")
+        call = await operator.call(phone.call_id)
+        assert (call["outcome"]["reason"], call["outcome"]["cause"]) == ("abandoned", phone.cause)
+        assert [one["event"] for one in call["timeline"]] == ["turnedAway", "foundEnded"]
+        async with Redis.from_url(store.url) as redis:
+            await nothing_left(simulator, redis)

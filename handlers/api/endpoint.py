@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final, NamedTuple
 
 import structlog
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -12,7 +12,8 @@ from handlers.api.asked import Asked
 from handlers.api.keys import holder, require
 from handlers.api.problems import Problem
 from handlers.bridge import bridge_of
-from handlers.guard import Refused
+from handlers.edge import edge_of
+from handlers.guard import INCOMPLETE, TOO_SLOW, Refused
 from service.logs import bound
 from service.store.errors import StoreError
 
@@ -20,6 +21,9 @@ log = structlog.get_logger()
 
 _STORE_PAUSE: Final = 1.0
 """Seconds after which somebody who met a store that was away may try again."""
+_BUSY_PAUSE: Final = 2.0
+"""The same for somebody who found no place."""
+_REFUSALS: Final = {INCOMPLETE: "malformed", TOO_SLOW: "too-slow"}
 
 
 class Operation(NamedTuple):
@@ -78,7 +82,14 @@ class Resource:
         for name in asked.request.query_params:
             if name not in operation.query:
                 raise Problem("invalid", "there is no such query parameter", field=name[:100])
-        return await operation.handle(asked)
+        if not operation.scope:
+            return await operation.handle(asked)
+        edge = edge_of(asked.request)
+        with edge.requests.one() as free:
+            # Callers come first: while there is no place for them, there is none for operators.
+            if not free or edge.webhooks.full:
+                raise Problem("overloaded", "nothing has been done", retry_after=_BUSY_PAUSE)
+            return await operation.handle(asked)
 
     def _operation(self, method: str) -> Operation:
         operation = self.operations.get("GET" if method == "HEAD" else method)
@@ -97,9 +108,7 @@ def _unforeseen(error: Exception) -> Problem:
         case StoreError():
             return Problem("store-unavailable", "nothing is known to be done", retry_after=_STORE_PAUSE)
         case Refused():
-            return Problem("too-large", str(error))
-        case ClientDisconnect():
-            return Problem("malformed", "the request has not been sent to its end")
+            return Problem(_REFUSALS.get(error.status, "too-large"), str(error), headers=error.headers)
         case _:
             return Problem("internal-error", "the log has the details")
 

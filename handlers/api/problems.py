@@ -26,6 +26,7 @@ KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
         "forbidden": Kind(403, "The key may not do this"),
         "not-found": Kind(404, "There is nothing here"),
         "method-not-allowed": Kind(405, "Not with this method"),
+        "too-slow": Kind(408, "The body has not come in time"),
         "too-large": Kind(413, "The body is too large"),
         "unsupported-media-type": Kind(415, "The body is not declared as JSON"),
         "invalid": Kind(422, "The request has a wrong shape"),
@@ -44,6 +45,7 @@ KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
         "credentials-refused": Kind(502, "Bandwidth has refused our credentials"),
         "bandwidth-error": Kind(502, "Bandwidth has failed"),
         "not-configured": Kind(503, "This service is not set up for it"),
+        "overloaded": Kind(503, "Too much is being done at once"),
         "store-unavailable": Kind(503, "The store cannot be used"),
         "bandwidth-timeout": Kind(504, "Bandwidth has not answered in time"),
     }

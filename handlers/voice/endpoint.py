@@ -5,20 +5,19 @@ from functools import partial
 from typing import Final
 
 import structlog
-from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 
 from handlers.bridge import Bridge, bridge_of
+from handlers.edge import edge_of
 from handlers.guard import Refused, read_body
 from handlers.voice.registry import UNKNOWN, Kind, kind_of
 from handlers.voice.webhook import ForeignAccount, Malformed, Webhook, parse
-from service.calls.events import Event, TransferAnswer
+from service.calls.events import Arrival, Event, TransferAnswer, turned_away
 from service.calls.model import Call
 from service.calls.refs import is_ref
 from service.calls.replies import KeepTag, name_of
 from service.engine.engine import Answer
-from service.engine.persist import persist
 from service.logs import bound
 from service.store.errors import StoreError
 
@@ -27,6 +26,10 @@ log = structlog.get_logger()
 _XML: Final = "application/xml; charset=utf-8"
 _LAST_MOMENT: Final = 0.1
 """Seconds of the budget that are kept for rendering and sending."""
+
+
+class Overloaded(Exception):
+    """As many webhooks as may be are being handled; this one has not been begun."""
 
 
 class OutOfTime(Exception):
@@ -44,6 +47,12 @@ async def leg(request: Request) -> Response:
 
 
 async def _serve(request: Request, *, leg: bool) -> Response:
+    with edge_of(request).webhooks.one() as free:
+        return await _take(request, leg=leg, free=free)
+
+
+async def _take(request: Request, *, leg: bool, free: bool) -> Response:
+    """Without a free place a webhook is read, since it may be told only once, and that is all."""
     bridge = bridge_of(request)
     begun = bridge.clock.monotonic()
     try:
@@ -54,13 +63,11 @@ async def _serve(request: Request, *, leg: bool) -> Response:
         with bound(ref=ref if is_ref(ref) else None):
             log.warning("webhook.refused", status=refused.status, reason=str(refused))
         return refused.response()
-    except ClientDisconnect as gone:
-        raise HTTPException(400) from gone
     kind = kind_of(webhook)
     with bound(ref=webhook.ref, call_id=webhook.call_id):
         if kind is UNKNOWN:
             log.warning("webhook.unknown", event_type=webhook.event_type)
-        response, reply, call = await _answer(bridge, kind, webhook, request, begun)
+        response, reply, call = await _answer(request, kind, webhook, begun, free=free)
         with bound(**_subject(webhook, call)):
             log.info(
                 "webhook.answered",
@@ -91,38 +98,63 @@ def _parse(bridge: Bridge, request: Request, raw: bytes, *, leg: bool) -> Webhoo
 
 
 async def _answer(
-    bridge: Bridge, kind: Kind, webhook: Webhook, request: Request, begun: float
+    request: Request, kind: Kind, webhook: Webhook, begun: float, *, free: bool
 ) -> tuple[Response, str, Call | None]:
+    bridge = bridge_of(request)
     left = bridge.policy.budget - (bridge.clock.monotonic() - begun) - _LAST_MOMENT
     try:
-        answer = await _handle(bridge, kind, webhook, left)
+        answer = await _handle(request, kind, webhook, left, free=free)
         if not kind.wants_bxml:
             return Response(status_code=204), _said(answer), answer.call
         document = bridge.renderer.render(
             answer.reply, _here(bridge, webhook), call=answer.call, token=answer.token
         )
         return Response(document, media_type=_XML), _said(answer), answer.call
-    except (StoreError, OutOfTime) as error:
+    except (StoreError, OutOfTime, Overloaded) as error:
         log.warning(
             "webhook.degraded", event_type=webhook.event_type, error=f"{type(error).__name__}: {error}"
         )
     except Exception as error:  # the caller is told, whatever fails
         log.exception("webhook.failed", event_type=webhook.event_type, error=repr(error))
     event = kind.parse(webhook)
-    if not kind.wants_bxml or isinstance(event, TransferAnswer):
-        # Bandwidth tells it only once (voice API, webhooks: a retry follows a failed connection only).
-        again = partial(bridge.engine.handle, webhook.ref, event, webhook.key)
-        bridge.tasks.start(persist(again, bridge.clock, webhook.event_type), name="webhook.deferred")
+    kept = _defer(request, kind, webhook, event, free=free)
     if kind.wants_bxml:
         return *_degraded(bridge, event, webhook, request), None
-    return Response(status_code=204), "deferred", None
+    return (Response(status_code=204), "deferred", None) if kept else (_full(), "none", None)
 
 
-async def _handle(bridge: Bridge, kind: Kind, webhook: Webhook, seconds: float) -> Answer:
+def _defer(request: Request, kind: Kind, webhook: Webhook, event: Event, *, free: bool) -> bool:
+    """What Bandwidth tells only once (voice API, webhooks: a retry follows a failed connection only).
+
+    And that a phone has been here, once: it may not come back.
+    """
+    key = webhook.key
+    if isinstance(event, Arrival):
+        if not free or "again" in request.query_params:
+            return False
+        event, key = turned_away(event), ""
+    elif kind.wants_bxml and not isinstance(event, TransferAnswer):
+        return False
+    again = partial(bridge_of(request).engine.handle, webhook.ref, event, key)
+    if edge_of(request).deferred.keep(again, webhook.event_type):
+        return True
+    log.warning("webhook.dropped", event_type=webhook.event_type)
+    return False
+
+
+def _full() -> Response:
+    return Response("too many webhooks wait\n", 503, {"Retry-After": "1"}, media_type="text/plain")
+
+
+async def _handle(request: Request, kind: Kind, webhook: Webhook, seconds: float, *, free: bool) -> Answer:
     """In a task of its own: when time is up the caller is answered, and what was begun goes on to its end."""
+    bridge, edge = bridge_of(request), edge_of(request)
+    if not free:
+        raise Overloaded(f"{edge.webhooks.taken} webhooks are being handled")
     handling = bridge.tasks.start(_outcome(bridge, kind, webhook), name="webhook")
     done, _ = await asyncio.wait({handling}, timeout=max(seconds, 0))
     if not done:
+        edge.webhooks.keep(handling)
         raise OutOfTime(f"not decided within {bridge.policy.budget} s")
     outcome = handling.result()
     if isinstance(outcome, StoreError):

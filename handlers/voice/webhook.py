@@ -6,6 +6,7 @@ and unknown ones are left alone.
 
 import hashlib
 import json
+import re
 from typing import Any, Final
 
 import msgspec
@@ -16,6 +17,8 @@ from service.calls.refs import is_ref, ref_of_call
 
 _TEXT: Final = 256
 """Characters kept of a field; the longest that Bandwidth documents and we use is a tag of 256."""
+_ID: Final = re.compile(r"[\x21-\x7e]{1,200}")
+"""What can stand in URLs and in BXML; Bandwidth's are letters, digits and hyphens."""
 _decode = msgspec.json.decode
 
 
@@ -41,15 +44,12 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True):
     """Whether it is about our own call into WebRTC, and not about the phone."""
 
     def text(self, name: str) -> str:
-        value = self.body.get(name)
-        # JSON can spell half a character, which nothing else can write.
-        return value[:_TEXT].encode(errors="replace").decode() if isinstance(value, str) else ""
+        return _text(self.body.get(name))
 
     def within(self, outer: str, name: str) -> str:
         """The text of a field of an object in the body."""
         value = self.body.get(outer)
-        found = value.get(name) if isinstance(value, dict) else None
-        return found[:_TEXT] if isinstance(found, str) else ""
+        return _text(value.get(name)) if isinstance(value, dict) else ""
 
     def number(self, name: str) -> int | None:
         value = self.body.get(name)
@@ -75,19 +75,21 @@ def parse(
     account_id: str,
     policy: Policy,
 ) -> Webhook:
-    """Raises Malformed for broken JSON and a missing `callId` or `eventType`, ForeignAccount for another's.
+    """Raises Malformed for broken JSON, a missing `eventType` and what is no `callId`, ForeignAccount.
 
     A `ref` that we cannot have given out is passed over: the call ids in the body name the call as well.
     """
     body = _object(raw)
     event_type, call_id = _required(body, "eventType"), _required(body, "callId")
+    if not _ID.fullmatch(call_id):
+        raise Malformed("callId is no id")
     account = body.get("accountId")
     if isinstance(account, str | int) and not isinstance(account, bool) and str(account) != account_id:
         raise ForeignAccount
     if not is_ref(ref):
         # The events of a B leg name the A leg as its parent.
         parent = body.get("parentCallId")
-        ref = ref_of_call(parent if isinstance(parent, str) and parent else call_id)
+        ref = ref_of_call(parent if isinstance(parent, str) and _ID.fullmatch(parent) else call_id)
     return Webhook(
         event_type=event_type,
         call_id=call_id,
@@ -100,6 +102,11 @@ def parse(
         policy=policy,
         body=body,
     )
+
+
+def _text(value: object) -> str:
+    """JSON can spell half a character, which nothing else can write."""
+    return value[:_TEXT].encode(errors="replace").decode() if isinstance(value, str) else ""
 
 
 def _object(raw: bytes) -> dict[str, Any]:

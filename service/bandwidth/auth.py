@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 import msgspec
 import structlog
 
+from service.bandwidth.breaker import Breaker
+from service.bandwidth.circuit import Circuit
 from service.bandwidth.errors import BandwidthError, invalid_response
 from service.bandwidth.http import Credentials, Http
 from service.clock import Clock
@@ -21,8 +23,11 @@ __all__ = ["Basic", "Credentials", "OAuth"]
 # SDK and its command line tool both keep. The life of a token in production is stated nowhere.
 DEFAULT_LIFETIME = 3600.0
 MARGIN = 60.0
-# A refresh ahead of time that failed is not repeated for so long: the old token is still good.
+# A refresh ahead of time that failed is not repeated for so long: the old token is still good. Nor is a token
+# replaced that is refused so soon after another: then it is not the token that Bandwidth dislikes.
 PAUSE_AFTER_FAILURE = 5.0
+# In a row. Token requests come one at a time and serve everybody, so that each of them weighs more.
+FAILURES = 2
 OPERATION = "obtain-token"
 
 log = structlog.get_logger()
@@ -94,10 +99,12 @@ class OAuth:
         self._http = http
         self._clock = clock
         self._timeout = timeout
+        self._circuit = Circuit("token", breaker=Breaker(failures=FAILURES), clock=clock)
         self._tasks = Tasks()
         self._token: _Token | None = None
         self._refresh: asyncio.Task[_Token | BandwidthError] | None = None
         self._refresh_not_before = float("-inf")
+        self._replace_not_before = float("-inf")
         self._obtained = False
 
     def __repr__(self) -> str:
@@ -109,10 +116,14 @@ class OAuth:
         return self._obtained
 
     async def warm(self) -> None:
-        """Gets the token before the first call needs it. Raises BandwidthError `no-token`."""
+        """Gets the token before the first call needs it. Raises BandwidthError as `header` does."""
         await self.header()
 
     async def header(self) -> str:
+        """Raises BandwidthError: `no-token`, or with `retry` the code of what keeps us from getting one.
+
+        Nothing has happened of the request that the token was for, so `may_have_happened` is false.
+        """
         now = self._clock.monotonic()
         token = self._token
         if token is None or now >= token.expires_at:
@@ -122,19 +133,28 @@ class OAuth:
         return token.header
 
     def rejected(self, header: str) -> bool:
-        """Forgets the token, unless another one has come in the meantime."""
-        if self._token is not None and self._token.header == header:
-            self._token = None
+        """Forgets the token, unless another one has come in the meantime.
+
+        However many requests are refused, with whatever token, that is one new token in five seconds.
+        """
+        if self._token is None or self._token.header != header:
+            return True
+        now = self._clock.monotonic()
+        if now < self._replace_not_before:
+            return False
+        self._replace_not_before = now + PAUSE_AFTER_FAILURE
+        self._token = None
         return True
 
     async def _wait(self) -> str:
         result = await asyncio.shield(self._refreshing())
         if isinstance(result, _Token):
             return result.header
-        # Each waiting caller gets an exception of its own: tracebacks are written into them.
+        # Each waiting caller gets an exception of its own: tracebacks are written into them. One that says
+        # which it is, refused credentials or an endpoint that is down: whoever looks into it goes elsewhere.
         raise BandwidthError(
             OPERATION,
-            "no-token",
+            result.code if result.retry else "no-token",
             status=result.status,
             retry=result.retry,
             retry_after=result.retry_after,
@@ -159,13 +179,18 @@ class OAuth:
                 "POST",
                 self._token_url,
                 credentials=self._client,
+                circuit=self._circuit,
                 form={"grant_type": "client_credentials"},
                 timeout=self._timeout,
             )
             token = _token(response.body, asked_at)
         except BandwidthError as error:
-            self._refresh_not_before = self._clock.monotonic() + PAUSE_AFTER_FAILURE
-            log.warning("token.refresh_failed", error=error.code, status=error.status, detail=error.detail)
+            pause = max(PAUSE_AFTER_FAILURE, error.retry_after or 0)
+            self._refresh_not_before = self._clock.monotonic() + pause
+            if error.code != "paused":
+                log.warning(
+                    "token.refresh_failed", error=error.code, status=error.status, detail=error.detail
+                )
             return error
         self._token = token
         self._obtained = True

@@ -21,7 +21,8 @@ DETAIL_LIMIT = 300
 class BandwidthError(Exception):
     """A request to Bandwidth failed.
 
-    `code` is one of the codes of `MEANINGS`, or `timeout`, `unreachable`, `invalid-response`, `no-token`.
+    `code` is one of the codes of `MEANINGS`, or `timeout`, `unreachable`, `invalid-response`, `no-token`, or
+    `paused`: not sent, because the API is down; `retry_after` says when one will be sent again.
     `retry`: sending the same idempotent request again makes sense. `retry_after`: Bandwidth's wish, in
     seconds. `detail`: Bandwidth's own words, one line. `may_have_happened`: the effect may exist at
     Bandwidth although we were not told so.

@@ -4,6 +4,7 @@
 import asyncio
 import logging
 from collections.abc import Mapping
+from contextlib import nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -16,6 +17,7 @@ import httpx
 import structlog
 from httpx_aiohttp import AiohttpTransport
 
+from service.bandwidth.circuit import Circuit
 from service.bandwidth.errors import BandwidthError, invalid_response, refused
 from service.bandwidth.tally import count
 from service.clock import Clock, SystemClock
@@ -34,7 +36,7 @@ class Credentials(Protocol):
     """What goes into the Authorization header of a request."""
 
     async def header(self) -> str:
-        """The header's value. Raises BandwidthError `no-token` when there is none to be had."""
+        """The header's value. Raises BandwidthError, `no-token` where we are refused one."""
         ...
 
     def rejected(self, header: str) -> bool:
@@ -47,16 +49,17 @@ class Credentials(Protocol):
         ...
 
     async def warm(self) -> None:
-        """Have it ready before the first request needs it. Raises BandwidthError `no-token`."""
+        """Have it ready before the first request needs it. Raises BandwidthError as `header` does."""
         ...
 
 
 class Response(NamedTuple):
-    """A 2xx response, read to its end."""
+    """A 2xx response, read to its end. `next_page`: what its Link header gives as that, as it came."""
 
     status: int
     body: bytes
     headers: Mapping[str, str]
+    next_page: str | None = None
 
 
 @dataclass(slots=True)
@@ -72,6 +75,11 @@ _progress: ContextVar[_Progress | None] = ContextVar("request_progress", default
 class Http:
     """Sends requests over one pool of connections, which comes into being with the first of them.
 
+    A server may close an idle connection at the moment we use it, and then nobody knows what became of the
+    request. One that must not be repeated is therefore sent over a fresh connection, outside the pool. That
+    costs the round trips of two handshakes, TCP and TLS, and a lookup of the name in each minute besides the
+    pool's.
+
     Nothing of the environment's proxies, `.netrc` or cookies is used and no redirect is followed: each of
     them could carry credentials elsewhere. `SSL_CERT_FILE` and `SSL_CERT_DIR` are obeyed.
     """
@@ -82,32 +90,38 @@ class Http:
         """`connections`: how many at the same time, all hosts together. `keep_alive`: idle seconds."""
         self._connections = connections
         self._keep_alive = keep_alive
-        self._clock = clock or SystemClock()
+        self.clock = clock or SystemClock()
         self._closed = False
         # httpx writes a line with the URL for each request; `request.sent` says what is worth saying.
         logging.getLogger("httpx").setLevel(logging.WARNING)
         self._tls = httpx.create_ssl_context()
-        self._client = httpx.AsyncClient(
-            transport=AiohttpTransport(verify=self._tls, client=self._session),
+        self._pooled = self._client(fresh=False)
+        self._unpooled = self._client(fresh=True)
+
+    def _client(self, *, fresh: bool) -> httpx.AsyncClient:
+        return httpx.AsyncClient(
+            transport=AiohttpTransport(verify=self._tls, client=lambda: self._session(fresh=fresh)),
             # An empty list of domains refuses every cookie; httpx has no switch for that.
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
             headers={
                 "user-agent": "pstn-bridge",
                 "accept": "application/json",
                 "accept-encoding": "identity",
+                "connection": "close" if fresh else "keep-alive",
             },
             trust_env=False,
             follow_redirects=False,
         )
 
-    def _session(self) -> aiohttp.ClientSession:
+    def _session(self, *, fresh: bool) -> aiohttp.ClientSession:
         """Called by the transport with the first request, inside the running loop."""
         trace = aiohttp.TraceConfig()
         trace.on_request_headers_sent.append(_head_sent)
         return aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 limit=self._connections,
-                keepalive_timeout=self._keep_alive,
+                # aiohttp takes one or the other.
+                **({"force_close": True} if fresh else {"keepalive_timeout": self._keep_alive}),
                 ttl_dns_cache=DNS_CACHE,
                 ssl=self._tls,
             ),
@@ -119,7 +133,8 @@ class Http:
     async def close(self) -> None:
         """Closes all connections. A request sent afterwards is `unreachable`."""
         self._closed = True
-        await self._client.aclose()
+        await self._pooled.aclose()
+        await self._unpooled.aclose()
 
     async def send(
         self,
@@ -128,16 +143,19 @@ class Http:
         url: str,
         *,
         credentials: Credentials,
+        circuit: Circuit | None = None,
         json: bytes | None = None,
         form: Mapping[str, str] | None = None,
         timeout: float,
         attempt: int = 1,
+        fresh: bool = False,
     ) -> Response:
         """Sends one request and gives its 2xx response.
 
-        `timeout`: seconds for all of it, the token and the connection included. `json`: an encoded body.
-        `attempt`: the how-manieth time this is sent, for the log and the tally. A 401 is followed by one
-        repeat where other credentials may help. A connection that breaks before any byte of the response
+        `timeout`: seconds for all of it, the token and the connection included. `circuit`: refuses it while
+        the API is down, and learns how it fared. `json`: an encoded body. `attempt`: the how-manieth time
+        this is sent, for the log and the tally. `fresh`: over a connection of its own. A 401 is followed by
+        one repeat where other credentials may help. A connection that breaks before any byte of the response
         (a server may close an idle one at the moment we use it) is followed by one repeat at once for GET,
         PUT and DELETE: aiohttp does that. Raises BandwidthError for everything else that is not a 2xx.
         """
@@ -146,17 +164,19 @@ class Http:
         headers = {
             "content-type": "application/json" if form is None else "application/x-www-form-urlencoded"
         }
+        client = self._unpooled if fresh else self._pooled
         connect = httpx.Timeout(None, connect=min(timeout, CONNECT_TIMEOUT))
 
         async def once(authorization: str, attempt: int) -> Response:
-            request = self._client.build_request(
+            request = client.build_request(
                 method,
                 url,
                 headers={"authorization": authorization} | (headers if content is not None else {}),
                 content=content,
                 timeout=connect,
             )
-            return await self._once(operation, request, deadline, attempt)
+            async with circuit.passing(operation, deadline) if circuit else nullcontext():
+                return await self._once(operation, client, request, deadline, attempt)
 
         authorization = await _authorization(operation, credentials, deadline)
         try:
@@ -166,15 +186,17 @@ class Http:
                 raise
         return await once(await _authorization(operation, credentials, deadline), attempt + 1)
 
-    async def _once(self, operation: str, request: httpx.Request, deadline: float, attempt: int) -> Response:
+    async def _once(
+        self, operation: str, client: httpx.AsyncClient, request: httpx.Request, deadline: float, attempt: int
+    ) -> Response:
         """One request: counted and logged whatever becomes of it."""
         progress = _Progress()
         reset = _progress.set(progress)
-        started = self._clock.monotonic()
+        started = self.clock.monotonic()
         outcome: dict[str, int | str | None] = {"error": "cancelled"}
         try:
             async with asyncio.timeout_at(deadline):
-                response = await self._exchange(operation, request)
+                response = await self._exchange(operation, client, request)
             outcome = {"status": response.status}
         except BandwidthError as error:
             outcome = {"status": error.status, "error": error.code}
@@ -186,25 +208,26 @@ class Http:
         finally:
             _progress.reset(reset)
             count(requests=max(progress.sent, 1), attempt=attempt)
-            ms = round(1000 * (self._clock.monotonic() - started), 1)
+            ms = round(1000 * (self.clock.monotonic() - started), 1)
             write = log.warning if "error" in outcome else log.info
             write("request.sent", operation=operation, ms=ms, attempt=attempt, **outcome)
         return response
 
-    async def _exchange(self, operation: str, request: httpx.Request) -> Response:
+    async def _exchange(self, operation: str, client: httpx.AsyncClient, request: httpx.Request) -> Response:
         if self._closed:
             raise BandwidthError(operation, "unreachable", retry=True, detail="our HTTP client is closed")
-        response = await self._client.send(request, stream=True)
+        response = await client.send(request, stream=True)
         try:
             body = await _bounded(response)
         finally:
             await response.aclose()
         if not response.is_success:
-            status, now = response.status_code, self._clock.now()
+            status, now = response.status_code, self.clock.now()
             raise refused(operation, status, body=body or b"", headers=response.headers, now=now)
         if body is None:
             raise invalid_response(operation, f"body over {BODY_LIMIT} bytes", status=response.status_code)
-        return Response(response.status_code, body, response.headers)
+        next_page = response.links.get("next", {}).get("url")
+        return Response(response.status_code, body, response.headers, next_page)
 
 
 async def _authorization(operation: str, credentials: Credentials, deadline: float) -> str:

@@ -1,12 +1,23 @@
 # ruff: noqa: ASYNC109 - each request has its deadline, and it belongs to whoever asks
-"""Phone calls: Bandwidth's Voice API, createCall, updateCall and getCallState."""
+"""Phone calls: Bandwidth's Voice API, createCall, updateCall, getCallState and listCalls."""
+
+import asyncio
+import re
+from datetime import UTC, datetime
+from typing import Final
+from urllib.parse import urlencode, urljoin, urlsplit
 
 import msgspec
 
+from service.bandwidth.circuit import Circuit
 from service.bandwidth.errors import NotFound
-from service.bandwidth.http import Credentials, Http, Response
+from service.bandwidth.http import Credentials, Http
 from service.bandwidth.new_call import NewCall, as_json
-from service.bandwidth.wire import account_base, decode, encode, known_id, segment
+from service.bandwidth.upstream import Upstream
+from service.bandwidth.wire import decode, encode, known_id, segment, unusable
+
+PAGES: Final = 10
+"""Of a list, each of 1000 calls; there are no more than 10000 in one (voice API, listCalls)."""
 
 
 class CallState(msgspec.Struct, frozen=True, rename="camel"):
@@ -24,6 +35,28 @@ class CallState(msgspec.Struct, frozen=True, rename="camel"):
     end_time: str | None = None
 
 
+class FoundCall(msgspec.Struct, frozen=True, rename="camel"):
+    """One call of a list (voice API, listCalls). Its numbers are not shown; the user's tag is not in it.
+
+    `direction`: `inbound` or `outbound`. `parent_call_id`: the A leg, of the B leg of a transfer only.
+    `start_time`: None while it is queued. The rest as in `CallState`.
+    """
+
+    call_id: str
+    state: str | None = None
+    direction: str | None = None
+    to: str | None = None
+    from_: str | None = msgspec.field(default=None, name="from")
+    application_id: str | None = None
+    parent_call_id: str | None = None
+    enqueued_time: str | None = None
+    start_time: str | None = None
+    end_time: str | None = None
+
+    def __repr__(self) -> str:
+        return f"FoundCall(call_id={self.call_id!r}, state={self.state!r}, direction={self.direction!r})"
+
+
 class _Created(msgspec.Struct, rename="camel"):
     call_id: str
 
@@ -31,11 +64,18 @@ class _Created(msgspec.Struct, rename="camel"):
 class VoiceApi:
     """Every method: `timeout` in seconds, `attempt` the how-manieth time it is tried; BandwidthError."""
 
-    def __init__(self, http: Http, base_url: str, account_id: str, credentials: Credentials) -> None:
+    def __init__(
+        self,
+        http: Http,
+        base_url: str,
+        account_id: str,
+        credentials: Credentials,
+        *,
+        circuit: Circuit | None = None,
+    ) -> None:
         """`base_url`: with its version, as in `https://voice.bandwidth.com/api/v2`."""
-        self._http = http
-        self._base = account_base(base_url, account_id)
-        self._credentials = credentials
+        circuit = circuit or Circuit("voice", clock=http.clock)
+        self._api = Upstream(http, base_url, account_id, credentials, circuit)
 
     async def create_call(self, order: NewCall, *, timeout: float, attempt: int = 1) -> str:
         """Queues a new call by createCall; its id. Its first webhook may be here before that is.
@@ -45,7 +85,9 @@ class VoiceApi:
         comes as a disconnect (documents of Bandwidth's command line tool).
         """
         operation = "create-call"
-        response = await self._send(operation, "POST", "/calls", encode(as_json(order)), timeout, attempt)
+        response = await self._api.send(
+            operation, "POST", "/calls", encode(as_json(order)), timeout, attempt, fresh=True
+        )
         return known_id(operation, response, decode(operation, response, _Created).call_id)
 
     async def hang_up(self, call_id: str, *, timeout: float, attempt: int = 1) -> None:
@@ -94,28 +136,61 @@ class VoiceApi:
     async def get_call(self, call_id: str, *, timeout: float, attempt: int = 1) -> CallState | None:
         """Asks getCallState. None for a call that is not known: not yet (minutes), or for over 7 days."""
         try:
-            response = await self._send("get-call", "GET", _call(call_id), None, timeout, attempt)
+            response = await self._api.send("get-call", "GET", _call(call_id), None, timeout, attempt)
         except NotFound:
             return None
         return decode("get-call", response, CallState)
 
+    async def list_calls(
+        self, *, to: str, from_: str, since: float, timeout: float, attempt: int = 1
+    ) -> tuple[FoundCall, ...]:
+        """By listCalls: the calls between two numbers, begun no earlier than `since`, oldest first.
+
+        `since`: seconds since the epoch. The list lags behind as `get_call` does and goes back 7 days;
+        whether a queued call, which has not begun, is in it is not documented. `timeout`: for all pages
+        together. A list that cannot be read to its end is an `invalid-response`: half of one would look like
+        a whole one.
+        """
+        operation, loop = "list-calls", asyncio.get_running_loop()
+        deadline = loop.time() + timeout
+        earliest = datetime.fromtimestamp(since, UTC).isoformat(timespec="milliseconds")
+        wanted = {"to": to, "from": from_, "minStartTime": earliest.replace("+00:00", "Z")}
+        path, found = f"/calls?{urlencode(wanted)}", list[FoundCall]()
+        for _ in range(PAGES):
+            left = max(deadline - loop.time(), 0)
+            response = await self._api.send(operation, "GET", path, None, left, attempt)
+            page = decode(operation, response, list[FoundCall]) if response.body else []
+            found += [one for one in page if known_id(operation, response, one.call_id)]
+            if response.next_page is None:
+                return tuple(found)
+            query = _query_of(response.next_page, f"{self._api.base}/calls")
+            if query is None:
+                raise unusable(operation, response, "next page is elsewhere")
+            path = f"/calls?{query}"
+        raise unusable(operation, response, f"over {PAGES} pages")
+
     async def _update(
         self, operation: str, call_id: str, change: dict[str, str], timeout: float, attempt: int
     ) -> None:
-        await self._send(operation, "POST", _call(call_id), encode(change), timeout, attempt)
+        await self._api.send(operation, "POST", _call(call_id), encode(change), timeout, attempt)
 
-    async def _send(
-        self, operation: str, method: str, path: str, body: bytes | None, timeout: float, attempt: int
-    ) -> Response:
-        return await self._http.send(
-            operation,
-            method,
-            self._base + path,
-            credentials=self._credentials,
-            json=body,
-            timeout=timeout,
-            attempt=attempt,
-        )
+
+def _query_of(next_page: str, collection: str) -> str | None:
+    """All that is taken over of a link, so that our credentials go nowhere else; None for another place."""
+    try:
+        link = urljoin(collection, next_page)
+        if _place(link) != _place(collection):
+            return None
+    except ValueError:
+        return None
+    query = urlsplit(link).query
+    return query if re.fullmatch(r"[\x21-\x7e]+", query) else None
+
+
+def _place(url: str) -> tuple[str, str | None, int | None, str]:
+    parts = urlsplit(url)
+    port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    return parts.scheme, parts.hostname, port, parts.path
 
 
 def _call(call_id: str) -> str:

@@ -3,9 +3,11 @@
 
 import msgspec
 
+from service.bandwidth.circuit import Circuit
 from service.bandwidth.errors import NotFound
-from service.bandwidth.http import Credentials, Http, Response
-from service.bandwidth.wire import account_base, decode, encode, known_id, segment, unusable
+from service.bandwidth.http import Credentials, Http
+from service.bandwidth.upstream import Upstream
+from service.bandwidth.wire import decode, encode, known_id, segment, unusable
 
 TAG_LIMIT = 50  # WebRTC overview: at most 50 characters, and no personal data
 
@@ -40,26 +42,48 @@ class WebRtcApi:
     itself when it notices that the device has gone (comment in Bandwidth's webrtc-voicebridge-ts).
     """
 
-    def __init__(self, http: Http, base_url: str, account_id: str, credentials: Credentials) -> None:
+    def __init__(
+        self,
+        http: Http,
+        base_url: str,
+        account_id: str,
+        credentials: Credentials,
+        *,
+        circuit: Circuit | None = None,
+    ) -> None:
         """`base_url`: with its version, as in `https://api.webrtc.bandwidth.com/v1`."""
-        self._http = http
-        self._base = account_base(base_url, account_id)
-        self._credentials = credentials
+        circuit = circuit or Circuit("webrtc", clock=http.clock)
+        self._api = Upstream(http, base_url, account_id, credentials, circuit)
 
     async def create_session(self, *, tag: str, timeout: float, attempt: int = 1) -> str:
         """A new session by createSession, its id. It ends by itself after 9 hours (WebRTC call flow)."""
         body = encode({"tag": _tag(tag)})
-        response = await self._send("create-session", "POST", "/sessions", body, timeout, attempt)
+        response = await self._api.send("create-session", "POST", "/sessions", body, timeout, attempt)
         return known_id("create-session", response, decode("create-session", response, _Session).id)
 
     async def has_session(self, session_id: str, *, timeout: float, attempt: int = 1) -> bool:
         """By getSession. What is not found when one is put into another may be either of the two."""
         path = f"/sessions/{segment('session_id', session_id)}"
         try:
-            await self._send("get-session", "GET", path, None, timeout, attempt)
+            await self._api.send("get-session", "GET", path, None, timeout, attempt)
         except NotFound:
             return False
         return True
+
+    async def list_participants(
+        self, session_id: str, *, timeout: float, attempt: int = 1
+    ) -> tuple[str, ...]:
+        """By listSessionParticipants, the ids. Raises NotFound when the session is gone.
+
+        204 stands for none (WebRTC specification).
+        """
+        operation = "list-participants"
+        path = f"/sessions/{segment('session_id', session_id)}/participants"
+        response = await self._api.send(operation, "GET", path, None, timeout, attempt)
+        if not response.body:
+            return ()
+        members = decode(operation, response, list[_Participant])
+        return tuple(known_id(operation, response, one.id) for one in members)
 
     async def create_participant(
         self, *, tag: str, callback_url: str | None, timeout: float, attempt: int = 1
@@ -74,7 +98,7 @@ class WebRtcApi:
         if callback_url is not None:
             wanted["callbackUrl"] = callback_url
         operation = "create-participant"
-        response = await self._send(operation, "POST", "/participants", encode(wanted), timeout, attempt)
+        response = await self._api.send(operation, "POST", "/participants", encode(wanted), timeout, attempt)
         created = decode(operation, response, _Created)
         if not created.token:
             raise unusable(operation, response, "empty token")
@@ -96,7 +120,7 @@ class WebRtcApi:
         Raises NotFound when either is gone, and Conflict (another session, or a full one: not documented).
         """
         body = _subscriptions(session_id, hears)
-        await self._send(
+        await self._api.send(
             "add-participant", "PUT", _member(session_id, participant_id), body, timeout, attempt
         )
 
@@ -115,7 +139,7 @@ class WebRtcApi:
         """
         path = f"{_member(session_id, participant_id)}/subscriptions"
         body = _subscriptions(session_id, hears)
-        await self._send("update-subscriptions", "PUT", path, body, timeout, attempt)
+        await self._api.send("update-subscriptions", "PUT", path, body, timeout, attempt)
 
     async def remove_participant(
         self, session_id: str, participant_id: str, *, timeout: float, attempt: int = 1
@@ -135,22 +159,9 @@ class WebRtcApi:
 
     async def _delete(self, operation: str, path: str, timeout: float, attempt: int) -> None:
         try:
-            await self._send(operation, "DELETE", path, None, timeout, attempt)
+            await self._api.send(operation, "DELETE", path, None, timeout, attempt)
         except NotFound:
             return
-
-    async def _send(
-        self, operation: str, method: str, path: str, body: bytes | None, timeout: float, attempt: int
-    ) -> Response:
-        return await self._http.send(
-            operation,
-            method,
-            self._base + path,
-            credentials=self._credentials,
-            json=body,
-            timeout=timeout,
-            attempt=attempt,
-        )
 
 
 def _member(session_id: str, participant_id: str) -> str:

@@ -52,8 +52,10 @@ TABLE: Final[Mapping[type, Mapping[Media, Rule]]] = MappingProxyType(
         },
         events.Gathered: {**_ASKS, **_in(arriving.answer_digits, NONE)},
         events.BridgeComplete: {**_ASKS, **_in(legs.bridge_complete, TRANSFERRING, BRIDGED, LEAVING)},
+        events.TurnedAway: _always(arriving.known),
         events.MachineDetected: _always(machines.machine_detected),
         events.Disconnect: _always(ending.disconnect),
+        events.FoundEnded: _always(ending.disconnect),
         events.Unknown: _always(arriving.wait),
         # The leg into WebRTC
         events.TransferAnswer: _in(legs.transfer_answer, TRANSFERRING, BRIDGED),

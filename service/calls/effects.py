@@ -102,6 +102,12 @@ class TellTimeUp(_OwnLane, frozen=True, tag="tell-time-up"):
     ref: str
 
 
+class AskAfter(_OwnLane, frozen=True, tag="ask-after"):
+    """Ask Bandwidth about a live call of which nothing has been heard for as long as its state may last."""
+
+    ref: str
+
+
 class AddParticipant(msgspec.Struct, frozen=True, tag="add-participant"):
     """Put a member into the session that has replaced another."""
 
@@ -140,6 +146,15 @@ class ReplaceSession(msgspec.Struct, frozen=True, tag="replace-session"):
     session_id: str
 
 
+class CheckRoom(msgspec.Struct, frozen=True, tag="check-room"):
+    """Compare who is in a room's session with who has a seat in the room."""
+
+    room: str
+    session_id: str
+    strangers: dict[str, float] = {}
+    """Participants without a seat that were found before, and when (seconds since the epoch)."""
+
+
 class SummonWaiter(msgspec.Struct, frozen=True, tag="summon-waiter"):
     """Tell a call that waits outside that somebody has come."""
 
@@ -172,6 +187,7 @@ CallEffect = (
     | NameCall
     | EndDialing
     | TellTimeUp
+    | AskAfter
 )
 """Owed by a call: what `decide` asks for."""
 RoomEffect = (
@@ -181,6 +197,7 @@ RoomEffect = (
     | FreeSeat
     | DeleteSession
     | ReplaceSession
+    | CheckRoom
     | SummonWaiter
     | TellAlone
     | Evict

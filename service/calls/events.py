@@ -77,6 +77,13 @@ class BridgeComplete(Arrival, frozen=True, kw_only=True, tag="bridgeComplete"):
     cause: str = ""
 
 
+class TurnedAway(Arrival, frozen=True, tag="turnedAway"):
+    """A phone was asked to come back, for the store was away: written down when it is there again.
+
+    Should the phone not come back, it is known all the same that it called.
+    """
+
+
 class TransferAnswer(msgspec.Struct, frozen=True, tag="transferAnswer"):
     """The B leg has answered; the reply runs on the B leg alone, and its end joins the two."""
 
@@ -146,6 +153,10 @@ class Disconnect(Line, frozen=True, kw_only=True, tag="disconnect"):
     cause: str
     error_id: str = ""
     sip_response_code: int | None = None
+
+
+class FoundEnded(Disconnect, frozen=True, kw_only=True, tag="foundEnded"):
+    """The phone is gone, as Bandwidth says on being asked; its webhook never came."""
 
 
 class Unknown(msgspec.Struct, frozen=True, tag="unknown"):
@@ -339,6 +350,7 @@ Event = (
     | Redirect
     | Gathered
     | BridgeComplete
+    | TurnedAway
     | TransferAnswer
     | TransferComplete
     | TransferDisconnect
@@ -347,6 +359,7 @@ Event = (
     | LegDisconnect
     | MachineDetected
     | Disconnect
+    | FoundEnded
     | Unknown
     | Joined
     | JoinFailed
@@ -364,6 +377,10 @@ Event = (
     | Evicted
     | ParticipantVanished
 )
+
+
+def turned_away(event: Arrival) -> TurnedAway:
+    return TurnedAway(**{name: getattr(event, name) for name in TurnedAway.__struct_fields__})
 
 
 def name_of(event: Event) -> str:

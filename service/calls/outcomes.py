@@ -7,6 +7,7 @@ from typing import Final
 from service.calls.events import Disconnect
 from service.calls.model import Blame, Call, Direction, Outcome
 
+NOT_FOUND: Final = "not-found"
 CAUSES: Final[Mapping[str, tuple[Blame, str]]] = MappingProxyType(
     {
         # Voice API, list of causes: declared not exhaustive, so an unlisted one is no error.
@@ -22,6 +23,8 @@ CAUSES: Final[Mapping[str, tuple[Blame, str]]] = MappingProxyType(
         "node-capacity-exceeded": (Blame.BANDWIDTH, "capacity"),
         "error": (Blame.BANDWIDTH, "error"),
         "unknown": (Blame.BANDWIDTH, "unknown"),
+        # No cause of Bandwidth's: it knows no such call.
+        NOT_FOUND: (Blame.BANDWIDTH, "vanished"),
     }
 )
 """For a call that was not bridged and whose failure is not known."""

@@ -1,6 +1,6 @@
 """Carries out one owed effect: one request to Bandwidth or one step in the store, each safe to repeat."""
 
-from typing import Final, Protocol, assert_never
+from typing import Final, assert_never
 
 import structlog
 
@@ -9,6 +9,8 @@ from service.bandwidth.voice import VoiceApi
 from service.bandwidth.webrtc import WebRtcApi
 from service.calls.effects import (
     AddParticipant,
+    AskAfter,
+    CheckRoom,
     DeleteParticipant,
     DeleteSession,
     Effect,
@@ -29,8 +31,6 @@ from service.calls.effects import (
     TellTimeUp,
 )
 from service.calls.events import (
-    DialingOver,
-    Event,
     Evicted,
     LeftAlone,
     Moved,
@@ -38,31 +38,25 @@ from service.calls.events import (
     Summoned,
     TimeUp,
 )
-from service.calls.model import Media, Phone, call_of
+from service.calls.model import Media, call_of
 from service.clock import Clock
 from service.engine.alarm import Alarm
+from service.engine.asking import TIMEOUT, Asker
 from service.engine.callbacks import Callbacks
 from service.engine.entrance import Entrance, Refused
 from service.engine.moving import Mover
+from service.engine.performing import Handles
 from service.store import keys
 from service.store.calls import Calls
 from service.store.rooms import Rooms
 
 log = structlog.get_logger()
 
-TIMEOUT: Final = 10.0
-"""Seconds for one request that nobody on the phone waits for."""
 _HEARS_TRIES: Final = 8
 
 
-class Handles(Protocol):
-    async def handle(self, ref: str, event: Event, key: str = "") -> object:
-        """Take one event of a call to its end. Raises StoreError."""
-        ...
-
-
 class Performer:
-    """Raises BandwidthError, TooSlow or StoreError when the effect has to be tried again."""
+    """Raises BandwidthError, TooSlow, StoreError or NotYet when the effect has to be tried again."""
 
     def __init__(
         self,
@@ -74,6 +68,7 @@ class Performer:
         entrance: Entrance,
         mover: Mover,
         engine: Handles,
+        asker: Asker,
         callbacks: Callbacks,
         clock: Clock,
         alarm: Alarm,
@@ -85,6 +80,7 @@ class Performer:
         self._entrance = entrance
         self._mover = mover
         self._engine = engine
+        self._asker = asker
         self._callbacks = callbacks
         self._clock = clock
         self._alarm = alarm
@@ -106,6 +102,8 @@ class Performer:
                 | Subscribe()
             ):
                 await self._change(effect, attempt)
+            case AskAfter() | EndDialing() | CheckRoom():
+                await self._ask(effect, attempt)
             case _:
                 await self._tell(effect, attempt)
 
@@ -148,9 +146,21 @@ class Performer:
             case Subscribe():
                 await self._subscribe(effect, attempt)
 
+    async def _ask(self, effect: AskAfter | EndDialing | CheckRoom, attempt: int) -> None:
+        """What nobody has told us."""
+        match effect:
+            case AskAfter():
+                await self._asker.ask_after(effect, attempt=attempt)
+            case EndDialing():
+                await self._asker.end_dialing(effect, attempt=attempt)
+            case CheckRoom():
+                if not await self._asker.check_room(effect, attempt=attempt):
+                    log.warning("session.vanished")
+                    await self._replace(ReplaceSession(effect.room, effect.session_id))
+
     async def _tell(
         self,
-        effect: MoveParticipant | SummonWaiter | TellAlone | Evict | TellTimeUp | EndDialing,
+        effect: MoveParticipant | SummonWaiter | TellAlone | Evict | TellTimeUp,
         attempt: int,
     ) -> None:
         """What comes of these is an event of a call."""
@@ -170,8 +180,6 @@ class Performer:
                 await self._spare(effect, ref, join)
             case TellTimeUp():
                 await self._engine.handle(effect.ref, TimeUp(now))
-            case EndDialing():
-                await self._end_dialing(effect, attempt)
             case _:
                 assert_never(effect)
 
@@ -182,15 +190,6 @@ class Performer:
             return
         if effect.seat not in {call.seat, call.next_seat if call.next_room else ""}:
             await self._rooms.vacate(effect.room, effect.seat, keep=True, now=self._clock.now())
-
-    async def _end_dialing(self, effect: EndDialing, attempt: int) -> None:
-        """Nothing was heard of it for longer than it can ring: whatever it is, it has to end."""
-        call = (await self._calls.load(effect.ref)).call
-        if call is None or call.phone is not Phone.DIALING:
-            return
-        if call.call_id:
-            await self._voice.hang_up(call.call_id, timeout=TIMEOUT, attempt=attempt)
-        await self._engine.handle(effect.ref, DialingOver(self._clock.now()))
 
     async def _subscribe(self, effect: Subscribe, attempt: int) -> None:
         room = await self._rooms.read(effect.room)

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from service.calls.decide import decide
 from service.calls.decision import Decision
+from service.calls.effects import AskAfter, Owed
 from service.calls.events import (
     Arrival,
     Dial,
@@ -26,7 +27,9 @@ from service.calls.replies import Hangup, Join, Reply, Transfer, Wait
 from service.calls.replies import name_of as name_of_reply
 from service.clock import Clock
 from service.engine.alarm import Alarm
+from service.engine.asking import ASK_AFTER, silence
 from service.engine.ordered import Ordered
+from service.engine.patience import PATIENCE, Patience
 from service.logs import bound
 from service.store import keys
 from service.store.calls import Calls, Change, Stored
@@ -92,6 +95,7 @@ class Engine:
         clock: Clock,
         new_id: Callable[[], str],
         alarm: Alarm,
+        patience: Patience = PATIENCE,
     ) -> None:
         self._calls = calls
         self._joiner = joiner
@@ -99,6 +103,7 @@ class Engine:
         self._clock = clock
         self._new_id = new_id
         self._alarm = alarm
+        self._patience = patience
 
     async def handle(self, ref: str, event: Event, key: str = "") -> Answer:
         """Take one event to its end. `key` names the webhook: under it, the same one gets the same reply.
@@ -217,8 +222,8 @@ class Engine:
                 event="" if isinstance(decision.reply, Wait) else key,
                 reply=decision.reply,
                 entry=_entry(stored.call, decision, event, now),
-                owed=decision.owed,
-                cancelled=decision.cancelled,
+                owed=(*decision.owed, *self._ask_after(call, now)),
+                cancelled=(*decision.cancelled, ASK_AFTER),
                 token=None if decision.drops_token else token if call.media in _HAS_TOKEN else "",
             ),
             now=now,
@@ -229,6 +234,11 @@ class Engine:
         if any(owed.due <= now for owed in decision.owed):
             self._alarm.wake(keys.owner_call(call.ref))
         return stored.revision + 1
+
+    def _ask_after(self, call: Call, now: float) -> tuple[Owed, ...]:
+        """Should nothing more be heard of it than this."""
+        wait = silence(call, self._patience) if call.live else None
+        return () if wait is None else (Owed(AskAfter(call.ref), now + wait),)
 
     def _report(self, before: Call | None, decision: Decision, event: Event) -> None:
         after = decision.call

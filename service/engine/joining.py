@@ -16,6 +16,7 @@ from service.engine.creation import TooSlow
 from service.engine.entrance import Entrance, Refused
 from service.engine.legs import Legs
 from service.logs import bound
+from service.store.errors import StoreUnavailable
 from service.store.rooms import Empty, Gone, Place, RoomFull, Rooms
 
 log = structlog.get_logger()
@@ -131,6 +132,9 @@ class Joiner:
             raise
         with bound(participant_id=participant.id):
             session_id = await self._entrance.take_seat(call.room, call.seat, participant.id, made_session)
+            if self._clock.monotonic() >= deadline:
+                # Not Bandwidth's doing: the caller is asked to come back, and gets another attempt.
+                raise StoreUnavailable("it answered when the webhook's time was up")
             session_id = await self._entrance.add(
                 call.room,
                 call.seat,

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final
 
 import structlog
 
@@ -12,9 +12,10 @@ from service.calls.model import call_of
 from service.clock import Clock
 from service.engine.alarm import Alarm
 from service.engine.creation import TooSlow
+from service.engine.performing import NotYet, Performs
 from service.logs import bound
 from service.store.errors import StoreError
-from service.store.outbox import Outbox, Work
+from service.store.outbox import Dead, Later, Outbox, Unreadable, Work
 from service.tasks import Tasks
 
 log = structlog.get_logger()
@@ -27,18 +28,20 @@ _AT_ONCE: Final = 32
 """Owners that one replica works for at the same time."""
 _FIRST_DELAY: Final = 0.5
 _LONGEST_DELAY: Final = 60.0
-_GIVE_UP: Final = 9 * 3600.0
-"""Seconds; what is left at Bandwidth after that has died with its session (sessions API, 9 hours)."""
+_PAUSED: Final = "paused"
+_UNREADABLE: Final = 30.0
+"""Seconds for which an effect of a newer release is left to its replicas."""
 
 
-class Performs(Protocol):
-    async def perform(self, effect: Effect, *, attempt: int) -> None:
-        """Raises BandwidthError, TooSlow or StoreError when the effect has to be tried again."""
-        ...
+Ended = Work | Later | Dead
+"""What became of an effect: done, put off, or laid aside."""
 
 
 class Worker:
-    """`jitter` gives a number from 0 to 1: retries of many replicas should not fall together."""
+    """`jitter` gives a number from 0 to 1: retries of many replicas should not fall together.
+
+    `give_up`: seconds after which an effect that has failed all the time is laid aside as a dead letter.
+    """
 
     def __init__(
         self,
@@ -49,6 +52,7 @@ class Worker:
         clock: Clock,
         tasks: Tasks,
         jitter: Callable[[], float],
+        give_up: float,
     ) -> None:
         self._outbox = outbox
         self._performer = performer
@@ -56,6 +60,7 @@ class Worker:
         self._clock = clock
         self._tasks = tasks
         self._jitter = jitter
+        self._give_up = give_up
         self._places = asyncio.Semaphore(_AT_ONCE)
         self._stopping = False
 
@@ -93,14 +98,18 @@ class Worker:
 
     async def _work_off(self, owner: str) -> None:
         """What falls due while some request hangs does not wait for it, unless it is in the same lane."""
-        running: dict[str, tuple[Work, asyncio.Task[float | None]]] = {}
-        done: list[Work] = []
-        later: list[tuple[Work, float]] = []
+        running: dict[str, asyncio.Task[Ended]] = {}
+        ended: list[Ended] = []
         while True:
             release = self._stopping and not running
             try:
                 due = await self._outbox.work(
-                    owner, now=self._clock.now(), done=done, later=later, release=release
+                    owner,
+                    now=self._clock.now(),
+                    done=[one for one in ended if isinstance(one, Work)],
+                    later=[one for one in ended if isinstance(one, Later)],
+                    dead=[one for one in ended if isinstance(one, Dead)],
+                    release=release,
                 )
             except StoreError as error:
                 # What was done is struck off when the store is back; should this replica die before that, the
@@ -110,49 +119,53 @@ class Worker:
                     return
                 await self._clock.sleep(_POLL)
                 continue
+            ended = []
             if not self._stopping:
                 for work in due:
                     if work.id not in running:
-                        performing = self._tasks.start(self._perform(work), name=f"worker.{work.id}")
-                        running[work.id] = (work, performing)
+                        running[work.id] = self._tasks.start(self._perform(work), name=f"worker.{work.id}")
             elif due and not running:
                 continue
             if not running:
                 return
-            await asyncio.wait([task for _, task in running.values()], timeout=_LOOK)
-            ended = [(work, task.result()) for work, task in running.values() if task.done()]
-            done = [work for work, again in ended if again is None]
-            later = [(work, again) for work, again in ended if again is not None]
-            for work, _ in ended:
-                del running[work.id]
+            await asyncio.wait(running.values(), timeout=_LOOK)
+            over = [id_ for id_, task in running.items() if task.done()]
+            ended = [running.pop(id_).result() for id_ in over]
 
-    async def _perform(self, work: Work) -> float | None:
+    async def _perform(self, work: Work) -> Ended:
+        if isinstance(work.effect, Unreadable):
+            log.warning("effect.not_known", effect=work.effect.name)
+            return Later(work, self._clock.now() + _UNREADABLE, tried=False)
         with bound(**_subject(work.effect)):
-            return await self._try(work)
+            return await self._try(work, work.effect)
 
-    async def _try(self, work: Work) -> float | None:
-        """None when it is done, otherwise when to try again."""
+    async def _try(self, work: Work, effect: Effect) -> Ended:
         begun = self._clock.monotonic()
-        name, attempt = name_of(work.effect), work.tries + 1
+        name, attempt = name_of(effect), work.tries + 1
         try:
-            await self._performer.perform(work.effect, attempt=attempt)
+            await self._performer.perform(effect, attempt=attempt)
+        except NotYet as again:
+            return Later(work, self._clock.now() + again.seconds)
         except (BandwidthError, StoreError, TooSlow) as error:
             return self._again(work, name, error)
         ms = round((self._clock.monotonic() - begun) * 1000, 1)
         log.info("effect.done", effect=name, attempt=attempt, ms=ms)
-        return None
+        return work
 
-    def _again(self, work: Work, name: str, error: BandwidthError | StoreError | TooSlow) -> float | None:
+    def _again(self, work: Work, name: str, error: BandwidthError | StoreError | TooSlow) -> Later | Dead:
         now, attempt = self._clock.now(), work.tries + 1
-        if now - work.since > _GIVE_UP:
-            log.error("effect.given_up", effect=name, attempt=attempt, error=str(error))
-            return None
         code, retry_after = "store-unavailable" if isinstance(error, StoreError) else "timeout", None
         if isinstance(error, BandwidthError):
             code, retry_after = error.code, error.retry_after
+        if now - work.since > self._give_up:
+            log.error("effect.dead_lettered", effect=name, attempt=attempt, error=str(error))
+            return Dead(work, code)
+        if code == _PAUSED:
+            # Nobody was asked, so that nothing has failed.
+            return Later(work, now + (retry_after or _POLL) + self._jitter(), tried=False)
         delay = backoff(work.tries, retry_after, self._jitter())
         log.warning("effect.retried", effect=name, attempt=attempt, error=code, delay_s=round(delay, 3))
-        return now + delay
+        return Later(work, now + delay)
 
 
 def _subject(effect: Effect) -> dict[str, str]:

@@ -16,6 +16,7 @@ from service.store.scripts import Script
 
 _LOAD: Final = Script("call_load")
 _COMMIT: Final = Script("call_commit")
+_KEEP: Final = Script("call_keep")
 _TIMELINE: Final = 200
 """Entries kept of one call's timeline."""
 
@@ -118,6 +119,14 @@ class Calls(CallIndex):
             },
         )
         return bool(written)
+
+    async def keep(self, ref: str) -> None:
+        """A live call of which nothing was heard for long is not forgotten."""
+        await self._client.run(
+            _KEEP,
+            {"call": keys.call(ref), "events": keys.events(ref), "timeline": keys.timeline(ref)},
+            {"ttl": LIVE},
+        )
 
     def _ttl(self, call: Call) -> int:
         if call.live:

@@ -1,81 +1,119 @@
-"""The connection to Redis or Valkey, and the one place where its client's exceptions become ours."""
+"""Scripts sent to Redis or Valkey, and the one place where its client's exceptions become ours."""
 
 import asyncio
+import re
+from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
-from redis.asyncio import Redis
-from redis.asyncio.connection import BlockingConnectionPool
-from redis.asyncio.retry import Retry
-from redis.backoff import ExponentialWithJitterBackoff
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoScriptError
 
+from service.store.address import parse
 from service.store.errors import StoreUnavailable
 from service.store.scripts import Result, Script, Value
+from service.store.topology import TROUBLE, Command, way_to
 
 TIMEOUT: Final = 3.0
 """Seconds for one script with its retries: a webhook that meets a dead store must still be answered."""
-_SOCKET_TIMEOUT: Final = 1.0
-_CONNECTIONS: Final = 64
+CONFIRMED_IN: Final = 800
+"""Milliseconds that replicas have to confirm a write: less than the sockets' timeout."""
+_MARKED: Final = 60_000
+
+_TAG: Final = re.compile(r"\{.+?\}")
+
+Bound = tuple[list[str], list[Value]]
 
 
 class Client:
-    """Runs scripts. Raises StoreUnavailable for whatever the store or the way to it does wrong."""
+    """Runs scripts. Raises StoreUnavailable for whatever the store or the way to it does wrong.
 
-    def __init__(self, url: str) -> None:
-        pool = BlockingConnectionPool.from_url(
-            url,
-            max_connections=_CONNECTIONS,
-            timeout=TIMEOUT,
-            socket_timeout=_SOCKET_TIMEOUT,
-            socket_connect_timeout=_SOCKET_TIMEOUT,
-            retry=Retry(ExponentialWithJitterBackoff(base=0.02, cap=0.3), 2),
-            health_check_interval=15,
-            client_name="pstn-bridge",
-        )
-        self._redis = Redis(connection_pool=pool)
+    With `replicas` a write counts when so many replicas have it: what a master alone has is lost with it. One
+    that they do not confirm in time is StoreUnavailable like one that was not made, though it may have been;
+    scripts can be run again.
+    """
+
+    def __init__(self, url: str, *, replicas: int = 0) -> None:
+        self._way = way_to(parse(url))
+        self._replicas = replicas
 
     async def run(self, script: Script, keys: Mapping[str, str], args: Mapping[str, Value]) -> Result:
-        names, values = script.bind(keys, args)
+        bound = script.bind(keys, args)
         async with _ours(script.name):
-            try:
-                return await self._redis.evalsha(script.sha, len(names), *names, *values)
-            except NoScriptError:
-                # A fresh or restarted server; EVAL also makes it remember the script.
-                return await self._redis.eval(script.source, len(names), *names, *values)
+            return (await self._trip(script, [bound]))[0]
 
     async def run_many(
         self, script: Script, each: Sequence[tuple[Mapping[str, str], Mapping[str, Value]]]
     ) -> list[Result]:
-        """The script with each of these keys and arguments, in one round trip; not one transaction."""
-        bound = [script.bind(keys, args) for keys, args in each]
-        async with _ours(script.name):
-            results = await self._send("EVALSHA", script.sha, bound)
-            unknown = [n for n, result in enumerate(results) if isinstance(result, NoScriptError)]
-            again = await self._send("EVAL", script.source, [bound[n] for n in unknown])
-            for n, result in zip(unknown, again, strict=True):
-                results[n] = result
-            for result in results:
-                if isinstance(result, Exception):
-                    raise result
-            return results
+        """The script with each of these keys and arguments; not one transaction.
 
-    async def _send(
-        self, command: str, script: str, bound: Sequence[tuple[list[str], list[Value]]]
-    ) -> list[Result]:
-        async with self._redis.pipeline(transaction=False) as pipe:
-            for names, values in bound:
-                pipe.execute_command(command, script, len(names), *names, *values)
-            return await pipe.execute(raise_on_error=False)
+        One round trip, on a cluster one for each partition, side by side.
+        """
+        bound = [script.bind(keys, args) for keys, args in each]
+        places: dict[int, list[int]] = defaultdict(list)
+        for n, (names, _) in enumerate(bound):
+            places[self._way.place(names[0])].append(n)
+        results: dict[int, Result] = {}
+
+        async def visit(members: list[int]) -> None:
+            found = await self._trip(script, [bound[n] for n in members])
+            results.update(zip(members, found, strict=True))
+
+        async with _ours(script.name):
+            done = await asyncio.gather(*map(visit, places.values()), return_exceptions=True)
+            for error in done:
+                if error is not None:
+                    raise error
+        return [results[n] for n in range(len(bound))]
 
     async def ping(self) -> None:
+        """Every master answers, and has as many replicas as have to confirm."""
+        wait: list[Command] = [("WAIT", self._replicas, CONFIRMED_IN)] if self._replicas else []
         async with _ours("ping"):
-            await self._redis.ping()
+            for answers in await self._way.send_to_all([("PING",), *wait]):
+                _raise_first(answers)
+                if wait:
+                    self._check(answers[-1])
 
     async def close(self) -> None:
-        await self._redis.aclose()
-        await self._redis.connection_pool.disconnect()
+        await self._way.close()
+
+    async def _trip(self, script: Script, bound: Sequence[Bound]) -> list[Result]:
+        """All to the place of the first."""
+        results = await self._send(script, script.by_sha, bound)
+        unknown = [n for n, result in enumerate(results) if isinstance(result, NoScriptError)]
+        if unknown:
+            # A fresh or restarted server; EVAL also makes it remember the script.
+            again = await self._send(script, script.by_source, [bound[n] for n in unknown])
+            for n, result in zip(unknown, again, strict=True):
+                results[n] = result
+        _raise_first(results)
+        return results
+
+    async def _send(self, script: Script, how: tuple[str, str], bound: Sequence[Bound]) -> list[Result]:
+        commands: list[Command] = [(*how, len(names), *names, *values) for names, values in bound]
+        key = bound[0][0][0]
+        if script.reads or not self._replicas:
+            return await self._way.send(key, commands)
+        # WAIT waits for what this connection has written last. A script that runs again, since the first time
+        # was not confirmed, may write nothing; the mark makes WAIT wait for all that was written before.
+        mark = (_TAG.search(key) or [key])[0] + ":confirmed"
+        commands += [("SET", mark, 1, "PX", _MARKED), ("WAIT", self._replicas, CONFIRMED_IN)]
+        *results, marked, confirmed = await self._way.send(key, commands)
+        if not any(isinstance(result, Exception) for result in results):
+            _raise_first([marked, confirmed])
+            self._check(confirmed)
+        return results
+
+    def _check(self, confirmed: int) -> None:
+        if confirmed < self._replicas:
+            raise TimeoutError(f"{confirmed} of {self._replicas} replicas have confirmed")
+
+
+def _raise_first(results: Sequence[Result]) -> None:
+    for result in results:
+        if isinstance(result, Exception):
+            raise result
 
 
 @asynccontextmanager
@@ -83,6 +121,5 @@ async def _ours(operation: str) -> AsyncIterator[None]:
     try:
         async with asyncio.timeout(TIMEOUT):
             yield
-    except (RedisError, OSError, TimeoutError, RuntimeError, TypeError) as error:
-        # RuntimeError and TypeError leak from the client while a server goes away under it.
+    except TROUBLE as error:
         raise StoreUnavailable(f"{operation}: {type(error).__name__}: {error}") from error

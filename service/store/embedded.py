@@ -90,7 +90,13 @@ class EmbeddedServer:
             raise EmbeddedError(
                 f"cannot use {error.filename or self.directory} ({error}): {remedy}"
             ) from error
-        return f"unix://{quote(str(socket))}"
+        return self._url()
+
+    def running(self) -> str:
+        """The URL of the server that lives, for who only looks; raises EmbeddedError where none does."""
+        if not self.directory.is_dir() or not self._alive():
+            raise EmbeddedError(f"no embedded server lives in {self.directory}, and REDIS_URL is not set")
+        return self._url()
 
     async def stop(self) -> None:
         """Lets go, and shuts the server down where nobody else holds it; the data stays. Twice is harmless.
@@ -147,6 +153,9 @@ class EmbeddedServer:
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
             raise EmbeddedError(f"{short.parent} is not this user's alone: remove it and start again")
         return short
+
+    def _url(self) -> str:
+        return f"unix://{quote(str(self._socket()))}"
 
     def _launch(self, socket: Path) -> None:
         """Start the daemon. It inherits the lock on alive.lock, and removes a stale socket by itself."""

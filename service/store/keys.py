@@ -91,6 +91,11 @@ def agenda(partition: int) -> str:
     return f"{_tag(partition)}:agenda"
 
 
+def dead(partition: int) -> str:
+    """Effects that were laid aside, by the time at which they were."""
+    return f"{_tag(partition)}:dead"
+
+
 def owed(owner: str) -> str:
     """The effects that an owner owes, in order."""
     return f"{_tag(partition_of_owner(owner))}:owed:{owner}"

@@ -1,6 +1,7 @@
 """Owed effects in the store: written down by commits and room scripts, worked off under a lease."""
 
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -15,8 +16,19 @@ _WORK: Final = Script("owed_work")
 _CLAIMED: Final = 5_000
 """Milliseconds between a claim and the first round of its worker."""
 
+_LETTERS: Final = 1_000
+"""Dead letters that a partition keeps: the newest."""
+_LETTERS_TTL: Final = 30 * 24 * 3_600_000
+"""Milliseconds from the latest."""
+
 _encode = msgspec.json.Encoder().encode
 _decode: msgspec.json.Decoder[Effect] = msgspec.json.Decoder(Effect)
+
+
+class Unreadable(msgspec.Struct, frozen=True):
+    """An effect of a newer release, which its replicas carry out."""
+
+    name: str
 
 
 class Work(msgspec.Struct, frozen=True):
@@ -28,7 +40,24 @@ class Work(msgspec.Struct, frozen=True):
     tries: int
     since: float
     """Seconds since the epoch: when it was owed."""
-    effect: Effect
+    effect: Effect | Unreadable
+
+
+class Later(NamedTuple):
+    """An effect that is put off."""
+
+    work: Work
+    due: float
+    """Seconds since the epoch."""
+    tried: bool = True
+    """Whether it counts as a try."""
+
+
+class Dead(NamedTuple):
+    """An effect that is laid aside for somebody to look at."""
+
+    work: Work
+    error: str
 
 
 class Outbox:
@@ -56,8 +85,9 @@ class Outbox:
         owner: str,
         *,
         now: float,
-        done: list[Work],
-        later: list[tuple[Work, float]],
+        done: Sequence[Work] = (),
+        later: Sequence[Later] = (),
+        dead: Sequence[Dead] = (),
         release: bool = False,
     ) -> list[Work]:
         """Strike off what was done, put off what was not, and take what is due; nothing due ends the lease.
@@ -66,14 +96,21 @@ class Outbox:
         """
         found = await self._client.run(
             _WORK,
-            {"owed": keys.owed(owner), "agenda": keys.agenda(keys.partition_of_owner(owner))},
+            {
+                "owed": keys.owed(owner),
+                "agenda": keys.agenda(keys.partition_of_owner(owner)),
+                "dead": keys.dead(keys.partition_of_owner(owner)),
+            },
             {
                 "now": _ms(now),
                 "worker": self._worker,
                 "lease": 0 if release else self._lease,
                 "owner": owner,
                 "done": _encode([(work.id, work.version) for work in done]),
-                "later": _encode([(work.id, _ms(due)) for work, due in later]),
+                "later": _encode([(one.work.id, _ms(one.due), int(one.tried)) for one in later]),
+                "laid_aside": _encode([(one.work.id, one.work.version, one.error) for one in dead]),
+                "letters": _LETTERS,
+                "letters_ttl": _LETTERS_TTL,
             },
         )
         if release:
@@ -85,7 +122,7 @@ class Outbox:
                 version=version.decode(),
                 tries=int(tries),
                 since=int(since) / 1000,
-                effect=_decode.decode(effect),
+                effect=read_effect(effect),
             )
             for id_, version, tries, since, effect in zip(*[fields] * 5, strict=True)
         ]
@@ -99,6 +136,17 @@ def encode_owed(owed: Owed) -> tuple[str, int, str, str]:
 
 def encode_effect(effect: Effect, target: str) -> tuple[str, str]:
     return f"{name_of(effect)}:{target}", _encode(effect).decode()
+
+
+class _Tagged(msgspec.Struct):
+    type: str
+
+
+def read_effect(effect: bytes) -> Effect | Unreadable:
+    try:
+        return _decode.decode(effect)
+    except msgspec.ValidationError:
+        return Unreadable(msgspec.json.decode(effect, type=_Tagged).type)
 
 
 def _ms(seconds: float) -> int:

@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from service.calls.effects import DeleteParticipant, DeleteSession, HangUpLeg
+from service.calls.effects import CheckRoom, DeleteParticipant, DeleteSession, HangUpLeg
 from service.calls.room import Alone, RoomSettings, Waiting
 from service.store import keys
 from service.store.client import Client
@@ -33,6 +33,7 @@ _LEFT_TTL: Final = 15 * 60_000
 """Milliseconds for which a replica may stall between the beginning of a join and its seat."""
 OLD_SESSION: Final = 60.0
 """Seconds for which a session outlives its replacement, so that its members are moved before it ends."""
+CHECK: Final = 900.0
 
 _alone: Final = msgspec.json.encode({"after": Alone().after, "then": Alone().then})
 """What settings that are kept without their defaults leave to these."""
@@ -69,14 +70,23 @@ class Gone(msgspec.Struct, frozen=True):
 
 
 class Rooms(RoomDirectory):
-    """`roll_over`: seconds until a session is replaced; `old_session`: from then on until it is deleted."""
+    """`roll_over`: seconds until a session is replaced; `old_session`: from then on until it is deleted.
+
+    `check`: seconds until who is in a session is compared with who has a seat.
+    """
 
     def __init__(
-        self, client: Client, *, roll_over: float = ROLL_OVER, old_session: float = OLD_SESSION
+        self,
+        client: Client,
+        *,
+        roll_over: float = ROLL_OVER,
+        old_session: float = OLD_SESSION,
+        check: float = CHECK,
     ) -> None:
         super().__init__(client)
         self._roll_over = roll_over
         self._old_session = old_session
+        self._check = check
 
     async def reserve(
         self, room: str, seat: str, *, waits: bool, limit: int, now: float
@@ -115,6 +125,7 @@ class Rooms(RoomDirectory):
             "made": made_session,
             "ttl": _TTL,
             "roll_over": _ms(self._roll_over),
+            "check": _ms(self._check),
         }
         return _seat(await self._run(_ENTER, room, now, args))
 
@@ -128,6 +139,7 @@ class Rooms(RoomDirectory):
             "made": made_session,
             "ttl": _TTL,
             "roll_over": _ms(self._roll_over),
+            "check": _ms(self._check),
         }
         return _seat(await self._run(_REPLACE, room, now, args))
 
@@ -142,6 +154,7 @@ class Rooms(RoomDirectory):
             "grace": _ms(self._old_session),
             "ttl": _TTL,
             "roll_over": _ms(self._roll_over),
+            "check": _ms(self._check),
         }
         return bool(await self._run(_ROLL_OVER, room, now, args))
 
@@ -163,11 +176,17 @@ class Rooms(RoomDirectory):
         return bool(await self._run(_CLOSE, room, now, args))
 
     async def owe(
-        self, room: str, effect: DeleteParticipant | DeleteSession | HangUpLeg, *, now: float
+        self,
+        room: str,
+        effect: DeleteParticipant | DeleteSession | HangUpLeg | CheckRoom,
+        *,
+        now: float,
+        due: float | None = None,
     ) -> None:
-        """Write down the removal of something that was made too late to be used."""
+        """Write down the removal of something that was made too late to be used, or another look."""
         target = _target(effect)
         id_, text = encode_effect(effect, target)
+        lane = id_ if isinstance(effect, CheckRoom) else target
         owner = keys.owner_room(room)
         await self._client.run(
             _OWE,
@@ -175,7 +194,7 @@ class Rooms(RoomDirectory):
             {
                 "now": _ms(now),
                 "owner": owner,
-                "effects": msgspec.json.encode([(id_, _ms(now), target, text)]),
+                "effects": msgspec.json.encode([(id_, _ms(now if due is None else due), lane, text)]),
             },
         )
 
@@ -194,11 +213,11 @@ class Rooms(RoomDirectory):
         )
 
 
-def _target(effect: DeleteParticipant | DeleteSession | HangUpLeg) -> str:
+def _target(effect: DeleteParticipant | DeleteSession | HangUpLeg | CheckRoom) -> str:
     match effect:
         case DeleteParticipant():
             return effect.participant_id
-        case DeleteSession():
+        case DeleteSession() | CheckRoom():
             return effect.session_id
         case HangUpLeg():
             return effect.call_id

@@ -1,7 +1,8 @@
 """The Lua scripts: files whose headers name their keys and arguments.
 
 The names become the script's local variables, and a caller has to give exactly them, so that a script and its
-caller cannot drift apart.
+caller cannot drift apart. A line `-- reads` says that a script writes nothing: the server then holds it to
+that, and nobody waits for replicas.
 """
 
 import hashlib
@@ -11,6 +12,7 @@ from importlib import resources
 from typing import Any, Final
 
 _HEADER: Final = re.compile(r"^-- (uses|keys|args): (.+)$", re.MULTILINE)
+_READS: Final = re.compile(r"^-- reads$", re.MULTILINE)
 _FOLDER: Final = resources.files("service.store") / "lua"
 
 Value = str | int | float | bytes
@@ -25,6 +27,7 @@ class Script:
         self.name = name
         self.keys = header.get("keys", ())
         self.args = header.get("args", ())
+        self.reads = bool(_READS.search(text))
         parts = [(_FOLDER / f"{used}.lua").read_text() for used in header.get("uses", ())]
         if self.keys:
             parts.append(f"local {', '.join(self.keys)} = unpack(KEYS)")
@@ -32,6 +35,9 @@ class Script:
             parts.append(f"local {', '.join(self.args)} = unpack(ARGV)")
         self.source = "\n".join([*parts, text])
         self.sha = hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
+        kind = "_RO" if self.reads else ""
+        self.by_sha = f"EVALSHA{kind}", self.sha
+        self.by_source = f"EVAL{kind}", self.source
 
     def bind(self, keys: Mapping[str, str], args: Mapping[str, Value]) -> tuple[list[str], list[Value]]:
         """Keys and arguments in the order in which the script reads them."""

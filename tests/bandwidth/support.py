@@ -35,6 +35,7 @@ class Seen:
     headers: Mapping[str, str]
     body: bytes
     port: int
+    query: str = ""
 
     def json(self) -> Any:
         return json.loads(self.body)
@@ -66,7 +67,8 @@ class Loopback:
         reply = self.replies.popleft() if len(self.replies) > 1 else self.replies[0]
         path = request.scope["raw_path"].decode()
         port = request.client.port if request.client else 0
-        self.seen.append(Seen(request.method, path, request.headers, await request.body(), port))
+        query = request.scope["query_string"].decode()
+        self.seen.append(Seen(request.method, path, request.headers, await request.body(), port, query))
         if reply.gate is not None:
             await reply.gate.wait()
         body = reply.body if isinstance(reply.body, bytes) else json.dumps(reply.body).encode()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from service.bandwidth.auth import Basic, OAuth
+from service.bandwidth.auth import PAUSE_AFTER_FAILURE, Basic, OAuth
 from service.bandwidth.errors import BandwidthError
 from service.bandwidth.http import Http
 from service.bandwidth.tally import Tally, counting
@@ -71,7 +71,7 @@ async def test_fifty_callers_share_one_failure(oauth: OAuth, bandwidth: Loopback
     assert len({id(error) for error in errors}) == 50
     for error in errors:
         assert isinstance(error, BandwidthError)
-        assert (error.code, error.status, error.retry, error.retry_after) == ("no-token", 503, True, 3.0)
+        assert (error.code, error.status, error.retry, error.retry_after) == ("overloaded", 503, True, 3.0)
         assert not error.may_have_happened
 
 
@@ -91,6 +91,30 @@ async def test_fifty_requests_with_a_revoked_token_share_one_new_one(
         assert {response.status for response in await asyncio.gather(*tasks)} == {200}
         assert {seen.headers["authorization"] for seen in api.seen[50:]} == {"Bearer token-2"}
     assert len(bandwidth.seen) == 2
+
+
+async def test_an_api_that_refuses_every_token_costs_one_new_one(
+    oauth: OAuth, bandwidth: Loopback, clock: SetClock, http: Http
+) -> None:
+    """In five seconds, however many ask, at the same time or one after the other."""
+
+    async def asked() -> int | None:
+        with pytest.raises(BandwidthError) as caught:
+            await http.send("ask", "GET", api.url, credentials=oauth, timeout=5)
+        return caught.value.status
+
+    await oauth.warm()
+    async with Loopback().serving() as api:
+        api.answers(Reply(401))
+        assert set(await asyncio.gather(*(asked() for _ in range(50)))) == {401}
+        assert [await asked() for _ in range(10)] == [401] * 10
+        assert len(bandwidth.seen) == 2
+        clock.advance(PAUSE_AFTER_FAILURE)
+        assert [await asked() for _ in range(10)] == [401] * 10
+        assert len(bandwidth.seen) == 3
+        api.answers(Reply(200))
+        assert (await http.send("ask", "GET", api.url, credentials=oauth, timeout=5)).status == 200
+    assert len(bandwidth.seen) == 3
 
 
 async def test_late_401_does_not_forget_the_newer_token(oauth: OAuth, bandwidth: Loopback) -> None:
@@ -183,6 +207,47 @@ async def test_failed_refresh_ahead_fails_nobody_and_is_not_repeated_at_once(
     assert (first["error"], first["status"], first["detail"]) == ("server-error", 500, "no")
 
 
+async def test_a_refresh_ahead_obeys_retry_after_while_the_old_token_lasts(
+    oauth: OAuth, bandwidth: Loopback, clock: SetClock, logs: list[MutableMapping[str, Any]]
+) -> None:
+    bandwidth.answers(grant(1), Reply(503, b"", {"retry-after": "30"}), grant(2))
+    await oauth.warm()
+    clock.advance(3545)
+    assert await oauth.header() == "Bearer token-1"
+    await wait_until(lambda: any(line["event"] == "token.refresh_failed" for line in logs))
+    clock.advance(29)
+    assert await oauth.header() == "Bearer token-1"
+    assert "bandwidth.obtain_token" not in {task.get_name() for task in asyncio.all_tasks()}
+    assert len(bandwidth.seen) == 2
+    # Without any token it is asked for all the same: there is nothing to be lost.
+    clock.advance(28)
+    assert await oauth.header() == "Bearer token-2"
+
+
+async def test_a_token_endpoint_that_is_down_is_left_alone(
+    oauth: OAuth, bandwidth: Loopback, clock: SetClock, logs: list[MutableMapping[str, Any]]
+) -> None:
+    """Whoever needs a token hears at once that there is none, and when one will be asked for again."""
+    bandwidth.answers(Reply(503))
+    errors = []
+    for _ in range(100):
+        with pytest.raises(BandwidthError) as caught:
+            await oauth.header()
+        errors.append(caught.value)
+    assert len(bandwidth.seen) == 2
+    assert [error.code for error in errors] == ["overloaded"] * 2 + ["paused"] * 98
+    assert {(error.operation, error.retry, error.may_have_happened) for error in errors} == {
+        ("obtain-token", True, False)
+    }
+    assert [error.retry_after for error in errors] == [None, None] + [2.0] * 98
+    events = [line["event"] for line in logs]
+    assert (events.count("token.refresh_failed"), events.count("breaker.opened")) == (2, 1)
+    bandwidth.answers(grant(1))
+    clock.advance(2)
+    assert await oauth.header() == "Bearer token-1"
+    assert {"event": "breaker.closed", "log_level": "info", "api": "token", "open_s": 2.0} in logs
+
+
 async def test_who_gives_up_waiting_does_not_stop_the_refresh(oauth: OAuth, bandwidth: Loopback) -> None:
     gate = asyncio.Event()
     late = grant(1)
@@ -204,32 +269,33 @@ async def test_expired_token_is_not_used_however_the_refresh_goes(
     bandwidth.answers(grant(1), Reply(500))
     await oauth.warm()
     clock.advance(3600)
-    with pytest.raises(BandwidthError, match="no-token"):
+    with pytest.raises(BandwidthError, match="server-error"):
         await oauth.header()
     assert oauth.obtained
 
 
 @pytest.mark.parametrize(
-    ("reply", "status", "retry"),
+    ("reply", "code", "status", "retry"),
     [
-        (Reply(401, {"error": "invalid_client"}), 401, False),
-        (Reply(400), 400, False),
-        (Reply(403), 403, False),
-        (Reply(429), 429, True),
-        (Reply(503), 503, True),
-        (Reply(200, b"<html>"), None, False),
-        (Reply(200, b"[" * 5000), None, False),
-        (Reply(200, b'{"access_token": "\xff"}'), None, False),
-        (Reply(200, {"expires_in": 3600}), None, False),
-        (Reply(200, {"access_token": ""}), None, False),
-        (Reply(200, {"access_token": "a\r\nx-evil: 1"}), None, False),
-        (Reply(200, {"access_token": 5}), None, False),
+        (Reply(401, {"error": "invalid_client"}), "no-token", 401, False),
+        (Reply(400), "no-token", 400, False),
+        (Reply(403), "no-token", 403, False),
+        (Reply(429), "rate-limited", 429, True),
+        (Reply(503), "overloaded", 503, True),
+        (Reply(200, b"<html>"), "no-token", None, False),
+        (Reply(200, b"[" * 5000), "no-token", None, False),
+        (Reply(200, b'{"access_token": "\xff"}'), "no-token", None, False),
+        (Reply(200, {"expires_in": 3600}), "no-token", None, False),
+        (Reply(200, {"access_token": ""}), "no-token", None, False),
+        (Reply(200, {"access_token": "a\r\nx-evil: 1"}), "no-token", None, False),
+        (Reply(200, {"access_token": 5}), "no-token", None, False),
     ],
 )
 async def test_no_token(
     oauth: OAuth,
     bandwidth: Loopback,
     reply: Reply,
+    code: str,
     status: int | None,
     retry: bool,
 ) -> None:
@@ -239,7 +305,7 @@ async def test_no_token(
     error = caught.value
     assert (error.operation, error.code, error.status, error.retry) == (
         "obtain-token",
-        "no-token",
+        code,
         status,
         retry,
     )
@@ -255,7 +321,8 @@ async def test_waiting_for_a_token_is_bounded(http: Http, bandwidth: Loopback, c
     )
     with pytest.raises(BandwidthError) as caught:
         await oauth.header()
-    assert (caught.value.code, caught.value.status, caught.value.retry) == ("no-token", None, True)
+    assert (caught.value.code, caught.value.status, caught.value.retry) == ("timeout", None, True)
+    assert not caught.value.may_have_happened
     gate.set()
 
 

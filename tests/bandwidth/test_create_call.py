@@ -1,6 +1,7 @@
 import asyncio
 import dataclasses
 import importlib
+import json
 import socket
 from collections.abc import MutableMapping
 from typing import Any
@@ -238,6 +239,47 @@ async def test_connection_that_breaks_may_have_made_a_call_and_is_not_repeated(
             error = await failed(api(http, server.url))
     assert (error.code, error.may_have_happened) == ("unreachable", True)
     assert (len(server.heads), tally) == (1, Tally(requests=1))
+
+
+async def drop_when_used_again(
+    server: Wire, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> None:
+    """Answers one request on a connection, which is then kept, and goes away upon the next one's head."""
+    body = json.dumps(CREATED).encode()
+    if await server.head(reader):
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body))
+        await server.head(reader)
+    reset(writer)
+
+
+async def test_a_call_is_never_asked_for_on_a_connection_that_others_have_used(http: Http) -> None:
+    async with Wire(lambda r, w: drop_when_used_again(server, r, w)).serving() as server:
+        voice = api(http, server.url)
+        await voice.hang_up(CALL, timeout=5)
+        assert await voice.create_call(order(), timeout=5) == CALL
+        assert await voice.create_call(order(), timeout=5) == CALL
+        # The connection of the first request is still there, and is what it was feared to be.
+        with pytest.raises(BandwidthError, match="unreachable") as caught:
+            await voice.hang_up(CALL, timeout=5)
+    assert caught.value.may_have_happened
+    assert (server.connections, len(server.heads)) == (3, 4)
+    closing = [b"\r\nconnection: close\r\n" in head.lower() for head in server.heads]
+    assert closing == [False, True, True, False]
+
+
+async def test_its_connection_is_closed_by_us_and_not_kept(http: Http) -> None:
+    """Also where the server would keep it."""
+
+    async def answer_and_listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await server.head(reader)
+        writer.write(b'HTTP/1.1 200 OK\r\ncontent-length: 14\r\n\r\n{"callId":"c"}')
+        await reader.read()  # to its end
+        closed.set()
+
+    closed = asyncio.Event()
+    async with Wire(answer_and_listen).serving() as server:
+        assert await api(http, server.url).create_call(order(), timeout=5) == "c"
+        await asyncio.wait_for(closed.wait(), timeout=5)
 
 
 async def test_timeout_may_have_made_a_call(http: Http, bandwidth: Loopback) -> None:

@@ -8,6 +8,7 @@ from service.calls.events import (
     BridgeComplete,
     Disconnect,
     Event,
+    FoundEnded,
     Gathered,
     Initiate,
     Joined,
@@ -17,6 +18,7 @@ from service.calls.events import (
     TransferAnswer,
     TransferComplete,
     TransferDisconnect,
+    TurnedAway,
     Unknown,
 )
 from service.calls.model import Call, Direction, Intent, Leg, Media, Phone, seat_of
@@ -68,6 +70,10 @@ def initiate(*, fallback: str = "", announcement: str = "", waits: bool = False,
     )
 
 
+def turned_away(*, answered: bool = False, asks: int = 0) -> Cue:
+    return lambda at: TurnedAway(**_arrival(at), answered=answered, asks=asks)
+
+
 def answer(machine: str = "", *, fallback: str = "") -> Cue:
     return lambda at: Answer(
         **_arrival(at, Direction.OUTBOUND), answered=True, fallback=fallback, machine=machine
@@ -110,6 +116,10 @@ def disconnect(
     return lambda at: Disconnect(
         **_line(at, direction), cause=cause, error_id=error_id, sip_response_code=sip
     )
+
+
+def found_ended(cause: str = "hangup", *, error_id: str = "") -> Cue:
+    return lambda at: FoundEnded(**_line(at, Direction.INBOUND), cause=cause, error_id=error_id)
 
 
 def unknown(event_type: str = "somethingNew") -> Cue:

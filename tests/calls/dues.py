@@ -68,7 +68,14 @@ def subscribe(*hears: str, room: str = ROOM) -> Due:
     return Due(Subscribe(room, "participant-1", hears or None), 0)
 
 
-def move(place: int = 1, *, room: str = ROOM, place_now: int = 0, next_room: str = OTHER_ROOM) -> Due:
+def move(
+    place: int = 1,
+    *,
+    room: str = ROOM,
+    place_now: int = 0,
+    next_room: str = OTHER_ROOM,
+    hears: tuple[str, ...] | None = None,
+) -> Due:
     effect = MoveParticipant(
         ref=REF,
         attempt=1,
@@ -78,5 +85,6 @@ def move(place: int = 1, *, room: str = ROOM, place_now: int = 0, next_room: str
         seat=seat_of(REF, 1, place_now),
         next_room=next_room,
         next_seat=seat_of(REF, 1, place),
+        hears=hears,
     )
     return Due(effect, 0)

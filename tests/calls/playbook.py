@@ -30,6 +30,7 @@ class Playbook:
         self._at += after
         event = cue(self._at)
         decision = decide(self._call, event)
+        assert _stored(decision) == decision, "what is stored of it is something else"
         self._before, self._call = self._call, decision.call
         self._latest = (event, decision)
         self._story.append(f"{_short(event)} -> {_short(decision.reply)}")
@@ -111,6 +112,11 @@ class Playbook:
                 f"   after:  {_short(self._call)}",
             ]
         )
+
+
+def _stored(decision: Decision) -> Decision:
+    """As it is read again; what is not of the type that it is declared to be raises a ValidationError."""
+    return msgspec.json.decode(msgspec.json.encode(decision), type=Decision)
 
 
 def _short(value: Event | Reply | Call | None) -> str:

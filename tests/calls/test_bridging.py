@@ -14,6 +14,7 @@ from service.calls.replies import (
     Nothing,
     Park,
     ParkLeg,
+    Reply,
     Wait,
 )
 from service.calls.rules.arriving import LEG_RINGS, SETTLES
@@ -129,7 +130,7 @@ def test_a_phone_that_was_to_run_the_bridge_and_asks_is_told_once_more() -> None
 
 def test_an_announcement_is_not_cut_off_by_the_leg() -> None:
     story = play().on(redirect(announcement="Welcome.")).on(joined(leg=True)).replies(Park(1, "Welcome."))
-    story.becomes(Media.READY, Status.JOINING).on(leg_answer()).replies(ParkLeg(1))
+    story.drops_token().becomes(Media.READY, Status.JOINING).on(leg_answer()).replies(ParkLeg(1))
     story.on(redirect()).replies(BridgeLeg(1, leg_of(1))).becomes(Status.BRIDGED)
     story = play().on(redirect(announcement="Welcome.")).on(joined(leg=True)).on(redirect()).replies(Park(1))
     story.becomes(Media.TRANSFERRING).on(leg_answer()).replies(BridgePhone(1, CALL_ID))
@@ -203,6 +204,20 @@ def test_short_legs_are_not_tried_for_ever() -> None:
 def test_a_leg_that_was_talked_on_begins_the_count_anew() -> None:
     story = bridged().on(bridge_complete()).knows(short_legs=1).on(joined(2, leg=True)).on(leg_answer(2))
     story.on(bridge_complete(2), after=LONG).replies(Join(3)).knows(short_legs=0)
+
+
+@pytest.mark.parametrize(("lasts", "short_legs"), [(4.9, 1), (5.0, 0)])
+def test_five_seconds_are_long_enough(lasts: float, short_legs: int) -> None:
+    bridged().on(bridge_complete(), after=lasts).replies(Join(2)).knows(short_legs=short_legs)
+
+
+@pytest.mark.parametrize(
+    ("media", "reply"),
+    [(Media.NONE, Join(2)), (Media.MAKING, Wait()), (Media.READY, Park(1)), (Media.TRANSFERRING, Join(2))],
+)
+def test_a_bridge_is_over_that_was_not_known_to_have_begun(media: Media, reply: Reply) -> None:
+    """As any phone that asks, but for one that is parked: its leg has come and gone."""
+    play(a_call(media, leg=Leg.NONE)).on(bridge_complete()).replies(reply)
 
 
 # Bridging fails ---------------------------------------------------------------------------------------------
@@ -323,6 +338,11 @@ def test_on_hold_the_end_of_the_bridge_is_no_reason_to_join_again() -> None:
     story.on(redirect()).replies(Hold())
     story.on(leg_answer()).replies(Hangup()).unchanged()
     story.on(leg_bridge_complete()).replies(Hangup()).unchanged()
+
+
+def test_a_leg_for_a_phone_that_is_meant_for_something_else_is_let_go() -> None:
+    story = play(a_call(Media.BRIDGED, Intent.HOLD, leg=Leg.UP)).on(leg_answer()).replies(Hangup())
+    story.unchanged().notes("the call is meant for something else")
 
 
 @pytest.mark.parametrize("intent", [Intent.HOLD, Intent.ELSEWHERE, Intent.HANGUP])

@@ -4,7 +4,8 @@ import pytest
 
 from service.calls.decision import HANGUP_AFTER
 from service.calls.events import name_of
-from service.calls.model import Blame, Intent, Media, Outcome, Phone, Status
+from service.calls.model import Blame, Direction, Intent, Leg, Media, Outcome, Phone, Status
+from service.calls.outcomes import NOT_FOUND
 from service.calls.replies import (
     Apologise,
     Elsewhere,
@@ -27,6 +28,7 @@ from tests.calls.cues import (
     a_call,
     answer,
     disconnect,
+    found_ended,
     initiate,
     join_failed,
     joined,
@@ -53,9 +55,10 @@ def bridged(fallback: str = "") -> Playbook:
 
 
 def test_a_normal_call() -> None:
-    story = play().on(initiate()).replies(Join(1)).becomes(Status.JOINING)
+    story = play().on(initiate()).replies(Join(1)).becomes(Status.JOINING, Phone.RINGING)
+    story.knows(answered_at=0, machine="")
     story.on(joined()).replies(Transfer(1)).becomes(Status.TRANSFERRING)
-    story.on(transfer_answer()).replies(KeepTag(f"{REF}.1")).becomes(Status.BRIDGED)
+    story.on(transfer_answer()).replies(KeepTag(f"{REF}.1")).becomes(Status.BRIDGED, Phone.UP)
     story.on(transfer_disconnect()).replies(Nothing()).expects(leave(1), hang_up(after=30)).drops_token()
     story.becomes(Status.DETACHED, Media.LEAVING)
     story.on(transfer_complete()).replies(Hangup()).expects(hang_up(after=30))
@@ -72,8 +75,13 @@ def test_a_normal_call() -> None:
 
 
 def test_an_outbound_call_is_joined_when_it_is_answered() -> None:
-    story = play().on(answer()).replies(Join(1)).on(joined()).on(transfer_answer()).becomes(Status.BRIDGED)
+    story = play().on(answer()).replies(Join(1)).knows(direction=Direction.OUTBOUND, answered_at=NOW + 1)
+    story.on(joined()).on(transfer_answer()).becomes(Status.BRIDGED)
     story.on(transfer_complete()).replies(Hangup()).on(disconnect()).becomes(Status.ENDED)
+
+
+def test_only_an_outbound_call_is_known_to_have_been_answered() -> None:
+    play().on(redirect()).becomes(Phone.UP).knows(answered_at=0)
 
 
 # The caller hangs up ---------------------------------------------------------------------------------------
@@ -85,6 +93,8 @@ def test_during_the_join_what_was_made_is_taken_down(result: Cue) -> None:
     # Due at the end of the lease, for the case that the replica is killed; a result comes sooner.
     story.expects(leave(1, after=LEASE - 1)).becomes(Status.ENDED, Media.MAKING, Intent.HANGUP)
     story.on(result).replies(Hangup()).expects(leave(1)).drops_token().becomes(Media.NONE, Phone.GONE)
+    # As it had to be.
+    story.notes("")
 
 
 def test_during_a_join_that_is_past_its_lease_its_seat_is_given_up_at_once() -> None:
@@ -106,7 +116,7 @@ def test_before_transfer_answer() -> None:
 
 def test_when_bridged() -> None:
     story = bridged().on(disconnect()).replies(Nothing()).expects(leave(1)).drops_token()
-    story.becomes(Status.ENDED, Media.NONE)
+    story.becomes(Status.ENDED, Media.NONE).knows(leg=Leg.NONE)
     late_ones: list[tuple[Cue, Reply]] = [
         (transfer_disconnect(), Nothing()),
         (transfer_complete(), Hangup()),
@@ -116,6 +126,22 @@ def test_when_bridged() -> None:
     ]
     for late, reply in late_ones:
         story.on(late).replies(reply).expects().cancels().unchanged().notes("call has ended")
+
+
+@pytest.mark.parametrize("media", Media)
+def test_a_phone_that_is_found_to_be_gone_is_gone(media: Media) -> None:
+    story = play(a_call(media)).on(found_ended(NOT_FOUND, error_id="e-1")).replies(Nothing()).drops_token()
+    story.becomes(Status.ENDED).cancels(*AT_THE_END).notes("").knows(ended_at=NOW + 1)
+    story.knows(outcome=Outcome(Blame.BANDWIDTH, "vanished", cause=NOT_FOUND, error_id="e-1"))
+
+
+def test_a_call_that_nobody_knows_is_found_to_be_gone() -> None:
+    play().on(found_ended()).replies(Nothing()).becomes(Status.ENDED)
+
+
+@pytest.mark.parametrize("media", Media)
+def test_whoever_tells_something_new_is_kept_on_the_line(media: Media) -> None:
+    play(a_call(media)).on(unknown()).replies(Wait()).expects().unchanged().notes("")
 
 
 # A join that ends while the call is meant for something else -----------------------------------------------
@@ -188,6 +214,12 @@ def test_a_fallback_calls_off_the_hang_up_of_transfer_disconnect() -> None:
     story.on(transfer_complete(cause="timeout")).replies(Elsewhere(2, FALLBACK)).cancels("hang-up")
 
 
+def test_who_has_heard_the_announcement_does_not_hear_it_again() -> None:
+    story = play().on(initiate(announcement="Welcome.")).on(joined()).replies(Transfer(1, "Welcome."))
+    story.on(initiate()).replies(Transfer(1, "Welcome.")).on(transfer_answer()).on(redirect())
+    story.on(joined(2)).replies(Transfer(2)).on(redirect()).replies(Transfer(2)).unchanged()
+
+
 # Duplicates and stale attempts -----------------------------------------------------------------------------
 
 
@@ -258,7 +290,7 @@ def test_a_talk_with_the_fallback_number_ends_the_call() -> None:
 @pytest.mark.parametrize("media", [Media.TRANSFERRING, Media.BRIDGED])
 def test_a_vanished_participant_is_told_and_hung_up(media: Media) -> None:
     story = (transferring() if media is Media.TRANSFERRING else bridged()).on(vanished()).replies(Nothing())
-    story.expects(leave(1), redirect_phone(2), hang_up(after=30)).drops_token()
+    story.expects(leave(1), redirect_phone(2), hang_up(after=30)).cancels().drops_token()
     story.becomes(Status.DETACHED, Media.NONE, Intent.HANGUP).knows(failure="participant-vanished", attempt=2)
     story.on(vanished()).replies(Nothing()).expects().unchanged().notes("stale attempt")
     story.on(transfer_answer()).replies(Hangup()).unchanged()

@@ -1,9 +1,15 @@
 """Names that are out in the world or in the store: they may not change from release to release."""
 
-import pytest
+import re
+from enum import StrEnum
+from types import ModuleType, UnionType
+from typing import get_args
 
-from service.calls import effects, replies
-from service.calls.effects import CallEffect
+import pytest
+from msgspec import StructMeta
+
+from service.calls import decision, effects, events, model, policy, replies, room
+from service.calls.effects import AskAfter, CallEffect
 from service.calls.model import Media, call_of, seat_of
 from tests.calls.cues import REF, ROOM, a_call
 from tests.calls.dues import (
@@ -34,12 +40,35 @@ SEAT = f"{REF}.2"
         (name_call().effect, "name-call", "name-call", "name-call"),
         (end_dialing(after=0).effect, "end-dialing", "end-dialing", "end-dialing"),
         (tell_time_up(after=0).effect, "tell-time-up", "tell-time-up", "tell-time-up"),
+        (AskAfter(REF), "ask-after", "ask-after", "ask-after"),
     ],
 )
 def test_an_effect_is_replaced_by_id_and_waits_in_a_lane(
     effect: CallEffect, name: str, id_: str, lane: str
 ) -> None:
     assert (effects.name_of(effect), effect.id, effect.lane) == (name, id_, lane)
+
+
+@pytest.mark.parametrize("module", [decision, effects, events, model, policy, replies, room])
+def test_nothing_can_be_changed_that_others_hold_too(module: ModuleType) -> None:
+    structs = [one for one in vars(module).values() if isinstance(one, StructMeta)]
+    assert structs
+    assert [one for one in structs if not one.__struct_config__.frozen] == []
+
+
+@pytest.mark.parametrize("module", [model, room])
+def test_words_are_stored_as_they_are_named(module: ModuleType) -> None:
+    kinds = [kind for kind in StrEnum.__subclasses__() if kind.__module__ == module.__name__]
+    words = {word.name: word.value for kind in kinds for word in kind}
+    assert words == {name: name.lower() for name in words}
+    assert words
+
+
+@pytest.mark.parametrize("union", [effects.Effect, replies.Reply])
+def test_so_are_effects_and_replies(union: UnionType) -> None:
+    kinds = get_args(union)
+    names = [re.sub(r"(?<=[a-z])(?=[A-Z])", "-", kind.__name__).lower() for kind in kinds]
+    assert [kind.__struct_config__.tag for kind in kinds] == names
 
 
 def test_a_reply_has_a_name() -> None:

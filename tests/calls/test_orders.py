@@ -213,7 +213,7 @@ def test_an_ended_call_obeys_nobody(order: Cue) -> None:
 
 
 def test_an_ended_call_is_hung_up() -> None:
-    bridged().on(disconnect()).on(order_hangup()).obeyed().replies(Nothing()).expects().unchanged()
+    bridged().on(disconnect()).on(order_hangup()).obeyed().replies(Nothing()).expects().unchanged().notes("")
 
 
 # Whom the phone hears ---------------------------------------------------------------------------------------

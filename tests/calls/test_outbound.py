@@ -4,6 +4,7 @@ import pytest
 
 from service.calls.model import Blame, Direction, Intent, Media, Outcome, Phone, Status
 from service.calls.replies import Apologise, Elsewhere, Hangup, Join, KeepTag, Nothing, Transfer, Wait
+from service.calls.room import Way
 from tests.calls.cues import (
     CALL_ID,
     CALLER,
@@ -58,7 +59,8 @@ def test_a_call_is_written_down_with_a_seat_before_anybody_is_asked_to_dial() ->
     story.knows(
         **NO_ID, room=ROOM, attempt=1, from_number=OURS, to_number=CALLER, tag="order-1", placed_by="crm"
     )
-    story.on(placed()).replies(Nothing()).expects(name_call()).cancels().becomes(Status.DIALING)
+    story.on(placed()).replies(Nothing()).expects(name_call()).cancels().notes("")
+    story.becomes(Status.DIALING)
     story.on(answer()).replies(Join(1)).expects(tell_time_up(after=3600))
     story.cancels("end-dialing", "hang-up", "redirect-phone").becomes(Status.JOINING, Phone.UP)
     story.knows(call_id=CALL_ID, answered_at=story.at, lease_until=story.at + LEASE)
@@ -68,6 +70,11 @@ def test_a_call_is_written_down_with_a_seat_before_anybody_is_asked_to_dial() ->
 
 def test_a_call_without_a_limit_is_never_told_that_its_time_is_up() -> None:
     ringing().on(answer()).expects()
+
+
+@pytest.mark.parametrize("way", [None, *Way])
+def test_whoever_has_a_number_dialed_may_name_the_way(way: Way | None) -> None:
+    play().on(dial(way=way)).knows(way=way)
 
 
 def test_dialing_the_same_call_twice_is_one_call() -> None:
@@ -101,7 +108,8 @@ def test_create_call_is_refused() -> None:
 
 def test_create_call_is_refused_while_the_participant_is_made() -> None:
     story = play().on(dial(prepare=True)).on(not_placed()).expects(leave(1, after=LEASE - 1))
-    story.becomes(Phone.GONE, Media.MAKING).on(joined()).expects(leave(1)).becomes(Media.NONE)
+    story.becomes(Phone.GONE, Media.MAKING)
+    story.on(joined()).replies(Hangup()).expects(leave(1)).becomes(Media.NONE)
 
 
 @pytest.mark.parametrize("sign", [placed(), answer()])
@@ -129,7 +137,7 @@ def test_nobody_answers(cause: str, blame: Blame, reason: str) -> None:
 
 def test_a_disconnect_overtakes_the_response_to_create_call() -> None:
     story = play().on(dial()).on(GONE_FOR_GOOD).expects(leave(1), name_call()).becomes(Status.ENDED)
-    story.knows(call_id=CALL_ID).on(placed()).expects().unchanged()
+    story.knows(call_id=CALL_ID).on(placed()).replies(Nothing()).expects().unchanged().notes("")
 
 
 def test_nothing_is_heard_of_it_for_longer_than_it_can_ring() -> None:

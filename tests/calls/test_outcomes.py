@@ -26,6 +26,7 @@ NOT_BRIDGED = [
     ("node-capacity-exceeded", Blame.BANDWIDTH, "capacity"),
     ("error", Blame.BANDWIDTH, "error"),
     ("unknown", Blame.BANDWIDTH, "unknown"),
+    ("not-found", Blame.BANDWIDTH, "vanished"),
     ("never-heard-of", Blame.BANDWIDTH, "unlisted-cause"),
 ]
 FAILED = [

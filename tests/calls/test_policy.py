@@ -25,6 +25,7 @@ policies = st.sampled_from([PER_CALL, PER_NUMBER, "sales"])
         (Policy(), "", f"call-{REF}"),
         (Policy(room_policy=PER_NUMBER), NUMBER, "number-0100-e54d0c43"),
         (Policy(room_policy=PER_NUMBER), "", f"call-{REF}"),
+        (Policy(room_policy="per-number"), NUMBER, "number-0100-e54d0c43"),
         (Policy(room_policy="sales"), NUMBER, "sales"),
         (Policy(room_policy="sales"), "", "sales"),
         (Policy(room_map={NUMBER: "support"}), NUMBER, "support"),
@@ -60,6 +61,22 @@ def test_an_odd_number_still_gives_a_room_name(number: str) -> None:
     assert ROOM_NAME.fullmatch(Policy(room_policy=PER_NUMBER).room(REF, number))
 
 
+def test_what_nobody_has_set() -> None:
+    words = Policy(room_policy="per-call", announcement="", fallback="")
+    assert words == Policy() == Policy(room_map={}, pin_numbers=frozenset(), pin_tries=3, budget=8.0)
+
+
+@pytest.mark.parametrize(("number", "asks"), [(NUMBER, 2), ("+15550100101", 0), ("", 0)])
+def test_digits_are_asked_for_on_numbers_that_are_set_so(number: str, asks: int) -> None:
+    assert Policy(pin_numbers=frozenset({NUMBER}), pin_tries=2).asks(number) == asks
+
+
 @pytest.mark.parametrize("number", ["911", "1234", "+1234"])
 def test_a_short_number_is_hidden_too(number: str) -> None:
     assert number.removeprefix("+") not in Policy(room_policy=PER_NUMBER).room(REF, number)
+
+
+@pytest.mark.parametrize(("number", "shown"), [("123456", ""), ("1234567", "4567-")])
+def test_the_last_digits_of_a_long_number_only_are_shown(number: str, shown: str) -> None:
+    room = Policy(room_policy=PER_NUMBER).room(REF, number)
+    assert re.fullmatch(rf"number-{shown}[0-9a-f]{{8}}", room)

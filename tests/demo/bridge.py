@@ -53,6 +53,7 @@ def environment(simulator: Simulator, state: str) -> dict[str, str]:
         "PIN_NUMBERS": CONFERENCE,
         "ROOM_MAP": json.dumps({SALES: "sales"}),
         "XDG_STATE_HOME": state,
+        "DRAIN_DELAY": "0",
         "LOG_FORMAT": "json",
     }
 

@@ -8,12 +8,15 @@ from service.bandwidth.webrtc import WebRtcApi
 from service.calls.room import Way
 from service.clock import Clock
 from service.engine.alarm import Alarm
+from service.engine.asking import Asker
 from service.engine.callbacks import Callbacks
-from service.engine.effects import Handles, Performer
+from service.engine.effects import Performer
 from service.engine.entrance import Entrance
 from service.engine.joining import Joiner
 from service.engine.legs import Legs
 from service.engine.moving import Mover
+from service.engine.patience import PATIENCE
+from service.engine.performing import Handles
 from service.store.calls import Calls
 from service.store.client import Client
 from service.store.rooms import Rooms
@@ -69,6 +72,15 @@ class Parts:
             entrance=self.entrance,
             mover=mover,
             engine=engine,
+            asker=Asker(
+                voice=self.voice,
+                webrtc=self.webrtc,
+                calls=self.calls,
+                rooms=self.rooms,
+                engine=engine,
+                clock=self.clock,
+                patience=PATIENCE,
+            ),
             callbacks=self.callbacks,
             clock=self.clock,
             alarm=Alarm(),

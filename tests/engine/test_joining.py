@@ -1,5 +1,6 @@
 """A join against the simulator and a real store, when its seat is taken from it on the way."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -12,6 +13,7 @@ from service.calls.refs import ref_of_call
 from service.clock import SystemClock
 from service.store import keys
 from service.store.client import Client
+from service.store.errors import StoreUnavailable
 from service.store.outbox import Outbox
 from service.store.rooms import Place
 from tests.engine.parts import Parts
@@ -98,3 +100,17 @@ async def test_no_time_left(bench: Bench) -> None:
     assert isinstance(outcome, JoinFailed)
     assert outcome.reason == "bandwidth-timeout"
     assert await bench.owed() == [DeleteParticipant, DeleteSession]
+
+
+async def test_a_store_that_takes_all_the_time_is_not_bandwidths_fault(
+    simulator: Simulator, bench: Bench, redis: Redis
+) -> None:
+    gate = simulator.gates.hold("createParticipant")
+    deadline = bench.clock.monotonic() + 0.4
+    joining = bench.tasks.start(bench.joiner.join(CALL, since=0, deadline=deadline), name="join")
+    await gate.reached()
+    await redis.client_pause(600)
+    gate.release()
+    await asyncio.wait([joining])
+    assert isinstance(joining.exception(), StoreUnavailable)
+    assert "addParticipantToSession" not in [one.operation for one in simulator.requests]

@@ -12,11 +12,14 @@ from service.bandwidth.errors import BandwidthError
 from service.calls.effects import DeleteParticipant, DeleteSession, Effect, RemoveParticipant
 from service.engine.alarm import Alarm
 from service.engine.creation import TooSlow
+from service.engine.patience import HOUR
+from service.engine.performing import NotYet
 from service.engine.worker import Worker, backoff
 from service.store import keys
 from service.store.client import Client
 from service.store.errors import StoreUnavailable
 from service.store.outbox import Outbox
+from service.store.owed_directory import OwedDirectory
 from service.store.rooms import Rooms
 from service.tasks import Tasks
 from tests.clocks import SetClock
@@ -70,6 +73,7 @@ class Bench:
             clock=self.clock,
             tasks=self.tasks,
             jitter=lambda: 1.0,
+            give_up=9 * HOUR,
         )
 
     def has_tried(self, count: int) -> bool:
@@ -108,14 +112,101 @@ async def test_it_is_tried_again_until_it_is_done(client: Client, redis: Redis, 
     assert await redis.keys() == []
 
 
-async def test_what_nobody_can_do_is_let_go_with_an_error(client: Client, redis: Redis) -> None:
+async def test_what_nobody_can_do_becomes_a_dead_letter(client: Client, redis: Redis) -> None:
     bench = Bench(client, FailingPerformer(1000))
+    begun = bench.clock.now()
     await bench.owe()
     with structlog.testing.capture_logs() as lines:
         await run(bench, 10)
     assert len(bench.performer.attempts) == 10
-    assert [line["attempt"] for line in lines if line["event"] == "effect.given_up"] == [10]
+    assert [line["attempt"] for line in lines if line["event"] == "effect.dead_lettered"] == [10]
+
+    directory = OwedDirectory(client)
+    assert await directory.owed(limit=9) == []
+    [letter] = await directory.dead()
+    assert (letter.owner, letter.effect, letter.tries) == (OWNER, DeleteSession("S"), 10)
+    assert (letter.since, letter.died, letter.error) == (begun, begun + 9 * 3700, "server-error")
+    [key] = await redis.keys()
+    assert 0 < await redis.ttl(key) <= 30 * 24 * 3600
+
+
+async def test_a_dead_letter_is_replayed_once(client: Client, redis: Redis) -> None:
+    bench = Bench(client, FailingPerformer(10))
+    await bench.owe()
+    await run(bench, 10)
+    directory = OwedDirectory(client)
+    [letter] = await directory.dead()
+    assert [await directory.replay(letter, now=bench.clock.now()) for _ in range(2)] == [True, False]
+
+    [owed] = await directory.owed(limit=9)
+    assert (owed.owner, owed.effect, owed.tries) == (OWNER, "delete-session", 0)
+    assert owed.due == owed.since == bench.clock.now()
+    again = Bench(client, bench.performer)
+    again.clock.time = bench.clock.time
+    again.alarm.wake(OWNER)
+    await run(again, 11)
+    assert bench.performer.attempts[10] == (DeleteSession("S"), 1)
     assert await redis.keys() == []
+
+
+async def test_a_dead_letter_is_dropped(client: Client, redis: Redis) -> None:
+    bench = Bench(client, FailingPerformer(10))
+    await bench.owe()
+    await run(bench, 10)
+    directory = OwedDirectory(client)
+    [letter] = await directory.dead()
+    assert [await directory.drop(letter) for _ in range(2)] == [True, False]
+    assert not await directory.replay(letter, now=bench.clock.now())
+    assert await redis.keys() == []
+
+
+async def test_what_a_breaker_holds_up_has_not_failed(client: Client) -> None:
+    paused = BandwidthError("delete-session", "paused", retry=True, retry_after=20)
+    bench = Bench(client, FailingPerformer(5, paused))
+    await bench.owe()
+    running = bench.tasks.start(bench.worker.run(), name="worker")
+    for count in range(1, 6):
+        await wait_until(partial(bench.has_tried, count))
+        await wait_until(lambda: len(bench.tasks) == 1)
+        [owed] = await OwedDirectory(client).owed(limit=9)
+        assert (owed.tries, owed.due) == (0, bench.clock.now() + 21), "no sooner than it may, and as new"
+        bench.clock.advance(21)
+        bench.alarm.wake(OWNER)
+    await wait_until(partial(bench.has_tried, 6))
+    bench.worker.stop()
+    await running
+    assert bench.performer.attempts == [(DeleteSession("S"), 1)] * 6
+
+
+async def test_what_is_not_due_yet_is_no_failure_either(client: Client) -> None:
+    bench = Bench(client, FailingPerformer(2, NotYet(1000)))
+    await bench.owe()
+    with structlog.testing.capture_logs() as lines:
+        await run(bench, 3)
+    assert bench.performer.attempts == [(DeleteSession("S"), n) for n in (1, 2, 3)]
+    assert [line["event"] for line in lines] == ["effect.done"]
+
+
+async def test_an_effect_of_a_newer_release_is_left_to_its_replicas(client: Client, redis: Redis) -> None:
+    bench = Bench(client, FailingPerformer(0))
+    now = int(bench.clock.now() * 1000)
+    key = keys.owed(OWNER)
+    await redis.hset(key, "new:1", f'1 {now} lane 0 {now} {{"type":"something-new","number":7}}')
+    await redis.hset(
+        key, "delete-session:S", f'2 {now} S 0 {now} {{"type":"delete-session","session_id":"S"}}'
+    )
+    await redis.zadd(keys.agenda(keys.partition_of_owner(OWNER)), {OWNER: now})
+    bench.alarm.wake(OWNER)
+    with structlog.testing.capture_logs() as lines:
+        running = bench.tasks.start(bench.worker.run(), name="worker")
+        await wait_until(lambda: len(bench.tasks) == 1 and bench.has_tried(1))
+        bench.worker.stop()
+        await running
+    assert [effect for effect, _ in bench.performer.attempts] == [DeleteSession("S")]
+    assert [line["effect"] for line in lines if line["event"] == "effect.not_known"] == ["something-new"]
+    left = await redis.hget(key, "new:1")
+    assert left == f'1 {now + 30_000} lane 0 {now} {{"type":"something-new","number":7}}'.encode()
+    assert await redis.zscore(keys.agenda(keys.partition_of_owner(OWNER)), OWNER) == now + 30_000
 
 
 async def test_a_worker_that_stops_finishes_what_it_does_and_leaves_the_rest_to_others(
@@ -137,7 +228,7 @@ async def test_a_worker_that_stops_finishes_what_it_does_and_leaves_the_rest_to_
     assert performer.attempts == [(RemoveParticipant("a.1", "S", "p"), 1)]
     other = Outbox(client, worker="other", lease=45)
     assert await other.claim(keys.partition_of_owner(OWNER), now=now, limit=9) == [OWNER]
-    [left] = await other.work(OWNER, now=now, done=[], later=[])
+    [left] = await other.work(OWNER, now=now)
     assert left.effect == DeleteParticipant("a.1", "p")
 
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 from urllib.parse import urlencode
 
@@ -25,6 +25,7 @@ Credential = Annotated[str, msgspec.Meta(max_length=1024)]
 Tag = Annotated[str, msgspec.Meta(max_length=4096)]
 Seconds = Annotated[int, msgspec.Meta(ge=1)]
 PAGE_SIZES = range(1, 10_001)
+KEPT = timedelta(days=7)
 ERROR_TYPES = {
     401: "authentication-error",
     403: "authorization-error",
@@ -281,6 +282,9 @@ class CallsApi:
         return call
 
     def _visible(self, call: Call) -> bool:
+        """Eventually consistent, and kept for 7 days after its end (getCallState, listCalls)."""
+        if call.end_time is not None and _parsed(timestamp()) - _parsed(call.end_time) > KEPT:
+            return False
         return monotonic() - call.began >= self._settings.call_visible_after
 
 

@@ -137,7 +137,7 @@ class Gateway:
         received = not await request.is_disconnected()
         if made is not None and (answer.created is None or not received):
             self._ledger.unreceived.append(Unreceived(name, made))
-        self._record(request, name, at, body, answer, received=received)
+        self._record(request, name, at, body, answer, received=received, created=made)
         return _response(answer)
 
     def _perform(self, request: Request, api: Api, body: bytes, operation: Operation) -> Answer:
@@ -186,7 +186,15 @@ class Gateway:
         return msgspec.structs.replace(api.error(fault.status, "fault on order"), headers=headers)
 
     def _record(
-        self, request: Request, name: str, at: float, body: bytes, answer: Answer, *, received: bool
+        self,
+        request: Request,
+        name: str,
+        at: float,
+        body: bytes,
+        answer: Answer,
+        *,
+        received: bool,
+        created: str | None,
     ) -> None:
         scheme = request.headers.get("authorization", "").partition(" ")[0].lower()
         self._journal.answered(
@@ -201,6 +209,8 @@ class Gateway:
                 scheme=scheme or None,
                 body=_json(body),
                 received=received,
+                created=created,
+                host=request.url.hostname or "",
             )
         )
 

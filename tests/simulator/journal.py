@@ -22,6 +22,10 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     scheme: str | None
     body: Any
     received: bool
+    created: str | None = None
+    """Id of what it made."""
+    host: str = ""
+    """By which name it came: who asks can be told apart where each has been given another."""
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,7 +2,7 @@
 
 import asyncio
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -46,17 +46,38 @@ class Reply(msgspec.Struct, frozen=True):
     body: bytes
 
 
+class Fate(msgspec.Struct, frozen=True):
+    """What becomes of one webhook on its way to one address; `delay` in seconds."""
+
+    lost: bool = False
+    delay: float = 0.0
+    copies: int = 1
+
+
+class Failed(msgspec.Struct, frozen=True):
+    """A synchronous webhook that no address has answered, and what came of each try."""
+
+    event_type: str
+    call_id: str
+    tries: list[Delivery]
+
+
 class Undelivered(Exception):
     """A synchronous webhook failed, its fallback too or it has none."""
 
 
 class Webhooks:
-    """Test controls: `duplicate` and `drop` name event types, `delay` gives seconds before sending."""
+    """Test controls: `duplicate` and `drop` name event types, `delay` gives seconds before sending.
+
+    `fate` is asked about each try besides, by event type and URL.
+    """
 
     def __init__(self, journal: Journal, gates: Gates, background: Background) -> None:
         self.duplicate: set[str] = set()
         self.drop: set[str] = set()
         self.delay: dict[str, float] = {}
+        self.fate: Callable[[str, str], Fate] = lambda _event_type, _url: Fate()
+        self.failed: list[Failed] = []
         self.challenge_first = False
         self._journal = journal
         self._gates = gates
@@ -91,15 +112,17 @@ class Webhooks:
 
     async def ask(self, hook: Hook) -> Reply:
         """Deliver a synchronous webhook. One that is on its way stays so, whatever happens to who asks."""
-        delivery: Delivery | None = None
+        tries: list[Delivery] = []
         for target in (hook.primary, hook.fallback):
             if target is None:
                 continue
             delivery = await self._copies(hook, target)
+            tries.append(delivery)
             if _succeeded(delivery):
                 await self._gates.pass_through(f"reply:{hook.event_type}")
                 return Reply(target.url, delivery.content_type, delivery.reply)
-        reason = delivery and (delivery.error or f"status {delivery.status}")
+        self.failed.append(Failed(hook.event_type, hook.call_id, tries))
+        reason = tries[-1].error or f"status {tries[-1].status}"
         raise Undelivered(f"{hook.event_type} could not be delivered: {reason}")
 
     async def tell(self, hook: Hook) -> None:
@@ -107,9 +130,9 @@ class Webhooks:
 
         Machine detection alone has a fallback; that it comes after the second try is assumed.
         """
-        await asyncio.gather(
-            *(self._tell_once(hook) for _ in range(2 if hook.event_type in self.duplicate else 1))
-        )
+        fate = self.fate(hook.event_type, hook.primary.url)
+        copies = 2 if hook.event_type in self.duplicate else fate.copies
+        await asyncio.gather(*(self._tell_once(hook, fate) for _ in range(copies)))
 
     async def repeat(self, delivery: Delivery) -> tuple[int, bytes]:
         """The same bytes once more to the same place, as a retry would bring them."""
@@ -121,29 +144,30 @@ class Webhooks:
 
     async def _copies(self, hook: Hook, target: Target) -> Delivery:
         """Of duplicates sent at the same time the one that comes back first counts."""
+        fate = self.fate(hook.event_type, target.url)
         copies = [
             self._background.start(
-                self._send(hook, target, synchronous=True), name=f"webhook {hook.event_type}"
+                self._send(hook, target, fate, synchronous=True), name=f"webhook {hook.event_type}"
             )
-            for _ in range(2 if hook.event_type in self.duplicate else 1)
+            for _ in range(2 if hook.event_type in self.duplicate else fate.copies)
         ]
         done, _ = await asyncio.wait(copies, return_when=asyncio.FIRST_COMPLETED)
         return next(copy.result() for copy in copies if copy in done)
 
-    async def _tell_once(self, hook: Hook) -> None:
-        delivery = await self._send(hook, hook.primary, synchronous=False)
+    async def _tell_once(self, hook: Hook, fate: Fate) -> None:
+        delivery = await self._send(hook, hook.primary, fate, synchronous=False)
         if delivery.status is None and delivery.error not in {TIMED_OUT, DROPPED}:
-            delivery = await self._send(hook, hook.primary, synchronous=False)
+            delivery = await self._send(hook, hook.primary, fate, synchronous=False)
         if hook.fallback is not None and not _succeeded(delivery):
-            await self._send(hook, hook.fallback, synchronous=False)
+            await self._send(hook, hook.fallback, fate, synchronous=False)
 
-    async def _send(self, hook: Hook, target: Target, *, synchronous: bool) -> Delivery:
+    async def _send(self, hook: Hook, target: Target, fate: Fate, *, synchronous: bool) -> Delivery:
         plan = _planned(hook, target, synchronous=synchronous)
-        if hook.event_type in self.drop:
+        if fate.lost or hook.event_type in self.drop:
             if synchronous:
                 await asyncio.sleep(hook.timeout)
             return msgspec.structs.replace(plan, error=DROPPED)
-        await asyncio.sleep(self.delay.get(hook.event_type, 0.0))
+        await asyncio.sleep(self.delay.get(hook.event_type, fate.delay))
         await self._gates.pass_through(f"webhook:{hook.event_type}")
         delivery = await self._post(plan, credentials=not self.challenge_first, timeout=hook.timeout)
         self._journal.delivered(delivery)

@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 from service.calls.effects import Effect, FreeSeat
 from service.calls.room import RoomSettings
 from service.store import keys
-from service.store.outbox import Outbox
+from service.store.outbox import Outbox, Unreadable
 from service.store.rooms import Empty, Gone, Place, RoomFull, Rooms, Seat
 
 NOW: Final = 1_700_000_000.0
@@ -35,7 +35,7 @@ async def owed(outbox: Outbox, *, now: float = NOW) -> list[Effect]:
     found: list[Effect] = []
     due = await outbox.work(keys.owner_room(ROOM), now=now, done=[], later=[])
     while due:
-        found += [work.effect for work in due]
+        found += [work.effect for work in due if not isinstance(work.effect, Unreadable)]
         due = await outbox.work(keys.owner_room(ROOM), now=now, done=due, later=[])
     return found
 

@@ -7,7 +7,7 @@ from redis.asyncio import Redis
 from service.calls.effects import DeleteParticipant, DeleteSession
 from service.store import keys
 from service.store.client import Client
-from service.store.outbox import Outbox
+from service.store.outbox import Later, Outbox
 from service.store.rooms import Rooms
 
 NOW = 1_700_000_000.0
@@ -26,13 +26,13 @@ async def test_only_one_worker_has_an_owner_until_its_lease_ends(client: Client,
     claims = await asyncio.gather(*(one.claim(PARTITION, now=NOW, limit=9) for one in (first, second)))
     assert sorted(claims) == [[], [OWNER]]
 
-    [work] = await first.work(OWNER, now=NOW, done=[], later=[])
+    [work] = await first.work(OWNER, now=NOW)
     assert work.effect == DeleteSession("S")
-    assert await second.work(OWNER, now=NOW + 44, done=[], later=[]) == []
+    assert await second.work(OWNER, now=NOW + 44) == []
     # The first has died: at the end of its lease the other finds the work on the agenda.
     assert await second.claim(PARTITION, now=NOW + 44, limit=9) == []
     assert await second.claim(PARTITION, now=NOW + 46, limit=9) == [OWNER]
-    assert await second.work(OWNER, now=NOW + 46, done=[], later=[]) == [work]
+    assert await second.work(OWNER, now=NOW + 46) == [work]
 
 
 async def test_work_that_comes_while_a_worker_is_at_it_is_done_by_that_worker(
@@ -41,23 +41,23 @@ async def test_work_that_comes_while_a_worker_is_at_it_is_done_by_that_worker(
     mine, other = worker(client, "a"), worker(client, "b")
     await rooms.owe(ROOM, DeleteSession("S"), now=NOW)
     await mine.claim(PARTITION, now=NOW, limit=9)
-    done = await mine.work(OWNER, now=NOW, done=[], later=[])
+    done = await mine.work(OWNER, now=NOW)
     await rooms.owe(ROOM, DeleteSession("T"), now=NOW + 1)
     assert await other.claim(PARTITION, now=NOW + 1, limit=9) == []
-    [late] = await mine.work(OWNER, now=NOW + 1, done=done, later=[])
+    [late] = await mine.work(OWNER, now=NOW + 1, done=done)
     assert late.effect == DeleteSession("T")
 
 
 async def test_what_is_put_off_comes_back_when_it_is_due(client: Client, rooms: Rooms, redis: Redis) -> None:
     mine = worker(client, "a")
     await rooms.owe(ROOM, DeleteSession("S"), now=NOW)
-    [work] = await mine.work(OWNER, now=NOW, done=[], later=[])
-    assert await mine.work(OWNER, now=NOW, done=[], later=[(work, NOW + 10)]) == []
+    [work] = await mine.work(OWNER, now=NOW)
+    assert await mine.work(OWNER, now=NOW, later=[Later(work, NOW + 10)]) == []
     assert await mine.claim(PARTITION, now=NOW + 9, limit=9) == []
     assert await mine.claim(PARTITION, now=NOW + 11, limit=9) == [OWNER]
-    [again] = await mine.work(OWNER, now=NOW + 11, done=[], later=[])
+    [again] = await mine.work(OWNER, now=NOW + 11)
     assert (again.effect, again.tries, again.since) == (work.effect, 1, NOW)
-    assert await mine.work(OWNER, now=NOW + 11, done=[again], later=[]) == []
+    assert await mine.work(OWNER, now=NOW + 11, done=[again]) == []
     assert await redis.keys() == []
 
 
@@ -67,13 +67,13 @@ async def test_one_lane_waits_for_its_head_and_others_do_not(client: Client, roo
     await rooms.enter(ROOM, "a.1", participant_id="p", made_session="S", now=NOW)
     await rooms.vacate(ROOM, "a.1", now=NOW)
     await rooms.owe(ROOM, DeleteParticipant("b.1", "q"), now=NOW)
-    heads = {work.id: work for work in await mine.work(OWNER, now=NOW, done=[], later=[])}
+    heads = {work.id: work for work in await mine.work(OWNER, now=NOW)}
     assert set(heads) == {"remove-participant:a.1", "delete-participant:q"}
     left = await mine.work(
         OWNER,
         now=NOW,
         done=[heads["delete-participant:q"]],
-        later=[(heads["remove-participant:a.1"], NOW + 5)],
+        later=[Later(heads["remove-participant:a.1"], NOW + 5)],
     )
     assert left == [], "nothing overtakes the head of its lane"
 
@@ -81,9 +81,9 @@ async def test_one_lane_waits_for_its_head_and_others_do_not(client: Client, roo
 async def test_an_effect_that_was_owed_anew_is_not_struck_off(client: Client, rooms: Rooms) -> None:
     mine = worker(client, "a")
     await rooms.owe(ROOM, DeleteSession("S"), now=NOW)
-    first = await mine.work(OWNER, now=NOW, done=[], later=[])
+    first = await mine.work(OWNER, now=NOW)
     await rooms.owe(ROOM, DeleteSession("S"), now=NOW + 1)
-    [again] = await mine.work(OWNER, now=NOW + 1, done=first, later=[])
+    [again] = await mine.work(OWNER, now=NOW + 1, done=first)
     assert again.effect == DeleteSession("S")
 
 
@@ -92,8 +92,8 @@ async def test_a_worker_that_stops_hands_back(client: Client, rooms: Rooms) -> N
     await rooms.owe(ROOM, DeleteSession("S"), now=NOW)
     await rooms.owe(ROOM, DeleteSession("T"), now=NOW)
     await mine.claim(PARTITION, now=NOW, limit=9)
-    one, _ = await mine.work(OWNER, now=NOW, done=[], later=[])
-    assert await mine.work(OWNER, now=NOW, done=[one], later=[], release=True) == []
+    one, _ = await mine.work(OWNER, now=NOW)
+    assert await mine.work(OWNER, now=NOW, done=[one], release=True) == []
     assert await other.claim(PARTITION, now=NOW, limit=9) == [OWNER]
-    [left] = await other.work(OWNER, now=NOW, done=[], later=[])
+    [left] = await other.work(OWNER, now=NOW)
     assert {one.effect, left.effect} == {DeleteSession("S"), DeleteSession("T")}

@@ -3,6 +3,7 @@
 from redis.asyncio import Redis
 
 from service.calls.effects import (
+    CheckRoom,
     DeleteParticipant,
     DeleteSession,
     Evict,
@@ -109,7 +110,7 @@ async def test_who_is_leaving_already_holds_the_session(rooms: Rooms, outbox: Ou
     await rooms.vacate(ROOM, "a.1", now=NOW)
     before = await owes(redis)
     assert await rooms.close(ROOM, now=NOW)
-    del before["replace-session:S"]
+    del before["replace-session:S"], before["check-room:S"]
     assert await owes(redis) == before, "no more than it owed before, and not told"
     assert DeleteSession("S") in await work_off(rooms, outbox)
     assert await left_over(redis) == []
@@ -209,7 +210,9 @@ async def test_nobody_who_is_closed_out_is_brought_into_the_next_session(rooms: 
     await rooms.roll_over(ROOM, old="S", made="T", now=NOW)
     await rooms.close(ROOM, now=NOW)
     assert not [id_ for id_ in await owes(redis) if id_.startswith("add-participant")]
-    assert not [effect for _, effect in (await owes(redis)).values() if isinstance(effect, ReplaceSession)]
+    assert not [
+        effect for _, effect in (await owes(redis)).values() if isinstance(effect, ReplaceSession | CheckRoom)
+    ]
 
 
 async def test_who_is_in_no_session_is_taken_out_of_none(rooms: Rooms, outbox: Outbox, redis: Redis) -> None:

@@ -7,6 +7,7 @@ from redis.asyncio import Redis
 
 from service.calls.effects import (
     AddParticipant,
+    CheckRoom,
     DeleteParticipant,
     DeleteSession,
     Effect,
@@ -21,7 +22,7 @@ from service.calls.model import call_of
 from service.calls.room import Alone, RoomSettings, Waiting
 from service.store import keys
 from service.store.client import Client
-from service.store.outbox import Outbox, Work
+from service.store.outbox import Outbox, Unreadable, Work
 from service.store.rooms import Empty, Place, Rooms, Seat
 from tests.store.seats import NOW, ROOM, left_over
 
@@ -121,6 +122,7 @@ class World:
         done: list[Work] = []
         while due := await self.outbox.work(keys.owner_room(ROOM), now=self.now, done=done, later=[]):
             for work in due:
+                assert not isinstance(work.effect, Unreadable)
                 await self.perform(work.effect)
             done = due
 
@@ -144,10 +146,18 @@ class World:
                 await self.rooms.roll_over(
                     ROOM, old=effect.session_id, made=self.make_session(), now=self.now
                 )
+            case CheckRoom():
+                await self.check(effect)
             case SummonWaiter() | TellAlone() | Evict():
                 await self.tell(effect)
             case _:
                 raise AssertionError(effect)
+
+    async def check(self, effect: CheckRoom) -> None:
+        """Who is in a session that is the room's has a seat in it."""
+        view = await self.rooms.read(ROOM)
+        if view and view.session_id == effect.session_id:
+            assert self.sessions[effect.session_id] <= {one.participant_id for one in view.members}
 
     async def tell(self, effect: SummonWaiter | TellAlone | Evict) -> None:
         if not isinstance(effect, SummonWaiter):

@@ -4,6 +4,7 @@ from redis.asyncio import Redis
 
 from service.calls.effects import (
     AddParticipant,
+    CheckRoom,
     DeleteParticipant,
     DeleteSession,
     FreeSeat,
@@ -12,7 +13,7 @@ from service.calls.effects import (
 )
 from service.store import keys
 from service.store.outbox import Outbox
-from service.store.rooms import ROLL_OVER, Rooms, Seat
+from service.store.rooms import CHECK, ROLL_OVER, Rooms, Seat
 from tests.store.seats import NOW, ROOM, left_over, owed, owes, reserve, seated, work_off
 
 LATER = NOW + ROLL_OVER
@@ -23,15 +24,21 @@ async def test_a_session_that_is_published_is_to_be_replaced(rooms: Rooms, redis
     await reserve(rooms, "a.1")
     assert await owes(redis) == {}
     await rooms.enter(ROOM, "a.1", participant_id="p", made_session="S", now=NOW)
-    assert await owes(redis) == {"replace-session:S": (ROLL_OVER, ReplaceSession(ROOM, "S"))}
+    assert await owes(redis) == {
+        "replace-session:S": (ROLL_OVER, ReplaceSession(ROOM, "S")),
+        "check-room:S": (CHECK, CheckRoom(ROOM, "S")),
+    }
     await seated(rooms, "b.1")
-    assert len(await owes(redis)) == 1
+    assert len(await owes(redis)) == 2
 
 
 async def test_so_is_the_one_in_the_place_of_one_that_vanished(rooms: Rooms, redis: Redis) -> None:
     await seated(rooms, "a.1", session="S")
     await rooms.replace_session(ROOM, "a.1", vanished="S", made_session="T", now=NOW + 9)
-    assert await owes(redis) == {"replace-session:T": (ROLL_OVER + 9, ReplaceSession(ROOM, "T"))}
+    assert await owes(redis) == {
+        "replace-session:T": (ROLL_OVER + 9, ReplaceSession(ROOM, "T")),
+        "check-room:T": (CHECK + 9, CheckRoom(ROOM, "T")),
+    }
     view = await rooms.read(ROOM)
     assert view
     assert (view.session_id, view.opened) == ("T", NOW + 9)
@@ -56,7 +63,7 @@ async def test_everybody_moves_over(rooms: Rooms, outbox: Outbox, redis: Redis) 
 
     assert (await owes(redis))["delete-session:S"] == (ROLL_OVER + MINUTE, DeleteSession("S"))
     assert (await owes(redis))["replace-session:T"] == (2 * ROLL_OVER, ReplaceSession(ROOM, "T"))
-    assert "replace-session:S" not in await owes(redis)
+    assert not {"replace-session:S", "check-room:S"} & set(await owes(redis))
     work = await owed(outbox, now=LATER)
     for seat in ("a.1", "b.1"):
         assert [effect for effect in work if getattr(effect, "seat", "") == seat] == [

@@ -1,10 +1,13 @@
 import re
+from collections.abc import Awaitable, Callable
 from importlib import resources
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
 
 from service.store.client import Client
+from service.store.errors import StoreUnavailable
 from service.store.scripts import Script
 
 LIBRARIES = {"owed", "rooms"}
@@ -40,3 +43,24 @@ async def test_a_server_that_has_forgotten_a_script_is_told_it_again(client: Cli
     await redis.script_flush()
     assert await client.run(Script("call_load"), keys, {"event": ""}) == before
     assert await redis.script_exists(Script("call_load").sha) == [True]
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in LIBRARIES])
+async def test_what_only_reads_says_so(name: str, redis: Redis) -> None:
+    """By the server's own word on the commands that are in it: nobody waits for replicas to read."""
+    script = Script(name)
+    used = set(re.findall(r"redis\.call\('([A-Z]+)'", script.source))
+    assert used
+    execute: Callable[..., Awaitable[Any]] = redis.execute_command  # the library has not typed it
+    known = await execute("COMMAND", "INFO", *used)
+    writes = {command for command in used if "write" in known[command.lower()]["flags"]}
+    assert script.reads == (not writes), f"{name} writes with {writes}"
+
+
+async def test_who_says_it_reads_and_writes_is_refused(client: Client) -> None:
+    script = Script("call_name")
+    reading = Script("get")
+    script.by_sha = (reading.by_sha[0], script.sha)
+    script.by_source = (reading.by_source[0], script.source)
+    with pytest.raises(StoreUnavailable, match="Write commands are not allowed"):
+        await client.run(script, {"alias": "a"}, {"ref": "r", "ttl": 1000})

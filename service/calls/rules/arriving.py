@@ -21,6 +21,7 @@ from service.calls.events import (
     Redirect,
     TransferAnswer,
     TransferComplete,
+    TurnedAway,
 )
 from service.calls.model import Call, Direction, Intent, Leg, Media, Phone
 from service.calls.outcomes import outcome_of
@@ -42,7 +43,7 @@ def begin(event: Event) -> Decision:
     match event:
         case Dial():
             return dial(event)
-        case Initiate() | Answer() | Redirect() | Gathered() | BridgeComplete():
+        case Initiate() | Answer() | Redirect() | Gathered() | BridgeComplete() | TurnedAway():
             return _arrive(event)
         case Disconnect():
             # A tombstone: the call's late first event finds it and makes nothing.
@@ -68,9 +69,11 @@ def _arrive(event: Arrival) -> Decision:
         answered_at=event.at if event.answered and event.direction is Direction.OUTBOUND else 0,
         machine=event.machine if isinstance(event, Answer) else "",
     )
+    asked = replace(new, intent=Intent.ASK, room="") if event.asks else new
+    if isinstance(event, TurnedAway):
+        return Decision(asked, Nothing())
     if not event.asks:
         return join(new, event)
-    asked = replace(new, intent=Intent.ASK, room="")
     return answer_digits(asked, event) if isinstance(event, Gathered) else Decision(asked, AskDigits())
 
 
@@ -113,6 +116,11 @@ def dial(event: Dial) -> Decision:
     )
     reply = Join(1) if event.prepare_until else Nothing()
     return Decision(call, reply, owed=(Owed(EndDialing(call.ref), event.dial_until),))
+
+
+def known(call: Call, _event: TurnedAway) -> Decision:
+    """It has come back by itself, or had been there before."""
+    return Decision(call, Nothing())
 
 
 # The phone asks what to do ----------------------------------------------------------------------------------
@@ -161,7 +169,7 @@ def enter(call: Call, at: float) -> Decision:
         return Decision(there, BridgeLeg(call.attempt, call.leg_id, words), drops_token=True)
     if words:
         # A leg that answered meanwhile would cut it off: the phone asks again when it has heard it all.
-        told = replace(call, media=Media.READY, announced=True)
+        told = replace(call, announced=True)
         return Decision(told, Park(call.attempt, words), drops_token=True)
     parked = replace(call, media=Media.TRANSFERRING, token_until=at + LEG_RINGS)
     return Decision(parked, Park(call.attempt), drops_token=True)
@@ -236,7 +244,7 @@ def answer_digits(call: Call, event: Gathered) -> Decision:
     if call.intent is not Intent.ASK:
         return follow_intent(call, event)
     if event.named:
-        return join(replace(call, intent=Intent.BRIDGE, room=event.named), event)
+        return join(replace(call, room=event.named), event)
     tried = replace(call, tries=call.tries + 1)
     if tried.tries < event.asks:
         return Decision(tried, AskDigits(again=True))

@@ -43,7 +43,7 @@ def join_failed(call: Call, event: JoinFailed) -> Decision:
     if call.prepares and event.reason == "room-closed":
         # The room's own word for it comes to a call that by then has no place there any more.
         evicted = Evicted(at=event.at, attempt=call.attempt, room=event.room)
-        return rooms.evicted(replace(counted, media=Media.READY, prepares=False), evicted)
+        return rooms.evicted(replace(counted, media=Media.READY), evicted)
     if call.prepares:
         # Nobody has been told anything yet: it is tried again when the phone asks.
         return Decision(
@@ -80,8 +80,7 @@ def outdated(call: Call, event: Joined | JoinFailed | FoundEmpty) -> Decision:
     if call.media is Media.MAKING and event.attempt == call.attempt:
         after = replace(call, media=Media.NONE)
     # Who is being joined anew, or has been, is to come back; everybody else hears what is wanted by now.
-    reply = continuation(call) if call.media is Media.NONE else Wait()
-    return Decision(after, reply, owed=tuple(owed), note="stale attempt")
+    return Decision(after, continuation(call), owed=tuple(owed), note="stale attempt")
 
 
 def _announcement(call: Call, event: Joined) -> str:

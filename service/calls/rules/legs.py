@@ -83,8 +83,7 @@ def ask_after_transfer(call: Call, event: Redirect) -> Decision:
     """As `transfer_complete`, for a phone whose transferComplete met a store that was down."""
     if call.own_leg:
         return _again(call, event) if call.intent is Intent.BRIDGE else let_go(call, event.at)
-    cause = "hangup" if call.answered_attempt == call.attempt else ""
-    return transfer_complete(call, TransferComplete(event.at, call.attempt, cause))
+    return transfer_complete(call, TransferComplete(event.at, call.attempt, cause=""))
 
 
 def _talked(call: Call, at: float) -> Decision:

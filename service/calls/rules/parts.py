@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from service.calls.decision import HANGUP_AFTER, Decision
 from service.calls.effects import HangUp, HangUpLeg, LeaveRoom, Owed, RedirectPhone
 from service.calls.events import Arrival
-from service.calls.model import Call, Intent, Leg, Media, Phone, seat_of
+from service.calls.model import Call, Intent, Leg, Media, Phone
 from service.calls.replies import Apologise, Elsewhere, Farewell, Hangup, Hold, Join, Nothing, Reply, Wait
 
 HANG_UP: Final = "hang-up"
@@ -26,10 +26,9 @@ _SEATED: Final = frozenset({Media.MAKING, Media.READY, Media.TRANSFERRING, Media
 # What is owed -----------------------------------------------------------------------------------------------
 
 
-def leave(call: Call, due: float, *, attempt: int | None = None, place: int = 0, room: str = "") -> Owed:
-    """The seat of the present attempt, or another's."""
-    seat = call.seat if attempt is None else seat_of(call.ref, attempt, place)
-    return Owed(LeaveRoom(room or call.room, seat), due)
+def leave(call: Call, due: float) -> Owed:
+    """The seat of the present attempt."""
+    return Owed(LeaveRoom(call.room, call.seat), due)
 
 
 def give_up_seats(call: Call, due: float) -> tuple[Owed, ...]:

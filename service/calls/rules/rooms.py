@@ -32,7 +32,7 @@ def left_alone(call: Call, event: LeftAlone) -> Decision:
         return Decision(call, Nothing(), note="the call has left the room")
     if event.then is Then.WAIT:
         # As if it had just come: the room keeps it outside while nobody is there.
-        return turn(call, replace(break_off(call), intent=Intent.BRIDGE, waits=True), event.at)
+        return turn(call, replace(break_off(call), waits=True), event.at)
     return turn(call, replace(break_off(call), intent=Intent.HANGUP, failure="left-alone"), event.at)
 
 

@@ -1,4 +1,5 @@
 -- What one webhook needs of a call, in one trip.
+-- reads
 -- keys: call events token
 -- args: event
 local found = redis.call('HMGET', call, 'revision', 'state')

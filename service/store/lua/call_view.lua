@@ -1,3 +1,4 @@
 -- A call and what has happened to it.
+-- reads
 -- keys: call timeline
 return {redis.call('HGET', call, 'state'), redis.call('LRANGE', timeline, 0, -1)}

@@ -1,3 +1,4 @@
 -- One value.
+-- reads
 -- keys: value
 return redis.call('GET', value)

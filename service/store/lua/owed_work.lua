@@ -2,8 +2,9 @@
 -- head of each lane. With nothing due the lease ends, and the agenda says when to come back.
 -- Returns {id, tries, since, effect, id, ...}.
 -- uses: owed
--- keys: owed agenda
--- args: now worker lease owner done later
+-- What is laid aside goes to the partition's dead letters, the newest of which are kept.
+-- keys: owed agenda dead
+-- args: now worker lease owner done later laid_aside letters letters_ttl
 now = tonumber(now)
 local holder, ends = owed_lease(owed)
 if holder and holder ~= worker and ends > now then return {} end
@@ -18,7 +19,18 @@ for _, one in ipairs(cjson.decode(later)) do
   if value then
     local seq, _, lane, tries, since, effect = owed_parse(value)
     redis.call('HSET', owed, one[1],
-      string.format('%d %d %s %d %d %s', seq, one[2], lane, tries + 1, since, effect))
+      string.format('%d %d %s %d %d %s', seq, one[2], lane, tries + one[3], since, effect))
+  end
+end
+for _, one in ipairs(cjson.decode(laid_aside)) do
+  local value = redis.call('HGET', owed, one[1])
+  if value and string.match(value, '^%d+ (.*)$') == one[2] then
+    local _, _, lane, tries, since, effect = owed_parse(value)
+    redis.call('HDEL', owed, one[1])
+    redis.call('ZADD', dead, now, cjson.encode({owner = owner, id = one[1], lane = lane, tries = tries + 1,
+      since = since, died = now, error = one[3], effect = effect}))
+    redis.call('ZREMRANGEBYRANK', dead, 0, -1 - tonumber(letters))
+    redis.call('PEXPIRE', dead, letters_ttl)
   end
 end
 

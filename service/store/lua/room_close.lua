@@ -43,7 +43,7 @@ room_unlist(at)
 
 room_call_off(at, {'tell-alone'})
 if session then
-  room_call_off(at, {'replace-session:' .. session})
+  room_call_off(at, {'replace-session:' .. session, 'check-room:' .. session})
   session_discard(at, session)
 end
 redis.call('PEXPIRE', room, ttl)

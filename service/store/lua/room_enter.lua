@@ -4,7 +4,7 @@
 -- Everybody who waits outside is told that somebody has come.
 -- uses: owed rooms
 -- keys: room live owed agenda
--- args: now seat participant keep made owner name ttl roll_over
+-- args: now seat participant keep made owner name ttl roll_over check
 local at = {room = room, live = live, owed = owed, agenda = agenda, owner = owner, name = name, now = tonumber(now)}
 local phase, sitting = seat_read(at, seat)
 
@@ -34,7 +34,7 @@ if phase == 'reserved' then
 end
 
 if made ~= '' and redis.call('HEXISTS', room, 'session') == 0 then
-  session_publish(at, made, roll_over)
+  session_publish(at, made, roll_over, check)
 else
   session_discard(at, made)
 end

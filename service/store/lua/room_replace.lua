@@ -3,7 +3,7 @@
 -- Returns {'in', session} or {'gone', ''} when the seat was given up meanwhile: then there is nothing to repair.
 -- uses: owed rooms
 -- keys: room live owed agenda
--- args: now seat vanished made owner name ttl roll_over
+-- args: now seat vanished made owner name ttl roll_over check
 local at = {room = room, live = live, owed = owed, agenda = agenda, owner = owner, name = name, now = tonumber(now)}
 local phase = seat_read(at, seat)
 
@@ -13,8 +13,8 @@ if phase ~= 'in' or redis.call('HGET', room, 'session') ~= vanished then
   return {'in', redis.call('HGET', room, 'session') or ''}
 end
 
-room_call_off(at, {'replace-session:' .. vanished})
-session_publish(at, made, roll_over)
+room_call_off(at, {'replace-session:' .. vanished, 'check-room:' .. vanished})
+session_publish(at, made, roll_over, check)
 for _, one in ipairs((room_people(room))) do
   if one.phase == 'in' and one.seat ~= seat then seat_add_again(at, one.seat, made, one.participant) end
 end

@@ -3,7 +3,7 @@
 -- another session by now: then the new one is owed for deletion.
 -- uses: owed rooms
 -- keys: room live owed agenda
--- args: now old made grace owner name ttl roll_over
+-- args: now old made grace owner name ttl roll_over check
 local at = {room = room, live = live, owed = owed, agenda = agenda, owner = owner, name = name, now = tonumber(now)}
 local session = redis.call('HGET', room, 'session')
 if session == made then return 1 end
@@ -12,7 +12,7 @@ if session ~= old then
   return 0
 end
 
-session_publish(at, made, roll_over)
+session_publish(at, made, roll_over, check)
 for _, one in ipairs((room_people(room))) do
   if one.phase == 'in' then
     -- Under an id of its own: leaving in the meantime owes the removal from the new session as well.

@@ -86,7 +86,7 @@ local function seat_add_again(at, seat, session, participant)
 end
 
 local function session_delete(at, session, due)
-  room_call_off(at, {'replace-session:' .. session})
+  room_call_off(at, {'replace-session:' .. session, 'check-room:' .. session})
   room_owe(at, 'delete-session:' .. session, due, session, {type = 'delete-session', session_id = session})
 end
 
@@ -97,11 +97,13 @@ local function session_discard(at, made)
   session_delete(at, made, at.now)
 end
 
--- The room's session from now on, to be replaced before its age ends it.
-local function session_publish(at, session, roll_over)
+-- The room's session from now on: looked at after a while, and replaced before its age ends it.
+local function session_publish(at, session, roll_over, check)
   redis.call('HSET', at.room, 'session', session, 'opened', at.now)
   local id = 'replace-session:' .. session
   room_owe(at, id, at.now + roll_over, id, {type = 'replace-session', room = at.name, session_id = session})
+  id = 'check-room:' .. session
+  room_owe(at, id, at.now + check, id, {type = 'check-room', room = at.name, session_id = session})
 end
 
 -- The end of an epoch. Who waits outside, and who is still being closed out, stays; with nobody left the hash is

@@ -1,0 +1,35 @@
+"""What stands between the outside and the running service: places, what is put off, whether it is to end."""
+
+from dataclasses import dataclass
+from typing import cast
+
+from starlette.requests import Request
+
+from handlers.bridge import Bridge
+from handlers.deferred import Deferred
+from handlers.places import Places
+from handlers.stopping import Stopping
+
+
+@dataclass(frozen=True, kw_only=True)
+class Edge:
+    webhooks: Places
+    requests: Places
+    """Of operators. They have places of their own, so that callers always come first."""
+    deferred: Deferred
+    stopping: Stopping
+
+
+def edge_before(bridge: Bridge, *, places: int, stopping: Stopping) -> Edge:
+    """`places`: how many webhooks are handled at the same time, and how many requests of operators."""
+    return Edge(
+        webhooks=Places(places),
+        requests=Places(places),
+        deferred=Deferred(bridge.tasks, bridge.clock),
+        stopping=stopping,
+    )
+
+
+def edge_of(request: Request) -> Edge:
+    """What the application's lifespan has put together."""
+    return cast("Edge", request.state.edge)

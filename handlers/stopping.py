@@ -1,0 +1,25 @@
+"""Whether the service has been told to end, and since when: then it says so, and serves on for a while."""
+
+from service.clock import Clock, SystemClock
+
+
+class Stopping:
+    """`delay`: seconds that load balancers are given to notice."""
+
+    def __init__(self, delay: float = 0.0, clock: Clock | None = None) -> None:
+        self.delay = delay
+        self._clock = clock or SystemClock()
+        self._until: float | None = None
+
+    @property
+    def told(self) -> bool:
+        return self._until is not None
+
+    @property
+    def over(self) -> bool:
+        """Whether they have had their time."""
+        return self._until is not None and self._clock.monotonic() >= self._until
+
+    def tell(self) -> None:
+        """The first time begins the delay, the second ends it."""
+        self._until = self._clock.monotonic() + (0 if self.told else self.delay)

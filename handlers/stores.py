@@ -1,0 +1,40 @@
+"""Which store the settings mean: for the service, and for who only looks."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from service.settings import Settings
+from service.store.client import Client
+from service.store.embedded import EmbeddedServer, default_directory
+
+
+async def own_store(settings: Settings, stack: AsyncExitStack) -> Client:
+    """The store of a service: the one that is named, or an embedded one that is started where none lives.
+
+    Raises StoreUnavailable.
+    """
+    if settings.redis_url is not None:
+        url = settings.redis_url.get_secret_value()
+    else:
+        server = EmbeddedServer(default_directory(settings.xdg_state_home))
+        url = await server.start()
+        stack.push_async_callback(server.stop)
+    return await _connected(url, settings, stack)
+
+
+@asynccontextmanager
+async def existing_store(settings: Settings) -> AsyncIterator[Client]:
+    """The store of a service that runs; never starts one. Raises StoreUnavailable."""
+    async with AsyncExitStack() as stack:
+        if settings.redis_url is not None:
+            url = settings.redis_url.get_secret_value()
+        else:
+            url = EmbeddedServer(default_directory(settings.xdg_state_home)).running()
+        yield await _connected(url, settings, stack)
+
+
+async def _connected(url: str, settings: Settings, stack: AsyncExitStack) -> Client:
+    client = Client(url, replicas=settings.store_replicas)
+    stack.push_async_callback(client.close)
+    await client.ping()
+    return client

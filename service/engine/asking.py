@@ -1,0 +1,178 @@
+"""The reconciler: what nobody has told us is asked of Bandwidth.
+
+Webhooks get lost: an asynchronous one is repeated once, and only after a failed connection (voice API,
+webhooks). So every live call owes a question, due when nothing should be the same any more, and put off each
+time that something is heard of it. What is learned goes through the same state machine.
+"""
+
+from typing import Final
+
+import structlog
+
+from service.bandwidth.errors import NotFound
+from service.bandwidth.voice import CallState, VoiceApi
+from service.bandwidth.webrtc import WebRtcApi
+from service.calls.effects import AskAfter, CheckRoom, EndDialing
+from service.calls.events import DialingOver, FoundEnded, Placed
+from service.calls.model import Call, Direction, Intent, Media, Phone
+from service.calls.outcomes import NOT_FOUND
+from service.clock import Clock
+from service.engine.patience import Patience
+from service.engine.performing import Handles, NotYet
+from service.logs import bound
+from service.store.calls import Calls
+from service.store.rooms import Rooms
+
+log = structlog.get_logger()
+
+ASK_AFTER: Final = str(AskAfter.__struct_config__.tag)
+TIMEOUT: Final = 10.0
+"""Seconds for one request that nobody on the phone waits for."""
+_ENDED: Final = "disconnected"
+"""getCallState's word for a call that is over (voice API); any other is one that lives."""
+_CLOCKS: Final = 60.0
+"""Seconds by which Bandwidth's clock may be behind ours."""
+
+_SETTLED: Final = frozenset({Intent.HOLD, Intent.ELSEWHERE})
+
+
+def silence(call: Call, patience: Patience) -> float | None:
+    """Seconds for which nothing needs to be heard of a call; None while something else is waited for."""
+    match call.media:
+        case _ if call.phone is Phone.DIALING:
+            # `EndDialing` asks when it can ring no longer.
+            return None
+        case Media.MAKING | Media.LEAVING:
+            return patience.joining
+        case Media.READY | Media.TRANSFERRING:
+            return patience.transferring
+        case Media.BRIDGED:
+            return patience.quiet
+        case Media.NONE:
+            return patience.quiet if call.intent in _SETTLED else patience.transferring
+
+
+class Asker:
+    """Raises BandwidthError and StoreError, NotYet when there is nothing to be told."""
+
+    def __init__(
+        self,
+        *,
+        voice: VoiceApi,
+        webrtc: WebRtcApi,
+        calls: Calls,
+        rooms: Rooms,
+        engine: Handles,
+        clock: Clock,
+        patience: Patience,
+    ) -> None:
+        self._voice = voice
+        self._webrtc = webrtc
+        self._calls = calls
+        self._rooms = rooms
+        self._engine = engine
+        self._clock = clock
+        self._patience = patience
+
+    async def ask_after(self, effect: AskAfter, *, attempt: int) -> None:
+        """Whether a call lives of which nothing was heard; asked again after twice the time if it does."""
+        call = (await self._calls.load(effect.ref)).call
+        if call is None or not call.live or call.phone is Phone.DIALING:
+            return
+        state = await self._voice.get_call(call.call_id, timeout=TIMEOUT, attempt=attempt)
+        if await self._is_over(call, state):
+            return
+        log.info("call.asked_after", state=state.state if state else "unknown", attempt=attempt)
+        await self._calls.keep(call.ref)
+        longest = self._patience.longest
+        raise NotYet(min((silence(call, self._patience) or longest) * 2.0 ** min(attempt, 16), longest))
+
+    async def end_dialing(self, effect: EndDialing, *, attempt: int) -> None:
+        """Nothing was heard of an outbound call for longer than it can ring: it has to end."""
+        call = (await self._calls.load(effect.ref)).call
+        if call is None or call.phone is not Phone.DIALING:
+            return
+        call_id = call.call_id or await self._find(call, attempt)
+        if call_id:
+            await self._engine.handle(call.ref, Placed(self._clock.now(), call_id))
+            state = await self._voice.get_call(call_id, timeout=TIMEOUT, attempt=attempt)
+            if state and state.state == _ENDED:
+                await self._tell_ended(call, call_id, state)
+                return
+            await self._voice.hang_up(call_id, timeout=TIMEOUT, attempt=attempt)
+        await self._engine.handle(call.ref, DialingOver(self._clock.now()))
+
+    async def check_room(self, effect: CheckRoom, *, attempt: int) -> bool:
+        """Take out whoever is in the session without a seat, once that was so twice, a while apart.
+
+        False when Bandwidth knows no such session any more.
+        """
+        now = self._clock.now()
+        try:
+            inside = await self._webrtc.list_participants(effect.session_id, timeout=TIMEOUT, attempt=attempt)
+        except NotFound:
+            return False
+        room = await self._rooms.read(effect.room)
+        if room is None or room.session_id != effect.session_id:
+            return True
+        seated = {member.participant_id for member in room.members}
+        found = {one: effect.strangers.get(one, now) for one in inside if one not in seated}
+        for stranger, since in sorted(found.items()):
+            if now - since >= self._patience.strangers:
+                await self._take_out(effect.session_id, stranger, attempt)
+                del found[stranger]
+        if found == effect.strangers:
+            raise NotYet(min(self._patience.quiet * 2.0 ** min(attempt, 16), self._patience.longest))
+        due = now + (self._patience.strangers if found else self._patience.quiet)
+        again = CheckRoom(effect.room, effect.session_id, found)
+        await self._rooms.owe(effect.room, again, now=now, due=due)
+        return True
+
+    async def _take_out(self, session_id: str, participant_id: str, attempt: int) -> None:
+        await self._webrtc.remove_participant(session_id, participant_id, timeout=TIMEOUT, attempt=attempt)
+        await self._webrtc.delete_participant(participant_id, timeout=TIMEOUT, attempt=attempt)
+        with bound(participant_id=participant_id):
+            log.warning("stranger.removed")
+
+    async def _is_over(self, call: Call, state: CallState | None) -> bool:
+        if state is not None and state.state != _ENDED:
+            return False
+        if state is None and self._clock.now() - call.created_at < self._patience.unknown:
+            return False
+        await self._tell_ended(call, call.call_id, state)
+        return True
+
+    async def _tell_ended(self, call: Call, call_id: str, state: CallState | None) -> None:
+        cause = (state.disconnect_cause or "") if state else NOT_FOUND
+        with bound(call_id=call_id):
+            log.warning("call.found_ended", cause=cause)
+        ended = FoundEnded(
+            at=self._clock.now(),
+            ref=call.ref,
+            call_id=call_id,
+            direction=call.direction,
+            room=call.room,
+            from_number=call.from_number,
+            to_number=call.to_number,
+            cause=cause,
+            error_id=(state.error_id or "") if state else "",
+        )
+        await self._engine.handle(call.ref, ended)
+
+    async def _find(self, call: Call, attempt: int) -> str:
+        """Where createCall was never answered: the id of the one call that fits and is of no other ref."""
+        found = await self._voice.list_calls(
+            to=call.to_number,
+            from_=call.from_number,
+            since=call.created_at - _CLOCKS,
+            timeout=TIMEOUT,
+            attempt=attempt,
+        )
+        # The B leg of a transfer is listed with the numbers of its A leg.
+        dialed = [one for one in found if one.direction == Direction.OUTBOUND and not one.parent_call_id]
+        fits = [one.call_id for one in dialed if await self._is_free(one.call_id)]
+        return fits[0] if len(fits) == 1 else ""
+
+    async def _is_free(self, call_id: str) -> bool:
+        ref = await self._calls.resolve(call_id)
+        return (await self._calls.load(ref)).call is None

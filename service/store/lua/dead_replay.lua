@@ -1,0 +1,7 @@
+-- Owe a dead letter's effect again, from now on; only as long as it is there. Returns whether it was.
+-- uses: owed
+-- keys: owed agenda dead
+-- args: now letter owner id lane effect
+if redis.call('ZREM', dead, letter) == 0 then return 0 end
+owed_add(owed, agenda, owner, tonumber(now), id, tonumber(now), lane, effect)
+return 1

@@ -1,0 +1,304 @@
+import asyncio
+import socket
+from collections.abc import MutableMapping
+from typing import Any
+
+import pytest
+
+from service.bandwidth.auth import Basic
+from service.bandwidth.breaker import SHORTEST
+from service.bandwidth.circuit import Circuit
+from service.bandwidth.errors import BandwidthError
+from service.bandwidth.http import Http
+from service.bandwidth.tally import Tally, counting
+from service.bandwidth.voice import VoiceApi
+from service.bandwidth.webrtc import WebRtcApi
+from service.tasks import Tasks
+from tests.bandwidth.support import BASIC, Loopback, Reply, Wire, reset
+from tests.clocks import SetClock
+from tests.waiting import wait_until
+
+GONE = Reply(404)
+DOWN = Reply(503)
+CREATED = Reply(200, {"id": "s-1"})
+
+
+class NoToken(Basic):
+    """Credentials that cannot be had: the token endpoint is down."""
+
+    async def header(self) -> str:
+        raise BandwidthError("obtain-token", "no-token", status=503, retry=True)
+
+
+def circuit_of(clock: SetClock, *, patience: float = 60, probe_wait: float = 60) -> Circuit:
+    return Circuit("webrtc", clock=clock, patience=patience, probe_wait=probe_wait)
+
+
+def webrtc(http: Http, url: str, circuit: Circuit, credentials: Basic = BASIC) -> WebRtcApi:
+    return WebRtcApi(http, f"{url}/v1", "55555", credentials, circuit=circuit)
+
+
+async def ask(api: WebRtcApi, *, seconds: float = 5.0) -> str:
+    """What comes of one request: `there`, `gone`, or the error's code."""
+    try:
+        return "there" if await api.has_session("s", timeout=seconds) else "gone"
+    except BandwidthError as error:
+        return error.code
+
+
+async def asked(api: WebRtcApi, times: int, *, seconds: float = 5.0) -> list[str]:
+    return [await ask(api, seconds=seconds) for _ in range(times)]
+
+
+async def paused(api: WebRtcApi) -> BandwidthError:
+    with pytest.raises(BandwidthError, match="paused") as caught:
+        await api.has_session("s", timeout=5)
+    return caught.value
+
+
+async def test_after_five_failures_nothing_is_sent(
+    http: Http, bandwidth: Loopback, clock: SetClock, logs: list[MutableMapping[str, Any]]
+) -> None:
+    api = webrtc(http, bandwidth.url, circuit_of(clock))
+    bandwidth.answers(DOWN)
+    assert await asked(api, 5) == ["overloaded"] * 5
+    clock.advance(0.5)
+    with counting() as tally:
+        error = await paused(api)
+    assert (error.operation, error.status, error.retry) == ("get-session", None, True)
+    assert (error.retry_after, error.may_have_happened) == (1.5, False)
+    assert (len(bandwidth.seen), tally) == (5, Tally())
+    assert logs[-1] == {
+        "event": "breaker.opened",
+        "log_level": "warning",
+        "api": "webrtc",
+        "error": "overloaded",
+    }
+
+
+async def test_the_probe_closes_it(
+    http: Http, bandwidth: Loopback, clock: SetClock, logs: list[MutableMapping[str, Any]]
+) -> None:
+    api = webrtc(http, bandwidth.url, circuit_of(clock))
+    bandwidth.answers(*[DOWN] * 6, CREATED)
+    await asked(api, 5)
+    clock.advance(SHORTEST)
+    assert await asked(api, 2) == ["overloaded", "paused"]
+    clock.advance(2 * SHORTEST)
+    assert await asked(api, 3) == ["there"] * 3
+    lines = [line for line in logs if line["event"].startswith("breaker.")]
+    assert [line["event"] for line in lines] == ["breaker.opened", "breaker.closed"]
+    assert (lines[1]["api"], lines[1]["open_s"]) == ("webrtc", 3 * SHORTEST)
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 408, 409, 429, 307])
+async def test_what_bandwidth_answers_is_no_failure(
+    http: Http, bandwidth: Loopback, clock: SetClock, status: int
+) -> None:
+    api = webrtc(http, bandwidth.url, circuit_of(clock))
+    bandwidth.answers(Reply(status))
+    assert "paused" not in await asked(api, 12)
+    assert len(bandwidth.seen) == 12
+
+
+async def test_such_an_answer_ends_a_row_of_failures(
+    http: Http, bandwidth: Loopback, clock: SetClock
+) -> None:
+    api = webrtc(http, bandwidth.url, circuit_of(clock))
+    bandwidth.answers(*([DOWN] * 4 + [GONE]) * 3)
+    assert await asked(api, 15) == (["overloaded"] * 4 + ["gone"]) * 3
+
+
+async def test_no_connection_is_a_failure(http: Http, clock: SetClock) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+    api = webrtc(http, f"http://127.0.0.1:{port}", circuit_of(clock))
+    assert await asked(api, 7) == ["unreachable"] * 5 + ["paused"] * 2
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"), [(b"", "unreachable"), (b"220 mail\r\n\r\n", "invalid-response")]
+)
+async def test_what_breaks_or_is_not_http_is_a_failure(
+    http: Http, clock: SetClock, answer: bytes, code: str
+) -> None:
+    async def answer_badly(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await server.head(reader)
+        writer.write(answer)
+        if not answer:
+            reset(writer)
+
+    async with Wire(answer_badly).serving() as server:
+        api = webrtc(http, server.url, circuit_of(clock))
+        assert await asked(api, 7) == [code] * 5 + ["paused"] * 2
+
+
+async def test_timeouts_of_requests_that_had_no_time_are_no_failures(
+    http: Http, bandwidth: Loopback, clock: SetClock
+) -> None:
+    gate = asyncio.Event()
+    api = webrtc(http, bandwidth.url, circuit_of(clock))
+    bandwidth.answers(Reply(gate=gate))
+    assert await asked(api, 8, seconds=0.02) == ["timeout"] * 8
+    gate.set()
+    assert await ask(api) == "there"
+
+
+async def test_hanging_requests_are_failures_before_they_are_given_up(
+    http: Http, bandwidth: Loopback, clock: SetClock, logs: list[MutableMapping[str, Any]]
+) -> None:
+    """And once each; an answer that comes after all says that Bandwidth is back."""
+    gate = asyncio.Event()
+    api = webrtc(http, bandwidth.url, circuit_of(clock, patience=0.05))
+    bandwidth.answers(Reply(gate=gate))
+    tasks = Tasks()
+    hanging = [tasks.start(ask(api, seconds=60), name="hangs") for _ in range(4)]
+    await wait_until(lambda: len(bandwidth.seen) == 4)
+    assert await ask(api, seconds=0.3) == "timeout"
+    assert await ask(api) == "paused"
+    assert [line["error"] for line in logs if line["event"] == "breaker.opened"] == ["timeout"]
+    gate.set()
+    assert await asyncio.gather(*hanging) == ["there"] * 4
+    assert await ask(api) == "there"
+
+
+async def test_a_request_that_hangs_and_then_fails_is_one_failure(
+    http: Http, bandwidth: Loopback, clock: SetClock
+) -> None:
+    gate = asyncio.Event()
+    circuit = circuit_of(clock, patience=0.02)
+    api = webrtc(http, bandwidth.url, circuit)
+    bandwidth.answers(*[Reply(503, gate=gate)] * 3, DOWN, CREATED)
+    tasks = [Tasks().start(ask(api), name="hangs") for _ in range(3)]
+    await wait_until(lambda: len(bandwidth.seen) == 3)
+    loop = asyncio.get_running_loop()
+    since = loop.time()
+    await wait_until(lambda: loop.time() > since + 0.1)
+    gate.set()
+    assert await asyncio.gather(*tasks) == ["overloaded"] * 3
+    assert await asked(api, 2) == ["overloaded", "there"]
+
+
+async def test_requests_that_were_answered_do_not_hang(
+    http: Http, bandwidth: Loopback, clock: SetClock
+) -> None:
+    api = webrtc(http, bandwidth.url, circuit_of(clock, patience=0.05))
+    assert await asked(api, 6) == ["there"] * 6
+    loop = asyncio.get_running_loop()
+    since = loop.time()
+    await wait_until(lambda: loop.time() > since + 0.1)
+    assert await ask(api) == "there"
+
+
+async def test_waiting_for_a_token_says_nothing_about_the_api(
+    http: Http, bandwidth: Loopback, clock: SetClock
+) -> None:
+    circuit = circuit_of(clock)
+    without = webrtc(http, bandwidth.url, circuit, NoToken("user", "password"))
+    assert await asked(without, 8) == ["no-token"] * 8
+    assert await ask(webrtc(http, bandwidth.url, circuit)) == "there"
+
+
+# The probe
+
+
+async def opened(api: WebRtcApi, bandwidth: Loopback, clock: SetClock, *after: Reply) -> None:
+    """It is open, and a probe is due; what is answered from now on."""
+    bandwidth.answers(DOWN)
+    await asked(api, 5)
+    clock.advance(SHORTEST)
+    bandwidth.seen.clear()
+    bandwidth.answers(*after)
+
+
+async def probing(api: WebRtcApi, bandwidth: Loopback) -> asyncio.Task[str]:
+    """One that is with Bandwidth now."""
+    probe = Tasks().start(ask(api), name="probe")
+    await wait_until(lambda: len(bandwidth.seen) == 1)
+    return probe
+
+
+async def test_others_wait_for_the_probe_and_follow_it(
+    http: Http, bandwidth: Loopback, clock: SetClock
+) -> None:
+    gate = asyncio.Event()
+    api = webrtc(http, bandwidth.url, circuit_of(clock))
+    await opened(api, bandwidth, clock, Reply(gate=gate), CREATED)
+    probe = await probing(api, bandwidth)
+    others = [Tasks().start(ask(api), name="waits") for _ in range(30)]
+    await asyncio.sleep(0)
+    assert len(bandwidth.seen) == 1
+    gate.set()
+    assert await asyncio.gather(probe, *others) == ["there"] * 31
+
+
+async def test_others_are_refused_as_soon_as_the_probe_has_failed(
+    http: Http, bandwidth: Loopback, clock: SetClock
+) -> None:
+    gate = asyncio.Event()
+    api = webrtc(http, bandwidth.url, circuit_of(clock))
+    await opened(api, bandwidth, clock, Reply(503, gate=gate), CREATED)
+    probe = await probing(api, bandwidth)
+    others = [Tasks().start(ask(api), name="waits") for _ in range(30)]
+    await asyncio.sleep(0)
+    gate.set()
+    assert await asyncio.gather(probe, *others) == ["overloaded"] + ["paused"] * 30
+    assert len(bandwidth.seen) == 1
+
+
+@pytest.mark.parametrize("waits", ["its deadline", "long enough"])
+async def test_nobody_waits_for_a_probe_for_long(
+    http: Http, bandwidth: Loopback, clock: SetClock, waits: str
+) -> None:
+    gate = asyncio.Event()
+    circuit = circuit_of(clock, probe_wait=0.02 if waits == "long enough" else 60)
+    api = webrtc(http, bandwidth.url, circuit)
+    await opened(api, bandwidth, clock, Reply(gate=gate))
+    probe = await probing(api, bandwidth)
+    assert await ask(api, seconds=60 if waits == "long enough" else 0.02) == "paused"
+    assert len(bandwidth.seen) == 1
+    gate.set()
+    assert await probe == "there"
+
+
+async def test_a_probe_that_hangs_holds_nobody_up_after_that(
+    http: Http, bandwidth: Loopback, clock: SetClock
+) -> None:
+    gate = asyncio.Event()
+    api = webrtc(http, bandwidth.url, circuit_of(clock, patience=0.05))
+    await opened(api, bandwidth, clock, Reply(gate=gate))
+    probe = await probing(api, bandwidth)
+    assert await ask(api) == "paused"
+    gate.set()
+    assert await probe == "there"
+
+
+async def test_a_cancelled_probe_is_followed_by_another(
+    http: Http, bandwidth: Loopback, clock: SetClock
+) -> None:
+    gate = asyncio.Event()
+    api = webrtc(http, bandwidth.url, circuit_of(clock))
+    await opened(api, bandwidth, clock, Reply(gate=gate), CREATED)
+    probe = await probing(api, bandwidth)
+    other = Tasks().start(ask(api), name="waits")
+    await asyncio.sleep(0)
+    probe.cancel()
+    assert await other == "paused"
+    clock.advance(2 * SHORTEST)
+    assert await asked(api, 2) == ["there"] * 2
+    gate.set()
+
+
+async def test_each_api_has_its_own(http: Http, bandwidth: Loopback) -> None:
+    """Also where they share a host."""
+    sessions = WebRtcApi(http, bandwidth.url, "55555", BASIC)
+    calls = VoiceApi(http, bandwidth.url, "55555", BASIC)
+    bandwidth.answers(*[DOWN] * 5, CREATED)
+    assert await asked(sessions, 6) == ["overloaded"] * 5 + ["paused"]
+    await calls.hang_up("c-1", timeout=5)
+    with pytest.raises(BandwidthError, match="paused"):
+        await sessions.create_session(tag="t", timeout=5)
+    bandwidth.answers(DOWN)
+    for code in ["overloaded"] * 5 + ["paused"]:
+        with pytest.raises(BandwidthError, match=code):
+            await calls.hang_up("c-1", timeout=5)

@@ -1,0 +1,117 @@
+"""What belongs to an attempt ends with it, whichever way the call goes on."""
+
+from typing import Final
+
+import pytest
+from msgspec.structs import replace
+
+from service.calls.model import Call, Intent, Leg, Media, Status
+from service.calls.replies import Apologise, Hangup, Join, Wait
+from tests.calls.cues import (
+    LEASE,
+    NOW,
+    OTHER_ROOM,
+    ROOM,
+    Cue,
+    a_call,
+    bridge_complete,
+    join_failed,
+    joined,
+    redirect,
+    transfer_answer,
+    transfer_complete,
+)
+from tests.calls.dues import hang_up, hang_up_leg, leave
+from tests.calls.playbook import play
+from tests.calls.signals import dial, found_empty, order_hangup, order_hold, order_transfer, placed, time_up
+
+LONG = 60.0
+OF_AN_ATTEMPT: Final = {
+    "place": 0,
+    "places": 0,
+    "next_room": "",
+    "prepares": False,
+    "token_until": 0.0,
+    "session_id": "",
+    "participant_id": "",
+    "leg_id": "",
+    "leg": Leg.NONE,
+    "own_leg": False,
+    "phone_bridges": False,
+    "hears": None,
+}
+"""What is known of a call that nothing has been made for yet."""
+
+
+def full() -> Call:
+    """With everything that an attempt can have: bridged by a leg of ours, moved once, being moved again."""
+    return replace(
+        a_call(Media.BRIDGED, leg=Leg.UP),
+        place=1,
+        places=2,
+        next_room=OTHER_ROOM,
+        prepares=True,
+        phone_bridges=True,
+        hears=("participant-9",),
+    )
+
+
+def test_a_full_call_differs_from_a_new_one_in_all_of_it() -> None:
+    assert all(getattr(full(), name) != value for name, value in OF_AN_ATTEMPT.items())
+
+
+@pytest.mark.parametrize("order", [order_hold(), order_transfer(), order_hangup(), time_up()])
+def test_an_order_leaves_nothing_of_it(order: Cue) -> None:
+    play(full()).on(order).knows(**OF_AN_ATTEMPT, attempt=2, room=ROOM)
+
+
+def test_nor_does_a_phone_that_is_joined_anew() -> None:
+    story = play(full()).on(redirect(), after=LONG).replies(Join(2)).knows(**OF_AN_ATTEMPT, room=OTHER_ROOM)
+    story.knows(attempt=2, lease_until=story.at + LEASE)
+
+
+def test_a_phone_that_may_not_be_joined_again_is_being_moved_nowhere() -> None:
+    story = play(replace(full(), short_legs=2)).on(bridge_complete()).replies(Apologise("transfer-failed"))
+    both = (leave(1, place=1), leave(1, room=OTHER_ROOM, place=2))
+    story.expects(*both, hang_up_leg(), hang_up(after=30)).knows(next_room="", short_legs=3)
+
+
+@pytest.mark.parametrize("intent", [Intent.HOLD, Intent.ELSEWHERE, Intent.HANGUP])
+def test_nor_is_one_that_is_let_go(intent: Intent) -> None:
+    call = replace(a_call(Media.BRIDGED, intent), places=1, next_room=OTHER_ROOM)
+    story = play(call).on(transfer_complete()).becomes(Media.NONE, intent).knows(next_room="")
+    story.expects(leave(1), leave(1, room=OTHER_ROOM, place=1))
+
+
+def test_nor_is_one_that_talked() -> None:
+    call = replace(a_call(Media.BRIDGED), places=1, next_room=OTHER_ROOM)
+    play(call).on(transfer_complete()).replies(Hangup()).knows(next_room="", bridged_at=NOW)
+
+
+@pytest.mark.parametrize("intent", [Intent.HOLD, Intent.ELSEWHERE, Intent.HANGUP])
+def test_a_place_that_is_not_wanted_any_more_is_given_up_when_the_phone_asks(intent: Intent) -> None:
+    play(a_call(Media.READY, intent)).on(redirect()).expects(leave(1)).becomes(Media.NONE, intent)
+
+
+def test_a_preparation_that_has_failed_is_over() -> None:
+    play().on(dial(prepare=True)).on(placed()).on(join_failed()).becomes(Media.NONE).knows(prepares=False)
+
+
+@pytest.mark.parametrize("media", [Media.NONE, Media.LEAVING])
+@pytest.mark.parametrize("result", [joined(), join_failed(), found_empty()])
+def test_what_a_join_that_is_over_has_made_is_taken_down(media: Media, result: Cue) -> None:
+    story = play(a_call(media)).on(result).replies(Wait()).expects(leave(1)).unchanged()
+    story.notes("stale attempt")
+
+
+def test_a_leg_is_given_up_once() -> None:
+    """As it has been already, when somebody orders to hang up whom it has failed."""
+    story = play(a_call(Media.TRANSFERRING, leg=Leg.NONE)).on(redirect(), after=LONG * LONG)
+    story.replies(Apologise("transfer-failed")).expects(leave(1), hang_up_leg(after=0), hang_up(after=30))
+    story.on(order_hangup()).expects(hang_up()).unchanged()
+
+
+def test_a_transfer_that_answers_again_stays_bridged() -> None:
+    """The first answer counts for when the talk began, also where the state has got behind it."""
+    story = play(a_call(Media.TRANSFERRING)).on(transfer_answer()).becomes(Status.BRIDGED)
+    story.knows(bridged_at=NOW, leg_answered_at=NOW)

@@ -1,0 +1,55 @@
+"""What lies between a service and its store: a way that may be slow, and may lead elsewhere tomorrow."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Final
+
+HOST: Final = "127.0.0.1"
+
+
+class Proxy:
+    """Forwards what comes to `url` to a port; `delay` is in seconds, for each piece of an answer."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.delay = 0.0
+        self.url = ""
+        self._writers: set[asyncio.StreamWriter] = set()
+
+    async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.add(writer)
+        with suppress(OSError):
+            there, back = await asyncio.open_connection(HOST, self.port)
+            self._writers.add(back)
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._forward(reader, back, slow=False))
+                group.create_task(self._forward(there, writer, slow=True))
+
+    async def _forward(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, slow: bool
+    ) -> None:
+        with suppress(OSError):
+            while piece := await reader.read(65536):
+                if slow and self.delay:
+                    await asyncio.sleep(self.delay)
+                writer.write(piece)
+                await writer.drain()
+        writer.close()
+
+    def hang_up(self) -> None:
+        for writer in self._writers:
+            writer.close()
+
+
+@asynccontextmanager
+async def proxy_to(port: int) -> AsyncIterator[Proxy]:
+    proxy = Proxy(port)
+    server = await asyncio.start_server(proxy.accept, HOST, 0)
+    proxy.url = f"redis://{HOST}:{server.sockets[0].getsockname()[1]}/0"
+    try:
+        yield proxy
+    finally:
+        server.close()
+        proxy.hang_up()
+        await server.wait_closed()

@@ -1,0 +1,286 @@
+"""Servers for the store in processes of their own: one, a master with Sentinels, a cluster."""
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from itertools import count
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.crc import key_slot
+from redis.exceptions import RedisError
+
+from service.store.embedded import _binary
+from tests.waiting import wait_until
+
+HOST: Final = "127.0.0.1"
+SERVICE: Final = "bridge"
+OPTIONS: Final = ("--save", "", "--appendonly", "yes", "--repl-diskless-sync-delay", "0")
+
+
+def _free_ports() -> Iterator[int]:
+    """Below those that outgoing connections get, since a server that was killed wants its own again."""
+    for port in count(20_000 + os.getpid() * 20 % 10_000):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((HOST, port))
+            except OSError:
+                continue
+        yield port
+
+
+_ports: Final = _free_ports()
+
+
+class Server:
+    """One process, which can be killed and started again, on a port and a directory of its own."""
+
+    def __init__(self, directory: Path, *options: str, binary: str | None = None) -> None:
+        self.port, self.bus = next(_ports), next(_ports)
+        self.url = f"redis://{HOST}:{self.port}/0"
+        self.redis = Redis(host=HOST, port=self.port, socket_timeout=5, retry=Retry(NoBackoff(), 2))
+        self._directory = directory / str(self.port)
+        self._directory.mkdir()
+        self._binary = binary or _binary()
+        self._options = options
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def launch(self) -> None:
+        collate = ("--locale-collate", "C") if "valkey" in self._binary else ()
+        bus = ("--cluster-port", str(self.bus)) if "--cluster-enabled" in self._options else ()
+        place = (*bus, "--port", str(self.port), "--dir", str(self._directory))
+        command = [self._binary, *self._options, *place, *collate]
+        with (self._directory / "log").open("ab") as log:
+            self._process = subprocess.Popen(command, stdout=log, stderr=log)  # noqa: S603 - our own binary
+
+    async def start(self) -> None:
+        self.launch()
+        await wait_until(self.answers, seconds=20, what=lambda: (self._directory / "log").read_text()[-2000:])
+
+    async def answers(self) -> bool:
+        try:
+            return bool(await self.redis.ping())
+        except (RedisError, OSError):
+            return False
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.send_signal(signal.SIGKILL)
+            self._process.wait()
+            self._process = None
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """There, and doing nothing."""
+        assert self._process
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
+
+    async def stop(self) -> None:
+        await self.redis.aclose()
+        self.kill()
+
+    async def asked(self, *words: str | int) -> Any:
+        execute: Callable[..., Awaitable[Any]] = self.redis.execute_command  # the library has not typed it
+        return await execute(*words)
+
+    async def is_in_step(self) -> bool:
+        """As a replica: it has all that its master has."""
+        return await self.stat("replication", "master_link_status") == "up"
+
+    async def stat(self, section: str, name: str) -> str:
+        return str((await self.redis.info(section)).get(name))
+
+
+class Cluster:
+    """Three masters, each with a replica: every second of `servers` is one of the server before it."""
+
+    _OPTIONS = (
+        *("--cluster-enabled", "yes", "--cluster-node-timeout", "1000"),
+        *("--cluster-replica-validity-factor", "0"),
+    )
+
+    def __init__(self, directory: Path) -> None:
+        self.servers = [Server(directory, *OPTIONS, *self._OPTIONS) for _ in range(6)]
+        self.url = f"redis+cluster://{HOST}:{self.servers[0].port},{HOST}:{self.servers[2].port}"
+
+    async def start(self) -> None:
+        for server in self.servers:
+            server.launch()
+        for server in self.servers:
+            await wait_until(server.answers)
+        for number, server in enumerate(self.servers):
+            await server.asked("CLUSTER", "SET-CONFIG-EPOCH", number + 1)
+        for number, server in enumerate(self.servers[::2]):
+            last = 16383 if number == 2 else 5461 * (number + 1) - 1
+            await server.asked("CLUSTER", "ADDSLOTSRANGE", 5461 * number, last)
+        for server in self.servers[1:]:
+            await self.servers[0].asked("CLUSTER", "MEET", HOST, server.port, server.bus)
+        await wait_until(self._all_know_all, what="the nodes never met")
+        for master, replica in zip(self.servers[::2], self.servers[1::2], strict=True):
+            await replica.asked("CLUSTER", "REPLICATE", await self.id_of(master))
+        await self.whole_again()
+
+    async def stop(self) -> None:
+        for server in self.servers:
+            await server.stop()
+
+    async def _all_know_all(self) -> bool:
+        known = [str(await server.asked("CLUSTER", "NODES")) for server in self.servers]
+        return all(text.count("connected") == 6 and "handshake" not in text for text in known)
+
+    async def whole(self) -> bool:
+        """Everybody takes the cluster for sound, and every replica has its master."""
+        for server in self.servers:
+            if not await server.answers() or "cluster_state:ok" not in str(
+                await server.asked("CLUSTER", "INFO")
+            ):
+                return False
+            if await server.stat("replication", "role") == "slave":
+                if not await server.is_in_step():
+                    return False
+            elif await server.stat("replication", "connected_slaves") != "1":
+                return False
+        return True
+
+    async def whole_again(self) -> None:
+        await wait_until(self.whole, seconds=20, what="the cluster never became whole again")
+
+    @staticmethod
+    async def id_of(server: Server) -> str:
+        return str((await server.asked("CLUSTER", "MYID")).decode())
+
+    async def master_of(self, key: str) -> Server:
+        slot = key_slot(key.encode())
+        for server in self.servers:
+            if await server.answers():
+                for first, last, (_, port, *_), *_ in await server.asked("CLUSTER", "SLOTS"):
+                    if first <= slot <= last:
+                        return next(one for one in self.servers if one.port == port)
+        raise AssertionError(f"nobody has {key}")
+
+    async def fail_over(self, key: str, *, back: bool = True) -> None:
+        """The master of the key is killed; when its replica has become master it comes back as one."""
+        dead = await self.master_of(key)
+        (replica,) = [one for one in self.servers if await self._is_replica_of(one, dead)]
+        dead.kill()
+
+        async def promoted() -> bool:
+            return await replica.stat("replication", "role") == "master"
+
+        await wait_until(promoted, seconds=20, what="the replica never became master")
+        if back:
+            await dead.start()
+
+    async def _is_replica_of(self, server: Server, master: Server) -> bool:
+        return await server.stat("replication", "master_port") == str(master.port)
+
+    async def migrate(self, key: str) -> None:
+        """The slot of the key goes to another master, at once and with all that is in it."""
+        slot, source = key_slot(key.encode()), await self.master_of(key)
+        masters = [one for one in self.servers if await one.stat("replication", "role") == "master"]
+        target = next(one for one in masters if one is not source)
+        await source.asked(
+            "CLUSTER", "MIGRATESLOTS", "SLOTSRANGE", slot, slot, "NODE", await self.id_of(target)
+        )
+
+        async def moved() -> bool:
+            return await self.master_of(key) is target
+
+        await wait_until(moved, seconds=20, what="the slot never moved")
+
+
+class Sentinels:
+    """A master, two replicas, and three Sentinels who agree by two."""
+
+    def __init__(self, directory: Path) -> None:
+        self.servers = [Server(directory, *OPTIONS) for _ in range(3)]
+        self.sentinels = [self._sentinel(directory, self.servers[0]) for _ in range(3)]
+        hosts = ",".join(f"{HOST}:{one.port}" for one in self.sentinels)
+        self.url = f"redis+sentinel://{hosts}/{SERVICE}/0"
+
+    @staticmethod
+    def _sentinel(directory: Path, master: Server) -> Server:
+        configuration = directory / f"sentinel-{next(_ports)}.conf"
+        configuration.write_text(
+            f"sentinel monitor {SERVICE} {HOST} {master.port} 2\n"
+            f"sentinel down-after-milliseconds {SERVICE} 1000\n"
+            f"sentinel failover-timeout {SERVICE} 5000\n"
+        )
+        return Server(directory, str(configuration), "--sentinel")
+
+    async def start(self) -> None:
+        for server in self.servers:
+            await server.start()
+        for replica in self.servers[1:]:
+            await replica.asked("REPLICAOF", HOST, self.servers[0].port)
+        for sentinel in self.sentinels:
+            await sentinel.start()
+        await wait_until(self.whole, seconds=30, what="the Sentinels never agreed")
+
+    async def stop(self) -> None:
+        for server in (*self.sentinels, *self.servers):
+            await server.stop()
+
+    async def master(self) -> Server:
+        """As the first Sentinel says."""
+        _, port = await self.sentinels[0].asked("SENTINEL", "GET-MASTER-ADDR-BY-NAME", SERVICE)
+        return next(one for one in self.servers if one.port == int(port))
+
+    async def whole(self) -> bool:
+        """Everybody has found everybody."""
+        for sentinel in self.sentinels:
+            state: Any = await sentinel.redis.sentinel_master(SERVICE)
+            if (state["num-slaves"], state["num-other-sentinels"], state["flags"]) != (2, 2, "master"):
+                return False
+        return await (await self.master()).stat("replication", "connected_slaves") == "2"
+
+    async def fail_over(self) -> None:
+        """The master is killed, and comes back as a replica when another has taken over."""
+        dead = await self.master()
+        dead.kill()
+
+        async def replaced() -> bool:
+            master = await self.master()
+            return master is not dead and await master.stat("replication", "role") == "master"
+
+        await wait_until(replaced, seconds=30, what="no replica became master")
+        await dead.start()
+
+
+Topology = TypeVar("Topology", Server, Cluster, Sentinels)
+
+
+@asynccontextmanager
+async def running(topology: Topology) -> AsyncIterator[Topology]:
+    try:
+        await topology.start()
+        yield topology
+    finally:
+        await topology.stop()
+
+
+@contextmanager
+def launched(server: Server) -> Iterator[str]:
+    """The URL of a server that outlives event loops."""
+
+    async def start() -> None:
+        await server.start()
+        await server.redis.aclose()
+
+    asyncio.run(start())
+    try:
+        yield server.url
+    finally:
+        server.kill()

@@ -1,0 +1,150 @@
+"""`pstn-bridge owed`: what could not be done is shown, and tried again when somebody says so."""
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+
+from service.store.embedded import EmbeddedServer
+from tests.harness import nothing_left, serving
+from tests.operators import Operator, bridged
+from tests.processes import environment
+from tests.simulator.simulator import Simulator
+from tests.waiting import wait_until
+
+AT_ONCE = "0.0001"
+"""Hours: a third of a second."""
+
+
+class Shell:
+    """Runs the command with the settings of the service."""
+
+    def __init__(self, simulator: Simulator, **settings: str) -> None:
+        self._environment = environment(simulator, **settings)
+
+    async def run(self, *arguments: str, code: int = 0) -> str:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "handlers.cli",
+            "owed",
+            *arguments,
+            env=self._environment,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        out, err = await process.communicate()
+        assert process.returncode == code, (out, err)
+        return (out if code == 0 else err).decode()
+
+    async def rows(self, *arguments: str) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in (await self.run(*arguments, "--json")).splitlines()]
+
+
+async def stuck(simulator: Simulator, operator: Operator, shell: Shell) -> dict[str, Any]:
+    """A session that Bandwidth would not delete for longer than is tried; the dead letter."""
+    simulator.faults.add("deleteSession", status=500, times=None)
+    phone, _ = await bridged(simulator, operator)
+    await phone.hang_up()
+    letters: list[dict[str, Any]] = []
+
+    async def dead() -> bool:
+        letters[:] = await shell.rows("dead")
+        return bool(letters)
+
+    await wait_until(dead, seconds=20)
+    [letter] = letters
+    return letter
+
+
+async def test_what_could_not_be_done_is_shown_and_replayed(
+    simulator: Simulator, store_url: str, redis: Redis
+) -> None:
+    async with serving(simulator, store_url, OWED_HOURS=AT_ONCE, ROOM_POLICY="lobby") as service:
+        async with Operator.of(service) as operator:
+            shell = Shell(simulator, REDIS_URL=store_url)
+            assert await shell.run("dead") == "there are no dead letters\n"
+            letter = await stuck(simulator, operator, shell)
+        assert (letter["owner"], letter["effect"], letter["error"]) == (
+            "room:lobby",
+            "delete-session",
+            "server-error",
+        )
+        assert len(service.log(event="effect.dead_lettered", effect="delete-session")) == 1
+        assert await shell.run("list") == "nothing is owed\n"
+        table = await shell.run("dead")
+        assert table.split() == [*letter, *(str(value) for value in letter.values())]
+        [session] = simulator.ledger.alive().sessions
+
+        simulator.faults.clear()
+        assert await shell.run("replay", letter["name"]) == f"replay: {letter['name']} (delete-session)\n"
+        await wait_until(lambda: session not in simulator.ledger.alive().sessions)
+        assert "there is no dead letter" in await shell.run("replay", letter["name"], code=1)
+        await nothing_left(simulator, redis)
+
+
+async def test_what_nobody_wants_any_more_is_dropped(
+    simulator: Simulator, store_url: str, redis: Redis
+) -> None:
+    async with serving(simulator, store_url, OWED_HOURS=AT_ONCE, ROOM_POLICY="lobby") as service:
+        shell = Shell(simulator, REDIS_URL=store_url)
+        async with Operator.of(service) as operator:
+            letter = await stuck(simulator, operator, shell)
+        await shell.run("drop", "--all")
+        assert await shell.rows("dead") == []
+        assert "there is no dead letter" in await shell.run("drop", letter["name"], code=1)
+        assert [one async for one in redis.scan_iter("*:dead")] == []
+
+
+async def test_what_is_owed_is_listed(simulator: Simulator, store_url: str, redis: Redis) -> None:
+    async with serving(simulator, store_url) as service:
+        async with Operator.of(service) as operator:
+            phone, call = await bridged(simulator, operator)
+            rows = await Shell(simulator, REDIS_URL=store_url).rows("list")
+            assert [(one["owner"].split(":")[0], one["effect"]) for one in rows] == [
+                ("room", "check-room"),
+                ("call", "ask-after"),
+                ("room", "replace-session"),
+            ]
+            assert f"call:{call['id']}" in {one["owner"] for one in rows}
+            await phone.hang_up()
+        await nothing_left(simulator, redis)
+
+
+def contents(directory: Path) -> list[Path]:
+    return list(directory.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "settings", "code", "words"),
+    [
+        (["replay"], {}, 2, "wants NAMEs or --all"),
+        (["drop", "a", "--all"], {}, 2, "wants NAMEs or --all"),
+        (["dead"], {"REDIS_URL": "redis://127.0.0.1:1"}, 4, "the store cannot be used"),
+        (["dead"], {}, 4, "no embedded server lives"),
+    ],
+    ids=["nothing", "both", "unreachable", "not-running"],
+)
+async def test_what_does_not_work_is_explained(
+    simulator: Simulator,
+    tmp_path: Path,
+    arguments: list[str],
+    settings: dict[str, str],
+    code: int,
+    words: str,
+) -> None:
+    shell = Shell(simulator, XDG_STATE_HOME=str(tmp_path), **settings)
+    assert words in await shell.run(*arguments, code=code)
+    assert contents(tmp_path) == [], "looking starts and writes nothing"
+
+
+async def test_the_embedded_store_of_a_running_service_is_found(simulator: Simulator, tmp_path: Path) -> None:
+    server = EmbeddedServer(tmp_path / "pstn-bridge")
+    await server.start()
+    shell = Shell(simulator, XDG_STATE_HOME=str(tmp_path))
+    assert await shell.run("list") == "nothing is owed\n"
+    await server.stop()

@@ -3,7 +3,7 @@
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import structlog
 from pydantic import SecretStr
@@ -45,9 +45,6 @@ from service.store.rooms import Rooms
 from service.tasks import Tasks
 
 log = structlog.get_logger()
-
-_LEASE: Final = 45.0
-"""Seconds for which a worker holds an owner; longer than the slowest effect takes to fail."""
 
 
 @asynccontextmanager
@@ -197,7 +194,7 @@ def _worker(base: _Base, bandwidth: _Bandwidth, core: _Core, patience: Patience)
         alarm=base.alarm,
     )
     return Worker(
-        outbox=Outbox(base.store, worker=secrets.token_hex(8), lease=_LEASE),
+        outbox=Outbox(base.store, worker=secrets.token_hex(8), lease=patience.lease),
         performer=performer,
         alarm=base.alarm,
         clock=base.clock,

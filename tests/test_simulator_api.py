@@ -271,6 +271,8 @@ async def test_a_create_whose_answer_is_lost_is_in_the_ledger() -> None:
         await stage.sim.until(lambda: len(stage.sim.requests) == 3)
         alive = stage.sim.ledger.alive().sessions
         assert [one.id for one in stage.sim.ledger.unreceived] == alive
+        assert [one.created for one in stage.sim.requests] == alive
+        assert {one.host for one in stage.sim.requests} == {"127.0.0.1"}
         assert [one.status for one in stage.sim.requests] == [500, None, None]
 
 

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from tests.simulator import SimulatorSettings
 from tests.simulator.journal import PhoneChanged, RequestAnswered, SpeechHeard, WebhookDelivered
 from tests.simulator.scripted import ORIGIN, scene
+from tests.simulator.webhooks import Fate
 
 PARK = '<Response><Pause duration="86400"/></Response>'
 BYE = "<Response><Hangup/></Response>"
@@ -111,6 +112,37 @@ async def test_dropped_and_delayed_webhooks() -> None:
         await stage.sim.until(lambda: len(stage.sim.deliveries) == 4)
         assert stage.service.types() == ["initiate", "disconnect", "disconnect", "initiate"]
         assert late.cause == "cancel"
+
+
+async def test_each_try_of_a_webhook_can_have_a_fate_of_its_own() -> None:
+    asked: list[tuple[str, str]] = []
+
+    def fate(event_type: str, url: str) -> Fate:
+        asked.append((event_type, url.removeprefix(ORIGIN)))
+        lost = event_type == "initiate" and not url.endswith("/fallback")
+        return Fate(lost=lost, copies=1 if lost else 2)
+
+    async with scene(SimulatorSettings(callback_timeout=0.1)) as stage:
+        stage.sim.application.initiate_fallback_url = f"{ORIGIN}/fallback"
+        stage.sim.webhooks.fate = fate
+        stage.service.on("initiate", BYE)
+        phone = await stage.sim.dial()
+        await phone.until("ended")
+        await stage.sim.until(lambda: len(stage.service.received) == 4)
+        assert asked == [("initiate", "/initiate"), ("initiate", "/fallback"), ("disconnect", "/status")]
+        assert sorted(one.path for one in stage.service.received) == [*["/fallback"] * 2, *["/status"] * 2]
+        assert stage.sim.webhooks.failed == []
+
+
+async def test_what_no_address_has_answered_is_kept() -> None:
+    async with scene(SimulatorSettings(callback_timeout=0.1)) as stage:
+        stage.sim.application.initiate_fallback_url = "http://127.0.0.1:9/fallback"
+        stage.service.on("initiate", 500)
+        phone = await stage.sim.dial()
+        await phone.until("ended")
+        [failed] = stage.sim.webhooks.failed
+        assert (failed.event_type, failed.call_id) == ("initiate", phone.call_id)
+        assert [one.status for one in failed.tries] == [500, None]
 
 
 async def test_hanging_up_while_the_webhook_is_in_flight_ignores_its_reply() -> None:

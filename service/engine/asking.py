@@ -108,13 +108,16 @@ class Asker:
         False when Bandwidth knows no such session any more.
         """
         now = self._clock.now()
+        inside: tuple[str, ...] | None
         try:
             inside = await self._webrtc.list_participants(effect.session_id, timeout=TIMEOUT, attempt=attempt)
         except NotFound:
-            return False
+            inside = None
         room = await self._rooms.read(effect.room)
         if room is None or room.session_id != effect.session_id:
             return True
+        if inside is None:
+            return False
         seated = {member.participant_id for member in room.members}
         found = {one: effect.strangers.get(one, now) for one in inside if one not in seated}
         for stranger, since in sorted(found.items()):

@@ -30,25 +30,39 @@ class Creation(Generic[T]):
         self._tasks = tasks
         self._undo = undo
         self._name = name
-        self._task = tasks.start(_outcome(request), name=name)
+        self.task = tasks.start(_outcome(request), name=name)
 
     async def within(self, seconds: float) -> T:
         """Raises TooSlow, or the request's BandwidthError."""
-        done, _ = await asyncio.wait({self._task}, timeout=max(seconds, 0))
+        done, _ = await asyncio.wait({self.task}, timeout=max(seconds, 0))
         if not done:
             raise TooSlow
-        made = self._task.result()
+        made = self.task.result()
         if isinstance(made, BandwidthError):
             raise made
         return made
+
+    @property
+    def made(self) -> T | None:
+        """What it has made by now, None if that is nothing."""
+        made = self.task.result() if self.task.done() else None
+        return None if isinstance(made, BandwidthError) else made
 
     def abandon(self) -> None:
         self._tasks.start(self._take_down(), name=f"{self._name}.abandon")
 
     async def _take_down(self) -> None:
-        made = await self._task
+        made = await self.task
         if not isinstance(made, BandwidthError):
             await self._undo(made)
+
+
+async def together(one: Creation[Any], other: Creation[Any], *, apart: float, seconds: float) -> bool:
+    """Wait for the first for so many seconds, and then for the other for `apart`; whether both have ended."""
+    tasks = [one.task, other.task]
+    await asyncio.wait(tasks, timeout=max(seconds, 0), return_when=asyncio.FIRST_COMPLETED)
+    _, open_ = await asyncio.wait(tasks, timeout=apart)
+    return not open_
 
 
 async def _outcome(request: Coroutine[Any, Any, T]) -> T | BandwidthError:

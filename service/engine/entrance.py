@@ -24,6 +24,8 @@ log = structlog.get_logger()
 CREATE_TIMEOUT: Final = 60.0
 """Seconds after which a create is given up for good; its late answer is the only way to its id."""
 _TAG: Final = 50
+_AFTER_THE_JOIN: Final = 15.0
+"""Seconds after its deadline in which whatever was made has either got its place or been given up."""
 
 
 class Refused(Exception):
@@ -200,6 +202,21 @@ class Entrance:
         if isinstance(seat, Gone):
             raise Refused("room-closed")
         return seat
+
+    async def insure(
+        self, room: str, seat: str, *, participant_id: str | None, session_id: str | None, deadline: float
+    ) -> None:
+        """Owe the removal of what has no place yet, for the time after the join; `take_seat` calls it off.
+
+        Until then only this process knows of it, and it may be killed. Raises StoreError.
+        """
+        now = self._clock.now()
+        due = now + max(deadline - self._clock.monotonic(), 0) + _AFTER_THE_JOIN
+        if participant_id:
+            effect = DeleteParticipant(seat, participant_id)
+            await self._rooms.owe(room, effect, now=now, due=due)
+        if session_id:
+            await self._rooms.owe(room, DeleteSession(session_id), now=now, due=due)
 
     async def _owe(self, room: str, effect: DeleteParticipant | DeleteSession | HangUpLeg) -> None:
         await persist(

@@ -12,7 +12,7 @@ from service.calls.events import FoundEmpty, Joined, JoinFailed
 from service.calls.model import Call
 from service.calls.room import MEMBERS, Way
 from service.clock import Clock
-from service.engine.creation import TooSlow
+from service.engine.creation import Creation, TooSlow, together
 from service.engine.entrance import Entrance, Refused
 from service.engine.legs import Legs
 from service.logs import bound
@@ -23,6 +23,9 @@ log = structlog.get_logger()
 
 TOKEN_LIFE: Final = 25 * 60.0
 """Seconds for which a transfer is handed out again; the store forgets the token a little later."""
+
+_APART: Final = 0.1
+"""Seconds by which one create may be slower than the other and nothing is made of it."""
 
 _REASONS: Final = {
     "timeout": "bandwidth-timeout",
@@ -122,6 +125,8 @@ class Joiner:
         making_session = None if place.session_id else self._entrance.create_session(call.room)
         left = self._entrance.left
         try:
+            if making_session:
+                await self._insure(call, making_participant, making_session, deadline)
             participant = await making_participant.within(left(deadline))
             self._check_token(call, participant)
             made_session = await making_session.within(left(deadline)) if making_session else ""
@@ -146,6 +151,25 @@ class Joiner:
             if (call.way or place.settings.interconnect or self._way) is Way.BRIDGE:
                 leg_id = await self._entrance.made_by(self._legs.dial(call, participant.token), deadline)
         return _Entered(session_id, participant, leg_id, place.settings.announcement)
+
+    async def _insure(
+        self,
+        call: Call,
+        participant: Creation[CreatedParticipant],
+        session: Creation[str],
+        deadline: float,
+    ) -> None:
+        """Nobody else knows of what was made while the other create hangs; this process may be killed."""
+        if await together(participant, session, apart=_APART, seconds=self._entrance.left(deadline)):
+            return
+        made = participant.made
+        await self._entrance.insure(
+            call.room,
+            call.seat,
+            participant_id=made.id if made else None,
+            session_id=session.made,
+            deadline=deadline,
+        )
 
     async def _reserve(self, call: Call) -> Place:
         place = await self._rooms.reserve(

@@ -32,6 +32,8 @@ class Patience(msgspec.Struct, frozen=True, kw_only=True):
     unknown: float = 10 * MINUTE
     """From the beginning of a call until Bandwidth's not knowing it means that it is over: getCallState may
     lag behind by minutes (voice API)."""
+    lease: float = 45.0
+    """For which a worker holds an owner of effects without a sign of life: more than the slowest takes."""
     strangers: float = 5 * MINUTE
     """For a participant in a session that has no seat in its room, until it is taken out."""
 

@@ -59,9 +59,9 @@ def test_nothing_can_be_changed_that_others_hold_too(module: ModuleType) -> None
 @pytest.mark.parametrize("module", [model, room])
 def test_words_are_stored_as_they_are_named(module: ModuleType) -> None:
     kinds = [kind for kind in StrEnum.__subclasses__() if kind.__module__ == module.__name__]
-    words = {word.name: word.value for kind in kinds for word in kind}
-    assert words == {name: name.lower() for name in words}
+    words = [word for kind in kinds for word in kind]
     assert words
+    assert [word.value for word in words] == [word.name.lower() for word in words]
 
 
 @pytest.mark.parametrize("union", [effects.Effect, replies.Reply])

@@ -1,9 +1,20 @@
 """A phone that was asked to come back while the store was away is known once the store is back."""
 
+from service.calls import events
+from service.calls.events import Answer
 from service.calls.model import Intent, Media, Phone
 from service.calls.replies import AskDigits, Join, Nothing
-from tests.calls.cues import disconnect, initiate, redirect, turned_away
+from tests.calls.cues import FALLBACK, NOW, answer, disconnect, initiate, redirect, turned_away
 from tests.calls.playbook import play
+
+
+def test_all_that_the_phone_has_said_is_known() -> None:
+    event = answer("human", fallback=FALLBACK)(NOW)
+    assert isinstance(event, Answer)
+    away = events.turned_away(event)
+    shared = set(away.__struct_fields__)
+    assert shared == set(event.__struct_fields__) - {"machine"}
+    assert [name for name in shared if getattr(away, name) != getattr(event, name)] == []
 
 
 def test_it_is_written_down_and_nothing_is_begun() -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -149,10 +150,12 @@ async def test_a_session_without_strangers_is_looked_at_less_and_less(
     assert again.value.seconds == seconds
 
 
+@pytest.mark.parametrize("exists", [True, False])
 async def test_a_session_that_is_not_the_rooms_is_looked_at_no_more(
-    simulator: Simulator, bench: Bench, redis: Redis
+    simulator: Simulator, bench: Bench, redis: Redis, exists: bool
 ) -> None:
-    session = simulator.sessions.create_session("lobby")
+    session = simulator.sessions.create_session("lobby").id if exists else str(uuid4())
     before = await redis.keys()
-    await bench.performer.perform(CheckRoom("lobby", session.id), attempt=1)
+    await bench.performer.perform(CheckRoom("lobby", session), attempt=1)
     assert await redis.keys() == before
+    assert [one.operation for one in simulator.requests] == ["listSessionParticipants"]

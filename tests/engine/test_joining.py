@@ -7,7 +7,7 @@ import pytest
 from redis.asyncio import Redis
 
 from service.calls.effects import DeleteParticipant, DeleteSession
-from service.calls.events import JoinFailed
+from service.calls.events import Joined, JoinFailed
 from service.calls.model import Call, Direction, Phone
 from service.calls.refs import ref_of_call
 from service.clock import SystemClock
@@ -15,6 +15,7 @@ from service.store import keys
 from service.store.client import Client
 from service.store.errors import StoreUnavailable
 from service.store.outbox import Outbox
+from service.store.owed_directory import OwedDirectory
 from service.store.rooms import Place
 from tests.engine.parts import Parts
 from tests.simulator.simulator import Simulator
@@ -55,12 +56,17 @@ class Bench:
 
 
 @pytest.fixture
-async def bench(simulator: Simulator, store_url: str) -> AsyncIterator[Bench]:
+async def client(store_url: str) -> AsyncIterator[Client]:
     client = Client(store_url)
+    yield client
+    await client.close()
+
+
+@pytest.fixture
+async def bench(simulator: Simulator, client: Client) -> AsyncIterator[Bench]:
     bench = Bench(Parts(simulator, client, SystemClock()), client)
     yield bench
     await bench.http.close()
-    await client.close()
 
 
 async def test_a_seat_that_was_given_up_during_the_creates(
@@ -114,3 +120,38 @@ async def test_a_store_that_takes_all_the_time_is_not_bandwidths_fault(
     await asyncio.wait([joining])
     assert isinstance(joining.exception(), StoreUnavailable)
     assert "addParticipantToSession" not in [one.operation for one in simulator.requests]
+
+
+@pytest.mark.parametrize(
+    ("hangs", "insured"), [("createSession", "delete-participant"), ("createParticipant", "delete-session")]
+)
+async def test_what_is_made_while_the_other_create_hangs_outlives_its_replica(
+    simulator: Simulator, bench: Bench, client: Client, hangs: str, insured: str
+) -> None:
+    """Its removal is owed until it has its place, for whoever is there then."""
+    gate = simulator.gates.hold(hangs)
+    deadline = bench.clock.monotonic() + 5
+    joining = bench.tasks.start(bench.joiner.join(CALL, since=0, deadline=deadline), name="join")
+    await gate.reached()
+    directory = OwedDirectory(client)
+
+    async def is_insured() -> bool:
+        return [one.effect for one in await directory.owed(limit=9)] == [insured]
+
+    await wait_until(is_insured)
+    [owed] = await directory.owed(limit=9)
+    assert 15 < owed.due - bench.clock.now() < 25, "after the join, however it goes"
+    gate.release()
+    outcome, _ = await joining
+    assert isinstance(outcome, Joined)
+    left = [one.effect for one in await directory.owed(limit=9)]
+    assert sorted(left) == ["check-room", "replace-session"]
+
+
+async def test_what_is_made_at_the_same_time_needs_no_insurance(
+    simulator: Simulator, bench: Bench, redis: Redis
+) -> None:
+    before = (await redis.info("commandstats"))["cmdstat_evalsha"]["calls"]
+    await bench.joiner.join(CALL, since=0, deadline=bench.clock.monotonic() + 5)
+    after = (await redis.info("commandstats"))["cmdstat_evalsha"]["calls"]
+    assert after - before == 2, "one trip for the seat, one to take it"

@@ -18,6 +18,9 @@ if phase ~= 'reserved' and not (phase == 'in' and sitting == participant) then
 end
 
 if phase == 'reserved' then
+  -- Owed for the case that whoever made them did not live to bring them here.
+  room_call_off(at, {'delete-participant:' .. participant})
+  if made ~= '' then room_call_off(at, {'delete-session:' .. made}) end
   redis.call('HSET', room, 'seat:' .. seat, 'in ' .. participant)
   local seats, waiters = room_people(room)
   for _, one in ipairs(seats) do

@@ -1,0 +1,5 @@
+"""The fault run: a seeded storm over two replicas, one store and a simulated Bandwidth.
+
+`replica` is what runs in each process, `fleet` kills and restarts, `weather` troubles what goes to Bandwidth
+and comes from there, `lives` are the calls, `verdict` says what is left of it all, `storm` puts it together.
+"""

@@ -1,0 +1,151 @@
+"""Two replicas at fixed addresses and their store, all of which are killed now and then.
+
+Each knows Bandwidth by a name of its own, so that what it asks there can be told from what the other asks.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import httpx
+import msgspec
+
+from handlers.cli import STORE
+from tests.operators import NO_TLS
+from tests.processes import free_port
+from tests.simulator.clock import monotonic
+from tests.stores import Store
+
+HOSTS = {"a": "127.0.0.1", "b": "localhost"}
+READY = 30.0
+"""Seconds that a replica may take to start."""
+STOPPED = 60.0
+"""Seconds that it may take to end."""
+
+
+class Down(msgspec.Struct):
+    """A time in which an address did not answer, in monotonic seconds."""
+
+    begun: float
+    over: float = float("inf")
+
+
+class Address:
+    """One of the two addresses that Bandwidth knows, and the process that listens there."""
+
+    def __init__(self, name: str, host: str, directory: Path, settings: dict[str, str]) -> None:
+        self.name = name
+        self.host = host
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.logs: list[Path] = []
+        """Of each process that has started, one; of one that found no store to start with, none."""
+        self.downs: list[Down] = [Down(0.0)]
+        self._directory = directory
+        self._settings = {
+            key: value.replace("127.0.0.1", host, 1) if key.startswith("BW_") else value
+            for key, value in settings.items()
+        }
+        self._process: asyncio.subprocess.Process | None = None
+
+    @property
+    def up(self) -> bool:
+        return self.downs[-1].over < float("inf")
+
+    async def start(self) -> None:
+        """Again while the store is away, as whatever supervises it would."""
+        async with asyncio.timeout(READY):
+            while not await self._started():
+                pass
+        self.downs[-1].over = monotonic()
+
+    async def _started(self) -> bool:
+        """Raises AssertionError where it ends for another reason than the store."""
+        log = self._directory / f"replica-{self.name}{len(self.logs)}.log"
+        with log.open("wb") as output:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "tests.chaos.replica",
+                "serve",
+                "--port",
+                str(self.port),
+                env={"PATH": os.environ["PATH"], **self._settings},  # noqa: TID251 - a child needs the path
+                stdout=output,
+                stderr=output,
+            )
+        async with httpx.AsyncClient(verify=NO_TLS) as client:
+            while (code := self._process.returncode) is None:
+                with suppress(httpx.TransportError):
+                    if (await client.get(f"{self.url}/livez")).is_success:
+                        self.logs.append(log)
+                        return True
+                await asyncio.sleep(0.02)
+        assert code == STORE, f"replica {self.name} ended at start with {code}: {log}"
+        return False
+
+    async def end(self, number: signal.Signals) -> int:
+        """Its exit code; what is asked of it from now on may find nobody."""
+        assert self._process is not None
+        self.downs.append(Down(monotonic()))
+        self._process.send_signal(number)
+        async with asyncio.timeout(STOPPED):
+            return await self._process.wait()
+
+    async def close(self) -> None:
+        if self._process is not None and self._process.returncode is None:
+            self._process.kill()
+            await self._process.wait()
+
+    def was_down(self, since: float, until: float) -> bool:
+        return any(down.begun <= until and since <= down.over for down in self.downs)
+
+
+class Kill(msgspec.Struct, frozen=True):
+    """At a monotonic second, of the replica that knows Bandwidth by this name."""
+
+    at: float
+    host: str
+
+
+class Fleet:
+    """What may be killed."""
+
+    def __init__(self, directory: Path, store: Store, settings: dict[str, str]) -> None:
+        self.addresses = [Address(name, host, directory, settings) for name, host in HOSTS.items()]
+        self.store = store
+        self.kills: list[Kill] = []
+        self.terms = 0
+        self.outages: list[Down] = []
+        """Of the store."""
+        self.exits: list[int] = []
+        """Exit codes of replicas that were asked to end."""
+
+    async def start(self) -> None:
+        await asyncio.gather(*(address.start() for address in self.addresses))
+
+    async def kill(self, address: Address, away: float) -> None:
+        self.kills.append(Kill(monotonic(), address.host))
+        await address.end(signal.SIGKILL)
+        await asyncio.sleep(away)
+        await address.start()
+
+    async def restart(self, address: Address, away: float) -> None:
+        self.terms += 1
+        self.exits.append(await address.end(signal.SIGTERM))
+        await asyncio.sleep(away)
+        await address.start()
+
+    async def restart_store(self, away: float) -> None:
+        outage = Down(monotonic())
+        self.outages.append(outage)
+        await self.store.kill()
+        await asyncio.sleep(away)
+        await self.store.start()
+        outage.over = monotonic()
+
+    async def close(self) -> None:
+        await asyncio.gather(*(address.close() for address in self.addresses))

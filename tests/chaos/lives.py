@@ -1,0 +1,135 @@
+"""The calls of a storm: in and out, through several rooms, told this and that, ended from either side."""
+
+import asyncio
+import random  # noqa: TID251 - seeded, so that a storm can be had again
+from typing import Any
+
+import httpx
+
+from tests.chaos.fleet import Fleet
+from tests.harness import API_KEY
+from tests.simulator.interconnect import Behaviour
+from tests.simulator.phones import Phone
+from tests.simulator.simulator import Simulator
+
+ROOMS = {
+    "a": {},
+    "b": {},
+    "c": {},
+    "legs": {"interconnect": "bridge"},
+    "waiting": {"waiting": {"sound": "ring"}},
+}
+"""Rooms and their settings."""
+NUMBERS = {f"+1555111000{n}": room for n, room in enumerate(ROOMS)}
+"""Whoever calls one of these comes into its room; others have one to themselves."""
+PRIVATE = "+15551110009"
+ANSWERS: list[Behaviour] = ["answer", "answer", "answer", "answer", "ring", "busy", "no-answer"]
+TRIES = 12
+PAUSE = 0.5
+LONGEST = 2.0
+"""Seconds between two things that happen to a call."""
+
+
+class Api:
+    """Somebody at the operator API who tries again at the other replica when one does not answer."""
+
+    def __init__(self, fleet: Fleet, dice: random.Random) -> None:
+        self._clients = [
+            httpx.AsyncClient(base_url=f"{one.url}/api/v1", headers={"authorization": f"Bearer {API_KEY}"})
+            for one in fleet.addresses
+        ]
+        self._dice = dice
+        self.wrong: list[str] = []
+
+    async def send(self, method: str, path: str, body: Any = None, **headers: str) -> httpx.Response | None:
+        """None where nobody has answered."""
+        first = self._dice.randrange(2)
+        for n in range(TRIES):
+            client = self._clients[(first + n) % 2]
+            try:
+                answer = await client.request(method, path, json=body, headers=headers, timeout=15)
+            except httpx.TransportError:
+                await asyncio.sleep(PAUSE)
+                continue
+            # Those that say that Bandwidth or the store has failed are right.
+            if answer.status_code >= 500 and answer.status_code not in {502, 503, 504}:
+                self.wrong.append(f"{method} {path}: {answer.status_code} {answer.text}")
+            if answer.status_code not in {429, 503}:
+                return answer
+            await asyncio.sleep(PAUSE)
+        return None
+
+    async def close(self) -> None:
+        for client in self._clients:
+            await client.aclose()
+
+
+class Lives:
+    """Each call has dice of its own, so that it decides the same whatever becomes of the others."""
+
+    def __init__(self, simulator: Simulator, api: Api, seed: int, at_once: int) -> None:
+        self.begun = 0
+        self.ended = 0
+        self._simulator = simulator
+        self._api = api
+        self._seed = seed
+        self._places = asyncio.Semaphore(at_once)
+
+    async def prepare(self) -> None:
+        for room, settings in ROOMS.items():
+            answer = await self._api.send("PUT", f"/rooms/{room}", settings)
+            assert answer is not None
+            assert answer.is_success, answer.text
+
+    async def live(self, number: int) -> None:
+        async with self._places:
+            self.begun += 1
+            dice = random.Random(f"{self._seed} {number}")
+            place = self._placed if dice.random() < 0.4 else self._arrived
+            phone = await place(number, dice)
+            if phone is not None:
+                for _ in range(dice.randrange(5)):
+                    await asyncio.sleep(dice.uniform(0, LONGEST) ** 2 / LONGEST)
+                    if not phone.call.ended:
+                        await self._something(phone, dice)
+                await asyncio.sleep(dice.uniform(0, LONGEST))
+                # A few stay until the storm is over.
+                if dice.random() < 0.95:
+                    await phone.hang_up()
+            self.ended += 1
+
+    async def _arrived(self, number: int, dice: random.Random) -> Phone:
+        to = dice.choice([*NUMBERS, PRIVATE])
+        return await self._simulator.dial(to=to, from_=f"+1555222{number:04}")
+
+    async def _placed(self, number: int, dice: random.Random) -> Phone | None:
+        """None where nobody was called, or nobody knows it."""
+        callee = f"+1555333{number:04}"
+        self._simulator.numbers[callee] = dice.choice(ANSWERS)
+        body = {
+            "to": callee,
+            "room": dice.choice(list(ROOMS)),
+            "prepare": dice.choice(["answer", "dial"]),
+            "callTimeout": 5,
+        }
+        await self._api.send("POST", "/calls", body, **{"idempotency-key": f"call-{number}"})
+        found = [phone for phone in self._simulator.phones if phone.call.to == callee]
+        return found[0] if found else None
+
+    async def _something(self, phone: Phone, dice: random.Random) -> None:
+        what = dice.choice(
+            ["remove", "join", "join", "join", "far end", "pick up", "hang up"] * 3
+            + ["transfer", "hangup", "close"]
+        )
+        if what == "far end":
+            if phone.leg is not None and not phone.leg.ended:
+                await phone.far_end_hangs_up()
+        elif what == "pick up":
+            phone.pick_up()
+        elif what == "hang up":
+            await phone.hang_up()
+        elif what == "close":
+            await self._api.send("DELETE", f"/rooms/{dice.choice(list(ROOMS))}")
+        else:
+            bodies = {"join": {"room": dice.choice(list(ROOMS))}, "transfer": {"to": "+15554440000"}}
+            await self._api.send("POST", f"/calls/{phone.call_id}/{what}", bodies.get(what))

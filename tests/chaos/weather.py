@@ -1,0 +1,130 @@
+"""What goes wrong: on the way of webhooks, at Bandwidth's APIs, with replicas and the store."""
+
+import asyncio
+import random  # noqa: TID251 - seeded, so that a storm can be had again
+from contextlib import suppress
+
+import msgspec
+
+from tests.chaos.fleet import Fleet
+from tests.simulator.faults import Fault
+from tests.simulator.simulator import Simulator
+from tests.simulator.webhooks import Fate
+
+CREATES = ["createSession", "createParticipant"]
+OTHERS = [
+    "addParticipantToSession",
+    "removeParticipantFromSession",
+    "deleteParticipant",
+    "deleteSession",
+    "updateParticipantSubscriptions",
+    "listSessionParticipants",
+    "updateCall",
+    "getCall",
+    "listCalls",
+    "token",
+]
+CREATE_CALL = "createCall"
+LOST = 0.02
+LATE = 0.12
+TWICE = 0.06
+
+
+class Counts(msgspec.Struct):
+    drops: int = 0
+    duplicates: int = 0
+    delays: int = 0
+    faults: int = 0
+    expiries: int = 0
+
+
+class Weather:
+    """`dice` makes the same decisions for the same seed, if not at the same instants."""
+
+    def __init__(self, simulator: Simulator, fleet: Fleet, dice: random.Random) -> None:
+        self.counts = Counts()
+        self._simulator = simulator
+        self._fleet = fleet
+        self._dice = dice
+        self._hanging: list[Fault] = []
+        self._over = asyncio.Event()
+
+    async def blow(self) -> None:
+        """Until `calm`, and until whatever was killed last has been started again."""
+        self._simulator.webhooks.fate = self._fate
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._trouble_bandwidth())
+            group.create_task(self._trouble_replicas())
+            group.create_task(self._trouble_store())
+
+    def calm(self) -> None:
+        self._over.set()
+        self._simulator.webhooks.fate = lambda _event_type, _url: Fate()
+        self._simulator.faults.clear()
+        self._simulator.latency = 0.0
+
+    async def _lasts(self, seconds: float) -> bool:
+        """Wait; False once the storm is over."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._over.wait()
+        return not self._over.is_set()
+
+    def _fate(self, _event_type: str, _url: str) -> Fate:
+        dice, counts = self._dice, self.counts
+        lost, late, twice = dice.random() < LOST, dice.random() < LATE, dice.random() < TWICE
+        counts.drops += lost
+        counts.delays += late and not lost
+        counts.duplicates += twice and not lost
+        delay = dice.choice([0.02, 0.1, 0.3, 1.0]) if late else 0.0
+        return Fate(lost=lost, delay=delay, copies=2 if twice and not lost else 1)
+
+    async def _trouble_bandwidth(self) -> None:
+        dice, simulator = self._dice, self._simulator
+        while await self._lasts(dice.uniform(0.02, 0.15)):
+            simulator.latency = dice.choice([0, 0, 0.005, 0.03, 0.1])
+            kind = dice.random()
+            if kind < 0.5:
+                self._fail(dice.choice(CREATES + OTHERS + [CREATE_CALL]))
+            elif kind < 0.54 and simulator.sessions.sessions:
+                self.counts.expiries += 1
+                simulator.expire_session(dice.choice(list(simulator.sessions.sessions)))
+            for fault in [one for one in self._hanging if dice.random() < 0.1]:
+                self._hanging.remove(fault)
+                fault.release()
+
+    def _fail(self, operation: str) -> None:
+        """A create of something that has no name of ours is not carried out unless it is answered.
+
+        What is created and not told to anybody can be found by nobody; calls can.
+        """
+        dice, faults = self._dice, self._simulator.faults
+        self.counts.faults += 1
+        may_be_done = operation not in CREATES and dice.random() < 0.5
+        kind = dice.random()
+        if kind < 0.45:
+            faults.add(operation, status=dice.choice([500, 502, 503]), executed=may_be_done)
+        elif kind < 0.65:
+            retry_after = dice.choice([None, "1", "2"])
+            faults.add(operation, status=429, retry_after=retry_after)
+        elif kind < 0.85:
+            faults.add(operation, reset=True, executed=may_be_done)
+        elif kind < 0.95:
+            faults.add(operation, delay=dice.uniform(0.5, 3))
+        else:
+            # It is answered after a while, and whoever asked may have left.
+            self._hanging.append(faults.add(operation, hang=True, executed=may_be_done))
+
+    async def _trouble_replicas(self) -> None:
+        dice = self._dice
+        while await self._lasts(dice.uniform(1, 3)):
+            address = dice.choice(self._fleet.addresses)
+            if dice.random() < 0.25:
+                await self._fleet.restart(address, away=dice.uniform(0, 1))
+            else:
+                await self._fleet.kill(address, away=dice.uniform(0, 1.5))
+
+    async def _trouble_store(self) -> None:
+        dice = self._dice
+        while await self._lasts(dice.uniform(9, 16)):
+            await self._fleet.restart_store(away=dice.uniform(0, 1.5))

@@ -1,5 +1,6 @@
 """Digits that name a room, on numbers that ask for them."""
 
+import re
 from collections.abc import AsyncIterator
 
 import pytest
@@ -226,7 +227,9 @@ async def test_digits_are_told_to_nobody(simulator: Simulator, staff: Staff) -> 
     assert service.log(event_type="gather")
     for digits in (PIN, "60718"):
         assert digits not in str(there)
-        assert not [line for line in LOG.written if digits in line]
+        # By themselves: within an id or a time they are nobody's.
+        alone = re.compile(rf"(?<![0-9a-z.:-]){digits}(?![0-9a-z.:-])")
+        assert not [line for line in LOG.written if alone.search(line)]
 
 
 async def test_a_gather_that_is_told_twice_has_one_answer(simulator: Simulator, staff: Staff) -> None:

@@ -14,7 +14,7 @@ import msgspec
 from tests.chaos.storm import storm
 from tests.chaos.verdict import Report
 
-CALLS = 1000
+CALLS = 2000
 PASSED, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 

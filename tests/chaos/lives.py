@@ -18,11 +18,15 @@ ROOMS = {
     "c": {},
     "legs": {"interconnect": "bridge"},
     "waiting": {"waiting": {"sound": "ring"}},
+    "code": {"pin": "1234"},
 }
 """Rooms and their settings."""
 NUMBERS = {f"+1555111000{n}": room for n, room in enumerate(ROOMS)}
 """Whoever calls one of these comes into its room; others have one to themselves."""
 PRIVATE = "+15551110009"
+PIN_NUMBER = "+15551110008"
+DIGITS = ["1234#", "1234#", "1234#", "99#1234#", "9#", ""]
+"""What is pressed by whoever calls that one."""
 ANSWERS: list[Behaviour] = ["answer", "answer", "answer", "answer", "ring", "busy", "no-answer"]
 TRIES = 12
 PAUSE = 0.5
@@ -99,8 +103,11 @@ class Lives:
             self.ended += 1
 
     async def _arrived(self, number: int, dice: random.Random) -> Phone:
-        to = dice.choice([*NUMBERS, PRIVATE])
-        return await self._simulator.dial(to=to, from_=f"+1555222{number:04}")
+        to = dice.choice([*NUMBERS, PRIVATE, PIN_NUMBER])
+        phone = await self._simulator.dial(to=to, from_=f"+1555222{number:04}")
+        if to == PIN_NUMBER:
+            phone.press(dice.choice(DIGITS))
+        return phone
 
     async def _placed(self, number: int, dice: random.Random) -> Phone | None:
         """None where nobody was called, or nobody knows it."""

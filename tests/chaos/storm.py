@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 
 from tests.chaos.evidence import with_evidence
 from tests.chaos.fleet import Fleet
-from tests.chaos.lives import NUMBERS, Api, Lives
+from tests.chaos.lives import NUMBERS, PIN_NUMBER, Api, Lives
 from tests.chaos.verdict import BUDGET, Judge, Report
 from tests.chaos.weather import Weather
 from tests.harness import API_KEYS, NUMBER, PASSWORD, USERNAME
@@ -87,6 +87,7 @@ def _settings(simulator: Simulator, store: Store) -> dict[str, str]:
         API_KEYS=API_KEYS,
         CALLS_PER_HOUR="100000",
         ROOM_MAP=json.dumps(NUMBERS),
+        PIN_NUMBERS=PIN_NUMBER,
         ANNOUNCEMENT="Welcome.",
         WEBHOOK_BUDGET=str(BUDGET),
         SHUTDOWN_GRACE="10",

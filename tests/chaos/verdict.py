@@ -59,6 +59,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     creates_unreceived_bound: int
     webhooks_unanswered: int
     """Both addresses were down, or the webhook was lost on the way to them: apart."""
+    calls_turned_away: int
+    """Only ever asked to come back, by replicas that were killed before the store was there again: apart."""
     alive: Alive
     calls_without_outcome: int
     webhooks_late: int
@@ -107,6 +109,7 @@ class Judge:
     async def report(self, seed: int, seconds: float, calls: int, counts: Counts) -> Report:
         simulator, orphans = self._simulator, self._orphans()
         alive = simulator.ledger.alive()
+        without_outcome, turned_away = await self._without_outcome()
         leaked = Alive(
             participants=self._note("alive", self._made([*alive.participants], orphans)),
             sessions=self._note("alive", self._made([*alive.sessions], orphans)),
@@ -136,7 +139,8 @@ class Judge:
             creates_unreceived_bound=sum(self._in_flight(kill) for kill in self._fleet.kills),
             webhooks_unanswered=len(simulator.webhooks.failed),
             alive=leaked,
-            calls_without_outcome=await self._without_outcome(),
+            calls_turned_away=len(turned_away),
+            calls_without_outcome=self._note("without outcome", without_outcome),
             webhooks_late=self._note("late", [one for one in answered if one.ms > (BUDGET + SLACK) * 1000]),
             webhooks_wrong=self._note("wrong", self._wrong()),
             owed=self._note("owed", await self._owed()),
@@ -147,7 +151,7 @@ class Judge:
 
     def _note(self, kind: str, found: list[Any]) -> int:
         for one in found:
-            shown = msgspec.to_builtins(one, str_keys=True) if isinstance(one, msgspec.Struct) else str(one)
+            shown = one if isinstance(one, dict) else repr(one)
             self.details.append({"kind": kind, "what": shown})
         return len(found)
 
@@ -195,13 +199,16 @@ class Judge:
                 by = outage.over + AGAIN + JUST
         return by
 
-    async def _without_outcome(self) -> int:
-        """Of all calls that are written down, and of all that a replica has taken."""
+    async def _without_outcome(self) -> tuple[list[Any], list[str]]:
+        """Of all calls that are written down, and of all that a replica has heard of; and the turned away."""
         found: dict[str, Any] = {}
-        for call_id in sorted(self._taken()):
+        turned_away, taken = [], self._answered(taken=True)
+        for call_id in sorted(self._answered(taken=False)):
             answer = await self._api.send("GET", f"/calls/{call_id}")
             call = answer.json() if answer is not None else {}
-            if call.get("state") != "ended" or not call.get("outcome"):
+            if answer is not None and answer.status_code == 404 and call_id not in taken:
+                turned_away.append(call_id)
+            elif call.get("state") != "ended" or not call.get("outcome"):
                 phone = repr(self._simulator.phone(call_id))
                 found[call.get("id", call_id)] = {"call_id": call_id, "phone": phone, "known": call}
         cursor = ""
@@ -212,18 +219,18 @@ class Judge:
             if not page.json().get("next"):
                 break
             cursor = f"&cursor={page.json()['next']}"
-        for one in found.values():
-            self.details.append({"kind": "without outcome", "what": one})
-        return len(found)
+        return list(found.values()), turned_away
 
-    def _taken(self) -> set[str]:
-        """Calls of phones of which a webhook was answered with the store at hand.
-
-        Whoever is only asked to come back, since the store was away, is in the log and nowhere else.
-        """
+    def _answered(self, *, taken: bool) -> set[str]:
+        """Calls of phones of which a webhook was answered; where they are `taken`, with the store at hand."""
         phones = {one.call_id for one in self._simulator.phones}
-        answers = [one for one in self._simulator.deliveries if one.synchronous and one.status == 200]
-        return phones & {one.call_id for one in answers if not any(sign in one.reply for sign in TURNED_AWAY)}
+        return phones & {
+            one.call_id
+            for one in self._simulator.deliveries
+            if one.synchronous
+            and one.status == 200
+            and not (taken and any(sign in one.reply for sign in TURNED_AWAY))
+        }
 
     def _wrong(self) -> list[Delivery]:
         """Answered with another status than is wanted, or not at all by a replica that was there."""

@@ -52,7 +52,7 @@ async def healed(client: Client) -> None:
             return False
         return True
 
-    await wait_until(works, seconds=20, what="the client never recovered")
+    await wait_until(works, seconds=45, what="the client never recovered")
 
 
 class Writer:

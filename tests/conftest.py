@@ -1,6 +1,7 @@
 """Real parts for the tests: one store server for each test process, one simulator for each test."""
 
 import asyncio
+import gc
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -62,6 +63,13 @@ async def service(simulator: Simulator, store_url: str, redis: Redis) -> AsyncIt
     async with serving(simulator, store_url) as service:
         yield service
         await nothing_left(simulator, redis)
+
+
+@pytest.fixture
+def nothing_for_others() -> Iterator[None]:
+    """What a test leaves to the garbage collector is collected under its own filter for warnings."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture

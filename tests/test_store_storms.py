@@ -19,10 +19,10 @@ from service.store import keys
 from service.tasks import Tasks
 from tests.harness import ORIGIN, nothing_left, serving
 from tests.simulator.simulator import Simulator
-from tests.store_servers import OPTIONS, SERVICE, Cluster, Sentinels, Server, running
+from tests.store_servers import LEFT_BEHIND, OPTIONS, SERVICE, Cluster, Sentinels, Server, running
 from tests.test_storm import Storm
 
-pytestmark = pytest.mark.stores
+pytestmark = [pytest.mark.stores, *LEFT_BEHIND]
 
 SECONDS: Final = 30
 WAVE: Final = 15

@@ -1,9 +1,7 @@
 """The client on a cluster and behind Sentinels: found, moved, failed over, and healed by itself."""
 
 import asyncio
-import gc
-import warnings
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -14,8 +12,10 @@ from service.store.client import Client
 from service.store.errors import StoreUnavailable
 from service.store.scripts import Script
 from tests.proxy import proxy_to
-from tests.store_servers import HOST, OPTIONS, Cluster, Sentinels, Server, running
+from tests.store_servers import HOST, LEFT_BEHIND, OPTIONS, Cluster, Sentinels, Server, running
 from tests.waiting import wait_until
+
+pytestmark = LEFT_BEHIND
 
 GET = Script("get")
 NAME = Script("call_name")
@@ -101,18 +101,6 @@ class Writer:
             for key, value in zip(KEYS, found, strict=True)
             if int(value or 0) < self.acknowledged[key]
         }
-
-
-@pytest.fixture(autouse=True)
-def _nothing_for_others() -> Iterator[None]:
-    """The client library leaves connections to a master that has failed to the garbage collector.
-
-    It would complain of them in whatever test runs by then.
-    """
-    yield
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
 
 
 async def test_a_cluster_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from tests.waiting import wait_until
 HOST: Final = "127.0.0.1"
 SERVICE: Final = "bridge"
 LEFT_BEHIND: Final = [
-    pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
     pytest.mark.usefixtures("nothing_for_others"),
 ]
 """For tests of failovers: the client library leaves connections to a master that has failed to the garbage

@@ -1,0 +1,98 @@
+/**
+ * Where the page is, and what each event makes of it. Pure: what has to be done on the way is conversation.js.
+ *
+ * lobby -> joining -> room -> over, and from `over` to joining again. While the person is in the room the link
+ * to it is `up`; `lost` (nothing answers, the sound may go on) or `rejoining` (a new seat is being taken).
+ *
+ * @typedef {"up" | "lost" | "rejoining"} Link
+ * @typedef {"left" | "removed" | "closed" | "refused"} Ending
+ * @typedef {{name: "lobby"}
+ *   | {name: "joining"}
+ *   | {name: "room", link: Link, trouble: boolean}
+ *   | {name: "over", why: Ending}} State
+ *   `trouble`: something has failed since the service last knew us, so that losing the seat is no wonder.
+ * @typedef {"join" | "joined" | "join-failed" | "cancelled" | "offline" | "beat" | "beat-failed" | "dropped"
+ *   | "media-lost" | "gone" | "rejoined" | "refused" | "closed" | "leave" | "back"} Happening
+ */
+
+/** @type {State} */
+export const LOBBY = Object.freeze({ name: "lobby" });
+
+/** @type {State} */
+const JOINING = Object.freeze({ name: "joining" });
+
+/** @type {State} */
+const UP = Object.freeze({ name: "room", link: "up", trouble: false });
+
+/** @type {Record<string, (why: Happening) => State | null>} */
+const OUTSIDE = {
+  lobby: (happening) => (happening === "join" ? JOINING : happening === "refused" ? over("refused") : null),
+  joining: (happening) => {
+    switch (happening) {
+      case "joined":
+        return UP;
+      case "join-failed":
+      case "cancelled":
+        return LOBBY;
+      case "refused":
+        return over("refused");
+      default:
+        return null;
+    }
+  },
+  over: (happening) => (happening === "join" ? JOINING : happening === "back" ? LOBBY : null),
+};
+
+/**
+ * What does not fit changes nothing: the same object comes back.
+ *
+ * @param {State} state
+ * @param {Happening} happening
+ * @returns {State}
+ */
+export function next(state, happening) {
+  const found = state.name === "room" ? inRoom(state, happening) : OUTSIDE[state.name](happening);
+  return found ?? state;
+}
+
+/**
+ * @param {Extract<State, {name: "room"}>} state
+ * @param {Happening} happening
+ * @returns {State | null}
+ */
+function inRoom(state, happening) {
+  switch (happening) {
+    case "leave":
+      return over("left");
+    case "closed":
+      return over("closed");
+    case "refused":
+      return over("refused");
+    case "rejoined":
+      return UP;
+    case "media-lost":
+      return state.link === "rejoining" ? null : { name: "room", link: "rejoining", trouble: true };
+    case "gone":
+      // Whoever loses the seat out of the blue was removed, and coming back unasked would be rude.
+      if (state.link === "rejoining") return null;
+      return state.trouble ? { name: "room", link: "rejoining", trouble: true } : over("removed");
+    case "offline":
+    case "beat-failed":
+      return state.link === "rejoining" ? null : { name: "room", link: "lost", trouble: true };
+    case "dropped":
+      // The SDK connects again by itself within a second or two: no reason to alarm anybody yet.
+      return { ...state, trouble: true };
+    case "beat":
+      return state.link === "rejoining" ? null : UP;
+    default:
+      return null;
+  }
+}
+
+/**
+ * @param {Ending} why
+ * @returns {State}
+ */
+function over(why) {
+  return { name: "over", why };
+}

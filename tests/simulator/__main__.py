@@ -38,6 +38,11 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--webrtc-auth", choices=get_args(Auth), default=default.webrtc_auth)
     parser.add_argument("--latency-ms", type=float, default=0.0, help="added to every API request")
     parser.add_argument("--time-scale", type=float, default=1.0, help="of what runs in calls; 1 is real time")
+    parser.add_argument(
+        "--media",
+        action="store_true",
+        help="sound: browsers may connect, phones speak and hear; needs aiortc",
+    )
     parser.add_argument("--watch", action="store_true", help="print everything that happens")
     return parser.parse_args()
 
@@ -55,6 +60,7 @@ def simulator(options: argparse.Namespace) -> Simulator:
             webrtc_auth=options.webrtc_auth,
             latency=options.latency_ms / 1000,
             time_scale=options.time_scale,
+            media=options.media,
         )
     )
     targets: dict[str, list[str]] = {}
@@ -105,6 +111,7 @@ async def main() -> None:
             "BW_VOICE_URL": sim.voice_url,
             "BW_WEBRTC_URL": sim.webrtc_url,
             "BW_TOKEN_URL": sim.token_url,
+            "BW_DEVICE_URL": sim.device_url if options.media else None,
             "CALLBACK_USERNAME": options.callback_username,
             "CALLBACK_PASSWORD": options.callback_password,
         }.items():

@@ -40,8 +40,11 @@ class Changes:
 
     def __init__(self) -> None:
         self._waiting: dict[asyncio.Future[None], Predicate] = {}
+        self.watchers: list[Callable[[], None]] = []
 
     def notify(self) -> None:
+        for watcher in self.watchers:
+            watcher()
         for future, predicate in list(self._waiting.items()):
             if not future.done() and predicate():
                 future.set_result(None)

@@ -8,6 +8,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from tests.simulator.phones import Script
+
 if TYPE_CHECKING:
     from tests.simulator.phones import Phone
     from tests.simulator.simulator import Simulator
@@ -19,6 +21,7 @@ class Dial(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     to: str | None = None
     from_: str = msgspec.field(name="from", default="+15557654321")
     count: int = 1
+    script: Script = "tone"
 
 
 class HangUp(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -69,6 +72,8 @@ class Control:
     async def _dial(self, request: Request) -> Response:
         order = msgspec.json.decode(await request.body() or b"{}", type=Dial)
         phones = [await self._simulator.dial(to=order.to, from_=order.from_) for _ in range(order.count)]
+        for phone in phones:
+            phone.script = order.script
         return _json({"callIds": [phone.call_id for phone in phones]})
 
     async def _phones(self, _request: Request) -> Response:
@@ -140,6 +145,8 @@ class Control:
             "participantId": phone.participant_id,
             "sessionId": phone.session_id,
             "hears": sorted(self._simulator.hears(phone)),
+            "tone": phone.tone,
+            "script": phone.script,
         }
 
 

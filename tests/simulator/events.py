@@ -78,12 +78,14 @@ def build(event_type: str, call: "Call", **extra: Any) -> dict[str, Any]:
     return payload | {name: values[name] for name in sometimes if values.get(name) is not None}
 
 
-def participant_payload(event: ParticipantEvent, participant: "Participant") -> dict[str, Any]:
+def participant_payload(
+    event: ParticipantEvent, participant: "Participant", device_id: str | None = None
+) -> dict[str, Any]:
     """The timestamp is milliseconds since the epoch, and in the page's example a string."""
     tag = {"tag": participant.tag} if participant.tag is not None else {}
     return {
         "event": event,
         "timestamp": str(epoch_ms()),
         "participantId": participant.id,
-        "deviceId": str(uuid4()),
+        "deviceId": device_id or str(uuid4()),
     } | tag

@@ -12,10 +12,12 @@ class Alive(msgspec.Struct, frozen=True):
     legs: list[str]
     sessions: list[str]
     participants: list[str]
+    devices: list[str] = []
+    """Browsers that are connected, or lost and still waited for; with media only."""
 
     @property
     def empty(self) -> bool:
-        return not (self.calls or self.legs or self.sessions or self.participants)
+        return not (self.calls or self.legs or self.sessions or self.participants or self.devices)
 
 
 class Unreceived(msgspec.Struct, frozen=True):

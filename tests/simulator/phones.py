@@ -7,6 +7,8 @@ from tests.simulator.sessions import Sessions
 
 Milestone = Literal["answered", "transferring", "bridged", "ended"]
 
+Script = Literal["tone", "echo"]
+
 REACHED: dict[str, set[str]] = {
     "answered": {"answered", "transferring", "bridged"},
     "transferring": {"transferring", "bridged"},
@@ -16,8 +18,13 @@ REACHED: dict[str, set[str]] = {
 
 
 class Phone:
-    def __init__(self, call: Call, engine: Engine, sessions: Sessions) -> None:
+    """With media it says a tone of its own, or greets and repeats what it hears; set either at any time."""
+
+    def __init__(self, call: Call, engine: Engine, sessions: Sessions, tone: int = 0) -> None:
         self.call = call
+        self.tone = tone
+        """In whole hertz; 0 is silence."""
+        self.script: Script = "tone"
         self._engine = engine
         self._sessions = sessions
 

@@ -64,16 +64,16 @@ class _Server(uvicorn.Server):
 
 
 class Server:
-    """`port` 0 takes a free one; `url` is known once started."""
+    """`port` 0 takes a free one; `url` is known once started. `sockets` speaks WebSocket, if anybody does."""
 
-    def __init__(self, app: Starlette, port: int) -> None:
+    def __init__(self, app: Starlette, port: int, sockets: type[asyncio.Protocol] | None = None) -> None:
         self.url = ""
         self._port = port
         self._server = _Server(
             uvicorn.Config(
                 app,
                 http=_Protocol,
-                ws="none",
+                ws=sockets or "none",
                 lifespan="off",
                 log_config=None,
                 access_log=False,

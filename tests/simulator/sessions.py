@@ -153,12 +153,19 @@ class Sessions:
 
     def heard_by(self, participant: Participant) -> set[str]:
         """Ids of the members whose audio this participant receives: signalling level, no media here."""
+        return set(self.streams_heard_by(participant))
+
+    def streams_heard_by(self, participant: Participant) -> dict[str, set[str]]:
+        """The same, each with the aliases of its streams that are received; an empty set stands for all."""
         session = self.sessions.get(participant.session_id or "")
         if session is None or participant.subscriptions.empty:
-            return set()
-        named = {one.participant_id for one in participant.subscriptions.participants or []}
+            return {}
+        named = {
+            one.participant_id: set(one.stream_aliases)
+            for one in participant.subscriptions.participants or []
+        }
         return {
-            one.id
+            one.id: named.get(one.id, set())
             for one in session.members.values()
             if one is not participant
             and "AUDIO" in one.publish_permissions

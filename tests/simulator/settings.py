@@ -7,6 +7,7 @@ import msgspec
 
 Auth = Literal["oauth", "basic", "both"]
 Farewell = Literal["together", "leg-first", "call-first"]
+DeviceRefusal = Literal["close", 401]
 
 INTERCONNECT = "sip:sipx.webrtc.bandwidth.com:5060"
 
@@ -46,6 +47,14 @@ class SimulatorSettings(msgspec.Struct, frozen=True, kw_only=True):
     callback_timeout: float = 15.0
     time_scale: float = 0.02
     latency: float = 0.0
+    # Sound: browsers may connect to `device_url`, and phones that are through to WebRTC speak and hear.
+    media: bool = False
+    # Participant events are beta at Bandwidth, and perhaps not switched on; they need `media`.
+    participant_events: bool = True
+    # Seconds that a browser whose socket was lost is waited for; undocumented.
+    device_grace: float = 30.0
+    # What a device token that is not valid gets: closed with 1000, or the upgrade refused; undocumented.
+    device_refusal: DeviceRefusal = "close"
 
 
 @dataclass

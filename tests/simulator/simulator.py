@@ -3,7 +3,7 @@
 import asyncio
 from functools import partial
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from starlette.applications import Starlette
 
@@ -33,6 +33,12 @@ from tests.simulator.token_api import TokenApi
 from tests.simulator.transfers import Transfers
 from tests.simulator.verbs import SIP_URI
 from tests.simulator.webhooks import Hook, Target, Webhooks
+
+if TYPE_CHECKING:
+    from tests.simulator.media.plane import Media
+
+# Hertz of the phones, one after the other.
+TONES = range(440, 2640, 110)
 
 
 class Simulator:
@@ -66,8 +72,10 @@ class Simulator:
         self.sessions.left = self._participant_left
         self.ledger = Ledger(self._alive)
         self._phones: dict[str, Phone] = {}
+        self._tones = 0
+        self._media = self._media_plane()
         self._gateway, app = self._api()
-        self._server = Server(app, self.settings.port)
+        self._server = Server(app, self.settings.port, self._web_sockets())
 
     def _api(self) -> tuple[Gateway, Starlette]:
         authenticator = Authenticator(self.settings, self.tokens)
@@ -86,6 +94,7 @@ class Simulator:
         token = TokenApi(self.tokens, authenticator)
         sessions = SessionsApi(self.sessions, self.settings.webrtc_auth)
         routes = [
+            *(self._media.routes() if self._media is not None else []),
             *token.routes(gateway),
             *sessions.routes(gateway),
             *calls.routes(gateway),
@@ -94,10 +103,41 @@ class Simulator:
         ]
         return gateway, Starlette(routes=routes)
 
+    def _media_plane(self) -> "Media | None":
+        if not self.settings.media:
+            return None
+        from tests.simulator.media.plane import Media  # noqa: PLC0415 - aiortc is for those who want media
+
+        media = Media(
+            self.sessions,
+            self._live,
+            self.phone,
+            self._device_event,
+            self._background,
+            grace=self.settings.device_grace,
+            refusal=self.settings.device_refusal,
+        )
+        self._journal.changes.watchers.append(media.changed)
+        return media
+
+    def _web_sockets(self) -> type[asyncio.Protocol] | None:
+        if not self.settings.media:
+            return None
+        from tests.simulator.media.socket import WebSockets  # noqa: PLC0415 - as above
+
+        return WebSockets
+
+    def _device_event(self, participant: Participant, event: ParticipantEvent, device_id: str) -> None:
+        if self.settings.participant_events and participant.callback_url is not None:
+            telling = self._tell_event(participant, event, Target(participant.callback_url), device_id)
+            self._background.start(telling, name=f"{event} of {participant.id}")
+
     async def __aenter__(self) -> Self:
         await self.webhooks.start()
         await self._server.start(self._background)
         self.engine.voice_url = self.voice_url
+        if self._media is not None:
+            self._media.start()
         return self
 
     async def __aexit__(
@@ -106,6 +146,8 @@ class Simulator:
         self.gates.release_all()
         self.faults.clear()
         self._gateway.close()
+        if self._media is not None:
+            await self._media.stop()
         await self._server.stop()
         await self._background.stop()
         await self.webhooks.stop()
@@ -125,6 +167,18 @@ class Simulator:
     @property
     def token_url(self) -> str:
         return f"{self.url}{TOKEN_PATH}"
+
+    @property
+    def device_url(self) -> str:
+        """What the browsers' SDK takes as `websocketUrl`; it appends /v3/."""
+        return self.url.replace("http://", "ws://", 1)
+
+    @property
+    def media(self) -> "Media":
+        """Who hears what, and what may happen to browsers; only with `SimulatorSettings(media=True)`."""
+        if self._media is None:
+            raise RuntimeError("the simulator was started without media")
+        return self._media
 
     @property
     def account_id(self) -> str:
@@ -194,7 +248,8 @@ class Simulator:
     def phone(self, call_id: str) -> Phone:
         """The handle of any call or leg, KeyError if there is none; always the same object."""
         if call_id not in self._phones:
-            self._phones[call_id] = Phone(self.engine.calls[call_id], self.engine, self.sessions)
+            call = self.engine.calls[call_id]
+            self._phones[call_id] = Phone(call, self.engine, self.sessions, self._next_tone(call))
         return self._phones[call_id]
 
     async def dial(
@@ -250,10 +305,14 @@ class Simulator:
         participant = self.sessions.participants[participant_id]
         if participant.callback_url is None:
             raise ValueError(f"participant {participant_id} has no callbackUrl")
-        payload = participant_payload(event, participant)
-        target = Target(participant.callback_url)
+        await self._tell_event(participant, event, Target(participant.callback_url))
+
+    async def _tell_event(
+        self, participant: Participant, event: ParticipantEvent, target: Target, device_id: str | None = None
+    ) -> None:
+        payload = participant_payload(event, participant, device_id)
         await self.webhooks.tell(
-            Hook(event, participant_id, payload, target, None, self.settings.callback_timeout)
+            Hook(event, participant.id, payload, target, None, self.settings.callback_timeout)
         )
 
     async def repeat(self, delivery: Delivery) -> tuple[int, bytes]:
@@ -270,6 +329,13 @@ class Simulator:
         """Wait until nothing is alive; otherwise an AssertionError names what is."""
         await self.until(lambda: self.ledger.empty, timeout=timeout, what="nothing alive")
 
+    def _next_tone(self, call: Call) -> int:
+        """Legs and calls out to a SIP URI say nothing."""
+        if call.parent is not None or _to_sip(call):
+            return 0
+        self._tones += 1
+        return TONES[(self._tones - 1) % len(TONES)]
+
     def _live(self) -> list[Call]:
         return list(self.engine.live.values())
 
@@ -280,6 +346,7 @@ class Simulator:
             legs=[call.call_id for call in live if call.parent is not None],
             sessions=list(self.sessions.sessions),
             participants=list(self.sessions.participants),
+            devices=[device.id for device in self._media.devices] if self._media is not None else [],
         )
 
     def _participant_left(self, participant: Participant, deleted: bool) -> None:

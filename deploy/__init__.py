@@ -1,0 +1,1 @@
+"""What it takes to run the service somewhere, and `make check-deploy`, which checks it."""

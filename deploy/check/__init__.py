@@ -1,0 +1,1 @@
+"""`make check-deploy`: everything under deploy/, checked on a machine without a container engine."""

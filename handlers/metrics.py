@@ -1,0 +1,30 @@
+"""`GET /metrics`, for Prometheus: from the inside, so that it asks for no key (docs/edge.md)."""
+
+import asyncio
+from typing import Final
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from handlers.bridge import Bridge, bridge_of
+from service.metrics import Survey
+from service.store.errors import StoreError
+from service.store.survey import survey
+
+_PATIENCE: Final = 1.0
+"""Seconds for the store: without it the page has what this process knows, which is wanted most just then."""
+
+
+async def metrics(request: Request) -> Response:
+    """In OpenMetrics where that is accepted, otherwise as text."""
+    bridge = bridge_of(request)
+    page, content_type = bridge.metrics.exposed(request.headers.get("accept", ""), await _surveyed(bridge))
+    return Response(page, headers={"content-type": content_type})
+
+
+async def _surveyed(bridge: Bridge) -> Survey | None:
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            return await survey(bridge.store, now=bridge.clock.now())
+    except (StoreError, TimeoutError):
+        return None

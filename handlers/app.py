@@ -11,6 +11,9 @@ from handlers.api.routes import ROUTES
 from handlers.bridge import Bridge
 from handlers.compose import running
 from handlers.edge import Edge, edge_before
+from handlers.join.routes import ROUTES as JOIN_ROUTES
+from handlers.metrics import metrics
+from handlers.page import assets
 from handlers.participants import participant
 from handlers.probes import livez, readyz
 from handlers.stopping import Stopping
@@ -38,11 +41,12 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[State]:
+        assets.tell_if_missing()
         async with running(settings, run_worker=run_worker, patience=patience) as bridge:
             edge = edge_before(bridge, places=settings.max_webhooks, stopping=stopping)
             yield {"bridge": bridge, "edge": edge}
 
-    return Starlette(
+    app = Starlette(
         lifespan=lifespan,
         routes=[
             Route("/callbacks/voice", voice, methods=["POST"]),
@@ -50,8 +54,15 @@ def create_app(
             Route("/callbacks/voice/{ref}/{attempt}", voice, methods=["POST"]),
             Route("/callbacks/legs/{ref}/{attempt}", leg, methods=["POST"]),
             Route("/callbacks/participants/{seat}/{mac}", participant, methods=["POST"]),
+            Route("/callbacks/participants/{room}/{seat}/{mac}", participant, methods=["POST"]),
             *ROUTES,
+            *JOIN_ROUTES,
+            assets.ROUTE,
             Route("/livez", livez, methods=["GET"]),
             Route("/readyz", readyz, methods=["GET"]),
+            Route("/metrics", metrics, methods=["GET"]),
         ],
     )
+    # Somebody's proxy may have ended TLS, of which Starlette's redirect would know nothing.
+    app.router.redirect_slashes = False
+    return app

@@ -6,6 +6,7 @@ from typing import cast
 from starlette.requests import Request
 
 from handlers.guard import CallbackCredentials
+from handlers.join.door import Door
 from handlers.voice.replies import Renderer
 from service.api_keys import ApiKey
 from service.bandwidth.auth import Credentials
@@ -15,7 +16,11 @@ from service.dial_plan import DialPlan
 from service.engine.alarm import Alarm
 from service.engine.callbacks import Callbacks
 from service.engine.engine import Engine
+from service.engine.live import Live
 from service.engine.operators import Operators
+from service.engine.participants import Participants
+from service.engine.pause import Pause
+from service.metrics import Metrics
 from service.store.calls import Calls
 from service.store.client import Client
 from service.store.rooms import Rooms
@@ -32,14 +37,19 @@ class Bridge:
     api_keys: tuple[ApiKey, ...]
     engine: Engine
     operators: Operators
+    participants: Participants
     calls: Calls
     rooms: Rooms
+    live: Live
+    pause: Pause
     alarm: Alarm
     renderer: Renderer
     callbacks: Callbacks
+    door: Door
     callback_credentials: CallbackCredentials
     bandwidth_credentials: tuple[Credentials, ...]
     store: Client
+    metrics: Metrics
     clock: Clock
     tasks: Tasks
 

@@ -1,5 +1,6 @@
 """Puts the service together from its settings, and takes it apart again."""
 
+import base64
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -10,15 +11,14 @@ from pydantic import SecretStr
 
 from handlers.bridge import Bridge
 from handlers.guard import CallbackCredentials
+from handlers.join.door import Door, door_of
 from handlers.stores import own_store
+from handlers.upstreams import Bandwidth, bandwidth_of
 from handlers.voice.replies import Renderer
 from handlers.voice.speech import PLEASE_HOLD, Words
-from service.bandwidth.auth import Basic, Credentials, OAuth
+from service.bandwidth.auth import Credentials
 from service.bandwidth.errors import BandwidthError
 from service.bandwidth.http import Http
-from service.bandwidth.interconnect import SipTransfer
-from service.bandwidth.voice import VoiceApi
-from service.bandwidth.webrtc import WebRtcApi
 from service.calls.policy import Policy
 from service.calls.refs import ref_of_call
 from service.calls.room import Way
@@ -32,15 +32,22 @@ from service.engine.engine import Engine
 from service.engine.entrance import Entrance
 from service.engine.joining import Joiner
 from service.engine.legs import Legs
+from service.engine.live import Live
 from service.engine.moving import Mover
 from service.engine.operators import Operators
+from service.engine.participants import Participants
 from service.engine.patience import HOUR, Patience
+from service.engine.pause import Pause
 from service.engine.worker import Worker
+from service.metrics import Metrics
 from service.settings import Settings
 from service.store.admission import Admission
 from service.store.calls import Calls
 from service.store.client import Client
+from service.store.invitations import UsedInvitations
+from service.store.news import News
 from service.store.outbox import Outbox
+from service.store.pause import PauseSwitch
 from service.store.rooms import Rooms
 from service.tasks import Tasks
 
@@ -51,19 +58,25 @@ log = structlog.get_logger()
 async def running(settings: Settings, *, run_worker: bool, patience: Patience) -> AsyncIterator[Bridge]:
     """The whole service. Raises StoreUnavailable when there is no store to begin with."""
     async with AsyncExitStack() as stack:
-        base = _Base(settings, SystemClock(), Tasks(), Alarm(), await own_store(settings, stack))
-        http = Http(clock=base.clock)
+        metrics = Metrics()
+        store = await own_store(settings, stack, metrics)
+        base = _Base(settings, SystemClock(), Tasks(), Alarm(), store, metrics)
+        http = Http(clock=base.clock, metrics=metrics)
         stack.push_async_callback(http.close)
-        bandwidth = _bandwidth(base, http)
+        bandwidth = bandwidth_of(settings, base.clock, http)
         core = _core(base, bandwidth, patience)
         stack.push_async_callback(_finish, base)
+        pause = Pause(PauseSwitch(store), metrics)
+        await pause.look()
+        base.tasks.start(pause.run(), name="pause")
+        stack.callback(pause.stop)
         if run_worker:
             worker = _worker(base, bandwidth, core, patience)
             base.tasks.start(worker.run(), name="worker")
             stack.callback(worker.stop)
         for credentials in bandwidth.credentials:
             base.tasks.start(_warm(credentials), name="credentials.warm")
-        yield _bridge(base, bandwidth, core, patience)
+        yield _bridge(base, bandwidth, core, pause, patience)
 
 
 class _Base(NamedTuple):
@@ -72,6 +85,7 @@ class _Base(NamedTuple):
     tasks: Tasks
     alarm: Alarm
     store: Client
+    metrics: Metrics
 
     @property
     def callbacks(self) -> Callbacks:
@@ -82,50 +96,15 @@ class _Base(NamedTuple):
         )
 
 
-class _Bandwidth(NamedTuple):
-    voice: VoiceApi
-    webrtc: WebRtcApi
-    interconnect: SipTransfer
-    credentials: tuple[Credentials, ...]
-
-
 class _Core(NamedTuple):
     calls: Calls
     rooms: Rooms
     entrance: Entrance
     engine: Engine
+    participants: Participants
 
 
-def _bandwidth(base: _Base, http: Http) -> _Bandwidth:
-    """The APIs, each with the scheme chosen for it; the same scheme shares one token."""
-    settings = base.settings
-    schemes: dict[str, Credentials] = {}
-    for scheme in (settings.bw_voice_auth, settings.bw_webrtc_auth):
-        if scheme not in schemes:
-            schemes[scheme] = _credentials(base, http, scheme)
-    account = settings.bw_account_id
-    return _Bandwidth(
-        VoiceApi(http, settings.bw_voice_url, account, schemes[settings.bw_voice_auth]),
-        WebRtcApi(http, settings.bw_webrtc_url, account, schemes[settings.bw_webrtc_auth]),
-        SipTransfer(settings.bw_sipx_uri, settings.uui_limit),
-        tuple(schemes.values()),
-    )
-
-
-def _credentials(base: _Base, http: Http, scheme: str) -> Credentials:
-    settings = base.settings
-    if scheme == "basic":
-        return Basic(settings.bw_username or "", _reveal(settings.bw_password) or "")
-    return OAuth(
-        client_id=settings.bw_client_id or "",
-        client_secret=_reveal(settings.bw_client_secret) or "",
-        token_url=settings.bw_token_url,
-        http=http,
-        clock=base.clock,
-    )
-
-
-def _core(base: _Base, bandwidth: _Bandwidth, patience: Patience) -> _Core:
+def _core(base: _Base, bandwidth: Bandwidth, patience: Patience) -> _Core:
     settings, callbacks = base.settings, base.callbacks
     calls = Calls(base.store, ended_days=settings.ended_call_days)
     rooms = Rooms(
@@ -133,11 +112,12 @@ def _core(base: _Base, bandwidth: _Bandwidth, patience: Patience) -> _Core:
         roll_over=patience.session,
         old_session=patience.old_session,
         check=patience.quiet,
+        unused=patience.unused,
+        absent=patience.absent,
     )
     entrance = Entrance(
         webrtc=bandwidth.webrtc,
         rooms=rooms,
-        callbacks=callbacks,
         clock=base.clock,
         tasks=base.tasks,
         alarm=base.alarm,
@@ -154,6 +134,7 @@ def _core(base: _Base, bandwidth: _Bandwidth, patience: Patience) -> _Core:
         entrance=entrance,
         rooms=rooms,
         interconnect=bandwidth.interconnect,
+        callbacks=callbacks,
         legs=legs,
         way=Way(settings.interconnect),
         clock=base.clock,
@@ -166,11 +147,24 @@ def _core(base: _Base, bandwidth: _Bandwidth, patience: Patience) -> _Core:
         new_id=lambda: secrets.token_hex(8),
         alarm=base.alarm,
         patience=patience,
+        metrics=base.metrics,
     )
-    return _Core(calls, rooms, entrance, engine)
+    participants = Participants(
+        entrance=entrance,
+        rooms=rooms,
+        callbacks=callbacks,
+        budget=settings.webhook_budget,
+        patience=patience,
+        clock=base.clock,
+        tasks=base.tasks,
+        alarm=base.alarm,
+        new_name=lambda: base64.b32encode(secrets.token_bytes(10)).decode().lower(),
+        metrics=base.metrics,
+    )
+    return _Core(calls, rooms, entrance, engine, participants)
 
 
-def _worker(base: _Base, bandwidth: _Bandwidth, core: _Core, patience: Patience) -> Worker:
+def _worker(base: _Base, bandwidth: Bandwidth, core: _Core, patience: Patience) -> Worker:
     mover = Mover(entrance=core.entrance, webrtc=bandwidth.webrtc, rooms=core.rooms, clock=base.clock)
     performer = Performer(
         voice=bandwidth.voice,
@@ -179,6 +173,7 @@ def _worker(base: _Base, bandwidth: _Bandwidth, core: _Core, patience: Patience)
         rooms=core.rooms,
         entrance=core.entrance,
         mover=mover,
+        participants=core.participants,
         engine=core.engine,
         asker=Asker(
             voice=bandwidth.voice,
@@ -188,6 +183,7 @@ def _worker(base: _Base, bandwidth: _Bandwidth, core: _Core, patience: Patience)
             engine=core.engine,
             clock=base.clock,
             patience=patience,
+            metrics=base.metrics,
         ),
         callbacks=base.callbacks,
         clock=base.clock,
@@ -201,10 +197,11 @@ def _worker(base: _Base, bandwidth: _Bandwidth, core: _Core, patience: Patience)
         tasks=base.tasks,
         jitter=lambda: secrets.randbelow(1000) / 1000,
         give_up=base.settings.owed_hours * HOUR,
+        metrics=base.metrics,
     )
 
 
-def _operators(base: _Base, bandwidth: _Bandwidth, core: _Core, patience: Patience) -> Operators:
+def _operators(base: _Base, bandwidth: Bandwidth, core: _Core, patience: Patience) -> Operators:
     settings = base.settings
     return Operators(
         engine=core.engine,
@@ -223,7 +220,7 @@ def _operators(base: _Base, bandwidth: _Bandwidth, core: _Core, patience: Patien
     )
 
 
-def _bridge(base: _Base, bandwidth: _Bandwidth, core: _Core, patience: Patience) -> Bridge:
+def _bridge(base: _Base, bandwidth: Bandwidth, core: _Core, pause: Pause, patience: Patience) -> Bridge:
     settings = base.settings
     return Bridge(
         account_id=settings.bw_account_id,
@@ -233,16 +230,34 @@ def _bridge(base: _Base, bandwidth: _Bandwidth, core: _Core, patience: Patience)
         api_keys=settings.api_keys,
         engine=core.engine,
         operators=_operators(base, bandwidth, core, patience),
+        participants=core.participants,
         calls=core.calls,
         rooms=core.rooms,
+        pause=pause,
+        live=Live(News(base.store), base.clock, base.tasks, quiet=patience.listening),
         alarm=base.alarm,
         renderer=Renderer(bandwidth.interconnect, base.callbacks, _words(settings)),
         callbacks=base.callbacks,
+        door=_door(base),
         callback_credentials=CallbackCredentials(*_callback_credentials(settings)),
         bandwidth_credentials=bandwidth.credentials,
         store=base.store,
+        metrics=base.metrics,
         clock=base.clock,
         tasks=base.tasks,
+    )
+
+
+def _door(base: _Base) -> Door:
+    settings = base.settings
+    _, *passwords = _callback_credentials(settings)
+    return door_of(
+        UsedInvitations(base.store),
+        base.clock,
+        keys=settings.api_keys,
+        base_url=settings.base_callback_url,
+        device_url=settings.bw_device_url,
+        passwords=tuple(one for one in passwords if one),
     )
 
 

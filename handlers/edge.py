@@ -9,6 +9,7 @@ from handlers.bridge import Bridge
 from handlers.deferred import Deferred
 from handlers.places import Places
 from handlers.stopping import Stopping
+from handlers.streams import Streams
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,6 +17,9 @@ class Edge:
     webhooks: Places
     requests: Places
     """Of operators. They have places of their own, so that callers always come first."""
+    visitors: Places
+    """Of pages: who needs no key must not be in the way of those who have one."""
+    streams: Streams
     deferred: Deferred
     stopping: Stopping
 
@@ -25,6 +29,8 @@ def edge_before(bridge: Bridge, *, places: int, stopping: Stopping) -> Edge:
     return Edge(
         webhooks=Places(places),
         requests=Places(places),
+        visitors=Places(places),
+        streams=Streams(stopping, bridge.clock, bridge.tasks),
         deferred=Deferred(bridge.tasks, bridge.clock),
         stopping=stopping,
     )

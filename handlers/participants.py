@@ -7,10 +7,11 @@ import structlog
 from starlette.requests import Request
 from starlette.responses import Response
 
-from handlers.bridge import bridge_of
+from handlers.bridge import Bridge, bridge_of
 from handlers.guard import UNAUTHORIZED, Refused, read_body
 from service.calls.model import call_of
 from service.logs import bound
+from service.store.errors import StoreError
 
 log = structlog.get_logger()
 
@@ -24,10 +25,18 @@ class ParticipantEvent(msgspec.Struct, frozen=True):
 
 
 async def participant(request: Request) -> Response:
-    """Logged, for the on-call engineer: a phone's own webhooks say when it comes and goes."""
+    """A browser's tell that it has come or gone; a phone's are logged, its call's webhooks say as much."""
     bridge = bridge_of(request)
-    seat = request.path_params["seat"]
-    if not bridge.callbacks.proves(seat, request.path_params["mac"]):
+    begun = bridge.clock.monotonic()
+    response = await _take(request, bridge)
+    result = "answered" if response.status_code < 300 else "refused"
+    bridge.metrics.webhook("participant", result, bridge.clock.monotonic() - begun)
+    return response
+
+
+async def _take(request: Request, bridge: Bridge) -> Response:
+    seat, room = request.path_params["seat"], request.path_params.get("room", "")
+    if not bridge.callbacks.proves(f"{room}/{seat}" if room else seat, request.path_params["mac"]):
         refused = Refused(UNAUTHORIZED, "the address is none of ours")
         log.warning("webhook.refused", status=refused.status, reason=str(refused))
         return refused.response()
@@ -39,6 +48,18 @@ async def participant(request: Request) -> Response:
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
         log.warning("webhook.refused", status=400, reason=str(error))
         return Response("the body is not a participant event\n", 400, media_type="text/plain")
-    with bound(ref=call_of(seat)[0], participant_id=event.participantId[:64]):
+    ref = None if room else call_of(seat)[0]
+    with bound(ref=ref, room=room or None, participant_id=event.participantId[:64]):
         log.info("participant.reported", event_type=event.event[:64])
+        if room:
+            return await _tell(bridge, room, seat, event)
+    return Response(status_code=200)
+
+
+async def _tell(bridge: Bridge, room: str, seat: str, event: ParticipantEvent) -> Response:
+    try:
+        await bridge.participants.report(room, seat, event.participantId, event.event)
+    except StoreError as error:
+        # Its heartbeat, or a look at who is in the session, tells as much a little later.
+        log.warning("webhook.degraded", event_type=event.event[:64], error=str(error))
     return Response(status_code=200)

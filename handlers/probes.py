@@ -15,7 +15,8 @@ async def livez(_request: Request) -> Response:
 async def readyz(request: Request) -> Response:
     """200 when the store answers and a token has been obtained, otherwise 503 with what is missing.
 
-    503 as well once the service has been told to end: it still serves then, and wants nothing new to do.
+    503 as well once the service has been told to end: it still serves then, and wants nothing new to do. One
+    that is `paused` takes no new calls, and is ready: those that are up need it.
     """
     if edge_of(request).stopping.told:
         return JSONResponse({"ready": False, "checks": {"service": "stopping"}}, 503)
@@ -28,4 +29,5 @@ async def readyz(request: Request) -> Response:
     if not all(credentials.obtained for credentials in bridge.bandwidth_credentials):
         checks["token"] = "none obtained from Bandwidth yet"  # noqa: S105 - a message
     ready = all(found == "ok" for found in checks.values())
-    return JSONResponse({"ready": ready, "checks": checks}, 200 if ready else 503)
+    paused = bridge.pause.current is not None
+    return JSONResponse({"ready": ready, "paused": paused, "checks": checks}, 200 if ready else 503)

@@ -97,6 +97,14 @@ def _url(value: str) -> str:
     return value.rstrip("/")
 
 
+def _socket(value: str) -> str:
+    """A base for WebSockets; a URL but for its scheme."""
+    scheme, colon, rest = value.partition(":")
+    if scheme not in {"ws", "wss"}:
+        raise ValueError("is not a full ws(s) URL")
+    return scheme + _url(f"http{scheme[2:]}{colon}{rest}").removeprefix(f"http{scheme[2:]}")
+
+
 def _rooms(value: Any) -> Any:
     """The JSON text as it stands in the environment; a mapping is taken as it is."""
     if not isinstance(value, str):
@@ -242,6 +250,9 @@ class Settings(BaseSettings):
     bw_sipx_uri: Annotated[
         str, Field(pattern="^sips?:[!-~]{1,1000}$", description="a URI that begins with sip: or sips:")
     ] = "sip:sipx.webrtc.bandwidth.com:5060"
+    bw_device_url: Annotated[
+        str, AfterValidator(_socket), Field(description="a wss URL (ws for loopback hosts only)")
+    ] = "wss://device.webrtc.bandwidth.com"
     redis_url: Annotated[SecretStr, AfterValidator(_store)] | None = Field(
         default=None, description=f"a URL such as {address.FORMS}; unset starts the embedded server"
     )

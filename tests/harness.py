@@ -12,6 +12,7 @@ import uvicorn
 from redis.asyncio import Redis
 
 from handlers.app import create_app
+from handlers.stopping import Stopping
 from service import logs
 from service.engine.patience import PATIENCE, Patience
 from service.settings import Settings, load
@@ -104,8 +105,9 @@ class Service:
         self._listener = listener
         self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         self._from = len(LOG.written)
+        self._stopping = Stopping()
         config = uvicorn.Config(
-            create_app(settings, patience=patience),
+            create_app(settings, patience=patience, stopping=self._stopping),
             lifespan="on",
             log_config=None,
             access_log=False,
@@ -121,6 +123,7 @@ class Service:
         assert self._server.started, "the service did not start"
 
     async def stop(self) -> None:
+        self._stopping.tell()
         self._server.stopping.set()
         if self._task:
             await self._task

@@ -31,7 +31,7 @@ import contextlib, socket, sys
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
-from handlers.cli import run
+from handlers.serving import run
 from service import logs
 from service.settings import load
 from service.store.errors import StoreUnavailable
@@ -135,7 +135,7 @@ def test_help_teaches(arguments: tuple[str, ...]) -> None:
 def test_wrong_usage(arguments: tuple[str, ...]) -> None:
     done = command(*arguments, **GOOD)
     assert done.returncode == 2
-    assert done.stderr.startswith("usage: pstn-bridge")
+    assert done.stderr.startswith("Usage: pstn-bridge")
 
 
 @pytest.mark.parametrize("arguments", [("serve",), ("serve", "--check-config")])

@@ -37,9 +37,9 @@ def commands() -> list[str]:
     return [command for command in found if "/api/v1" in command]
 
 
-async def run(command: str, home: Path, **environment: str) -> Example:
+async def started(command: str, home: Path, **environment: str) -> asyncio.subprocess.Process:
     """`home` has a .curlrc that adds the status as a last line."""
-    process = await asyncio.create_subprocess_exec(
+    return await asyncio.create_subprocess_exec(
         "bash",
         "-euc",
         f'auth="Authorization: Bearer $API_KEY"; {command}',
@@ -47,6 +47,20 @@ async def run(command: str, home: Path, **environment: str) -> Example:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
+
+
+async def first_words(command: str, home: Path, **environment: str) -> bytes:
+    """Of an answer without end, whose end is not waited for."""
+    process = await started(command.replace("curl", "exec curl", 1), home, **environment)
+    assert process.stdout
+    words = await process.stdout.readuntil(b"\n\n")
+    process.kill()
+    await process.communicate()
+    return words
+
+
+async def run(command: str, home: Path, **environment: str) -> Example:
+    process = await started(command, home, **environment)
     output, errors = await process.communicate()
     assert process.returncode == 0, f"{command}: {errors.decode()}"
     body, _, status = output.decode().rpartition("\n")
@@ -62,15 +76,22 @@ async def test_the_examples_work(simulator: Simulator, store_url: str, redis: Re
 
 
 async def _run_all(service: Service, operator: Operator, home: Path) -> None:
-    call = ""
+    call = participant = ""
     examples = commands()
     assert len(examples) >= 10
     for command in examples:
         if command.endswith("/rooms/sales"):
             await operator.place("+15550100142", "sales")
-        done = await run(command, home, BRIDGE=service.url, CALL=call)
-        assert done.status in {200, 201, 202}, done
-        if done.status == 201:
+        if command.endswith("/events"):
+            # It goes on for as long as somebody listens.
+            begun = await first_words(command, home, BRIDGE=service.url)
+            assert begun.startswith(b"retry: 1000\n"), begun
+            continue
+        done = await run(command, home, BRIDGE=service.url, CALL=call, PARTICIPANT=participant)
+        assert done.status in {200, 201, 202, 204}, done
+        if done.status == 201 and "token" in done.body:
+            participant = str(done.body["participantId"])
+        elif done.status == 201 and "id" in done.body:
             call = str(done.body["id"])
             await operator.until(call, "bridged")
         order = command.rpartition("/")[2]

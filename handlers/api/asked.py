@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from handlers.bridge import Bridge
 from service.api_keys import ApiKey
+from service.invitations import Pass
 
 
 @dataclass(kw_only=True)
@@ -19,11 +20,15 @@ class Asked:
     request: Request
     bridge: Bridge
     key: ApiKey | None = None
+    visit: Pass | None = None
+    """Of somebody at our page, who has no key."""
     ref: str | None = None
     room: str | None = None
 
     @property
     def key_name(self) -> str:
+        if self.visit:
+            return self.visit.issued_by
         return self.key.name if self.key else ""
 
     def may(self, scope: str) -> bool:

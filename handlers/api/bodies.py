@@ -11,8 +11,10 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from service.calls.browser import Permission, Streams
 from service.calls.model import OnMachine
 from service.calls.room import MEMBERS, ROOM_NAME, Alone, RoomSettings, Sound, Then, Waiting, Way
+from service.invitations import Scope
 
 _CONTROL: Final = r"\u0000-\u001f\u007f-\u009f\ufffe\uffff"
 _NAME: Final = rf"^(?!(per-call|per-number)\Z){ROOM_NAME}\Z"
@@ -47,9 +49,11 @@ Sentence = Annotated[str, Meta(pattern=_SENTENCE, max_length=1000)]
 Url = Annotated[str, Meta(pattern=_URL, max_length=2048)]
 Pin = Annotated[str, Meta(pattern=_PIN)]
 Id = Annotated[str, Meta(pattern=_ID)]
+PersonName = Annotated[str, Meta(pattern=_SENTENCE, max_length=64)]
+"""What somebody is called; one line."""
 
 
-class _Body(
+class Shape(
     msgspec.Struct,
     frozen=True,
     kw_only=True,
@@ -59,7 +63,7 @@ class _Body(
 ): ...
 
 
-class MachineDetection(_Body, frozen=True, kw_only=True):
+class MachineDetection(Shape, frozen=True, kw_only=True):
     mode: Literal["async", "sync"] | None = None
     then: OnMachine
     message: Sentence | None = None
@@ -69,7 +73,7 @@ class MachineDetection(_Body, frozen=True, kw_only=True):
             raise _missing("message")
 
 
-class Dial(_Body, frozen=True, kw_only=True):
+class Dial(Shape, frozen=True, kw_only=True):
     to: Callee
     room: RoomName
     from_: Number | None = msgspec.field(name="from", default=None)
@@ -82,24 +86,52 @@ class Dial(_Body, frozen=True, kw_only=True):
     interconnect: Way | None = None
 
 
-class Join(_Body, frozen=True, kw_only=True):
+class Join(Shape, frozen=True, kw_only=True):
     room: RoomName
     interconnect: Way | None = None
 
 
-class Transfer(_Body, frozen=True, kw_only=True):
+class Transfer(Shape, frozen=True, kw_only=True):
     to: Callee
 
 
-class Nothing(_Body, frozen=True, kw_only=True):
+class Nothing(Shape, frozen=True, kw_only=True):
     """For what needs no words: an empty body is as good as an empty object."""
 
 
-class Subscriptions(_Body, frozen=True, kw_only=True):
+class Subscriptions(Shape, frozen=True, kw_only=True):
     hears: Literal["everyone", "nobody"] | Annotated[list[Id], Meta(min_length=1, max_length=20)]
 
 
-class WaitingBody(_Body, frozen=True, kw_only=True):
+class NewParticipant(Shape, frozen=True, kw_only=True):
+    name: PersonName | None = None
+    permissions: Annotated[list[Permission], Meta(max_length=2)] | None = None
+
+
+class NewInvitation(Shape, frozen=True, kw_only=True):
+    name: PersonName | None = None
+    scopes: Annotated[list[Scope], Meta(max_length=3)] | None = None
+    expires_in: Annotated[float, Meta(ge=60, le=86_400)] | None = None
+
+
+class StreamsBody(Shape, frozen=True, kw_only=True):
+    participant_id: Id
+    stream_aliases: Annotated[list[Annotated[str, Meta(min_length=1, max_length=64)]], Meta(max_length=10)]
+
+    def value(self) -> str | Streams:
+        """Without a name it is all of them, as Bandwidth has it."""
+        if not self.stream_aliases:
+            return self.participant_id
+        return Streams(self.participant_id, tuple(dict.fromkeys(self.stream_aliases)))
+
+
+class ParticipantSubscriptions(Shape, frozen=True, kw_only=True):
+    hears: (
+        Literal["everyone", "nobody"] | Annotated[list[Id | StreamsBody], Meta(min_length=1, max_length=20)]
+    )
+
+
+class WaitingBody(Shape, frozen=True, kw_only=True):
     sound: Sound
     music: Url | None = None
     message: Sentence | None = None
@@ -116,12 +148,12 @@ class WaitingBody(_Body, frozen=True, kw_only=True):
         return Waiting(sound=self.sound, music=self.music or "", message=self.message or "", **limit)
 
 
-class AloneBody(_Body, frozen=True, kw_only=True):
+class AloneBody(Shape, frozen=True, kw_only=True):
     after: Annotated[float, Meta(ge=1, le=3600)]
     then: Then
 
 
-class Room(_Body, frozen=True, kw_only=True):
+class Room(Shape, frozen=True, kw_only=True):
     """The settings as a whole: what is left out is as in a room that nobody has set."""
 
     announcement: Sentence | None = None

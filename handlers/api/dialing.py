@@ -13,17 +13,31 @@ from handlers.api.reading import digest, read
 from handlers.api.views import call_view
 from handlers.bridge import Bridge
 from service.calls.model import OnMachine
-from service.engine.operators import NewCall, Refusal
+from service.engine.operators import NewCall, Placement, Refusal
 
 _HEADER: Final = "Idempotency-Key"
 _ONCE: Final = re.compile(r"[ -~]{1,255}")
 _RING: Final = 30.0
+_PAUSED: Final = 60.0
+"""Seconds after which somebody may ask whether calls are taken again."""
 
 
 async def dial(asked: Asked) -> Response:
-    bridge = asked.bridge
     once = _once(asked.request)
     body = await read(asked.request, bodies.Dial)
+    placed = await place(asked, body, once=once)
+    return answer(
+        call_view(placed.call, numbers=asked.may("numbers")),
+        201 if placed.certain else 202,
+        {"Location": f"/api/v1/calls/{placed.call.ref}"},
+    )
+
+
+async def place(asked: Asked, body: bodies.Dial, *, once: str = "") -> Placement:
+    """`once`: an idempotency key. Raises Problem and StoreError."""
+    bridge = asked.bridge
+    if bridge.pause.current:
+        raise Problem("paused", "calls that are up go on", retry_after=_PAUSED)
     check_number(bridge, body.to)
     placed = await bridge.operators.place(
         _new_call(bridge, body), once=once, digest=digest(body), api_key=asked.key_name
@@ -31,11 +45,7 @@ async def dial(asked: Asked) -> Response:
     if isinstance(placed, Refusal):
         raise refused(placed)
     asked.ref, asked.room = placed.call.ref, placed.call.room
-    return answer(
-        call_view(placed.call, numbers=asked.may("numbers")),
-        201 if placed.certain else 202,
-        {"Location": f"/api/v1/calls/{placed.call.ref}"},
-    )
+    return placed
 
 
 def check_number(bridge: Bridge, number: str) -> None:

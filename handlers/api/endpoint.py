@@ -12,8 +12,9 @@ from handlers.api.asked import Asked
 from handlers.api.keys import holder, require
 from handlers.api.problems import Problem
 from handlers.bridge import bridge_of
-from handlers.edge import edge_of
+from handlers.edge import Edge, edge_of
 from handlers.guard import INCOMPLETE, TOO_SLOW, Refused
+from handlers.places import Places
 from service.logs import bound
 from service.store.errors import StoreError
 
@@ -32,6 +33,8 @@ class Operation(NamedTuple):
     """What a key needs; empty where no key is needed."""
     query: frozenset[str] = frozenset()
     """The query parameters that there are."""
+    quiet: bool = False
+    """Asked for so often that the log has it at its lowest level only."""
 
 
 class Resource:
@@ -50,7 +53,8 @@ class Resource:
         # Personal data, and good for this moment only.
         response.headers["Cache-Control"] = "no-store"
         with bound(ref=asked.ref, room=asked.room):
-            write = log.warning if response.status_code >= 500 else log.info
+            quiet = self._is_quiet(asked.request.method, response.status_code)
+            write = log.warning if response.status_code >= 500 else log.debug if quiet else log.info
             write(
                 "api.answered",
                 method=request.method,
@@ -77,19 +81,30 @@ class Resource:
     async def _perform(self, asked: Asked) -> Response:
         operation = self._operation(asked.request.method)
         if operation.scope:
-            asked.key = holder(asked.request, asked.bridge.api_keys)
-            require(asked.key, operation.scope)
+            self.authorize(asked, operation)
         for name in asked.request.query_params:
             if name not in operation.query:
                 raise Problem("invalid", "there is no such query parameter", field=name[:100])
         if not operation.scope:
             return await operation.handle(asked)
         edge = edge_of(asked.request)
-        with edge.requests.one() as free:
+        with self.places(edge).one() as free:
             # Callers come first: while there is no place for them, there is none for operators.
             if not free or edge.webhooks.full:
                 raise Problem("overloaded", "nothing has been done", retry_after=_BUSY_PAUSE)
             return await operation.handle(asked)
+
+    def places(self, edge: Edge) -> Places:
+        return edge.requests
+
+    def authorize(self, asked: Asked, operation: Operation) -> None:
+        """Raises Problem."""
+        asked.key = holder(asked.request, asked.bridge.api_keys)
+        require(asked.key, operation.scope)
+
+    def _is_quiet(self, method: str, status: int) -> bool:
+        operation = self.operations.get(method)
+        return status < 400 and operation is not None and operation.quiet
 
     def _operation(self, method: str) -> Operation:
         operation = self.operations.get("GET" if method == "HEAD" else method)

@@ -24,6 +24,11 @@ KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
         "malformed": Kind(400, "The body is not JSON"),
         "unauthorized": Kind(401, "No key, or not one of ours"),
         "forbidden": Kind(403, "The key may not do this"),
+        "foreign-origin": Kind(403, "The page is not ours"),
+        "invitation-expired": Kind(403, "The invitation has run out"),
+        "invitation-forged": Kind(403, "The invitation is not valid"),
+        "invitation-needed": Kind(403, "There is no invitation"),
+        "invitation-used": Kind(403, "The invitation has been used"),
         "not-found": Kind(404, "There is nothing here"),
         "method-not-allowed": Kind(405, "Not with this method"),
         "too-slow": Kind(408, "The body has not come in time"),
@@ -38,6 +43,7 @@ KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
         "pin-taken": Kind(409, "Another room has this PIN"),
         "room-full": Kind(409, "The room is full"),
         "room-closed": Kind(409, "The room has been closed"),
+        "gone": Kind(410, "The seat has been given up"),
         "rate-limited": Kind(429, "Too many requests"),
         # Of ourselves, and of Bandwidth behind us.
         "internal-error": Kind(500, "This service has failed"),
@@ -46,6 +52,7 @@ KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
         "bandwidth-error": Kind(502, "Bandwidth has failed"),
         "not-configured": Kind(503, "This service is not set up for it"),
         "overloaded": Kind(503, "Too much is being done at once"),
+        "paused": Kind(503, "No new calls are taken"),
         "store-unavailable": Kind(503, "The store cannot be used"),
         "bandwidth-timeout": Kind(504, "Bandwidth has not answered in time"),
     }

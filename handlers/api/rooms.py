@@ -20,14 +20,14 @@ async def listing(asked: Asked) -> Response:
 
 
 async def one(asked: Asked) -> Response:
-    room = await asked.bridge.rooms.read(_name(asked))
+    room = await asked.bridge.rooms.read(room_in_path(asked))
     if room is None:
         raise not_found("room")
     return answer(_view(asked, room))
 
 
 async def configure(asked: Asked) -> Response:
-    name = _name(asked)
+    name = room_in_path(asked)
     settings = (await read(asked.request, bodies.Room)).value()
     if await asked.bridge.rooms.configure(name, settings, now=asked.bridge.clock.now()):
         # Which room it is would help whoever is guessing PINs.
@@ -37,14 +37,15 @@ async def configure(asked: Asked) -> Response:
 
 
 async def close(asked: Asked) -> Response:
-    name = _name(asked)
+    name = room_in_path(asked)
     if not await asked.bridge.rooms.close(name, now=asked.bridge.clock.now()):
         raise not_found("room with anybody in it")
     asked.bridge.alarm.wake(keys.owner_room(name))
     return Response(status_code=202)
 
 
-def _name(asked: Asked) -> str:
+def room_in_path(asked: Asked) -> str:
+    """Raises Problem `invalid` for what is no room's name."""
     name: str = asked.request.path_params["room"]
     if not bodies.is_room_name(name):
         raise invalid("room", "is no room's name: 1 to 64 of a-z 0-9 -, and not a word of ROOM_POLICY")

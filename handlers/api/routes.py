@@ -4,11 +4,12 @@ from typing import Final
 
 from starlette.routing import BaseRoute, Route
 
-from handlers.api import calls, dialing, orders, queries, rooms
+from handlers.api import calls, dialing, events, invitations, orders, participants, queries, rooms
 from handlers.api.document import document
 from handlers.api.endpoint import Operation, Resource, Unknown
 
 PREFIX: Final = "/api/v1"
+_ROOM: Final = f"{PREFIX}/rooms/{{room}}"
 
 RESOURCES: Final = (
     Resource(f"{PREFIX}/openapi.json", {"GET": Operation(document)}),
@@ -27,12 +28,27 @@ RESOURCES: Final = (
     Resource(f"{PREFIX}/calls/{{id}}/subscriptions", {"PUT": Operation(orders.subscribe, "control")}),
     Resource(f"{PREFIX}/rooms", {"GET": Operation(rooms.listing, "read")}),
     Resource(
-        f"{PREFIX}/rooms/{{room}}",
+        _ROOM,
         {
             "GET": Operation(rooms.one, "read"),
             "PUT": Operation(rooms.configure, "control"),
             "DELETE": Operation(rooms.close, "control"),
         },
+    ),
+    Resource(f"{_ROOM}/events", {"GET": Operation(events.of_room, "read")}),
+    Resource(f"{PREFIX}/events", {"GET": Operation(events.of_all, "read")}),
+    Resource(f"{_ROOM}/invitations", {"POST": Operation(invitations.invite, "control")}),
+    Resource(f"{_ROOM}/participants", {"POST": Operation(participants.admit, "control")}),
+    Resource(
+        f"{_ROOM}/participants/{{participant}}",
+        {"GET": Operation(participants.one, "read"), "DELETE": Operation(participants.leave, "control")},
+    ),
+    Resource(
+        f"{_ROOM}/participants/{{participant}}/heartbeat", {"POST": Operation(participants.beat, "control")}
+    ),
+    Resource(
+        f"{_ROOM}/participants/{{participant}}/subscriptions",
+        {"PUT": Operation(participants.subscribe, "control")},
     ),
 )
 

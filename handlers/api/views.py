@@ -1,15 +1,15 @@
 """Calls and rooms as the API shows them. What is not there is `null`."""
 
-import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from service.calls.browser import Browser, Hears
 from service.calls.model import Call, Outcome, call_of
+from service.calls.numbers import masked
 from service.calls.room import RoomSettings
-from service.store.room_directory import RoomView
+from service.store.room_directory import Member, RoomView
 
-_WORDS: Final = re.compile(r"[A-Za-z]*")
 ERASED: Final = "erased"
 """The outcome of a call of which nothing else is kept."""
 
@@ -27,10 +27,10 @@ def call_view(call: Call, *, numbers: bool) -> dict[str, Any]:
         "from": show(call.from_number) or None,
         "to": show(call.to_number) or None,
         "interconnect": call.way,
-        "createdAt": _time(call.created_at),
-        "answeredAt": _time(call.answered_at),
-        "bridgedAt": _time(call.bridged_at),
-        "endedAt": _time(call.ended_at),
+        "createdAt": time_view(call.created_at),
+        "answeredAt": time_view(call.answered_at),
+        "bridgedAt": time_view(call.bridged_at),
+        "endedAt": time_view(call.ended_at),
         "tag": call.tag or None,
         "announcement": call.announcement or None,
         "participantId": call.participant_id or None,
@@ -54,26 +54,47 @@ def room_view(room: RoomView, *, now: float, pins: bool) -> dict[str, Any]:
         "epoch": room.epoch,
         "sessionId": room.session_id or None,
         "sessionAge": round(max(0.0, now - room.opened), 3) if room.session_id else None,
-        "members": [
-            {
-                "call": call_of(member.seat)[0],
-                "participantId": member.participant_id or None,
-                "state": member.phase,
-            }
-            for member in room.members
-        ],
+        "members": [_member(member) for member in room.members],
         "waiting": list(room.waiting),
         "settings": _settings(room.settings, pins=pins),
     }
 
 
-def masked(number: str) -> str:
-    """Country and last two digits of a number; words such as `Anonymous` stay."""
-    if _WORDS.fullmatch(number):
-        return number
-    if len(number) <= 6:
-        return "*" * len(number)
-    return f"{number[:2]}{'*' * (len(number) - 4)}{number[-2:]}"
+def participant_view(room: str, member: Member) -> dict[str, Any]:
+    """A browser."""
+    browser, presence = member.browser or Browser(), member.presence
+    return {
+        "participantId": member.participant_id,
+        "room": room,
+        "kind": "browser",
+        "name": browser.name or None,
+        "permissions": list(browser.permissions),
+        "state": member.phase,
+        "connected": presence.there,
+        "createdAt": time_view(presence.taken),
+        "lastSeenAt": time_view(presence.heard_of),
+        "hears": _heard_by(browser.hears),
+    }
+
+
+def _member(member: Member) -> dict[str, Any]:
+    browser = member.browser
+    return {
+        "kind": "phone" if browser is None else "browser",
+        "call": call_of(member.seat)[0] if browser is None else None,
+        "name": (browser.name if browser else "") or None,
+        "participantId": member.participant_id or None,
+        "state": member.phase,
+    }
+
+
+def _heard_by(hears: Hears) -> str | list[Any]:
+    if hears is None:
+        return "everyone"
+    return [
+        one if isinstance(one, str) else {"participantId": one.participant_id, "streamAliases": one.aliases}
+        for one in hears
+    ] or "nobody"
 
 
 def erased(call: Call) -> bool:
@@ -85,7 +106,8 @@ def _same(number: str) -> str:
     return number
 
 
-def _time(seconds: float) -> str | None:
+def time_view(seconds: float) -> str | None:
+    """`seconds`: since the epoch; 0 for none."""
     if not seconds:
         return None
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -108,7 +130,16 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
 
 
 def _entry(entry: Mapping[str, Any]) -> dict[str, Any]:
-    return {_camel(name): _time(value) if name == "at" else value for name, value in entry.items()}
+    return {_camel(name): _detail(name, value) for name, value in entry.items()}
+
+
+def _detail(name: str, value: Any) -> Any:
+    match name:
+        case "at":
+            return time_view(value)
+        case "requests":
+            return [_entry(request) for request in value]
+    return value
 
 
 def _camel(name: str) -> str:

@@ -27,5 +27,6 @@ def arrival(kind: type[A], webhook: Webhook, *, answered: bool, **more: Any) -> 
         fallback=policy.fallback,
         waits=inbound,
         asks=policy.asks(webhook.ours) if inbound else 0,
+        closed=policy.closed if inbound else "",
         **more,
     )

@@ -2,9 +2,10 @@
 
 import asyncio
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 import structlog
+from msgspec.structs import replace
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -12,13 +13,16 @@ from handlers.bridge import Bridge, bridge_of
 from handlers.edge import edge_of
 from handlers.guard import Refused, read_body
 from handlers.voice.registry import UNKNOWN, Kind, kind_of
+from handlers.voice.speech import CLOSED
 from handlers.voice.webhook import ForeignAccount, Malformed, Webhook, parse
 from service.calls.events import Arrival, Event, TransferAnswer, turned_away
 from service.calls.model import Call
+from service.calls.policy import Policy
 from service.calls.refs import is_ref
-from service.calls.replies import KeepTag, name_of
+from service.calls.replies import KeepTag, Transfer, name_of
 from service.engine.engine import Answer
 from service.logs import bound
+from service.metrics import UNKNOWN as UNKNOWN_EVENT
 from service.store.errors import StoreError
 
 log = structlog.get_logger()
@@ -34,6 +38,17 @@ class Overloaded(Exception):
 
 class OutOfTime(Exception):
     """The budget is over; what was begun goes on."""
+
+
+class _Answered(NamedTuple):
+    """What goes back to Bandwidth, and what is said of it in the log and the metrics."""
+
+    response: Response
+    reply: str
+    result: str
+    call: Call | None = None
+    way: str = ""
+    """By which a phone came out of silence; empty where none was silent."""
 
 
 async def voice(request: Request) -> Response:
@@ -62,21 +77,26 @@ async def _take(request: Request, *, leg: bool, free: bool) -> Response:
         ref = request.path_params.get("ref", "")
         with bound(ref=ref if is_ref(ref) else None):
             log.warning("webhook.refused", status=refused.status, reason=str(refused))
+        bridge.metrics.webhook(UNKNOWN_EVENT, "refused", bridge.clock.monotonic() - begun)
         return refused.response()
     kind = kind_of(webhook)
     with bound(ref=webhook.ref, call_id=webhook.call_id):
         if kind is UNKNOWN:
             log.warning("webhook.unknown", event_type=webhook.event_type)
-        response, reply, call = await _answer(request, kind, webhook, begun, free=free)
-        with bound(**_subject(webhook, call)):
+        answered = await _answer(request, kind, webhook, begun, free=free)
+        seconds = bridge.clock.monotonic() - begun
+        with bound(**_subject(webhook, answered.call)):
             log.info(
                 "webhook.answered",
                 event_type=webhook.event_type,
-                reply=reply,
-                status=response.status_code,
-                ms=round((bridge.clock.monotonic() - begun) * 1000, 1),
+                reply=answered.reply,
+                status=answered.response.status_code,
+                ms=round(seconds * 1000, 1),
             )
-    return response
+    bridge.metrics.webhook(UNKNOWN_EVENT if kind is UNKNOWN else webhook.event_type, answered.result, seconds)
+    if answered.way:
+        bridge.metrics.dead_air(answered.way, seconds)
+    return answered.response
 
 
 def _parse(bridge: Bridge, request: Request, raw: bytes, *, leg: bool) -> Webhook:
@@ -89,7 +109,7 @@ def _parse(bridge: Bridge, request: Request, raw: bytes, *, leg: bool) -> Webhoo
             leg=leg,
             at=bridge.clock.now(),
             account_id=bridge.account_id,
-            policy=bridge.policy,
+            policy=_policy(bridge),
         )
     except Malformed as error:
         raise Refused(400, str(error)) from error
@@ -97,30 +117,42 @@ def _parse(bridge: Bridge, request: Request, raw: bytes, *, leg: bool) -> Webhoo
         raise Refused(403, "the webhook is of another account") from error
 
 
-async def _answer(
-    request: Request, kind: Kind, webhook: Webhook, begun: float, *, free: bool
-) -> tuple[Response, str, Call | None]:
+def _policy(bridge: Bridge) -> Policy:
+    """What our settings say, and whether new calls are taken."""
+    paused = bridge.pause.current
+    return replace(bridge.policy, closed=paused.message or CLOSED) if paused else bridge.policy
+
+
+async def _answer(request: Request, kind: Kind, webhook: Webhook, begun: float, *, free: bool) -> _Answered:
     bridge = bridge_of(request)
     left = bridge.policy.budget - (bridge.clock.monotonic() - begun) - _LAST_MOMENT
     try:
         answer = await _handle(request, kind, webhook, left, free=free)
+        result = "repeated" if answer.repeated else "answered"
         if not kind.wants_bxml:
-            return Response(status_code=204), _said(answer), answer.call
+            return _Answered(Response(status_code=204), _said(answer), result, answer.call)
         document = bridge.renderer.render(
             answer.reply, _here(bridge, webhook), call=answer.call, token=answer.token
         )
-        return Response(document, media_type=_XML), _said(answer), answer.call
+        response = Response(document, media_type=_XML)
+        return _Answered(response, _said(answer), result, answer.call, _way(answer))
     except (StoreError, OutOfTime, Overloaded) as error:
         log.warning(
             "webhook.degraded", event_type=webhook.event_type, error=f"{type(error).__name__}: {error}"
         )
+        result = "degraded"
     except Exception as error:  # the caller is told, whatever fails
         log.exception("webhook.failed", event_type=webhook.event_type, error=repr(error))
+        result = "failed"
     event = kind.parse(webhook)
     kept = _defer(request, kind, webhook, event, free=free)
     if kind.wants_bxml:
-        return *_degraded(bridge, event, webhook, request), None
-    return (Response(status_code=204), "deferred", None) if kept else (_full(), "none", None)
+        way = "none" if isinstance(event, Arrival) else ""
+        return _Answered(*_degraded(bridge, event, webhook, request), result, way=way)
+    response, reply = (Response(status_code=204), "deferred") if kept else (_full(), "none")
+    if result == "degraded":
+        result = "deferred" if kept else "dropped"
+    return _Answered(response, reply, result)
 
 
 def _defer(request: Request, kind: Kind, webhook: Webhook, event: Event, *, free: bool) -> bool:
@@ -199,6 +231,16 @@ def _subject(webhook: Webhook, call: Call | None) -> dict[str, str | None]:
         "session_id": call.session_id or None,
         "participant_id": call.participant_id or None,
     }
+
+
+def _way(answer: Answer) -> str:
+    if answer.repeated:
+        return ""
+    if isinstance(answer.reply, Transfer):
+        return "transfer"
+    if not answer.joined:
+        return ""
+    return "bridge" if answer.call and answer.call.own_leg else "none"
 
 
 def _said(answer: Answer) -> str:

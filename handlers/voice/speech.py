@@ -15,6 +15,7 @@ _APOLOGIES: Final = {
     "time-limit": "The time for this call is over. Goodbye.",
 }
 
+CLOSED: Final = "We are sorry, we cannot take your call right now. Please try again later. Goodbye."
 PLEASE_HOLD: Final = "Please hold."
 ONE_MOMENT: Final = "One moment, please."
 ELSEWHERE: Final = "Please stay on the line while we connect you to another number."

@@ -29,6 +29,8 @@ PAUSE_AFTER_FAILURE = 5.0
 # In a row. Token requests come one at a time and serve everybody, so that each of them weighs more.
 FAILURES = 2
 OPERATION = "obtain-token"
+_REFUSED = frozenset({400, 401, 403})
+"""RFC 6749, 5.2: what a token endpoint says of credentials that it does not accept."""
 
 log = structlog.get_logger()
 
@@ -99,7 +101,10 @@ class OAuth:
         self._http = http
         self._clock = clock
         self._timeout = timeout
-        self._circuit = Circuit("token", breaker=Breaker(failures=FAILURES), clock=clock)
+        self._metrics = http.metrics
+        self._circuit = Circuit(
+            "token", breaker=Breaker(failures=FAILURES), clock=clock, metrics=self._metrics
+        )
         self._tasks = Tasks()
         self._token: _Token | None = None
         self._refresh: asyncio.Task[_Token | BandwidthError] | None = None
@@ -188,12 +193,14 @@ class OAuth:
             pause = max(PAUSE_AFTER_FAILURE, error.retry_after or 0)
             self._refresh_not_before = self._clock.monotonic() + pause
             if error.code != "paused":
+                self._metrics.token_failed(refused=not error.retry and error.status in _REFUSED)
                 log.warning(
                     "token.refresh_failed", error=error.code, status=error.status, detail=error.detail
                 )
             return error
         self._token = token
         self._obtained = True
+        self._metrics.token_obtained()
         return token
 
 

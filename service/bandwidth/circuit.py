@@ -10,6 +10,7 @@ import structlog
 from service.bandwidth.breaker import Breaker
 from service.bandwidth.errors import BandwidthError
 from service.clock import Clock, SystemClock
+from service.metrics import Metrics
 
 PATIENCE: Final = 4.0
 """Seconds without an answer after which a request counts as failed; Bandwidth takes fractions of one."""
@@ -37,9 +38,11 @@ class Circuit:
         clock: Clock | None = None,
         patience: float = PATIENCE,
         probe_wait: float = PROBE_WAIT,
+        metrics: Metrics | None = None,
     ) -> None:
-        """`name`: of the API, for the log."""
-        self._name = name
+        """`name`: of the API, for the log and the metrics."""
+        self.name = name
+        self._metrics = metrics or Metrics()
         self._breaker = breaker or Breaker()
         self._clock = clock or SystemClock()
         self._patience = patience
@@ -80,6 +83,7 @@ class Circuit:
             await self._outcome(self._probe, deadline)
             pause = self._breaker.allow(self._clock.monotonic())
         if pause:
+            self._metrics.request_paused(self.name, operation)
             raise BandwidthError(operation, "paused", retry=True, retry_after=pause)
 
     async def _outcome(self, probe: asyncio.Event, deadline: float) -> None:
@@ -105,14 +109,16 @@ class Circuit:
         self._breaker.failed(now)
         if self._breaker.open and not was_open:
             self._opened_at = now
-            log.warning("breaker.opened", api=self._name, error=code)
+            self._metrics.breaker(self.name, is_open=True)
+            log.warning("breaker.opened", api=self.name, error=code)
 
     def _succeeded(self) -> None:
         was_open = self._breaker.open
         self._breaker.succeeded()
         if was_open:
             open_s = round(self._clock.monotonic() - self._opened_at, 3)
-            log.info("breaker.closed", api=self._name, open_s=open_s)
+            self._metrics.breaker(self.name, is_open=False)
+            log.info("breaker.closed", api=self.name, open_s=open_s)
 
 
 def _is_failure(error: BandwidthError) -> bool:

@@ -3,8 +3,8 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping
-from contextlib import nullcontext
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -19,8 +19,9 @@ from httpx_aiohttp import AiohttpTransport
 
 from service.bandwidth.circuit import Circuit
 from service.bandwidth.errors import BandwidthError, invalid_response, refused
-from service.bandwidth.tally import count
+from service.bandwidth.tally import Sent, begin, count
 from service.clock import Clock, SystemClock
+from service.metrics import UNKNOWN, Metrics
 
 BODY_LIMIT = 1_000_000
 CONNECT_TIMEOUT = 5.0
@@ -85,12 +86,18 @@ class Http:
     """
 
     def __init__(
-        self, *, connections: int = 200, keep_alive: float = KEEP_ALIVE, clock: Clock | None = None
+        self,
+        *,
+        connections: int = 200,
+        keep_alive: float = KEEP_ALIVE,
+        clock: Clock | None = None,
+        metrics: Metrics | None = None,
     ) -> None:
         """`connections`: how many at the same time, all hosts together. `keep_alive`: idle seconds."""
         self._connections = connections
         self._keep_alive = keep_alive
         self.clock = clock or SystemClock()
+        self.metrics = metrics or Metrics()
         self._closed = False
         # httpx writes a line with the URL for each request; `request.sent` says what is worth saying.
         logging.getLogger("httpx").setLevel(logging.WARNING)
@@ -175,8 +182,35 @@ class Http:
                 content=content,
                 timeout=connect,
             )
+            api = circuit.name if circuit else UNKNOWN
             async with circuit.passing(operation, deadline) if circuit else nullcontext():
-                return await self._once(operation, client, request, deadline, attempt)
+                return await self._once(api, sent, client, request, deadline, attempt)
+
+        with self._noted(operation) as sent:
+            response = await self._authorized(operation, credentials, deadline, attempt, once)
+            sent.status, sent.error = response.status, ""
+        return response
+
+    @contextmanager
+    def _noted(self, operation: str) -> Iterator[Sent]:
+        """In the tally of whoever is counting, whatever becomes of it, and also while it is under way."""
+        sent = begin(operation, self.clock.monotonic())
+        try:
+            yield sent
+        except BandwidthError as error:
+            sent.status, sent.error = error.status, error.code
+            raise
+        finally:
+            sent.seconds = self.clock.monotonic() - sent.began
+
+    async def _authorized(
+        self,
+        operation: str,
+        credentials: Credentials,
+        deadline: float,
+        attempt: int,
+        once: Callable[[str, int], Awaitable[Response]],
+    ) -> Response:
 
         authorization = await _authorization(operation, credentials, deadline)
         try:
@@ -187,10 +221,16 @@ class Http:
         return await once(await _authorization(operation, credentials, deadline), attempt + 1)
 
     async def _once(
-        self, operation: str, client: httpx.AsyncClient, request: httpx.Request, deadline: float, attempt: int
+        self,
+        api: str,
+        sent: Sent,
+        client: httpx.AsyncClient,
+        request: httpx.Request,
+        deadline: float,
+        attempt: int,
     ) -> Response:
         """One request: counted and logged whatever becomes of it."""
-        progress = _Progress()
+        operation, progress = sent.operation, _Progress()
         reset = _progress.set(progress)
         started = self.clock.monotonic()
         outcome: dict[str, int | str | None] = {"error": "cancelled"}
@@ -207,8 +247,12 @@ class Http:
             raise failure from error
         finally:
             _progress.reset(reset)
-            count(requests=max(progress.sent, 1), attempt=attempt)
-            ms = round(1000 * (self.clock.monotonic() - started), 1)
+            seconds = self.clock.monotonic() - started
+            times = max(progress.sent, 1)
+            sent.times += times
+            retries = count(requests=times, attempt=attempt)
+            self.metrics.request(api, operation, _status(outcome), seconds, retries=retries)
+            ms = round(1000 * seconds, 1)
             write = log.warning if "error" in outcome else log.info
             write("request.sent", operation=operation, ms=ms, attempt=attempt, **outcome)
         return response
@@ -228,6 +272,13 @@ class Http:
             raise invalid_response(operation, f"body over {BODY_LIMIT} bytes", status=response.status_code)
         next_page = response.links.get("next", {}).get("url")
         return Response(response.status_code, body, response.headers, next_page)
+
+
+def _status(outcome: Mapping[str, int | str | None]) -> str:
+    """The status, unless that was fine and what came with it was not."""
+    status, error = outcome.get("status"), outcome.get("error")
+    fine = status is None or (isinstance(status, int) and status < 300)
+    return str(error if error and fine else status)
 
 
 async def _authorization(operation: str, credentials: Credentials, deadline: float) -> str:

@@ -74,7 +74,7 @@ class VoiceApi:
         circuit: Circuit | None = None,
     ) -> None:
         """`base_url`: with its version, as in `https://voice.bandwidth.com/api/v2`."""
-        circuit = circuit or Circuit("voice", clock=http.clock)
+        circuit = circuit or Circuit("voice", clock=http.clock, metrics=http.metrics)
         self._api = Upstream(http, base_url, account_id, credentials, circuit)
 
     async def create_call(self, order: NewCall, *, timeout: float, attempt: int = 1) -> str:

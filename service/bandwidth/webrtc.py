@@ -1,6 +1,8 @@
 # ruff: noqa: ASYNC109 - each request has its deadline, and it belongs to whoever asks
 """Sessions and participants: Bandwidth's WebRTC sessions API, as far as a phone bridge needs it."""
 
+from collections.abc import Sequence
+
 import msgspec
 
 from service.bandwidth.circuit import Circuit
@@ -8,6 +10,7 @@ from service.bandwidth.errors import NotFound
 from service.bandwidth.http import Credentials, Http
 from service.bandwidth.upstream import Upstream
 from service.bandwidth.wire import decode, encode, known_id, segment, unusable
+from service.calls.browser import Hears, Permission, Streams, heard_id
 
 TAG_LIMIT = 50  # WebRTC overview: at most 50 characters, and no personal data
 
@@ -52,7 +55,7 @@ class WebRtcApi:
         circuit: Circuit | None = None,
     ) -> None:
         """`base_url`: with its version, as in `https://api.webrtc.bandwidth.com/v1`."""
-        circuit = circuit or Circuit("webrtc", clock=http.clock)
+        circuit = circuit or Circuit("webrtc", clock=http.clock, metrics=http.metrics)
         self._api = Upstream(http, base_url, account_id, credentials, circuit)
 
     async def create_session(self, *, tag: str, timeout: float, attempt: int = 1) -> str:
@@ -86,13 +89,19 @@ class WebRtcApi:
         return tuple(known_id(operation, response, one.id) for one in members)
 
     async def create_participant(
-        self, *, tag: str, callback_url: str | None, timeout: float, attempt: int = 1
+        self,
+        *,
+        tag: str,
+        callback_url: str | None,
+        permissions: Sequence[Permission] = (Permission.AUDIO,),
+        timeout: float,
+        attempt: int = 1,
     ) -> CreatedParticipant:
-        """A new one by createParticipant that may publish sound, and is in no session yet."""
+        """A new one by createParticipant that may publish this, and is in no session yet."""
         # The version is stated: older documents have V2 as its default, and the browser SDK wants V3.
         wanted: dict[str, object] = {
             "tag": _tag(tag),
-            "publishPermissions": ["AUDIO"],
+            "publishPermissions": list(permissions),
             "deviceApiVersion": "V3",
         }
         if callback_url is not None:
@@ -111,7 +120,7 @@ class WebRtcApi:
         session_id: str,
         participant_id: str,
         *,
-        hears: tuple[str, ...] | None = None,
+        hears: Hears = None,
         timeout: float,
         attempt: int = 1,
     ) -> None:
@@ -129,7 +138,7 @@ class WebRtcApi:
         session_id: str,
         participant_id: str,
         *,
-        hears: tuple[str, ...] | None,
+        hears: Hears,
         timeout: float,
         attempt: int = 1,
     ) -> None:
@@ -169,7 +178,7 @@ def _member(session_id: str, participant_id: str) -> str:
     return f"/sessions/{session}/participants/{participant}"
 
 
-def _subscriptions(session_id: str, hears: tuple[str, ...] | None) -> bytes:
+def _subscriptions(session_id: str, hears: Hears) -> bytes:
     """Who is heard: a list overrides the session, and neither of them is nobody (WebRTC specification)."""
     if hears is None:
         return encode({"sessionId": session_id})
@@ -177,8 +186,15 @@ def _subscriptions(session_id: str, hears: tuple[str, ...] | None) -> bytes:
         # With a session in it, an empty list would stand for everybody.
         return encode({})
     for one in hears:
-        segment("hears", one)
-    return encode({"sessionId": session_id, "participants": [{"participantId": one} for one in hears]})
+        segment("hears", heard_id(one))
+    return encode({"sessionId": session_id, "participants": [_subscription(one) for one in hears]})
+
+
+def _subscription(one: str | Streams) -> dict[str, object]:
+    """Without a list of aliases it is to all streams (WebRTC specification)."""
+    if isinstance(one, str):
+        return {"participantId": one}
+    return {"participantId": one.participant_id, "streamAliases": one.aliases}
 
 
 def _tag(tag: str) -> str:

@@ -6,6 +6,7 @@ one lane is done first in, first out, and lanes wait for nobody.
 
 import msgspec
 
+from service.calls.browser import Hears
 from service.calls.room import Then
 
 
@@ -82,7 +83,7 @@ class Subscribe(_OwnLane, frozen=True, tag="subscribe"):
 
     room: str
     participant_id: str
-    hears: tuple[str, ...] | None
+    hears: Hears
 
 
 class NameCall(_OwnLane, frozen=True, tag="name-call"):
@@ -155,6 +156,13 @@ class CheckRoom(msgspec.Struct, frozen=True, tag="check-room"):
     """Participants without a seat that were found before, and when (seconds since the epoch)."""
 
 
+class CheckPresence(msgspec.Struct, frozen=True, tag="check-presence"):
+    """See whether a browser is still there of which nothing was heard."""
+
+    room: str
+    seat: str
+
+
 class SummonWaiter(msgspec.Struct, frozen=True, tag="summon-waiter"):
     """Tell a call that waits outside that somebody has come."""
 
@@ -198,6 +206,7 @@ RoomEffect = (
     | DeleteSession
     | ReplaceSession
     | CheckRoom
+    | CheckPresence
     | SummonWaiter
     | TellAlone
     | Evict

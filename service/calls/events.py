@@ -7,6 +7,7 @@ import msgspec
 
 from service.calls.model import Direction, OnMachine
 from service.calls.room import Then, Waiting, Way
+from service.calls.sent import Request
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,6 +39,8 @@ class Arrival(Line, frozen=True, kw_only=True):
     """Whether to stay outside of a room where nobody is, if the room is set so."""
     asks: int = 0
     """How often digits may be entered before the caller is let go; 0 where the number names the room."""
+    closed: str = ""
+    """What a caller is told while no new calls are taken; empty while they are."""
 
 
 # Webhooks ---------------------------------------------------------------------------------------------------
@@ -185,6 +188,7 @@ class Joined(msgspec.Struct, frozen=True, kw_only=True, tag="joined"):
     silence_ms: float = 0
     requests: int = 0
     retries: int = 0
+    sent: tuple[Request, ...] = ()
 
 
 class JoinFailed(msgspec.Struct, frozen=True, kw_only=True, tag="joinFailed"):
@@ -195,6 +199,7 @@ class JoinFailed(msgspec.Struct, frozen=True, kw_only=True, tag="joinFailed"):
     silence_ms: float = 0
     requests: int = 0
     retries: int = 0
+    sent: tuple[Request, ...] = ()
 
 
 class FoundEmpty(msgspec.Struct, frozen=True, kw_only=True, tag="foundEmpty"):
@@ -231,6 +236,7 @@ class Placed(msgspec.Struct, frozen=True, tag="placed"):
 
     at: float
     call_id: str
+    sent: tuple[Request, ...] = ()
 
 
 class NotPlaced(msgspec.Struct, frozen=True, tag="notPlaced"):
@@ -238,6 +244,7 @@ class NotPlaced(msgspec.Struct, frozen=True, tag="notPlaced"):
 
     at: float
     reason: str
+    sent: tuple[Request, ...] = ()
 
 
 class DialingOver(msgspec.Struct, frozen=True, tag="dialingOver"):

@@ -48,6 +48,7 @@ FAILURES: Final[Mapping[str, Blame]] = MappingProxyType(
         "answering-machine": Blame.NOBODY,
         "wrong-pin": Blame.CALLER,
         "time-limit": Blame.LIMIT,
+        "closed": Blame.LIMIT,
     }
 )
 """The reasons for which a way into WebRTC fails, and those for which we end a call."""

@@ -24,6 +24,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     pin_tries: int = 3
     budget: float = 8.0
     """Seconds in which a webhook is answered; Bandwidth itself waits 15 (voice API, webhooks)."""
+    closed: str = ""
+    """What new callers are told while none is taken; empty while they are."""
 
     def room(self, ref: str, number: str) -> str:
         """The room of a call on this number of ours; strangers share one only where somebody says so."""

@@ -20,7 +20,9 @@ from service.clock import Clock
 from service.engine.patience import Patience
 from service.engine.performing import Handles, NotYet
 from service.logs import bound
+from service.metrics import Metrics
 from service.store.calls import Calls
+from service.store.room_directory import RoomView
 from service.store.rooms import Rooms
 
 log = structlog.get_logger()
@@ -65,7 +67,9 @@ class Asker:
         engine: Handles,
         clock: Clock,
         patience: Patience,
+        metrics: Metrics | None = None,
     ) -> None:
+        self._metrics = metrics or Metrics()
         self._voice = voice
         self._webrtc = webrtc
         self._calls = calls
@@ -117,7 +121,9 @@ class Asker:
         if room is None or room.session_id != effect.session_id:
             return True
         if inside is None:
+            self._metrics.found("session-vanished")
             return False
+        await self._free_deserted(room, inside, now)
         seated = {member.participant_id for member in room.members}
         found = {one: effect.strangers.get(one, now) for one in inside if one not in seated}
         for stranger, since in sorted(found.items()):
@@ -131,11 +137,21 @@ class Asker:
         await self._rooms.owe(effect.room, again, now=now, due=due)
         return True
 
+    async def _free_deserted(self, room: RoomView, inside: tuple[str, ...], now: float) -> None:
+        """Bandwidth deletes a participant when it notices that the device has gone (voicebridge-ts)."""
+        for member in room.members:
+            there = member.participant_id in inside or now - member.presence.taken < self._patience.strangers
+            if member.browser and member.phase == "in" and not there:
+                await self._rooms.vacate(room.name, member.seat, now=now)
+                with bound(seat=member.seat, participant_id=member.participant_id):
+                    log.info("participant.left", why="vanished")
+
     async def _take_out(self, session_id: str, participant_id: str, attempt: int) -> None:
         await self._webrtc.remove_participant(session_id, participant_id, timeout=TIMEOUT, attempt=attempt)
         await self._webrtc.delete_participant(participant_id, timeout=TIMEOUT, attempt=attempt)
         with bound(participant_id=participant_id):
             log.warning("stranger.removed")
+        self._metrics.found("stranger-removed")
 
     async def _is_over(self, call: Call, state: CallState | None) -> bool:
         if state is not None and state.state != _ENDED:
@@ -149,6 +165,7 @@ class Asker:
         cause = (state.disconnect_cause or "") if state else NOT_FOUND
         with bound(call_id=call_id):
             log.warning("call.found_ended", cause=cause)
+        self._metrics.found("call-ended")
         ended = FoundEnded(
             at=self._clock.now(),
             ref=call.ref,
@@ -174,7 +191,10 @@ class Asker:
         # The B leg of a transfer is listed with the numbers of its A leg.
         dialed = [one for one in found if one.direction == Direction.OUTBOUND and not one.parent_call_id]
         fits = [one.call_id for one in dialed if await self._is_free(one.call_id)]
-        return fits[0] if len(fits) == 1 else ""
+        if len(fits) != 1:
+            return ""
+        self._metrics.found("call-found")
+        return fits[0]
 
     async def _is_free(self, call_id: str) -> bool:
         ref = await self._calls.resolve(call_id)

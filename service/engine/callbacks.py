@@ -72,6 +72,11 @@ class Callbacks:
     def participant(self, seat: str) -> str:
         return f"{self._base}/callbacks/participants/{seat}/{_mac(self._keys[0], seat)}"
 
+    def browser(self, room: str, seat: str) -> str:
+        """The same for somebody without a call that would say which room it is."""
+        name = f"{room}/{seat}"
+        return f"{self._base}/callbacks/participants/{name}/{_mac(self._keys[0], name)}"
+
     def proves(self, seat: str, mac: str) -> bool:
         """Whether the address is one that we gave out; the previous password counts while it is rotated."""
         return any(hmac.compare_digest(_mac(key, seat).encode(), mac.encode()) for key in self._keys)

@@ -7,9 +7,11 @@ import structlog
 from service.bandwidth.errors import NotFound
 from service.bandwidth.voice import VoiceApi
 from service.bandwidth.webrtc import WebRtcApi
+from service.calls.browser import Hears, is_browser
 from service.calls.effects import (
     AddParticipant,
     AskAfter,
+    CheckPresence,
     CheckRoom,
     DeleteParticipant,
     DeleteSession,
@@ -45,6 +47,7 @@ from service.engine.asking import TIMEOUT, Asker
 from service.engine.callbacks import Callbacks
 from service.engine.entrance import Entrance, Refused
 from service.engine.moving import Mover
+from service.engine.participants import Participants
 from service.engine.performing import Handles
 from service.store import keys
 from service.store.calls import Calls
@@ -67,6 +70,7 @@ class Performer:
         rooms: Rooms,
         entrance: Entrance,
         mover: Mover,
+        participants: Participants,
         engine: Handles,
         asker: Asker,
         callbacks: Callbacks,
@@ -79,6 +83,7 @@ class Performer:
         self._rooms = rooms
         self._entrance = entrance
         self._mover = mover
+        self._participants = participants
         self._engine = engine
         self._asker = asker
         self._callbacks = callbacks
@@ -102,8 +107,10 @@ class Performer:
                 | Subscribe()
             ):
                 await self._change(effect, attempt)
-            case AskAfter() | EndDialing() | CheckRoom():
+            case AskAfter() | EndDialing() | CheckRoom() | CheckPresence():
                 await self._ask(effect, attempt)
+            case TellAlone() | Evict() if is_browser(effect.seat):
+                pass  # its page sees it for itself
             case _:
                 await self._tell(effect, attempt)
 
@@ -146,7 +153,7 @@ class Performer:
             case Subscribe():
                 await self._subscribe(effect, attempt)
 
-    async def _ask(self, effect: AskAfter | EndDialing | CheckRoom, attempt: int) -> None:
+    async def _ask(self, effect: AskAfter | EndDialing | CheckRoom | CheckPresence, attempt: int) -> None:
         """What nobody has told us."""
         match effect:
             case AskAfter():
@@ -157,6 +164,8 @@ class Performer:
                 if not await self._asker.check_room(effect, attempt=attempt):
                     log.warning("session.vanished")
                     await self._replace(ReplaceSession(effect.room, effect.session_id))
+            case CheckPresence():
+                await self._participants.check_presence(effect)
 
     async def _tell(
         self,
@@ -235,12 +244,27 @@ class Performer:
 
     async def _add_again(self, effect: AddParticipant, attempt: int) -> None:
         """Into the session that has replaced another; whose participant is gone is told so."""
+        if is_browser(effect.seat):
+            hears = await self._participants.hears(effect.room, effect.seat)
+            if await self._put_back(effect, hears, attempt) == "":
+                await self._participants.leave(effect.room, effect.seat, why="vanished")
+            return
         ref, join = call_of(effect.seat)
         call = (await self._calls.load(ref)).call
-        hears = call.hears if call is not None and call.attempt == join else None
-        session_id = effect.session_id
+        session_id = await self._put_back(
+            effect, call.hears if call is not None and call.attempt == join else None, attempt
+        )
+        if session_id == "":
+            await self._engine.handle(ref, ParticipantVanished(self._clock.now(), join))
+        elif session_id and call is not None and call.media is Media.BRIDGED and call.seat == effect.seat:
+            now = self._clock.now()
+            there = Moved(at=now, attempt=join, place=call.place, room=effect.room, session_id=session_id)
+            await self._engine.handle(ref, there)
+
+    async def _put_back(self, effect: AddParticipant, hears: Hears, attempt: int) -> str | None:
+        """The session that it is in now; empty when its participant has gone, None when its seat has."""
         try:
-            session_id = await self._entrance.add(
+            return await self._entrance.add(
                 effect.room,
                 effect.seat,
                 session_id=effect.session_id,
@@ -249,16 +273,10 @@ class Performer:
                 deadline=self._clock.monotonic() + TIMEOUT,
             )
         except Refused as refused:
-            # Whose seat is gone meanwhile has nothing to be told.
-            if refused.reason == "participant-vanished":
-                await self._engine.handle(ref, ParticipantVanished(self._clock.now(), join))
-            return
+            return "" if refused.reason == "participant-vanished" else None
         except NotFound as error:
             # Those whom it hears are put back at the same time.
             if attempt < _HEARS_TRIES:
                 raise
             log.warning("subscription.not_possible", error=str(error))
-        if call is not None and call.media is Media.BRIDGED and call.seat == effect.seat:
-            now = self._clock.now()
-            there = Moved(at=now, attempt=join, place=call.place, room=effect.room, session_id=session_id)
-            await self._engine.handle(ref, there)
+        return effect.session_id

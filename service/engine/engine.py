@@ -31,6 +31,7 @@ from service.engine.asking import ASK_AFTER, silence
 from service.engine.ordered import Ordered
 from service.engine.patience import PATIENCE, Patience
 from service.logs import bound
+from service.metrics import Metrics
 from service.store import keys
 from service.store.calls import Calls, Change, Stored
 from service.store.errors import StoreUnavailable
@@ -52,6 +53,7 @@ _DETAILS: Final = (
     "sip_call_id",
     "sip_response_code",
     "value",
+    "silence_ms",
 )
 """Of an event, for the timeline: no numbers, no digits, nothing that somebody said."""
 
@@ -64,6 +66,8 @@ class Answer(msgspec.Struct, frozen=True):
     token: str = ""
     repeated: bool = False
     """Whether the event had been answered before."""
+    joined: bool = False
+    """Whether a way into the room was tried, in vain or not: a phone may have been silent meanwhile."""
     refused: str = ""
     """Why an order is not obeyed."""
 
@@ -96,7 +100,9 @@ class Engine:
         new_id: Callable[[], str],
         alarm: Alarm,
         patience: Patience = PATIENCE,
+        metrics: Metrics | None = None,
     ) -> None:
+        self._metrics = metrics or Metrics()
         self._calls = calls
         self._joiner = joiner
         self._rooms = rooms
@@ -152,8 +158,10 @@ class Engine:
             raise ValueError("nobody to join")
         with bound(call_id=call.call_id or None, room=call.room):
             outcome, token = await self._joiner.join(call, since=since, deadline=deadline)
+        if isinstance(outcome, JoinFailed):
+            self._metrics.join_failed(outcome.reason)
         answer, _ = await self._step(call.ref, stored, outcome, key, token=token, repeatable=False)
-        return answer
+        return replace(answer, joined=not isinstance(outcome, FoundEmpty))
 
     def _deadline(self, event: Event) -> float:
         """Until when (monotonic) a join may take; other events have none."""
@@ -218,6 +226,7 @@ class Engine:
             stored.revision,
             Change(
                 call=call,
+                before=stored.call,
                 # "Come back" is no answer to be remembered: there may be one already, or the next time.
                 event="" if isinstance(decision.reply, Wait) else key,
                 reply=decision.reply,
@@ -261,23 +270,24 @@ class Engine:
                 reply=name_of_reply(decision.reply),
             )
             if not after.live and (before is None or before.live):
-                _report_end(after)
+                self._report_end(after)
 
-
-def _report_end(call: Call) -> None:
-    outcome = call.outcome
-    log.info(
-        "call.ended",
-        duration_s=round(call.ended_at - call.created_at, 3),
-        bridged_s=round(call.ended_at - call.bridged_at, 3) if call.bridged_at else 0,
-        silence_ms=call.silence_ms,
-        blame=outcome.blame if outcome else "",
-        reason=outcome.reason if outcome else "",
-        cause=outcome.cause if outcome else "",
-        error_id=outcome.error_id if outcome else "",
-        requests=call.requests,
-        retries=call.retries,
-    )
+    def _report_end(self, call: Call) -> None:
+        outcome = call.outcome
+        blame, reason = (outcome.blame, outcome.reason) if outcome else ("", "")
+        self._metrics.call_ended(blame, reason, call.direction)
+        log.info(
+            "call.ended",
+            duration_s=round(call.ended_at - call.created_at, 3),
+            bridged_s=round(call.ended_at - call.bridged_at, 3) if call.bridged_at else 0,
+            silence_ms=call.silence_ms,
+            blame=blame,
+            reason=reason,
+            cause=outcome.cause if outcome else "",
+            error_id=outcome.error_id if outcome else "",
+            requests=call.requests,
+            retries=call.retries,
+        )
 
 
 def _entry(before: Call | None, decision: Decision, event: Event, now: float) -> dict[str, object] | None:
@@ -294,6 +304,8 @@ def _entry(before: Call | None, decision: Decision, event: Event, now: float) ->
     for detail in _DETAILS:
         if value := getattr(event, detail, None):
             entry[detail] = value
+    if sent := getattr(event, "sent", ()):
+        entry["requests"] = sent
     if decision.owed:
         entry["owed"] = [owed.effect.id for owed in decision.owed]
     return entry

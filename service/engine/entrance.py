@@ -1,21 +1,21 @@
 """The way of a participant into a room's session, for who comes from outside and from another room alike."""
 
-from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, Final
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any, Final, NamedTuple
 
 import structlog
 
 from service.bandwidth.errors import NotFound
 from service.bandwidth.webrtc import CreatedParticipant, WebRtcApi
+from service.calls.browser import Hears, Permission, Streams, heard_id
 from service.calls.effects import DeleteParticipant, DeleteSession, HangUpLeg
 from service.clock import Clock
 from service.engine.alarm import Alarm
-from service.engine.callbacks import Callbacks
-from service.engine.creation import Creation, TooSlow
+from service.engine.creation import Creation, TooSlow, together
 from service.engine.persist import persist
 from service.logs import bound
 from service.store import keys
-from service.store.errors import StoreError
+from service.store.errors import StoreError, StoreUnavailable
 from service.store.rooms import Gone, Rooms, Seat
 from service.tasks import Tasks
 
@@ -26,6 +26,8 @@ CREATE_TIMEOUT: Final = 60.0
 _TAG: Final = 50
 _AFTER_THE_JOIN: Final = 15.0
 """Seconds after its deadline in which whatever was made has either got its place or been given up."""
+_APART: Final = 0.1
+"""Seconds by which one create may be slower than the other and nothing is made of it."""
 
 
 class Refused(Exception):
@@ -34,6 +36,11 @@ class Refused(Exception):
     def __init__(self, reason: str, detail: str = "") -> None:
         super().__init__(detail or reason)
         self.reason = reason
+
+
+class Entered(NamedTuple):
+    session_id: str
+    participant: CreatedParticipant
 
 
 class Entrance:
@@ -47,23 +54,61 @@ class Entrance:
         *,
         webrtc: WebRtcApi,
         rooms: Rooms,
-        callbacks: Callbacks,
         clock: Clock,
         tasks: Tasks,
         alarm: Alarm,
     ) -> None:
         self._webrtc = webrtc
         self._rooms = rooms
-        self._callbacks = callbacks
         self._clock = clock
         self._tasks = tasks
         self._alarm = alarm
 
-    def create_participant(self, room: str, seat: str) -> Creation[CreatedParticipant]:
+    async def enter(
+        self,
+        room: str,
+        seat: str,
+        *,
+        session_id: str,
+        callback_url: str,
+        deadline: float,
+        permissions: Sequence[Permission] = (Permission.AUDIO,),
+        check: Callable[[str], None] = lambda _token: None,
+    ) -> Entered:
+        """With a participant of its own into the room's session: `session_id`, or a new one if that is empty.
+
+        The seat has been reserved. `check` is given the device token, and raises for one that is of no use.
+        """
+        making_participant = self._create_participant(room, seat, callback_url, permissions)
+        making_session = None if session_id else self.create_session(room)
+        try:
+            if making_session:
+                await self._insure(room, seat, making_participant, making_session, deadline)
+            participant = await making_participant.within(self.left(deadline))
+            check(participant.token)
+            made_session = await making_session.within(self.left(deadline)) if making_session else ""
+        except BaseException:
+            making_participant.abandon()
+            if making_session:
+                making_session.abandon()
+            raise
+        with bound(participant_id=participant.id):
+            session_id = await self.take_seat(room, seat, participant.id, made_session)
+            if self._clock.monotonic() >= deadline:
+                # Not Bandwidth's doing: whoever waits is asked to come back, and gets another attempt.
+                raise StoreUnavailable("it answered when the time was up")
+            session_id = await self.add(
+                room, seat, session_id=session_id, participant_id=participant.id, deadline=deadline
+            )
+        return Entered(session_id, participant)
+
+    def _create_participant(
+        self, room: str, seat: str, callback_url: str, permissions: Sequence[Permission]
+    ) -> Creation[CreatedParticipant]:
         return Creation(
             self._tasks,
             self._webrtc.create_participant(
-                tag=seat, callback_url=self._callbacks.participant(seat), timeout=CREATE_TIMEOUT
+                tag=seat, callback_url=callback_url, permissions=permissions, timeout=CREATE_TIMEOUT
             ),
             lambda made: self._owe(room, DeleteParticipant(seat, made.id)),
             "create.participant",
@@ -109,7 +154,7 @@ class Entrance:
         session_id: str,
         participant_id: str,
         deadline: float,
-        hears: tuple[str, ...] | None = None,
+        hears: Hears = None,
     ) -> str:
         """Into the session; one that has vanished is replaced for everybody in the room.
 
@@ -121,7 +166,12 @@ class Entrance:
         return session_id
 
     async def _hear(
-        self, room: str, session_id: str, participant_id: str, hears: tuple[str, ...], deadline: float
+        self,
+        room: str,
+        session_id: str,
+        participant_id: str,
+        hears: tuple[str | Streams, ...],
+        deadline: float,
     ) -> None:
         """Those that are left of whom it is to hear; Bandwidth knows nothing of who has gone."""
         view = await self._rooms.read(room)
@@ -129,7 +179,7 @@ class Entrance:
         await self._webrtc.subscribe(
             session_id,
             participant_id,
-            hears=tuple(one for one in hears if one in there),
+            hears=tuple(one for one in hears if heard_id(one) in there),
             timeout=self.left(deadline),
         )
 
@@ -140,7 +190,7 @@ class Entrance:
         session_id: str,
         participant_id: str,
         deadline: float,
-        hears: tuple[str, ...] | None,
+        hears: Hears,
     ) -> str:
         # Nobody at first: whom it hears may be on their way into the same session, and unknown there.
         first = None if hears is None else ()
@@ -203,19 +253,25 @@ class Entrance:
             raise Refused("room-closed")
         return seat
 
-    async def insure(
-        self, room: str, seat: str, *, participant_id: str | None, session_id: str | None, deadline: float
+    async def _insure(
+        self,
+        room: str,
+        seat: str,
+        making_participant: Creation[CreatedParticipant],
+        making_session: Creation[str],
+        deadline: float,
     ) -> None:
-        """Owe the removal of what has no place yet, for the time after the join; `take_seat` calls it off.
+        """Owe the removal of what was made while the other create hangs; `take_seat` calls it off.
 
         Until then only this process knows of it, and it may be killed. Raises StoreError.
         """
+        if await together(making_participant, making_session, apart=_APART, seconds=self.left(deadline)):
+            return
         now = self._clock.now()
         due = now + max(deadline - self._clock.monotonic(), 0) + _AFTER_THE_JOIN
-        if participant_id:
-            effect = DeleteParticipant(seat, participant_id)
-            await self._rooms.owe(room, effect, now=now, due=due)
-        if session_id:
+        if participant := making_participant.made:
+            await self._rooms.owe(room, DeleteParticipant(seat, participant.id), now=now, due=due)
+        if session_id := making_session.made:
             await self._rooms.owe(room, DeleteSession(session_id), now=now, due=due)
 
     async def _owe(self, room: str, effect: DeleteParticipant | DeleteSession | HangUpLeg) -> None:

@@ -12,20 +12,17 @@ from service.calls.events import FoundEmpty, Joined, JoinFailed
 from service.calls.model import Call
 from service.calls.room import MEMBERS, Way
 from service.clock import Clock
-from service.engine.creation import Creation, TooSlow, together
+from service.engine.callbacks import Callbacks
+from service.engine.creation import TooSlow
 from service.engine.entrance import Entrance, Refused
 from service.engine.legs import Legs
 from service.logs import bound
-from service.store.errors import StoreUnavailable
 from service.store.rooms import Empty, Gone, Place, RoomFull, Rooms
 
 log = structlog.get_logger()
 
 TOKEN_LIFE: Final = 25 * 60.0
 """Seconds for which a transfer is handed out again; the store forgets the token a little later."""
-
-_APART: Final = 0.1
-"""Seconds by which one create may be slower than the other and nothing is made of it."""
 
 _REASONS: Final = {
     "timeout": "bandwidth-timeout",
@@ -62,6 +59,7 @@ class Joiner:
         entrance: Entrance,
         rooms: Rooms,
         interconnect: Interconnect,
+        callbacks: Callbacks,
         legs: Legs,
         way: Way,
         clock: Clock,
@@ -69,6 +67,7 @@ class Joiner:
         self._entrance = entrance
         self._rooms = rooms
         self._interconnect = interconnect
+        self._callbacks = callbacks
         self._legs = legs
         self._way = way
         self._clock = clock
@@ -101,6 +100,7 @@ class Joiner:
             silence_ms=round((now - since) * 1000, 1),
             requests=tally.requests,
             retries=tally.retries,
+            sent=tally.told(self._clock),
         )
         # A leg of ours has taken its token with it; nobody else may use that.
         return joined, "" if entered.leg_id else entered.participant.token
@@ -117,59 +117,24 @@ class Joiner:
             silence_ms=round((now - since) * 1000, 1),
             requests=tally.requests,
             retries=tally.retries,
+            sent=tally.told(self._clock),
         )
 
     async def _enter(self, call: Call, deadline: float) -> _Entered:
         place = await self._reserve(call)
-        making_participant = self._entrance.create_participant(call.room, call.seat)
-        making_session = None if place.session_id else self._entrance.create_session(call.room)
-        left = self._entrance.left
-        try:
-            if making_session:
-                await self._insure(call, making_participant, making_session, deadline)
-            participant = await making_participant.within(left(deadline))
-            self._check_token(call, participant)
-            made_session = await making_session.within(left(deadline)) if making_session else ""
-        except BaseException:
-            making_participant.abandon()
-            if making_session:
-                making_session.abandon()
-            raise
-        with bound(participant_id=participant.id):
-            session_id = await self._entrance.take_seat(call.room, call.seat, participant.id, made_session)
-            if self._clock.monotonic() >= deadline:
-                # Not Bandwidth's doing: the caller is asked to come back, and gets another attempt.
-                raise StoreUnavailable("it answered when the webhook's time was up")
-            session_id = await self._entrance.add(
-                call.room,
-                call.seat,
-                session_id=session_id,
-                participant_id=participant.id,
-                deadline=deadline,
-            )
-            leg_id = ""
-            if (call.way or place.settings.interconnect or self._way) is Way.BRIDGE:
-                leg_id = await self._entrance.made_by(self._legs.dial(call, participant.token), deadline)
-        return _Entered(session_id, participant, leg_id, place.settings.announcement)
-
-    async def _insure(
-        self,
-        call: Call,
-        participant: Creation[CreatedParticipant],
-        session: Creation[str],
-        deadline: float,
-    ) -> None:
-        """Nobody else knows of what was made while the other create hangs; this process may be killed."""
-        if await together(participant, session, apart=_APART, seconds=self._entrance.left(deadline)):
-            return
-        made = participant.made
-        await self._entrance.insure(
+        session_id, participant = await self._entrance.enter(
             call.room,
             call.seat,
-            participant_id=made.id if made else None,
-            session_id=session.made,
+            session_id=place.session_id,
+            callback_url=self._callbacks.participant(call.seat),
             deadline=deadline,
+            check=lambda token: self._check_token(call, token),
         )
+        leg_id = ""
+        if (call.way or place.settings.interconnect or self._way) is Way.BRIDGE:
+            with bound(participant_id=participant.id):
+                leg_id = await self._entrance.made_by(self._legs.dial(call, participant.token), deadline)
+        return _Entered(session_id, participant, leg_id, place.settings.announcement)
 
     async def _reserve(self, call: Call) -> Place:
         place = await self._rooms.reserve(
@@ -185,9 +150,9 @@ class Joiner:
             case Place():
                 return place
 
-    def _check_token(self, call: Call, participant: CreatedParticipant) -> None:
+    def _check_token(self, call: Call, token: str) -> None:
         try:
-            self._interconnect.check(call.call_id, participant.token)
+            self._interconnect.check(call.call_id, token)
         except ValueError as error:
             raise Refused("token-unusable", str(error)) from error
 

@@ -11,10 +11,12 @@ import structlog
 from service.bandwidth.errors import BandwidthError
 from service.bandwidth.new_call import MachineDetection
 from service.bandwidth.new_call import NewCall as Request
+from service.bandwidth.tally import counting
 from service.bandwidth.voice import VoiceApi
 from service.calls.events import Dial, Event, NotPlaced, Order, OrderTransfer, Placed
 from service.calls.model import Call, OnMachine
 from service.calls.room import MEMBERS, Way
+from service.calls.sent import Request as Sent
 from service.clock import Clock
 from service.engine.callbacks import Callbacks
 from service.engine.engine import Engine
@@ -187,17 +189,17 @@ class Operators:
 
     async def _create(self, dial: Dial, new: NewCall, once: str) -> Placement | Refusal | None:
         """None when nobody knows what became of it."""
-        try:
-            call_id = await self._voice.create_call(self._request(dial, new), timeout=_TIMEOUT)
-        except BandwidthError as error:
-            if error.may_have_happened:
-                log.warning("call.in_doubt", error=str(error))
-                return None
-            refusal = Refusal(reason_of(error), str(error), error.retry_after)
-            return await self._give_up(dial, once, refusal)
-        call, _ = await asyncio.gather(
-            self._tell(dial.ref, Placed(self._clock.now(), call_id)), self._name(call_id, dial.ref)
-        )
+        with counting() as tally:
+            try:
+                call_id = await self._voice.create_call(self._request(dial, new), timeout=_TIMEOUT)
+            except BandwidthError as error:
+                if error.may_have_happened:
+                    log.warning("call.in_doubt", error=str(error))
+                    return None
+                refusal = Refusal(reason_of(error), str(error), error.retry_after)
+                return await self._give_up(dial, once, refusal, tally.told(self._clock))
+        placed = Placed(self._clock.now(), call_id, tally.told(self._clock))
+        call, _ = await asyncio.gather(self._tell(dial.ref, placed), self._name(call_id, dial.ref))
         return Placement(call, certain=True) if call else None
 
     async def _name(self, call_id: str, ref: str) -> None:
@@ -205,10 +207,10 @@ class Operators:
         with suppress(StoreError):
             await self._calls.name(call_id, ref)
 
-    async def _give_up(self, dial: Dial, once: str, refusal: Refusal) -> Refusal:
+    async def _give_up(self, dial: Dial, once: str, refusal: Refusal, sent: tuple[Sent, ...] = ()) -> Refusal:
         """Nobody was called, so that the same request may be made again."""
         log.warning("call.refused", reason=refusal.reason, error=refusal.detail)
-        await self._tell(dial.ref, NotPlaced(self._clock.now(), refusal.reason))
+        await self._tell(dial.ref, NotPlaced(self._clock.now(), refusal.reason, sent))
         await self._admission.forget(api_key=dial.placed_by, once=once, ref=dial.ref)
         return refusal
 

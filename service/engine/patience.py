@@ -4,7 +4,7 @@ from typing import Final
 
 import msgspec
 
-from service.store.rooms import OLD_SESSION, ROLL_OVER
+from service.store.rooms import ABSENT, OLD_SESSION, ROLL_OVER, UNUSED
 
 MINUTE: Final = 60.0
 HOUR: Final = 3600.0
@@ -34,6 +34,12 @@ class Patience(msgspec.Struct, frozen=True, kw_only=True):
     lag behind by minutes (voice API)."""
     lease: float = 45.0
     """For which a worker holds an owner of effects without a sign of life: more than the slowest takes."""
+    unused: float = UNUSED
+    """For which a seat is kept for a browser that was never heard of."""
+    absent: float = ABSENT
+    """Of silence, until a browser counts as gone."""
+    listening: float = 15.0
+    """To live news when there is none, until there is a sign of life; proxies wait for 30 s or a minute."""
     strangers: float = 5 * MINUTE
     """For a participant in a session that has no seat in its room, until it is taken out."""
 

@@ -1,12 +1,14 @@
 """Works off what calls and rooms owe: any replica's, under a lease, until it is done."""
 
 import asyncio
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Final, NamedTuple
 
 import structlog
 
 from service.bandwidth.errors import BandwidthError
+from service.bandwidth.tally import Tally, counting
+from service.calls.browser import is_browser
 from service.calls.effects import Effect, name_of
 from service.calls.model import call_of
 from service.clock import Clock
@@ -14,8 +16,9 @@ from service.engine.alarm import Alarm
 from service.engine.creation import TooSlow
 from service.engine.performing import NotYet, Performs
 from service.logs import bound
+from service.metrics import UNKNOWN, Metrics
 from service.store.errors import StoreError
-from service.store.outbox import Dead, Later, Outbox, Unreadable, Work
+from service.store.outbox import Dead, Entry, Later, Outbox, Unreadable, Work
 from service.tasks import Tasks
 
 log = structlog.get_logger()
@@ -33,8 +36,11 @@ _UNREADABLE: Final = 30.0
 """Seconds for which an effect of a newer release is left to its replicas."""
 
 
-Ended = Work | Later | Dead
-"""What became of an effect: done, put off, or laid aside."""
+class Ended(NamedTuple):
+    """What became of an effect: done, put off, or laid aside; and what its call's timeline is told of it."""
+
+    result: Work | Later | Dead
+    entry: Entry | None = None
 
 
 class Worker:
@@ -53,7 +59,9 @@ class Worker:
         tasks: Tasks,
         jitter: Callable[[], float],
         give_up: float,
+        metrics: Metrics | None = None,
     ) -> None:
+        self._metrics = metrics or Metrics()
         self._outbox = outbox
         self._performer = performer
         self._alarm = alarm
@@ -99,18 +107,11 @@ class Worker:
     async def _work_off(self, owner: str) -> None:
         """What falls due while some request hangs does not wait for it, unless it is in the same lane."""
         running: dict[str, asyncio.Task[Ended]] = {}
-        ended: list[Ended] = []
+        ended: dict[str, Ended] = {}
         while True:
             release = self._stopping and not running
             try:
-                due = await self._outbox.work(
-                    owner,
-                    now=self._clock.now(),
-                    done=[one for one in ended if isinstance(one, Work)],
-                    later=[one for one in ended if isinstance(one, Later)],
-                    dead=[one for one in ended if isinstance(one, Dead)],
-                    release=release,
-                )
+                due = await self._write_down(owner, ended, release=release)
             except StoreError as error:
                 # What was done is struck off when the store is back; should this replica die before that, the
                 # lease ends by itself, and others do again what may be done twice.
@@ -119,7 +120,7 @@ class Worker:
                     return
                 await self._clock.sleep(_POLL)
                 continue
-            ended = []
+            ended = {}
             if not self._stopping:
                 for work in due:
                     if work.id not in running:
@@ -130,42 +131,81 @@ class Worker:
                 return
             await asyncio.wait(running.values(), timeout=_LOOK)
             over = [id_ for id_, task in running.items() if task.done()]
-            ended = [running.pop(id_).result() for id_ in over]
+            ended = {id_: running.pop(id_).result() for id_ in over}
+
+    async def _write_down(self, owner: str, ended: Mapping[str, Ended], *, release: bool) -> list[Work]:
+        """What has ended; gives what is due."""
+        results = [one.result for one in ended.values()]
+        return await self._outbox.work(
+            owner,
+            now=self._clock.now(),
+            done=[one for one in results if isinstance(one, Work)],
+            later=[one for one in results if isinstance(one, Later)],
+            dead=[one for one in results if isinstance(one, Dead)],
+            told={id_: one.entry for id_, one in ended.items() if one.entry is not None},
+            release=release,
+        )
 
     async def _perform(self, work: Work) -> Ended:
         if isinstance(work.effect, Unreadable):
             log.warning("effect.not_known", effect=work.effect.name)
-            return Later(work, self._clock.now() + _UNREADABLE, tried=False)
+            self._metrics.effect(UNKNOWN, "not-known")
+            return Ended(Later(work, self._clock.now() + _UNREADABLE, tried=False))
         with bound(**_subject(work.effect)):
             return await self._try(work, work.effect)
 
     async def _try(self, work: Work, effect: Effect) -> Ended:
         begun = self._clock.monotonic()
         name, attempt = name_of(effect), work.tries + 1
-        try:
-            await self._performer.perform(effect, attempt=attempt)
-        except NotYet as again:
-            return Later(work, self._clock.now() + again.seconds)
-        except (BandwidthError, StoreError, TooSlow) as error:
-            return self._again(work, name, error)
+        with counting() as tally:
+            try:
+                await self._performer.perform(effect, attempt=attempt)
+            except NotYet as again:
+                self._metrics.effect(name, "waits")
+                return Ended(Later(work, self._clock.now() + again.seconds, failed=False))
+            except (BandwidthError, StoreError, TooSlow) as error:
+                return self._again(work, name, error, tally)
         ms = round((self._clock.monotonic() - begun) * 1000, 1)
         log.info("effect.done", effect=name, attempt=attempt, ms=ms)
-        return work
+        self._metrics.effect(name, "done")
+        return Ended(work, self._entry("effectDone", work, tally))
 
-    def _again(self, work: Work, name: str, error: BandwidthError | StoreError | TooSlow) -> Later | Dead:
+    def _again(
+        self, work: Work, name: str, error: BandwidthError | StoreError | TooSlow, tally: Tally
+    ) -> Ended:
         now, attempt = self._clock.now(), work.tries + 1
         code, retry_after = "store-unavailable" if isinstance(error, StoreError) else "timeout", None
         if isinstance(error, BandwidthError):
             code, retry_after = error.code, error.retry_after
         if now - work.since > self._give_up:
             log.error("effect.dead_lettered", effect=name, attempt=attempt, error=str(error))
-            return Dead(work, code)
+            self._metrics.effect(name, "dead")
+            return Ended(Dead(work, code), self._entry("effectDead", work, tally, code))
         if code == _PAUSED:
             # Nobody was asked, so that nothing has failed.
-            return Later(work, now + (retry_after or _POLL) + self._jitter(), tried=False)
+            self._metrics.effect(name, "paused")
+            return Ended(Later(work, now + (retry_after or _POLL) + self._jitter(), tried=False))
         delay = backoff(work.tries, retry_after, self._jitter())
         log.warning("effect.retried", effect=name, attempt=attempt, error=code, delay_s=round(delay, 3))
-        return Later(work, now + delay)
+        self._metrics.effect(name, "retried")
+        # The first times and then ever fewer: hours of failing must not push the rest out of the timeline.
+        tells = attempt.bit_count() == 1
+        return Ended(
+            Later(work, now + delay), self._entry("effectFailed", work, tally, code) if tells else None
+        )
+
+    def _entry(self, event: str, work: Work, tally: Tally, error: str = "") -> Entry:
+        entry: Entry = {
+            "at": round(self._clock.now(), 3),
+            "event": event,
+            "effect": work.id,
+            "tries": work.tries + 1,
+        }
+        if error:
+            entry["error"] = error
+        if sent := tally.told(self._clock):
+            entry["requests"] = sent
+        return entry
 
 
 def _subject(effect: Effect) -> dict[str, str]:
@@ -173,7 +213,7 @@ def _subject(effect: Effect) -> dict[str, str]:
     names = ("call_id", "room", "session_id", "participant_id")
     found = {name: getattr(effect, name) for name in names if hasattr(effect, name)}
     if seat := getattr(effect, "seat", ""):
-        found["ref"] = call_of(seat)[0]
+        found |= {"seat": seat} if is_browser(seat) else {"ref": call_of(seat)[0]}
     return found
 
 

@@ -59,6 +59,15 @@ def parse(text: str) -> Address:
     return Address(kind, url, () if kind is Kind.SERVER else places, service)
 
 
+def shown(text: str) -> str:
+    """The URL without credentials and options, for messages."""
+    scheme, _, rest = text.partition("://")
+    if scheme == "unix":
+        return text.partition("?")[0]
+    hosts, slash, path = rest.partition("?")[0].partition("/")
+    return f"{scheme}://{hosts.rpartition('@')[2]}{slash}{path}"
+
+
 def _place(text: str, kind: Kind) -> tuple[str, int]:
     try:
         parts = urlsplit(f"//{text}")

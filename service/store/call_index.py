@@ -1,6 +1,7 @@
 """Calls for who looks at them: one with its timeline, the newest of all, one by Bandwidth's id."""
 
 import math
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -18,6 +19,12 @@ _VIEW: Final = Script("call_view")
 _INDEX: Final = Script("call_index")
 _NAME: Final = Script("call_name")
 _ERASE: Final = Script("call_erase")
+_STANDING: Final = Script("standing_read")
+_NAMED: Final = Script("call_named")
+_SCAN: Final = 20_000
+"""Calls of a partition among which those with a certain beginning are looked for."""
+_AT_ONCE: Final = 1_000
+"""Calls that are read in one trip."""
 
 HOUR: Final = 3_600_000
 LIVE: Final = 24 * HOUR
@@ -70,14 +77,35 @@ class CallIndex:
         this release cannot read is left out like one that is gone.
         """
         found = await self._positions(before, since, until, limit)
-        states = await self._client.run_many(
-            _STATE, [({"call": keys.call(ref)}, {}) for _, ref in found[:limit]]
-        )
-        calls = [call for state in states if state is not None and (call := _readable(state))]
+        calls = await self.several([ref for _, ref in found[:limit]])
         if len(found) <= limit:
             return Recent(calls, None)
         at, ref = found[limit - 1]
         return Recent(calls, (at / 1000, ref))
+
+    async def several(self, refs: Sequence[str]) -> list[Call]:
+        """Those of them that are there and can be read."""
+        states = await self._client.run_many(_STATE, [({"call": keys.call(ref)}, {}) for ref in refs])
+        return [call for state in states if state is not None and (call := _readable(state))]
+
+    async def live(self) -> list[Call]:
+        """All calls that are up, in no order."""
+        every = await self._client.run_many(
+            _STANDING, [({"standing": keys.standing(partition)}, {}) for partition in range(PARTITIONS)]
+        )
+        refs = [ref.decode() for refs in every for ref in refs]
+        found: list[Call] = []
+        for begin in range(0, len(refs), _AT_ONCE):
+            found += await self.several(refs[begin : begin + _AT_ONCE])
+        return [call for call in found if call.live]
+
+    async def named(self, prefix: str, *, limit: int) -> list[str]:
+        """Refs that begin so, of the newest calls of each partition."""
+        args: dict[str, Value] = {"prefix": prefix, "scan": _SCAN, "limit": limit}
+        every = await self._client.run_many(
+            _NAMED, [({"calls": keys.calls(partition)}, args) for partition in range(PARTITIONS)]
+        )
+        return sorted(ref.decode() for refs in every for ref in refs)[:limit]
 
     async def name(self, call_id: str, ref: str) -> None:
         """Make a call known under the id that Bandwidth has given it."""

@@ -6,20 +6,19 @@ import msgspec
 
 from service.calls.effects import Owed
 from service.calls.model import Call
+from service.calls.news import call_news
 from service.calls.refs import partition_of_ref
 from service.calls.replies import Reply
 from service.store import keys
 from service.store.call_index import AFTER_END, HOUR, LIVE, CallIndex, is_tombstone, read_call
 from service.store.errors import StoreCorrupt
-from service.store.outbox import encode_owed
+from service.store.outbox import TIMELINE, encode_owed
 from service.store.scripts import Script
+from service.store.survey import STEP, standing
 
 _LOAD: Final = Script("call_load")
 _COMMIT: Final = Script("call_commit")
 _KEEP: Final = Script("call_keep")
-_TIMELINE: Final = 200
-"""Entries kept of one call's timeline."""
-
 _TOKEN: Final = HOUR // 2
 
 _encode = msgspec.json.Encoder().encode
@@ -49,6 +48,8 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     reply: Reply
     entry: dict[str, object] | None
     """For the timeline; None for what would only fill it."""
+    before: Call | None = None
+    """What the call was, so that who looks on is told what has changed of it."""
     owed: tuple[Owed, ...] = ()
     cancelled: tuple[str, ...] = ()
     token: str | None = ""
@@ -83,6 +84,7 @@ class Calls(CallIndex):
     async def commit(self, revision: int, change: Change, *, now: float, commit: str) -> bool:
         """False when another commit came first; `commit` is an id of this one."""
         call = change.call
+        news = None if is_tombstone(call) else call_news(change.before, call)
         token = "-" if change.token is None else change.token
         written = await self._client.run(
             _COMMIT,
@@ -94,6 +96,8 @@ class Calls(CallIndex):
                 "owed": keys.owed(keys.owner_call(call.ref)),
                 "agenda": keys.agenda(partition_of_ref(call.ref)),
                 "calls": keys.calls(partition_of_ref(call.ref)),
+                "standing": keys.standing(partition_of_ref(call.ref)),
+                "news": keys.news(partition_of_ref(call.ref)),
             },
             {
                 "now": int(now * 1000),
@@ -103,7 +107,7 @@ class Calls(CallIndex):
                 "event": change.event,
                 "reply": _encode(change.reply),
                 "entry": b"" if change.entry is None else _encode(change.entry),
-                "entries": _TIMELINE,
+                "entries": TIMELINE,
                 "effects": _encode([encode_owed(one) for one in change.owed]),
                 "cancelled": _encode(change.cancelled),
                 "owner": keys.owner_call(call.ref),
@@ -116,6 +120,10 @@ class Calls(CallIndex):
                 "listed": int(not is_tombstone(call)),
                 "oldest": self._oldest(now),
                 "calls_ttl": self._longest,
+                "stands": standing(call),
+                "step": STEP,
+                "rooms": " ".join(news.rooms) if news else "",
+                "told": _encode(news.call) if news else b"",
             },
         )
         return bool(written)
@@ -124,8 +132,13 @@ class Calls(CallIndex):
         """A live call of which nothing was heard for long is not forgotten."""
         await self._client.run(
             _KEEP,
-            {"call": keys.call(ref), "events": keys.events(ref), "timeline": keys.timeline(ref)},
-            {"ttl": LIVE},
+            {
+                "call": keys.call(ref),
+                "events": keys.events(ref),
+                "timeline": keys.timeline(ref),
+                "standing": keys.standing(partition_of_ref(ref)),
+            },
+            {"ttl": LIVE, "ref": ref, "step": STEP},
         )
 
     def _ttl(self, call: Call) -> int:

@@ -7,8 +7,11 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
-from redis.exceptions import NoScriptError
+from redis.exceptions import NoScriptError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeout
 
+from service.clock import Clock, SystemClock
+from service.metrics import Metrics
 from service.store.address import parse
 from service.store.errors import StoreUnavailable
 from service.store.scripts import Result, Script, Value
@@ -33,13 +36,17 @@ class Client:
     scripts can be run again.
     """
 
-    def __init__(self, url: str, *, replicas: int = 0) -> None:
+    def __init__(
+        self, url: str, *, replicas: int = 0, metrics: Metrics | None = None, clock: Clock | None = None
+    ) -> None:
         self._way = way_to(parse(url))
         self._replicas = replicas
+        self._metrics = metrics or Metrics()
+        self._clock = clock or SystemClock()
 
     async def run(self, script: Script, keys: Mapping[str, str], args: Mapping[str, Value]) -> Result:
         bound = script.bind(keys, args)
-        async with _ours(script.name):
+        async with self._ours(script.name):
             return (await self._trip(script, [bound]))[0]
 
     async def run_many(
@@ -59,7 +66,7 @@ class Client:
             found = await self._trip(script, [bound[n] for n in members])
             results.update(zip(members, found, strict=True))
 
-        async with _ours(script.name):
+        async with self._ours(script.name):
             done = await asyncio.gather(*map(visit, places.values()), return_exceptions=True)
             for error in done:
                 if error is not None:
@@ -69,7 +76,7 @@ class Client:
     async def ping(self) -> None:
         """Every master answers, and has as many replicas as have to confirm."""
         wait: list[Command] = [("WAIT", self._replicas, CONFIRMED_IN)] if self._replicas else []
-        async with _ours("ping"):
+        async with self._ours("ping"):
             for answers in await self._way.send_to_all([("PING",), *wait]):
                 _raise_first(answers)
                 if wait:
@@ -77,6 +84,18 @@ class Client:
 
     async def close(self) -> None:
         await self._way.close()
+
+    @asynccontextmanager
+    async def _ours(self, operation: str) -> AsyncIterator[None]:
+        begun = self._clock.monotonic()
+        try:
+            async with asyncio.timeout(TIMEOUT):
+                yield
+        except TROUBLE as error:
+            self._metrics.store_failed(_kind(error))
+            raise StoreUnavailable(f"{operation}: {type(error).__name__}: {error}") from error
+        finally:
+            self._metrics.store_trip(operation, self._clock.monotonic() - begun)
 
     async def _trip(self, script: Script, bound: Sequence[Bound]) -> list[Result]:
         """All to the place of the first."""
@@ -116,10 +135,7 @@ def _raise_first(results: Sequence[Result]) -> None:
             raise result
 
 
-@asynccontextmanager
-async def _ours(operation: str) -> AsyncIterator[None]:
-    try:
-        async with asyncio.timeout(TIMEOUT):
-            yield
-    except TROUBLE as error:
-        raise StoreUnavailable(f"{operation}: {type(error).__name__}: {error}") from error
+def _kind(error: BaseException) -> str:
+    if isinstance(error, TimeoutError | RedisTimeout):
+        return "timeout"
+    return "answer" if isinstance(error, ResponseError) else "connection"

@@ -36,6 +36,11 @@ def calls(partition: int) -> str:
     return f"{_tag(partition)}:calls"
 
 
+def standing(partition: int) -> str:
+    """Live calls by the state they are in and the time at which they are forgotten."""
+    return f"{_tag(partition)}:standing"
+
+
 def alias(call_id: str) -> str:
     """The ref of a call whose ref does not follow from Bandwidth's id."""
     return f"{_tag(partition_of_ref(ref_of_call(call_id)))}:alias:{call_id}"
@@ -74,6 +79,11 @@ def left(name: str, seat: str) -> str:
     return f"{_tag(partition_of_room(name))}:left:{seat}"
 
 
+def used_invitation(room: str, invitation: str) -> str:
+    """The visit that an invitation has become."""
+    return f"{_tag(partition_of_room(room))}:invitation:{invitation}"
+
+
 def once(api_key: str, once: str) -> str:
     """What was asked for under an idempotency key, which is the asker's own and not ours to show."""
     name = hashlib.sha256(f"{api_key}\0{once}".encode()).hexdigest()[:32]
@@ -84,6 +94,16 @@ def placed(api_key: str, window: int) -> str:
     """The calls that an API key has placed in one hour."""
     name = hashlib.sha256(api_key.encode()).hexdigest()[:16]
     return f"{_tag(_hash(api_key) % PARTITIONS)}:placed:{name}:{window}"
+
+
+def news(partition: int) -> str:
+    """What has changed of calls and rooms, for who looks on."""
+    return f"{_tag(partition)}:news"
+
+
+def paused() -> str:
+    """That no new calls are taken, which goes for all partitions."""
+    return f"{_tag(0)}:paused"
 
 
 def agenda(partition: int) -> str:
@@ -101,6 +121,12 @@ def owed(owner: str) -> str:
     return f"{_tag(partition_of_owner(owner))}:owed:{owner}"
 
 
+def told(owner: str) -> str:
+    """Where it is told what became of owed work: the timeline of a call. There is none of a room."""
+    kind, _, name = owner.partition(":")
+    return timeline(name) if kind == "call" else f"{_tag(partition_of_owner(owner))}:timeline:{owner}"
+
+
 def owner_call(ref: str) -> str:
     return f"call:{ref}"
 
@@ -112,6 +138,11 @@ def owner_room(name: str) -> str:
 def partition_of_owner(owner: str) -> int:
     kind, _, name = owner.partition(":")
     return partition_of_ref(name) if kind == "call" else partition_of_room(name)
+
+
+def prefix(partition: int) -> str:
+    """What all keys of a partition begin with."""
+    return _tag(partition)
 
 
 def _tag(partition: int) -> str:

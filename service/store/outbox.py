@@ -1,6 +1,7 @@
 """Owed effects in the store: written down by commits and room scripts, worked off under a lease."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 import msgspec
@@ -20,6 +21,12 @@ _LETTERS: Final = 1_000
 """Dead letters that a partition keeps: the newest."""
 _LETTERS_TTL: Final = 30 * 24 * 3_600_000
 """Milliseconds from the latest."""
+
+TIMELINE: Final = 200
+"""Entries kept of one call's timeline."""
+
+Entry = dict[str, object]
+"""Of a timeline."""
 
 _encode = msgspec.json.Encoder().encode
 _decode: msgspec.json.Decoder[Effect] = msgspec.json.Decoder(Effect)
@@ -51,6 +58,8 @@ class Later(NamedTuple):
     """Seconds since the epoch."""
     tried: bool = True
     """Whether it counts as a try."""
+    failed: bool = True
+    """Whether it was to be done by now; what fails for too long is laid aside."""
 
 
 class Dead(NamedTuple):
@@ -88,29 +97,52 @@ class Outbox:
         done: Sequence[Work] = (),
         later: Sequence[Later] = (),
         dead: Sequence[Dead] = (),
+        told: Mapping[str, Entry] = MappingProxyType({}),
         release: bool = False,
     ) -> list[Work]:
         """Strike off what was done, put off what was not, and take what is due; nothing due ends the lease.
 
+        `told`: by the id of the effect what a call's timeline is told of it; a room has none.
         With `release` the lease ends here, and what is due is left to whoever looks next.
         """
+
+        def tell(work: Work) -> str:
+            entry = told.get(work.id) if owner.startswith("call:") else None
+            return "" if entry is None else _encode(entry).decode()
+
         found = await self._client.run(
             _WORK,
             {
                 "owed": keys.owed(owner),
                 "agenda": keys.agenda(keys.partition_of_owner(owner)),
                 "dead": keys.dead(keys.partition_of_owner(owner)),
+                "timeline": keys.told(owner),
             },
             {
                 "now": _ms(now),
                 "worker": self._worker,
                 "lease": 0 if release else self._lease,
                 "owner": owner,
-                "done": _encode([(work.id, work.version) for work in done]),
-                "later": _encode([(one.work.id, _ms(one.due), int(one.tried)) for one in later]),
-                "laid_aside": _encode([(one.work.id, one.work.version, one.error) for one in dead]),
+                "done": _encode([(work.id, work.version, tell(work)) for work in done]),
+                "later": _encode(
+                    [
+                        (
+                            one.work.id,
+                            _ms(one.due),
+                            int(one.tried),
+                            one.work.version,
+                            not one.failed,
+                            tell(one.work),
+                        )
+                        for one in later
+                    ]
+                ),
+                "laid_aside": _encode(
+                    [(one.work.id, one.work.version, one.error, tell(one.work)) for one in dead]
+                ),
                 "letters": _LETTERS,
                 "letters_ttl": _LETTERS_TTL,
+                "entries": TIMELINE,
             },
         )
         if release:

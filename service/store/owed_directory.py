@@ -1,6 +1,7 @@
 """Owed work for who looks at it: what is owed and when it is due, and the dead letters."""
 
 import hashlib
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -31,6 +32,7 @@ class OwedEffect(msgspec.Struct, frozen=True):
     since: float
     tries: int
     """How often it has been tried in vain."""
+    about: Effect | Unreadable
 
 
 class DeadLetter(msgspec.Struct, frozen=True):
@@ -77,7 +79,10 @@ class OwedDirectory:
         agendas = await self._client.run_many(
             _AGENDA, [({"agenda": keys.agenda(one)}, {"limit": limit}) for one in range(PARTITIONS)]
         )
-        owners = [owner.decode() for agenda in agendas for owner in agenda[::2]]
+        return await self.owed_by([owner.decode() for agenda in agendas for owner in agenda[::2]])
+
+    async def owed_by(self, owners: Sequence[str]) -> list[OwedEffect]:
+        """What these owe, the earliest due first."""
         every = await self._client.run_many(_OWED, [({"owed": keys.owed(owner)}, {}) for owner in owners])
         found = []
         for owner, flat in zip(owners, every, strict=True):
@@ -132,6 +137,7 @@ def _owed_effect(owner: str, value: str) -> OwedEffect:
         due=int(due) / 1000,
         since=int(since) / 1000,
         tries=int(tries),
+        about=effect,
     )
 
 

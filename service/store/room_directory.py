@@ -1,10 +1,12 @@
 """Which rooms there are, how they are set, and who is in them."""
 
 import re
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
 
+from service.calls.browser import Browser, Presence
 from service.calls.refs import PARTITIONS
 from service.calls.room import RoomSettings
 from service.store import keys
@@ -20,10 +22,13 @@ _READ: Final = Script("room_read")
 _NAMES: Final = Script("room_names")
 
 _PIN: Final = re.compile(r"[0-9]{1,50}")
+_AT_ONCE: Final = 500
+"""Rooms that are read in one trip."""
 _CLAIMING: Final = 60.0
 """Seconds within which the settings that a claim was made for are written, if they ever are."""
 
 _decode: Final = msgspec.json.Decoder(RoomSettings).decode
+_decode_browser: Final = msgspec.json.Decoder(Browser).decode
 
 
 class Member(msgspec.Struct, frozen=True):
@@ -32,6 +37,10 @@ class Member(msgspec.Struct, frozen=True):
     """reserved, in or leaving."""
     participant_id: str
     """Empty while the seat is reserved."""
+    browser: Browser | None = None
+    """None for a phone."""
+    presence: Presence = Presence(0)
+    """Of a browser."""
 
 
 class RoomView(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,25 +120,23 @@ class RoomDirectory:
 
     async def read(self, room: str) -> RoomView | None:
         """None when nobody is in the room or waits for it, and it has no settings."""
-        flat, settings = await self._client.run(
-            _READ, {"room": keys.room(room), "settings": keys.room_settings(room)}, {}
+        [view] = await self._views([room])
+        return view
+
+    async def every(self) -> list[RoomView]:
+        """All rooms that are live or have settings."""
+        names = await self.names()
+        found: list[RoomView | None] = []
+        for begin in range(0, len(names), _AT_ONCE):
+            found += await self._views(names[begin : begin + _AT_ONCE])
+        return [view for view in found if view is not None]
+
+    async def _views(self, rooms: Sequence[str]) -> list[RoomView | None]:
+        kept = await self._client.run_many(
+            _READ,
+            [({"room": keys.room(room), "settings": keys.room_settings(room)}, {}) for room in rooms],
         )
-        texts = iter([text.decode() for text in flat])
-        fields = dict(zip(texts, texts, strict=True))
-        waiting = tuple(
-            sorted(field.removeprefix("waiter:") for field in fields if field.startswith("waiter:"))
-        )
-        if settings is None and not waiting and "members" not in fields:
-            return None
-        return RoomView(
-            name=room,
-            epoch=int(fields.get("began", 0)),
-            session_id=fields.get("session", ""),
-            opened=int(fields.get("opened", 0)) / 1000,
-            members=_members(fields),
-            waiting=waiting,
-            settings=read_settings(room, settings),
-        )
+        return [_view(room, flat, settings) for room, (flat, settings) in zip(rooms, kept, strict=True)]
 
     async def _claim(self, pin: str, room: str, now: float) -> str:
         """Take the PIN; empty, or the name of the room that has it.
@@ -152,6 +159,23 @@ class RoomDirectory:
         return bytes(held)
 
 
+def _view(room: str, flat: list[bytes], settings: bytes | None) -> RoomView | None:
+    texts = iter([text.decode() for text in flat])
+    fields = dict(zip(texts, texts, strict=True))
+    waiting = tuple(sorted(field.removeprefix("waiter:") for field in fields if field.startswith("waiter:")))
+    if settings is None and not waiting and "members" not in fields:
+        return None
+    return RoomView(
+        name=room,
+        epoch=int(fields.get("began", 0)),
+        session_id=fields.get("session", ""),
+        opened=int(fields.get("opened", 0)) / 1000,
+        members=_members(room, fields),
+        waiting=waiting,
+        settings=read_settings(room, settings),
+    )
+
+
 def read_settings(room: str, text: bytes | None) -> RoomSettings:
     """Raises StoreCorrupt."""
     if not text:
@@ -162,15 +186,37 @@ def read_settings(room: str, text: bytes | None) -> RoomSettings:
         raise StoreCorrupt(f"settings of room {room}: {error}") from error
 
 
-def _members(fields: dict[str, str]) -> tuple[Member, ...]:
+def _members(room: str, fields: dict[str, str]) -> tuple[Member, ...]:
     found = []
     for field, value in sorted(fields.items()):
         phase, _, participant = value.partition(" ")
-        if field.startswith("seat:") and phase != "closing":
-            found.append(
-                Member(field.removeprefix("seat:"), phase, "" if participant == "-" else participant)
+        if not field.startswith("seat:") or phase == "closing":
+            continue
+        seat = field.removeprefix("seat:")
+        found.append(
+            Member(
+                seat,
+                phase,
+                "" if participant == "-" else participant,
+                _browser(room, fields.get(f"web:{seat}")),
+                _presence(fields.get(f"seen:{seat}")),
             )
+        )
     return tuple(found)
+
+
+def _browser(room: str, text: str | None) -> Browser | None:
+    """Raises StoreCorrupt."""
+    if text is None:
+        return None
+    try:
+        return _decode_browser(text)
+    except msgspec.DecodeError as error:
+        raise StoreCorrupt(f"browser in room {room}: {error}") from error
+
+
+def _presence(text: str | None) -> Presence:
+    return Presence(*(int(ms) / 1000 for ms in (text or "0").split()))
 
 
 def _claim_of(value: bytes) -> tuple[str, float]:

@@ -8,7 +8,8 @@ from typing import Final
 
 import msgspec
 
-from service.calls.effects import CheckRoom, DeleteParticipant, DeleteSession, HangUpLeg
+from service.calls.browser import Browser
+from service.calls.effects import CheckRoom, DeleteParticipant, DeleteSession, HangUpLeg, Subscribe
 from service.calls.room import Alone, RoomSettings, Waiting
 from service.store import keys
 from service.store.client import Client
@@ -24,6 +25,8 @@ _VACATE: Final = Script("room_vacate")
 _FREE: Final = Script("room_free")
 _CLOSE: Final = Script("room_close")
 _OWE: Final = Script("room_owe")
+_SIGN: Final = Script("browser_sign")
+_SUBSCRIBE: Final = Script("browser_subscribe")
 
 ROLL_OVER: Final = 8.5 * 3600
 """Seconds after which a session is replaced: Bandwidth ends it after 9 hours (sessions API, call flow)."""
@@ -34,6 +37,10 @@ _LEFT_TTL: Final = 15 * 60_000
 OLD_SESSION: Final = 60.0
 """Seconds for which a session outlives its replacement, so that its members are moved before it ends."""
 CHECK: Final = 900.0
+UNUSED: Final = 120.0
+"""Seconds for which a seat is kept for a browser that was never heard of."""
+ABSENT: Final = 45.0
+"""Seconds of silence after which a browser counts as gone."""
 
 _alone: Final = msgspec.json.encode({"after": Alone().after, "then": Alone().then})
 """What settings that are kept without their defaults leave to these."""
@@ -72,7 +79,8 @@ class Gone(msgspec.Struct, frozen=True):
 class Rooms(RoomDirectory):
     """`roll_over`: seconds until a session is replaced; `old_session`: from then on until it is deleted.
 
-    `check`: seconds until who is in a session is compared with who has a seat.
+    `check`: seconds until who is in a session is compared with who has a seat. `unused` and `absent`: seconds
+    until a browser is looked after that nothing was heard of, or nothing any more.
     """
 
     def __init__(
@@ -82,26 +90,33 @@ class Rooms(RoomDirectory):
         roll_over: float = ROLL_OVER,
         old_session: float = OLD_SESSION,
         check: float = CHECK,
+        unused: float = UNUSED,
+        absent: float = ABSENT,
     ) -> None:
         super().__init__(client)
         self._roll_over = roll_over
         self._old_session = old_session
         self._check = check
+        self._unused = unused
+        self._absent = absent
 
     async def reserve(
-        self, room: str, seat: str, *, waits: bool, limit: int, now: float
+        self, room: str, seat: str, *, waits: bool, limit: int, now: float, browser: Browser | None = None
     ) -> Place | RoomFull | Empty | Gone:
-        """Take a seat, or with `waits` wait outside where nobody is there and the room is set so."""
-        answer, value, text = await self._client.run(
-            _RESERVE,
-            {
-                "room": keys.room(room),
-                "live": keys.live(keys.partition_of_room(room)),
-                "settings": keys.room_settings(room),
-                "left": keys.left(room, seat),
-            },
-            {"now": _ms(now), "seat": seat, "waits": int(waits), "limit": limit, "name": room, "ttl": _TTL},
-        )
+        """Take a seat, or with `waits` wait outside where nobody is there and the room is set so.
+
+        `browser`: what is kept of the one whose seat it is to be; None for a call.
+        """
+        args: Args = {
+            "seat": seat,
+            "waits": int(waits),
+            "limit": limit,
+            "ttl": _TTL,
+            "browser": b"" if browser is None else msgspec.json.encode(browser),
+            "unused": _ms(self._unused),
+        }
+        more = {"settings": keys.room_settings(room), "left": keys.left(room, seat)}
+        answer, value, text = await self._run(_RESERVE, room, now, args, **more)
         if answer == b"gone":
             return Gone()
         if answer == b"full":
@@ -127,7 +142,7 @@ class Rooms(RoomDirectory):
             "roll_over": _ms(self._roll_over),
             "check": _ms(self._check),
         }
-        return _seat(await self._run(_ENTER, room, now, args))
+        return _seat(await self._run(_ENTER, room, now, args, news=_news(room)))
 
     async def replace_session(
         self, room: str, seat: str, *, vanished: str, made_session: str, now: float
@@ -164,16 +179,38 @@ class Rooms(RoomDirectory):
         With `keep` the participant has a seat in another room, and this one is free at once.
         """
         args: Args = {"seat": seat, "keep": int(keep), "left_ttl": _LEFT_TTL, "alone": _alone}
-        more = {"settings": keys.room_settings(room), "left": keys.left(room, seat)}
+        more = {"settings": keys.room_settings(room), "left": keys.left(room, seat), "news": _news(room)}
         return bool(await self._run(_VACATE, room, now, args, **more))
 
     async def free(self, room: str, seat: str, *, now: float) -> None:
         await self._run(_FREE, room, now, {"seat": seat})
 
+    async def beat(self, room: str, seat: str, *, now: float) -> bool:
+        """A heartbeat of a browser; tells whether it has its seat."""
+        return await self._sign(room, seat, "beat", now)
+
+    async def connected(self, room: str, seat: str, *, now: float) -> bool:
+        return await self._sign(room, seat, "connected", now)
+
+    async def disconnected(self, room: str, seat: str, *, now: float) -> bool:
+        """It may come back."""
+        return await self._sign(room, seat, "disconnected", now)
+
+    async def subscribe(
+        self, room: str, seat: str, browser: Browser, *, participant_id: str, now: float
+    ) -> bool:
+        """Keep whom a browser hears, and owe it to Bandwidth; tells whether it is in its seat."""
+        args: Args = {
+            "seat": seat,
+            "browser": msgspec.json.encode(browser),
+            "effect": msgspec.json.encode(Subscribe(room, participant_id, browser.hears)),
+        }
+        return bool(await self._run(_SUBSCRIBE, room, now, args))
+
     async def close(self, room: str, *, now: float) -> bool:
         """Everybody out, seated or waiting; tells whether there was anything that was not closed already."""
         args: Args = {"marks": keys.left(room, ""), "left_ttl": _LEFT_TTL, "ttl": _TTL}
-        return bool(await self._run(_CLOSE, room, now, args))
+        return bool(await self._run(_CLOSE, room, now, args, news=_news(room)))
 
     async def owe(
         self,
@@ -197,6 +234,10 @@ class Rooms(RoomDirectory):
                 "effects": msgspec.json.encode([(id_, _ms(now if due is None else due), lane, text)]),
             },
         )
+
+    async def _sign(self, room: str, seat: str, sign: str, now: float) -> bool:
+        args: Args = {"seat": seat, "sign": sign, "absent": _ms(self._absent), "ttl": _TTL}
+        return bool(await self._run(_SIGN, room, now, args))
 
     async def _run(self, script: Script, room: str, now: float, args: Args, **more: str) -> Result:
         owner, partition = keys.owner_room(room), keys.partition_of_room(room)
@@ -226,6 +267,10 @@ def _target(effect: DeleteParticipant | DeleteSession | HangUpLeg | CheckRoom) -
 def _seat(answer: Result) -> Seat | Gone:
     where, session = answer
     return Seat(session.decode()) if where == b"in" else Gone()
+
+
+def _news(room: str) -> str:
+    return keys.news(keys.partition_of_room(room))
 
 
 def _ms(seconds: float) -> int:

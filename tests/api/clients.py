@@ -51,7 +51,10 @@ class Client:
         self._placed = 0
 
     async def send(self, method: str, path: str, **more: Any) -> httpx.Response:
-        answer = await self.http.request(method, path, **more)
+        async with self.http.stream(method, path, **more) as answer:
+            # Live events have no end: their head is enough here.
+            if answer.headers.get("content-type") != "text/event-stream":
+                await answer.aread()
         check_response(answer)
         return answer
 

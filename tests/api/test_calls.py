@@ -124,7 +124,7 @@ async def test_how_a_call_has_ended(simulator: Simulator, client: Client) -> Non
         "sipResponseCode": None,
     }
     assert found["endedAt"] >= found["bridgedAt"] >= found["createdAt"]
-    assert found["timeline"][-1]["cause"] == "hangup"
+    assert [one["cause"] for one in found["timeline"] if one["event"] == "disconnect"] == ["hangup"]
 
 
 async def test_what_is_no_call(client: Client) -> None:

@@ -66,7 +66,15 @@ async def test_who_is_there(simulator: Simulator, client: Client) -> None:
     phone = await simulator.called(THEIRS)
     await phone.until("bridged")
     room = await client.get("/rooms/sales")
-    assert room["members"] == [{"call": call["id"], "participantId": phone.participant_id, "state": "in"}]
+    assert room["members"] == [
+        {
+            "kind": "phone",
+            "call": call["id"],
+            "name": None,
+            "participantId": phone.participant_id,
+            "state": "in",
+        }
+    ]
     assert room["sessionId"] == phone.session_id
     assert 0 <= room["sessionAge"] < 60
     assert room["epoch"] > 0

@@ -34,8 +34,8 @@ async def test_every_operation_says_so(simulator: Simulator, store: Store) -> No
         await client.put("/rooms/sales", {"limit": 5})
         await store.kill()
         for method, path in operations():
-            if path.endswith("/openapi.json"):
-                continue
+            if path.endswith(("/openapi.json", "/invitations")):
+                continue  # these need none
             concrete = path.removeprefix("/api/v1").replace("{id}", REF).replace("{room}", "sales")
             body = next((body for end, body in BODIES.items() if path.endswith(end)), {})
             if (method, concrete) == ("POST", "/calls"):

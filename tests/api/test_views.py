@@ -2,8 +2,9 @@
 
 import pytest
 
-from handlers.api.views import call_view, full_call_view, masked, room_view
+from handlers.api.views import call_view, full_call_view, room_view
 from service.calls.model import Blame, Call, Direction, Media, Outcome, Phone
+from service.calls.numbers import masked
 from service.calls.room import Alone, RoomSettings, Waiting, Way
 from service.store.room_directory import Member, RoomView
 from tests.api.described import SCHEMAS, check
@@ -117,8 +118,8 @@ def test_a_room_that_is_live() -> None:
     view = room_view(room(RoomSettings()), now=142.5, pins=True)
     assert view["sessionAge"] == 42.5
     assert view["members"] == [
-        {"call": REF, "participantId": "p-1", "state": "in"},
-        {"call": REF, "participantId": None, "state": "reserved"},
+        {"kind": "phone", "call": REF, "name": None, "participantId": "p-1", "state": "in"},
+        {"kind": "phone", "call": REF, "name": None, "participantId": None, "state": "reserved"},
     ]
     assert view["waiting"] == [REF]
     check(SCHEMAS["Room"], view)

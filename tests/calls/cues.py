@@ -59,7 +59,9 @@ def _arrival(at: float, direction: Direction = Direction.INBOUND) -> dict[str, A
 # The phone --------------------------------------------------------------------------------------------------
 
 
-def initiate(*, fallback: str = "", announcement: str = "", waits: bool = False, asks: int = 0) -> Cue:
+def initiate(
+    *, fallback: str = "", announcement: str = "", waits: bool = False, asks: int = 0, closed: str = ""
+) -> Cue:
     return lambda at: Initiate(
         **_arrival(at),
         answered=False,
@@ -67,11 +69,12 @@ def initiate(*, fallback: str = "", announcement: str = "", waits: bool = False,
         fallback=fallback,
         waits=waits,
         asks=asks,
+        closed=closed,
     )
 
 
-def turned_away(*, answered: bool = False, asks: int = 0) -> Cue:
-    return lambda at: TurnedAway(**_arrival(at), answered=answered, asks=asks)
+def turned_away(*, answered: bool = False, asks: int = 0, closed: str = "") -> Cue:
+    return lambda at: TurnedAway(**_arrival(at), answered=answered, asks=asks, closed=closed)
 
 
 def answer(machine: str = "", *, fallback: str = "") -> Cue:
@@ -87,6 +90,7 @@ def redirect(
     announcement: str = "",
     waits: bool = False,
     asks: int = 0,
+    closed: str = "",
 ) -> Cue:
     return lambda at: Redirect(
         **_arrival(at),
@@ -95,6 +99,7 @@ def redirect(
         fallback=fallback,
         waits=waits,
         asks=asks,
+        closed=closed,
     )
 
 

@@ -47,6 +47,7 @@ FAILED = [
     ("answering-machine", Blame.NOBODY),
     ("wrong-pin", Blame.CALLER),
     ("time-limit", Blame.LIMIT),
+    ("closed", Blame.LIMIT),
 ]
 
 

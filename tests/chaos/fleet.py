@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import msgspec
 
-from handlers.cli import STORE
+from handlers.command.shell import STORE
 from tests.operators import NO_TLS
 from tests.processes import free_port
 from tests.simulator.clock import monotonic

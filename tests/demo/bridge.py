@@ -33,7 +33,7 @@ _PAUSE: Final = 0.01
 _LINES: Final = 20
 
 
-def environment(simulator: Simulator, state: str) -> dict[str, str]:
+def environment(simulator: Simulator, state: str, **overrides: str) -> dict[str, str]:
     """All that the service is told; without REDIS_URL it starts the embedded store, here under `state`."""
     return {
         "PATH": os.defpath,
@@ -55,6 +55,7 @@ def environment(simulator: Simulator, state: str) -> dict[str, str]:
         "XDG_STATE_HOME": state,
         "DRAIN_DELAY": "0",
         "LOG_FORMAT": "json",
+        **overrides,
     }
 
 
@@ -118,25 +119,27 @@ async def _is_ready(session: aiohttp.ClientSession, url: str) -> bool:
         return False
 
 
-def command() -> list[str]:
+def command(port: int = 0) -> list[str]:
     """Port 0 takes a free one; the log says which."""
     script = Path(sys.executable).with_name("pstn-bridge")
     if not script.exists():
         raise Failure(f"{script} is not there: run `make setup` first")
-    return [str(script), "serve", "--host", "127.0.0.1", "--port", "0"]
+    return [str(script), "serve", "--host", "127.0.0.1", "--port", str(port)]
 
 
 @asynccontextmanager
-async def running(simulator: Simulator, tell: Callable[[str], None]) -> AsyncIterator[Bridge]:
+async def running(
+    simulator: Simulator, tell: Callable[[str], None], *, port: int = 0, **overrides: str
+) -> AsyncIterator[Bridge]:
     """The service, ready, and the simulator pointed at it. On failure its log stays, and is told about."""
-    words = command()
+    words = command(port)
     descriptor, name = tempfile.mkstemp(prefix="bridge-demo-", suffix=".log")
     log = Path(name)
     with tempfile.TemporaryDirectory(prefix="bridge-demo-") as state:
         with os.fdopen(descriptor, "wb") as output:
             process = await asyncio.create_subprocess_exec(
                 *words,
-                env=environment(simulator, state),
+                env=environment(simulator, state, **overrides),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=output,
                 stderr=STDOUT,
@@ -146,7 +149,7 @@ async def running(simulator: Simulator, tell: Callable[[str], None]) -> AsyncIte
         bridge = Bridge(process, log)
         try:
             await bridge.ready()
-            _point(simulator, bridge.url)
+            _point(simulator, bridge.url, overrides.get("BASE_CALLBACK_URL", ORIGIN))
             yield bridge
             await bridge.stop()
         except Exception:
@@ -180,8 +183,8 @@ def _store_in(state: Path) -> EmbeddedServer | None:
     return EmbeddedServer(directory) if directory.exists() else None
 
 
-def _point(simulator: Simulator, url: str) -> None:
-    simulator.map_origin(ORIGIN, url)
+def _point(simulator: Simulator, url: str, origin: str) -> None:
+    simulator.map_origin(origin, url)
     application = simulator.application
-    application.initiate_url = application.status_url = f"{ORIGIN}/callbacks/voice"
+    application.initiate_url = application.status_url = f"{origin}/callbacks/voice"
     application.username, application.password = _USERNAME, _PASSWORD

@@ -15,8 +15,10 @@ from service.engine.entrance import Entrance
 from service.engine.joining import Joiner
 from service.engine.legs import Legs
 from service.engine.moving import Mover
+from service.engine.participants import Participants
 from service.engine.patience import PATIENCE
 from service.engine.performing import Handles
+from service.metrics import Metrics
 from service.store.calls import Calls
 from service.store.client import Client
 from service.store.rooms import Rooms
@@ -38,10 +40,21 @@ class Parts:
         self.entrance = Entrance(
             webrtc=self.webrtc,
             rooms=self.rooms,
-            callbacks=self.callbacks,
             clock=clock,
             tasks=self.tasks,
             alarm=Alarm(),
+        )
+        self.participants = Participants(
+            entrance=self.entrance,
+            rooms=self.rooms,
+            callbacks=self.callbacks,
+            budget=8,
+            patience=PATIENCE,
+            clock=clock,
+            tasks=self.tasks,
+            alarm=Alarm(),
+            new_name=lambda: "a" * 16,
+            metrics=Metrics(),
         )
 
     def joiner(self) -> Joiner:
@@ -57,6 +70,7 @@ class Parts:
             entrance=self.entrance,
             rooms=self.rooms,
             interconnect=SipTransfer(),
+            callbacks=self.callbacks,
             legs=legs,
             way=Way.TRANSFER,
             clock=self.clock,
@@ -71,6 +85,7 @@ class Parts:
             rooms=self.rooms,
             entrance=self.entrance,
             mover=mover,
+            participants=self.participants,
             engine=engine,
             asker=Asker(
                 voice=self.voice,

@@ -37,6 +37,7 @@ async def contents(redis: Redis) -> dict[str, Any]:
         b"hash": redis.hgetall,
         b"set": redis.smembers,
         b"list": lambda key: redis.lrange(key, 0, -1),
+        b"stream": redis.xrange,
         b"zset": lambda key: redis.zrange(key, 0, -1, withscores=True),
     }
     names: list[Any] = await redis.keys()

@@ -16,7 +16,7 @@ from service.store import keys
 from service.store.client import Client
 from service.store.outbox import Outbox
 from service.store.rooms import Gone, Place, RoomFull, Rooms, Seat
-from tests.store.seats import NO_SETTINGS, NOW, ROOM, owed, reserve, seated
+from tests.store.seats import NO_SETTINGS, NOW, ROOM, left_over, owed, reserve, seated
 
 
 async def test_the_first_publishes_its_session_and_the_next_use_it(rooms: Rooms, outbox: Outbox) -> None:
@@ -174,4 +174,4 @@ async def test_many_members_at_once_end_with_an_empty_store(
         await outbox.work(keys.owner_room(ROOM), now=NOW, done=work, later=[], release=True)
     assert len(deleted) == len(set(deleted))
     assert {f"p{n}" for n in range(20)} <= set(deleted)
-    assert await redis.keys() == []
+    assert await left_over(redis) == []

@@ -27,7 +27,7 @@ from service.calls.model import Call, Direction, Intent, Leg, Media, Phone
 from service.calls.outcomes import outcome_of
 from service.calls.replies import AskDigits, BridgeLeg, Hangup, Join, Nothing, Park, Transfer, Wait
 from service.calls.rules.machines import MACHINES, machine_answered
-from service.calls.rules.parts import continuation, fail, hang_up, join, let_go
+from service.calls.rules.parts import continuation, fail, hang_up, join, let_go, time_to_hear
 
 LEG_RINGS: Final = 40.0
 """Seconds for which a phone is parked while our call into WebRTC, which rings for 30, is not answered."""
@@ -70,11 +70,20 @@ def _arrive(event: Arrival) -> Decision:
         machine=event.machine if isinstance(event, Answer) else "",
     )
     asked = replace(new, intent=Intent.ASK, room="") if event.asks else new
+    if event.closed:
+        return _turn_away(asked, event)
     if isinstance(event, TurnedAway):
         return Decision(asked, Nothing())
     if not event.asks:
         return join(new, event)
     return answer_digits(asked, event) if isinstance(event, Gathered) else Decision(asked, AskDigits())
+
+
+def _turn_away(new: Call, event: Arrival) -> Decision:
+    """No new calls are taken: the caller is told so, and let go."""
+    over = replace(new, intent=Intent.HANGUP, failure="closed", farewell=event.closed)
+    reply = Nothing() if isinstance(event, TurnedAway) else continuation(over)
+    return Decision(over, reply, owed=hang_up(over, event.at + time_to_hear(over)))
 
 
 def _call(event: Line, phone: Phone) -> Call:

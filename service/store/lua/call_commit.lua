@@ -1,8 +1,8 @@
 -- State, timeline, reply and owed effects together, or not at all. Returns 1 when written, 0 when another
 -- commit came first. Run twice (the client sends it again when a reply is lost) it writes once.
--- uses: owed
--- keys: call events timeline token owed agenda calls
--- args: now revision commit state event reply entry entries effects cancelled owner device ttl events_ttl token_ttl ref began listed oldest calls_ttl
+-- uses: owed news
+-- keys: call events timeline token owed agenda calls standing news
+-- args: now revision commit state event reply entry entries effects cancelled owner device ttl events_ttl token_ttl ref began listed oldest calls_ttl stands step rooms told
 local held = redis.call('HMGET', call, 'revision', 'commit')
 local at = tonumber(held[1] or '0')
 if at ~= tonumber(revision) then
@@ -32,6 +32,17 @@ end
 if listed == '1' then redis.call('ZADD', calls, began, ref) end
 redis.call('ZREMRANGEBYSCORE', calls, '-inf', oldest)
 redis.call('PEXPIRE', calls, calls_ttl)
+
+-- For the count of live calls by state (survey.lua): the call moves, so that it is counted once.
+if stands ~= '' then
+  redis.call('ZREMRANGEBYSCORE', standing, stands * step, stands * step + now)
+  redis.call('ZADD', standing, stands * step + redis.call('PEXPIRETIME', call), ref)
+  redis.call('PEXPIRE', standing, ttl)
+else
+  redis.call('ZREM', standing, ref)
+end
+
+if told ~= '' then news_add(news, now, 'call', rooms, told) end
 
 owed_cancel(owed, agenda, owner, now, cjson.decode(cancelled))
 for _, one in ipairs(cjson.decode(effects)) do

@@ -2,24 +2,36 @@
 -- head of each lane. With nothing due the lease ends, and the agenda says when to come back.
 -- Returns {id, tries, since, effect, id, ...}.
 -- uses: owed
--- What is laid aside goes to the partition's dead letters, the newest of which are kept.
--- keys: owed agenda dead
--- args: now worker lease owner done later laid_aside letters letters_ttl
+-- What is laid aside goes to the partition's dead letters, the newest of which are kept. The timeline is told what
+-- became of an effect in the step that strikes it off or puts it off, and so once; one that has expired is left so.
+-- keys: owed agenda dead timeline
+-- args: now worker lease owner done later laid_aside letters letters_ttl entries
 now = tonumber(now)
+local function tell(entry)
+  if entry == '' then return end
+  redis.call('RPUSHX', timeline, entry)
+  redis.call('LTRIM', timeline, -tonumber(entries), -1)
+end
+
 local holder, ends = owed_lease(owed)
 if holder and holder ~= worker and ends > now then return {} end
 
 for _, one in ipairs(cjson.decode(done)) do
   -- Only what was done: an effect that was owed anew meanwhile has another value.
   local value = redis.call('HGET', owed, one[1])
-  if value and string.match(value, '^%d+ (.*)$') == one[2] then redis.call('HDEL', owed, one[1]) end
+  if value and string.match(value, '^%d+ (.*)$') == one[2] then
+    redis.call('HDEL', owed, one[1])
+    tell(one[3])
+  end
 end
 for _, one in ipairs(cjson.decode(later)) do
+  -- The same here: one that was owed anew has a time of its own.
   local value = redis.call('HGET', owed, one[1])
-  if value then
+  if value and string.match(value, '^%d+ (.*)$') == one[4] then
     local seq, _, lane, tries, since, effect = owed_parse(value)
     redis.call('HSET', owed, one[1],
-      string.format('%d %d %s %d %d %s', seq, one[2], lane, tries + one[3], since, effect))
+      string.format('%d %d %s %d %d %s', seq, one[2], lane, tries + one[3], one[5] and now or since, effect))
+    tell(one[6])
   end
 end
 for _, one in ipairs(cjson.decode(laid_aside)) do
@@ -27,6 +39,7 @@ for _, one in ipairs(cjson.decode(laid_aside)) do
   if value and string.match(value, '^%d+ (.*)$') == one[2] then
     local _, _, lane, tries, since, effect = owed_parse(value)
     redis.call('HDEL', owed, one[1])
+    tell(one[4])
     redis.call('ZADD', dead, now, cjson.encode({owner = owner, id = one[1], lane = lane, tries = tries + 1,
       since = since, died = now, error = one[3], effect = effect}))
     redis.call('ZREMRANGEBYRANK', dead, 0, -1 - tonumber(letters))

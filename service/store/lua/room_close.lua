@@ -2,10 +2,11 @@
 -- when the last of those who were in it has been taken down. Everybody is told. Returns whether there was anything.
 -- `marks` is what the keys that mark seats begin with: which seats there are is not known before, so that their
 -- keys cannot be declared; they are in the room's slot like all of its keys.
--- uses: owed rooms
--- keys: room live owed agenda
+-- uses: owed rooms news room_news
+-- keys: room live owed agenda news
 -- args: now owner name marks left_ttl ttl
-local at = {room = room, live = live, owed = owed, agenda = agenda, owner = owner, name = name, now = tonumber(now)}
+local at = {
+  room = room, live = live, owed = owed, agenda = agenda, news = news, owner = owner, name = name, now = tonumber(now)}
 local seats, waiters = room_people(room)
 local session = epoch_end(at)
 local closing = 'closing:' .. (session or '-')
@@ -13,6 +14,7 @@ local found = session ~= false
 
 local function evict(seat)
   found = true
+  if seat_is_browser(seat) then return end
   room_owe(at, 'evict:' .. seat, at.now, seat, {type = 'evict', room = name, seat = seat})
 end
 
@@ -22,7 +24,7 @@ for _, one in ipairs(seats) do
     redis.call('SET', marks .. one.seat, 1, 'PX', left_ttl)
   end
   if one.phase == 'reserved' then
-    redis.call('HDEL', room, field)
+    seat_forget(at, one.seat)
     found = true
     -- Who is being moved here ("<ref>.<attempt>-<place>") and has not come in stays where it is.
     if not string.match(one.seat, '%-%d+$') then evict(one.seat) end
@@ -31,6 +33,7 @@ for _, one in ipairs(seats) do
     redis.call('HINCRBY', room, closing, 1)
     if one.phase == 'in' then
       evict(one.seat)
+      seat_tell(at, one.seat, one.participant, 'left')
       seat_take_down(at, one.seat, session, one.participant)
     end
   end
@@ -47,4 +50,5 @@ if session then
   session_discard(at, session)
 end
 redis.call('PEXPIRE', room, ttl)
+if found then room_tell_closed(at) end
 return found and 1 or 0

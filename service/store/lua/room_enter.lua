@@ -2,10 +2,11 @@
 -- caller was first. Returns {'in', session}, or {'gone', ''} when the seat was given up meanwhile.
 -- What is not used is owed for deletion in the same step, unless the participant is to live on in another room.
 -- Everybody who waits outside is told that somebody has come.
--- uses: owed rooms
--- keys: room live owed agenda
+-- uses: owed rooms news room_news
+-- keys: room live owed agenda news
 -- args: now seat participant keep made owner name ttl roll_over check
-local at = {room = room, live = live, owed = owed, agenda = agenda, owner = owner, name = name, now = tonumber(now)}
+local at = {
+  room = room, live = live, owed = owed, agenda = agenda, news = news, owner = owner, name = name, now = tonumber(now)}
 local phase, sitting = seat_read(at, seat)
 
 if phase ~= 'reserved' and not (phase == 'in' and sitting == participant) then
@@ -22,6 +23,7 @@ if phase == 'reserved' then
   room_call_off(at, {'delete-participant:' .. participant})
   if made ~= '' then room_call_off(at, {'delete-session:' .. made}) end
   redis.call('HSET', room, 'seat:' .. seat, 'in ' .. participant)
+  seat_tell(at, seat, participant, 'in')
   local seats, waiters = room_people(room)
   for _, one in ipairs(seats) do
     -- Company for somebody, whether that one has been told or is about to be.

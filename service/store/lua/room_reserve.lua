@@ -1,10 +1,12 @@
 -- Take a seat before anything is requested; who would be the only one, and may wait outside until somebody comes,
 -- is written down as waiting instead. Returns {answer, value, settings}: 'seated' and the session or '', 'full' and
 -- the members, 'empty', or 'gone' for a seat that has been given up already.
+-- `browser` is what is kept of one, empty for a call: who it was made for may never come, so that it is looked
+-- after in `unused` milliseconds.
 -- uses: owed rooms
--- keys: room live settings left
--- args: now seat waits limit name ttl
-local at = {room = room, live = live, name = name, now = tonumber(now)}
+-- keys: room live settings left owed agenda
+-- args: now seat waits limit owner name ttl browser unused
+local at = {room = room, live = live, owed = owed, agenda = agenda, owner = owner, name = name, now = tonumber(now)}
 local rules, text = room_settings(settings)
 local ref = seat_ref(seat)
 
@@ -36,6 +38,10 @@ if phase == nil then
   redis.call('HINCRBY', room, 'members', 1)
   redis.call('HSETNX', room, 'began', at.now)
   redis.call('HDEL', room, 'waiter:' .. ref)
+  if browser ~= '' then
+    redis.call('HSET', room, 'web:' .. seat, browser, 'seen:' .. seat, now .. ' 0 0 0')
+    seat_look_later(at, seat, at.now + unused)
+  end
 end
 room_keep(at, ttl)
 return {'seated', redis.call('HGET', room, 'session') or '', text}

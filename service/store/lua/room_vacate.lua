@@ -5,10 +5,11 @@
 -- seat waits no more.
 -- When one member is left of several it is told so after a while, where the room is set so.
 -- Returns 1 if there was a member, 0 if not.
--- uses: owed rooms
--- keys: room live settings left owed agenda
+-- uses: owed rooms news room_news
+-- keys: room live settings left owed agenda news
 -- args: now seat keep owner name left_ttl alone
-local at = {room = room, live = live, owed = owed, agenda = agenda, owner = owner, name = name, now = tonumber(now)}
+local at = {
+  room = room, live = live, owed = owed, agenda = agenda, news = news, owner = owner, name = name, now = tonumber(now)}
 local phase, participant = seat_read(at, seat)
 if phase == 'closing' and keep == '1' then
   -- It had moved on when the room was closed, and nobody knew.
@@ -31,6 +32,7 @@ if phase == 'reserved' then
   return 1
 end
 
+seat_tell(at, seat, participant, 'left')
 if keep == '1' then
   room_call_off(at, {'add-participant:' .. seat})
   seat_free(at, seat)
@@ -49,7 +51,7 @@ if #inside == 0 then inside = coming end
 local set = room_settings(settings).alone
 if #inside == 0 then
   room_call_off(at, {'tell-alone'})
-elseif #inside == 1 and set then
+elseif #inside == 1 and set and not seat_is_browser(inside[1]) then
   local default = cjson.decode(alone)
   room_owe(at, 'tell-alone', at.now + math.floor((set.after or default.after) * 1000), 'tell-alone', {
     type = 'tell-alone', room = name, seat = inside[1], ['then'] = set['then'] or default['then']})

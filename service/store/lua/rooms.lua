@@ -5,6 +5,8 @@
 --                     until its seat is free it may still be in the session. A seat of an epoch that was closed is
 --                     "closing <participant> <session or ->", and counts no more
 --   closing:<session> how many of its seats are still to be freed
+--   web:<seat>        what is kept of the browser whose seat it is, as JSON
+--   seen:<seat>       "<taken> <beat> <connected> <disconnected>": what was heard of it, 0 for never
 --   waiter:<ref>      the seat for which a call has asked that waits outside
 -- `at` is the room that a script works on: keys room, live, owed, agenda, and owner, name, now.
 
@@ -62,6 +64,22 @@ local function seat_ref(seat)
   return string.match(seat, '^(.+)%.[^.]*$')
 end
 
+-- Whether no phone call stands behind it.
+local function seat_is_browser(seat)
+  return string.match(seat, '^web%-') ~= nil
+end
+
+local function seat_look_later(at, seat, due)
+  local id = 'check-presence:' .. seat
+  room_owe(at, id, due, id, {type = 'check-presence', room = at.name, seat = seat})
+end
+
+-- What a browser's seat has besides, and a call's has not.
+local function seat_forget(at, seat)
+  redis.call('HDEL', at.room, 'seat:' .. seat, 'web:' .. seat, 'seen:' .. seat)
+  room_call_off(at, {'check-presence:' .. seat})
+end
+
 -- Whether a participant is or was moved to this seat from another room's; those have a number more.
 local function seat_is_moved_to(seat)
   return string.match(seat, '%.%d+%-%d+$') ~= nil
@@ -70,7 +88,7 @@ end
 -- In order: out of the session, deleted, and the seat last, so that the session outlives everybody in it. What the
 -- seat's lane held for the time after a change of session would only bring the participant back.
 local function seat_take_down(at, seat, session, participant)
-  room_call_off(at, {'add-participant:' .. seat})
+  room_call_off(at, {'add-participant:' .. seat, 'subscribe:' .. seat, 'check-presence:' .. seat})
   if session then
     room_owe(at, 'remove-participant:' .. seat, at.now, seat, {
       type = 'remove-participant', seat = seat, session_id = session, participant_id = participant})
@@ -119,7 +137,7 @@ end
 local function seat_free(at, seat)
   local phase, _, closing = seat_read(at, seat)
   if phase == nil then return end
-  redis.call('HDEL', at.room, 'seat:' .. seat)
+  seat_forget(at, seat)
   if phase == 'closing' then
     if redis.call('HINCRBY', at.room, 'closing:' .. closing, -1) > 0 then return end
     redis.call('HDEL', at.room, 'closing:' .. closing)

@@ -1,0 +1,165 @@
+"""`pstn-bridge call`: what happened to one call, and whose fault its end was."""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Final
+
+import typer
+from rich.text import Text
+
+from handlers.api.views import full_call_view
+from handlers.command import shell
+from handlers.command.diagram import draw
+from handlers.command.finding import find
+from handlers.command.options import AsJson, Numbers, application
+from handlers.command.owing import Owing, dead_views, owing, views
+from handlers.command.printing import STYLES, show, show_json, width
+from handlers.command.reasons import reason
+from handlers.command.story import steps
+from handlers.command.times import moment, span
+from service.calls.model import Blame, Call
+from service.calls.numbers import masked
+from service.settings import Settings
+from service.store.calls import Calls
+from service.store.client import Client
+from service.store.owed_directory import OwedEffect
+
+_HELP: Final = """\
+What happened to one call: who said what to whom, and whose fault its end was.
+
+The diagram has a line for each moment: the time, how long after the line
+before, and what went between the phone, Bandwidth, this service and operators.
+Requests to Bandwidth have their status and milliseconds; what went wrong is
+marked with ! at the left. Below it: how the call ended, in words, and what is
+still owed for it, by itself and by its rooms.
+
+CALL is our id (p07-...), Bandwidth's (c-...), or how one of the two begins, as
+`pstn-bridge calls` shows it.
+
+\b
+Examples:
+  pstn-bridge call p07-ycvam76w
+  pstn-bridge call c-5b1f9c3e --numbers
+  pstn-bridge call p07-ycvam76w --json | jq .outcome
+"""
+_WIDTH: Final = 80
+_FINE: Final = frozenset({Blame.NOBODY, Blame.CALLER, Blame.CALLEE})
+_LABEL: Final = 10
+
+app = application()
+
+Id = Annotated[str, typer.Argument(metavar="CALL", help="Our id, Bandwidth's, or a beginning.")]
+
+
+@app.command(help=_HELP)
+def call(name: Id, *, numbers: Numbers = False, json: AsJson = False) -> None:
+    async def work(client: Client, settings: Settings) -> int:
+        calls = Calls(client, ended_days=settings.ended_call_days)
+        ref = await find(calls, name)
+        viewed = await calls.view(ref)
+        if viewed is None:
+            shell.fail(f"there is no call {name} any more")
+        found, timeline = viewed
+        owed = await owing(client, found, timeline)
+        if json:
+            more = {
+                "owed": views(owed.own),
+                "roomOwes": views(owed.rooms),
+                "deadLetters": dead_views(owed.dead),
+            }
+            show_json([full_call_view(found, timeline, numbers=numbers) | more])
+        else:
+            show(page(found, timeline, owed, now=shell.now(), numbers=numbers, wide=width() or _WIDTH))
+        return shell.DONE
+
+    shell.at_store(work)
+
+
+def page(
+    found: Call,
+    timeline: Sequence[Mapping[str, Any]],
+    owed: Owing,
+    *,
+    now: float,
+    numbers: bool,
+    wide: int,
+) -> list[Text]:
+    return [
+        *_head(found, now=now, numbers=numbers, wide=wide),
+        Text(""),
+        *draw(steps(found, timeline), wide),
+        Text(""),
+        *_end(found, now, wide),
+        *_owed(owed, now, wide),
+    ]
+
+
+def _head(found: Call, *, now: float, numbers: bool, wide: int) -> list[Text]:
+    show_number = (lambda number: number) if numbers else masked
+    parties = f"{show_number(found.from_number) or '-'} to {show_number(found.to_number) or '-'}"
+    lasted = span((found.ended_at or now) - found.created_at)
+    bridged = (
+        f", {span((found.ended_at or now) - found.bridged_at)} of it bridged" if found.bridged_at else ""
+    )
+    rows = [
+        ("Call", f"{found.ref}  {found.direction}, {found.status}", "title"),
+        ("Bandwidth", found.call_id or "has given it no id", ""),
+        ("From", parties, ""),
+        ("Room", found.room + (f", on its way to {found.next_room}" if found.next_room else ""), ""),
+        ("Began", f"{moment(found.created_at)}, lasted {lasted}{bridged}", ""),
+    ]
+    return [line for label, words, style in rows for line in _row(label, words, wide, style)]
+
+
+def _end(found: Call, now: float, wide: int) -> list[Text]:
+    outcome = found.outcome
+    if outcome is None:
+        told = f"; failed meanwhile: {found.failure}" if found.failure else ""
+        return _row("Now", f"{found.status}, up for {span(now - found.created_at)}{told}", wide)
+    style = "ok" if outcome.blame in _FINE else "fail"
+    said = [
+        f"cause {outcome.cause}" if outcome.cause else "",
+        f"errorId {outcome.error_id}" if outcome.error_id else "",
+        f"SIP {outcome.sip_response_code}" if outcome.sip_response_code else "",
+    ]
+    why = reason(outcome.reason)
+    lines = _row("Ended by", f"{outcome.blame}/{outcome.reason}: {why.means}", wide, style)
+    if words := ", ".join(one for one in said if one):
+        lines += _row("Bandwidth", words, wide)
+    if found.silence_ms:
+        words = f"the caller heard nothing for {found.silence_ms:.0f} ms while the way in was made"
+        lines += _row("Silence", f"{words} ({found.requests} requests, {found.retries} repeated)", wide)
+    return lines + (_row("Look at", why.look, wide) if why.look else [])
+
+
+def _owed(owed: Owing, now: float, wide: int) -> list[Text]:
+    lines = []
+    for label, effects in (("Owed", owed.own), ("Room owes", owed.rooms)):
+        for one in effects:
+            lines += _row(label, _effect(one, now), wide, "warn" if one.tries else "")
+    for one in owed.dead:
+        words = f"{one.effect_name} of {one.owner}, given up after {one.tries} tries ({one.error})"
+        lines += _row("Dead", f"{words}: pstn-bridge owed replay {one.name}", wide, "fail")
+    return lines or _row("Owed", "nothing, neither by the call nor by its rooms", wide)
+
+
+def _effect(one: OwedEffect, now: float) -> str:
+    due = f"due in {span(one.due - now)}" if one.due > now else "due now"
+    tries = f", tried {one.tries} times in vain since {span(now - one.since)}" if one.tries else ""
+    return f"{one.effect} of {one.owner}, {due}{tries}"
+
+
+def _row(label: str, words: str, wide: int, style: str = "") -> list[Text]:
+    """A label and its words; what does not fit goes on below the words."""
+    room = max(wide - _LABEL - 1, 40)
+    lines = [""]
+    for word in words.split():
+        longer = f"{lines[-1]} {word}".lstrip()
+        if len(longer) > room and lines[-1]:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    labels = [label, *("" for _ in lines[1:])]
+    return [
+        Text(f"{one.ljust(_LABEL)} {line}".rstrip(), STYLES.get(style, ""))
+        for one, line in zip(labels, lines, strict=True)
+    ]

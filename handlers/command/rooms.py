@@ -1,0 +1,134 @@
+"""`pstn-bridge rooms`: who is in which room, and who waits."""
+
+from typing import Annotated, Any, Final
+
+import typer
+from rich.text import Text
+
+from handlers.api.views import room_view
+from handlers.command import shell
+from handlers.command.options import AsJson, application
+from handlers.command.printing import STYLES, Column, Row, show, show_json, table, width
+from handlers.command.times import span
+from service.calls.model import Call, call_of
+from service.settings import Settings
+from service.store.calls import Calls
+from service.store.client import Client
+from service.store.room_directory import Member, RoomView
+from service.store.rooms import Rooms
+
+_HELP: Final = """\
+Who is in which room, who waits outside, how old its session is, how it is set.
+
+Without a name: all rooms that somebody is in or waits for, or that have
+settings. With one: its members, with the states of their calls. PINs are not
+shown.
+
+\b
+Examples:
+  pstn-bridge rooms
+  pstn-bridge rooms sales
+  pstn-bridge rooms --json | jq -r 'select(.members | length >= 20) | .room'
+"""
+_COLUMNS: Final = (
+    Column("room", 10),
+    Column("members"),
+    Column("waiting"),
+    Column("session", 8),
+    Column("age"),
+    Column("settings", 10),
+)
+_MEMBERS: Final = (Column("member", 12), Column("seat"), Column("call"), Column("participant", 8))
+
+app = application()
+
+Name = Annotated[str | None, typer.Argument(metavar="ROOM", help="One room, with its members.")]
+
+
+@app.command(help=_HELP)
+def rooms(name: Name = None, *, json: AsJson = False) -> None:
+    async def work(client: Client, settings: Settings) -> int:
+        directory = Rooms(client)
+        now = shell.now()
+        found = await directory.every() if name is None else [await _one(directory, name)]
+        if json:
+            show_json(room_view(one, now=now, pins=False) for one in found)
+        elif name is None:
+            show(_list(found, now))
+        else:
+            calls = Calls(client, ended_days=settings.ended_call_days)
+            show(await _members(found[0], calls, now))
+        return shell.DONE
+
+    shell.at_store(work)
+
+
+async def _one(directory: Rooms, name: str) -> RoomView:
+    view = await directory.read(name)
+    if view is None:
+        shell.fail(f"there is no room {name}: nobody is in it or waits for it, and it has no settings")
+    return view
+
+
+def _list(found: list[RoomView], now: float) -> list[Text]:
+    if not found:
+        return [Text("no room has members or settings")]
+    rows = [
+        Row(
+            (
+                one.name,
+                f"{len(one.members)}/{one.settings.limit}",
+                str(len(one.waiting)),
+                one.session_id or "-",
+                _age(one, now),
+                _settings(one),
+            ),
+            "fail" if len(one.members) >= one.settings.limit else "",
+        )
+        for one in sorted(found, key=lambda one: (-len(one.members), one.name))
+    ]
+    return table(_COLUMNS, rows, width())
+
+
+async def _members(room: RoomView, calls: Calls, now: float) -> list[Text]:
+    refs = {call_of(one.seat)[0] for one in room.members if one.browser is None} | set(room.waiting)
+    known = {call.ref: call for call in await calls.several(sorted(refs))}
+    members = f"{len(room.members)} of {room.settings.limit} members, {len(room.waiting)} waiting"
+    head = [
+        Text(f"{room.name}: {members}", STYLES["title"]),
+        Text(f"session {room.session_id or 'none'}, age {_age(room, now)}"),
+        Text(f"settings {_settings(room)}"),
+    ]
+    rows = [_member(one, known) for one in room.members]
+    rows += [Row((f"phone {ref}", "outside", _state(known.get(ref)), "-")) for ref in room.waiting]
+    return [*head, *(table(_MEMBERS, rows, width()) if rows else [])]
+
+
+def _member(member: Member, known: dict[str, Call]) -> Row:
+    participant = member.participant_id or "-"
+    if member.browser is not None:
+        there = "connected" if member.presence.there else "silent"
+        return Row((f"browser {member.browser.name or '-'}", member.phase, there, participant))
+    ref = call_of(member.seat)[0]
+    return Row((f"phone {ref}", member.phase, _state(known.get(ref)), participant))
+
+
+def _state(call: Call | None) -> str:
+    return "unknown" if call is None else str(call.status)
+
+
+def _age(room: RoomView, now: float) -> str:
+    return span(now - room.opened) if room.session_id else "-"
+
+
+def _settings(room: RoomView) -> str:
+    """Those that were set, in a few words."""
+    settings = room.settings
+    found: dict[str, Any] = {
+        "announcement": settings.announcement,
+        "waiting": settings.waiting and settings.waiting.sound,
+        "alone": settings.alone and settings.alone.then,
+        "pin": settings.pin and "***",
+        "interconnect": settings.interconnect,
+    }
+    return " ".join(f"{key}={value}" for key, value in found.items() if value) or "default"

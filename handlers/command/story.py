@@ -1,0 +1,202 @@
+"""The timeline of a call as messages between phone, Bandwidth, this service, and operators."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from enum import IntEnum
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
+
+from service.calls.model import Call
+
+
+class Lane(IntEnum):
+    PHONE = 0
+    BANDWIDTH = 1
+    SERVICE = 2
+    OPERATOR = 3
+
+
+class Message(NamedTuple):
+    sender: Lane
+    receiver: Lane
+    words: str
+
+
+class Step(NamedTuple):
+    """One line: messages of one moment, or a note about what it meant."""
+
+    at: float
+    """Seconds since the epoch."""
+    messages: tuple[Message, ...] = ()
+    note: str = ""
+    bad: bool = False
+
+
+_PHONE_DOES: Final[Mapping[str, str]] = MappingProxyType(
+    {"initiate": "calls", "answer": "answers", "gather": "keys", "turnedAway": "calls"}
+)
+_WEBHOOKS: Final = frozenset(
+    {
+        "initiate",
+        "answer",
+        "redirect",
+        "gather",
+        "bridgeComplete",
+        "transferAnswer",
+        "transferComplete",
+        "transferDisconnect",
+        "legAnswer",
+        "legBridgeComplete",
+        "legDisconnect",
+        "machineDetectionComplete",
+        "disconnect",
+        "turnedAway",
+        "unknown",
+    }
+)
+_ORDERS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "dial": "dial",
+        "orderHold": "hold",
+        "orderJoin": "join",
+        "orderTransfer": "transfer",
+        "orderHangup": "hang up",
+        "orderSubscriptions": "hears",
+    }
+)
+_OUTCOMES: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "joined": "in the room's session",
+        "joinFailed": "did not get into the room",
+        "foundEmpty": "nobody is there: waits outside",
+        "moved": "is in the other room",
+        "moveFailed": "could not get into the other room",
+        "placed": "Bandwidth has the call",
+        "notPlaced": "nobody was called",
+        "foundEnded": "found to be over at Bandwidth, no webhook came",
+        "dialingOver": "rang for so long that it is over",
+        "timeUp": "its time is up",
+        "summoned": "somebody has come",
+        "leftAlone": "everybody else has gone",
+        "evicted": "the room was closed",
+        "participantVanished": "Bandwidth lost its participant",
+    }
+)
+_BAD: Final = frozenset(
+    {
+        "joinFailed",
+        "moveFailed",
+        "notPlaced",
+        "participantVanished",
+        "foundEnded",
+        "dialingOver",
+        "turnedAway",
+    }
+)
+_SILENT: Final = frozenset({"nothing", "join"})
+"""Replies that are none: to a notification, and while a join is carried out."""
+_HEARD: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "apologise": "is told",
+        "farewell": "is told",
+        "hangup": "hung up",
+        "hold": "on hold",
+        "ask-digits": "digits?",
+        "await-others": "waits",
+        "elsewhere": "goes on",
+    }
+)
+_HANGS_UP: Final = frozenset({"hangup", "cancel"})
+_TO_LEG: Final = frozenset({"transferAnswer", "legAnswer", "legBridgeComplete"})
+
+
+def steps(call: Call, timeline: Sequence[Mapping[str, Any]]) -> list[Step]:
+    """In the order in which it happened: requests have times of their own."""
+    found = [step for entry in timeline for step in _of(entry)]
+    if not call.live and call.outcome is not None:
+        found = [_by_us(call, step) for step in found]
+    return sorted(found, key=lambda step: step.at)
+
+
+def _of(entry: Mapping[str, Any]) -> Iterator[Step]:
+    yield from (_request(one) for one in entry.get("requests", ()))
+    event, at = str(entry["event"]), float(entry["at"])
+    if "effect" in entry:
+        yield _work(entry, event, at)
+        return
+    yield _happening(entry, event, at)
+    reply = str(entry.get("reply", ""))
+    if reply and reply not in _SILENT and event not in _ORDERS:
+        yield _reply(reply, event, at)
+
+
+def _happening(entry: Mapping[str, Any], event: str, at: float) -> Step:
+    details = _details(entry)
+    bad = event in _BAD or _failed(entry)
+    if event in _ORDERS:
+        return Step(at, (Message(Lane.OPERATOR, Lane.SERVICE, _ORDERS[event]),), bad=bad)
+    if event in _WEBHOOKS:
+        words = f"{event} {details}".rstrip()
+        webhook = Message(Lane.BANDWIDTH, Lane.SERVICE, words)
+        does = (
+            "hangs up"
+            if event == "disconnect" and entry.get("cause") in _HANGS_UP
+            else _PHONE_DOES.get(event)
+        )
+        first = (Message(Lane.PHONE, Lane.BANDWIDTH, does),) if does else ()
+        return Step(at, (*first, webhook), bad=bad)
+    note = f"{_OUTCOMES.get(event, event)}{': ' if details else ''}{details}"
+    if silence := entry.get("silence_ms"):
+        note = f"{note} ({silence:.0f} ms of silence)"
+    return Step(at, note=note, bad=bad)
+
+
+def _failed(entry: Mapping[str, Any]) -> bool:
+    """Whether a cause is one that somebody should look at."""
+    cause = str(entry.get("cause", ""))
+    return bool(entry.get("error_id")) or cause not in {"", *_HANGS_UP, "timeout", "busy", "rejected"}
+
+
+def _details(entry: Mapping[str, Any]) -> str:
+    parts = [str(entry[name]) for name in ("cause", "reason", "value") if entry.get(name)]
+    if code := entry.get("sip_response_code"):
+        parts.append(f"SIP {code}")
+    return " ".join(parts)
+
+
+def _reply(reply: str, event: str, at: float) -> Step:
+    said = Message(Lane.SERVICE, Lane.BANDWIDTH, reply)
+    heard = "" if event in _TO_LEG else _HEARD.get(reply, "")
+    then = (Message(Lane.BANDWIDTH, Lane.PHONE, heard),) if heard else ()
+    return Step(at, (said, *then), bad=reply == "apologise")
+
+
+def _request(request: Mapping[str, Any]) -> Step:
+    status, error = request.get("status"), str(request.get("error", ""))
+    parts = [str(request["operation"]), str(status or error), f"{request['ms']:.0f}ms"]
+    if repeats := request.get("repeats"):
+        parts.append(f"+{repeats} again")
+    return Step(
+        float(request["at"]), (Message(Lane.SERVICE, Lane.BANDWIDTH, " ".join(parts)),), bad=bool(error)
+    )
+
+
+def _work(entry: Mapping[str, Any], event: str, at: float) -> Step:
+    """What was owed; the request that it took stands above it."""
+    name, _, about = str(entry["effect"]).partition(":")
+    said = f"{name} {about.partition(':')[0]}".rstrip() if name == "leave-room" else name
+    tries = f", try {entry['tries']}" if entry.get("tries", 1) > 1 else ""
+    match event:
+        case "effectDone":
+            return Step(at, note=f"done: {said}{tries}")
+        case "effectFailed":
+            return Step(at, note=f"failed: {said} ({entry.get('error', '')}), again later{tries}", bad=True)
+        case _:
+            return Step(at, note=f"GIVEN UP: {said} ({entry.get('error', '')}){tries}", bad=True)
+
+
+def _by_us(call: Call, step: Step) -> Step:
+    """A phone that we have let go does not hang up, as far as anybody can tell."""
+    told = bool(call.failure)
+    if told and step.messages and step.messages[0].words == "hangs up":
+        return step._replace(messages=step.messages[1:])
+    return step

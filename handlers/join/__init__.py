@@ -1,0 +1,1 @@
+"""What a visitor's page asks for: everything under /join/{room}."""

@@ -1,0 +1,99 @@
+"""The visit itself: from the invitation to the cookie, a seat with its token, signs of life, the end."""
+
+import msgspec
+from starlette.responses import Response
+
+from handlers.api import bodies
+from handlers.api.asked import Asked, answer
+from handlers.api.dialing import refused
+from handlers.api.events import stream
+from handlers.api.problems import Problem
+from handlers.api.reading import read
+from handlers.api.views import time_view
+from service.engine.operators import Refusal
+from service.invitations import LONGEST, Pass
+from service.store.room_directory import Member
+
+
+class Invited(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    invitation: str
+
+
+class Named(bodies.Shape, frozen=True, kw_only=True):
+    name: bodies.PersonName | None = None
+
+
+class Seated(bodies.Shape, frozen=True, kw_only=True):
+    participant_id: bodies.Id
+
+
+async def open_(asked: Asked) -> Response:
+    body = await read(asked.request, Invited)
+    visit = await asked.bridge.door.open(room_of(asked), body.invitation[: LONGEST + 1])
+    response = answer(_view(visit))
+    asked.bridge.door.remember(response, visit)
+    return response
+
+
+async def show(asked: Asked) -> Response:
+    return answer(_view(visit_of(asked)))
+
+
+async def sit(asked: Asked) -> Response:
+    body = await read(asked.request, Named, optional=True)
+    visit = visit_of(asked)
+    with asked.bridge.door.joining(visit):
+        admitted = await asked.bridge.participants.admit(
+            visit.room, name=body.name or visit.name, visit=visit.id
+        )
+    if isinstance(admitted, Refusal):
+        raise refused(admitted)
+    return answer(
+        {
+            "participantId": admitted.participant_id,
+            "token": admitted.token,
+            "expiresAt": time_view(admitted.expires_at),
+            "deviceUrl": asked.bridge.door.device_url,
+        },
+        201,
+    )
+
+
+async def beat(asked: Asked) -> Response:
+    member = await _member(asked)
+    if member is None or not await asked.bridge.participants.beat(room_of(asked), member.seat):
+        raise Problem("gone", "the seat has been given up; take another")
+    return Response(status_code=204)
+
+
+async def leave(asked: Asked) -> Response:
+    member = await _member(asked)
+    if member is not None:
+        await asked.bridge.participants.leave(room_of(asked), member.seat)
+    return Response(status_code=204)
+
+
+async def events(asked: Asked) -> Response:
+    return await stream(asked.request, asked.bridge, room_of(asked), visit_of(asked).id)
+
+
+async def _member(asked: Asked) -> Member | None:
+    """The browser of this visit, if it is still the one that the page speaks of."""
+    body = await read(asked.request, Seated)
+    member = await asked.bridge.participants.find(room_of(asked), body.participant_id)
+    own = member is not None and member.browser is not None and member.browser.visit == visit_of(asked).id
+    return member if own else None
+
+
+def visit_of(asked: Asked) -> Pass:
+    if asked.visit is None:
+        raise ValueError("a request without a visit has been let through")
+    return asked.visit
+
+
+def room_of(asked: Asked) -> str:
+    return str(asked.request.path_params["room"])
+
+
+def _view(visit: Pass) -> dict[str, object]:
+    return {"room": visit.room, "name": visit.name or None, "scopes": visit.scopes}

@@ -1,0 +1,130 @@
+"""Answers that go on for as long as somebody listens, as server-sent events (HTML standard, section 9.2)."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import aclosing, contextmanager, suppress
+from typing import Final
+
+import structlog
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from handlers.stopping import Stopping
+from service.clock import Clock
+from service.engine.live import Ended
+from service.logs import bound
+from service.tasks import Tasks
+
+log = structlog.get_logger()
+
+LIMIT: Final = 500
+"""Listeners of one replica; each is a connection, and what waits for it (service/engine/live.py)."""
+_EACH: Final = 5
+"""Of one visitor: a few tabs, and what of them has not been noticed to be gone."""
+_LOOK: Final = 0.1
+"""Seconds between two looks at whether the service is to end."""
+_LAST_WORD: Final = 1.0
+"""Seconds for the end of an answer to be taken; who is stuck does not take it."""
+_HEADERS: Final = {
+    "Content-Type": "text/event-stream",
+    "Cache-Control": "no-store",
+    "X-Accel-Buffering": "no",  # nginx would hold events back until it has a buffer full of them
+}
+
+
+class Streams:
+    """Those that are open. They end when the service does: it would wait for them."""
+
+    def __init__(self, stopping: Stopping, clock: Clock, tasks: Tasks) -> None:
+        self._stopping = stopping
+        self.clock = clock
+        self._tasks = tasks
+        self._open: dict[Ended, str] = {}
+        self._watching: asyncio.Task[None] | None = None
+
+    @property
+    def full(self) -> bool:
+        return len(self._open) >= LIMIT
+
+    def full_for(self, owner: str) -> bool:
+        """Whether somebody at a page has as many as anybody needs; operators have no such limit."""
+        return bool(owner) and list(self._open.values()).count(owner) >= _EACH
+
+    @contextmanager
+    def one(self, owner: str) -> Iterator[Ended]:
+        ended = Ended()
+        self._open[ended] = owner
+        if self._watching is None or self._watching.done():
+            self._watching = self._tasks.start(self._watch(), name="streams")
+        try:
+            yield ended
+        finally:
+            del self._open[ended]
+
+    async def _watch(self) -> None:
+        while self._open:
+            if self._stopping.over:
+                for one in self._open:
+                    one.tell("stopping")
+            await self.clock.sleep(_LOOK)
+
+
+class EventStream(Response):
+    """What `source` gives, until it is exhausted or told to end, or the client goes."""
+
+    def __init__(
+        self,
+        source: Callable[[Ended], AsyncGenerator[bytes]],
+        streams: Streams,
+        room: str | None,
+        owner: str = "",
+    ) -> None:
+        self.status_code = 200
+        self.background = None
+        self.init_headers(_HEADERS)
+        self._source = source
+        self._streams = streams
+        self._room = room
+        self._owner = owner
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        if scope["method"] == "HEAD":
+            await _finish(send)
+            return
+        clock = self._streams.clock
+        began = clock.monotonic()
+        with self._streams.one(self._owner) as ended:
+            left = await self._run(ended, receive, send)
+        if not left:
+            with suppress(TimeoutError):
+                await _finish(send)
+        with bound(room=self._room):
+            reason = "left" if left else ended.reason
+            log.info("stream.ended", reason=reason, seconds=round(clock.monotonic() - began, 1))
+
+    async def _run(self, ended: Ended, receive: Receive, send: Send) -> bool:
+        """Whether it was the client that ended it."""
+        async with asyncio.TaskGroup() as group:
+            leaving = group.create_task(_left(receive))
+            others = (group.create_task(self._write(ended, send)), group.create_task(ended.wait()))
+            await asyncio.wait((leaving, *others), return_when=asyncio.FIRST_COMPLETED)
+            left = leaving.done()
+            for task in (leaving, *others):
+                task.cancel()
+        return left
+
+    async def _write(self, ended: Ended, send: Send) -> None:
+        async with aclosing(self._source(ended)) as blocks:
+            async for block in blocks:
+                await send({"type": "http.response.body", "body": block, "more_body": True})
+
+
+async def _left(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _finish(send: Send) -> None:
+    async with asyncio.timeout(_LAST_WORD):
+        await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -1,0 +1,94 @@
+"""Browsers: participants that no phone call stands behind, and the rule by which a silent one is given up.
+
+A browser has one seat in one room for as long as it is there. Bandwidth's participant events are in beta and
+may never come (sessions API, webhooks), so that presence also lives on a heartbeat of the page.
+"""
+
+import math
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+
+_PREFIX: Final = "web-"
+"""A call's ref begins with the name of its partition."""
+
+
+class Permission(StrEnum):
+    """What a participant may publish; Bandwidth's words (createParticipant, `publishPermissions`)."""
+
+    AUDIO = "AUDIO"
+    VIDEO = "VIDEO"
+
+
+class Streams(msgspec.Struct, frozen=True):
+    """Some of what a participant publishes, by the names that its device has given to them."""
+
+    participant_id: str
+    aliases: tuple[str, ...]
+
+
+Hears = tuple[str | Streams, ...] | None
+"""Whom a participant receives, by id; None for everybody in the session, now and later."""
+
+
+def heard_id(one: str | Streams) -> str:
+    return one if isinstance(one, str) else one.participant_id
+
+
+class Browser(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is kept with the seat of a browser."""
+
+    name: str = ""
+    permissions: tuple[Permission, ...] = (Permission.AUDIO,)
+    visit: str = ""
+    """Whose browser it is: one visit has one at most."""
+    hears: Hears = None
+
+
+class Presence(msgspec.Struct, frozen=True):
+    """What has been heard of a browser. Times are seconds since the epoch, 0 for never."""
+
+    taken: float
+    """Since when it has its seat."""
+    beat: float = 0
+    """The last heartbeat."""
+    connected: float = 0
+    """The last `onConnect`."""
+    disconnected: float = 0
+    """The last `onDisconnect`: the signalling connection was lost, and may come back."""
+
+    @property
+    def heard_of(self) -> float:
+        """When there was a sign of life."""
+        return max(self.beat, self.connected)
+
+    @property
+    def there(self) -> bool:
+        """Whether somebody has connected, or has said so, and has not been lost since."""
+        return self.heard_of > self.disconnected
+
+
+def absent_from(presence: Presence, *, unused: float, absent: float) -> float:
+    """From when on it counts as gone (seconds since the epoch); infinity while it is known to be there.
+
+    `unused`: seconds for which a seat is kept for somebody who was never heard of; `absent`: seconds of
+    silence. Who has ever sent a heartbeat is expected to go on with it. Of anybody else no news is good news.
+    """
+    if not presence.heard_of:
+        return presence.taken + unused
+    if presence.beat:
+        return presence.heard_of + absent
+    if presence.there:
+        return math.inf
+    return presence.disconnected + absent
+
+
+def seat_of_browser(name: str) -> str:
+    """`name`: 16 characters out of a-z and 2-7, never used before."""
+    return f"{_PREFIX}{name}.1"
+
+
+def is_browser(seat: str) -> bool:
+    """Whether it is the seat of a browser, not of a call."""
+    return seat.startswith(_PREFIX)

@@ -1,0 +1,47 @@
+"""Whether new calls are taken, as a replica knows it: looked up each second, so that no webhook has to."""
+
+import asyncio
+from contextlib import suppress
+from typing import Final
+
+import structlog
+
+from service.metrics import Metrics
+from service.store.errors import StoreError
+from service.store.pause import Paused, PauseSwitch
+
+log = structlog.get_logger()
+
+_EVERY: Final = 1.0
+
+
+class Pause:
+    def __init__(self, switch: PauseSwitch, metrics: Metrics) -> None:
+        self.current: Paused | None = None
+        """None while calls are taken; while the store is away what was known before."""
+        self._switch = switch
+        self._metrics = metrics
+        self._over = asyncio.Event()
+
+    async def run(self) -> None:
+        """Until `stop`."""
+        while not self._over.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_EVERY):
+                    await self._over.wait()
+            await self.look()
+
+    def stop(self) -> None:
+        self._over.set()
+
+    async def look(self) -> None:
+        try:
+            found = await self._switch.read()
+        except StoreError:
+            return
+        if found and not self.current:
+            log.warning("service.paused")
+        elif self.current and not found:
+            log.info("service.resumed")
+        self.current = found
+        self._metrics.paused(is_paused=found is not None)

@@ -1,0 +1,107 @@
+"""What goes wrong between the page and the others, and how the page comes back or says why it does not."""
+
+from playwright.async_api import expect
+
+from tests.browser.chromium import running
+from tests.browser.people import PATIENCE, Person, Stage
+from tests.waiting import wait_until
+
+
+async def names(stage: Stage, room: str = "sales") -> list[str]:
+    answer = await stage.operator.send("GET", f"/rooms/{room}")
+    members = answer.json()["members"] if answer.is_success else []
+    return [one["name"] for one in members if one["kind"] == "browser" and one["state"] == "in"]
+
+
+async def test_the_socket_is_dropped_and_comes_back(stage: Stage) -> None:
+    """By the SDK itself: the same seat, and the sound goes on."""
+    phone = await stage.phone()
+    ada = await stage.person(1000, "Ada")
+    await ada.hears(phone.tone)
+    who, media = await ada.own_id(), stage.simulator.media
+    [device] = media.devices
+    media.drop(who)
+    await wait_until(lambda: not device.connected, seconds=5, what="the socket is still there")
+    await wait_until(lambda: bool(media.devices) and media.devices[0].connected, seconds=15, what="no socket")
+    # What is changed from now on arrives.
+    other = await stage.phone()
+    await ada.hears(phone.tone, other.tone)
+    await stage.phone_hears(other, phone.tone, 1000)
+    assert await ada.own_id() == who
+    assert await names(stage) == ["Ada"]
+    for one in (phone, other):
+        await one.hang_up()
+    await ada.leave()
+
+
+async def test_the_network_is_away_and_comes_back(stage: Stage) -> None:
+    """With a fresh token, in one seat, muted as before."""
+    phone = await stage.phone()
+    ada = await stage.person(1000, "Ada")
+    await ada.hears(phone.tone)
+    await ada.button("Mute").click()
+    await stage.phone_hears(phone)
+    who = await ada.own_id()
+    await ada.page.context.set_offline(True)
+    stage.simulator.media.forget(who)
+    await expect(ada.page.locator("#link")).to_contain_text("Connection lost", timeout=30_000)
+    await ada.page.context.set_offline(False)
+
+    async def back() -> bool:
+        return await ada.own_id() not in {who, "None"} and await names(stage) == ["Ada"]
+
+    await wait_until(back, seconds=45, what="she has not come back, or is there twice")
+    await ada.hears(phone.tone)
+    await expect(ada.button("Unmute")).to_be_visible()
+    await stage.phone_hears(phone)
+    await ada.button("Unmute").click()
+    await stage.phone_hears(phone, 1000)
+    await phone.hang_up()
+    await ada.leave()
+
+
+async def test_an_operator_removes_somebody(stage: Stage) -> None:
+    ada = await stage.person(1000, "Ada")
+    assert (
+        await stage.operator.send("DELETE", f"/rooms/sales/participants/{await ada.own_id()}")
+    ).status_code == 204
+    await expect(ada.heading("You are no longer in the room")).to_be_visible(timeout=30_000)
+    await ada.button("Join again").click()
+    await ada.is_in()
+    assert await names(stage) == ["Ada"]
+    await ada.leave()
+
+
+async def test_a_tab_that_is_closed(stage: Stage) -> None:
+    ada = await stage.person(1000, "Ada")
+    await ada.page.close(run_before_unload=True)
+
+    async def gone() -> bool:
+        return await names(stage) == []
+
+    await wait_until(gone, seconds=10, what="her seat is kept")
+
+
+async def test_a_link_that_was_used(stage: Stage) -> None:
+    link = await stage.link()
+    ada, bob = await stage.arrive(1000), await stage.arrive(1400)
+    await ada.join(link, "Ada")
+    await bob.page.goto(link)
+    await expect(bob.heading("This invitation has been used")).to_be_visible()
+    await ada.leave()
+
+
+async def test_a_microphone_that_is_refused(stage: Stage) -> None:
+    phone = await stage.phone()
+    async with running(None, allowed=False) as browser:
+        ada = Person(await browser.new_page(), 0)
+        await ada.open(await stage.link())
+        await ada.button("Check microphone").click()
+        problem = ada.page.locator("#microphone-problem")
+        await expect(problem).to_be_visible(timeout=PATIENCE)
+        await ada.button("Join to listen only").click()
+        await ada.is_in()
+        await ada.hears(phone.tone)
+        await stage.phone_hears(phone)
+        await ada.leave()
+    await phone.hang_up()

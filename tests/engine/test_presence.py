@@ -1,0 +1,124 @@
+"""Presence under the worker: a look that is put off for hours, or while something is told, is not lost."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+
+from service.calls.effects import CheckPresence, Effect
+from service.engine.alarm import Alarm
+from service.engine.participants import Admitted
+from service.engine.patience import HOUR, PATIENCE
+from service.engine.performing import NotYet
+from service.engine.worker import Worker
+from service.store import keys
+from service.store.client import Client
+from service.store.errors import StoreUnavailable
+from service.store.outbox import Outbox
+from tests.clocks import SetClock
+from tests.engine.parts import Parts
+from tests.engine.test_effects import RecordingEngine
+from tests.simulator.simulator import Simulator
+from tests.waiting import wait_until
+
+ROOM = "lobby"
+OWNER = keys.owner_room(ROOM)
+
+
+class Bench:
+    """A browser in its room, and a worker; what is to happen before and after each look is a test's."""
+
+    def __init__(self, simulator: Simulator, client: Client) -> None:
+        self.clock = SetClock()
+        self.parts = Parts(simulator, client, self.clock)
+        self.participants = self.parts.participants
+        self.performer = self.parts.performer(RecordingEngine())
+        self.outbox = Outbox(client, worker="w", lease=45)
+        self.fails = False
+        self.meanwhile: Callable[[], Awaitable[object]] | None = None
+        self.worker = Worker(
+            outbox=self.outbox,
+            performer=self,
+            alarm=Alarm(),
+            clock=self.clock,
+            tasks=self.parts.tasks,
+            jitter=lambda: 1.0,
+            give_up=9 * HOUR,
+        )
+
+    async def perform(self, effect: Effect, *, attempt: int) -> None:
+        if isinstance(effect, CheckPresence) and self.fails:
+            self.fails = False
+            raise StoreUnavailable("for a moment")
+        try:
+            await self.performer.perform(effect, attempt=attempt)
+        except NotYet:
+            if self.meanwhile:
+                await self.meanwhile()
+                self.meanwhile = None
+            raise
+
+    async def admit(self) -> Admitted:
+        admitted = await self.participants.admit(ROOM)
+        assert isinstance(admitted, Admitted)
+        return admitted
+
+    async def turn(self) -> None:
+        """The worker does what is due."""
+        self.parts.tasks.start(self.worker._work_off(OWNER), name="turn")  # noqa: SLF001 - by the test's clock
+        await wait_until(lambda: len(self.parts.tasks) == 0)
+
+    async def phase(self, seat: str) -> str:
+        room = await self.parts.rooms.read(ROOM)
+        return next((one.phase for one in room.members if one.seat == seat), "") if room else ""
+
+
+@pytest.fixture
+async def client(store_url: str) -> AsyncIterator[Client]:
+    client = Client(store_url)
+    yield client
+    await client.close()
+
+
+@pytest.fixture
+async def bench(simulator: Simulator, client: Client) -> AsyncIterator[Bench]:
+    bench = Bench(simulator, client)
+    yield bench
+    await bench.parts.http.close()
+
+
+async def test_who_stayed_all_day_is_still_looked_after(bench: Bench, redis: Redis) -> None:
+    """One moment without a store, after longer than owed work is tried for."""
+    seat = (await bench.admit()).seat
+    for _ in range(10 * 60):
+        await bench.participants.beat(ROOM, seat)
+        bench.clock.advance(PATIENCE.absent - 15)
+        await bench.participants.beat(ROOM, seat)
+        bench.clock.advance(30)
+        await bench.turn()
+    await bench.participants.beat(ROOM, seat)
+    bench.clock.advance(PATIENCE.absent - 1)
+    await bench.participants.beat(ROOM, seat)
+    bench.fails = True
+    bench.clock.advance(10)
+    await bench.turn()
+    assert not bench.fails, "there was a look"
+    assert not [key async for key in redis.scan_iter("*:dead")]
+    assert await bench.phase(seat) == "in"
+    for _ in range(4):
+        bench.clock.advance(PATIENCE.absent)
+        await bench.turn()
+    assert await bench.phase(seat) != "in"
+
+
+async def test_what_is_told_during_a_look_counts(bench: Bench, redis: Redis) -> None:
+    one = await bench.admit()
+    report = partial(bench.participants.report, ROOM, one.seat, one.participant_id)
+    await report("onConnect")
+    bench.meanwhile = partial(report, "onDisconnect")
+    bench.clock.advance(PATIENCE.unused)
+    await bench.turn()
+    value: Any = await redis.hget(keys.owed(OWNER), f"check-presence:{one.seat}")
+    assert int(value.split()[1]) / 1000 - bench.clock.now() == pytest.approx(PATIENCE.absent)

@@ -1,0 +1,167 @@
+"""Visitors who want more than they may have: seats, streams, other people's places, a key's old rights."""
+
+import asyncio
+from collections import Counter
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from redis.asyncio import Redis
+
+from service.invitations import Pass, Signer
+from tests.harness import API_KEYS, CALLEE, PASSWORD, Service
+from tests.join.visitors import Visitor, invited, kind, somebody, visitor
+from tests.operators import NO_TLS, Operator, staffed
+from tests.simulator.simulator import Simulator
+from tests.waiting import wait_until
+
+TEMPORARY = "temporary-key-0123456789"
+FEW = 5
+"""Tabs, more than anybody has who wants to talk."""
+UNLIMITED = httpx.Limits(max_connections=None)
+
+
+@pytest.mark.parametrize("origin", ["http://[", "https://[bridge.test", "", "null", "https://bridge.test:x"])
+async def test_an_origin_that_is_none(service: Service, operator: Operator, origin: str) -> None:
+    async with visitor(service, operator) as ada:
+        refused = await ada.send("POST", "/participant", {}, origin=origin)
+        assert (refused.status_code, kind(refused)) == (403, "foreign-origin")
+    assert not service.log("api.failed")
+
+
+@pytest.mark.parametrize("base", ["HTTPS://bridge.test", "https://Bridge.test:443"])
+async def test_other_spellings_of_our_address(
+    simulator: Simulator, store_url: str, redis: Redis, base: str
+) -> None:
+    async with (
+        staffed(simulator, store_url, redis, BASE_CALLBACK_URL=base) as (service, operator),
+        somebody(service) as ada,
+    ):
+        opened = await ada.open(await invited(operator))
+        assert opened.status_code == 200
+        assert "secure" in opened.headers["set-cookie"].lower()
+
+
+# Keys that are taken back -----------------------------------------------------------------------------------
+
+
+async def test_what_a_key_that_is_gone_has_granted(
+    simulator: Simulator, store_url: str, redis: Redis
+) -> None:
+    before = f"temp:control+dial:{TEMPORARY},{API_KEYS}"
+    async with (
+        staffed(simulator, store_url, redis, API_KEYS=before) as (service, _),
+        Operator.of(service, TEMPORARY) as operator,
+        visitor(service, operator, scopes=["dial"]) as ada,
+    ):
+        left = await invited(operator, scopes=["dial"])
+        cookie = ada.cookie
+    async with staffed(simulator, store_url, redis, API_KEYS=API_KEYS) as (service, _):
+        async with somebody(service) as ada:
+            ada.cookie = cookie
+            for method, path, body in (("GET", "/visit", None), ("POST", "/calls", {"to": CALLEE})):
+                refused = await ada.send(method, path, body)
+                assert (refused.status_code, kind(refused)) == (403, "invitation-needed")
+        async with somebody(service) as bob:
+            assert kind(await bob.open(left)) == "invitation-expired"
+            assert "has run out" in (await bob.send("GET", f"?invitation={left}")).text
+
+
+async def test_what_a_key_may_not_do_any_more(simulator: Simulator, store_url: str, redis: Redis) -> None:
+    async with staffed(simulator, store_url, redis, API_KEYS=f"temp:control:{TEMPORARY},{API_KEYS}") as (
+        service,
+        _,
+    ):
+        said = Pass("v", "sales", 4e9, "temp", scopes=("talk", "dial", "hangup"))  # type: ignore[arg-type] # as JSON
+        async with somebody(service) as ada:
+            ada.cookie = f"pstn_visit={Signer('visits', PASSWORD).sign(said)}"
+            assert (await ada.send("GET", "/visit")).json()["scopes"] == ["talk", "hangup"]
+            refused = await ada.send("POST", "/calls", {"to": CALLEE})
+            assert (refused.status_code, refused.json()["scope"]) == (403, "dial")
+
+
+# Too much of everything -------------------------------------------------------------------------------------
+
+
+async def test_a_visit_takes_a_few_seats_at_a_time(
+    simulator: Simulator, service: Service, operator: Operator
+) -> None:
+    async with visitor(service, operator) as ada:
+        answers = await asyncio.gather(*(ada.send("POST", "/participant", {}) for _ in range(30)))
+        found = Counter(answer.status_code for answer in answers)
+        assert set(found) == {201, 429}
+        assert found[201] <= FEW
+        assert len(simulator.sessions.participants) <= FEW
+        for answer in answers:
+            if answer.status_code == 201:
+                await ada.leave(answer.json())
+            else:
+                assert kind(answer) == "rate-limited"
+                assert answer.headers["retry-after"] == "1"
+        # Who waits for each answer is not held up.
+        for _ in range(FEW):
+            await ada.leave(await ada.sit())
+
+
+async def test_a_visit_has_a_few_streams(service: Service, operator: Operator) -> None:
+    async with (
+        visitor(service, operator) as ada,
+        visitor(service, operator) as bob,
+        httpx.AsyncClient(base_url=service.url, verify=NO_TLS, limits=UNLIMITED, timeout=30) as client,
+    ):
+
+        async def listen(who: Visitor) -> httpx.Response:
+            asked = client.build_request("GET", "/join/sales/events", headers={"cookie": who.cookie})
+            return await client.send(asked, stream=True)
+
+        opened = [await listen(ada) for _ in range(3 * FEW)]
+        opened += [await listen(bob)]
+        found = Counter(one.status_code for one in opened[:-1])
+        assert set(found) == {200, 503}
+        assert found[200] <= 2 * FEW
+        assert opened[-1].status_code == 200, "others have theirs"
+        for one in opened:
+            await one.aclose()
+
+        async def free() -> bool:
+            again = await listen(ada)
+            await again.aclose()
+            return again.status_code == 200
+
+        await wait_until(free, what="what was closed still counts")
+
+
+async def test_nobody_takes_the_places_of_operators(
+    simulator: Simulator, store_url: str, redis: Redis
+) -> None:
+    async with staffed(simulator, store_url, redis, MAX_WEBHOOKS="2") as (service, operator):
+        where = urlsplit(service.url)
+        slow = [await asyncio.open_connection(where.hostname, where.port) for _ in range(2)]
+        head = b"POST /join/sales/visit HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+        for _, writer in slow:
+            writer.write(head + b"Content-Length: 50\r\n\r\n{")
+
+        async def full() -> bool:
+            async with somebody(service) as ada:
+                return kind(await ada.open("x")) == "overloaded"
+
+        await wait_until(full, what="they hold no places")
+        assert (await operator.send("GET", "/rooms")).status_code == 200
+        for _, writer in slow:
+            writer.close()
+
+
+# The rest of /join/ -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", ["/", "/a", "/visit/"])
+async def test_a_slash_too_many_does_not_repeat_the_link(
+    service: Service, operator: Operator, path: str
+) -> None:
+    """A redirect would: with the invitation in it, and to plain http where a proxy ends TLS."""
+    invitation = await invited(operator)
+    async with somebody(service) as ada:
+        shown = await ada.send("GET", f"{path}?invitation={invitation}")
+    assert shown.status_code == 404
+    assert "location" not in shown.headers
+    assert invitation not in shown.text

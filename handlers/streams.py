@@ -19,7 +19,7 @@ log = structlog.get_logger()
 
 LIMIT: Final = 500
 """Listeners of one replica; each is a connection, and what waits for it (service/engine/live.py)."""
-_EACH: Final = 5
+EACH: Final = 5
 """Of one visitor: a few tabs, and what of them has not been noticed to be gone."""
 _LOOK: Final = 0.1
 """Seconds between two looks at whether the service is to end."""
@@ -46,12 +46,12 @@ class Streams:
     def full(self) -> bool:
         return len(self._open) >= LIMIT
 
-    def full_for(self, owner: str) -> bool:
-        """Whether somebody at a page has as many as anybody needs; operators have no such limit."""
-        return bool(owner) and list(self._open.values()).count(owner) >= _EACH
-
     @contextmanager
     def one(self, owner: str) -> Iterator[Ended]:
+        """Who has too many loses the oldest: it is the newest that somebody looks at."""
+        own = [one for one, whose in self._open.items() if owner and whose == owner]
+        for one in own[: max(0, len(own) - EACH + 1)]:
+            one.tell("crowded")
         ended = Ended()
         self._open[ended] = owner
         if self._watching is None or self._watching.done():

@@ -128,6 +128,8 @@ class Door:
         """What of it the key may still grant."""
         key = next((one for one in self.keys if one.name == said.issued_by), None)
         may = key.scopes if key else frozenset()
+        if NEEDED[Scope.TALK] not in may:
+            return ()
         return tuple(scope for scope in said.scopes if NEEDED[scope] in may)
 
 

@@ -4,7 +4,7 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import pytest
 from playwright.async_api import expect
@@ -15,7 +15,11 @@ from tests.harness import CALLEE
 
 AXE: Final = Path(__file__).parents[2] / "handlers" / "page" / "node_modules" / "axe-core" / "axe.min.js"
 PICTURES: Final = os.environ.get("SCREENSHOTS")  # noqa: TID251 - a knob of the test's own
-SIZES: Final = {"": (1100, 720), "-narrow": (320, 640)}
+LOOKS: Final[dict[str, tuple[int, int, Literal["light", "dark"]]]] = {
+    "": (1100, 720, "light"),
+    "-narrow": (320, 640, "dark"),
+}
+"""What is seen of a state: both sizes and both colour schemes, each once."""
 
 
 class Looked:
@@ -26,15 +30,14 @@ class Looked:
 
     async def at(self, person: Person, state: str) -> None:
         page = person.page
-        for size, (width, height) in SIZES.items():
+        for look, (width, height, scheme) in LOOKS.items():
             await page.set_viewport_size({"width": width, "height": height})
-            for scheme in ("light", "dark"):
-                await page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-                await self._inspect(page, f"{state}{size} {scheme}")
-            await page.emulate_media(color_scheme="light", reduced_motion="reduce")
+            await page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+            await self._inspect(page, f"{state}{look}")
             if PICTURES:
                 await page.evaluate("scrollTo(0, 0)")
-                await page.screenshot(path=f"{PICTURES}/{state}{size}.png", animations="disabled")
+                await page.screenshot(path=f"{PICTURES}/{state}{look}.png", animations="disabled")
+        await page.emulate_media(color_scheme="light", reduced_motion="reduce")
         await page.set_viewport_size({"width": 1100, "height": 720})
 
     async def _inspect(self, page: Any, state: str) -> None:

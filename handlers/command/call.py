@@ -12,7 +12,7 @@ from handlers.command.diagram import draw
 from handlers.command.finding import find
 from handlers.command.options import AsJson, Numbers, application
 from handlers.command.owing import Owing, dead_views, owing, views
-from handlers.command.printing import STYLES, show, show_json, width
+from handlers.command.printing import STYLES, show, show_json, width, wrapped
 from handlers.command.reasons import reason
 from handlers.command.story import steps
 from handlers.command.times import moment, span
@@ -88,7 +88,7 @@ def page(
         Text(""),
         *draw(steps(found, timeline), wide),
         Text(""),
-        *_end(found, now, wide),
+        *_end(found, _because(timeline), now, wide),
         *_owed(owed, now, wide),
     ]
 
@@ -110,11 +110,24 @@ def _head(found: Call, *, now: float, numbers: bool, wide: int) -> list[Text]:
     return [line for label, words, style in rows for line in _row(label, words, wide, style)]
 
 
-def _end(found: Call, now: float, wide: int) -> list[Text]:
+def _because(timeline: Sequence[Mapping[str, Any]]) -> str:
+    """The requests for which the last way into a room failed, if one did."""
+    failed = [entry for entry in timeline if entry["event"] in {"joinFailed", "notPlaced"}]
+    requests = failed[-1].get("requests", ()) if failed else ()
+    return ", ".join(
+        f"{one['operation']}: {' '.join(str(one[part]) for part in ('status', 'error') if part in one)}"
+        f" after {one['ms']:.0f} ms"
+        for one in requests
+        if one.get("error")
+    )
+
+
+def _end(found: Call, because: str, now: float, wide: int) -> list[Text]:
     outcome = found.outcome
     if outcome is None:
         told = f"; failed meanwhile: {found.failure}" if found.failure else ""
-        return _row("Now", f"{found.status}, up for {span(now - found.created_at)}{told}", wide)
+        lines = _row("Now", f"{found.status}, up for {span(now - found.created_at)}{told}", wide)
+        return lines + (_row("Because", because, wide) if found.failure and because else [])
     style = "ok" if outcome.blame in _FINE else "fail"
     said = [
         f"cause {outcome.cause}" if outcome.cause else "",
@@ -123,6 +136,8 @@ def _end(found: Call, now: float, wide: int) -> list[Text]:
     ]
     why = reason(outcome.reason)
     lines = _row("Ended by", f"{outcome.blame}/{outcome.reason}: {why.means}", wide, style)
+    if found.failure and because:
+        lines += _row("Because", because, wide, style)
     if words := ", ".join(one for one in said if one):
         lines += _row("Bandwidth", words, wide)
     if found.silence_ms:
@@ -136,9 +151,10 @@ def _owed(owed: Owing, now: float, wide: int) -> list[Text]:
     for label, effects in (("Owed", owed.own), ("Room owes", owed.rooms)):
         for one in effects:
             lines += _row(label, _effect(one, now), wide, "warn" if one.tries else "")
-    for one in owed.dead:
-        words = f"{one.effect_name} of {one.owner}, given up after {one.tries} tries ({one.error})"
-        lines += _row("Dead", f"{words}: pstn-bridge owed replay {one.name}", wide, "fail")
+    for letter in owed.dead:
+        given_up = f"given up after {letter.tries} tries ({letter.error})"
+        words = f"{letter.effect_name} of {letter.owner}, {given_up}: pstn-bridge owed replay {letter.name}"
+        lines += _row("Dead", words, wide, "fail")
     return lines or _row("Owed", "nothing, neither by the call nor by its rooms", wide)
 
 
@@ -150,14 +166,7 @@ def _effect(one: OwedEffect, now: float) -> str:
 
 def _row(label: str, words: str, wide: int, style: str = "") -> list[Text]:
     """A label and its words; what does not fit goes on below the words."""
-    room = max(wide - _LABEL - 1, 40)
-    lines = [""]
-    for word in words.split():
-        longer = f"{lines[-1]} {word}".lstrip()
-        if len(longer) > room and lines[-1]:
-            lines.append(word)
-        else:
-            lines[-1] = longer
+    lines = wrapped(words, max(wide - _LABEL - 1, 40))
     labels = [label, *("" for _ in lines[1:])]
     return [
         Text(f"{one.ljust(_LABEL)} {line}".rstrip(), STYLES.get(style, ""))

@@ -28,10 +28,10 @@ from service.store.pause import Paused, PauseSwitch
 _HELP: Final = """\
 The calls that are up and those that began in the last 15 minutes, newest first.
 
-One line a call: when it began (UTC), its id, its state, which way, its room,
-how long it lasted, and whose fault its end was. With --since: those that began
-since then, whatever has become of them. What begins like an id is enough for
-`pstn-bridge call`.
+One line a call: when it began (UTC), its id (a beginning of it is enough for
+`pstn-bridge call`), which way it goes, the number at the other side, its room,
+how long it has been up, and its state, or whose fault its end was and why. With
+--since: those that began since then, whatever has become of them.
 
 \b
 Examples:
@@ -53,12 +53,11 @@ _ENDED_BY: Final = re.compile(r"([a-z]*)(?:/([a-z-]+))?")
 _COLUMNS: Final = (
     Column("began"),
     Column("call"),
-    Column("state"),
     Column("way"),
-    Column("from", 8),
+    Column("other side", 6),
     Column("room", 8),
     Column("for"),
-    Column("ended by", 12),
+    Column("state, or ended by", 12),
 )
 _FINE: Final = frozenset({Blame.NOBODY, Blame.CALLER, Blame.CALLEE})
 _WAYS: Final = {Direction.INBOUND: "in", Direction.OUTBOUND: "out"}
@@ -99,8 +98,9 @@ def _ended_by(text: str) -> tuple[str, str]:
     """Blame and reason, each empty for any; raises BadParameter."""
     found = _ENDED_BY.fullmatch(text)
     blame, reason = (found[1], found[2] or "") if found else ("", "")
-    if not text or not found or (blame and blame not in set(Blame)):
-        raise typer.BadParameter(f"wants one of {', '.join(Blame)}, or that with /reason, or /reason")
+    if not found or (blame and blame not in set(Blame)):
+        wants = f"wants one of {', '.join(Blame)}, or that with /reason, or /reason"
+        raise typer.BadParameter(wants, param_hint="--ended-by")
     return blame, reason
 
 
@@ -117,16 +117,14 @@ def calls(
     direction: Annotated[Direction | None, typer.Option(help="Only those.")] = None,
     since: Since = None,
     ended_by: Annotated[
-        tuple[str, str] | None,
-        typer.Option(parser=_ended_by, metavar="BLAME/REASON", help="bandwidth, limit/room-full, /busy."),
-    ] = None,
+        str, typer.Option(metavar="BLAME/REASON", help="Such as bandwidth, limit/room-full or /busy.")
+    ] = "",
     limit: Annotated[int, typer.Option(min=1, max=_LOOK, help="At most so many.")] = 100,
     watch: Annotated[bool, typer.Option("--watch", help="Go on showing them, until Ctrl-C.")] = False,
     numbers: Numbers = False,
     json: AsJson = False,
 ) -> None:
-    blame, reason = ended_by or ("", "")
-    wanted = Filter(state, room, direction, blame, reason, since, limit)
+    wanted = Filter(state, room, direction, *_ended_by(ended_by), since, limit)
 
     async def work(client: Client, settings: Settings) -> int:
         if watch:
@@ -184,12 +182,11 @@ def _row(call: Call, now: float, *, numbers: bool, short: bool) -> Row:
     cells = (
         clock(call.created_at)[:8],
         call.ref[:_SHORT] if short else call.ref,
-        call.status,
         _WAYS[call.direction],
         other if numbers else masked(other),
         call.room,
         span((call.ended_at or now) - call.created_at),
-        f"{outcome.blame}/{outcome.reason}" if outcome else call.failure,
+        f"{outcome.blame}/{outcome.reason}" if outcome else str(call.status),
     )
     return Row(cells, "fail" if blamed else "" if call.live else "faint")
 

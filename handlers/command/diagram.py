@@ -5,7 +5,7 @@ from typing import Final
 
 from rich.text import Text
 
-from handlers.command.printing import STYLES
+from handlers.command.printing import STYLES, wrapped
 from handlers.command.story import Lane, Message, Step
 from handlers.command.times import clock
 
@@ -32,13 +32,22 @@ def draw(steps: Sequence[Step], width: int) -> list[Text]:
     lines = [Text(_names(lanes), STYLES["title"])]
     before: float | None = None
     for step in steps:
-        line = list(_empty(lanes, step, before))
-        if step.note:
-            _put(line, lanes[Lane.BANDWIDTH] + 2, f"* {step.note}"[: _room(lanes)])
-        for message in step.messages:
-            _arrow(line, lanes, message)
-        lines.append(Text("".join(line).rstrip(), STYLES["fail"] if step.bad else ""))
+        line, *more = _lines(lanes, step, _head(step, before))
+        style = STYLES["fail"] if step.bad else ""
+        lines += [Text("".join(one).rstrip(), style) for one in (line, *more)]
         before = step.at
+    return lines
+
+
+def _lines(lanes: dict[Lane, int], step: Step, head: str) -> list[list[str]]:
+    """More than one where a note does not fit into it."""
+    notes = wrapped(step.note, _room(lanes)) if step.note else [""]
+    lines = [_empty(lanes, "" if n else head) for n in range(len(notes))]
+    for n, (line, note) in enumerate(zip(lines, notes, strict=True)):
+        if note:
+            _put(line, lanes[Lane.BANDWIDTH] + 2, f"{' ' if n else '*'} {note}")
+    for message in step.messages:
+        _arrow(lines[0], lanes, message)
     return lines
 
 
@@ -57,26 +66,29 @@ def _lanes(steps: Sequence[Step], width: int) -> dict[Lane, int]:
 
 def _room(lanes: dict[Lane, int]) -> int:
     """For the words of a note."""
-    return lanes[Lane.SERVICE] - lanes[Lane.BANDWIDTH] - 3
+    return lanes[Lane.SERVICE] - lanes[Lane.BANDWIDTH] - 5
 
 
 def _names(lanes: dict[Lane, int]) -> str:
     end = max(lanes.values()) + 2
-    line = list("  time (UTC)     after".ljust(end))
+    line = list("  time (UTC)    after".ljust(end))
     for lane, column in lanes.items():
         name = _NAMES[lane]
-        begin = min(column - len(name) // 2, end - len(name))
+        begin = column if lane is Lane.PHONE else min(column - len(name) // 2, end - len(name))
         _put(line, begin, name)
     return "".join(line).rstrip()
 
 
-def _empty(lanes: dict[Lane, int], step: Step, before: float | None) -> str:
+def _head(step: Step, before: float | None) -> str:
     passed = "" if before is None else _passed(step.at - before)
-    head = f"{_MARK if step.bad else ' '} {clock(step.at)}".ljust(_TIME) + passed.rjust(8)
+    return f"{_MARK if step.bad else ' '} {clock(step.at)}".ljust(_TIME) + passed.rjust(8)
+
+
+def _empty(lanes: dict[Lane, int], head: str) -> list[str]:
     line = list(head.ljust(max(lanes.values()) + 2))
     for column in lanes.values():
         line[column] = "|"
-    return "".join(line)
+    return line
 
 
 def _passed(seconds: float) -> str:

@@ -26,11 +26,11 @@ nothing happens with it until it is replayed or dropped here.
 
 \b
 Examples:
-  pstn-bridge owed list             what is owed, the earliest due first
-  pstn-bridge owed dead             dead letters, oldest first, with their names
-  pstn-bridge owed replay NAME...   have them tried again, from now on
-  pstn-bridge owed drop NAME...     forget them (what they were about may live on
-                                    at Bandwidth until its session is 9 hours old)
+  pstn-bridge owed list            what is owed, the earliest due first
+  pstn-bridge owed dead            dead letters with their names, oldest first
+  pstn-bridge owed replay NAME...  have them tried again, from now on
+  pstn-bridge owed drop NAME...    forget them; what they were about may live
+                                   on at Bandwidth, 9 hours at most
 
 The store is the one that REDIS_URL names, or the embedded one if it is running.
 """

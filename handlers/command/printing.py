@@ -6,6 +6,7 @@ On a terminal a table is cut to its width; in a pipe nothing is cut, unless COLU
 import json
 import shutil
 import sys
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -66,14 +67,15 @@ def table(columns: Sequence[Column], rows: Sequence[Row], limit: int | None) -> 
 
 
 def _fit(columns: Sequence[Column], widths: list[int], limit: int | None) -> None:
-    """Cut those that may be, the widest first, until the line fits or nothing is left to be cut."""
+    """Cut what may be until the line fits: the last column, which says most, after all others."""
     if limit is None:
         return
     while sum(widths) + _GAP * (len(widths) - 1) > limit:
         cut = [n for n, column in enumerate(columns) if column.least and widths[n] > column.least]
         if not cut:
             return
-        widths[max(cut, key=lambda n: widths[n] - columns[n].least)] -= 1
+        last = len(widths) - 1
+        widths[max(cut, key=lambda n: (n != last, widths[n] - columns[n].least))] -= 1
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
@@ -87,6 +89,11 @@ def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
 def _plain(cell: str) -> str:
     """In one line, whatever somebody has called themselves."""
     return "".join(char if char.isprintable() else "?" for char in cell)
+
+
+def wrapped(words: str, room: int) -> list[str]:
+    """Lines of so many characters; a word that is longer has one to itself."""
+    return textwrap.wrap(words, room, break_long_words=False, break_on_hyphens=False) or [""]
 
 
 def show(lines: Iterable[Text | str]) -> None:

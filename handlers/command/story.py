@@ -105,6 +105,8 @@ _HEARD: Final[Mapping[str, str]] = MappingProxyType(
         "elsewhere": "goes on",
     }
 )
+_DULL: Final = frozenset({"name-call"})
+"""Work that nobody needs to know of as long as it gets done."""
 _HANGS_UP: Final = frozenset({"hangup", "cancel"})
 _TO_LEG: Final = frozenset({"transferAnswer", "legAnswer", "legBridgeComplete"})
 
@@ -121,7 +123,8 @@ def _of(entry: Mapping[str, Any]) -> Iterator[Step]:
     yield from (_request(one) for one in entry.get("requests", ()))
     event, at = str(entry["event"]), float(entry["at"])
     if "effect" in entry:
-        yield _work(entry, event, at)
+        if entry["effect"] not in _DULL or event != "effectDone":
+            yield _work(entry, event, at)
         return
     yield _happening(entry, event, at)
     reply = str(entry.get("reply", ""))

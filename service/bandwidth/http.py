@@ -98,6 +98,8 @@ class Http:
         self._keep_alive = keep_alive
         self.clock = clock or SystemClock()
         self.metrics = metrics or Metrics()
+        self.heard: tuple[float, str] | None = None
+        """When the latest answer came, in seconds since the epoch, and what its Date header says."""
         self._closed = False
         # httpx writes a line with the URL for each request; `request.sent` says what is worth saying.
         logging.getLogger("httpx").setLevel(logging.WARNING)
@@ -265,6 +267,8 @@ class Http:
             body = await _bounded(response)
         finally:
             await response.aclose()
+        if date := response.headers.get("date"):
+            self.heard = self.clock.now(), date
         if not response.is_success:
             status, now = response.status_code, self.clock.now()
             raise refused(operation, status, body=body or b"", headers=response.headers, now=now)

@@ -82,6 +82,14 @@ class Client:
                 if wait:
                     self._check(answers[-1])
 
+    async def ask_all(self, commands: Sequence[Command]) -> list[list[Result]]:
+        """What each master answers to commands that have no key."""
+        async with self._ours("ask_all"):
+            found = await self._way.send_to_all(commands)
+            for answers in found:
+                _raise_first(answers)
+        return found
+
     async def close(self) -> None:
         await self._way.close()
 

@@ -14,6 +14,8 @@ import { Problem } from "./server.js";
 const STEADY = 30_000;
 /** Milliseconds after which it is no wonder that the service has given the seat up. */
 const LONG_SILENCE = 30_000;
+/** Milliseconds in which live events arrive, as a rule. */
+const NEWS = 1000;
 const GONE = 410;
 
 /**
@@ -186,13 +188,21 @@ export class Conversation {
   /** @param {Problem | null} problem of a heartbeat */
   #answered(problem) {
     if (problem?.status === GONE) {
-      if ((this.#heartbeat?.silence ?? 0) > LONG_SILENCE) this.#say("dropped");
-      this.#say("gone");
+      this.#gone();
     } else if (problem?.final) {
       this.#end("refused", problem);
     } else {
       this.#say(problem ? "beat-failed" : "beat");
     }
+  }
+
+  /** The seat has been given up. That the room was closed may be on its way, and says why. */
+  async #gone() {
+    const turn = this.#turn;
+    if ((this.#heartbeat?.silence ?? 0) > LONG_SILENCE) this.#say("dropped");
+    this.#heartbeat?.stop();
+    await pause(NEWS);
+    if (turn === this.#turn) this.#say("gone");
   }
 
   async #comeBack() {

@@ -1,0 +1,1 @@
+"""What `pstn-bridge doctor` looks at: each check says what it found, and what to do if that is not well."""

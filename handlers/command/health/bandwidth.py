@@ -1,0 +1,92 @@
+"""Whether Bandwidth lets us in, and both of its APIs answer."""
+
+from collections.abc import Awaitable, Callable
+from email.utils import parsedate_to_datetime
+from typing import Final
+
+from handlers.command.health.finding import Finding, Findings, skew
+from handlers.upstreams import bandwidth_of
+from service.bandwidth.errors import BandwidthError
+from service.bandwidth.http import Http
+from service.clock import SystemClock
+from service.settings import Settings
+
+_TIMEOUT: Final = 5.0
+_NOBODY: Final = "c-00000000-doctor"
+"""No call and no session: asked for, and not found, by somebody who may ask."""
+_NO_SESSION: Final = "00000000-0000-0000-0000-000000000000"
+_WHOLE_SECONDS: Final = 3.0
+"""Of the Date header, and what an answer takes on its way."""
+_REFUSED: Final = frozenset({"unauthorized", "forbidden", "no-token"})
+
+
+async def check_bandwidth(settings: Settings) -> Findings:
+    clock = SystemClock()
+    http = Http(clock=clock)
+    try:
+        bandwidth = bandwidth_of(settings, clock, http)
+        found = [await _tokens(settings, [one.warm for one in bandwidth.credentials])]
+
+        async def voice() -> None:
+            await bandwidth.voice.get_call(_NOBODY, timeout=_TIMEOUT)
+
+        async def webrtc() -> None:
+            await bandwidth.webrtc.has_session(_NO_SESSION, timeout=_TIMEOUT)
+
+        found += [
+            await _answers("voice api", settings.bw_voice_url, voice),
+            await _answers("sessions api", settings.bw_webrtc_url, webrtc),
+            *_clock(http.heard),
+        ]
+        return found
+    finally:
+        await http.close()
+
+
+async def _tokens(settings: Settings, warms: list[Callable[[], Awaitable[None]]]) -> Finding:
+    """Basic credentials are tried by the requests themselves."""
+    check = "token"
+    if "oauth" not in {settings.bw_voice_auth, settings.bw_webrtc_auth}:
+        return Finding(check, "ok", "none needed, both APIs are signed in to with Basic")
+    try:
+        for warm in warms:
+            await warm()
+    except BandwidthError as error:
+        do = "check BW_CLIENT_ID and BW_CLIENT_SECRET in Bandwidth's dashboard"
+        if error.retry:
+            do = f"can {settings.bw_token_url} be reached from here? Then Bandwidth's status page"
+        return Finding(check, "fail", f"none obtained: {_words(error)}", do)
+    return Finding(check, "ok", f"obtained from {settings.bw_token_url}")
+
+
+async def _answers(check: str, url: str, ask: Callable[[], Awaitable[None]]) -> Finding:
+    clock = SystemClock()
+    begun = clock.monotonic()
+    try:
+        await ask()
+    except BandwidthError as error:
+        do = "Bandwidth's status page; what is owed is tried again until it answers"
+        if error.code == "no-token":
+            do = "see the token above"
+        elif error.code in _REFUSED:
+            do = "is BW_ACCOUNT_ID right, and enabled for this API? Else try BW_VOICE_AUTH or BW_WEBRTC_AUTH"
+        return Finding(check, "fail", f"{url}: {_words(error)}", do)
+    ms = 1000 * (clock.monotonic() - begun)
+    return Finding(check, "ok", f"{url} answers our credentials in {ms:.0f} ms")
+
+
+def _clock(heard: tuple[float, str] | None) -> Findings:
+    """By the Date of the latest answer, which has whole seconds."""
+    if heard is None:
+        return []
+    at, date = heard
+    try:
+        theirs = parsedate_to_datetime(date).timestamp()
+    except ValueError:
+        return []
+    return [skew("bandwidth clock", at - theirs, "Bandwidth's", least=_WHOLE_SECONDS)]
+
+
+def _words(error: BandwidthError) -> str:
+    status = f"{error.status} " if error.status else ""
+    return f"{status}{error.code}" + (f" ({error.detail})" if error.detail else "")

@@ -1,0 +1,68 @@
+"""The store itself, for who asks whether it is well: version, persistence, memory, clock."""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+
+from service.store.client import Client
+
+_COMMANDS: Final = (("INFO", "everything"), ("TIME",))
+
+
+class Examined(msgspec.Struct, frozen=True, kw_only=True):
+    """One master."""
+
+    product: str
+    """`Valkey` or `Redis`."""
+    version: str
+    append_only: bool
+    write_error: str
+    """Why it could not write its data to its disk; empty where it can."""
+    used: int
+    """Bytes of memory."""
+    allowed: int
+    """Bytes; 0 for no limit."""
+    eviction: str
+    """What it does when its memory is full: `maxmemory_policy`."""
+    time: float
+    """Its clock, seconds since the epoch."""
+
+
+async def examine(client: Client) -> list[Examined]:
+    """Every master. Raises StoreUnavailable."""
+    return [_examined(*answers) for answers in await client.ask_all(_COMMANDS)]
+
+
+def _examined(info: Any, time: Any) -> Examined:
+    said = _said(info)
+    failed = [
+        name for name in ("aof_last_write_status", "rdb_last_bgsave_status") if said.get(name, "ok") != "ok"
+    ]
+    return Examined(
+        product="Valkey" if "valkey_version" in said else "Redis",
+        version=said.get("valkey_version") or said.get("redis_version", ""),
+        append_only=said.get("aof_enabled") == "1",
+        write_error=", ".join(failed),
+        used=int(said.get("used_memory", 0)),
+        allowed=int(said.get("maxmemory", 0)),
+        eviction=said.get("maxmemory_policy", ""),
+        time=_seconds(time),
+    )
+
+
+def _said(info: Any) -> Mapping[str, str]:
+    """The client library takes it apart on some ways to the store, and not on others."""
+    if isinstance(info, Mapping):
+        return {_text(name): _text(value) for name, value in info.items()}
+    return dict(re.findall(r"^([^#:\r\n]+):([^\r\n]*)", _text(info), re.MULTILINE))
+
+
+def _seconds(time: Any) -> float:
+    seconds, microseconds = (float(_text(part)) for part in time)
+    return seconds + microseconds / 1e6
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)

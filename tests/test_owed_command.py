@@ -147,4 +147,5 @@ async def test_the_embedded_store_of_a_running_service_is_found(simulator: Simul
     await server.start()
     shell = Shell(simulator, XDG_STATE_HOME=str(tmp_path))
     assert await shell.run("list") == "nothing is owed\n"
+    assert await shell.run() == "nothing is owed\n", "this is what somebody means who does not say what"
     await server.stop()

@@ -26,7 +26,7 @@ nothing happens with it until it is replayed or dropped here.
 
 \b
 Examples:
-  pstn-bridge owed list            what is owed, the earliest due first
+  pstn-bridge owed [list]          what is owed, the earliest due first
   pstn-bridge owed dead            dead letters with their names, oldest first
   pstn-bridge owed replay NAME...  have them tried again, from now on
   pstn-bridge owed drop NAME...    forget them; what they were about may live
@@ -41,9 +41,10 @@ Names = Annotated[list[str] | None, typer.Argument(metavar="NAME...", help="As `
 All = Annotated[bool, typer.Option("--all", help="All there are.")]
 
 
-@app.callback(help=_HELP)
-def _owed() -> None:
-    return
+@app.callback(help=_HELP, invoke_without_command=True)
+def _owed(ctx: typer.Context) -> None:
+    if ctx.invoked_subcommand is None:
+        list_()
 
 
 @app.command(

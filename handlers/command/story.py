@@ -186,7 +186,8 @@ def _request(request: Mapping[str, Any]) -> Step:
 def _work(entry: Mapping[str, Any], event: str, at: float) -> Step:
     """What was owed; the request that it took stands above it."""
     name, _, about = str(entry["effect"]).partition(":")
-    said = f"{name} {about.partition(':')[0]}".rstrip() if name == "leave-room" else name
+    room = about.partition(":")[0]
+    said = f"{name} {room}" if name == "leave-room" and not room.startswith("call-") else name
     tries = f", try {entry['tries']}" if entry.get("tries", 1) > 1 else ""
     match event:
         case "effectDone":

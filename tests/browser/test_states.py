@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 import pytest
 from playwright.async_api import expect
 
-from tests.browser.chromium import running
+from tests.browser.chromium import running, tone
 from tests.browser.people import PATIENCE, Person, Stage
 from tests.harness import CALLEE
 
@@ -62,13 +62,13 @@ async def looked() -> AsyncIterator[Looked]:
 
 
 @asynccontextmanager
-async def unwilling() -> AsyncIterator[Person]:
-    """Somebody whose browser gives nobody the microphone."""
-    async with running(None, allowed=False) as browser:
+async def unheard(microphone: Path | None) -> AsyncIterator[Person]:
+    """Somebody who has no microphone, or whose browser does not give it away."""
+    async with running(microphone, allowed=False) as browser:
         yield Person(await browser.new_page(), 0)
 
 
-async def test_before_joining(stage: Stage, looked: Looked) -> None:
+async def test_before_joining(stage: Stage, looked: Looked, tmp_path: Path) -> None:
     ada = await stage.arrive(1000)
     await ada.page.goto(f"{stage.service.url}/join/sales")
     await looked.at(ada, "without-invitation")
@@ -77,11 +77,15 @@ async def test_before_joining(stage: Stage, looked: Looked) -> None:
     await looked.at(ada, "lobby")
     await ada.check_microphone()
     await looked.at(ada, "microphone-checked")
-    async with unwilling() as bob:
-        await bob.open(await stage.link())
-        await bob.button("Check microphone").click()
-        await expect(bob.page.locator("#microphone-problem")).to_be_visible(timeout=PATIENCE)
-        await looked.at(bob, "microphone-refused")
+    for microphone, state, words in (
+        (None, "microphone-missing", "No microphone found"),
+        (tone(tmp_path / "bob.wav", 1400), "microphone-refused", "blocked"),
+    ):
+        async with unheard(microphone) as bob:
+            await bob.open(await stage.link())
+            await bob.button("Check microphone").click()
+            await expect(bob.page.locator("#microphone-problem")).to_contain_text(words, timeout=PATIENCE)
+            await looked.at(bob, state)
 
 
 async def test_in_the_room(stage: Stage, looked: Looked) -> None:

@@ -9,13 +9,24 @@ import structlog
 from redis.asyncio import Redis
 
 from service.bandwidth.errors import BandwidthError
-from service.calls.effects import DeleteParticipant, DeleteSession, Effect, RemoveParticipant
+from service.calls.effects import (
+    DeleteParticipant,
+    DeleteSession,
+    Effect,
+    HangUp,
+    Owed,
+    RemoveParticipant,
+)
+from service.calls.model import Call, Direction, Phone
+from service.calls.refs import ref_of_call
+from service.calls.replies import Nothing
 from service.engine.alarm import Alarm
 from service.engine.creation import TooSlow
 from service.engine.patience import HOUR
 from service.engine.performing import NotYet
 from service.engine.worker import Worker, backoff
 from service.store import keys
+from service.store.calls import Calls, Change
 from service.store.client import Client
 from service.store.errors import StoreUnavailable
 from service.store.outbox import Outbox
@@ -244,3 +255,36 @@ async def test_a_worker_that_stops_finishes_what_it_does_and_leaves_the_rest_to_
 )
 def test_how_long_to_wait(tries: int, retry_after: float | None, jitter: float, seconds: float) -> None:
     assert backoff(tries, retry_after, jitter) == seconds
+
+
+async def test_hours_of_failing_do_not_fill_a_timeline(client: Client) -> None:
+    """The 1st, 2nd, 4th, 8th ... failure is told, with the request that failed, and the end."""
+    bench = Bench(client, FailingPerformer(20))
+    calls = Calls(client, ended_days=7)
+    ref = ref_of_call("c-1")
+    call = Call(
+        ref=ref,
+        call_id="c-1",
+        direction=Direction.INBOUND,
+        room="lobby",
+        created_at=bench.clock.now(),
+        phone=Phone.UP,
+    )
+    owed = (Owed(HangUp("c-1"), bench.clock.now()),)
+    entry: dict[str, object] = {"event": "initiate"}
+    change = Change(call=call, event="", reply=Nothing(), entry=entry, owed=owed)
+    assert await calls.commit(0, change, now=bench.clock.now(), commit="a")
+    owner = keys.owner_call(ref)
+    running = bench.tasks.start(bench.worker.run(), name="worker")
+    for count in range(1, 22):
+        bench.alarm.wake(owner)
+        await wait_until(partial(bench.has_tried, count))
+        await wait_until(lambda: len(bench.tasks) == 1)
+        bench.clock.advance(120)
+    bench.worker.stop()
+    await running
+    viewed = await calls.view(ref)
+    assert viewed is not None
+    told = [(one["event"], one["tries"], one.get("error")) for one in viewed[1][1:]]
+    failed = [("effectFailed", tries, "server-error") for tries in (1, 2, 4, 8, 16)]
+    assert told == [*failed, ("effectDone", 21, None)]

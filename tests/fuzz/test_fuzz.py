@@ -15,6 +15,7 @@ from redis.asyncio import Redis
 from yarl import URL
 
 from service.calls.refs import ref_of_call
+from service.engine.patience import Patience
 from service.tasks import Tasks
 from tests.fuzz.inputs import ROOMS, Input, made
 from tests.harness import API_KEY, ORIGIN, PASSWORD, USERNAME, Service, nothing_left, serving
@@ -24,6 +25,8 @@ from tests.simulator.phones import Phone
 from tests.simulator.simulator import Simulator
 from tests.waiting import wait_until
 
+PATIENCE: Final = Patience(unused=5, absent=5)
+"""Browsers that were made up are never heard of."""
 COUNT: Final = int(os.environ.get("FUZZ_COUNT", "1000"))  # noqa: TID251 - a knob of the test's own
 SEED: Final = int(os.environ.get("FUZZ_SEED", "20260131"))  # noqa: TID251 - as above
 AT_ONCE: Final = 16
@@ -142,7 +145,7 @@ async def test_nonsense_is_answered_and_leaves_nothing(
     simulator: Simulator, store_url: str, redis: Redis, way: str
 ) -> None:
     inputs = await asyncio.to_thread(made, COUNT // 2, SEED + (way == "bridge"))
-    async with serving(simulator, store_url, INTERCONNECT=way, **MORE) as service:
+    async with serving(simulator, store_url, PATIENCE, INTERCONNECT=way, **MORE) as service:
         fuzz, callers = Fuzz(simulator, service), Callers(simulator, service)
         tasks = Tasks()
         calling = [tasks.start(callers.call(), name="caller") for _ in range(2)]

@@ -93,6 +93,9 @@ async def test_bandwidth_is_slow(simulator: Simulator, redis: Redis, store_url: 
         assert row(said, "Ended by").startswith("bandwidth/bandwidth-timeout: ")
         assert re.fullmatch(r"create-participant: unanswered after 7\d\d ms", row(said, "Because"))
         simulator.faults.clear()
+        # Its late answer becomes a removal.
+        removed = "deleteParticipant"
+        await simulator.until(lambda: removed in {one.operation for one in simulator.requests}, what=removed)
         await nothing_left(simulator, redis)
 
 

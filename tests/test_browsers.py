@@ -18,7 +18,7 @@ from tests.operators import NO_TLS, Json, Operator, bridged, staffed
 from tests.simulator.simulator import Simulator
 from tests.waiting import wait_until
 
-HASTY = Patience(unused=0.3, absent=0.3, quiet=0.2, strangers=0.2)
+HASTY = Patience(unused=0.8, absent=0.8, quiet=0.2, strangers=0.2)
 """For tests of what happens when nothing happens."""
 
 
@@ -39,6 +39,13 @@ async def members(operator: Operator, room: str = "sales") -> list[Json]:
     answer = await operator.send("GET", f"/rooms/{room}")
     found: list[Json] = answer.json()["members"] if answer.is_success else []
     return found
+
+
+async def nobody_in(operator: Operator, room: str = "sales") -> None:
+    async def empty() -> bool:
+        return not await members(operator, room)
+
+    await wait_until(empty, what="a seat was kept")
 
 
 async def gone(operator: Operator, browser: Json) -> None:
@@ -108,10 +115,10 @@ async def test_the_last_one_out_deletes_the_session(
     _, operator = hasty
     for phone_first in (True, False):
         browser = await admitted(operator)
+        await tell(simulator, hasty[0], browser, "onConnect")
         phone, call = await bridged(simulator, operator)
         assert simulator.hears(phone) == {browser["participantId"]}
         assert len(simulator.sessions.sessions) == 1
-        await tell(simulator, hasty[0], browser, "onConnect")
         if phone_first:
             await phone.hang_up()
             await operator.until(call["id"], "ended")
@@ -155,7 +162,7 @@ async def test_who_beats_stays_and_who_stops_goes(hasty: tuple[Service, Operator
     _, operator = hasty
     browser = await admitted(operator)
     path = f"/rooms/sales/participants/{browser['participantId']}/heartbeat"
-    for _ in range(8):
+    for _ in range(14):
         assert (await operator.send("POST", path)).status_code == 204
         await asyncio.sleep(0.1)
     assert (await seen(operator, browser))["connected"]
@@ -169,7 +176,7 @@ async def test_who_has_connected_needs_no_heartbeat(
     browser = await admitted(operator)
     assert await tell(simulator, service, browser, "onConnect") == 200
     assert (await seen(operator, browser))["connected"]
-    await asyncio.sleep(1)
+    await asyncio.sleep(1.5)
     assert (await seen(operator, browser))["connected"]
     assert await tell(simulator, service, browser, "onDisconnect") == 200
     assert not (await seen(operator, browser))["connected"]
@@ -181,7 +188,7 @@ async def test_who_comes_back_in_time_stays(simulator: Simulator, hasty: tuple[S
     browser = await admitted(operator)
     for event in ("onConnect", "onDisconnect", "onConnect"):
         await tell(simulator, service, browser, event)
-    await asyncio.sleep(1)
+    await asyncio.sleep(1.5)
     assert (await seen(operator, browser))["connected"]
     await tell(simulator, service, browser, "onLeave")
     await gone(operator, browser)
@@ -298,11 +305,11 @@ async def test_a_phone_that_the_browsers_have_left_is_told(
     service, operator = hasty
     await operator.set_room("sales", alone={"after": 1, "then": "hangup"})
     browser, other = await admitted(operator), await admitted(operator)
-    phone, call = await bridged(simulator, operator)
     for one in (browser, other):
         await tell(simulator, service, one, "onConnect")
+    phone, call = await bridged(simulator, operator)
     await left(operator, browser)
-    await asyncio.sleep(1.2)
+    await asyncio.sleep(1.6)
     assert (await operator.call(call["id"]))["state"] == "bridged", "one browser is still there"
     await left(operator, other)
     ended = await operator.until(call["id"], "ended")
@@ -316,11 +323,11 @@ async def test_a_browser_that_is_left_alone_stays(
     service, operator = hasty
     await operator.set_room("sales", alone={"after": 1, "then": "hangup"})
     browser = await admitted(operator)
-    phone, call = await bridged(simulator, operator)
     await tell(simulator, service, browser, "onConnect")
+    phone, call = await bridged(simulator, operator)
     await phone.hang_up()
     await operator.until(call["id"], "ended")
-    await asyncio.sleep(1.2)
+    await asyncio.sleep(1.6)
     assert await seen(operator, browser)
     await left(operator, browser)
 
@@ -378,7 +385,8 @@ async def test_bandwidth_fails(simulator: Simulator, operator: Operator, operati
     refused = await operator.send("POST", "/rooms/sales/participants", {})
     assert (refused.status_code, refused.json()["type"]) == (502, "urn:pstn-bridge:problem:bandwidth-error")
     await wait_until(lambda: simulator.ledger.empty, what=lambda: str(simulator.ledger.alive()))
-    assert await members(operator) == []
+    # Nothing may have been made at Bandwidth at all, and the seat still be on its way out.
+    await nobody_in(operator)
     await left(operator, await admitted(operator))
 
 

@@ -1,6 +1,5 @@
 """Calls: which there are, what has become of one, and that it is to be forgotten."""
 
-import re
 from typing import Final
 
 from starlette.responses import Response
@@ -10,10 +9,7 @@ from handlers.api.asked import Asked, answer
 from handlers.api.problems import Problem, not_found
 from handlers.api.views import ERASED, call_view, erased, full_call_view
 from service.calls.model import Blame, Call, Intent, Outcome, Phone
-from service.calls.refs import is_ref
-from service.store.calls import Calls
 
-_CALL_ID: Final = re.compile(r"c-[A-Za-z0-9-]{1,200}")
 _LOOK: Final = 2000
 """Calls that are looked at for one page, when few of them are wanted."""
 _BATCH: Final = 200
@@ -68,17 +64,10 @@ async def erase(asked: Asked) -> Response:
 
 async def ref_in_path(asked: Asked) -> str:
     """Our id of the call, also where the path has Bandwidth's. Raises Problem `not-found`."""
-    asked.ref = await ref_of(asked.bridge.calls, asked.request.path_params["id"])
+    asked.ref = await asked.bridge.calls.ref_of(asked.request.path_params["id"])
     if asked.ref is None:
         raise not_found("call")
     return asked.ref
-
-
-async def ref_of(calls: Calls, id_: str) -> str | None:
-    """None for what is no id of a call."""
-    if is_ref(id_):
-        return id_
-    return await calls.resolve(id_) if _CALL_ID.fullmatch(id_) else None
 
 
 def _tombstone(call: Call, now: float) -> Call:

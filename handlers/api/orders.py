@@ -4,7 +4,7 @@ from starlette.responses import Response
 
 from handlers.api import bodies
 from handlers.api.asked import Asked, answer
-from handlers.api.calls import ref_in_path, ref_of
+from handlers.api.calls import ref_in_path
 from handlers.api.dialing import check_number, refused
 from handlers.api.problems import Problem, invalid, not_found
 from handlers.api.reading import read
@@ -86,7 +86,7 @@ async def _participants(bridge: Bridge, call: Call, hears: str | list[str]) -> t
 
 async def _participant_of(bridge: Bridge, room: str, id_: str) -> str:
     """Empty where the id names no call in this room that has a participant."""
-    ref = await ref_of(bridge.calls, id_)
+    ref = await bridge.calls.ref_of(id_)
     viewed = None if ref is None else await bridge.calls.view(ref)
     if viewed is None:
         return ""

@@ -3,7 +3,6 @@
 import re
 from typing import Final
 
-from handlers.api.calls import ref_of
 from handlers.api.views import erased
 from handlers.command import shell
 from service.calls.refs import is_ref
@@ -19,7 +18,7 @@ _LOOK: Final = 5_000
 
 async def find(calls: Calls, name: str) -> str:
     """The ref of a call that is there. Ends the command where it is none, or not the only one."""
-    exact = await ref_of(calls, name)
+    exact = await calls.ref_of(name)
     if exact is not None and await _there(calls, exact):
         return exact
     refs = [] if is_ref(name) else await _beginning(calls, name)

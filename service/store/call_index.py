@@ -1,13 +1,14 @@
 """Calls for who looks at them: one with its timeline, the newest of all, one by Bandwidth's id."""
 
 import math
+import re
 from collections.abc import Sequence
 from typing import Final
 
 import msgspec
 
 from service.calls.model import SCHEMA, Call, Direction
-from service.calls.refs import PARTITIONS, partition_of_ref, ref_of_call
+from service.calls.refs import PARTITIONS, is_ref, partition_of_ref, ref_of_call
 from service.store import keys
 from service.store.client import Client
 from service.store.errors import NewerSchema, StoreCorrupt
@@ -21,6 +22,7 @@ _NAME: Final = Script("call_name")
 _ERASE: Final = Script("call_erase")
 _STANDING: Final = Script("standing_read")
 _NAMED: Final = Script("call_named")
+_CALL_ID: Final = re.compile(r"c-[A-Za-z0-9-]{1,200}")
 _SCAN: Final = 20_000
 """Calls of a partition among which those with a certain beginning are looked for."""
 _AT_ONCE: Final = 1_000
@@ -115,6 +117,12 @@ class CallIndex:
         """The ref under which the call is kept, if it is: without another name it follows from the id."""
         ref = await self._client.run(_GET, {"value": keys.alias(call_id)}, {})
         return ref_of_call(call_id) if ref is None else str(ref.decode())
+
+    async def ref_of(self, id_: str) -> str | None:
+        """By our id of a call or by Bandwidth's; None for what is neither. Whether it is kept is not said."""
+        if is_ref(id_):
+            return id_
+        return await self.resolve(id_) if _CALL_ID.fullmatch(id_) else None
 
     async def erase(self, ref: str, tombstone: Call, *, now: float) -> bool | None:
         """Forget what is known of an ended call; the tombstone in its place has late webhooks begin nothing.

@@ -21,7 +21,7 @@ CONFIG: Final[dict[str, Any]] = {
     "seed": 20260131,
     "headers": {"Authorization": f"Bearer {ALL}"},
     "cache": {"enabled": False},
-    "generation": {"max-examples": 12, "deterministic": True, "database": "none"},
+    "generation": {"max-examples": 6, "deterministic": True, "database": "none"},
     "operations": [
         *(
             {

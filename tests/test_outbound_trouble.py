@@ -177,6 +177,31 @@ async def test_a_call_that_bandwidth_refuses(
     await phone.hang_up()
 
 
+async def test_the_same_may_be_asked_again_although_the_store_failed_when_bandwidth_refused(
+    simulator: Simulator, service: Service, operator: Operator, redis: Redis
+) -> None:
+    fault = simulator.faults.add("createCall", status=400, delay=0.5)
+    placing = asking(operator, once="one")
+    await wait_until(lambda: fault.struck)
+    [once] = [key async for key in redis.scan_iter("*:once:*")]
+    await redis.rename(once, "aside")
+    await redis.set(once, "which the script cannot read")
+    await wait_until(lambda: service.log("store.write_retried", what="order given up"))
+    await redis.rename("aside", once)
+    assert (await placing).status_code == 502
+    call = await only_call(operator)
+    await operator.until(call["id"], "ended")
+
+    async def asked_again() -> bool:
+        again = await operator.send("POST", "/calls", BODY, Idempotency_Key="one")
+        return again.status_code == 201 and again.json()["id"] != call["id"]
+
+    await wait_until(asked_again)
+    phone = await simulator.called(CALLEE)
+    await phone.until("bridged")
+    await phone.hang_up()
+
+
 async def test_a_token_that_has_run_out_is_no_refusal(
     simulator: Simulator, service: Service, operator: Operator
 ) -> None:

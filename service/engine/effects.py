@@ -219,13 +219,7 @@ class Performer:
     async def _replace(self, effect: ReplaceSession) -> None:
         """A session has nearly reached the age at which Bandwidth ends it."""
         deadline = self._clock.monotonic() + TIMEOUT
-        made = await self._entrance.made_by(self._entrance.create_session(effect.room), deadline)
-        replaced = await self._rooms.roll_over(
-            effect.room, old=effect.session_id, made=made, now=self._clock.now()
-        )
-        self._alarm.wake(keys.owner_room(effect.room))
-        if replaced:
-            log.info("session.replaced", vanished=effect.session_id)
+        await self._entrance.roll_over(effect.room, effect.session_id, deadline)
 
     async def _redirect(self, effect: RedirectPhone, attempt: int) -> None:
         url = self._callbacks.voice(effect.ref, effect.attempt)

@@ -1,7 +1,7 @@
 """The way of a participant into a room's session, for who comes from outside and from another room alike."""
 
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 
 import structlog
 
@@ -20,6 +20,7 @@ from service.store.rooms import Gone, Rooms, Seat
 from service.tasks import Tasks
 
 log = structlog.get_logger()
+T = TypeVar("T")
 
 CREATE_TIMEOUT: Final = 60.0
 """Seconds after which a create is given up for good; its late answer is the only way to its id."""
@@ -222,6 +223,15 @@ class Entrance:
                 raise Refused("participant-vanished", str(error)) from error
         return taken.session_id
 
+    async def roll_over(self, room: str, session_id: str, deadline: float) -> None:
+        """Everybody into a new session, unless the room has another than `session_id` by now."""
+        made = await self.made_by(self.create_session(room), deadline)
+        replaced = await self._written(
+            room, lambda: self._rooms.roll_over(room, old=session_id, made=made, now=self._clock.now())
+        )
+        if replaced:
+            log.info("session.replaced", vanished=session_id)
+
     async def made_by(self, making: Creation[str], deadline: float) -> str:
         """What is made in time; what comes later is taken down."""
         try:
@@ -238,20 +248,24 @@ class Entrance:
         return left
 
     async def _settle(self, room: str, write: Callable[[], Awaitable[Seat | Gone]]) -> Seat:
-        """Hand what was made over to the room.
-
-        Should the store fail, it may or may not have taken it: the same write is repeated in the background,
-        and once it is through, the seat's leaving takes everything down.
-        """
-        try:
-            seat = await write()
-        except StoreError:
-            self._tasks.start(persist(write, self._clock, "room seat"), name="room.settle")
-            raise
-        self._alarm.wake(keys.owner_room(room))
+        """Hand what was made over to the room; once that is through, the seat's leaving takes it down."""
+        seat = await self._written(room, write)
         if isinstance(seat, Gone):
             raise Refused("room-closed")
         return seat
+
+    async def _written(self, room: str, write: Callable[[], Awaitable[T]]) -> T:
+        """Should the store fail, it may or may not have taken what was made, and only we know of that.
+
+        The same write is then repeated in the background, besides whatever the caller does about the failure.
+        """
+        try:
+            written = await write()
+        except StoreError:
+            self._tasks.start(persist(write, self._clock, "room"), name="room.settle")
+            raise
+        self._alarm.wake(keys.owner_room(room))
+        return written
 
     async def _insure(
         self,

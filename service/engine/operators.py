@@ -211,7 +211,11 @@ class Operators:
         """Nobody was called, so that the same request may be made again."""
         log.warning("call.refused", reason=refusal.reason, error=refusal.detail)
         await self._tell(dial.ref, NotPlaced(self._clock.now(), refusal.reason, sent))
-        await self._admission.forget(api_key=dial.placed_by, once=once, ref=dial.ref)
+        await persist(
+            lambda: self._admission.forget(api_key=dial.placed_by, once=once, ref=dial.ref),
+            self._clock,
+            "order given up",
+        )
         return refusal
 
     async def _tell(self, ref: str, event: Event) -> Call | None:

@@ -38,6 +38,7 @@ class Bench:
         self.clock, self.tasks, self.http = parts.clock, parts.tasks, parts.http
         self.rooms = parts.rooms
         self.outbox = Outbox(client, worker="w", lease=45)
+        self.entrance = parts.entrance
         self.joiner = parts.joiner()
 
     async def join(self) -> JoinFailed:
@@ -99,6 +100,29 @@ async def test_a_seat_that_was_given_up_while_its_session_vanished(
     third = await bench.rooms.reserve(ROOM, "third.1", waits=False, limit=20, now=now)
     assert isinstance(third, Place)
     assert third.session_id == "vanished"
+
+
+async def test_a_session_that_the_store_has_not_taken_is_taken_down(
+    simulator: Simulator, bench: Bench, redis: Redis
+) -> None:
+    """It was to replace another, everybody leaves meanwhile, and the store takes nothing just then."""
+    now = bench.clock.now()
+    await bench.rooms.reserve(ROOM, "other.1", waits=False, limit=20, now=now)
+    await bench.rooms.enter(ROOM, "other.1", participant_id="p", made_session="old", now=now)
+    gate = simulator.gates.hold("createSession")
+    deadline = bench.clock.monotonic() + 5
+    replacing = bench.tasks.start(bench.entrance.roll_over(ROOM, "old", deadline), name="replace")
+    await gate.reached()
+    await bench.rooms.close(ROOM, now=now)
+    await redis.config_set("min-replicas-to-write", 1)
+    gate.release()
+    await asyncio.wait([replacing])
+    await redis.config_set("min-replicas-to-write", 0)
+    assert isinstance(replacing.exception(), StoreUnavailable)
+    [session] = simulator.sessions.sessions.values()
+    await wait_until(lambda: len(bench.tasks) == 0)
+    owed = await bench.outbox.work(keys.owner_room(ROOM), now=bench.clock.now() + 60, done=[], later=[])
+    assert DeleteSession(session.id) in [one.effect for one in owed]
 
 
 async def test_no_time_left(bench: Bench) -> None:

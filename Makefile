@@ -36,7 +36,7 @@ demo-live: setup page ## a room to talk in: open the printed link in a browser; 
 	@$(BIN)/python -m tests.demo.live $(ARGS)
 
 test: setup lint types imports page ## everything a change has to pass
-	$(BIN)/pytest -n $(WORKERS) --dist worksteal
+	$(BIN)/pytest -n $(WORKERS) --dist loadgroup
 
 chaos: setup ## a storm of calls and faults over two replicas; CHAOS_CALLS, CHAOS_SEED
 	@$(BIN)/python -m tests.chaos
@@ -60,6 +60,9 @@ mutants: setup ## change the functional core by a little, thousands of times; ev
 check-deploy: .venv-deploy/.installed ## everything under deploy/, as far as it can be checked here; ARGS=--complete
 	@.venv-deploy/bin/python -m deploy.check $(ARGS)
 
+audit: .venv-audit/.installed ## bills of materials, and known vulnerabilities, into build/; ARGS="--service osv"
+	@.venv-audit/bin/python -m deploy.audit $(ARGS)
+
 lint: setup ## style and bug patterns, and the formatting
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -81,9 +84,10 @@ lock: setup ## write the requirements files anew from pyproject.toml; ARGS=--upg
 		--output-file deploy/image/requirements-build.txt
 	$(BIN)/uv pip compile --group deploy --excludes deploy/check/excludes.txt $(PINNED) $(ARGS) \
 		--output-file deploy/check/requirements.txt
+	$(BIN)/uv pip compile --group audit $(PINNED) $(ARGS) --output-file deploy/audit/requirements.txt
 
 clean: ## remove .venv, caches and builds
-	rm -rf .venv .venv-deploy .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist mutants
+	rm -rf .venv .venv-deploy .venv-audit .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist mutants
 	rm -rf $(PAGE)/built $(PAGE)/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -132,4 +136,11 @@ $(PAGE)/node_modules/.package-lock.json: $(PAGE)/package.json $(PAGE)/package-lo
 		--require-hashes -r $<
 	@touch $@
 
-.PHONY: help setup run page demo demo-live test fuzz chaos check-deploy mutants lint types imports format lock clean
+# pip-audit wants pip to be there, and is not let near it: what it reads is locked.
+.venv-audit/.installed: deploy/audit/requirements.txt | setup
+	@$(BIN)/python -m venv --without-pip --clear .venv-audit
+	@$(BIN)/python -m pip --python .venv-audit/bin/python install --quiet --disable-pip-version-check --no-deps \
+		--require-hashes -r $<
+	@touch $@
+
+.PHONY: help setup run page demo demo-live test fuzz chaos check-deploy audit mutants lint types imports format lock clean

@@ -2,15 +2,17 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from starlette.applications import Starlette
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from handlers.api.routes import ROUTES
 from handlers.bridge import Bridge
 from handlers.compose import running
 from handlers.edge import Edge, edge_before
+from handlers.headers import SecurityHeaders
 from handlers.join.routes import ROUTES as JOIN_ROUTES
 from handlers.metrics import metrics
 from handlers.page import assets
@@ -29,6 +31,17 @@ class State(TypedDict):
     edge: Edge
 
 
+class _Application(Starlette):
+    """Starlette's, with headers around its own answers to errors as well, which middleware does not see."""
+
+    def __init__(self, base_url: str, **parts: Any) -> None:
+        self._base_url = base_url
+        super().__init__(**parts)
+
+    def build_middleware_stack(self) -> ASGIApp:
+        return SecurityHeaders(super().build_middleware_stack(), self._base_url)
+
+
 def create_app(
     settings: Settings,
     *,
@@ -43,10 +56,13 @@ def create_app(
     async def lifespan(_app: Starlette) -> AsyncIterator[State]:
         assets.tell_if_missing()
         async with running(settings, run_worker=run_worker, patience=patience) as bridge:
-            edge = edge_before(bridge, places=settings.max_webhooks, stopping=stopping)
+            edge = edge_before(
+                bridge, places=settings.max_webhooks, rate=settings.api_rate_limit, stopping=stopping
+            )
             yield {"bridge": bridge, "edge": edge}
 
-    app = Starlette(
+    app = _Application(
+        settings.base_callback_url,
         lifespan=lifespan,
         routes=[
             Route("/callbacks/voice", voice, methods=["POST"]),

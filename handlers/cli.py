@@ -25,6 +25,7 @@ COMMANDS: Final[Mapping[str, str]] = MappingProxyType(
         "rooms": "who is in which room, and who waits",
         "owed": "what is still to be done at Bandwidth, and what could not be",
         "doctor": "whether settings, store, Bandwidth and callback URL work",
+        "key": "a new key of the operator API, and its entry in API_KEYS",
         "logs": "the lines of the log about one call, from files or standard input",
         "pause": "take no new calls; those that are up go on",
         "resume": "take new calls again",

@@ -7,6 +7,7 @@ from starlette.requests import Request
 
 from handlers.bridge import Bridge
 from handlers.deferred import Deferred
+from handlers.limits import Limits
 from handlers.places import Places
 from handlers.stopping import Stopping
 from handlers.streams import Streams
@@ -19,17 +20,22 @@ class Edge:
     """Of operators. They have places of their own, so that callers always come first."""
     visitors: Places
     """Of pages: who needs no key must not be in the way of those who have one."""
+    limits: Limits
     streams: Streams
     deferred: Deferred
     stopping: Stopping
 
 
-def edge_before(bridge: Bridge, *, places: int, stopping: Stopping) -> Edge:
-    """`places`: how many webhooks are handled at the same time, and how many requests of operators."""
+def edge_before(bridge: Bridge, *, places: int, rate: int, stopping: Stopping) -> Edge:
+    """`places`: how many webhooks are handled at the same time, and how many requests of operators.
+
+    `rate`: requests that one API key may make in a minute, 0 for as many as it likes.
+    """
     return Edge(
         webhooks=Places(places),
         requests=Places(places),
         visitors=Places(places),
+        limits=Limits(rate, bridge.clock, bridge.metrics),
         streams=Streams(stopping, bridge.clock, bridge.tasks),
         deferred=Deferred(bridge.tasks, bridge.clock),
         stopping=stopping,

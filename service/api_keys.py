@@ -11,6 +11,8 @@ random; no message holds a key.
 import hashlib
 import hmac
 import re
+import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 SCOPES = ("read", "dial", "control", "numbers")
@@ -29,6 +31,18 @@ class ApiKey:
     name: str
     scopes: frozenset[str]
     digest: bytes = field(repr=False)
+
+
+def fresh() -> str:
+    """A new key: 256 random bits, after a name by which scanners for lost secrets know it."""
+    return f"pstn_{secrets.token_urlsafe(32)}"
+
+
+def entry_of(name: str, scopes: Sequence[str], key: str) -> str:
+    """What goes into API_KEYS for this key, which is not in it. Raises ValueError like `parse`."""
+    text = f"{name}:{'+'.join(scopes)}:sha256${hashlib.sha256(key.encode()).hexdigest()}"
+    parse(text)
+    return text
 
 
 def parse(text: str) -> tuple[ApiKey, ...]:

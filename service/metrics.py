@@ -21,6 +21,7 @@ from service.series import Counters, Histograms
 
 UNKNOWN: Final = "unknown"
 FINDS: Final = ("call-ended", "call-found", "session-vanished", "stranger-removed")
+REFUSALS: Final = ("unauthorized", "forbidden", "key-limit", "visit-limit", "guess-limit")
 _APIS: Final = ("voice", "webrtc", "token")
 _TROUBLE: Final = ("refused", "unavailable")
 _WAYS: Final = ("transfer", "bridge", "none")
@@ -68,6 +69,9 @@ class Metrics:
         r = self.registry
         Gauge("pstn_build_info", "1, with the version", ["version"], registry=r).labels(__version__).set(1)
         self._paused = Gauge("pstn_paused", "1 while no new calls are taken", registry=r)
+        self._api_refused = Counters(r, "pstn_api_refused", "Requests of operators and pages", ["reason"])
+        for reason in REFUSALS:
+            self._api_refused.add((reason,), 0)
         self._webhooks = Counters(r, "pstn_webhooks", "Webhooks answered", ["event", "result"])
         self._webhooks.add((UNKNOWN, "refused"), 0)
         self._webhook_seconds = Histograms(
@@ -129,6 +133,10 @@ class Metrics:
         """`result`: answered, repeated, degraded, deferred, dropped, refused or failed."""
         self._webhooks.add((event, result))
         self._webhook_seconds.observe((event,), seconds)
+
+    def api_refused(self, reason: str) -> None:
+        """`reason`: one of REFUSALS."""
+        self._api_refused.add((reason,))
 
     def paused(self, *, is_paused: bool) -> None:
         self._paused.set(is_paused)

@@ -234,6 +234,9 @@ class Settings(BaseSettings):
     calls_per_hour: int = Field(
         default=60, ge=0, le=100_000, description="calls that one API key may place, from 0 to 100000"
     )
+    api_rate_limit: int = Field(
+        default=600, ge=0, le=1_000_000, description="requests a minute of one API key, from 0 to 1000000"
+    )
     api_keys: Annotated[Keys, Field(description=_KEYS)] = _UNSET
     base_callback_url: Url = Field(description=f"where Bandwidth reaches this service: {_BASE}")
     fallback_callback_url: Url | None = Field(

@@ -14,6 +14,7 @@ from handlers.api.problems import Problem
 from handlers.bridge import bridge_of
 from handlers.edge import Edge, edge_of
 from handlers.guard import INCOMPLETE, TOO_SLOW, Refused
+from handlers.limits import PROBLEM as TOO_MANY
 from handlers.places import Places
 from service.logs import bound
 from service.store.errors import StoreError
@@ -24,6 +25,7 @@ _STORE_PAUSE: Final = 1.0
 """Seconds after which somebody who met a store that was away may try again."""
 _BUSY_PAUSE: Final = 2.0
 """The same for somebody who found no place."""
+_COUNTED: Final = {401: "unauthorized", 403: "forbidden"}
 _REFUSALS: Final = {INCOMPLETE: "malformed", TOO_SLOW: "too-slow"}
 
 
@@ -50,10 +52,12 @@ class Resource:
         clock = asked.bridge.clock
         begun = clock.monotonic()
         response, problem = await self._respond(asked)
+        if response.status_code in _COUNTED:
+            asked.bridge.metrics.api_refused(_COUNTED[response.status_code])
         # Personal data, and good for this moment only.
         response.headers["Cache-Control"] = "no-store"
         with bound(ref=asked.ref, room=asked.room):
-            quiet = self._is_quiet(asked.request.method, response.status_code)
+            quiet = self._is_quiet(asked.request.method, response.status_code, problem)
             write = log.warning if response.status_code >= 500 else log.debug if quiet else log.info
             write(
                 "api.answered",
@@ -99,10 +103,19 @@ class Resource:
 
     def authorize(self, asked: Asked, operation: Operation) -> None:
         """Raises Problem."""
-        asked.key = holder(asked.request, asked.bridge.api_keys)
+        limits = edge_of(asked.request).limits
+        try:
+            # Valid keys come first: nobody else's guesses are in their way.
+            asked.key = holder(asked.request, asked.bridge.api_keys)
+        except Problem:
+            limits.wrong_key()
+            raise
+        limits.key(asked.key.name)
         require(asked.key, operation.scope)
 
-    def _is_quiet(self, method: str, status: int) -> bool:
+    def _is_quiet(self, method: str, status: int, problem: str) -> bool:
+        if problem == TOO_MANY:
+            return True  # said once for all of them: `api.limited`
         operation = self.operations.get(method)
         return status < 400 and operation is not None and operation.quiet
 

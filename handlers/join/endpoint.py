@@ -6,7 +6,7 @@ from handlers.api.asked import Asked
 from handlers.api.bodies import is_room_name
 from handlers.api.endpoint import Operation, Resource
 from handlers.api.problems import Problem, not_found
-from handlers.edge import Edge
+from handlers.edge import Edge, edge_of
 from handlers.places import Places
 
 OPEN: Final = "open"
@@ -33,5 +33,6 @@ class Visited(Resource):
         if visit is None:
             raise Problem("invitation-needed", "this browser has no visit to the room, or it is over")
         asked.visit = visit
+        edge_of(asked.request).limits.visit(visit.id, visit.issued_by)
         if operation.scope not in visit.scopes:
             raise Problem("forbidden", "the invitation does not grant it", scope=operation.scope)

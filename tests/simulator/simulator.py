@@ -325,7 +325,7 @@ class Simulator:
             predicate, timeout=timeout, what=lambda: f"{what}; {self._alive()}", poll=0.02
         )
 
-    async def settled(self, timeout: float = 5.0) -> None:  # noqa: ASYNC109 - a test's limit
+    async def settled(self, timeout: float = 10.0) -> None:  # noqa: ASYNC109 - a test's limit
         """Wait until nothing is alive; otherwise an AssertionError names what is."""
         await self.until(lambda: self.ledger.empty, timeout=timeout, what="nothing alive")
 

@@ -1,0 +1,43 @@
+"""Headers that every answer has, whichever route or error it comes from: what a browser may do with it.
+
+Callbacks and the API are not for browsers. It costs nothing to say so, and whoever gets one to open such an
+answer gets nothing out of it. The page brings a policy of its own (handlers/join/page.py), and what may be
+cached for ever says so itself (handlers/page/assets.py): what an answer has is left as it is.
+"""
+
+from typing import Final
+from urllib.parse import urlsplit
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+_ALWAYS: Final = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"cache-control", b"no-store"),
+)
+_TRANSPORT: Final = (b"strict-transport-security", b"max-age=31536000")
+"""For a year, and this name alone: what lies below it is not ours."""
+
+
+class SecurityHeaders:
+    """Around the whole application, so that its last resort, the plain 500, has them too."""
+
+    def __init__(self, app: ASGIApp, base_url: str) -> None:
+        """`base_url`: where the outside reaches the service; with https it is told to stay there."""
+        self._app = app
+        self._headers = (*_ALWAYS, _TRANSPORT) if urlsplit(base_url).scheme == "https" else _ALWAYS
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                there = {name.lower() for name, _ in message["headers"]}
+                more = [header for header in self._headers if header[0] not in there]
+                message = {**message, "headers": [*message["headers"], *more]}
+            await send(message)
+
+        await self._app(scope, receive, sending)

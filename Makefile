@@ -1,8 +1,8 @@
 # Everything runs in .venv, which `setup` makes; nothing else on the machine is touched.
 
 BIN := .venv/bin
-# Tests often wait: two workers for each core keep it busy.
-WORKERS ?= $(shell echo $$((2 * $$(nproc))))
+# Tests often wait: one worker more than there are cores keeps them busy, and more have time-outs strike.
+WORKERS ?= $(shell echo $$(($$(nproc) + 1)))
 # The first of these that runs and is new enough; a name on the path may be a shim with nothing behind it.
 NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
@@ -36,7 +36,7 @@ demo-live: setup page ## a room to talk in: open the printed link in a browser; 
 	@$(BIN)/python -m tests.demo.live $(ARGS)
 
 test: setup lint types imports page ## everything a change has to pass
-	$(BIN)/pytest -n $(WORKERS) --dist loadgroup
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal
 
 chaos: setup ## a storm of calls and faults over two replicas; CHAOS_CALLS, CHAOS_SEED
 	@$(BIN)/python -m tests.chaos

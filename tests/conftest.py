@@ -5,7 +5,6 @@ import gc
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Final
 
 import pytest
 from redis.asyncio import Redis
@@ -16,26 +15,6 @@ from tests.operators import Operator
 from tests.simulator.settings import SimulatorSettings
 from tests.simulator.simulator import Simulator
 from tests.store_servers import Server, launched
-
-HEAVY: Final = (
-    "tests/api/test_schemathesis.py",
-    "tests/browser/",
-    "tests/fuzz/",
-    "tests/store/test_topologies.py",
-    "tests/test_chaos.py",
-    "tests/test_demo.py",
-    "tests/test_draining.py",
-    "tests/test_overload.py",
-    "tests/test_stateful.py",
-    "tests/test_storm.py",
-)
-"""They keep a core or two busy, and the clock is their judge: one after another, beside all the others."""
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
-        if item.nodeid.startswith(HEAVY):
-            item.add_marker(pytest.mark.xdist_group("heavy"))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -3,7 +3,7 @@
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import httpx
 from redis.asyncio import Redis
@@ -17,6 +17,10 @@ from tests.waiting import wait_until
 # Loading the system's certificates for every client would take longer than most tests.
 NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 Json = dict[str, Any]
+
+
+PATIENT: Final = 30.0
+"""Seconds that somebody waits for an answer; what a webhook may take is for tests of webhooks to say."""
 
 
 class Operator:
@@ -45,7 +49,7 @@ class Operator:
     async def order(self, id_: str, what: str, **body: Any) -> Json:
         return await self.ask("POST", f"/calls/{id_}/{what}", body or None)
 
-    async def until(self, id_: str, state: str, *, seconds: float = 5.0) -> Json:
+    async def until(self, id_: str, state: str, *, seconds: float = 10.0) -> Json:
         """The call, once the API says that it is in this state."""
         latest: Json = {}
 
@@ -87,7 +91,7 @@ class Operator:
     @asynccontextmanager
     async def at(cls, url: str, key: str) -> AsyncIterator[Self]:
         headers = {"authorization": f"Bearer {key}"}
-        async with httpx.AsyncClient(base_url=url, headers=headers, verify=NO_TLS) as client:
+        async with httpx.AsyncClient(base_url=url, headers=headers, verify=NO_TLS, timeout=PATIENT) as client:
             operator = cls(client)
             yield operator
             await operator.reset_rooms()

@@ -236,7 +236,8 @@ async def test_without_the_store_the_page_says_what_the_process_knows(
         refused = await simulator.dial()
         await refused.hears("One moment")
         page = await until(service.url, "pstn_webhooks_total", event="initiate", result="degraded")
-        assert page.get("pstn_dead_air_seconds_count", way="none") == 1
+        # Whoever is asked to hold comes back, on a slow machine before the page is read.
+        assert 1 <= page.get("pstn_dead_air_seconds_count", way="none") <= 3
         await store.start()
         await refused.until("bridged", timeout=15)
         await refused.hang_up()

@@ -38,6 +38,10 @@ demo-live: setup page ## a room to talk in: open the printed link in a browser; 
 test: setup lint types imports page ## everything a change has to pass
 	$(BIN)/pytest -n $(WORKERS) --dist worksteal
 
+# A real fault fails again; what needs the machine to itself for its time limits does not.
+test-again: setup ## what `make test` found failing, one test after the other, up to the first that fails again
+	$(BIN)/pytest -x -rA --show-capture=no --last-failed --last-failed-no-failures none
+
 chaos: setup ## a storm of calls and faults over two replicas; CHAOS_CALLS, CHAOS_SEED
 	@$(BIN)/python -m tests.chaos
 

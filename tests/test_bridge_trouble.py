@@ -141,7 +141,8 @@ async def test_a_leg_that_does_not_come_about(
             await simulator.until(lambda: not simulator.ledger.alive().participants)
             await phone.far_end_hangs_up()
         await phone.until("ended")
-        [words] = phone.heard
+        # Interrupted and begun again when the phone came round just as it was redirected.
+        [words] = set(phone.heard)
         assert ("another number" if fallback and how == "inbound" else "sorry") in words
         assert len(leg_orders(simulator)) <= 2
         await wait_until(lambda: service.log(event="call.ended", reason="transfer-failed"))

@@ -15,6 +15,12 @@ def rows() -> dict[str, str]:
     return dict(re.findall(r"^\| `([A-Z_]+)` \| (.*?) ?\|", README, re.MULTILINE))
 
 
+def sections(text: str) -> set[str]:
+    """As links name them: lower case, hyphens for blanks, without what is neither letter nor digit."""
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", one).lower().replace(" ", "-") for one in headings}
+
+
 def test_every_setting_has_a_row_and_every_row_a_setting() -> None:
     assert set(rows()) == set(NAMES)
 
@@ -41,10 +47,12 @@ def test_every_dependency_has_a_reason() -> None:
 
 def test_every_target_and_file_it_names_exists() -> None:
     makefile = (ROOT / "Makefile").read_text()
-    for target in set(re.findall(r"\bmake ([a-z]+)\b", README)):
+    for target in set(re.findall(r"\bmake ([a-z-]+)\b", README)):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
     for link in re.findall(r"\]\(((?!https?:)[^)]+)\)", README):
-        assert (ROOT / link).exists(), link
+        path, _, section = link.partition("#")
+        assert (ROOT / path).exists(), link
+        assert not section or section in sections((ROOT / path).read_text()), link
 
 
 def test_it_is_short() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 async def wait_until(
     predicate: Callable[[], object],
     *,
-    seconds: float = 10.0,
+    seconds: float = 20.0,
     what: str | Callable[[], object] = "it never became true",
 ) -> None:
     """Raises AssertionError with `what` when it takes longer than `seconds`; a predicate may be awaitable."""

@@ -4,7 +4,7 @@ import argparse
 import sys
 from typing import Final
 
-from deploy.check import chart, image, programs, texts
+from deploy.check import chart, image, programs, proxy, texts
 from deploy.check.running import Check, perform, report, tell
 
 _CHECKS: Final = (
@@ -20,7 +20,8 @@ _CHECKS: Final = (
     Check("chart: ingress", chart.public),
     Check("chart: alerts", chart.rules),
     Check("prometheus", programs.prometheus),
-    Check("nginx", programs.nginx),
+    Check("nginx", proxy.configuration),
+    Check("nginx: paths", proxy.paths),
     Check("systemd", programs.systemd),
     Check("image", image.image),
 )

@@ -38,6 +38,8 @@ def image() -> str:
         folder = Path(name)
         (folder / "bin").mkdir()
         environment = with_node(folder / "bin")
+        # The base images have pip, Debian's interpreter has none by itself; that of .venv does.
+        environment["PATH"] = f"{ROOT / '.venv/bin'}:{environment['PATH']}"
         sheet = {"page": folder / "page", "build": folder / "build"}
         opt = folder / "opt"
         for stage, root in sheet.items():

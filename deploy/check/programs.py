@@ -28,36 +28,6 @@ def prometheus() -> str:
     return ", ".join(said)
 
 
-def nginx() -> str:
-    """With a certificate of its own, and with loopback for the names of replicas, which nginx looks up."""
-    tool = debian("nginx", "nginx")
-    text = (DEPLOY / "nginx.conf").read_text()
-    with tempfile.TemporaryDirectory(prefix="check-nginx-") as name:
-        key = ("-newkey", "rsa:2048", "-nodes", "-keyout", f"{name}/tls.key", "-out", f"{name}/tls.crt")
-        command(
-            debian("openssl", "openssl"),
-            "req",
-            "-x509",
-            *key,
-            "-days",
-            "1",
-            "-subj",
-            "/CN=bridge.example.com",
-        )
-        for old, new in {
-            "/etc/ssl/bridge/": f"{name}/",
-            "/var/log/nginx/": f"{name}/",
-            "server bridge-a:": "server 127.0.0.1:",
-            "server bridge-b:": "server 127.0.0.1:",
-        }.items():
-            text = text.replace(old, new)
-        config = Path(name, "nginx.conf")
-        config.write_text(text)
-        words = ("-p", name, "-e", "stderr", "-g", f"pid {name}/pid; error_log stderr;")
-        command(tool, "-t", "-c", config, *words)
-    return "nginx -t"
-
-
 def systemd() -> str:
     tool = debian("systemd-analyze", "systemd")
     text = (DEPLOY / "systemd/pstn-bridge.service").read_text()

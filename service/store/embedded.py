@@ -93,9 +93,20 @@ class EmbeddedServer:
         return self._url()
 
     def running(self) -> str:
-        """The URL of the server that lives, for who only looks; raises EmbeddedError where none does."""
-        if not self.directory.is_dir() or not self._alive():
-            raise EmbeddedError(f"no embedded server lives in {self.directory}, and REDIS_URL is not set")
+        """The URL of the server that lives, for who only looks, which writes nothing.
+
+        Raises EmbeddedError where none does, or where this user may not look.
+        """
+        try:
+            lives = (self.directory / "alive.lock").exists() and self._alive()
+        except OSError as error:
+            remedy = "run this as the user that the service runs as"
+            raise EmbeddedError(f"cannot look into {self.directory} ({error}): {remedy}") from error
+        if not lives:
+            remedy = "start the service, or set REDIS_URL or XDG_STATE_HOME as the service has them"
+            raise EmbeddedError(
+                f"no embedded server lives in {self.directory}, and REDIS_URL is not set: {remedy}"
+            )
         return self._url()
 
     async def stop(self) -> None:

@@ -8,12 +8,14 @@ import msgspec
 
 from service.store.client import Client
 
-_COMMANDS: Final = (("INFO", "everything"), ("TIME",))
+_COMMANDS: Final = (("INFO", "everything"), ("TIME",), ("CLIENT", "INFO"))
 
 
 class Examined(msgspec.Struct, frozen=True, kw_only=True):
     """One master."""
 
+    address: str = ""
+    """Its own, as our connection has it: host and port, or a path."""
     product: str
     """`Valkey` or `Redis`."""
     version: str
@@ -35,12 +37,13 @@ async def examine(client: Client) -> list[Examined]:
     return [_examined(*answers) for answers in await client.ask_all(_COMMANDS)]
 
 
-def _examined(info: Any, time: Any) -> Examined:
+def _examined(info: Any, time: Any, connection: Any) -> Examined:
     said = _said(info)
     failed = [
         name for name in ("aof_last_write_status", "rdb_last_bgsave_status") if said.get(name, "ok") != "ok"
     ]
     return Examined(
+        address=_address(connection),
         product="Valkey" if "valkey_version" in said else "Redis",
         version=said.get("valkey_version") or said.get("redis_version", ""),
         append_only=said.get("aof_enabled") == "1",
@@ -57,6 +60,14 @@ def _said(info: Any) -> Mapping[str, str]:
     if isinstance(info, Mapping):
         return {_text(name): _text(value) for name, value in info.items()}
     return dict(re.findall(r"^([^#:\r\n]+):([^\r\n]*)", _text(info), re.MULTILINE))
+
+
+def _address(connection: Any) -> str:
+    """`laddr` of CLIENT INFO, which the client library takes apart as well."""
+    if isinstance(connection, Mapping):
+        return _said(connection).get("laddr", "")
+    found = re.search(r"\bladdr=(\S*)", _text(connection))
+    return found[1] if found else ""
 
 
 def _seconds(time: Any) -> float:

@@ -12,7 +12,7 @@ from tests.simulator.phones import Phone
 from tests.simulator.simulator import Simulator
 from tests.waiting import wait_until
 
-PATIENCE: Final = 15_000
+PATIENCE: Final = 30_000
 """Milliseconds; a browser on a busy machine."""
 
 # By each audio element, its stream's strongest frequency and how strong that is, over a third of a second.
@@ -104,7 +104,7 @@ class Person:
         levels = await self.page.evaluate(LISTEN)
         return {who: round(one["hz"]) for who, one in levels.items() if one["db"] > AUDIBLE}
 
-    async def hears(self, *tones: int, seconds: float = 15.0) -> dict[str, int]:
+    async def hears(self, *tones: int, seconds: float = 30.0) -> dict[str, int]:
         """Wait until it is these tones and no others, each from somebody else; who makes which."""
         found: dict[str, int] = {}
 
@@ -154,7 +154,7 @@ class Stage:
         await phone.until("bridged", timeout=10)
         return phone
 
-    async def phone_hears(self, phone: Phone, *tones: int, seconds: float = 15.0) -> None:
+    async def phone_hears(self, phone: Phone, *tones: int, seconds: float = 30.0) -> None:
         found: list[int] = []
 
         def so() -> bool:

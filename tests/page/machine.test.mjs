@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { LOBBY, next } from "../../handlers/page/src/machine.js";
 
 const play = (...happenings) => happenings.reduce(next, LOBBY);
-const up = { name: "room", link: "up", trouble: false };
+const up = { name: "room", link: "up", trouble: false, dropped: false };
 const over = (why) => ({ name: "over", why });
 
 test("in, and out again", () => {
@@ -29,10 +29,17 @@ test("a seat that is lost after trouble is taken anew", () => {
   assert.deepEqual(play("join", "joined", "offline", "gone", "rejoined"), up);
 });
 
+test("while its socket is away the page expects to lose its seat, though the service answers", () => {
+  assert.equal(play("join", "joined", "dropped", "beat", "gone").link, "rejoining");
+  assert.equal(play("join", "joined", "offline", "dropped", "beat", "beat", "gone").link, "rejoining");
+  assert.equal(play("join", "joined", "dropped", "connected", "gone").link, "rejoining", "not known of since");
+});
+
 test("a seat that is lost out of the blue was taken away", () => {
   assert.deepEqual(play("join", "joined", "gone"), over("removed"));
   assert.deepEqual(play("join", "joined", "beat", "gone"), over("removed"));
-  assert.deepEqual(play("join", "joined", "dropped", "beat", "gone"), over("removed"), "the trouble was over");
+  assert.deepEqual(play("join", "joined", "offline", "beat", "gone"), over("removed"), "the trouble was over");
+  assert.deepEqual(play("join", "joined", "dropped", "connected", "beat", "gone"), over("removed"), "the same");
 });
 
 test("a lost link comes back by itself while the seat holds", () => {
@@ -61,5 +68,7 @@ test("what does not fit changes nothing", () => {
     assert.equal(next(LOBBY, late), LOBBY, late);
   }
   const room = play("join", "joined");
-  for (const odd of ["join", "joined", "back", "cancelled", "join-failed"]) assert.equal(next(room, odd), room, odd);
+  for (const odd of ["beat", "connected", "join", "joined", "back", "cancelled", "join-failed"]) {
+    assert.equal(next(room, odd), room, odd);
+  }
 });

@@ -90,7 +90,7 @@ class Phone:
         participant = self._sessions.participants.get(self.participant_id or "")
         return participant.session_id if participant is not None else None
 
-    async def until(self, milestone: Milestone, timeout: float = 5.0) -> None:  # noqa: ASYNC109 - a test's limit
+    async def until(self, milestone: Milestone, timeout: float = 15.0) -> None:  # noqa: ASYNC109 - a test's limit
         """Wait for a stage; a phone that ends while another is waited for is an AssertionError at once."""
         call = self.call
         await call.changes.until(
@@ -101,7 +101,7 @@ class Phone:
         if call.ended and milestone != "ended":
             raise AssertionError(f"ended before {milestone}: {self}")
 
-    async def hears(self, text: str, timeout: float = 5.0) -> None:  # noqa: ASYNC109 - a test's limit
+    async def hears(self, text: str, timeout: float = 15.0) -> None:  # noqa: ASYNC109 - a test's limit
         """Wait until a sentence with `text` in it has been spoken."""
         await self.call.changes.until(
             lambda: any(text in sentence for sentence in self.call.heard),

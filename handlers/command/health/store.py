@@ -1,7 +1,7 @@
 """Whether the store is there, keeps what it is told, and has the same time as we."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from handlers.command.health.finding import Finding, Findings, skew
@@ -35,7 +35,7 @@ async def check_store(settings: Settings) -> Findings:
             took = clock.monotonic() - begun
             return [
                 _reached(name, took),
-                *(found for one in await examine(client) for found in _server(one, clock.now())),
+                *_servers(await examine(client), clock.now()),
                 *await _contents(client, clock.now()),
             ]
     except StoreError as error:
@@ -48,6 +48,14 @@ def _reached(name: str, took: float) -> Finding:
     if took > _SLOW:
         return Finding("store", "warn", words, "bring it nearer: every webhook makes two trips or more")
     return Finding("store", "ok", words)
+
+
+def _servers(each: Sequence[Examined], now: float) -> Iterator[Finding]:
+    """Where there are several masters, each line names its own."""
+    for one in each:
+        for finding in _server(one, now):
+            named = finding._replace(found=f"{one.address}: {finding.found}")
+            yield named if len(each) > 1 else finding
 
 
 def _server(one: Examined, now: float) -> Iterator[Finding]:

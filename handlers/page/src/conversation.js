@@ -181,6 +181,7 @@ export class Conversation {
         if (!deliberately) this.#say("dropped");
         this.look();
       },
+      onConnected: () => this.#say("connected"),
       onLost: () => this.#say("media-lost"),
     });
   }

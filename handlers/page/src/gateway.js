@@ -22,9 +22,9 @@ const Inside = /** @type {new () => any} */ (/** @type {unknown} */ (BandwidthRt
 /**
  * @typedef {{streamId: string, participantId: string | null, stream: MediaStream}} Heard
  * @typedef {{onStream: (heard: Heard) => void, onStreamGone: (streamId: string) => void,
- *   onDropped: (deliberately: boolean) => void, onLost: () => void}} Listener
- *   `onDropped`: the socket has closed; unless that was deliberate, the SDK opens it again. `onLost`: it has not
- *   come back, or media has failed.
+ *   onDropped: (deliberately: boolean) => void, onConnected: () => void, onLost: () => void}} Listener
+ *   `onDropped`: the socket has closed; unless that was deliberate, the SDK opens it again. `onConnected`: it is
+ *   open. `onLost`: it has not come back, or media has failed.
  */
 
 class WatchedRtc extends Inside {
@@ -77,7 +77,7 @@ export class Gateway {
   async connect(deviceToken, url) {
     const connecting = this.rtc.connect({ deviceToken }, { websocketUrl: url.replace(/\/+$/, "") });
     const socket = this.rtc.signaling.ws;
-    socket.on("open", () => clearTimeout(this.#away));
+    socket.on("open", () => this.#opened());
     socket.on("close", (/** @type {number} */ code) => this.#closed(code));
     await within(connecting, CONNECT);
   }
@@ -126,6 +126,11 @@ export class Gateway {
       this.rtc.signaling.ws = null;
     }
     this.rtc.disconnect();
+  }
+
+  #opened() {
+    clearTimeout(this.#away);
+    if (!this.#over) this.listener.onConnected();
   }
 
   /** @param {number} code */

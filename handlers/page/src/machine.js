@@ -8,11 +8,12 @@
  * @typedef {"left" | "removed" | "closed" | "refused"} Ending
  * @typedef {{name: "lobby"}
  *   | {name: "joining"}
- *   | {name: "room", link: Link, trouble: boolean}
+ *   | {name: "room", link: Link, trouble: boolean, dropped: boolean}
  *   | {name: "over", why: Ending}} State
- *   `trouble`: something has failed since the service last knew us, so that losing the seat is no wonder.
+ *   `trouble`: something has failed since the service last knew us, so that losing the seat is no wonder;
+ *   `dropped`: Bandwidth's socket is closed, for which the service gives the seat up although it hears of us.
  * @typedef {"join" | "joined" | "join-failed" | "cancelled" | "offline" | "beat" | "beat-failed" | "dropped"
- *   | "media-lost" | "gone" | "rejoined" | "refused" | "closed" | "leave" | "back"} Happening
+ *   | "connected" | "media-lost" | "gone" | "rejoined" | "refused" | "closed" | "leave" | "back"} Happening
  */
 
 /** @type {State} */
@@ -22,7 +23,7 @@ export const LOBBY = Object.freeze({ name: "lobby" });
 const JOINING = Object.freeze({ name: "joining" });
 
 /** @type {State} */
-const UP = Object.freeze({ name: "room", link: "up", trouble: false });
+const UP = Object.freeze({ name: "room", link: "up", trouble: false, dropped: false });
 
 /** @type {Record<string, (why: Happening) => State | null>} */
 const OUTSIDE = {
@@ -71,19 +72,23 @@ function inRoom(state, happening) {
     case "rejoined":
       return UP;
     case "media-lost":
-      return state.link === "rejoining" ? null : { name: "room", link: "rejoining", trouble: true };
+      return state.link === "rejoining" ? null : { ...state, link: "rejoining", trouble: true };
     case "gone":
       // Whoever loses the seat out of the blue was removed, and coming back unasked would be rude.
       if (state.link === "rejoining") return null;
-      return state.trouble ? { name: "room", link: "rejoining", trouble: true } : over("removed");
+      if (!state.trouble && !state.dropped) return over("removed");
+      return { ...state, link: "rejoining", trouble: true };
     case "offline":
     case "beat-failed":
-      return state.link === "rejoining" ? null : { name: "room", link: "lost", trouble: true };
+      return state.link === "rejoining" ? null : { ...state, link: "lost", trouble: true };
     case "dropped":
       // The SDK connects again by itself within a second or two: no reason to alarm anybody yet.
-      return { ...state, trouble: true };
+      return { ...state, trouble: true, dropped: true };
+    case "connected":
+      return state.dropped ? { ...state, dropped: false } : null;
     case "beat":
-      return state.link === "rejoining" ? null : UP;
+      if (state.link === "rejoining" || (state.link === "up" && !state.trouble)) return null;
+      return { ...state, link: "up", trouble: false };
     default:
       return null;
   }

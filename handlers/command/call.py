@@ -114,12 +114,14 @@ def _because(timeline: Sequence[Mapping[str, Any]]) -> str:
     """The requests for which the last way into a room failed, if one did."""
     failed = [entry for entry in timeline if entry["event"] in {"joinFailed", "notPlaced"}]
     requests = failed[-1].get("requests", ()) if failed else ()
-    return ", ".join(
-        f"{one['operation']}: {' '.join(str(one[part]) for part in ('status', 'error') if part in one)}"
-        f" after {one['ms']:.0f} ms"
-        for one in requests
-        if one.get("error")
-    )
+    return ", ".join(f"{one['operation']}: {_failed(one)}" for one in requests if one.get("error"))
+
+
+def _failed(request: Mapping[str, Any]) -> str:
+    if request["error"] == "paused":
+        return "not sent, as others had failed just before (breaker open)"
+    words = " ".join(str(request[part]) for part in ("status", "error") if part in request)
+    return f"{words} after {request['ms']:.0f} ms"
 
 
 def _end(found: Call, because: str, now: float, wide: int) -> list[Text]:

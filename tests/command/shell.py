@@ -1,12 +1,13 @@
 """The command as somebody on call runs it: a process with its environment, what it prints, its exit code."""
 
-import asyncio
 import json
 import os
-import sys
+import tempfile
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, NamedTuple, Self
 
+from tests.command.zygote import zygote
 from tests.harness import Service
 from tests.processes import environment
 from tests.simulator.simulator import Simulator
@@ -30,20 +31,11 @@ async def run(
     *arguments: str, env: Mapping[str, str], stdin: str | None = None, code: int | None = 0
 ) -> Said:
     """`code`: the exit code that it has to have, None for any."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "handlers.cli",
-        *arguments,
-        env={"PATH": os.defpath, **env},
-        stdin=asyncio.subprocess.DEVNULL if stdin is None else asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    async with asyncio.timeout(60):
-        out, err = await process.communicate(None if stdin is None else stdin.encode())
-    assert process.returncode is not None
-    said = Said(process.returncode, out.decode(), err.decode())
+    with tempfile.TemporaryDirectory() as folder:
+        files = [Path(folder, name) for name in ("stdin", "stdout", "stderr")]
+        files[0].write_text(stdin or "")
+        returned = await zygote().run(arguments, {"PATH": os.defpath, **env}, files)
+        said = Said(returned, files[1].read_text(), files[2].read_text())
     assert code in {None, said.code}, said
     assert "Traceback" not in said.err, said.err
     return said

@@ -12,7 +12,7 @@ async def wait_until(
     what: str | Callable[[], object] = "it never became true",
 ) -> None:
     """Raises AssertionError with `what` when it takes longer than `seconds`; a predicate may be awaitable."""
-    ends = time.monotonic() + seconds
+    ends, pause = time.monotonic() + seconds, 0.005
     while True:
         found = predicate()
         if isinstance(found, Awaitable):
@@ -21,4 +21,6 @@ async def wait_until(
             return
         if time.monotonic() > ends:
             raise AssertionError(what() if callable(what) else what)
-        await asyncio.sleep(0.005)
+        await asyncio.sleep(pause)
+        # What takes long is asked for less often: many a predicate is a request.
+        pause = min(1.2 * pause, 0.05)

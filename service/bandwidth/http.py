@@ -3,10 +3,12 @@
 
 import asyncio
 import logging
+import ssl
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from types import SimpleNamespace
 from typing import NamedTuple, Protocol
@@ -73,6 +75,12 @@ class _Progress:
 _progress: ContextVar[_Progress | None] = ContextVar("request_progress", default=None)
 
 
+@cache
+def _authorities() -> ssl.SSLContext:
+    """Whom we trust, read once in a process: that takes some 40 ms of processor time."""
+    return httpx.create_ssl_context()
+
+
 class Http:
     """Sends requests over one pool of connections, which comes into being with the first of them.
 
@@ -103,7 +111,7 @@ class Http:
         self._closed = False
         # httpx writes a line with the URL for each request; `request.sent` says what is worth saying.
         logging.getLogger("httpx").setLevel(logging.WARNING)
-        self._tls = httpx.create_ssl_context()
+        self._tls = _authorities()
         self._pooled = self._client(fresh=False)
         self._unpooled = self._client(fresh=True)
 

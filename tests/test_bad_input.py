@@ -210,7 +210,7 @@ class TestLiveCall:
     ) -> None:
         phone = await simulator.dial()
         await phone.until("bridged")
-        fields = b'"machineDetectionResult": {"value": "human\\ud800"}'
+        fields = b'"eventTime": "\\ud800", "machineDetectionResult": {"value": "human\\ud800"}'
         told = b'{"eventType": "machineDetectionComplete", "callId": "%s", ' % phone.call_id.encode()
         assert (await client.post(URL, content=told + fields + b"}")).status_code == 204
         assert not service.log(level="error")

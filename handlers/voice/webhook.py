@@ -142,5 +142,5 @@ def _required(body: dict[str, Any], name: str) -> str:
 def _key(event_type: str, event_time: object, raw: bytes) -> str:
     """Under which the same webhook is known again: its type and time, or its body where it has no time."""
     if isinstance(event_time, str) and 0 < len(event_time) <= _TEXT:
-        return f"{event_type}@{event_time}"
+        return f"{event_type}@{_text(event_time)}"
     return f"{event_type}#{hashlib.sha256(raw).hexdigest()}"

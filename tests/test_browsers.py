@@ -293,7 +293,7 @@ async def test_who_waits_outside_is_let_in_by_a_browser(
     await simulator.until(lambda: phone.sounds != [], what="it hears something")
     browser = await admitted(operator)
     await tell(simulator, service, browser, "onConnect")
-    await operator.until(phone.call_id, "bridged")
+    await phone.until("bridged")
     assert hears(simulator, browser) == {phone.participant_id}
     await phone.hang_up()
     await left(operator, browser)

@@ -19,7 +19,7 @@ NPM = $(if $(filter node,$(NODE)),npm,$(abspath $(BIN))/python -c \
 
 help: ## show this
 	@echo "usage: make TARGET"
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: .venv/.installed ## make .venv with what is pinned in requirements-dev.txt (again only when that changes)
 
@@ -44,6 +44,12 @@ test-again: setup ## what `make test` found failing, one test after the other, u
 
 chaos: setup ## a storm of calls and faults over two replicas; CHAOS_CALLS, CHAOS_SEED
 	@$(BIN)/python -m tests.chaos
+
+bench: setup ## silence before a call is bridged, calls a second, and what each costs; ARGS=--help says more
+	@$(BIN)/python -m tests.bench $(ARGS)
+
+bench-quick: setup ## the same in under a minute; fails when a ratio or a count is worse than it was
+	@$(BIN)/python -m tests.bench --quick
 
 fuzz: setup ## thousands of webhooks and requests that nobody should send; FUZZ_COUNT, FUZZ_SEED
 	FUZZ_COUNT=$${FUZZ_COUNT:-10000} $(BIN)/pytest -s tests/fuzz
@@ -147,4 +153,4 @@ $(PAGE)/node_modules/.package-lock.json: $(PAGE)/package.json $(PAGE)/package-lo
 		--require-hashes -r $<
 	@touch $@
 
-.PHONY: help setup run page demo demo-live test fuzz chaos check-deploy audit mutants lint types imports format lock clean
+.PHONY: help setup run page demo demo-live test test-again fuzz chaos bench bench-quick check-deploy audit mutants lint types imports format lock clean

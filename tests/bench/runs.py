@@ -1,0 +1,306 @@
+"""What is measured: how long callers hear nothing, how many calls a core takes, what each of them costs."""
+
+import asyncio
+import json
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from statistics import median
+from typing import Any, Final
+
+from tests.bench import machine
+from tests.bench.callers import Call
+from tests.bench.figures import Guard, Row, percentile, ratio, timed
+from tests.bench.stage import ROOMS, STRANGER, Process, Stage, Store, Stub, operator, room_number, webhooks
+from tests.bench.wire import Client
+from tests.harness import CALLEE, NUMBER
+
+Life = Callable[[int], Awaitable[float]]
+"""One call of this slot from its beginning to its end; the seconds that are to be known of it."""
+
+SCENARIOS: Final = ("first caller", "existing room", "prepare: dial")
+_WARM: Final = 200
+"""Calls before anything is measured: connections, the token, the store's scripts, caches."""
+_QUIET: Final = 30.0
+"""Seconds between two calls of a quiet hour."""
+
+
+async def played(life: Life, count: int, in_flight: int) -> tuple[list[float], float]:
+    """So many calls, so many at once: the seconds of each, and those of all."""
+    left = iter(range(count))
+    times: list[float] = []
+
+    async def slot(number: int) -> None:
+        times.extend([await life(number) for _ in left])
+
+    begun = time.perf_counter()
+    await asyncio.gather(*(slot(number) for number in range(in_flight)))
+    return times, time.perf_counter() - begun
+
+
+class Bench:
+    """One replica with its store, a stub of Bandwidth and a bare endpoint, and what was found so far."""
+
+    def __init__(self, stage: Stage, stub: Stub, store: Store, service: Process, bare: Process) -> None:
+        self.stage = stage
+        self.stub = stub
+        self.store = store
+        self.service = service
+        self.rows: list[Row] = []
+        self.figures: dict[str, Any] = {}
+        self._bare = Client(bare.port)
+        self._webhooks = webhooks(service)
+        self._operator = operator(service)
+        self._upstream = 0.0
+
+    @classmethod
+    async def ready(cls, stage: Stage) -> "Bench":
+        """Warm, with somebody in each room."""
+        stub, store, bare = await stage.stub(), await stage.store(), await stage.bare()
+        bench = cls(stage, stub, store, await stage.replica(store, stub), bare)
+        for room in range(ROOMS):
+            await Call(bench._webhooks, room_number(room)).comes_in()
+        await played(bench.life("existing room"), _WARM, 8)
+        await bench.settled()
+        return bench
+
+    async def upstream(self, milliseconds: float) -> None:
+        await self.stub.takes(milliseconds)
+        self._upstream = milliseconds
+
+    async def settled(self) -> None:
+        """Until nobody is on the way out of a room, and Bandwidth has been asked nothing for a while."""
+        before = -1
+        while before != (now := (await self.stub.counted())[0]) or not await self._emptied():
+            before = now
+            await asyncio.sleep(0.2 + 4 * self._upstream / 1000)
+
+    async def _emptied(self) -> bool:
+        """Of all but those who have been there from the beginning."""
+        answer = await self._operator.send("GET", "/api/v1/rooms")
+        return all(len(one["members"]) == 1 for one in json.loads(answer.body)["rooms"])
+
+    def life(self, scenario: str) -> Life:
+        lives = {
+            "first caller": self._first,
+            "existing room": self._existing,
+            "prepare: dial": self._dialled,
+        }
+        return lives[scenario]
+
+    async def _first(self, _slot: int) -> float:
+        return await self._comes_and_goes(Call(self._webhooks, STRANGER))
+
+    async def _existing(self, slot: int) -> float:
+        return await self._comes_and_goes(Call(self._webhooks, room_number(slot % ROOMS)))
+
+    async def _comes_and_goes(self, call: Call) -> float:
+        silence = await call.comes_in()
+        await call.hangs_up()
+        return silence
+
+    async def _whole(self, slot: int) -> float:
+        call = Call(self._webhooks, room_number(slot % ROOMS))
+        silence = await call.comes_in()
+        await call.is_bridged()
+        await call.hangs_up()
+        return silence
+
+    async def _dialled(self, slot: int) -> float:
+        """It rings for as long as the way into the room takes, and then somebody answers."""
+        order = {"to": CALLEE, "room": f"room-{slot % ROOMS}", "prepare": "dial"}
+        answer = await self._operator.send("POST", "/api/v1/calls", json.dumps(order).encode())
+        if answer.status != 201:
+            raise RuntimeError(f"POST /calls: {answer.status} {answer.body.decode()}")
+        call_id = json.loads(answer.body)["callId"]
+        await asyncio.sleep(0.2 + 3 * self._upstream / 1000)
+        path = await self.stub.answer_url(call_id)
+        return await self._comes_and_goes(
+            Call(self._webhooks, NUMBER, call_id=call_id, path=path, outbound=True)
+        )
+
+    @contextmanager
+    def _load(self, row: Row) -> Iterator[None]:
+        with machine.watching(self.stage.cores.load) as busy:
+            yield
+        row.load = busy.share
+        if busy.share > machine.TOO_BUSY and self.stage.cores.apart:
+            row.refused = "the load's core was the limit"
+
+    async def _timed(self, what: str, life: Life, count: int, in_flight: int) -> Row:
+        row = Row(what=what)
+        with self._load(row):
+            times, seconds = await played(life, count, in_flight)
+        found = timed(what, times, upstream=self._upstream, in_flight=in_flight)
+        found.load, found.refused = row.load, row.refused
+        found.per_second = len(times) / seconds if in_flight > 1 else None
+        self.rows.append(found)
+        return found
+
+    # Rows ----------------------------------------------------------------------------------------------
+
+    async def bare(self, count: int) -> None:
+        """What everything else is set beside."""
+        for in_flight in (1, ROOMS):
+            await self._timed("bare Starlette", self._bare_answer, count * in_flight, in_flight)
+
+    async def _bare_answer(self, _slot: int) -> float:
+        begun = time.perf_counter()
+        await self._bare.send("POST", "/callbacks/voice", b"{}")
+        return time.perf_counter() - begun
+
+    async def trip(self, count: int = 20) -> float:
+        """Milliseconds of one request to Bandwidth by a bare client: the median, as of now."""
+        client = Client(self.stub.process.port)
+        times = []
+        for _ in range(count):
+            begun = time.perf_counter()
+            await client.send("POST", "/v1/accounts/9900000/participants", b"{}")
+            times.append(1000 * (time.perf_counter() - begun))
+        client.close()
+        return percentile(times, 0.5)
+
+    async def dead_air(self, scenario: str, count: int, in_flight: int) -> Row:
+        """From webhook to BXML."""
+        trip = await self.trip()
+        row = await self._timed(scenario, self.life(scenario), count, in_flight)
+        await self.settled()
+        bare = self.row("bare Starlette", in_flight=in_flight)
+        trips = 0 if scenario == "prepare: dial" else 2
+        if bare is not None and (found := ratio(row.p50, bare.p50)) is not None:
+            row.ratios["bare"] = found
+        if trips and self._upstream and row.p50 is not None:
+            row.ratios["2 trips"] = row.p50 / (2 * trip)
+            self.figures[f"{scenario}, {in_flight} in flight, ms over 2 trips of {trip:.1f}"] = round(
+                row.p50 - 2 * trip, 2
+            )
+        return row
+
+    async def throughput(self, count: int) -> None:
+        """Joins and whole calls, and what each has cost."""
+        for what, life in (("joins", self._existing), ("whole calls", self._whole)):
+            pid = self.service.pid
+            trips, moved = await self.store.trips(), await self.store.bytes_moved()
+            kept = await self.store.used()
+            used, stored = machine.processor_seconds(pid), await self.store.processor_seconds()
+            requests, connections = await self.stub.counted()
+            row = await self._timed(what, life, count, ROOMS)
+            await self.settled()
+            bare = self.row("bare Starlette", in_flight=ROOMS)
+            if bare is not None and (found := ratio(row.per_second, bare.per_second)) is not None:
+                row.ratios["bare"] = found
+            requests_then, connections_then = await self.stub.counted()
+            self.figures |= {
+                f"{what}: processor of the service, ms": 1000
+                * (machine.processor_seconds(pid) - used)
+                / count,
+                f"{what}: processor of the store, ms": 1000
+                * (await self.store.processor_seconds() - stored)
+                / count,
+                f"{what}: trips to the store": (await self.store.trips() - trips) / count,
+                f"{what}: bytes to and from the store": (await self.store.bytes_moved() - moved) / count,
+                f"{what}: bytes kept of an ended one": (await self.store.used() - kept) / count,
+                f"{what}: requests to Bandwidth": (requests_then - requests) / count,
+                f"{what}: new connections to Bandwidth": (connections_then - connections) / count,
+            }
+
+    async def held(self, count: int) -> None:
+        """Memory of calls that are up, each in a room of its own."""
+        resident, used = machine.resident_bytes(self.service.pid), await self.store.used()
+        await held(self._webhooks, count)
+        self.figures |= {
+            "held call: bytes in the service": (machine.resident_bytes(self.service.pid) - resident) / count,
+            "held call: bytes in the store, with its room": (await self.store.used() - used) / count,
+        }
+
+    async def listeners(self, count: int) -> None:
+        """Memory of browsers and operators that listen to live events."""
+        before = machine.resident_bytes(self.service.pid)
+        clients = [operator(self.service) for _ in range(count)]
+        for client in clients:
+            await client.opened("GET", "/api/v1/events")
+        await asyncio.sleep(0.5)
+        self.figures["listener: bytes in the service"] = (
+            machine.resident_bytes(self.service.pid) - before
+        ) / count
+        for client in clients:
+            client.close()
+
+    async def quiet(self) -> None:
+        """Connections that a call costs half a minute after the one before."""
+        await self._existing(0)
+        await self.settled()
+        _, before = await self.stub.counted()
+        await asyncio.sleep(_QUIET)
+        await self._existing(0)
+        await self.settled()
+        self.figures[f"new connections to Bandwidth after {_QUIET:g} quiet seconds"] = (
+            await self.stub.counted()
+        )[1] - before
+
+    async def beside_held(self, counts: list[int], say: Callable[[str], None]) -> None:
+        """A second service with a store of its own is filled; pairs of calls, to it and to the empty one."""
+        full = await self.stage.store()
+        other = await self.stage.replica(full, self.stub)
+        client = webhooks(other)
+        for room in range(ROOMS):
+            await Call(client, room_number(room)).comes_in()
+        up = 0
+        for count in counts:
+            say(f"{count:,} calls are held")
+            await held(client, count - up)
+            up = count
+            pairs = []
+            for one in range(200):
+                empty = await self._existing(one)
+                call = Call(client, room_number(one % ROOMS))
+                loaded = await call.comes_in()
+                await call.hangs_up()
+                pairs.append(loaded / empty)
+            self.figures[f"existing room with {count:,} calls held, ratio to none (median of pairs)"] = (
+                median(pairs)
+            )
+        client.close()
+
+    async def starts(self, count: int = 5) -> None:
+        """From the start of the process until it is ready."""
+        times = [(await self.stage.replica(self.store, self.stub)).started for _ in range(count)]
+        self.figures["start to ready, ms (median)"] = 1000 * median(times)
+
+    def guards(self) -> list[Guard]:
+        """Of a quick run: ratios, and counts that are the same on every machine."""
+        found = []
+        for scenario, allowed in (("existing room", 1.4), ("first caller", 1.4)):
+            if row := self.row(scenario, upstream=40):
+                found.append(Guard(f"{scenario}, in pairs of upstream trips", row.ratios["2 trips"], allowed))
+        if (row := self.row("prepare: dial", upstream=40)) and row.p50 is not None:
+            found.append(Guard("prepare: dial, in upstream trips of 40 ms", row.p50 / 40, 0.4))
+        if row := self.row("joins", in_flight=ROOMS):
+            found.append(
+                Guard("joins a second beside the bare endpoint", row.ratios["bare"], 0.002, least=True)
+            )
+        for figure, most in (
+            ("joins: trips to the store", 13),
+            ("joins: requests to Bandwidth", 4.2),
+            ("joins: new connections to Bandwidth", 0.1),
+        ):
+            found.append(Guard(figure, self.figures[figure], most))
+        return found
+
+    def row(self, what: str, *, upstream: float = 0, in_flight: int = 1) -> Row | None:
+        wanted = (what, upstream, in_flight)
+        found = [one for one in self.rows if (one.what, one.upstream, one.in_flight) == wanted]
+        return found[-1] if found else None
+
+
+async def held(client: Client, count: int) -> None:
+    """Calls that come in, are bridged and stay."""
+
+    async def life(_slot: int) -> float:
+        call = Call(client, STRANGER)
+        silence = await call.comes_in()
+        await call.is_bridged()
+        return silence
+
+    if count > 0:
+        await played(life, count, 32)

@@ -1,0 +1,80 @@
+"""The arithmetic of the benchmark, and one short run of it."""
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.bench import machine
+from tests.bench.figures import Guard, Row, percentile, ratio, table, timed
+
+
+def test_percentiles_are_times_that_were_measured() -> None:
+    times = [float(one) for one in range(1, 101)]
+    assert (percentile(times, 0.5), percentile(times, 0.99), percentile(times, 1.0)) == (50, 99, 100)
+    assert percentile([7.0], 0.01) == 7
+    with pytest.raises(ValueError, match="nothing"):
+        percentile([], 0.5)
+
+
+def test_a_row_is_of_milliseconds() -> None:
+    row = timed("x", [0.001, 0.002, 0.003], upstream=40, in_flight=2)
+    assert (row.p50, row.max, row.samples) == (2, 3, 3)
+    assert ratio(row.p50, 4) == 0.5
+    assert ratio(None, 4) is None
+    assert ratio(1, 0) is None
+
+
+def test_a_row_that_the_load_was_the_limit_of_has_no_figures() -> None:
+    row = Row(what="x", p50=1, per_second=9, refused="the load's core was the limit")
+    assert table([row])[1].split() == [
+        "x",
+        "0",
+        "ms",
+        "1",
+        "the",
+        "load's",
+        "core",
+        "was",
+        "the",
+        "limit",
+        "0%",
+    ]
+
+
+def test_guards() -> None:
+    assert Guard("x", 1, 1).holds
+    assert not Guard("x", 1.01, 1).holds
+    assert Guard("x", 1, 1, least=True).holds
+    assert not Guard("x", 0.99, 1, least=True).holds
+    assert str(Guard("x", 0.99, 1, least=True)) == "FAIL x: 0.99, at least 1"
+
+
+def test_how_busy_a_core_was() -> None:
+    assert machine.share(idle=25, every=100) == 0.75
+    assert machine.share(idle=0, every=0) == 0
+
+
+async def test_a_short_run(tmp_path: Path) -> None:
+    """Every part that does not take its time, with few calls; counts are the same on every machine."""
+    output = tmp_path / "figures.json"
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.bench", "--only", "air,throughput,listeners,memory"),
+        *("--latency", "20", "--calls", "2", "--json", str(output)),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    async with asyncio.timeout(90):
+        said, complaints = await process.communicate()
+    assert process.returncode == 0, complaints.decode()
+    found = json.loads(output.read_text())
+    rows = {(row["what"], row.get("in_flight", 1)): row for row in found["rows"]}
+    assert rows["existing room", 1]["p50"] > 40
+    assert rows["prepare: dial", 1]["p50"] < rows["existing room", 1]["p50"]
+    assert b"existing room" in said
+    figures = found["figures"]
+    assert 4 <= figures["joins: requests to Bandwidth"] < 5
+    assert figures["held call: bytes in the store, with its room"] > 500
+    assert b"bench: throughput" in complaints

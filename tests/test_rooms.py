@@ -11,6 +11,7 @@ from tests.harness import CALLEE, Service
 from tests.operators import Operator, bridged, consistent, in_room, staffed
 from tests.simulator.phones import Phone
 from tests.simulator.simulator import Simulator
+from tests.waiting import wait_until
 
 CLOSED = "This conference has been closed. Goodbye."
 OTHER = "+15550102222"
@@ -19,6 +20,10 @@ OTHER = "+15550102222"
 async def outcome(operator: Operator, phone: Phone) -> str:
     reason: str = (await operator.until(phone.call_id, "ended"))["outcome"]["reason"]
     return reason
+
+
+async def _members(operator: Operator, room: str, number: int) -> bool:
+    return len((await operator.room(room))["members"]) == number
 
 
 async def close(operator: Operator, room: str) -> None:
@@ -100,7 +105,8 @@ async def test_no_more_than_the_limit(simulator: Simulator, store_url: str, redi
         answer = await operator.send("POST", "/calls", {"to": CALLEE, "room": "lobby"})
         assert (answer.status_code, answer.json()["type"][-9:]) == (409, "room-full")
         await inside.pop().hang_up()
-        await simulator.until(lambda: len(simulator.ledger.alive().participants) == 1)
+        # The seat is free when the participant has gone, and a moment after that.
+        await wait_until(lambda: _members(operator, "lobby", 1), seconds=5, what="a seat is free")
         inside.append((await bridged(simulator, operator))[0])
         for phone in inside:
             await phone.hang_up()

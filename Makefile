@@ -1,8 +1,8 @@
 # Everything runs in .venv, which `setup` makes; nothing else on the machine is touched.
 
 BIN := .venv/bin
-# Tests often wait: one worker more than there are cores keeps them busy, and more have time-outs strike.
-WORKERS ?= $(shell echo $$(($$(nproc) + 1)))
+# Tests often wait: two workers more than there are cores keep them busy, and many more have time-outs strike.
+WORKERS ?= $(shell echo $$(($$(nproc) + 2)))
 # The first of these that runs and is new enough; a name on the path may be a shim with nothing behind it.
 NEW_ENOUGH := -c 'import sys; sys.exit(sys.version_info < (3, 11))'
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \

@@ -19,6 +19,7 @@ from handlers.voice.speech import PLEASE_HOLD, Words
 from service.bandwidth.auth import Credentials
 from service.bandwidth.errors import BandwidthError
 from service.bandwidth.http import Http
+from service.bandwidth.warmth import Warmth
 from service.calls.policy import Policy
 from service.calls.refs import ref_of_call
 from service.calls.room import Way
@@ -38,6 +39,7 @@ from service.engine.operators import Operators
 from service.engine.participants import Participants
 from service.engine.patience import HOUR, Patience
 from service.engine.pause import Pause
+from service.engine.stock import Stocker
 from service.engine.worker import Worker
 from service.metrics import Metrics
 from service.settings import Settings
@@ -76,6 +78,14 @@ async def running(settings: Settings, *, run_worker: bool, patience: Patience) -
             stack.callback(worker.stop)
         for credentials in bandwidth.credentials:
             base.tasks.start(_warm(credentials), name="credentials.warm")
+        warmth = Warmth(
+            http=http,
+            credentials=bandwidth.credentials,
+            url=settings.bw_webrtc_url,
+            connections=settings.warm_connections,
+            clock=base.clock,
+        )
+        stack.callback(base.tasks.start(warmth.run(), name="warmth").cancel)
         yield _bridge(base, bandwidth, core, pause, patience)
 
 
@@ -114,6 +124,7 @@ def _core(base: _Base, bandwidth: Bandwidth, patience: Patience) -> _Core:
         check=patience.quiet,
         unused=patience.unused,
         absent=patience.absent,
+        stock=settings.prepared_participants,
     )
     entrance = Entrance(
         webrtc=bandwidth.webrtc,
@@ -138,13 +149,15 @@ def _core(base: _Base, bandwidth: Bandwidth, patience: Patience) -> _Core:
         legs=legs,
         way=Way(settings.interconnect),
         clock=base.clock,
+        alarm=base.alarm,
+        metrics=base.metrics,
     )
     engine = Engine(
         calls=calls,
         joiner=joiner,
         rooms=rooms,
         clock=base.clock,
-        new_id=lambda: secrets.token_hex(8),
+        new_id=lambda: secrets.token_urlsafe(6),
         alarm=base.alarm,
         patience=patience,
         metrics=base.metrics,
@@ -184,6 +197,15 @@ def _worker(base: _Base, bandwidth: Bandwidth, core: _Core, patience: Patience) 
             clock=base.clock,
             patience=patience,
             metrics=base.metrics,
+        ),
+        stocker=Stocker(
+            webrtc=bandwidth.webrtc,
+            rooms=core.rooms,
+            entrance=core.entrance,
+            callbacks=base.callbacks,
+            clock=base.clock,
+            metrics=base.metrics,
+            life=patience.stock,
         ),
         callbacks=base.callbacks,
         clock=base.clock,

@@ -12,9 +12,11 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
+from contextvars import ContextVar
 from datetime import UTC, datetime
-from typing import Any, Literal, TextIO
+from types import MappingProxyType
+from typing import Any, BinaryIO, Literal, TextIO
 
 import msgspec
 import structlog
@@ -27,6 +29,8 @@ PERSONAL = "pii_"  # a key that begins so is meant to hold a number
 _SECRET_KEY = re.compile(r"token|authorization|password|secret|credential|api_?key|uui(?!d)", re.IGNORECASE)
 _JWT = re.compile(r"eyJ[\w-]*\.[\w-]+\.[\w-]*")
 _NUMBER = re.compile(r"(\+|%2B)([0-9]{6,13})([0-9]{2})(?![0-9])", re.IGNORECASE)
+_LEVEL_OF = {"warn": "warning", "exception": "error"}
+"""Methods that are not named like the level of their lines."""
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 
@@ -48,14 +52,13 @@ def configure(
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     lines = _Lines(stream)
     chain: list[Processor] = [
-        structlog.processors.add_log_level,
-        _stamp(clock or SystemClock()),
         _describe_exception,
         redact,
+        _begin(clock or SystemClock()),
         _json_line if format == "json" else _console(colors=stream.isatty()),
     ]
     structlog.configure(
-        processors=[structlog.contextvars.merge_contextvars, *chain],
+        processors=chain,
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
         logger_factory=lambda *_: lines,
         cache_logger_on_first_use=True,
@@ -67,9 +70,28 @@ def configure(
     access.handlers, access.propagate = [], False
 
 
-def bound(**keys: str | None) -> AbstractContextManager[None]:
-    """Adds ref, call_id, room, session_id, participant_id and such to each line inside, where not None."""
-    return structlog.contextvars.bound_contextvars(**{k: v for k, v in keys.items() if v is not None})
+class bound:  # noqa: N801 - used like a function
+    """Adds ref, call_id, room, session_id, participant_id and such to each line inside, where not None.
+
+    All in one context variable: structlog has one for each key, and setting and reading those took more than
+    writing the lines.
+    """
+
+    __slots__ = ("_keys", "_outside")
+
+    def __init__(self, **keys: str | None) -> None:
+        self._keys = keys
+
+    def __enter__(self) -> None:
+        # Masked once, and not on each line.
+        inside = {key: _clean(key, value) for key, value in self._keys.items() if value is not None}
+        self._outside = _bound.set({**_bound.get(), **inside})
+
+    def __exit__(self, *_: object) -> None:
+        _bound.reset(self._outside)
+
+
+_bound: ContextVar[Mapping[str, str | None]] = ContextVar("log_keys", default=MappingProxyType({}))
 
 
 class _Lines:
@@ -77,11 +99,17 @@ class _Lines:
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
+        self._bytes: BinaryIO | None = getattr(stream, "buffer", None)
+        """What is below the text, for lines that are encoded already."""
         self._lock = threading.Lock()
 
-    def msg(self, line: str) -> None:
+    def msg(self, line: str | bytes) -> None:
         with self._lock, suppress(OSError, ValueError):
-            self._stream.write(line + "\n")
+            if isinstance(line, bytes) and self._bytes is not None:
+                self._bytes.write(line + b"\n")
+                self._bytes.flush()
+                return
+            self._stream.write((line if isinstance(line, str) else line.decode()) + "\n")
             self._stream.flush()
 
     debug = info = warning = error = critical = msg
@@ -105,13 +133,26 @@ class _Handler(logging.Handler):
             self.handleError(record)
 
 
-def _stamp(clock: Clock) -> Processor:
-    def stamp(_logger: Any, _method: str, event: EventDict) -> EventDict:
-        now = datetime.fromtimestamp(clock.now(), UTC)
-        event["timestamp"] = now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        return event
+def _begin(clock: Clock) -> Processor:
+    """When, how grave and what; then what is bound, and what was said. All of it is masked already."""
 
-    return stamp
+    def begin(_logger: Any, method: str, event: EventDict) -> EventDict:
+        now = clock.now()
+        second = int(now)
+        return {
+            "timestamp": f"{_second(second)}.{int((now - second) * 1000):03}Z",
+            "level": _LEVEL_OF.get(method, method),
+            "event": event["event"],
+            **_bound.get(),
+            **event,
+        }
+
+    return begin
+
+
+@functools.lru_cache(maxsize=2)
+def _second(second: int) -> str:
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def _describe_exception(_logger: Any, _method: str, event: EventDict) -> EventDict:
@@ -139,11 +180,13 @@ def redact(_logger: Any, _method: str, event: EventDict) -> EventDict:
 
 
 def _clean(key: str, value: Any) -> Any:
-    if _names_secret(key) and value is not None and not isinstance(value, bool):
+    if value is None or isinstance(value, bool):
+        return value
+    if _names_secret(key):
         return MASK
     if isinstance(value, str):
         return _mask(value, numbers=not key.startswith(PERSONAL))
-    if value is None or isinstance(value, int | float):
+    if isinstance(value, int | float):
         return value
     if isinstance(value, Mapping):
         return {_mask(str(inner), numbers=True): _clean(str(inner), item) for inner, item in value.items()}
@@ -165,12 +208,11 @@ def _mask(text: str, *, numbers: bool) -> str:
     return text
 
 
-def _json_line(_logger: Any, _method: str, event: EventDict) -> str:
-    line = {key: event.pop(key) for key in ("timestamp", "level", "event")} | dict(event)
+def _json_line(_logger: Any, _method: str, event: EventDict) -> bytes:
     try:
-        return msgspec.json.encode(line).decode()
+        return msgspec.json.encode(event)
     except (TypeError, ValueError, OverflowError):  # lone surrogates, integers past 64 bits
-        return json.dumps(line, default=repr)
+        return json.dumps(event, default=repr).encode()
 
 
 def _console(*, colors: bool) -> Callable[[Any, str, EventDict], str]:

@@ -21,6 +21,7 @@ from service.series import Counters, Histograms
 
 UNKNOWN: Final = "unknown"
 FINDS: Final = ("call-ended", "call-found", "session-vanished", "stranger-removed")
+STOCK: Final = ("made", "taken", "replaced", "failed")
 REFUSALS: Final = ("unauthorized", "forbidden", "key-limit", "visit-limit", "guess-limit")
 _APIS: Final = ("voice", "webrtc", "token")
 _TROUBLE: Final = ("refused", "unavailable")
@@ -114,6 +115,9 @@ class Metrics:
     def _define_work(self) -> None:
         r = self.registry
         self._effects = Counters(r, "pstn_effects", "Owed work that was tried", ["effect", "result"])
+        self._stock = Counters(r, "pstn_stock", "Participants made ahead", ["result"])
+        for result in STOCK:
+            self._stock.add((result,), 0)
         self._finds = Counters(r, "pstn_reconciler_finds", "What nobody had told us", ["find"])
         for find in FINDS:
             self._finds.add((find,), 0)
@@ -181,6 +185,10 @@ class Metrics:
     def effect(self, effect: str, result: str) -> None:
         """`result`: done, waits, retried, paused, dead or not-known."""
         self._effects.add((effect, result))
+
+    def stock(self, result: str) -> None:
+        """`result`: one of STOCK."""
+        self._stock.add((result,))
 
     def found(self, find: str) -> None:
         """`find`: one of FINDS."""

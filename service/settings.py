@@ -295,6 +295,8 @@ class Settings(BaseSettings):
     pin_first_digit_timeout: PinTimeout = 10
     pin_digit_timeout: PinTimeout = 5
     ended_call_days: int = Field(default=7, ge=1, le=365, description="days from 1 to 365")
+    prepared_participants: int = Field(default=1, ge=0, le=5, description="a number from 0 to 5")
+    warm_connections: int = Field(default=2, ge=0, le=8, description="a number from 0 to 8")
     max_webhooks: int = Field(default=500, ge=1, le=100_000, description="a number from 1 to 100000")
     drain_delay: int = Field(default=5, ge=0, le=600, description="whole seconds from 0 to 600")
     owed_hours: float = Field(default=9, gt=0, le=168, description="hours, up to 168")

@@ -67,6 +67,8 @@ def settings_for(simulator: Simulator, store_url: str, **overrides: str) -> Sett
         "BW_NUMBER": NUMBER,
         "OUTBOUND_PREFIXES": "+1",
         "API_KEYS": API_KEYS,
+        "PREPARED_PARTICIPANTS": "0",  # tests count requests; those of stock have it
+        "WARM_CONNECTIONS": "0",
         "API_RATE_LIMIT": "0",  # who waits for something asks far more often than an operator
         "REDIS_URL": store_url,
         "SHUTDOWN_GRACE": "5",
@@ -158,7 +160,7 @@ async def serving(
         listener.close()
 
 
-async def nothing_left(simulator: Simulator, redis: Redis, *, seconds: float = 10.0) -> None:
+async def nothing_left(simulator: Simulator, redis: Redis, *, seconds: float = 20.0) -> None:
     """When all calls are over: nothing lives at Bandwidth, nothing is owed, and every key will expire."""
     await wait_until(
         lambda: simulator.ledger.empty,

@@ -37,6 +37,9 @@ def environment(simulator: Simulator, **overrides: str) -> dict[str, str]:
         "CALLBACK_USERNAME": USERNAME,
         "CALLBACK_PASSWORD": PASSWORD,
         "API_RATE_LIMIT": "0",
+        "WARM_CONNECTIONS": "0",
+        # Tests count requests; those of stock have it.
+        "PREPARED_PARTICIPANTS": "0",
         # No load balancer has to notice that a replica ends.
         "DRAIN_DELAY": "0",
         **overrides,

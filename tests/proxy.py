@@ -32,7 +32,9 @@ class Proxy:
         with suppress(OSError):
             while piece := await reader.read(65536):
                 if slow and self.delay:
-                    await asyncio.sleep(self.delay)
+                    # As a long way does it: what comes meanwhile is on its way too.
+                    asyncio.get_running_loop().call_later(self.delay, writer.write, piece)
+                    continue
                 writer.write(piece)
                 await writer.drain()
         writer.close()

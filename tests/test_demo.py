@@ -224,10 +224,10 @@ def test_the_demo(start: Start, folder: Path) -> None:
 
 
 def test_a_demo_that_fails(start: Start, folder: Path) -> None:
-    process = start("--latency-ms", "0", "--allowed-ms", "0")
+    process = start("--latency-ms", "0", "--allowed-ms=-1000")
     output, errors = process.communicate(timeout=90)
     assert (process.returncode, errors) == (1, "")
-    assert re.search(r"^FAILED\n  first caller: .* not two trips and 0 ms$", output, re.MULTILINE)
+    assert re.search(r"^FAILED\n  first caller: .* not two trips and -1000 ms$", output, re.MULTILINE)
     told = re.search(r"The last 20 lines of the service's log, all of it in (\S+):\n((  {.*}\n){20})", output)
     assert told
     assert list(folder.iterdir()) == [Path(told[1])]

@@ -28,6 +28,8 @@ MARGIN = 60.0
 PAUSE_AFTER_FAILURE = 5.0
 # In a row. Token requests come one at a time and serve everybody, so that each of them weighs more.
 FAILURES = 2
+_SHORTEST_LOOK = 1.0
+"""Seconds between two looks at a token, however short its life is."""
 OPERATION = "obtain-token"
 _REFUSED = frozenset({400, 401, 403})
 """RFC 6749, 5.2: what a token endpoint says of credentials that it does not accept."""
@@ -54,6 +56,13 @@ class Basic:
 
     async def warm(self) -> None:
         return
+
+    async def tend(self) -> None:
+        return
+
+    @property
+    def current(self) -> str:
+        return self._header
 
     async def header(self) -> str:
         return self._header
@@ -124,18 +133,35 @@ class OAuth:
         """Gets the token before the first call needs it. Raises BandwidthError as `header` does."""
         await self.header()
 
+    async def tend(self) -> float:
+        """Also while nobody needs one there is a token, and it does not end."""
+        if not self.current or self._is_due():
+            await asyncio.shield(self._refreshing())
+        due = max(self._token.refresh_at if self._token else 0.0, self._refresh_not_before)
+        return max(due - self._clock.monotonic(), _SHORTEST_LOOK)
+
     async def header(self) -> str:
         """Raises BandwidthError: `no-token`, or with `retry` the code of what keeps us from getting one.
 
         Nothing has happened of the request that the token was for, so `may_have_happened` is false.
         """
+        return self.current or await self._wait()
+
+    @property
+    def current(self) -> str:
+        """Empty without a token that is good. From a while before its end on the next one is asked for."""
         now = self._clock.monotonic()
         token = self._token
         if token is None or now >= token.expires_at:
-            return await self._wait()
-        if now >= max(token.refresh_at, self._refresh_not_before):
+            return ""
+        if self._is_due():
             self._refreshing()
         return token.header
+
+    def _is_due(self) -> bool:
+        """Whether it is near its end, and the last attempt to replace it some time ago."""
+        refresh_at = self._token.refresh_at if self._token else 0.0
+        return self._clock.monotonic() >= max(refresh_at, self._refresh_not_before)
 
     def rejected(self, header: str) -> bool:
         """Forgets the token, unless another one has come in the meantime.

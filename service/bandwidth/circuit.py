@@ -1,8 +1,8 @@
 """One API's circuit breaker at work: what counts as a failure, and who waits for a probe."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 import structlog
@@ -50,14 +50,23 @@ class Circuit:
         self._opened_at = 0.0
         self._probe: asyncio.Event | None = None
 
-    @asynccontextmanager
-    async def passing(self, operation: str, deadline: float) -> AsyncIterator[None]:
-        """Around one request. Raises BandwidthError `paused` instead of letting it begin.
+    async def admit(self, operation: str, deadline: float) -> None:
+        """Before one request. Raises BandwidthError `paused` instead of letting it begin.
 
         `deadline`: of the event loop's clock. A probe that is under way is waited for, for a moment: a join
         makes two requests at the same time, and refusing one of them would spoil the other.
         """
-        await self._admit(operation, deadline)
+        pause = self._breaker.allow(self._clock.monotonic())
+        if pause and self._probe is not None:
+            await self._outcome(self._probe, deadline)
+            pause = self._breaker.allow(self._clock.monotonic())
+        if pause:
+            self._metrics.request_paused(self.name, operation)
+            raise BandwidthError(operation, "paused", retry=True, retry_after=pause)
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Around one request that was admitted, from that moment on."""
         known = asyncio.Event()
         if self._breaker.open:
             self._probe = known
@@ -76,15 +85,6 @@ class Circuit:
         finally:
             hanging.cancel()
             self._tell(known)
-
-    async def _admit(self, operation: str, deadline: float) -> None:
-        pause = self._breaker.allow(self._clock.monotonic())
-        if pause and self._probe is not None:
-            await self._outcome(self._probe, deadline)
-            pause = self._breaker.allow(self._clock.monotonic())
-        if pause:
-            self._metrics.request_paused(self.name, operation)
-            raise BandwidthError(operation, "paused", retry=True, retry_after=pause)
 
     async def _outcome(self, probe: asyncio.Event, deadline: float) -> None:
         now = asyncio.get_running_loop().time()

@@ -4,19 +4,20 @@
 import asyncio
 import logging
 import ssl
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from types import SimpleNamespace
-from typing import NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 from urllib.parse import urlencode
 
 import aiohttp
 import httpx
 import structlog
+from aiohttp.connector import Connection
+from aiohttp.http_exceptions import ContentEncodingError
 from httpx_aiohttp import AiohttpTransport
 
 from service.bandwidth.circuit import Circuit
@@ -34,9 +35,20 @@ KEEP_ALIVE = 300.0
 
 log = structlog.get_logger()
 
+_HEADERS: Final = {
+    "user-agent": "pstn-bridge",
+    "accept": "application/json",
+    "accept-encoding": "identity",
+}
+
 
 class Credentials(Protocol):
     """What goes into the Authorization header of a request."""
+
+    @property
+    def current(self) -> str:
+        """The header's value where it is there already; empty where it has to be asked for."""
+        ...
 
     async def header(self) -> str:
         """The header's value. Raises BandwidthError, `no-token` where we are refused one."""
@@ -55,6 +67,10 @@ class Credentials(Protocol):
         """Have it ready before the first request needs it. Raises BandwidthError as `header` does."""
         ...
 
+    async def tend(self) -> float | None:
+        """Replace it if it is about to end; in how many seconds to look again, None for never."""
+        ...
+
 
 class Response(NamedTuple):
     """A 2xx response, read to its end. `next_page`: what its Link header gives as that, as it came."""
@@ -65,14 +81,53 @@ class Response(NamedTuple):
     next_page: str | None = None
 
 
+class _Request(NamedTuple):
+    """`connect`: seconds for the connection alone. `deadline`: of the event loop's clock."""
+
+    operation: str
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    content: bytes | None
+    connect: float
+    deadline: float
+    circuit: Circuit | None
+    engine: "_Engine"
+
+
+class _Answer(NamedTuple):
+    """Whatever came back. `body` is None when it is too large to be an answer to anything we ask."""
+
+    status: int
+    body: bytes | None
+    headers: Mapping[str, str]
+
+
+class _Engine(Protocol):
+    """Sends requests. Raises its library's exceptions, for `_broken` to tell apart."""
+
+    async def exchange(self, request: _Request, authorization: str) -> _Answer: ...
+
+    async def close(self) -> None: ...
+
+
 @dataclass(slots=True)
 class _Progress:
-    """How often the head of one request has gone out: aiohttp repeats idempotent ones by itself, once."""
+    """How often one request has been sent: aiohttp repeats idempotent ones by itself, once."""
 
     sent: int = 0
 
 
 _progress: ContextVar[_Progress | None] = ContextVar("request_progress", default=None)
+
+
+class _Counted(aiohttp.ClientRequest):
+    """Tells how often it is sent. A trace, aiohttp's own way to see that, costs a quarter of a request."""
+
+    async def send(self, conn: Connection) -> aiohttp.ClientResponse:
+        if (progress := _progress.get()) is not None:
+            progress.sent += 1
+        return await super().send(conn)
 
 
 @cache
@@ -102,56 +157,29 @@ class Http:
         metrics: Metrics | None = None,
     ) -> None:
         """`connections`: how many at the same time, all hosts together. `keep_alive`: idle seconds."""
-        self._connections = connections
-        self._keep_alive = keep_alive
         self.clock = clock or SystemClock()
         self.metrics = metrics or Metrics()
         self.heard: tuple[float, str] | None = None
         """When the latest answer came, in seconds since the epoch, and what its Date header says."""
         self._closed = False
-        # httpx writes a line with the URL for each request; `request.sent` says what is worth saying.
-        logging.getLogger("httpx").setLevel(logging.WARNING)
-        self._tls = _authorities()
-        self._pooled = self._client(fresh=False)
-        self._unpooled = self._client(fresh=True)
-
-    def _client(self, *, fresh: bool) -> httpx.AsyncClient:
-        return httpx.AsyncClient(
-            transport=AiohttpTransport(verify=self._tls, client=lambda: self._session(fresh=fresh)),
-            # An empty list of domains refuses every cookie; httpx has no switch for that.
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-            headers={
-                "user-agent": "pstn-bridge",
-                "accept": "application/json",
-                "accept-encoding": "identity",
-                "connection": "close" if fresh else "keep-alive",
-            },
-            trust_env=False,
-            follow_redirects=False,
-        )
-
-    def _session(self, *, fresh: bool) -> aiohttp.ClientSession:
-        """Called by the transport with the first request, inside the running loop."""
-        trace = aiohttp.TraceConfig()
-        trace.on_request_headers_sent.append(_head_sent)
-        return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                limit=self._connections,
-                # aiohttp takes one or the other.
-                **({"force_close": True} if fresh else {"keepalive_timeout": self._keep_alive}),
-                ttl_dns_cache=DNS_CACHE,
-                ssl=self._tls,
-            ),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            trace_configs=[trace],
-            trust_env=False,
-        )
+        self._pooled = _Pooled(lambda: _session(limit=connections, keepalive_timeout=keep_alive))
+        self._unpooled: _Engine = _Unpooled(lambda: _session(limit=connections, force_close=True))
 
     async def close(self) -> None:
         """Closes all connections. A request sent afterwards is `unreachable`."""
         self._closed = True
-        await self._pooled.aclose()
-        await self._unpooled.aclose()
+        await self._pooled.close()
+        await self._unpooled.close()
+
+    async def knock(self, url: str) -> None:
+        """A request for the sake of its connection, which is open when another needs it.
+
+        It has no credentials, is in no count and in no log, and whatever comes of it is fine.
+        """
+        with suppress(aiohttp.ClientError, OSError):
+            async with asyncio.timeout(CONNECT_TIMEOUT):
+                if not self._closed:
+                    await self._pooled.knock(url)
 
     async def send(
         self,
@@ -176,77 +204,60 @@ class Http:
         (a server may close an idle one at the moment we use it) is followed by one repeat at once for GET,
         PUT and DELETE: aiohttp does that. Raises BandwidthError for everything else that is not a 2xx.
         """
-        deadline = asyncio.get_running_loop().time() + timeout
         content = json if form is None else urlencode(form).encode()
-        headers = {
-            "content-type": "application/json" if form is None else "application/x-www-form-urlencoded"
-        }
-        client = self._unpooled if fresh else self._pooled
-        connect = httpx.Timeout(None, connect=min(timeout, CONNECT_TIMEOUT))
-
-        async def once(authorization: str, attempt: int) -> Response:
-            request = client.build_request(
-                method,
-                url,
-                headers={"authorization": authorization} | (headers if content is not None else {}),
-                content=content,
-                timeout=connect,
-            )
-            api = circuit.name if circuit else UNKNOWN
-            async with circuit.passing(operation, deadline) if circuit else nullcontext():
-                return await self._once(api, sent, client, request, deadline, attempt)
-
-        with self._noted(operation) as sent:
-            response = await self._authorized(operation, credentials, deadline, attempt, once)
-            sent.status, sent.error = response.status, ""
-        return response
-
-    @contextmanager
-    def _noted(self, operation: str) -> Iterator[Sent]:
-        """In the tally of whoever is counting, whatever becomes of it, and also while it is under way."""
+        kind = "application/json" if form is None else "application/x-www-form-urlencoded"
+        headers = _HEADERS if content is None else _HEADERS | {"content-type": kind}
+        request = _Request(
+            operation,
+            method,
+            url,
+            headers,
+            content,
+            connect=min(timeout, CONNECT_TIMEOUT),
+            deadline=asyncio.get_running_loop().time() + timeout,
+            engine=self._unpooled if fresh else self._pooled,
+            circuit=circuit,
+        )
         sent = begin(operation, self.clock.monotonic())
         try:
-            yield sent
+            response = await self._authorized(request, credentials, sent, attempt)
         except BandwidthError as error:
             sent.status, sent.error = error.status, error.code
             raise
         finally:
             sent.seconds = self.clock.monotonic() - sent.began
+        sent.status, sent.error = response.status, ""
+        return response
 
     async def _authorized(
-        self,
-        operation: str,
-        credentials: Credentials,
-        deadline: float,
-        attempt: int,
-        once: Callable[[str, int], Awaitable[Response]],
+        self, request: _Request, credentials: Credentials, sent: Sent, attempt: int
     ) -> Response:
-
-        authorization = await _authorization(operation, credentials, deadline)
+        authorization = credentials.current or await _authorization(request, credentials)
         try:
-            return await once(authorization, attempt)
+            return await self._passed(request, authorization, sent, attempt)
         except BandwidthError as error:
             if error.status != 401 or not credentials.rejected(authorization):
                 raise
-        return await once(await _authorization(operation, credentials, deadline), attempt + 1)
+        authorization = await _authorization(request, credentials)
+        return await self._passed(request, authorization, sent, attempt + 1)
 
-    async def _once(
-        self,
-        api: str,
-        sent: Sent,
-        client: httpx.AsyncClient,
-        request: httpx.Request,
-        deadline: float,
-        attempt: int,
-    ) -> Response:
+    async def _passed(self, request: _Request, authorization: str, sent: Sent, attempt: int) -> Response:
+        circuit = request.circuit
+        if circuit is None:
+            return await self._once(request, authorization, sent, attempt)
+        await circuit.admit(request.operation, request.deadline)
+        with circuit.watching():
+            return await self._once(request, authorization, sent, attempt)
+
+    async def _once(self, request: _Request, authorization: str, sent: Sent, attempt: int) -> Response:
         """One request: counted and logged whatever becomes of it."""
-        operation, progress = sent.operation, _Progress()
+        operation, progress = request.operation, _Progress()
         reset = _progress.set(progress)
         started = self.clock.monotonic()
         outcome: dict[str, int | str | None] = {"error": "cancelled"}
         try:
-            async with asyncio.timeout_at(deadline):
-                response = await self._exchange(operation, client, request)
+            async with asyncio.timeout_at(request.deadline):
+                response = await self._exchange(request, authorization)
             outcome = {"status": response.status}
         except BandwidthError as error:
             outcome = {"status": error.status, "error": error.code}
@@ -261,29 +272,100 @@ class Http:
             times = max(progress.sent, 1)
             sent.times += times
             retries = count(requests=times, attempt=attempt)
+            api = request.circuit.name if request.circuit else UNKNOWN
             self.metrics.request(api, operation, _status(outcome), seconds, retries=retries)
             ms = round(1000 * seconds, 1)
             write = log.warning if "error" in outcome else log.info
             write("request.sent", operation=operation, ms=ms, attempt=attempt, **outcome)
         return response
 
-    async def _exchange(self, operation: str, client: httpx.AsyncClient, request: httpx.Request) -> Response:
+    async def _exchange(self, request: _Request, authorization: str) -> Response:
+        operation = request.operation
         if self._closed:
             raise BandwidthError(operation, "unreachable", retry=True, detail="our HTTP client is closed")
-        response = await client.send(request, stream=True)
-        try:
-            body = await _bounded(response)
-        finally:
-            await response.aclose()
-        if date := response.headers.get("date"):
+        status, body, headers = await request.engine.exchange(request, authorization)
+        if date := headers.get("date"):
             self.heard = self.clock.now(), date
-        if not response.is_success:
-            status, now = response.status_code, self.clock.now()
-            raise refused(operation, status, body=body or b"", headers=response.headers, now=now)
+        if not 200 <= status < 300:
+            raise refused(operation, status, body=body or b"", headers=headers, now=self.clock.now())
         if body is None:
-            raise invalid_response(operation, f"body over {BODY_LIMIT} bytes", status=response.status_code)
-        next_page = response.links.get("next", {}).get("url")
-        return Response(response.status_code, body, response.headers, next_page)
+            raise invalid_response(operation, f"body over {BODY_LIMIT} bytes", status=status)
+        return Response(status, body, headers, _next_page(headers))
+
+
+class _Pooled:
+    """aiohttp itself, over connections that are kept: httpx above it costs three times as much."""
+
+    def __init__(self, session: Callable[[], aiohttp.ClientSession]) -> None:
+        """`session` is called with the first request, inside the running loop."""
+        self._make = session
+        self._session: aiohttp.ClientSession | None = None
+
+    async def knock(self, url: str) -> None:
+        async with self._connected.head(url, headers=_HEADERS, allow_redirects=False):
+            pass
+
+    @property
+    def _connected(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = self._make()
+        return self._session
+
+    async def exchange(self, request: _Request, authorization: str) -> _Answer:
+        async with self._connected.request(
+            request.method,
+            request.url,
+            headers={**request.headers, "authorization": authorization},
+            data=request.content,
+            allow_redirects=False,
+            timeout=aiohttp.ClientTimeout(sock_connect=request.connect),
+        ) as response:
+            body = await (response.read() if _small(response) else _bounded(response.content.iter_any()))
+            return _Answer(response.status, body, response.headers)
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+
+class _Unpooled:
+    """httpx, over a connection for each request."""
+
+    def __init__(self, session: Callable[[], aiohttp.ClientSession]) -> None:
+        """`session` is called with the first request, inside the running loop."""
+        # httpx writes a line with the URL for each request; `request.sent` says what is worth saying.
+        logging.getLogger("httpx").setLevel(logging.WARNING)
+        self._client = httpx.AsyncClient(
+            transport=AiohttpTransport(verify=_authorities(), client=session),
+            # An empty list of domains refuses every cookie; httpx has no switch for that.
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+            headers={"connection": "close"},
+            trust_env=False,
+            follow_redirects=False,
+        )
+
+    async def exchange(self, request: _Request, authorization: str) -> _Answer:
+        async with self._client.stream(
+            request.method,
+            request.url,
+            headers={**request.headers, "authorization": authorization},
+            content=request.content,
+            timeout=httpx.Timeout(None, connect=request.connect),
+        ) as response:
+            return _Answer(response.status_code, await _bounded(response.aiter_bytes()), response.headers)
+
+    async def close(self) -> None:
+        await self._client.aclose()
+
+
+def _session(*, limit: int, **kept: Any) -> aiohttp.ClientSession:
+    """`kept`: for how long, or not at all; aiohttp takes one or the other."""
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=limit, ttl_dns_cache=DNS_CACHE, ssl=_authorities(), **kept),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        request_class=_Counted,
+        trust_env=False,
+    )
 
 
 def _status(outcome: Mapping[str, int | str | None]) -> str:
@@ -293,29 +375,39 @@ def _status(outcome: Mapping[str, int | str | None]) -> str:
     return str(error if error and fine else status)
 
 
-async def _authorization(operation: str, credentials: Credentials, deadline: float) -> str:
+async def _authorization(request: _Request, credentials: Credentials) -> str:
     try:
-        async with asyncio.timeout_at(deadline):
+        async with asyncio.timeout_at(request.deadline):
             return await credentials.header()
     except TimeoutError as error:
-        raise BandwidthError(operation, "timeout", retry=True, detail="waited for a token") from error
+        raise BandwidthError(request.operation, "timeout", retry=True, detail="waited for a token") from error
 
 
-async def _head_sent(
-    _session: aiohttp.ClientSession, _context: SimpleNamespace, _sent: aiohttp.TraceRequestHeadersSentParams
-) -> None:
-    if (progress := _progress.get()) is not None:
-        progress.sent += 1
+def _small(response: aiohttp.ClientResponse) -> bool:
+    """Whether it says so itself, and is not packed. Most are, and are read in one piece."""
+    length = response.content_length
+    return length is not None and length <= BODY_LIMIT and "content-encoding" not in response.headers
 
 
-async def _bounded(response: httpx.Response) -> bytes | None:
+async def _bounded(pieces: AsyncIterator[bytes]) -> bytes | None:
     """The body, or None when it is too large to be an answer to anything we ask."""
     body = bytearray()
-    async for chunk in response.aiter_bytes():
-        body += chunk
+    async for piece in pieces:
+        body += piece
         if len(body) > BODY_LIMIT:
             return None
     return bytes(body)
+
+
+def _next_page(headers: Mapping[str, str]) -> str | None:
+    """As it came: neither completed nor followed."""
+    if (links := headers.get("link")) is None:
+        return None
+    return (
+        httpx.Response(200, headers=[(b"link", links.encode("utf-8", "surrogateescape"))])
+        .links.get("next", {})
+        .get("url")
+    )
 
 
 def _broken(operation: str, error: Exception, *, sent: bool) -> BandwidthError:
@@ -326,8 +418,13 @@ def _broken(operation: str, error: Exception, *, sent: bool) -> BandwidthError:
     cause = error.__cause__ if isinstance(error, httpx.HTTPError) and error.__cause__ else error
     if isinstance(cause, TimeoutError):
         code, retry = "timeout", True
-    elif isinstance(error, httpx.DecodingError) or isinstance(cause, aiohttp.ClientResponseError):
+    elif _unreadable(error) or isinstance(cause, aiohttp.ClientResponseError):
         code, retry = "invalid-response", False
     else:
         code, retry = "unreachable", True
     return BandwidthError(operation, code, retry=retry, detail=type(cause).__name__, may_have_happened=sent)
+
+
+def _unreadable(error: Exception) -> bool:
+    """It is not packed as its headers say; httpx and aiohttp each say so in their own way."""
+    return isinstance(error, httpx.DecodingError) or isinstance(error.__cause__, ContentEncodingError)

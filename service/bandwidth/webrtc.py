@@ -1,7 +1,10 @@
 # ruff: noqa: ASYNC109 - each request has its deadline, and it belongs to whoever asks
 """Sessions and participants: Bandwidth's WebRTC sessions API, as far as a phone bridge needs it."""
 
+import base64
+import binascii
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 
@@ -21,8 +24,26 @@ class CreatedParticipant(msgspec.Struct, frozen=True):
     id: str
     token: str
 
+    @property
+    def expires_at(self) -> float:
+        """Seconds since the epoch: the token's claim `exp` (RFC 7519), not ours to verify; 0 without one."""
+        try:
+            part = self.token.split(".")[1]
+            payload = base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
+            exp = msgspec.json.decode(payload, type=_Claims).exp
+        except (IndexError, binascii.Error, ValueError):
+            return 0
+        return exp if 0 < exp < _YEAR_10000 else 0
+
     def __repr__(self) -> str:
         return f"CreatedParticipant(id={self.id!r}, token=***)"
+
+
+_YEAR_10000: Final = 253_402_300_800
+
+
+class _Claims(msgspec.Struct):
+    exp: float = 0
 
 
 class _Session(msgspec.Struct):

@@ -163,6 +163,19 @@ class CheckPresence(msgspec.Struct, frozen=True, tag="check-presence"):
     seat: str
 
 
+class StockRoom(msgspec.Struct, frozen=True, tag="stock-room"):
+    """Make a participant for a caller who has yet to come, and put it into the room's session."""
+
+    room: str
+
+
+class ReplaceStock(msgspec.Struct, frozen=True, tag="replace-stock"):
+    """Take one that is too old to be handed out down, and make another."""
+
+    room: str
+    participant_id: str
+
+
 class SummonWaiter(msgspec.Struct, frozen=True, tag="summon-waiter"):
     """Tell a call that waits outside that somebody has come."""
 
@@ -207,6 +220,8 @@ RoomEffect = (
     | ReplaceSession
     | CheckRoom
     | CheckPresence
+    | StockRoom
+    | ReplaceStock
     | SummonWaiter
     | TellAlone
     | Evict

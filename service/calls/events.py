@@ -185,6 +185,8 @@ class Joined(msgspec.Struct, frozen=True, kw_only=True, tag="joined"):
     """Of our call into WebRTC, where the way in is <Bridge>."""
     announcement: str = ""
     """Of the room; empty for that of the call."""
+    stocked: bool = False
+    """Whether the participant was made ahead, for whoever would come."""
     silence_ms: float = 0
     requests: int = 0
     retries: int = 0

@@ -130,6 +130,10 @@ class Call(msgspec.Struct, frozen=True, omit_defaults=True):
 
     session_id: str = ""
     participant_id: str = ""
+    stocked: bool = False
+    """Whether that was made ahead, for whoever would come."""
+    refuses_stock: bool = False
+    """Set when a transfer with one of those was rejected. A release that does not know it tries once more."""
     leg_id: str = ""
     """Bandwidth's call id of the leg into WebRTC."""
     own_leg: bool = False
@@ -181,7 +185,7 @@ class Call(msgspec.Struct, frozen=True, omit_defaults=True):
     bridged_at: float = 0
     """When a leg into WebRTC answered for the first time."""
     leg_answered_at: float = 0
-    """When that of the present attempt did."""
+    """When that of the present attempt did, where it is a call of ours."""
     short_legs: int = 0
     """How many legs in a row have ended as soon as they began."""
     answered_attempt: int = 0

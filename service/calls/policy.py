@@ -7,8 +7,12 @@ from typing import Final
 
 import msgspec
 
+from service.calls.refs import is_ref
+
 PER_CALL: Final = "per-call"
 PER_NUMBER: Final = "per-number"
+_OWN: Final = "call-"
+"""What the name of a caller's own room begins with; its ref follows."""
 _SHORT: Final = 6
 """Digits of a number whose last four would be most of it."""
 
@@ -32,7 +36,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
         if (mapped := self.room_map.get(number)) is not None:
             return mapped
         if self.room_policy == PER_CALL or (self.room_policy == PER_NUMBER and not number):
-            return f"call-{ref}"
+            return f"{_OWN}{ref}"
         if self.room_policy == PER_NUMBER:
             return f"number-{_hidden(number)}"
         return self.room_policy
@@ -40,6 +44,11 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     def asks(self, number: str) -> int:
         """How often digits may be entered on this number of ours; 0 where none are asked for."""
         return self.pin_tries if number in self.pin_numbers else 0
+
+
+def is_own_room(room: str) -> bool:
+    """Whether it is the room of one caller, into which nobody else comes by phone."""
+    return room.startswith(_OWN) and is_ref(room.removeprefix(_OWN))
 
 
 def _hidden(number: str) -> str:

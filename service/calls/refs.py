@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import re
+from functools import lru_cache
 from typing import Final
 
 PARTITIONS: Final = 16
@@ -11,6 +12,7 @@ PARTITIONS: Final = 16
 _REF: Final = re.compile(r"p(\d\d)-[a-z2-7]{20}")
 
 
+@lru_cache(maxsize=4096)
 def ref_of_call(call_id: str) -> str:
     """The ref of an inbound call: it follows from Bandwidth's id, so that any replica knows it at once."""
     digest = hashlib.sha256(call_id.encode()).digest()

@@ -11,7 +11,7 @@ class Join(msgspec.Struct, frozen=True, tag="join"):
     attempt: int
 
 
-class Transfer(msgspec.Struct, frozen=True, tag="transfer"):
+class Transfer(msgspec.Struct, frozen=True, omit_defaults=True, tag="transfer"):
     """Into WebRTC, after the announcement if there is one. The token is kept apart, under its own key."""
 
     attempt: int
@@ -24,7 +24,7 @@ class KeepTag(msgspec.Struct, frozen=True, tag="keep-tag"):
     tag: str
 
 
-class Elsewhere(msgspec.Struct, frozen=True, tag="elsewhere"):
+class Elsewhere(msgspec.Struct, frozen=True, omit_defaults=True, tag="elsewhere"):
     """Transfer to another number, saying so first."""
 
     attempt: int
@@ -35,7 +35,7 @@ class Hold(msgspec.Struct, frozen=True, tag="hold"):
     """One round of the hold loop."""
 
 
-class AskDigits(msgspec.Struct, frozen=True, tag="ask-digits"):
+class AskDigits(msgspec.Struct, frozen=True, omit_defaults=True, tag="ask-digits"):
     """Have digits entered that name a room; `again` after wrong ones."""
 
     again: bool = False
@@ -47,7 +47,7 @@ class AwaitOthers(msgspec.Struct, frozen=True, tag="await-others"):
     waiting: Waiting
 
 
-class Park(msgspec.Struct, frozen=True, tag="park"):
+class Park(msgspec.Struct, frozen=True, omit_defaults=True, tag="park"):
     """The announcement where there is one, otherwise ringing, while our call into WebRTC is not answered."""
 
     attempt: int
@@ -60,7 +60,7 @@ class ParkLeg(msgspec.Struct, frozen=True, tag="park-leg"):
     attempt: int
 
 
-class BridgeLeg(msgspec.Struct, frozen=True, tag="bridge-leg"):
+class BridgeLeg(msgspec.Struct, frozen=True, omit_defaults=True, tag="bridge-leg"):
     """The phone asks: bridge it with our call into WebRTC."""
 
     attempt: int

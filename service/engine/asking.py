@@ -124,7 +124,9 @@ class Asker:
             self._metrics.found("session-vanished")
             return False
         await self._free_deserted(room, inside, now)
-        seated = {member.participant_id for member in room.members}
+        for lost in (one for one, ready in room.stock.items() if ready and one not in inside):
+            await self._rooms.stock(room.name, "gone", lost, now=now)
+        seated = {*room.stock, *(member.participant_id for member in room.members)}
         found = {one: effect.strangers.get(one, now) for one in inside if one not in seated}
         for stranger, since in sorted(found.items()):
             if now - since >= self._patience.strangers:

@@ -27,6 +27,8 @@ from service.calls.effects import (
     RedirectPhone,
     RemoveParticipant,
     ReplaceSession,
+    ReplaceStock,
+    StockRoom,
     Subscribe,
     SummonWaiter,
     TellAlone,
@@ -49,6 +51,7 @@ from service.engine.entrance import Entrance, Refused
 from service.engine.moving import Mover
 from service.engine.participants import Participants
 from service.engine.performing import Handles
+from service.engine.stock import Stocker
 from service.store import keys
 from service.store.calls import Calls
 from service.store.rooms import Rooms
@@ -73,6 +76,7 @@ class Performer:
         participants: Participants,
         engine: Handles,
         asker: Asker,
+        stocker: Stocker,
         callbacks: Callbacks,
         clock: Clock,
         alarm: Alarm,
@@ -86,6 +90,7 @@ class Performer:
         self._participants = participants
         self._engine = engine
         self._asker = asker
+        self._stocker = stocker
         self._callbacks = callbacks
         self._clock = clock
         self._alarm = alarm
@@ -107,6 +112,10 @@ class Performer:
                 | Subscribe()
             ):
                 await self._change(effect, attempt)
+            case StockRoom():
+                await self._stocker.make(effect, attempt=attempt)
+            case ReplaceStock():
+                await self._stocker.replace(effect)
             case AskAfter() | EndDialing() | CheckRoom() | CheckPresence():
                 await self._ask(effect, attempt)
             case TellAlone() | Evict() if is_browser(effect.seat):

@@ -17,6 +17,7 @@ from service.calls.events import (
     Event,
     FoundEmpty,
     Gathered,
+    Initiate,
     Joined,
     JoinFailed,
     Order,
@@ -41,6 +42,7 @@ log = structlog.get_logger()
 _TRIES: Final = 20
 """Commits of one call that may come first before we give up; each one is an event that was handled."""
 _HAS_TOKEN: Final = frozenset({Media.READY, Media.TRANSFERRING})
+_NOTHING: Final = Stored(revision=0, call=None, reply=None, token="")
 MARGIN: Final = 0.75
 """Seconds of a webhook's budget that are kept for the commit and the reply after a join."""
 
@@ -54,6 +56,7 @@ _DETAILS: Final = (
     "sip_response_code",
     "value",
     "silence_ms",
+    "stocked",
 )
 """Of an event, for the timeline: no numbers, no digits, nothing that somebody said."""
 
@@ -118,7 +121,9 @@ class Engine:
         """
         deadline = self._deadline(event)
         with bound(ref=ref):
-            stored = await self._calls.load(ref, key)
+            # Nothing is known of a call that begins, mostly. Where that is wrong nothing is written, and what
+            # there is gets loaded then.
+            stored = _NOTHING if isinstance(event, Initiate) else await self._calls.load(ref, key)
             self._check_time(deadline)
             if isinstance(event, Gathered) and event.digits:
                 event = replace(event, digits="", named=await self._rooms.by_pin(event.digits))

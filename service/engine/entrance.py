@@ -80,7 +80,7 @@ class Entrance:
 
         The seat has been reserved. `check` is given the device token, and raises for one that is of no use.
         """
-        making_participant = self._create_participant(room, seat, callback_url, permissions)
+        making_participant = self.create_participant(room, seat, callback_url, permissions)
         making_session = None if session_id else self.create_session(room)
         try:
             if making_session:
@@ -103,7 +103,7 @@ class Entrance:
             )
         return Entered(session_id, participant)
 
-    def _create_participant(
+    def create_participant(
         self, room: str, seat: str, callback_url: str, permissions: Sequence[Permission]
     ) -> Creation[CreatedParticipant]:
         return Creation(
@@ -226,7 +226,7 @@ class Entrance:
     async def roll_over(self, room: str, session_id: str, deadline: float) -> None:
         """Everybody into a new session, unless the room has another than `session_id` by now."""
         made = await self.made_by(self.create_session(room), deadline)
-        replaced = await self._written(
+        replaced = await self.written(
             room, lambda: self._rooms.roll_over(room, old=session_id, made=made, now=self._clock.now())
         )
         if replaced:
@@ -249,12 +249,12 @@ class Entrance:
 
     async def _settle(self, room: str, write: Callable[[], Awaitable[Seat | Gone]]) -> Seat:
         """Hand what was made over to the room; once that is through, the seat's leaving takes it down."""
-        seat = await self._written(room, write)
+        seat = await self.written(room, write)
         if isinstance(seat, Gone):
             raise Refused("room-closed")
         return seat
 
-    async def _written(self, room: str, write: Callable[[], Awaitable[T]]) -> T:
+    async def written(self, room: str, write: Callable[[], Awaitable[T]]) -> T:
         """Should the store fail, it may or may not have taken what was made, and only we know of that.
 
         The same write is then repeated in the background, besides whatever the caller does about the failure.
@@ -264,7 +264,8 @@ class Entrance:
         except StoreError:
             self._tasks.start(persist(write, self._clock, "room"), name="room.settle")
             raise
-        self._alarm.wake(keys.owner_room(room))
+        if not isinstance(written, Seat) or written.owes:
+            self._alarm.wake(keys.owner_room(room))
         return written
 
     async def _insure(

@@ -34,6 +34,9 @@ class Patience(msgspec.Struct, frozen=True, kw_only=True):
     lag behind by minutes (voice API)."""
     lease: float = 45.0
     """For which a worker holds an owner of effects without a sign of life: more than the slowest takes."""
+    stock: float = 20 * MINUTE
+    """For which a participant that was made ahead may be handed out. How long its token lasts is not said
+    anywhere; with the 25 minutes for which a transfer is repeated this is less than an hour."""
     unused: float = UNUSED
     """For which a seat is kept for a browser that was never heard of."""
     absent: float = ABSENT

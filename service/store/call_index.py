@@ -13,6 +13,7 @@ from service.store import keys
 from service.store.client import Client
 from service.store.errors import NewerSchema, StoreCorrupt
 from service.store.scripts import Script, Value
+from service.store.timeline import unpacked
 
 _GET: Final = Script("get")
 _STATE: Final = Script("call_state")
@@ -66,7 +67,7 @@ class CallIndex:
         if state is None:
             return None
         try:
-            return _decode_call(state), [msgspec.json.decode(entry) for entry in entries]
+            return _decode_call(state), [unpacked(entry) for entry in entries]
         except msgspec.DecodeError as error:
             raise StoreCorrupt(f"call {ref}: {error}") from error
 

@@ -15,6 +15,7 @@ from service.store.errors import StoreCorrupt
 from service.store.outbox import TIMELINE, encode_owed
 from service.store.scripts import Script
 from service.store.survey import STEP, standing
+from service.store.timeline import packed
 
 _LOAD: Final = Script("call_load")
 _COMMIT: Final = Script("call_commit")
@@ -106,7 +107,7 @@ class Calls(CallIndex):
                 "state": _encode(call),
                 "event": change.event,
                 "reply": _encode(change.reply),
-                "entry": b"" if change.entry is None else _encode(change.entry),
+                "entry": b"" if change.entry is None else packed(change.entry),
                 "entries": TIMELINE,
                 "effects": _encode([encode_owed(one) for one in change.owed]),
                 "cancelled": _encode(change.cancelled),

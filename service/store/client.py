@@ -3,8 +3,8 @@
 import asyncio
 import re
 from collections import defaultdict
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Final
 
 from redis.exceptions import NoScriptError, ResponseError
@@ -17,8 +17,6 @@ from service.store.errors import StoreUnavailable
 from service.store.scripts import Result, Script, Value
 from service.store.topology import TROUBLE, Command, way_to
 
-TIMEOUT: Final = 3.0
-"""Seconds for one script with its retries: a webhook that meets a dead store must still be answered."""
 CONFIRMED_IN: Final = 800
 """Milliseconds that replicas have to confirm a write: less than the sockets' timeout."""
 _MARKED: Final = 60_000
@@ -46,7 +44,7 @@ class Client:
 
     async def run(self, script: Script, keys: Mapping[str, str], args: Mapping[str, Value]) -> Result:
         bound = script.bind(keys, args)
-        async with self._ours(script.name):
+        with self._ours(script.name):
             return (await self._trip(script, [bound]))[0]
 
     async def run_many(
@@ -66,7 +64,7 @@ class Client:
             found = await self._trip(script, [bound[n] for n in members])
             results.update(zip(members, found, strict=True))
 
-        async with self._ours(script.name):
+        with self._ours(script.name):
             done = await asyncio.gather(*map(visit, places.values()), return_exceptions=True)
             for error in done:
                 if error is not None:
@@ -76,7 +74,7 @@ class Client:
     async def ping(self) -> None:
         """Every master answers, and has as many replicas as have to confirm."""
         wait: list[Command] = [("WAIT", self._replicas, CONFIRMED_IN)] if self._replicas else []
-        async with self._ours("ping"):
+        with self._ours("ping"):
             for answers in await self._way.send_to_all([("PING",), *wait]):
                 _raise_first(answers)
                 if wait:
@@ -84,7 +82,7 @@ class Client:
 
     async def ask_all(self, commands: Sequence[Command]) -> list[list[Result]]:
         """What each master answers to commands that have no key."""
-        async with self._ours("ask_all"):
+        with self._ours("ask_all"):
             found = await self._way.send_to_all(commands)
             for answers in found:
                 _raise_first(answers)
@@ -93,12 +91,11 @@ class Client:
     async def close(self) -> None:
         await self._way.close()
 
-    @asynccontextmanager
-    async def _ours(self, operation: str) -> AsyncIterator[None]:
+    @contextmanager
+    def _ours(self, operation: str) -> Iterator[None]:
         begun = self._clock.monotonic()
         try:
-            async with asyncio.timeout(TIMEOUT):
-                yield
+            yield
         except TROUBLE as error:
             self._metrics.store_failed(_kind(error))
             raise StoreUnavailable(f"{operation}: {type(error).__name__}: {error}") from error

@@ -5,10 +5,14 @@ partition in one slot of a cluster, so that a script may touch a call and all th
 """
 
 import hashlib
+from functools import lru_cache
 
 from service.calls.refs import PARTITIONS, partition_of_ref, ref_of_call
 
+_TAGS = tuple(f"pstn:{{p{partition:02}}}" for partition in range(PARTITIONS))
 
+
+@lru_cache(maxsize=4096)
 def partition_of_room(room: str) -> int:
     return _hash(room) % PARTITIONS
 
@@ -146,7 +150,7 @@ def prefix(partition: int) -> str:
 
 
 def _tag(partition: int) -> str:
-    return f"pstn:{{p{partition:02}}}"
+    return _TAGS[partition]
 
 
 def _hash(text: str) -> int:

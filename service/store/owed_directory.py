@@ -88,7 +88,7 @@ class OwedDirectory:
         for owner, flat in zip(owners, every, strict=True):
             fields = iter(flat)
             found += [
-                _owed_effect(owner, value.decode())
+                _owed_effect(owner, name.decode(), value.decode())
                 for name, value in zip(fields, fields, strict=True)
                 if not name.startswith(b".")
             ]
@@ -127,10 +127,10 @@ class OwedDirectory:
         return bool(dropped)
 
 
-def _owed_effect(owner: str, value: str) -> OwedEffect:
+def _owed_effect(owner: str, id_: str, value: str) -> OwedEffect:
     """From the form that `owed.lua` describes."""
     _, due, _, tries, since, text = value.split(" ", 5)
-    effect = read_effect(text.encode())
+    effect = read_effect(text.encode(), owner, id_)
     return OwedEffect(
         owner=owner,
         effect=effect.name if isinstance(effect, Unreadable) else name_of(effect),
@@ -146,7 +146,7 @@ def _dead_letter(text: bytes) -> DeadLetter:
     return DeadLetter(
         name=hashlib.sha256(text).hexdigest()[:_NAME],
         owner=kept.owner,
-        effect=read_effect(kept.effect.encode()),
+        effect=read_effect(kept.effect.encode(), kept.owner, kept.id),
         since=kept.since / 1000,
         died=kept.died / 1000,
         tries=kept.tries,

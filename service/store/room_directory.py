@@ -1,7 +1,8 @@
 """Which rooms there are, how they are set, and who is in them."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Final
 
 import msgspec
@@ -57,6 +58,8 @@ class RoomView(msgspec.Struct, frozen=True, kw_only=True):
     waiting: tuple[str, ...]
     """Refs of the calls that wait outside."""
     settings: RoomSettings
+    stock: Mapping[str, bool] = MappingProxyType({})
+    """Participants that were made ahead, by id, and whether they are in the session for certain."""
 
 
 class RoomDirectory:
@@ -173,6 +176,11 @@ def _view(room: str, flat: list[bytes], settings: bytes | None) -> RoomView | No
         members=_members(room, fields),
         waiting=waiting,
         settings=read_settings(room, settings),
+        stock={
+            field.removeprefix("stock:"): value.startswith("ready ")
+            for field, value in fields.items()
+            if field.startswith("stock:")
+        },
     )
 
 

@@ -4,13 +4,14 @@ A room's life (an epoch) begins with its first seat and ends with its last, or w
 are never used twice, so that a seat that is not closing says that the epoch it was taken in goes on.
 """
 
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
 from service.calls.browser import Browser
 from service.calls.effects import CheckRoom, DeleteParticipant, DeleteSession, HangUpLeg, Subscribe
-from service.calls.room import Alone, RoomSettings, Waiting
+from service.calls.policy import is_own_room
+from service.calls.room import MEMBERS, Alone, RoomSettings, Waiting
 from service.store import keys
 from service.store.client import Client
 from service.store.outbox import encode_effect
@@ -25,6 +26,7 @@ _VACATE: Final = Script("room_vacate")
 _FREE: Final = Script("room_free")
 _CLOSE: Final = Script("room_close")
 _OWE: Final = Script("room_owe")
+_STOCK: Final = Script("room_stock")
 _SIGN: Final = Script("browser_sign")
 _SUBSCRIBE: Final = Script("browser_subscribe")
 
@@ -42,10 +44,14 @@ UNUSED: Final = 120.0
 ABSENT: Final = 45.0
 """Seconds of silence after which a browser counts as gone."""
 
+_GIVEN: Final = 60_000
+"""Milliseconds for which a token out of stock is kept, in case the script that gave it runs again."""
+
 _alone: Final = msgspec.json.encode({"after": Alone().after, "then": Alone().then})
 """What settings that are kept without their defaults leave to these."""
 
 Args = dict[str, Value]
+Step = Literal["coming", "ready", "failed", "gone"]
 
 
 class RoomFull(msgspec.Struct, frozen=True):
@@ -53,11 +59,17 @@ class RoomFull(msgspec.Struct, frozen=True):
 
 
 class Place(msgspec.Struct, frozen=True):
-    """A seat that has been reserved."""
+    """A seat that has been reserved, or with a participant out of stock, taken."""
 
     session_id: str
     """Empty when the room has no session yet."""
     settings: RoomSettings
+    participant_id: str = ""
+    """Of the one out of stock whose seat it is; it is in the session."""
+    token: str = ""
+
+    def __repr__(self) -> str:
+        return f"Place(session_id={self.session_id!r}, participant_id={self.participant_id!r}, token=***)"
 
 
 class Empty(msgspec.Struct, frozen=True):
@@ -70,6 +82,8 @@ class Seat(msgspec.Struct, frozen=True):
     """A seat that a participant has taken."""
 
     session_id: str
+    owes: bool = False
+    """Whether the room owes something that is due now, such as a call to who waits outside."""
 
 
 class Gone(msgspec.Struct, frozen=True):
@@ -80,7 +94,8 @@ class Rooms(RoomDirectory):
     """`roll_over`: seconds until a session is replaced; `old_session`: from then on until it is deleted.
 
     `check`: seconds until who is in a session is compared with who has a seat. `unused` and `absent`: seconds
-    until a browser is looked after that nothing was heard of, or nothing any more.
+    until a browser is looked after that nothing was heard of, or nothing any more. `stock`: participants that
+    a room with somebody in it has ready for callers.
     """
 
     def __init__(
@@ -92,8 +107,10 @@ class Rooms(RoomDirectory):
         check: float = CHECK,
         unused: float = UNUSED,
         absent: float = ABSENT,
+        stock: int = 0,
     ) -> None:
         super().__init__(client)
+        self._stock = stock
         self._roll_over = roll_over
         self._old_session = old_session
         self._check = check
@@ -101,11 +118,20 @@ class Rooms(RoomDirectory):
         self._absent = absent
 
     async def reserve(
-        self, room: str, seat: str, *, waits: bool, limit: int, now: float, browser: Browser | None = None
+        self,
+        room: str,
+        seat: str,
+        *,
+        waits: bool,
+        limit: int,
+        now: float,
+        browser: Browser | None = None,
+        takes: bool = False,
     ) -> Place | RoomFull | Empty | Gone:
         """Take a seat, or with `waits` wait outside where nobody is there and the room is set so.
 
-        `browser`: what is kept of the one whose seat it is to be; None for a call.
+        `browser`: what is kept of the one whose seat it is to be; None for a call. `takes`: a participant out
+        of the room's stock, if there is one.
         """
         args: Args = {
             "seat": seat,
@@ -114,9 +140,11 @@ class Rooms(RoomDirectory):
             "ttl": _TTL,
             "browser": b"" if browser is None else msgspec.json.encode(browser),
             "unused": _ms(self._unused),
+            "stock": self._stock_of(room),
+            "takes": int(takes),
         }
-        more = {"settings": keys.room_settings(room), "left": keys.left(room, seat)}
-        answer, value, text = await self._run(_RESERVE, room, now, args, **more)
+        more = {"settings": keys.room_settings(room), "left": keys.left(room, seat), "news": _news(room)}
+        answer, value, text, *stocked = await self._run(_RESERVE, room, now, args, **more)
         if answer == b"gone":
             return Gone()
         if answer == b"full":
@@ -124,7 +152,8 @@ class Rooms(RoomDirectory):
         settings = read_settings(room, text)
         if answer == b"empty" and settings.waiting:
             return Empty(settings.waiting)
-        return Place(value.decode(), settings)
+        participant_id, token = (one.decode() for one in stocked) if stocked else ("", "")
+        return Place(value.decode(), settings, participant_id, token)
 
     async def enter(
         self, room: str, seat: str, *, participant_id: str, made_session: str, now: float, keep: bool = False
@@ -141,6 +170,8 @@ class Rooms(RoomDirectory):
             "ttl": _TTL,
             "roll_over": _ms(self._roll_over),
             "check": _ms(self._check),
+            "stock": self._stock_of(room),
+            "limit": MEMBERS,
         }
         return _seat(await self._run(_ENTER, room, now, args, news=_news(room)))
 
@@ -155,6 +186,8 @@ class Rooms(RoomDirectory):
             "ttl": _TTL,
             "roll_over": _ms(self._roll_over),
             "check": _ms(self._check),
+            "stock": self._stock_of(room),
+            "limit": MEMBERS,
         }
         return _seat(await self._run(_REPLACE, room, now, args))
 
@@ -170,6 +203,8 @@ class Rooms(RoomDirectory):
             "ttl": _TTL,
             "roll_over": _ms(self._roll_over),
             "check": _ms(self._check),
+            "stock": self._stock_of(room),
+            "limit": MEMBERS,
         }
         return bool(await self._run(_ROLL_OVER, room, now, args))
 
@@ -184,6 +219,29 @@ class Rooms(RoomDirectory):
 
     async def free(self, room: str, seat: str, *, now: float) -> None:
         await self._run(_FREE, room, now, {"seat": seat})
+
+    async def stock(
+        self, room: str, step: Step, participant_id: str, *, now: float, till: float = 0, token: str = ""
+    ) -> str:
+        """What has become of a participant in stock (room_stock.lua); the session that it is or is to be in.
+
+        Empty when it is in stock no more. `till`: seconds since the epoch, until when it may be handed out.
+        """
+        args: Args = {
+            "step": step,
+            "participant": participant_id,
+            "token": token,
+            "till": _ms(till),
+            "stock": self._stock_of(room),
+            "limit": MEMBERS,
+            "kept": _GIVEN,
+        }
+        session = await self._run(_STOCK, room, now, args)
+        return str(session.decode())
+
+    def _stock_of(self, room: str) -> int:
+        """In a room of a caller's own there is nobody to wait for."""
+        return 0 if is_own_room(room) else self._stock
 
     async def beat(self, room: str, seat: str, *, now: float) -> bool:
         """A heartbeat of a browser; tells whether it has its seat."""
@@ -265,8 +323,8 @@ def _target(effect: DeleteParticipant | DeleteSession | HangUpLeg | CheckRoom) -
 
 
 def _seat(answer: Result) -> Seat | Gone:
-    where, session = answer
-    return Seat(session.decode()) if where == b"in" else Gone()
+    where, session, owes = answer
+    return Seat(session.decode(), bool(owes)) if where == b"in" else Gone()
 
 
 def _news(room: str) -> str:

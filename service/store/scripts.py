@@ -8,6 +8,7 @@ that, and nobody waits for replicas.
 import hashlib
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from importlib import resources
 from typing import Any, Final
 
@@ -41,12 +42,13 @@ class Script:
 
     def bind(self, keys: Mapping[str, str], args: Mapping[str, Value]) -> tuple[list[str], list[Value]]:
         """Keys and arguments in the order in which the script reads them."""
-        if keys.keys() != set(self.keys) or args.keys() != set(self.args):
-            raise TypeError(
-                f"script {self.name} takes keys {self.keys} and args {self.args}, "
-                f"not {tuple(keys)} and {tuple(args)}"
-            )
-        return [keys[name] for name in self.keys], [args[name] for name in self.args]
+        if len(keys) == len(self.keys) and len(args) == len(self.args):
+            with suppress(KeyError):
+                return [keys[name] for name in self.keys], [args[name] for name in self.args]
+        raise TypeError(
+            f"script {self.name} takes keys {self.keys} and args {self.args}, "
+            f"not {tuple(keys)} and {tuple(args)}"
+        )
 
 
 Result = Any

@@ -15,7 +15,7 @@ from redis.asyncio.cluster import ClusterNode, PipelineCommand
 from redis.asyncio.connection import parse_url
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
-from redis.backoff import ExponentialWithJitterBackoff
+from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
 from redis.crc import key_slot
 from redis.exceptions import (
     AskError,
@@ -27,10 +27,15 @@ from redis.exceptions import (
     ResponseError,
     TryAgainError,
 )
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeout
 
 from service.store.address import Address, Kind
+from service.store.link import Link
 from service.store.scripts import Result, Value
 
+TIMEOUT: Final = 3.0
+"""Seconds for one script with its retries: a webhook that meets a dead store must still be answered."""
 CONNECTIONS: Final = 64
 """To one server at most; who needs one more waits for it."""
 SOCKET_TIMEOUT: Final = 1.0
@@ -44,6 +49,7 @@ TROUBLE: Final = (
     AttributeError,
 )
 """What the client library raises when a server goes away under it; the last three leak out of it."""
+_RETRIED: Final = (RedisConnectionError, RedisTimeout)
 _RETRIES: Final = 2
 _SENTINEL_TIMEOUT: Final = 0.5
 _TRIES: Final = 8
@@ -66,7 +72,10 @@ class Way(Protocol):
         """Keys of one place can be sent together."""
 
     async def send(self, key: str, commands: Sequence[Command]) -> list[Result]:
-        """The answers to all commands, sent to where `key` is; an error is in the place of its command."""
+        """The answers to all commands, sent to where `key` is; an error is in the place of its command.
+
+        Raises one of TROUBLE, after `TIMEOUT` at the latest.
+        """
 
     async def send_to_all(self, commands: Sequence[Command]) -> list[list[Result]]:
         """The answers of each master."""
@@ -79,7 +88,11 @@ def way_to(address: Address) -> Way:
         return _Cluster(address)
     if address.kind is Kind.SENTINEL:
         return _by_sentinel(address)
-    return _Single(Redis.from_pool(ConnectionPool.from_url(address.url, **_options())), None)
+    return _Single(
+        Redis.from_pool(ConnectionPool.from_url(address.url, **_options())),
+        ConnectionPool.from_url(address.url, **_shared()),
+        None,
+    )
 
 
 def _options() -> dict[str, Any]:
@@ -87,10 +100,24 @@ def _options() -> dict[str, Any]:
         "max_connections": CONNECTIONS,
         "socket_timeout": SOCKET_TIMEOUT,
         "socket_connect_timeout": SOCKET_TIMEOUT,
-        "retry": Retry(ExponentialWithJitterBackoff(base=0.02, cap=0.3), _RETRIES),
+        "retry": _retry(),
         "health_check_interval": 15,
         "client_name": "pstn-bridge",
     }
+
+
+def _shared() -> dict[str, Any]:
+    """For a connection that a link looks after: its time limits, tries and health are the link's."""
+    alone: dict[str, Any] = {
+        "socket_timeout": None,
+        "retry": Retry(NoBackoff(), 0),
+        "health_check_interval": 0,
+    }
+    return _options() | alone
+
+
+def _retry(times: int = _RETRIES) -> Retry:
+    return Retry(ExponentialWithJitterBackoff(base=0.02, cap=0.3), times, _RETRIED)
 
 
 def _by_sentinel(address: Address) -> "_Single":
@@ -122,14 +149,21 @@ def _by_sentinel(address: Address) -> "_Single":
         **given,
         **encrypted,
     )
-    return _Single(sentinel.master_for(address.service, **_options()), sentinel)
+    return _Single(
+        sentinel.master_for(address.service, **_options()),
+        sentinel.master_for(address.service, **_shared()).connection_pool,
+        sentinel,
+    )
 
 
 class _Single:
     """One master at a time, at an address or as the Sentinels say."""
 
-    def __init__(self, redis: Redis, sentinel: Sentinel | None) -> None:
+    def __init__(self, redis: Redis, shared: ConnectionPool, sentinel: Sentinel | None) -> None:
+        """`shared` makes the connection that commands share; those that wait for replicas go over `redis`."""
         self._redis = redis
+        self._link = Link(shared.make_connection, SOCKET_TIMEOUT)
+        self._retry = _retry(_RETRIES - 1)
         self._sentinel = sentinel
         self._connections = asyncio.Semaphore(CONNECTIONS)
 
@@ -137,23 +171,49 @@ class _Single:
         return 0
 
     async def send(self, key: str, commands: Sequence[Command]) -> list[Result]:  # noqa: ARG002 - as above
-        async with self._connections, self._redis.pipeline(transaction=False) as pipe:
-            for command in commands:
-                pipe.execute_command(*command)
-            results = await pipe.execute(raise_on_error=False)
+        if any(command[0] == "WAIT" for command in commands):
+            results = await self._apart(commands)
+        else:
+            results = await self._shared(commands)
         if any(isinstance(result, ReadOnlyError) for result in results):
             # It was master when it was connected to; by now the name may lead to another.
+            await self._link.drop()
             await self._redis.connection_pool.disconnect(inuse_connections=False)
-        return list(results)
+        return results
+
+    async def _shared(self, commands: Sequence[Command]) -> list[Result]:
+        ends = asyncio.get_running_loop().time() + TIMEOUT
+        try:
+            # The link has its own limit for this, and time limits cost as much as a script does.
+            return await self._link.send(commands)
+        except _RETRIED:
+            async with asyncio.timeout_at(ends):
+                return await self._retry.call_with_retry(lambda: self._link.send(commands), _tried_again)
+
+    async def _apart(self, commands: Sequence[Command]) -> list[Result]:
+        """Over a connection on which nobody else waits for the replicas too."""
+        async with (
+            asyncio.timeout(TIMEOUT),
+            self._connections,
+            self._redis.pipeline(transaction=False) as pipe,
+        ):
+            for command in commands:
+                pipe.execute_command(*command)
+            return list(await pipe.execute(raise_on_error=False))
 
     async def send_to_all(self, commands: Sequence[Command]) -> list[list[Result]]:
         return [await self.send("", commands)]
 
     async def close(self) -> None:
+        await self._link.drop()
         await self._redis.aclose()
         await self._redis.connection_pool.disconnect()
         if self._sentinel:
             await self._sentinel.aclose()
+
+
+async def _tried_again(_error: Exception) -> None:
+    """The link has dropped its connection by itself."""
 
 
 class _Cluster:
@@ -174,7 +234,7 @@ class _Cluster:
 
     async def send(self, key: str, commands: Sequence[Command]) -> list[Result]:
         slot = self.place(key)
-        async with self._connections:
+        async with asyncio.timeout(TIMEOUT), self._connections:
             asked: AskError | None = None
             for left in range(_TRIES, 0, -1):
                 try:
@@ -190,12 +250,13 @@ class _Cluster:
         raise AssertionError("the last try returns or raises")
 
     async def send_to_all(self, commands: Sequence[Command]) -> list[list[Result]]:
-        cluster = await self._cluster.initialize()
-        try:
-            return [await _over_one_connection(node, commands) for node in cluster.get_primaries()]
-        except TROUBLE:
-            await self._look_again(cluster, None)
-            raise
+        async with asyncio.timeout(TIMEOUT):
+            cluster = await self._cluster.initialize()
+            try:
+                return [await _over_one_connection(node, commands) for node in cluster.get_primaries()]
+            except TROUBLE:
+                await self._look_again(cluster, None)
+                raise
 
     async def close(self) -> None:
         await self._cluster.aclose()

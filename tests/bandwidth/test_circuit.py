@@ -26,6 +26,8 @@ CREATED = Reply(200, {"id": "s-1"})
 class NoToken(Basic):
     """Credentials that cannot be had: the token endpoint is down."""
 
+    current = ""
+
     async def header(self) -> str:
         raise BandwidthError("obtain-token", "no-token", status=503, retry=True)
 

@@ -18,6 +18,8 @@ OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"
 class Never(Basic):
     """Credentials that do not come."""
 
+    current = ""
+
     async def header(self) -> str:
         await asyncio.Event().wait()
         raise AssertionError

@@ -23,6 +23,8 @@ class Renewable(Basic):
         super().__init__("user", SECRET)
         self.number = 1
 
+    current = ""
+
     async def header(self) -> str:
         return f"Bearer {self.number}"
 

@@ -136,6 +136,8 @@ async def test_pages_without_end_are_no_list(http: Http, bandwidth: Loopback) ->
 class Slow(Basic):
     """Credentials that take a while to come."""
 
+    current = ""
+
     async def header(self) -> str:
         loop = asyncio.get_running_loop()
         since = loop.time()

@@ -17,19 +17,20 @@ from tests.bench.figures import listed, table
 from tests.bench.runs import SCENARIOS, Bench
 from tests.bench.stage import ROOMS, stage
 
-PARTS = ("air", "throughput", "start", "quiet", "listeners", "memory", "held")
+PARTS = ("air", "throughput", "replicas", "start", "quiet", "listeners", "memory", "held")
 ABOUT = """\
 Starts a store, the service and a stub of Bandwidth that answers after a given time, and plays calls.
 
   air         silence before a caller is in the room: webhook to BXML, by upstream latency and calls in flight
   throughput  joins and whole calls a second, and the cost of each: processor, store, requests, connections
+  replicas    calls of two replicas on one store beside those of one; on three cores and more
   listeners   memory of those who listen to live events
   memory      of calls that are up, in the service and in the store
   quiet       connections that a call costs half a minute after the last one
   held        silence beside thousands of calls that are up, as a ratio to none
   start       from the start of the process until it is ready
 
-The service and its store run on one core, the load and the stub on another. A row whose load needed more than
+The service runs on one core; the load, the stub and the store on another. A row whose load needed more than
 nine tenths of its core gives no figure. Compare ratios, and only within one run: machines are noisy.
 """
 
@@ -77,6 +78,7 @@ async def run(wanted: argparse.Namespace) -> Bench:
             parts: dict[str, Callable[[], Awaitable[None]]] = {
                 "air": lambda: _air(bench, wanted),
                 "throughput": lambda: bench.throughput(40 * wanted.calls),
+                "replicas": bench.replicas,
                 "start": bench.starts,
                 "quiet": bench.quiet,
                 "listeners": lambda: bench.listeners(2 * wanted.calls),

@@ -18,10 +18,12 @@ TOO_BUSY: Final = 0.9
 
 @dataclass(frozen=True)
 class Cores:
-    """Of the side that is measured, and of the load with the stub; the same where there is but one."""
+    """Of the side that is measured, and of the load with stub and store; the same where there is but one."""
 
     service: int
     load: int
+    third: int | None = None
+    """For one more replica, where the machine has it."""
 
     @property
     def apart(self) -> bool:
@@ -30,7 +32,7 @@ class Cores:
 
 def cores() -> Cores:
     mine = sorted(os.sched_getaffinity(0))
-    return Cores(mine[0], mine[1] if len(mine) > 1 else mine[0])
+    return Cores(mine[0], mine[1] if len(mine) > 1 else mine[0], mine[2] if len(mine) > 2 else None)
 
 
 @contextmanager

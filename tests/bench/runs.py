@@ -18,7 +18,10 @@ from tests.harness import CALLEE, NUMBER
 Life = Callable[[int], Awaitable[float]]
 """One call of this slot from its beginning to its end; the seconds that are to be known of it."""
 
-SCENARIOS: Final = ("first caller", "existing room", "prepare: dial")
+STOCKED: Final = "prepared participants"
+SCENARIOS: Final = ("first caller", "existing room", "prepare: dial", STOCKED)
+_BATCH: Final = 14
+"""Joins into each room before all hang up: a room takes twenty, and has one already."""
 _WARM: Final = 200
 """Calls before anything is measured: connections, the token, the store's scripts, caches."""
 _QUIET: Final = 30.0
@@ -52,6 +55,8 @@ class Bench:
         self._webhooks = webhooks(service)
         self._operator = operator(service)
         self._upstream = 0.0
+        self._stocked: Client | None = None
+        self._turn = 0
 
     @classmethod
     async def ready(cls, stage: Stage) -> "Bench":
@@ -85,6 +90,7 @@ class Bench:
             "first caller": self._first,
             "existing room": self._existing,
             "prepare: dial": self._dialled,
+            STOCKED: self._takes,
         }
         return lives[scenario]
 
@@ -118,6 +124,25 @@ class Bench:
         return await self._comes_and_goes(
             Call(self._webhooks, NUMBER, call_id=call_id, path=path, outbound=True)
         )
+
+    async def stocked(self) -> None:
+        """Another replica with a store of its own, whose rooms have a participant ready each."""
+        if self._stocked is None:
+            store = await self.stage.store()
+            self._stocked = webhooks(await self.stage.replica(store, self.stub, stock=1))
+            for room in range(ROOMS):
+                await Call(self._stocked, room_number(room)).comes_in()
+            await played(self._takes, _WARM, 8)
+        await asyncio.sleep(0.5 + 8 * self._upstream / 1000)
+
+    async def _takes(self, _slot: int) -> float:
+        """Each room has had its time to make another when it is its turn again."""
+        if self._stocked is None:
+            raise RuntimeError("nobody has any in stock")
+        self._turn += 1
+        silence = await self._comes_and_goes(Call(self._stocked, room_number(self._turn % ROOMS)))
+        await asyncio.sleep(0.05 + 5 * self._upstream / 1000)
+        return silence
 
     @contextmanager
     def _load(self, row: Row) -> Iterator[None]:
@@ -163,10 +188,12 @@ class Bench:
     async def dead_air(self, scenario: str, count: int, in_flight: int) -> Row:
         """From webhook to BXML."""
         trip = await self.trip()
+        if scenario == STOCKED:
+            await self.stocked()
         row = await self._timed(scenario, self.life(scenario), count, in_flight)
         await self.settled()
         bare = self.row("bare Starlette", in_flight=in_flight)
-        trips = 0 if scenario == "prepare: dial" else 2
+        trips = 0 if scenario in {"prepare: dial", STOCKED} else 2
         if bare is not None and (found := ratio(row.p50, bare.p50)) is not None:
             row.ratios["bare"] = found
         if trips and self._upstream and row.p50 is not None:
@@ -176,8 +203,61 @@ class Bench:
             )
         return row
 
+    async def joins_alone(self, batches: int = 5) -> None:
+        """The webhooks by which callers join rooms that exist; they hang up after each batch."""
+        calls: list[Call] = []
+
+        async def joins(_slot: int) -> float:
+            call = Call(self._webhooks, room_number(len(calls) % ROOMS))
+            calls.append(call)
+            return await call.comes_in()
+
+        async def hangs_up(_slot: int) -> float:
+            return await calls.pop().hangs_up()
+
+        rows, used, stored = [], [], []
+        for _ in range(batches):
+            before, kept = machine.processor_seconds(self.service.pid), await self.store.processor_seconds()
+            rows.append(await self._timed("joins alone", joins, _BATCH * ROOMS, ROOMS))
+            used.append(machine.processor_seconds(self.service.pid) - before)
+            stored.append(await self.store.processor_seconds() - kept)
+            await played(hangs_up, len(calls), 32)
+            await self.settled()
+            self.rows.pop()
+        row = sorted(rows, key=lambda one: one.per_second or 0)[batches // 2]
+        bare = self.row("bare Starlette", in_flight=ROOMS)
+        if bare is not None and (found := ratio(row.per_second, bare.per_second)) is not None:
+            row.ratios["bare"] = found
+        self.rows.append(row)
+        count = _BATCH * ROOMS
+        self.figures |= {
+            "joins alone: a second, of each batch": ", ".join(f"{one.per_second:,.0f}" for one in rows),
+            "joins alone: p99 to p50": (row.p99 or 0) / (row.p50 or 1),
+            "joins alone: processor of the service, ms": 1000 * median(used) / count,
+            "joins alone: processor of the store, ms": 1000 * median(stored) / count,
+        }
+
+    async def replicas(self) -> None:
+        """Two of them on one store, beside one alone: each needs a core, and the load another."""
+        if self.stage.cores.third is None:
+            self.figures["two replicas beside one"] = "not measured: that takes three cores"
+            return
+        second = webhooks(await self.stage.replica(self.store, self.stub, core=self.stage.cores.third))
+        rates = []
+        for clients in ([self._webhooks], [self._webhooks, second]):
+
+            async def life(slot: int, clients: list[Client] = clients) -> float:
+                call = Call(clients[slot % len(clients)], room_number(slot % ROOMS))
+                return await self._comes_and_goes(call)
+
+            _, seconds = await played(life, 40 * ROOMS, ROOMS)
+            rates.append(40 * ROOMS / seconds)
+            await self.settled()
+        self.figures["two replicas beside one"] = rates[1] / rates[0]
+
     async def throughput(self, count: int) -> None:
         """Joins and whole calls, and what each has cost."""
+        await self.joins_alone()
         for what, life in (("joins", self._existing), ("whole calls", self._whole)):
             pid = self.service.pid
             trips, moved = await self.store.trips(), await self.store.bytes_moved()
@@ -207,10 +287,13 @@ class Bench:
     async def held(self, count: int) -> None:
         """Memory of calls that are up, each in a room of its own."""
         resident, used = machine.resident_bytes(self.service.pid), await self.store.used()
+        news = await self.store.news()
         await held(self._webhooks, count)
+        news = await self.store.news() - news
         self.figures |= {
             "held call: bytes in the service": (machine.resident_bytes(self.service.pid) - resident) / count,
-            "held call: bytes in the store, with its room": (await self.store.used() - used) / count,
+            "held call: bytes in the store, with its room": (await self.store.used() - used - news) / count,
+            "live events, of which so many are kept: bytes in the store": await self.store.news(),
         }
 
     async def listeners(self, count: int) -> None:

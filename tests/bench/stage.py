@@ -60,13 +60,16 @@ class Stage:
 
     async def store(self) -> "Store":
         server = EmbeddedServer(self.folder / f"store{self._next()}")
-        with machine.on(self.cores.service):
+        with machine.on(self.cores.load):
             url = await server.start()
         self.stack.push_async_callback(server.stop)
         client = await self.stack.enter_async_context(Redis.from_url(url))
         return Store(url, client)
 
-    async def replica(self, store: "Store", stub: "Stub", *, core: int | None = None) -> Process:
+    async def replica(
+        self, store: "Store", stub: "Stub", *, core: int | None = None, stock: int = 0
+    ) -> Process:
+        """`stock`: participants that a room has ready for its next callers."""
         port = stub.process.port
         settings = {
             "BW_ACCOUNT_ID": ACCOUNT,
@@ -83,6 +86,7 @@ class Stage:
             "API_KEYS": API_KEYS,
             "API_RATE_LIMIT": "0",
             "CALLS_PER_HOUR": "100000",
+            "PREPARED_PARTICIPANTS": str(stock),
             "OUTBOUND_PREFIXES": "+1",
             "ROOM_MAP": json.dumps({room_number(one): f"room-{one}" for one in range(ROOMS)}),
             "DRAIN_DELAY": "0",
@@ -174,7 +178,11 @@ class Stub:
     async def counted(self) -> tuple[int, int]:
         """Requests, without those for tokens, and connections."""
         found = await self.stats()
-        operations = {name: number for name, number in found["operations"].items() if "token" not in name}
+        operations = {
+            name: number
+            for name, number in found["operations"].items()
+            if "token" not in name and "HEAD" not in name
+        }
         return sum(operations.values()), found["connections"]
 
 
@@ -193,7 +201,14 @@ class Store:
         return int(found["total_net_input_bytes"]) + int(found["total_net_output_bytes"])
 
     async def used(self) -> int:
-        return int((await self._client.info("memory"))["used_memory"])
+        """Bytes of memory, without those for connections and for what is on its way to the file."""
+        found = await self._client.info("memory")
+        return int(found["used_memory"] - found["mem_clients_normal"] - found["mem_aof_buffer"])
+
+    async def news(self) -> int:
+        """Bytes of the live events: of the newest, however many calls there are."""
+        streams = [key async for key in self._client.scan_iter("*:news")]
+        return sum([await self._client.memory_usage(key, samples=0) or 0 for key in streams])
 
     async def processor_seconds(self) -> float:
         found = await self._client.info("cpu")

@@ -9,6 +9,7 @@ import pytest
 
 from tests.bench import machine
 from tests.bench.figures import Guard, Row, percentile, ratio, table, timed
+from tests.bench.wire import Client
 
 
 def test_percentiles_are_times_that_were_measured() -> None:
@@ -55,6 +56,21 @@ def test_guards() -> None:
 def test_how_busy_a_core_was() -> None:
     assert machine.share(idle=25, every=100) == 0.75
     assert machine.share(idle=0, every=0) == 0
+
+
+async def test_a_connection_that_the_server_has_closed_is_not_used_again() -> None:
+    async def answers_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 204 x\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(answers_once, "127.0.0.1", 0) as server:
+        client = Client(server.sockets[0].getsockname()[1])
+        for _ in range(2):
+            assert (await client.send("GET", "/")).status == 204
+            await asyncio.sleep(0.05)
+        client.close()
 
 
 async def test_a_short_run(tmp_path: Path) -> None:

@@ -20,12 +20,14 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._received = b""
         self._answer: asyncio.Future[Answer] | None = None
+        self.open = True
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's are not of asyncio's class.
         self._transport = cast("asyncio.Transport", transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self.open = False
         if self._answer is not None and not self._answer.done():
             self._answer.set_exception(exc or ConnectionResetError("closed by the server"))
 
@@ -70,7 +72,7 @@ class Client:
             self._head += f"authorization: Bearer {bearer}\r\n"
 
     async def send(self, method: str, path: str, body: bytes = b"") -> Answer:
-        connection = self._idle.pop() if self._idle else await self._connect()
+        connection = self._kept() or await self._connect()
         head = f"{method} {path} HTTP/1.1\r\n{self._head}content-length: {len(body)}\r\n\r\n"
         answer = await connection.ask(head.encode() + body)
         self._idle.append(connection)
@@ -81,6 +83,13 @@ class Client:
         connection = await self._connect()
         connection.begin(f"{method} {path} HTTP/1.1\r\n{self._head}content-length: 0\r\n\r\n".encode())
         self._idle.append(connection)
+
+    def _kept(self) -> Connection | None:
+        """One that the server has not closed meanwhile, as it does with those that are idle for long."""
+        while self._idle:
+            if (connection := self._idle.pop()).open:
+                return connection
+        return None
 
     async def _connect(self) -> Connection:
         loop = asyncio.get_running_loop()

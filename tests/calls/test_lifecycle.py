@@ -201,6 +201,25 @@ def test_disconnect_between_transfer_disconnect_and_transfer_complete() -> None:
     story.on(transfer_complete()).replies(Hangup()).expects().unchanged()
 
 
+def test_a_rejected_transfer_with_a_participant_out_of_stock_earns_a_join_of_its_own() -> None:
+    story = play().on(initiate()).on(joined(stocked=True)).knows(stocked=True, refuses_stock=False)
+    story.on(transfer_disconnect()).on(transfer_complete(cause="rejected"))
+    story.replies(Wait()).expects().cancels("hang-up").drops_token()
+    story.knows(stocked=False, refuses_stock=True, failure="")
+    story.on(redirect()).replies(Join(2)).on(joined(2)).replies(Transfer(2)).knows(refuses_stock=True)
+    story.on(transfer_complete(2, "rejected")).replies(Apologise("transfer-failed"))
+
+
+def test_its_seat_is_given_up_where_nothing_was_heard_of_its_end() -> None:
+    story = play().on(initiate()).on(joined(stocked=True)).on(transfer_complete(cause="rejected"))
+    story.replies(Wait()).expects(leave(after=0)).becomes(Media.NONE, Intent.BRIDGE)
+
+
+def test_one_that_was_answered_is_over_as_ever() -> None:
+    story = play().on(initiate()).on(joined(stocked=True)).on(transfer_answer())
+    story.on(transfer_complete(cause="rejected")).replies(Hangup())
+
+
 def test_transfer_disconnect_before_a_failed_transfer_complete() -> None:
     story = transferring().on(transfer_disconnect(cause="timeout")).expects(leave(1), hang_up(after=30))
     story.on(transfer_complete(cause="timeout")).replies(Apologise("transfer-failed"))

@@ -88,6 +88,7 @@ def _settings(simulator: Simulator, store: Store) -> dict[str, str]:
         CALLS_PER_HOUR="100000",
         ROOM_MAP=json.dumps(NUMBERS),
         PIN_NUMBERS=PIN_NUMBER,
+        PREPARED_PARTICIPANTS="1",
         ANNOUNCEMENT="Welcome.",
         WEBHOOK_BUDGET=str(BUDGET),
         SHUTDOWN_GRACE="10",

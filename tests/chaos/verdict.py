@@ -22,6 +22,8 @@ SLACK = 1.0
 """Seconds that the machine itself may take on top: all of this shares two cores."""
 JUST = 0.25
 """Seconds before a kill in which an answer may have come and not been read."""
+STALLED = 3.0
+"""The same on a machine that lets a replica wait; it has then not written one line about what was made."""
 AGAIN = 1.0
 """Seconds until what could not be written down is tried again."""
 SETTLING = 90.0
@@ -162,9 +164,7 @@ class Judge:
         lost = {
             one.created
             for one in self._simulator.requests
-            if one.operation in CREATES
-            and one.created
-            and any(self._spans(one, kill) for kill in self._fleet.kills)
+            if one.created and any(self._lost(one, kill) for kill in self._fleet.kills)
         }
         return told | lost
 
@@ -187,10 +187,24 @@ class Judge:
         ]
 
     def _in_flight(self, kill: Kill) -> int:
-        return sum(one.operation in CREATES and self._spans(one, kill) for one in self._simulator.requests)
+        return sum(self._lost(one, kill) for one in self._simulator.requests)
 
-    def _spans(self, request: Request, kill: Kill) -> bool:
-        return request.host == kill.host and request.at <= kill.at <= self._written(request)
+    def _lost(self, request: Request, kill: Kill) -> bool:
+        """A create whose replica was killed before it can have written down what was made."""
+        if request.operation not in CREATES or request.host != kill.host or request.at > kill.at:
+            return False
+        if kill.at <= self._written(request):
+            return True
+        answered = request.at + request.ms / 1000
+        return kill.at <= answered + STALLED and self._lives_unsaid(request.created)
+
+    def _lives_unsaid(self, created: str | None) -> bool:
+        """Whether it is alive and in no line of a log: what has its place in the store is spoken of."""
+        alive = self._simulator.ledger.alive()
+        if created not in {*alive.participants, *alive.sessions}:
+            return False
+        logs = [log for address in self._fleet.addresses for log in address.logs]
+        return not any(created in log.read_text(errors="replace") for log in logs)
 
     def _written(self, request: Request) -> float:
         """When at the latest it is in the store what was made."""

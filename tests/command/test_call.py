@@ -58,7 +58,7 @@ async def test_a_call_that_went_well(simulator: Simulator, operator: Operator, s
     assert re.fullmatch(rf"ask-after of call:{call['id']}, due in \S+", row(live, "Owed"))
 
     await phone.hang_up()
-    said = await done(shell, call["id"])
+    said = await done(shell, call["id"], effect="nothing, neither by the call nor by its rooms")
     words = [re.sub(r"[-<>|]+", " ", line.split("|", 1)[1]).split() for line in diagram(said)]
     assert ["calls", "initiate"] in words
     requests = [line[0:2] for line in words if line[0].startswith(("create", "add"))]
@@ -70,6 +70,7 @@ async def test_a_call_that_went_well(simulator: Simulator, operator: Operator, s
     assert marked(said) == []
     assert row(said, "Ended by") == "nobody/completed: the call took place, and somebody hung up"
     assert row(said, "Owed") == "nothing, neither by the call nor by its rooms"
+    assert "done: leave-room" in said.out
 
 
 async def test_bandwidth_fails(simulator: Simulator, operator: Operator, shell: Shell) -> None:

@@ -51,6 +51,8 @@ def environment(simulator: Simulator, state: str, **overrides: str) -> dict[str,
         "OUTBOUND_PREFIXES": "+1",
         "API_KEYS": API_KEY,
         "API_RATE_LIMIT": "0",  # who waits for the next step asks many times a second
+        # Each scene shows the requests of a call by itself; stock would have some of them done before.
+        "PREPARED_PARTICIPANTS": "0",
         "PIN_NUMBERS": CONFERENCE,
         "ROOM_MAP": json.dumps({SALES: "sales"}),
         "XDG_STATE_HOME": state,

@@ -18,6 +18,7 @@ from service.engine.moving import Mover
 from service.engine.participants import Participants
 from service.engine.patience import PATIENCE
 from service.engine.performing import Handles
+from service.engine.stock import Stocker
 from service.metrics import Metrics
 from service.store.calls import Calls
 from service.store.client import Client
@@ -74,6 +75,7 @@ class Parts:
             legs=legs,
             way=Way.TRANSFER,
             clock=self.clock,
+            alarm=Alarm(),
         )
 
     def performer(self, engine: Handles) -> Performer:
@@ -95,6 +97,15 @@ class Parts:
                 engine=engine,
                 clock=self.clock,
                 patience=PATIENCE,
+            ),
+            stocker=Stocker(
+                webrtc=self.webrtc,
+                rooms=self.rooms,
+                entrance=self.entrance,
+                callbacks=self.callbacks,
+                clock=self.clock,
+                metrics=Metrics(),
+                life=PATIENCE.stock,
             ),
             callbacks=self.callbacks,
             clock=self.clock,

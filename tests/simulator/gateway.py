@@ -103,6 +103,9 @@ class Gateway:
             raise Refusal(404, "unknown or not simulated")
 
         async def endpoint(request: Request) -> Response:
+            if request.method == "HEAD":
+                # For the sake of the connection (assumed: nothing is documented, and nothing asked for).
+                return Response(status_code=404)
             # Whoever asks, with credentials or without.
             self._journal.complain(f"{request.method} {request.url.path}: unknown or not simulated")
             return await self._serve(request, api, "unknown", operation)

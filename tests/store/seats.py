@@ -2,13 +2,12 @@
 
 from typing import Any, Final
 
-import msgspec
 from redis.asyncio import Redis
 
 from service.calls.effects import Effect, FreeSeat
 from service.calls.room import RoomSettings
 from service.store import keys
-from service.store.outbox import Outbox, Unreadable
+from service.store.outbox import Outbox, Unreadable, read_effect
 from service.store.rooms import Empty, Gone, Place, RoomFull, Rooms, Seat
 
 NOW: Final = 1_700_000_000.0
@@ -58,7 +57,9 @@ async def owes(redis: Redis) -> dict[str, tuple[float, Effect]]:
     for id_, value in fields.items():
         if not id_.startswith(b"."):
             _, due, _, _, _, effect = value.split(b" ", 5)
-            found[id_.decode()] = (int(due) / 1000 - NOW, msgspec.json.decode(effect, type=Effect))
+            known = read_effect(effect, keys.owner_room(ROOM), id_.decode())
+            assert not isinstance(known, Unreadable)
+            found[id_.decode()] = (int(due) / 1000 - NOW, known)
     return found
 
 

@@ -15,6 +15,8 @@ from service.calls.effects import (
     FreeSeat,
     RemoveParticipant,
     ReplaceSession,
+    ReplaceStock,
+    StockRoom,
     SummonWaiter,
     TellAlone,
 )
@@ -26,7 +28,7 @@ from service.store.outbox import Outbox, Unreadable, Work
 from service.store.rooms import Empty, Place, Rooms, Seat
 from tests.store.seats import NOW, ROOM, left_over
 
-STEPS = 120
+STEPS = 180
 GRACE = 61.0
 """Seconds after which a session that was replaced has gone too."""
 
@@ -49,11 +51,15 @@ class World:
         """The participant by seat."""
         self.waiting: set[str] = set()
         self.attempts: dict[str, int] = {}
+        self.taken = 0
+        self.coming: dict[str, str] = {}
+        """The session by participant that is made for stock, and on its way into it."""
 
     async def step(self) -> None:
         self.now += self.random.choice([0, 0, 1, 30, 7200])
         await self.random.choices(
-            [self.arrive, self.enter, self.leave, self.move_on, self.close, self.work], [8, 8, 6, 1, 1, 6]
+            [self.arrive, self.enter, self.leave, self.move_on, self.close, self.work, self.stock],
+            [8, 8, 6, 1, 1, 6, 14],
         )[0]()
 
     async def arrive(self, ref: str = "") -> None:
@@ -63,9 +69,17 @@ class World:
         self.attempts[ref] = self.attempts.get(ref, 0) + 1
         seat = f"{ref}.{self.attempts[ref]}"
         waits = self.random.random() < 0.7
-        place = await self.rooms.reserve(ROOM, seat, waits=waits, limit=5, now=self.now)
+        takes = self.random.random() < 0.8
+        place = await self.rooms.reserve(ROOM, seat, waits=waits, limit=7, now=self.now, takes=takes)
         if isinstance(place, Empty):
             self.waiting.add(seat)
+        elif isinstance(place, Place) and place.participant_id:
+            assert takes
+            assert place.token == f"token-{place.participant_id}"
+            assert place.participant_id in self.sessions[place.session_id], "it is in the session"
+            assert place.participant_id not in self.inside.values()
+            self.inside[seat] = place.participant_id
+            self.taken += 1
         elif isinstance(place, Place):
             self.reserved[seat] = place.session_id
 
@@ -109,6 +123,20 @@ class World:
         assert participant in self.participants, "it lives on"
         self.participants.discard(participant)
 
+    async def stock(self) -> None:
+        """One that was made gets into its session, cannot be put into it, or is never heard of again."""
+        if not self.coming:
+            return
+        participant = self.random.choice(sorted(self.coming))
+        session = self.coming.pop(participant)
+        if self.random.random() < 0.1:
+            return
+        if participant in self.participants and session in self.sessions and self.random.random() < 0.9:
+            self.sessions[session].add(participant)
+            await self.rooms.stock(ROOM, "ready", participant, now=self.now, token=f"token-{participant}")
+        else:
+            await self.rooms.stock(ROOM, "failed", participant, now=self.now)
+
     async def close(self) -> None:
         await self.rooms.close(ROOM, now=self.now)
 
@@ -146,6 +174,13 @@ class World:
                 await self.rooms.roll_over(
                     ROOM, old=effect.session_id, made=self.make_session(), now=self.now
                 )
+            case _:
+                await self.look(effect)
+
+    async def look(self, effect: Effect) -> None:
+        match effect:
+            case StockRoom() | ReplaceStock():
+                await self.change_stock(effect)
             case CheckRoom():
                 await self.check(effect)
             case SummonWaiter() | TellAlone() | Evict():
@@ -153,11 +188,25 @@ class World:
             case _:
                 raise AssertionError(effect)
 
+    async def change_stock(self, effect: StockRoom | ReplaceStock) -> None:
+        if isinstance(effect, ReplaceStock):
+            await self.rooms.stock(ROOM, "gone", effect.participant_id, now=self.now)
+            return
+        self.made += 1
+        participant = f"stock-{self.made}"
+        self.participants.add(participant)
+        till = self.now + self.random.choice([60, 36_000])
+        session = await self.rooms.stock(ROOM, "coming", participant, now=self.now, till=till)
+        if session:
+            self.coming[participant] = session
+
     async def check(self, effect: CheckRoom) -> None:
         """Who is in a session that is the room's has a seat in it."""
         view = await self.rooms.read(ROOM)
         if view and view.session_id == effect.session_id:
-            assert self.sessions[effect.session_id] <= {one.participant_id for one in view.members}
+            # Stock that was given up may be on its way out.
+            people = {one for one in self.sessions[effect.session_id] if not one.startswith("stock-")}
+            assert people <= {one.participant_id for one in view.members}
 
     async def tell(self, effect: SummonWaiter | TellAlone | Evict) -> None:
         if not isinstance(effect, SummonWaiter):
@@ -169,9 +218,12 @@ class World:
             await self.arrive(effect.ref)
 
 
+@pytest.mark.parametrize("stock", [0, 2])
 @pytest.mark.parametrize("seed", range(25))
-async def test_in_the_end_nothing_is_left(seed: int, client: Client, outbox: Outbox, redis: Redis) -> None:
-    rooms = Rooms(client)
+async def test_in_the_end_nothing_is_left(
+    seed: int, stock: int, client: Client, outbox: Outbox, redis: Redis
+) -> None:
+    rooms = Rooms(client, stock=stock)
     await rooms.configure(ROOM, RoomSettings(waiting=Waiting(), alone=Alone(after=45), limit=4), now=NOW)
     world = World(seed, rooms, outbox)
     for _ in range(STEPS):
@@ -181,6 +233,8 @@ async def test_in_the_end_nothing_is_left(seed: int, client: Client, outbox: Out
         assert {member.seat for member in view.members if member.phase == "in"} <= set(world.inside)
         if not view.members:
             assert not view.session_id
+            assert not view.stock
+        assert len(view.stock) <= stock
     while world.inside or world.reserved or world.waiting:
         await world.leave()
     await world.work()
@@ -189,3 +243,4 @@ async def test_in_the_end_nothing_is_left(seed: int, client: Client, outbox: Out
     assert await left_over(redis) == []
     assert world.sessions == {}
     assert world.participants == set()
+    assert world.taken > 0 or (seed, stock) != (0, 2), "out of stock is taken, too"

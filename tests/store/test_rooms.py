@@ -30,7 +30,9 @@ async def test_who_comes_second_with_a_session_owes_its_deletion(rooms: Rooms, o
     for seat in ("a.1", "b.1"):
         assert await reserve(rooms, seat) == Place("", NO_SETTINGS)
     assert await rooms.enter(ROOM, "a.1", participant_id="pa", made_session="S", now=NOW) == Seat("S")
-    assert await rooms.enter(ROOM, "b.1", participant_id="pb", made_session="T", now=NOW) == Seat("S")
+    assert await rooms.enter(ROOM, "b.1", participant_id="pb", made_session="T", now=NOW) == Seat(
+        "S", owes=True
+    )
     assert await owed(outbox) == [DeleteSession("T")]
 
 
@@ -113,11 +115,11 @@ async def test_a_vanished_session_is_replaced_once_and_for_all(rooms: Rooms, out
         await seated(rooms, seat, session="S" if seat == "a.1" else "")
     await reserve(rooms, "d.1")
     replaced = await rooms.replace_session(ROOM, "a.1", vanished="S", made_session="T", now=NOW)
-    assert replaced == Seat("T")
+    assert replaced == Seat("T", owes=True)
     second = await rooms.replace_session(ROOM, "b.1", vanished="S", made_session="U", now=NOW)
-    assert second == Seat("T")
+    assert second == Seat("T", owes=True)
     again = await rooms.replace_session(ROOM, "a.1", vanished="S", made_session="T", now=NOW)
-    assert again == Seat("T")
+    assert again == Seat("T", owes=True)
     work = await owed(outbox)
     assert DeleteSession("U") in work
     added = {effect.seat: effect for effect in work if isinstance(effect, AddParticipant)}

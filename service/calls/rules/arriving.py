@@ -189,8 +189,9 @@ def bridged(call: Call, at: float) -> Call:
     return replace(
         call,
         media=Media.BRIDGED,
+        token_until=0,
         bridged_at=call.bridged_at or at,
-        leg_answered_at=at,
+        leg_answered_at=at if call.own_leg else 0,
         answered_attempt=call.attempt,
     )
 

@@ -17,9 +17,10 @@ from service.calls.events import (
     TransferDisconnect,
 )
 from service.calls.model import Call, Intent, Leg, Media, Phone
-from service.calls.replies import BridgePhone, Hangup, KeepTag, Nothing, ParkLeg
+from service.calls.replies import BridgePhone, Hangup, KeepTag, Nothing, ParkLeg, Wait
 from service.calls.rules.arriving import SETTLES, bridged
 from service.calls.rules.parts import (
+    HANG_UP,
     ask_phone,
     break_off,
     continuation,
@@ -71,6 +72,8 @@ def transfer_complete(call: Call, event: TransferComplete) -> Decision:
         case Intent.BRIDGE if call.answered_attempt == call.attempt or event.cause == "hangup":
             # Somebody hung up; also where the store has missed that the leg was answered.
             return _talked(call, event.at)
+        case Intent.BRIDGE if call.stocked:
+            return _anew(call, event.at)
         case Intent.BRIDGE:
             return fail(call, "transfer-failed", event.at)
         case Intent.ELSEWHERE if call.media is Media.NONE:
@@ -84,6 +87,12 @@ def ask_after_transfer(call: Call, event: Redirect) -> Decision:
     if call.own_leg:
         return _again(call, event) if call.intent is Intent.BRIDGE else let_go(call, event.at)
     return transfer_complete(call, TransferComplete(event.at, call.attempt, cause=""))
+
+
+def _anew(call: Call, at: float) -> Decision:
+    """Made ahead, the participant may have gone meanwhile: the caller gets one of their own."""
+    after = replace(call, media=Media.NONE, stocked=False, refuses_stock=True, next_room="")
+    return Decision(after, Wait(), owed=give_up_seats(call, at), cancelled=(HANG_UP,), drops_token=True)
 
 
 def _talked(call: Call, at: float) -> Decision:

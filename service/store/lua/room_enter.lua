@@ -1,10 +1,11 @@
 -- A participant takes its reserved seat, and the session that was made for it becomes the room's, unless another
--- caller was first. Returns {'in', session}, or {'gone', ''} when the seat was given up meanwhile.
+-- caller was first. Returns {'in', session, owes}, or {'gone', '', 1} when the seat was given up meanwhile; `owes`:
+-- whether a worker has something to do now.
 -- What is not used is owed for deletion in the same step, unless the participant is to live on in another room.
 -- Everybody who waits outside is told that somebody has come.
 -- uses: owed rooms news room_news
 -- keys: room live owed agenda news
--- args: now seat participant keep made owner name ttl roll_over check
+-- args: now seat participant keep made owner name ttl roll_over check stock limit
 local at = {
   room = room, live = live, owed = owed, agenda = agenda, news = news, owner = owner, name = name, now = tonumber(now)}
 local phase, sitting = seat_read(at, seat)
@@ -15,27 +16,14 @@ if phase ~= 'reserved' and not (phase == 'in' and sitting == participant) then
       type = 'delete-participant', seat = seat, participant_id = participant})
   end
   session_discard(at, made)
-  return {'gone', ''}
+  return {'gone', '', 1}
 end
 
 if phase == 'reserved' then
   -- Owed for the case that whoever made them did not live to bring them here.
   room_call_off(at, {'delete-participant:' .. participant})
   if made ~= '' then room_call_off(at, {'delete-session:' .. made}) end
-  redis.call('HSET', room, 'seat:' .. seat, 'in ' .. participant)
-  seat_tell(at, seat, participant, 'in')
-  local seats, waiters = room_people(room)
-  for _, one in ipairs(seats) do
-    -- Company for somebody, whether that one has been told or is about to be.
-    if one.phase == 'in' and one.seat ~= seat then room_call_off(at, {'tell-alone'}) end
-  end
-  for _, one in ipairs(waiters) do
-    if one.ref ~= seat_ref(seat) then
-      redis.call('HDEL', room, 'waiter:' .. one.ref)
-      local id = 'summon-waiter:' .. one.ref
-      room_owe(at, id, at.now, id, {type = 'summon-waiter', room = name, ref = one.ref})
-    end
-  end
+  seat_settle(at, seat, participant)
 end
 
 if made ~= '' and redis.call('HEXISTS', room, 'session') == 0 then
@@ -43,5 +31,6 @@ if made ~= '' and redis.call('HEXISTS', room, 'session') == 0 then
 else
   session_discard(at, made)
 end
+stock_want(at, stock, limit)
 room_keep(at, ttl)
-return {'in', redis.call('HGET', room, 'session') or ''}
+return {'in', redis.call('HGET', room, 'session') or '', at.owes and 1 or 0}

@@ -1,12 +1,14 @@
 -- Take a seat before anything is requested; who would be the only one, and may wait outside until somebody comes,
 -- is written down as waiting instead. Returns {answer, value, settings}: 'seated' and the session or '', 'full' and
--- the members, 'empty', or 'gone' for a seat that has been given up already.
+-- the members, 'empty', or 'gone' for a seat that has been given up already. Where the room has somebody in stock and
+-- `takes` is set, the seat is that one's at once: {'stocked', session, settings, participant, token}.
 -- `browser` is what is kept of one, empty for a call: who it was made for may never come, so that it is looked
 -- after in `unused` milliseconds.
--- uses: owed rooms
--- keys: room live settings left owed agenda
--- args: now seat waits limit owner name ttl browser unused
-local at = {room = room, live = live, owed = owed, agenda = agenda, owner = owner, name = name, now = tonumber(now)}
+-- uses: owed rooms news room_news
+-- keys: room live settings left owed agenda news
+-- args: now seat waits limit owner name ttl browser unused stock takes
+local at = {
+  room = room, live = live, owed = owed, agenda = agenda, news = news, owner = owner, name = name, now = tonumber(now)}
 local rules, text = room_settings(settings)
 local ref = seat_ref(seat)
 
@@ -19,6 +21,23 @@ local function others_are_there()
     if one.ref ~= ref then return true end
   end
   return false
+end
+
+-- One that is in the room's session, and whose token is good for a while yet.
+local function take()
+  local session = redis.call('HGET', room, 'session')
+  local best
+  for _, one in ipairs((stock_read(room))) do
+    if one.state == 'ready' and one.session == session and one.till > at.now and (not best or one.till < best.till) then
+      best = one
+    end
+  end
+  if not best then return end
+  redis.call('HDEL', room, 'stock:' .. best.participant)
+  room_call_off(at, {'replace-stock:' .. best.participant})
+  redis.call('HSET', room, 'given:' .. seat, string.format('%d %s %s', at.now, best.participant, best.token))
+  seat_settle(at, seat, best.participant)
+  stock_want(at, stock, limit)
 end
 
 local phase = seat_read(at, seat)
@@ -42,6 +61,13 @@ if phase == nil then
     redis.call('HSET', room, 'web:' .. seat, browser, 'seen:' .. seat, now .. ' 0 0 0')
     seat_look_later(at, seat, at.now + unused)
   end
+  if takes == '1' then take() end
+  -- What is in stock could soon be in somebody's way.
+  if members + 1 > tonumber(limit) - STOCK_MARGIN then stock_drop_all(at) end
 end
 room_keep(at, ttl)
+local participant, token = string.match(redis.call('HGET', room, 'given:' .. seat) or '', '^%d+ (%S+) (%S+)$')
+if participant then
+  return {'stocked', redis.call('HGET', room, 'session') or '', text, participant, token}
+end
 return {'seated', redis.call('HGET', room, 'session') or '', text}

@@ -3,7 +3,7 @@
 -- another session by now: then the new one is owed for deletion.
 -- uses: owed rooms
 -- keys: room live owed agenda
--- args: now old made grace owner name ttl roll_over check
+-- args: now old made grace owner name ttl roll_over check stock limit
 local at = {room = room, live = live, owed = owed, agenda = agenda, owner = owner, name = name, now = tonumber(now)}
 local session = redis.call('HGET', room, 'session')
 if session == made then return 1 end
@@ -12,6 +12,7 @@ if session ~= old then
   return 0
 end
 
+stock_drop_all(at)
 session_publish(at, made, roll_over, check)
 for _, one in ipairs((room_people(room))) do
   if one.phase == 'in' then
@@ -22,5 +23,6 @@ for _, one in ipairs((room_people(room))) do
   end
 end
 session_delete(at, old, at.now + grace)
+stock_want(at, stock, limit)
 room_keep(at, ttl)
 return 1

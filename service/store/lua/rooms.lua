@@ -8,9 +8,14 @@
 --   web:<seat>        what is kept of the browser whose seat it is, as JSON
 --   seen:<seat>       "<taken> <beat> <connected> <disconnected>": what was heard of it, 0 for never
 --   waiter:<ref>      the seat for which a call has asked that waits outside
+--   stock:<participant>  "<coming or ready> <session> <until> <token or ->": made ahead, for a caller yet to come.
+--                     Coming ones may or may not be in the session by now
+--   given:<seat>      "<since> <participant> <token>": out of stock, kept for a while in case it is asked for again
 -- `at` is the room that a script works on: keys room, live, owed, agenda, and owner, name, now.
 
 local function room_owe(at, id, due, lane, effect)
+  -- Whether a worker has something to do here at once.
+  if due <= at.now then at.owes = true end
   owed_add(at.owed, at.agenda, at.owner, at.now, id, due, lane, cjson.encode(effect))
 end
 
@@ -74,9 +79,9 @@ local function seat_look_later(at, seat, due)
   room_owe(at, id, due, id, {type = 'check-presence', room = at.name, seat = seat})
 end
 
--- What a browser's seat has besides, and a call's has not.
+-- What a seat has besides.
 local function seat_forget(at, seat)
-  redis.call('HDEL', at.room, 'seat:' .. seat, 'web:' .. seat, 'seen:' .. seat)
+  redis.call('HDEL', at.room, 'seat:' .. seat, 'web:' .. seat, 'seen:' .. seat, 'given:' .. seat)
   room_call_off(at, {'check-presence:' .. seat})
 end
 
@@ -118,16 +123,71 @@ end
 -- The room's session from now on: looked at after a while, and replaced before its age ends it.
 local function session_publish(at, session, roll_over, check)
   redis.call('HSET', at.room, 'session', session, 'opened', at.now)
-  local id = 'replace-session:' .. session
-  room_owe(at, id, at.now + roll_over, id, {type = 'replace-session', room = at.name, session_id = session})
-  id = 'check-room:' .. session
-  room_owe(at, id, at.now + check, id, {type = 'check-room', room = at.name, session_id = session})
+  -- Short, since every room owes them: what they are follows from their ids (outbox.py).
+  room_owe(at, 'replace-session:' .. session, at.now + roll_over, 'replace', {type = '*'})
+  room_owe(at, 'check-room:' .. session, at.now + check, 'check', {type = '*'})
+end
+
+-- All participants in stock, and those that were given away with the time at which that was.
+local function stock_read(room)
+  local stock, given = {}, {}
+  local fields = redis.call('HGETALL', room)
+  for i = 1, #fields, 2 do
+    local kind, name = string.match(fields[i], '^(%a+):(.+)$')
+    if kind == 'stock' then
+      local state, session, till, token = string.match(fields[i + 1], '^(%S+) (%S+) (%d+) (%S+)$')
+      stock[#stock + 1] = {participant = name, state = state, session = session, till = tonumber(till), token = token}
+    elseif kind == 'given' then
+      given[#given + 1] = {seat = name, since = tonumber(string.match(fields[i + 1], '^(%d+) '))}
+    end
+  end
+  return stock, given
+end
+
+-- Out of stock, and of the session where that is known to be there. In the lane of the session, when it is to be
+-- deleted: so that it outlives everybody in it.
+local function stock_drop(at, one, lane, vanished)
+  lane = lane or one.participant
+  redis.call('HDEL', at.room, 'stock:' .. one.participant)
+  room_call_off(at, {'replace-stock:' .. one.participant})
+  if not vanished then
+    room_owe(at, 'remove-participant:' .. one.participant, at.now, lane, {
+      type = 'remove-participant', seat = '', session_id = one.session, participant_id = one.participant})
+  end
+  room_owe(at, 'delete-participant:' .. one.participant, at.now, lane, {
+    type = 'delete-participant', seat = '', participant_id = one.participant})
+end
+
+local function stock_drop_all(at, lane, vanished)
+  for _, one in ipairs((stock_read(at.room))) do stock_drop(at, one, lane, vanished) end
+  room_call_off(at, {'stock-room'})
+end
+
+-- How many the room is short of. A session takes so many people, and people go before stock: it gives way while
+-- there are still `margin` places, so that who comes in meanwhile does not meet one that is on its way out.
+local STOCK_MARGIN = 4
+local function stock_lacks(at, stock, limit)
+  local session = redis.call('HGET', at.room, 'session')
+  local members = tonumber(redis.call('HGET', at.room, 'members') or '0')
+  if not session or members == 0 then return 0 end
+  local have = 0
+  for _, one in ipairs((stock_read(at.room))) do
+    if one.session == session then have = have + 1 end
+  end
+  return math.min(tonumber(stock), tonumber(limit) - STOCK_MARGIN - members) - have
+end
+
+local function stock_want(at, stock, limit)
+  if stock ~= '0' and stock_lacks(at, stock, limit) > 0 then
+    room_owe(at, 'stock-room', at.now, 'stock-room', {type = 'stock-room', room = at.name})
+  end
 end
 
 -- The end of an epoch. Who waits outside, and who is still being closed out, stays; with nobody left the hash is
 -- empty and thereby gone. Returns the session.
 local function epoch_end(at)
   local session = redis.call('HGET', at.room, 'session')
+  stock_drop_all(at, session or nil)
   redis.call('HDEL', at.room, 'members', 'began', 'session', 'opened')
   room_unlist(at)
   return session

@@ -1,0 +1,48 @@
+"""A call's timeline as it is kept: as it is shown, but with what makes up most of it in short."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import msgspec
+from msgspec.structs import astuple
+
+from service.calls.sent import Request
+
+_NEW: Final = "new"
+_encode: Final = msgspec.json.Encoder().encode
+
+
+def packed(entry: Mapping[str, Any]) -> bytes:
+    """Each request as a list of its values, with milliseconds from it to the entry in place of its time."""
+    kept = dict(entry)
+    if kept.get("before") == _NEW:
+        del kept["before"]
+    if sent := kept.get("requests"):
+        kept["requests"] = [[round((entry["at"] - one.at) * 1000), *_without_defaults(one)] for one in sent]
+    return _encode(kept)
+
+
+def unpacked(text: bytes) -> dict[str, Any]:
+    """Raises msgspec.DecodeError. What an older release has kept is as it is shown."""
+    entry: dict[str, Any] = msgspec.json.decode(text)
+    if "after" in entry:
+        entry.setdefault("before", _NEW)
+    if sent := entry.get("requests"):
+        entry["requests"] = [_shown(entry["at"], one) for one in sent]
+    return entry
+
+
+def _without_defaults(request: Request) -> list[Any]:
+    values = list(astuple(request)[1:])
+    for default in reversed(Request.__struct_defaults__):
+        if values[-1] != default:
+            break
+        values.pop()
+    return values
+
+
+def _shown(at: float, kept: Any) -> Any:
+    if not isinstance(kept, list):
+        return kept
+    before, *values = kept
+    return msgspec.to_builtins(Request(round(at - before / 1000, 3), *values))

@@ -55,7 +55,7 @@ class Bench:
         self._webhooks = webhooks(service)
         self._operator = operator(service)
         self._upstream = 0.0
-        self._stocked: Client | None = None
+        self._stocked: tuple[Client, Stub] | None = None
         self._turn = 0
 
     @classmethod
@@ -70,8 +70,10 @@ class Bench:
         return bench
 
     async def upstream(self, milliseconds: float) -> None:
-        await self.stub.takes(milliseconds)
         self._upstream = milliseconds
+        await self.stub.takes(milliseconds)
+        if self._stocked is not None:
+            await self._stocked[1].takes(milliseconds)
 
     async def settled(self) -> None:
         """Until nobody is on the way out of a room, and Bandwidth has been asked nothing for a while."""
@@ -126,12 +128,14 @@ class Bench:
         )
 
     async def stocked(self) -> None:
-        """Another replica with a store of its own, whose rooms have a participant ready each."""
+        """Another replica, whose rooms have a participant ready each; what it does ahead is in no other's figures."""
         if self._stocked is None:
-            store = await self.stage.store()
-            self._stocked = webhooks(await self.stage.replica(store, self.stub, stock=1))
+            store, stub = await self.stage.store(), await self.stage.stub()
+            client = webhooks(await self.stage.replica(store, stub, stock=1))
+            self._stocked = client, stub
+            await stub.takes(self._upstream)
             for room in range(ROOMS):
-                await Call(self._stocked, room_number(room)).comes_in()
+                await Call(client, room_number(room)).comes_in()
             await played(self._takes, _WARM, 8)
         await asyncio.sleep(0.5 + 8 * self._upstream / 1000)
 
@@ -140,7 +144,8 @@ class Bench:
         if self._stocked is None:
             raise RuntimeError("nobody has any in stock")
         self._turn += 1
-        silence = await self._comes_and_goes(Call(self._stocked, room_number(self._turn % ROOMS)))
+        client, _ = self._stocked
+        silence = await self._comes_and_goes(Call(client, room_number(self._turn % ROOMS)))
         await asyncio.sleep(0.05 + 5 * self._upstream / 1000)
         return silence
 

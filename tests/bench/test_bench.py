@@ -89,8 +89,15 @@ async def test_a_short_run(tmp_path: Path) -> None:
     rows = {(row["what"], row.get("in_flight", 1)): row for row in found["rows"]}
     assert rows["existing room", 1]["p50"] > 40
     assert rows["prepare: dial", 1]["p50"] < rows["existing room", 1]["p50"]
+    # Its first two trips were made before the caller came.
+    assert rows["prepared participants", 1]["p50"] < 40
     assert b"existing room" in said
     figures = found["figures"]
     assert 4 <= figures["joins: requests to Bandwidth"] < 5
+    assert rows["joins alone", 64]["samples"] == 14 * 64
+    assert (
+        figures["joins alone: processor of the service, ms"]
+        > figures["joins alone: processor of the store, ms"]
+    )
     assert figures["held call: bytes in the store, with its room"] > 500
     assert b"bench: throughput" in complaints

@@ -6,8 +6,10 @@ from tests.harness import serving
 from tests.simulator.simulator import Simulator
 
 CALLS = 12
-MOST = 2_900
-"""Bytes of its keys, as the server counts them; tables and live events come on top (docs/performance.md)."""
+MOST = 2_800
+"""Bytes of its keys, as the server counts them: Valkey 9.1 some 2,440, Redis 7.0 2,730. What many calls share
+comes on top, and the tables of keys (docs/performance.md)."""
+SHARED = (b"news", b"agenda", b"calls", b"live", b"standing")
 
 
 async def test_a_held_call_is_small(simulator: Simulator, store_url: str, redis: Redis) -> None:
@@ -15,7 +17,7 @@ async def test_a_held_call_is_small(simulator: Simulator, store_url: str, redis:
         phones = [await simulator.dial() for _ in range(CALLS)]
         for phone in phones:
             await phone.until("bridged")
-        kept = [key async for key in redis.scan_iter() if b":news" not in key]
+        kept = [key async for key in redis.scan_iter() if key.rpartition(b":")[2] not in SHARED]
         used = sum([await redis.memory_usage(key, samples=0) or 0 for key in kept])
         assert used / CALLS < MOST
         for phone in phones:

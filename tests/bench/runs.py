@@ -128,7 +128,7 @@ class Bench:
         )
 
     async def stocked(self) -> None:
-        """Another replica, whose rooms have a participant ready each; what it does ahead is in no other's figures."""
+        """Another replica, whose rooms have a participant ready each; its requests are in no other figure."""
         if self._stocked is None:
             store, stub = await self.stage.store(), await self.stage.stub()
             client = webhooks(await self.stage.replica(store, stub, stock=1))

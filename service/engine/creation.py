@@ -34,9 +34,10 @@ class Creation(Generic[T]):
 
     async def within(self, seconds: float) -> T:
         """Raises TooSlow, or the request's BandwidthError."""
-        done, _ = await asyncio.wait({self.task}, timeout=max(seconds, 0))
-        if not done:
-            raise TooSlow
+        if not self.task.done():
+            await asyncio.wait({self.task}, timeout=max(seconds, 0))
+            if not self.task.done():
+                raise TooSlow
         made = self.task.result()
         if isinstance(made, BandwidthError):
             raise made

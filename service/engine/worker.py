@@ -70,6 +70,9 @@ class Worker:
         self._jitter = jitter
         self._give_up = give_up
         self._places = asyncio.Semaphore(_AT_ONCE)
+        self._served: set[str] = set()
+        self._claimed_again: set[str] = set()
+        """Owners that were claimed once more while they were served."""
         self._stopping = False
 
     async def run(self) -> None:
@@ -94,15 +97,27 @@ class Worker:
             self._places.release()
             owners = await self._outbox.claim(partition, now=self._clock.now(), limit=_AT_ONCE)
             for owner in owners:
+                # The lease is this replica's: a second round beside the first would do the same work.
+                if owner in self._served:
+                    self._claimed_again.add(owner)
+                    continue
+                self._served.add(owner)
                 self._tasks.start(self._serve(owner), name=f"worker.{owner}")
             if len(owners) < _AT_ONCE:
                 return
 
     async def _serve(self, owner: str) -> None:
         kind, _, name = owner.partition(":")
-        async with self._places:
-            with bound(**{"ref" if kind == "call" else "room": name}):
-                await self._work_off(owner)
+        try:
+            async with self._places:
+                with bound(**{"ref" if kind == "call" else "room": name}):
+                    await self._work_off(owner)
+                    while owner in self._claimed_again:
+                        self._claimed_again.discard(owner)
+                        await self._work_off(owner)
+        finally:
+            self._served.discard(owner)
+            self._claimed_again.discard(owner)
 
     async def _work_off(self, owner: str) -> None:
         """What falls due while some request hangs does not wait for it, unless it is in the same lane."""

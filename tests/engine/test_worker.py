@@ -1,8 +1,9 @@
 """The worker against a real store: what fails is tried again later, for hours, and then let go."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
+from typing import Any
 
 import pytest
 import structlog
@@ -29,7 +30,7 @@ from service.store import keys
 from service.store.calls import Calls, Change
 from service.store.client import Client
 from service.store.errors import StoreUnavailable
-from service.store.outbox import Outbox
+from service.store.outbox import Outbox, Work
 from service.store.owed_directory import OwedDirectory
 from service.store.rooms import Rooms
 from service.tasks import Tasks
@@ -71,14 +72,14 @@ class SlowPerformer(FailingPerformer):
 class Bench:
     """A worker with everything around it."""
 
-    def __init__(self, client: Client, performer: FailingPerformer) -> None:
+    def __init__(self, client: Client, performer: FailingPerformer, outbox: Outbox | None = None) -> None:
         self.clock = SetClock()
         self.tasks = Tasks()
         self.alarm = Alarm()
         self.rooms = Rooms(client)
         self.performer = performer
         self.worker = Worker(
-            outbox=Outbox(client, worker="w", lease=45),
+            outbox=outbox or Outbox(client, worker="w", lease=45),
             performer=performer,
             alarm=self.alarm,
             clock=self.clock,
@@ -241,6 +242,62 @@ async def test_a_worker_that_stops_finishes_what_it_does_and_leaves_the_rest_to_
     assert await other.claim(keys.partition_of_owner(OWNER), now=now, limit=9) == [OWNER]
     [left] = await other.work(OWNER, now=now)
     assert left.effect == DeleteParticipant("a.1", "p")
+
+
+class ClaimingTwice(Outbox):
+    """As when more is owed between a claim and the first round."""
+
+    async def claim(self, partition: int, *, now: float, limit: int) -> list[str]:
+        return 2 * await super().claim(partition, now=now, limit=limit)
+
+
+async def test_what_is_claimed_twice_is_done_once(client: Client, redis: Redis) -> None:
+    performer = SlowPerformer()
+    bench = Bench(client, performer, ClaimingTwice(client, worker="w", lease=45))
+    await bench.owe()
+    running = bench.tasks.start(bench.worker.run(), name="worker")
+    await wait_until(lambda: bench.has_tried(1))
+    await asyncio.sleep(0.1)
+    performer.done.set()
+    await wait_until(lambda: len(bench.tasks) == 1)
+    running.cancel()
+    assert performer.attempts == [(DeleteSession("S"), 1)]
+    assert not [key async for key in redis.scan_iter("*:owed:*")]
+
+
+class OwingAtTheLast(Outbox):
+    """Something is owed, and claimed, before the worker has heard that nothing more was due."""
+
+    def __init__(self, client: Client) -> None:
+        super().__init__(client, worker="w", lease=45)
+        self.owe: Callable[[], Awaitable[None]] | None = None
+        self.claims = 0
+
+    async def claim(self, partition: int, *, now: float, limit: int) -> list[str]:
+        owners = await super().claim(partition, now=now, limit=limit)
+        self.claims += len(owners)
+        return owners
+
+    async def work(self, owner: str, **how: Any) -> list[Work]:
+        found = await super().work(owner, **how)
+        if not found and self.owe is not None:
+            owe, self.owe = self.owe, None
+            await owe()
+            await wait_until(lambda: self.claims == 2)
+        return found
+
+
+async def test_what_is_owed_at_the_last_moment_is_done_at_once(client: Client, redis: Redis) -> None:
+    outbox = OwingAtTheLast(client)
+    bench = Bench(client, FailingPerformer(0), outbox)
+    outbox.owe = bench.owe
+    await bench.owe()
+    running = bench.tasks.start(bench.worker.run(), name="worker")
+    # A claim that nobody follows is repeated in five seconds.
+    await wait_until(lambda: bench.has_tried(2), seconds=3)
+    await wait_until(lambda: len(bench.tasks) == 1)
+    running.cancel()
+    assert not [key async for key in redis.scan_iter("*:owed:*")]
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,19 @@
 """The connection that everybody shares: who gets what, and what becomes of all when it breaks."""
 
 import asyncio
+import ssl
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
 
 import pytest
+import uvloop
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -12,6 +21,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as RedisTimeout
 
+from service.clock import SystemClock
 from service.store.link import Link
 from service.tasks import Tasks
 
@@ -162,3 +172,134 @@ async def test_all_who_wait_for_it_have_the_outcome_of_one_attempt() -> None:
     assert len({id(one) for one in found}) == 20, "one for each: tracebacks are written into them"
     await asyncio.sleep(0.05)
     server.close()
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome"),
+    [
+        (b"?\r\n", RedisConnectionError),
+        (b"-LOADING reading its data back\r\n", RedisConnectionError),
+        (b"+OK\r\n+OK\r\n", list),
+    ],
+)
+async def test_what_nobody_has_asked_for_is_the_end_of_the_connection(answer: bytes, outcome: type) -> None:
+    connections: list[asyncio.StreamWriter] = []
+
+    async def odd(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.append(writer)
+        while piece := await reader.read(1000):
+            writer.write(answer if b"PING" in piece else piece.count(b"*") * b"+OK\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(odd, "127.0.0.1", 0) as server:
+        link = link_to(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}?protocol=2")
+        for number in (1, 2):
+            (found,) = await asyncio.gather(link.send([("PING",)]), return_exceptions=True)
+            assert type(found) is outcome
+            assert len(connections) == number
+        await asyncio.sleep(0.05)
+
+
+async def test_what_is_not_sent_when_it_is_given_up_is_never_sent() -> None:
+    """A script that its caller has given up must not run minutes later."""
+    released, heard = asyncio.Event(), asyncio.get_running_loop().create_future()
+    large = 30_000_000
+
+    async def deaf(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for _ in range(10):
+            piece = await reader.read(1000)
+            if b"ECHO" in piece:
+                break
+            writer.write(piece.count(b"*") * b"+OK\r\n")
+        await released.wait()
+        total = 0
+        try:
+            while piece := await reader.read(1_000_000):
+                total += len(piece)
+        except OSError:
+            pass
+        heard.set_result(total)
+        writer.close()
+
+    async with await asyncio.start_server(deaf, "127.0.0.1", 0) as server:
+        link = link_to(f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}?protocol=2")
+        with pytest.raises(RedisTimeout):
+            await link.send([("ECHO", "x" * large)])
+        released.set()
+        assert await heard < large / 2
+
+
+@pytest.mark.parametrize("run", [asyncio.run, uvloop.run])
+def test_an_encrypted_connection(
+    run: Callable[[Coroutine[Any, Any, None]], None], store_server: str, tmp_path: Path
+) -> None:
+    """The library makes it, with its certificates; what goes over it is ours."""
+    certify(tmp_path)
+    run(_encrypted(store_server, tmp_path))
+
+
+async def _encrypted(store: str, folder: Path) -> None:
+    connections: list[asyncio.StreamWriter] = []
+
+    async def decrypted(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, back = await (
+            asyncio.open_unix_connection(store.removeprefix("unix://"))
+            if store.startswith("unix://")
+            else asyncio.open_connection("127.0.0.1", int(store.rpartition(":")[2].partition("/")[0]))
+        )
+        connections.extend((writer, back))
+        await asyncio.gather(_pump(reader, back), _pump(there, writer))
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
+    server = await asyncio.start_server(decrypted, "127.0.0.1", 0, ssl=context)
+    port = server.sockets[0].getsockname()[1]
+    link = link_to(f"rediss://127.0.0.1:{port}?ssl_ca_certs={folder / 'cert.pem'}")
+    large = "x" * 200_000
+    asked = [link.send([("SET", f"k{n}", f"{n}{large}"), ("GET", f"k{n}")]) for n in range(20)]
+    assert await asyncio.gather(*asked) == [[b"OK", f"{n}{large}".encode()] for n in range(20)]
+    for one in connections:
+        one.close()
+    await asyncio.sleep(0.05)
+    assert await link.send([("GET", "none")]) == [None], "over a new connection"
+    assert len(connections) == 4
+    await link.drop()
+    await asyncio.sleep(0.05)
+    server.close()
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        while piece := await reader.read(65536):
+            writer.write(piece)
+            await writer.drain()
+    except OSError:
+        pass
+    finally:
+        writer.close()
+
+
+def certify(folder: Path) -> None:
+    """Of 127.0.0.1, by itself."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "store")])
+    now = datetime.fromtimestamp(SystemClock().now(), UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    (folder / "cert.pem").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    (folder / "key.pem").write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )

@@ -170,6 +170,20 @@ async def test_one_connection_for_requests_in_a_row(http: Http, bandwidth: Loopb
     assert len({seen.port for seen in bandwidth.seen}) == 1
 
 
+async def test_the_connection_that_was_used_last_is_used_first(http: Http, bandwidth: Loopback) -> None:
+    gate = asyncio.Event()
+    bandwidth.answers(*(Reply(gate=gate) for _ in range(4)))
+    together = [Tasks().start(get(http, bandwidth.url), name="one") for _ in range(4)]
+    await wait_until(lambda: len(bandwidth.seen) == 4)
+    gate.set()
+    await asyncio.gather(*together)
+    for _ in range(4):
+        await get(http, bandwidth.url)
+    ports = [seen.port for seen in bandwidth.seen]
+    assert len(set(ports[:4])) == 4
+    assert len(set(ports[4:])) == 1, "the others may go"
+
+
 async def test_idle_connection_is_kept_for_so_long(bandwidth: Loopback) -> None:
     http = Http(keep_alive=0.02)
     loop = asyncio.get_running_loop()

@@ -71,6 +71,10 @@ async def test_after_a_quiet_while_two_requests_need_no_new_connection(connectio
         async with kept(http, server.url, connections):
             await asyncio.gather(ask(http, server.url), ask(http, server.url))
             await asyncio.sleep(3 * IDLE)
+            # Between two knocks: while one is under way its connection is not free.
+            knocks = len(server.heads)
+            await wait_until(lambda: len(server.heads) == knocks + connections)
+            await asyncio.sleep(0.1)
             before = server.connections
             await asyncio.gather(ask(http, server.url), ask(http, server.url))
             assert server.connections - before == new

@@ -23,7 +23,7 @@ Starts a store, the service and a stub of Bandwidth that answers after a given t
 
   air         silence before a caller is in the room: webhook to BXML, by upstream latency and calls in flight
   throughput  joins and whole calls a second, and the cost of each: processor, store, requests, connections
-  replicas    calls of two replicas on one store beside those of one; on three cores and more
+  replicas    two replicas on one store beside one: what a call costs; with three cores, calls a second
   listeners   memory of those who listen to live events
   memory      of calls that are up, in the service and in the store
   quiet       connections that a call costs half a minute after the last one

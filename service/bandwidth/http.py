@@ -28,6 +28,8 @@ from service.metrics import UNKNOWN, Metrics
 
 BODY_LIMIT = 1_000_000
 CONNECT_TIMEOUT = 5.0
+# Enough for 200 requests of callers who wait while as many are made for those who have left.
+CONNECTIONS = 400
 DNS_CACHE = 60
 # aiohttp drops idle connections after 15 s. Calls come in bursts, and a TLS handshake costs what a caller
 # hears as silence. Below 350 s, after which the NAT gateways of large clouds forget a connection silently.
@@ -164,7 +166,7 @@ class Http:
     def __init__(
         self,
         *,
-        connections: int = 200,
+        connections: int = CONNECTIONS,
         keep_alive: float = KEEP_ALIVE,
         clock: Clock | None = None,
         metrics: Metrics | None = None,

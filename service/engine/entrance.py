@@ -5,7 +5,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 
 import structlog
 
-from service.bandwidth.errors import NotFound
+from service.bandwidth.errors import BandwidthError, NotFound
 from service.bandwidth.webrtc import CreatedParticipant, WebRtcApi
 from service.calls.browser import Hears, Permission, Streams, heard_id
 from service.calls.effects import DeleteParticipant, DeleteSession, HangUpLeg
@@ -94,13 +94,14 @@ class Entrance:
                 making_session.abandon()
             raise
         with bound(participant_id=participant.id):
-            session_id = await self.take_seat(room, seat, participant.id, made_session)
-            if self._clock.monotonic() >= deadline:
-                # Not Bandwidth's doing: whoever waits is asked to come back, and gets another attempt.
-                raise StoreUnavailable("it answered when the time was up")
-            session_id = await self.add(
-                room, seat, session_id=session_id, participant_id=participant.id, deadline=deadline
-            )
+            if session_id:
+                session_id = await self._take_and_add(room, seat, session_id, participant.id, deadline)
+            else:
+                session_id = await self.take_seat(room, seat, participant.id, made_session)
+                self._check_time(deadline)
+                session_id = await self.add(
+                    room, seat, session_id=session_id, participant_id=participant.id, deadline=deadline
+                )
         return Entered(session_id, participant)
 
     def create_participant(
@@ -184,6 +185,38 @@ class Entrance:
             timeout=self.left(deadline),
         )
 
+    async def _take_and_add(
+        self, room: str, seat: str, session_id: str, participant_id: str, deadline: float
+    ) -> str:
+        """Its seat, and into the session that the room had when the seat was reserved, side by side.
+
+        Mostly the room still has it. Who does not get the seat is owed for deletion, in a session or not.
+        """
+        adding = self._tasks.start(
+            self._tried(session_id, participant_id, self.left(deadline)), name="participant.add"
+        )
+        taken = await self.take_seat(room, seat, participant_id, "")
+        self._check_time(deadline)
+        error = await adding
+        if taken != session_id:
+            # It was replaced meanwhile, for those who had a seat.
+            if not isinstance(error, NotFound):
+                await self._webrtc.remove_participant(session_id, participant_id, timeout=self.left(deadline))
+            return await self._add(room, seat, taken, participant_id, deadline, None)
+        if isinstance(error, NotFound):
+            return await self._replaced(room, seat, taken, participant_id, deadline, None, error)
+        if error is not None:
+            raise error
+        return taken
+
+    async def _tried(self, session_id: str, participant_id: str, seconds: float) -> BandwidthError | None:
+        with bound(session_id=session_id):
+            try:
+                await self._webrtc.add_participant(session_id, participant_id, timeout=seconds)
+            except BandwidthError as error:
+                return error
+        return None
+
     async def _add(
         self,
         room: str,
@@ -201,11 +234,26 @@ class Entrance:
                     session_id, participant_id, hears=first, timeout=self.left(deadline)
                 )
             except NotFound as error:
-                if await self._webrtc.has_session(session_id, timeout=self.left(deadline)):
-                    raise Refused("participant-vanished", str(error)) from error
-                log.warning("session.vanished")
+                not_found = error
             else:
                 return session_id
+        return await self._replaced(room, seat, session_id, participant_id, deadline, first, not_found)
+
+    async def _replaced(
+        self,
+        room: str,
+        seat: str,
+        session_id: str,
+        participant_id: str,
+        deadline: float,
+        first: Hears,
+        not_found: NotFound,
+    ) -> str:
+        """Into a new session, when it is this one that was not found and not the participant."""
+        with bound(session_id=session_id):
+            if await self._webrtc.has_session(session_id, timeout=self.left(deadline)):
+                raise Refused("participant-vanished", str(not_found)) from not_found
+            log.warning("session.vanished")
         made = await self.made_by(self.create_session(room), deadline)
         taken = await self._settle(
             room,
@@ -239,6 +287,11 @@ class Entrance:
         except BaseException:
             making.abandon()
             raise
+
+    def _check_time(self, deadline: float) -> None:
+        if self._clock.monotonic() >= deadline:
+            # Not Bandwidth's doing: whoever waits is asked to come back, and gets another attempt.
+            raise StoreUnavailable("it answered when the time was up")
 
     def left(self, deadline: float) -> float:
         """Seconds until the deadline. Raises TooSlow when there are none."""

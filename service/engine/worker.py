@@ -27,8 +27,8 @@ _POLL: Final = 1.0
 """Seconds in which every partition is looked at; what this replica owes itself is taken at once."""
 _LOOK: Final = 0.25
 """Seconds after which an owner is looked at again although a request for it is still under way."""
-_AT_ONCE: Final = 32
-"""Owners that one replica works for at the same time."""
+_AT_ONCE: Final = 128
+"""Owners that one replica works for at the same time; mostly each waits for Bandwidth."""
 _FIRST_DELAY: Final = 0.5
 _LONGEST_DELAY: Final = 60.0
 _PAUSED: Final = "paused"

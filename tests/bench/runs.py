@@ -14,6 +14,7 @@ from tests.bench.figures import Guard, Row, percentile, ratio, timed
 from tests.bench.stage import ROOMS, STRANGER, Process, Stage, Store, Stub, operator, room_number, webhooks
 from tests.bench.wire import Client
 from tests.harness import CALLEE, NUMBER
+from tests.waiting import wait_until
 
 Life = Callable[[int], Awaitable[float]]
 """One call of this slot from its beginning to its end; the seconds that are to be known of it."""
@@ -24,6 +25,8 @@ _BATCH: Final = 14
 """Joins into each room before all hang up: a room takes twenty, and has one already."""
 _WARM: Final = 200
 """Calls before anything is measured: connections, the token, the store's scripts, caches."""
+_LEAVING: Final = 448
+"""Calls that are up and end together."""
 _QUIET: Final = 30.0
 """Seconds between two calls of a quiet hour."""
 
@@ -182,29 +185,25 @@ class Bench:
         await self._bare.send("POST", "/callbacks/voice", b"{}")
         return time.perf_counter() - begun
 
-    async def trip(self, count: int = 20) -> float:
-        """Milliseconds of one request to Bandwidth by a bare client: the median, as of now."""
-        client = Client(self.stub.process.port)
-        times = []
-        for _ in range(count):
-            begun = time.perf_counter()
-            await client.send("POST", "/v1/accounts/9900000/participants", b"{}")
-            times.append(1000 * (time.perf_counter() - begun))
-        client.close()
-        return percentile(times, 0.5)
+    async def trips(self, count: int = 20) -> list[float]:
+        """Milliseconds of requests to Bandwidth in a row, by a bare client on the core of the service."""
+        answer = await self._bare.send("GET", f"/trips/{self.stub.process.port}/{count}")
+        found: list[float] = json.loads(answer.body)
+        return found
 
     async def dead_air(self, scenario: str, count: int, in_flight: int) -> Row:
         """From webhook to BXML."""
-        trip = await self.trip()
         if scenario == STOCKED:
             await self.stocked()
+        trips = await self.trips()
         row = await self._timed(scenario, self.life(scenario), count, in_flight)
         await self.settled()
+        trip = percentile(trips + await self.trips(), 0.5)
         bare = self.row("bare Starlette", in_flight=in_flight)
-        trips = 0 if scenario in {"prepare: dial", STOCKED} else 2
+        makes_two = scenario not in {"prepare: dial", STOCKED}
         if bare is not None and (found := ratio(row.p50, bare.p50)) is not None:
             row.ratios["bare"] = found
-        if trips and self._upstream and row.p50 is not None:
+        if makes_two and self._upstream and row.p50 is not None:
             row.ratios["2 trips"] = row.p50 / (2 * trip)
             self.figures[f"{scenario}, {in_flight} in flight, ms over 2 trips of {trip:.1f}"] = round(
                 row.p50 - 2 * trip, 2
@@ -279,6 +278,7 @@ class Bench:
     async def throughput(self, count: int) -> None:
         """Joins and whole calls, and what each has cost."""
         await self.joins_alone()
+        await self.endings()
         for what, life in (("joins", self._existing), ("whole calls", self._whole)):
             pid = self.service.pid
             trips, moved = await self.store.trips(), await self.store.bytes_moved()
@@ -304,6 +304,32 @@ class Bench:
                 f"{what}: requests to Bandwidth": (requests_then - requests) / count,
                 f"{what}: new connections to Bandwidth": (connections_then - connections) / count,
             }
+
+    async def endings(self) -> None:
+        """Calls in rooms of their own that end together, until Bandwidth has been asked to take each down."""
+        calls: list[Call] = []
+
+        async def comes_in(_slot: int) -> float:
+            calls.append(Call(self._webhooks, STRANGER))
+            return await calls[-1].comes_in()
+
+        async def hangs_up(_slot: int) -> float:
+            return await calls.pop().hangs_up()
+
+        await played(comes_in, _LEAVING, 32)
+        upstream = self._upstream
+        await self.upstream(40)
+        before, begun = (await self.stub.counted())[0], time.perf_counter()
+        await played(hangs_up, _LEAVING, 32)
+
+        async def taken_down() -> bool:
+            # Out of the session, the participant, the session.
+            return (await self.stub.counted())[0] - before >= 3 * _LEAVING
+
+        await wait_until(taken_down, seconds=60)
+        self.figures["endings: a second, at 40 ms upstream"] = _LEAVING / (time.perf_counter() - begun)
+        await self.upstream(upstream)
+        await self.settled()
 
     async def held(self, count: int) -> None:
         """Memory of calls that are up, each in a room of its own."""
@@ -386,9 +412,12 @@ class Bench:
             if (row := self.row(what, in_flight=ROOMS)) and row.refused == "":
                 beside = f"{what}, a second beside the bare endpoint"
                 found.append(Guard(beside, row.ratios["bare"], least, least=True))
+        if (bare := self.row("bare Starlette", in_flight=ROOMS)) and bare.per_second:
+            beside = self.figures["endings: a second, at 40 ms upstream"] / bare.per_second
+            found.append(Guard("endings, a second beside the bare endpoint", beside, 0.015, least=True))
         for figure, most in (
             ("joins alone: p99 to p50", 5),
-            ("joins: trips to the store", 11.5),
+            ("joins: trips to the store", 13),
             ("joins: requests to Bandwidth", 4.05),
             ("joins: new connections to Bandwidth", 0.1),
         ):

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -16,7 +17,7 @@ from service.store.client import Client
 from service.store.errors import StoreUnavailable
 from service.store.outbox import Outbox
 from service.store.owed_directory import OwedDirectory
-from service.store.rooms import Place
+from service.store.rooms import Gone, Place, Seat
 from tests.engine.parts import Parts
 from tests.simulator.simulator import Simulator
 from tests.waiting import wait_until
@@ -100,6 +101,75 @@ async def test_a_seat_that_was_given_up_while_its_session_vanished(
     third = await bench.rooms.reserve(ROOM, "third.1", waits=False, limit=20, now=now)
     assert isinstance(third, Place)
     assert third.session_id == "vanished"
+
+
+async def inhabited(bench: Bench) -> str:
+    """A room with somebody in it; its session."""
+    now, deadline = bench.clock.now(), bench.clock.monotonic() + 5
+    await bench.rooms.reserve(ROOM, "other.1", waits=False, limit=20, now=now)
+    made = await bench.entrance.made_by(bench.entrance.create_session(ROOM), deadline)
+    await bench.rooms.enter(ROOM, "other.1", participant_id="p", made_session=made, now=now)
+    return made
+
+
+async def test_the_store_is_not_waited_for_before_a_participant_is_added(
+    simulator: Simulator, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = await inhabited(bench)
+    taken, enter = asyncio.Event(), bench.rooms.enter
+
+    async def slow(*args: Any, **kwargs: Any) -> Seat | Gone:
+        await taken.wait()
+        return await enter(*args, **kwargs)
+
+    monkeypatch.setattr(bench.rooms, "enter", slow)
+    deadline = bench.clock.monotonic() + 5
+    joining = bench.tasks.start(bench.joiner.join(CALL, since=0, deadline=deadline), name="join")
+    await wait_until(lambda: len(simulator.sessions.sessions[session].members) == 1)
+    assert not joining.done(), "nobody is bridged whose seat is not taken"
+    taken.set()
+    outcome, _ = await joining
+    assert isinstance(outcome, Joined)
+    assert outcome.session_id == session
+
+
+async def test_a_seat_that_was_given_up_while_its_participant_is_added(
+    simulator: Simulator, bench: Bench
+) -> None:
+    await inhabited(bench)
+    create, add = simulator.gates.hold("createParticipant"), simulator.gates.hold("addParticipantToSession")
+    joining = bench.tasks.start(bench.join(), name="join")
+    await create.reached()
+    await bench.rooms.vacate(ROOM, CALL.seat, now=bench.clock.now())
+    create.release()
+    await add.reached()
+    assert (await joining).reason == "room-closed", "without waiting for Bandwidth"
+    add.release()
+    assert DeleteParticipant in await bench.owed()
+
+
+@pytest.mark.parametrize("vanished", [True, False])
+async def test_a_session_that_was_replaced_during_the_create(
+    simulator: Simulator, bench: Bench, vanished: bool
+) -> None:
+    """Bandwidth knows the old one still, or not any more: the participant gets into the new one."""
+    old = await inhabited(bench)
+    gate = simulator.gates.hold("createParticipant")
+    joining = bench.tasks.start(
+        bench.joiner.join(CALL, since=0, deadline=bench.clock.monotonic() + 5), name="join"
+    )
+    await gate.reached()
+    now, deadline = bench.clock.now(), bench.clock.monotonic() + 5
+    made = await bench.entrance.made_by(bench.entrance.create_session(ROOM), deadline)
+    await bench.rooms.replace_session(ROOM, "other.1", vanished=old, made_session=made, now=now)
+    if vanished:
+        del simulator.sessions.sessions[old]
+    gate.release()
+    outcome, _ = await joining
+    assert isinstance(outcome, Joined)
+    assert outcome.session_id == made
+    assert list(simulator.sessions.sessions[made].members) == [outcome.participant_id]
+    assert vanished or not simulator.sessions.sessions[old].members
 
 
 async def test_a_session_that_the_store_has_not_taken_is_taken_down(

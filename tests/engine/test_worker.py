@@ -244,6 +244,20 @@ async def test_a_worker_that_stops_finishes_what_it_does_and_leaves_the_rest_to_
     assert left.effect == DeleteParticipant("a.1", "p")
 
 
+async def test_a_hundred_rooms_that_wait_for_bandwidth_do_not_wait_for_each_other(client: Client) -> None:
+    """As many calls can end together as came in together."""
+    performer = SlowPerformer()
+    bench = Bench(client, performer)
+    for n in range(100):
+        await bench.rooms.owe(f"room-{n}", DeleteSession(f"S{n}"), now=bench.clock.now())
+        bench.alarm.wake(keys.owner_room(f"room-{n}"))
+    running = bench.tasks.start(bench.worker.run(), name="worker")
+    await wait_until(lambda: bench.has_tried(100), what=lambda: f"{len(performer.attempts)} at once")
+    performer.done.set()
+    bench.worker.stop()
+    await running
+
+
 class ClaimingTwice(Outbox):
     """As when more is owed between a claim and the first round."""
 

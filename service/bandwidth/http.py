@@ -1,47 +1,41 @@
 # ruff: noqa: ASYNC109 - each request has its deadline: `send` logs and classifies what ran out of it
-"""The one HTTP client: connections, deadlines, one log line for each request. All of httpx stays in here."""
+"""The one HTTP client: credentials, deadlines, one log line and one kind of error for each request."""
 
 import asyncio
-import logging
-import ssl
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
-from contextvars import ContextVar
-from dataclasses import dataclass
-from functools import cache
-from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import Any, Final, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 from urllib.parse import urlencode
 
 import aiohttp
 import httpx
 import structlog
-from aiohttp.connector import Connection
 from aiohttp.http_exceptions import ContentEncodingError
-from httpx_aiohttp import AiohttpTransport
 
 from service.bandwidth.circuit import Circuit
 from service.bandwidth.errors import BandwidthError, invalid_response, refused
+from service.bandwidth.exchange import (
+    BODY_LIMIT,
+    HEADERS,
+    Engine,
+    Pooled,
+    Progress,
+    Request,
+    Unpooled,
+    progress,
+)
 from service.bandwidth.tally import Sent, begin, count
 from service.clock import Clock, SystemClock
 from service.metrics import UNKNOWN, Metrics
 
-BODY_LIMIT = 1_000_000
 CONNECT_TIMEOUT = 5.0
 # Enough for 200 requests of callers who wait while as many are made for those who have left.
 CONNECTIONS = 400
-DNS_CACHE = 60
 # aiohttp drops idle connections after 15 s. Calls come in bursts, and a TLS handshake costs what a caller
 # hears as silence. Below 350 s, after which the NAT gateways of large clouds forget a connection silently.
 KEEP_ALIVE = 300.0
 
 log = structlog.get_logger()
-
-_HEADERS: Final = {
-    "user-agent": "pstn-bridge",
-    "accept": "application/json",
-    "accept-encoding": "identity",
-}
 
 
 class Credentials(Protocol):
@@ -83,74 +77,6 @@ class Response(NamedTuple):
     next_page: str | None = None
 
 
-class _Request(NamedTuple):
-    """`connect`: seconds for the connection alone. `deadline`: of the event loop's clock."""
-
-    operation: str
-    method: str
-    url: str
-    headers: Mapping[str, str]
-    content: bytes | None
-    connect: float
-    deadline: float
-    circuit: Circuit | None
-    engine: "_Engine"
-
-
-class _Answer(NamedTuple):
-    """Whatever came back. `body` is None when it is too large to be an answer to anything we ask."""
-
-    status: int
-    body: bytes | None
-    headers: Mapping[str, str]
-
-
-class _Engine(Protocol):
-    """Sends requests. Raises its library's exceptions, for `_broken` to tell apart."""
-
-    async def exchange(self, request: _Request, authorization: str) -> _Answer: ...
-
-    async def close(self) -> None: ...
-
-
-@dataclass(slots=True)
-class _Progress:
-    """How often one request has been sent: aiohttp repeats idempotent ones by itself, once."""
-
-    sent: int = 0
-
-
-_progress: ContextVar[_Progress | None] = ContextVar("request_progress", default=None)
-
-
-class _Counted(aiohttp.ClientRequest):
-    """Tells how often it is sent. A trace, aiohttp's own way to see that, costs a quarter of a request."""
-
-    async def send(self, conn: Connection) -> aiohttp.ClientResponse:
-        if (progress := _progress.get()) is not None:
-            progress.sent += 1
-        return await super().send(conn)
-
-
-class _Connections(aiohttp.TCPConnector):
-    """What was used last is used first: it is the least likely to be closed by now, and the rest may go.
-
-    aiohttp takes what has been idle for longest, so that after a busy minute all of its connections are kept
-    in turn; each is a cold start for this side and the other.
-    """
-
-    def _release(self, key: Any, protocol: Any, *, should_close: bool = False) -> None:
-        super()._release(key, protocol, should_close=should_close)
-        if idle := self._conns.get(key):
-            idle.rotate(1)
-
-
-@cache
-def _authorities() -> ssl.SSLContext:
-    """Whom we trust, read once in a process: that takes some 40 ms of processor time."""
-    return httpx.create_ssl_context()
-
-
 class Http:
     """Sends requests over one pool of connections, which comes into being with the first of them.
 
@@ -177,8 +103,8 @@ class Http:
         self.heard: tuple[float, str] | None = None
         """When the latest answer came, in seconds since the epoch, and what its Date header says."""
         self._closed = False
-        self._pooled = _Pooled(lambda: _session(limit=connections, keepalive_timeout=keep_alive))
-        self._unpooled: _Engine = _Unpooled(lambda: _session(limit=connections, force_close=True))
+        self._pooled = Pooled(connections, keep_alive)
+        self._unpooled: Engine = Unpooled(connections)
 
     async def close(self) -> None:
         """Closes all connections. A request sent afterwards is `unreachable`."""
@@ -221,8 +147,8 @@ class Http:
         """
         content = json if form is None else urlencode(form).encode()
         kind = "application/json" if form is None else "application/x-www-form-urlencoded"
-        headers = _HEADERS if content is None else _HEADERS | {"content-type": kind}
-        request = _Request(
+        headers = HEADERS if content is None else HEADERS | {"content-type": kind}
+        request = Request(
             operation,
             method,
             url,
@@ -245,7 +171,7 @@ class Http:
         return response
 
     async def _authorized(
-        self, request: _Request, credentials: Credentials, sent: Sent, attempt: int
+        self, request: Request, credentials: Credentials, sent: Sent, attempt: int
     ) -> Response:
         authorization = credentials.current or await _authorization(request, credentials)
         try:
@@ -256,7 +182,7 @@ class Http:
         authorization = await _authorization(request, credentials)
         return await self._passed(request, authorization, sent, attempt + 1)
 
-    async def _passed(self, request: _Request, authorization: str, sent: Sent, attempt: int) -> Response:
+    async def _passed(self, request: Request, authorization: str, sent: Sent, attempt: int) -> Response:
         circuit = request.circuit
         if circuit is None:
             return await self._once(request, authorization, sent, attempt)
@@ -264,10 +190,10 @@ class Http:
         with circuit.watching():
             return await self._once(request, authorization, sent, attempt)
 
-    async def _once(self, request: _Request, authorization: str, sent: Sent, attempt: int) -> Response:
+    async def _once(self, request: Request, authorization: str, sent: Sent, attempt: int) -> Response:
         """One request: counted and logged whatever becomes of it."""
-        operation, progress = request.operation, _Progress()
-        reset = _progress.set(progress)
+        operation, counted = request.operation, Progress()
+        reset = progress.set(counted)
         started = self.clock.monotonic()
         outcome: dict[str, int | str | None] = {"error": "cancelled"}
         try:
@@ -278,13 +204,13 @@ class Http:
             outcome = {"status": error.status, "error": error.code}
             raise
         except (httpx.HTTPError, aiohttp.ClientError, OSError) as error:
-            failure = _broken(operation, error, sent=progress.sent > 0)
+            failure = _broken(operation, error, sent=counted.sent > 0)
             outcome = {"error": failure.code}
             raise failure from error
         finally:
-            _progress.reset(reset)
+            progress.reset(reset)
             seconds = self.clock.monotonic() - started
-            times = max(progress.sent, 1)
+            times = max(counted.sent, 1)
             sent.times += times
             retries = count(requests=times, attempt=attempt)
             api = request.circuit.name if request.circuit else UNKNOWN
@@ -294,7 +220,7 @@ class Http:
             write("request.sent", operation=operation, ms=ms, attempt=attempt, **outcome)
         return response
 
-    async def _exchange(self, request: _Request, authorization: str) -> Response:
+    async def _exchange(self, request: Request, authorization: str) -> Response:
         operation = request.operation
         if self._closed:
             raise BandwidthError(operation, "unreachable", retry=True, detail="our HTTP client is closed")
@@ -308,81 +234,6 @@ class Http:
         return Response(status, body, headers, _next_page(headers))
 
 
-class _Pooled:
-    """aiohttp itself, over connections that are kept: httpx above it costs three times as much."""
-
-    def __init__(self, session: Callable[[], aiohttp.ClientSession]) -> None:
-        """`session` is called with the first request, inside the running loop."""
-        self._make = session
-        self._session: aiohttp.ClientSession | None = None
-
-    async def knock(self, url: str) -> None:
-        async with self._connected.head(url, headers=_HEADERS, allow_redirects=False):
-            pass
-
-    @property
-    def _connected(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = self._make()
-        return self._session
-
-    async def exchange(self, request: _Request, authorization: str) -> _Answer:
-        async with self._connected.request(
-            request.method,
-            request.url,
-            headers={**request.headers, "authorization": authorization},
-            data=request.content,
-            allow_redirects=False,
-            timeout=aiohttp.ClientTimeout(sock_connect=request.connect),
-        ) as response:
-            body = await (response.read() if _small(response) else _bounded(response.content.iter_any()))
-            return _Answer(response.status, body, response.headers)
-
-    async def close(self) -> None:
-        if self._session is not None:
-            await self._session.close()
-
-
-class _Unpooled:
-    """httpx, over a connection for each request."""
-
-    def __init__(self, session: Callable[[], aiohttp.ClientSession]) -> None:
-        """`session` is called with the first request, inside the running loop."""
-        # httpx writes a line with the URL for each request; `request.sent` says what is worth saying.
-        logging.getLogger("httpx").setLevel(logging.WARNING)
-        self._client = httpx.AsyncClient(
-            transport=AiohttpTransport(verify=_authorities(), client=session),
-            # An empty list of domains refuses every cookie; httpx has no switch for that.
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-            headers={"connection": "close"},
-            trust_env=False,
-            follow_redirects=False,
-        )
-
-    async def exchange(self, request: _Request, authorization: str) -> _Answer:
-        async with self._client.stream(
-            request.method,
-            request.url,
-            headers={**request.headers, "authorization": authorization},
-            content=request.content,
-            timeout=httpx.Timeout(None, connect=request.connect),
-        ) as response:
-            return _Answer(response.status_code, await _bounded(response.aiter_bytes()), response.headers)
-
-    async def close(self) -> None:
-        await self._client.aclose()
-
-
-def _session(*, limit: int, **kept: Any) -> aiohttp.ClientSession:
-    """`kept`: for how long, or not at all; aiohttp takes one or the other."""
-    return aiohttp.ClientSession(
-        connector=_Connections(limit=limit, ttl_dns_cache=DNS_CACHE, ssl=_authorities(), **kept),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        request_class=_Counted,
-        trust_env=False,
-    )
-
-
 def _status(outcome: Mapping[str, int | str | None]) -> str:
     """The status, unless that was fine and what came with it was not."""
     status, error = outcome.get("status"), outcome.get("error")
@@ -390,28 +241,12 @@ def _status(outcome: Mapping[str, int | str | None]) -> str:
     return str(error if error and fine else status)
 
 
-async def _authorization(request: _Request, credentials: Credentials) -> str:
+async def _authorization(request: Request, credentials: Credentials) -> str:
     try:
         async with asyncio.timeout_at(request.deadline):
             return await credentials.header()
     except TimeoutError as error:
         raise BandwidthError(request.operation, "timeout", retry=True, detail="waited for a token") from error
-
-
-def _small(response: aiohttp.ClientResponse) -> bool:
-    """Whether it says so itself, and is not packed. Most are, and are read in one piece."""
-    length = response.content_length
-    return length is not None and length <= BODY_LIMIT and "content-encoding" not in response.headers
-
-
-async def _bounded(pieces: AsyncIterator[bytes]) -> bytes | None:
-    """The body, or None when it is too large to be an answer to anything we ask."""
-    body = bytearray()
-    async for piece in pieces:
-        body += piece
-        if len(body) > BODY_LIMIT:
-            return None
-    return bytes(body)
 
 
 def _next_page(headers: Mapping[str, str]) -> str | None:

@@ -6,7 +6,8 @@ import pytest
 
 from service.bandwidth.auth import Basic
 from service.bandwidth.errors import BandwidthError
-from service.bandwidth.http import BODY_LIMIT, Http
+from service.bandwidth.exchange import BODY_LIMIT
+from service.bandwidth.http import Http
 from service.bandwidth.tally import Tally, counting
 from service.tasks import Tasks
 from tests.bandwidth.support import BASIC, Loopback, Reply, Wire, failed, get, reset

@@ -1,6 +1,7 @@
 """One browser: its socket, which may be lost and come back, and two peer connections, which outlive that."""
 
 import asyncio
+from abc import ABC, abstractmethod
 from typing import Any
 from uuid import uuid4
 
@@ -25,19 +26,19 @@ INVALID = 1007
 UNUSABLE = (ValueError, AssertionError, InvalidStateError, OperationError)
 
 
-class Owner:
+class Owner(ABC):
     """Who is told what becomes of a device."""
 
+    @abstractmethod
     def changed(self) -> None:
         """It has other microphones than before."""
-        raise NotImplementedError
 
-    def happened(self, device: "Device", event: ParticipantEvent) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def happened(self, device: "Device", event: ParticipantEvent) -> None: ...
 
+    @abstractmethod
     def over(self, device: "Device") -> None:
         """It is not to come back."""
-        raise NotImplementedError
 
 
 class OfferSdp(msgspec.Struct, frozen=True, rename="camel"):

@@ -1,6 +1,7 @@
 """Who can be heard: a browser's microphone, a phone; each is encoded once for all listeners."""
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections import deque
 from fractions import Fraction
 from typing import TypeAlias
@@ -67,7 +68,7 @@ class Encoder:
         return packets
 
 
-class Voice:
+class Voice(ABC):
     """One stream of one participant; `alias` is the name it was published under."""
 
     def __init__(self, participant_id: str, alias: str = "") -> None:
@@ -77,8 +78,8 @@ class Voice:
         self.feeds: set[Feed] = set()
         self._encoder: Encoder | None = None
 
-    def read(self, tick: int) -> pcm.Pcm:
-        raise NotImplementedError
+    @abstractmethod
+    def read(self, tick: int) -> pcm.Pcm: ...
 
     def speak(self, tick: int) -> None:
         self.frame = self.read(tick)

@@ -16,7 +16,8 @@ from handlers.command.shell import DONE, FAILED, STORE, tell
 from handlers.stopping import Stopping
 from service import __version__, logs
 from service.engine.patience import Patience
-from service.settings import Settings, warnings
+from service.setting_warnings import warnings
+from service.settings import Settings
 from service.store.errors import StoreUnavailable
 
 _KEEP_ALIVE: Final = (

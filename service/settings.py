@@ -1,45 +1,47 @@
 """What the environment says, read once at start, checked as a whole and frozen.
 
-`load` is the only reader of the environment in the project. It tells every problem at once, in words that
-name the variable and what it wants; the value of a secret is in no message.
+`load` tells every problem at once, in words that name the variable and what it wants; the value of a secret
+is in no message. Nothing else reads the environment but `service.setting_warnings`, which uses this module.
 """
 
-import difflib
-import ipaddress
-import json
 import os
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    Field,
-    InstanceOf,
-    PlainSerializer,
-    SecretStr,
-    ValidationError,
-    model_validator,
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from service.setting_types import (
+    BASE_URL,
+    BASIC_OF,
+    ID,
+    KEY_FORM,
+    OAUTH_OF,
+    ROOM_NAME,
+    UNSET,
+    Keys,
+    Level,
+    Lower,
+    Number,
+    Numbers,
+    PinTimeout,
+    Prefixes,
+    Rooms,
+    Scheme,
+    Secret,
+    Sentence,
+    Url,
+    User,
+    WhenUsed,
+    socket_url,
+    store_url,
+    web_url,
 )
-from pydantic import ValidationInfo as Info
-from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
-
-from service import api_keys
 from service.store import address
 
 SECRETS_DIR = "SECRETS_DIR"
-BASIC_AUTH_ENDS = "2 December 2026"
-_E164 = r"\+[1-9][0-9]{6,14}"
-_PREFIX = r"\+[1-9][0-9]{0,14}"
-_ROOM = r"[a-z0-9-]{1,64}"
-_ID = r"^[A-Za-z0-9-]{1,64}$"
-_POLICIES = ("per-call", "per-number")
-_NEAR = 0.85  # how alike a name must be to ours to be taken for a slip of the hand
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,152 +64,6 @@ class ConfigurationError(Exception):
         self.problems = problems
 
 
-def _loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def _web(value: str) -> str:
-    """A URL that somebody else may fetch: credentials in it would end in logs."""
-    if not re.fullmatch(r"[!-~]{1,1024}", value):
-        raise ValueError("holds a character that is no part of a URL, or more than 1024 of them")
-    try:
-        parts = urlsplit(value)
-        host, _ = parts.hostname, parts.port  # .port raises where it is no port
-    except ValueError:
-        raise ValueError("is not a URL") from None
-    if parts.scheme not in {"http", "https"} or not host:
-        raise ValueError("is not a full http(s) URL")
-    if "@" in parts.netloc:
-        raise ValueError("holds credentials")
-    return value
-
-
-def _url(value: str) -> str:
-    """A base to append paths to, which a query would swallow."""
-    parts = urlsplit(_web(value))
-    if parts.scheme == "http" and not _loopback(parts.hostname or ""):
-        raise ValueError("is plain http to another machine")
-    if "?" in value or "#" in value:
-        raise ValueError("has a query or a fragment")
-    return value.rstrip("/")
-
-
-def _socket(value: str) -> str:
-    """A base for WebSockets; a URL but for its scheme."""
-    scheme, colon, rest = value.partition(":")
-    if scheme not in {"ws", "wss"}:
-        raise ValueError("is not a full ws(s) URL")
-    return scheme + _url(f"http{scheme[2:]}{colon}{rest}").removeprefix(f"http{scheme[2:]}")
-
-
-def _rooms(value: Any) -> Any:
-    """The JSON text as it stands in the environment; a mapping is taken as it is."""
-    if not isinstance(value, str):
-        return value
-    try:
-        return json.loads(value)
-    except ValueError as error:
-        raise ValueError(f"is not JSON ({error})") from None
-
-
-def _room_map(value: Mapping[str, str]) -> Mapping[str, str]:
-    for entry, (number, room) in enumerate(value.items(), start=1):
-        if not re.fullmatch(_E164, number):
-            raise ValueError(f"has no E.164 number as the key of entry {entry}")
-        if not re.fullmatch(_ROOM, room) or room in _POLICIES:
-            raise ValueError(f"has no room name as the value of entry {entry}")
-    return MappingProxyType(dict(value))
-
-
-def _split(value: Any) -> Any:
-    """Text with commas as it stands in the environment; a tuple is taken as it is."""
-    return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
-
-
-def _none_is_empty(value: Any) -> Any:
-    return () if value is None else value
-
-
-def _each(pattern: str, what: str) -> AfterValidator:
-    def check(values: tuple[str, ...] | None) -> tuple[str, ...] | None:
-        for entry, value in enumerate(values or (), start=1):
-            if not re.fullmatch(pattern, value):
-                raise ValueError(f"has no {what} as entry {entry}")
-        return values
-
-    return AfterValidator(check)
-
-
-def _keys(value: Any) -> Any:
-    return api_keys.parse(value) if isinstance(value, str) else value
-
-
-def _store(value: SecretStr) -> SecretStr:
-    address.parse(value.get_secret_value())
-    return value
-
-
-def _user(value: str) -> str:
-    if ":" in value:
-        raise ValueError("holds a colon, which ends the name in HTTP Basic credentials (RFC 7617)")
-    return value
-
-
-def _needed(value: Any, info: Info) -> Any:
-    """Credentials are needed where a scheme asks for them; a scheme that is itself wrong asks for nothing."""
-    scheme = "oauth" if str(info.field_name).startswith("bw_client") else "basic"
-    users = [name.upper() for name in ("bw_voice_auth", "bw_webrtc_auth") if info.data.get(name) == scheme]
-    if value is None and users:
-        raise ValueError(
-            f"is missing, and {' and '.join(users)} {'is' if len(users) == 1 else 'are'} {scheme}"
-        )
-    return value
-
-
-_OAUTH = "of your Bandwidth API credentials"
-_BASIC = f"of a legacy Bandwidth API user (until {BASIC_AUTH_ENDS})"
-_BASE = "an https URL (http for loopback hosts only) without query, fragment and credentials"
-_KEYS = (
-    f"key or name:scopes:key with commas between them; scopes are {', '.join(api_keys.SCOPES)} joined by +"
-)
-_lower = BeforeValidator(lambda value: value.strip().lower() if isinstance(value, str) else value)
-_or_empty = BeforeValidator(_none_is_empty)
-_UNSET: Any = None  # the default of what `_or_empty` makes a tuple
-_when_used = AfterValidator(_needed)
-Url = Annotated[str, AfterValidator(_url), Field(description=_BASE)]
-Number = Annotated[
-    str | None,
-    Field(pattern=rf"^{_E164}$", description="a phone number in E.164 form, such as +15550100100"),
-]
-User = Annotated[str, AfterValidator(_user), Field(max_length=1024)]
-Secret = Annotated[SecretStr, Field(max_length=1024)]  # Bandwidth's limit for callback credentials
-Rooms = Annotated[
-    Mapping[str, str], NoDecode, BeforeValidator(_rooms), AfterValidator(_room_map), PlainSerializer(dict)
-]
-Keys = Annotated[
-    tuple[InstanceOf[api_keys.ApiKey], ...],
-    NoDecode,
-    _or_empty,
-    BeforeValidator(_keys),
-    PlainSerializer(lambda keys: tuple(key.name for key in keys)),  # no digest leaves by a dump
-]
-Numbers = Annotated[
-    tuple[str, ...], NoDecode, _or_empty, BeforeValidator(_split), _each(_E164, "E.164 number")
-]
-Prefixes = Annotated[
-    tuple[str, ...] | None, NoDecode, BeforeValidator(_split), _each(_PREFIX, "E.164 prefix")
-]
-Sentence = Annotated[str, Field(max_length=1000, description="a sentence of up to 1000 characters")]
-PinTimeout = Annotated[int, Field(ge=1, le=60, description="whole seconds from 1 to 60")]
-Scheme = Annotated[Literal["oauth", "basic"], _lower, Field(description="oauth or basic")]
-Level = Literal["debug", "info", "warning", "error"]
-
-
 class Settings(BaseSettings):
     """One field for each variable, named like it in lower case; a description says what the variable wants.
 
@@ -216,16 +72,16 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(frozen=True, validate_default=True, str_strip_whitespace=True)
 
-    bw_account_id: str = Field(pattern=_ID, description="the id of your Bandwidth account, such as 5500000")
+    bw_account_id: str = Field(pattern=ID, description="the id of your Bandwidth account, such as 5500000")
     # The schemes stand before the credentials: pydantic checks in this order, and `_needed` looks back.
     bw_voice_auth: Scheme = "oauth"
     bw_webrtc_auth: Scheme = "oauth"
-    bw_client_id: Annotated[User | None, _when_used, Field(description=f"the client id {_OAUTH}")] = None
-    bw_client_secret: Annotated[Secret | None, _when_used, Field(description=f"the secret {_OAUTH}")] = None
-    bw_username: Annotated[User | None, _when_used, Field(description=f"the name {_BASIC}")] = None
-    bw_password: Annotated[Secret | None, _when_used, Field(description=f"the password {_BASIC}")] = None
+    bw_client_id: Annotated[User | None, WhenUsed, Field(description=f"the client id {OAUTH_OF}")] = None
+    bw_client_secret: Annotated[Secret | None, WhenUsed, Field(description=f"the secret {OAUTH_OF}")] = None
+    bw_username: Annotated[User | None, WhenUsed, Field(description=f"the name {BASIC_OF}")] = None
+    bw_password: Annotated[Secret | None, WhenUsed, Field(description=f"the password {BASIC_OF}")] = None
     bw_voice_application_id: str | None = Field(
-        default=None, pattern=_ID, description="the id of your Voice application, needed for outbound calls"
+        default=None, pattern=ID, description="the id of your Voice application, needed for outbound calls"
     )
     bw_number: Number = None
     outbound_prefixes: Prefixes = Field(
@@ -237,10 +93,10 @@ class Settings(BaseSettings):
     api_rate_limit: int = Field(
         default=600, ge=0, le=1_000_000, description="requests a minute of one API key, from 0 to 1000000"
     )
-    api_keys: Annotated[Keys, Field(description=_KEYS)] = _UNSET
-    base_callback_url: Url = Field(description=f"where Bandwidth reaches this service: {_BASE}")
+    api_keys: Annotated[Keys, Field(description=KEY_FORM)] = UNSET
+    base_callback_url: Url = Field(description=f"where Bandwidth reaches this service: {BASE_URL}")
     fallback_callback_url: Url | None = Field(
-        default=None, description=f"a second address of this service: {_BASE}"
+        default=None, description=f"a second address of this service: {BASE_URL}"
     )
     callback_username: User = Field(description="the name Bandwidth shows to us; you choose it")
     callback_password: Secret = Field(description="the password Bandwidth shows to us; you choose it")
@@ -254,9 +110,9 @@ class Settings(BaseSettings):
         str, Field(pattern="^sips?:[!-~]{1,1000}$", description="a URI that begins with sip: or sips:")
     ] = "sip:sipx.webrtc.bandwidth.com:5060"
     bw_device_url: Annotated[
-        str, AfterValidator(_socket), Field(description="a wss URL (ws for loopback hosts only)")
+        str, AfterValidator(socket_url), Field(description="a wss URL (ws for loopback hosts only)")
     ] = "wss://device.webrtc.bandwidth.com"
-    redis_url: Annotated[SecretStr, AfterValidator(_store)] | None = Field(
+    redis_url: Annotated[SecretStr, AfterValidator(store_url)] | None = Field(
         default=None, description=f"a URL such as {address.FORMS}; unset starts the embedded server"
     )
     store_replicas: int = Field(
@@ -267,7 +123,9 @@ class Settings(BaseSettings):
     )
     room_policy: Annotated[
         str,
-        Field(pattern=f"^{_ROOM}$", description="per-call, per-number, or a room name (1-64 of a-z 0-9 -)"),
+        Field(
+            pattern=f"^{ROOM_NAME}$", description="per-call, per-number, or a room name (1-64 of a-z 0-9 -)"
+        ),
     ] = "per-call"
     room_map: Rooms = Field(
         default_factory=dict, description='JSON from number to room name, such as {"+15550100100": "sales"}'
@@ -277,17 +135,17 @@ class Settings(BaseSettings):
     )
     uui_limit: int = Field(default=256, ge=64, le=350, description="characters from 64 to 350")
     fallback_number: Number = None
-    interconnect: Annotated[
-        Literal["transfer", "bridge"], _lower, Field(description="transfer or bridge")
-    ] = "transfer"
+    interconnect: Annotated[Literal["transfer", "bridge"], Lower, Field(description="transfer or bridge")] = (
+        "transfer"
+    )
     announcement: Sentence | None = Field(default=None, description="a sentence of up to 1000 characters")
     hold_message: Sentence | None = Field(default=None, description="a sentence of up to 1000 characters")
-    hold_music_url: Annotated[str, AfterValidator(_web)] | None = Field(
+    hold_music_url: Annotated[str, AfterValidator(web_url)] | None = Field(
         default=None, description="an http(s) URL without credentials, of audio that Bandwidth can fetch"
     )
     pin_numbers: Annotated[
         Numbers, Field(description="numbers in E.164 form with commas between them, such as +15550100100")
-    ] = _UNSET
+    ] = UNSET
     pin_prompt: Sentence = "Please enter your conference code, followed by the pound key."
     pin_wrong: Sentence = "That code is not known. Please try again."
     pin_goodbye: Sentence = "Your conference could not be found. Goodbye."
@@ -301,8 +159,8 @@ class Settings(BaseSettings):
     drain_delay: int = Field(default=5, ge=0, le=600, description="whole seconds from 0 to 600")
     owed_hours: float = Field(default=9, gt=0, le=168, description="hours, up to 168")
     shutdown_grace: int = Field(default=20, ge=1, le=600, description="whole seconds from 1 to 600")
-    log_format: Annotated[Literal["json", "console"], _lower, Field(description="json or console")] = "json"
-    log_level: Annotated[Level, _lower, Field(description="debug, info, warning or error")] = "info"
+    log_format: Annotated[Literal["json", "console"], Lower, Field(description="json or console")] = "json"
+    log_level: Annotated[Level, Lower, Field(description="debug, info, warning or error")] = "info"
 
     @model_validator(mode="before")
     @classmethod
@@ -329,7 +187,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
 
     A variable that is set wins over a file. Raises ConfigurationError with every problem there is.
     """
-    environ = _process_environment() if environ is None else environ
+    environ = process_environment() if environ is None else environ
     directory = environ.get(SECRETS_DIR, "").strip() or None
     values: dict[str, Any] = {name.lower(): environ[name] for name in NAMES if environ.get(name, "").strip()}
     problems: list[Problem] = []
@@ -348,7 +206,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     return settings
 
 
-def _process_environment() -> Mapping[str, str]:
+def process_environment() -> Mapping[str, str]:
     return os.environ  # noqa: TID251 - this is the one place
 
 
@@ -370,23 +228,3 @@ def _problem(detail: Any) -> Problem:
     else:
         wrong = "is malformed"
     return Problem(field.upper(), wrong, Settings.model_fields[field].description or "")
-
-
-def warnings(settings: Settings, environ: Mapping[str, str] | None = None) -> tuple[Problem, ...]:
-    """What works today and deserves a look; `environ` (default: the process's) is searched for odd names."""
-    environ = _process_environment() if environ is None else environ
-    found = [
-        Problem(name.upper(), f"is basic, which Bandwidth ends on {BASIC_AUTH_ENDS}", "oauth")
-        for name in ("bw_voice_auth", "bw_webrtc_auth")
-        if getattr(settings, name) == "basic"
-    ]
-    for name in ("base_callback_url", "fallback_callback_url"):
-        if (getattr(settings, name) or "").startswith("http:"):
-            wrong = "is plain http, and Bandwidth sends credentials over https only"
-            found.append(Problem(name.upper(), wrong, "https outside of a trial on one machine"))
-    for name in sorted(name for name in set(environ) - {*NAMES, SECRETS_DIR} if not name.startswith("XDG_")):
-        near = difflib.get_close_matches(name.upper(), NAMES, n=1, cutoff=_NEAR)
-        if near or name.startswith("BW_"):
-            wants = f"the name {near[0]}, if that was meant" if near else "to be removed"
-            found.append(Problem(name, "is not a setting of this service and has no effect", wants))
-    return tuple(found)

@@ -8,11 +8,14 @@ from service.settings import NAMES, Settings
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
+SETTINGS = README + (ROOT / "docs" / "settings.md").read_text()
 
 
 def rows() -> dict[str, str]:
-    """Variable and default of each row of the settings table."""
-    return dict(re.findall(r"^\| `([A-Z_]+)` \| (.*?) ?\|", README, re.MULTILINE))
+    """Variable and default of each row of the tables of settings; no variable has two rows."""
+    found = re.findall(r"^\| `([A-Z_]+)` \| (.*?) ?\|", SETTINGS, re.MULTILINE)
+    assert len(found) == len(dict(found))
+    return dict(found)
 
 
 def sections(text: str) -> set[str]:

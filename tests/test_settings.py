@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr, ValidationError
 
-from service.settings import NAMES, ConfigurationError, Settings, load, warnings
+from service.setting_warnings import warnings
+from service.settings import NAMES, ConfigurationError, Settings, load
 
 GOOD: Mapping[str, str] = {
     "BW_ACCOUNT_ID": "5500000",

@@ -14,7 +14,8 @@ from handlers.command.health.store import check_store
 from handlers.command.options import AsJson, application
 from handlers.command.printing import STYLES, show, show_json, width, wrapped
 from handlers.page.assets import page
-from service.settings import ConfigurationError, Settings, load, warnings
+from service.setting_warnings import warnings
+from service.settings import ConfigurationError, Settings, load
 
 _HELP: Final = """\
 Whether everything works that calls need, as seen from here; and what to do.

@@ -8,7 +8,7 @@ import typer
 from handlers.command import shell
 from handlers.command.options import application
 from service.engine.patience import PATIENCE
-from service.settings import warnings
+from service.setting_warnings import warnings
 
 app = application()
 

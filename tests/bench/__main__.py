@@ -13,6 +13,7 @@ import uvloop
 
 from service import logs
 from tests.bench import machine
+from tests.bench.beside import Pairs, python_of
 from tests.bench.figures import listed, table
 from tests.bench.runs import SCENARIOS, Bench
 from tests.bench.stage import ROOMS, stage
@@ -50,6 +51,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--quick", action="store_true", help="air and throughput at 40 ms in under a minute; fails by ratios"
     )
+    parser.add_argument(
+        "--beside", type=Path, metavar="CHECKOUT", help="nothing else: this build and that one, in turns"
+    )
+    parser.add_argument("--pairs", type=int, default=20, help="of turns, with --beside (default %(default)s)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="where all figures go, as JSON")
     parser.set_defaults(in_flight=[1, ROOMS])
     parser.add_argument(
@@ -65,6 +70,15 @@ def arguments() -> argparse.Namespace:
 
 def say(line: str) -> None:
     sys.stderr.write(f"bench: {line}\n")
+
+
+async def beside(python: Path, count: int) -> dict[str, str | float]:
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        async with stage(Path(folder)) as found:
+            say("two builds are starting, and warming up")
+            pairs = await Pairs.ready(found, python)
+            await pairs.play(count, say)
+            return pairs.figures()
 
 
 async def run(wanted: argparse.Namespace) -> Bench:
@@ -105,8 +119,18 @@ async def _air(bench: Bench, wanted: argparse.Namespace) -> None:
 def main() -> int:
     wanted = arguments()
     logs.configure(format="console", level="error", stream=sys.stderr)
-    bench = uvloop.run(run(wanted))
     found: dict[str, Any] = {"conditions": machine.conditions()}
+    if wanted.beside:
+        try:
+            found["figures"] = uvloop.run(beside(python_of(wanted.beside), wanted.pairs))
+        except FileNotFoundError as error:
+            say(str(error))
+            return 2
+        sys.stdout.write("\n".join([*listed(found["conditions"]), "", *listed(found["figures"])]) + "\n")
+        if wanted.json:
+            wanted.json.write_text(json.dumps(found, indent=1) + "\n")
+        return 0
+    bench = uvloop.run(run(wanted))
     lines = [*listed(found["conditions"]), "", *table(bench.rows), "", *listed(bench.figures)]
     sys.stdout.write("\n".join(lines) + "\n")
     if wanted.json:

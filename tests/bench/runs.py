@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
@@ -55,7 +56,7 @@ class Bench:
         self.rows: list[Row] = []
         self.figures: dict[str, Any] = {}
         self._bare = Client(bare.port)
-        self._webhooks = webhooks(service)
+        self.webhooks = webhooks(service)
         self._operator = operator(service)
         self._upstream = 0.0
         self._stocked: tuple[Client, Stub] | None = None
@@ -63,11 +64,11 @@ class Bench:
         """Rooms, in the order in which their prepared participants were taken, and when."""
 
     @classmethod
-    async def ready(cls, stage: Stage) -> "Bench":
-        """Warm, with somebody in each room."""
+    async def ready(cls, stage: Stage, *, python: Path | None = None) -> "Bench":
+        """Warm, with somebody in each room. `python`: of another build's environment."""
         stub, store, bare = await stage.stub(), await stage.store(), await stage.bare()
-        bench = cls(stage, stub, store, await stage.replica(store, stub), bare)
-        await inhabited(bench._webhooks)
+        bench = cls(stage, stub, store, await stage.replica(store, stub, python=python), bare)
+        await inhabited(bench.webhooks)
         await played(bench.life("existing room"), _WARM, 8)
         await bench.settled()
         return bench
@@ -96,14 +97,15 @@ class Bench:
             "existing room": self._existing,
             "prepare: dial": self._dialled,
             STOCKED: self._takes,
+            "whole call": self._whole,
         }
         return lives[scenario]
 
     async def _first(self, _slot: int) -> float:
-        return await self._comes_and_goes(Call(self._webhooks, STRANGER))
+        return await self._comes_and_goes(Call(self.webhooks, STRANGER))
 
     async def _existing(self, slot: int) -> float:
-        return await self._comes_and_goes(Call(self._webhooks, room_number(slot % ROOMS)))
+        return await self._comes_and_goes(Call(self.webhooks, room_number(slot % ROOMS)))
 
     async def _comes_and_goes(self, call: Call) -> float:
         silence = await call.comes_in()
@@ -111,7 +113,7 @@ class Bench:
         return silence
 
     async def _whole(self, slot: int) -> float:
-        call = Call(self._webhooks, room_number(slot % ROOMS))
+        call = Call(self.webhooks, room_number(slot % ROOMS))
         silence = await call.comes_in()
         await call.is_bridged()
         await call.hangs_up()
@@ -127,7 +129,7 @@ class Bench:
         await asyncio.sleep(0.2 + 3 * self._upstream / 1000)
         path = await self.stub.answer_url(call_id)
         return await self._comes_and_goes(
-            Call(self._webhooks, NUMBER, call_id=call_id, path=path, outbound=True)
+            Call(self.webhooks, NUMBER, call_id=call_id, path=path, outbound=True)
         )
 
     async def stocked(self) -> None:
@@ -215,7 +217,7 @@ class Bench:
         calls: list[Call] = []
 
         async def joins(_slot: int) -> float:
-            call = Call(self._webhooks, room_number(len(calls) % ROOMS))
+            call = Call(self.webhooks, room_number(len(calls) % ROOMS))
             calls.append(call)
             return await call.comes_in()
 
@@ -256,7 +258,7 @@ class Bench:
         other = await self.stage.replica(self.store, self.stub, core=self.stage.cores.third)
         second = webhooks(other)
         rates, costs = [], []
-        for clients in ([self._webhooks], [self._webhooks, second]):
+        for clients in ([self.webhooks], [self.webhooks, second]):
 
             async def life(slot: int, clients: list[Client] = clients) -> float:
                 call = Call(clients[slot % len(clients)], room_number(slot % ROOMS))
@@ -310,7 +312,7 @@ class Bench:
         calls: list[Call] = []
 
         async def comes_in(_slot: int) -> float:
-            calls.append(Call(self._webhooks, STRANGER))
+            calls.append(Call(self.webhooks, STRANGER))
             return await calls[-1].comes_in()
 
         async def hangs_up(_slot: int) -> float:
@@ -335,7 +337,7 @@ class Bench:
         """Memory of calls that are up, each in a room of its own."""
         resident, used = machine.resident_bytes(self.service.pid), await self.store.used()
         news = await self.store.news()
-        await held(self._webhooks, count)
+        await held(self.webhooks, count)
         news = await self.store.news() - news
         self.figures |= {
             "held call: bytes in the service": (machine.resident_bytes(self.service.pid) - resident) / count,

@@ -67,9 +67,15 @@ class Stage:
         return Store(url, client)
 
     async def replica(
-        self, store: "Store", stub: "Stub", *, core: int | None = None, stock: int = 0
+        self,
+        store: "Store",
+        stub: "Stub",
+        *,
+        core: int | None = None,
+        stock: int = 0,
+        python: Path | None = None,
     ) -> Process:
-        """`stock`: participants that a room has ready for its next callers."""
+        """`stock`: participants that a room has ready for its next callers. `python`: another build's."""
         port = stub.process.port
         settings = {
             "BW_ACCOUNT_ID": ACCOUNT,
@@ -93,7 +99,9 @@ class Stage:
             "REDIS_URL": store.url,
         }
         where = self.cores.service if core is None else core
-        return await self._run(where, "handlers.cli", ["serve", "--port"], path="/readyz", settings=settings)
+        return await self._run(
+            where, "handlers.cli", ["serve", "--port"], path="/readyz", settings=settings, python=python
+        )
 
     async def _run(
         self,
@@ -103,15 +111,17 @@ class Stage:
         *,
         path: str,
         settings: dict[str, str] | None = None,
+        python: Path | None = None,
     ) -> Process:
         port, number = free_port(), self._next()
         profiled = settings is not None and self.profile is not None
-        python = [sys.executable, *(["-m", "cProfile", "-o", str(self.profile)] if profiled else [])]
+        profiler = ["-m", "cProfile", "-o", str(self.profile)] if profiled else []
         log = self.folder / f"{module}{number}.log"
         begun = time.perf_counter()
         with machine.on(core), log.open("wb") as output:
             process = await asyncio.create_subprocess_exec(
-                *python,
+                str(python or sys.executable),
+                *profiler,
                 "-m",
                 module,
                 *arguments,
@@ -119,6 +129,8 @@ class Stage:
                 env={"PATH": os.environ["PATH"], **(settings or {})},  # noqa: TID251 - a child needs the path
                 stdout=output,
                 stderr=output,
+                # Python looks for modules where it is started: another build's are in its own checkout.
+                cwd=python.parents[2] if python else None,
             )
         self.stack.push_async_callback(_ended, process, gently=profiled)
         client = Client(port)

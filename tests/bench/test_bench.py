@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.bench import machine
+from tests.bench.beside import python_of, spread
 from tests.bench.figures import Guard, Row, percentile, ratio, table, timed
 from tests.bench.wire import Client
 
@@ -51,6 +52,16 @@ def test_guards() -> None:
     assert Guard("x", 1, 1, least=True).holds
     assert not Guard("x", 0.99, 1, least=True).holds
     assert str(Guard("x", 0.99, 1, least=True)) == "FAIL x: 0.99, at least 1"
+
+
+def test_a_ratio_has_a_spread() -> None:
+    ratios = [1.2, 0.9, 1.0, 1.1, 1.05]
+    assert spread(ratios) == "median 1.050, quartiles 1.000 to 1.100, all 0.900 to 1.200"
+
+
+def test_another_build_needs_an_environment(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="make setup"):
+        python_of(tmp_path)
 
 
 def test_how_busy_a_core_was() -> None:

@@ -1,9 +1,42 @@
-"""Phone numbers as they are shown to whoever may not see the whole of them."""
+"""Phone numbers: read in the forms that networks write, shown with most of their digits hidden."""
 
 import re
+from collections.abc import Collection
 from typing import Final
 
 _WORDS: Final = re.compile(r"[A-Za-z]*")
+_E164: Final = re.compile(r"\+[1-9][0-9]{6,14}")
+_SCHEMES: Final = frozenset({"sip", "sips", "tel"})
+_SEPARATORS: Final = str.maketrans("", "", " \t-.()/")
+_NATIONAL: Final = 7
+"""Fewest digits by which a number of ours is known without its country code."""
+_WITH_COUNTRY: Final = 11
+"""Fewest digits that are taken to begin with a country code where no plus says so."""
+
+
+def e164(text: str, ours: Collection[str] = ()) -> str:
+    """The number in `text` in E.164 form, empty where there is none to be read.
+
+    Reads E.164, with separators, without the plus or with 00 in its place, and the user part of a sip, sips
+    or tel URI with or without parameters. Digits without a country code are read only where exactly one of
+    `ours` (in E.164 form) ends with them.
+    """
+    scheme, colon, rest = text.strip().partition(":")
+    address = rest if colon and scheme.lower() in _SCHEMES else text.strip()
+    user = address.partition("@")[0].partition(";")[0].replace("%2B", "+").replace("%2b", "+")
+    number = user.translate(_SEPARATORS)
+    if number.startswith("00"):
+        number = f"+{number[2:]}"
+    if _E164.fullmatch(number):
+        return number
+    if not (number.isascii() and number.isdigit()):
+        return ""
+    national = number.lstrip("0")
+    known = [one for one in ours if one.endswith(national)] if len(national) >= _NATIONAL else []
+    if len(known) == 1:
+        return known[0]
+    whole = f"+{number}"
+    return whole if len(number) >= _WITH_COUNTRY and _E164.fullmatch(whole) else ""
 
 
 def masked(number: str) -> str:

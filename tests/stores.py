@@ -18,9 +18,14 @@ class Store:
     def __init__(self, directory: Path) -> None:
         self._server = EmbeddedServer(directory, appendfsync="always")
         self.url = ""
+        self.journal = directory / "appendonlydir"
+        """Of all that was ever written to it, in order."""
 
     async def start(self) -> None:
         self.url = await self._server.start()
+        async with Redis.from_url(self.url) as client:
+            # A journal that is written anew forgets what is no longer there.
+            await client.config_set("auto-aof-rewrite-percentage", 0)
 
     async def kill(self) -> None:
         async with Redis.from_url(self.url) as client:

@@ -16,14 +16,23 @@ IDS = re.compile(
 
 def with_evidence(details: list[dict[str, Any]], logs: Iterable[Path]) -> list[dict[str, Any]]:
     """Each with the lines in which one of its ids is, of all logs, in the order of time."""
+    ids = [set(IDS.findall(json.dumps(one))) for one in details]
+    wanted: dict[str, list[str]] = {one: [] for some in ids for one in some}
     lines = sorted(
         (line for log in logs for line in log.read_text(errors="replace").splitlines()), key=_written
     )
-    return [{**one, "log": _about(set(IDS.findall(json.dumps(one))), lines)} for one in details]
+    for line in lines:
+        for one in set(IDS.findall(line)) & wanted.keys():
+            wanted[one].append(line)
+    return [
+        {**one, "log": _latest([wanted[id_] for id_ in some])} for one, some in zip(details, ids, strict=True)
+    ]
 
 
-def _about(ids: set[str], lines: list[str]) -> list[str]:
-    return [line for line in lines if any(one in line for one in ids)][-LINES:]
+def _latest(lines: list[list[str]]) -> list[str]:
+    """Each once."""
+    found = dict.fromkeys(line for some in lines for line in some[-LINES:])
+    return sorted(found, key=_written)[-LINES:]
 
 
 def _written(line: str) -> str:

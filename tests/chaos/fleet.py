@@ -44,6 +44,8 @@ class Address:
         self.logs: list[Path] = []
         """Of each process that has started, one; of one that found no store to start with, none."""
         self.downs: list[Down] = [Down(0.0)]
+        self.begun = 0.0
+        """When the process was started that is there."""
         self._directory = directory
         self._settings = {
             key: value.replace("127.0.0.1", host, 1) if key.startswith("BW_") else value
@@ -65,6 +67,7 @@ class Address:
     async def _started(self) -> bool:
         """Raises AssertionError where it ends for another reason than the store."""
         log = self._directory / f"replica-{self.name}{len(self.logs)}.log"
+        self.begun = monotonic()
         with log.open("wb") as output:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
@@ -95,6 +98,14 @@ class Address:
         async with asyncio.timeout(STOPPED):
             return await self._process.wait()
 
+    async def bury(self) -> None:
+        """Until Bandwidth has read all that a process has asked which has ended.
+
+        The kernel had it by then. A connection of our own comes after those of the process.
+        """
+        async with httpx.AsyncClient() as client:
+            await client.head(self._settings["BW_TOKEN_URL"], timeout=STOPPED)
+
     async def close(self) -> None:
         if self._process is not None and self._process.returncode is None:
             self._process.kill()
@@ -109,6 +120,10 @@ class Kill(msgspec.Struct, frozen=True):
 
     at: float
     host: str
+    begun: float = 0.0
+    """When this process of it was started."""
+    buried: float = 0.0
+    """By then Bandwidth had begun to serve all that the process had asked; no other had been started."""
 
 
 class Fleet:
@@ -128,8 +143,11 @@ class Fleet:
         await asyncio.gather(*(address.start() for address in self.addresses))
 
     async def kill(self, address: Address, away: float) -> None:
-        self.kills.append(Kill(monotonic(), address.host))
+        kill = Kill(monotonic(), address.host, address.begun)
+        self.kills.append(kill)
         await address.end(signal.SIGKILL)
+        await address.bury()
+        self.kills[-1] = msgspec.structs.replace(kill, buried=monotonic())
         await asyncio.sleep(away)
         await address.start()
 

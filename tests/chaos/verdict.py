@@ -2,15 +2,17 @@
 
 import asyncio
 import math
-import statistics
+from functools import cached_property
 from typing import Any
 
 import msgspec
 from redis.asyncio import Redis
 
-from tests.chaos.fleet import Fleet, Kill
+from tests.chaos.creates import TURNED_AWAY, lost
+from tests.chaos.fleet import Fleet
 from tests.chaos.lives import Api
 from tests.chaos.weather import CREATES, Counts
+from tests.chaos.written import Written
 from tests.simulator.clock import monotonic
 from tests.simulator.journal import Delivery, Request
 from tests.simulator.simulator import Simulator
@@ -20,16 +22,8 @@ BUDGET = 4.0
 """Seconds in which the replicas have to answer a webhook."""
 SLACK = 1.0
 """Seconds that the machine itself may take on top: all of this shares two cores."""
-JUST = 0.25
-"""Seconds before a kill in which an answer may have come and not been read."""
-STALLED = 3.0
-"""The same on a machine that lets a replica wait; it has then not written one line about what was made."""
-AGAIN = 1.0
-"""Seconds until what could not be written down is tried again."""
 SETTLING = 90.0
 """Seconds for what is owed: leases of replicas that were killed, and retries, the longest after a minute."""
-TURNED_AWAY = (b"again=", b"cannot be connected right now")
-"""What only a degraded reply has in it, or an apology."""
 
 
 class Alive(msgspec.Struct, frozen=True):
@@ -90,7 +84,10 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Judge:
-    """Looks at everything there is. `details` say what was found, for whoever has to understand it."""
+    """Looks at everything there is. `details` say what was found, for whoever has to understand it.
+
+    What takes long is done in a thread: replicas still ask the simulator, which is in this event loop.
+    """
 
     def __init__(self, simulator: Simulator, fleet: Fleet, api: Api, redis: Redis) -> None:
         self.details: list[dict[str, Any]] = []
@@ -99,18 +96,28 @@ class Judge:
         self._api = api
         self._redis = redis
 
+    @cached_property
+    def _written(self) -> Written:
+        return Written(self._fleet.store.journal)
+
     async def settle(self) -> None:
         """Until nothing lives that could be known of and nothing is owed, or time is up."""
         ends = monotonic() + SETTLING
         while monotonic() < ends:
             alive = self._simulator.ledger.alive()
-            known = {*alive.participants, *alive.sessions} - self._orphans()
-            if not (known or alive.calls or alive.legs or await self._owed()):
+            if not (alive.calls or alive.legs or await self._owed() or await self.leaked()):
                 return
             await asyncio.sleep(0.2)
 
+    async def leaked(self) -> set[str]:
+        """Ids of participants and sessions that live, and that somebody can have known of."""
+        alive = self._simulator.ledger.alive()
+        made = {*alive.participants, *alive.sessions}
+        return made - await asyncio.to_thread(self._orphans) if made else made
+
     async def report(self, seed: int, seconds: float, calls: int, counts: Counts) -> Report:
-        simulator, orphans = self._simulator, self._orphans()
+        simulator, orphans = self._simulator, await asyncio.to_thread(self._orphans)
+        errors = await asyncio.to_thread(self._log_errors)
         alive = simulator.ledger.alive()
         without_outcome, turned_away = await self._without_outcome()
         leaked = Alive(
@@ -139,7 +146,7 @@ class Judge:
             bxml_p50_ms=_share(times, 0.5),
             bxml_p99_ms=_share(times, 0.99),
             creates_unreceived=len(orphans & {*alive.participants, *alive.sessions}),
-            creates_unreceived_bound=sum(self._in_flight(kill) for kill in self._fleet.kills),
+            creates_unreceived_bound=len(self._lost()),
             webhooks_unanswered=len(simulator.webhooks.failed),
             alive=leaked,
             calls_turned_away=len(turned_away),
@@ -147,9 +154,11 @@ class Judge:
             webhooks_late=self._note("late", [one for one in answered if one.ms > (BUDGET + SLACK) * 1000]),
             webhooks_wrong=self._note("wrong", self._wrong()),
             owed=self._note("owed", await self._owed()),
-            dead_letters=self._note("dead", [key async for key in self._redis.scan_iter("*:dead")]),
+            dead_letters=self._note(
+                "dead", [key async for key in self._redis.scan_iter("*:dead", count=1000)]
+            ),
             complaints=self._note("complaint", simulator.complaints),
-            errors=self._note("error", [*self._log_errors(), *self._api.wrong, *self._bad_exits()]),
+            errors=self._note("error", [*errors, *self._api.wrong, *self._bad_exits()]),
         )
 
     def _note(self, kind: str, found: list[Any]) -> int:
@@ -160,64 +169,36 @@ class Judge:
 
     def _orphans(self) -> set[str]:
         """Ids that nobody knows: their answer came to none, or to one killed before it was written down."""
-        told = {one.id for one in self._simulator.ledger.unreceived if one.operation in CREATES}
-        lost = {
-            one.created
-            for one in self._simulator.requests
-            if one.created and any(self._lost(one, kill) for kill in self._fleet.kills)
+        alive = self._simulator.ledger.alive()
+        unwritten = {one.created for one in self._lost() if one.created}
+        if not unwritten.isdisjoint([*alive.participants, *alive.sessions]):
+            unwritten -= self._written.ids()
+        return unwritten | {one.id for one in self._simulator.ledger.unreceived if one.operation in CREATES}
+
+    def _lost(self) -> list[Request]:
+        """Creates whose replica was killed before it can have written down what was made."""
+        deliveries = list(self._simulator.deliveries)
+        webhooks = {
+            address.host: [one for one in deliveries if self._goes_to(one, address.name)]
+            for address in self._fleet.addresses
         }
-        return told | lost
+        return lost(list(self._simulator.requests), webhooks, list(self._fleet.kills), self._fleet.outages)
 
     def _made(self, ids: list[str], orphans: set[str]) -> list[dict[str, Any]]:
-        """What lives and may not, and when it was made: in seconds before its replica's ends."""
+        """What lives and may not: who asked for it, when it was answered, and whether it was ever stored."""
         made = {one.created: one for one in self._simulator.requests if one.created}
         return [
             {
                 "id": one,
                 "body": made[one].body,
-                "answered": round(at := made[one].at + made[one].ms / 1000, 3),
-            }
-            | {
-                f"{address.name} ended after": [round(down.begun - at, 3) for down in address.downs]
-                for address in self._fleet.addresses
-                if address.host == made[one].host
+                "host": made[one].host,
+                "answered": made[one].at + made[one].ms / 1000,
+                "kills": [kill.at for kill in self._fleet.kills if kill.host == made[one].host],
+                "written": one in self._written.ids(),
             }
             for one in ids
             if one not in orphans
         ]
-
-    def _in_flight(self, kill: Kill) -> int:
-        return sum(self._lost(one, kill) for one in self._simulator.requests)
-
-    def _lost(self, request: Request, kill: Kill) -> bool:
-        """A create whose replica was killed before it can have written down what was made."""
-        if request.operation not in CREATES or request.host != kill.host or request.at > kill.at:
-            return False
-        if kill.at <= self._written(request):
-            return True
-        answered = request.at + request.ms / 1000
-        return kill.at <= answered + STALLED and self._lives_unsaid(request.created)
-
-    def _lives_unsaid(self, created: str | None) -> bool:
-        """Whether it is alive and in no line of a log: what has its place in the store is spoken of."""
-        alive = self._simulator.ledger.alive()
-        if created not in {*alive.participants, *alive.sessions}:
-            return False
-        logs = [log for address in self._fleet.addresses for log in address.logs]
-        return not any(created in log.read_text(errors="replace") for log in logs)
-
-    def _written(self, request: Request) -> float:
-        """When at the latest it is in the store what was made."""
-        by = request.at + request.ms / 1000 + self._just()
-        for outage in self._fleet.outages:
-            if outage.begun <= by <= outage.over:
-                by = outage.over + AGAIN + self._just()
-        return by
-
-    def _just(self) -> float:
-        """Longer where the machine is so busy that half of all webhooks take longer."""
-        times = [one.ms / 1000 for one in self._simulator.deliveries if one.synchronous and one.status == 200]
-        return JUST + (statistics.median(times) if times else 0.0)
 
     async def _without_outcome(self) -> tuple[list[Any], list[str]]:
         """Of all calls that are written down, and of all that a replica has heard of; and the turned away."""
@@ -273,9 +254,12 @@ class Judge:
     async def _owed(self) -> list[str]:
         return [
             str(owner)
-            async for key in self._redis.scan_iter("*:agenda")
+            async for key in self._redis.scan_iter("*:agenda", count=1000)
             for owner in await self._redis.zrange(key, 0, -1)
         ]
+
+    async def _dead(self) -> list[str]:
+        return [str(key) async for key in self._redis.scan_iter("*:dead", count=1000)]
 
     def _log_errors(self) -> list[str]:
         return [

@@ -10,6 +10,7 @@ from handlers.join.door import Door
 from handlers.voice.replies import Renderer
 from service.api_keys import ApiKey
 from service.bandwidth.auth import Credentials
+from service.bandwidth.circuit import Circuit
 from service.calls.policy import Policy
 from service.clock import Clock
 from service.dial_plan import DialPlan
@@ -48,6 +49,8 @@ class Bridge:
     door: Door
     callback_credentials: CallbackCredentials
     bandwidth_credentials: tuple[Credentials, ...]
+    circuits: tuple[Circuit, ...]
+    """The breakers of Bandwidth's APIs, one for each kind of work."""
     store: Client
     metrics: Metrics
     clock: Clock

@@ -263,6 +263,7 @@ def _bridge(base: _Base, bandwidth: Bandwidth, core: _Core, pause: Pause, patien
         door=_door(base),
         callback_credentials=CallbackCredentials(*_callback_credentials(settings)),
         bandwidth_credentials=bandwidth.credentials,
+        circuits=bandwidth.circuits,
         store=base.store,
         metrics=base.metrics,
         clock=base.clock,

@@ -16,7 +16,8 @@ async def readyz(request: Request) -> Response:
     """200 when the store answers and a token has been obtained, otherwise 503 with what is missing.
 
     503 as well once the service has been told to end: it still serves then, and wants nothing new to do. One
-    that is `paused` takes no new calls, and is ready: those that are up need it.
+    that is `paused` takes no new calls, and is ready: those that are up need it. So is one with a breaker
+    open: the others would fare no better.
     """
     if edge_of(request).stopping.told:
         return JSONResponse({"ready": False, "checks": {"service": "stopping"}}, 503)
@@ -29,5 +30,10 @@ async def readyz(request: Request) -> Response:
     if not all(credentials.obtained for credentials in bridge.bandwidth_credentials):
         checks["token"] = "none obtained from Bandwidth yet"  # noqa: S105 - a message
     ready = all(found == "ok" for found in checks.values())
-    paused = bridge.pause.current is not None
-    return JSONResponse({"ready": ready, "paused": paused, "checks": checks}, 200 if ready else 503)
+    told = {
+        "ready": ready,
+        "paused": bridge.pause.current is not None,
+        "checks": checks,
+        "breakers": {f"{one.api}/{one.kind}": "open" if one.open else "closed" for one in bridge.circuits},
+    }
+    return JSONResponse(told, 200 if ready else 503)

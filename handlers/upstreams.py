@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from service.bandwidth.auth import Basic, Credentials, OAuth
+from service.bandwidth.circuit import Circuit
 from service.bandwidth.http import Http
 from service.bandwidth.interconnect import SipTransfer
 from service.bandwidth.voice import VoiceApi
@@ -16,6 +17,12 @@ class Bandwidth(NamedTuple):
     webrtc: WebRtcApi
     interconnect: SipTransfer
     credentials: tuple[Credentials, ...]
+
+    @property
+    def circuits(self) -> tuple[Circuit, ...]:
+        """Every breaker there is: one for each kind of work at each API, and that of the token endpoint."""
+        tokens = [circuit for one in self.credentials for circuit in one.circuits]
+        return (*self.voice.circuits, *self.webrtc.circuits, *tokens)
 
 
 def bandwidth_of(settings: Settings, clock: Clock, http: Http) -> Bandwidth:

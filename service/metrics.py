@@ -23,7 +23,8 @@ UNKNOWN: Final = "unknown"
 FINDS: Final = ("call-ended", "call-found", "session-vanished", "stranger-removed")
 STOCK: Final = ("made", "taken", "replaced", "failed")
 REFUSALS: Final = ("unauthorized", "forbidden", "key-limit", "visit-limit", "guess-limit")
-_APIS: Final = ("voice", "webrtc", "token")
+_KINDS: Final = ("creates", "clean-up", "questions")
+BREAKERS: Final = (*((api, kind) for api in ("voice", "webrtc") for kind in _KINDS), ("token", "tokens"))
 _TROUBLE: Final = ("refused", "unavailable")
 _WAYS: Final = ("transfer", "bridge", "none")
 _OPENMETRICS: Final = "application/openmetrics-text"
@@ -99,9 +100,9 @@ class Metrics:
             r, "pstn_bandwidth_seconds", "Until it answered", ["api", "operation"], _REQUEST
         )
         self._retries = Counters(r, "pstn_bandwidth_retries", "Requests that repeated another", ["operation"])
-        self._breaker = Gauge("pstn_breaker_open", "1 while the API is left alone", ["api"], registry=r)
-        for api in _APIS:
-            self._breaker.labels(api)
+        self._breaker = Gauge("pstn_breaker_open", "1 while it is left alone", ["api", "kind"], registry=r)
+        for labels in BREAKERS:
+            self._breaker.labels(*labels)
         self._token_age = Gauge("pstn_token_age_seconds", "Since a token was obtained", registry=r)
         self._token_age.set(math.nan)
         self._token_failing = Gauge(
@@ -167,8 +168,8 @@ class Metrics:
         """It was not sent, as the API is left alone."""
         self._requests.add((api, operation, "paused"))
 
-    def breaker(self, api: str, *, is_open: bool) -> None:
-        self._breaker.labels(api).set(is_open)
+    def breaker(self, api: str, kind: str, *, is_open: bool) -> None:
+        self._breaker.labels(api, kind).set(is_open)
 
     def token_obtained(self) -> None:
         obtained = self._clock.monotonic()

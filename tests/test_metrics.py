@@ -165,15 +165,20 @@ async def test_what_the_outside_names_is_no_label(simulator: Simulator, service:
 
 async def test_bandwidth_fails(simulator: Simulator, store_url: str, redis: Redis) -> None:
     async with serving(simulator, store_url) as service:
-        phone, other = [await simulator.dial() for _ in range(2)]
-        for one in (phone, other):
+        *phones, other = [await simulator.dial() for _ in range(6)]
+        for one in (*phones, other):
             await one.until("bridged")
         fault = simulator.faults.add("removeParticipantFromSession", status=500, times=None)
-        await phone.hang_up()
-        page = await until(service.url, "pstn_breaker_open", api="webrtc", seconds=20)
-        assert page.get("pstn_bandwidth_requests_total", operation="remove-participant", status="500") == 5
-        assert page.get("pstn_bandwidth_retries_total", operation="remove-participant") == 4
-        assert page.get("pstn_effects_total", effect="remove-participant", result="retried") == 5
+        await phones[0].hang_up()
+        page = await until(service.url, "pstn_bandwidth_retries_total", operation="remove-participant")
+        assert page.get("pstn_breaker_open") == 0
+        for phone in phones[1:]:
+            await phone.hang_up()
+        page = await until(service.url, "pstn_breaker_open", api="webrtc", kind="clean-up", seconds=20)
+        assert page.get("pstn_breaker_open") == 1
+        failed = page.get("pstn_bandwidth_requests_total", operation="remove-participant", status="500")
+        assert failed >= 6
+        assert page.get("pstn_effects_total", effect="remove-participant", result="retried") == failed
         assert page.get("pstn_owed_oldest_seconds") > 0
         assert page.get("pstn_owed", due="soon") + page.get("pstn_owed", due="now") >= 1
         await other.hang_up()

@@ -3,6 +3,7 @@
 import httpx
 from redis.asyncio import Redis
 
+from service.metrics import BREAKERS
 from tests.harness import Service, serving
 from tests.simulator.simulator import Simulator
 from tests.waiting import wait_until
@@ -14,7 +15,12 @@ async def test_ready_with_a_store_and_a_token(simulator: Simulator, service: Ser
         await wait_until(lambda: service.log(event="request.sent", operation="obtain-token"))
         ready = await client.get("/readyz")
     assert ready.status_code == 200
-    assert ready.json() == {"ready": True, "paused": False, "checks": {"store": "ok", "token": "ok"}}
+    assert ready.json() == {
+        "ready": True,
+        "paused": False,
+        "checks": {"store": "ok", "token": "ok"},
+        "breakers": {f"{api}/{kind}": "closed" for api, kind in BREAKERS},
+    }
 
 
 async def test_not_ready_without_a_token(simulator: Simulator, store_url: str, redis: Redis) -> None:

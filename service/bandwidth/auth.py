@@ -11,7 +11,7 @@ import msgspec
 import structlog
 
 from service.bandwidth.breaker import Breaker
-from service.bandwidth.circuit import Circuit
+from service.bandwidth.circuit import Circuit, Kind
 from service.bandwidth.errors import BandwidthError, invalid_response
 from service.bandwidth.http import Credentials, Http
 from service.clock import Clock
@@ -53,6 +53,10 @@ class Basic:
     @property
     def obtained(self) -> bool:
         return True
+
+    @property
+    def circuits(self) -> tuple[Circuit, ...]:
+        return ()
 
     async def warm(self) -> None:
         return
@@ -112,7 +116,7 @@ class OAuth:
         self._timeout = timeout
         self._metrics = http.metrics
         self._circuit = Circuit(
-            "token", breaker=Breaker(failures=FAILURES), clock=clock, metrics=self._metrics
+            "token", Kind.TOKENS, breaker=Breaker(failures=FAILURES), clock=clock, metrics=self._metrics
         )
         self._tasks = Tasks()
         self._token: _Token | None = None
@@ -128,6 +132,10 @@ class OAuth:
     def obtained(self) -> bool:
         """Whether there has been a token: the credentials work. Stays true while a refresh fails."""
         return self._obtained
+
+    @property
+    def circuits(self) -> tuple[Circuit, ...]:
+        return (self._circuit,)
 
     async def warm(self) -> None:
         """Gets the token before the first call needs it. Raises BandwidthError as `header` does."""

@@ -1,8 +1,9 @@
-"""One API's circuit breaker at work: what counts as a failure, and who waits for a probe."""
+"""The circuit breaker of one kind of work at one API: what counts as a failure, and who waits for a probe."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from typing import Final
 
 import structlog
@@ -20,8 +21,22 @@ PROBE_WAIT: Final = 2.0
 log = structlog.get_logger()
 
 
+class Kind(StrEnum):
+    """What a request is for. Each kind of work at an API fails, and is left alone, by itself."""
+
+    CREATES = "creates"
+    """Creates and adds, and changes of calls: somebody waits for them."""
+    CLEAN_UP = "clean-up"
+    """Removals, deletes and hang-ups."""
+    QUESTIONS = "questions"
+    TOKENS = "tokens"
+
+
 class Circuit:
-    """Lets requests to one API through, or refuses them at once while that API is down.
+    """Lets requests of one kind to one API through, or refuses them at once while they fail.
+
+    The kinds share nothing: a clean-up that fails must not turn a caller away, and nobody can tell whether a
+    broken connection or a hanging request would have met the others too. Each finds out with five requests.
 
     Failures are: no connection, one that breaks, what is not HTTP, 5xx, and `patience` seconds without an
     answer. The last is counted when they are over, whether the request is given up before, then or much later
@@ -32,7 +47,8 @@ class Circuit:
 
     def __init__(
         self,
-        name: str,
+        api: str,
+        kind: Kind,
         *,
         breaker: Breaker | None = None,
         clock: Clock | None = None,
@@ -40,8 +56,9 @@ class Circuit:
         probe_wait: float = PROBE_WAIT,
         metrics: Metrics | None = None,
     ) -> None:
-        """`name`: of the API, for the log and the metrics."""
-        self.name = name
+        """`api`: its name, for the log and the metrics."""
+        self.api = api
+        self.kind = kind
         self._metrics = metrics or Metrics()
         self._breaker = breaker or Breaker()
         self._clock = clock or SystemClock()
@@ -49,6 +66,11 @@ class Circuit:
         self._probe_wait = probe_wait
         self._opened_at = 0.0
         self._probe: asyncio.Event | None = None
+
+    @property
+    def open(self) -> bool:
+        """Whether requests are held back, but for probes."""
+        return self._breaker.open
 
     async def admit(self, operation: str, deadline: float) -> None:
         """Before one request. Raises BandwidthError `paused` instead of letting it begin.
@@ -61,22 +83,22 @@ class Circuit:
             await self._outcome(self._probe, deadline)
             pause = self._breaker.allow(self._clock.monotonic())
         if pause:
-            self._metrics.request_paused(self.name, operation)
+            self._metrics.request_paused(self.api, operation)
             raise BandwidthError(operation, "paused", retry=True, retry_after=pause)
 
     @contextmanager
-    def watching(self) -> Iterator[None]:
-        """Around one request that was admitted, from that moment on."""
+    def watching(self, by: Hashable = None) -> Iterator[None]:
+        """Around one request that was admitted, from that moment on. `by`: as in `Breaker.failed`."""
         known = asyncio.Event()
         if self._breaker.open:
             self._probe = known
-        hanging = asyncio.get_running_loop().call_later(self._patience, self._hangs, known)
+        hanging = asyncio.get_running_loop().call_later(self._patience, self._hangs, known, by)
         try:
             yield
         except BandwidthError as error:
             if _is_failure(error):
                 if not known.is_set():
-                    self._failed(error.code)
+                    self._failed(error.code, by)
             elif error.status is not None:
                 self._succeeded()
             raise
@@ -94,8 +116,8 @@ class Circuit:
         except TimeoutError:
             return
 
-    def _hangs(self, known: asyncio.Event) -> None:
-        self._failed("timeout")
+    def _hangs(self, known: asyncio.Event, by: Hashable) -> None:
+        self._failed("timeout", by)
         self._tell(known)
 
     def _tell(self, known: asyncio.Event) -> None:
@@ -104,21 +126,21 @@ class Circuit:
         if self._probe is known:
             self._probe = None
 
-    def _failed(self, code: str) -> None:
+    def _failed(self, code: str, by: Hashable) -> None:
         was_open, now = self._breaker.open, self._clock.monotonic()
-        self._breaker.failed(now)
+        self._breaker.failed(now, by)
         if self._breaker.open and not was_open:
             self._opened_at = now
-            self._metrics.breaker(self.name, is_open=True)
-            log.warning("breaker.opened", api=self.name, error=code)
+            self._metrics.breaker(self.api, self.kind, is_open=True)
+            log.warning("breaker.opened", api=self.api, kind=self.kind.value, error=code)
 
     def _succeeded(self) -> None:
         was_open = self._breaker.open
         self._breaker.succeeded()
         if was_open:
             open_s = round(self._clock.monotonic() - self._opened_at, 3)
-            self._metrics.breaker(self.name, is_open=False)
-            log.info("breaker.closed", api=self.name, open_s=open_s)
+            self._metrics.breaker(self.api, self.kind, is_open=False)
+            log.info("breaker.closed", api=self.api, kind=self.kind.value, open_s=open_s)
 
 
 def _is_failure(error: BandwidthError) -> bool:

@@ -28,7 +28,10 @@ _DNS_CACHE: Final = 60
 
 
 class Request(NamedTuple):
-    """`connect`: seconds for the connection alone. `deadline`: of the event loop's clock."""
+    """`connect`: seconds for the connection alone. `deadline`: of the event loop's clock.
+
+    `about`: the one thing at Bandwidth with which it may fail although the API is well.
+    """
 
     operation: str
     method: str
@@ -39,6 +42,7 @@ class Request(NamedTuple):
     deadline: float
     circuit: Circuit | None
     engine: "Engine"
+    about: str = ""
 
 
 class Answer(NamedTuple):

@@ -24,7 +24,7 @@ from service.bandwidth.exchange import (
     Unpooled,
     progress,
 )
-from service.bandwidth.tally import Sent, begin, count
+from service.bandwidth.tally import Sent, begin, count, piece_of_work
 from service.clock import Clock, SystemClock
 from service.metrics import UNKNOWN, Metrics
 
@@ -57,6 +57,11 @@ class Credentials(Protocol):
     @property
     def obtained(self) -> bool:
         """Whether there is something to show: a probe asks for it."""
+        ...
+
+    @property
+    def circuits(self) -> tuple[Circuit, ...]:
+        """Of the requests that it makes."""
         ...
 
     async def warm(self) -> None:
@@ -135,15 +140,18 @@ class Http:
         timeout: float,
         attempt: int = 1,
         fresh: bool = False,
+        about: str = "",
     ) -> Response:
         """Sends one request and gives its 2xx response.
 
         `timeout`: seconds for all of it, the token and the connection included. `circuit`: refuses it while
         the API is down, and learns how it fared. `json`: an encoded body. `attempt`: the how-manieth time
-        this is sent, for the log and the tally. `fresh`: over a connection of its own. A 401 is followed by
-        one repeat where other credentials may help. A connection that breaks before any byte of the response
-        (a server may close an idle one at the moment we use it) is followed by one repeat at once for GET,
-        PUT and DELETE: aiohttp does that. Raises BandwidthError for everything else that is not a 2xx.
+        this is sent, for the log and the tally. `fresh`: over a connection of its own. `about`: the one thing
+        that it may be about; all failures with that are one to the circuit, and otherwise all of one piece of
+        work. A 401 is followed by one repeat where other credentials may help. A connection that breaks
+        before any byte of the response (a server may close an idle one at the moment we use it) is followed
+        by one repeat at once for GET, PUT and DELETE: aiohttp does that. Raises BandwidthError for everything
+        else that is not a 2xx.
         """
         content = json if form is None else urlencode(form).encode()
         kind = "application/json" if form is None else "application/x-www-form-urlencoded"
@@ -158,6 +166,7 @@ class Http:
             deadline=asyncio.get_running_loop().time() + timeout,
             engine=self._unpooled if fresh else self._pooled,
             circuit=circuit,
+            about=about,
         )
         sent = begin(operation, self.clock.monotonic())
         try:
@@ -187,7 +196,7 @@ class Http:
         if circuit is None:
             return await self._once(request, authorization, sent, attempt)
         await circuit.admit(request.operation, request.deadline)
-        with circuit.watching():
+        with circuit.watching(request.about or piece_of_work(request.operation)):
             return await self._once(request, authorization, sent, attempt)
 
     async def _once(self, request: Request, authorization: str, sent: Sent, attempt: int) -> Response:
@@ -213,7 +222,7 @@ class Http:
             times = max(counted.sent, 1)
             sent.times += times
             retries = count(requests=times, attempt=attempt)
-            api = request.circuit.name if request.circuit else UNKNOWN
+            api = request.circuit.api if request.circuit else UNKNOWN
             self.metrics.request(api, operation, _status(outcome), seconds, retries=retries)
             ms = round(1000 * seconds, 1)
             write = log.warning if "error" in outcome else log.info

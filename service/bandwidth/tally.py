@@ -36,6 +36,8 @@ class Tally:
     Token requests are not in it: one of them serves many pieces of work.
     """
 
+    piece: str = ""
+    """Which piece of work it is, however often it is tried; empty for one that nothing else belongs to."""
     requests: int = 0
     retries: int = 0
     sent: list[Sent] = field(default_factory=list, compare=False)
@@ -78,10 +80,16 @@ def begin(operation: str, now: float) -> Sent:
     return sent
 
 
+def piece_of_work(operation: str) -> tuple[str, str] | None:
+    """Whose request this is: the same for all repeats of it, None where nobody can say."""
+    tally = current_tally.get()
+    return (tally.piece, operation) if tally is not None and tally.piece else None
+
+
 @contextmanager
-def counting() -> Iterator[Tally]:
-    """Everything sent inside the block is counted in what it gives, and in that only."""
-    tally = Tally()
+def counting(piece: str = "") -> Iterator[Tally]:
+    """Everything sent inside the block is counted in what it gives, and in that only. `piece`: as there."""
+    tally = Tally(piece)
     previous = current_tally.set(tally)
     try:
         yield tally

@@ -1,22 +1,49 @@
 # ruff: noqa: ASYNC109 - each request has its deadline, and it belongs to whoever asks
 """One of Bandwidth's APIs as the modules for its operations use it: where it is, who we are, how it fares."""
 
-from service.bandwidth.circuit import Circuit
+from collections.abc import Mapping
+from typing import Final
+
+from service.bandwidth.circuit import Circuit, Kind
 from service.bandwidth.http import Credentials, Http, Response
 from service.bandwidth.wire import account_base
 
+Circuits = Mapping[Kind, Circuit]
+KINDS: Final[Mapping[str, Kind]] = {
+    "create-session": Kind.CREATES,
+    "create-participant": Kind.CREATES,
+    "add-participant": Kind.CREATES,
+    "update-subscriptions": Kind.CREATES,
+    "create-call": Kind.CREATES,
+    "redirect-call": Kind.CREATES,
+    "remove-participant": Kind.CLEAN_UP,
+    "delete-participant": Kind.CLEAN_UP,
+    "delete-session": Kind.CLEAN_UP,
+    "hang-up": Kind.CLEAN_UP,
+    "get-session": Kind.QUESTIONS,
+    "list-participants": Kind.QUESTIONS,
+    "get-call": Kind.QUESTIONS,
+    "list-calls": Kind.QUESTIONS,
+}
+"""Of every operation."""
+
+
+def circuits_of(api: str, http: Http) -> Circuits:
+    kinds = (Kind.CREATES, Kind.CLEAN_UP, Kind.QUESTIONS)
+    return {kind: Circuit(api, kind, clock=http.clock, metrics=http.metrics) for kind in kinds}
+
 
 class Upstream:
-    """Two APIs may share a host and still fail apart, so each has a circuit of its own."""
+    """Two APIs may share a host and still fail apart, so each has circuits of its own."""
 
     def __init__(
-        self, http: Http, base_url: str, account_id: str, credentials: Credentials, circuit: Circuit
+        self, http: Http, base_url: str, account_id: str, credentials: Credentials, circuits: Circuits
     ) -> None:
         """`base_url`: with its version. Raises ValueError for an account id that is none."""
         self._http = http
         self.base = account_base(base_url, account_id)
         self._credentials = credentials
-        self._circuit = circuit
+        self._circuits = circuits
 
     async def send(
         self,
@@ -28,6 +55,7 @@ class Upstream:
         attempt: int,
         *,
         fresh: bool = False,
+        about: str = "",
     ) -> Response:
         """`path`: below the account, with its query. The rest as in `Http.send`."""
         return await self._http.send(
@@ -35,9 +63,10 @@ class Upstream:
             method,
             self.base + path,
             credentials=self._credentials,
-            circuit=self._circuit,
+            circuit=self._circuits[KINDS[operation]],
             json=body,
             timeout=timeout,
             attempt=attempt,
             fresh=fresh,
+            about=about,
         )

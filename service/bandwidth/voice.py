@@ -9,11 +9,10 @@ from urllib.parse import urlencode, urljoin, urlsplit
 
 import msgspec
 
-from service.bandwidth.circuit import Circuit
 from service.bandwidth.errors import NotFound
 from service.bandwidth.http import Credentials, Http
 from service.bandwidth.new_call import NewCall, as_json
-from service.bandwidth.upstream import Upstream
+from service.bandwidth.upstream import Circuits, Upstream, circuits_of
 from service.bandwidth.wire import decode, encode, known_id, segment, unusable
 
 PAGES: Final = 10
@@ -71,11 +70,12 @@ class VoiceApi:
         account_id: str,
         credentials: Credentials,
         *,
-        circuit: Circuit | None = None,
+        circuits: Circuits | None = None,
     ) -> None:
         """`base_url`: with its version, as in `https://voice.bandwidth.com/api/v2`."""
-        circuit = circuit or Circuit("voice", clock=http.clock, metrics=http.metrics)
-        self._api = Upstream(http, base_url, account_id, credentials, circuit)
+        chosen = circuits or circuits_of("voice", http)
+        self.circuits = tuple(chosen.values())
+        self._api = Upstream(http, base_url, account_id, credentials, chosen)
 
     async def create_call(self, order: NewCall, *, timeout: float, attempt: int = 1) -> str:
         """Queues a new call by createCall; its id. Its first webhook may be here before that is.

@@ -8,10 +8,9 @@ from typing import Final
 
 import msgspec
 
-from service.bandwidth.circuit import Circuit
 from service.bandwidth.errors import NotFound
 from service.bandwidth.http import Credentials, Http
-from service.bandwidth.upstream import Upstream
+from service.bandwidth.upstream import Circuits, Upstream, circuits_of
 from service.bandwidth.wire import decode, encode, known_id, segment, unusable
 from service.calls.browser import Hears, Permission, Streams, heard_id
 
@@ -73,11 +72,12 @@ class WebRtcApi:
         account_id: str,
         credentials: Credentials,
         *,
-        circuit: Circuit | None = None,
+        circuits: Circuits | None = None,
     ) -> None:
         """`base_url`: with its version, as in `https://api.webrtc.bandwidth.com/v1`."""
-        circuit = circuit or Circuit("webrtc", clock=http.clock, metrics=http.metrics)
-        self._api = Upstream(http, base_url, account_id, credentials, circuit)
+        chosen = circuits or circuits_of("webrtc", http)
+        self.circuits = tuple(chosen.values())
+        self._api = Upstream(http, base_url, account_id, credentials, chosen)
 
     async def create_session(self, *, tag: str, timeout: float, attempt: int = 1) -> str:
         """A new session by createSession, its id. It ends by itself after 9 hours (WebRTC call flow)."""
@@ -150,9 +150,8 @@ class WebRtcApi:
         Raises NotFound when either is gone, and Conflict (another session, or a full one: not documented).
         """
         body = _subscriptions(session_id, hears)
-        await self._api.send(
-            "add-participant", "PUT", _member(session_id, participant_id), body, timeout, attempt
-        )
+        path = _member(session_id, participant_id)
+        await self._api.send("add-participant", "PUT", path, body, timeout, attempt, about=session_id)
 
     async def subscribe(
         self,
@@ -169,7 +168,7 @@ class WebRtcApi:
         """
         path = f"{_member(session_id, participant_id)}/subscriptions"
         body = _subscriptions(session_id, hears)
-        await self._api.send("update-subscriptions", "PUT", path, body, timeout, attempt)
+        await self._api.send("update-subscriptions", "PUT", path, body, timeout, attempt, about=session_id)
 
     async def remove_participant(
         self, session_id: str, participant_id: str, *, timeout: float, attempt: int = 1

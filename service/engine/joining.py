@@ -86,7 +86,7 @@ class Joiner:
         `since` (seconds since the epoch) is when the webhook came, `deadline` (monotonic) when its reply is
         due. Raises StoreError; whatever was made by then is taken down once the store is back.
         """
-        with counting() as tally:
+        with counting(call.ref) as tally:
             try:
                 entered = await self._enter(call, deadline)
             except _NobodyThere as nobody:

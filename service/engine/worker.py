@@ -139,7 +139,9 @@ class Worker:
             if not self._stopping:
                 for work in due:
                     if work.id not in running:
-                        running[work.id] = self._tasks.start(self._perform(work), name=f"worker.{work.id}")
+                        running[work.id] = self._tasks.start(
+                            self._perform(work, owner), name=f"worker.{work.id}"
+                        )
             elif due and not running:
                 continue
             if not running:
@@ -161,18 +163,18 @@ class Worker:
             release=release,
         )
 
-    async def _perform(self, work: Work) -> Ended:
+    async def _perform(self, work: Work, owner: str) -> Ended:
         if isinstance(work.effect, Unreadable):
             log.warning("effect.not_known", effect=work.effect.name)
             self._metrics.effect(UNKNOWN, "not-known")
             return Ended(Later(work, self._clock.now() + _UNREADABLE, tried=False))
         with bound(**_subject(work.effect)):
-            return await self._try(work, work.effect)
+            return await self._try(work, work.effect, owner)
 
-    async def _try(self, work: Work, effect: Effect) -> Ended:
+    async def _try(self, work: Work, effect: Effect, owner: str) -> Ended:
         begun = self._clock.monotonic()
         name, attempt = name_of(effect), work.tries + 1
-        with counting() as tally:
+        with counting(f"{owner}/{work.id}") as tally:
             try:
                 await self._performer.perform(effect, attempt=attempt)
             except NotYet as again:

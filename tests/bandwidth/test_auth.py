@@ -245,7 +245,13 @@ async def test_a_token_endpoint_that_is_down_is_left_alone(
     bandwidth.answers(grant(1))
     clock.advance(2)
     assert await oauth.header() == "Bearer token-1"
-    assert {"event": "breaker.closed", "log_level": "info", "api": "token", "open_s": 2.0} in logs
+    assert {
+        "event": "breaker.closed",
+        "log_level": "info",
+        "api": "token",
+        "kind": "tokens",
+        "open_s": 2.0,
+    } in logs
 
 
 async def test_who_gives_up_waiting_does_not_stop_the_refresh(oauth: OAuth, bandwidth: Loopback) -> None:

@@ -106,6 +106,14 @@ def test_failures_of_requests_under_way_do_not_keep_it_open_for_longer(later: fl
     assert breaker.allow(SHORTEST) == 0
 
 
+@given(st.lists(st.sampled_from("abcdefg"), max_size=60))
+def test_failures_of_one_piece_of_work_are_one(pieces: list[str]) -> None:
+    breaker = Breaker()
+    for piece in pieces:
+        breaker.failed(0, piece)
+    assert breaker.open == (len(set(pieces)) >= FAILURES)
+
+
 def test_pauses_grow_to_the_longest() -> None:
     breaker, now, pauses = Breaker(), 0.0, []
     for _ in range(FAILURES):

@@ -1,16 +1,18 @@
 import asyncio
 import socket
-from collections.abc import MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 import pytest
 
 from service.bandwidth.auth import Basic
 from service.bandwidth.breaker import SHORTEST
-from service.bandwidth.circuit import Circuit
+from service.bandwidth.circuit import Circuit, Kind
 from service.bandwidth.errors import BandwidthError
 from service.bandwidth.http import Http
+from service.bandwidth.new_call import NewCall
 from service.bandwidth.tally import Tally, counting
+from service.bandwidth.upstream import KINDS
 from service.bandwidth.voice import VoiceApi
 from service.bandwidth.webrtc import WebRtcApi
 from service.tasks import Tasks
@@ -33,11 +35,11 @@ class NoToken(Basic):
 
 
 def circuit_of(clock: SetClock, *, patience: float = 60, probe_wait: float = 60) -> Circuit:
-    return Circuit("webrtc", clock=clock, patience=patience, probe_wait=probe_wait)
+    return Circuit("webrtc", Kind.QUESTIONS, clock=clock, patience=patience, probe_wait=probe_wait)
 
 
 def webrtc(http: Http, url: str, circuit: Circuit, credentials: Basic = BASIC) -> WebRtcApi:
-    return WebRtcApi(http, f"{url}/v1", "55555", credentials, circuit=circuit)
+    return WebRtcApi(http, f"{url}/v1", "55555", credentials, circuits={Kind.QUESTIONS: circuit})
 
 
 async def ask(api: WebRtcApi, *, seconds: float = 5.0) -> str:
@@ -74,6 +76,7 @@ async def test_after_five_failures_nothing_is_sent(
         "event": "breaker.opened",
         "log_level": "warning",
         "api": "webrtc",
+        "kind": "questions",
         "error": "overloaded",
     }
 
@@ -295,12 +298,108 @@ async def test_each_api_has_its_own(http: Http, bandwidth: Loopback) -> None:
     """Also where they share a host."""
     sessions = WebRtcApi(http, bandwidth.url, "55555", BASIC)
     calls = VoiceApi(http, bandwidth.url, "55555", BASIC)
-    bandwidth.answers(*[DOWN] * 5, CREATED)
+    bandwidth.answers(*[DOWN] * 5, GONE)
     assert await asked(sessions, 6) == ["overloaded"] * 5 + ["paused"]
-    await calls.hang_up("c-1", timeout=5)
-    with pytest.raises(BandwidthError, match="paused"):
-        await sessions.create_session(tag="t", timeout=5)
+    assert await calls.get_call("c-1", timeout=5) is None
+    assert await ask(sessions) == "paused"
     bandwidth.answers(DOWN)
     for code in ["overloaded"] * 5 + ["paused"]:
         with pytest.raises(BandwidthError, match=code):
-            await calls.hang_up("c-1", timeout=5)
+            await calls.get_call("c-1", timeout=5)
+
+
+# Kinds of work, and whose failures they are
+
+
+PERFORM: dict[str, Callable[[VoiceApi, WebRtcApi, int], Awaitable[object]]] = {
+    "create-session": lambda _, sessions, n: sessions.create_session(tag=f"{n}", timeout=5),
+    "create-participant": lambda _, sessions, n: sessions.create_participant(
+        tag=f"{n}", callback_url=None, timeout=5
+    ),
+    "add-participant": lambda _, sessions, n: sessions.add_participant(f"s-{n}", "p", timeout=5),
+    "update-subscriptions": lambda _, sessions, n: sessions.subscribe(f"s-{n}", "p", hears=None, timeout=5),
+    "remove-participant": lambda _, sessions, n: sessions.remove_participant(f"s-{n}", "p", timeout=5),
+    "delete-participant": lambda _, sessions, n: sessions.delete_participant(f"p-{n}", timeout=5),
+    "delete-session": lambda _, sessions, n: sessions.delete_session(f"s-{n}", timeout=5),
+    "get-session": lambda _, sessions, n: sessions.has_session(f"s-{n}", timeout=5),
+    "list-participants": lambda _, sessions, n: sessions.list_participants(f"s-{n}", timeout=5),
+    "create-call": lambda calls, _, n: calls.create_call(
+        NewCall(
+            to="+15550100",
+            from_="+15550101",
+            application_id="a",
+            answer_url=f"https://a/{n}",
+            disconnect_url="https://a/",
+            username="u",
+            password="p",
+        ),
+        timeout=5,
+    ),
+    "redirect-call": lambda calls, _, n: calls.redirect(
+        f"c-{n}", url="https://a/", username="u", password="p", timeout=5
+    ),
+    "hang-up": lambda calls, _, n: calls.hang_up(f"c-{n}", timeout=5),
+    "get-call": lambda calls, _, n: calls.get_call(f"c-{n}", timeout=5),
+    "list-calls": lambda calls, _, n: calls.list_calls(to="+1", from_=f"+{n}", since=0, timeout=5),
+}
+OF_CALLS = {"create-call", "redirect-call", "hang-up", "get-call", "list-calls"}
+
+
+async def code_of(request: Awaitable[object]) -> str:
+    try:
+        await request
+    except BandwidthError as error:
+        return error.code
+    return "fine"
+
+
+@pytest.mark.parametrize("operation", sorted(KINDS))
+async def test_what_fails_stops_its_own_kind_of_work_alone(
+    http: Http, bandwidth: Loopback, logs: list[MutableMapping[str, Any]], operation: str
+) -> None:
+    sessions = WebRtcApi(http, bandwidth.url, "55555", BASIC)
+    calls = VoiceApi(http, bandwidth.url, "55555", BASIC)
+    bandwidth.answers(DOWN)
+    codes = [await code_of(PERFORM[operation](calls, sessions, n)) for n in range(6)]
+    assert codes == ["overloaded"] * 5 + ["paused"]
+    api, kind = "voice" if operation in OF_CALLS else "webrtc", KINDS[operation]
+    assert [(line["api"], line["kind"]) for line in logs if line["event"] == "breaker.opened"] == [
+        (api, kind)
+    ]
+    assert [(one.api, one.kind) for one in (*calls.circuits, *sessions.circuits) if one.open] == [(api, kind)]
+    bandwidth.answers(GONE)
+    for other, perform in PERFORM.items():
+        code = await code_of(perform(calls, sessions, 7))
+        assert (code == "paused") == (KINDS[other] == kind and (other in OF_CALLS) == (api == "voice")), other
+
+
+async def test_one_piece_of_work_fails_once_however_often_it_is_tried(
+    http: Http, bandwidth: Loopback
+) -> None:
+    """And so five of them open it."""
+    api = WebRtcApi(http, bandwidth.url, "55555", BASIC)
+    bandwidth.answers(DOWN)
+
+    async def tried(piece: str, times: int) -> list[str]:
+        found = []
+        for _ in range(times):
+            with counting(piece):
+                found.append(await code_of(api.delete_session("s", timeout=5)))
+        return found
+
+    for piece in ("room:a/1", "room:a/2", "room:b/1", "room:c/1"):
+        assert await tried(piece, 12) == ["overloaded"] * 12
+    assert await tried("room:d/1", 2) == ["overloaded", "paused"]
+
+
+async def test_one_session_into_which_nobody_can_be_put_is_one_failure(
+    http: Http, bandwidth: Loopback
+) -> None:
+    """Whoever asks: twenty are put into the one that replaces another. Other rooms have others."""
+    api = WebRtcApi(http, bandwidth.url, "55555", BASIC)
+    bandwidth.answers(DOWN)
+    for member in range(20):
+        with counting(f"room:lobby/{member}"):
+            assert await code_of(api.add_participant("s", f"p-{member}", timeout=5)) == "overloaded"
+    codes = [await code_of(api.add_participant(f"s-{n}", "p", timeout=5)) for n in range(5)]
+    assert codes == ["overloaded"] * 4 + ["paused"]

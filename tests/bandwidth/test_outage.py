@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from typing import Any
 
+import httpx
 import pytest
 from redis.asyncio import Redis
 
@@ -97,6 +98,25 @@ async def test_calls_do_not_wait_for_a_bandwidth_that_hangs(
         for phone in early:
             await phone.hang_up()
         await nothing_left(simulator, redis)
+
+
+async def test_a_clean_up_that_fails_turns_nobody_away(
+    simulator: Simulator, service: Service, redis: Redis
+) -> None:
+    phones = [await called(simulator) for _ in range(6)]
+    simulator.faults.add("removeParticipantFromSession", status=500, times=None)
+    for phone in phones:
+        await phone.hang_up()
+    await wait_until(lambda: service.log("breaker.opened", api="webrtc", kind="clean-up"))
+    late = [await called(simulator) for _ in range(5)]
+    assert {phone.stage for phone in late} == {"bridged"}
+    async with httpx.AsyncClient(base_url=service.url) as client:
+        breakers = (await client.get("/readyz")).json()["breakers"]
+    assert [one for one, state in breakers.items() if state == "open"] == ["webrtc/clean-up"]
+    simulator.faults.clear()
+    for phone in late:
+        await phone.hang_up()
+    await nothing_left(simulator, redis, seconds=30)
 
 
 async def test_what_is_owed_is_done_soon_after(simulator: Simulator, service: Service) -> None:

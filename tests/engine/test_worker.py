@@ -10,6 +10,7 @@ import structlog
 from redis.asyncio import Redis
 
 from service.bandwidth.errors import BandwidthError
+from service.bandwidth.tally import current_tally
 from service.calls.effects import (
     DeleteParticipant,
     DeleteSession,
@@ -113,6 +114,22 @@ async def run(bench: Bench, until: int) -> None:
         bench.alarm.wake(OWNER)
     bench.worker.stop()
     await running
+
+
+async def test_every_try_of_an_effect_is_the_same_piece_of_work(client: Client) -> None:
+    """By which a breaker knows what fails again and again from what fails for many."""
+    pieces = []
+
+    class Performer(FailingPerformer):
+        async def perform(self, effect: Effect, *, attempt: int) -> None:
+            tally = current_tally.get()
+            pieces.append(tally.piece if tally else "")
+            await super().perform(effect, attempt=attempt)
+
+    bench = Bench(client, Performer(2))
+    await bench.owe()
+    await run(bench, until=3)
+    assert pieces == ["room:lobby/delete-session:S"] * 3
 
 
 @pytest.mark.parametrize("error", [FAILURE, TooSlow(), StoreUnavailable("away")], ids=repr)

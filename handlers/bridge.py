@@ -11,6 +11,7 @@ from handlers.voice.replies import Renderer
 from service.api_keys import ApiKey
 from service.bandwidth.auth import Credentials
 from service.bandwidth.circuit import Circuit
+from service.called_numbers import CalledNumbers
 from service.calls.policy import Policy
 from service.clock import Clock
 from service.dial_plan import DialPlan
@@ -35,6 +36,9 @@ class Bridge:
     """Ours, from which is called unless another is named."""
     policy: Policy
     dial_plan: DialPlan
+    called_numbers: CalledNumbers
+    callers: frozenset[str]
+    """Numbers that calls may be placed from, beside `number`; empty for whatever Bandwidth takes."""
     api_keys: tuple[ApiKey, ...]
     engine: Engine
     operators: Operators

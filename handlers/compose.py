@@ -16,15 +16,16 @@ from handlers.stores import own_store
 from handlers.upstreams import Bandwidth, bandwidth_of
 from handlers.voice.replies import Renderer
 from handlers.voice.speech import PLEASE_HOLD, Words
+from service import outbound
 from service.bandwidth.auth import Credentials
 from service.bandwidth.errors import BandwidthError
 from service.bandwidth.http import Http
 from service.bandwidth.warmth import Warmth
+from service.called_numbers import CalledNumbers
 from service.calls.policy import Policy
 from service.calls.refs import ref_of_call
 from service.calls.room import Way
 from service.clock import Clock, SystemClock
-from service.dial_plan import DialPlan
 from service.engine.alarm import Alarm
 from service.engine.asking import Asker
 from service.engine.callbacks import Callbacks
@@ -248,7 +249,9 @@ def _bridge(base: _Base, bandwidth: Bandwidth, core: _Core, pause: Pause, patien
         account_id=settings.bw_account_id,
         number=settings.bw_number,
         policy=_policy(settings),
-        dial_plan=DialPlan.from_settings(settings.outbound_prefixes, settings.bw_number),
+        dial_plan=outbound.dial_plan(settings),
+        called_numbers=CalledNumbers(),
+        callers=frozenset(settings.outbound_from),
         api_keys=settings.api_keys,
         engine=core.engine,
         operators=_operators(base, bandwidth, core, patience),
@@ -289,7 +292,8 @@ def _policy(settings: Settings) -> Policy:
         room_policy=settings.room_policy,
         room_map=settings.room_map,
         announcement=settings.announcement or "",
-        fallback=settings.fallback_number or "",
+        fallback=outbound.fallback_number(settings),
+        ours=outbound.own_numbers(settings),
         pin_numbers=frozenset(settings.pin_numbers),
         pin_tries=settings.pin_tries,
         budget=settings.webhook_budget,

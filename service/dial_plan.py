@@ -1,28 +1,44 @@
 """Which numbers may be called: the guard between whoever holds an API key and the telephone bill.
 
-What a number is comes from phonenumbers, Google's numbering plans. Four rules, in this order:
+What a number is comes from phonenumbers, Google's numbering plans. The rules, in this order:
 
 - `emergency`: never called, because nobody at our end can be asked where the emergency is. Exactly such a
   number behind its country code (+1911), or one with digits after it when the whole is no valid number. Valid
   numbers may begin like that: +1 919 is Raleigh, and 919 is an emergency number elsewhere under +1.
-- `premium`: never called, not even under a prefix that names it; the same with digits to spare at its end,
-  which networks ignore. Shared-cost numbers are not premium: some are help desks, so the prefixes decide.
-- `prefix`: under none of OUTBOUND_PREFIXES; while those are unset, outside of the country of BW_NUMBER. The
-  country, not its country code: +1 is shared with islands whose numbers are dear to call.
-- `invalid`: a number that the library calls invalid passes only under an explicit prefix. Whoever set
-  OUTBOUND_PREFIXES vouches for what is below; numbering plans are at times newer than the library.
+- `premium`: never called, not even under a prefix that names it: premium-rate and personal numbers, directory
+  enquiries, and under +1 the area codes 5YY, 700 and 900, NPA-976 and 555-1212. The same with digits to spare
+  at the end, which networks ignore. Shared-cost numbers are not premium: some are help desks.
+- `own-number`: a number of ours. The call would come back as a new one, and could go round for ever.
+- `prefix`: under none of OUTBOUND_PREFIXES, or in none of OUTBOUND_COUNTRIES; while both are unset, outside
+  of the country of BW_NUMBER. The country, not its country code: +1 is shared with islands whose numbers are
+  dear to call. Where both are set, a number has to pass both.
+- `invalid`: numbers that cannot exist, by their length or by what they begin with: a trunk 0, and under +1 an
+  exit code (011) or a dial-around code (101XXXX). Numbers that could exist and that the library calls
+  invalid pass only where prefixes alone decide: who names a prefix vouches for what is below, and numbering
+  plans are at times newer than the library.
 """
 
 import re
-from typing import Literal, Self
+from typing import Final, Literal, Self
 
 import msgspec
 import phonenumbers
-from phonenumbers import PhoneNumber, PhoneNumberFormat, PhoneNumberType
+from phonenumbers import PhoneNumber, PhoneNumberFormat, PhoneNumberType, ValidationResult
 
-Rule = Literal["emergency", "premium", "prefix", "invalid"]
-_DIGITS = re.compile(r"\+[1-9][0-9]{1,14}")
-_LEAST = len("+1234567")  # as everywhere in this service; only emergency numbers are told when shorter
+Rule = Literal["emergency", "premium", "own-number", "prefix", "invalid", "from"]
+_DIGITS: Final = re.compile(r"\+[1-9][0-9]{1,14}")
+_LEAST: Final = len("+1234567")  # as everywhere in this service; only emergency numbers are told when shorter
+_NEVER: Final = frozenset({PhoneNumberType.PREMIUM_RATE, PhoneNumberType.PERSONAL_NUMBER})
+_UNIVERSAL: Final = "+878"  # universal personal telecommunications, which the library calls VoIP
+_DIRECTORY: Final = "118"  # directory enquiries of most of Europe, behind a country code
+_NANP: Final = 1
+_NON_GEOGRAPHIC: Final = re.compile(
+    # Personal numbers (NANPA: 5XX-NPA, the codes that are in no place), carriers' own services, premium rate.
+    r"\+1(?:5(?:00|2[1-9]|3[2358]|4[2-79]|5[02-468]|6[69]|7[78]|8[89])|700|900)"
+)
+_PAY_PER_CALL: Final = re.compile(r"\+1(?:[2-9][0-9]{2}(?:976|5551212)|976)")
+_NORTH_AMERICA: Final = frozenset({None, "US", "CA"})
+"""Regions where exchange 976 is pay-per-call; on Jamaica it is an exchange like others."""
 
 
 class Refusal(msgspec.Struct, frozen=True):
@@ -32,29 +48,43 @@ class Refusal(msgspec.Struct, frozen=True):
     detail: str
 
 
-class DialPlan(msgspec.Struct, frozen=True):
-    """What may be called: numbers under `prefixes`; with a `home` region, valid numbers of that region only.
+OWN: Final = Refusal("own-number", "is a number of ours: the call would come back to this service")
 
-    `home` is set when nobody said what may be called and the prefix was derived from a number of ours.
+
+_OUTSIDE: Final = Refusal(
+    "prefix", "is outside of what may be called: OUTBOUND_COUNTRIES and OUTBOUND_PREFIXES say what that is"
+)
+
+
+class DialPlan(msgspec.Struct, frozen=True):
+    """What may be called: numbers under `prefixes`; where `countries` are named, valid numbers of those only.
+
+    `ours` are the numbers that lead back to this service.
     """
 
     prefixes: tuple[str, ...]
-    home: str | None = None
+    countries: tuple[str, ...] = ()
+    ours: frozenset[str] = frozenset()
 
     @classmethod
-    def from_settings(cls, prefixes: tuple[str, ...] | None, own_number: str | None) -> Self:
-        """The plan of OUTBOUND_PREFIXES; without those, the country of BW_NUMBER; without both, nothing.
+    def from_settings(
+        cls,
+        prefixes: tuple[str, ...] | None,
+        own_number: str | None,
+        *,
+        countries: tuple[str, ...] | None = None,
+        ours: frozenset[str] = frozenset(),
+    ) -> Self:
+        """The plan of OUTBOUND_PREFIXES and OUTBOUND_COUNTRIES; without those, the country of BW_NUMBER.
 
-        A BW_NUMBER that the library calls invalid counts for the main country of its country code.
+        Without a number either, nothing may be called. A BW_NUMBER that the library calls invalid counts for
+        the main country of its country code.
         """
-        if prefixes:
-            return cls(prefixes)
-        own = _parsed(own_number) if own_number else None
-        if own is None or own.country_code is None:
-            return cls(())
-        main = phonenumbers.region_code_for_country_code(own.country_code)
-        home = phonenumbers.region_code_for_number(own) or main
-        return cls((f"+{own.country_code}",), home)
+        if prefixes or countries:
+            countries = countries or ()
+            return cls(prefixes or _codes_of(countries), countries, ours)
+        home = _country_of(own_number) if own_number else None
+        return cls(_codes_of((home,)), (home,), ours) if home else cls((), (), ours)
 
     def refusal(self, number: str) -> Refusal | None:
         """Why `number` is not called, None if it may be.
@@ -75,16 +105,47 @@ class DialPlan(msgspec.Struct, frozen=True):
             return Refusal("emergency", "reaches an emergency service, which is never called")
         if len(number) < _LEAST:
             raise ValueError("is no number in E.164 form")
-        if parsed is not None and _premium(parsed):
+        if number.startswith(_UNIVERSAL) or (parsed is not None and _premium(parsed, number, valid=valid)):
             return Refusal("premium", "is a premium-rate number, which is never called")
+        if number in self.ours:
+            return OWN
         if not number.startswith(self.prefixes):
-            return Refusal("prefix", "is under none of the prefixes that may be called")
-        if parsed is not None and valid and self.home:
-            if not phonenumbers.is_valid_number_for_region(parsed, self.home):
-                return Refusal("prefix", f"is not in {self.home}; other countries need OUTBOUND_PREFIXES")
-        elif not valid and self.home:
-            return Refusal("invalid", "is no valid number; OUTBOUND_PREFIXES has to allow it by a prefix")
+            return _OUTSIDE
+        if parsed is None or not (valid or _possible(parsed, number)):
+            return Refusal("invalid", "is a number that cannot exist")
+        return self._outside(parsed, valid=valid) if self.countries else None
+
+    def _outside(self, parsed: PhoneNumber, *, valid: bool) -> Refusal | None:
+        if not valid:
+            return Refusal("invalid", "is no valid number; OUTBOUND_PREFIXES alone would let it pass")
+        if any(phonenumbers.is_valid_number_for_region(parsed, country) for country in self.countries):
+            return None
+        return _OUTSIDE
+
+
+def _country_of(number: str) -> str | None:
+    """The region of a number of ours; None where its country code belongs to nobody."""
+    parsed = _parsed(number)
+    if parsed is None or parsed.country_code is None:
         return None
+    main = phonenumbers.region_code_for_country_code(parsed.country_code)
+    return phonenumbers.region_code_for_number(parsed) or main
+
+
+def countries_under(prefix: str) -> int:
+    """How many countries a prefix opens as a whole; 0 for one that is inside of a country code."""
+    digits = prefix.removeprefix("+")
+    codes = phonenumbers.COUNTRY_CODE_TO_REGION_CODE
+    return sum(len(regions) for code, regions in codes.items() if str(code).startswith(digits))
+
+
+def is_country(region: str) -> bool:
+    return region in phonenumbers.SUPPORTED_REGIONS
+
+
+def _codes_of(countries: tuple[str, ...]) -> tuple[str, ...]:
+    codes = {country: phonenumbers.country_code_for_region(country) for country in countries}
+    return tuple(dict.fromkeys(f"+{code}" for code in codes.values()))
 
 
 def _parsed(number: str) -> PhoneNumber | None:
@@ -95,19 +156,34 @@ def _parsed(number: str) -> PhoneNumber | None:
         return None
 
 
+def _behind(parsed: PhoneNumber, number: str) -> str:
+    """What follows the country code, as it was given."""
+    return number[len(f"+{parsed.country_code or 0}") :]
+
+
 def _emergency(parsed: PhoneNumber, number: str, *, valid: bool) -> bool:
-    code = parsed.country_code or 0
-    dialled = number[len(f"+{code}") :]  # the library knows emergency numbers as they are dialled locally
+    dialled = _behind(parsed, number)  # the library knows emergency numbers as they are dialled locally
     matches = phonenumbers.is_emergency_number if valid else phonenumbers.connects_to_emergency_number
-    return any(matches(dialled, region) for region in phonenumbers.region_codes_for_country_code(code))
+    return any(
+        matches(dialled, region)
+        for region in phonenumbers.region_codes_for_country_code(parsed.country_code or 0)
+    )
 
 
-def _premium(parsed: PhoneNumber) -> bool:
-    if phonenumbers.number_type(parsed) == PhoneNumberType.PREMIUM_RATE:
+def _premium(parsed: PhoneNumber, number: str, *, valid: bool) -> bool:
+    if phonenumbers.number_type(parsed) in _NEVER or _NON_GEOGRAPHIC.match(number):
+        return True
+    if _PAY_PER_CALL.match(number) and phonenumbers.region_code_for_number(parsed) in _NORTH_AMERICA:
+        return True
+    if not valid and _behind(parsed, number).startswith(_DIRECTORY):
         return True
     shorter = PhoneNumber()
     shorter.merge_from(parsed)
-    return (
-        phonenumbers.truncate_too_long_number(shorter)
-        and phonenumbers.number_type(shorter) == PhoneNumberType.PREMIUM_RATE
-    )
+    return phonenumbers.truncate_too_long_number(shorter) and phonenumbers.number_type(shorter) in _NEVER
+
+
+def _possible(parsed: PhoneNumber, number: str) -> bool:
+    """Whether an invalid number could exist: by its length, and by not beginning with a code to dial out."""
+    begins = ("0", "1") if parsed.country_code == _NANP else ("0",)
+    reason = phonenumbers.is_possible_number_with_reason(parsed)
+    return reason == ValidationResult.IS_POSSIBLE and not _behind(parsed, number).startswith(begins)

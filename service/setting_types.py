@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, InstanceOf, PlainSe
 from pydantic import ValidationInfo as Info
 from pydantic_settings import NoDecode
 
-from service import api_keys
+from service import api_keys, dial_plan
 from service.store import address
 
 BASIC_AUTH_ENDS = "2 December 2026"
@@ -104,6 +104,17 @@ def _each(pattern: str, what: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _upper(value: Any) -> Any:
+    return tuple(one.upper() for one in value) if isinstance(value, tuple) else value
+
+
+def _countries(values: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    for entry, value in enumerate(values or (), start=1):
+        if not dial_plan.is_country(value):
+            raise ValueError(f"has no country as entry {entry}")
+    return values
+
+
 def _keys(value: Any) -> Any:
     return api_keys.parse(value) if isinstance(value, str) else value
 
@@ -162,6 +173,13 @@ Numbers = Annotated[
 ]
 Prefixes = Annotated[
     tuple[str, ...] | None, NoDecode, BeforeValidator(_split), _each(_PREFIX, "E.164 prefix")
+]
+Countries = Annotated[
+    tuple[str, ...] | None,
+    NoDecode,
+    BeforeValidator(_upper),
+    BeforeValidator(_split),
+    AfterValidator(_countries),
 ]
 Sentence = Annotated[str, Field(max_length=1000, description="a sentence of up to 1000 characters")]
 PinTimeout = Annotated[int, Field(ge=1, le=60, description="whole seconds from 1 to 60")]

@@ -21,6 +21,7 @@ from service.setting_types import (
     OAUTH_OF,
     ROOM_NAME,
     UNSET,
+    Countries,
     Keys,
     Level,
     Lower,
@@ -87,6 +88,12 @@ class Settings(BaseSettings):
     outbound_prefixes: Prefixes = Field(
         default=None, description="E.164 prefixes with commas between them, such as +1,+44207"
     )
+    outbound_countries: Countries = Field(
+        default=None, description="ISO 3166 codes of countries with commas between them, such as US,CA"
+    )
+    outbound_from: Annotated[
+        Numbers, Field(description="numbers in E.164 form with commas between them, such as +15550100100")
+    ] = UNSET
     calls_per_hour: int = Field(
         default=60, ge=0, le=100_000, description="calls that one API key may place, from 0 to 100000"
     )

@@ -108,9 +108,9 @@ async def staffed(
         await nothing_left(simulator, redis)
 
 
-async def bridged(simulator: Simulator, operator: Operator) -> tuple[Phone, Json]:
+async def bridged(simulator: Simulator, operator: Operator, *, to: str | None = None) -> tuple[Phone, Json]:
     """An inbound call that is in its room."""
-    phone = await simulator.dial()
+    phone = await simulator.dial(to=to)
     await phone.until("bridged")
     return phone, await operator.until(phone.call_id, "bridged")
 

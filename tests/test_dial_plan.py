@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.dial_plan import DialPlan
+from service.dial_plan import DialPlan, countries_under
 
 EXPLICIT = DialPlan(("+1",))
 BRITISH = DialPlan.from_settings(None, "+442071838750")
@@ -49,9 +49,23 @@ def test_numbers_that_begin_like_an_emergency_number_and_are_none(number: str) -
         "+979123456789",
         "+190055501009",  # with a digit to spare
         "+119005550100",  # with the national prefix
+        "+19001234567",
+        "+12129761234",
+        "+14159761234",
+        "+12125551212",
+        "+15001234567",
+        "+15331234567",
+        "+15882345678",
+        "+17005551234",
+        "+447012345678",  # a personal number
+        "+878101234567890",
+        "+44118118",
+        "+4911833",
     ],
 )
-@pytest.mark.parametrize("plan", [EXPLICIT, BRITISH, EVERYWHERE, DialPlan(("+1900", "+44909", "+979"))])
+@pytest.mark.parametrize(
+    "plan", [EXPLICIT, BRITISH, EVERYWHERE, DialPlan(("+1900", "+44909", "+979", "+1976"))]
+)
 def test_premium_numbers_are_never_called(plan: DialPlan, number: str) -> None:
     assert rule(plan, number) == "premium"
 
@@ -78,7 +92,77 @@ def test_prefixes(prefixes: tuple[str, ...], number: str, expected: str | None) 
     assert rule(DialPlan.from_settings(prefixes, "+442071838750"), number) == expected
 
 
-@pytest.mark.parametrize("number", ["+15551234567", "+15550100111", "+1212555", "+119195550100"])
+@pytest.mark.parametrize("number", ["+441189123456", "+18769761234", "+15195550100", "+390612345678"])
+def test_numbers_that_look_like_premium_or_impossible_ones_and_are_none(number: str) -> None:
+    assert rule(EVERYWHERE, number) is None
+
+
+def test_no_area_code_that_is_a_place_is_taken_for_a_personal_number() -> None:
+    codes = [f"+1{code}2345678" for code in range(200, 1000)]
+    places = [one for one in codes if phonenumbers.is_valid_number(phonenumbers.parse(one))]
+    kinds = {phonenumbers.PhoneNumberType.PREMIUM_RATE, phonenumbers.PhoneNumberType.PERSONAL_NUMBER}
+    refused = [one for one in places if rule(EVERYWHERE, one)]
+    assert len(places) > 300
+    assert {phonenumbers.number_type(phonenumbers.parse(one)) for one in refused} == kinds
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        "+1212555",
+        "+119195550100",  # with the national prefix
+        "+10115371234567",  # with the way out of the country
+        "+10115551234",
+        "+109005551234",
+        "+11010288190055",  # with a carrier's code
+        "+4402071838750",
+        "+34012345678",
+        "+999123456789",
+    ],
+)
+@pytest.mark.parametrize("plan", [EXPLICIT, EVERYWHERE, DialPlan(("+10", "+11", "+440", "+340", "+999"))])
+def test_numbers_that_cannot_exist_are_called_under_no_prefix(plan: DialPlan, number: str) -> None:
+    assert rule(plan, number) == ("invalid" if number.startswith(plan.prefixes) else "prefix")
+
+
+@pytest.mark.parametrize(
+    ("countries", "prefixes", "number", "expected"),
+    [
+        (("US", "CA"), None, "+12125550100", None),
+        (("US", "CA"), None, "+16135550100", None),
+        (("US", "CA"), None, "+18005550100", None),
+        (("US", "CA"), None, "+18765230123", "prefix"),
+        (("US", "CA"), None, "+442071838750", "prefix"),
+        (("US", "CA"), None, "+15551234567", "invalid"),
+        (("US", "GB"), None, "+442071838750", None),
+        (("US",), ("+1919", "+1613"), "+19195550100", None),
+        (("US",), ("+1919", "+1613"), "+12125550100", "prefix"),
+        (("US",), ("+1919", "+1613"), "+16135550100", "prefix"),
+        (("US",), ("+44",), "+442071838750", "prefix"),
+    ],
+)
+def test_countries(
+    countries: tuple[str, ...], prefixes: tuple[str, ...] | None, number: str, expected: str | None
+) -> None:
+    assert rule(DialPlan.from_settings(prefixes, "+442071838750", countries=countries), number) == expected
+
+
+def test_a_number_of_ours_is_not_called() -> None:
+    ours = frozenset({"+19195550100"})
+    for plan in (DialPlan(("+1",), ours=ours), DialPlan.from_settings(None, "+442071838750", ours=ours)):
+        assert rule(plan, "+19195550100") == "own-number"
+    assert rule(DialPlan(("+1",), ours=ours), "+19195550101") is None
+
+
+@pytest.mark.parametrize(
+    ("prefix", "count"),
+    [("+1", 25), ("+7", 2), ("+44", 4), ("+4", 16), ("+34", 1), ("+1919", 0), ("+447", 0)],
+)
+def test_countries_that_a_prefix_opens(prefix: str, count: int) -> None:
+    assert countries_under(prefix) == count
+
+
+@pytest.mark.parametrize("number", ["+15551234567", "+15550100111"])
 def test_an_invalid_number_passes_under_an_explicit_prefix_only(number: str) -> None:
     assert rule(EXPLICIT, number) is None
     assert rule(AMERICAN, number) == "invalid"
@@ -134,7 +218,12 @@ def test_what_is_no_number(number: str) -> None:
 
 
 @settings(derandomize=True, deadline=None)
-@given(st.from_regex(r"\+[1-9][0-9]{6,14}", fullmatch=True), st.sampled_from([EXPLICIT, BRITISH, AMERICAN]))
+@given(
+    st.from_regex(r"\+[1-9][0-9]{6,14}", fullmatch=True),
+    st.sampled_from(
+        [EXPLICIT, BRITISH, AMERICAN, DialPlan.from_settings(None, None, countries=("US", "CA"))]
+    ),
+)
 def test_any_number_is_judged_and_the_judgement_holds_no_digit_of_it(number: str, plan: DialPlan) -> None:
     refusal = plan.refusal(number)
     if refusal is None:

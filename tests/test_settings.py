@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr, ValidationError
 
+from service.outbound import fallback_number
 from service.setting_warnings import warnings
 from service.settings import NAMES, ConfigurationError, Settings, load
 
@@ -40,6 +41,8 @@ def test_the_least_that_is_needed_and_the_defaults() -> None:
         "bw_voice_application_id": None,
         "bw_number": None,
         "outbound_prefixes": None,
+        "outbound_countries": None,
+        "outbound_from": (),
         "calls_per_hour": 60,
         "api_rate_limit": 600,
         "api_keys": (),
@@ -193,6 +196,9 @@ def test_urls_that_are_no_bases(name: str, url: str) -> None:
         ("PIN_FIRST_DIGIT_TIMEOUT", "60", "61"),
         ("PIN_DIGIT_TIMEOUT", "1", "0"),
         ("FALLBACK_NUMBER", "+442071838750", "+0123456789"),
+        ("OUTBOUND_COUNTRIES", "us, CA", "US,Canada"),
+        ("OUTBOUND_COUNTRIES", "GB", "UK"),
+        ("OUTBOUND_FROM", "+15550100100,+15550100101", "5550100"),
         ("BW_DEVICE_URL", "ws://127.0.0.1:9000", "ws://device.example.com"),
         ("BW_SIPX_URI", "sips:sipx.example.com", "sipx.example.com"),
         ("REDIS_URL", "rediss://:pw@store.example.com:6380/0", "store.example.com:6379"),
@@ -354,6 +360,79 @@ def test_warnings() -> None:
     assert "https only" in found["BASE_CALLBACK_URL"]
     assert "the name CALLBACK_PASSWORD" in found["CALLBACK_PASWORD"]
     assert "slip-of-the-hand" not in str(found)
+
+
+@pytest.mark.parametrize(
+    ("environ", "wrong"),
+    [
+        ({"FALLBACK_NUMBER": "+19195550100", "BW_NUMBER": "+19195550100"}, "is a number of ours"),
+        ({"FALLBACK_NUMBER": "+19195550100", "ROOM_MAP": '{"+19195550100": "sales"}'}, "is a number of ours"),
+        ({"FALLBACK_NUMBER": "+19195550100", "PIN_NUMBERS": "+19195550100"}, "is a number of ours"),
+        ({"FALLBACK_NUMBER": "+1911555000"}, "reaches an emergency service"),
+        ({"FALLBACK_NUMBER": "+19005551234"}, "is a premium-rate number"),
+        ({"FALLBACK_NUMBER": "+119195550100"}, "is a number that cannot exist"),
+        (
+            {"FALLBACK_NUMBER": "+442071838750", "BW_NUMBER": "+19195550100"},
+            "is outside of what may be called",
+        ),
+        (
+            {"FALLBACK_NUMBER": "+442071838750", "OUTBOUND_COUNTRIES": "US,CA"},
+            "is outside of what may be called",
+        ),
+        (
+            {"FALLBACK_NUMBER": "+88163150001", "OUTBOUND_PREFIXES": "+1919"},
+            "is outside of what may be called",
+        ),
+        ({"FALLBACK_NUMBER": "+442071838750"}, None),
+        ({"FALLBACK_NUMBER": "+442071838750", "OUTBOUND_COUNTRIES": "US,GB"}, None),
+        ({"FALLBACK_NUMBER": "+19195550100", "BW_NUMBER": "+19195550101"}, None),
+    ],
+)
+def test_a_fallback_number_that_may_not_be_called_is_not_used(
+    environ: dict[str, str], wrong: str | None
+) -> None:
+    settings = load({**GOOD, **environ})
+    found = {notice.variable: str(notice) for notice in warnings(settings, {})}
+    assert fallback_number(settings) == ("" if wrong else environ["FALLBACK_NUMBER"])
+    if wrong is None:
+        assert found == {}
+    else:
+        assert wrong in found["FALLBACK_NUMBER"]
+        assert "it is not used" in found["FALLBACK_NUMBER"]
+        assert environ["FALLBACK_NUMBER"] not in found["FALLBACK_NUMBER"]
+
+
+@pytest.mark.parametrize(
+    ("prefixes", "countries", "opened"),
+    [
+        ("+1", "", 25),
+        ("+7", "", 2),
+        ("+44,+1", "", 29),
+        ("+1", "US,CA", None),
+        ("+1919,+44207", "", None),
+        ("+34,+33", "", None),
+    ],
+)
+def test_prefixes_that_open_more_than_one_country(prefixes: str, countries: str, opened: int | None) -> None:
+    environ = {**GOOD, "OUTBOUND_PREFIXES": prefixes, "OUTBOUND_COUNTRIES": countries}
+    found = {notice.variable: str(notice) for notice in warnings(load(environ), {})}
+    assert set(found) == ({"OUTBOUND_PREFIXES"} if opened else set())
+    assert opened is None or f"opens {opened} countries" in found["OUTBOUND_PREFIXES"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "shown", "warned"),
+    [
+        ("crm:read+dial+control:a-key-of-sixteen", "", True),
+        ("crm:read+dial+control:a-key-of-sixteen", "+15550100100", False),
+        ("crm:read+control:a-key-of-sixteen", "", False),
+        ("crm:dial:a-key-of-sixteen", "", False),
+    ],
+)
+def test_what_calls_show_where_visitors_may_place_them(keys: str, shown: str, *, warned: bool) -> None:
+    environ = {**GOOD, "BW_VOICE_APPLICATION_ID": "app", "API_KEYS": keys, "OUTBOUND_FROM": shown}
+    found = [notice.variable for notice in warnings(load(environ), {})]
+    assert found == (["OUTBOUND_FROM"] if warned else [])
 
 
 def test_every_setting_says_what_it_wants() -> None:

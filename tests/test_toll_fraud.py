@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 import pytest
 from redis.asyncio import Redis
 
-from tests.harness import API_KEY, CALLEE, Service, nothing_left, serving
+from tests.harness import API_KEY, CALLEE, NUMBER, Service, nothing_left, serving
 from tests.operators import Json, Operator, bridged
 from tests.outbound import dialed
 from tests.simulator.simulator import Simulator
@@ -26,6 +26,13 @@ RULES = [
     ("+442071838750", "prefix", OURS_ONLY),
     ("+18765230123", "prefix", OURS_ONLY),
     ("+15551234567", "invalid", OURS_ONLY),
+    ("+12125551212", "premium", OURS_ONLY),
+    ("+12129761234", "premium", OURS_ONLY),
+    ("+10115371234567", "invalid", ALLOWED),
+    ("+15550001111", "own-number", ALLOWED | {"BW_NUMBER": "+15550001111"}),
+    ("+15550001111", "own-number", ALLOWED | {"ROOM_MAP": '{"+15550001111": "sales"}'}),
+    ("+15550001111", "own-number", ALLOWED | {"PIN_NUMBERS": "+15550001111"}),
+    ("+18765230123", "prefix", {"OUTBOUND_PREFIXES": "+1", "OUTBOUND_COUNTRIES": "US,CA"}),
 ]
 
 
@@ -93,6 +100,39 @@ async def test_nobody_is_transferred_to_an_invalid_number(simulator: Simulator, 
     assert (refused.status_code, refused.json()["rule"]) == (422, "invalid")
     assert len(phone.call.legs) == 1
     await phone.hang_up()
+
+
+async def test_the_number_that_the_call_is_on(simulator: Simulator, guarded: Guarded) -> None:
+    """Also where no setting names it, and whichever replica is asked."""
+    _, operator = await guarded.start(**ALLOWED)
+    _, other = await guarded.start(**ALLOWED)
+    phone, call = await bridged(simulator, operator, to="+15550001111")
+    for asked in (operator, other):
+        refused = await asked.send("POST", f"/calls/{call['id']}/transfer", {"to": "+15550001111"})
+        assert (refused.status_code, refused.json()["rule"]) == (422, "own-number")
+    refused = await other.send("POST", "/calls", {"to": "+15550001111", "room": "sales"})
+    assert (refused.status_code, refused.json()["rule"]) == (422, "own-number"), "where the call came in"
+    assert "5550001111" not in refused.text
+    assert (len(phone.call.legs), dialed(simulator)) == (1, [])
+    await phone.hang_up()
+
+
+async def test_nobody_calls_the_number_that_is_shown(simulator: Simulator, guarded: Guarded) -> None:
+    _, operator = await guarded.start(**ALLOWED)
+    body = {"to": CALLEE, "room": "sales", "from": CALLEE}
+    refused = await operator.send("POST", "/calls", body)
+    assert (refused.status_code, refused.json()["rule"]) == (422, "own-number")
+    assert dialed(simulator) == []
+
+
+async def test_the_numbers_that_calls_may_show(simulator: Simulator, guarded: Guarded) -> None:
+    simulator.numbers[CALLEE] = "busy"
+    _, operator = await guarded.start(**ALLOWED, OUTBOUND_FROM="+15550001111,+15550001112")
+    await operator.place()
+    await operator.place(**{"from": "+15550001112"})
+    refused = await operator.send("POST", "/calls", {"to": CALLEE, "room": "sales", "from": "+12025550100"})
+    assert (refused.status_code, refused.json()["rule"]) == (422, "from")
+    assert [body["from"] for body in dialed(simulator)] == [NUMBER, "+15550001112"]
 
 
 async def test_without_prefixes_and_number_nobody_is_called(simulator: Simulator, guarded: Guarded) -> None:

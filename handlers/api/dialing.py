@@ -13,6 +13,7 @@ from handlers.api.reading import digest, read
 from handlers.api.views import call_view
 from handlers.bridge import Bridge
 from service.calls.model import OnMachine
+from service.dial_plan import OWN
 from service.engine.operators import NewCall, Placement, Refusal
 
 _HEADER: Final = "Idempotency-Key"
@@ -39,9 +40,9 @@ async def place(asked: Asked, body: bodies.Dial, *, once: str = "") -> Placement
     if bridge.pause.current:
         raise Problem("paused", "calls that are up go on", retry_after=_PAUSED)
     check_number(bridge, body.to)
-    placed = await bridge.operators.place(
-        _new_call(bridge, body), once=once, digest=digest(body), api_key=asked.key_name
-    )
+    new = _new_call(bridge, body)
+    _check_caller(bridge, new)
+    placed = await bridge.operators.place(new, once=once, digest=digest(body), api_key=asked.key_name)
     if isinstance(placed, Refusal):
         raise refused(placed)
     asked.ref, asked.room = placed.call.ref, placed.call.room
@@ -56,6 +57,20 @@ def check_number(bridge: Bridge, number: str) -> None:
         raise invalid("to", str(error)) from error
     if refusal is not None:
         raise Problem("dial-rule", refusal.detail, rule=refusal.rule)
+    if number in bridge.called_numbers:
+        raise own_number()
+
+
+def _check_caller(bridge: Bridge, new: NewCall) -> None:
+    """Who is shown to be calling. Raises Problem `dial-rule`."""
+    if new.to_number == new.from_number:
+        raise own_number()
+    if bridge.callers and new.from_number not in {bridge.number, *bridge.callers}:
+        raise Problem("dial-rule", "calls are placed from numbers of OUTBOUND_FROM only", rule="from")
+
+
+def own_number() -> Problem:
+    return Problem("dial-rule", OWN.detail, rule=OWN.rule)
 
 
 def _once(request: Request) -> str:

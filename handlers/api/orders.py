@@ -5,7 +5,7 @@ from starlette.responses import Response
 from handlers.api import bodies
 from handlers.api.asked import Asked, answer
 from handlers.api.calls import ref_in_path
-from handlers.api.dialing import check_number, refused
+from handlers.api.dialing import check_number, own_number, refused
 from handlers.api.problems import Problem, invalid, not_found
 from handlers.api.reading import read
 from handlers.api.views import call_view, erased
@@ -19,6 +19,7 @@ from service.calls.events import (
     OrderTransfer,
 )
 from service.calls.model import Call
+from service.calls.rules.orders import OWN_NUMBER
 from service.engine.operators import Refusal
 
 
@@ -64,6 +65,8 @@ async def _order(asked: Asked, event: Order) -> Response:
         raise refused(ordered)
     if ordered.call is None or erased(ordered.call):
         raise not_found("call")
+    if ordered.refused == OWN_NUMBER:
+        raise own_number()
     if ordered.refused:
         raise Problem("refused", ordered.refused)
     return answer(call_view(ordered.call, numbers=asked.may("numbers")), 202)

@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 from handlers.voice.webhook import Webhook
 from service.calls.events import Arrival
 from service.calls.model import Direction
+from service.calls.numbers import e164
 
 A = TypeVar("A", bound=Arrival)
 
@@ -24,7 +25,7 @@ def arrival(kind: type[A], webhook: Webhook, *, answered: bool, **more: Any) -> 
         answered=answered,
         lease_until=webhook.at + policy.budget,
         announcement=policy.announcement,
-        fallback=policy.fallback,
+        fallback=policy.way_out(webhook.ours, e164(webhook.within("diversion", "origTo"), policy.ours)),
         waits=inbound,
         asks=policy.asks(webhook.ours) if inbound else 0,
         closed=policy.closed if inbound else "",

@@ -79,6 +79,8 @@ async def _take(request: Request, *, leg: bool, free: bool) -> Response:
             log.warning("webhook.refused", status=refused.status, reason=str(refused))
         bridge.metrics.webhook(UNKNOWN_EVENT, "refused", bridge.clock.monotonic() - begun)
         return refused.response()
+    if webhook.event_type == "initiate":
+        bridge.called_numbers.hear(webhook.text("to"))
     kind = kind_of(webhook)
     with bound(ref=webhook.ref, call_id=webhook.call_id):
         if kind is UNKNOWN:

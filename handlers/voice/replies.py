@@ -172,6 +172,7 @@ class Renderer:
             complete_url=url,
             fallback_url=self._callbacks.fallback(url),
             call_timeout=_RING,
+            diversion="stack" if reply.diverted else None,
             **self._callbacks.credentials,
         )
 

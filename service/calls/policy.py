@@ -23,6 +23,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     """Room names by E.164 number of ours."""
     announcement: str = ""
     fallback: str = ""
+    ours: frozenset[str] = frozenset()
+    """The numbers of ours that settings name, in E.164 form."""
     pin_numbers: frozenset[str] = frozenset()
     """Numbers of ours on which digits name the room."""
     pin_tries: int = 3
@@ -40,6 +42,15 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
         if self.room_policy == PER_NUMBER:
             return f"number-{_hidden(number)}"
         return self.room_policy
+
+    def way_out(self, number: str, diverted: str) -> str:
+        """The fallback of a call on this number of ours that was `diverted` from another; empty for none.
+
+        A call that has come by way of the fallback has none: it would be sent round for ever. Seen by the
+        number that was called, and by the last one that it was diverted from (voice API, `diversion`).
+        """
+        came_back = bool(diverted) and diverted in {number, self.fallback, *self.ours}
+        return "" if came_back or number == self.fallback else self.fallback
 
     def asks(self, number: str) -> int:
         """How often digits may be entered on this number of ours; 0 where none are asked for."""

@@ -29,6 +29,8 @@ class Elsewhere(msgspec.Struct, frozen=True, omit_defaults=True, tag="elsewhere"
 
     attempt: int
     number: str
+    diverted: bool = False
+    """Whether the call tells who takes it that it was meant for a number of ours."""
 
 
 class Hold(msgspec.Struct, frozen=True, tag="hold"):

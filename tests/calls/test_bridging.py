@@ -157,7 +157,9 @@ def test_a_leg_that_is_refused_is_a_failed_transfer(cause: str) -> None:
 
 
 def test_a_leg_that_is_refused_leads_to_the_fallback_number() -> None:
-    story = parked(FALLBACK).on(leg_disconnect()).on(redirect()).replies(Elsewhere(2, FALLBACK))
+    story = (
+        parked(FALLBACK).on(leg_disconnect()).on(redirect()).replies(Elsewhere(2, FALLBACK, diverted=True))
+    )
     story.expects(leave(1)).cancels("hang-up")
 
 

@@ -230,7 +230,9 @@ def test_a_fallback_calls_off_the_hang_up_of_transfer_disconnect() -> None:
     story = (
         transferring(FALLBACK).on(transfer_disconnect(cause="timeout")).expects(leave(1), hang_up(after=30))
     )
-    story.on(transfer_complete(cause="timeout")).replies(Elsewhere(2, FALLBACK)).cancels("hang-up")
+    story.on(transfer_complete(cause="timeout")).replies(Elsewhere(2, FALLBACK, diverted=True)).cancels(
+        "hang-up"
+    )
 
 
 def test_who_has_heard_the_announcement_does_not_hear_it_again() -> None:
@@ -287,10 +289,15 @@ def test_a_transfer_whose_answer_was_not_heard_of_has_not_failed_when_somebody_h
 
 
 def test_the_fallback_number_is_used_once() -> None:
-    story = play().on(redirect(fallback=FALLBACK)).on(join_failed()).replies(Elsewhere(2, FALLBACK))
+    story = (
+        play()
+        .on(redirect(fallback=FALLBACK))
+        .on(join_failed())
+        .replies(Elsewhere(2, FALLBACK, diverted=True))
+    )
     story.expects(leave(1)).cancels("hang-up").drops_token().becomes(Intent.ELSEWHERE, Media.NONE)
     story.knows(fallback="", elsewhere=FALLBACK, attempt=2)
-    story.on(initiate(fallback=FALLBACK)).replies(Elsewhere(2, FALLBACK)).expects().unchanged()
+    story.on(initiate(fallback=FALLBACK)).replies(Elsewhere(2, FALLBACK, diverted=True)).expects().unchanged()
     story.on(transfer_complete(2, "timeout")).replies(Apologise("transfer-failed"))
     story.expects(hang_up(after=30)).becomes(Intent.HANGUP)
     story.on(redirect(fallback=FALLBACK)).becomes(Intent.HANGUP).expects().unchanged()

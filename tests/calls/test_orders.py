@@ -5,9 +5,10 @@ from itertools import product
 import pytest
 from msgspec.structs import replace
 
-from service.calls.model import Call, Intent, Media, Phone, Status
+from service.calls.model import Call, Direction, Intent, Media, Phone, Status
 from service.calls.replies import Apologise, Elsewhere, Hangup, Hold, Join, KeepTag, Nothing, Transfer, Wait
 from service.calls.room import Way
+from service.calls.rules.orders import OWN_NUMBER
 from tests.calls.cues import (
     ELSEWHERE,
     FALLBACK,
@@ -170,6 +171,16 @@ def test_the_end_of_the_room_is_not_the_end_of_the_other_number() -> None:
     """What the redirect has cut off says so, late, under the attempt before."""
     story = bridged().on(order_transfer()).on(transfer_complete(1)).replies(Wait()).expects().unchanged()
     story.on(redirect()).replies(Elsewhere(2, ELSEWHERE)).on(transfer_disconnect(1)).expects().unchanged()
+
+
+@pytest.mark.parametrize("direction", Direction)
+def test_not_to_the_number_that_the_call_is_on(direction: Direction) -> None:
+    call = replace(
+        a_call(Media.BRIDGED), direction=direction, to_number="+15550001111", from_number="+15550002222"
+    )
+    own = "+15550001111" if direction is Direction.INBOUND else "+15550002222"
+    play(call).on(order_transfer(own)).refused(OWN_NUMBER)
+    play(call).on(order_transfer(ELSEWHERE)).obeyed()
 
 
 def test_another_number_after_another() -> None:

@@ -80,3 +80,24 @@ def test_a_short_number_is_hidden_too(number: str) -> None:
 def test_the_last_digits_of_a_long_number_only_are_shown(number: str, shown: str) -> None:
     room = Policy(room_policy=PER_NUMBER).room(REF, number)
     assert re.fullmatch(rf"number-{shown}[0-9a-f]{{8}}", room)
+
+
+FALLBACK, OURS, THEIRS = "+15550100199", "+15550100101", "+15550100111"
+
+
+@pytest.mark.parametrize(
+    ("number", "diverted", "expected"),
+    [
+        (NUMBER, "", FALLBACK),
+        (NUMBER, THEIRS, FALLBACK),  # somebody's own phone is forwarded to us
+        ("", "", FALLBACK),
+        (FALLBACK, "", ""),  # it is a number of ours, whatever settings say
+        (NUMBER, FALLBACK, ""),  # who answers there has forwarded the call
+        (NUMBER, OURS, ""),
+        (NUMBER, NUMBER, ""),
+    ],
+)
+def test_a_call_that_came_by_way_of_the_fallback_has_none(number: str, diverted: str, expected: str) -> None:
+    policy = Policy(fallback=FALLBACK, ours=frozenset({OURS}))
+    assert policy.way_out(number, diverted) == expected
+    assert Policy(ours=frozenset({OURS})).way_out(number, diverted) == ""

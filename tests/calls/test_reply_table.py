@@ -210,7 +210,7 @@ def test_transfer_failed_is_apologised_for(cause: str) -> None:
 
 def test_transfer_failed_goes_to_the_fallback_number() -> None:
     story = play().on(initiate(fallback=FALLBACK)).on(joined()).on(transfer_complete(cause="timeout"))
-    story.replies(Elsewhere(2, FALLBACK)).expects(leave(1)).cancels("hang-up").drops_token()
+    story.replies(Elsewhere(2, FALLBACK, diverted=True)).expects(leave(1)).cancels("hang-up").drops_token()
     story.becomes(Intent.ELSEWHERE, Media.NONE).knows(fallback="", failure="transfer-failed")
 
 

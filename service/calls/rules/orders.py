@@ -1,13 +1,17 @@
 """What operators tell a call that exists. An order changes what is wanted; the phone is asked to ask us."""
 
+from typing import Final
+
 from msgspec.structs import replace
 
 from service.calls.decision import Decision
 from service.calls.effects import MoveParticipant, Owed, Subscribe
 from service.calls.events import OrderHangup, OrderHold, OrderJoin, OrderSubscriptions, OrderTransfer, TimeUp
-from service.calls.model import Call, Intent, Media, Phone
+from service.calls.model import Call, Direction, Intent, Media, Phone
 from service.calls.replies import Nothing
 from service.calls.rules.parts import break_off, give_up_leg, give_up_seats, hang_up, turn
+
+OWN_NUMBER: Final = "the number is the one that the call is on"
 
 
 def refused(call: Call, reason: str) -> Decision:
@@ -68,6 +72,8 @@ def order_transfer(call: Call, event: OrderTransfer) -> Decision:
         return refused(call, "the call is being hung up")
     if call.phone is Phone.DIALING:
         return refused(call, "the phone has not answered")
+    if event.number == (call.to_number if call.direction is Direction.INBOUND else call.from_number):
+        return refused(call, OWN_NUMBER)
     # Of no use once somebody has said where the caller is to go.
     after = replace(break_off(call), intent=Intent.ELSEWHERE, elsewhere=event.number, fallback="")
     return turn(call, after, event.at)

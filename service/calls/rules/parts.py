@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from service.calls.decision import HANGUP_AFTER, Decision
 from service.calls.effects import HangUp, HangUpLeg, LeaveRoom, Owed, RedirectPhone
 from service.calls.events import Arrival
-from service.calls.model import Call, Intent, Leg, Media, Phone
+from service.calls.model import Call, Direction, Intent, Leg, Media, Phone
 from service.calls.replies import Apologise, Elsewhere, Farewell, Hangup, Hold, Join, Nothing, Reply, Wait
 
 HANG_UP: Final = "hang-up"
@@ -70,7 +70,9 @@ def continuation(call: Call) -> Reply:
         case Intent.HOLD:
             return Hold()
         case Intent.ELSEWHERE:
-            return Elsewhere(call.attempt, call.elsewhere)
+            # Only inbound calls carry where they come from (voice API, `diversionTreatment`).
+            diverted = bool(call.failure) and call.direction is Direction.INBOUND
+            return Elsewhere(call.attempt, call.elsewhere, diverted)
         case Intent.HANGUP if call.farewell:
             return Farewell(call.farewell)
         case Intent.HANGUP:

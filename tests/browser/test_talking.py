@@ -6,7 +6,6 @@ from playwright.async_api import expect
 
 from tests.browser.people import PATIENCE, Stage
 from tests.harness import CALLEE
-from tests.waiting import wait_until
 
 
 async def test_a_person_and_a_caller(stage: Stage) -> None:
@@ -96,13 +95,3 @@ async def test_a_phone_goes_to_another_room(stage: Stage) -> None:
     await stage.phone_hears(phone, 1400)
     await phone.hang_up()
     await asyncio.gather(ada.leave(), bob.leave())
-
-
-async def test_keys_are_pressed(stage: Stage) -> None:
-    ada = await stage.person(1000, "Ada")
-    await ada.button("Keypad").click()
-    await ada.button("4").click()
-    await ada.button("Pound").click()
-    media, who = stage.simulator.media, await ada.own_id()
-    await wait_until(lambda: media.digits(who) == "4#", seconds=15, what=lambda: media.digits(who))
-    await ada.leave()

@@ -1,5 +1,8 @@
 """What goes wrong between the page and the others, and how the page comes back or says why it does not."""
 
+from typing import Literal
+
+import pytest
 from playwright.async_api import expect
 
 from tests.browser.chromium import running
@@ -55,6 +58,27 @@ async def test_the_network_is_away_and_comes_back(stage: Stage) -> None:
     await expect(ada.button("Unmute")).to_be_visible()
     await stage.phone_hears(phone)
     await ada.button("Unmute").click()
+    await stage.phone_hears(phone, 1000)
+    await phone.hang_up()
+    await ada.leave()
+
+
+@pytest.mark.parametrize("side", ["publishing", "subscribing"])
+async def test_the_gateway_closes_the_media_in_good_order(
+    stage: Stage, side: Literal["publishing", "subscribing"]
+) -> None:
+    """The browser's connection stays `connected` until ICE has not been answered for long."""
+    phone = await stage.phone()
+    ada = await stage.person(1000, "Ada")
+    await ada.hears(phone.tone)
+    who = await ada.own_id()
+    await stage.simulator.media.close_media(who, side)
+
+    async def back() -> bool:
+        return await ada.own_id() not in {who, "None"} and await names(stage) == ["Ada"]
+
+    await wait_until(back, seconds=8, what="she has not come back, or is there twice")
+    await ada.hears(phone.tone)
     await stage.phone_hears(phone, 1000)
     await phone.hang_up()
     await ada.leave()

@@ -116,9 +116,13 @@ export class Conversation {
     if (copy) await this.#gateway?.publish(copy);
   }
 
-  /** @param {string} tone @returns {boolean} whether it went out */
-  sendTone(tone) {
-    return this.#gateway?.sendTone(tone) ?? false;
+  /**
+   * @param {string} tone
+   * @returns {Promise<import("./tones.js").Unsent | null>} why it has not gone out; null: it has
+   */
+  async sendTone(tone) {
+    if (!this.microphone.open) return "listening";
+    return this.#gateway?.sendTone(tone) ?? "silent";
   }
 
   /**

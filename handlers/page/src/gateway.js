@@ -9,6 +9,7 @@
 import { BandwidthRtcV3 } from "@bandwidth/webrtc-browser";
 
 import { within } from "./backoff.js";
+import { playTone } from "./tones.js";
 
 /** Milliseconds. */
 const CONNECT = 10_000;
@@ -39,8 +40,16 @@ class WatchedRtc extends Inside {
     const connection = super.createPeerConnection();
     /** @type {ReturnType<typeof setTimeout> | undefined} */
     let away;
+    /** @type {Set<RTCDtlsTransport>} */
+    const watched = new Set();
     connection.addEventListener("connectionstatechange", () => {
       clearTimeout(away);
+      // A gateway that closes DTLS in good order leaves the connection `connected` until nothing answers any more.
+      for (const transport of transports(connection)) {
+        if (watched.has(transport)) continue;
+        watched.add(transport);
+        transport.addEventListener("statechange", () => transport.state === "closed" && this.onFailed());
+      }
       // Browsers take a quarter of a minute from `disconnected` to `failed`, and nothing is heard meanwhile.
       if (connection.connectionState === "disconnected") away = setTimeout(this.onFailed, AWAY);
       if (connection.connectionState === "failed") this.onFailed();
@@ -49,12 +58,16 @@ class WatchedRtc extends Inside {
   }
 }
 
+/** @param {RTCPeerConnection} connection @returns {RTCDtlsTransport[]} */
+function transports(connection) {
+  const users = [connection.sctp, ...connection.getSenders(), ...connection.getReceivers()];
+  return users.flatMap((user) => user?.transport ?? []);
+}
+
 export class Gateway {
   #over = false;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #away;
-  /** @type {Set<string>} */
-  #published = new Set();
 
   /** @param {Listener} listener nothing is told after `close` */
   constructor(listener) {
@@ -88,7 +101,6 @@ export class Gateway {
    */
   async publish(stream) {
     await within(this.rtc.publish(stream, undefined, "microphone"), CONNECT);
-    this.#published.add(stream.id);
   }
 
   /** @param {boolean} enabled */
@@ -97,20 +109,17 @@ export class Gateway {
   }
 
   /**
-   * As telephone events (RFC 4733) on the microphone's track.
-   *
    * @param {string} tone one of 0-9*#
-   * @returns {boolean} false where there is no such track, or the gateway does not take such events
+   * @returns {Promise<import("./tones.js").Unsent | null>} null once it has been played
    */
-  sendTone(tone) {
-    const [streamId] = this.#published;
-    if (!streamId) return false;
-    try {
-      this.rtc.sendDtmf(tone, streamId);
-      return true;
-    } catch {
-      return false;
-    }
+  async sendTone(tone) {
+    const connection = this.rtc.publishingPeerConnection;
+    if (connection?.connectionState !== "connected") return "silent";
+    /** @type {RTCRtpSender[]} */
+    const senders = connection.getSenders();
+    // The track of a microphone that is gone has ended; the one that was opened then is beside it.
+    const sender = senders.find(({ track }) => track?.kind === "audio" && track.readyState === "live");
+    return sender ? playTone(sender, tone) : "silent";
   }
 
   close() {

@@ -1,6 +1,8 @@
 /** Touch tones, by buttons, or by typing while the keypad has the focus. */
 
 import { byId, setText } from "./dom.js";
+import { ToneQueue } from "./tones.js";
+import { TONES } from "./words.js";
 
 const KEYS = ["1", "2", "3", "4", "5", "6", "7", "8", "9", "*", "0", "#"];
 /** @type {Record<string, string>} */
@@ -10,9 +12,9 @@ const SHOWN = 20;
 export class Keypad {
   #sent = "";
 
-  /** @param {(tone: string) => string | null} send null, or why it does not go out */
-  constructor(send) {
-    this.send = send;
+  /** @param {(tone: string) => Promise<import("./tones.js").Unsent | null>} play null: it has gone out */
+  constructor(play) {
+    this.queue = new ToneQueue(play, (tone, unsent) => this.#show(tone, unsent));
     this.panel = byId("keypad");
     this.toggle = byId("keypad-button");
     const keys = this.panel.querySelector(".keys");
@@ -22,17 +24,18 @@ export class Keypad {
       button.className = "key";
       button.textContent = key;
       if (NAMES[key]) button.setAttribute("aria-label", NAMES[key]);
-      button.addEventListener("click", () => this.#press(key));
+      button.addEventListener("click", () => this.queue.press(key));
       keys.append(button);
     }
     this.panel.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
       if (event.key === "Escape") this.#open(false);
-      else if (KEYS.includes(event.key) && !event.ctrlKey && !event.metaKey && !event.altKey) this.#press(event.key);
+      else if (KEYS.includes(event.key) && !event.ctrlKey && !event.metaKey && !event.altKey) this.queue.press(event.key);
     });
     this.toggle.addEventListener("click", () => this.#open(this.panel.hidden));
   }
 
   clear() {
+    this.queue.clear();
     this.panel.hidden = true;
     this.toggle.setAttribute("aria-expanded", "false");
     this.#sent = "";
@@ -47,10 +50,9 @@ export class Keypad {
     else this.toggle.focus();
   }
 
-  /** @param {string} key */
-  #press(key) {
-    const wrong = this.send(key);
-    if (wrong === null) this.#sent = (this.#sent + key).slice(-SHOWN);
-    setText(byId("sent"), wrong ?? this.#sent);
+  /** @param {string} tone @param {import("./tones.js").Unsent | null} unsent */
+  #show(tone, unsent) {
+    if (unsent === null) this.#sent = (this.#sent + tone).slice(-SHOWN);
+    setText(byId("sent"), unsent === null ? this.#sent : TONES[unsent]);
   }
 }

@@ -13,7 +13,7 @@ import { News } from "./news.js";
 import { People } from "./people.js";
 import { Problem, Server } from "./server.js";
 import { Sound } from "./sound.js";
-import { ENDINGS, LINKS, microphoneWords, problemWords, STEPS, TONES } from "./words.js";
+import { ENDINGS, LINKS, microphoneWords, problemWords, STEPS } from "./words.js";
 
 /** @typedef {import("./machine.js").State} State */
 
@@ -47,7 +47,7 @@ class Page {
       hangUp: (call) => this.#hangUp(call),
     });
     this.dialer = new Dialer((to) => this.server.dial(to));
-    this.keypad = new Keypad((tone) => this.#sendTone(tone));
+    this.keypad = new Keypad((tone) => this.conversation.sendTone(tone));
     this.news = new News(this.server.events, (news) => this.#tell(news));
   }
 
@@ -214,12 +214,6 @@ class Page {
     setText(button.querySelector("span"), open ? (muted ? "Unmute" : "Mute") : "Start talking");
     button.classList.toggle("off", !open || muted);
     setIcon(button, !open || muted ? "muted" : "microphone");
-  }
-
-  /** @param {string} tone @returns {string | null} why it does not go out */
-  #sendTone(tone) {
-    if (this.conversation.sendTone(tone)) return null;
-    return this.microphone.open ? TONES.refused : TONES.listening;
   }
 
   /** @param {string} call */

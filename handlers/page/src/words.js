@@ -220,7 +220,10 @@ export const LINKS = {
   rejoining: "Joining again…",
 };
 
+/** @type {Record<import("./tones.js").Unsent, string>} */
 export const TONES = {
   refused: "The audio network does not take tones on this connection.",
   listening: "Tones need a microphone. Start talking first.",
+  silent: "The key was not sent: nothing goes out of your microphone now. Check it, or wait for the connection, then "
+    + "press all keys again.",
 };

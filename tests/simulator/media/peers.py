@@ -52,3 +52,9 @@ async def connected(peer: RTCPeerConnection) -> None:
             peer.remove_listener("connectionstatechange", look)
     if peer.connectionState != "connected":
         raise Unconnected(f"{peer.connectionState}")
+
+
+async def close_dtls(peer: RTCPeerConnection) -> None:
+    """Say close_notify. Sound and data channels share one transport."""
+    if peer.sctp is not None:
+        await peer.sctp.transport.stop()

@@ -105,6 +105,11 @@ class Media(Owner):
         for device in self.devices_of(participant_id):
             await device.close(code)
 
+    async def close_media(self, participant_id: str, side: Literal["publishing", "subscribing"]) -> None:
+        """Close DTLS of one connection in good order; the socket and the other connection are left alone."""
+        for device in self.devices_of(participant_id):
+            await getattr(device, side).close_media()
+
     def forget(self, participant_id: str) -> None:
         """As if the gateway had lost its memory: sockets and media are gone, unique ids mean nothing."""
         for device in self.devices_of(participant_id):

@@ -11,7 +11,7 @@ from tests.simulator.background import Background
 from tests.simulator.media import sections
 from tests.simulator.media.digits import Digits
 from tests.simulator.media.heartbeat import Heartbeat
-from tests.simulator.media.peers import connected, peer_connection
+from tests.simulator.media.peers import close_dtls, connected, peer_connection
 from tests.simulator.media.rpc import Failure
 from tests.simulator.media.sections import Description, Section
 from tests.simulator.media.voices import Microphone
@@ -48,6 +48,10 @@ class Publishing:
         self._microphones.clear()
         if self._peer is not None:
             await self._peer.close()
+
+    async def close_media(self) -> None:
+        if self._peer is not None:
+            await close_dtls(self._peer)
 
     async def offer(self, sdp: str, aliases: dict[str, str]) -> dict[str, Any]:
         """The answer, and what is taken of each stream; `aliases` by stream. Raises Failure, Unconnected."""

@@ -9,7 +9,7 @@ from uuid import uuid4
 from aiortc import RTCPeerConnection, RTCRtpTransceiver, RTCSessionDescription
 
 from tests.simulator.media.heartbeat import Heartbeat
-from tests.simulator.media.peers import Unconnected, connected, peer_connection
+from tests.simulator.media.peers import Unconnected, close_dtls, connected, peer_connection
 from tests.simulator.media.rpc import Failure
 from tests.simulator.media.voices import Feed, Voice
 
@@ -40,11 +40,17 @@ class Subscribing:
         self._changed = asyncio.Event()
         self._answered = asyncio.Event()
         self._outstanding: dict[str, Any] | None = None
+        self._closing = False
 
     async def close(self) -> None:
         self.want([])
         if self._peer is not None:
             await self._peer.close()
+
+    async def close_media(self) -> None:
+        self._closing = True
+        if self._peer is not None:
+            await close_dtls(self._peer)
 
     def want(self, voices: list[Voice]) -> None:
         """What the browser is to receive from now on; what it is not to falls silent at once."""
@@ -68,6 +74,8 @@ class Subscribing:
         while True:
             await self._changed.wait()
             self._changed.clear()
+            if self._closing:
+                return
             if self._arrange(self._peer):
                 await self._offer(self._peer)
 

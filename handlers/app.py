@@ -9,6 +9,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from handlers.api.routes import ROUTES
+from handlers.bounds import Bounds
 from handlers.bridge import Bridge
 from handlers.compose import running
 from handlers.edge import Edge, edge_before
@@ -39,7 +40,7 @@ class _Application(Starlette):
         super().__init__(**parts)
 
     def build_middleware_stack(self) -> ASGIApp:
-        return SecurityHeaders(super().build_middleware_stack(), self._base_url)
+        return SecurityHeaders(Bounds(super().build_middleware_stack()), self._base_url)
 
 
 def create_app(

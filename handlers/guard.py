@@ -11,9 +11,16 @@ from starlette.responses import Response
 
 BODY_LIMIT: Final = 64 * 1024
 """Bytes; a voice webhook has one or two kilobytes."""
+VISITOR_LIMIT: Final = 4 * 1024
+"""Bytes of a visitor's body: an invitation is the most that it holds, of 1 KiB (service/invitations.py)."""
+HEADER_LIMIT: Final = 4096
+"""Characters of a header that are looked at; what is longer is none of those that we know."""
 
 BODY_SECONDS: Final = 5.0
 """For a body to come in; Bandwidth's is there with its headers."""
+
+_DIGITS: Final = 9
+"""Of a Content-Length, leading zeros and all."""
 
 INCOMPLETE: Final = 400
 UNAUTHORIZED: Final = 401
@@ -60,7 +67,7 @@ class CallbackCredentials:
 
 
 def _basic(header: str) -> bytes:
-    scheme, _, value = header.partition(" ")
+    scheme, _, value = header[: HEADER_LIMIT + 1].partition(" ")
     if scheme.lower() != "basic":
         return b""
     try:
@@ -69,18 +76,18 @@ def _basic(header: str) -> bytes:
         return b""
 
 
-async def read_body(request: Request) -> bytes:
-    """The whole body. Raises Refused: 413 before more than the limit is held, 408 when it is too slow."""
+async def read_body(request: Request, limit: int = BODY_LIMIT) -> bytes:
+    """The whole body. Raises Refused: 413 before more than `limit` is held, 408 when it is too slow."""
     declared = request.headers.get("content-length", "")
-    if declared.isdigit() and int(declared) > BODY_LIMIT:
-        raise Refused(TOO_LARGE, f"the body is larger than {BODY_LIMIT} bytes")
+    if declared.isdecimal() and (len(declared) > _DIGITS or int(declared) > limit):
+        raise Refused(TOO_LARGE, f"the body is larger than {limit} bytes")
     body = bytearray()
     try:
         async with asyncio.timeout(BODY_SECONDS):
             async for chunk in request.stream():
                 body += chunk
-                if len(body) > BODY_LIMIT:
-                    raise Refused(TOO_LARGE, f"the body is larger than {BODY_LIMIT} bytes")
+                if len(body) > limit:
+                    raise Refused(TOO_LARGE, f"the body is larger than {limit} bytes")
     except TimeoutError as error:
         raise Refused(TOO_SLOW, f"the body has not come within {BODY_SECONDS:g} s") from error
     except ClientDisconnect as error:

@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from handlers.bridge import Bridge, bridge_of
+from handlers.guard import HEADER_LIMIT
 from service.metrics import Survey
 from service.store.errors import StoreError
 from service.store.survey import survey
@@ -18,7 +19,8 @@ _PATIENCE: Final = 1.0
 async def metrics(request: Request) -> Response:
     """In OpenMetrics where that is accepted, otherwise as text."""
     bridge = bridge_of(request)
-    page, content_type = bridge.metrics.exposed(request.headers.get("accept", ""), await _surveyed(bridge))
+    accepted = request.headers.get("accept", "")[:HEADER_LIMIT]
+    page, content_type = bridge.metrics.exposed(accepted, await _surveyed(bridge))
     return Response(page, headers={"content-type": content_type})
 
 

@@ -1,6 +1,6 @@
 """Participant events of the sessions API (beta at Bandwidth; they may never come)."""
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import structlog
@@ -12,6 +12,9 @@ from handlers.guard import UNAUTHORIZED, Refused, read_body
 from service.calls.model import call_of
 from service.logs import bound
 from service.store.errors import StoreError
+
+_ID: Final = 64
+"""Characters that are looked at of an id, and of a word; Bandwidth's have 36."""
 
 log = structlog.get_logger()
 
@@ -49,8 +52,8 @@ async def _take(request: Request, bridge: Bridge) -> Response:
         log.warning("webhook.refused", status=400, reason=str(error))
         return Response("the body is not a participant event\n", 400, media_type="text/plain")
     ref = None if room else call_of(seat)[0]
-    with bound(ref=ref, room=room or None, participant_id=event.participantId[:64]):
-        log.info("participant.reported", event_type=event.event[:64])
+    with bound(ref=ref, room=room or None, participant_id=event.participantId[:_ID]):
+        log.info("participant.reported", event_type=event.event[:_ID])
         if room:
             return await _tell(bridge, room, seat, event)
     return Response(status_code=200)
@@ -58,8 +61,8 @@ async def _take(request: Request, bridge: Bridge) -> Response:
 
 async def _tell(bridge: Bridge, room: str, seat: str, event: ParticipantEvent) -> Response:
     try:
-        await bridge.participants.report(room, seat, event.participantId, event.event)
+        await bridge.participants.report(room, seat, event.participantId[:_ID], event.event[:_ID])
     except StoreError as error:
         # Its heartbeat, or a look at who is in the session, tells as much a little later.
-        log.warning("webhook.degraded", event_type=event.event[:64], error=str(error))
+        log.warning("webhook.degraded", event_type=event.event[:_ID], error=str(error))
     return Response(status_code=200)

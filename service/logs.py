@@ -27,7 +27,10 @@ from service.clock import Clock, SystemClock
 MASK = "***"
 PERSONAL = "pii_"  # a key that begins so is meant to hold a number
 _SECRET_KEY = re.compile(r"token|authorization|password|secret|credential|api_?key|uui(?!d)", re.IGNORECASE)
-_JWT = re.compile(r"eyJ[\w-]*\.[\w-]+\.[\w-]*")
+_LONGEST = 32 * 1024
+"""Characters of a value, the rest is cut off: what is logged may come from outside, and each is searched."""
+_JWT = re.compile(r"eyJ[\w-]*+(\.[\w-]++\.[\w-]*+)?")
+"""Takes what only begins like one as well, so that no character is looked at for each `eyJ` before it."""
 _NUMBER = re.compile(r"(\+|%2B)([0-9]{6,13})([0-9]{2})(?![0-9])", re.IGNORECASE)
 _LEVEL_OF = {"warn": "warning", "exception": "error"}
 """Methods that are not named like the level of their lines."""
@@ -189,16 +192,22 @@ def _clean(key: str, value: Any) -> Any:
         return MASK
     if isinstance(value, str):
         # Most texts have nothing in them that could be meant, and each line has many.
+        if len(value) > _LONGEST:
+            value = value[:_LONGEST]
         if "+" in value or "%" in value or "eyJ" in value:
             return _mask(value, numbers=not key.startswith(PERSONAL))
         return value
     if isinstance(value, int | float):
         return value
     if isinstance(value, Mapping):
-        return {_mask(str(inner), numbers=True): _clean(str(inner), item) for inner, item in value.items()}
+        return {_mask(name, numbers=True): _clean(name, item) for name, item in _named(value)}
     if isinstance(value, list | tuple | set | frozenset):
         return [_clean(key, item) for item in value]
-    return _mask(repr(value), numbers=True)
+    return _mask(repr(value)[:_LONGEST], numbers=True)
+
+
+def _named(value: Mapping[Any, Any]) -> list[tuple[str, Any]]:
+    return [(str(name)[:_LONGEST], item) for name, item in value.items()]
 
 
 @functools.lru_cache(maxsize=1024)
@@ -208,7 +217,7 @@ def _names_secret(key: str) -> bool:
 
 def _mask(text: str, *, numbers: bool) -> str:
     if "eyJ" in text:
-        text = _JWT.sub(MASK, text)
+        text = _JWT.sub(lambda found: MASK if found[1] else found[0], text)
     if numbers and ("+" in text or "%2" in text):
         text = _NUMBER.sub(lambda found: found[1] + "*" * len(found[2]) + found[3], text)
     return text

@@ -38,17 +38,19 @@ WANTS: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 """What to say instead of a pattern."""
+_LONG: Final = 256
+"""Characters to which a pattern is applied, beyond all that it takes: no text of any length is searched."""
 
-RoomName = Annotated[str, Meta(pattern=_NAME)]
+RoomName = Annotated[str, Meta(pattern=_NAME, max_length=_LONG)]
 """The words of the room policy are none: what they would name is no room but a way to find one."""
-Number = Annotated[str, Meta(pattern=_NUMBER)]
-Callee = Annotated[str, Meta(pattern=_CALLEE)]
+Number = Annotated[str, Meta(pattern=_NUMBER, max_length=_LONG)]
+Callee = Annotated[str, Meta(pattern=_CALLEE, max_length=_LONG)]
 """Shorter than any number may be: the dial plan has a word to say about +1911."""
 Sentence = Annotated[str, Meta(pattern=_SENTENCE, max_length=1000)]
 """Something to say, as XML can carry it."""
 Url = Annotated[str, Meta(pattern=_URL, max_length=2048)]
-Pin = Annotated[str, Meta(pattern=_PIN)]
-Id = Annotated[str, Meta(pattern=_ID)]
+Pin = Annotated[str, Meta(pattern=_PIN, max_length=_LONG)]
+Id = Annotated[str, Meta(pattern=_ID, max_length=_LONG)]
 PersonName = Annotated[str, Meta(pattern=_SENTENCE, max_length=64)]
 """What somebody is called; one line."""
 
@@ -180,7 +182,7 @@ class Room(Shape, frozen=True, kw_only=True):
 
 
 def is_room_name(text: str) -> bool:
-    return re.match(_NAME, text) is not None
+    return len(text) <= _LONG and re.match(_NAME, text) is not None
 
 
 def _missing(field: str) -> ValueError:

@@ -3,12 +3,13 @@
 from starlette.requests import Request
 
 from handlers.api.problems import Problem
+from handlers.guard import HEADER_LIMIT
 from service.api_keys import ApiKey, find
 
 
 def holder(request: Request, keys: tuple[ApiKey, ...]) -> ApiKey:
     """The key that is presented. Raises Problem `unauthorized`."""
-    scheme, _, presented = request.headers.get("authorization", "").partition(" ")
+    scheme, _, presented = request.headers.get("authorization", "")[:HEADER_LIMIT].partition(" ")
     key = find(keys, presented.strip()) if scheme.lower() == "bearer" else None
     if key is None:
         # The challenge is what a 401 has to bring (RFC 9110).

@@ -16,6 +16,8 @@ from service.calls.refs import is_ref
 NAMES: Final = frozenset({"state", "room", "direction", "since", "until", "limit", "cursor"})
 _PAGE: Final = 50
 _LARGEST_PAGE: Final = 200
+_LONG: Final = 256
+"""Characters of a parameter that are looked at: more than any of them has."""
 _EPOCH: Final = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 _TIME: Final = re.compile(  # RFC 3339, which is stricter than what Python reads
     r"(\d{4}-\d\d-\d\dT(?:[01]\d|2[0-3]):\d\d:)(\d\d)(?:\.(\d{1,6})\d*)?(Z|[+-]\d\d:\d\d)", re.ASCII
@@ -70,6 +72,8 @@ def cursor_of(place: Place) -> str:
 
 
 def _place(cursor: str) -> Place:
+    if len(cursor) > _LONG:
+        raise invalid("cursor", "is none that this API has given out")
     try:
         raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
         place: Place = msgspec.json.decode(raw, type=Place)
@@ -95,7 +99,8 @@ def _room(value: str | None) -> str | None:
 def _limit(value: str | None) -> int:
     if value is None:
         return _PAGE
-    if not re.fullmatch(r"[0-9]{1,9}", value) or not 1 <= int(value) <= _LARGEST_PAGE:
+    digits = value.isascii() and value.isdecimal() and len(value) < 10
+    if not digits or not 1 <= int(value) <= _LARGEST_PAGE:
         raise invalid("limit", f"is no whole number from 1 to {_LARGEST_PAGE}")
     return int(value)
 
@@ -105,7 +110,7 @@ def _time(name: str, value: str | None) -> float | None:
     if value is None:
         return None
     # In a query, + is a space to whoever does not know to write %2B.
-    match = _TIME.fullmatch(value.upper().replace(" ", "+"))
+    match = _TIME.fullmatch(value.upper().replace(" ", "+")) if len(value) <= _LONG else None
     at = None if match is None else _read(*match.groups())
     if at is None:
         raise invalid(name, "is no time as RFC 3339 has it, such as 2026-01-31T12:00:00Z")

@@ -1,7 +1,6 @@
 """From the bytes of a body to its Struct; what does not fit is told with the field it is about."""
 
 import hashlib
-import re
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -9,22 +8,26 @@ from starlette.requests import Request
 
 from handlers.api.bodies import WANTS
 from handlers.api.problems import Problem, invalid
-from handlers.guard import read_body
+from handlers.guard import BODY_LIMIT, HEADER_LIMIT, read_body
 
-_PLACE: Final = re.compile(r" - at `\$(.*)`\Z", re.DOTALL)
-_NAMED: Final = re.compile(r"Object (?:missing required|contains unknown) field `(.*)`\Z", re.DOTALL)
+_PLACE: Final = " - at `$"
+_NAMED: Final = ("Object missing required field `", "Object contains unknown field `")
+_END: Final = 200
+"""Characters of each end of a message that are looked at; in between it may quote a name of any length."""
 _FIELD: Final = 100
 """Characters of a field's name; the unknown ones are as long as somebody likes."""
 
 Body = TypeVar("Body", bound=msgspec.Struct)
 
 
-async def read(request: Request, shape: type[Body], *, optional: bool = False) -> Body:
-    """Raises Problem, and guard's Refused for too large a body. `optional`: it may be empty."""
-    raw = await read_body(request)
+async def read(
+    request: Request, shape: type[Body], *, optional: bool = False, limit: int = BODY_LIMIT
+) -> Body:
+    """Raises Problem, and guard's Refused for a body over `limit` bytes. `optional`: it may be empty."""
+    raw = await read_body(request, limit)
     if optional and not raw:
         return shape()
-    declared = request.headers.get("content-type", "").partition(";")[0]
+    declared = request.headers.get("content-type", "")[:HEADER_LIMIT].partition(";")[0]
     if raw and declared.strip().lower() != "application/json":
         raise Problem("unsupported-media-type", "wants Content-Type: application/json")
     return shaped(_decoded(raw), shape)
@@ -54,12 +57,15 @@ def _decoded(raw: bytes) -> Any:
 
 def _explained(told: str) -> tuple[str, str]:
     """The message without the place in it, and the place as a name with dots: `hears.0`."""
-    place = _PLACE.search(told)
-    detail = told[: place.start()] if place else told
+    if len(told) > 2 * _END:
+        told = told[:_END] + told[-_END:]
+    detail, found, place = told.rpartition(_PLACE)
+    if not found:
+        detail, place = told, ""
     for pattern, wants in WANTS.items():
         if detail.endswith(f"matching regex {pattern!r}"):
             detail = wants
-    parts = re.findall(r"[^.\[\]]+", place[1]) if place else []
-    if named := _NAMED.search(detail):
-        parts.append(named[1])
+    parts = [part for part in place.rstrip("`").replace("[", ".").replace("]", ".").split(".") if part]
+    if prefix := next((one for one in _NAMED if detail.startswith(one)), None):
+        parts.append(detail[len(prefix) :].removesuffix("`"))
     return detail, ".".join(parts)[:_FIELD] or "body"

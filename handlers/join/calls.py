@@ -9,6 +9,7 @@ from handlers.api.dialing import place, refused
 from handlers.api.problems import Problem, not_found
 from handlers.api.reading import read
 from handlers.api.views import call_view
+from handlers.guard import VISITOR_LIMIT
 from handlers.join.visits import room_of
 from service.calls.events import OrderHangup
 from service.engine.operators import Refusal
@@ -19,14 +20,14 @@ class Dialed(bodies.Shape, frozen=True, kw_only=True):
 
 
 async def dial(asked: Asked) -> Response:
-    body = await read(asked.request, Dialed)
+    body = await read(asked.request, Dialed, limit=VISITOR_LIMIT)
     placed = await place(asked, bodies.Dial(to=body.to, room=room_of(asked)))
     return answer(call_view(placed.call, numbers=False), 201 if placed.certain else 202)
 
 
 async def hang_up(asked: Asked) -> Response:
     """Of this room only: a visitor has no business with other calls, not even whether there are any."""
-    await read(asked.request, bodies.Nothing, optional=True)
+    await read(asked.request, bodies.Nothing, optional=True, limit=VISITOR_LIMIT)
     ref = await ref_in_path(asked)
     viewed = await asked.bridge.calls.view(ref)
     if viewed is None or not viewed[0].live or room_of(asked) not in {viewed[0].room, viewed[0].next_room}:

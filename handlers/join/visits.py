@@ -10,6 +10,7 @@ from handlers.api.events import stream
 from handlers.api.problems import Problem
 from handlers.api.reading import read
 from handlers.api.views import time_view
+from handlers.guard import VISITOR_LIMIT
 from service.engine.operators import Refusal
 from service.invitations import LONGEST, Pass
 from service.store.room_directory import Member
@@ -28,7 +29,7 @@ class Seated(bodies.Shape, frozen=True, kw_only=True):
 
 
 async def open_(asked: Asked) -> Response:
-    body = await read(asked.request, Invited)
+    body = await read(asked.request, Invited, limit=VISITOR_LIMIT)
     visit = await asked.bridge.door.open(room_of(asked), body.invitation[: LONGEST + 1])
     response = answer(_view(visit))
     asked.bridge.door.remember(response, visit)
@@ -40,7 +41,7 @@ async def show(asked: Asked) -> Response:
 
 
 async def sit(asked: Asked) -> Response:
-    body = await read(asked.request, Named, optional=True)
+    body = await read(asked.request, Named, optional=True, limit=VISITOR_LIMIT)
     visit = visit_of(asked)
     with asked.bridge.door.joining(visit):
         admitted = await asked.bridge.participants.admit(
@@ -79,7 +80,7 @@ async def events(asked: Asked) -> Response:
 
 async def _member(asked: Asked) -> Member | None:
     """The browser of this visit, if it is still the one that the page speaks of."""
-    body = await read(asked.request, Seated)
+    body = await read(asked.request, Seated, limit=VISITOR_LIMIT)
     member = await asked.bridge.participants.find(room_of(asked), body.participant_id)
     own = member is not None and member.browser is not None and member.browser.visit == visit_of(asked).id
     return member if own else None

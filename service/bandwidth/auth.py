@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import re
 from contextvars import Context
 from functools import partial
 from typing import Any, NamedTuple
@@ -14,6 +13,7 @@ from service.bandwidth.breaker import Breaker
 from service.bandwidth.circuit import Circuit, Kind
 from service.bandwidth.errors import BandwidthError, invalid_response
 from service.bandwidth.http import Credentials, Http
+from service.bandwidth.limits import is_visible
 from service.clock import Clock
 from service.tasks import Tasks
 
@@ -30,6 +30,8 @@ PAUSE_AFTER_FAILURE = 5.0
 FAILURES = 2
 _SHORTEST_LOOK = 1.0
 """Seconds between two looks at a token, however short its life is."""
+_LONGEST_TOKEN = 16 * 1024
+"""Characters; more than any server takes in a header."""
 OPERATION = "obtain-token"
 _REFUSED = frozenset({400, 401, 403})
 """RFC 6749, 5.2: what a token endpoint says of credentials that it does not accept."""
@@ -244,7 +246,7 @@ def _token(body: bytes, asked_at: float) -> _Token:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         # Without the cause's text and without its chain: both may quote the token.
         raise invalid_response(OPERATION, f"not a token: {type(error).__name__}") from None
-    if not re.fullmatch(r"[\x21-\x7e]+", answer.access_token):
+    if not is_visible(answer.access_token, longest=_LONGEST_TOKEN):
         raise invalid_response(OPERATION, "not a token that fits into a header")
     lifetime = _lifetime(answer.expires_in)
     return _Token(
@@ -256,7 +258,7 @@ def _token(body: bytes, asked_at: float) -> _Token:
 
 def _lifetime(expires_in: object) -> float:
     """Seconds; digits in a string count as a number."""
-    if isinstance(expires_in, str) and re.fullmatch(r"[0-9]{1,9}", expires_in):
+    if isinstance(expires_in, str) and expires_in.isdecimal() and len(expires_in) < 10:
         expires_in = int(expires_in)
     if isinstance(expires_in, int | float) and not isinstance(expires_in, bool) and expires_in > 0:
         return float(expires_in)

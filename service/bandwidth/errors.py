@@ -6,7 +6,6 @@ Exception
     └── Conflict        409: it is there, but not in a state that allows this
 """
 
-import re
 import unicodedata
 from collections.abc import Mapping
 from datetime import UTC
@@ -16,6 +15,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 DETAIL_LIMIT = 300
+_LONGEST_DATE = 64
+"""Characters; a date as RFC 9110 has it is 29 long."""
 
 
 class BandwidthError(Exception):
@@ -124,7 +125,9 @@ def invalid_response(operation: str, detail: str, *, status: int | None = None) 
 def seconds_until(retry_after: str, *, now: float) -> float | None:
     """Reads a Retry-After header: seconds or an HTTP date (RFC 9110, 10.2.3); None when it is neither."""
     text = retry_after.strip()
-    if re.fullmatch(r"[0-9]{1,9}", text):
+    if len(text) > _LONGEST_DATE:
+        return None
+    if text.isascii() and text.isdecimal() and len(text) < 10:
         return float(text)
     try:
         date = parsedate_to_datetime(text)
@@ -155,5 +158,7 @@ def words(body: bytes) -> str:
 
 def one_line(text: str) -> str:
     """Without control, format and surrogate characters, so that it can stand in a log; 300 characters."""
-    visible = "".join(" " if unicodedata.category(char).startswith("C") else char for char in text)
+    visible = "".join(
+        " " if unicodedata.category(char).startswith("C") else char for char in text[: 4 * DETAIL_LIMIT]
+    )
     return " ".join(visible.split())[:DETAIL_LIMIT]

@@ -259,14 +259,18 @@ async def _authorization(request: Request, credentials: Credentials) -> str:
 
 
 def _next_page(headers: Mapping[str, str]) -> str | None:
-    """As it came: neither completed nor followed."""
-    if (links := headers.get("link")) is None:
-        return None
-    return (
-        httpx.Response(200, headers=[(b"link", links.encode("utf-8", "surrogateescape"))])
-        .links.get("next", {})
-        .get("url")
-    )
+    """As it came: neither completed nor followed. `<URL>; rel="next"` and others (RFC 8288), read once."""
+    links, at = headers.get("link", ""), 0
+    while (start := links.find("<", at)) >= 0 and (end := links.find(">", start)) >= 0:
+        at = links.find("<", end)
+        parameters = links[end + 1 : at if at >= 0 else None]
+        for one in parameters.split(";"):
+            name, _, value = one.partition("=")
+            if name.strip().lower() == "rel" and value.strip(" ,\"'").lower() == "next":
+                return links[start + 1 : end]
+        if at < 0:
+            break
+    return None
 
 
 def _broken(operation: str, error: Exception, *, sent: bool) -> BandwidthError:

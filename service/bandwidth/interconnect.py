@@ -104,11 +104,11 @@ def leg_uui(token: str) -> str:
     Raises UuiTooLong if it has over 350 characters, and ValueError for a token that is no JWT: a comma in
     it would add a value.
     """
-    if not re.fullmatch(r"[A-Za-z0-9._-]+", token):
-        raise ValueError("invalid token shape")
     value = f"{token};encoding=jwt"
     if len(value) > UUI_LIMIT:
         raise UuiTooLong(f"uui: {len(value)} characters with a token of {len(token)}, at most {UUI_LIMIT}")
+    if not re.fullmatch(r"[A-Za-z0-9._-]+", token):
+        raise ValueError("invalid token shape")
     return value
 
 

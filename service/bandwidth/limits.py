@@ -28,6 +28,11 @@ def xml_text(text: str) -> str:
     return _NOT_XML.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
+def is_visible(text: str, *, longest: int) -> bool:
+    """Whether it is 1 to `longest` characters of ASCII that can be seen, without a pattern."""
+    return 0 < len(text) <= longest and text.isascii() and text.isprintable() and " " not in text
+
+
 def plain(number: float) -> str:
     """A decimal without exponent and trailing zeros."""
     text = format(Decimal(str(number)), "f")
@@ -76,7 +81,7 @@ def check_callee(name: str, callee: str) -> None:
 
 
 def check_id(name: str, value: str) -> None:
-    if not re.fullmatch(r"[\x21-\x7e]{1,200}", value):
+    if not is_visible(value, longest=200):
         raise ValueError(f"{name}: not an id")
 
 

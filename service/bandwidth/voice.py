@@ -2,7 +2,6 @@
 """Phone calls: Bandwidth's Voice API, createCall, updateCall, getCallState and listCalls."""
 
 import asyncio
-import re
 from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import urlencode, urljoin, urlsplit
@@ -11,10 +10,13 @@ import msgspec
 
 from service.bandwidth.errors import NotFound
 from service.bandwidth.http import Credentials, Http
+from service.bandwidth.limits import is_visible
 from service.bandwidth.new_call import NewCall, as_json
 from service.bandwidth.upstream import Circuits, Upstream, circuits_of
 from service.bandwidth.wire import decode, encode, known_id, segment, unusable
 
+_LONGEST_LINK: Final = 8192
+"""Characters; aiohttp takes no longer header."""
 PAGES: Final = 10
 """Of a list, each of 1000 calls; there are no more than 10000 in one (voice API, listCalls)."""
 
@@ -177,6 +179,8 @@ class VoiceApi:
 
 def _query_of(next_page: str, collection: str) -> str | None:
     """All that is taken over of a link, so that our credentials go nowhere else; None for another place."""
+    if len(next_page) > _LONGEST_LINK:
+        return None
     try:
         link = urljoin(collection, next_page)
         if _place(link) != _place(collection):
@@ -184,7 +188,7 @@ def _query_of(next_page: str, collection: str) -> str | None:
     except ValueError:
         return None
     query = urlsplit(link).query
-    return query if re.fullmatch(r"[\x21-\x7e]+", query) else None
+    return query if is_visible(query, longest=_LONGEST_LINK) else None
 
 
 def _place(url: str) -> tuple[str, str | None, int | None, str]:

@@ -1,6 +1,5 @@
 """What both APIs share: ids in paths, and JSON both ways."""
 
-import re
 from typing import TypeVar
 from urllib.parse import quote
 
@@ -8,6 +7,7 @@ import msgspec
 
 from service.bandwidth.errors import BandwidthError, invalid_response
 from service.bandwidth.http import Response
+from service.bandwidth.limits import is_visible
 
 T = TypeVar("T")
 encode = msgspec.json.encode
@@ -18,7 +18,7 @@ def segment(name: str, value: str) -> str:
 
     Nothing but dots is refused too: encoding leaves `..` as it is, and that would lead out of the collection.
     """
-    if not re.fullmatch(r"[\x21-\x7e]{1,200}", value) or not value.strip("."):
+    if not is_visible(value, longest=200) or not value.strip("."):
         raise ValueError(f"{name}: not an id")
     return quote(value, safe="")
 

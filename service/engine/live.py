@@ -97,9 +97,10 @@ class Live:
                 if _is_for(room, entry):
                     yield Told(cursor, entry)
             cursor = page.cursor
-            if page.whole and (self._at is None or cursor.reaches(self._at)):
+            if await self._reached(page):
                 break
         with self._listening(room, ended, cursor) as listener:
+            had = cursor.beyond(self._at or cursor)
             while True:
                 if listener.queue.empty():
                     listener.waited = 0.0
@@ -111,10 +112,21 @@ class Live:
                         cursor = cursor.joined(self._at)
                     yield Told(cursor)
                     continue
-                known = entry.position <= cursor.positions[entry.partition]
+                known = entry.position <= had[entry.partition]
                 cursor = cursor.joined(at)
                 if not known:
                     yield Told(cursor, entry)
+
+    async def _reached(self, page: Page) -> bool:
+        """Whether the listener is where the tail is. One that has read nothing, and is not, waits a moment.
+
+        The tail has read more just now, or has not seen yet that a stream has expired.
+        """
+        if page.whole and (self._at is None or page.cursor.reaches(self._at)):
+            return True
+        if not page.entries:
+            await self._clock.sleep(POLL)
+        return False
 
     async def _next(self, cursor: Cursor, ended: Ended) -> Page:
         """What comes after the cursor. While the store is away it is waited for."""

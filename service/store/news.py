@@ -25,11 +25,17 @@ PAGE: Final = 200
 FRESH: Final = 50 * 60.0
 """Seconds for which a cursor is good: less than a stream lives after its last entry (news.lua), so that one
 that is not there has not been missed. The rest is for clocks that differ."""
+_SKEW: Final = 10 * 60_000
+"""Milliseconds by which a position may be ahead of its cursor: no store's clock is further ahead of ours."""
 _LONGEST: Final = 600
 """Characters of a cursor."""
 
 Position = tuple[int, int]
 """The id of an entry: the server's milliseconds since the epoch, and a number to tell apart those of one."""
+
+
+NOWHERE: Final[Position] = (0, 0)
+"""Where an empty stream ends, and one that has expired: it begins anew with its next entry."""
 
 
 class Cursor(msgspec.Struct, frozen=True):
@@ -52,6 +58,11 @@ class Cursor(msgspec.Struct, frozen=True):
     def reaches(self, other: "Cursor") -> bool:
         """Whether it is at or after the other in every stream."""
         return all(map(operator.ge, self.positions, other.positions))
+
+    def beyond(self, other: "Cursor") -> tuple[Position, ...]:
+        """Its positions in the streams in which it is after the other, NOWHERE in the rest."""
+        pairs = zip(self.positions, other.positions, strict=True)
+        return tuple(own if own > its else NOWHERE for own, its in pairs)
 
     def joined(self, other: "Cursor") -> "Cursor":
         """The further of the two in every stream."""
@@ -118,8 +129,8 @@ class News:
             return None
         found = [_entry(one, raw) for one, (_, entries) in enumerate(answers) for raw in entries]
         ends = tuple(
-            _parsed(entries[-1][0]) if entries else position
-            for (_, entries), position in zip(answers, cursor.positions, strict=True)
+            _parsed(entries[-1][0]) if entries else NOWHERE if answer == b"none" else position
+            for (answer, entries), position in zip(answers, cursor.positions, strict=True)
         )
         whole = all(len(entries) < PAGE for _, entries in answers)
         return Page(sorted(found, key=lambda one: one.position), Cursor(now, ends), whole)
@@ -153,6 +164,6 @@ def _parsed(id_: bytes) -> Position:
 def _position(at: int, distance: int | None, seq: int | None) -> Position:
     """Raises ValueError for what no stream could have."""
     ms = 0 if distance is None else at - distance
-    if seq is None or not 0 <= ms < 2**63 or not 0 <= seq < 2**63:
+    if seq is None or not 0 <= ms <= at + _SKEW or not 0 <= seq < 2**63:
         raise ValueError("no position")
     return ms, seq

@@ -137,6 +137,49 @@ async def test_many_listeners_ask_the_store_no_more_than_one(parts: Parts, redis
     assert await asked_in_a_second(redis) == 0
 
 
+async def test_a_stream_that_has_expired_makes_nobody_spin(parts: Parts, redis: Redis) -> None:
+    """The tail is where the stream was; whoever comes now begins where there is none."""
+    async with parts.listener(await parts.live.latest()) as first:
+        await say(redis, 3, 19)
+        await wait_until(lambda: len(first.words) == 2)
+        await redis.delete(keys.news(3))
+        listeners = [parts.listener(await parts.live.latest()) for _ in range(3)]
+        ears = [first, *[await listener.__aenter__() for listener in listeners]]
+        assert await asked_in_a_second(redis) <= 16 / POLL * 1.3 + len(listeners) * 3 * 16
+        assert await asked_in_a_second(redis) <= 16 / POLL * 1.3
+        await say(redis, 35)
+        await wait_until(lambda: all(ear.words[-1:] == [35] for ear in ears))
+        assert [ear.words for ear in ears] == [[3, 19, 35], [35], [35], [35]]
+        assert not any(ear.ended.reason or ear.lost for ear in ears)
+        for listener in listeners:
+            await listener.__aexit__(None, None, None)
+
+
+async def test_a_place_ahead_of_a_stream_that_is_not_there_makes_nobody_spin(
+    parts: Parts, redis: Redis
+) -> None:
+    latest = await parts.live.latest()
+    ahead = Cursor(latest.at, ((int(latest.at * 1000) + 500_000, 0),) * len(latest.positions))
+    async with parts.listener(ahead) as forged, parts.listener(latest) as other:
+        assert await asked_in_a_second(redis) <= 16 / POLL * 1.3 + 2 * 3 * 16
+        await say(redis, *range(16))
+        await wait_until(lambda: len(other.words) == len(forged.words) == 16)
+
+
+async def test_a_stream_that_begins_anew_on_a_clock_that_is_behind_is_heard(
+    parts: Parts, redis: Redis
+) -> None:
+    async with parts.listener(await parts.live.latest()) as ear:
+        await say(redis, 3)
+        await wait_until(lambda: ear.words)
+        await redis.delete(keys.news(3))
+        at = int(ear.heard[-1].cursor.at * 1000) - 60_000
+        await asked_in_a_second(redis)  # the tail has seen that it is gone
+        fields: dict[Any, Any] = {"kind": "room", "at": 1, "rooms": "lobby", "data": '{"word": 19}'}
+        await redis.xadd(keys.news(3), fields, id=f"{at}-0")
+        await wait_until(lambda: ear.words == [3, 19])
+
+
 async def asked_in_a_second(redis: Redis) -> int:
     await redis.config_resetstat()
     await asyncio.sleep(1)  # a rate takes time to measure
@@ -197,8 +240,11 @@ async def test_a_tail_that_was_overtaken_ends_its_listeners(parts: Parts, redis:
     async with parts.listener(await parts.live.latest()) as ear:
         await say(redis, 3)
         await wait_until(lambda: ear.words)
-        await say(redis, *[3] * 5)
-        await redis.xtrim(keys.news(3), maxlen=2, approximate=False)
+        async with redis.pipeline() as pipe:  # at once: the tail must not read in between
+            for _ in range(5):
+                pipe.xadd(keys.news(3), {"kind": "room", "at": 1, "rooms": "lobby", "data": "{}"})
+            pipe.xtrim(keys.news(3), maxlen=2, approximate=False)
+            await pipe.execute()
         await wait_until(lambda: ear.ended.reason == "lost")
 
 

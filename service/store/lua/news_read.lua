@@ -1,10 +1,11 @@
 -- The next entries of a stream after the one with the id `after`, `limit` at most. Returns {'', entries}, or
+-- {'none', {}} where there is no stream (nothing for an hour), or
 -- {'lost', {}} when it cannot be said what came after it: entries after it have been trimmed, or the stream ends
 -- before it, as after a failover to a replica that did not have everything.
 -- reads
 -- keys: news
 -- args: after limit
-if redis.call('EXISTS', news) == 0 then return {'', {}} end
+if redis.call('EXISTS', news) == 0 then return {'none', {}} end
 local flat, info = redis.call('XINFO', 'STREAM', news), {}
 for i = 1, #flat, 2 do info[flat[i]] = flat[i + 1] end
 local last = info['last-generated-id']

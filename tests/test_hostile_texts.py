@@ -1,0 +1,254 @@
+"""Whatever the outside sends, of the largest size that is taken, is read in linear time."""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, Final, cast
+
+import msgspec
+import pytest
+from starlette.datastructures import QueryParams
+from starlette.requests import Request
+
+from handlers.api import bodies, queries
+from handlers.api.problems import Problem
+from handlers.api.reading import shaped
+from handlers.bounds import HEADERS, TARGET
+from handlers.guard import BODY_LIMIT, VISITOR_LIMIT, CallbackCredentials, Refused
+from handlers.join import calls, visits
+from handlers.join.door import COOKIE, Door, door_of
+from handlers.participants import ParticipantEvent
+from handlers.voice.webhook import ForeignAccount, Malformed, parse
+from service.api_keys import fresh
+from service.api_keys import parse as parse_keys
+from service.bandwidth.errors import seconds_until, words
+from service.bandwidth.exchange import BODY_LIMIT as ANSWER_LIMIT
+from service.bandwidth.http import _next_page
+from service.bandwidth.voice import _query_of
+from service.calls.policy import Policy
+from service.clock import SystemClock
+from service.logs import redact
+from service.store.invitations import UsedInvitations
+from service.store.news import read_cursor
+from tests.harness import API_KEY, Service
+from tests.join.visitors import somebody
+
+MOST: Final = 0.010
+"""Seconds of processor time for one text of the largest size."""
+PARTS: Final = (
+    "Object contains unknown field `",
+    "Object missing required field `",
+    " - at `$",
+    "` - at `$.",
+    "matching regex '",
+    "[",
+    ".",
+    "`",
+    "\\",
+    '"',
+    "eyJ",
+    "eyJ.a",
+    "+1234567",
+    "%2B12345678901234",
+    "; ",
+    ", <",
+    ",  ",
+    "=",
+    "\u0301a",
+    " ",
+    "9",
+    "a",
+)
+TAILS: Final = ("", "x - at `$ ", "\n", "`")
+
+
+def texts(size: int) -> Iterator[str]:
+    """Made of what our readers look for, again and again, with an end that lets it all fail."""
+    for part in PARTS:
+        for tail in TAILS:
+            yield part * (max(0, size - len(tail)) // len(part)) + tail
+
+
+def cost(read: Callable[[str], object], text: str) -> float:
+    """Seconds of processor time, without what else the machine did: the best of several."""
+    best = float("inf")
+    for _ in range(5):
+        began = time.process_time()
+        read(text)
+        best = min(best, time.process_time() - began)
+        if best < MOST / 4:
+            break
+    return best
+
+
+def shapes() -> dict[str, type[msgspec.Struct]]:
+    """Every body that there is."""
+    found: dict[str, type[msgspec.Struct]] = {"Invited": visits.Invited}
+    waiting = [bodies.Shape]
+    while waiting:
+        for one in waiting.pop().__subclasses__():
+            found[one.__name__] = one
+            waiting.append(one)
+    return found
+
+
+SHAPES: Final = shapes()
+VISITORS: Final = (visits.Invited, visits.Named, visits.Seated, calls.Dialed)
+
+
+def refused(shape: type[msgspec.Struct], value: Any) -> None:
+    try:
+        shaped(value, shape)
+    except Problem as problem:
+        body = bytes(problem.response().body)
+        assert len(body) < 1500
+
+
+@pytest.mark.parametrize("name", sorted(SHAPES))
+def test_a_body_with_hostile_names_and_values(name: str) -> None:
+    shape = SHAPES[name]
+    size = VISITOR_LIMIT if shape in VISITORS else BODY_LIMIT
+    fields = [field.encode_name for field in msgspec.structs.fields(shape)]
+
+    def named(text: str) -> None:
+        refused(shape, {text: 1})
+        for field in fields:
+            refused(shape, {field: {text: 1}})
+
+    def valued(text: str) -> None:
+        for field in fields:
+            refused(shape, {**dict.fromkeys(fields, "x"), field: text})
+
+    for text in texts(size):
+        many = 1 + len(fields)
+        assert cost(named, text) < MOST * many, text[:80]
+        assert cost(valued, text) < MOST * many, text[:80]
+
+
+def webhook(text: str) -> None:
+    common = {"eventType": "initiate", "callId": "c-1", "accountId": "1"}
+    for body in (
+        {text: 1},
+        *({**common, name: text} for name in ("eventType", "callId", "accountId", "parentCallId", "from")),
+        {**common, text: text},
+    ):
+        with contextlib.suppress(Malformed, ForeignAccount):
+            parse(msgspec.json.encode(body), at=0, account_id="1", policy=Policy()).text("from")
+
+
+def digits(text: str) -> None:
+    """Numbers without an end, which Python would turn into one of ours in quadratic time."""
+    for number in (b"9" * len(text), b"1e" + b"9" * len(text), b"0." + b"9" * len(text)):
+        with contextlib.suppress(Malformed):
+            parse(b'{"eventType":"x","callId":' + number + b"}", at=0, account_id="1", policy=Policy())
+
+
+def participant_event(text: str) -> None:
+    for body in ({"event": text, "participantId": text}, {text: text}):
+        with contextlib.suppress(msgspec.ValidationError):
+            msgspec.json.decode(msgspec.json.encode(body), type=ParticipantEvent)
+
+
+def query(text: str) -> None:
+    for name in queries.NAMES:
+        with contextlib.suppress(Problem):
+            queries.parse(QueryParams({name: text}))
+
+
+def request_with(name: str, text: str) -> Request:
+    return Request(
+        {"type": "http", "method": "POST", "headers": [(name.encode(), text.encode("latin-1", "replace"))]}
+    )
+
+
+KEYS: Final = parse_keys(f"x:control:{fresh()}")
+DOOR: Final[Door] = door_of(
+    cast("UsedInvitations", None),  # no invitation is opened here
+    SystemClock(),
+    keys=KEYS,
+    base_url="https://bridge.example.com",
+    device_url="wss://x",
+    passwords=("callback password",),
+)
+DOOR.visit(request_with("cookie", ""), "a")  # the key is made once, slowly
+
+
+def cookie(text: str) -> None:
+    for one in (text, f"{COOKIE}={text}", f'{COOKIE}="{text}"'):
+        assert DOOR.visit(request_with("cookie", one), "a") is None
+
+
+def origin(text: str) -> None:
+    for one in (text, f"https://{text}", f"https://[{text}"):
+        with contextlib.suppress(Problem):
+            DOOR.check_origin(request_with("origin", one))
+
+
+def credentials(text: str) -> None:
+    for one in (text, f"Basic {text}"):
+        with pytest.raises(Refused):
+            CallbackCredentials("a", "b").check(request_with("authorization", one))
+
+
+def answered(text: str) -> None:
+    """What Bandwidth, or somebody before it, says about an error."""
+    assert len(words(text.encode())) <= 300
+    words(msgspec.json.encode({"description": text}))
+
+
+def next_page(text: str) -> None:
+    for one in (text, f"<{text}>; rel=next", f'<x>; rel="{text}'):
+        if url := _next_page({"link": one}):
+            _query_of(url, "https://voice.bandwidth.com/api/v2/accounts/1/calls")
+
+
+READERS: Final[dict[str, tuple[Callable[[str], object], int]]] = {
+    "webhook": (webhook, BODY_LIMIT),
+    "webhook numbers": (digits, BODY_LIMIT),
+    "participant event": (participant_event, BODY_LIMIT),
+    "query": (query, TARGET),
+    "room": (bodies.is_room_name, TARGET),
+    "cookie": (cookie, HEADERS),
+    "origin": (origin, HEADERS),
+    "callback credentials": (credentials, HEADERS),
+    "event cursor": (lambda text: read_cursor(text, now=0), HEADERS),
+    "log line": (lambda text: redact(None, "", {"reason": text, "more": {text: [text]}}), BODY_LIMIT),
+    "link header": (next_page, 8190),
+    "retry-after": (lambda text: seconds_until(text, now=0), 8190),
+}
+"""Each reader of outside text, and the largest that reaches it."""
+
+
+@pytest.mark.parametrize("name", sorted(READERS))
+def test_a_hostile_text(name: str) -> None:
+    read, size = READERS[name]
+    for text in texts(size):
+        assert cost(read, text) < MOST, text[:80]
+
+
+def test_an_error_body_of_bandwidths_of_the_largest_size() -> None:
+    """Megabytes are decoded before they are cut: what is more than that, for each of them, is not."""
+    for text in texts(ANSWER_LIMIT):
+        began = time.process_time()
+        msgspec.json.decode(msgspec.json.encode({"description": text}))
+        text.encode()
+        decoding = time.process_time() - began
+        assert cost(answered, text) < MOST + 4 * decoding, text[:80]
+
+
+@pytest.mark.parametrize("path", ["visit", "participant", "heartbeat", "leave", "calls"])
+async def test_a_visitors_body_is_4_kib_at_most(service: Service, path: str) -> None:
+    async with somebody(service) as visitor:
+        answer = await visitor.send("POST", f"/{path}", {"x": "y" * VISITOR_LIMIT})
+    assert answer.status_code == (413 if path == "visit" else 403)
+
+
+async def test_an_address_and_headers_of_any_length_are_not_looked_at(service: Service) -> None:
+    async with somebody(service) as visitor:
+        client = visitor.client
+        fits = await client.get("/livez", params={"x": "y" * (TARGET - 10)})
+        long = await client.get("/livez", params={"x": "y" * TARGET})
+        much = await client.get("/livez", headers={f"x-{n}": "y" * 4000 for n in range(9)})
+    assert (fits.status_code, long.status_code, much.status_code) == (200, 414, 431)
+    assert long.text == f"the address is longer than {TARGET} bytes\n"
+    assert API_KEY not in much.text

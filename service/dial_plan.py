@@ -27,7 +27,10 @@ from phonenumbers import PhoneNumber, PhoneNumberFormat, PhoneNumberType, Valida
 
 Rule = Literal["emergency", "premium", "own-number", "prefix", "invalid", "from"]
 _DIGITS: Final = re.compile(r"\+[1-9][0-9]{1,14}")
-_LEAST: Final = len("+1234567")  # as everywhere in this service; only emergency numbers are told when shorter
+_SHORTEST: Final = 7  # digits of a number
+_LEAST: Final = (
+    len("+") + _SHORTEST
+)  # as everywhere in this service; only emergency numbers are told when shorter
 _NEVER: Final = frozenset({PhoneNumberType.PREMIUM_RATE, PhoneNumberType.PERSONAL_NUMBER})
 _UNIVERSAL: Final = "+878"  # universal personal telecommunications, which the library calls VoIP
 _DIRECTORY: Final = "118"  # directory enquiries of most of Europe, behind a country code
@@ -48,6 +51,7 @@ class Refusal(msgspec.Struct, frozen=True):
     detail: str
 
 
+EMERGENCY: Final = Refusal("emergency", "reaches an emergency service, which is never called")
 OWN: Final = Refusal("own-number", "is a number of ours: the call would come back to this service")
 
 
@@ -102,8 +106,8 @@ class DialPlan(msgspec.Struct, frozen=True):
             and phonenumbers.format_number(parsed, PhoneNumberFormat.E164) == number
         )
         if parsed is not None and _emergency(parsed, number, valid=valid):
-            return Refusal("emergency", "reaches an emergency service, which is never called")
-        if len(number) < _LEAST:
+            return EMERGENCY
+        if len(number) < len("+") + _SHORTEST:
             raise ValueError("is no number in E.164 form")
         if number.startswith(_UNIVERSAL) or (parsed is not None and _premium(parsed, number, valid=valid)):
             return Refusal("premium", "is a premium-rate number, which is never called")
@@ -121,6 +125,25 @@ class DialPlan(msgspec.Struct, frozen=True):
         if any(phonenumbers.is_valid_number_for_region(parsed, country) for country in self.countries):
             return None
         return _OUTSIDE
+
+
+def is_emergency(typed: str) -> bool:
+    """Whether this is an emergency number as people type it: 911, 9-1-1, +1911, 0044 999.
+
+    `typed` is of bounded length. Numbers of 7 digits and more are the plan's to judge, once they are E.164.
+    """
+    digits = phonenumbers.normalize_digits_only(typed)
+    whole = digits.removeprefix("00")
+    if len(digits) < 2 or len(whole) >= _SHORTEST:
+        return False
+    if any(phonenumbers.is_emergency_number(digits, one) for one in phonenumbers.SUPPORTED_SHORT_REGIONS):
+        return True
+    with_code = whole != digits or "+" in typed or digits.startswith(str(_NANP))
+    return with_code and any(
+        phonenumbers.is_emergency_number(whole[length:], region)
+        for length in (1, 2, 3)
+        for region in phonenumbers.region_codes_for_country_code(int(whole[:length] or 0))
+    )
 
 
 def _country_of(number: str) -> str | None:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.dial_plan import DialPlan, countries_under
+from service.dial_plan import DialPlan, countries_under, is_emergency
 
 EXPLICIT = DialPlan(("+1",))
 BRITISH = DialPlan.from_settings(None, "+442071838750")
@@ -16,6 +16,51 @@ EVERYWHERE = DialPlan(tuple(f"+{digit}" for digit in range(1, 10)))
 def rule(plan: DialPlan, number: str) -> str | None:
     refusal = plan.refusal(number)
     return refusal.rule if refusal else None
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "911",
+        "9-1-1",
+        " 9 1 1 ",
+        "112",
+        "999",
+        "000",
+        "+1911",
+        "+1 911",
+        "1-911",
+        "+44 (999)",
+        "0044 999",
+        "tel:911",
+        "call 112!",
+        "\u0661\u0661\u0662",  # 112 in Arabic digits
+    ],
+)
+def test_emergency_numbers_as_people_type_them(typed: str) -> None:
+    assert is_emergency(typed)
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "",
+        "+",
+        "12",
+        "+12",
+        "+1555",
+        "7911",
+        "5550100",
+        "9115550100",
+        "+19195550100",
+        "sales",
+        "+00",
+        "00",
+        "\x00",
+    ],
+)
+def test_what_nobody_types_who_needs_help(typed: str) -> None:
+    assert not is_emergency(typed)
 
 
 @pytest.mark.parametrize(

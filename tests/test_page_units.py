@@ -1,11 +1,14 @@
 """What the page decides without a browser (tests/page), by Node's test runner; the types of its script."""
 
 import importlib.util
+import re
 import shutil
 import subprocess
 from pathlib import Path
 
+import phonenumbers
 import pytest
+from phonenumbers.phonemetadata import PhoneMetadata
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "handlers" / "page"
@@ -49,6 +52,21 @@ def test_units() -> None:
     assert "# fail 0" in ran.stdout
     tests = next(line for line in ran.stdout.splitlines() if line.startswith("# tests "))
     assert int(tests.removeprefix("# tests ")) >= 30, "some of them did not run"
+
+
+def test_the_page_knows_the_emergency_numbers_of_all_countries() -> None:
+    """Of two and three digits; it tells of them without asking the service."""
+    source, _, _ = (PAGE / "src" / "emergencies.js").read_text().partition("split")
+    listed = re.findall(r"\d{2,3}", source)
+    patterns = {
+        described.emergency.national_number_pattern
+        for region in phonenumbers.SUPPORTED_SHORT_REGIONS
+        if (described := PhoneMetadata.short_metadata_for_region(region)) and described.emergency
+    }
+    known = [re.compile(pattern) for pattern in patterns if pattern]
+    digits = [*(f"{number:02}" for number in range(100)), *(f"{number:03}" for number in range(1000))]
+    assert listed == [one for one in digits if any(pattern.fullmatch(one) for pattern in known)]
+    assert {"112", "911", "999", "000"} <= set(listed)
 
 
 @without_node

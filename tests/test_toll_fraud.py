@@ -195,6 +195,23 @@ async def test_a_transfer_is_a_call_of_that_hour(simulator: Simulator, guarded: 
     await phone.hang_up()
 
 
+@pytest.mark.parametrize("typed", ["911", "9-1-1", "112", "+1 911", "1911", 911])
+async def test_emergency_numbers_as_people_type_them(
+    simulator: Simulator, guarded: Guarded, typed: str | int
+) -> None:
+    """Before anything about their shape, or about what else is wrong."""
+    _, operator = await guarded.start()
+    for path, body in (
+        ("/calls", {"to": typed, "room": "sales"}),
+        ("/calls", {"to": typed, "rooom": "sales"}),
+        ("/calls/no-such-call/transfer", {"to": typed}),
+    ):
+        refused = await operator.send("POST", path, body)
+        assert (refused.status_code, refused.json()["rule"]) == (422, "emergency"), body
+        assert "emergency service" in refused.json()["detail"]
+    assert dialed(simulator) == []
+
+
 async def test_what_is_no_number_is_told_by_its_field(simulator: Simulator, guarded: Guarded) -> None:
     _, operator = await guarded.start()
     for number in ("+12", "15550100100", "sip:me@example.com", "+1 555 010 0100", "", 15550100100):

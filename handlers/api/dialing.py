@@ -1,6 +1,6 @@
 """A call to a number, into a room."""
 
-from typing import Final
+from typing import Any, Final
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -12,12 +12,14 @@ from handlers.api.reading import digest, read
 from handlers.api.views import call_view
 from handlers.bridge import Bridge
 from service.calls.model import OnMachine
-from service.dial_plan import OWN
+from service.dial_plan import EMERGENCY, OWN, is_emergency
 from service.engine.operators import NewCall, Placement, Refusal
 
 _HEADER: Final = "Idempotency-Key"
 _ONCE: Final = 255
 """Characters of an idempotency key."""
+_TYPED: Final = 64
+"""Characters of a number that are looked at before its shape is."""
 _RING: Final = 30.0
 _PAUSED: Final = 60.0
 """Seconds after which somebody may ask whether calls are taken again."""
@@ -25,7 +27,7 @@ _PAUSED: Final = 60.0
 
 async def dial(asked: Asked) -> Response:
     once = _once(asked.request)
-    body = await read(asked.request, bodies.Dial)
+    body = await read(asked.request, bodies.Dial, first=check_emergency)
     placed = await place(asked, body, once=once)
     return answer(
         call_view(placed.call, numbers=asked.may("numbers")),
@@ -47,6 +49,13 @@ async def place(asked: Asked, body: bodies.Dial, *, once: str = "") -> Placement
         raise refused(placed)
     asked.ref, asked.room = placed.call.ref, placed.call.room
     return placed
+
+
+def check_emergency(body: Any) -> None:
+    """A body whose `to` is an emergency number as people type it. Raises Problem `dial-rule`."""
+    number = body.get("to") if isinstance(body, dict) else None
+    if isinstance(number, str | int) and is_emergency(str(number)[:_TYPED]):
+        raise Problem("dial-rule", EMERGENCY.detail, rule=EMERGENCY.rule)
 
 
 def check_number(bridge: Bridge, number: str) -> None:

@@ -5,7 +5,7 @@ from starlette.responses import Response
 from handlers.api import bodies
 from handlers.api.asked import Asked, answer
 from handlers.api.calls import ref_in_path
-from handlers.api.dialing import check_number, own_number, refused
+from handlers.api.dialing import check_emergency, check_number, own_number, refused
 from handlers.api.problems import Problem, invalid, not_found
 from handlers.api.reading import read
 from handlers.api.views import call_view, erased
@@ -41,7 +41,7 @@ async def join(asked: Asked) -> Response:
 
 
 async def transfer(asked: Asked) -> Response:
-    body = await read(asked.request, bodies.Transfer)
+    body = await read(asked.request, bodies.Transfer, first=check_emergency)
     check_number(asked.bridge, body.to)
     return await _order(asked, OrderTransfer(asked.bridge.clock.now(), body.to))
 

@@ -1,6 +1,7 @@
 """From the bytes of a body to its Struct; what does not fit is told with the field it is about."""
 
 import hashlib
+from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -21,16 +22,26 @@ Body = TypeVar("Body", bound=msgspec.Struct)
 
 
 async def read(
-    request: Request, shape: type[Body], *, optional: bool = False, limit: int = BODY_LIMIT
+    request: Request,
+    shape: type[Body],
+    *,
+    optional: bool = False,
+    limit: int = BODY_LIMIT,
+    first: Callable[[Any], None] = lambda _: None,
 ) -> Body:
-    """Raises Problem, and guard's Refused for a body over `limit` bytes. `optional`: it may be empty."""
+    """Raises Problem, and guard's Refused for a body over `limit` bytes. `optional`: it may be empty.
+
+    `first` is shown what was decoded, for what is to be told before anything about its shape.
+    """
     raw = await read_body(request, limit)
     if optional and not raw:
         return shape()
     declared = request.headers.get("content-type", "")[:HEADER_LIMIT].partition(";")[0]
     if raw and declared.strip().lower() != "application/json":
         raise Problem("unsupported-media-type", "wants Content-Type: application/json")
-    return shaped(_decoded(raw), shape)
+    decoded = _decoded(raw)
+    first(decoded)
+    return shaped(decoded, shape)
 
 
 def shaped(value: Any, shape: type[Body]) -> Body:

@@ -5,7 +5,7 @@ from starlette.responses import Response
 from handlers.api import bodies
 from handlers.api.asked import Asked, answer
 from handlers.api.calls import ref_in_path
-from handlers.api.dialing import place, refused
+from handlers.api.dialing import check_emergency, place, refused
 from handlers.api.problems import Problem, not_found
 from handlers.api.reading import read
 from handlers.api.views import call_view
@@ -20,7 +20,7 @@ class Dialed(bodies.Shape, frozen=True, kw_only=True):
 
 
 async def dial(asked: Asked) -> Response:
-    body = await read(asked.request, Dialed, limit=VISITOR_LIMIT)
+    body = await read(asked.request, Dialed, limit=VISITOR_LIMIT, first=check_emergency)
     placed = await place(asked, bodies.Dial(to=body.to, room=room_of(asked)))
     return answer(call_view(placed.call, numbers=False), 201 if placed.certain else 202)
 

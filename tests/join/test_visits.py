@@ -201,7 +201,7 @@ async def test_numbers_that_are_not_called(simulator: Simulator, store_url: str,
         staffed(simulator, store_url, redis, CALLS_PER_HOUR="1") as (service, operator),
         visitor(service, operator, scopes=["dial"]) as ada,
     ):
-        for number, rule in (("+1911", "emergency"), ("+442071838750", "prefix")):
+        for number, rule in (("+1911", "emergency"), ("9-1-1", "emergency"), ("+442071838750", "prefix")):
             refused = await ada.send("POST", "/calls", {"to": number})
             assert (refused.status_code, refused.json()["rule"]) == (422, rule)
         assert (await ada.send("POST", "/calls", {"to": CALLEE})).status_code == 201

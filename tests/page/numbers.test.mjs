@@ -22,6 +22,17 @@ test("what is no number is told why", () => {
   for (const [typed, why] of Object.entries(wrong)) assert.match(readNumber(typed).wrong ?? "", why, typed);
 });
 
+test("emergency numbers are told as such before anything about their shape", () => {
+  for (const typed of ["911", "9-1-1", " 9 1 1 ", "+1911", "+1 911", "1911", "1-911", "112", "+44 999", "0044999", "000", "call 112!"]) {
+    assert.match(readNumber(typed).wrong ?? "", /Emergency/, typed);
+  }
+  for (const typed of ["", "+12", "12", "5557654321", "+1555", "7112"]) {
+    assert.doesNotMatch(readNumber(typed).wrong ?? "", /Emergency/, typed);
+  }
+  assert.deepEqual(readNumber("+19115550100"), { number: "+19115550100" }, "the service tells");
+  assert.deepEqual(readNumber("+19195550100"), { number: "+19195550100" });
+});
+
 test("masked numbers, for eyes and for ears", () => {
   assert.equal(shownNumber("+1********21"), "+1 •••• 21");
   assert.equal(shownNumber("Anonymous"), "Anonymous");

@@ -1,5 +1,8 @@
 /** Phone numbers: what people type, and how masked ones are shown and read out. Pure. */
 
+import { isEmergency } from "./emergencies.js";
+import { EMERGENCY } from "./words.js";
+
 /**
  * What was typed, as E.164, or what is wrong with it. Which numbers may be called is the service's business.
  *
@@ -7,6 +10,8 @@
  * @returns {{number: string} | {wrong: string}}
  */
 export function readNumber(typed) {
+  // Before anything about its shape: who needs help is not to be taught how numbers are written.
+  if (isEmergency(typed)) return { wrong: EMERGENCY };
   const bare = typed.trim().replace(/[\s().\-/\u2010-\u2015]/g, "");
   if (!bare) return { wrong: "Enter a phone number." };
   if (/[^\d+]/.test(bare)) return { wrong: "A phone number has only digits, after a plus sign." };

@@ -73,10 +73,13 @@ export function outcomeWords(outcome) {
   return OUTCOMES[outcome.reason] ?? BLAMED[outcome.blame] ?? "Ended";
 }
 
+export const EMERGENCY = "Emergency numbers cannot be called from here. Use a phone.";
+
 /** @type {Record<string, string>} rules by which a number is not called */
 const RULES = {
-  emergency: "Emergency numbers cannot be called from here. Use a phone.",
+  emergency: EMERGENCY,
   premium: "Premium-rate numbers cannot be called from here.",
+  "own-number": "That number leads back to this service.",
   prefix: "Numbers in that country or area cannot be called from here.",
   invalid: "There is no such phone number. Check the digits.",
   "calls-per-hour": "The limit of calls for this hour has been reached.",

@@ -35,7 +35,9 @@ demo: setup ## a call from start to end against a Bandwidth on loopback
 demo-live: setup page ## a room to talk in: open the printed link in a browser; ARGS="--port 8080"
 	@$(BIN)/python -m tests.demo.live $(ARGS)
 
-test: setup lint types imports page ## everything a change has to pass
+clients: .venv-clients/.installed ## the generators with which tests/clients have clients of the API written
+
+test: setup lint types imports page clients ## everything a change has to pass
 	$(BIN)/pytest -n $(WORKERS) --dist worksteal
 
 # A real fault fails again; what needs the machine to itself for its time limits does not.
@@ -95,9 +97,11 @@ lock: setup ## write the requirements files anew from pyproject.toml; ARGS=--upg
 	$(BIN)/uv pip compile --group deploy --excludes deploy/check/excludes.txt $(PINNED) $(ARGS) \
 		--output-file deploy/check/requirements.txt
 	$(BIN)/uv pip compile --group audit $(PINNED) $(ARGS) --output-file deploy/audit/requirements.txt
+	$(BIN)/uv pip compile --group clients --excludes tests/clients/excludes.txt $(PINNED) $(ARGS) \
+		--output-file tests/clients/requirements.txt
 
 clean: ## remove .venv, caches and builds
-	rm -rf .venv .venv-deploy .venv-audit .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist mutants
+	rm -rf .venv .venv-deploy .venv-audit .venv-clients .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist mutants
 	rm -rf $(PAGE)/built $(PAGE)/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -153,4 +157,13 @@ $(PAGE)/node_modules/.package-lock.json: $(PAGE)/package.json $(PAGE)/package-lo
 		--require-hashes -r $<
 	@touch $@
 
-.PHONY: help setup run page demo demo-live test test-again fuzz chaos bench bench-quick check-deploy audit mutants lint types imports format lock clean
+# Ten seconds, once. Without ruff, with which the generator formats what nobody reads (tests/clients/excludes.txt).
+.venv-clients/.installed: $(addprefix tests/clients/,requirements.txt package.json package-lock.json) | .venv/.installed
+	@$(BIN)/python -m venv --without-pip --clear .venv-clients
+	@$(BIN)/python -m pip --python .venv-clients/bin/python install --quiet --disable-pip-version-check --no-deps \
+		--require-hashes -r $<
+	@cp $(filter %.json,$^) .venv-clients
+	@$(NPM) ci --prefix .venv-clients --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
+.PHONY: help setup run page demo demo-live clients test test-again fuzz chaos bench bench-quick check-deploy audit mutants lint types imports format lock clean

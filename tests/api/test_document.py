@@ -162,6 +162,14 @@ def test_examples_of_problems_are_problems_of_ours() -> None:
             assert (kind.status, kind.title) == (problem["status"], problem["title"]), name
 
 
+def test_problems_with_members_of_their_own_are_told_apart_by_their_type() -> None:
+    """As an enum: generators do not merge a `const` with the string that it narrows."""
+    for name, schema in SCHEMAS.items():
+        if name.endswith("Problem") and name != "Problem":
+            [kind] = schema["allOf"][1]["properties"]["type"]["enum"]
+            assert kind.removeprefix("urn:pstn-bridge:problem:") in KINDS, name
+
+
 def test_every_problem_has_its_status_somewhere() -> None:
     described = {status for operation in operations().values() for status in operation["responses"]}
     assert {str(kind.status) for kind in KINDS.values()} - described == {"405", "410"}, (

@@ -1,0 +1,1 @@
+"""The API as generators of clients read its description: written by them, and used against the service."""

@@ -65,6 +65,13 @@ async def test_a_step_is_refused(
     assert service.log("participant.refused", reason=problem)
 
 
+async def test_nobody_is_told_to_wait_for_an_hour(
+    simulator: Simulator, service: Service, operator: Operator
+) -> None:
+    simulator.faults.add("createParticipant", status=429, retry_after="3600")
+    assert (await operator.send("POST", ROOM, {})).headers["Retry-After"] == "60"
+
+
 @pytest.mark.parametrize("step", MAKING)
 async def test_a_step_hangs(simulator: Simulator, store_url: str, redis: Redis, step: str) -> None:
     """Answered within the budget; what the hanging request makes after all is taken down."""

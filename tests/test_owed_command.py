@@ -100,6 +100,72 @@ async def test_what_nobody_wants_any_more_is_dropped(
         assert [one async for one in redis.scan_iter("*:dead")] == []
 
 
+async def owing(simulator: Simulator, operator: Operator, shell: Shell) -> dict[str, Any]:
+    """What is owed when a session cannot be deleted: tried again and again."""
+    simulator.faults.add("deleteSession", status=500, times=None)
+    phone, _ = await bridged(simulator, operator)
+    await phone.hang_up()
+    found: list[dict[str, Any]] = []
+
+    async def failed() -> bool:
+        found[:] = [one for one in await shell.rows("list") if one["tries"]]
+        return bool(found)
+
+    await wait_until(failed, seconds=20)
+    [owed] = found
+    return owed
+
+
+async def test_what_is_still_tried_can_be_retried_and_dropped(
+    simulator: Simulator, store_url: str, redis: Redis
+) -> None:
+    async with serving(simulator, store_url, ROOM_POLICY="lobby") as service:
+        shell = Shell(simulator, REDIS_URL=store_url)
+        async with Operator.of(service) as operator:
+            owed = await owing(simulator, operator, shell)
+        name = owed["name"]
+        assert (owed["owner"], owed["effect"]) == ("room:lobby", "delete-session")
+        assert "there is no dead letter" in await shell.run("replay", name, code=1)
+        assert await shell.run("drop", "--all") == "", "that is for dead letters"
+        assert [one["name"] for one in await shell.rows("list")] == [name], "the same as long as it is owed"
+        fails = await shell.run("retry", "0123456789", name, code=1)
+        assert "there is no dead letter or owed effect 0123456789" in fails
+        assert await shell.run("drop", name) == f"drop: {name} (delete-session)\n"
+        assert await shell.run("list") == "nothing is owed\n"
+        assert not [key async for key in redis.scan_iter("*:owed:*")]
+        assert not [key async for key in redis.scan_iter("*:agenda")]
+
+
+async def test_what_is_put_off_is_done_when_somebody_says_so(
+    simulator: Simulator, store_url: str, redis: Redis
+) -> None:
+    async with serving(simulator, store_url, ROOM_POLICY="lobby") as service:
+        shell = Shell(simulator, REDIS_URL=store_url)
+        async with Operator.of(service) as operator:
+            owed = await owing(simulator, operator, shell)
+        field = "delete-session:" + next(iter(simulator.ledger.alive().sessions))
+        [key] = [key async for key in redis.scan_iter("*:owed:*")]
+        # An hour off, and nobody is at it: the worker lets go when nothing is due.
+        await wait_until_put_off(redis, key, field)
+        simulator.faults.clear()
+        assert await shell.run("retry", "--all") == f"retry: {owed['name']} (delete-session)\n"
+        await nothing_left(simulator, redis)
+
+
+async def wait_until_put_off(redis: Redis, key: bytes, field: str) -> None:
+    async def put_off() -> bool:
+        if await redis.hexists(key, ".lease"):
+            return False
+        value: Any = (await redis.hgetall(key))[field.encode()]
+        seq, due, rest = value.decode().split(" ", 2)
+        later = int(due) + 3_600_000
+        await redis.hset(key, field, f"{seq} {later} {rest}")
+        await redis.zadd(key.decode().split("owed:")[0] + "agenda", {"room:lobby": later})
+        return True
+
+    await wait_until(put_off)
+
+
 async def test_what_is_owed_is_listed(simulator: Simulator, store_url: str, redis: Redis) -> None:
     async with serving(simulator, store_url) as service:
         async with Operator.of(service) as operator:

@@ -1,8 +1,9 @@
 """`pstn-bridge owed`: what is still to be done at Bandwidth, and what could not be."""
 
 import sys
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Annotated, Any, Final
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from typing import Annotated, Any, Final, NamedTuple
 
 import typer
 
@@ -12,7 +13,7 @@ from handlers.command.printing import Column, Row, show, show_json, table, width
 from handlers.command.times import iso
 from service.settings import Settings
 from service.store.client import Client
-from service.store.owed_directory import DeadLetter, OwedDirectory
+from service.store.owed_directory import DeadLetter, OwedDirectory, OwedEffect
 
 _LIMIT: Final = 1_000
 """Owners of owed work that are read in each partition."""
@@ -22,22 +23,26 @@ What is still to be done at Bandwidth, and what could not be.
 
 Calls and rooms owe effects: requests to Bandwidth that are repeated until they
 are done. One that has failed for OWED_HOURS is laid aside as a dead letter;
-nothing happens with it until it is replayed or dropped here.
+nothing happens with it until it is retried or dropped here.
 
 \b
 Examples:
   pstn-bridge owed [list]          what is owed, the earliest due first
-  pstn-bridge owed dead            dead letters with their names, oldest first
-  pstn-bridge owed replay NAME...  have them tried again, from now on
-  pstn-bridge owed drop NAME...    forget them; what they were about may live
-                                   on at Bandwidth, 9 hours at most
+  pstn-bridge owed dead            dead letters, oldest first
+  pstn-bridge owed retry NAME...   have it tried now, owed or laid aside
+  pstn-bridge owed replay NAME...  the same, of dead letters alone
+  pstn-bridge owed drop NAME...    forget it, owed or laid aside; what it was
+                                   about may live on at Bandwidth, 9 hours
+                                   at most
 
 The store is the one that REDIS_URL names, or the embedded one if it is running.
 """
 
 app = application()
 
-Names = Annotated[list[str] | None, typer.Argument(metavar="NAME...", help="As `owed dead` shows it.")]
+Names = Annotated[
+    list[str] | None, typer.Argument(metavar="NAME...", help="As `owed list` or `owed dead` shows it.")
+]
 All = Annotated[bool, typer.Option("--all", help="All there are.")]
 
 
@@ -53,7 +58,13 @@ def _owed(ctx: typer.Context) -> None:
 def list_(*, json: AsJson = False) -> None:
     async def work(client: Client, _settings: Settings) -> int:
         rows = [
-            {"due": iso(one.due), "owner": one.owner, "effect": one.effect, "tries": one.tries}
+            {
+                "name": one.name,
+                "due": iso(one.due),
+                "owner": one.owner,
+                "effect": one.effect,
+                "tries": one.tries,
+            }
             for one in await OwedDirectory(client).owed(limit=_LIMIT)
         ]
         _show(rows, "nothing is owed", as_json=json)
@@ -82,40 +93,86 @@ def dead(*, json: AsJson = False) -> None:
     shell.at_store(work)
 
 
+@app.command(
+    help="Have work tried now, whatever it waits for; dead letters too. With --all: all that has failed.\n\n"
+    "Example: owed retry 1f0c9a77b2"
+)
+def retry(names: Names = None, *, all_: All = False) -> None:
+    now = shell.now()
+    actions = _Actions(
+        dead=lambda directory, one: directory.replay(one, now=now),
+        owed=lambda directory, one: directory.retry(one, now=now),
+    )
+    _each("retry", names or [], actions, everything=all_)
+
+
 @app.command(help="Have dead letters tried again, from now on, by any replica. Example: owed replay --all")
 def replay(names: Names = None, *, all_: All = False) -> None:
     now = shell.now()
-    _each("replay", names or [], lambda directory, one: directory.replay(one, now=now), everything=all_)
+    actions = _Actions(dead=lambda directory, one: directory.replay(one, now=now))
+    _each("replay", names or [], actions, everything=all_)
 
 
-@app.command(help="Forget dead letters. Example: owed drop 1f0c9a77b2")
+@app.command(
+    help="Forget work that nobody can do: what it was about may live on. With --all: all dead letters.\n\n"
+    "Example: owed drop 1f0c9a77b2"
+)
 def drop(names: Names = None, *, all_: All = False) -> None:
-    _each("drop", names or [], lambda directory, one: directory.drop(one), everything=all_)
+    now = shell.now()
+    actions = _Actions(
+        dead=lambda directory, one: directory.drop(one),
+        owed=lambda directory, one: directory.forget(one, now=now),
+        owed_by_name=True,
+    )
+    _each("drop", names or [], actions, everything=all_)
 
 
-def _each(
-    action: str,
-    names: Sequence[str],
-    act: Callable[[OwedDirectory, DeadLetter], Awaitable[bool]],
-    *,
-    everything: bool,
-) -> None:
+class _Actions(NamedTuple):
+    """What is done with dead letters and, if anything, with what is still tried."""
+
+    dead: Callable[[OwedDirectory, DeadLetter], Awaitable[bool]]
+    owed: Callable[[OwedDirectory, OwedEffect], Awaitable[bool]] | None = None
+    owed_by_name: bool = False
+    """Whether it has to be named: `--all` means dead letters."""
+
+
+def _each(action: str, names: Sequence[str], actions: _Actions, *, everything: bool) -> None:
     if bool(names) == everything:
         shell.fail(f"owed {action} wants NAMEs or --all", shell.USAGE)
 
     async def work(client: Client, _settings: Settings) -> int:
         directory = OwedDirectory(client)
-        letters = {one.name: one for one in await directory.dead()}
+        found = await _found(directory, actions, everything=everything)
         code = shell.DONE
-        for name in list(letters) if everything else names:
-            if name in letters and await act(directory, letters[name]):
-                sys.stdout.write(f"{action}: {name} ({letters[name].effect_name})\n")
+        for name in list(found) if everything else names:
+            effect, act = found.get(name, ("", _nothing))
+            if await act():
+                sys.stdout.write(f"{action}: {name} ({effect})\n")
             else:
                 code = shell.FAILED
-                shell.tell(f"error: there is no dead letter {name}; see `owed dead`")
+                what = "dead letter" if actions.owed is None else "dead letter or owed effect"
+                shell.tell(f"error: there is no {what} {name}; see `owed list` and `owed dead`")
         return code
 
     shell.at_store(work)
+
+
+async def _found(
+    directory: OwedDirectory, actions: _Actions, *, everything: bool
+) -> Mapping[str, tuple[str, Callable[[], Awaitable[bool]]]]:
+    """By name: which effect it is, and what is to be done with it."""
+    letters = await directory.dead()
+    found = {one.name: (one.effect_name, partial(actions.dead, directory, one)) for one in letters}
+    if actions.owed is None or (everything and actions.owed_by_name):
+        return found
+    for one in await directory.owed(limit=_LIMIT):
+        if one.tries or not everything:
+            found[one.name] = one.effect, partial(actions.owed, directory, one)
+    return found
+
+
+async def _nothing() -> bool:
+    return False
 
 
 def _show(rows: Sequence[dict[str, Any]], nothing: str, *, as_json: bool) -> None:

@@ -26,6 +26,9 @@ MARGIN = 60.0
 # A refresh ahead of time that failed is not repeated for so long: the old token is still good. Nor is a token
 # replaced that is refused so soon after another: then it is not the token that Bandwidth dislikes.
 PAUSE_AFTER_FAILURE = 5.0
+# The longest that Retry-After keeps us from the next refresh: a caller may need the token at any moment, and
+# there is time for another try before it ends.
+LONGEST_PAUSE = MARGIN / 2
 # In a row. Token requests come one at a time and serve everybody, so that each of them weighs more.
 FAILURES = 2
 _SHORTEST_LOOK = 1.0
@@ -226,7 +229,7 @@ class OAuth:
             )
             token = _token(response.body, asked_at)
         except BandwidthError as error:
-            pause = max(PAUSE_AFTER_FAILURE, error.retry_after or 0)
+            pause = max(PAUSE_AFTER_FAILURE, min(error.retry_after or 0, LONGEST_PAUSE))
             self._refresh_not_before = self._clock.monotonic() + pause
             if error.code != "paused":
                 self._metrics.token_failed(refused=not error.retry and error.status in _REFUSED)

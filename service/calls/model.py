@@ -5,6 +5,7 @@ from typing import Final
 
 import msgspec
 
+from service.calls.browser import is_browser
 from service.calls.room import Waiting, Way
 
 SCHEMA: Final = 1
@@ -232,11 +233,17 @@ _STATUS: Final = {
 }
 
 
+_DIGITS: Final = 10
+"""Of an attempt there are fewer."""
+
+
 def seat_of(ref: str, attempt: int, place: int = 0) -> str:
     return f"{ref}.{attempt}-{place}" if place else f"{ref}.{attempt}"
 
 
 def call_of(seat: str) -> tuple[str, int]:
-    """The ref and the attempt that a seat belongs to."""
+    """The ref and the attempt that a seat belongs to; empty and 0 where it is no call's, as a browser's."""
     ref, _, number = seat.rpartition(".")
-    return ref, int(number.partition("-")[0])
+    attempt = number.partition("-")[0]
+    is_number = attempt.isascii() and attempt.isdigit() and len(attempt) < _DIGITS
+    return (ref, int(attempt)) if ref and is_number and not is_browser(seat) else ("", 0)

@@ -24,6 +24,7 @@ from service.engine.joining import reason_of
 from service.engine.ordered import Ordered
 from service.engine.patience import Patience
 from service.engine.persist import persist
+from service.engine.retries import told_to_wait
 from service.logs import bound
 from service.store.admission import Admission, Admitted, Mismatch, TooMany
 from service.store.calls import Calls, Stored
@@ -196,7 +197,7 @@ class Operators:
                 if error.may_have_happened:
                     log.warning("call.in_doubt", error=str(error))
                     return None
-                refusal = Refusal(reason_of(error), str(error), error.retry_after)
+                refusal = Refusal(reason_of(error), str(error), told_to_wait(error.retry_after))
                 return await self._give_up(dial, once, refusal, tally.told(self._clock))
         placed = Placed(self._clock.now(), call_id, tally.told(self._clock))
         call, _ = await asyncio.gather(self._tell(dial.ref, placed), self._name(call_id, dial.ref))

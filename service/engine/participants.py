@@ -26,6 +26,7 @@ from service.engine.operators import Refusal
 from service.engine.patience import Patience
 from service.engine.performing import NotYet
 from service.engine.persist import persist
+from service.engine.retries import told_to_wait
 from service.logs import bound
 from service.metrics import Metrics
 from service.store import keys
@@ -247,7 +248,7 @@ class Participants:
         reason = reason_of(error)
         self._metrics.join_failed(reason)
         log.warning("participant.refused", reason=reason, error=str(error))
-        retry_after = error.retry_after if isinstance(error, BandwidthError) else None
+        retry_after = told_to_wait(error.retry_after) if isinstance(error, BandwidthError) else None
         # That a participant is gone as soon as it was made is nothing that whoever asks could act on.
         known = "bandwidth-error" if reason == "participant-vanished" else reason
         return Refusal(known, str(error), retry_after)

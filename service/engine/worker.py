@@ -1,20 +1,21 @@
 """Works off what calls and rooms owe: any replica's, under a lease, until it is done."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Final, NamedTuple
 
 import structlog
 
 from service.bandwidth.errors import BandwidthError
 from service.bandwidth.tally import Tally, counting
-from service.calls.browser import is_browser
 from service.calls.effects import Effect, name_of
 from service.calls.model import call_of
 from service.clock import Clock
 from service.engine.alarm import Alarm
 from service.engine.creation import TooSlow
 from service.engine.performing import NotYet, Performs
+from service.engine.retries import backoff, obeyed
 from service.logs import bound
 from service.metrics import UNKNOWN, Metrics
 from service.store.errors import StoreError
@@ -29,8 +30,6 @@ _LOOK: Final = 0.25
 """Seconds after which an owner is looked at again although a request for it is still under way."""
 _AT_ONCE: Final = 128
 """Owners that one replica works for at the same time; mostly each waits for Bandwidth."""
-_FIRST_DELAY: Final = 0.5
-_LONGEST_DELAY: Final = 60.0
 _PAUSED: Final = "paused"
 _UNREADABLE: Final = 30.0
 """Seconds for which an effect of a newer release is left to its replicas."""
@@ -76,15 +75,25 @@ class Worker:
         self._stopping = False
 
     async def run(self) -> None:
-        """Until `stop`. What the store refuses is tried again at the next look."""
+        """Until `stop`. What cannot be claimed is tried again at the next look."""
         while not self._stopping:
-            for partition in await self._alarm.wait(_POLL):
-                try:
-                    await self._claim(partition)
-                except StoreError as error:
+            if not await self._claim_all(await self._alarm.wait(_POLL)):
+                await self._clock.sleep(_POLL)
+
+    async def _claim_all(self, partitions: Sequence[int]) -> bool:
+        """Whether all could be looked at; the first that could not is told, and does not stop the others."""
+        failed = False
+        for partition in partitions:
+            try:
+                await self._claim(partition)
+            except StoreError as error:
+                if not failed:
                     log.warning("worker.claim_failed", partition=partition, error=str(error))
-                    await self._clock.sleep(_POLL)
-                    break
+                failed = True
+            except Exception as error:
+                log.exception("worker.claim_failed", partition=partition, error=repr(error))
+                failed = True
+        return not failed
 
     def stop(self) -> None:
         """Take nothing new; what is under way is finished, and what it owes next is left to others."""
@@ -164,12 +173,16 @@ class Worker:
         )
 
     async def _perform(self, work: Work, owner: str) -> Ended:
-        if isinstance(work.effect, Unreadable):
-            log.warning("effect.not_known", effect=work.effect.name)
-            self._metrics.effect(UNKNOWN, "not-known")
-            return Ended(Later(work, self._clock.now() + _UNREADABLE, tried=False))
-        with bound(**_subject(work.effect)):
-            return await self._try(work, work.effect, owner)
+        """Whatever goes wrong costs this effect a try, and nothing else: its owner owes others too."""
+        try:
+            if isinstance(work.effect, Unreadable):
+                log.warning("effect.not_known", effect=work.effect.name)
+                self._metrics.effect(UNKNOWN, "not-known")
+                return Ended(Later(work, self._clock.now() + _UNREADABLE, tried=False))
+            with bound(**_subject(work.effect)):
+                return await self._try(work, work.effect, owner)
+        except Exception as error:  # noqa: BLE001 - it is logged, unless that is what fails
+            return self._unforeseen(work, error)
 
     async def _try(self, work: Work, effect: Effect, owner: str) -> Ended:
         begun = self._clock.monotonic()
@@ -181,20 +194,20 @@ class Worker:
                 self._metrics.effect(name, "waits")
                 return Ended(Later(work, self._clock.now() + again.seconds, failed=False))
             except (BandwidthError, StoreError, TooSlow) as error:
-                return self._again(work, name, error, tally)
+                return self._again(work, effect, error, tally)
         ms = round((self._clock.monotonic() - begun) * 1000, 1)
         log.info("effect.done", effect=name, attempt=attempt, ms=ms)
         self._metrics.effect(name, "done")
         return Ended(work, self._entry("effectDone", work, tally))
 
     def _again(
-        self, work: Work, name: str, error: BandwidthError | StoreError | TooSlow, tally: Tally
+        self, work: Work, effect: Effect, error: BandwidthError | StoreError | TooSlow, tally: Tally
     ) -> Ended:
-        now, attempt = self._clock.now(), work.tries + 1
+        now, attempt, name = self._clock.now(), work.tries + 1, name_of(effect)
         code, retry_after = "store-unavailable" if isinstance(error, StoreError) else "timeout", None
         if isinstance(error, BandwidthError):
             code, retry_after = error.code, error.retry_after
-        if now - work.since > self._give_up:
+        if self._is_given_up(work):
             log.error("effect.dead_lettered", effect=name, attempt=attempt, error=str(error))
             self._metrics.effect(name, "dead")
             return Ended(Dead(work, code), self._entry("effectDead", work, tally, code))
@@ -202,14 +215,34 @@ class Worker:
             # Nobody was asked, so that nothing has failed.
             self._metrics.effect(name, "paused")
             return Ended(Later(work, now + (retry_after or _POLL) + self._jitter(), tried=False))
-        delay = backoff(work.tries, retry_after, self._jitter())
+        delay = max(backoff(work.tries, self._jitter()), obeyed(effect, retry_after))
         log.warning("effect.retried", effect=name, attempt=attempt, error=code, delay_s=round(delay, 3))
         self._metrics.effect(name, "retried")
-        # The first times and then ever fewer: hours of failing must not push the rest out of the timeline.
-        tells = attempt.bit_count() == 1
-        return Ended(
-            Later(work, now + delay), self._entry("effectFailed", work, tally, code) if tells else None
-        )
+        entry = self._entry("effectFailed", work, tally, code) if _is_told(attempt) else None
+        return Ended(Later(work, now + delay), entry)
+
+    def _unforeseen(self, work: Work, error: Exception) -> Ended:
+        """A mistake of ours, as a rule. It may be in what tells of it, so the effect is seen to first."""
+        code, attempt, effect = type(error).__name__, work.tries + 1, work.effect
+        name = UNKNOWN if isinstance(effect, Unreadable) else name_of(effect)
+        dead = self._is_given_up(work)
+        due = self._clock.now() + backoff(work.tries, self._jitter())
+        result = Dead(work, code) if dead else Later(work, due)
+        entry = None
+        with suppress(Exception):
+            if dead:
+                log.error("effect.dead_lettered", effect=name, attempt=attempt, error=code)
+            elif _is_told(attempt):
+                log.error(
+                    "effect.failed", effect=name, attempt=attempt, error=code, owed=work.id, exc_info=error
+                )
+            self._metrics.effect(name, "dead" if dead else "failed")
+            if dead or _is_told(attempt):
+                entry = self._entry("effectDead" if dead else "effectFailed", work, Tally(), code)
+        return Ended(result, entry)
+
+    def _is_given_up(self, work: Work) -> bool:
+        return self._clock.now() - work.since > self._give_up
 
     def _entry(self, event: str, work: Work, tally: Tally, error: str = "") -> Entry:
         entry: Entry = {
@@ -225,19 +258,16 @@ class Worker:
         return entry
 
 
+def _is_told(attempt: int) -> bool:
+    """The first times and then ever fewer: hours of failing must not push the rest out of a timeline."""
+    return attempt.bit_count() == 1
+
+
 def _subject(effect: Effect) -> dict[str, str]:
     """What the effect is about, under the keys that every log line has for it."""
     names = ("call_id", "room", "session_id", "participant_id")
     found = {name: getattr(effect, name) for name in names if hasattr(effect, name)}
     if seat := getattr(effect, "seat", ""):
-        found |= {"seat": seat} if is_browser(seat) else {"ref": call_of(seat)[0]}
+        ref, _ = call_of(seat)
+        found |= {"ref": ref} if ref else {"seat": seat}
     return found
-
-
-def backoff(tries: int, retry_after: float | None, jitter: float) -> float:
-    """Seconds to the next try: doubling, and by `jitter` between half and the whole of that.
-
-    Never before Bandwidth says so (`retry_after`, seconds).
-    """
-    delay = min(_LONGEST_DELAY, _FIRST_DELAY * 2.0 ** min(tries, 16))
-    return max(delay * (0.5 + jitter / 2), retry_after or 0)

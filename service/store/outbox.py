@@ -38,10 +38,14 @@ _encode = msgspec.json.Encoder().encode
 _decode: msgspec.json.Decoder[Effect] = msgspec.json.Decoder(Effect)
 
 
+UNREADABLE: Final = "unreadable"
+
+
 class Unreadable(msgspec.Struct, frozen=True):
-    """An effect of a newer release, which its replicas carry out."""
+    """An effect of a newer release, which its replicas carry out; or one that nobody can read."""
 
     name: str
+    """`UNREADABLE` where there is none."""
 
 
 class Work(msgspec.Struct, frozen=True):
@@ -199,8 +203,15 @@ def read_effect(effect: bytes, owner: str, id_: str) -> Effect | Unreadable:
         return implied
     try:
         return _decode.decode(effect)
-    except msgspec.ValidationError:
-        return Unreadable(msgspec.json.decode(effect, type=_Tagged).type)
+    except (ValueError, RecursionError):  # msgspec's own errors are ValueErrors
+        return Unreadable(_tag_of(effect))
+
+
+def _tag_of(effect: bytes) -> str:
+    try:
+        return msgspec.json.decode(effect, type=_Tagged).type
+    except (ValueError, RecursionError):
+        return UNREADABLE
 
 
 def _ms(seconds: float) -> int:

@@ -1,6 +1,7 @@
 """Owed work for who looks at it: what is owed and when it is due, and the dead letters."""
 
 import hashlib
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -18,8 +19,10 @@ _OWED: Final = Script("owed_read")
 _DEAD: Final = Script("dead_read")
 _REPLAY: Final = Script("dead_replay")
 _DROP: Final = Script("dead_drop")
+_RETRY: Final = Script("owed_retry")
+_FORGET: Final = Script("owed_drop")
 _NAME: Final = 10
-"""Characters of a dead letter's name."""
+"""Characters of the name of an effect or a dead letter."""
 
 
 class OwedEffect(msgspec.Struct, frozen=True):
@@ -33,6 +36,12 @@ class OwedEffect(msgspec.Struct, frozen=True):
     tries: int
     """How often it has been tried in vain."""
     about: Effect | Unreadable
+    id: str
+
+    @property
+    def name(self) -> str:
+        """By which it is retried or dropped: the same as long as it is owed."""
+        return hashlib.sha256(f"{self.owner}/{self.id}".encode()).hexdigest()[:_NAME]
 
 
 class DeadLetter(msgspec.Struct, frozen=True):
@@ -65,6 +74,7 @@ class _Letter(msgspec.Struct):
     effect: str
 
 
+_FORM: Final = re.compile(r"[0-9]+ ([0-9]+) \S+ ([0-9]+) ([0-9]+) (.*)", re.DOTALL)
 _decode: Final = msgspec.json.Decoder(_Letter).decode
 
 
@@ -126,12 +136,33 @@ class OwedDirectory:
         dropped = await self._client.run(_DROP, {"dead": keys.dead(partition)}, {"letter": letter.text})
         return bool(dropped)
 
+    async def retry(self, effect: OwedEffect, *, now: float) -> bool:
+        """Have it done from now on, whatever it waits for; False when it is not owed any more."""
+        return await self._change(_RETRY, effect, now)
+
+    async def forget(self, effect: OwedEffect, *, now: float) -> bool:
+        """False when it is not owed any more. What was behind it goes on."""
+        return await self._change(_FORGET, effect, now)
+
+    async def _change(self, script: Script, effect: OwedEffect, now: float) -> bool:
+        changed = await self._client.run(
+            script,
+            {
+                "owed": keys.owed(effect.owner),
+                "agenda": keys.agenda(keys.partition_of_owner(effect.owner)),
+            },
+            {"now": int(now * 1000), "owner": effect.owner, "id": effect.id},
+        )
+        return bool(changed)
+
 
 def _owed_effect(owner: str, id_: str, value: str) -> OwedEffect:
-    """From the form that `owed.lua` describes."""
-    _, due, _, tries, since, text = value.split(" ", 5)
+    """From the form that `owed.lua` describes. What has another one is unreadable, and can be dropped."""
+    form = _FORM.fullmatch(value)
+    due, tries, since, text = form.groups() if form else ("0", "0", "0", "")
     effect = read_effect(text.encode(), owner, id_)
     return OwedEffect(
+        id=id_,
         owner=owner,
         effect=effect.name if isinstance(effect, Unreadable) else name_of(effect),
         due=int(due) / 1000,

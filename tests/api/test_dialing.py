@@ -206,6 +206,11 @@ async def test_bandwidth_refuses(
     assert (await client.dial("once")).status_code == 201
 
 
+async def test_nobody_is_told_to_wait_for_an_hour(simulator: Simulator, client: Client) -> None:
+    simulator.faults.add("createCall", status=429, retry_after="3600")
+    assert (await client.dial()).headers["retry-after"] == "60"
+
+
 async def test_nobody_knows_whether_there_is_a_call(simulator: Simulator, client: Client) -> None:
     simulator.faults.add("createCall", status=500, executed=True)
     answer = await client.dial()

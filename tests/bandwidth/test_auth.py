@@ -224,6 +224,21 @@ async def test_a_refresh_ahead_obeys_retry_after_while_the_old_token_lasts(
     assert await oauth.header() == "Bearer token-2"
 
 
+async def test_an_hour_is_not_obeyed(
+    oauth: OAuth, bandwidth: Loopback, clock: SetClock, logs: list[MutableMapping[str, Any]]
+) -> None:
+    """There is another try before the old token ends, and the next look comes in time where there is none."""
+    bandwidth.answers(grant(1), Reply(429, b"", {"retry-after": "3600"}), grant(2))
+    await oauth.warm()
+    clock.advance(3545)
+    assert await oauth.header() == "Bearer token-1"
+    await wait_until(lambda: any(line["event"] == "token.refresh_failed" for line in logs))
+    assert await oauth.tend() == 30
+    clock.advance(30)
+    await oauth.tend()
+    assert oauth.current == "Bearer token-2"
+
+
 async def test_a_token_endpoint_that_is_down_is_left_alone(
     oauth: OAuth, bandwidth: Loopback, clock: SetClock, logs: list[MutableMapping[str, Any]]
 ) -> None:

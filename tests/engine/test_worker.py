@@ -26,7 +26,7 @@ from service.engine.alarm import Alarm
 from service.engine.creation import TooSlow
 from service.engine.patience import HOUR
 from service.engine.performing import NotYet
-from service.engine.worker import Worker, backoff
+from service.engine.worker import Worker
 from service.store import keys
 from service.store.calls import Calls, Change
 from service.store.client import Client
@@ -329,20 +329,6 @@ async def test_what_is_owed_at_the_last_moment_is_done_at_once(client: Client, r
     await wait_until(lambda: len(bench.tasks) == 1)
     running.cancel()
     assert not [key async for key in redis.scan_iter("*:owed:*")]
-
-
-@pytest.mark.parametrize(
-    ("tries", "retry_after", "jitter", "seconds"),
-    [
-        (0, None, 1.0, 0.5),
-        (0, None, 0.0, 0.25),
-        (3, None, 1.0, 4.0),
-        (30, None, 1.0, 60.0),
-        (0, 7.0, 1.0, 7.0),
-    ],
-)
-def test_how_long_to_wait(tries: int, retry_after: float | None, jitter: float, seconds: float) -> None:
-    assert backoff(tries, retry_after, jitter) == seconds
 
 
 async def test_hours_of_failing_do_not_fill_a_timeline(client: Client) -> None:

@@ -4,6 +4,7 @@
 -- milliseconds since the epoch. The agenda of the partition holds the owner under the time at which somebody
 -- has to look: the earliest due effect or, while a worker is at it, the end of that worker's lease.
 
+-- Nil for what is no such value: that of others is not to suffer from it.
 local function owed_parse(value)
   local seq, due, lane, tries, since, effect = string.match(value, '^(%d+) (%d+) (%S+) (%d+) (%d+) (.*)$')
   return tonumber(seq), tonumber(due), lane, tonumber(tries), tonumber(since), effect
@@ -16,13 +17,8 @@ end
 
 -- Write one effect down. A later one under the same id takes the earlier one's place in the queue.
 local function owed_add(owed, agenda, owner, now, id, due, lane, effect)
-  local seq
   local old = redis.call('HGET', owed, id)
-  if old then
-    seq = owed_parse(old)
-  else
-    seq = redis.call('HINCRBY', owed, '.seq', 1)
-  end
+  local seq = old and owed_parse(old) or redis.call('HINCRBY', owed, '.seq', 1)
   redis.call('HSET', owed, id, string.format('%d %d %s 0 %d %s', seq, due, lane, now, effect))
   local _, leased = owed_lease(owed)
   if leased <= now then

@@ -7,6 +7,8 @@
 -- keys: owed agenda dead timeline
 -- args: now worker lease owner done later laid_aside letters letters_ttl entries
 now = tonumber(now)
+-- Milliseconds after which somebody looks again at what cannot be read; it stays until it is dropped.
+local UNREADABLE = 60000
 local function tell(entry)
   if entry == '' then return end
   redis.call('RPUSHX', timeline, entry)
@@ -47,19 +49,21 @@ for _, one in ipairs(cjson.decode(laid_aside)) do
   end
 end
 
-local heads = {}
+local heads, next_due = {}, nil
 local fields = redis.call('HGETALL', owed)
 for i = 1, #fields, 2 do
   if string.sub(fields[i], 1, 1) ~= '.' then
     local seq, due, lane, tries, since, effect = owed_parse(fields[i + 1])
-    if heads[lane] == nil or seq < heads[lane].seq then
+    if not seq then
+      next_due = now + UNREADABLE
+    elseif heads[lane] == nil or seq < heads[lane].seq then
       heads[lane] = {seq = seq, due = due, id = fields[i], value = fields[i + 1], tries = tries,
         since = since, effect = effect}
     end
   end
 end
 
-local found, next_due = {}, nil
+local found = {}
 for _, head in pairs(heads) do
   if head.due <= now then
     for _, part in ipairs({head.id, string.match(head.value, '^%d+ (.*)$'), head.tries, head.since, head.effect}) do

@@ -1,0 +1,53 @@
+"""When what has failed is tried again: how long by ourselves, and how long because Bandwidth says so."""
+
+from typing import get_args
+
+import pytest
+
+from service.calls.effects import (
+    AskAfter,
+    DeleteParticipant,
+    DeleteSession,
+    Effect,
+    FreeSeat,
+    HangUp,
+    HangUpLeg,
+    LeaveRoom,
+    RemoveParticipant,
+    StockRoom,
+)
+from service.engine.retries import OBEYED, backoff, obeyed
+from tests.effects import sample
+
+KINDS: tuple[type[Effect], ...] = get_args(Effect)
+
+
+@pytest.mark.parametrize(
+    ("tries", "jitter", "seconds"), [(0, 1.0, 0.5), (0, 0.0, 0.25), (3, 1.0, 4.0), (30, 1.0, 60.0)]
+)
+def test_how_long_to_wait(tries: int, jitter: float, seconds: float) -> None:
+    assert backoff(tries, jitter) == seconds
+
+
+def test_every_effect_has_an_end_of_what_it_obeys() -> None:
+    assert set(OBEYED) == set(KINDS)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_an_hour_is_not_obeyed(kind: type[Effect]) -> None:
+    effect = sample(kind)
+    assert obeyed(effect, None) == 0
+    assert obeyed(effect, 7) == 7
+    assert obeyed(effect, 3600) == OBEYED[kind] <= 300
+
+
+@pytest.mark.parametrize(
+    ("kinds", "seconds"),
+    [
+        ((HangUp, HangUpLeg, LeaveRoom, FreeSeat), 10),
+        ((RemoveParticipant, DeleteParticipant, DeleteSession), 20),
+        ((AskAfter, StockRoom), 300),
+    ],
+)
+def test_how_long_it_is_obeyed(kinds: tuple[type[Effect], ...], seconds: float) -> None:
+    assert {OBEYED[kind] for kind in kinds} == {seconds}

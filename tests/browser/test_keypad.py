@@ -1,7 +1,5 @@
 """Keys of the page's keypad: all of them arrive in order, and none is shown as sent that was not."""
 
-import asyncio
-
 import pytest
 from playwright.async_api import expect
 
@@ -59,8 +57,7 @@ async def test_keys_are_typed_fast(stage: Stage, pause: int) -> None:
     ada = await at_the_keypad(stage)
     await ada.page.keyboard.type("1234567890#", delay=pause)
     await expect(ada.page.locator("#sent")).to_have_text("1234567890#", timeout=PATIENCE)
-    # What is shown as sent is there.
-    await asyncio.wait_for(received(stage, ada, "1234567890#"), timeout=1)
+    await received(stage, ada, "1234567890#")
     await ada.leave()
 
 

@@ -77,7 +77,8 @@ async def test_the_gateway_closes_the_media_in_good_order(
     async def back() -> bool:
         return await ada.own_id() not in {who, "None"} and await names(stage) == ["Ada"]
 
-    await wait_until(back, seconds=8, what="she has not come back, or is there twice")
+    # By ICE alone it takes 13 seconds, and then she has to take her seat.
+    await wait_until(back, seconds=11, what="she has not come back, or is there twice")
     await ada.hears(phone.tone)
     await stage.phone_hears(phone, 1000)
     await phone.hang_up()

@@ -13,7 +13,7 @@ from service.tasks import Tasks
 from tests.harness import API_KEY
 from tests.waiting import wait_until
 
-_NO_TLS: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+NO_TLS: Final = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 class Heard(NamedTuple):
@@ -28,7 +28,7 @@ class Listener:
     def __init__(self, response: httpx.Response, last: str) -> None:
         self.response = response
         self.heard: list[Heard] = []
-        self.comments = 0
+        self.marks: list[Heard] = []
         self.retry = 0
         self.last = last
         """The id to come back with."""
@@ -58,12 +58,11 @@ class Listener:
             name, _, value = line.partition(":")
             value = value.removeprefix(" ")
             if not line:
-                self.last = id_
-                if data:
-                    self.heard.append(Heard(kind, json.loads(data), id_))
+                if data:  # as npm's eventsource has it: what comes without is no place to come back to
+                    self.last = id_
+                    heard = self.marks if kind == "mark" else self.heard
+                    heard.append(Heard(kind, json.loads(data), id_))
                 kind, data = "message", ""
-            elif name == "":
-                self.comments += 1
             elif name == "event":
                 kind = value
             elif name == "data":
@@ -83,7 +82,7 @@ async def listening(
     path = f"/api/v1/rooms/{room}/events" if room else "/api/v1/events"
     headers = {"authorization": f"Bearer {key}", **({"last-event-id": last} if last else {})}
     async with (
-        httpx.AsyncClient(base_url=url, headers=headers, verify=_NO_TLS, timeout=60) as client,
+        httpx.AsyncClient(base_url=url, headers=headers, verify=NO_TLS, timeout=60) as client,
         client.stream("GET", path) as response,
     ):
         assert response.status_code == 200, (await response.aread()).decode()

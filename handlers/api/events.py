@@ -52,7 +52,7 @@ async def stream(request: Request, bridge: Bridge, room: str | None, owner: str 
     if cursor is None:
         first, cursor = await _beginning(bridge, room, lost=bool(last))
     else:
-        first = b"\n"
+        first = _mark(cursor)
     return EventStream(partial(_blocks, bridge, room, first, cursor), streams, room, owner)
 
 
@@ -81,7 +81,7 @@ async def _beginning(bridge: Bridge, room: str | None, *, lost: bool) -> tuple[b
     """
     cursor = await bridge.live.latest()
     if room is None:
-        return _event("reset", {}, cursor) if lost else _mark(cursor), cursor
+        return _event("reset", {}, cursor) if lost else _mark(cursor, begins=True), cursor
     # Without an id: whoever loses the connection here has had no snapshot.
     reset = _event("reset", {}, None) if lost else b""
     return reset + _event("snapshot", await _snapshot(bridge, room), cursor), cursor
@@ -113,8 +113,7 @@ def _participant(member: Member) -> dict[str, Any]:
 
 def _block(told: Told) -> bytes:
     if told.entry is None:
-        # The comment is for whoever looks; an id by itself is no event, and is what a client comes back with.
-        return b": \n" + _mark(told.cursor)
+        return _mark(told.cursor)
     return _raw(told.entry.kind, told.entry.data, told.cursor)
 
 
@@ -128,5 +127,9 @@ def _raw(kind: str, data: bytes, cursor: Cursor | None) -> bytes:
     return b"event: %s\n%sdata: %s\n\n" % (kind.encode(), id_, data)
 
 
-def _mark(cursor: Cursor) -> bytes:
-    return b"id: %s\n\n" % cursor.text().encode()
+def _mark(cursor: Cursor, *, begins: bool = False) -> bytes:
+    """A place to come back to. With data: some clients forget the id of an event that comes without.
+
+    `begins`: what has happened before is not in this stream.
+    """
+    return _event("mark", {"begins": begins}, cursor)

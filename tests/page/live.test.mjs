@@ -28,6 +28,11 @@ test("a snapshot is all that there is", () => {
   assert.deepEqual(keys(live), ["b1"]);
 });
 
+test("a mark says nothing about the room", () => {
+  const live = play(empty);
+  assert.equal(reduce(live, { type: "mark", data: { begins: false } }, "sales", 0), live);
+});
+
 test("people come and go, the same news twice changes nothing more, and you come first", () => {
   const live = play(empty, told(call), participant(phone), participant(ana), participant(ana));
   assert.deepEqual(keys(live), ["b1", "p01-a"]);

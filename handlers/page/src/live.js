@@ -37,6 +37,8 @@ export function reduce(live, news, room, now) {
       return withCall(live, news.data, room, now);
     case "room":
       return news.data.state === "closed" ? { ...live, closed: true } : live;
+    case "mark":
+      return live;
     default: // `reset` is followed by a snapshot; what we do not know may be left out
       return live;
   }

@@ -2,7 +2,8 @@
 
 import { delay } from "./backoff.js";
 
-const TYPES = ["snapshot", "participant", "call", "room", "reset"];
+/** A `mark` says nothing about the room: the browser keeps its id as the place to come back to. */
+const TYPES = ["snapshot", "participant", "call", "room", "reset", "mark"];
 
 export class News {
   /** @type {EventSource | null} */

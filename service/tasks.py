@@ -1,13 +1,27 @@
 """Background tasks that are neither lost to the garbage collector nor silent when they fail."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import structlog
 
 log = structlog.get_logger()
 T = TypeVar("T")
+
+
+@contextmanager
+def surviving(task: str) -> Iterator[None]:
+    """Around one turn of a loop that has to go on: what is raised is logged as that of a task is."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001 - it is logged
+        _failed(task, error)
+
+
+def _failed(task: str, error: BaseException) -> None:
+    log.error("task.failed", task=task, error=repr(error), exc_info=error)
 
 
 class Tasks:
@@ -28,7 +42,7 @@ class Tasks:
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._running.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("task.failed", task=task.get_name(), error=repr(error), exc_info=error)
+            _failed(task.get_name(), error)
 
     async def wait(self, seconds: float) -> int:
         """Let the running tasks finish for so long, then cancel the rest; tells how many were cut off."""

@@ -6,6 +6,7 @@ from typing import Final
 
 from service.bandwidth.http import Credentials, Http
 from service.clock import Clock
+from service.tasks import surviving
 
 EVERY: Final = 45.0
 """Seconds. Load balancers close what is idle for a minute, and a handshake is two or three trips."""
@@ -36,11 +37,16 @@ class Warmth:
         await asyncio.gather(*map(self._keep_token, self._credentials), self._keep_connections())
 
     async def _keep_token(self, credentials: Credentials) -> None:
-        while (seconds := await credentials.tend()) is not None:
+        seconds: float | None = 0.0
+        while seconds is not None:
             await self._clock.sleep(seconds)
+            seconds = self._every
+            with surviving("warmth.token"):
+                seconds = await credentials.tend()
 
     async def _keep_connections(self) -> None:
         while self._connections:
             # All at the same time, or one connection would do for them all.
-            await asyncio.gather(*(self._http.knock(self._url) for _ in range(self._connections)))
+            with surviving("warmth.connections"):
+                await asyncio.gather(*(self._http.knock(self._url) for _ in range(self._connections)))
             await self._clock.sleep(self._every)

@@ -9,6 +9,7 @@ import structlog
 from service.metrics import Metrics
 from service.store.errors import StoreError
 from service.store.pause import Paused, PauseSwitch
+from service.tasks import surviving
 
 log = structlog.get_logger()
 
@@ -29,7 +30,8 @@ class Pause:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_EVERY):
                     await self._over.wait()
-            await self.look()
+            with surviving("pause"):
+                await self.look()
 
     def stop(self) -> None:
         self._over.set()

@@ -127,7 +127,12 @@ class News:
         )
         if any(answer == b"lost" for answer, _ in answers):
             return None
-        found = [_entry(one, raw) for one, (_, entries) in enumerate(answers) for raw in entries]
+        found = [
+            entry
+            for one, (_, entries) in enumerate(answers)
+            for raw in entries
+            if (entry := _readable(one, raw)) is not None
+        ]
         ends = tuple(
             _parsed(entries[-1][0]) if entries else NOWHERE if answer == b"none" else position
             for (answer, entries), position in zip(answers, cursor.positions, strict=True)
@@ -140,6 +145,14 @@ def told(at: float, data: dict[str, Any]) -> dict[str, Any]:
     """With the time of the change (seconds since the epoch), as the API writes times."""
     time = datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
     return {"at": time.replace("+00:00", "Z"), **data}
+
+
+def _readable(partition: int, raw: Sequence[Result]) -> Entry | None:
+    """None for what cannot be read: it is passed over, or it would stop every listener for an hour."""
+    try:
+        return _entry(partition, raw)
+    except (ValueError, KeyError, TypeError, OverflowError):  # msgspec's DecodeError is a ValueError
+        return None
 
 
 def _entry(partition: int, raw: Sequence[Result]) -> Entry:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from types import MappingProxyType
 from typing import Final
 
@@ -123,23 +124,25 @@ class RoomDirectory:
 
     async def read(self, room: str) -> RoomView | None:
         """None when nobody is in the room or waits for it, and it has no settings."""
-        [view] = await self._views([room])
-        return view
+        [(_, kept)] = await self._kept([room])
+        return _view(room, *kept)
 
     async def every(self) -> list[RoomView]:
-        """All rooms that are live or have settings."""
+        """All rooms that are live or have settings; one that cannot be read is left out."""
         names = await self.names()
-        found: list[RoomView | None] = []
+        found: list[RoomView] = []
         for begin in range(0, len(names), _AT_ONCE):
-            found += await self._views(names[begin : begin + _AT_ONCE])
-        return [view for view in found if view is not None]
+            for room, kept in await self._kept(names[begin : begin + _AT_ONCE]):
+                with suppress(StoreCorrupt):
+                    found += [view] if (view := _view(room, *kept)) else []
+        return found
 
-    async def _views(self, rooms: Sequence[str]) -> list[RoomView | None]:
+    async def _kept(self, rooms: Sequence[str]) -> list[tuple[str, tuple[list[bytes], bytes | None]]]:
         kept = await self._client.run_many(
             _READ,
             [({"room": keys.room(room), "settings": keys.room_settings(room)}, {}) for room in rooms],
         )
-        return [_view(room, flat, settings) for room, (flat, settings) in zip(rooms, kept, strict=True)]
+        return list(zip(rooms, kept, strict=True))
 
     async def _claim(self, pin: str, room: str, now: float) -> str:
         """Take the PIN; empty, or the name of the room that has it.

@@ -134,6 +134,37 @@ async def test_a_token_is_replaced_while_nobody_needs_it() -> None:
             assert len(bandwidth.seen) == 2, "that one is good for an hour"
 
 
+class Faulty(Basic):
+    """Fails in a way that nobody has thought of."""
+
+    tended = 0
+
+    async def tend(self) -> None:
+        self.tended += 1
+        raise LookupError
+
+
+class FaultyHttp(Http):
+    knocked = 0
+
+    async def knock(self, url: str) -> None:
+        self.knocked += 1
+        raise LookupError(url)
+
+
+async def test_a_fault_of_ours_ends_neither_loop() -> None:
+    http, credentials = FaultyHttp(), Faulty("user", "password")
+    warmth = Warmth(
+        http=http, credentials=(credentials,), url="", connections=1, clock=SystemClock(), every=0.01
+    )
+    running = asyncio.get_running_loop().create_task(warmth.run())
+    await wait_until(lambda: http.knocked > 3 and credentials.tended > 3)
+    running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running
+    await http.close()
+
+
 async def test_one_that_lasts_a_moment_is_no_reason_to_ask_without_end() -> None:
     async with Loopback().serving() as bandwidth:
         bandwidth.answers(grant(1, 0.01))

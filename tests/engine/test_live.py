@@ -73,6 +73,32 @@ async def say(redis: Redis, *words: int, room: str = "lobby") -> None:
         await pipe.execute()
 
 
+STRANGE: tuple[dict[Any, Any], ...] = (
+    {"nothing": 1},
+    {"kind": "room", "at": "x", "rooms": "lobby", "data": "{}"},
+    {"kind": "room", "at": 1, "rooms": "lobby", "data": "{"},
+    {"kind": "room", "at": 1, "rooms": "lobby", "data": "[1]"},
+    {"kind": b"\xff", "at": 1, "rooms": b"\xff", "data": "{}"},
+    {"kind": "room", "at": "9" * 40, "rooms": "lobby", "data": "{}"},
+)
+
+
+@pytest.mark.parametrize("strange", STRANGE)
+async def test_what_cannot_be_read_is_passed_over(
+    parts: Parts, redis: Redis, strange: dict[Any, Any]
+) -> None:
+    """By who comes and by the tail: otherwise nobody would hear anything until it has expired."""
+    beginning = await parts.live.latest()
+    await redis.xadd(keys.news(1), strange)
+    await say(redis, 1, 2)
+    async with parts.listener(beginning) as ear:
+        await wait_until(lambda: sorted(ear.words) == [1, 2])
+        await redis.xadd(keys.news(1), strange)
+        await say(redis, 3)
+        await wait_until(lambda: sorted(ear.words) == [1, 2, 3])
+        assert not ear.lost
+
+
 async def test_what_was_said_before_while_and_after_somebody_comes(parts: Parts, redis: Redis) -> None:
     """More than a page of it, so that the listener is still catching up when the tail gets ahead."""
     beginning = await parts.live.latest()

@@ -207,6 +207,21 @@ async def test_what_a_breaker_holds_up_has_not_failed(client: Client) -> None:
     assert bench.performer.attempts == [(DeleteSession("S"), 1)] * 6
 
 
+@pytest.mark.parametrize(("says", "seconds"), [(7.0, 7), (3600.0, 20)])
+async def test_retry_after_is_obeyed_within_reason(client: Client, says: float, seconds: float) -> None:
+    """Of a removal: 20 seconds, and what a gateway says besides is an hour at times."""
+    error = BandwidthError("delete-session", "rate-limited", status=429, retry=True, retry_after=says)
+    bench = Bench(client, FailingPerformer(1, error))
+    await bench.owe()
+    running = bench.tasks.start(bench.worker.run(), name="worker")
+    await wait_until(partial(bench.has_tried, 1))
+    await wait_until(lambda: len(bench.tasks) == 1)
+    [owed] = await OwedDirectory(client).owed(limit=9)
+    assert owed.due == bench.clock.now() + seconds
+    bench.worker.stop()
+    await running
+
+
 async def test_what_is_not_due_yet_is_no_failure_either(client: Client) -> None:
     bench = Bench(client, FailingPerformer(2, NotYet(1000)))
     await bench.owe()

@@ -135,6 +135,15 @@ async def test_a_release_does_not_take_from_others(client: Client, redis: Redis)
     assert await redis.exists(keys.pin("4711"))
 
 
+async def test_a_room_that_cannot_be_read_leaves_the_others_listed(rooms: Rooms, redis: Redis) -> None:
+    await configure(rooms, "attic", RoomSettings(limit=3))
+    await configure(rooms, ROOM, RoomSettings(limit=3))
+    await redis.set(keys.room_settings(ROOM), '{"limit": "many"}')
+    assert [one.name for one in await rooms.every()] == ["attic"]
+    with pytest.raises(StoreCorrupt, match="lobby"):
+        await rooms.read(ROOM)
+
+
 # What there is ----------------------------------------------------------------------------------------------
 
 

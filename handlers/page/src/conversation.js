@@ -186,8 +186,18 @@ export class Conversation {
         this.look();
       },
       onConnected: () => this.#say("connected"),
+      onMediaClosed: () => this.#mediaClosed(),
       onLost: () => this.#say("media-lost"),
     });
+  }
+
+  /** The same is seen by whoever was removed, and only the service knows of that. */
+  async #mediaClosed() {
+    const turn = this.#turn;
+    const problem = await this.server.beat(this.participantId).then(() => null, problemOf);
+    if (turn !== this.#turn) return;
+    if (problem?.status === GONE || problem?.final) this.#answered(problem);
+    else this.#say("media-lost");
   }
 
   /** @param {Problem | null} problem of a heartbeat */

@@ -23,16 +23,19 @@ const Inside = /** @type {new () => any} */ (/** @type {unknown} */ (BandwidthRt
 /**
  * @typedef {{streamId: string, participantId: string | null, stream: MediaStream}} Heard
  * @typedef {{onStream: (heard: Heard) => void, onStreamGone: (streamId: string) => void,
- *   onDropped: (deliberately: boolean) => void, onConnected: () => void, onLost: () => void}} Listener
+ *   onDropped: (deliberately: boolean) => void, onConnected: () => void, onMediaClosed: () => void,
+ *   onLost: () => void}} Listener
  *   `onDropped`: the socket has closed; unless that was deliberate, the SDK opens it again. `onConnected`: it is
- *   open. `onLost`: it has not come back, or media has failed.
+ *   open. `onMediaClosed`: the gateway has closed media in good order. `onLost`: the socket has not come back, or media
+ *   has failed.
  */
 
 class WatchedRtc extends Inside {
-  /** @param {() => void} onFailed */
-  constructor(onFailed) {
+  /** @param {() => void} onFailed @param {() => void} onClosed by the gateway, in good order */
+  constructor(onFailed, onClosed) {
     super();
     this.onFailed = onFailed;
+    this.onClosed = onClosed;
   }
 
   /** Where the SDK leaves room for others. */
@@ -48,7 +51,7 @@ class WatchedRtc extends Inside {
       for (const transport of transports(connection)) {
         if (watched.has(transport)) continue;
         watched.add(transport);
-        transport.addEventListener("statechange", () => transport.state === "closed" && this.onFailed());
+        transport.addEventListener("statechange", () => transport.state === "closed" && this.onClosed());
       }
       // Browsers take a quarter of a minute from `disconnected` to `failed`, and nothing is heard meanwhile.
       if (connection.connectionState === "disconnected") away = setTimeout(this.onFailed, AWAY);
@@ -72,7 +75,10 @@ export class Gateway {
   /** @param {Listener} listener nothing is told after `close` */
   constructor(listener) {
     this.listener = listener;
-    this.rtc = new WatchedRtc(() => this.#lost());
+    this.rtc = new WatchedRtc(
+      () => this.#lost(),
+      () => this.#over || listener.onMediaClosed(),
+    );
     this.rtc.onStreamAvailable((/** @type {any} */ { endpointId, mediaStream, participantId }) => {
       if (this.#over) return;
       listener.onStream({ streamId: endpointId, participantId: participantId ?? null, stream: mediaStream });

@@ -8,6 +8,7 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from handlers.addresses import Addresses
 from handlers.api.routes import ROUTES
 from handlers.bounds import Bounds
 from handlers.bridge import Bridge
@@ -40,7 +41,7 @@ class _Application(Starlette):
         super().__init__(**parts)
 
     def build_middleware_stack(self) -> ASGIApp:
-        return SecurityHeaders(Bounds(super().build_middleware_stack()), self._base_url)
+        return SecurityHeaders(Bounds(Addresses(super().build_middleware_stack())), self._base_url)
 
 
 def create_app(

@@ -29,6 +29,7 @@ _TROUBLE: Final = ("refused", "unavailable")
 _WAYS: Final = ("transfer", "bridge", "none")
 _OPENMETRICS: Final = "application/openmetrics-text"
 
+_ASTRAY = "wrong-address"
 # Seconds. A webhook is answered within 8, and Bandwidth gives up after 15.
 _FAST: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 3.0)
 _REQUEST: Final = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 60.0)
@@ -76,6 +77,7 @@ class Metrics:
             self._api_refused.add((reason,), 0)
         self._webhooks = Counters(r, "pstn_webhooks", "Webhooks answered", ["event", "result"])
         self._webhooks.add((UNKNOWN, "refused"), 0)
+        self._webhooks.add((UNKNOWN, _ASTRAY), 0)
         self._webhook_seconds = Histograms(
             r, "pstn_webhook_seconds", "From webhook to answer", ["event"], _WEBHOOK
         )
@@ -138,6 +140,10 @@ class Metrics:
         """`result`: answered, repeated, degraded, deferred, dropped, refused or failed."""
         self._webhooks.add((event, result))
         self._webhook_seconds.observe((event,), seconds)
+
+    def webhook_astray(self) -> None:
+        """One may have been sent to an address that is none of ours."""
+        self._webhooks.add((UNKNOWN, _ASTRAY))
 
     def api_refused(self, reason: str) -> None:
         """`reason`: one of REFUSALS."""

@@ -14,7 +14,7 @@ from handlers.edge import edge_of
 from handlers.guard import Refused, read_body
 from handlers.voice.registry import UNKNOWN, Kind, kind_of
 from handlers.voice.speech import CLOSED
-from handlers.voice.webhook import ForeignAccount, Malformed, Webhook, parse
+from handlers.voice.webhook import ForeignAccount, Malformed, OfNoCall, Webhook, parse
 from service.calls.events import Arrival, Event, TransferAnswer, turned_away
 from service.calls.model import Call
 from service.calls.policy import Policy
@@ -79,8 +79,12 @@ async def _take(request: Request, *, leg: bool, free: bool) -> Response:
             log.warning("webhook.refused", status=refused.status, reason=str(refused))
         bridge.metrics.webhook(UNKNOWN_EVENT, "refused", bridge.clock.monotonic() - begun)
         return refused.response()
+    except OfNoCall as event:
+        log.warning("webhook.unknown", event_type=str(event))
+        bridge.metrics.webhook(UNKNOWN_EVENT, "answered", bridge.clock.monotonic() - begun)
+        return Response(status_code=204)
     if webhook.event_type == "initiate":
-        bridge.called_numbers.hear(webhook.text("to"))
+        bridge.called_numbers.hear(webhook.party("to"))
     kind = kind_of(webhook)
     with bound(ref=webhook.ref, call_id=webhook.call_id):
         if kind is UNKNOWN:

@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from service.calls.model import Direction
+from service.calls.numbers import e164
 from service.calls.policy import Policy
 from service.calls.refs import is_ref, ref_of_call
 
@@ -23,6 +24,10 @@ _decode = msgspec.json.decode
 
 class Malformed(Exception):
     """400: the body is not one that Bandwidth sends."""
+
+
+class OfNoCall(Exception):
+    """204: it is about a conference as a whole, of which we have none (voice API, conference webhooks)."""
 
 
 class ForeignAccount(Exception):
@@ -60,8 +65,13 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def ours(self) -> str:
-        """The number of ours that the call is on."""
-        return self.text("to" if self.direction is Direction.INBOUND else "from")
+        """The number of ours that the call is on, in E.164 form; empty where it cannot be read."""
+        return e164(self.text("to" if self.direction is Direction.INBOUND else "from"), self.policy.ours)
+
+    def party(self, name: str) -> str:
+        """`from` or `to`: in E.164 form where it is a number, otherwise as it came (`Anonymous`)."""
+        text = self.text(name)
+        return e164(text, self.policy.ours) or text
 
 
 def parse(
@@ -74,12 +84,15 @@ def parse(
     account_id: str,
     policy: Policy,
 ) -> Webhook:
-    """Raises Malformed for broken JSON, a missing `eventType` and what is no `callId`, ForeignAccount.
+    """Raises Malformed for broken JSON, no `eventType` and what is no `callId`; ForeignAccount, OfNoCall.
 
     A `ref` that we cannot have given out is passed over: the call ids in the body name the call as well.
     """
     body = _object(raw)
-    event_type, call_id = _required(body, "eventType"), _required(body, "callId")
+    event_type = _required(body, "eventType")
+    if event_type.startswith("conference") and "callId" not in body:
+        raise OfNoCall(event_type)
+    call_id = _required(body, "callId")
     if not _is_id(call_id):
         raise Malformed("callId is no id")
     account = body.get("accountId")

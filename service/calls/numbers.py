@@ -6,6 +6,8 @@ from typing import Final
 
 _WORDS: Final = re.compile(r"[A-Za-z]*")
 _E164: Final = re.compile(r"\+[1-9][0-9]{6,14}")
+_TEN: Final = re.compile(r"[2-9][0-9]{2}[2-9][0-9]{6}")
+"""A number of North America without its country code (NANP)."""
 _SCHEMES: Final = frozenset({"sip", "sips", "tel"})
 _SEPARATORS: Final = str.maketrans("", "", " \t-.()/")
 _NATIONAL: Final = 7
@@ -18,9 +20,14 @@ def e164(text: str, ours: Collection[str] = ()) -> str:
     """The number in `text` in E.164 form, empty where there is none to be read.
 
     Reads E.164, with separators, without the plus or with 00 in its place, and the user part of a sip, sips
-    or tel URI with or without parameters. Digits without a country code are read only where exactly one of
-    `ours` (in E.164 form) ends with them.
+    or tel URI with or without parameters and name. Digits without a country code are read only where exactly
+    one of `ours` (in E.164 form) ends with them, or where they are ten of North America and all of `ours` are
+    there.
     """
+    if _E164.fullmatch(text):
+        return text
+    if "<" in text:
+        text = text.partition("<")[2].partition(">")[0]
     scheme, colon, rest = text.strip().partition(":")
     address = rest if colon and scheme.lower() in _SCHEMES else text.strip()
     user = address.partition("@")[0].partition(";")[0].replace("%2B", "+").replace("%2b", "+")
@@ -35,6 +42,8 @@ def e164(text: str, ours: Collection[str] = ()) -> str:
     known = [one for one in ours if one.endswith(national)] if len(national) >= _NATIONAL else []
     if len(known) == 1:
         return known[0]
+    if _TEN.fullmatch(number) and not known and ours and all(one.startswith("+1") for one in ours):
+        return f"+1{number}"
     whole = f"+{number}"
     return whole if len(number) >= _WITH_COUNTRY and _E164.fullmatch(whole) else ""
 

@@ -53,8 +53,11 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
         return "" if came_back or number == self.fallback else self.fallback
 
     def asks(self, number: str) -> int:
-        """How often digits may be entered on this number of ours; 0 where none are asked for."""
-        return self.pin_tries if number in self.pin_numbers else 0
+        """How often digits may be entered on this number of ours; 0 where none are asked for.
+
+        A number that cannot be read (empty) may be one that asks.
+        """
+        return self.pin_tries if number in self.pin_numbers or (self.pin_numbers and not number) else 0
 
 
 def is_own_room(room: str) -> bool:

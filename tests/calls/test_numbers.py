@@ -23,6 +23,7 @@ OURS = ("+19195550101", "+442071838750")
         "sip:+19195550101@trunk.example",
         "SIPS:%2B19195550101@trunk.example:5060;user=phone",
         "sip:9195550101;phone-context=example.com@trunk.example",
+        '"Sales" <sip:+19195550101@trunk.example>;tag=1',
     ],
 )
 def test_one_number_in_many_forms(text: str) -> None:
@@ -34,6 +35,11 @@ def test_digits_without_country_code_are_those_of_one_number_of_ours() -> None:
     assert e164("9195550101") == ""
     assert e164("9195550101", ("+19195550101", "+449195550101")) == ""
     assert e164("550101", OURS) == ""
+
+
+def test_ten_digits_are_of_north_america_where_all_of_ours_are() -> None:
+    assert e164("2125550199", OURS[:1]) == "+12125550199"
+    assert e164("2125550199", OURS) == e164("1125550199", OURS[:1]) == ""
 
 
 def test_digits_with_country_code_need_no_plus() -> None:

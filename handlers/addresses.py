@@ -1,0 +1,98 @@
+"""Takes webhooks at addresses with a slash too many, and tells of those that are sent to no address of ours.
+
+An application that is set up with a wrong address fails with every call, and nobody is told at Bandwidth.
+"""
+
+from typing import Final
+
+import structlog
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from handlers.api.endpoint import Resource, Unknown
+from handlers.bridge import Bridge
+
+log = structlog.get_logger()
+
+_CALLBACKS: Final = "/callbacks/"
+_ANY_SPELLING: Final = "/callback"
+_NOT_FOUND, _NOT_ALLOWED = 404, 405
+_PAUSE: Final = 60.0
+"""Seconds between two lines about one kind of path."""
+_KINDS: Final = 100
+"""Kinds of path that are told apart; a scanner has any number of them."""
+_SHOWN: Final = 40
+"""Characters of a path in the log."""
+
+
+class Addresses:
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._told: dict[str, float] = {}
+        """When a kind of path was written down last, in monotonic seconds."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        path = _squeezed(scope["path"])
+        if path.startswith(_CALLBACKS):
+            if path != scope["path"]:
+                scope = {**scope, "path": path, "raw_path": path.encode()}
+        elif not _may_be_a_webhook(scope):
+            await self._app(scope, receive, send)
+            return
+
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start" and _is_astray(scope, message["status"]):
+                self._tell(scope, message["status"])
+            await send(message)
+
+        await self._app(scope, receive, sending)
+
+    def _tell(self, scope: Scope, status: int) -> None:
+        bridge: Bridge = scope["state"]["bridge"]
+        bridge.metrics.webhook_astray()
+        path, now = _kind(scope["path"]), bridge.clock.monotonic()
+        if now - self._told.get(path, -_PAUSE) < _PAUSE:
+            return
+        if path not in self._told and len(self._told) >= _KINDS:
+            del self._told[min(self._told, key=lambda one: self._told[one])]
+        self._told[path] = now
+        peer = scope.get("client")
+        log.warning(
+            "webhook.misaddressed",
+            method=scope["method"],
+            path=path,
+            status=status,
+            peer=peer[0] if peer else None,
+        )
+
+
+def _squeezed(path: str) -> str:
+    """Without doubled slashes, and without one at the end."""
+    return "/" + "/".join(part for part in path.split("/") if part)
+
+
+def _may_be_a_webhook(scope: Scope) -> bool:
+    if _squeezed(scope["path"]).lower().startswith(_ANY_SPELLING):
+        return True
+    if scope["method"] != "POST":
+        return False
+    kinds = [value for name, value in scope["headers"] if name == b"content-type"]
+    return any(kind.lower().startswith(b"application/json") for kind in kinds)
+
+
+def _is_astray(scope: Scope, status: int) -> bool:
+    """Not where an address is ours and what it names is not there, as a call that is gone."""
+    if status not in {_NOT_FOUND, _NOT_ALLOWED}:
+        return False
+    endpoint = scope.get("endpoint")
+    ours = isinstance(endpoint, Resource) and not isinstance(endpoint, Unknown)
+    return not ours or status == _NOT_ALLOWED
+
+
+def _kind(path: str) -> str:
+    """The words of a path, cut: what may be an id, a number or a secret is left out."""
+    parts = [part for part in path.split("/") if part][:3]
+    parts = [part if part.isascii() and part.isalpha() else "*" for part in parts]
+    return f"/{'/'.join(parts)}"[:_SHOWN]

@@ -207,14 +207,14 @@ class Worker:
         code, retry_after = "store-unavailable" if isinstance(error, StoreError) else "timeout", None
         if isinstance(error, BandwidthError):
             code, retry_after = error.code, error.retry_after
+        if code == _PAUSED:
+            # Nobody was asked, so that nothing has failed: nor is it given up.
+            self._metrics.effect(name, "paused")
+            return Ended(Later(work, now + (retry_after or _POLL) + self._jitter(), tried=False))
         if self._is_given_up(work):
             log.error("effect.dead_lettered", effect=name, attempt=attempt, error=str(error))
             self._metrics.effect(name, "dead")
             return Ended(Dead(work, code), self._entry("effectDead", work, tally, code))
-        if code == _PAUSED:
-            # Nobody was asked, so that nothing has failed.
-            self._metrics.effect(name, "paused")
-            return Ended(Later(work, now + (retry_after or _POLL) + self._jitter(), tried=False))
         delay = max(backoff(work.tries, self._jitter()), obeyed(effect, retry_after))
         log.warning("effect.retried", effect=name, attempt=attempt, error=code, delay_s=round(delay, 3))
         self._metrics.effect(name, "retried")

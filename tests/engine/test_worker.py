@@ -207,6 +207,14 @@ async def test_what_a_breaker_holds_up_has_not_failed(client: Client) -> None:
     assert bench.performer.attempts == [(DeleteSession("S"), 1)] * 6
 
 
+async def test_what_was_held_up_for_a_day_is_tried_before_it_is_given_up(client: Client) -> None:
+    bench = Bench(client, FailingPerformer(24, BandwidthError("delete-session", "paused", retry_after=20)))
+    await bench.owe()
+    await run(bench, 25)
+    assert await OwedDirectory(client).dead() == []
+    assert await OwedDirectory(client).owed(limit=9) == []
+
+
 @pytest.mark.parametrize(("says", "seconds"), [(7.0, 7), (3600.0, 20)])
 async def test_retry_after_is_obeyed_within_reason(client: Client, says: float, seconds: float) -> None:
     """Of a removal: 20 seconds, and what a gateway says besides is an hour at times."""

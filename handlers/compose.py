@@ -40,6 +40,7 @@ from service.engine.operators import Operators
 from service.engine.participants import Participants
 from service.engine.patience import HOUR, Patience
 from service.engine.pause import Pause
+from service.engine.phones import Phones
 from service.engine.stock import Stocker
 from service.engine.worker import Worker
 from service.metrics import Metrics
@@ -180,8 +181,9 @@ def _core(base: _Base, bandwidth: Bandwidth, patience: Patience) -> _Core:
 
 def _worker(base: _Base, bandwidth: Bandwidth, core: _Core, patience: Patience) -> Worker:
     mover = Mover(entrance=core.entrance, webrtc=bandwidth.webrtc, rooms=core.rooms, clock=base.clock)
+    phones = Phones(bandwidth.voice, base.callbacks)
     performer = Performer(
-        voice=bandwidth.voice,
+        phones=phones,
         webrtc=bandwidth.webrtc,
         calls=core.calls,
         rooms=core.rooms,
@@ -191,6 +193,7 @@ def _worker(base: _Base, bandwidth: Bandwidth, core: _Core, patience: Patience) 
         engine=core.engine,
         asker=Asker(
             voice=bandwidth.voice,
+            phones=phones,
             webrtc=bandwidth.webrtc,
             calls=core.calls,
             rooms=core.rooms,
@@ -208,9 +211,9 @@ def _worker(base: _Base, bandwidth: Bandwidth, core: _Core, patience: Patience) 
             metrics=base.metrics,
             life=patience.stock,
         ),
-        callbacks=base.callbacks,
         clock=base.clock,
         alarm=base.alarm,
+        patience=patience,
     )
     return Worker(
         outbox=Outbox(base.store, worker=secrets.token_hex(8), lease=patience.lease),

@@ -162,12 +162,39 @@ async def test_a_call_that_bandwidth_cannot_see_yet_is_not_over(store_url: str, 
 async def test_a_call_that_bandwidth_has_never_heard_of(
     simulator: Simulator, store_url: str, redis: Redis
 ) -> None:
-    async with staffed(simulator, store_url, redis, SOON) as (_, operator):
+    async with staffed(simulator, store_url, redis, SOON) as (service, operator):
         phone, _ = await bridged(simulator, operator)
+        participant = simulator.sessions.participants[phone.participant_id or ""]
         simulator.webhooks.drop = LOST
         await phone.hang_up()
         phone.call.end_time = "2020-01-01T00:00:00.000Z"
+        await wait_until(lambda: asked(simulator) >= 3, seconds=5)
+        # As long as its participant is in the session the phone may be there.
+        assert (await operator.call(phone.call_id))["state"] == "bridged"
+        begun, before = asyncio.get_running_loop().time(), asked(simulator)
+        simulator.sessions.delete_participant(participant)
         assert await outcome(operator, phone.call_id) == ("vanished", "not-found")
+        assert asyncio.get_running_loop().time() - begun >= SOON.unknown
+        assert asked(simulator) - before >= 5
+        assert service.log(event="call.found_ended", cause="not-found", call_id=phone.call_id)
+
+
+async def test_a_webhook_of_a_call_in_doubt_speaks_for_it(
+    simulator: Simulator, store_url: str, redis: Redis
+) -> None:
+    """A round of hold changes nothing in the call, and yet it is a sign of life."""
+    async with staffed(simulator, store_url, redis, SOON) as (service, operator):
+        phone, _ = await bridged(simulator, operator)
+        await operator.order(phone.call_id, "remove")
+        await operator.until(phone.call_id, "detached")
+        simulator.faults.add("getCall", status=404, times=None)
+        await wait_until(lambda: asked(simulator) >= 10, seconds=10)
+        assert (await operator.call(phone.call_id))["state"] == "detached"
+        assert not service.log(event="call.found_ended")
+        simulator.webhooks.drop = LOST
+        await phone.hang_up()
+        assert await outcome(operator, phone.call_id) == ("vanished", "not-found")
+        simulator.faults.clear()
 
 
 # Nobody knows what became of a createCall -------------------------------------------------------------------

@@ -72,6 +72,7 @@ _OUTCOMES: Final[Mapping[str, str]] = MappingProxyType(
         "moveFailed": "could not get into the other room",
         "placed": "Bandwidth has the call",
         "notPlaced": "nobody was called",
+        "asked": "Bandwidth was asked whether it knows the call",
         "foundEnded": "found to be over at Bandwidth, no webhook came",
         "dialingOver": "rang for so long that it is over",
         "timeUp": "its time is up",

@@ -2,7 +2,8 @@
 
 Exception
 └── BandwidthError      any request that did not bring what it should; `code` says which way
-    ├── NotFound        404: the call, session or participant is not there (any more)
+    ├── NotFound        404 in Bandwidth's own words: the call, session or participant is not there (any more)
+    ├── Misrouted       any other 404: somebody in between has no route, and says nothing about what is there
     └── Conflict        409: it is there, but not in a state that allows this
 """
 
@@ -22,8 +23,8 @@ _LONGEST_DATE = 64
 class BandwidthError(Exception):
     """A request to Bandwidth failed.
 
-    `code` is one of the codes of `MEANINGS`, or `timeout`, `unreachable`, `invalid-response`, `no-token`, or
-    `paused`: not sent, because the API is down; `retry_after` says when one will be sent again.
+    `code` is one of the codes of `MEANINGS`, or `misrouted`, `timeout`, `unreachable`, `invalid-response`,
+    `no-token`, or `paused`: not sent, because the API is down; `retry_after` says when one is sent again.
     `retry`: sending the same idempotent request again makes sense. `retry_after`: Bandwidth's wish, in
     seconds. `detail`: Bandwidth's own words, one line. `may_have_happened`: the effect may exist at
     Bandwidth although we were not told so.
@@ -51,7 +52,14 @@ class BandwidthError(Exception):
 
 
 class NotFound(BandwidthError):
-    """404. On updateCall also a call that ended a while ago (voice API, errors page)."""
+    """404, as Bandwidth says it. On updateCall also a call that ended a while ago (voice API, errors page).
+
+    Once is not the truth: a copy that lags behind says so too.
+    """
+
+
+class Misrouted(BandwidthError):
+    """404 without an error body of Bandwidth's: a gateway's or a proxy's page, or nothing at all."""
 
 
 class Conflict(BandwidthError):
@@ -90,6 +98,7 @@ BY_HUNDRED: dict[int, Meaning] = {
 }
 UNKNOWN = Meaning("invalid-response", retry=False, may_have_happened=True)
 SUBCLASSES: dict[int, type[BandwidthError]] = {404: NotFound, 409: Conflict}
+_MISROUTED = Meaning("misrouted", retry=True, may_have_happened=False)
 
 
 def meaning(status: int) -> Meaning:
@@ -105,8 +114,10 @@ def refused(
     now: float = 0.0,
 ) -> BandwidthError:
     """The error for a response that is not 2xx. `now`: seconds since the epoch, for a dated Retry-After."""
-    means = meaning(status)
-    return SUBCLASSES.get(status, BandwidthError)(
+    means, kind = meaning(status), SUBCLASSES.get(status, BandwidthError)
+    if kind is NotFound and not is_bandwidths(body):
+        means, kind = _MISROUTED, Misrouted
+    return kind(
         operation,
         means.code,
         status=status,
@@ -144,12 +155,25 @@ class _Body(msgspec.Struct):
     message: Any = None
 
 
+def is_bandwidths(body: bytes) -> bool:
+    """Whether a 404 has the error body of the voice or of the sessions API.
+
+    A gateway's own `message` is about its routes (WebRTC specification: it is what 401 and 403 come with).
+    """
+    known = _body(body)
+    return any(isinstance(words, str) and words for words in (known.description, known.error))
+
+
+def _body(body: bytes) -> _Body:
+    try:
+        return msgspec.json.decode(body, type=_Body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return _Body()
+
+
 def words(body: bytes) -> str:
     """What an error body says to a human reader; the body itself when it has none of the known shapes."""
-    try:
-        known = msgspec.json.decode(body, type=_Body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        known = _Body()
+    known = _body(body)
     for found in (known.description, known.error, known.message):
         if isinstance(found, str) and found:
             return one_line(found)

@@ -95,12 +95,9 @@ class VoiceApi:
     async def hang_up(self, call_id: str, *, timeout: float, attempt: int = 1) -> None:
         """Sends updateCall with `completed`: ends, cancels, rejects or takes out of the queue.
 
-        A call that is gone already is done. Raises Conflict while it cannot be ended, or just has ended.
+        Raises NotFound for a call that is gone, Conflict while it cannot be ended, or just has ended.
         """
-        try:
-            await self._update("hang-up", call_id, {"state": "completed"}, timeout, attempt)
-        except NotFound:
-            return
+        await self._update("hang-up", call_id, {"state": "completed"}, timeout, attempt)
 
     async def redirect(
         self,

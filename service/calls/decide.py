@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from service.calls import events
 from service.calls.decision import Decision, ignored
 from service.calls.events import Event, name_of
+from service.calls.looks import Asked
 from service.calls.model import Call, Media
 from service.calls.rules import arriving, ending, joining, legs, machines, orders, rooms
 from service.calls.rules.learning import learn
@@ -56,6 +57,7 @@ TABLE: Final[Mapping[type, Mapping[Media, Rule]]] = MappingProxyType(
         events.MachineDetected: _always(machines.machine_detected),
         events.Disconnect: _always(ending.disconnect),
         events.FoundEnded: _always(ending.disconnect),
+        Asked: _always(ending.asked),
         events.Unknown: _always(arriving.wait),
         # The leg into WebRTC
         events.TransferAnswer: _in(legs.transfer_answer, TRANSFERRING, BRIDGED),

@@ -7,6 +7,7 @@ one lane is done first in, first out, and lanes wait for nobody.
 import msgspec
 
 from service.calls.browser import Hears
+from service.calls.looks import Looks
 from service.calls.room import Then
 
 
@@ -22,26 +23,29 @@ class _OwnLane(msgspec.Struct, frozen=True):
         return self.id
 
 
-class HangUp(_OwnLane, frozen=True, tag="hang-up"):
+class HangUp(_OwnLane, frozen=True, omit_defaults=True, tag="hang-up"):
     call_id: str
+    looks: Looks = Looks()
 
 
-class HangUpLeg(_OwnLane, frozen=True, tag="hang-up-leg"):
+class HangUpLeg(_OwnLane, frozen=True, omit_defaults=True, tag="hang-up-leg"):
     """End the call of ours into WebRTC."""
 
     call_id: str
+    looks: Looks = Looks()
 
     @property
     def id(self) -> str:
         return f"hang-up-leg:{self.call_id}"
 
 
-class RedirectPhone(_OwnLane, frozen=True, tag="redirect-phone"):
+class RedirectPhone(_OwnLane, frozen=True, omit_defaults=True, tag="redirect-phone"):
     """Have Bandwidth ask us again what the phone does: the way to tell somebody something in mid-call."""
 
     call_id: str
     ref: str
     attempt: int
+    looks: Looks = Looks()
 
 
 class LeaveRoom(_OwnLane, frozen=True, tag="leave-room"):
@@ -63,7 +67,7 @@ class LeaveRoom(_OwnLane, frozen=True, tag="leave-room"):
         return self.seat
 
 
-class MoveParticipant(_OwnLane, frozen=True, kw_only=True, tag="move-participant"):
+class MoveParticipant(_OwnLane, frozen=True, omit_defaults=True, kw_only=True, tag="move-participant"):
     """Out of one room's session and into another's; both legs of the call stay up."""
 
     ref: str
@@ -76,14 +80,16 @@ class MoveParticipant(_OwnLane, frozen=True, kw_only=True, tag="move-participant
     next_seat: str
     hears: tuple[str, ...] | None = None
     """Whom it hears where it is, should it have to go back."""
+    looks: Looks = Looks()
 
 
-class Subscribe(_OwnLane, frozen=True, tag="subscribe"):
+class Subscribe(_OwnLane, frozen=True, omit_defaults=True, tag="subscribe"):
     """Whom a participant hears: those with these ids, or everybody."""
 
     room: str
     participant_id: str
     hears: Hears
+    looks: Looks = Looks()
 
 
 class NameCall(_OwnLane, frozen=True, tag="name-call"):
@@ -93,10 +99,11 @@ class NameCall(_OwnLane, frozen=True, tag="name-call"):
     ref: str
 
 
-class EndDialing(_OwnLane, frozen=True, tag="end-dialing"):
+class EndDialing(_OwnLane, frozen=True, omit_defaults=True, tag="end-dialing"):
     """See to an outbound call that nothing was heard of."""
 
     ref: str
+    looks: Looks = Looks()
 
 
 class TellTimeUp(_OwnLane, frozen=True, tag="tell-time-up"):
@@ -109,24 +116,27 @@ class AskAfter(_OwnLane, frozen=True, tag="ask-after"):
     ref: str
 
 
-class AddParticipant(msgspec.Struct, frozen=True, tag="add-participant"):
+class AddParticipant(msgspec.Struct, frozen=True, omit_defaults=True, tag="add-participant"):
     """Put a member into the session that has replaced another."""
 
     room: str
     seat: str
     session_id: str
     participant_id: str
+    looks: Looks = Looks()
 
 
-class RemoveParticipant(msgspec.Struct, frozen=True, tag="remove-participant"):
+class RemoveParticipant(msgspec.Struct, frozen=True, omit_defaults=True, tag="remove-participant"):
     seat: str
     session_id: str
     participant_id: str
+    looks: Looks = Looks()
 
 
-class DeleteParticipant(msgspec.Struct, frozen=True, tag="delete-participant"):
+class DeleteParticipant(msgspec.Struct, frozen=True, omit_defaults=True, tag="delete-participant"):
     seat: str
     participant_id: str
+    looks: Looks = Looks()
 
 
 class FreeSeat(msgspec.Struct, frozen=True, tag="free-seat"):
@@ -136,8 +146,9 @@ class FreeSeat(msgspec.Struct, frozen=True, tag="free-seat"):
     seat: str
 
 
-class DeleteSession(msgspec.Struct, frozen=True, tag="delete-session"):
+class DeleteSession(msgspec.Struct, frozen=True, omit_defaults=True, tag="delete-session"):
     session_id: str
+    looks: Looks = Looks()
 
 
 class ReplaceSession(msgspec.Struct, frozen=True, tag="replace-session"):
@@ -227,6 +238,11 @@ RoomEffect = (
     | Evict
 )
 """Owed by a room: what its scripts in the store write down when members come and go."""
+Ends = HangUp | HangUpLeg | RedirectPhone | EndDialing | RemoveParticipant | DeleteParticipant | DeleteSession
+"""What is struck off when it is not known at Bandwidth what it is about, or nobody there can be asked.
+
+`looks`: at answers that say nothing, in a row. Those of other effects: at what was not found.
+"""
 Effect = CallEffect | RoomEffect
 
 

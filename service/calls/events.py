@@ -5,6 +5,7 @@ Webhooks of Bandwidth, the outcomes of what the shell was asked to do, orders of
 
 import msgspec
 
+from service.calls.looks import Asked
 from service.calls.model import Direction, OnMachine
 from service.calls.room import Then, Waiting, Way
 from service.calls.sent import Request
@@ -369,6 +370,7 @@ Event = (
     | MachineDetected
     | Disconnect
     | FoundEnded
+    | Asked
     | Unknown
     | Joined
     | JoinFailed

@@ -6,6 +6,7 @@ from typing import Final
 import msgspec
 
 from service.calls.browser import is_browser
+from service.calls.looks import Looks
 from service.calls.room import Waiting, Way
 
 SCHEMA: Final = 1
@@ -191,6 +192,8 @@ class Call(msgspec.Struct, frozen=True, omit_defaults=True):
     """How many legs in a row have ended as soon as they began."""
     answered_attempt: int = 0
     """The last attempt whose leg answered: a transfer that is over without it has failed."""
+    not_found: Looks = Looks()
+    """When Bandwidth said that it does not know the call, with no word of it since."""
     ended_at: float = 0
     silence_ms: float = 0
     """From the first webhook to the end of its join: what the caller waited in silence."""

@@ -14,11 +14,13 @@ from service.bandwidth.voice import CallState, VoiceApi
 from service.bandwidth.webrtc import WebRtcApi
 from service.calls.effects import AskAfter, CheckRoom, EndDialing
 from service.calls.events import DialingOver, FoundEnded, Placed
+from service.calls.looks import Asked
 from service.calls.model import Call, Direction, Intent, Media, Phone
 from service.calls.outcomes import NOT_FOUND
 from service.clock import Clock
 from service.engine.patience import Patience
 from service.engine.performing import Handles, NotYet
+from service.engine.phones import ENDED, TIMEOUT, Phones
 from service.logs import bound
 from service.metrics import Metrics
 from service.store.calls import Calls
@@ -28,10 +30,6 @@ from service.store.rooms import Rooms
 log = structlog.get_logger()
 
 ASK_AFTER: Final = str(AskAfter.__struct_config__.tag)
-TIMEOUT: Final = 10.0
-"""Seconds for one request that nobody on the phone waits for."""
-_ENDED: Final = "disconnected"
-"""getCallState's word for a call that is over (voice API); any other is one that lives."""
 _CLOCKS: Final = 60.0
 """Seconds by which Bandwidth's clock may be behind ours."""
 
@@ -44,6 +42,8 @@ def silence(call: Call, patience: Patience) -> float | None:
         case _ if call.phone is Phone.DIALING:
             # `EndDialing` asks when it can ring no longer.
             return None
+        case _ if call.not_found:
+            return patience.over.pause
         case Media.MAKING | Media.LEAVING:
             return patience.joining
         case Media.READY | Media.TRANSFERRING:
@@ -61,6 +61,7 @@ class Asker:
         self,
         *,
         voice: VoiceApi,
+        phones: Phones,
         webrtc: WebRtcApi,
         calls: Calls,
         rooms: Rooms,
@@ -71,6 +72,7 @@ class Asker:
     ) -> None:
         self._metrics = metrics or Metrics()
         self._voice = voice
+        self._phones = phones
         self._webrtc = webrtc
         self._calls = calls
         self._rooms = rooms
@@ -84,9 +86,14 @@ class Asker:
         if call is None or not call.live or call.phone is Phone.DIALING:
             return
         state = await self._voice.get_call(call.call_id, timeout=TIMEOUT, attempt=attempt)
-        if await self._is_over(call, state):
+        if state and state.state == ENDED:
+            await self._tell_ended(call, call.call_id, state)
             return
         log.info("call.asked_after", state=state.state if state else "unknown", attempt=attempt)
+        known = state is not None or await self._is_listed(call, attempt)
+        if call.not_found or not known:
+            await self._tell_asked(call, known=known)
+            return
         await self._calls.keep(call.ref)
         longest = self._patience.longest
         raise NotYet(min((silence(call, self._patience) or longest) * 2.0 ** min(attempt, 16), longest))
@@ -100,10 +107,10 @@ class Asker:
         if call_id:
             await self._engine.handle(call.ref, Placed(self._clock.now(), call_id))
             state = await self._voice.get_call(call_id, timeout=TIMEOUT, attempt=attempt)
-            if state and state.state == _ENDED:
+            if state and state.state == ENDED:
                 await self._tell_ended(call, call_id, state)
                 return
-            await self._voice.hang_up(call_id, timeout=TIMEOUT, attempt=attempt)
+            await self._phones.hang_up(call_id, attempt=attempt)
         await self._engine.handle(call.ref, DialingOver(self._clock.now()))
 
     async def check_room(self, effect: CheckRoom, *, attempt: int) -> bool:
@@ -155,19 +162,30 @@ class Asker:
             log.warning("stranger.removed")
         self._metrics.found("stranger-removed")
 
-    async def _is_over(self, call: Call, state: CallState | None) -> bool:
-        if state is not None and state.state != _ENDED:
+    async def _is_listed(self, call: Call, attempt: int) -> bool:
+        """Whether its participant is in its session: then the phone may well be there too."""
+        if not call.session_id or not call.participant_id:
             return False
-        if state is None and self._clock.now() - call.created_at < self._patience.unknown:
+        try:
+            inside = await self._webrtc.list_participants(call.session_id, timeout=TIMEOUT, attempt=attempt)
+        except NotFound:
             return False
-        await self._tell_ended(call, call.call_id, state)
-        return True
+        return call.participant_id in inside
 
-    async def _tell_ended(self, call: Call, call_id: str, state: CallState | None) -> None:
-        cause = (state.disconnect_cause or "") if state else NOT_FOUND
+    async def _tell_asked(self, call: Call, *, known: bool) -> None:
+        await self._engine.handle(call.ref, Asked(self._clock.now(), known, self._patience.over))
+        after = (await self._calls.load(call.ref)).call
+        if after is not None and not after.live and after.outcome and after.outcome.cause == NOT_FOUND:
+            self._report_ended(call.call_id, NOT_FOUND)
+
+    def _report_ended(self, call_id: str, cause: str) -> None:
         with bound(call_id=call_id):
             log.warning("call.found_ended", cause=cause)
         self._metrics.found("call-ended")
+
+    async def _tell_ended(self, call: Call, call_id: str, state: CallState) -> None:
+        cause = state.disconnect_cause or ""
+        self._report_ended(call_id, cause)
         ended = FoundEnded(
             at=self._clock.now(),
             ref=call.ref,
@@ -177,7 +195,7 @@ class Asker:
             from_number=call.from_number,
             to_number=call.to_number,
             cause=cause,
-            error_id=(state.error_id or "") if state else "",
+            error_id=state.error_id or "",
         )
         await self._engine.handle(call.ref, ended)
 

@@ -3,9 +3,9 @@
 from typing import Final, assert_never
 
 import structlog
+from msgspec.structs import replace
 
-from service.bandwidth.errors import NotFound
-from service.bandwidth.voice import VoiceApi
+from service.bandwidth.errors import BandwidthError, Misrouted, NotFound
 from service.bandwidth.webrtc import WebRtcApi
 from service.calls.browser import Hears, is_browser
 from service.calls.effects import (
@@ -17,6 +17,7 @@ from service.calls.effects import (
     DeleteSession,
     Effect,
     EndDialing,
+    Ends,
     Evict,
     FreeSeat,
     HangUp,
@@ -33,8 +34,10 @@ from service.calls.effects import (
     SummonWaiter,
     TellAlone,
     TellTimeUp,
+    name_of,
 )
 from service.calls.events import (
+    DialingOver,
     Evicted,
     LeftAlone,
     Moved,
@@ -45,12 +48,13 @@ from service.calls.events import (
 from service.calls.model import Media, call_of
 from service.clock import Clock
 from service.engine.alarm import Alarm
-from service.engine.asking import TIMEOUT, Asker
-from service.engine.callbacks import Callbacks
+from service.engine.asking import Asker
 from service.engine.entrance import Entrance, Refused
 from service.engine.moving import Mover
 from service.engine.participants import Participants
-from service.engine.performing import Handles
+from service.engine.patience import Patience
+from service.engine.performing import Handles, NotYet
+from service.engine.phones import TIMEOUT, Phones
 from service.engine.stock import Stocker
 from service.store import keys
 from service.store.calls import Calls
@@ -59,6 +63,9 @@ from service.store.rooms import Rooms
 log = structlog.get_logger()
 
 _HEARS_TRIES: Final = 8
+_FIRST_DELAY: Final = 0.5
+_LONGEST_DELAY: Final = 150.0
+"""Seconds between two looks at what nothing is said of."""
 
 
 class Performer:
@@ -67,7 +74,7 @@ class Performer:
     def __init__(
         self,
         *,
-        voice: VoiceApi,
+        phones: Phones,
         webrtc: WebRtcApi,
         calls: Calls,
         rooms: Rooms,
@@ -77,11 +84,11 @@ class Performer:
         engine: Handles,
         asker: Asker,
         stocker: Stocker,
-        callbacks: Callbacks,
         clock: Clock,
         alarm: Alarm,
+        patience: Patience,
     ) -> None:
-        self._voice = voice
+        self._phones = phones
         self._webrtc = webrtc
         self._calls = calls
         self._rooms = rooms
@@ -91,16 +98,34 @@ class Performer:
         self._engine = engine
         self._asker = asker
         self._stocker = stocker
-        self._callbacks = callbacks
         self._clock = clock
         self._alarm = alarm
+        self._patience = patience
 
     async def perform(self, effect: Effect, *, attempt: int) -> None:
+        try:
+            await self._perform(effect, attempt)
+        except (NotFound, Misrouted) as error:
+            if not isinstance(effect, Ends):
+                raise
+            await self._nothing_said(effect, error)
+
+    async def _nothing_said(self, effect: Ends, error: BandwidthError) -> None:
+        """Whether it is done nobody knows: asked again, and not for ever."""
+        looks = effect.looks.seen(self._clock.now())
+        if looks.are(self._patience.given_up):
+            log.warning("effect.given_up", effect=name_of(effect), attempt=looks.count, error=str(error))
+            if isinstance(effect, EndDialing):
+                await self._engine.handle(effect.ref, DialingOver(self._clock.now()))
+            return
+        raise NotYet(backoff(looks.count), replace(effect, looks=looks)) from error
+
+    async def _perform(self, effect: Effect, attempt: int) -> None:
         match effect:
             case HangUp() | HangUpLeg():
-                await self._voice.hang_up(effect.call_id, timeout=TIMEOUT, attempt=attempt)
+                await self._phones.hang_up(effect.call_id, attempt=attempt)
             case RedirectPhone():
-                await self._redirect(effect, attempt)
+                await self._phones.redirect(effect, attempt=attempt)
             case LeaveRoom() | FreeSeat() | NameCall():
                 await self._write(effect)
             case (
@@ -230,21 +255,6 @@ class Performer:
         deadline = self._clock.monotonic() + TIMEOUT
         await self._entrance.roll_over(effect.room, effect.session_id, deadline)
 
-    async def _redirect(self, effect: RedirectPhone, attempt: int) -> None:
-        url = self._callbacks.voice(effect.ref, effect.attempt)
-        try:
-            await self._voice.redirect(
-                effect.call_id,
-                url=url,
-                fallback_url=self._callbacks.fallback(url),
-                username=self._callbacks.username,
-                password=self._callbacks.password,
-                timeout=TIMEOUT,
-                attempt=attempt,
-            )
-        except NotFound:
-            return  # the phone has gone meanwhile, and its disconnect says so
-
     async def _add_again(self, effect: AddParticipant, attempt: int) -> None:
         """Into the session that has replaced another; whose participant is gone is told so."""
         if is_browser(effect.seat):
@@ -283,3 +293,8 @@ class Performer:
                 raise
             log.warning("subscription.not_possible", error=str(error))
         return effect.session_id
+
+
+def backoff(looks: int) -> float:
+    """Seconds until what was answered so, so often, is asked again."""
+    return min(_LONGEST_DELAY, _FIRST_DELAY * 4.0 ** min(looks, 16))

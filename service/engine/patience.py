@@ -4,6 +4,7 @@ from typing import Final
 
 import msgspec
 
+from service.calls.looks import Enough
 from service.store.rooms import ABSENT, OLD_SESSION, ROLL_OVER, UNUSED
 
 MINUTE: Final = 60.0
@@ -29,9 +30,14 @@ class Patience(msgspec.Struct, frozen=True, kw_only=True):
     quiet: float = 15 * MINUTE
     """Until one is asked after of which nothing has to be heard; twice as long each time, up to `longest`."""
     longest: float = 2 * HOUR
-    unknown: float = 10 * MINUTE
-    """From the beginning of a call until Bandwidth's not knowing it means that it is over: getCallState may
-    lag behind by minutes (voice API)."""
+    unknown: float = 30 * MINUTE
+    """For which Bandwidth has to say that it does not know a call, at five looks, until it is over. An ended
+    one stays known for 7 days, and a new one may take minutes to appear (voice API, getCallState)."""
+    gone: float = 4.0
+    """For which a session or a participant is not found, at three looks, until it is taken for gone."""
+    unanswered: float = 10 * MINUTE
+    """For which what is to be ended is not known, or somebody other than Bandwidth answers, five times, until
+    it is struck off."""
     lease: float = 45.0
     """For which a worker holds an owner of effects without a sign of life: more than the slowest takes."""
     stock: float = 20 * MINUTE
@@ -45,6 +51,18 @@ class Patience(msgspec.Struct, frozen=True, kw_only=True):
     """To live news when there is none, until there is a sign of life; proxies wait for 30 s or a minute."""
     strangers: float = 5 * MINUTE
     """For a participant in a session that has no seat in its room, until it is taken out."""
+
+    @property
+    def over(self) -> Enough:
+        return Enough(5, self.unknown)
+
+    @property
+    def vanished(self) -> Enough:
+        return Enough(3, self.gone)
+
+    @property
+    def given_up(self) -> Enough:
+        return Enough(5, self.unanswered)
 
 
 PATIENCE: Final = Patience()

@@ -9,9 +9,11 @@ from service.calls.events import Event
 class NotYet(Exception):
     """Nothing went wrong, but the effect has to be looked at again in so many seconds."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, instead: Effect | None = None) -> None:
+        """`instead`: the effect with what has been learned, to be kept in its place."""
         super().__init__(f"in {seconds:g} s")
         self.seconds = seconds
+        self.instead = instead
 
 
 class Handles(Protocol):

@@ -13,11 +13,11 @@ from service.bandwidth.webrtc import CreatedParticipant, WebRtcApi
 from service.calls.browser import Permission
 from service.calls.effects import ReplaceStock, StockRoom
 from service.clock import Clock
-from service.engine.asking import TIMEOUT
 from service.engine.callbacks import Callbacks
 from service.engine.creation import TooSlow
 from service.engine.entrance import Entrance
 from service.engine.performing import NotYet
+from service.engine.phones import TIMEOUT
 from service.logs import bound
 from service.metrics import Metrics
 from service.store.rooms import Rooms

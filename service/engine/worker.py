@@ -192,7 +192,8 @@ class Worker:
                 await self._performer.perform(effect, attempt=attempt)
             except NotYet as again:
                 self._metrics.effect(name, "waits")
-                return Ended(Later(work, self._clock.now() + again.seconds, failed=False))
+                due = self._clock.now() + again.seconds
+                return Ended(Later(work, due, failed=False, instead=again.instead))
             except (BandwidthError, StoreError, TooSlow) as error:
                 return self._again(work, effect, error, tally)
         ms = round((self._clock.monotonic() - begun) * 1000, 1)

@@ -70,6 +70,8 @@ class Later(NamedTuple):
     """Whether it counts as a try."""
     failed: bool = True
     """Whether it was to be done by now; what fails for too long is laid aside."""
+    instead: Effect | None = None
+    """The effect with what was learned of it, to be kept in its place."""
 
 
 class Dead(NamedTuple):
@@ -143,6 +145,7 @@ class Outbox:
                             one.work.version,
                             not one.failed,
                             tell(one.work),
+                            "" if one.instead is None else _encode(one.instead).decode(),
                         )
                         for one in later
                     ]

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from service.bandwidth.auth import Basic
-from service.bandwidth.errors import BandwidthError, Conflict, NotFound
+from service.bandwidth.errors import BandwidthError, Conflict, Misrouted, NotFound
 from service.bandwidth.http import Http
 from service.bandwidth.tally import Tally, counting
 from service.bandwidth.voice import CallState, VoiceApi
@@ -17,6 +17,7 @@ SESSION = "cb5054ee-a69b-41ac-9ab2-04d6370826b4"
 PARTICIPANT = "62e0ecb9-0b1b-4115-aae4-4f36123d6bb1"
 TOKEN = "eyJhbGciOi.device.token"
 BASIC = Basic("user", "password")
+NOWHERE = Reply(404, {"error": "not found", "requestId": "r"})
 
 
 @pytest.fixture
@@ -66,9 +67,9 @@ async def test_add_participant_tells_what_is_wrong(
     assert (caught.value.operation, caught.value.detail) == ("add-participant", "words")
 
 
-@pytest.mark.parametrize("status", [204, 200, 404])
-async def test_removing_and_deleting(webrtc: WebRtcApi, bandwidth: Loopback, status: int) -> None:
-    bandwidth.answers(Reply(status))
+@pytest.mark.parametrize("reply", [Reply(204), Reply(200), NOWHERE])
+async def test_removing_and_deleting(webrtc: WebRtcApi, bandwidth: Loopback, reply: Reply) -> None:
+    bandwidth.answers(reply)
     await webrtc.remove_participant(SESSION, PARTICIPANT, timeout=5)
     await webrtc.delete_participant(PARTICIPANT, timeout=5)
     await webrtc.delete_session(SESSION, timeout=5)
@@ -174,13 +175,30 @@ async def test_ids_are_encoded(webrtc: WebRtcApi, bandwidth: Loopback) -> None:
 # Voice
 
 
-@pytest.mark.parametrize("status", [200, 204, 404])
+async def test_somebody_in_between_deletes_nothing(webrtc: WebRtcApi, bandwidth: Loopback) -> None:
+    bandwidth.answers(Reply(404, b"<html>404</html>"))
+    for delete in (
+        webrtc.remove_participant(SESSION, PARTICIPANT, timeout=5),
+        webrtc.delete_participant(PARTICIPANT, timeout=5),
+        webrtc.delete_session(SESSION, timeout=5),
+    ):
+        with pytest.raises(Misrouted):
+            await delete
+
+
+@pytest.mark.parametrize("status", [200, 204])
 async def test_hang_up(voice: VoiceApi, bandwidth: Loopback, status: int) -> None:
     bandwidth.answers(Reply(status))
     await voice.hang_up(CALL, timeout=5)
     [seen] = bandwidth.seen
     assert (seen.method, seen.path) == ("POST", f"/api/v2/accounts/55555/calls/{CALL}")
     assert seen.json() == {"state": "completed"}
+
+
+async def test_hang_up_of_what_is_not_there(voice: VoiceApi, bandwidth: Loopback) -> None:
+    bandwidth.answers(NOWHERE)
+    with pytest.raises(NotFound):
+        await voice.hang_up(CALL, timeout=5)
 
 
 async def test_hang_up_in_the_wrong_moment(voice: VoiceApi, bandwidth: Loopback) -> None:
@@ -191,7 +209,7 @@ async def test_hang_up_in_the_wrong_moment(voice: VoiceApi, bandwidth: Loopback)
 
 
 async def test_redirect(voice: VoiceApi, bandwidth: Loopback, logs: list[MutableMapping[str, Any]]) -> None:
-    bandwidth.answers(Reply(200), Reply(404))
+    bandwidth.answers(Reply(200), NOWHERE)
     url = "https://bridge.example/callbacks/voice/r1"
     await voice.redirect(CALL, url=url, username="cb", password="cb-secret", timeout=5)
     with pytest.raises(NotFound):
@@ -216,7 +234,7 @@ async def test_get_call(voice: VoiceApi, bandwidth: Loopback) -> None:
         "answerTime": "2026-11-01T10:00:00Z",
         "endTime": "2026-11-01T10:01:00Z",
     }
-    bandwidth.answers(Reply(200, ended), Reply(200, {"state": "queued"}), Reply(404), Reply(200, {}))
+    bandwidth.answers(Reply(200, ended), Reply(200, {"state": "queued"}), NOWHERE, Reply(200, {}))
     assert await voice.get_call(CALL, timeout=5) == CallState(
         state="disconnected",
         disconnect_cause="hangup",

@@ -20,7 +20,7 @@ from tests.bandwidth.support import BASIC, Loopback, Reply, Wire, reset
 from tests.clocks import SetClock
 from tests.waiting import wait_until
 
-GONE = Reply(404)
+GONE = Reply(404, {"error": "not found", "requestId": "r"})
 DOWN = Reply(503)
 CREATED = Reply(200, {"id": "s-1"})
 

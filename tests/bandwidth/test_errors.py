@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from service.bandwidth.errors import (
     BandwidthError,
     Conflict,
+    Misrouted,
     NotFound,
     invalid_response,
     refused,
@@ -25,7 +26,7 @@ NOW = 1_800_000_000.0
         (400, "bad-request", False, False),
         (401, "unauthorized", False, False),
         (403, "forbidden", False, False),
-        (404, "not-found", False, False),
+        (404, "misrouted", True, False),
         (405, "bad-request", False, False),
         (408, "timeout", True, True),
         (409, "conflict", True, False),
@@ -51,7 +52,30 @@ def test_what_a_status_means(
     error = refused("ask", status)
     assert (error.code, error.retry, error.may_have_happened) == (code, retry, may_have_happened)
     assert (error.operation, error.status, error.retry_after, error.detail) == ("ask", status, None, "")
-    assert type(error) is {404: NotFound, 409: Conflict}.get(status, BandwidthError)
+    assert type(error) is {404: Misrouted, 409: Conflict}.get(status, BandwidthError)
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (b'{"type":"validation","description":"call c-1 not found","id":null}', "not-found"),
+        (b'{"description":"not found"}', "not-found"),
+        (b'{"error":"Session not found","requestId":"3f"}', "not-found"),
+        (b"", "misrouted"),
+        (b"<html><body>no Route matched with those values</body></html>", "misrouted"),
+        (b'{"message":"no Route matched with those values"}', "misrouted"),
+        (b'{"error":"","description":null}', "misrouted"),
+        (b'{"error":{"code":404}}', "misrouted"),
+        (b'"not found"', "misrouted"),
+        (b'["error"]', "misrouted"),
+        (b'{"error":"not fou', "misrouted"),
+        (b"\xff\xfe", "misrouted"),
+    ],
+)
+def test_only_bandwidth_itself_says_what_is_not_there(body: bytes, code: str) -> None:
+    error = refused("ask", 404, body=body)
+    assert (error.code, error.status, error.may_have_happened) == (code, 404, False)
+    assert (type(error), error.retry) == ((NotFound, False) if code == "not-found" else (Misrouted, True))
 
 
 def test_an_unusable_answer_may_have_done_its_work() -> None:

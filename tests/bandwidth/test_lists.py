@@ -180,7 +180,7 @@ async def test_nobody_is_there(http: Http, bandwidth: Loopback, reply: Reply) ->
 
 
 async def test_a_session_that_is_gone_has_no_list(http: Http, bandwidth: Loopback) -> None:
-    bandwidth.answers(Reply(404), Reply(200, b'[{"id": ".."}]'), Reply(200, b"{}"))
+    bandwidth.answers(Reply(404, {"error": "not found"}), Reply(200, b'[{"id": ".."}]'), Reply(200, b"{}"))
     with pytest.raises(NotFound):
         await webrtc(http, bandwidth).list_participants("s", timeout=5)
     for _ in range(2):

@@ -60,7 +60,7 @@ async def kept(http: Http, url: str, connections: int, *, every: float = 0.2) ->
 
 
 async def ask(http: Http, url: str) -> None:
-    with pytest.raises(Exception, match="not-found"):
+    with pytest.raises(Exception, match="misrouted"):
         await http.send("ask", "GET", url, credentials=Basic("u", "secret"), timeout=5)
 
 

@@ -21,6 +21,7 @@ from service.calls.events import (
     TurnedAway,
     Unknown,
 )
+from service.calls.looks import Asked, Enough
 from service.calls.model import Call, Direction, Intent, Leg, Media, Phone, seat_of
 
 REF = "p03-call"
@@ -192,6 +193,13 @@ def join_failed(
 
 def vanished(attempt: int = 1) -> Cue:
     return lambda at: ParticipantVanished(at, attempt)
+
+
+OVER = Enough(5, 1800.0)
+
+
+def asked(*, known: bool = False) -> Cue:
+    return lambda at: Asked(at, known, OVER)
 
 
 # A call in the middle of its life ---------------------------------------------------------------------------

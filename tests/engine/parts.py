@@ -18,6 +18,7 @@ from service.engine.moving import Mover
 from service.engine.participants import Participants
 from service.engine.patience import PATIENCE
 from service.engine.performing import Handles
+from service.engine.phones import Phones
 from service.engine.stock import Stocker
 from service.metrics import Metrics
 from service.store.calls import Calls
@@ -81,7 +82,7 @@ class Parts:
     def performer(self, engine: Handles) -> Performer:
         mover = Mover(entrance=self.entrance, webrtc=self.webrtc, rooms=self.rooms, clock=self.clock)
         return Performer(
-            voice=self.voice,
+            phones=Phones(self.voice, self.callbacks),
             webrtc=self.webrtc,
             calls=self.calls,
             rooms=self.rooms,
@@ -91,6 +92,7 @@ class Parts:
             engine=engine,
             asker=Asker(
                 voice=self.voice,
+                phones=Phones(self.voice, self.callbacks),
                 webrtc=self.webrtc,
                 calls=self.calls,
                 rooms=self.rooms,
@@ -107,7 +109,7 @@ class Parts:
                 metrics=Metrics(),
                 life=PATIENCE.stock,
             ),
-            callbacks=self.callbacks,
             clock=self.clock,
             alarm=Alarm(),
+            patience=PATIENCE,
         )

@@ -9,7 +9,9 @@ import pytest
 from msgspec.structs import replace
 from redis.asyncio import Redis
 
+from service.bandwidth.errors import Misrouted
 from service.calls.effects import AskAfter, CheckRoom
+from service.calls.looks import Asked, Enough, Looks
 from service.calls.model import Call, Direction, Intent, Media, Phone
 from service.calls.refs import ref_of_call
 from service.calls.replies import Nothing
@@ -24,6 +26,7 @@ from tests.clocks import SetClock
 from tests.engine.parts import Parts
 from tests.engine.test_effects import RecordingEngine
 from tests.harness import CALLEE, NUMBER
+from tests.simulator.sessions import Subscriptions
 from tests.simulator.simulator import Simulator
 
 DAY = 24 * HOUR
@@ -64,6 +67,7 @@ class Bench:
     """A call that lives at Bandwidth, and that nobody has told us anything about."""
 
     def __init__(self, simulator: Simulator, client: Client) -> None:
+        self.simulator = simulator
         self.clock = SetClock()
         self.engine = RecordingEngine()
         self.parts = Parts(simulator, client, self.clock)
@@ -159,3 +163,52 @@ async def test_a_session_that_is_not_the_rooms_is_looked_at_no_more(
     await bench.performer.perform(CheckRoom("lobby", session), attempt=1)
     assert await redis.keys() == before
     assert [one.operation for one in simulator.requests] == ["listSessionParticipants"]
+
+
+# What Bandwidth does not know -------------------------------------------------------------------------------
+
+
+async def test_a_call_that_is_not_known_is_told_so(simulator: Simulator, bench: Bench) -> None:
+    call = await bench.know("c-1")
+    await bench.performer.perform(AskAfter(call.ref), attempt=3)
+    assert bench.engine.handled == [(call.ref, Asked)]
+
+
+async def test_one_whose_participant_is_in_its_session_is_not_even_doubted(
+    simulator: Simulator, bench: Bench
+) -> None:
+    sessions = simulator.sessions
+    session, participant = sessions.create_session("lobby"), sessions.create_participant("", None, [], "V3")
+    sessions.add(session, participant, Subscriptions())
+    call = await bench.know("c-1", session_id=session.id, participant_id=participant.id)
+    with pytest.raises(NotYet) as again:
+        await bench.performer.perform(AskAfter(call.ref), attempt=1)
+    assert again.value.seconds == 30 * MINUTE
+    assert bench.engine.handled == []
+    sessions.delete_participant(participant)
+    await bench.performer.perform(AskAfter(call.ref), attempt=1)
+    assert bench.engine.handled == [(call.ref, Asked)]
+
+
+@pytest.mark.parametrize("operation", ["getCall", "listSessionParticipants"])
+async def test_somebody_in_between_says_nothing_of_a_call(
+    simulator: Simulator, bench: Bench, operation: str
+) -> None:
+    call = await bench.know("c-1", session_id=str(uuid4()), participant_id=str(uuid4()))
+    simulator.faults.add(operation, status=404, page=True)
+    with pytest.raises(Misrouted):
+        await bench.performer.perform(AskAfter(call.ref), attempt=1)
+    assert bench.engine.handled == []
+
+
+async def test_one_that_was_doubted_is_cleared_when_it_is_known(simulator: Simulator, bench: Bench) -> None:
+    call = await bench.know(await living(simulator), not_found=Looks().seen(bench.clock.now()))
+    await bench.performer.perform(AskAfter(call.ref), attempt=1)
+    assert bench.engine.handled == [(call.ref, Asked)]
+    await simulator.phones[-1].hang_up()
+
+
+def test_a_call_in_doubt_is_looked_at_five_times_in_half_an_hour() -> None:
+    doubted = replace(a_call(Media.BRIDGED), not_found=Looks().seen(0))
+    assert silence(doubted, PATIENCE) == 7.5 * MINUTE
+    assert PATIENCE.over == Enough(5, 30 * MINUTE)

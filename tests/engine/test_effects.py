@@ -12,11 +12,8 @@ from service.calls.effects import (
     EndDialing,
     Evict,
     FreeSeat,
-    HangUp,
-    HangUpLeg,
     LeaveRoom,
     NameCall,
-    RedirectPhone,
     RemoveParticipant,
     ReplaceSession,
     Subscribe,
@@ -38,9 +35,6 @@ REF = ref_of_call("c-1")
 SEAT = f"{REF}.1"
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
 EFFECTS: list[Effect] = [
-    HangUp("c-1"),
-    HangUpLeg("c-2"),
-    RedirectPhone("c-1", REF, 1),
     LeaveRoom("lobby", SEAT),
     AddParticipant("lobby", SEAT, UNKNOWN, UNKNOWN),
     RemoveParticipant(SEAT, UNKNOWN, UNKNOWN),

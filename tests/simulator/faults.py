@@ -8,6 +8,7 @@ from tests.simulator.background import Changes
 class Fault:
     """Strikes `times` requests of one operation (`*`: any), None: until cleared.
 
+    `page`: with a web page for a body, as from somebody in between and not from Bandwidth.
     `executed` says whether the request had its effect before it failed. `delay` alone only slows down.
     """
 
@@ -22,6 +23,7 @@ class Fault:
         delay: float = 0.0,
         executed: bool = False,
         retry_after: str | None = None,
+        page: bool = False,
     ) -> None:
         if status is None and not hang and not reset and not delay:
             raise ValueError("a fault needs a status, hang, reset or delay")
@@ -33,6 +35,7 @@ class Fault:
         self.delay = delay
         self.executed = executed
         self.retry_after = retry_after
+        self.page = page
         self.struck = 0
         self._released = asyncio.Event()
 
@@ -60,6 +63,7 @@ class Faults:
         delay: float = 0.0,
         executed: bool = False,
         retry_after: str | None = None,
+        page: bool = False,
     ) -> Fault:
         fault = Fault(
             operation,
@@ -70,6 +74,7 @@ class Faults:
             delay=delay,
             executed=executed,
             retry_after=retry_after,
+            page=page,
         )
         self._faults.append(fault)
         return fault

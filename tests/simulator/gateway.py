@@ -20,6 +20,7 @@ from tests.simulator.settings import Auth
 
 # Key of the connection's transport in the ASGI scope, put there by the server's protocol.
 TRANSPORT = "simulator.transport"
+_PAGE = b"<html><body><h1>404 Not Found</h1></body></html>"
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -186,6 +187,8 @@ class Gateway:
         if fault.status is None:
             return answer
         headers = {"Retry-After": fault.retry_after} if fault.retry_after is not None else {}
+        if fault.page:
+            return Answer(fault.status, _PAGE, {"Content-Type": "text/html", **headers})
         return msgspec.structs.replace(api.error(fault.status, "fault on order"), headers=headers)
 
     def _record(
@@ -240,6 +243,8 @@ def _json(body: bytes) -> Any:
 def _response(answer: Answer) -> Response:
     if answer.content is None:
         return Response(status_code=answer.status, headers=answer.headers)
+    if isinstance(answer.content, bytes):
+        return Response(answer.content, status_code=answer.status, headers=answer.headers)
     return Response(
         msgspec.json.encode(answer.content),
         status_code=answer.status,

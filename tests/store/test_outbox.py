@@ -5,6 +5,7 @@ import asyncio
 from redis.asyncio import Redis
 
 from service.calls.effects import DeleteParticipant, DeleteSession
+from service.calls.looks import Looks
 from service.store import keys
 from service.store.client import Client
 from service.store.outbox import Later, Outbox
@@ -59,6 +60,21 @@ async def test_what_is_put_off_comes_back_when_it_is_due(client: Client, rooms: 
     assert (again.effect, again.tries, again.since) == (work.effect, 1, NOW)
     assert await mine.work(OWNER, now=NOW + 11, done=[again]) == []
     assert await redis.keys() == []
+
+
+async def test_what_was_learned_of_an_effect_is_kept_with_it(client: Client, rooms: Rooms) -> None:
+    mine, other = worker(client, "a"), worker(client, "b")
+    await rooms.owe(ROOM, DeleteSession("S"), now=NOW)
+    [work] = await mine.work(OWNER, now=NOW)
+    looked = DeleteSession("S", Looks(NOW, NOW + 1, 2))
+    assert await mine.work(OWNER, now=NOW, later=[Later(work, NOW + 10, instead=looked)]) == []
+    [again] = await other.work(OWNER, now=NOW + 11)
+    assert (again.id, again.effect, again.tries, again.since) == (work.id, looked, 1, NOW)
+    # What is owed anew meanwhile knows nothing of it.
+    await rooms.owe(ROOM, DeleteSession("S"), now=NOW + 12)
+    await other.work(OWNER, now=NOW + 12, later=[Later(again, NOW + 20, instead=looked)])
+    [anew] = await other.work(OWNER, now=NOW + 21)
+    assert anew.effect == DeleteSession("S")
 
 
 async def test_one_lane_waits_for_its_head_and_others_do_not(client: Client, rooms: Rooms) -> None:

@@ -9,6 +9,7 @@ from service.calls.events import (
     Disconnect,
     Event,
     FoundEmpty,
+    FoundEnded,
     Joined,
     JoinFailed,
     LegAnswer,
@@ -25,17 +26,42 @@ from service.calls.events import (
     TransferAnswer,
     TransferComplete,
 )
+from service.calls.looks import Asked, Looks
 from service.calls.model import Call, Intent, Leg, Media, Outcome, Phone
-from service.calls.outcomes import blame_for, outcome_of
+from service.calls.outcomes import NOT_FOUND, blame_for, outcome_of
 from service.calls.replies import Hangup, Nothing, Wait
 from service.calls.rules import joining, rooms
 from service.calls.rules.orders import refused
-from service.calls.rules.parts import HANG_UP, REDIRECT, TIMERS, continuation, give_up_leg, give_up_seats
+from service.calls.rules.parts import (
+    HANG_UP,
+    REDIRECT,
+    TIMERS,
+    continuation,
+    give_up_leg,
+    give_up_seats,
+)
 
 
 def disconnect(call: Call, event: Disconnect) -> Decision:
     """The phone has gone, whatever the call was doing."""
     return _end(call, event.at, outcome_of(call, event))
+
+
+def asked(call: Call, event: Asked) -> Decision:
+    """Bandwidth knows a call for days after its end: it takes many looks to believe that it does not."""
+    looks = Looks() if event.known else call.not_found.seen(event.at)
+    after = replace(call, not_found=looks)
+    if not looks.are(event.enough):
+        return Decision(after, Nothing())
+    vanished = FoundEnded(
+        at=event.at,
+        ref=call.ref,
+        call_id=call.call_id,
+        direction=call.direction,
+        room=call.room,
+        cause=NOT_FOUND,
+    )
+    return disconnect(after, vanished)
 
 
 def placed(call: Call, _event: Placed) -> Decision:

@@ -1,11 +1,41 @@
 """What an event says besides what it asks: Bandwidth's id of the call, that the phone is up, and by whom."""
 
+from typing import Final
+
 from msgspec.structs import replace
 
 from service.calls.effects import HangUp, HangUpLeg, NameCall, Owed, TellTimeUp
-from service.calls.events import Answer, Arrival, Disconnect, Event, LegDisconnect, Line, Placed
+from service.calls.events import (
+    Answer,
+    Arrival,
+    Disconnect,
+    Event,
+    LegAnswer,
+    LegBridgeComplete,
+    LegDisconnect,
+    Line,
+    MachineDetected,
+    Placed,
+    TransferAnswer,
+    TransferComplete,
+    TransferDisconnect,
+    Unknown,
+)
+from service.calls.looks import Looks
 from service.calls.model import Call, Direction, Intent, Phone
 from service.calls.rules.parts import time_to_hear
+
+_WEBHOOKS: Final = (
+    Line,
+    TransferAnswer,
+    TransferComplete,
+    TransferDisconnect,
+    LegAnswer,
+    LegBridgeComplete,
+    LegDisconnect,
+    MachineDetected,
+    Unknown,
+)
 
 
 def learn(call: Call, event: Event) -> tuple[Call, tuple[Owed, ...], tuple[str, ...]]:
@@ -17,6 +47,8 @@ def learn(call: Call, event: Event) -> tuple[Call, tuple[Owed, ...], tuple[str, 
         cancelled = (HangUpLeg(event.leg_id).id,)
     if not call.live:
         return call, owed, cancelled
+    if call.not_found and isinstance(event, _WEBHOOKS):
+        call = replace(call, not_found=Looks())
     if isinstance(event, Line | Placed) and event.call_id and not call.call_id:
         call = replace(call, call_id=event.call_id)
         owed = (Owed(NameCall(event.call_id, call.ref), event.at),)

@@ -31,6 +31,7 @@ for _, one in ipairs(cjson.decode(later)) do
   local value = redis.call('HGET', owed, one[1])
   if value and string.match(value, '^%d+ (.*)$') == one[4] then
     local seq, _, lane, tries, since, effect = owed_parse(value)
+    if one[7] ~= '' then effect = one[7] end
     redis.call('HSET', owed, one[1],
       string.format('%d %d %s %d %d %s', seq, one[2], lane, tries + one[3], one[5] and now or since, effect))
     tell(one[6])

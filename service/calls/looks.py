@@ -1,0 +1,48 @@
+"""How often something has to be said before it is believed: one answer is not the truth.
+
+A gateway that has lost a route and a copy that lags behind both say 404 for what is there. What ends a call,
+replaces a session or gives something up therefore rests on several answers, a while apart.
+"""
+
+import msgspec
+
+
+class Enough(msgspec.Struct, frozen=True):
+    """So many looks over at least so many seconds, and nothing that speaks against it in between."""
+
+    count: int
+    seconds: float
+
+    @property
+    def pause(self) -> float:
+        """Seconds between two looks."""
+        return self.seconds / (self.count - 1)
+
+
+class Looks(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How often the same was seen, and when first and last (seconds since the epoch)."""
+
+    first: float = 0
+    last: float = 0
+    count: int = 0
+
+    def __bool__(self) -> bool:
+        return self.count > 0
+
+    def seen(self, at: float) -> "Looks":
+        """Once more."""
+        return Looks(self.first if self.count else at, at, self.count + 1)
+
+    def are(self, enough: Enough) -> bool:
+        return self.count >= enough.count and self.last - self.first >= enough.seconds
+
+
+class Asked(msgspec.Struct, frozen=True, tag="asked"):
+    """Whether Bandwidth knows the call, as it says on being asked, or as the call's session shows.
+
+    An event of a call like those in `service.calls.events`. `enough`: of its not being known, for its end.
+    """
+
+    at: float
+    known: bool
+    enough: Enough

@@ -134,6 +134,7 @@ def _core(base: _Base, bandwidth: Bandwidth, patience: Patience) -> _Core:
         clock=base.clock,
         tasks=base.tasks,
         alarm=base.alarm,
+        metrics=base.metrics,
     )
     legs = Legs(
         voice=bandwidth.voice,

@@ -102,6 +102,9 @@ class Metrics:
             r, "pstn_bandwidth_seconds", "Until it answered", ["api", "operation"], _REQUEST
         )
         self._retries = Counters(r, "pstn_bandwidth_retries", "Requests that repeated another", ["operation"])
+        self._in_doubt = Counters(
+            r, "pstn_creates_in_doubt", "Creates that failed and may have made something", ["operation"]
+        )
         self._breaker = Gauge("pstn_breaker_open", "1 while it is left alone", ["api", "kind"], registry=r)
         for labels in BREAKERS:
             self._breaker.labels(*labels)
@@ -192,6 +195,10 @@ class Metrics:
     def effect(self, effect: str, result: str) -> None:
         """`result`: done, waits, retried, paused, dead or not-known."""
         self._effects.add((effect, result))
+
+    def in_doubt(self, operation: str) -> None:
+        """A create that failed; what it may have made all the same has an id that nobody knows."""
+        self._in_doubt.add((operation,))
 
     def stock(self, result: str) -> None:
         """`result`: one of STOCK."""

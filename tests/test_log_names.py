@@ -182,7 +182,7 @@ async def test_the_lines_of_a_call_have_documented_keys_only(simulator: Simulato
     await phone.far_end_hangs_up()
     await phone.until("ended")
     await simulator.settled()
-    simulator.faults.add("createSession", status=500)
+    simulator.faults.add("createSession", status=500, times=2)
     unlucky = await simulator.dial()
     await unlucky.until("ended")
     await simulator.settled()

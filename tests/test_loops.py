@@ -23,7 +23,7 @@ async def test_a_fallback_that_may_not_be_called_is_an_apology(
     simulator: Simulator, store_url: str, redis: Redis, settings: dict[str, str]
 ) -> None:
     async with serving(simulator, store_url, **settings):
-        simulator.faults.add("createSession", status=500)
+        simulator.faults.add("createSession", status=500, times=2)
         phone = await simulator.dial(to="+15550002222")
         await phone.until("ended")
         assert "cannot be connected" in phone.heard[-1]
@@ -45,7 +45,7 @@ async def test_a_call_that_came_by_way_of_the_fallback_is_not_sent_there_again(
     simulator: Simulator, store_url: str, redis: Redis, to: str, diverted: str | None
 ) -> None:
     async with serving(simulator, store_url, FALLBACK_NUMBER=FALLBACK):
-        simulator.faults.add("createSession", status=500)
+        simulator.faults.add("createSession", status=500, times=2)
         diversion = {"origTo": diverted, "reason": "unknown"} if diverted else None
         phone = await simulator.dial(to=to, diversion=diversion)
         await phone.until("ended")
@@ -59,7 +59,7 @@ async def test_the_fallback_is_told_which_number_the_call_was_meant_for(
 ) -> None:
     """So that a call that comes back shows it (voice API, `diversionTreatment` and `diversion`)."""
     async with serving(simulator, store_url, FALLBACK_NUMBER=FALLBACK):
-        simulator.faults.add("createSession", status=500)
+        simulator.faults.add("createSession", status=500, times=2)
         phone = await simulator.dial(diversion={"origTo": "+15550109999", "reason": "unknown"})
         await phone.until("bridged")
         assert phone.leg is not None

@@ -157,7 +157,7 @@ async def test_who_cannot_be_joined_again_is_told(
 ) -> None:
     phone = await on_hold(simulator, operator)
     await simulator.until(lambda: not simulator.ledger.alive().sessions)
-    simulator.faults.add(operation, status=status)
+    simulator.faults.add(operation, status=status, times=2 if status == 500 else 1)
     await operator.order(phone.call_id, "join", room="sales")
     await phone.until("ended")
     assert "sorry" in phone.heard[-1]

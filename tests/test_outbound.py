@@ -97,7 +97,7 @@ async def test_prepared_at_dialing_neither_waits_for_the_other(
 async def test_a_place_that_could_not_be_made_in_advance_is_made_at_the_answer(
     simulator: Simulator, service: Service, operator: Operator
 ) -> None:
-    simulator.faults.add("createParticipant", status=500)
+    simulator.faults.add("createParticipant", status=500, times=2)
     phone, call = await ringing(simulator, operator, prepare="dial")
     await simulator.until(lambda: bool(service.log("join.failed")), what="preparing has failed")
     phone.pick_up()

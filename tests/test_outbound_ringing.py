@@ -118,7 +118,7 @@ async def test_who_cannot_be_brought_in_is_told(simulator: Simulator, store_url:
     """And is not sent to the number that callers are sent to."""
     overrides = {"FALLBACK_NUMBER": "+15550107777"}
     async with serving(simulator, store_url, **overrides) as service, Operator.of(service) as operator:
-        simulator.faults.add("createSession", status=500)
+        simulator.faults.add("createSession", status=500, times=2)
         call = await operator.place()
         phone = await simulator.called(CALLEE)
         await phone.until("ended")

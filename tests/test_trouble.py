@@ -8,13 +8,15 @@ from tests.simulator.settings import SimulatorSettings
 from tests.simulator.simulator import Simulator
 from tests.waiting import wait_until
 
-STEPS = ["createSession", "createParticipant", "addParticipantToSession"]
+CREATES = ["createSession", "createParticipant"]
+STEPS = [*CREATES, "addParticipantToSession"]
 
 
 @pytest.mark.parametrize("step", STEPS)
 @pytest.mark.parametrize("status", [500, 429, 403, 400])
 async def test_a_step_fails(simulator: Simulator, service: Service, step: str, status: int) -> None:
-    simulator.faults.add(step, status=status)
+    # A create that failed on Bandwidth's side is sent once more.
+    simulator.faults.add(step, status=status, times=2 if status == 500 and step in CREATES else 1)
     phone = await simulator.dial()
     await phone.until("ended")
     assert "sorry" in phone.heard[0]
@@ -26,6 +28,48 @@ async def test_a_step_fails(simulator: Simulator, service: Service, step: str, s
         "credentials-refused",
         "request-refused",
     }
+
+
+@pytest.mark.parametrize("step", CREATES)
+@pytest.mark.parametrize("executed", [False, True])
+async def test_a_create_that_failed_is_sent_once_more(
+    simulator: Simulator, store_url: str, redis: Redis, step: str, *, executed: bool
+) -> None:
+    """At once. What the first may have made is counted; its id is known to nobody."""
+    async with serving(simulator, store_url) as service:
+        simulator.faults.add(step, status=500, executed=executed)
+        phone = await simulator.dial()
+        await phone.until("bridged")
+        assert phone.heard == []
+        assert len([one for one in simulator.requests if one.operation == step]) == 2
+        (line,) = service.log(event="create.in_doubt")
+        assert (line["error"], line["level"]) == ("server-error", "warning")
+        await phone.hang_up()
+        if executed:
+            await wait_until(
+                lambda: len([*simulator.ledger.alive().sessions, *simulator.ledger.alive().participants]) == 1
+            )
+        else:
+            await nothing_left(simulator, redis)
+
+
+@pytest.mark.parametrize("step", CREATES)
+async def test_a_known_failure_does_not_wait_for_its_slow_neighbour(
+    simulator: Simulator, store_url: str, redis: Redis, step: str
+) -> None:
+    """The other create hangs; the caller is told long before that ends, and what it makes is taken down."""
+    (other,) = set(CREATES) - {step}
+    async with serving(simulator, store_url) as service:
+        simulator.faults.add(step, status=400)
+        hanging = simulator.faults.add(other, hang=True)
+        phone = await simulator.dial()
+        await phone.until("ended")
+        assert "sorry" in phone.heard[0]
+        assert service.log(event="join.failed", reason="request-refused")
+        assert not [one for one in simulator.requests if one.operation == other], "it was waited for"
+        hanging.release()
+        await simulator.until(lambda: any(one.operation == other for one in simulator.requests))
+        await nothing_left(simulator, redis)
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -157,7 +201,7 @@ async def test_the_fallback_number_is_tried_once(
         if why == "transfer":
             simulator.interconnect.mode = "reject"
         else:
-            simulator.faults.add("createSession", status=500)
+            simulator.faults.add("createSession", status=500, times=2)
         phone = await simulator.dial()
         await phone.until("bridged")
         assert phone.leg is not None

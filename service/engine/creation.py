@@ -1,16 +1,23 @@
-"""Creates that are never cancelled: what nobody waits for any more is still taken down."""
+"""Creates that are never cancelled, and that own what they make until somebody else does."""
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, Generic, TypeVar
+from types import TracebackType
+from typing import Any, Final, Generic, TypeVar
 
 import structlog
 
 from service.bandwidth.errors import BandwidthError
+from service.clock import Clock
+from service.metrics import Metrics
 from service.tasks import Tasks
 
 log = structlog.get_logger()
 T = TypeVar("T")
+
+NEVER: Final = -math.inf
+"""As `repeat_until` of a create that must not be sent twice."""
 
 
 class TooSlow(Exception):
@@ -18,19 +25,49 @@ class TooSlow(Exception):
 
 
 class Creation(Generic[T]):
-    """One create request under way.
+    """One create request under way, and the owner of what it makes.
 
-    Cancelling it would leave a thing at Bandwidth whose id nobody learns, so it runs to its end. Whoever does
-    not use what it makes abandons it, and `undo` is called with it, now or when it comes.
+    Cancelling it would leave a thing at Bandwidth whose id nobody learns, so it runs to its end. It is used
+    as a context manager: when the block ends, in whatever way, `undo` is called with what was made, now or
+    when it comes, unless `handed_over` was called before. The write that makes somebody else the owner calls
+    that as it begins, and is carried through (`Entrance.written`).
+
+    A create that fails is sent once more, at once, if nobody has given it up and it is before `repeat_until`
+    (monotonic). One that may have happened all the same is counted: what it made lives out its 9 hours.
     """
 
     def __init__(
-        self, tasks: Tasks, request: Coroutine[Any, Any, T], undo: Callable[[T], Awaitable[None]], name: str
+        self,
+        tasks: Tasks,
+        request: Callable[[int], Coroutine[Any, Any, T]],
+        undo: Callable[[T], Awaitable[None]],
+        name: str,
+        *,
+        clock: Clock,
+        metrics: Metrics,
+        repeat_until: float = NEVER,
     ) -> None:
+        """`request` is given 1 for the first try and 2 for the second."""
         self._tasks = tasks
+        self._request = request
         self._undo = undo
         self._name = name
-        self.task = tasks.start(_outcome(request), name=name)
+        self._clock = clock
+        self._metrics = metrics
+        self._repeat_until = repeat_until
+        self._owned = True
+        self._wanted = True
+        self.task = tasks.start(self._sent(), name=name)
+
+    def __enter__(self) -> "Creation[T]":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._wanted = False
+        if self._owned and not self.failed:
+            self._tasks.start(self._take_down(), name=f"{self._name}.abandon")
 
     async def within(self, seconds: float) -> T:
         """Raises TooSlow, or the request's BandwidthError."""
@@ -49,8 +86,37 @@ class Creation(Generic[T]):
         made = self.task.result() if self.task.done() else None
         return None if isinstance(made, BandwidthError) else made
 
-    def abandon(self) -> None:
-        self._tasks.start(self._take_down(), name=f"{self._name}.abandon")
+    @property
+    def failed(self) -> bool:
+        """Whether it is known to make nothing."""
+        return self.task.done() and isinstance(self.task.result(), BandwidthError)
+
+    def handed_over(self) -> None:
+        """Somebody else sees to what was made, whatever happens from now on."""
+        self._owned = False
+
+    async def _sent(self) -> T | BandwidthError:
+        try:
+            return await self._request(1)
+        except BandwidthError as error:
+            self._count(error)
+            if not self._repeats(error):
+                return error
+        try:
+            return await self._request(2)
+        except BandwidthError as error:
+            self._count(error)
+            return error
+
+    def _repeats(self, error: BandwidthError) -> bool:
+        """Not what would be refused again at once: a rate limit, or an API that is left alone."""
+        in_vain = error.status == 429 or error.retry_after is not None
+        return error.retry and not in_vain and self._wanted and self._clock.monotonic() < self._repeat_until
+
+    def _count(self, error: BandwidthError) -> None:
+        if error.may_have_happened:
+            log.warning("create.in_doubt", operation=error.operation, error=error.code)
+            self._metrics.in_doubt(error.operation)
 
     async def _take_down(self) -> None:
         made = await self.task
@@ -58,16 +124,34 @@ class Creation(Generic[T]):
             await self._undo(made)
 
 
+async def all_made(*creations: Creation[Any], seconds: float) -> None:
+    """Wait for all of them, but not for any beside one that has failed.
+
+    Raises TooSlow, or the BandwidthError of the first that failed.
+    """
+    loop = asyncio.get_running_loop()
+    until = loop.time() + seconds
+    while open_ := {one.task for one in creations if not one.task.done()}:
+        if any(one.failed for one in creations):
+            break
+        _, left = await asyncio.wait(
+            open_, timeout=max(until - loop.time(), 0), return_when=asyncio.FIRST_COMPLETED
+        )
+        if left == open_:
+            raise TooSlow
+    for one in creations:
+        if one.task.done():
+            await one.within(0)
+
+
 async def together(one: Creation[Any], other: Creation[Any], *, apart: float, seconds: float) -> bool:
-    """Wait for the first for so many seconds, and then for the other for `apart`; whether both have ended."""
+    """Wait for the first for so many seconds, and then for the other for `apart`.
+
+    Gives whether there is nothing more to wait for: both have ended, or one has failed.
+    """
     tasks = [one.task, other.task]
     await asyncio.wait(tasks, timeout=max(seconds, 0), return_when=asyncio.FIRST_COMPLETED)
+    if one.failed or other.failed:
+        return True
     _, open_ = await asyncio.wait(tasks, timeout=apart)
     return not open_
-
-
-async def _outcome(request: Coroutine[Any, Any, T]) -> T | BandwidthError:
-    try:
-        return await request
-    except BandwidthError as error:
-        return error

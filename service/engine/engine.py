@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Final, Protocol
 
 import msgspec
@@ -80,9 +81,12 @@ class Answer(msgspec.Struct, frozen=True):
 
 class Joins(Protocol):
     async def join(
-        self, call: Call, *, since: float, deadline: float
+        self, call: Call, *, since: float, deadline: float, owned: ExitStack
     ) -> tuple[Joined | JoinFailed | FoundEmpty, str]:
-        """Carry the call's attempt out; the second value is the device token. Raises StoreError."""
+        """Carry the call's attempt out; the second value is the device token. Raises StoreError.
+
+        `owned`: takes down what only the outcome tells of, until that is written down.
+        """
         ...
 
 
@@ -161,11 +165,14 @@ class Engine:
         call = stored.call
         if call is None:
             raise ValueError("nobody to join")
-        with bound(call_id=call.call_id or None, room=call.room):
-            outcome, token = await self._joiner.join(call, since=since, deadline=deadline)
-        if isinstance(outcome, JoinFailed):
-            self._metrics.join_failed(outcome.reason)
-        answer, _ = await self._step(call.ref, stored, outcome, key, token=token, repeatable=False)
+        with ExitStack() as owned:
+            with bound(call_id=call.call_id or None, room=call.room):
+                outcome, token = await self._joiner.join(call, since=since, deadline=deadline, owned=owned)
+            if isinstance(outcome, JoinFailed):
+                self._metrics.join_failed(outcome.reason)
+            answer, _ = await self._step(call.ref, stored, outcome, key, token=token, repeatable=False)
+            if isinstance(outcome, Joined):
+                owned.pop_all()  # it is written down, and so in the call's hands
         return replace(answer, joined=not isinstance(outcome, FoundEmpty))
 
     def _deadline(self, event: Event) -> float:

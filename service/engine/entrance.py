@@ -1,6 +1,7 @@
 """The way of a participant into a room's session, for who comes from outside and from another room alike."""
 
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import ExitStack
 from typing import Any, Final, NamedTuple, TypeVar
 
 import structlog
@@ -8,23 +9,22 @@ import structlog
 from service.bandwidth.errors import BandwidthError, NotFound
 from service.bandwidth.webrtc import CreatedParticipant, WebRtcApi
 from service.calls.browser import Hears, Permission, Streams, heard_id
-from service.calls.effects import DeleteParticipant, DeleteSession, HangUpLeg
+from service.calls.effects import DeleteParticipant, DeleteSession
 from service.clock import Clock
 from service.engine.alarm import Alarm
-from service.engine.creation import Creation, TooSlow, together
+from service.engine.creates import Creates
+from service.engine.creation import Creation, TooSlow, all_made, together
 from service.engine.persist import persist
 from service.logs import bound
+from service.metrics import Metrics
 from service.store import keys
-from service.store.errors import StoreError, StoreUnavailable
+from service.store.errors import StoreUnavailable
 from service.store.rooms import Gone, Rooms, Seat
 from service.tasks import Tasks
 
 log = structlog.get_logger()
 T = TypeVar("T")
 
-CREATE_TIMEOUT: Final = 60.0
-"""Seconds after which a create is given up for good; its late answer is the only way to its id."""
-_TAG: Final = 50
 _AFTER_THE_JOIN: Final = 15.0
 """Seconds after its deadline in which whatever was made has either got its place or been given up."""
 _APART: Final = 0.1
@@ -58,7 +58,11 @@ class Entrance:
         clock: Clock,
         tasks: Tasks,
         alarm: Alarm,
+        metrics: Metrics | None = None,
     ) -> None:
+        self.creates = Creates(
+            webrtc=webrtc, rooms=rooms, clock=clock, tasks=tasks, alarm=alarm, metrics=metrics or Metrics()
+        )
         self._webrtc = webrtc
         self._rooms = rooms
         self._clock = clock
@@ -80,58 +84,42 @@ class Entrance:
 
         The seat has been reserved. `check` is given the device token, and raises for one that is of no use.
         """
-        making_participant = self.create_participant(room, seat, callback_url, permissions)
-        making_session = None if session_id else self.create_session(room)
-        try:
-            if making_session:
-                await self._insure(room, seat, making_participant, making_session, deadline)
-            participant = await making_participant.within(self.left(deadline))
-            check(participant.token)
-            made_session = await making_session.within(self.left(deadline)) if making_session else ""
-        except BaseException:
-            making_participant.abandon()
-            if making_session:
-                making_session.abandon()
-            raise
-        with bound(participant_id=participant.id):
+        with ExitStack() as owned:
+            making = owned.enter_context(
+                self.creates.participant(room, seat, callback_url, permissions, deadline=deadline)
+            )
             if session_id:
-                session_id = await self._take_and_add(room, seat, session_id, participant.id, deadline)
-            else:
-                session_id = await self.take_seat(room, seat, participant.id, made_session)
+                participant = await making.within(self.left(deadline))
+                check(participant.token)
+                with bound(participant_id=participant.id):
+                    session_id = await self._take_and_add(room, seat, session_id, making, deadline)
+                return Entered(session_id, participant)
+            making_session = owned.enter_context(self.creates.session(room, deadline=deadline))
+            await self._insure(room, seat, making, making_session, deadline)
+            await all_made(making, making_session, seconds=self.left(deadline))
+            participant, made_session = await making.within(0), await making_session.within(0)
+            check(participant.token)
+            with bound(participant_id=participant.id):
+                session_id = await self.take_seat(
+                    room, seat, participant.id, made_session, making=(making, making_session)
+                )
                 self._check_time(deadline)
                 session_id = await self.add(
                     room, seat, session_id=session_id, participant_id=participant.id, deadline=deadline
                 )
-        return Entered(session_id, participant)
-
-    def create_participant(
-        self, room: str, seat: str, callback_url: str, permissions: Sequence[Permission]
-    ) -> Creation[CreatedParticipant]:
-        return Creation(
-            self._tasks,
-            self._webrtc.create_participant(
-                tag=seat, callback_url=callback_url, permissions=permissions, timeout=CREATE_TIMEOUT
-            ),
-            lambda made: self._owe(room, DeleteParticipant(seat, made.id)),
-            "create.participant",
-        )
-
-    def create_session(self, room: str) -> Creation[str]:
-        return Creation(
-            self._tasks,
-            self._webrtc.create_session(tag=room[:_TAG], timeout=CREATE_TIMEOUT),
-            lambda made: self._owe(room, DeleteSession(made)),
-            "create.session",
-        )
-
-    def create_leg(self, room: str, request: Coroutine[Any, Any, str]) -> Creation[str]:
-        """Of a createCall into WebRTC: it makes the id of that call."""
-        return Creation(self._tasks, request, lambda made: self._owe(room, HangUpLeg(made)), "create.leg")
+            return Entered(session_id, participant)
 
     async def take_seat(
-        self, room: str, seat: str, participant_id: str, made_session: str, *, keep: bool = False
+        self,
+        room: str,
+        seat: str,
+        participant_id: str,
+        made_session: str,
+        *,
+        making: tuple[Creation[Any], ...],
+        keep: bool = False,
     ) -> str:
-        """The room's session: `made_session` unless it has one already.
+        """The room's session: `made_session` unless it has one already. `making`: what has made the two.
 
         With `keep` the participant is in another room, and stays there when it does not get this seat.
         """
@@ -145,6 +133,7 @@ class Entrance:
                 now=self._clock.now(),
                 keep=keep,
             ),
+            making,
         )
         return taken.session_id
 
@@ -186,16 +175,22 @@ class Entrance:
         )
 
     async def _take_and_add(
-        self, room: str, seat: str, session_id: str, participant_id: str, deadline: float
+        self,
+        room: str,
+        seat: str,
+        session_id: str,
+        making: Creation[CreatedParticipant],
+        deadline: float,
     ) -> str:
         """Its seat, and into the session that the room had when the seat was reserved, side by side.
 
         Mostly the room still has it. Who does not get the seat is owed for deletion, in a session or not.
         """
+        participant_id = (await making.within(0)).id
         adding = self._tasks.start(
             self._tried(session_id, participant_id, self.left(deadline)), name="participant.add"
         )
-        taken = await self.take_seat(room, seat, participant_id, "")
+        taken = await self.take_seat(room, seat, participant_id, "", making=(making,))
         self._check_time(deadline)
         error = await adding
         if taken != session_id:
@@ -254,13 +249,15 @@ class Entrance:
             if await self._webrtc.has_session(session_id, timeout=self.left(deadline)):
                 raise Refused("participant-vanished", str(not_found)) from not_found
             log.warning("session.vanished")
-        made = await self.made_by(self.create_session(room), deadline)
-        taken = await self._settle(
-            room,
-            lambda: self._rooms.replace_session(
-                room, seat, vanished=session_id, made_session=made, now=self._clock.now()
-            ),
-        )
+        with self.creates.session(room, deadline=deadline) as making:
+            made = await making.within(self.left(deadline))
+            taken = await self._settle(
+                room,
+                lambda: self._rooms.replace_session(
+                    room, seat, vanished=session_id, made_session=made, now=self._clock.now()
+                ),
+                (making,),
+            )
         with bound(session_id=taken.session_id):
             log.info("session.replaced", vanished=session_id)
             try:
@@ -273,20 +270,15 @@ class Entrance:
 
     async def roll_over(self, room: str, session_id: str, deadline: float) -> None:
         """Everybody into a new session, unless the room has another than `session_id` by now."""
-        made = await self.made_by(self.create_session(room), deadline)
-        replaced = await self.written(
-            room, lambda: self._rooms.roll_over(room, old=session_id, made=made, now=self._clock.now())
-        )
+        with self.creates.session(room, deadline=deadline) as making:
+            made = await making.within(self.left(deadline))
+            replaced = await self.written(
+                room,
+                lambda: self._rooms.roll_over(room, old=session_id, made=made, now=self._clock.now()),
+                (making,),
+            )
         if replaced:
             log.info("session.replaced", vanished=session_id)
-
-    async def made_by(self, making: Creation[str], deadline: float) -> str:
-        """What is made in time; what comes later is taken down."""
-        try:
-            return await making.within(self.left(deadline))
-        except BaseException:
-            making.abandon()
-            raise
 
     def _check_time(self, deadline: float) -> None:
         if self._clock.monotonic() >= deadline:
@@ -300,21 +292,28 @@ class Entrance:
             raise TooSlow
         return left
 
-    async def _settle(self, room: str, write: Callable[[], Awaitable[Seat | Gone]]) -> Seat:
+    async def _settle(
+        self, room: str, write: Callable[[], Awaitable[Seat | Gone]], making: tuple[Creation[Any], ...]
+    ) -> Seat:
         """Hand what was made over to the room; once that is through, the seat's leaving takes it down."""
-        seat = await self.written(room, write)
+        seat = await self.written(room, write, making)
         if isinstance(seat, Gone):
             raise Refused("room-closed")
         return seat
 
-    async def written(self, room: str, write: Callable[[], Awaitable[T]]) -> T:
-        """Should the store fail, it may or may not have taken what was made, and only we know of that.
+    async def written(
+        self, room: str, write: Callable[[], Awaitable[T]], making: tuple[Creation[Any], ...]
+    ) -> T:
+        """A write by which the room becomes the owner of what was made.
 
-        The same write is then repeated in the background, besides whatever the caller does about the failure.
+        Cut off in any way, it may or may not have been taken, and only we know of what was made. The same
+        write is then repeated in the background, besides whatever the caller does about it.
         """
+        for one in making:
+            one.handed_over()
         try:
             written = await write()
-        except StoreError:
+        except BaseException:
             self._tasks.start(persist(write, self._clock, "room"), name="room.settle")
             raise
         if not isinstance(written, Seat) or written.owes:
@@ -341,9 +340,3 @@ class Entrance:
             await self._rooms.owe(room, DeleteParticipant(seat, participant.id), now=now, due=due)
         if session_id := making_session.made:
             await self._rooms.owe(room, DeleteSession(session_id), now=now, due=due)
-
-    async def _owe(self, room: str, effect: DeleteParticipant | DeleteSession | HangUpLeg) -> None:
-        await persist(
-            lambda: self._rooms.owe(room, effect, now=self._clock.now()), self._clock, "late create"
-        )
-        self._alarm.wake(keys.owner_room(room))

@@ -1,5 +1,6 @@
 """One attempt to get a call into its room: seat, session and participant, then one into the other."""
 
+from contextlib import ExitStack
 from typing import Final, NamedTuple
 
 import structlog
@@ -80,15 +81,18 @@ class Joiner:
         self._alarm = alarm
         self._metrics = metrics or Metrics()
 
-    async def join(self, call: Call, *, since: float, deadline: float) -> tuple[Outcome, str]:
+    async def join(
+        self, call: Call, *, since: float, deadline: float, owned: ExitStack
+    ) -> tuple[Outcome, str]:
         """Carry the attempt out; the second value is the device token, empty unless it succeeded.
 
         `since` (seconds since the epoch) is when the webhook came, `deadline` (monotonic) when its reply is
-        due. Raises StoreError; whatever was made by then is taken down once the store is back.
+        due. `owned`: takes down what only the outcome tells of, until that is written down. Raises
+        StoreError; whatever was made by then is taken down once the store is back.
         """
         with counting(call.ref) as tally:
             try:
-                entered = await self._enter(call, deadline)
+                entered = await self._enter(call, deadline, owned)
             except _NobodyThere as nobody:
                 return FoundEmpty(
                     at=self._clock.now(), attempt=call.attempt, room=call.room, waiting=nobody.waiting
@@ -129,7 +133,7 @@ class Joiner:
             sent=tally.told(self._clock),
         )
 
-    async def _enter(self, call: Call, deadline: float) -> _Entered:
+    async def _enter(self, call: Call, deadline: float, owned: ExitStack) -> _Entered:
         place = await self._reserve(call)
         if place.participant_id:
             session_id, participant = self._stocked(call, place)
@@ -145,7 +149,8 @@ class Joiner:
         leg_id = ""
         if (call.way or place.settings.interconnect or self._way) is Way.BRIDGE:
             with bound(participant_id=participant.id):
-                leg_id = await self._entrance.made_by(self._legs.dial(call, participant.token), deadline)
+                dialing = owned.enter_context(self._legs.dial(call, participant.token))
+                leg_id = await dialing.within(self._entrance.left(deadline))
         return _Entered(
             session_id, participant, leg_id, place.settings.announcement, bool(place.participant_id)
         )

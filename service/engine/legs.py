@@ -7,8 +7,9 @@ from service.bandwidth.new_call import NewCall
 from service.bandwidth.voice import VoiceApi
 from service.calls.model import Call, Direction
 from service.engine.callbacks import Callbacks
+from service.engine.creates import CREATE_TIMEOUT
 from service.engine.creation import Creation
-from service.engine.entrance import CREATE_TIMEOUT, Entrance, Refused
+from service.engine.entrance import Entrance, Refused
 
 _RINGS: Final = 30.0
 
@@ -54,4 +55,6 @@ class Legs:
             call_timeout=_RINGS,
             **self._callbacks.credentials,
         )
-        return self._entrance.create_leg(call.room, self._voice.create_call(order, timeout=CREATE_TIMEOUT))
+        return self._entrance.creates.leg(
+            call.room, lambda: self._voice.create_call(order, timeout=CREATE_TIMEOUT)
+        )

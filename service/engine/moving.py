@@ -59,15 +59,21 @@ class Mover:
             raise Refused("room-full", f"{place.members} members")
         if not isinstance(place, Place):
             raise Refused("room-closed")
-        made = ""
-        if not place.session_id:
-            made = await self._entrance.made_by(self._entrance.create_session(room), deadline)
-        session_id = await self._entrance.take_seat(room, seat, participant, made, keep=True)
+        session_id = await self._take_seat(room, seat, participant, place, deadline)
         if old := await self._session(effect.room):
             await self._webrtc.remove_participant(old, participant, timeout=self._entrance.left(deadline))
         return await self._entrance.add(
             room, seat, session_id=session_id, participant_id=participant, deadline=deadline
         )
+
+    async def _take_seat(self, room: str, seat: str, participant: str, place: Place, deadline: float) -> str:
+        """The session of the other room, which is a new one if it has none."""
+        take = self._entrance.take_seat
+        if place.session_id:
+            return await take(room, seat, participant, "", making=(), keep=True)
+        with self._entrance.creates.session(room, deadline=deadline) as making:
+            made = await making.within(self._entrance.left(deadline))
+            return await take(room, seat, participant, made, making=(making,), keep=True)
 
     async def _back(self, effect: MoveParticipant, error: Exception, attempt: int) -> Event:
         """Where it was, or nowhere: then whoever is on the phone has to be told."""

@@ -110,13 +110,13 @@ class Participants:
                     deadline=deadline,
                     permissions=permissions,
                 )
+                await self._keep_newest(room, visit, seat)
             except (Refused, TooSlow, BandwidthError) as error:
                 self._give_up(room, seat)
                 return self._refused(error)
             except BaseException:
                 self._give_up(room, seat)
                 raise
-            await self._keep_newest(room, visit, seat)
             with bound(participant_id=entered.participant.id):
                 log.info("participant.admitted")
         return Admitted(

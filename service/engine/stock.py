@@ -14,7 +14,7 @@ from service.calls.browser import Permission
 from service.calls.effects import ReplaceStock, StockRoom
 from service.clock import Clock
 from service.engine.callbacks import Callbacks
-from service.engine.creation import TooSlow
+from service.engine.creation import NEVER, TooSlow
 from service.engine.entrance import Entrance
 from service.engine.performing import NotYet
 from service.engine.phones import TIMEOUT
@@ -72,18 +72,16 @@ class Stocker:
             self._metrics.stock("replaced")
 
     async def _make(self, room: str, attempt: int) -> None:
-        making = self._entrance.create_participant(
-            room, NAME, self._callbacks.browser(room, NAME), (Permission.AUDIO,)
-        )
-        try:
+        with self._entrance.creates.participant(
+            room, NAME, self._callbacks.browser(room, NAME), (Permission.AUDIO,), deadline=NEVER
+        ) as making:
             participant = await making.within(TIMEOUT)
-        except BaseException:
-            making.abandon()
-            raise
+            session_id = await self._entrance.written(
+                room, lambda: self._coming(room, participant), (making,)
+            )
+        if not session_id:
+            return
         with bound(participant_id=participant.id):
-            session_id = await self._entrance.written(room, lambda: self._coming(room, participant))
-            if not session_id:
-                return
             try:
                 await self._webrtc.add_participant(
                     session_id, participant.id, timeout=TIMEOUT, attempt=attempt

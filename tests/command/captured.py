@@ -33,7 +33,7 @@ _VARYING: Final = (
 async def session(shell: Shell, simulator: Simulator, operator: Operator) -> str:
     """A call that Bandwidth would not make a session for, beside one that is up; what is typed and said."""
     phone, _ = await bridged(simulator, operator)
-    simulator.faults.add("createSession", status=500)
+    simulator.faults.add("createSession", status=500, times=2)
     bad = await simulator.dial()
     await bad.until("ended")
     await operator.until(bad.call_id, "ended")

@@ -28,7 +28,7 @@ async def ids(shell: Shell, *arguments: str) -> list[str]:
 async def three(simulator: Simulator, operator: Operator) -> list[str]:
     """One that was busy, one that Bandwidth failed, one that is up; newest first."""
     _, up = await bridged(simulator, operator)
-    simulator.faults.add("createSession", status=500)
+    simulator.faults.add("createSession", status=500, times=2)
     phone = await simulator.dial()
     await phone.until("ended")
     failed = await operator.until(phone.call_id, "ended")

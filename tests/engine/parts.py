@@ -59,14 +59,14 @@ class Parts:
             metrics=Metrics(),
         )
 
-    def joiner(self) -> Joiner:
+    def joiner(self, way: Way = Way.TRANSFER, application_id: str | None = None) -> Joiner:
         legs = Legs(
             entrance=self.entrance,
             voice=self.voice,
             callbacks=self.callbacks,
-            sip_uri="sip:sipx.test",
-            application_id=None,
-            number=None,
+            sip_uri="sip:sipx.webrtc.bandwidth.com:5060",
+            application_id=application_id,
+            number="+15551234567",
         )
         return Joiner(
             entrance=self.entrance,
@@ -74,7 +74,7 @@ class Parts:
             interconnect=SipTransfer(),
             callbacks=self.callbacks,
             legs=legs,
-            way=Way.TRANSFER,
+            way=way,
             clock=self.clock,
             alarm=Alarm(),
         )

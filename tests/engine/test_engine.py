@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import ExitStack
 
 import pytest
 
@@ -37,7 +38,9 @@ class ScriptedJoiner:
     def gate(self, attempt: int) -> asyncio.Event:
         return self.let.setdefault(attempt, asyncio.Event())
 
-    async def join(self, call: Call, *, since: float, deadline: float) -> tuple[Joined | JoinFailed, str]:
+    async def join(
+        self, call: Call, *, since: float, deadline: float, owned: ExitStack
+    ) -> tuple[Joined | JoinFailed, str]:
         self.begun.append(call.attempt)
         await self.gate(call.attempt).wait()
         joined = Joined(

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -12,6 +13,8 @@ from service.calls.events import Joined, JoinFailed
 from service.calls.model import Call, Direction, Phone
 from service.calls.refs import ref_of_call
 from service.clock import SystemClock
+from service.engine.creation import NEVER
+from service.engine.joining import Outcome
 from service.store import keys
 from service.store.client import Client
 from service.store.errors import StoreUnavailable
@@ -43,12 +46,14 @@ class Bench:
         self.joiner = parts.joiner()
 
     async def join(self) -> JoinFailed:
-        outcome, token = await self.joiner.join(
-            CALL, since=self.clock.now(), deadline=self.clock.monotonic() + 5
-        )
+        outcome, token = await self.joined(since=self.clock.now(), deadline=self.clock.monotonic() + 5)
         assert isinstance(outcome, JoinFailed)
         assert token == ""
         return outcome
+
+    async def joined(self, *, since: float, deadline: float) -> tuple[Outcome, str]:
+        with ExitStack() as owned:
+            return await self.joiner.join(CALL, since=since, deadline=deadline, owned=owned)
 
     async def owed(self) -> list[type]:
         """What the room owes, once everything that was begun has ended."""
@@ -105,9 +110,9 @@ async def test_a_seat_that_was_given_up_while_its_session_vanished(
 
 async def inhabited(bench: Bench) -> str:
     """A room with somebody in it; its session."""
-    now, deadline = bench.clock.now(), bench.clock.monotonic() + 5
+    now = bench.clock.now()
     await bench.rooms.reserve(ROOM, "other.1", waits=False, limit=20, now=now)
-    made = await bench.entrance.made_by(bench.entrance.create_session(ROOM), deadline)
+    made = await bench.entrance.creates.session(ROOM, deadline=NEVER).within(5)
     await bench.rooms.enter(ROOM, "other.1", participant_id="p", made_session=made, now=now)
     return made
 
@@ -124,7 +129,7 @@ async def test_the_store_is_not_waited_for_before_a_participant_is_added(
 
     monkeypatch.setattr(bench.rooms, "enter", slow)
     deadline = bench.clock.monotonic() + 5
-    joining = bench.tasks.start(bench.joiner.join(CALL, since=0, deadline=deadline), name="join")
+    joining = bench.tasks.start(bench.joined(since=0, deadline=deadline), name="join")
     await wait_until(lambda: len(simulator.sessions.sessions[session].members) == 1)
     assert not joining.done(), "nobody is bridged whose seat is not taken"
     taken.set()
@@ -155,12 +160,10 @@ async def test_a_session_that_was_replaced_during_the_create(
     """Bandwidth knows the old one still, or not any more: the participant gets into the new one."""
     old = await inhabited(bench)
     gate = simulator.gates.hold("createParticipant")
-    joining = bench.tasks.start(
-        bench.joiner.join(CALL, since=0, deadline=bench.clock.monotonic() + 5), name="join"
-    )
+    joining = bench.tasks.start(bench.joined(since=0, deadline=bench.clock.monotonic() + 5), name="join")
     await gate.reached()
-    now, deadline = bench.clock.now(), bench.clock.monotonic() + 5
-    made = await bench.entrance.made_by(bench.entrance.create_session(ROOM), deadline)
+    now = bench.clock.now()
+    made = await bench.entrance.creates.session(ROOM, deadline=NEVER).within(5)
     await bench.rooms.replace_session(ROOM, "other.1", vanished=old, made_session=made, now=now)
     if vanished:
         del simulator.sessions.sessions[old]
@@ -196,7 +199,7 @@ async def test_a_session_that_the_store_has_not_taken_is_taken_down(
 
 
 async def test_no_time_left(bench: Bench) -> None:
-    outcome, _ = await bench.joiner.join(CALL, since=0, deadline=bench.clock.monotonic() - 1)
+    outcome, _ = await bench.joined(since=0, deadline=bench.clock.monotonic() - 1)
     assert isinstance(outcome, JoinFailed)
     assert outcome.reason == "bandwidth-timeout"
     assert await bench.owed() == [DeleteParticipant, DeleteSession]
@@ -207,7 +210,7 @@ async def test_a_store_that_takes_all_the_time_is_not_bandwidths_fault(
 ) -> None:
     gate = simulator.gates.hold("createParticipant")
     deadline = bench.clock.monotonic() + 0.4
-    joining = bench.tasks.start(bench.joiner.join(CALL, since=0, deadline=deadline), name="join")
+    joining = bench.tasks.start(bench.joined(since=0, deadline=deadline), name="join")
     await gate.reached()
     await redis.client_pause(600)
     gate.release()
@@ -225,7 +228,7 @@ async def test_what_is_made_while_the_other_create_hangs_outlives_its_replica(
     """Its removal is owed until it has its place, for whoever is there then."""
     gate = simulator.gates.hold(hangs)
     deadline = bench.clock.monotonic() + 5
-    joining = bench.tasks.start(bench.joiner.join(CALL, since=0, deadline=deadline), name="join")
+    joining = bench.tasks.start(bench.joined(since=0, deadline=deadline), name="join")
     await gate.reached()
     directory = OwedDirectory(client)
 
@@ -246,6 +249,6 @@ async def test_what_is_made_at_the_same_time_needs_no_insurance(
     simulator: Simulator, bench: Bench, redis: Redis
 ) -> None:
     before = (await redis.info("commandstats"))["cmdstat_evalsha"]["calls"]
-    await bench.joiner.join(CALL, since=0, deadline=bench.clock.monotonic() + 5)
+    await bench.joined(since=0, deadline=bench.clock.monotonic() + 5)
     after = (await redis.info("commandstats"))["cmdstat_evalsha"]["calls"]
     assert after - before == 2, "one trip for the seat, one to take it"

@@ -29,7 +29,7 @@ export class Keypad {
     }
     this.panel.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
       if (event.key === "Escape") this.#open(false);
-      else if (KEYS.includes(event.key) && !event.ctrlKey && !event.metaKey && !event.altKey) this.queue.press(event.key);
+      else if (isKey(event)) this.queue.press(event.key);
     });
     this.toggle.addEventListener("click", () => this.#open(this.panel.hidden));
   }
@@ -55,4 +55,9 @@ export class Keypad {
     if (unsent === null) this.#sent = (this.#sent + tone).slice(-SHOWN);
     setText(byId("sent"), unsent === null ? this.#sent : TONES[unsent]);
   }
+}
+
+/** @param {KeyboardEvent} event @returns {boolean} whether it is a key of ours, pressed anew and by itself */
+function isKey(event) {
+  return KEYS.includes(event.key) && !event.repeat && !(event.ctrlKey || event.metaKey || event.altKey);
 }

@@ -193,7 +193,7 @@ class Metrics:
             self._token_failures.add((reason,), is_it)
 
     def effect(self, effect: str, result: str) -> None:
-        """`result`: done, waits, retried, paused, dead or not-known."""
+        """`result`: done, waits, retried, failed, paused, dead or not-known."""
         self._effects.add((effect, result))
 
     def in_doubt(self, operation: str) -> None:

@@ -156,7 +156,8 @@ def test_what_a_sample_becomes(name: str) -> None:
     assert event(raw(name)) == EXPECTED[name]
     assert (webhook.event_type, webhook.call_id) == (body["eventType"], body["callId"])
     if "eventTime" in body:
-        assert webhook.key == f"{body['eventType']}@{body['eventTime']}"
+        leg = "leg:" if "parentCallId" in body else ""
+        assert webhook.key == f"{leg}{body['eventType']}@{body['eventTime']}"
 
 
 def test_a_participant_event() -> None:

@@ -16,6 +16,7 @@ from handlers.voice import (
     transfer_answer,
     transfer_complete,
     transfer_disconnect,
+    transfer_leg,
 )
 from handlers.voice.webhook import Webhook
 from service.calls.events import Event, Unknown
@@ -54,9 +55,21 @@ LEG_KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
 )
 """Of our own call into WebRTC, which has addresses of its own."""
 
+TRANSFER_LEG_KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
+    {
+        **KINDS,
+        # It asks what to do: as with transferAnswer, it is told something harmless while its call goes on.
+        **dict.fromkeys(("initiate", "answer", "redirect", "gather"), Kind(transfer_answer.parse)),
+        **dict.fromkeys(
+            ("disconnect", "machineDetectionComplete"), Kind(transfer_leg.noted, wants_bxml=False)
+        ),
+    }
+)
+"""Of the B leg of a transfer: what is told of the leg is not the phone's."""
+
 UNKNOWN: Final = Kind(lambda webhook: Unknown(webhook.at, webhook.event_type))
 
 
 def kind_of(webhook: Webhook) -> Kind:
-    kinds = LEG_KINDS if webhook.leg else KINDS
+    kinds = LEG_KINDS if webhook.leg else TRANSFER_LEG_KINDS if webhook.of_transfer_leg else KINDS
     return kinds.get(webhook.event_type, UNKNOWN)

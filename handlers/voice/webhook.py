@@ -9,6 +9,7 @@ import json
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from service.calls.model import Direction
 from service.calls.numbers import e164
@@ -60,6 +61,11 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True):
         return value if isinstance(value, int) and not isinstance(value, bool) else None
 
     @property
+    def of_transfer_leg(self) -> bool:
+        """Whether it is about the B leg of a transfer, which names the phone's call as its parent."""
+        return self.text("parentCallId") not in {"", self.call_id}
+
+    @property
     def direction(self) -> Direction:
         return Direction.OUTBOUND if self.body.get("direction") == "outbound" else Direction.INBOUND
 
@@ -102,18 +108,19 @@ def parse(
         # The events of a B leg name the A leg as its parent.
         parent = body.get("parentCallId")
         ref = ref_of_call(parent if isinstance(parent, str) and _is_id(parent) else call_id)
-    return Webhook(
+    webhook = Webhook(
         event_type=event_type,
         call_id=call_id,
         ref=ref,
         attempt=attempt,
         at=at,
-        # Phone and leg may be told of at the same moment.
-        key=("leg:" if leg else "") + _key(event_type, body.get("eventTime"), raw),
+        key=_key(event_type, body.get("eventTime"), raw),
         leg=leg,
         policy=policy,
         body=body,
     )
+    # Phone and leg may be told of at the same moment.
+    return replace(webhook, key=f"leg:{webhook.key}") if leg or webhook.of_transfer_leg else webhook
 
 
 def _is_id(text: str) -> bool:

@@ -63,6 +63,7 @@ TABLE: Final[Mapping[type, Mapping[Media, Rule]]] = MappingProxyType(
         events.TransferAnswer: _in(legs.transfer_answer, TRANSFERRING, BRIDGED),
         events.TransferDisconnect: _in(legs.transfer_disconnect, TRANSFERRING, BRIDGED),
         events.TransferComplete: _in(legs.transfer_complete, NONE, TRANSFERRING, BRIDGED, LEAVING),
+        events.LegNoted: _always(legs.noted),
         events.LegAnswer: _in(legs.leg_answer, MAKING, READY, TRANSFERRING, BRIDGED),
         events.LegBridgeComplete: _always(legs.leg_bridge_complete),
         events.LegDisconnect: _always(legs.leg_disconnect),
@@ -102,6 +103,8 @@ def decide(call: Call | None, event: Event) -> Decision:
         return arriving.begin(event)
     call, owed, cancelled = learn(call, event)
     decision = _decide(call, event)
+    if isinstance(event, events.Order) and not decision.refused:
+        decision = machines.operated(decision)
     if not owed and not cancelled:
         return decision
     return replace(decision, owed=(*decision.owed, *owed), cancelled=(*decision.cancelled, *cancelled))
@@ -119,6 +122,11 @@ def _decide(call: Call, event: Event) -> Decision:
 
 
 def _stale(call: Call, event: Event) -> bool:
-    """Whether the event belongs to an attempt that the call has given up since."""
+    """Whether the event belongs to an attempt that the call has given up since.
+
+    A leg that asks at the application's own address names none (0), and is not hung up for that.
+    """
+    if isinstance(event, events.TransferAnswer) and not event.attempt:
+        return False
     attempt = getattr(event, "attempt", call.attempt)
     return bool(attempt != call.attempt)

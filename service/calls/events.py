@@ -118,6 +118,14 @@ class TransferDisconnect(msgspec.Struct, frozen=True, tag="transferDisconnect"):
     sip_response_code: int | None = None
 
 
+class LegNoted(msgspec.Struct, frozen=True, tag="legNoted"):
+    """Something about the B leg that changes nothing: its end is told by `transferDisconnect`."""
+
+    at: float
+    event_type: str
+    leg_id: str
+
+
 class LegAnswer(msgspec.Struct, frozen=True, tag="legAnswer"):
     """The call of ours into WebRTC has answered, or asks again what to do."""
 
@@ -364,6 +372,7 @@ Event = (
     | TransferAnswer
     | TransferComplete
     | TransferDisconnect
+    | LegNoted
     | LegAnswer
     | LegBridgeComplete
     | LegDisconnect

@@ -179,6 +179,8 @@ class Call(msgspec.Struct, frozen=True, omit_defaults=True):
     """What is said to a machine."""
     machine: str = ""
     """What machine detection has found (voice API, `machineDetectionResult`)."""
+    machine_settled: bool = False
+    """Whether what it finds later is only written down: a person was heard, or an operator has acted."""
     max_duration: float = 0
     """Seconds from the answer after which an outbound call is ended; 0 for no limit."""
 

@@ -13,6 +13,7 @@ from service.calls.events import (
     Initiate,
     Joined,
     JoinFailed,
+    LegNoted,
     ParticipantVanished,
     Redirect,
     TransferAnswer,
@@ -146,6 +147,10 @@ def transfer_complete(attempt: int = 1, cause: str = "hangup") -> Cue:
 
 def transfer_disconnect(attempt: int = 1, cause: str = "hangup") -> Cue:
     return lambda at: TransferDisconnect(at, attempt, cause)
+
+
+def leg_noted(event_type: str = "disconnect", attempt: int = 1) -> Cue:
+    return lambda at: LegNoted(at, event_type, leg_id=f"c-b{attempt}")
 
 
 # Joins ------------------------------------------------------------------------------------------------------

@@ -32,6 +32,7 @@ from tests.calls.cues import (
     initiate,
     join_failed,
     joined,
+    leg_noted,
     redirect,
     transfer_answer,
     transfer_complete,
@@ -360,3 +361,18 @@ def test_a_fallback_number_that_fails_is_remembered() -> None:
     story = play().on(redirect(fallback=FALLBACK)).on(join_failed()).on(transfer_complete(2, "busy"))
     story.replies(Apologise("transfer-failed")).knows(failure="transfer-failed")
     story.on(redirect()).replies(Apologise("transfer-failed")).unchanged()
+
+
+# The end of a leg is not the phone's ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["disconnect", "machineDetectionComplete"])
+@pytest.mark.parametrize("media", Media)
+def test_what_is_told_of_the_leg_does_not_end_the_phone(name: str, media: Media) -> None:
+    story = play(a_call(media)).on(leg_noted(name)).replies(Nothing()).expects().cancels().unchanged()
+    story.notes(f"{name} is about the leg c-b1")
+
+
+def test_a_leg_that_asks_at_an_address_without_an_attempt_is_not_hung_up() -> None:
+    bridged().on(transfer_answer(0)).replies(KeepTag(f"{REF}.0")).becomes(Status.BRIDGED)
+    bridged().on(transfer_answer(2)).replies(Hangup())

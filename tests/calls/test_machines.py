@@ -6,6 +6,7 @@ from service.calls.model import Blame, Intent, Media, OnMachine, Outcome, Phone,
 from service.calls.replies import Apologise, Farewell, Hangup, Join, Nothing, Transfer, Wait
 from tests.calls.cues import (
     LEASE,
+    Cue,
     a_call,
     answer,
     disconnect,
@@ -15,7 +16,17 @@ from tests.calls.cues import (
 )
 from tests.calls.dues import AT_THE_END, hang_up, hang_up_leg, leave, name_call, redirect_phone
 from tests.calls.playbook import Playbook, play
-from tests.calls.signals import dial, leg_answer, machine, order_hangup, order_join, placed
+from tests.calls.signals import (
+    dial,
+    leg_answer,
+    machine,
+    order_hangup,
+    order_hold,
+    order_join,
+    order_subscriptions,
+    order_transfer,
+    placed,
+)
 
 MACHINES = pytest.mark.parametrize("found", ["answering-machine", "tone-detected"])
 NO_MACHINES = pytest.mark.parametrize("found", ["human", "silence", "timeout", "error"])
@@ -159,3 +170,42 @@ def test_our_own_leg_is_hung_up_with_the_machine() -> None:
 def test_nothing_is_apologised_for_to_a_machine() -> None:
     story = on_the_line(OnMachine.HANGUP).on(machine()).on(redirect())
     assert not isinstance(story.decision.reply, Apologise | Wait)
+
+
+# A verdict that is late, or false --------------------------------------------------------------------------
+
+ORDERS = pytest.mark.parametrize(
+    "order", [order_hold(), order_join("elsewhere"), order_transfer(), order_subscriptions()]
+)
+
+
+@MACHINES
+@ORDERS
+@pytest.mark.parametrize("on_machine", [OnMachine.HANGUP, OnMachine.MESSAGE])
+def test_a_verdict_after_an_order_is_written_down_only(found: str, order: Cue, on_machine: OnMachine) -> None:
+    story = on_the_line(on_machine).on(order)
+    before = story.call
+    assert before is not None
+    story.on(machine(found)).replies(Nothing()).expects().cancels().knows(machine=found, failure="")
+    story.becomes(before.phone, before.media, before.intent)
+
+
+@MACHINES
+def test_a_verdict_after_a_person_was_heard_is_written_down_only(found: str) -> None:
+    story = on_the_line(OnMachine.HANGUP).on(machine("human")).on(machine(found))
+    story.expects().becomes(Status.BRIDGED).knows(machine=found)
+    story.on(machine(found)).expects().becomes(Status.BRIDGED)
+    dialed(OnMachine.HANGUP).on(answer("human")).on(joined()).on(machine(found)).expects()
+
+
+@MACHINES
+@pytest.mark.parametrize("first", ["silence", "timeout", "error"])
+def test_a_verdict_after_one_that_says_nothing_still_counts(found: str, first: str) -> None:
+    story = on_the_line(OnMachine.HANGUP).on(machine(first)).on(machine(found)).becomes(Intent.HANGUP)
+    story.knows(failure="answering-machine")
+
+
+@MACHINES
+def test_an_order_that_is_refused_settles_nothing(found: str) -> None:
+    story = dialed(OnMachine.HANGUP).on(answer()).on(order_hold()).on(machine(found)).becomes(Intent.HANGUP)
+    story.knows(failure="answering-machine")

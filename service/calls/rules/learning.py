@@ -23,6 +23,7 @@ from service.calls.events import (
 )
 from service.calls.looks import Looks
 from service.calls.model import Call, Direction, Intent, Phone
+from service.calls.rules.machines import HUMAN
 from service.calls.rules.parts import time_to_hear
 
 _WEBHOOKS: Final = (
@@ -64,5 +65,6 @@ def learn(call: Call, event: Event) -> tuple[Call, tuple[Owed, ...], tuple[str, 
         if call.max_duration:
             owed = (*owed, Owed(TellTimeUp(call.ref), event.at + call.max_duration))
     if isinstance(event, Answer) and event.machine:
-        call = replace(call, machine=event.machine)
+        settled = call.machine_settled or event.machine == HUMAN
+        call = replace(call, machine=event.machine, machine_settled=settled)
     return call, owed, cancelled

@@ -10,6 +10,7 @@ from service.calls.events import (
     LegAnswer,
     LegBridgeComplete,
     LegDisconnect,
+    LegNoted,
     ParticipantVanished,
     Redirect,
     TransferAnswer,
@@ -59,6 +60,11 @@ def transfer_disconnect(call: Call, event: TransferDisconnect) -> Decision:
     if call.intent in {Intent.BRIDGE, Intent.HANGUP}:
         owed += hang_up(call, event.at + HANGUP_AFTER)
     return Decision(_left(call), Nothing(), owed=tuple(owed), drops_token=True)
+
+
+def noted(call: Call, event: LegNoted) -> Decision:
+    """The leg is not the phone: what became of it is told by its own webhooks."""
+    return Decision(call, Nothing(), note=f"{event.event_type} is about the leg {event.leg_id}")
 
 
 def _left(call: Call) -> Call:

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from service.calls.decision import Decision
 from service.calls.events import MachineDetected
-from service.calls.model import Call, Intent, OnMachine
+from service.calls.model import Call, Intent, OnMachine, Phone
 from service.calls.replies import Nothing
 from service.calls.rules.parts import break_off, continuation, turn
 
@@ -14,13 +14,30 @@ MACHINES: Final = frozenset({"answering-machine", "tone-detected"})
 """Results of machine detection that mean one (voice API, `machineDetectionResult`)."""
 
 
+HUMAN: Final = "human"
+
+
 def machine_detected(call: Call, event: MachineDetected) -> Decision:
-    """Told while the phone is on the line already."""
-    known = replace(call, machine=event.value)
+    """Told while the phone is on the line already.
+
+    A verdict may be late or false. It is only written down once a person was heard, or an operator has done
+    something with the call.
+    """
+    known = replace(call, machine=event.value, machine_settled=call.machine_settled or event.value == HUMAN)
     if event.value not in MACHINES or call.intent is Intent.HANGUP:
         return Decision(known, Nothing())
+    if call.machine_settled:
+        return Decision(known, Nothing(), note="a person or an operator was there first")
     after = _after(known)
     return Decision(known, Nothing()) if after is None else turn(call, after, event.at)
+
+
+def operated(decision: Decision) -> Decision:
+    """An operator has done something with a phone that had answered: that is worth more than a verdict."""
+    call = decision.call
+    if call is None or call.on_machine is OnMachine.JOIN or call.phone is not Phone.UP:
+        return decision
+    return replace(decision, call=replace(call, machine_settled=True))
 
 
 def machine_answered(call: Call, at: float) -> Decision | None:

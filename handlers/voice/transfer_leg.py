@@ -1,0 +1,9 @@
+"""Webhooks about the B leg of a transfer that come under the names of the phone's own."""
+
+from handlers.voice.webhook import Webhook
+from service.calls.events import LegNoted
+
+
+def noted(webhook: Webhook) -> LegNoted:
+    """`disconnect`, `machineDetectionComplete`: transferDisconnect and transferComplete tell what matters."""
+    return LegNoted(webhook.at, webhook.event_type, leg_id=webhook.call_id)

@@ -22,7 +22,7 @@ from service.bandwidth.errors import BandwidthError
 from service.bandwidth.http import Http
 from service.bandwidth.warmth import Warmth
 from service.called_numbers import CalledNumbers
-from service.calls.policy import Policy
+from service.calls.policy import Limits, Policy
 from service.calls.refs import ref_of_call
 from service.calls.room import Way
 from service.clock import Clock, SystemClock
@@ -127,6 +127,7 @@ def _core(base: _Base, bandwidth: Bandwidth, patience: Patience) -> _Core:
         unused=patience.unused,
         absent=patience.absent,
         stock=settings.prepared_participants,
+        page_alone=settings.visitor_alone,
     )
     entrance = Entrance(
         webrtc=bandwidth.webrtc,
@@ -301,6 +302,12 @@ def _policy(settings: Settings) -> Policy:
         pin_numbers=frozenset(settings.pin_numbers),
         pin_tries=settings.pin_tries,
         budget=settings.webhook_budget,
+        limits=Limits(
+            call=settings.call_limit,
+            hold=settings.hold_limit,
+            visitor_call=settings.visitor_call_limit,
+            visitor_alone=settings.visitor_alone,
+        ),
     )
 
 

@@ -182,6 +182,7 @@ Countries = Annotated[
     AfterValidator(_countries),
 ]
 Sentence = Annotated[str, Field(max_length=1000, description="a sentence of up to 1000 characters")]
+Limit = Annotated[int, Field(ge=0, le=86_400, description="whole seconds from 0 to 86400")]
 PinTimeout = Annotated[int, Field(ge=1, le=60, description="whole seconds from 1 to 60")]
 Scheme = Annotated[Literal["oauth", "basic"], Lower, Field(description="oauth or basic")]
 Level = Literal["debug", "info", "warning", "error"]

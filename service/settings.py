@@ -24,6 +24,7 @@ from service.setting_types import (
     Countries,
     Keys,
     Level,
+    Limit,
     Lower,
     Number,
     Numbers,
@@ -97,6 +98,10 @@ class Settings(BaseSettings):
     calls_per_hour: int = Field(
         default=60, ge=0, le=100_000, description="calls that one API key may place, from 0 to 100000"
     )
+    call_limit: Limit = 0
+    hold_limit: Limit = 0
+    visitor_call_limit: Limit = 7200
+    visitor_alone: int = Field(default=60, ge=0, le=3600, description="whole seconds from 0 to 3600")
     api_rate_limit: int = Field(
         default=600, ge=0, le=1_000_000, description="requests a minute of one API key, from 0 to 1000000"
     )

@@ -22,6 +22,7 @@ _BY_NAME: dict[str, Any] = {
     "place": 0,
     "hears": None,
     "then": next(iter(Then)),
+    "soon": True,
 }
 
 

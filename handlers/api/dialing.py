@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from msgspec.structs import replace
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -36,13 +37,15 @@ async def dial(asked: Asked) -> Response:
     )
 
 
-async def place(asked: Asked, body: bodies.Dial, *, once: str = "") -> Placement:
-    """`once`: an idempotency key. Raises Problem and StoreError."""
+async def place(
+    asked: Asked, body: bodies.Dial, *, once: str = "", page_limit: float = 0, page_alone: float = 0
+) -> Placement:
+    """`once`: an idempotency key; the others as a page's calls have them. Raises Problem and StoreError."""
     bridge = asked.bridge
     if bridge.pause.current:
         raise Problem("paused", "calls that are up go on", retry_after=_PAUSED)
     check_number(bridge, body.to)
-    new = _new_call(bridge, body)
+    new = replace(_new_call(bridge, body, page_limit), page_alone=page_alone)
     _check_caller(bridge, new)
     placed = await bridge.operators.place(new, once=once, digest=digest(body), api_key=asked.key_name)
     if isinstance(placed, Refusal):
@@ -96,18 +99,19 @@ def _is_key(text: str) -> bool:
     return 0 < len(text) <= _ONCE and text.isascii() and text.isprintable()
 
 
-def _new_call(bridge: Bridge, body: bodies.Dial) -> NewCall:
+def _new_call(bridge: Bridge, body: bodies.Dial, page_limit: float) -> NewCall:
     sender = body.from_ or bridge.number
     if sender is None:
         raise invalid("from", "is missing, and BW_NUMBER is not set")
     machine = body.machine_detection
+    limits = [one for one in (body.max_duration, bridge.policy.limits.call, page_limit) if one]
     return NewCall(
         to_number=body.to,
         from_number=sender,
         room=body.room,
         announcement=body.announcement or "",
         call_timeout=_RING if body.call_timeout is None else body.call_timeout,
-        max_duration=body.max_duration or 0,
+        max_duration=min(limits, default=0),
         tag=body.tag or "",
         prepare=body.prepare == "dial",
         way=body.interconnect,

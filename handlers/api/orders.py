@@ -25,7 +25,8 @@ from service.engine.operators import Refusal
 
 async def remove(asked: Asked) -> Response:
     await read(asked.request, bodies.Nothing, optional=True)
-    return await _order(asked, OrderHold(asked.bridge.clock.now()))
+    bridge = asked.bridge
+    return await _order(asked, OrderHold(bridge.clock.now(), bridge.policy.limits.hold))
 
 
 async def hang_up(asked: Asked) -> Response:

@@ -52,6 +52,8 @@ REASONS: Final[Mapping[str, Reason]] = MappingProxyType(
         "answering-machine": Reason("a machine answered, and the order was to hang up then"),
         "wrong-pin": Reason("the caller entered no digits that name a room"),
         "time-limit": Reason("the call had lasted for as long as it was allowed to"),
+        "hold-limit": Reason("nobody took the caller off hold within HOLD_LIMIT"),
+        "page-gone": Reason("whoever had called from the page was gone for VISITOR_ALONE"),
         "closed": Reason("no new calls were taken", "`pstn-bridge resume` takes them again"),
         # What Bandwidth gave as the cause of an end.
         "abandoned": Reason(

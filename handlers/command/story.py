@@ -76,8 +76,11 @@ _OUTCOMES: Final[Mapping[str, str]] = MappingProxyType(
         "foundEnded": "found to be over at Bandwidth, no webhook came",
         "dialingOver": "rang for so long that it is over",
         "timeUp": "its time is up",
+        "timeShort": "its time is nearly up",
+        "holdUp": "has been on hold for long",
         "summoned": "somebody has come",
         "leftAlone": "everybody else has gone",
+        "pageGone": "nobody is left on the page",
         "evicted": "the room was closed",
         "participantVanished": "Bandwidth lost its participant",
     }

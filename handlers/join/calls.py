@@ -21,7 +21,13 @@ class Dialed(bodies.Shape, frozen=True, kw_only=True):
 
 async def dial(asked: Asked) -> Response:
     body = await read(asked.request, Dialed, limit=VISITOR_LIMIT, first=check_emergency)
-    placed = await place(asked, bodies.Dial(to=body.to, room=room_of(asked)))
+    limits = asked.bridge.policy.limits
+    placed = await place(
+        asked,
+        bodies.Dial(to=body.to, room=room_of(asked)),
+        page_limit=limits.visitor_call,
+        page_alone=limits.visitor_alone,
+    )
     return answer(call_view(placed.call, numbers=False), 201 if placed.certain else 202)
 
 

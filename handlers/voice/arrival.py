@@ -27,6 +27,7 @@ def arrival(kind: type[A], webhook: Webhook, *, answered: bool, **more: Any) -> 
         announcement=policy.announcement,
         fallback=policy.way_out(webhook.ours, e164(webhook.within("diversion", "origTo"), policy.ours)),
         waits=inbound,
+        limit=policy.limits.call,
         asks=policy.asks(webhook.ours) if inbound else 0,
         closed=policy.closed if inbound else "",
         **more,

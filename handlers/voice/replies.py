@@ -65,6 +65,9 @@ class Renderer:
                 return self._connect(reply, call, token)
             case KeepTag():
                 return [bxml.Tag(reply.tag)]
+            case Hold(ends_soon=True) | AwaitOthers(ends_soon=True):
+                round_ = self._while_waiting(reply)
+                return [bxml.SpeakSentence(speech.ENDS_SOON), *round_, self._redirect(here)]
             case Join() | Wait() | Hold() | AwaitOthers() | Park() | ParkLeg():
                 return [*self._while_waiting(reply), self._redirect(here)]
             case AskDigits():

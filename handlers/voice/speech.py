@@ -12,6 +12,8 @@ _APOLOGIES: Final = {
     "participant-vanished": "We are sorry, the connection was lost. Please call again. Goodbye.",
     "nobody-came": "We are sorry, nobody has joined you. Please try again later. Goodbye.",
     "left-alone": "Everybody else has left this conference. Goodbye.",
+    "hold-limit": "We are sorry, nobody has come back to you. Please call again. Goodbye.",
+    "page-gone": "Whoever has called you is no longer there. Goodbye.",
     "time-limit": "The time for this call is over. Goodbye.",
 }
 
@@ -19,6 +21,7 @@ CLOSED: Final = "We are sorry, we cannot take your call right now. Please try ag
 PLEASE_HOLD: Final = "Please hold."
 ONE_MOMENT: Final = "One moment, please."
 ELSEWHERE: Final = "Please stay on the line while we connect you to another number."
+ENDS_SOON: Final = "This call will end in thirty seconds."
 WAITING: Final = "You are the first here. Please hold until somebody joins you."
 
 

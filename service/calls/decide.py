@@ -15,7 +15,7 @@ from service.calls.decision import Decision, ignored
 from service.calls.events import Event, name_of
 from service.calls.looks import Asked
 from service.calls.model import Call, Media
-from service.calls.rules import arriving, ending, joining, legs, machines, orders, rooms
+from service.calls.rules import arriving, ending, joining, legs, limits, machines, orders, rooms
 from service.calls.rules.learning import learn
 
 Rule = Callable[[Call, Any], Decision]
@@ -76,7 +76,9 @@ TABLE: Final[Mapping[type, Mapping[Media, Rule]]] = MappingProxyType(
         events.Placed: _always(ending.placed),
         events.NotPlaced: _always(ending.not_placed),
         events.DialingOver: _always(ending.dialing_over),
-        events.TimeUp: _always(orders.time_up),
+        events.TimeUp: _always(limits.time_up),
+        events.TimeShort: _always(limits.time_short),
+        events.HoldUp: _always(limits.hold_up),
         # Operators
         events.Dial: {},
         events.OrderHold: _always(orders.order_hold),
@@ -88,6 +90,7 @@ TABLE: Final[Mapping[type, Mapping[Media, Rule]]] = MappingProxyType(
         events.Summoned: _always(rooms.summoned),
         events.LeftAlone: _in(rooms.left_alone, BRIDGED),
         events.Evicted: _always(rooms.evicted),
+        events.PageGone: _always(limits.page_gone),
         events.ParticipantVanished: _in(legs.participant_vanished, READY, TRANSFERRING, BRIDGED),
     }
 )

@@ -110,6 +110,20 @@ class TellTimeUp(_OwnLane, frozen=True, tag="tell-time-up"):
     ref: str
 
 
+class TellTimeShort(_OwnLane, frozen=True, tag="tell-time-short"):
+    """Tell a call that its time is nearly up."""
+
+    ref: str
+
+
+class TellHoldUp(_OwnLane, frozen=True, tag="tell-hold-up"):
+    """Tell a call that it has been on hold for as long as it may, or with `soon` nearly so."""
+
+    ref: str
+    attempt: int
+    soon: bool
+
+
 class AskAfter(_OwnLane, frozen=True, tag="ask-after"):
     """Ask Bandwidth about a live call of which nothing has been heard for as long as its state may last."""
 
@@ -174,6 +188,12 @@ class CheckPresence(msgspec.Struct, frozen=True, tag="check-presence"):
     seat: str
 
 
+class CheckPage(_OwnLane, frozen=True, tag="check-page"):
+    """See whether somebody is left on the page of a room, for the phones that it has called."""
+
+    room: str
+
+
 class StockRoom(msgspec.Struct, frozen=True, tag="stock-room"):
     """Make a participant for a caller who has yet to come, and put it into the room's session."""
 
@@ -219,6 +239,9 @@ CallEffect = (
     | NameCall
     | EndDialing
     | TellTimeUp
+    | TellTimeShort
+    | TellHoldUp
+    | CheckPage
     | AskAfter
 )
 """Owed by a call: what `decide` asks for."""
@@ -231,6 +254,7 @@ RoomEffect = (
     | ReplaceSession
     | CheckRoom
     | CheckPresence
+    | CheckPage
     | StockRoom
     | ReplaceStock
     | SummonWaiter

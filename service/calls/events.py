@@ -40,6 +40,8 @@ class Arrival(Line, frozen=True, kw_only=True):
     """Whether to stay outside of a room where nobody is, if the room is set so."""
     asks: int = 0
     """How often digits may be entered before the caller is let go; 0 where the number names the room."""
+    limit: float = 0
+    """Seconds after which the call is ended; 0 for no limit."""
     closed: str = ""
     """What a caller is told while no new calls are taken; empty while they are."""
 
@@ -270,6 +272,20 @@ class TimeUp(msgspec.Struct, frozen=True, tag="timeUp"):
     at: float
 
 
+class TimeShort(msgspec.Struct, frozen=True, tag="timeShort"):
+    """The call has nearly lasted as long as it may."""
+
+    at: float
+
+
+class HoldUp(msgspec.Struct, frozen=True, tag="holdUp"):
+    """The call has been on hold for as long as it may, or with `soon` nearly so."""
+
+    at: float
+    attempt: int
+    soon: bool
+
+
 # Orders of operators ----------------------------------------------------------------------------------------
 
 
@@ -291,14 +307,17 @@ class Dial(msgspec.Struct, frozen=True, kw_only=True, tag="dial"):
     tag: str = ""
     placed_by: str = ""
     max_duration: float = 0
+    page_alone: float = 0
+    """For a call that a page has placed; see Call."""
     on_machine: OnMachine = OnMachine.JOIN
     message: str = ""
 
 
 class OrderHold(msgspec.Struct, frozen=True, tag="orderHold"):
-    """Out of the room and on hold."""
+    """Out of the room and on hold. `limit`: seconds after which the call is ended; 0 for no limit."""
 
     at: float
+    limit: float = 0
 
 
 class OrderJoin(msgspec.Struct, frozen=True, tag="orderJoin"):
@@ -352,6 +371,13 @@ class Evicted(msgspec.Struct, frozen=True, kw_only=True, tag="evicted"):
     room: str
 
 
+class PageGone(msgspec.Struct, frozen=True, tag="pageGone"):
+    """Nobody has been on the page of the room for a while."""
+
+    at: float
+    room: str
+
+
 class ParticipantVanished(msgspec.Struct, frozen=True, tag="participantVanished"):
     """Bandwidth no longer knows the participant of a call that is in a session."""
 
@@ -390,11 +416,14 @@ Event = (
     | NotPlaced
     | DialingOver
     | TimeUp
+    | TimeShort
+    | HoldUp
     | Dial
     | Order
     | Summoned
     | LeftAlone
     | Evicted
+    | PageGone
     | ParticipantVanished
 )
 

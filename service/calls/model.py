@@ -182,7 +182,11 @@ class Call(msgspec.Struct, frozen=True, omit_defaults=True):
     machine_settled: bool = False
     """Whether what it finds later is only written down: a person was heard, or an operator has acted."""
     max_duration: float = 0
-    """Seconds from the answer after which an outbound call is ended; 0 for no limit."""
+    """Seconds after which the call is ended, an outbound one from its answer; 0 for no limit."""
+    page_alone: float = 0
+    """Seconds for which it goes on with nobody left on the page that has placed it; 0 for no limit."""
+    ends_soon: bool = False
+    """Whether the caller, who talks to nobody, has still to be told that the call ends soon."""
 
     answered_at: float = 0
     """When the phone of an outbound call was answered."""

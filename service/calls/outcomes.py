@@ -48,6 +48,8 @@ FAILURES: Final[Mapping[str, Blame]] = MappingProxyType(
         "answering-machine": Blame.NOBODY,
         "wrong-pin": Blame.CALLER,
         "time-limit": Blame.LIMIT,
+        "hold-limit": Blame.LIMIT,
+        "page-gone": Blame.NOBODY,
         "closed": Blame.LIMIT,
     }
 )

@@ -17,6 +17,17 @@ _SHORT: Final = 6
 """Digits of a number whose last four would be most of it."""
 
 
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """After how many seconds calls are ended that would go on; 0 for no limit."""
+
+    call: float = 0
+    hold: float = 0
+    visitor_call: float = 0
+    """For calls that a page has placed."""
+    visitor_alone: float = 0
+    """For those, from when nobody is on the page any more."""
+
+
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
     room_policy: str = PER_CALL
     room_map: Mapping[str, str] = msgspec.field(default_factory=dict)
@@ -30,6 +41,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     pin_tries: int = 3
     budget: float = 8.0
     """Seconds in which a webhook is answered; Bandwidth itself waits 15 (voice API, webhooks)."""
+    limits: Limits = Limits()
     closed: str = ""
     """What new callers are told while none is taken; empty while they are."""
 

@@ -33,8 +33,10 @@ class Elsewhere(msgspec.Struct, frozen=True, omit_defaults=True, tag="elsewhere"
     """Whether the call tells who takes it that it was meant for a number of ours."""
 
 
-class Hold(msgspec.Struct, frozen=True, tag="hold"):
-    """One round of the hold loop."""
+class Hold(msgspec.Struct, frozen=True, omit_defaults=True, tag="hold"):
+    """One round of the hold loop; `ends_soon`: after saying so."""
+
+    ends_soon: bool = False
 
 
 class AskDigits(msgspec.Struct, frozen=True, omit_defaults=True, tag="ask-digits"):
@@ -43,10 +45,11 @@ class AskDigits(msgspec.Struct, frozen=True, omit_defaults=True, tag="ask-digits
     again: bool = False
 
 
-class AwaitOthers(msgspec.Struct, frozen=True, tag="await-others"):
-    """One round of waiting for somebody to come."""
+class AwaitOthers(msgspec.Struct, frozen=True, omit_defaults=True, tag="await-others"):
+    """One round of waiting for somebody to come; `ends_soon`: after saying that the call does."""
 
     waiting: Waiting
+    ends_soon: bool = False
 
 
 class Park(msgspec.Struct, frozen=True, omit_defaults=True, tag="park"):

@@ -11,6 +11,7 @@ from service.calls.browser import Hears, is_browser
 from service.calls.effects import (
     AddParticipant,
     AskAfter,
+    CheckPage,
     CheckPresence,
     CheckRoom,
     DeleteParticipant,
@@ -33,16 +34,21 @@ from service.calls.effects import (
     Subscribe,
     SummonWaiter,
     TellAlone,
+    TellHoldUp,
+    TellTimeShort,
     TellTimeUp,
     name_of,
 )
 from service.calls.events import (
     DialingOver,
     Evicted,
+    HoldUp,
     LeftAlone,
     Moved,
+    PageGone,
     ParticipantVanished,
     Summoned,
+    TimeShort,
     TimeUp,
 )
 from service.calls.model import Media, call_of
@@ -51,7 +57,7 @@ from service.engine.alarm import Alarm
 from service.engine.asking import Asker
 from service.engine.entrance import Entrance, Refused
 from service.engine.moving import Mover
-from service.engine.participants import Participants
+from service.engine.participants import SEATED, Participants
 from service.engine.patience import Patience
 from service.engine.performing import Handles, NotYet
 from service.engine.phones import TIMEOUT, Phones
@@ -143,6 +149,8 @@ class Performer:
                 await self._stocker.replace(effect)
             case AskAfter() | EndDialing() | CheckRoom() | CheckPresence():
                 await self._ask(effect, attempt)
+            case CheckPage():
+                await self._check_page(effect)
             case TellAlone() | Evict() if is_browser(effect.seat):
                 pass  # its page sees it for itself
             case _:
@@ -203,7 +211,7 @@ class Performer:
 
     async def _tell(
         self,
-        effect: MoveParticipant | SummonWaiter | TellAlone | Evict | TellTimeUp,
+        effect: MoveParticipant | SummonWaiter | TellAlone | Evict | TellTimeUp | TellTimeShort | TellHoldUp,
         attempt: int,
     ) -> None:
         """What comes of these is an event of a call."""
@@ -223,8 +231,23 @@ class Performer:
                 await self._spare(effect, ref, join)
             case TellTimeUp():
                 await self._engine.handle(effect.ref, TimeUp(now))
+            case TellTimeShort():
+                await self._engine.handle(effect.ref, TimeShort(now))
+            case TellHoldUp():
+                await self._engine.handle(effect.ref, HoldUp(now, effect.attempt, effect.soon))
             case _:
                 assert_never(effect)
+
+    async def _check_page(self, effect: CheckPage) -> None:
+        """Tells the calls that a page has placed into this room, if nobody is on it any more."""
+        room = await self._rooms.read(effect.room)
+        seats = [one.seat for one in room.members if one.phase in SEATED] if room else []
+        if any(is_browser(seat) for seat in seats):
+            return
+        for ref in dict.fromkeys(call_of(seat)[0] for seat in seats):
+            call = (await self._calls.load(ref)).call
+            if call is not None and call.page_alone:
+                await self._engine.handle(ref, PageGone(self._clock.now(), effect.room))
 
     async def _spare(self, effect: Evict, ref: str, join: int) -> None:
         """A participant that has moved on meanwhile is not taken down; that is next in this lane."""

@@ -49,6 +49,8 @@ class NewCall(msgspec.Struct, frozen=True, kw_only=True):
     announcement: str = ""
     call_timeout: float = 30.0
     max_duration: float = 0
+    page_alone: float = 0
+    """For a call that a page has placed: for how long it goes on with nobody there; 0 for no limit."""
     tag: str = ""
     prepare: bool = False
     """Make session and participant while it rings, not when it is answered."""
@@ -244,6 +246,7 @@ class Operators:
             tag=new.tag,
             placed_by=api_key,
             max_duration=new.max_duration,
+            page_alone=new.page_alone,
             on_machine=new.on_machine,
             message=new.message,
         )

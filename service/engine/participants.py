@@ -36,7 +36,8 @@ from service.tasks import Tasks
 
 log = structlog.get_logger()
 
-_SEATED: Final = frozenset({"reserved", "in"})
+SEATED: Final = frozenset({"reserved", "in"})
+"""Phases of a seat that somebody has."""
 _PAUSE: Final = 0.1
 """Seconds between two looks whether a seat has become free."""
 
@@ -132,7 +133,7 @@ class Participants:
         """Whoever has this participant and a seat, a phone too."""
         members = await self._members(room)
         return next(
-            (one for one in members if one.phase in _SEATED and one.participant_id == participant_id), None
+            (one for one in members if one.phase in SEATED and one.participant_id == participant_id), None
         )
 
     async def beat(self, room: str, seat: str) -> bool:
@@ -215,7 +216,7 @@ class Participants:
 
     async def _keep_newest(self, room: str, visit: str, seat: str) -> None:
         """Of those who came in at the same time the last one stays."""
-        found = [one for one in await self._of_visit(room, visit) if one.phase in _SEATED]
+        found = [one for one in await self._of_visit(room, visit) if one.phase in SEATED]
         newest = max(found, key=lambda one: (one.presence.taken, one.seat), default=None)
         for one in found:
             if one is not newest and (one.phase == "in" or one.seat == seat):
@@ -230,7 +231,7 @@ class Participants:
         """A browser that has this seat."""
         members = await self._members(room)
         return next(
-            (one for one in members if one.seat == seat and one.browser and one.phase in _SEATED), None
+            (one for one in members if one.seat == seat and one.browser and one.phase in SEATED), None
         )
 
     async def _members(self, room: str) -> tuple[Member, ...]:

@@ -6,6 +6,7 @@ from typing import Final
 from service.calls.effects import (
     AddParticipant,
     AskAfter,
+    CheckPage,
     CheckPresence,
     CheckRoom,
     DeleteParticipant,
@@ -27,6 +28,8 @@ from service.calls.effects import (
     Subscribe,
     SummonWaiter,
     TellAlone,
+    TellHoldUp,
+    TellTimeShort,
     TellTimeUp,
 )
 
@@ -47,6 +50,9 @@ OBEYED: Final[Mapping[type[Effect], float]] = {
     Evict: _SOON,
     TellAlone: _SOON,
     TellTimeUp: _SOON,
+    TellTimeShort: _SOON,
+    TellHoldUp: _SOON,
+    CheckPage: _SOON,
     SummonWaiter: _SOON,
     RedirectPhone: _SOON,
     MoveParticipant: _SOON,

@@ -95,7 +95,8 @@ class Rooms(RoomDirectory):
 
     `check`: seconds until who is in a session is compared with who has a seat. `unused` and `absent`: seconds
     until a browser is looked after that nothing was heard of, or nothing any more. `stock`: participants that
-    a room with somebody in it has ready for callers.
+    a room with somebody in it has ready for callers. `page_alone`: seconds from when the last browser leaves
+    until the phones are looked after that it may have called; 0 for never.
     """
 
     def __init__(
@@ -108,6 +109,7 @@ class Rooms(RoomDirectory):
         unused: float = UNUSED,
         absent: float = ABSENT,
         stock: int = 0,
+        page_alone: float = 0,
     ) -> None:
         super().__init__(client)
         self._stock = stock
@@ -116,6 +118,7 @@ class Rooms(RoomDirectory):
         self._check = check
         self._unused = unused
         self._absent = absent
+        self._page_alone = page_alone
 
     async def reserve(
         self,
@@ -214,6 +217,7 @@ class Rooms(RoomDirectory):
         With `keep` the participant has a seat in another room, and this one is free at once.
         """
         args: Args = {"seat": seat, "keep": int(keep), "left_ttl": _LEFT_TTL, "alone": _alone}
+        args["page"] = _ms(self._page_alone)
         more = {"settings": keys.room_settings(room), "left": keys.left(room, seat), "news": _news(room)}
         return bool(await self._run(_VACATE, room, now, args, **more))
 

@@ -12,11 +12,14 @@ import msgspec
 
 from service.calls.effects import (
     AskAfter,
+    CheckPage,
     CheckPresence,
     CheckRoom,
     EndDialing,
     ReplaceSession,
     TellAlone,
+    TellHoldUp,
+    TellTimeShort,
     TellTimeUp,
 )
 from service.calls.model import Call, Status
@@ -40,7 +43,10 @@ _ROOMS: Final = 100
 _QUESTIONS: Final = msgspec.json.encode(
     [
         str(kind.__struct_config__.tag)
-        for kind in (AskAfter, CheckPresence, CheckRoom, EndDialing, ReplaceSession, TellAlone, TellTimeUp)
+        for kind in (
+            *(AskAfter, CheckPage, CheckPresence, CheckRoom, EndDialing, ReplaceSession),
+            *(TellAlone, TellHoldUp, TellTimeShort, TellTimeUp),
+        )
     ]
 )
 

@@ -62,7 +62,13 @@ def _arrival(at: float, direction: Direction = Direction.INBOUND) -> dict[str, A
 
 
 def initiate(
-    *, fallback: str = "", announcement: str = "", waits: bool = False, asks: int = 0, closed: str = ""
+    *,
+    fallback: str = "",
+    announcement: str = "",
+    waits: bool = False,
+    asks: int = 0,
+    closed: str = "",
+    limit: float = 0,
 ) -> Cue:
     return lambda at: Initiate(
         **_arrival(at),
@@ -72,6 +78,7 @@ def initiate(
         waits=waits,
         asks=asks,
         closed=closed,
+        limit=limit,
     )
 
 

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from service.calls.effects import (
     CallEffect,
+    CheckPage,
     EndDialing,
     HangUp,
     HangUpLeg,
@@ -12,6 +13,8 @@ from service.calls.effects import (
     NameCall,
     RedirectPhone,
     Subscribe,
+    TellHoldUp,
+    TellTimeShort,
     TellTimeUp,
 )
 from service.calls.model import seat_of
@@ -25,6 +28,9 @@ AT_THE_END = (
     "subscribe",
     "end-dialing",
     "tell-time-up",
+    "tell-time-short",
+    "tell-hold-up",
+    "check-page",
 )
 """What is called off when a phone has gone."""
 
@@ -62,6 +68,18 @@ def end_dialing(*, after: float) -> Due:
 
 def tell_time_up(*, after: float) -> Due:
     return Due(TellTimeUp(REF), after)
+
+
+def tell_time_short(*, after: float) -> Due:
+    return Due(TellTimeShort(REF), after)
+
+
+def tell_hold_up(attempt: int = 2, *, soon: bool = True, after: float) -> Due:
+    return Due(TellHoldUp(REF, attempt, soon), after)
+
+
+def check_page(*, after: float, room: str = ROOM) -> Due:
+    return Due(CheckPage(room), after)
 
 
 def subscribe(*hears: str, room: str = ROOM) -> Due:

@@ -42,6 +42,7 @@ from tests.calls.signals import (
     dialing_over,
     evicted,
     found_empty,
+    hold_up,
     left_alone,
     leg_answer,
     leg_bridge_complete,
@@ -55,8 +56,10 @@ from tests.calls.signals import (
     order_join,
     order_subscriptions,
     order_transfer,
+    page_gone,
     placed,
     summoned,
+    time_short,
     time_up,
 )
 
@@ -153,6 +156,9 @@ def cues(circumstance: Circumstance, attempt: int = 1) -> dict[str, Cue]:
         not_placed(),
         dialing_over(),
         time_up(),
+        time_short(),
+        hold_up(attempt),
+        page_gone(),
         dial(),
         order_hold(),
         order_join(),

@@ -5,6 +5,7 @@ from service.calls.events import (
     DialingOver,
     Evicted,
     FoundEmpty,
+    HoldUp,
     LeftAlone,
     LegAnswer,
     LegBridgeComplete,
@@ -18,8 +19,10 @@ from service.calls.events import (
     OrderJoin,
     OrderSubscriptions,
     OrderTransfer,
+    PageGone,
     Placed,
     Summoned,
+    TimeShort,
     TimeUp,
 )
 from service.calls.model import OnMachine
@@ -37,6 +40,7 @@ def dial(
     *,
     prepare: bool = False,
     max_duration: float = 0,
+    page_alone: float = 0,
     on_machine: OnMachine = OnMachine.JOIN,
     message: str = "",
     announcement: str = "",
@@ -57,6 +61,7 @@ def dial(
         tag="order-1",
         placed_by="crm",
         max_duration=max_duration,
+        page_alone=page_alone,
         on_machine=on_machine,
         message=message,
     )
@@ -82,11 +87,19 @@ def time_up() -> Cue:
     return TimeUp
 
 
+def time_short() -> Cue:
+    return TimeShort
+
+
+def hold_up(attempt: int = 2, *, soon: bool = True) -> Cue:
+    return lambda at: HoldUp(at, attempt, soon)
+
+
 # Orders -----------------------------------------------------------------------------------------------------
 
 
-def order_hold() -> Cue:
-    return OrderHold
+def order_hold(limit: float = 0) -> Cue:
+    return lambda at: OrderHold(at, limit)
 
 
 def order_join(room: str = OTHER_ROOM, *, way: Way | None = None) -> Cue:
@@ -118,6 +131,10 @@ def summoned(room: str = ROOM) -> Cue:
 
 def left_alone(attempt: int = 1, *, room: str = ROOM, then: Then = Then.HANGUP) -> Cue:
     return lambda at: LeftAlone(at=at, attempt=attempt, room=room, then=then)
+
+
+def page_gone(room: str = ROOM) -> Cue:
+    return lambda at: PageGone(at, room)
 
 
 def evicted(attempt: int = 1, *, room: str = ROOM) -> Cue:

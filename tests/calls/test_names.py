@@ -13,6 +13,7 @@ from service.calls.effects import AskAfter, CallEffect
 from service.calls.model import Media, call_of, seat_of
 from tests.calls.cues import REF, ROOM, a_call
 from tests.calls.dues import (
+    check_page,
     end_dialing,
     hang_up,
     hang_up_leg,
@@ -21,6 +22,8 @@ from tests.calls.dues import (
     name_call,
     redirect_phone,
     subscribe,
+    tell_hold_up,
+    tell_time_short,
     tell_time_up,
 )
 
@@ -40,6 +43,9 @@ SEAT = f"{REF}.2"
         (name_call().effect, "name-call", "name-call", "name-call"),
         (end_dialing(after=0).effect, "end-dialing", "end-dialing", "end-dialing"),
         (tell_time_up(after=0).effect, "tell-time-up", "tell-time-up", "tell-time-up"),
+        (tell_time_short(after=0).effect, "tell-time-short", "tell-time-short", "tell-time-short"),
+        (tell_hold_up(after=0).effect, "tell-hold-up", "tell-hold-up", "tell-hold-up"),
+        (check_page(after=0).effect, "check-page", "check-page", "check-page"),
         (AskAfter(REF), "ask-after", "ask-after", "ask-after"),
     ],
 )

@@ -22,7 +22,16 @@ from tests.calls.cues import (
     transfer_answer,
     vanished,
 )
-from tests.calls.dues import AT_THE_END, end_dialing, hang_up, leave, name_call, redirect_phone, tell_time_up
+from tests.calls.dues import (
+    AT_THE_END,
+    end_dialing,
+    hang_up,
+    leave,
+    name_call,
+    redirect_phone,
+    tell_time_short,
+    tell_time_up,
+)
 from tests.calls.playbook import Playbook, play
 from tests.calls.signals import (
     DIALING,
@@ -61,7 +70,7 @@ def test_a_call_is_written_down_with_a_seat_before_anybody_is_asked_to_dial() ->
     )
     story.on(placed()).replies(Nothing()).expects(name_call()).cancels().notes("")
     story.becomes(Status.DIALING)
-    story.on(answer()).replies(Join(1)).expects(tell_time_up(after=3600))
+    story.on(answer()).replies(Join(1)).expects(tell_time_up(after=3600), tell_time_short(after=3570))
     story.cancels("end-dialing", "hang-up", "redirect-phone").becomes(Status.JOINING, Phone.UP)
     story.knows(call_id=CALL_ID, answered_at=story.at, lease_until=story.at + LEASE)
     story.on(joined()).replies(Transfer(1)).on(transfer_answer()).replies(KeepTag(story.call.seat))

@@ -47,6 +47,8 @@ FAILED = [
     ("answering-machine", Blame.NOBODY),
     ("wrong-pin", Blame.CALLER),
     ("time-limit", Blame.LIMIT),
+    ("hold-limit", Blame.LIMIT),
+    ("page-gone", Blame.NOBODY),
     ("closed", Blame.LIMIT),
 ]
 

@@ -11,6 +11,7 @@ from service.calls.room import Then
 from tests.calls.cues import OTHER_ROOM, ROOM, Cue, disconnect
 from tests.calls.signals import (
     dialing_over,
+    hold_up,
     left_alone,
     leg_answer,
     leg_disconnect,
@@ -19,8 +20,10 @@ from tests.calls.signals import (
     order_hold,
     order_join,
     order_transfer,
+    page_gone,
     placed,
     summoned,
+    time_short,
     time_up,
 )
 from tests.calls.stories import Story, go_on, webhooks_of
@@ -115,8 +118,12 @@ HAPPENINGS: Final[tuple[Happening, ...]] = (
     tells(not_placed()),
     tells(dialing_over()),
     tells(time_up()),
+    tells(time_short()),
+    about_attempt(hold_up),
+    tells(page_gone()),
     tells(summoned()),
     tells(order_hold()),
+    tells(order_hold(limit=600)),
     tells(order_join(ROOM)),
     tells(order_join()),
     tells(order_transfer()),

@@ -11,6 +11,7 @@ from service.calls.decide import decide
 from service.calls.decision import Decision
 from service.calls.effects import (
     CallEffect,
+    CheckPage,
     EndDialing,
     HangUp,
     HangUpLeg,
@@ -20,6 +21,8 @@ from service.calls.effects import (
     Owed,
     RedirectPhone,
     Subscribe,
+    TellHoldUp,
+    TellTimeShort,
     TellTimeUp,
 )
 from service.calls.events import Dial, Event, LegAnswer, LegBridgeComplete, LegDisconnect
@@ -32,10 +35,13 @@ from tests.calls.signals import (
     dialing_over,
     evicted,
     found_empty,
+    hold_up,
     leg_answer,
     move_failed,
     moved,
+    page_gone,
     summoned,
+    time_short,
     time_up,
 )
 
@@ -254,10 +260,21 @@ class World:
                 self.moves.append(effect)
             case EndDialing() if self.call and self.call.phone is Phone.DIALING:
                 self.tell(dialing_over())
-            case TellTimeUp():
-                self.tell(time_up())
+            case TellTimeUp() | TellTimeShort() | TellHoldUp() | CheckPage():
+                self._remind(effect)
             case RedirectPhone() | Subscribe() | NameCall() | EndDialing():
                 pass
+
+    def _remind(self, effect: TellTimeUp | TellTimeShort | TellHoldUp | CheckPage) -> None:
+        match effect:
+            case TellTimeUp():
+                self.tell(time_up())
+            case TellTimeShort():
+                self.tell(time_short())
+            case TellHoldUp():
+                self.tell(hold_up(effect.attempt, soon=effect.soon))
+            case CheckPage():
+                self.tell(page_gone(effect.room))
 
     def _vacate(self, effect: LeaveRoom) -> None:
         place = effect.room, effect.seat

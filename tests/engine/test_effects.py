@@ -19,9 +19,20 @@ from service.calls.effects import (
     Subscribe,
     SummonWaiter,
     TellAlone,
+    TellHoldUp,
+    TellTimeShort,
     TellTimeUp,
 )
-from service.calls.events import Event, Evicted, LeftAlone, ParticipantVanished, Summoned, TimeUp
+from service.calls.events import (
+    Event,
+    Evicted,
+    HoldUp,
+    LeftAlone,
+    ParticipantVanished,
+    Summoned,
+    TimeShort,
+    TimeUp,
+)
 from service.calls.refs import ref_of_call
 from service.calls.room import Then
 from service.clock import SystemClock
@@ -52,6 +63,8 @@ TOLD: list[tuple[Effect, type[Event]]] = [
     (TellAlone("lobby", SEAT, Then.HANGUP), LeftAlone),
     (Evict("lobby", SEAT), Evicted),
     (TellTimeUp(REF), TimeUp),
+    (TellTimeShort(REF), TimeShort),
+    (TellHoldUp(REF, 1, soon=True), HoldUp),
 ]
 
 

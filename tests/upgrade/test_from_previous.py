@@ -10,14 +10,27 @@ from typing import Any, get_args
 import msgspec
 from redis.asyncio import Redis
 
-from service.calls.effects import AskAfter, CheckPresence, CheckRoom, Effect, ReplaceStock, StockRoom
+from service.calls.effects import (
+    AskAfter,
+    CheckPage,
+    CheckPresence,
+    CheckRoom,
+    Effect,
+    ReplaceStock,
+    StockRoom,
+    TellHoldUp,
+    TellTimeShort,
+)
 from tests.harness import NUMBER, Service, nothing_left, serving
 from tests.operators import Operator
 from tests.upgrade.record import NUMBERS, SETTINGS
 from tests.upgrade.resumed import Recording, Resumed, load
 
 RECORDING = msgspec.json.decode(Path(__file__).with_name("state-79cab47.json").read_bytes(), type=Recording)
-NEW = {AskAfter, CheckPresence, CheckRoom, ReplaceStock, StockRoom}
+NEW = {
+    *(AskAfter, CheckPage, CheckPresence, CheckRoom, ReplaceStock, StockRoom),
+    *(TellHoldUp, TellTimeShort),
+}
 """Kinds of owed work that the recorded release does not know."""
 SETTLED = 15.0
 """Seconds: owed work that failed has been put off for as long as that at most."""

@@ -21,6 +21,8 @@ const OUTCOMES = {
   "room-full": "Ended: the room is full",
   "room-closed": "Ended: the room was closed",
   "time-limit": "Ended: its time was up",
+  "hold-limit": "Ended: it was on hold for too long",
+  "page-gone": "Ended: nobody was left on this page",
   closed: "Not taken: no new calls at the moment",
   "wrong-pin": "Ended: wrong code",
   "rate-limited": "Too many calls at once, try again shortly",

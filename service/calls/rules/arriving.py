@@ -25,9 +25,18 @@ from service.calls.events import (
 )
 from service.calls.model import Call, Direction, Intent, Leg, Media, Phone
 from service.calls.outcomes import outcome_of
-from service.calls.replies import AskDigits, BridgeLeg, Hangup, Join, Nothing, Park, Transfer, Wait
+from service.calls.replies import AskDigits, BridgeLeg, Hangup, Hold, Join, Nothing, Park, Transfer, Wait
 from service.calls.rules.machines import MACHINES, machine_answered
-from service.calls.rules.parts import continuation, fail, hang_up, join, let_go, time_to_hear
+from service.calls.rules.parts import (
+    REDIRECT,
+    continuation,
+    fail,
+    hang_up,
+    join,
+    let_go,
+    time_limit,
+    time_to_hear,
+)
 
 LEG_RINGS: Final = 40.0
 """Seconds for which a phone is parked while our call into WebRTC, which rings for 30, is not answered."""
@@ -61,11 +70,19 @@ def begin(event: Event) -> Decision:
 
 
 def _arrive(event: Arrival) -> Decision:
+    decision = _first(event)
+    if decision.call is None or decision.call.intent is Intent.HANGUP:
+        return decision
+    return replace(decision, owed=(*decision.owed, *time_limit(decision.call, event.at)))
+
+
+def _first(event: Arrival) -> Decision:
     new = replace(
         _call(event, Phone.UP if event.answered else Phone.RINGING),
         announcement=event.announcement,
         fallback=event.fallback,
         waits=event.waits,
+        max_duration=event.limit,
         answered_at=event.at if event.answered and event.direction is Direction.OUTBOUND else 0,
         machine=event.machine if isinstance(event, Answer) else "",
     )
@@ -122,6 +139,7 @@ def dial(event: Dial) -> Decision:
         on_machine=event.on_machine,
         message=event.message,
         max_duration=event.max_duration,
+        page_alone=event.page_alone,
     )
     reply = Join(1) if event.prepare_until else Nothing()
     return Decision(call, reply, owed=(Owed(EndDialing(call.ref), event.dial_until),))
@@ -145,6 +163,8 @@ def follow_intent(call: Call, event: Arrival) -> Decision:
             return fail(call, "nobody-came", event.at)
         case Intent.BRIDGE | Intent.WAIT:
             return join(call, event)
+        case Intent.HOLD if call.ends_soon:
+            return Decision(replace(call, ends_soon=False), Hold(ends_soon=True), cancelled=(REDIRECT,))
         case Intent.HOLD | Intent.ELSEWHERE | Intent.HANGUP:
             return let_go(call, event.at)
 

@@ -70,7 +70,7 @@ def found_empty(call: Call, event: FoundEmpty) -> Decision:
     if call.summoned == event.attempt:
         # Somebody came between the look and this.
         return Decision(replace(outside, intent=Intent.BRIDGE), Wait(), owed=(_leave(call, event),))
-    return Decision(outside, AwaitOthers(event.waiting))
+    return Decision(replace(outside, ends_soon=False), AwaitOthers(event.waiting, call.ends_soon))
 
 
 def outdated(call: Call, event: Joined | JoinFailed | FoundEmpty) -> Decision:

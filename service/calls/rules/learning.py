@@ -4,7 +4,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from service.calls.effects import HangUp, HangUpLeg, NameCall, Owed, TellTimeUp
+from service.calls.effects import CheckPage, HangUp, HangUpLeg, NameCall, Owed
 from service.calls.events import (
     Answer,
     Arrival,
@@ -24,7 +24,7 @@ from service.calls.events import (
 from service.calls.looks import Looks
 from service.calls.model import Call, Direction, Intent, Phone
 from service.calls.rules.machines import HUMAN
-from service.calls.rules.parts import time_to_hear
+from service.calls.rules.parts import time_limit, time_to_hear
 
 _WEBHOOKS: Final = (
     Line,
@@ -62,8 +62,10 @@ def learn(call: Call, event: Event) -> tuple[Call, tuple[Owed, ...], tuple[str, 
         if call.direction is Direction.OUTBOUND:
             call = replace(call, answered_at=event.at)
             cancelled = ("end-dialing",)
-        if call.max_duration:
-            owed = (*owed, Owed(TellTimeUp(call.ref), event.at + call.max_duration))
+            owed = (*owed, *time_limit(call, event.at))
+            if call.page_alone:
+                # Its page may have gone before, or have never been there.
+                owed = (*owed, Owed(CheckPage(call.room), event.at + call.page_alone))
     if isinstance(event, Answer) and event.machine:
         settled = call.machine_settled or event.machine == HUMAN
         call = replace(call, machine=event.machine, machine_settled=settled)

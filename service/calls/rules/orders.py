@@ -6,10 +6,10 @@ from msgspec.structs import replace
 
 from service.calls.decision import Decision
 from service.calls.effects import MoveParticipant, Owed, Subscribe
-from service.calls.events import OrderHangup, OrderHold, OrderJoin, OrderSubscriptions, OrderTransfer, TimeUp
+from service.calls.events import OrderHangup, OrderHold, OrderJoin, OrderSubscriptions, OrderTransfer
 from service.calls.model import Call, Direction, Intent, Media, Phone
 from service.calls.replies import Nothing
-from service.calls.rules.parts import break_off, give_up_leg, give_up_seats, hang_up, turn
+from service.calls.rules.parts import break_off, give_up_leg, give_up_seats, hang_up, hold_limit, turn
 
 OWN_NUMBER: Final = "the number is the one that the call is on"
 
@@ -25,7 +25,9 @@ def _refused_on_the_way(call: Call) -> Decision:
 def order_hold(call: Call, event: OrderHold) -> Decision:
     if call.media is not Media.BRIDGED:
         return refused(call, f"the call is not bridged: it is {call.status}")
-    return turn(call, replace(break_off(call), intent=Intent.HOLD), event.at)
+    held = replace(break_off(call), intent=Intent.HOLD)
+    decision = turn(call, held, event.at)
+    return replace(decision, owed=(*decision.owed, *hold_limit(held, event.at, event.limit)))
 
 
 def order_join(call: Call, event: OrderJoin) -> Decision:
@@ -103,9 +105,3 @@ def order_subscriptions(call: Call, event: OrderSubscriptions) -> Decision:
     after = replace(call, hears=event.hears)
     effect = Subscribe(call.room, call.participant_id, event.hears)
     return Decision(after, Nothing(), owed=(Owed(effect, event.at),))
-
-
-def time_up(call: Call, event: TimeUp) -> Decision:
-    if call.intent is Intent.HANGUP:
-        return Decision(call, Nothing())
-    return turn(call, replace(break_off(call), intent=Intent.HANGUP, failure="time-limit"), event.at)

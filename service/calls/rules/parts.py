@@ -5,14 +5,25 @@ from typing import Final
 from msgspec.structs import replace
 
 from service.calls.decision import HANGUP_AFTER, Decision
-from service.calls.effects import HangUp, HangUpLeg, LeaveRoom, Owed, RedirectPhone
+from service.calls.effects import (
+    HangUp,
+    HangUpLeg,
+    LeaveRoom,
+    Owed,
+    RedirectPhone,
+    TellHoldUp,
+    TellTimeShort,
+    TellTimeUp,
+)
 from service.calls.events import Arrival
 from service.calls.model import Call, Direction, Intent, Leg, Media, Phone
 from service.calls.replies import Apologise, Elsewhere, Farewell, Hangup, Hold, Join, Nothing, Reply, Wait
 
 HANG_UP: Final = "hang-up"
 REDIRECT: Final = "redirect-phone"
-TIMERS: Final = ("end-dialing", "tell-time-up")
+TIMERS: Final = ("end-dialing", "tell-time-up", "tell-time-short", "tell-hold-up", "check-page")
+SOON: Final = 30.0
+"""Seconds before the end of a call at which the caller is told of it."""
 UNSPOKEN: Final = frozenset({"answering-machine"})
 """Reasons for which a phone is hung up without a word."""
 LEG_ASKS: Final = 3.0
@@ -59,6 +70,22 @@ def ask_phone(call: Call, due: float) -> tuple[Owed, ...]:
     if call.phone is Phone.DIALING or not call.call_id:
         return ()
     return (Owed(RedirectPhone(call.call_id, call.ref, call.attempt), due),)
+
+
+def time_limit(call: Call, at: float) -> tuple[Owed, ...]:
+    """Both at once: the end of a call does not wait for what comes before."""
+    limit = call.max_duration
+    if not limit:
+        return ()
+    soon = (Owed(TellTimeShort(call.ref), at + limit - SOON),) if limit > SOON else ()
+    return (Owed(TellTimeUp(call.ref), at + limit), *soon)
+
+
+def hold_limit(call: Call, at: float, limit: float) -> tuple[Owed, ...]:
+    if not limit:
+        return ()
+    soon = limit > SOON
+    return (Owed(TellHoldUp(call.ref, call.attempt, soon), at + limit - (SOON if soon else 0)),)
 
 
 # What is said -----------------------------------------------------------------------------------------------

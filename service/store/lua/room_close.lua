@@ -44,7 +44,7 @@ for _, one in ipairs(waiters) do
 end
 room_unlist(at)
 
-room_call_off(at, {'tell-alone'})
+room_call_off(at, {'tell-alone', 'check-page'})
 if session then
   room_call_off(at, {'replace-session:' .. session, 'check-room:' .. session})
   session_discard(at, session)

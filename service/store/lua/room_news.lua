@@ -19,6 +19,7 @@ end
 local function seat_settle(at, seat, participant)
   redis.call('HSET', at.room, 'seat:' .. seat, 'in ' .. participant)
   seat_tell(at, seat, participant, 'in')
+  if seat_is_browser(seat) then room_call_off(at, {'check-page'}) end
   local seats, waiters = room_people(at.room)
   for _, one in ipairs(seats) do
     -- Company for somebody, whether that one has been told or is about to be.

@@ -7,7 +7,8 @@
 -- Returns 1 if there was a member, 0 if not.
 -- uses: owed rooms news room_news
 -- keys: room live settings left owed agenda news
--- args: now seat keep owner name left_ttl alone
+-- Where the last browser leaves and phones stay, it is looked after a while (`page`, 0 for never) whether that is so.
+-- args: now seat keep owner name left_ttl alone page
 local at = {
   room = room, live = live, owed = owed, agenda = agenda, news = news, owner = owner, name = name, now = tonumber(now)}
 local phase, participant = seat_read(at, seat)
@@ -41,8 +42,9 @@ else
   seat_take_down(at, seat, redis.call('HGET', room, 'session'), participant)
 end
 
-local inside, coming = {}, {}
+local inside, coming, browsers = {}, {}, 0
 for _, one in ipairs((room_people(room))) do
+  if seat_is_browser(one.seat) and (one.phase == 'in' or one.phase == 'reserved') then browsers = browsers + 1 end
   if one.phase == 'in' then inside[#inside + 1] = one.seat end
   if one.phase == 'reserved' then coming[#coming + 1] = one.seat end
 end
@@ -50,10 +52,13 @@ end
 if #inside == 0 then inside = coming end
 local set = room_settings(settings).alone
 if #inside == 0 then
-  room_call_off(at, {'tell-alone'})
+  room_call_off(at, {'tell-alone', 'check-page'})
 elseif #inside == 1 and set and not seat_is_browser(inside[1]) then
   local default = cjson.decode(alone)
   room_owe(at, 'tell-alone', at.now + math.floor((set.after or default.after) * 1000), 'tell-alone', {
     type = 'tell-alone', room = name, seat = inside[1], ['then'] = set['then'] or default['then']})
+end
+if #inside > 0 and browsers == 0 and seat_is_browser(seat) and page ~= '0' then
+  room_owe(at, 'check-page', at.now + tonumber(page), 'check-page', {type = 'check-page', room = name})
 end
 return 1

@@ -1,7 +1,5 @@
 """Calls that would go on for ever are ended, and callers who can be told before are told."""
 
-import asyncio
-
 import pytest
 from redis.asyncio import Redis
 
@@ -11,6 +9,7 @@ from tests.join.visitors import Visitor, visitor
 from tests.operators import Json, Operator, bridged, staffed
 from tests.simulator.phones import Phone
 from tests.simulator.simulator import Simulator
+from tests.waiting import wait_until
 
 SOON = "This call will end in thirty seconds."
 
@@ -67,6 +66,10 @@ async def test_who_is_on_hold_is_told_before(
 # Calls of a page --------------------------------------------------------------------------------------------
 
 
+async def _lacks(redis: Redis, key: str, field: str) -> bool:
+    return not await redis.hexists(key, field)
+
+
 async def called(simulator: Simulator, ada: Visitor) -> tuple[Phone, Json]:
     answer = await ada.send("POST", "/calls", {"to": CALLEE})
     assert answer.status_code == 201, answer.text
@@ -102,7 +105,10 @@ async def test_it_ends_when_nobody_is_left_on_the_page(
             first, second = await ada.sit(), await eve.sit()
             phone, call = await called(simulator, ada)
             await ada.leave(first)
-            await asyncio.gather(*(operator.until(one["id"], "bridged") for one in (call, other)))
+            # Looked for a second after the answer: somebody is there.
+            owed = keys.owed(keys.owner_call(call["id"]))
+            await wait_until(lambda: _lacks(redis, owed, "check-page"), what="the page was not looked for")
+            assert (await operator.call(call["id"]))["state"] == "bridged"
             await eve.leave(second)
             await ended(operator, phone, call, "page-gone")
             assert phone.heard == ["Whoever has called you is no longer there. Goodbye."]

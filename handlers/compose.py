@@ -29,6 +29,7 @@ from service.clock import Clock, SystemClock
 from service.engine.alarm import Alarm
 from service.engine.asking import Asker
 from service.engine.callbacks import Callbacks
+from service.engine.doubts import Doubts
 from service.engine.effects import Performer
 from service.engine.engine import Engine
 from service.engine.entrance import Entrance
@@ -111,6 +112,7 @@ class _Base(NamedTuple):
 class _Core(NamedTuple):
     calls: Calls
     rooms: Rooms
+    doubts: Doubts
     entrance: Entrance
     engine: Engine
     participants: Participants
@@ -129,9 +131,19 @@ def _core(base: _Base, bandwidth: Bandwidth, patience: Patience) -> _Core:
         stock=settings.prepared_participants,
         page_alone=settings.visitor_alone,
     )
+    doubts = Doubts(
+        webrtc=bandwidth.webrtc,
+        rooms=rooms,
+        clock=base.clock,
+        tasks=base.tasks,
+        alarm=base.alarm,
+        patience=patience,
+        metrics=base.metrics,
+    )
     entrance = Entrance(
         webrtc=bandwidth.webrtc,
         rooms=rooms,
+        doubts=doubts,
         clock=base.clock,
         tasks=base.tasks,
         alarm=base.alarm,
@@ -178,11 +190,17 @@ def _core(base: _Base, bandwidth: Bandwidth, patience: Patience) -> _Core:
         new_name=lambda: base64.b32encode(secrets.token_bytes(10)).decode().lower(),
         metrics=base.metrics,
     )
-    return _Core(calls, rooms, entrance, engine, participants)
+    return _Core(calls, rooms, doubts, entrance, engine, participants)
 
 
 def _worker(base: _Base, bandwidth: Bandwidth, core: _Core, patience: Patience) -> Worker:
-    mover = Mover(entrance=core.entrance, webrtc=bandwidth.webrtc, rooms=core.rooms, clock=base.clock)
+    mover = Mover(
+        entrance=core.entrance,
+        webrtc=bandwidth.webrtc,
+        rooms=core.rooms,
+        clock=base.clock,
+        patience=patience,
+    )
     phones = Phones(bandwidth.voice, base.callbacks)
     performer = Performer(
         phones=phones,
@@ -199,6 +217,7 @@ def _worker(base: _Base, bandwidth: Bandwidth, core: _Core, patience: Patience) 
             webrtc=bandwidth.webrtc,
             calls=core.calls,
             rooms=core.rooms,
+            doubts=core.doubts,
             engine=core.engine,
             clock=base.clock,
             patience=patience,
@@ -208,11 +227,13 @@ def _worker(base: _Base, bandwidth: Bandwidth, core: _Core, patience: Patience) 
             webrtc=bandwidth.webrtc,
             rooms=core.rooms,
             entrance=core.entrance,
+            doubts=core.doubts,
             callbacks=base.callbacks,
             clock=base.clock,
             metrics=base.metrics,
             life=patience.stock,
         ),
+        doubts=core.doubts,
         clock=base.clock,
         alarm=base.alarm,
         patience=patience,

@@ -101,17 +101,30 @@ async def test_taking_it_down_is_tried_again(
 
 
 async def test_a_participant_that_is_gone_as_soon_as_it_was_made(
-    simulator: Simulator, service: Service, operator: Operator
+    simulator: Simulator, store_url: str, redis: Redis
 ) -> None:
-    gate = simulator.gates.hold("addParticipantToSession")
-    coming = asking(operator)
-    await gate.reached()
-    [participant] = list(simulator.sessions.participants.values())
-    simulator.sessions.delete_participant(participant)
-    gate.release()
-    refused = await coming
-    assert (refused.status_code, kind(refused)) == (502, "bandwidth-error")
-    assert service.log("participant.refused", reason="participant-vanished")
+    """It was not found, which is not the truth yet: a while later the browser gets another one."""
+    async with staffed(simulator, store_url, redis, Patience(gone=0.4)) as (_, operator):
+        gate = simulator.gates.hold("addParticipantToSession")
+        coming = asking(operator)
+        await gate.reached()
+        [participant] = list(simulator.sessions.participants.values())
+        simulator.sessions.delete_participant(participant)
+        gate.release()
+        admitted = await coming
+        assert admitted.status_code == 201
+        assert admitted.json()["participantId"] in set(simulator.sessions.participants) - {participant.id}
+        await operator.send("DELETE", "/rooms/sales")
+
+
+async def test_participants_that_are_never_found(simulator: Simulator, store_url: str, redis: Redis) -> None:
+    more = {"WEBHOOK_BUDGET": "1.5"}
+    async with staffed(simulator, store_url, redis, Patience(gone=0.4), **more) as (service, operator):
+        simulator.faults.add("addParticipantToSession", status=404, times=None)
+        refused = await asking(operator)
+        assert (refused.status_code, kind(refused)) == (502, "bandwidth-error")
+        assert service.log("participant.refused", reason="participant-vanished")
+        simulator.faults.clear()
 
 
 # It leaves, or the room ends, while it is coming ------------------------------------------------------------

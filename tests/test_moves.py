@@ -6,12 +6,15 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
+from service.engine.patience import Patience
 from tests.harness import Service
 from tests.operators import Json, Operator, bridged, consistent, in_room, staffed
 from tests.simulator.phones import Phone
+from tests.simulator.settings import SimulatorSettings
 from tests.simulator.simulator import Simulator
 
 STEPS = ["createSession", "removeParticipantFromSession", "addParticipantToSession"]
+DOUBTS = Patience(gone=0.8, old_session=0.2)
 AFTER = ["updateCall", "webhook:redirect", "deleteParticipant", "deleteSession"]
 
 both = pytest.mark.parametrize("outbound", [False, True], ids=["inbound", "outbound"])
@@ -194,8 +197,13 @@ async def test_a_step_that_is_refused_brings_it_back(
 
 
 async def test_the_session_of_the_other_room_has_vanished(
-    simulator: Simulator, service: Service, operator: Operator
+    simulator: Simulator, store_url: str, redis: Redis
 ) -> None:
+    async with staffed(simulator, store_url, redis, DOUBTS) as (_, operator):
+        await moves_into_a_vanished_session(simulator, operator)
+
+
+async def moves_into_a_vanished_session(simulator: Simulator, operator: Operator) -> None:
     inside, _ = await in_room(simulator, operator, outbound=False, room="support")
     phone, _ = await bridged(simulator, operator)
     simulator.expire_session(str(inside.session_id))
@@ -235,9 +243,16 @@ async def test_whose_participant_is_gone_is_told_and_nobody_else_is_disturbed(
     await inside.hang_up()
 
 
-async def test_a_session_that_vanishes_after_a_move_is_replaced_for_all(
-    simulator: Simulator, service: Service, operator: Operator
-) -> None:
+async def test_a_session_that_vanishes_after_a_move_is_replaced_for_all(store_url: str, redis: Redis) -> None:
+    async with (
+        Simulator(SimulatorSettings(time_scale=0.25)) as simulator,
+        staffed(simulator, store_url, redis, DOUBTS) as (_, operator),
+    ):
+        await all_are_in_a_new_session(simulator, operator)
+
+
+async def all_are_in_a_new_session(simulator: Simulator, operator: Operator) -> None:
+    """Who comes when it has vanished hears rounds of waiting, half a second each, and gets in."""
     inside, _ = await in_room(simulator, operator, outbound=False, room="support")
     phone, _ = await bridged(simulator, operator)
     await move(operator, phone, "support")

@@ -179,6 +179,24 @@ async def test_a_call_that_bandwidth_has_never_heard_of(
         assert service.log(event="call.found_ended", cause="not-found", call_id=phone.call_id)
 
 
+@pytest.mark.parametrize("page", [False, True])
+@pytest.mark.parametrize("times", [1, 4])
+async def test_a_call_that_is_not_known_for_a_moment_goes_on(
+    simulator: Simulator, store_url: str, redis: Redis, *, page: bool, times: int
+) -> None:
+    async with staffed(simulator, store_url, redis, SOON) as (service, operator):
+        phone, _ = await bridged(simulator, operator)
+        # Nor does the list of its session show that it is there.
+        simulator.faults.add("listSessionParticipants", status=404, times=None)
+        simulator.faults.add("getCall", status=404, page=page, times=times)
+        await wait_until(lambda: asked(simulator) >= times, seconds=10)
+        await wait_until(lambda: service.log(event="call.asked_after", state="answered"), seconds=10)
+        assert (await operator.call(phone.call_id))["state"] == phone.stage == "bridged"
+        assert not service.log(event="call.found_ended")
+        simulator.faults.clear()
+        await phone.hang_up()
+
+
 async def test_a_webhook_of_a_call_in_doubt_speaks_for_it(
     simulator: Simulator, store_url: str, redis: Redis
 ) -> None:
@@ -278,7 +296,7 @@ async def bridged_by_us(simulator: Simulator, operator: Operator) -> tuple[Phone
 
 # Who is in a session ----------------------------------------------------------------------------------------
 
-LOOKS = Patience(quiet=0.3, longest=0.6, strangers=0.5, old_session=0.2)
+LOOKS = Patience(quiet=0.3, longest=0.6, strangers=0.5, old_session=0.2, gone=0.4)
 
 
 async def test_a_stranger_is_taken_out_after_a_while(

@@ -160,7 +160,7 @@ async def test_bandwidth_does_not_make_one(
 async def test_the_reconciler_knows_them_and_misses_them(
     simulator: Simulator, store_url: str, redis: Redis
 ) -> None:
-    patience = Patience(quiet=0.2, longest=0.4, strangers=0.1)
+    patience = Patience(quiet=0.2, longest=0.4, strangers=0.1, gone=0.2)
     async with staffed(simulator, store_url, redis, patience, **STOCKED) as (service, operator):
         phone, _ = await bridged(simulator, operator)
         await in_stock(redis)

@@ -1,15 +1,27 @@
 """Bandwidth fails, refuses or hangs: the caller is told within the budget, and nothing stays behind."""
 
+from collections.abc import AsyncIterator
+
 import pytest
 from redis.asyncio import Redis
 
+from service.engine.patience import Patience
 from tests.harness import Service, nothing_left, serving
 from tests.simulator.settings import SimulatorSettings
 from tests.simulator.simulator import Simulator
 from tests.waiting import wait_until
 
+DOUBTS = Patience(gone=0.8, old_session=0.2)
+"""A round in which a caller waits takes half a second of theirs, and two looks are 0.4 s apart."""
 CREATES = ["createSession", "createParticipant"]
 STEPS = [*CREATES, "addParticipantToSession"]
+
+
+@pytest.fixture
+async def slower() -> AsyncIterator[Simulator]:
+    """What phones hear takes a quarter of its time: rounds of waiting have to be longer than looks."""
+    async with Simulator(SimulatorSettings(time_scale=0.25)) as simulator:
+        yield simulator
 
 
 @pytest.mark.parametrize("step", STEPS)
@@ -101,88 +113,86 @@ async def test_owed_work_is_tried_again(simulator: Simulator, service: Service, 
 
 
 async def test_a_session_that_vanished_is_replaced_for_all(
-    simulator: Simulator, store_url: str, redis: Redis
+    slower: Simulator, store_url: str, redis: Redis
 ) -> None:
-    async with serving(simulator, store_url, ROOM_POLICY="lobby") as service:
-        there = [await simulator.dial(from_=f"+1555000000{n}") for n in range(2)]
+    async with serving(slower, store_url, DOUBTS, ROOM_POLICY="lobby") as service:
+        there = [await slower.dial(from_=f"+1555000000{n}") for n in range(2)]
         for phone in there:
-            await phone.until("bridged")
+            await phone.until("bridged", timeout=10)
         vanished = there[0].session_id
         assert vanished
-        simulator.expire_session(vanished)
+        slower.expire_session(vanished)
 
-        late = await simulator.dial(from_="+15550009999")
-        await late.until("bridged")
+        late = await slower.dial(from_="+15550009999")
+        await late.until("bridged", timeout=10)
 
         assert late.session_id not in {None, vanished}
-        await simulator.until(
+        await slower.until(
             lambda: {phone.session_id for phone in there} == {late.session_id}, what="the others are back"
         )
-        assert simulator.hears(late) == {phone.participant_id for phone in there}
-        assert len(simulator.ledger.alive().sessions) == 1
+        assert slower.hears(late) == {phone.participant_id for phone in there}
+        assert len(slower.ledger.alive().sessions) == 1
         assert late.heard == []
         assert service.log(event="session.replaced")
         for phone in [*there, late]:
             await phone.hang_up()
-        await nothing_left(simulator, redis)
+        await nothing_left(slower, redis)
 
 
 async def test_two_find_at_once_that_the_session_vanished(
-    simulator: Simulator, store_url: str, redis: Redis
+    slower: Simulator, store_url: str, redis: Redis
 ) -> None:
-    async with serving(simulator, store_url, ROOM_POLICY="lobby"):
-        first = await simulator.dial()
-        await first.until("bridged")
-        simulator.expire_session(str(first.session_id))
-        gate = simulator.gates.hold("addParticipantToSession")
-        late = [await simulator.dial(from_=f"+1555000{n:04}") for n in range(3)]
+    async with serving(slower, store_url, DOUBTS, ROOM_POLICY="lobby"):
+        first = await slower.dial()
+        await first.until("bridged", timeout=10)
+        slower.expire_session(str(first.session_id))
+        gate = slower.gates.hold("addParticipantToSession")
+        late = [await slower.dial(from_=f"+1555000{n:04}") for n in range(3)]
         await gate.reached(count=3)
         gate.release()
         for phone in late:
-            await phone.until("bridged")
+            await phone.until("bridged", timeout=10)
         everyone = [first, *late]
-        await simulator.until(lambda: len({phone.session_id for phone in everyone}) == 1)
-        await simulator.until(lambda: len(simulator.ledger.alive().sessions) == 1)
+        await slower.until(lambda: len({phone.session_id for phone in everyone}) == 1)
+        await slower.until(lambda: len(slower.ledger.alive().sessions) == 1)
         for phone in everyone:
             await phone.hang_up()
-        await nothing_left(simulator, redis)
+        await nothing_left(slower, redis)
 
 
 async def test_a_session_that_is_made_too_late_to_replace_another_is_taken_down(
-    simulator: Simulator, store_url: str, redis: Redis
+    slower: Simulator, store_url: str, redis: Redis
 ) -> None:
-    async with serving(simulator, store_url, ROOM_POLICY="lobby", WEBHOOK_BUDGET="1.5"):
-        first = await simulator.dial()
-        await first.until("bridged")
-        simulator.expire_session(str(first.session_id))
-        fault = simulator.faults.add("createSession", hang=True)
-        late = await simulator.dial(from_="+15550009999")
-        await late.until("ended")
+    async with serving(slower, store_url, DOUBTS, ROOM_POLICY="lobby", WEBHOOK_BUDGET="1.5"):
+        first = await slower.dial()
+        await first.until("bridged", timeout=10)
+        slower.expire_session(str(first.session_id))
+        fault = slower.faults.add("createSession", hang=True)
+        late = await slower.dial(from_="+15550009999")
+        await late.until("ended", timeout=10)
         assert "sorry" in late.heard[0]
         fault.release()
-        await simulator.until(
-            lambda: len([r for r in simulator.requests if r.operation == "createSession"]) == 2
-        )
+        await slower.until(lambda: len([r for r in slower.requests if r.operation == "createSession"]) == 2)
         await first.hang_up()
-        await nothing_left(simulator, redis)
+        await nothing_left(slower, redis)
 
 
-async def test_whose_participant_vanished_is_told(simulator: Simulator, store_url: str, redis: Redis) -> None:
-    async with serving(simulator, store_url, ROOM_POLICY="lobby") as service:
-        first = await simulator.dial()
-        await first.until("bridged")
-        simulator.expire_session(str(first.session_id))
+async def test_whose_participant_vanished_is_told(slower: Simulator, store_url: str, redis: Redis) -> None:
+    async with serving(slower, store_url, DOUBTS, ROOM_POLICY="lobby") as service:
+        first = await slower.dial()
+        await first.until("bridged", timeout=10)
+        slower.expire_session(str(first.session_id))
         # The participant goes too, and its SIP leg stays up: silence, unless somebody says so.
-        del simulator.sessions.participants[str(first.participant_id)]
+        del slower.sessions.participants[str(first.participant_id)]
 
-        second = await simulator.dial(from_="+15550009999")
-        await second.until("bridged")
+        second = await slower.dial(from_="+15550009999")
+        await second.until("bridged", timeout=10)
 
-        await first.until("ended")
+        await first.until("ended", timeout=10)
         assert "lost" in first.heard[0]
         await wait_until(lambda: service.log(event="call.ended", reason="participant-vanished"))
         await second.hang_up()
-        await nothing_left(simulator, redis)
+        await nothing_left(slower, redis)
 
 
 async def test_a_transfer_that_is_refused(simulator: Simulator, service: Service) -> None:

@@ -93,7 +93,9 @@ class Renderer:
                 return _said(reply.announcement) or [bxml.Ring(_ROUND)]
             case ParkLeg():
                 return [bxml.Pause(_PARKED)]
-            case Join() | Wait():
+            case Wait():
+                return [bxml.Pause(reply.seconds)]
+            case Join():
                 # A join that is still to be carried out is waited for; the engine hands none out.
                 return [bxml.Pause(_WAIT)]
 

@@ -172,13 +172,34 @@ class ReplaceSession(msgspec.Struct, frozen=True, tag="replace-session"):
     session_id: str
 
 
-class CheckRoom(msgspec.Struct, frozen=True, tag="check-room"):
+class CheckRoom(msgspec.Struct, frozen=True, omit_defaults=True, tag="check-room"):
     """Compare who is in a room's session with who has a seat in the room."""
 
     room: str
     session_id: str
     strangers: dict[str, float] = {}
     """Participants without a seat that were found before, and when (seconds since the epoch)."""
+    missing: dict[str, Looks] = {}
+    """Participants that should be there and were not."""
+
+
+class CheckSession(msgspec.Struct, frozen=True, tag="check-session"):
+    """Look again at a session that was not found."""
+
+    room: str
+    session_id: str
+    looks: Looks = Looks()
+
+    def seen(self, at: float) -> "CheckSession":
+        """Not found once more."""
+        return CheckSession(self.room, self.session_id, self.looks.seen(at))
+
+
+class CheckTaken(msgspec.Struct, frozen=True, tag="check-taken"):
+    """See whether those that callers got out of stock are in the session where they were put."""
+
+    room: str
+    session_id: str
 
 
 class CheckPresence(msgspec.Struct, frozen=True, tag="check-presence"):
@@ -253,6 +274,8 @@ RoomEffect = (
     | DeleteSession
     | ReplaceSession
     | CheckRoom
+    | CheckSession
+    | CheckTaken
     | CheckPresence
     | CheckPage
     | StockRoom

@@ -209,6 +209,8 @@ class JoinFailed(msgspec.Struct, frozen=True, kw_only=True, tag="joinFailed"):
     attempt: int
     room: str
     reason: str
+    again: bool = False
+    """Whether that may be over in a moment."""
     silence_ms: float = 0
     requests: int = 0
     retries: int = 0

@@ -198,6 +198,8 @@ class Call(msgspec.Struct, frozen=True, omit_defaults=True):
     """How many legs in a row have ended as soon as they began."""
     answered_attempt: int = 0
     """The last attempt whose leg answered: a transfer that is over without it has failed."""
+    put_off: int = 0
+    """How often in a row the caller was asked to wait for what Bandwidth did not find."""
     not_found: Looks = Looks()
     """When Bandwidth said that it does not know the call, with no word of it since."""
     ended_at: float = 0

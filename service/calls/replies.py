@@ -80,8 +80,10 @@ class BridgePhone(msgspec.Struct, frozen=True, tag="bridge-phone"):
     call_id: str
 
 
-class Wait(msgspec.Struct, frozen=True, tag="wait"):
+class Wait(msgspec.Struct, frozen=True, omit_defaults=True, tag="wait"):
     """A short pause, then ask again: for what is being decided elsewhere, and for what we do not know."""
+
+    seconds: float = 1.0
 
 
 class Apologise(msgspec.Struct, frozen=True, tag="apologise"):

@@ -5,6 +5,7 @@ webhooks). So every live call owes a question, due when nothing should be the sa
 time that something is heard of it. What is learned goes through the same state machine.
 """
 
+from collections.abc import Mapping
 from typing import Final
 
 import structlog
@@ -12,12 +13,13 @@ import structlog
 from service.bandwidth.errors import NotFound
 from service.bandwidth.voice import CallState, VoiceApi
 from service.bandwidth.webrtc import WebRtcApi
-from service.calls.effects import AskAfter, CheckRoom, EndDialing
+from service.calls.effects import AddParticipant, AskAfter, CheckRoom, CheckTaken, EndDialing
 from service.calls.events import DialingOver, FoundEnded, Placed
-from service.calls.looks import Asked
+from service.calls.looks import Asked, Looks
 from service.calls.model import Call, Direction, Intent, Media, Phone
 from service.calls.outcomes import NOT_FOUND
 from service.clock import Clock
+from service.engine.doubts import Doubts
 from service.engine.patience import Patience
 from service.engine.performing import Handles, NotYet
 from service.engine.phones import ENDED, TIMEOUT, Phones
@@ -65,6 +67,7 @@ class Asker:
         webrtc: WebRtcApi,
         calls: Calls,
         rooms: Rooms,
+        doubts: Doubts,
         engine: Handles,
         clock: Clock,
         patience: Patience,
@@ -76,6 +79,7 @@ class Asker:
         self._webrtc = webrtc
         self._calls = calls
         self._rooms = rooms
+        self._doubts = doubts
         self._engine = engine
         self._clock = clock
         self._patience = patience
@@ -113,12 +117,49 @@ class Asker:
             await self._phones.hang_up(call_id, attempt=attempt)
         await self._engine.handle(call.ref, DialingOver(self._clock.now()))
 
-    async def check_room(self, effect: CheckRoom, *, attempt: int) -> bool:
-        """Take out whoever is in the session without a seat, once that was so twice, a while apart.
+    async def check_room(self, effect: CheckRoom, *, attempt: int) -> None:
+        """Who is in the session without a seat is taken out, who has one and is not there loses it.
 
-        False when Bandwidth knows no such session any more.
+        Both once that was so again, a while apart.
         """
         now = self._clock.now()
+        room, inside = await self._inside(effect, attempt)
+        if room is None:
+            return
+        if inside is None:
+            raise NotYet(self._patience.quiet)
+        missing = await self._free_deserted(room, inside, effect.missing)
+        seated = {*room.stock, *(member.participant_id for member in room.members)}
+        found = {one: effect.strangers.get(one, now) for one in inside if one not in seated}
+        for stranger, since in sorted(found.items()):
+            if now - since >= self._patience.strangers:
+                await self._take_out(effect.session_id, stranger, attempt)
+                del found[stranger]
+        if found == effect.strangers and not missing and not effect.missing:
+            raise NotYet(min(self._patience.quiet * 2.0 ** min(attempt, 16), self._patience.longest))
+        pause = self._patience.strangers if found else self._patience.quiet
+        due = now + (self._patience.vanished.pause if missing else pause)
+        again = CheckRoom(effect.room, effect.session_id, found, missing)
+        await self._rooms.owe(effect.room, again, now=now, due=due)
+
+    async def check_taken(self, effect: CheckTaken, *, attempt: int) -> None:
+        """What callers got out of stock is put into the session again where it is not there."""
+        room, inside = await self._inside(effect, attempt)
+        if room is None or inside is None:
+            return
+        now = self._clock.now()
+        for member in room.members:
+            if member.seat in room.given and member.phase == "in" and member.participant_id not in inside:
+                self._metrics.found("taken-missing")
+                with bound(participant_id=member.participant_id):
+                    log.warning("participant.put_back")
+                again = AddParticipant(room.name, member.seat, effect.session_id, member.participant_id)
+                await self._rooms.owe(room.name, again, now=now)
+
+    async def _inside(
+        self, effect: CheckRoom | CheckTaken, attempt: int
+    ) -> tuple[RoomView | None, tuple[str, ...] | None]:
+        """The room, None when it has another session; and who is there, None when it was not found."""
         inside: tuple[str, ...] | None
         try:
             inside = await self._webrtc.list_participants(effect.session_id, timeout=TIMEOUT, attempt=attempt)
@@ -126,34 +167,39 @@ class Asker:
             inside = None
         room = await self._rooms.read(effect.room)
         if room is None or room.session_id != effect.session_id:
-            return True
+            return None, inside
         if inside is None:
-            self._metrics.found("session-vanished")
-            return False
-        await self._free_deserted(room, inside, now)
-        for lost in (one for one, ready in room.stock.items() if ready and one not in inside):
-            await self._rooms.stock(room.name, "gone", lost, now=now)
-        seated = {*room.stock, *(member.participant_id for member in room.members)}
-        found = {one: effect.strangers.get(one, now) for one in inside if one not in seated}
-        for stranger, since in sorted(found.items()):
-            if now - since >= self._patience.strangers:
-                await self._take_out(effect.session_id, stranger, attempt)
-                del found[stranger]
-        if found == effect.strangers:
-            raise NotYet(min(self._patience.quiet * 2.0 ** min(attempt, 16), self._patience.longest))
-        due = now + (self._patience.strangers if found else self._patience.quiet)
-        again = CheckRoom(effect.room, effect.session_id, found)
-        await self._rooms.owe(effect.room, again, now=now, due=due)
-        return True
+            await self._doubts.begin(effect.room, effect.session_id)
+        return room, inside
 
-    async def _free_deserted(self, room: RoomView, inside: tuple[str, ...], now: float) -> None:
-        """Bandwidth deletes a participant when it notices that the device has gone (voicebridge-ts)."""
-        for member in room.members:
-            there = member.participant_id in inside or now - member.presence.taken < self._patience.strangers
-            if member.browser and member.phase == "in" and not there:
-                await self._rooms.vacate(room.name, member.seat, now=now)
-                with bound(seat=member.seat, participant_id=member.participant_id):
-                    log.info("participant.left", why="vanished")
+    async def _free_deserted(
+        self, room: RoomView, inside: tuple[str, ...], before: Mapping[str, Looks]
+    ) -> dict[str, Looks]:
+        """Those who are missing, and not yet for certain: they are looked at again.
+
+        Bandwidth deletes a participant when it notices that the device has gone (voicebridge-ts).
+        """
+        now = self._clock.now()
+        browsers = {
+            member.participant_id: member.seat
+            for member in room.members
+            if member.browser and member.phase == "in"
+            if now - member.presence.taken >= self._patience.strangers
+        }
+        ready = {one for one, ready in room.stock.items() if ready}
+        missing = {
+            one: before.get(one, Looks()).seen(now) for one in {*browsers, *ready} if one not in inside
+        }
+        gone = [one for one, looks in sorted(missing.items()) if looks.are(self._patience.vanished)]
+        for one in gone:
+            del missing[one]
+            if one in ready:
+                await self._rooms.stock(room.name, "gone", one, now=now)
+                continue
+            await self._rooms.vacate(room.name, browsers[one], now=now)
+            with bound(seat=browsers[one], participant_id=one):
+                log.info("participant.left", why="vanished")
+        return missing
 
     async def _take_out(self, session_id: str, participant_id: str, attempt: int) -> None:
         await self._webrtc.remove_participant(session_id, participant_id, timeout=TIMEOUT, attempt=attempt)

@@ -14,6 +14,8 @@ from service.calls.effects import (
     CheckPage,
     CheckPresence,
     CheckRoom,
+    CheckSession,
+    CheckTaken,
     DeleteParticipant,
     DeleteSession,
     Effect,
@@ -55,7 +57,8 @@ from service.calls.model import Media, call_of
 from service.clock import Clock
 from service.engine.alarm import Alarm
 from service.engine.asking import Asker
-from service.engine.entrance import Entrance, Refused
+from service.engine.doubts import Doubts, InDoubt
+from service.engine.entrance import Entrance
 from service.engine.moving import Mover
 from service.engine.participants import SEATED, Participants
 from service.engine.patience import Patience
@@ -89,6 +92,7 @@ class Performer:
         participants: Participants,
         engine: Handles,
         asker: Asker,
+        doubts: Doubts,
         stocker: Stocker,
         clock: Clock,
         alarm: Alarm,
@@ -103,6 +107,7 @@ class Performer:
         self._participants = participants
         self._engine = engine
         self._asker = asker
+        self._doubts = doubts
         self._stocker = stocker
         self._clock = clock
         self._alarm = alarm
@@ -147,7 +152,7 @@ class Performer:
                 await self._stocker.make(effect, attempt=attempt)
             case ReplaceStock():
                 await self._stocker.replace(effect)
-            case AskAfter() | EndDialing() | CheckRoom() | CheckPresence():
+            case AskAfter() | EndDialing() | CheckRoom() | CheckSession() | CheckTaken() | CheckPresence():
                 await self._ask(effect, attempt)
             case CheckPage():
                 await self._check_page(effect)
@@ -195,7 +200,11 @@ class Performer:
             case Subscribe():
                 await self._subscribe(effect, attempt)
 
-    async def _ask(self, effect: AskAfter | EndDialing | CheckRoom | CheckPresence, attempt: int) -> None:
+    async def _ask(
+        self,
+        effect: AskAfter | EndDialing | CheckRoom | CheckSession | CheckTaken | CheckPresence,
+        attempt: int,
+    ) -> None:
         """What nobody has told us."""
         match effect:
             case AskAfter():
@@ -203,8 +212,11 @@ class Performer:
             case EndDialing():
                 await self._asker.end_dialing(effect, attempt=attempt)
             case CheckRoom():
-                if not await self._asker.check_room(effect, attempt=attempt):
-                    log.warning("session.vanished")
+                await self._asker.check_room(effect, attempt=attempt)
+            case CheckTaken():
+                await self._asker.check_taken(effect, attempt=attempt)
+            case CheckSession():
+                if await self._doubts.check(effect, attempt=attempt):
                     await self._replace(ReplaceSession(effect.room, effect.session_id))
             case CheckPresence():
                 await self._participants.check_presence(effect)
@@ -270,6 +282,9 @@ class Performer:
                 attempt=attempt,
             )
         except NotFound as error:
+            looks = effect.looks.seen(self._clock.now())
+            if not looks.are(self._patience.vanished):
+                raise NotYet(self._patience.vanished.pause, replace(effect, looks=looks)) from error
             # Somebody has gone between the order and this; who is left is what the next order says.
             log.warning("subscription.not_possible", error=str(error))
 
@@ -298,18 +313,22 @@ class Performer:
             await self._engine.handle(ref, there)
 
     async def _put_back(self, effect: AddParticipant, hears: Hears, attempt: int) -> str | None:
-        """The session that it is in now; empty when its participant has gone, None when its seat has."""
+        """The session that it is in; empty when its participant has gone, None when the room has another."""
         try:
-            return await self._entrance.add(
+            await self._entrance.add(
                 effect.room,
-                effect.seat,
                 session_id=effect.session_id,
                 participant_id=effect.participant_id,
                 hears=hears,
                 deadline=self._clock.monotonic() + TIMEOUT,
             )
-        except Refused as refused:
-            return "" if refused.reason == "participant-vanished" else None
+        except InDoubt as doubt:
+            if doubt.over:
+                return None
+            looks = effect.looks.seen(self._clock.now()) if doubt.participant else effect.looks
+            if looks.are(self._patience.vanished):
+                return ""
+            raise NotYet(self._patience.vanished.pause, replace(effect, looks=looks)) from doubt
         except NotFound as error:
             # Those whom it hears are put back at the same time.
             if attempt < _HEARS_TRIES:

@@ -168,7 +168,7 @@ class Engine:
         with ExitStack() as owned:
             with bound(call_id=call.call_id or None, room=call.room):
                 outcome, token = await self._joiner.join(call, since=since, deadline=deadline, owned=owned)
-            if isinstance(outcome, JoinFailed):
+            if isinstance(outcome, JoinFailed) and not outcome.again:
                 self._metrics.join_failed(outcome.reason)
             answer, _ = await self._step(call.ref, stored, outcome, key, token=token, repeatable=False)
             if isinstance(outcome, Joined):

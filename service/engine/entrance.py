@@ -14,6 +14,7 @@ from service.clock import Clock
 from service.engine.alarm import Alarm
 from service.engine.creates import Creates
 from service.engine.creation import Creation, TooSlow, all_made, together
+from service.engine.doubts import Doubts
 from service.engine.persist import persist
 from service.logs import bound
 from service.metrics import Metrics
@@ -45,7 +46,7 @@ class Entered(NamedTuple):
 
 
 class Entrance:
-    """Deadlines are monotonic. Raises Refused, TooSlow, BandwidthError and StoreError.
+    """Deadlines are monotonic. Raises Refused, TooSlow, InDoubt, BandwidthError and StoreError.
 
     Whatever was made by then is taken down, also once the store is back.
     """
@@ -55,6 +56,7 @@ class Entrance:
         *,
         webrtc: WebRtcApi,
         rooms: Rooms,
+        doubts: Doubts,
         clock: Clock,
         tasks: Tasks,
         alarm: Alarm,
@@ -64,6 +66,7 @@ class Entrance:
             webrtc=webrtc, rooms=rooms, clock=clock, tasks=tasks, alarm=alarm, metrics=metrics or Metrics()
         )
         self._webrtc = webrtc
+        self._doubts = doubts
         self._rooms = rooms
         self._clock = clock
         self._tasks = tasks
@@ -104,9 +107,7 @@ class Entrance:
                     room, seat, participant.id, made_session, making=(making, making_session)
                 )
                 self._check_time(deadline)
-                session_id = await self.add(
-                    room, seat, session_id=session_id, participant_id=participant.id, deadline=deadline
-                )
+                await self.add(room, session_id=session_id, participant_id=participant.id, deadline=deadline)
             return Entered(session_id, participant)
 
     async def take_seat(
@@ -140,21 +141,27 @@ class Entrance:
     async def add(
         self,
         room: str,
-        seat: str,
         *,
         session_id: str,
         participant_id: str,
         deadline: float,
         hears: Hears = None,
-    ) -> str:
-        """Into the session; one that has vanished is replaced for everybody in the room.
+    ) -> None:
+        """Into the session.
 
         Raises NotFound when those whom it `hears` are not there, which they may be in a moment.
         """
-        session_id = await self._add(room, seat, session_id, participant_id, deadline, hears)
+        # Nobody at first: whom it hears may be on their way into the same session, and unknown there.
+        first = None if hears is None else ()
+        with bound(session_id=session_id):
+            try:
+                await self._webrtc.add_participant(
+                    session_id, participant_id, hears=first, timeout=self.left(deadline)
+                )
+            except NotFound as error:
+                raise await self._doubts.of(room, session_id, error, self.left(deadline)) from error
         if hears:
             await self._hear(room, session_id, participant_id, hears, deadline)
-        return session_id
 
     async def _hear(
         self,
@@ -197,9 +204,10 @@ class Entrance:
             # It was replaced meanwhile, for those who had a seat.
             if not isinstance(error, NotFound):
                 await self._webrtc.remove_participant(session_id, participant_id, timeout=self.left(deadline))
-            return await self._add(room, seat, taken, participant_id, deadline, None)
+            await self.add(room, session_id=taken, participant_id=participant_id, deadline=deadline)
+            return taken
         if isinstance(error, NotFound):
-            return await self._replaced(room, seat, taken, participant_id, deadline, None, error)
+            raise await self._doubts.of(room, taken, error, self.left(deadline)) from error
         if error is not None:
             raise error
         return taken
@@ -211,62 +219,6 @@ class Entrance:
             except BandwidthError as error:
                 return error
         return None
-
-    async def _add(
-        self,
-        room: str,
-        seat: str,
-        session_id: str,
-        participant_id: str,
-        deadline: float,
-        hears: Hears,
-    ) -> str:
-        # Nobody at first: whom it hears may be on their way into the same session, and unknown there.
-        first = None if hears is None else ()
-        with bound(session_id=session_id):
-            try:
-                await self._webrtc.add_participant(
-                    session_id, participant_id, hears=first, timeout=self.left(deadline)
-                )
-            except NotFound as error:
-                not_found = error
-            else:
-                return session_id
-        return await self._replaced(room, seat, session_id, participant_id, deadline, first, not_found)
-
-    async def _replaced(
-        self,
-        room: str,
-        seat: str,
-        session_id: str,
-        participant_id: str,
-        deadline: float,
-        first: Hears,
-        not_found: NotFound,
-    ) -> str:
-        """Into a new session, when it is this one that was not found and not the participant."""
-        with bound(session_id=session_id):
-            if await self._webrtc.has_session(session_id, timeout=self.left(deadline)):
-                raise Refused("participant-vanished", str(not_found)) from not_found
-            log.warning("session.vanished")
-        with self.creates.session(room, deadline=deadline) as making:
-            made = await making.within(self.left(deadline))
-            taken = await self._settle(
-                room,
-                lambda: self._rooms.replace_session(
-                    room, seat, vanished=session_id, made_session=made, now=self._clock.now()
-                ),
-                (making,),
-            )
-        with bound(session_id=taken.session_id):
-            log.info("session.replaced", vanished=session_id)
-            try:
-                await self._webrtc.add_participant(
-                    taken.session_id, participant_id, hears=first, timeout=self.left(deadline)
-                )
-            except NotFound as error:
-                raise Refused("participant-vanished", str(error)) from error
-        return taken.session_id
 
     async def roll_over(self, room: str, session_id: str, deadline: float) -> None:
         """Everybody into a new session, unless the room has another than `session_id` by now."""

@@ -5,23 +5,25 @@ from typing import Final, NamedTuple
 
 import structlog
 
-from service.bandwidth.errors import BandwidthError
+from service.bandwidth.errors import BandwidthError, Misrouted, NotFound
 from service.bandwidth.interconnect import Interconnect
 from service.bandwidth.tally import Tally, counting
 from service.bandwidth.webrtc import CreatedParticipant
 from service.calls.events import FoundEmpty, Joined, JoinFailed
 from service.calls.model import Call
 from service.calls.room import MEMBERS, Way
+from service.calls.rules.joining import ROUNDS
 from service.clock import Clock
 from service.engine.alarm import Alarm
 from service.engine.callbacks import Callbacks
 from service.engine.creation import TooSlow
+from service.engine.doubts import InDoubt
 from service.engine.entrance import Entered, Entrance, Refused
 from service.engine.legs import Legs
 from service.logs import bound
 from service.metrics import Metrics
 from service.store import keys
-from service.store.rooms import Empty, Gone, Place, RoomFull, Rooms
+from service.store.rooms import Doubted, Empty, Gone, Place, RoomFull, Rooms
 
 log = structlog.get_logger()
 
@@ -97,7 +99,7 @@ class Joiner:
                 return FoundEmpty(
                     at=self._clock.now(), attempt=call.attempt, room=call.room, waiting=nobody.waiting
                 ), ""
-            except (Refused, TooSlow, BandwidthError) as error:
+            except (Refused, TooSlow, InDoubt, BandwidthError) as error:
                 return self._failed(call, error, since, tally), ""
         now = self._clock.now()
         joined = Joined(
@@ -119,14 +121,18 @@ class Joiner:
         return joined, "" if entered.leg_id else entered.participant.token
 
     def _failed(self, call: Call, error: Exception, since: float, tally: Tally) -> JoinFailed:
-        reason = reason_of(error)
-        log.warning("join.failed", reason=reason, error=str(error))
+        reason, again = reason_of(error), _passes(error) and call.put_off < ROUNDS
+        if again:
+            log.warning("join.put_off", reason=reason, error=str(error))
+        else:
+            log.warning("join.failed", reason=reason, error=str(error))
         now = self._clock.now()
         return JoinFailed(
             at=now,
             attempt=call.attempt,
             room=call.room,
             reason=reason,
+            again=again,
             silence_ms=round((now - since) * 1000, 1),
             requests=tally.requests,
             retries=tally.retries,
@@ -171,12 +177,15 @@ class Joiner:
             limit=MEMBERS,
             now=self._clock.now(),
             takes=not call.refuses_stock,
+            heeds=True,
         )
         match place:
             case RoomFull():
                 raise Refused("room-full", f"{place.members} members")
             case Gone():
                 raise Refused("room-closed")
+            case Doubted():
+                raise InDoubt(participant=False)
             case Empty():
                 raise _NobodyThere(place)
             case Place():
@@ -189,8 +198,15 @@ class Joiner:
             raise Refused("token-unusable", str(error)) from error
 
 
+def _passes(error: Exception) -> bool:
+    """Whether it may be over in a moment: nothing has been said about what is there, or not often enough."""
+    return isinstance(error, InDoubt | Misrouted | NotFound)
+
+
 def reason_of(error: Exception) -> str:
     """One of `service.calls.outcomes.FAILURES`."""
+    if isinstance(error, InDoubt):
+        return "participant-vanished" if error.participant else "bandwidth-error"
     if isinstance(error, Refused):
         return error.reason
     if isinstance(error, BandwidthError):

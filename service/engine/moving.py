@@ -7,6 +7,7 @@ session only. Every step may be repeated, so that another worker can go on with 
 from typing import Final
 
 import structlog
+from msgspec.structs import replace
 
 from service.bandwidth.errors import BandwidthError, NotFound
 from service.bandwidth.webrtc import WebRtcApi
@@ -15,9 +16,12 @@ from service.calls.events import Event, Moved, MoveFailed, ParticipantVanished
 from service.calls.room import MEMBERS
 from service.clock import Clock
 from service.engine.creation import TooSlow
+from service.engine.doubts import InDoubt
 from service.engine.entrance import Entrance, Refused
 from service.engine.joining import reason_of
-from service.store.rooms import Place, RoomFull, Rooms
+from service.engine.patience import Patience
+from service.engine.performing import NotYet
+from service.store.rooms import Doubted, Place, RoomFull, Rooms
 
 log = structlog.get_logger()
 
@@ -29,16 +33,24 @@ _MOST_TRIES: Final = 8
 
 
 class Mover:
-    def __init__(self, *, entrance: Entrance, webrtc: WebRtcApi, rooms: Rooms, clock: Clock) -> None:
+    def __init__(
+        self, *, entrance: Entrance, webrtc: WebRtcApi, rooms: Rooms, clock: Clock, patience: Patience
+    ) -> None:
         self._entrance = entrance
         self._webrtc = webrtc
         self._rooms = rooms
         self._clock = clock
+        self._patience = patience
 
     async def move(self, effect: MoveParticipant, *, attempt: int) -> Event:
-        """What has become of it. Raises BandwidthError or StoreError to be tried again."""
+        """What has become of it. Raises BandwidthError, StoreError or NotYet to be tried again."""
         try:
             session_id = await self._enter(effect)
+        except InDoubt as error:
+            looked = self._looked(effect, error)
+            if looked is None:
+                return await self._back(effect, error, attempt)
+            raise NotYet(self._patience.vanished.pause, looked) from error
         except (Refused, TooSlow, BandwidthError) as error:
             if isinstance(error, BandwidthError) and error.retry and attempt < _TRIES:
                 raise
@@ -51,10 +63,20 @@ class Mover:
             session_id=session_id,
         )
 
+    def _looked(self, effect: MoveParticipant, error: InDoubt) -> MoveParticipant | None:
+        """None when its participant has not been found so often that it is gone."""
+        if not error.participant:
+            return effect
+        looks = effect.looks.seen(self._clock.now())
+        return None if looks.are(self._patience.vanished) else replace(effect, looks=looks)
+
     async def _enter(self, effect: MoveParticipant) -> str:
         deadline = self._clock.monotonic() + _TIMEOUT
         room, seat, participant = effect.next_room, effect.next_seat, effect.participant_id
-        place = await self._rooms.reserve(room, seat, waits=False, limit=MEMBERS, now=self._clock.now())
+        now = self._clock.now()
+        place = await self._rooms.reserve(room, seat, waits=False, limit=MEMBERS, now=now, heeds=True)
+        if isinstance(place, Doubted):
+            raise InDoubt(participant=False)
         if isinstance(place, RoomFull):
             raise Refused("room-full", f"{place.members} members")
         if not isinstance(place, Place):
@@ -62,9 +84,8 @@ class Mover:
         session_id = await self._take_seat(room, seat, participant, place, deadline)
         if old := await self._session(effect.room):
             await self._webrtc.remove_participant(old, participant, timeout=self._entrance.left(deadline))
-        return await self._entrance.add(
-            room, seat, session_id=session_id, participant_id=participant, deadline=deadline
-        )
+        await self._entrance.add(room, session_id=session_id, participant_id=participant, deadline=deadline)
+        return session_id
 
     async def _take_seat(self, room: str, seat: str, participant: str, place: Place, deadline: float) -> str:
         """The session of the other room, which is a new one if it has none."""
@@ -84,6 +105,10 @@ class Mover:
             # tells those who are in it.
             if reason not in {"room-full", "room-closed"} and not await self._restore(effect):
                 return ParticipantVanished(self._clock.now(), effect.attempt)
+        except InDoubt as doubt:
+            if (looked := self._looked(effect, doubt)) is not None:
+                raise NotYet(self._patience.vanished.pause, looked) from doubt
+            return ParticipantVanished(self._clock.now(), effect.attempt)
         except (TooSlow, BandwidthError):
             if attempt < _MOST_TRIES:
                 raise
@@ -109,14 +134,11 @@ class Mover:
         try:
             await self._entrance.add(
                 effect.room,
-                effect.seat,
                 session_id=old,
                 participant_id=effect.participant_id,
                 hears=effect.hears,
                 deadline=deadline,
             )
-        except Refused:
-            return False
         except NotFound as error:
             # Back, and somebody whom it was to hear has gone in this moment.
             log.warning("subscription.not_possible", error=str(error))

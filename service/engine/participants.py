@@ -20,6 +20,7 @@ from service.clock import Clock
 from service.engine.alarm import Alarm
 from service.engine.callbacks import Callbacks
 from service.engine.creation import TooSlow
+from service.engine.doubts import InDoubt
 from service.engine.entrance import Entrance, Refused
 from service.engine.joining import reason_of
 from service.engine.operators import Refusal
@@ -31,7 +32,7 @@ from service.logs import bound
 from service.metrics import Metrics
 from service.store import keys
 from service.store.room_directory import Member
-from service.store.rooms import Gone, Place, RoomFull, Rooms
+from service.store.rooms import Doubted, Gone, Place, RoomFull, Rooms
 from service.tasks import Tasks
 
 log = structlog.get_logger()
@@ -99,19 +100,29 @@ class Participants:
         leaves, so that nobody is there twice.
         """
         deadline = self._clock.monotonic() + self._budget
+        while True:
+            try:
+                return await self._admit(room, Browser(name, permissions, visit), deadline)
+            except InDoubt as error:
+                if deadline - self._clock.monotonic() <= self._patience.vanished.pause:
+                    return self._refused(error)
+            await self._clock.sleep(self._patience.vanished.pause)
+
+    async def _admit(self, room: str, browser: Browser, deadline: float) -> Admitted | Refusal:
+        """Raises InDoubt when it may be possible in a moment."""
         seat = seat_of_browser(self._new_name())
         with bound(room=room, seat=seat):
             try:
-                place = await self._reserve(room, seat, Browser(name, permissions, visit), deadline)
+                place = await self._reserve(room, seat, browser, deadline)
                 entered = await self._entrance.enter(
                     room,
                     seat,
                     session_id=place.session_id,
                     callback_url=self._callbacks.browser(room, seat),
                     deadline=deadline,
-                    permissions=permissions,
+                    permissions=browser.permissions,
                 )
-                await self._keep_newest(room, visit, seat)
+                await self._keep_newest(room, browser.visit, seat)
             except (Refused, TooSlow, BandwidthError) as error:
                 self._give_up(room, seat)
                 return self._refused(error)
@@ -195,13 +206,21 @@ class Participants:
         await self._leave_visit(room, browser.visit)
         while True:
             place = await self._rooms.reserve(
-                room, seat, waits=False, limit=MEMBERS, now=self._clock.now(), browser=browser
+                room,
+                seat,
+                waits=False,
+                limit=MEMBERS,
+                now=self._clock.now(),
+                browser=browser,
+                heeds=True,
             )
             match place:
                 case Place():
                     return place
                 case Gone():
                     raise Refused("room-closed")
+                case Doubted():
+                    raise InDoubt(participant=False)
                 case RoomFull():
                     leaving = [one for one in await self._of_visit(room, browser.visit) if one.seat != seat]
                     if not leaving or self._entrance.left(deadline) < _PAUSE:
@@ -245,7 +264,7 @@ class Participants:
 
         self._tasks.start(persist(vacate, self._clock, "browser's seat"), name="participant.given_up")
 
-    def _refused(self, error: Refused | TooSlow | BandwidthError) -> Refusal:
+    def _refused(self, error: Refused | TooSlow | InDoubt | BandwidthError) -> Refusal:
         reason = reason_of(error)
         self._metrics.join_failed(reason)
         log.warning("participant.refused", reason=reason, error=str(error))

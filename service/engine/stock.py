@@ -15,6 +15,7 @@ from service.calls.effects import ReplaceStock, StockRoom
 from service.clock import Clock
 from service.engine.callbacks import Callbacks
 from service.engine.creation import NEVER, TooSlow
+from service.engine.doubts import Doubts
 from service.engine.entrance import Entrance
 from service.engine.performing import NotYet
 from service.engine.phones import TIMEOUT
@@ -41,6 +42,7 @@ class Stocker:
         webrtc: WebRtcApi,
         rooms: Rooms,
         entrance: Entrance,
+        doubts: Doubts,
         callbacks: Callbacks,
         clock: Clock,
         metrics: Metrics,
@@ -50,6 +52,7 @@ class Stocker:
         self._webrtc = webrtc
         self._rooms = rooms
         self._entrance = entrance
+        self._doubts = doubts
         self._callbacks = callbacks
         self._clock = clock
         self._metrics = metrics
@@ -90,8 +93,9 @@ class Stocker:
                 await self._rooms.stock(room, "failed", participant.id, now=self._clock.now())
                 if not isinstance(error, NotFound):
                     raise
-                # Its session is gone: repaired by the next who joins, and not for somebody yet to come.
-                log.warning("session.vanished")
+                if await self._webrtc.has_session(session_id, timeout=TIMEOUT):
+                    raise
+                await self._doubts.begin(room, session_id)
                 return
             now = self._clock.now()
             if await self._rooms.stock(room, "ready", participant.id, now=now, token=participant.token):

@@ -59,6 +59,8 @@ class RoomView(msgspec.Struct, frozen=True, kw_only=True):
     waiting: tuple[str, ...]
     """Refs of the calls that wait outside."""
     settings: RoomSettings
+    given: frozenset[str] = frozenset()
+    """Seats whose participant was lately taken out of stock."""
     stock: Mapping[str, bool] = MappingProxyType({})
     """Participants that were made ahead, by id, and whether they are in the session for certain."""
 
@@ -179,6 +181,7 @@ def _view(room: str, flat: list[bytes], settings: bytes | None) -> RoomView | No
         members=_members(room, fields),
         waiting=waiting,
         settings=read_settings(room, settings),
+        given=frozenset(field.removeprefix("given:") for field in fields if field.startswith("given:")),
         stock={
             field.removeprefix("stock:"): value.startswith("ready ")
             for field, value in fields.items()

@@ -9,7 +9,15 @@ from typing import Final, Literal
 import msgspec
 
 from service.calls.browser import Browser
-from service.calls.effects import CheckRoom, DeleteParticipant, DeleteSession, HangUpLeg, Subscribe
+from service.calls.effects import (
+    AddParticipant,
+    CheckRoom,
+    CheckSession,
+    DeleteParticipant,
+    DeleteSession,
+    HangUpLeg,
+    Subscribe,
+)
 from service.calls.policy import is_own_room
 from service.calls.room import MEMBERS, Alone, RoomSettings, Waiting
 from service.store import keys
@@ -27,6 +35,7 @@ _FREE: Final = Script("room_free")
 _CLOSE: Final = Script("room_close")
 _OWE: Final = Script("room_owe")
 _STOCK: Final = Script("room_stock")
+_DOUBT: Final = Script("room_doubt")
 _SIGN: Final = Script("browser_sign")
 _SUBSCRIBE: Final = Script("browser_subscribe")
 
@@ -44,6 +53,8 @@ UNUSED: Final = 120.0
 ABSENT: Final = 45.0
 """Seconds of silence after which a browser counts as gone."""
 
+_DOUBT_TTL: Final = 10.0
+"""Seconds after which a doubt that nobody looks into any more keeps nobody out."""
 _GIVEN: Final = 60_000
 """Milliseconds for which a token out of stock is kept, in case the script that gave it runs again."""
 
@@ -76,6 +87,10 @@ class Empty(msgspec.Struct, frozen=True):
     """Nobody is there: the call has no seat, waits outside, and will be summoned when somebody comes."""
 
     waiting: Waiting
+
+
+class Doubted(msgspec.Struct, frozen=True):
+    """Nobody is to be sent into the room's session: it was not found, and is being looked at."""
 
 
 class Seat(msgspec.Struct, frozen=True):
@@ -130,11 +145,12 @@ class Rooms(RoomDirectory):
         now: float,
         browser: Browser | None = None,
         takes: bool = False,
-    ) -> Place | RoomFull | Empty | Gone:
+        heeds: bool = False,
+    ) -> Place | RoomFull | Empty | Gone | Doubted:
         """Take a seat, or with `waits` wait outside where nobody is there and the room is set so.
 
         `browser`: what is kept of the one whose seat it is to be; None for a call. `takes`: a participant out
-        of the room's stock, if there is one.
+        of the room's stock, if there is one. `heeds`: not while the room's session is in doubt.
         """
         args: Args = {
             "seat": seat,
@@ -145,11 +161,14 @@ class Rooms(RoomDirectory):
             "unused": _ms(self._unused),
             "stock": self._stock_of(room),
             "takes": int(takes),
+            "heeds": int(heeds),
         }
         more = {"settings": keys.room_settings(room), "left": keys.left(room, seat), "news": _news(room)}
         answer, value, text, *stocked = await self._run(_RESERVE, room, now, args, **more)
         if answer == b"gone":
             return Gone()
+        if answer == b"doubted":
+            return Doubted()
         if answer == b"full":
             return RoomFull(int(value))
         settings = read_settings(room, text)
@@ -243,6 +262,24 @@ class Rooms(RoomDirectory):
         session = await self._run(_STOCK, room, now, args)
         return str(session.decode())
 
+    async def doubt(self, room: str, look: CheckSession, *, now: float, due: float) -> bool:
+        """The room's session was not found: `look` is owed, unless one is, and nobody new is sent into it.
+
+        False when it is not the room's session.
+        """
+        text = encode_effect(look, look.session_id)[1]
+        args: Args = {
+            "session": look.session_id,
+            "till": _ms(now + _DOUBT_TTL),
+            "due": _ms(due),
+            "effect": text,
+        }
+        return bool(await self._run(_DOUBT, room, now, args))
+
+    async def believe(self, room: str, session_id: str, *, now: float) -> None:
+        """The session is there."""
+        await self._run(_DOUBT, room, now, {"session": session_id, "till": 0, "due": 0, "effect": ""})
+
     def _stock_of(self, room: str) -> int:
         """In a room of a caller's own there is nobody to wait for."""
         return 0 if is_own_room(room) else self._stock
@@ -277,7 +314,7 @@ class Rooms(RoomDirectory):
     async def owe(
         self,
         room: str,
-        effect: DeleteParticipant | DeleteSession | HangUpLeg | CheckRoom,
+        effect: DeleteParticipant | DeleteSession | HangUpLeg | CheckRoom | AddParticipant,
         *,
         now: float,
         due: float | None = None,
@@ -316,8 +353,10 @@ class Rooms(RoomDirectory):
         )
 
 
-def _target(effect: DeleteParticipant | DeleteSession | HangUpLeg | CheckRoom) -> str:
+def _target(effect: DeleteParticipant | DeleteSession | HangUpLeg | CheckRoom | AddParticipant) -> str:
     match effect:
+        case AddParticipant():
+            return effect.seat
         case DeleteParticipant():
             return effect.participant_id
         case DeleteSession() | CheckRoom():

@@ -15,6 +15,7 @@ from service.calls.effects import (
     CheckPage,
     CheckPresence,
     CheckRoom,
+    CheckSession,
     EndDialing,
     ReplaceSession,
     TellAlone,
@@ -44,7 +45,7 @@ _QUESTIONS: Final = msgspec.json.encode(
     [
         str(kind.__struct_config__.tag)
         for kind in (
-            *(AskAfter, CheckPage, CheckPresence, CheckRoom, EndDialing, ReplaceSession),
+            *(AskAfter, CheckPage, CheckPresence, CheckRoom, CheckSession, EndDialing, ReplaceSession),
             *(TellAlone, TellHoldUp, TellTimeShort, TellTimeUp),
         )
     ]

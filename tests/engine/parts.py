@@ -5,11 +5,13 @@ from service.bandwidth.http import Http
 from service.bandwidth.interconnect import SipTransfer
 from service.bandwidth.voice import VoiceApi
 from service.bandwidth.webrtc import WebRtcApi
+from service.calls.effects import Effect
 from service.calls.room import Way
-from service.clock import Clock
+from service.clock import Clock, SystemClock
 from service.engine.alarm import Alarm
 from service.engine.asking import Asker
 from service.engine.callbacks import Callbacks
+from service.engine.doubts import Doubts
 from service.engine.effects import Performer
 from service.engine.entrance import Entrance
 from service.engine.joining import Joiner
@@ -17,7 +19,7 @@ from service.engine.legs import Legs
 from service.engine.moving import Mover
 from service.engine.participants import Participants
 from service.engine.patience import PATIENCE
-from service.engine.performing import Handles
+from service.engine.performing import Handles, NotYet
 from service.engine.phones import Phones
 from service.engine.stock import Stocker
 from service.metrics import Metrics
@@ -25,7 +27,27 @@ from service.store.calls import Calls
 from service.store.client import Client
 from service.store.rooms import Rooms
 from service.tasks import Tasks
+from tests.clocks import SetClock
 from tests.simulator.simulator import Simulator
+
+
+async def looked_at(performer: Performer, clock: SetClock, effect: Effect) -> list[float]:
+    """Performed as what was learned of it until it is done; the seconds in between."""
+    waited: list[float] = []
+    while (again := await _tried(performer, effect)) is not None:
+        assert again.instead is not None
+        effect = again.instead
+        waited.append(again.seconds)
+        clock.advance(again.seconds)
+    return waited
+
+
+async def _tried(performer: Performer, effect: Effect) -> NotYet | None:
+    try:
+        await performer.perform(effect, attempt=1)
+    except NotYet as again:
+        return again
+    return None
 
 
 class Parts:
@@ -39,9 +61,19 @@ class Parts:
         self.calls = Calls(client, ended_days=1)
         self.rooms = Rooms(client)
         self.callbacks = Callbacks("https://bridge.test", "u", "p")
+        self.doubts = Doubts(
+            webrtc=self.webrtc,
+            rooms=self.rooms,
+            clock=SystemClock(),
+            tasks=self.tasks,
+            alarm=Alarm(),
+            patience=PATIENCE,
+            metrics=Metrics(),
+        )
         self.entrance = Entrance(
             webrtc=self.webrtc,
             rooms=self.rooms,
+            doubts=self.doubts,
             clock=clock,
             tasks=self.tasks,
             alarm=Alarm(),
@@ -80,7 +112,13 @@ class Parts:
         )
 
     def performer(self, engine: Handles) -> Performer:
-        mover = Mover(entrance=self.entrance, webrtc=self.webrtc, rooms=self.rooms, clock=self.clock)
+        mover = Mover(
+            entrance=self.entrance,
+            webrtc=self.webrtc,
+            rooms=self.rooms,
+            clock=self.clock,
+            patience=PATIENCE,
+        )
         return Performer(
             phones=Phones(self.voice, self.callbacks),
             webrtc=self.webrtc,
@@ -96,6 +134,7 @@ class Parts:
                 webrtc=self.webrtc,
                 calls=self.calls,
                 rooms=self.rooms,
+                doubts=self.doubts,
                 engine=engine,
                 clock=self.clock,
                 patience=PATIENCE,
@@ -104,11 +143,13 @@ class Parts:
                 webrtc=self.webrtc,
                 rooms=self.rooms,
                 entrance=self.entrance,
+                doubts=self.doubts,
                 callbacks=self.callbacks,
                 clock=self.clock,
                 metrics=Metrics(),
                 life=PATIENCE.stock,
             ),
+            doubts=self.doubts,
             clock=self.clock,
             alarm=Alarm(),
             patience=PATIENCE,

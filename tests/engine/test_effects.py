@@ -35,13 +35,14 @@ from service.calls.events import (
 )
 from service.calls.refs import ref_of_call
 from service.calls.room import Then
-from service.clock import SystemClock
 from service.engine.effects import Performer
 from service.store.client import Client
 from service.store.rooms import Rooms
-from tests.engine.parts import Parts
+from tests.clocks import SetClock
+from tests.engine.parts import Parts, looked_at
 from tests.simulator.simulator import Simulator
 
+CLOCK = SetClock()
 REF = ref_of_call("c-1")
 SEAT = f"{REF}.1"
 UNKNOWN = "00000000-0000-4000-8000-000000000000"
@@ -93,7 +94,7 @@ async def client(store_url: str) -> AsyncIterator[Client]:
 async def performer(
     simulator: Simulator, client: Client, engine: RecordingEngine
 ) -> AsyncIterator[Performer]:
-    parts = Parts(simulator, client, SystemClock())
+    parts = Parts(simulator, client, CLOCK)
     yield parts.performer(engine)
     await parts.http.close()
 
@@ -105,12 +106,15 @@ async def test_what_is_gone_already_is_done(performer: Performer, effect: Effect
 
 
 async def test_a_member_that_cannot_be_put_back_is_told_of(
-    performer: Performer, engine: RecordingEngine, client: Client
+    simulator: Simulator, performer: Performer, engine: RecordingEngine, client: Client
 ) -> None:
-    rooms, now = Rooms(client), SystemClock().now()
+    rooms, now = Rooms(client), CLOCK.now()
+    sessions = simulator.sessions
+    session = sessions.create_session("lobby").id
     await rooms.reserve("lobby", SEAT, waits=False, limit=20, now=now)
-    await rooms.enter("lobby", SEAT, participant_id=UNKNOWN, made_session=UNKNOWN, now=now)
-    await performer.perform(AddParticipant("lobby", SEAT, UNKNOWN, UNKNOWN), attempt=1)
+    await rooms.enter("lobby", SEAT, participant_id=UNKNOWN, made_session=session, now=now)
+    # Three looks, over four seconds.
+    assert await looked_at(performer, CLOCK, AddParticipant("lobby", SEAT, session, UNKNOWN)) == [2, 2]
     assert engine.handled == [(REF, ParticipantVanished)]
 
 

@@ -20,7 +20,7 @@ from service.store.client import Client
 from service.store.errors import StoreUnavailable
 from service.store.outbox import Outbox
 from service.store.owed_directory import OwedDirectory
-from service.store.rooms import Gone, Place, Seat
+from service.store.rooms import Doubted, Gone, Place, Seat
 from tests.engine.parts import Parts
 from tests.simulator.simulator import Simulator
 from tests.waiting import wait_until
@@ -89,21 +89,19 @@ async def test_a_seat_that_was_given_up_during_the_creates(
     assert not await redis.exists(keys.room(ROOM))
 
 
-async def test_a_seat_that_was_given_up_while_its_session_vanished(
+async def test_a_session_that_is_not_found_is_in_doubt(
     simulator: Simulator, bench: Bench, redis: Redis
 ) -> None:
-    """A 404 for somebody who has left is no reason to replace the session of the others."""
+    """A 404 is no reason to replace the session of the others: it is looked at again beside the call."""
     now = bench.clock.now()
     await bench.rooms.reserve(ROOM, "other.1", waits=False, limit=20, now=now)
     await bench.rooms.enter(ROOM, "other.1", participant_id="p", made_session="vanished", now=now)
-    gate = simulator.gates.hold("createSession")
-    joining = bench.tasks.start(bench.join(), name="join")
-    await gate.reached()
-    await bench.rooms.vacate(ROOM, CALL.seat, now=now)
-    gate.release()
-    assert (await joining).reason == "room-closed"
-    assert DeleteSession in await bench.owed()
-    third = await bench.rooms.reserve(ROOM, "third.1", waits=False, limit=20, now=now)
+    failed = await bench.join()
+    assert (failed.reason, failed.again) == ("bandwidth-error", True)
+    assert "createSession" not in [one.operation for one in simulator.requests]
+    second = await bench.rooms.reserve(ROOM, "second.1", waits=False, limit=20, now=now, heeds=True)
+    assert second == Doubted(), "nobody else is sent into it meanwhile"
+    third = await bench.rooms.reserve(ROOM, "third.1", waits=False, limit=20, now=now + 11, heeds=True)
     assert isinstance(third, Place)
     assert third.session_id == "vanished"
 

@@ -25,6 +25,7 @@ from service.clock import SystemClock
 from service.engine.creation import TooSlow
 from service.engine.entrance import Refused
 from service.engine.moving import Mover
+from service.engine.patience import PATIENCE
 from service.engine.performing import NotYet
 from service.engine.stock import Stocker
 from service.metrics import Metrics
@@ -173,6 +174,7 @@ async def made_ahead(bench: Bench, call: Call) -> WayIn:
         webrtc=bench.webrtc,
         rooms=bench.rooms,
         entrance=bench.entrance,
+        doubts=bench.doubts,
         callbacks=bench.callbacks,
         clock=bench.clock,
         metrics=Metrics(),
@@ -185,7 +187,13 @@ async def from_room_to_room(bench: Bench, call: Call) -> WayIn:
     """Into one that is empty: its session is made."""
     old = f"{call.room}-old"
     participant = await bench.seated(old, call.seat, await bench.webrtc.create_session(tag=old, timeout=5))
-    mover = Mover(entrance=bench.entrance, webrtc=bench.webrtc, rooms=bench.rooms, clock=bench.clock)
+    mover = Mover(
+        entrance=bench.entrance,
+        webrtc=bench.webrtc,
+        rooms=bench.rooms,
+        clock=bench.clock,
+        patience=PATIENCE,
+    )
     effect = MoveParticipant(
         ref=call.ref,
         attempt=1,

@@ -21,7 +21,7 @@ from service.engine.performing import NotYet
 from service.store.client import Client
 from service.store.room_directory import Member
 from tests.clocks import SetClock
-from tests.engine.parts import Parts
+from tests.engine.parts import Parts, looked_at
 from tests.engine.test_effects import RecordingEngine
 from tests.simulator import sessions
 from tests.simulator.simulator import Simulator
@@ -291,19 +291,16 @@ async def test_it_is_put_back_with_what_it_heard(bench: Bench) -> None:
 async def test_who_cannot_be_put_back_leaves(bench: Bench) -> None:
     one, other = await bench.admit(), await bench.admit()
     bench.simulator.sessions.delete_participant(bench.simulator.sessions.participants[one.participant_id])
-    await bench.performer.perform(
-        AddParticipant(ROOM, one.seat, one.session_id, one.participant_id), attempt=1
-    )
+    effect = AddParticipant(ROOM, one.seat, one.session_id, one.participant_id)
+    assert await looked_at(bench.performer, bench.clock, effect) == [2, 2]
     assert (await bench.phase(one.seat), await bench.phase(other.seat)) == ("leaving", "in")
     assert bench.engine.handled == []
 
 
 async def test_a_subscription_to_who_has_gone_meanwhile(bench: Bench) -> None:
     one = await bench.admit()
-    await bench.performer.perform(
-        Subscribe(ROOM, one.participant_id, (Streams("00000000-0000-4000-8000-000000000000", ("a",)),)),
-        attempt=1,
-    )
+    effect = Subscribe(ROOM, one.participant_id, (Streams("00000000-0000-4000-8000-000000000000", ("a",)),))
+    assert await looked_at(bench.performer, bench.clock, effect) == [2, 2]
     assert await bench.phase(one.seat) == "in"
 
 

@@ -8,7 +8,7 @@ from service.calls.effects import Effect, FreeSeat
 from service.calls.room import RoomSettings
 from service.store import keys
 from service.store.outbox import Outbox, Unreadable, read_effect
-from service.store.rooms import Empty, Gone, Place, RoomFull, Rooms, Seat
+from service.store.rooms import Doubted, Empty, Gone, Place, RoomFull, Rooms, Seat
 
 NOW: Final = 1_700_000_000.0
 ROOM: Final = "lobby"
@@ -18,7 +18,7 @@ NO_SETTINGS: Final = RoomSettings()
 
 async def reserve(
     rooms: Rooms, seat: str, *, waits: bool = False, limit: int = 20
-) -> Place | RoomFull | Empty | Gone:
+) -> Place | RoomFull | Empty | Gone | Doubted:
     return await rooms.reserve(ROOM, seat, waits=waits, limit=limit, now=NOW)
 
 

@@ -8,6 +8,7 @@ from redis.asyncio import Redis
 from service.calls.effects import (
     AddParticipant,
     CheckRoom,
+    CheckTaken,
     DeleteParticipant,
     DeleteSession,
     Effect,
@@ -183,6 +184,8 @@ class World:
                 await self.change_stock(effect)
             case CheckRoom():
                 await self.check(effect)
+            case CheckTaken():
+                pass  # whether they are there is Bandwidth's to say
             case SummonWaiter() | TellAlone() | Evict():
                 await self.tell(effect)
             case _:

@@ -72,7 +72,7 @@ async def test_who_comes_takes_it_with_the_seat_and_the_next_is_asked_for(
         ("b.1", "in", "s"),
     ]
     assert view.stock == {}
-    assert set(await owes(redis)) == {"stock-room", "replace-session:S", "check-room:S"}
+    assert set(await owes(redis)) == {"stock-room", "replace-session:S", "check-room:S", "check-taken:S"}
     # The next before that one is there goes the ordinary way.
     assert await take(rooms, "c.1") == Place("S", NO_SETTINGS)
 

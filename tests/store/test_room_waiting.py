@@ -7,7 +7,7 @@ from service.calls.effects import SummonWaiter, TellAlone
 from service.calls.room import Alone, RoomSettings, Sound, Then, Waiting
 from service.store import keys
 from service.store.outbox import Outbox
-from service.store.rooms import Empty, Gone, Place, RoomFull, Rooms, Seat
+from service.store.rooms import Doubted, Empty, Gone, Place, RoomFull, Rooms, Seat
 from tests.store.seats import (
     NO_SETTINGS,
     NOW,
@@ -26,7 +26,7 @@ WAITS = RoomSettings(waiting=WAITING)
 ALONE = RoomSettings(alone=Alone(after=20.5, then=Then.WAIT))
 
 
-async def waits(rooms: Rooms, seat: str) -> Place | RoomFull | Empty | Gone:
+async def waits(rooms: Rooms, seat: str) -> Place | RoomFull | Empty | Gone | Doubted:
     return await reserve(rooms, seat, waits=True)
 
 

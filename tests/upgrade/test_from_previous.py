@@ -15,6 +15,8 @@ from service.calls.effects import (
     CheckPage,
     CheckPresence,
     CheckRoom,
+    CheckSession,
+    CheckTaken,
     Effect,
     ReplaceStock,
     StockRoom,
@@ -29,7 +31,7 @@ from tests.upgrade.resumed import Recording, Resumed, load
 RECORDING = msgspec.json.decode(Path(__file__).with_name("state-79cab47.json").read_bytes(), type=Recording)
 NEW = {
     *(AskAfter, CheckPage, CheckPresence, CheckRoom, ReplaceStock, StockRoom),
-    *(TellHoldUp, TellTimeShort),
+    *(CheckSession, CheckTaken, TellHoldUp, TellTimeShort),
 }
 """Kinds of owed work that the recorded release does not know."""
 SETTLED = 15.0

@@ -1,5 +1,7 @@
 """A join has an end: the participant is in its room, or is not."""
 
+from typing import Final
+
 from msgspec.structs import replace
 
 from service.calls.decision import Decision
@@ -10,6 +12,10 @@ from service.calls.replies import AwaitOthers, Nothing, Wait
 from service.calls.rules import rooms
 from service.calls.rules.arriving import enter
 from service.calls.rules.parts import continuation, fail, give_up_leg
+
+ROUNDS: Final = 3
+ROUND: Final = 2.0
+"""Seconds of a round in which a caller waits for what Bandwidth did not find: it is looked at meanwhile."""
 
 
 def joined(call: Call, event: Joined) -> Decision:
@@ -26,6 +32,7 @@ def joined(call: Call, event: Joined) -> Decision:
         lease_until=0,
         announcement=_announcement(call, event),
         wait_until=0,
+        put_off=0,
         leg_id=call.leg_id or event.leg_id,
         own_leg=call.own_leg or bool(event.leg_id),
     )
@@ -53,6 +60,9 @@ def join_failed(call: Call, event: JoinFailed) -> Decision:
             Wait(),
             owed=(_leave(call, event), *give_up_leg(call, event.at)),
         )
+    if event.again and call.put_off < ROUNDS:
+        later = replace(counted, media=Media.NONE, silence_ms=call.silence_ms, put_off=call.put_off + 1)
+        return Decision(later, Wait(ROUND), owed=(_leave(call, event), *give_up_leg(call, event.at)))
     return fail(counted, event.reason, event.at)
 
 

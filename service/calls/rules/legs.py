@@ -184,5 +184,8 @@ def participant_vanished(call: Call, event: ParticipantVanished) -> Decision:
             owed=(*give_up_seats(call, event.at), *give_up_leg(call, event.at)),
             drops_token=True,
         )
+    if call.stocked and call.intent is Intent.BRIDGE:
+        # Made ahead, it had gone by then: the caller gets one of their own.
+        return turn(call, replace(break_off(call), refuses_stock=True), event.at)
     over = replace(break_off(call), intent=Intent.HANGUP, failure="participant-vanished")
     return turn(call, over, event.at)

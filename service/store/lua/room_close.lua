@@ -46,7 +46,7 @@ room_unlist(at)
 
 room_call_off(at, {'tell-alone', 'check-page'})
 if session then
-  room_call_off(at, {'replace-session:' .. session, 'check-room:' .. session})
+  session_retire(at, session)
   session_discard(at, session)
 end
 redis.call('PEXPIRE', room, ttl)

@@ -1,12 +1,13 @@
 -- Take a seat before anything is requested; who would be the only one, and may wait outside until somebody comes,
 -- is written down as waiting instead. Returns {answer, value, settings}: 'seated' and the session or '', 'full' and
--- the members, 'empty', or 'gone' for a seat that has been given up already. Where the room has somebody in stock and
--- `takes` is set, the seat is that one's at once: {'stocked', session, settings, participant, token}.
+-- the members, 'empty', 'doubted' where `heeds` is set and the session may have vanished, or 'gone' for a seat that has
+-- been given up already. Where the room has somebody in stock and `takes` is set, the seat is that one's at once:
+-- {'stocked', session, settings, participant, token}.
 -- `browser` is what is kept of one, empty for a call: who it was made for may never come, so that it is looked
 -- after in `unused` milliseconds.
 -- uses: owed rooms news room_news
 -- keys: room live settings left owed agenda news
--- args: now seat waits limit owner name ttl browser unused stock takes
+-- args: now seat waits limit owner name ttl browser unused stock takes heeds
 local at = {
   room = room, live = live, owed = owed, agenda = agenda, news = news, owner = owner, name = name, now = tonumber(now)}
 local rules, text = room_settings(settings)
@@ -23,6 +24,21 @@ local function others_are_there()
   return false
 end
 
+local function is_doubted()
+  local session, till = string.match(redis.call('HGET', room, 'doubt') or '', '^(%S+) (%d+)$')
+  return session ~= nil and session == redis.call('HGET', room, 'session') and tonumber(till) > at.now
+end
+
+-- Whether it is there is looked at beside the call, at most once in LOOK milliseconds for all of the room's.
+local LOOK = 10000
+local function look_at_taken(session)
+  local looked = tonumber(redis.call('HGET', room, 'looked') or '0')
+  local due = looked > at.now and looked or math.max(at.now, looked + LOOK)
+  redis.call('HSET', room, 'looked', string.format('%d', due))
+  local id = 'check-taken:' .. session
+  room_owe(at, id, due, id, {type = 'check-taken', room = name, session_id = session})
+end
+
 -- One that is in the room's session, and whose token is good for a while yet.
 local function take()
   local session = redis.call('HGET', room, 'session')
@@ -37,6 +53,7 @@ local function take()
   room_call_off(at, {'replace-stock:' .. best.participant})
   redis.call('HSET', room, 'given:' .. seat, string.format('%d %s %s', at.now, best.participant, best.token))
   seat_settle(at, seat, best.participant)
+  look_at_taken(session)
   stock_want(at, stock, limit)
 end
 
@@ -44,6 +61,7 @@ local phase = seat_read(at, seat)
 if phase == 'leaving' or phase == 'closing' then return {'gone', '', ''} end
 if phase == nil then
   if redis.call('EXISTS', left) == 1 then return {'gone', '', ''} end
+  if heeds == '1' and is_doubted() then return {'doubted', '', ''} end
   if waits == '1' and rules.waiting and not others_are_there() then
     redis.call('HSET', room, 'waiter:' .. ref, seat)
     room_keep(at, ttl)

@@ -10,6 +10,8 @@
 --   waiter:<ref>      the seat for which a call has asked that waits outside
 --   stock:<participant>  "<coming or ready> <session> <until> <token or ->": made ahead, for a caller yet to come.
 --                     Coming ones may or may not be in the session by now
+--   doubt             "<session> <until>": it was not found at Bandwidth, and is being looked at
+--   looked            when those out of stock are or were looked at last
 --   given:<seat>      "<since> <participant> <token>": out of stock, kept for a while in case it is asked for again
 -- `at` is the room that a script works on: keys room, live, owed, agenda, and owner, name, now.
 
@@ -108,8 +110,14 @@ local function seat_add_again(at, seat, session, participant)
     type = 'add-participant', room = at.name, seat = seat, session_id = session, participant_id = participant})
 end
 
+-- What it owes as long as it is the room's.
+local function session_retire(at, session)
+  room_call_off(at, {'replace-session:' .. session, 'check-room:' .. session, 'check-session:' .. session,
+    'check-taken:' .. session})
+end
+
 local function session_delete(at, session, due)
-  room_call_off(at, {'replace-session:' .. session, 'check-room:' .. session})
+  session_retire(at, session)
   room_owe(at, 'delete-session:' .. session, due, session, {type = 'delete-session', session_id = session})
 end
 
@@ -123,6 +131,7 @@ end
 -- The room's session from now on: looked at after a while, and replaced before its age ends it.
 local function session_publish(at, session, roll_over, check)
   redis.call('HSET', at.room, 'session', session, 'opened', at.now)
+  redis.call('HDEL', at.room, 'doubt')
   -- Short, since every room owes them: what they are follows from their ids (outbox.py).
   room_owe(at, 'replace-session:' .. session, at.now + roll_over, 'replace', {type = '*'})
   room_owe(at, 'check-room:' .. session, at.now + check, 'check', {type = '*'})
@@ -188,7 +197,7 @@ end
 local function epoch_end(at)
   local session = redis.call('HGET', at.room, 'session')
   stock_drop_all(at, session or nil)
-  redis.call('HDEL', at.room, 'members', 'began', 'session', 'opened')
+  redis.call('HDEL', at.room, 'members', 'began', 'session', 'opened', 'doubt', 'looked')
   room_unlist(at)
   return session
 end

@@ -44,6 +44,7 @@ from service.engine.pause import Pause
 from service.engine.phones import Phones
 from service.engine.stock import Stocker
 from service.engine.worker import Worker
+from service.invitations import key_for
 from service.metrics import Metrics
 from service.settings import Settings
 from service.store.admission import Admission
@@ -54,6 +55,7 @@ from service.store.news import News
 from service.store.outbox import Outbox
 from service.store.pause import PauseSwitch
 from service.store.rooms import Rooms
+from service.store.wrong_pins import WrongPins
 from service.tasks import Tasks
 
 log = structlog.get_logger()
@@ -177,6 +179,7 @@ def _core(base: _Base, bandwidth: Bandwidth, patience: Patience) -> _Core:
         alarm=base.alarm,
         patience=patience,
         metrics=base.metrics,
+        wrong_pins=_wrong_pins(settings, base.store),
     )
     participants = Participants(
         entrance=entrance,
@@ -311,6 +314,13 @@ def _door(base: _Base) -> Door:
         device_url=settings.bw_device_url,
         passwords=tuple(one for one in passwords if one),
     )
+
+
+def _wrong_pins(settings: Settings, client: Client) -> WrongPins | None:
+    if not settings.pin_numbers:
+        return None
+    _, password, *_ = _callback_credentials(settings)
+    return WrongPins(client, key_for("wrong pins", password or ""))
 
 
 def _policy(settings: Settings) -> Policy:

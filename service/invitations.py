@@ -53,7 +53,7 @@ class Signer:
     """Of one purpose. `passwords`: the present one first."""
 
     def __init__(self, purpose: str, *passwords: str) -> None:
-        self._keys = [_key(purpose, password) for password in passwords]
+        self._keys = [key_for(purpose, password) for password in passwords]
 
     def __repr__(self) -> str:
         return "Signer(***)"
@@ -79,7 +79,7 @@ class Signer:
 
 
 @lru_cache(maxsize=16)
-def _key(purpose: str, password: str) -> bytes:
+def key_for(purpose: str, password: str) -> bytes:
     """Slow to make, since whoever has a link can try passwords on it: some 50 ms, once."""
     return hashlib.scrypt(password.encode(), salt=purpose.encode(), n=2**14, r=8, p=1, dklen=32)
 

@@ -78,6 +78,8 @@ class Metrics:
         self._webhooks = Counters(r, "pstn_webhooks", "Webhooks answered", ["event", "result"])
         self._webhooks.add((UNKNOWN, "refused"), 0)
         self._webhooks.add((UNKNOWN, _ASTRAY), 0)
+        self._pins_wrong = Counters(r, "pstn_pins_wrong", "PINs that opened no room", ["suspicious"])
+        self._pins_wrong.add(("yes",), 0)
         self._webhook_seconds = Histograms(
             r, "pstn_webhook_seconds", "From webhook to answer", ["event"], _WEBHOOK
         )
@@ -147,6 +149,10 @@ class Metrics:
     def webhook_astray(self) -> None:
         """One may have been sent to an address that is none of ours."""
         self._webhooks.add((UNKNOWN, _ASTRAY))
+
+    def pin_wrong(self, *, suspicious: bool) -> None:
+        """`suspicious`: there were so many on this number within an hour that somebody may be guessing."""
+        self._pins_wrong.add(("yes" if suspicious else "no",))
 
     def api_refused(self, reason: str) -> None:
         """`reason`: one of REFUSALS."""

@@ -23,7 +23,7 @@ _CALLEE: Final = r"^\+[1-9][0-9]{1,14}\Z"
 # Blanks, something that is none, whatever else: classes that have nothing in common are tried once.
 _SENTENCE: Final = rf"^[^\S{_CONTROL}]*[^\s{_CONTROL}][^{_CONTROL}]*\Z"
 _URL: Final = r"^https?://[A-Za-z0-9\[][!-~]*\Z"
-_PIN: Final = r"^[0-9]{3,20}\Z"
+_PIN: Final = r"^[0-9]{4,20}\Z"
 _ID: Final = r"^[!-~]{1,200}\Z"
 
 WANTS: Final[Mapping[str, str]] = MappingProxyType(
@@ -33,7 +33,7 @@ WANTS: Final[Mapping[str, str]] = MappingProxyType(
         _CALLEE: "wants a phone number in E.164 form, such as +15550100100",
         _SENTENCE: "wants one line of text with something to say in it",
         _URL: "wants the http or https URL of something to play",
-        _PIN: "wants 3 to 20 digits",
+        _PIN: "wants 4 to 20 digits",
         _ID: "wants the id of a call or of a participant",
     }
 )

@@ -51,6 +51,7 @@ REASONS: Final[Mapping[str, Reason]] = MappingProxyType(
         "left-alone": Reason("everybody else left, and the room is set to end then"),
         "answering-machine": Reason("a machine answered, and the order was to hang up then"),
         "wrong-pin": Reason("the caller entered no digits that name a room"),
+        "pin-guessing": Reason("the caller had entered ten wrong PINs within an hour"),
         "time-limit": Reason("the call had lasted for as long as it was allowed to"),
         "hold-limit": Reason("nobody took the caller off hold within HOLD_LIMIT"),
         "page-gone": Reason("whoever had called from the page was gone for VISITOR_ALONE"),

@@ -14,6 +14,7 @@ _APOLOGIES: Final = {
     "left-alone": "Everybody else has left this conference. Goodbye.",
     "hold-limit": "We are sorry, nobody has come back to you. Please call again. Goodbye.",
     "page-gone": "Whoever has called you is no longer there. Goodbye.",
+    "pin-guessing": "Too many wrong codes have been entered. Please try again later. Goodbye.",
     "time-limit": "The time for this call is over. Goodbye.",
 }
 

@@ -5,6 +5,7 @@ Webhooks of Bandwidth, the outcomes of what the shell was asked to do, orders of
 
 import msgspec
 
+from service.calls.guessing import NONE, Guesses
 from service.calls.looks import Asked
 from service.calls.model import Direction, OnMachine
 from service.calls.room import Then, Waiting, Way
@@ -44,6 +45,8 @@ class Arrival(Line, frozen=True, kw_only=True):
     """Seconds after which the call is ended; 0 for no limit."""
     closed: str = ""
     """What a caller is told while no new calls are taken; empty while they are."""
+    guesses: Guesses = NONE
+    """Wrong PINs of the last hour, this one with them; counted where digits are asked for."""
 
 
 # Webhooks ---------------------------------------------------------------------------------------------------

@@ -47,6 +47,7 @@ FAILURES: Final[Mapping[str, Blame]] = MappingProxyType(
         "left-alone": Blame.NOBODY,
         "answering-machine": Blame.NOBODY,
         "wrong-pin": Blame.CALLER,
+        "pin-guessing": Blame.CALLER,
         "time-limit": Blame.LIMIT,
         "hold-limit": Blame.LIMIT,
         "page-gone": Blame.NOBODY,

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from contextlib import ExitStack
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 import msgspec
 import structlog
@@ -25,6 +25,7 @@ from service.calls.events import (
     name_of,
 )
 from service.calls.model import Call, Intent, Media
+from service.calls.numbers import e164
 from service.calls.replies import Hangup, Join, Reply, Transfer, Wait
 from service.calls.replies import name_of as name_of_reply
 from service.clock import Clock
@@ -37,6 +38,7 @@ from service.metrics import Metrics
 from service.store import keys
 from service.store.calls import Calls, Change, Stored
 from service.store.errors import StoreUnavailable
+from service.store.wrong_pins import WrongPins
 
 log = structlog.get_logger()
 
@@ -60,6 +62,9 @@ _DETAILS: Final = (
     "stocked",
 )
 """Of an event, for the timeline: no numbers, no digits, nothing that somebody said."""
+
+
+_Arrival = TypeVar("_Arrival", bound=Arrival)
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -108,8 +113,11 @@ class Engine:
         alarm: Alarm,
         patience: Patience = PATIENCE,
         metrics: Metrics | None = None,
+        wrong_pins: WrongPins | None = None,
     ) -> None:
+        """`wrong_pins`: None where nobody is ever asked for one."""
         self._metrics = metrics or Metrics()
+        self._wrong_pins = wrong_pins
         self._calls = calls
         self._joiner = joiner
         self._rooms = rooms
@@ -129,13 +137,36 @@ class Engine:
             # there is gets loaded then.
             stored = _NOTHING if isinstance(event, Initiate) else await self._calls.load(ref, key)
             self._check_time(deadline)
-            if isinstance(event, Gathered) and event.digits:
-                event = replace(event, digits="", named=await self._rooms.by_pin(event.digits))
+            if isinstance(event, Gathered):
+                event = await self._with_pin(event, key, stored)
+            elif isinstance(event, Arrival) and event.asks and stored.call is None:
+                event = await self._with_guesses(event)
             answer, stored = await self._step(ref, stored, event, key)
             if not isinstance(answer.reply, Join) or not isinstance(event, Arrival):
                 return answer
             self._check_time(deadline)
             return await self._join(stored, event.at, deadline, key)
+
+    async def _with_pin(self, event: Gathered, key: str, stored: Stored) -> Gathered:
+        """With the room that its digits name; one that names none is counted, once. Raises StoreError."""
+        wrong = False
+        if event.digits:
+            event = replace(event, digits="", named=await self._rooms.by_pin(event.digits))
+            wrong = not event.named
+        if self._wrong_pins is None or not wrong or not event.asks or stored.reply is not None:
+            return event
+        guesses = await self._wrong_pins.count(
+            f"{event.ref} {key}", caller=e164(event.from_number), number=event.to_number
+        )
+        self._metrics.pin_wrong(suspicious=guesses.suspicious)
+        return replace(event, guesses=guesses)
+
+    async def _with_guesses(self, event: _Arrival) -> _Arrival:
+        """With what is known of its caller and number. Raises StoreError."""
+        if self._wrong_pins is None:
+            return event
+        guesses = await self._wrong_pins.read(caller=e164(event.from_number), number=event.to_number)
+        return replace(event, guesses=guesses)
 
     async def order(self, ref: str, event: Order) -> Ordered:
         """Have a call do something else. Raises StoreError."""

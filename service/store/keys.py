@@ -78,6 +78,11 @@ def pin(digits: str) -> str:
     return f"{_tag(_hash(digits) % PARTITIONS)}:pin:{digits}"
 
 
+def wrong_pins(whose: str) -> str:
+    """Wrong PINs of one hour, by a caller or on a number of ours: its keyed hash."""
+    return f"{_tag(_hash(whose) % PARTITIONS)}:wrong-pins:{whose}"
+
+
 def left(name: str, seat: str) -> str:
     """The mark of a seat that was given up and must not be taken any more."""
     return f"{_tag(partition_of_room(name))}:left:{seat}"

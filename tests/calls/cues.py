@@ -22,6 +22,7 @@ from service.calls.events import (
     TurnedAway,
     Unknown,
 )
+from service.calls.guessing import NONE, Guesses
 from service.calls.looks import Asked, Enough
 from service.calls.model import Call, Direction, Intent, Leg, Media, Phone, seat_of
 
@@ -69,6 +70,7 @@ def initiate(
     asks: int = 0,
     closed: str = "",
     limit: float = 0,
+    guesses: Guesses = NONE,
 ) -> Cue:
     return lambda at: Initiate(
         **_arrival(at),
@@ -79,6 +81,7 @@ def initiate(
         asks=asks,
         closed=closed,
         limit=limit,
+        guesses=guesses,
     )
 
 
@@ -112,8 +115,8 @@ def redirect(
     )
 
 
-def gathered(named: str = "", *, asks: int = 3) -> Cue:
-    return lambda at: Gathered(**_arrival(at), answered=True, asks=asks, named=named)
+def gathered(named: str = "", *, asks: int = 3, guesses: Guesses = NONE) -> Cue:
+    return lambda at: Gathered(**_arrival(at), answered=True, asks=asks, named=named, guesses=guesses)
 
 
 def bridge_complete(attempt: int = 1, cause: str = "") -> Cue:

@@ -46,6 +46,7 @@ FAILED = [
     ("left-alone", Blame.NOBODY),
     ("answering-machine", Blame.NOBODY),
     ("wrong-pin", Blame.CALLER),
+    ("pin-guessing", Blame.CALLER),
     ("time-limit", Blame.LIMIT),
     ("hold-limit", Blame.LIMIT),
     ("page-gone", Blame.NOBODY),

@@ -2,6 +2,7 @@
 
 import pytest
 
+from service.calls.guessing import Guesses
 from service.calls.model import Blame, Intent, Media, Outcome, Phone, Status
 from service.calls.replies import Apologise, AskDigits, Elsewhere, Hangup, Join, Transfer, Wait
 from tests.calls.cues import (
@@ -50,6 +51,25 @@ def test_three_tries_and_no_more() -> None:
 
 def test_one_try_where_no_more_are_allowed() -> None:
     play().on(initiate(asks=1)).on(gathered(asks=1)).replies(Apologise("wrong-pin"))
+
+
+def test_a_caller_that_has_guessed_too_often_is_not_asked() -> None:
+    play().on(initiate(asks=3, guesses=Guesses(by_caller=9))).replies(AskDigits())
+    story = play().on(initiate(asks=3, fallback=FALLBACK, guesses=Guesses(by_caller=10)))
+    story.replies(Apologise("pin-guessing")).expects(hang_up(after=30)).becomes(Intent.HANGUP)
+    story.on(disconnect()).knows(outcome=Outcome(Blame.CALLER, "pin-guessing", cause="hangup"))
+    play().on(gathered(OTHER_ROOM, guesses=Guesses(by_caller=10))).replies(Join(1))
+
+
+def test_the_call_that_guesses_goes_on_to_its_end() -> None:
+    asked().on(gathered(guesses=Guesses(by_caller=10))).replies(AskDigits(again=True))
+
+
+def test_one_try_on_a_number_on_which_many_were_wrong() -> None:
+    asked().on(gathered(guesses=Guesses(on_number=99))).replies(AskDigits(again=True))
+    asked().on(gathered(guesses=Guesses(on_number=100))).replies(Apologise("wrong-pin"))
+    many = play().on(initiate(asks=3, guesses=Guesses(on_number=1000))).replies(AskDigits())
+    many.on(gathered(OTHER_ROOM)).replies(Join(1))
 
 
 def test_digits_are_the_first_that_is_heard_of_a_call() -> None:

@@ -93,6 +93,8 @@ def _first(event: Arrival) -> Decision:
         return Decision(asked, Nothing())
     if not event.asks:
         return join(new, event)
+    if event.guesses.refused and not (isinstance(event, Gathered) and event.named):
+        return _let_go_for(asked, event, "pin-guessing")
     return answer_digits(asked, event) if isinstance(event, Gathered) else Decision(asked, AskDigits())
 
 
@@ -276,7 +278,11 @@ def answer_digits(call: Call, event: Gathered) -> Decision:
     if event.named:
         return join(replace(call, room=event.named), event)
     tried = replace(call, tries=call.tries + 1)
-    if tried.tries < event.asks:
+    if tried.tries < event.guesses.tries(event.asks):
         return Decision(tried, AskDigits(again=True))
-    over = replace(tried, intent=Intent.HANGUP, failure="wrong-pin")
+    return _let_go_for(tried, event, "wrong-pin")
+
+
+def _let_go_for(call: Call, event: Arrival, failure: str) -> Decision:
+    over = replace(call, intent=Intent.HANGUP, failure=failure)
     return Decision(over, continuation(over), owed=hang_up(over, event.at + HANGUP_AFTER))

@@ -1,0 +1,4 @@
+-- How many wrong PINs there have been in the hour.
+-- reads
+-- keys: wrong
+return redis.call('SCARD', wrong)

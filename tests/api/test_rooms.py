@@ -142,7 +142,7 @@ async def test_wrong_shapes(client: Client) -> None:
         ({"limit": 21}, "limit"),
         ({"limit": 1.5}, "limit"),
         ({"limit": "5"}, "limit"),
-        ({"pin": "12"}, "pin"),
+        ({"pin": "123"}, "pin"),
         ({"pin": "1" * 21}, "pin"),
         ({"pin": "12a4"}, "pin"),
         ({"pin": "123\n"}, "pin"),

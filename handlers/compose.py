@@ -277,7 +277,7 @@ def _bridge(base: _Base, bandwidth: Bandwidth, core: _Core, pause: Pause, patien
     return Bridge(
         account_id=settings.bw_account_id,
         number=settings.bw_number,
-        policy=_policy(settings),
+        policy=_policy(settings, patience),
         dial_plan=outbound.dial_plan(settings),
         called_numbers=CalledNumbers(),
         callers=frozenset(settings.outbound_from),
@@ -323,7 +323,7 @@ def _wrong_pins(settings: Settings, client: Client) -> WrongPins | None:
     return WrongPins(client, key_for("wrong pins", password or ""))
 
 
-def _policy(settings: Settings) -> Policy:
+def _policy(settings: Settings, patience: Patience) -> Policy:
     return Policy(
         room_policy=settings.room_policy,
         room_map=settings.room_map,
@@ -333,6 +333,7 @@ def _policy(settings: Settings) -> Policy:
         pin_numbers=frozenset(settings.pin_numbers),
         pin_tries=settings.pin_tries,
         budget=settings.webhook_budget,
+        short_leg=patience.short_leg,
         limits=Limits(
             call=settings.call_limit,
             hold=settings.hold_limit,

@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 from handlers.app import create_app
 from handlers.stopping import Stopping
 from service import logs
-from service.engine.patience import PATIENCE, Patience
+from service.engine.patience import Patience
 from service.settings import Settings, load
 from tests.simulator.simulator import Simulator
 from tests.waiting import wait_until
@@ -28,6 +28,10 @@ CALLEE = "+15557654321"
 API_KEY = "tests-api-key-0123456789"
 READER_KEY = "tests-reader-key-0123456789"
 API_KEYS = f"all:read+dial+control+numbers:{API_KEY},reader:read:{READER_KEY}"
+
+
+BRIEF = Patience(short_leg=0)
+"""Talks are short in tests: a far end that hangs up at once is no fault there, unless a test says so."""
 
 
 class Lines:
@@ -103,7 +107,7 @@ class _Server(uvicorn.Server):
 class Service:
     """One replica."""
 
-    def __init__(self, settings: Settings, listener: socket.socket, patience: Patience = PATIENCE) -> None:
+    def __init__(self, settings: Settings, listener: socket.socket, patience: Patience = BRIEF) -> None:
         self.settings = settings
         self._listener = listener
         self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
@@ -140,7 +144,7 @@ class Service:
 
 @asynccontextmanager
 async def serving(
-    simulator: Simulator, store_url: str, patience: Patience = PATIENCE, /, **overrides: str
+    simulator: Simulator, store_url: str, patience: Patience = BRIEF, /, **overrides: str
 ) -> AsyncIterator[Service]:
     """A replica that the simulator's application points at."""
     log_to_lines()
@@ -168,10 +172,13 @@ async def nothing_left(simulator: Simulator, redis: Redis, *, seconds: float = 2
         what=lambda: f"still alive: {simulator.ledger.alive()}",
     )
 
+    owing: list[str] = []
+
     async def settled() -> bool:
+        owing[:] = [f"{key.decode()}: {await redis.hkeys(key)}" async for key in redis.scan_iter("*:owed:*")]
         return not [key async for key in redis.scan_iter("*:agenda")]
 
-    await wait_until(settled, seconds=seconds, what="work is still owed")
+    await wait_until(settled, seconds=seconds, what=lambda: f"work is still owed: {owing}")
     assert not [key async for key in redis.scan_iter("*:owed:*")]
     assert not [key async for key in redis.scan_iter("*:room:*")], "a room has outlived its members"
     lasting = [key async for key in redis.scan_iter("*") if await redis.ttl(key) < 0]

@@ -120,7 +120,7 @@ async def test_the_silence_of_both_ways_and_of_none(
         page = await scraped(service.url)
         assert page.get("pstn_dead_air_seconds_count", way="bridge") == 1
         assert page.get("pstn_dead_air_seconds_count") == 1
-        simulator.faults.add("createSession", status=500)
+        simulator.faults.add("createSession", status=500, times=2)
         unlucky = await simulator.dial()
         await unlucky.until("ended")
         page = await scraped(service.url)

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 from redis.asyncio import Redis
 
-from service.engine.patience import Patience
+from service.engine.patience import PATIENCE, Patience
 from tests.harness import Service, nothing_left, serving
 from tests.simulator.settings import SimulatorSettings
 from tests.simulator.simulator import Simulator
@@ -288,4 +288,52 @@ async def test_a_token_that_fits_nowhere(store_url: str, redis: Redis) -> None:
         assert "sorry" in phone.heard[0]
         [failed] = service.log(event="join.failed", reason="token-unusable")
         assert "350" in failed["error"]
+        await nothing_left(simulator, redis)
+
+
+# A way in that breaks off -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cause", ["hangup", "error"])
+@pytest.mark.parametrize("fallback", ["", "+15550107777"])
+async def test_a_way_in_that_breaks_three_times(
+    simulator: Simulator, store_url: str, redis: Redis, cause: str, fallback: str
+) -> None:
+    """It is joined again with a new participant, twice; then the caller is told, or sent elsewhere."""
+    async with serving(simulator, store_url, PATIENCE, FALLBACK_NUMBER=fallback) as service:
+        phone = await simulator.dial()
+        participants: list[str | None] = []
+
+        def bridged_anew() -> bool:
+            there = phone.leg is not None and not phone.leg.ended and phone.stage == "bridged"
+            return there and phone.participant_id not in participants
+
+        for _ in range(3):
+            await simulator.until(bridged_anew)
+            participants.append(phone.participant_id)
+            await phone.far_end_hangs_up(cause)
+        if fallback:
+            await simulator.until(lambda: phone.leg is not None and phone.leg.transfer_to == fallback)
+            await phone.until("bridged")
+            await phone.far_end_hangs_up()
+        else:
+            await phone.until("ended")
+            assert "sorry" in phone.heard[-1]
+            await wait_until(
+                lambda: service.log(event="call.ended", reason="transfer-failed", blame="bandwidth")
+            )
+        await nothing_left(simulator, redis)
+
+
+async def test_a_way_in_that_breaks_once_costs_a_moment(
+    simulator: Simulator, store_url: str, redis: Redis
+) -> None:
+    async with serving(simulator, store_url, PATIENCE) as service:
+        phone = await simulator.dial()
+        await phone.until("bridged")
+        first = phone.participant_id
+        await phone.far_end_hangs_up("error")
+        await simulator.until(lambda: phone.stage == "bridged" and phone.participant_id != first)
+        await phone.hang_up()
+        await wait_until(lambda: service.log(event="call.ended", reason="completed", blame="nobody"))
         await nothing_left(simulator, redis)

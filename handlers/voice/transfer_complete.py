@@ -9,4 +9,5 @@ def parse(webhook: Webhook) -> TransferComplete:
         cause=webhook.text("cause"),
         error_id=webhook.text("errorId"),
         sip_call_id=webhook.text("sipCallId"),
+        short=webhook.policy.short_leg,
     )

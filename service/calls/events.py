@@ -110,6 +110,8 @@ class TransferComplete(msgspec.Struct, frozen=True, tag="transferComplete"):
     cause: str
     error_id: str = ""
     sip_call_id: str = ""
+    short: float = 5.0
+    """Seconds; a leg that lasted less was not talked on."""
 
 
 class TransferDisconnect(msgspec.Struct, frozen=True, tag="transferDisconnect"):

@@ -193,7 +193,9 @@ class Call(msgspec.Struct, frozen=True, omit_defaults=True):
     bridged_at: float = 0
     """When a leg into WebRTC answered for the first time."""
     leg_answered_at: float = 0
-    """When that of the present attempt did, where it is a call of ours."""
+    """When that of the present attempt did."""
+    broken_at: float = 0
+    """When the last one broke off, with no new one since."""
     short_legs: int = 0
     """How many legs in a row have ended as soon as they began."""
     answered_attempt: int = 0

@@ -42,6 +42,10 @@ FAILURES: Final[Mapping[str, Blame]] = MappingProxyType(
         "bandwidth-timeout": Blame.BANDWIDTH,
         "participant-vanished": Blame.BANDWIDTH,
         "transfer-failed": Blame.BANDWIDTH,
+        "webhook-unanswered": Blame.SERVICE,
+        "invalid-bxml": Blame.SERVICE,
+        "application-error": Blame.SERVICE,
+        "account-limit": Blame.LIMIT,
         "never-heard-of": Blame.BANDWIDTH,
         "nobody-came": Blame.NOBODY,
         "left-alone": Blame.NOBODY,
@@ -57,6 +61,8 @@ FAILURES: Final[Mapping[str, Blame]] = MappingProxyType(
 """The reasons for which a way into WebRTC fails, and those for which we end a call."""
 
 _NORMAL: Final = frozenset({"hangup", "cancel"})
+_TOGETHER: Final = 2.0
+"""Seconds within which the end of a leg and that of its phone are one: whoever was on the phone hung up."""
 
 
 def outcome_of(call: Call | None, event: Disconnect) -> Outcome:
@@ -72,15 +78,27 @@ def outcome_of(call: Call | None, event: Disconnect) -> Outcome:
 
 def _verdict(call: Call | None, event: Disconnect) -> tuple[Blame, str]:
     cause = event.cause
+    if call is not None and call.failure == "transfer-failed" and cause in CAUSES:
+        # Bandwidth says what it was that we did not answer, or answered wrongly.
+        failure = failure_of(cause)
+        return blame_for(failure), failure
     if call is not None and call.failure:
         return blame_for(call.failure), call.failure
     if call is not None and call.bridged_at and cause in _NORMAL:
+        if call.broken_at and event.at - call.broken_at > _TOGETHER:
+            return blame_for("transfer-failed"), "transfer-failed"
         return Blame.NOBODY, "completed"
     blame, reason = CAUSES.get(cause, (Blame.BANDWIDTH, "unlisted-cause"))
     if blame is Blame.CALLER and event.direction is Direction.OUTBOUND:
         # "cancel" is the originator's giving up, and of an outbound call that is us.
         return (Blame.NOBODY, "cancelled") if cause == "cancel" else (Blame.CALLEE, reason)
     return blame, reason
+
+
+def failure_of(cause: str) -> str:
+    """Why a way into WebRTC failed, by what Bandwidth says of its leg: ours to mend, or its own."""
+    blame, reason = CAUSES.get(cause, (Blame.BANDWIDTH, ""))
+    return reason if blame in {Blame.SERVICE, Blame.LIMIT} else "transfer-failed"
 
 
 def blame_for(failure: str) -> Blame:

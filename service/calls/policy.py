@@ -42,6 +42,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     budget: float = 8.0
     """Seconds in which a webhook is answered; Bandwidth itself waits 15 (voice API, webhooks)."""
     limits: Limits = Limits()
+    short_leg: float = 5.0
+    """Seconds; a leg into WebRTC that lasted less was not talked on."""
     closed: str = ""
     """What new callers are told while none is taken; empty while they are."""
 

@@ -151,8 +151,9 @@ def transfer_answer(attempt: int = 1, *, tag: str | None = None) -> Cue:
     return lambda at: TransferAnswer(at, attempt, leg_id=f"c-b{attempt}", tag=repeated)
 
 
-def transfer_complete(attempt: int = 1, cause: str = "hangup") -> Cue:
-    return lambda at: TransferComplete(at, attempt, cause)
+def transfer_complete(attempt: int = 1, cause: str = "hangup", *, short: float = 0) -> Cue:
+    """`short`: seconds; nobody waits for five in stories of something else."""
+    return lambda at: TransferComplete(at, attempt, cause, short=short)
 
 
 def transfer_disconnect(attempt: int = 1, cause: str = "hangup") -> Cue:

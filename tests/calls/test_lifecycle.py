@@ -218,7 +218,94 @@ def test_its_seat_is_given_up_where_nothing_was_heard_of_its_end() -> None:
 
 def test_one_that_was_answered_is_over_as_ever() -> None:
     story = play().on(initiate()).on(joined(stocked=True)).on(transfer_answer())
-    story.on(transfer_complete(cause="rejected")).replies(Hangup())
+    story.on(transfer_complete()).replies(Hangup())
+
+
+# A way in that breaks off -----------------------------------------------------------------------------------
+
+SHORT = 5.0
+
+
+def broken(story: Playbook, attempt: int = 1, *, cause: str = "hangup") -> Playbook:
+    """Answered, and over at once; the phone is still there."""
+    story = story.on(transfer_answer(attempt)).on(transfer_disconnect(attempt, cause))
+    return story.on(transfer_complete(attempt, cause, short=SHORT))
+
+
+@pytest.mark.parametrize("cause", ["hangup", "error", "callback-error", "node-capacity-exceeded"])
+def test_a_leg_that_breaks_at_once_is_replaced(cause: str) -> None:
+    story = broken(transferring(FALLBACK), cause=cause).replies(Wait()).cancels("hang-up")
+    story.becomes(Media.NONE, Intent.BRIDGE).knows(short_legs=1, failure="")
+    story.on(transfer_complete(1, cause, short=SHORT), after=SHORT).replies(Wait()).expects().unchanged()
+    story.on(redirect()).replies(Join(2)).on(joined(2)).replies(Transfer(2))
+    story.on(transfer_answer(2)).becomes(Status.BRIDGED).knows(broken_at=0)
+    story.on(disconnect()).knows(outcome=Outcome(Blame.NOBODY, "completed", cause="hangup"))
+
+
+@pytest.mark.parametrize(("lasts", "reply"), [(SHORT - 0.1, Wait()), (SHORT, Hangup())])
+def test_five_seconds_were_a_talk(lasts: float, reply: Reply) -> None:
+    bridged().on(transfer_complete(short=SHORT), after=lasts).replies(reply)
+
+
+def test_a_long_talk_that_is_lost_is_joined_again_and_not_counted() -> None:
+    story = bridged().on(transfer_complete(cause="error", short=SHORT), after=600).replies(Wait())
+    story.knows(short_legs=0).on(redirect()).replies(Join(2))
+
+
+def test_the_third_that_breaks_is_the_last() -> None:
+    story = broken(transferring())
+    for attempt in (2, 3):
+        story = broken(story.on(redirect()).on(joined(attempt)), attempt)
+    story.replies(Apologise("transfer-failed")).expects(hang_up(after=30)).becomes(Intent.HANGUP)
+    story.on(disconnect(), after=4)
+    story.knows(outcome=Outcome(Blame.BANDWIDTH, "transfer-failed", cause="hangup"))
+
+
+def test_after_the_third_the_fallback_number_is_tried() -> None:
+    story = broken(transferring(FALLBACK))
+    for attempt in (2, 3):
+        story = broken(story.on(redirect()).on(joined(attempt)), attempt)
+    story.replies(Elsewhere(4, FALLBACK, diverted=True)).knows(failure="transfer-failed", fallback="")
+
+
+def test_a_join_that_fails_after_a_break_tells_the_caller() -> None:
+    story = broken(transferring()).on(redirect()).on(join_failed(2)).replies(Apologise("bandwidth-error"))
+    story.on(disconnect(), after=4)
+    story.knows(outcome=Outcome(Blame.BANDWIDTH, "bandwidth-error", cause="hangup"))
+
+
+@pytest.mark.parametrize(
+    ("after", "outcome"),
+    [
+        (2.0, Outcome(Blame.NOBODY, "completed", cause="hangup")),
+        (2.1, Outcome(Blame.BANDWIDTH, "transfer-failed", cause="hangup")),
+    ],
+)
+def test_whoever_hangs_up_with_the_leg_has_talked(after: float, outcome: Outcome) -> None:
+    broken(transferring()).on(disconnect(), after=after).knows(outcome=outcome)
+
+
+def test_a_phone_whose_transfer_complete_was_not_heard_is_joined_again_too() -> None:
+    """The store was down; the phone asks when it is back."""
+    bridged().on(transfer_disconnect()).on(redirect()).replies(Join(2)).knows(short_legs=1)
+    bridged().on(transfer_disconnect(), after=60).on(redirect()).replies(Hangup())
+
+
+@pytest.mark.parametrize(
+    ("cause", "reason", "blame"),
+    [
+        ("callback-error", "webhook-unanswered", Blame.SERVICE),
+        ("invalid-bxml", "invalid-bxml", Blame.SERVICE),
+        ("account-limit", "account-limit", Blame.LIMIT),
+        ("timeout", "transfer-failed", Blame.BANDWIDTH),
+    ],
+)
+def test_a_leg_that_we_did_not_answer_is_our_fault(cause: str, reason: str, blame: Blame) -> None:
+    """Bandwidth ends a leg whose transferAnswer gets no valid answer, and says so."""
+    story = transferring().on(transfer_complete(cause=cause)).replies(Apologise(reason))
+    story.on(disconnect(), after=4).knows(outcome=Outcome(blame, reason, cause="hangup"))
+    story = transferring().on(transfer_complete(cause="timeout")).on(disconnect(cause), after=4)
+    story.knows(outcome=Outcome(blame, reason, cause=cause))
 
 
 def test_transfer_disconnect_before_a_failed_transfer_complete() -> None:

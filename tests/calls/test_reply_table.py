@@ -276,7 +276,8 @@ def test_a_phone_that_asks_goes_where_it_is_wanted_and_gives_its_seat_up(
 
 def test_a_phone_that_asks_instead_of_transfer_complete_is_answered_like_it() -> None:
     """Its transferComplete met a store that was down, and it was told to come back."""
-    story = bridged().on(transfer_disconnect()).on(redirect()).replies(Hangup()).expects(hang_up(after=30))
+    story = bridged().on(transfer_disconnect(), after=60).on(redirect())
+    story.replies(Hangup()).expects(hang_up(after=30))
     story.becomes(Media.NONE, Intent.HANGUP).knows(failure="")
     story = transferring().on(transfer_disconnect(cause="timeout")).on(redirect())
     story.replies(Apologise("transfer-failed")).expects(hang_up(after=30)).becomes(Intent.HANGUP)

@@ -17,6 +17,7 @@ PATIENCE = Patience(
     unknown=6,
     strangers=3,
     lease=12,
+    short_leg=0,
 )
 
 if __name__ == "__main__":

@@ -166,12 +166,12 @@ async def hangs_up_early(stage: Stage) -> None:
 
 
 async def bandwidth_fails(stage: Stage) -> None:
-    stage.simulator.faults.add("createSession", status=500)
+    stage.simulator.faults.add("createSession", status=500, times=2)
     phone = await stage.simulator.dial(to=PRIVATE, from_=CALLERS[0])
     await phone.until("ended")
     stage.check(any("sorry" in sentence for sentence in phone.heard), "the caller heard no apology")
     statuses = [line.status for line in stage.lines if line.what == "createSession"]
-    stage.check(statuses == ["500"], f"createSession was answered with {statuses}, not with one 500")
+    stage.check(statuses == ["500"] * 2, f"createSession was answered with {statuses}, not with 500 twice")
     await stage.simulator.until(lambda: _count(stage, "deleteParticipant") == 1, what="deleteParticipant")
 
 

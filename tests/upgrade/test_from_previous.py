@@ -154,8 +154,16 @@ class Play:
 
     async def far_end_leaves(self) -> None:
         """However its leg into WebRTC ends: the other release has seen that it was answered."""
+        phones = {}
         for name, cause in (("elsewhere", "hangup"), ("named", "error")):
-            phone = await self.simulator.far_end_leaves(name, cause)
+            phone = phones[name] = await self.simulator.far_end_leaves(name, cause)
+            if cause == "error":
+                # Lost, and not hung up: it is joined again.
+                await self.simulator.until(
+                    lambda: bool(phones["named"].leg and not phones["named"].leg.ended), what="a new leg"
+                )
+                await self.becomes(name, "bridged")
+                await phone.hang_up()
             await phone.until("ended")
             await self.becomes(name, "ended")
             assert not [text for text in phone.heard if "sorry" in text.lower()], "it has been connected"

@@ -213,7 +213,8 @@ def bridged(call: Call, at: float) -> Call:
         media=Media.BRIDGED,
         token_until=0,
         bridged_at=call.bridged_at or at,
-        leg_answered_at=at if call.own_leg else 0,
+        leg_answered_at=at,
+        broken_at=0,
         answered_attempt=call.attempt,
     )
 

@@ -18,6 +18,7 @@ from service.calls.events import (
     TransferDisconnect,
 )
 from service.calls.model import Call, Intent, Leg, Media, Phone
+from service.calls.outcomes import failure_of
 from service.calls.replies import BridgePhone, Hangup, KeepTag, Nothing, ParkLeg, Wait
 from service.calls.rules.arriving import SETTLES, bridged
 from service.calls.rules.parts import (
@@ -75,29 +76,61 @@ def _left(call: Call) -> Call:
 def transfer_complete(call: Call, event: TransferComplete) -> Decision:
     """The B leg is over and the phone asks what comes next."""
     match call.intent:
-        case Intent.BRIDGE if call.answered_attempt == call.attempt or event.cause == "hangup":
-            # Somebody hung up; also where the store has missed that the leg was answered.
+        case Intent.BRIDGE if call.media is Media.NONE:
+            return Decision(call, Wait())  # it is to be joined anew already
+        case Intent.BRIDGE if call.answered_attempt == call.attempt:
+            return _broken(call, event) if _broke(call, event) else _talked(call, event.at)
+        case Intent.BRIDGE if event.cause == "hangup":
+            # The store has missed that the leg was answered.
             return _talked(call, event.at)
         case Intent.BRIDGE if call.stocked:
             return _anew(call, event.at)
         case Intent.BRIDGE:
-            return fail(call, "transfer-failed", event.at)
+            return fail(call, failure_of(event.cause), event.at)
         case Intent.ELSEWHERE if call.media is Media.NONE:
             return _elsewhere_over(call, event)
         case _:
             return let_go(call, event.at)
 
 
+def _broke(call: Call, event: TransferComplete) -> bool:
+    """Whether the leg was lost, and not ended by somebody who had talked on it. Its phone is still there."""
+    return event.cause not in {"", "hangup"} or _is_short(call, event.at, event.short)
+
+
+def _broken(call: Call, event: TransferComplete) -> Decision:
+    """The phone asks again in a moment, and is joined anew with a new participant; but not for ever."""
+    counted = _counted(call, event)
+    if counted.short_legs >= _SHORT_LEGS:
+        return fail(counted, failure_of(event.cause), event.at)
+    return _anew(counted, event.at)
+
+
+def _counted(call: Call, event: TransferComplete) -> Call:
+    short = _is_short(call, event.at, event.short)
+    return replace(call, short_legs=call.short_legs + 1 if short else 0, broken_at=event.at)
+
+
+def _is_short(call: Call, at: float, seconds: float) -> bool:
+    return at - call.leg_answered_at < seconds
+
+
 def ask_after_transfer(call: Call, event: Redirect) -> Decision:
     """As `transfer_complete`, for a phone whose transferComplete met a store that was down."""
     if call.own_leg:
         return _again(call, event) if call.intent is Intent.BRIDGE else let_go(call, event.at)
-    return transfer_complete(call, TransferComplete(event.at, call.attempt, cause=""))
+    complete = TransferComplete(event.at, call.attempt, cause="")
+    answered = call.intent is Intent.BRIDGE and call.answered_attempt == call.attempt
+    if answered and _broke(call, complete) and _counted(call, complete).short_legs < _SHORT_LEGS:
+        return join(_counted(call, complete), event)
+    return transfer_complete(call, complete)
 
 
 def _anew(call: Call, at: float) -> Decision:
     """Made ahead, the participant may have gone meanwhile: the caller gets one of their own."""
-    after = replace(call, media=Media.NONE, stocked=False, refuses_stock=True, next_room="")
+    after = replace(
+        call, media=Media.NONE, stocked=False, refuses_stock=call.refuses_stock or call.stocked, next_room=""
+    )
     return Decision(after, Wait(), owed=give_up_seats(call, at), cancelled=(HANG_UP,), drops_token=True)
 
 
@@ -164,7 +197,7 @@ def bridge_complete(call: Call, event: BridgeComplete) -> Decision:
 
 def _again(call: Call, event: Redirect | BridgeComplete) -> Decision:
     """A new leg for a phone that has lost its own, but not for ever."""
-    short = event.at - call.leg_answered_at < _SHORT
+    short = _is_short(call, event.at, _SHORT)
     counted = replace(call, short_legs=call.short_legs + 1 if short else 0)
     if counted.short_legs >= _SHORT_LEGS:
         return fail(counted, "transfer-failed", event.at)

@@ -47,9 +47,8 @@ Something is wrong, and it is night:
 \b
 The least it needs in the environment:
   BW_ACCOUNT_ID        the id of your Bandwidth account
-  BW_CLIENT_ID         the OAuth2 credentials of that account; with
-  BW_CLIENT_SECRET     BW_VOICE_AUTH=basic and BW_WEBRTC_AUTH=basic it is
-                       BW_USERNAME and BW_PASSWORD
+  BW_CLIENT_ID         the OAuth2 credentials of that account
+  BW_CLIENT_SECRET
   BASE_CALLBACK_URL    the https address at which Bandwidth reaches this service
   CALLBACK_USERNAME    what Bandwidth shows when it calls: choose both, and set
   CALLBACK_PASSWORD    the same in the Voice application

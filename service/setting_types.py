@@ -4,6 +4,7 @@ import ipaddress
 import json
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -16,11 +17,17 @@ from service import api_keys, dial_plan
 from service.store import address
 
 BASIC_AUTH_ENDS = "2 December 2026"
+_BASIC_AUTH_ENDS = datetime(2026, 12, 2, tzinfo=UTC).timestamp()
 _E164 = r"\+[1-9][0-9]{6,14}"
 _PREFIX = r"\+[1-9][0-9]{0,14}"
 ROOM_NAME = r"[a-z0-9-]{1,64}"
 ID = r"^[A-Za-z0-9-]{1,64}$"
 _POLICIES = ("per-call", "per-number")
+
+
+def basic_auth_is_over(now: float) -> bool:
+    """Whether Bandwidth takes Basic credentials no more, `now` seconds after the epoch."""
+    return now >= _BASIC_AUTH_ENDS
 
 
 def _loopback(host: str) -> bool:

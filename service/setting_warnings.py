@@ -1,25 +1,37 @@
 """What works today and deserves a look: settings that will cost somebody a call, or money, one day."""
 
 import difflib
+import re
 from collections.abc import Iterator, Mapping
 
 from service import outbound
+from service.clock import SystemClock
 from service.dial_plan import countries_under
-from service.setting_types import BASIC_AUTH_ENDS
+from service.setting_types import BASIC_AUTH_ENDS, basic_auth_is_over
 from service.settings import NAMES, SECRETS_DIR, Problem, Settings, process_environment
 
 _NEAR = 0.85
 """How alike a name must be to ours to be taken for a slip of the hand."""
 
 
-def warnings(settings: Settings, environ: Mapping[str, str] | None = None) -> tuple[Problem, ...]:
-    """What works today and deserves a look; `environ` (default: the process's) is searched for odd names."""
+def warnings(
+    settings: Settings, environ: Mapping[str, str] | None = None, *, now: float | None = None
+) -> tuple[Problem, ...]:
+    """What works today and deserves a look.
+
+    `environ` (default: the process's) is searched for odd names; `now`: seconds since the epoch.
+    """
     environ = process_environment() if environ is None else environ
+    over = basic_auth_is_over(SystemClock().now() if now is None else now)
+    ends = f"{'ended' if over else 'ends'} on {BASIC_AUTH_ENDS}"
     found = [
-        Problem(name.upper(), f"is basic, which Bandwidth ends on {BASIC_AUTH_ENDS}", "oauth")
+        Problem(name.upper(), f"is basic, which Bandwidth {ends}", "oauth")
         for name in ("bw_voice_auth", "bw_webrtc_auth")
         if getattr(settings, name) == "basic"
     ]
+    if not re.fullmatch(r"[0-9]{7}", settings.bw_account_id):
+        wrong = "does not have the 7 digits of Bandwidth's accounts; webhooks of any other are refused"
+        found.append(Problem("BW_ACCOUNT_ID", wrong, "the 7-digit id that the dashboard shows"))
     for name in ("base_callback_url", "fallback_callback_url"):
         if (getattr(settings, name) or "").startswith("http:"):
             wrong = "is plain http, and Bandwidth sends credentials over https only"

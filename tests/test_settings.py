@@ -1,6 +1,7 @@
 """The environment as an operator writes it, right and wrong."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -349,6 +350,24 @@ def test_settings_are_frozen_and_read_no_environment(monkeypatch: pytest.MonkeyP
 def test_nothing_to_warn_of() -> None:
     desktop = {"PATH": "/bin", "LOGNAME": "me", "XDG_DATA_HOME": "/d", "SECRETS_DIR": "", "HOSTNAME": "h"}
     assert warnings(load(GOOD), {**GOOD, **desktop}) == ()
+
+
+@pytest.mark.parametrize("account", ["abc", "550000", "55000000", "u-abc123", "555-0100"])
+def test_an_account_that_does_not_have_seven_digits(account: str) -> None:
+    [found] = warnings(load({**GOOD, "BW_ACCOUNT_ID": account}), {})
+    assert (found.variable, "7 digits" in found.wrong) == ("BW_ACCOUNT_ID", True)
+
+
+@pytest.mark.parametrize(
+    ("now", "words"),
+    [("2026-12-01T23:59:59+00:00", "which Bandwidth ends on"), ("2026-12-02", "which Bandwidth ended on")],
+)
+def test_the_end_of_basic_is_told_before_it_and_after(now: str, words: str) -> None:
+    settings = load({**GOOD, **BASIC, "BW_VOICE_AUTH": "basic"})
+    moment = datetime.fromisoformat(now).replace(tzinfo=UTC).timestamp()
+    [found] = warnings(settings, {}, now=moment)
+    assert (found.variable, found.wants) == ("BW_VOICE_AUTH", "oauth")
+    assert f"{words} 2 December 2026" in found.wrong
 
 
 def test_warnings() -> None:

@@ -4,20 +4,24 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from redis.asyncio import Redis
 
+from handlers.command.health.bandwidth import check_bandwidth
 from handlers.command.health.finding import skew
 from handlers.command.health.store import _memory, _persistence, _server
+from service.settings import load
 from service.store.examination import Examined
+from tests.clocks import SetClock
 from tests.command.certificates import certificate
 from tests.command.shell import Shell
 from tests.harness import Service, nothing_left, serving
 from tests.operators import Operator, bridged
+from tests.processes import environment
 from tests.simulator.simulator import Simulator
 from tests.waiting import wait_until
 
@@ -137,6 +141,34 @@ async def test_our_secret_is_wrong(shell: Shell) -> None:
     assert "BW_CLIENT_SECRET" in found["token"]["do"]
     assert found["voice api"]["do"] == "see the token above"
     assert "nobody-knows" not in str(found)
+
+
+@pytest.mark.parametrize(
+    ("now", "result", "words"),
+    [
+        ("2026-12-01T23:59:59+00:00", "warn", "Bandwidth ends Basic on 2 December 2026"),
+        ("2026-12-02T00:00:00+00:00", "fail", "Bandwidth ended Basic on 2 December 2026"),
+    ],
+)
+@pytest.mark.parametrize("names", [["BW_WEBRTC_AUTH"], ["BW_VOICE_AUTH", "BW_WEBRTC_AUTH"]])
+async def test_basic_ends(
+    simulator: Simulator, store_url: str, names: list[str], now: str, result: str, words: str
+) -> None:
+    user = {"BW_USERNAME": simulator.username, "BW_PASSWORD": simulator.password}
+    settings = load(environment(simulator, REDIS_URL=store_url, **user, **dict.fromkeys(names, "basic")))
+    clock = SetClock(datetime.fromisoformat(now).timestamp())
+    found = {one.check: one for one in await check_bandwidth(settings, clock)}
+    assert (found["basic auth"].result, words in found["basic auth"].found) == (result, True)
+    assert found["basic auth"].found.startswith(f"{' and '.join(names)}: ")
+    assert "BW_CLIENT_ID" in found["basic auth"].do
+    assert ("token" in found) == (len(names) == 1), "no token is needed with Basic alone"
+
+
+async def test_an_api_that_refuses_us_is_not_tried_with_basic(simulator: Simulator, shell: Shell) -> None:
+    simulator.faults.add("getCall", status=403, times=None)
+    found = await examined(shell, code=1)
+    assert "role" in found["voice api"]["do"]
+    assert "AUTH" not in found["voice api"]["do"]
 
 
 async def test_bandwidth_cannot_be_reached(shell: Shell) -> None:

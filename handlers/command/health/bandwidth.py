@@ -1,6 +1,6 @@
 """Whether Bandwidth lets us in, and both of its APIs answer."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from email.utils import parsedate_to_datetime
 from typing import Final
 
@@ -8,7 +8,8 @@ from handlers.command.health.finding import Finding, Findings, skew
 from handlers.upstreams import bandwidth_of
 from service.bandwidth.errors import BandwidthError
 from service.bandwidth.http import Http
-from service.clock import SystemClock
+from service.clock import Clock, SystemClock
+from service.setting_types import BASIC_AUTH_ENDS, basic_auth_is_over
 from service.settings import Settings
 
 _TIMEOUT: Final = 5.0
@@ -20,12 +21,15 @@ _WHOLE_SECONDS: Final = 3.0
 _REFUSED: Final = frozenset({"unauthorized", "forbidden", "no-token"})
 
 
-async def check_bandwidth(settings: Settings) -> Findings:
-    clock = SystemClock()
+async def check_bandwidth(settings: Settings, clock: Clock | None = None) -> Findings:
+    clock = clock or SystemClock()
     http = Http(clock=clock)
     try:
         bandwidth = bandwidth_of(settings, clock, http)
-        found = [await _tokens(settings, [one.warm for one in bandwidth.credentials])]
+        found = [
+            *_basic(settings, clock.now()),
+            *await _tokens(settings, [one.warm for one in bandwidth.credentials]),
+        ]
 
         async def voice() -> None:
             await bandwidth.voice.get_call(_NOBODY, timeout=_TIMEOUT)
@@ -43,11 +47,26 @@ async def check_bandwidth(settings: Settings) -> Findings:
         await http.close()
 
 
-async def _tokens(settings: Settings, warms: list[Callable[[], Awaitable[None]]]) -> Finding:
+def _basic(settings: Settings, now: float) -> Iterator[Finding]:
+    """Whoever signs in with Basic has to leave it; their answers say nothing of the day after."""
+    names = [name for name in ("bw_voice_auth", "bw_webrtc_auth") if getattr(settings, name) == "basic"]
+    if not names:
+        return
+    users = " and ".join(name.upper() for name in names)
+    over = basic_auth_is_over(now)
+    yield Finding(
+        "basic auth",
+        "fail" if over else "warn",
+        f"{users}: Bandwidth {'ended Basic' if over else 'ends Basic'} on {BASIC_AUTH_ENDS}",
+        "set BW_CLIENT_ID and BW_CLIENT_SECRET, and oauth there; ask Bandwidth should an API refuse tokens",
+    )
+
+
+async def _tokens(settings: Settings, warms: list[Callable[[], Awaitable[None]]]) -> Findings:
     """Basic credentials are tried by the requests themselves."""
     check = "token"
     if "oauth" not in {settings.bw_voice_auth, settings.bw_webrtc_auth}:
-        return Finding(check, "ok", "none needed, both APIs are signed in to with Basic")
+        return []
     try:
         for warm in warms:
             await warm()
@@ -55,8 +74,8 @@ async def _tokens(settings: Settings, warms: list[Callable[[], Awaitable[None]]]
         do = "check BW_CLIENT_ID and BW_CLIENT_SECRET in Bandwidth's dashboard"
         if error.retry:
             do = f"can {settings.bw_token_url} be reached from here? Then Bandwidth's status page"
-        return Finding(check, "fail", f"none obtained: {_words(error)}", do)
-    return Finding(check, "ok", f"obtained from {settings.bw_token_url}")
+        return [Finding(check, "fail", f"none obtained: {_words(error)}", do)]
+    return [Finding(check, "ok", f"obtained from {settings.bw_token_url}")]
 
 
 async def _answers(check: str, url: str, ask: Callable[[], Awaitable[None]]) -> Finding:
@@ -69,7 +88,7 @@ async def _answers(check: str, url: str, ask: Callable[[], Awaitable[None]]) -> 
         if error.code == "no-token":
             do = "see the token above"
         elif error.code in _REFUSED:
-            do = "is BW_ACCOUNT_ID right, and enabled for this API? Else try BW_VOICE_AUTH or BW_WEBRTC_AUTH"
+            do = "is BW_ACCOUNT_ID right, and enabled for this API? Do the credentials have a role for it?"
         return Finding(check, "fail", f"{url}: {_words(error)}", do)
     ms = 1000 * (clock.monotonic() - begun)
     return Finding(check, "ok", f"{url} answers our credentials in {ms:.0f} ms")

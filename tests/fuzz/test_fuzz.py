@@ -175,7 +175,7 @@ def faults(service: Service) -> list[str]:
 async def _forget_forged_legs(redis: Redis) -> None:
     """Legs that were only made up would be asked about for minutes: Bandwidth does not know them."""
     async for key in redis.scan_iter("*:owed:call:*"):
-        forged = [name for name in await redis.hkeys(key) if b"hang-up-leg:c-forged" in bytes(name)]
+        forged = [name for name in await redis.hkeys(key) if "hang-up-leg:c-forged" in str(name)]
         if forged:
             await redis.hdel(key, *forged)
 

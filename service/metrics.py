@@ -26,7 +26,8 @@ REFUSALS: Final = ("unauthorized", "forbidden", "key-limit", "visit-limit", "gue
 _KINDS: Final = ("creates", "clean-up", "questions")
 BREAKERS: Final = (*((api, kind) for api in ("voice", "webrtc") for kind in _KINDS), ("token", "tokens"))
 _TROUBLE: Final = ("refused", "unavailable")
-_WAYS: Final = ("transfer", "bridge", "none")
+_LEGS: Final = ("transfer", "bridge")
+_WAYS: Final = (*_LEGS, "none")
 _OPENMETRICS: Final = "application/openmetrics-text"
 
 _ASTRAY = "wrong-address"
@@ -35,6 +36,7 @@ _FAST: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 3.0)
 _REQUEST: Final = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 60.0)
 _WEBHOOK: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0)
 _SILENCE: Final = (0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 15.0)
+_TRANSFER: Final = (0.1, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 20.0, 30.0, 45.0)
 _MEMBERS: Final = (1, 2, 3, 5, 10, 15, 19, 20)
 """People; a session takes 20."""
 
@@ -44,6 +46,8 @@ class Survey(NamedTuple):
 
     calls: Mapping[str, int]
     """Live calls by their status."""
+    late: int
+    """Calls whose leg into the room has not answered for long."""
     owed: Mapping[str, int]
     """Calls and rooms that owe work, by when somebody has to look: `now`, `soon` (in a minute) or `later`."""
     owed_oldest: float
@@ -88,6 +92,13 @@ class Metrics:
         )
         for way in _WAYS:
             self._dead_air.prepare((way,))
+        self._transfer_seconds = Histograms(
+            r, "pstn_transfer_seconds", "From BXML to the leg's answer", ["way"], _TRANSFER
+        )
+        self._unanswered = Counters(r, "pstn_transfers_unanswered", "Legs that did not answer", ["way"])
+        for way in _LEGS:
+            self._transfer_seconds.prepare((way,))
+            self._unanswered.add((way,), 0)
         self._ended = Counters(r, "pstn_calls_ended", "Calls that ended", ["blame", "reason", "direction"])
         self._joins_failed = Counters(
             r, "pstn_joins_failed", "Members who did not get into a room", ["reason"]
@@ -164,6 +175,14 @@ class Metrics:
     def dead_air(self, way: str, seconds: float) -> None:
         """A phone has been silent from its webhook to the BXML; `way`: transfer, bridge, or none."""
         self._dead_air.observe((way,), seconds)
+
+    def transfer_answered(self, way: str, seconds: float) -> None:
+        """The leg into the room has; `way`: transfer or bridge."""
+        self._transfer_seconds.observe((way,), max(seconds, 0.0))
+
+    def transfer_unanswered(self, way: str) -> None:
+        """It did not, in time or at all, as far as anybody has told us."""
+        self._unanswered.add((way,))
 
     def call_ended(self, blame: str, reason: str, direction: str) -> None:
         self._ended.add((blame, reason, direction))
@@ -242,6 +261,7 @@ class Metrics:
         if survey is None:
             return
         yield _by("pstn_calls", "Live calls", "state", survey.calls)
+        yield GaugeMetricFamily("pstn_transfers_late", "Legs that do not answer", value=survey.late)
         yield _by("pstn_owed", "Calls and rooms that owe work", "due", survey.owed)
         yield GaugeMetricFamily("pstn_owed_oldest_seconds", "Owed for so long", value=survey.owed_oldest)
         yield GaugeMetricFamily("pstn_dead_letters", "Laid aside", value=survey.dead_letters)

@@ -41,6 +41,9 @@ async def test_a_call_from_start_to_end(simulator: Simulator, service: Service, 
     assert page.get("pstn_dead_air_seconds_count", way="transfer") == 1
     assert page.get("pstn_dead_air_seconds_count") == 1
     assert 0 < page.get("pstn_dead_air_seconds_sum") <= page.get("pstn_webhook_seconds_sum")
+    assert page.get("pstn_transfer_seconds_count", way="transfer") == 1
+    assert page.get("pstn_transfer_seconds_count") == 1
+    assert 0 < page.get("pstn_transfer_seconds_sum") < 5
     assert states(page) == {"bridged": 1}
     assert page.get("pstn_rooms") == 1
     assert (page.get("pstn_room_members_gcount"), page.get("pstn_room_members_gsum")) == (1, 1)
@@ -128,6 +131,37 @@ async def test_the_silence_of_both_ways_and_of_none(
         assert page.get("pstn_joins_failed_total", reason="bandwidth-error") == 1
         assert page.get("pstn_joins_failed_total") == 1
         await phone.hang_up()
+
+
+async def test_a_leg_that_is_not_answered(simulator: Simulator, service: Service, redis: Redis) -> None:
+    """As if its caller had heard nothing for 21 s by then."""
+    gate = simulator.gates.hold("webhook:transferAnswer")
+    phone = await simulator.dial()
+    await gate.reached()
+    page = await scraped(service.url)
+    assert (states(page), page.get("pstn_transfers_late")) == ({"transferring": 1}, 0)
+    [key] = [key async for key in redis.scan_iter("*:standing")]
+    ranked: Any = await redis.zrange(key, 0, -1)
+    [ref] = ranked
+    await redis.zincrby(key, -21_000, ref)
+    assert (await scraped(service.url)).get("pstn_transfers_late") == 1
+    gate.release()
+    await phone.until("bridged")
+    page = await until(service.url, "pstn_transfer_seconds_count")
+    assert (states(page), page.get("pstn_transfers_late")) == ({"bridged": 1}, 0)
+    assert page.get("pstn_transfers_unanswered_total") == 0
+    await phone.hang_up()
+
+
+@pytest.mark.parametrize("way", ["transfer", "bridge"])
+async def test_legs_that_are_refused(simulator: Simulator, store_url: str, redis: Redis, way: str) -> None:
+    async with staffed(simulator, store_url, redis, INTERCONNECT=way) as (service, _):
+        simulator.interconnect.mode = "reject"
+        phone = await simulator.dial()
+        await phone.until("ended")
+        page = await until(service.url, "pstn_transfers_unanswered_total", way=way)
+        assert page.get("pstn_transfers_unanswered_total") == 1
+        assert page.get("pstn_transfer_seconds_count") == 0
 
 
 # Webhooks ---------------------------------------------------------------------------------------------------

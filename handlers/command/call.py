@@ -13,9 +13,10 @@ from handlers.command.finding import find
 from handlers.command.options import AsJson, Numbers, application
 from handlers.command.owing import Owing, dead_views, owing, views
 from handlers.command.printing import STYLES, show, show_json, width, wrapped
-from handlers.command.reasons import reason
-from handlers.command.story import steps
+from handlers.command.reasons import UNANSWERED, reason
+from handlers.command.story import Step, steps
 from handlers.command.times import moment, span
+from service.calls.late import waited
 from service.calls.model import Blame, Call
 from service.calls.numbers import masked
 from service.settings import Settings
@@ -44,6 +45,7 @@ Examples:
 _WIDTH: Final = 80
 _FINE: Final = frozenset({Blame.NOBODY, Blame.CALLER, Blame.CALLEE})
 _LABEL: Final = 10
+_NO_ANSWER: Final = "the caller hears nothing, or talks and transferAnswer was lost on its way here"
 
 app = application()
 
@@ -83,14 +85,19 @@ def page(
     numbers: bool,
     wide: int,
 ) -> list[Text]:
+    late = waited(found, now)
     return [
         *_head(found, now=now, numbers=numbers, wide=wide),
         Text(""),
-        *draw(steps(found, timeline), wide),
+        *draw([*steps(found, timeline), *([_still(now, late)] if late else [])], wide),
         Text(""),
         *_end(found, _because(timeline), now, wide),
         *_owed(owed, now, wide),
     ]
+
+
+def _still(now: float, late: float) -> Step:
+    return Step(now, note=f"no answer for {span(late)}", bad=True)
 
 
 def _head(found: Call, *, now: float, numbers: bool, wide: int) -> list[Text]:
@@ -129,6 +136,8 @@ def _end(found: Call, because: str, now: float, wide: int) -> list[Text]:
     if outcome is None:
         told = f"; failed meanwhile: {found.failure}" if found.failure else ""
         lines = _row("Now", f"{found.status}, up for {span(now - found.created_at)}{told}", wide)
+        if waited(found, now):
+            lines += _row("Look at", f"{_NO_ANSWER}; {UNANSWERED}", wide, "fail")
         return lines + (_row("Because", because, wide) if found.failure and because else [])
     style = "ok" if outcome.blame in _FINE else "fail"
     said = [

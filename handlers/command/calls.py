@@ -16,7 +16,9 @@ from handlers.api.views import call_view, erased
 from handlers.command import shell
 from handlers.command.options import AsJson, Numbers, application
 from handlers.command.printing import STYLES, Column, Row, console, show, show_json, table, width
+from handlers.command.reasons import UNANSWERED
 from handlers.command.times import Since, clock, span
+from service.calls.late import waited
 from service.calls.model import Blame, Call, Direction, Status
 from service.calls.numbers import masked
 from service.settings import Settings
@@ -172,7 +174,7 @@ async def _recent(index: Calls, wanted: Filter, since: float) -> list[Call]:
 def page(found: Found, wanted: Filter, *, now: float, wide: int | None, numbers: bool) -> list[Text]:
     rows = [_row(one, now, numbers=numbers, short=wide is not None and wide < _NARROW) for one in found.calls]
     lines = table(_COLUMNS, rows, wide) if rows else []
-    return [*_paused(found.paused, now), *lines, *_foot(found, wanted)]
+    return [*_paused(found.paused, now), *lines, *_late(found, now), *_foot(found, wanted)]
 
 
 def _row(call: Call, now: float, *, numbers: bool, short: bool) -> Row:
@@ -186,15 +188,26 @@ def _row(call: Call, now: float, *, numbers: bool, short: bool) -> Row:
         other if numbers else masked(other),
         call.room,
         span((call.ended_at or now) - call.created_at),
-        f"{outcome.blame}/{outcome.reason}" if outcome else str(call.status),
+        f"{outcome.blame}/{outcome.reason}" if outcome else _state(call, now),
     )
-    return Row(cells, "fail" if blamed else "" if call.live else "faint")
+    return Row(cells, "fail" if blamed or waited(call, now) else "" if call.live else "faint")
+
+
+def _state(call: Call, now: float) -> str:
+    late = waited(call, now)
+    return f"! {call.status} for {span(late)}" if late else str(call.status)
 
 
 def _paused(paused: Paused | None, now: float) -> Iterator[Text]:
     if paused:
         words = f"PAUSED for {span(now - paused.since)}: new calls are not taken (pstn-bridge resume)"
         yield Text(words, STYLES["warn"])
+
+
+def _late(found: Found, now: float) -> Iterator[Text]:
+    if count := sum(waited(call, now) > 0 for call in found.calls):
+        words = f"! {count} not answered by Bandwidth's gateway, as far as we know: {UNANSWERED}"
+        yield Text(words, STYLES["fail"])
 
 
 def _foot(found: Found, wanted: Filter) -> Iterator[Text]:

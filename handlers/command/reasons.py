@@ -11,6 +11,7 @@ class Reason(NamedTuple):
     """What to do about it; empty where there is nothing."""
 
 
+UNANSWERED: Final = "docs/runbook.md, PstnTransfersUnanswered"
 _STATUS_PAGE: Final = "see the requests above, then Bandwidth's status page; retries go on by themselves"
 _TELL_BANDWIDTH: Final = "give Bandwidth the errorId, the call id and the time"
 

@@ -192,6 +192,8 @@ class Call(msgspec.Struct, frozen=True, omit_defaults=True):
     """When the phone of an outbound call was answered."""
     bridged_at: float = 0
     """When a leg into WebRTC answered for the first time."""
+    transferred_at: float = 0
+    """When the latest leg was asked for, by a reply that may have had something said before."""
     leg_answered_at: float = 0
     """When that of the present attempt did."""
     broken_at: float = 0

@@ -24,6 +24,7 @@ from service.calls.events import (
     Order,
     name_of,
 )
+from service.calls.late import came_about
 from service.calls.model import Call, Intent, Media
 from service.calls.numbers import e164
 from service.calls.replies import Hangup, Join, Reply, Transfer, Wait
@@ -312,8 +313,20 @@ class Engine:
                 attempt=after.attempt,
                 reply=name_of_reply(decision.reply),
             )
+            self._report_leg(before, after, event)
             if not after.live and (before is None or before.live):
                 self._report_end(after)
+
+    def _report_leg(self, before: Call | None, after: Call, event: Event) -> None:
+        match came_about(before, after, event):
+            case "answered" if after.transferred_at:
+                self._metrics.transfer_answered(
+                    "bridge" if after.own_leg else "transfer", after.leg_answered_at - after.transferred_at
+                )
+            case "unanswered":
+                self._metrics.transfer_unanswered("bridge" if after.own_leg else "transfer")
+                asked = after.transferred_at or event.at
+                log.warning("transfer.unanswered", waited_s=round(event.at - asked, 3))
 
     def _report_end(self, call: Call) -> None:
         outcome = call.outcome

@@ -27,6 +27,7 @@ from service.calls.model import Call, Status
 from service.calls.refs import PARTITIONS
 from service.metrics import Survey
 from service.store import keys
+from service.store.call_index import LIVE
 from service.store.client import Client
 from service.store.scripts import Script
 
@@ -35,6 +36,8 @@ _SURVEY: Final = Script("survey")
 STATES: Final = tuple(str(status) for status in Status if status is not Status.ENDED)
 STEP: Final = 10**13
 """More milliseconds since the epoch than there will be before the year 2286."""
+_LATE: Final = 20_000
+"""Milliseconds without news of a call whose leg is to answer; an announcement is over by then."""
 _SOON: Final = 60_000
 """Milliseconds: the longest that work is put off which has failed, but for what Bandwidth itself asks for."""
 _OWNERS: Final = 50
@@ -77,15 +80,18 @@ async def survey(client: Client, *, now: float) -> Survey:
                     "rooms": _ROOMS,
                     "questions": _QUESTIONS,
                     "states": len(STATES),
+                    "answers": STATES.index(Status.TRANSFERRING),
+                    "heard": LIVE - _LATE,
                     "step": STEP,
                 },
             )
             for one in range(PARTITIONS)
         ],
     )
-    due, near, later, oldest, dead, rooms, members, states = zip(*parts, strict=True)
+    due, near, later, oldest, dead, rooms, members, states, late = zip(*parts, strict=True)
     return Survey(
         calls={state: sum(one[place] for one in states) for place, state in enumerate(STATES)},
+        late=sum(late),
         owed={"now": sum(due), "soon": sum(near), "later": sum(later)},
         owed_oldest=max(oldest) / 1000,
         dead_letters=sum(dead),

@@ -1,11 +1,13 @@
 """One call as it is shown: of each kind of bad call the page names the cause."""
 
+import json
 import re
 from typing import Any
 
 import pytest
 from redis.asyncio import Redis
 
+from service.store import keys
 from tests.api.described import SCHEMAS, check
 from tests.command.shell import Said, Shell
 from tests.harness import CALLEE, NUMBER, Service, nothing_left, serving
@@ -246,6 +248,35 @@ async def test_a_call_as_json_is_that_of_the_api_and_more(
     for one in work:
         check(SCHEMAS["WorkDone"], one)
     assert [one["effect"].split(":")[0] for one in work] == ["leave-room"]
+
+
+async def test_a_transfer_that_nobody_answers(
+    simulator: Simulator, operator: Operator, shell: Shell, redis: Redis
+) -> None:
+    """As if its caller had heard nothing for half a minute by then."""
+    gate = simulator.gates.hold("webhook:transferAnswer")
+    phone = await simulator.dial()
+    await gate.reached()
+    ref = (await operator.call(phone.call_id))["id"]
+    well = await shell.run("call", ref, COLUMNS="80")
+    assert (marked(well), row(well, "Look at")) == ([], "")
+    assert "!" not in (await shell.run("calls")).out
+    state = json.loads(await redis.hget(keys.call(ref), "state") or "")
+    state["transferred_at"] -= 30
+    await redis.hset(keys.call(ref), "state", json.dumps(state))
+
+    said = await shell.run("call", ref, COLUMNS="80")
+    assert re.search(r"\* no answer for 3\ds ", " ".join(marked(said))), said.out
+    assert "PstnTransfersUnanswered" in row(said, "Look at")
+    listed = await shell.run("calls")
+    assert re.search(r"! transferring for 3\ds$", listed.lines[1]), listed.out
+    assert listed.lines[-1].startswith("! 1 not answered")
+    assert "PstnTransfersUnanswered" in listed.lines[-1]
+    gate.release()
+    await phone.until("bridged")
+    await operator.until(ref, "bridged")
+    assert "!" not in (await shell.run("calls")).out
+    await phone.hang_up()
 
 
 async def test_numbers_are_masked_unless_somebody_wants_them(

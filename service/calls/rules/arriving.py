@@ -194,7 +194,8 @@ def enter(call: Call, at: float) -> Decision:
     """By what is there: the participant, and the call into WebRTC if that is the way."""
     words = "" if call.bridged_at or call.announced else call.announcement
     if not call.own_leg:
-        return Decision(replace(call, media=Media.TRANSFERRING), Transfer(call.attempt, words))
+        there = replace(call, media=Media.TRANSFERRING, transferred_at=at)
+        return Decision(there, Transfer(call.attempt, words))
     if call.leg is Leg.UP:
         there = replace(bridged(call, at), phone_bridges=True)
         return Decision(there, BridgeLeg(call.attempt, call.leg_id, words), drops_token=True)
@@ -202,7 +203,7 @@ def enter(call: Call, at: float) -> Decision:
         # A leg that answered meanwhile would cut it off: the phone asks again when it has heard it all.
         told = replace(call, announced=True)
         return Decision(told, Park(call.attempt, words), drops_token=True)
-    parked = replace(call, media=Media.TRANSFERRING, token_until=at + LEG_RINGS)
+    parked = replace(call, media=Media.TRANSFERRING, token_until=at + LEG_RINGS, transferred_at=at)
     return Decision(parked, Park(call.attempt), drops_token=True)
 
 

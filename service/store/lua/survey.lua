@@ -1,13 +1,15 @@
 -- What a partition holds, for the metrics; no more than a bounded look, whatever is there.
 -- Returns {owners due now, within `soon`, later, milliseconds that the oldest work is owed, dead letters, rooms,
--- {members of some rooms}, {live calls by state}}.
+-- {members of some rooms}, {live calls by state}, calls that wait for their leg to answer and were not heard of}.
 --
 -- `prefix` is what the keys of the partition begin with: which there are is not known before. They are in the same
 -- slot. The oldest is looked for among the owners that are due soonest, as work that fails is put off by a minute at
 -- most. `questions` are the kinds of work that are asked again and again by design: only their being late counts.
+--
+-- A call's key lives for a fixed time from what was heard of it last: it is late when less than `heard` is left.
 -- reads
 -- keys: agenda dead live standing
--- args: now prefix soon owners rooms questions states step
+-- args: now prefix soon owners rooms questions states step answers heard
 now = tonumber(now)
 local due = redis.call('ZCOUNT', agenda, '-inf', now)
 local near = redis.call('ZCOUNT', agenda, '(' .. now, now + soon)
@@ -37,5 +39,7 @@ for place = 0, tonumber(states) - 1 do
   by_state[#by_state + 1] = redis.call('ZCOUNT', standing, place * step + now, '(' .. (place + 1) * step)
 end
 
+local late = redis.call('ZCOUNT', standing, answers * step + now, answers * step + now + heard)
+
 return {due, near, redis.call('ZCARD', agenda) - due - near, oldest, redis.call('ZCARD', dead),
-  redis.call('SCARD', live), members, by_state}
+  redis.call('SCARD', live), members, by_state, late}

@@ -177,6 +177,7 @@ def _core(base: _Base, bandwidth: Bandwidth, patience: Patience) -> _Core:
         clock=base.clock,
         new_id=lambda: secrets.token_urlsafe(6),
         alarm=base.alarm,
+        tasks=base.tasks,
         patience=patience,
         metrics=base.metrics,
         wrong_pins=_wrong_pins(settings, base.store),

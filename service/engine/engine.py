@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from contextlib import ExitStack
 from typing import Final, Protocol, TypeVar
 
 import msgspec
@@ -34,12 +33,14 @@ from service.engine.alarm import Alarm
 from service.engine.asking import ASK_AFTER, silence
 from service.engine.ordered import Ordered
 from service.engine.patience import PATIENCE, Patience
+from service.engine.persist import persist
 from service.logs import bound
 from service.metrics import Metrics
 from service.store import keys
 from service.store.calls import Calls, Change, Stored
 from service.store.errors import StoreUnavailable
 from service.store.wrong_pins import WrongPins
+from service.tasks import Tasks
 
 log = structlog.get_logger()
 
@@ -87,11 +88,11 @@ class Answer(msgspec.Struct, frozen=True):
 
 class Joins(Protocol):
     async def join(
-        self, call: Call, *, since: float, deadline: float, owned: ExitStack
+        self, call: Call, *, since: float, deadline: float
     ) -> tuple[Joined | JoinFailed | FoundEmpty, str]:
         """Carry the call's attempt out; the second value is the device token. Raises StoreError.
 
-        `owned`: takes down what only the outcome tells of, until that is written down.
+        A leg that the outcome tells of is known to nobody else, until that is written down.
         """
         ...
 
@@ -112,6 +113,7 @@ class Engine:
         clock: Clock,
         new_id: Callable[[], str],
         alarm: Alarm,
+        tasks: Tasks,
         patience: Patience = PATIENCE,
         metrics: Metrics | None = None,
         wrong_pins: WrongPins | None = None,
@@ -125,6 +127,7 @@ class Engine:
         self._clock = clock
         self._new_id = new_id
         self._alarm = alarm
+        self._tasks = tasks
         self._patience = patience
 
     async def handle(self, ref: str, event: Event, key: str = "") -> Answer:
@@ -197,15 +200,31 @@ class Engine:
         call = stored.call
         if call is None:
             raise ValueError("nobody to join")
-        with ExitStack() as owned:
-            with bound(call_id=call.call_id or None, room=call.room):
-                outcome, token = await self._joiner.join(call, since=since, deadline=deadline, owned=owned)
-            if isinstance(outcome, JoinFailed) and not outcome.again:
-                self._metrics.join_failed(outcome.reason)
-            answer, _ = await self._step(call.ref, stored, outcome, key, token=token, repeatable=False)
-            if isinstance(outcome, Joined):
-                owned.pop_all()  # it is written down, and so in the call's hands
+        with bound(call_id=call.call_id or None, room=call.room):
+            outcome, token = await self._joiner.join(call, since=since, deadline=deadline)
+        if isinstance(outcome, JoinFailed) and not outcome.again:
+            self._metrics.join_failed(outcome.reason)
+        answer = await self._settle(stored, call.ref, outcome, key, token)
         return replace(answer, joined=not isinstance(outcome, FoundEmpty))
+
+    async def _settle(
+        self, stored: Stored, ref: str, outcome: Joined | JoinFailed | FoundEmpty, key: str, token: str
+    ) -> Answer:
+        """Write down what has become of a join.
+
+        Cut off, the call may or may not have its leg, and only we know of that: the same is written again in
+        the background. A participant has its seat, which the end of the attempt takes down.
+        """
+
+        async def settle() -> Answer:
+            return (await self._step(ref, stored, outcome, key, token=token, repeatable=False))[0]
+
+        try:
+            return await settle()
+        except BaseException:
+            if isinstance(outcome, Joined) and outcome.leg_id:
+                self._tasks.start(persist(settle, self._clock, "leg"), name="join.settle")
+            raise
 
     def _deadline(self, event: Event) -> float:
         """Until when (monotonic) a join may take; other events have none."""

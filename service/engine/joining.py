@@ -1,6 +1,5 @@
 """One attempt to get a call into its room: seat, session and participant, then one into the other."""
 
-from contextlib import ExitStack
 from typing import Final, NamedTuple
 
 import structlog
@@ -83,18 +82,16 @@ class Joiner:
         self._alarm = alarm
         self._metrics = metrics or Metrics()
 
-    async def join(
-        self, call: Call, *, since: float, deadline: float, owned: ExitStack
-    ) -> tuple[Outcome, str]:
+    async def join(self, call: Call, *, since: float, deadline: float) -> tuple[Outcome, str]:
         """Carry the attempt out; the second value is the device token, empty unless it succeeded.
 
         `since` (seconds since the epoch) is when the webhook came, `deadline` (monotonic) when its reply is
-        due. `owned`: takes down what only the outcome tells of, until that is written down. Raises
-        StoreError; whatever was made by then is taken down once the store is back.
+        due. Whoever is given an outcome with a leg sees to it that it is written down. Raises StoreError;
+        whatever was made by then is taken down once the store is back.
         """
         with counting(call.ref) as tally:
             try:
-                entered = await self._enter(call, deadline, owned)
+                entered = await self._enter(call, deadline)
             except _NobodyThere as nobody:
                 return FoundEmpty(
                     at=self._clock.now(), attempt=call.attempt, room=call.room, waiting=nobody.waiting
@@ -139,7 +136,7 @@ class Joiner:
             sent=tally.told(self._clock),
         )
 
-    async def _enter(self, call: Call, deadline: float, owned: ExitStack) -> _Entered:
+    async def _enter(self, call: Call, deadline: float) -> _Entered:
         place = await self._reserve(call)
         if place.participant_id:
             session_id, participant = self._stocked(call, place)
@@ -154,9 +151,9 @@ class Joiner:
             )
         leg_id = ""
         if (call.way or place.settings.interconnect or self._way) is Way.BRIDGE:
-            with bound(participant_id=participant.id):
-                dialing = owned.enter_context(self._legs.dial(call, participant.token))
+            with bound(participant_id=participant.id), self._legs.dial(call, participant.token) as dialing:
                 leg_id = await dialing.within(self._entrance.left(deadline))
+                dialing.handed_over()  # nothing is awaited until the engine writes the outcome down
         return _Entered(
             session_id, participant, leg_id, place.settings.announcement, bool(place.participant_id)
         )

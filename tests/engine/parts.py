@@ -18,7 +18,7 @@ from service.engine.joining import Joiner
 from service.engine.legs import Legs
 from service.engine.moving import Mover
 from service.engine.participants import Participants
-from service.engine.patience import PATIENCE
+from service.engine.patience import PATIENCE, Patience
 from service.engine.performing import Handles, NotYet
 from service.engine.phones import Phones
 from service.engine.stock import Stocker
@@ -51,7 +51,15 @@ async def _tried(performer: Performer, effect: Effect) -> NotYet | None:
 
 
 class Parts:
-    def __init__(self, simulator: Simulator, client: Client, clock: Clock) -> None:
+    def __init__(
+        self,
+        simulator: Simulator,
+        client: Client,
+        clock: Clock,
+        *,
+        stock: int = 0,
+        patience: Patience = PATIENCE,
+    ) -> None:
         credentials = Basic(simulator.username, simulator.password)
         self.clock = clock
         self.tasks = Tasks()
@@ -59,7 +67,7 @@ class Parts:
         self.voice = VoiceApi(self.http, simulator.voice_url, simulator.account_id, credentials)
         self.webrtc = WebRtcApi(self.http, simulator.webrtc_url, simulator.account_id, credentials)
         self.calls = Calls(client, ended_days=1)
-        self.rooms = Rooms(client)
+        self.rooms = Rooms(client, stock=stock)
         self.callbacks = Callbacks("https://bridge.test", "u", "p")
         self.doubts = Doubts(
             webrtc=self.webrtc,
@@ -67,7 +75,7 @@ class Parts:
             clock=SystemClock(),
             tasks=self.tasks,
             alarm=Alarm(),
-            patience=PATIENCE,
+            patience=patience,
             metrics=Metrics(),
         )
         self.entrance = Entrance(
@@ -83,7 +91,7 @@ class Parts:
             rooms=self.rooms,
             callbacks=self.callbacks,
             budget=8,
-            patience=PATIENCE,
+            patience=patience,
             clock=clock,
             tasks=self.tasks,
             alarm=Alarm(),

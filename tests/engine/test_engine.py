@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import ExitStack
 
 import pytest
 
@@ -38,9 +37,7 @@ class ScriptedJoiner:
     def gate(self, attempt: int) -> asyncio.Event:
         return self.let.setdefault(attempt, asyncio.Event())
 
-    async def join(
-        self, call: Call, *, since: float, deadline: float, owned: ExitStack
-    ) -> tuple[Joined | JoinFailed, str]:
+    async def join(self, call: Call, *, since: float, deadline: float) -> tuple[Joined | JoinFailed, str]:
         self.begun.append(call.attempt)
         await self.gate(call.attempt).wait()
         joined = Joined(
@@ -72,6 +69,7 @@ class Bench:
             clock=self.clock,
             new_id=lambda: str(next(ids)),
             alarm=self.alarm,
+            tasks=self.tasks,
         )
 
     def initiate(self) -> Initiate:

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -52,8 +51,7 @@ class Bench:
         return outcome
 
     async def joined(self, *, since: float, deadline: float) -> tuple[Outcome, str]:
-        with ExitStack() as owned:
-            return await self.joiner.join(CALL, since=since, deadline=deadline, owned=owned)
+        return await self.joiner.join(CALL, since=since, deadline=deadline)
 
     async def owed(self) -> list[type]:
         """What the room owes, once everything that was begun has ended."""

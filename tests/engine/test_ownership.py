@@ -1,272 +1,428 @@
-"""Whatever a request has made has an owner from the moment its answer is read, on every way out.
+"""Whatever is made at Bandwidth has an owner, wherever the request for it is cut off.
 
-Each way into a room is cut off at each of its awaits in turn: while what it awaits is under way, or as soon
-as it is through; by a cancellation, an error, or a clock that jumps past the deadline. Then everything
-that Bandwidth has made has to be known to the store: as a room's, a call's, or as owed for removal.
+Each way of making something is driven await by await: cut off at the first, at the second, and so on until it
+comes through. Afterwards all that the simulator has made is seated, or its removal is owed.
 """
 
 import asyncio
-import types
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator
-from contextlib import ExitStack, suppress
-from itertools import count
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Mapping
+from contextlib import suppress
 from typing import Any, Final
 
-import msgspec
 import pytest
+from msgspec.structs import replace
 from redis.asyncio import Redis
 
 from service.bandwidth.errors import BandwidthError
-from service.calls.effects import MoveParticipant, StockRoom
+from service.bandwidth.interconnect import SipTransfer
+from service.calls.effects import DeleteParticipant, DeleteSession, HangUpLeg, MoveParticipant, StockRoom
+from service.calls.events import Initiate
 from service.calls.model import Call, Direction, Phone
 from service.calls.refs import ref_of_call
 from service.calls.room import Way
 from service.clock import SystemClock
+from service.engine.alarm import Alarm
 from service.engine.creation import TooSlow
+from service.engine.engine import Engine
 from service.engine.entrance import Refused
+from service.engine.joining import Joiner
+from service.engine.legs import Legs
 from service.engine.moving import Mover
 from service.engine.patience import PATIENCE
 from service.engine.performing import NotYet
 from service.engine.stock import Stocker
 from service.metrics import Metrics
+from service.store import keys
 from service.store.client import Client
 from service.store.errors import StoreError, StoreUnavailable
+from service.store.outbox import Outbox, Work
+from service.store.rooms import Rooms, Seat
+from service.store.scripts import Result, Script, Value
 from tests.engine.parts import Parts
 from tests.simulator.simulator import Simulator
 from tests.waiting import wait_until
 
-WayIn = Callable[[], Awaitable[Any]]
-Scenario = Callable[["Bench", Call], Awaitable[WayIn]]
-"""Prepares what has to be there, and gives the way into the room that is cut off."""
+ROOM: Final = "lobby"
+NEXT: Final = "kitchen"
+OTHER: Final = "p00-aaaaaaaaaaaaaaaaaaaa.1"
+MINE: Final = "p00-bbbbbbbbbbbbbbbbbbbb.1"
+REF: Final = ref_of_call("c-1")
+CALL: Final = Call(
+    ref=REF,
+    call_id="c-1",
+    direction=Direction.INBOUND,
+    room=ROOM,
+    created_at=0,
+    phone=Phone.RINGING,
+    attempt=1,
+)
+REQUESTS: Final = (
+    "createSession",
+    "createParticipant",
+    "addParticipantToSession",
+    "removeParticipantFromSession",
+    "createCall",
+)
+SHORT: Final = replace(PATIENCE, gone=0.02)
+MAKES: Final = {"createSession", "createParticipant", "createCall"}
+ENDS: Final = (asyncio.CancelledError, StoreError, NotYet, BandwidthError, TooSlow, Refused)
 
-ALONG: Final = 100.0
-"""Seconds by which the clock jumps: past every deadline."""
-OUTCOMES: Final = (Refused, TooSlow, BandwidthError, StoreError, NotYet, asyncio.CancelledError)
+Strike = Callable[[], BaseException | None]
+Begin = Callable[[], Coroutine[Any, Any, object]]
 
 
-class JumpingClock(SystemClock):
-    ahead = 0.0
+class Steps:
+    """Awaits `work`, and at its suspension number `at` does the one or the other.
+
+    `before` while what it waits for is still to come, `after` as soon as that is there.
+    """
+
+    def __init__(self, work: Coroutine[Any, Any, object], at: int, *, before: Strike, after: Strike) -> None:
+        self._work, self._at, self._before, self._after = work, at, before, after
+        self.passed = 0
+
+    def __await__(self) -> Generator[Any, Any, object]:
+        error: BaseException | None = None
+        while True:
+            try:
+                waits_for = self._work.send(None) if error is None else self._work.throw(error)
+            except StopIteration as end:
+                return end.value
+            self.passed += 1
+            if struck := self.passed == self._at:
+                error = self._before()
+                if error is not None:
+                    continue
+            try:
+                yield waits_for
+            except BaseException as thrown:  # noqa: BLE001 - it is handed on
+                error = thrown
+            else:
+                error = self._after() if struck else None
+
+
+class LateClock(SystemClock):
+    late = 0.0
 
     def monotonic(self) -> float:
-        return super().monotonic() + self.ahead
+        return super().monotonic() + self.late
 
 
-class Cut:
-    """Cuts a coroutine off at its `at`-th await. `through`: what it awaits has ended, unheard."""
+class BreakingClient(Client):
+    """Its script number `at` fails: not run, or run and not answered."""
 
-    def __init__(self, at: int, how: Callable[[], BaseException | None], *, through: bool) -> None:
-        self.at = at
-        self.how = how
-        self.through = through
-        self.happened = False
+    at, run_first, seen = 0, False, 0
 
-    @types.coroutine
-    def off(self, coroutine: Coroutine[Any, Any, Any]) -> Generator[Any, Any, Any]:
-        raised: BaseException | None = None
-        for number in count(1):
-            try:
-                awaited = coroutine.throw(raised) if raised else coroutine.send(None)
-            except StopIteration as done:
-                return done.value
-            raised = None
-            if number == self.at:
-                self.happened = True
-                if self.through:
-                    yield awaited
-                raised = self.how()
-                if raised or self.through:
-                    continue
-            yield awaited
-        return None
+    async def run(self, script: Script, keys: Mapping[str, str], args: Mapping[str, Value]) -> Result:
+        self.seen += 1
+        if self.seen != self.at:
+            return await super().run(script, keys, args)
+        if self.run_first:
+            await super().run(script, keys, args)
+        raise StoreUnavailable("broken for the test")
 
 
-class Bench(Parts):
-    def __init__(self, simulator: Simulator, client: Client, redis: Redis) -> None:
-        self.jumping = JumpingClock()
-        super().__init__(simulator, client, self.jumping)
+class Bench:
+    def __init__(self, simulator: Simulator, url: str) -> None:
         self.simulator = simulator
-        self.redis = redis
-        self.given: set[str] = set()
-        """What the test itself has made."""
+        self.clock, self.client = LateClock(), BreakingClient(url)
+        self.parts = Parts(simulator, self.client, self.clock, stock=1, patience=SHORT)
+        self.outbox = Outbox(self.client, worker="w", lease=45)
+        self.settled: set[str] = set()
 
-    def deadline(self) -> float:
-        return self.jumping.monotonic() + 5
+    async def fresh(self, redis: Redis) -> None:
+        """Nothing in the store; what there is at Bandwidth is of no interest any more."""
+        await redis.flushdb()
+        self.simulator.faults.clear()
+        self.clock.late = 0
+        self.client.at = self.client.seen = 0
 
-    async def inhabited(self, room: str) -> str:
-        """A room with somebody in it; its session."""
-        made = await self.webrtc.create_session(tag=room, timeout=5)
-        await self.seated(room, "other.1", made)
-        return made
+    def begin(self) -> None:
+        """What was made by now is no part of what is looked at."""
+        self.settled = self.made()
+        self.client.seen = 0
 
-    async def seated(self, room: str, seat: str, session: str) -> str:
+    def made(self) -> set[str]:
+        done = [one for one in self.simulator.requests if one.operation in MAKES and one.created]
+        return {one.created for one in done if one.created}
+
+    async def unowned(self) -> set[str]:
+        """What has been made and nobody will take down, once all that goes on has ended."""
+        await wait_until(lambda: len(self.parts.tasks) == 0)
+        unheard = {one.id for one in self.simulator.ledger.unreceived}
+        return self.made() - self.settled - unheard - await self._owned()
+
+    async def _owned(self) -> set[str]:
+        owned: set[str] = set()
+        owed: list[object] = []
+        later = self.clock.now() + 3600
+        owners = [keys.owner_room(ROOM), keys.owner_room(NEXT), keys.owner_call(REF)]
+        for owner in owners:
+            done: list[Work] = []
+            # One of a lane at a time.
+            while done := await self.outbox.work(owner, now=later, done=done, later=[]):
+                owed += [one.effect for one in done]
+        for effect in owed:
+            match effect:
+                case DeleteParticipant(participant_id=id_) | DeleteSession(session_id=id_):
+                    owned.add(id_)
+                case HangUpLeg(call_id=id_):
+                    owned.add(id_)
+                case _:
+                    pass
+        for room in (ROOM, NEXT):
+            if view := await self.parts.rooms.read(room):
+                owned |= {view.session_id, *view.stock, *(one.participant_id for one in view.members)}
+        stored = await self.parts.calls.load(REF)
+        if stored.call and stored.call.leg_id:
+            assert stored.call.leg_id not in owned, "the call has it, and it is to be hung up"
+            owned.add(stored.call.leg_id)
+        return owned
+
+    async def inhabited(self, room: str, seat: str) -> tuple[str, str]:
+        """A room with somebody in it: session and participant."""
+        now, webrtc = self.clock.now(), self.parts.webrtc
+        session = await webrtc.create_session(tag=room, timeout=5)
+        other = await webrtc.create_participant(tag="o", callback_url=None, timeout=5)
+        await webrtc.add_participant(session, other.id, timeout=5)
+        await self.parts.rooms.reserve(room, seat, waits=False, limit=20, now=now)
+        taken = await self.parts.rooms.enter(
+            room, seat, participant_id=other.id, made_session=session, now=now
+        )
+        assert isinstance(taken, Seat)
+        return session, other.id
+
+    # Ways of making something. Each is prepared, and what it returns is driven.
+
+    async def first_caller(self) -> Begin:
+        return self.join
+
+    async def next_caller(self) -> Begin:
+        await self.inhabited(ROOM, OTHER)
+        return self.join
+
+    async def caller_of_a_vanished_session(self) -> Begin:
+        session, _ = await self.inhabited(ROOM, OTHER)
+        del self.simulator.sessions.sessions[session]
+        return self.join
+
+    async def first_browser(self) -> Begin:
+        return lambda: self.parts.participants.admit(ROOM, visit="v")
+
+    async def next_browser(self) -> Begin:
+        await self.inhabited(ROOM, OTHER)
+        return lambda: self.parts.participants.admit(ROOM)
+
+    async def prepared(self) -> Begin:
+        await self.inhabited(ROOM, OTHER)
+        stocker = Stocker(
+            webrtc=self.parts.webrtc,
+            rooms=self.parts.rooms,
+            entrance=self.parts.entrance,
+            doubts=self.parts.doubts,
+            callbacks=self.parts.callbacks,
+            clock=self.clock,
+            metrics=Metrics(),
+            life=PATIENCE.stock,
+        )
+        return lambda: stocker.make(StockRoom(ROOM), attempt=1)
+
+    async def moved(self) -> Begin:
+        _, participant = await self.inhabited(ROOM, MINE)
+        parts = self.parts
+        mover = Mover(
+            entrance=parts.entrance,
+            webrtc=parts.webrtc,
+            rooms=parts.rooms,
+            clock=self.clock,
+            patience=PATIENCE,
+        )
+        move = MoveParticipant(
+            ref=REF,
+            attempt=1,
+            place=2,
+            participant_id=participant,
+            room=ROOM,
+            seat=MINE,
+            next_room=NEXT,
+            next_seat=f"{REF}.2",
+        )
+        return lambda: mover.move(move, attempt=1)
+
+    async def rolled_over(self) -> Begin:
+        session, _ = await self.inhabited(ROOM, OTHER)
+        return lambda: self.parts.entrance.roll_over(ROOM, session, self.clock.monotonic() + 5)
+
+    async def bridged_leg(self) -> Begin:
+        """Up to the commit that names the leg."""
+        self.simulator.interconnect.answer_delay = 60
+        parts = self.parts
+        legs = Legs(
+            entrance=parts.entrance,
+            voice=parts.voice,
+            callbacks=parts.callbacks,
+            sip_uri=self.simulator.interconnect.uri,
+            application_id=self.simulator.application_id,
+            number="+15550001111",
+        )
+        joiner = Joiner(
+            entrance=parts.entrance,
+            rooms=parts.rooms,
+            interconnect=SipTransfer(),
+            callbacks=parts.callbacks,
+            legs=legs,
+            way=Way.BRIDGE,
+            clock=self.clock,
+            alarm=Alarm(),
+        )
+        ids = itertools.count()
+        engine = Engine(
+            calls=parts.calls,
+            joiner=joiner,
+            rooms=Rooms(self.client),
+            clock=self.clock,
+            new_id=lambda: str(next(ids)),
+            alarm=Alarm(),
+            tasks=parts.tasks,
+        )
         now = self.clock.now()
-        participant = (await self.webrtc.create_participant(tag=seat, callback_url=None, timeout=5)).id
-        await self.webrtc.add_participant(session, participant, timeout=5)
-        await self.rooms.reserve(room, seat, waits=False, limit=20, now=now)
-        await self.rooms.enter(room, seat, participant_id=participant, made_session=session, now=now)
-        return participant
+        initiate = Initiate(
+            at=now,
+            ref=REF,
+            call_id="c-1",
+            direction=Direction.INBOUND,
+            room=ROOM,
+            answered=False,
+            lease_until=now + 8,
+        )
+        return lambda: engine.handle(REF, initiate, "initiate@1")
 
-    async def all_known(self) -> None:
-        """Everything that is alive is in the store, where somebody will look at it."""
-        await wait_until(lambda: len(self.tasks) == 0)
-        alive = self.simulator.ledger.alive()
-        made = {*alive.sessions, *alive.participants, *alive.calls, *alive.legs}
-        kept = ""
-        for kind in ("room", "owed", "call"):
-            async for key in self.redis.scan_iter(f"pstn:*:{kind}:*"):
-                kept += str(await self.redis.hgetall(key))
-        assert [one for one in made if one not in kept] == []
+    def join(self) -> Coroutine[Any, Any, object]:
+        deadline = self.clock.monotonic() + 5
+        return self.parts.joiner().join(CALL, since=self.clock.now(), deadline=deadline)
 
 
 @pytest.fixture
-async def bench(simulator: Simulator, store_url: str, redis: Redis) -> AsyncIterator[Bench]:
-    client = Client(store_url)
-    bench = Bench(simulator, client, redis)
+async def bench(simulator: Simulator, store_url: str) -> AsyncIterator[Bench]:
+    bench = Bench(simulator, store_url)
     yield bench
-    await bench.http.close()
-    await client.close()
+    await bench.parts.http.close()
+    await bench.client.close()
 
 
-async def into_new_room(bench: Bench, call: Call) -> WayIn:
-    return _join(bench, call)
+WAYS: Final = {
+    "a room's first caller": Bench.first_caller,
+    "a caller of a room with a session": Bench.next_caller,
+    "a caller of a room whose session has vanished": Bench.caller_of_a_vanished_session,
+    "a room's first browser": Bench.first_browser,
+    "a browser of a room with a session": Bench.next_browser,
+    "a participant made ahead": Bench.prepared,
+    "a move into a new room": Bench.moved,
+    "a session for one that is old": Bench.rolled_over,
+    "a leg of ours": Bench.bridged_leg,
+}
+ways = pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
 
 
-async def into_room(bench: Bench, call: Call) -> WayIn:
-    await bench.inhabited(call.room)
-    return _join(bench, call)
+async def run(bench: Bench, work: Awaitable[object]) -> None:
+    """In a task of its own, which may end in any of the ways in which its caller expects it to."""
+
+    async def drive() -> None:
+        with suppress(*ENDS):
+            await work
+
+    await bench.parts.tasks.start(drive(), name="driven")
 
 
-async def into_vanished_session(bench: Bench, call: Call) -> WayIn:
-    bench.simulator.expire_session(await bench.inhabited(call.room))
-    return _join(bench, call)
+def nothing() -> None:
+    pass
 
 
-async def by_a_leg(bench: Bench, call: Call) -> WayIn:
-    """It rings for as long as the test takes."""
-    with suppress(ValueError):
-        bench.simulator.gates.hold("webhook:answer")
-    await bench.inhabited(call.room)
-    return _join(bench, call, Way.BRIDGE)
+def store_error() -> StoreError:
+    return StoreUnavailable("broken for the test")
 
 
-def _join(bench: Bench, call: Call, way: Way = Way.TRANSFER) -> WayIn:
-    joiner = bench.joiner(way, bench.simulator.application_id)
-
-    async def join() -> None:
-        with ExitStack() as owned:
-            outcome, _ = await joiner.join(call, since=0, deadline=bench.deadline(), owned=owned)
-            # As the engine does it: written down, and from then on the call's.
-            leg_id = getattr(outcome, "leg_id", "")
-            await bench.redis.hset(f"pstn:test:call:{call.ref}", "call", leg_id)
-            if leg_id:
-                owned.pop_all()
-
-    return join
+def bandwidth_error() -> BandwidthError:
+    return BandwidthError("any", "unreachable", retry=True)
 
 
-async def as_a_browser(bench: Bench, call: Call) -> WayIn:
-    return lambda: bench.participants.admit(call.room)
+def cancel() -> None:
+    task = asyncio.current_task()
+    assert task is not None
+    task.cancel()
 
 
-async def made_ahead(bench: Bench, call: Call) -> WayIn:
-    await bench.inhabited(call.room)
-    stocker = Stocker(
-        webrtc=bench.webrtc,
-        rooms=bench.rooms,
-        entrance=bench.entrance,
-        doubts=bench.doubts,
-        callbacks=bench.callbacks,
-        clock=bench.clock,
-        metrics=Metrics(),
-        life=60,
-    )
-    return lambda: stocker.make(StockRoom(call.room), attempt=1)
-
-
-async def from_room_to_room(bench: Bench, call: Call) -> WayIn:
-    """Into one that is empty: its session is made."""
-    old = f"{call.room}-old"
-    participant = await bench.seated(old, call.seat, await bench.webrtc.create_session(tag=old, timeout=5))
-    mover = Mover(
-        entrance=bench.entrance,
-        webrtc=bench.webrtc,
-        rooms=bench.rooms,
-        clock=bench.clock,
-        patience=PATIENCE,
-    )
-    effect = MoveParticipant(
-        ref=call.ref,
-        attempt=1,
-        place=1,
-        room=old,
-        seat=call.seat,
-        participant_id=participant,
-        next_room=call.room,
-        next_seat=msgspec.structs.replace(call, place=1, places=1).seat,
-        hears=None,
-    )
-    return lambda: mover.move(effect, attempt=1)
-
-
-async def rolled_over(bench: Bench, call: Call) -> WayIn:
-    session = await bench.inhabited(call.room)
-    return lambda: bench.entrance.roll_over(call.room, session, bench.deadline())
-
-
-SCENARIOS = (
-    into_new_room,
-    into_room,
-    into_vanished_session,
-    by_a_leg,
-    as_a_browser,
-    made_ahead,
-    from_room_to_room,
-    rolled_over,
+@ways
+@pytest.mark.parametrize(
+    "how",
+    [
+        "cancelled",
+        "cancelled-as-it-comes",
+        "time-up",
+        "store",
+        "store-as-it-comes",
+        "bandwidth",
+        "bandwidth-as-it-comes",
+    ],
 )
-
-
-@pytest.mark.parametrize("how", ["cancelled", "store", "bandwidth", "deadline"])
-@pytest.mark.parametrize("through", [False, True])
-@pytest.mark.parametrize("scenario", SCENARIOS)
-async def test_what_is_made_has_an_owner_wherever_it_is_cut_off(
-    bench: Bench,
-    scenario: Callable[[Bench, Call], Awaitable[Callable[[], Awaitable[Any]]]],
-    how: str,
-    *,
-    through: bool,
+async def test_cut_off_at_each_await(
+    bench: Bench, redis: Redis, way: Callable[[Bench], Coroutine[Any, Any, Begin]], how: str
 ) -> None:
-    def strikes() -> BaseException | None:
-        if how == "deadline":
-            bench.jumping.ahead += ALONG
-            return None
-        return {
-            "cancelled": asyncio.CancelledError(),
-            "store": StoreUnavailable("cut off"),
-            "bandwidth": BandwidthError("any", "unreachable", retry=True),
-        }[how]
+    def late() -> None:
+        bench.clock.late = 20
 
-    for at in count(1):
-        call = Call(
-            ref=ref_of_call(f"c-{at}"),
-            call_id=f"c-{at}",
-            direction=Direction.INBOUND,
-            room=f"room-{at}",
-            created_at=0,
-            phone=Phone.RINGING,
-            attempt=1,
-        )
-        way_in = await scenario(bench, call)
-        cut = Cut(at, strikes, through=through)
-        with suppress(*OUTCOMES):
-            await bench.tasks.start(_cut_off(cut, way_in), name="way in")
-        await bench.all_known()
-        if not cut.happened:
-            assert at > 2, "it has been cut off nowhere"
-            return
+    strikes: dict[str, tuple[Strike, Strike]] = {
+        "cancelled": (cancel, nothing),
+        "cancelled-as-it-comes": (nothing, asyncio.CancelledError),
+        "time-up": (nothing, late),
+        "store": (store_error, nothing),
+        "store-as-it-comes": (nothing, store_error),
+        "bandwidth": (bandwidth_error, nothing),
+        "bandwidth-as-it-comes": (nothing, bandwidth_error),
+    }
+    before, after = strikes[how]
+    for at in itertools.count(1):
+        await bench.fresh(redis)
+        work = await way(bench)
+        bench.begin()
+        steps = Steps(work(), at, before=before, after=after)
+        await run(bench, steps)
+        assert not await bench.unowned(), f"cut off at await {at}"
+        if steps.passed < at:
+            assert bench.made() > bench.settled, "it came through, and made something"
+            break
+    assert at > 2, "it waits for more than that"
 
 
-async def _cut_off(cut: Cut, way_in: WayIn) -> None:
-    async def whole() -> None:
-        await way_in()
+@ways
+@pytest.mark.parametrize("run_first", [False, True], ids=["not-run", "run-and-not-answered"])
+async def test_each_write_fails(
+    bench: Bench, redis: Redis, way: Callable[[Bench], Coroutine[Any, Any, Begin]], run_first: bool
+) -> None:
+    for at in itertools.count(1):
+        await bench.fresh(redis)
+        work = await way(bench)
+        bench.begin()
+        bench.client.at, bench.client.run_first = at, run_first
+        await run(bench, work())
+        await wait_until(lambda: len(bench.parts.tasks) == 0)
+        struck, bench.client.at = bench.client.seen >= at, 0
+        assert not await bench.unowned(), f"script {at} failed"
+        if not struck:
+            break
+    assert at > 1
 
-    await cut.off(whole())
+
+@ways
+@pytest.mark.parametrize("executed", [False, True])
+async def test_each_request_fails(
+    bench: Bench, redis: Redis, way: Callable[[Bench], Coroutine[Any, Any, Begin]], executed: bool
+) -> None:
+    for operation in REQUESTS:
+        await bench.fresh(redis)
+        work = await way(bench)
+        bench.begin()
+        bench.simulator.faults.add(operation, status=500, executed=executed, times=None)
+        await run(bench, work())
+        assert not await bench.unowned(), operation

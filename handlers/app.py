@@ -57,7 +57,9 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[State]:
         assets.tell_if_missing()
-        async with running(settings, run_worker=run_worker, patience=patience) as bridge:
+        async with running(
+            settings, run_worker=run_worker, patience=patience, draining=lambda: stopping.told
+        ) as bridge:
             edge = edge_before(
                 bridge, places=settings.max_webhooks, rate=settings.api_rate_limit, stopping=stopping
             )

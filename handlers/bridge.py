@@ -22,9 +22,11 @@ from service.engine.live import Live
 from service.engine.operators import Operators
 from service.engine.participants import Participants
 from service.engine.pause import Pause
+from service.engine.reporter import Doings
 from service.metrics import Metrics
 from service.store.calls import Calls
 from service.store.client import Client
+from service.store.replicas import Replicas
 from service.store.rooms import Rooms
 from service.tasks import Tasks
 
@@ -55,6 +57,8 @@ class Bridge:
     bandwidth_credentials: tuple[Credentials, ...]
     circuits: tuple[Circuit, ...]
     """The breakers of Bandwidth's APIs, one for each kind of work."""
+    doings: Doings
+    replicas: Replicas
     store: Client
     metrics: Metrics
     clock: Clock

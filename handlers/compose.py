@@ -2,7 +2,7 @@
 
 import base64
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import NamedTuple
 
@@ -12,6 +12,7 @@ from pydantic import SecretStr
 from handlers.bridge import Bridge
 from handlers.guard import CallbackCredentials
 from handlers.join.door import Door, door_of
+from handlers.reporting import reporter_of
 from handlers.stores import own_store
 from handlers.upstreams import Bandwidth, bandwidth_of
 from handlers.voice.replies import Renderer
@@ -42,6 +43,7 @@ from service.engine.participants import Participants
 from service.engine.patience import HOUR, Patience
 from service.engine.pause import Pause
 from service.engine.phones import Phones
+from service.engine.reporter import Doings
 from service.engine.stock import Stocker
 from service.engine.worker import Worker
 from service.invitations import key_for
@@ -54,6 +56,7 @@ from service.store.invitations import UsedInvitations
 from service.store.news import News
 from service.store.outbox import Outbox
 from service.store.pause import PauseSwitch
+from service.store.replicas import Replicas
 from service.store.rooms import Rooms
 from service.store.wrong_pins import WrongPins
 from service.tasks import Tasks
@@ -62,12 +65,14 @@ log = structlog.get_logger()
 
 
 @asynccontextmanager
-async def running(settings: Settings, *, run_worker: bool, patience: Patience) -> AsyncIterator[Bridge]:
+async def running(
+    settings: Settings, *, run_worker: bool, patience: Patience, draining: Callable[[], bool] = lambda: False
+) -> AsyncIterator[Bridge]:
     """The whole service. Raises StoreUnavailable when there is no store to begin with."""
     async with AsyncExitStack() as stack:
         metrics = Metrics()
         store = await own_store(settings, stack, metrics)
-        base = _Base(settings, SystemClock(), Tasks(), Alarm(), store, metrics)
+        base = _Base(settings, SystemClock(), Tasks(), Alarm(), store, metrics, Doings())
         http = Http(clock=base.clock, metrics=metrics)
         stack.push_async_callback(http.close)
         bandwidth = bandwidth_of(settings, base.clock, http)
@@ -91,6 +96,9 @@ async def running(settings: Settings, *, run_worker: bool, patience: Patience) -
             clock=base.clock,
         )
         stack.callback(base.tasks.start(warmth.run(), name="warmth").cancel)
+        reporter = reporter_of(base.clock, store, bandwidth, base.doings, draining)
+        base.tasks.start(reporter.run(), name="report")
+        stack.callback(reporter.stop)
         yield _bridge(base, bandwidth, core, pause, patience)
 
 
@@ -101,6 +109,7 @@ class _Base(NamedTuple):
     alarm: Alarm
     store: Client
     metrics: Metrics
+    doings: Doings
 
     @property
     def callbacks(self) -> Callbacks:
@@ -297,6 +306,8 @@ def _bridge(base: _Base, bandwidth: Bandwidth, core: _Core, pause: Pause, patien
         callback_credentials=CallbackCredentials(*_callback_credentials(settings)),
         bandwidth_credentials=bandwidth.credentials,
         circuits=bandwidth.circuits,
+        doings=base.doings,
+        replicas=Replicas(base.store),
         store=base.store,
         metrics=base.metrics,
         clock=base.clock,

@@ -28,6 +28,10 @@ TOO_SLOW: Final = 408
 TOO_LARGE: Final = 413
 
 
+DOCTOR: Final = "pstn-bridge-doctor"
+"""How `pstn-bridge doctor` calls itself when it tries whether webhooks would reach us."""
+
+
 class Refused(Exception):
     """The request is answered with this status, and nothing else happens."""
 

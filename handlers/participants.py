@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from handlers.bridge import Bridge, bridge_of
 from handlers.guard import UNAUTHORIZED, Refused, read_body
+from handlers.reporting import note_refused
 from service.calls.model import call_of
 from service.logs import bound
 from service.store.errors import StoreError
@@ -33,6 +34,10 @@ async def participant(request: Request) -> Response:
     begun = bridge.clock.monotonic()
     response = await _take(request, bridge)
     result = "answered" if response.status_code < 300 else "refused"
+    if result == "refused":
+        note_refused(request)
+    else:
+        bridge.doings.take()
     bridge.metrics.webhook("participant", result, bridge.clock.monotonic() - begun)
     return response
 

@@ -1,9 +1,12 @@
 """Whether the service lives, and whether it can take calls."""
 
 import httpx
+import msgspec
 from redis.asyncio import Redis
 
+from service import __version__
 from service.metrics import BREAKERS
+from service.store.replicas import Report
 from tests.harness import Service, serving
 from tests.simulator.simulator import Simulator
 from tests.waiting import wait_until
@@ -13,9 +16,18 @@ async def test_ready_with_a_store_and_a_token(simulator: Simulator, service: Ser
     async with httpx.AsyncClient(base_url=service.url) as client:
         assert (await client.get("/livez")).status_code == 200
         await wait_until(lambda: service.log(event="request.sent", operation="obtain-token"))
+
+        async def reported() -> bool:
+            return bool((await client.get("/readyz")).json()["replicas"])
+
+        await wait_until(reported)
         ready = await client.get("/readyz")
     assert ready.status_code == 200
-    assert ready.json() == {
+    told = ready.json()
+    [replica] = told.pop("replicas")
+    assert replica["version"] == __version__
+    assert set(replica) <= {field.name for field in msgspec.structs.fields(Report)} - {"host", "refused_by"}
+    assert told == {
         "ready": True,
         "paused": False,
         "checks": {"store": "ok", "token": "ok"},

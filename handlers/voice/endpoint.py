@@ -12,6 +12,7 @@ from starlette.responses import Response
 from handlers.bridge import Bridge, bridge_of
 from handlers.edge import edge_of
 from handlers.guard import Refused, read_body
+from handlers.reporting import note_refused
 from handlers.voice.registry import UNKNOWN, Kind, kind_of
 from handlers.voice.speech import CLOSED
 from handlers.voice.webhook import ForeignAccount, Malformed, OfNoCall, Webhook, parse
@@ -77,12 +78,14 @@ async def _take(request: Request, *, leg: bool, free: bool) -> Response:
         ref = request.path_params.get("ref", "")
         with bound(ref=ref if is_ref(ref) else None):
             log.warning("webhook.refused", status=refused.status, reason=str(refused))
+        note_refused(request)
         bridge.metrics.webhook(UNKNOWN_EVENT, "refused", bridge.clock.monotonic() - begun)
         return refused.response()
     except OfNoCall as event:
         log.warning("webhook.unknown", event_type=str(event))
         bridge.metrics.webhook(UNKNOWN_EVENT, "answered", bridge.clock.monotonic() - begun)
         return Response(status_code=204)
+    bridge.doings.take()
     if webhook.event_type == "initiate":
         bridge.called_numbers.hear(webhook.party("to"))
     kind = kind_of(webhook)

@@ -60,6 +60,10 @@ class Basic:
         return True
 
     @property
+    def age(self) -> None:
+        return None
+
+    @property
     def circuits(self) -> tuple[Circuit, ...]:
         return ()
 
@@ -128,7 +132,7 @@ class OAuth:
         self._refresh: asyncio.Task[_Token | BandwidthError] | None = None
         self._refresh_not_before = float("-inf")
         self._replace_not_before = float("-inf")
-        self._obtained = False
+        self._obtained_at: float | None = None
 
     def __repr__(self) -> str:
         return f"OAuth(client_id={self._client_id!r}, client_secret=***, token_url={self._token_url!r})"
@@ -136,7 +140,11 @@ class OAuth:
     @property
     def obtained(self) -> bool:
         """Whether there has been a token: the credentials work. Stays true while a refresh fails."""
-        return self._obtained
+        return self._obtained_at is not None
+
+    @property
+    def age(self) -> float | None:
+        return None if self._obtained_at is None else self._clock.monotonic() - self._obtained_at
 
     @property
     def circuits(self) -> tuple[Circuit, ...]:
@@ -238,7 +246,7 @@ class OAuth:
                 )
             return error
         self._token = token
-        self._obtained = True
+        self._obtained_at = self._clock.monotonic()
         self._metrics.token_obtained()
         return token
 

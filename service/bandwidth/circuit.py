@@ -64,6 +64,8 @@ class Circuit:
         self._clock = clock or SystemClock()
         self._patience = patience
         self._probe_wait = probe_wait
+        self.succeeded_at = 0.0
+        """When a request has done what it was to do, in seconds since the epoch; 0 for not yet."""
         self._opened_at = 0.0
         self._probe: asyncio.Event | None = None
 
@@ -103,6 +105,7 @@ class Circuit:
                 self._succeeded()
             raise
         else:
+            self.succeeded_at = self._clock.now()
             self._succeeded()
         finally:
             hanging.cancel()

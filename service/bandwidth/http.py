@@ -60,6 +60,11 @@ class Credentials(Protocol):
         ...
 
     @property
+    def age(self) -> float | None:
+        """Seconds since it was obtained; None where there is nothing that ends."""
+        ...
+
+    @property
     def circuits(self) -> tuple[Circuit, ...]:
         """Of the requests that it makes."""
         ...

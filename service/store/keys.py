@@ -115,6 +115,16 @@ def paused() -> str:
     return f"{_tag(0)}:paused"
 
 
+def replica(id_: str) -> str:
+    """What a replica says of itself. Few and short, they are all in one slot, to be read together."""
+    return f"{_tag(0)}:replica:{id_}"
+
+
+def replicas() -> str:
+    """The replicas by the time at which something was heard of them."""
+    return f"{_tag(0)}:replicas"
+
+
 def agenda(partition: int) -> str:
     """Who owes work, by the time from which it is due."""
     return f"{_tag(partition)}:agenda"

@@ -34,6 +34,8 @@ async def examined(shell: Shell, *, code: int = 0, **more: str) -> Lines:
 
 async def test_all_is_well(simulator: Simulator, service: Service, shell: Shell) -> None:
     found = await examined(shell)
+    [replica] = [check for check in found if check.startswith("replica ")]
+    assert " 0 webhooks taken, 0 refused" in found[replica]["found"]
     assert {
         check: one["result"] for check, one in found.items() if one["result"] != "ok" and check != "page"
     } == {"settings": "warn"}, "the callback URL of this test is plain http"
@@ -46,6 +48,8 @@ async def test_all_is_well(simulator: Simulator, service: Service, shell: Shell)
         "store clock",
         "calls",
         "owed work",
+        "replicas",
+        replica,
         "token",
         "voice api",
         "sessions api",

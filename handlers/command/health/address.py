@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 from handlers.command.health.finding import Finding, Findings, Result
+from handlers.guard import DOCTOR
 from service.clock import SystemClock
 from service.settings import Settings
 
@@ -63,7 +64,7 @@ def _ask(url: str) -> _Answer:
     try:
         connection.connect()
         expires = _expires(connection)
-        connection.request("POST", path, b"{}", {"Content-Type": "application/json"})
+        connection.request("POST", path, b"{}", {"Content-Type": "application/json", "User-Agent": DOCTOR})
         response: HTTPResponse = connection.getresponse()
         return _Answer(response.status, response.headers.get("WWW-Authenticate", ""), expires)
     finally:

@@ -91,7 +91,7 @@ async def _answers(check: str, url: str, ask: Callable[[], Awaitable[None]]) -> 
             do = "is BW_ACCOUNT_ID right, and enabled for this API? Do the credentials have a role for it?"
         return Finding(check, "fail", f"{url}: {_words(error)}", do)
     ms = 1000 * (clock.monotonic() - begun)
-    return Finding(check, "ok", f"{url} answers our credentials in {ms:.0f} ms")
+    return Finding(check, "ok", f"{url} answers a question with our credentials in {ms:.0f} ms")
 
 
 def _clock(heard: tuple[float, str] | None) -> Findings:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from handlers.command.health.finding import Finding, Findings, skew
+from handlers.command.health.replicas import check_replicas
 from handlers.command.times import span
 from handlers.stores import existing_store, name_of_store
 from service.clock import SystemClock
@@ -14,6 +15,7 @@ from service.store.client import Client
 from service.store.errors import StoreError
 from service.store.examination import Examined, examine
 from service.store.pause import PauseSwitch
+from service.store.replicas import Replicas
 from service.store.survey import survey
 
 _OLDEST: Final = {"Redis": 7, "Valkey": 8}
@@ -37,6 +39,7 @@ async def check_store(settings: Settings) -> Findings:
                 _reached(name, took),
                 *_servers(await examine(client), clock.now()),
                 *await _contents(client, clock.now()),
+                *check_replicas(await Replicas(client).read(), clock.now()),
             ]
     except StoreError as error:
         do = "start it, or correct REDIS_URL; without REDIS_URL it is there while a service runs here"

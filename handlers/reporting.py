@@ -1,0 +1,38 @@
+"""What a replica says of itself: where it comes from, and how it is put together."""
+
+import secrets
+import socket
+from collections.abc import Callable
+
+from starlette.requests import Request
+
+from handlers.bridge import bridge_of
+from handlers.guard import DOCTOR
+from handlers.upstreams import Bandwidth
+from service.clock import Clock
+from service.engine.reporter import Doings, Reporter
+from service.store.client import Client
+from service.store.replicas import Replicas
+
+
+def note_refused(request: Request) -> None:
+    """A webhook was turned away; our own doctor's try is no news."""
+    if request.headers.get("user-agent") == DOCTOR:
+        return
+    bridge, peer = bridge_of(request), request.client
+    bridge.doings.refuse(peer.host if peer else "", bridge.clock.now())
+
+
+def reporter_of(
+    clock: Clock, store: Client, bandwidth: Bandwidth, doings: Doings, draining: Callable[[], bool]
+) -> Reporter:
+    return Reporter(
+        id_=secrets.token_hex(4),
+        host=socket.gethostname(),
+        replicas=Replicas(store),
+        doings=doings,
+        circuits=bandwidth.circuits,
+        credentials=bandwidth.credentials,
+        draining=draining,
+        clock=clock,
+    )

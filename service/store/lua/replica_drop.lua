@@ -1,0 +1,6 @@
+-- A replica has ended in good order.
+-- keys: report replicas
+-- args: id
+redis.call('DEL', report)
+redis.call('ZREM', replicas, id)
+return 1

@@ -1,0 +1,99 @@
+"""What each replica says of itself, for whoever looks at them together."""
+
+from typing import Final
+
+import msgspec
+
+from service.store import keys
+from service.store.client import Client
+from service.store.scripts import Script
+
+_WRITE: Final = Script("replica_write")
+_READ: Final = Script("replica_read")
+_DROP: Final = Script("replica_drop")
+
+LIFE: Final = 20.0
+"""Seconds for which a report is kept after it was written."""
+LARGEST: Final = 2048
+"""Bytes of a report."""
+_SHOWN: Final = 200
+"""Replicas."""
+_WORD: Final = 64
+"""Characters of a name; addresses have 45."""
+PEERS: Final = 5
+
+
+class Report(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Times are seconds since the epoch. What a newer release adds is left out here."""
+
+    id: str
+    at: float
+    host: str = ""
+    version: str = ""
+    started: float = 0
+    open: tuple[str, ...] = ()
+    """Breakers, as `webrtc/creates`."""
+    has_token: bool = False
+    """Whether there has been one; with Basic none is needed."""
+    token_age: float | None = None
+    """Seconds; None where there is none."""
+    succeeded: dict[str, float] = {}
+    """When a request of each API has succeeded last; one that is not there has not."""
+    webhooks: int = 0
+    """Taken since the start."""
+    refused: int = 0
+    """Webhooks that were turned away since the start, for credentials, shape, size or account."""
+    refused_at: float = 0
+    refused_by: dict[str, int] = {}
+    """Of which addresses, in the last quarter of an hour: the latest few."""
+    draining: bool = False
+
+
+class Replicas:
+    """Raises StoreUnavailable."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    async def write(self, report: Report) -> None:
+        await self._client.run(
+            _WRITE,
+            {"report": keys.replica(report.id), "replicas": keys.replicas()},
+            {"id": report.id, "text": encoded(report), "ttl": int(LIFE * 1000)},
+        )
+
+    async def drop(self, id_: str) -> None:
+        await self._client.run(_DROP, {"report": keys.replica(id_), "replicas": keys.replicas()}, {"id": id_})
+
+    async def read(self) -> list[Report]:
+        """Of those that live, the oldest first; one that cannot be read is left out."""
+        texts = await self._client.run(
+            _READ, {"replicas": keys.replicas()}, {"prefix": keys.replica(""), "limit": _SHOWN}
+        )
+        found = [report for text in texts if (report := _readable(text))]
+        return sorted(found, key=lambda one: (one.started, one.id))
+
+
+def encoded(report: Report) -> bytes:
+    """Of `LARGEST` bytes at most, whatever the outside has made of the names in it."""
+    peers = list(report.refused_by.items())[-PEERS:]
+    return msgspec.json.encode(
+        msgspec.structs.replace(
+            report,
+            host=_word(report.host),
+            version=_word(report.version),
+            refused_by={_word(peer): count for peer, count in peers},
+        )
+    )
+
+
+def _word(text: str) -> str:
+    """Printable ASCII, cut: what is something else takes up to six bytes a character."""
+    return "".join(char if " " <= char <= "~" else "?" for char in text[:_WORD])
+
+
+def _readable(text: bytes) -> Report | None:
+    try:
+        return msgspec.json.decode(text, type=Report)
+    except msgspec.DecodeError:
+        return None

@@ -1,0 +1,106 @@
+"""What is wrong with a replica is seen at every other, and by whoever asks `doctor`."""
+
+from typing import Any
+
+import httpx
+from redis.asyncio import Redis
+
+from handlers.guard import DOCTOR
+from service.bandwidth.breaker import FAILURES
+from service.store.client import Client
+from service.store.replicas import Replicas, Report
+from tests.command.shell import Shell
+from tests.harness import Service, serving
+from tests.simulator.simulator import Simulator
+from tests.waiting import wait_until
+
+Replies = list[dict[str, Any]]
+
+
+async def told(url: str) -> Replies:
+    async with httpx.AsyncClient(base_url=url) as client:
+        replicas: Replies = (await client.get("/readyz")).json()["replicas"]
+        return replicas
+
+
+async def lines(shell: Shell) -> Replies:
+    found = (await shell.run("doctor", "--json", code=None)).objects
+    return [one for one in found if "replica" in one["check"]]
+
+
+async def turn_away(service: Service, **headers: str) -> None:
+    async with httpx.AsyncClient(base_url=service.url, headers=headers) as client:
+        assert (await client.post("/callbacks/voice", json={})).status_code == 401
+        assert (await client.post("/callbacks/participants/a/b", json={})).status_code == 401
+
+
+async def test_a_breaker_that_is_open_is_known_everywhere(
+    simulator: Simulator, store_url: str, redis: Redis
+) -> None:
+    async with serving(simulator, store_url) as other, serving(simulator, store_url) as service:
+        shell = Shell.at(simulator, service, store_url)
+        for operation in ("createSession", "createParticipant"):
+            simulator.faults.add(operation, status=500, times=None)
+        for _ in range(FAILURES):
+            phone = await simulator.dial()
+            await phone.until("ended")
+
+        async def known() -> bool:
+            return [one.get("open") for one in await told(other.url)] == [None, ["webrtc/creates"]]
+
+        await wait_until(known, what=lambda: service.log(event="breaker.opened"))
+        all_, first, second = await lines(shell)
+        assert (all_["result"], first["result"], second["result"]) == ("ok", "ok", "warn")
+        assert all_["found"].startswith("2 told us of themselves")
+        assert "breaker webrtc/creates is open: callers who come now are turned away" in second["found"]
+        assert "PstnBandwidthFailing" in second["do"]
+        simulator.faults.clear()
+
+
+async def test_webhooks_that_are_refused_and_from_whom(
+    simulator: Simulator, service: Service, store_url: str
+) -> None:
+    shell = Shell.at(simulator, service, store_url)
+    await turn_away(service, **{"User-Agent": DOCTOR})
+    await turn_away(service)
+
+    async def known() -> bool:
+        return [one.get("refused") for one in await told(service.url)] == [2]
+
+    await wait_until(known)
+    [replica] = await told(service.url)
+    assert "127.0.0.1" not in str(replica), "a probe names nobody"
+    _, line = await lines(shell)
+    assert line["result"] == "warn"
+    assert "refused in the last 15 minutes from 127.0.0.1 (2)" in line["found"]
+    assert "CALLBACK_PASSWORD" in line["do"]
+
+
+async def test_nobody_two_versions_and_one_that_drains(
+    simulator: Simulator, store_url: str, redis: Redis
+) -> None:
+    shell = Shell.beside(simulator, store_url)
+    [nobody] = await lines(shell)
+    assert (nobody["result"], "none has been heard of" in nobody["found"]) == ("warn", True)
+    client = Client(store_url)
+    for n, version in enumerate(("0.9", "1.0")):
+        await Replicas(client).write(
+            Report(id=f"{n}", at=100, version=version, has_token=bool(n), draining=bool(n))
+        )
+    await client.close()
+    all_, first, second = await lines(shell)
+    assert (all_["result"], all_["found"]) == ("warn", "2, of versions 0.9, 1.0")
+    assert "no token yet" in first["found"]
+    assert "it drains" in second["found"]
+    assert {first["result"], second["result"]} == {"warn"}
+
+
+async def test_one_that_ends_is_gone_at_once(simulator: Simulator, store_url: str, redis: Redis) -> None:
+    async with serving(simulator, store_url) as service:
+
+        async def both() -> bool:
+            return len(await told(service.url)) == 2
+
+        async with serving(simulator, store_url):
+            await wait_until(both)
+        assert len(await told(service.url)) == 1

@@ -60,3 +60,22 @@ async def test_a_leg_that_asks_is_told_something_harmless(
     assert "<Tag>" in answer.text
     assert len([one for one in simulator.requests if one.operation == "createParticipant"]) == 1
     await phone.hang_up()
+
+
+@pytest.mark.parametrize("event_type", ["initiate", "answer", "redirect", "gather"])
+async def test_a_colleague_s_leg_is_not_hung_up(
+    simulator: Simulator, service: Service, event_type: str
+) -> None:
+    async with Operator.of(service) as operator:
+        phone = await simulator.dial()
+        await phone.until("bridged")
+        await operator.order(phone.call_id, "transfer", to="+15550107777")
+        await simulator.until(
+            lambda: phone.leg is not None and not phone.leg.ended and phone.leg.transfer_to == "+15550107777"
+        )
+        answer = await told(service, phone, event_type)
+        assert answer.status_code == 200
+        assert "<Tag>" in answer.text
+        assert "Hangup" not in answer.text
+        assert (await operator.call(phone.call_id))["state"] == "detached"
+        await phone.hang_up()

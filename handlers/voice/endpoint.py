@@ -16,7 +16,7 @@ from handlers.reporting import note_refused
 from handlers.voice.registry import UNKNOWN, Kind, kind_of
 from handlers.voice.speech import CLOSED
 from handlers.voice.webhook import ForeignAccount, Malformed, OfNoCall, Webhook, parse
-from service.calls.events import Arrival, Event, TransferAnswer, turned_away
+from service.calls.events import Arrival, Event, LegNoted, TransferAnswer, turned_away
 from service.calls.model import Call
 from service.calls.policy import Policy
 from service.calls.refs import is_ref
@@ -213,9 +213,9 @@ async def _outcome(bridge: Bridge, kind: Kind, webhook: Webhook) -> Answer | Sto
 
 def _degraded(bridge: Bridge, event: Event, webhook: Webhook, request: Request) -> tuple[Response, str]:
     """What can be said without knowing the call."""
-    if isinstance(event, TransferAnswer):
+    if isinstance(event, TransferAnswer | LegNoted):
         # The way in is open; refusing it would cost the caller the call.
-        keep = KeepTag(event.tag or webhook.ref)
+        keep = KeepTag(webhook.text("tag") or webhook.ref)
         return Response(bridge.renderer.render(keep, ""), media_type=_XML), name_of(keep)
     again = request.query_params.get("again", "")
     round_ = 1 + (int(again) if again.isdecimal() and len(again) < 3 else 0)

@@ -58,8 +58,10 @@ LEG_KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
 TRANSFER_LEG_KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
     {
         **KINDS,
-        # It asks what to do: as with transferAnswer, it is told something harmless while its call goes on.
-        **dict.fromkeys(("initiate", "answer", "redirect", "gather"), Kind(transfer_answer.parse)),
+        # One that was told to wait asks again.
+        "redirect": Kind(transfer_answer.parse),
+        # Its answer is told by transferAnswer; whatever else it asks about, it is told something harmless.
+        **dict.fromkeys(("initiate", "answer", "gather"), Kind(transfer_leg.asks)),
         **dict.fromkeys(
             ("disconnect", "machineDetectionComplete"), Kind(transfer_leg.noted, wants_bxml=False)
         ),

@@ -60,7 +60,10 @@ TABLE: Final[Mapping[type, Mapping[Media, Rule]]] = MappingProxyType(
         Asked: _always(ending.asked),
         events.Unknown: _always(arriving.wait),
         # The leg into WebRTC
-        events.TransferAnswer: _in(legs.transfer_answer, TRANSFERRING, BRIDGED),
+        events.TransferAnswer: {
+            **_in(legs.transfer_answer, TRANSFERRING, BRIDGED),
+            **_in(legs.leg_asks_elsewhere, NONE),
+        },
         events.TransferDisconnect: _in(legs.transfer_disconnect, TRANSFERRING, BRIDGED),
         events.TransferComplete: _in(legs.transfer_complete, NONE, TRANSFERRING, BRIDGED, LEAVING),
         events.LegNoted: _always(legs.noted),

@@ -131,6 +131,8 @@ class LegNoted(msgspec.Struct, frozen=True, tag="legNoted"):
     at: float
     event_type: str
     leg_id: str
+    keeps: str = ""
+    """The tag that it keeps, where it wants a reply."""
 
 
 class LegAnswer(msgspec.Struct, frozen=True, tag="legAnswer"):

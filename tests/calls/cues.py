@@ -160,8 +160,9 @@ def transfer_disconnect(attempt: int = 1, cause: str = "hangup") -> Cue:
     return lambda at: TransferDisconnect(at, attempt, cause)
 
 
-def leg_noted(event_type: str = "disconnect", attempt: int = 1) -> Cue:
-    return lambda at: LegNoted(at, event_type, leg_id=f"c-b{attempt}")
+def leg_noted(event_type: str = "disconnect", attempt: int = 1, *, keeps: str = "") -> Cue:
+    """`keeps`: its tag, where it wants a reply."""
+    return lambda at: LegNoted(at, event_type, leg_id=f"c-b{attempt}", keeps=keeps)
 
 
 # Joins ------------------------------------------------------------------------------------------------------

@@ -460,6 +460,26 @@ def test_what_is_told_of_the_leg_does_not_end_the_phone(name: str, media: Media)
     story.notes(f"{name} is about the leg c-b1")
 
 
+@pytest.mark.parametrize("name", ["initiate", "answer", "gather"])
+@pytest.mark.parametrize("intent", Intent)
+@pytest.mark.parametrize("media", Media)
+def test_a_leg_that_asks_is_told_something_harmless(media: Media, intent: Intent, name: str) -> None:
+    """It is no answer of the leg, and none that ends it, whatever the call is meant for."""
+    story = play(a_call(media, intent)).on(leg_noted(name, keeps="t")).replies(KeepTag("t"))
+    story.expects().cancels().unchanged()
+
+
+def test_a_leg_that_asks_for_a_call_that_is_over_or_not_known() -> None:
+    bridged().on(disconnect()).on(leg_noted("answer", keeps="t")).replies(Hangup()).unchanged()
+    play().on(leg_noted("answer", keeps="t")).replies(KeepTag("t")).notes("call is not known")
+
+
+def test_the_leg_to_another_number_is_not_hung_up() -> None:
+    story = play(a_call(Media.NONE, Intent.ELSEWHERE)).on(transfer_answer(0)).replies(KeepTag(f"{REF}.0"))
+    story.unchanged().notes("the leg leads elsewhere")
+    play(a_call(Media.NONE, Intent.HOLD)).on(transfer_answer(0)).replies(Hangup()).unchanged()
+
+
 def test_a_leg_that_asks_at_an_address_without_an_attempt_is_not_hung_up() -> None:
     bridged().on(transfer_answer(0)).replies(KeepTag(f"{REF}.0")).becomes(Status.BRIDGED)
     bridged().on(transfer_answer(2)).replies(Hangup())

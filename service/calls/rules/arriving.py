@@ -17,6 +17,7 @@ from service.calls.events import (
     Initiate,
     LegAnswer,
     LegBridgeComplete,
+    LegNoted,
     Line,
     Redirect,
     TransferAnswer,
@@ -25,7 +26,18 @@ from service.calls.events import (
 )
 from service.calls.model import Call, Direction, Intent, Leg, Media, Phone
 from service.calls.outcomes import outcome_of
-from service.calls.replies import AskDigits, BridgeLeg, Hangup, Hold, Join, Nothing, Park, Transfer, Wait
+from service.calls.replies import (
+    AskDigits,
+    BridgeLeg,
+    Hangup,
+    Hold,
+    Join,
+    KeepTag,
+    Nothing,
+    Park,
+    Transfer,
+    Wait,
+)
 from service.calls.rules.machines import MACHINES, machine_answered
 from service.calls.rules.parts import (
     REDIRECT,
@@ -63,6 +75,9 @@ def begin(event: Event) -> Decision:
                 outcome=outcome_of(None, event),
             )
             return Decision(gone, Nothing())
+        case LegNoted(keeps=tag) if tag:
+            # A call that the store has lost may be talking on it.
+            return Decision(None, KeepTag(tag), note="call is not known")
         case TransferAnswer() | TransferComplete() | LegAnswer() | LegBridgeComplete():
             return Decision(None, Hangup(), note="call is not known")
         case _:

@@ -14,6 +14,7 @@ from service.calls.events import (
     JoinFailed,
     LegAnswer,
     LegBridgeComplete,
+    LegNoted,
     Moved,
     MoveFailed,
     NotPlaced,
@@ -117,6 +118,8 @@ def after_the_end(call: Call, event: Event) -> Decision:
         case Moved() | MoveFailed():
             return rooms.outdated(call, event)
         case Arrival() | TransferAnswer() | TransferComplete() | LegAnswer() | LegBridgeComplete():
+            return Decision(call, Hangup(), note="call has ended")
+        case LegNoted(keeps=tag) if tag:
             return Decision(call, Hangup(), note="call has ended")
         case OrderHangup():
             return Decision(call, Nothing())

@@ -4,7 +4,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from service.calls.decision import HANGUP_AFTER, Decision
+from service.calls.decision import HANGUP_AFTER, Decision, ignored
 from service.calls.events import (
     BridgeComplete,
     LegAnswer,
@@ -55,6 +55,16 @@ def transfer_answer(call: Call, event: TransferAnswer) -> Decision:
     return Decision(after, KeepTag(event.tag or call.seat), drops_token=True)
 
 
+def leg_asks_elsewhere(call: Call, event: TransferAnswer) -> Decision:
+    """The leg to the number that the caller was sent to, at an address that names no attempt of ours.
+
+    A hang-up would end their talk.
+    """
+    if event.attempt or call.intent is not Intent.ELSEWHERE:
+        return ignored(call, f"transferAnswer does not fit media {call.media}", event)
+    return Decision(call, KeepTag(event.tag or call.seat), note="the leg leads elsewhere")
+
+
 def transfer_disconnect(call: Call, event: TransferDisconnect) -> Decision:
     """The sound has ended. The phone is asked about next, and hung up by request should nobody ask."""
     owed = [*give_up_seats(call, event.at)]
@@ -65,7 +75,8 @@ def transfer_disconnect(call: Call, event: TransferDisconnect) -> Decision:
 
 def noted(call: Call, event: LegNoted) -> Decision:
     """The leg is not the phone: what became of it is told by its own webhooks."""
-    return Decision(call, Nothing(), note=f"{event.event_type} is about the leg {event.leg_id}")
+    reply = KeepTag(event.keeps) if event.keeps else Nothing()
+    return Decision(call, reply, note=f"{event.event_type} is about the leg {event.leg_id}")
 
 
 def _left(call: Call) -> Call:

@@ -162,8 +162,24 @@ def test_a_right_configuration() -> None:
 
 def test_a_right_configuration_with_warnings() -> None:
     done = command("serve", "--check-config", **{**GOOD, "BW_NUMBR": "+15550100100"})
-    assert (done.returncode, done.stdout) == (0, "configuration ok\n")
+    assert (done.returncode, done.stdout) == (0, "configuration ok, with 1 warning\n")
     assert done.stderr.startswith("pstn-bridge: warning: BW_NUMBR is not a setting")
+    more = {**GOOD, "BW_NUMBR": "+15550100100", "BW_ACCOUNT_ID": "abc"}
+    assert command("serve", "--check-config", **more).stdout == "configuration ok, with 2 warnings\n"
+
+
+@pytest.mark.parametrize("check", [["--check-config"], []], ids=["checked", "served"])
+def test_warnings_are_errors_where_somebody_wants_them_to_be(check: list[str]) -> None:
+    done = command("serve", *check, "--strict", **{**GOOD, "BW_NUMBR": "+15550100100"})
+    assert (done.returncode, done.stdout) == (3, "")
+    said = done.stderr.splitlines()
+    assert said[0].startswith("pstn-bridge: error: BW_NUMBR is not a setting")
+    assert said[1] == "pstn-bridge: 1 warning, which --strict takes for errors"
+
+
+def test_a_configuration_without_warnings_is_right_with_strict_too() -> None:
+    done = command("serve", "--check-config", "--strict", **GOOD)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "configuration ok\n", "")
 
 
 def test_a_port_in_use() -> None:

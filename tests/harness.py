@@ -175,7 +175,7 @@ async def nothing_left(simulator: Simulator, redis: Redis, *, seconds: float = 2
     owing: list[str] = []
 
     async def settled() -> bool:
-        owing[:] = [f"{key.decode()}: {await redis.hkeys(key)}" async for key in redis.scan_iter("*:owed:*")]
+        owing[:] = [f"{key!r}: {await redis.hkeys(key)}" async for key in redis.scan_iter("*:owed:*")]
         return not [key async for key in redis.scan_iter("*:agenda")]
 
     await wait_until(settled, seconds=seconds, what=lambda: f"work is still owed: {owing}")

@@ -372,6 +372,7 @@ async def test_a_participant_that_vanished_with_its_session(
     simulator.sessions.delete_session(session)
     simulator.sessions.delete_participant(simulator.sessions.participants[browser["participantId"]])
     other = await admitted(operator)
+    await tell(simulator, service, other, "onConnect")
     await gone(operator, browser)
     await left(operator, other)
 

@@ -25,6 +25,7 @@ const OUTCOMES = {
   "page-gone": "Ended: nobody was left on this page",
   closed: "Not taken: no new calls at the moment",
   "wrong-pin": "Ended: wrong code",
+  "pin-guessing": "Too many wrong codes from this number",
   "rate-limited": "Too many calls at once, try again shortly",
   "account-limit": "Too many calls at once, try again shortly",
   capacity: "The phone network is busy, try again shortly",

@@ -3,6 +3,7 @@
 import asyncio
 import tempfile
 from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -44,6 +45,31 @@ async def test_a_caller_waits_for_the_store(simulator: Simulator, store: Store) 
 
         await phone.until("bridged", timeout=15)
         await phone.hang_up()
+        async with Redis.from_url(store.url) as redis:
+            await nothing_left(simulator, redis)
+
+
+async def test_an_outage_leaves_its_trace(simulator: Simulator, store: Store) -> None:
+    """When the caller came, and how often they were told to wait, is known once the store is back."""
+    async with serving(simulator, store.url) as service:
+        await store.kill()
+        phone = await simulator.dial()
+        await simulator.until(lambda: len([one for one in phone.heard if "One moment" in one]) >= 2)
+        await store.start()
+        await phone.until("bridged", timeout=15)
+        await phone.hang_up()
+        await wait_until(lambda: service.log(event="call.ended"))
+        [ended] = service.log(event="call.ended")
+        assert ended["rounds"] >= 2
+        assert ended["duration_s"] >= ended["silence_ms"] / 1000 > 0
+        async with Operator.of(service) as operator:
+            call = await operator.call(phone.call_id)
+            began = datetime.fromisoformat(call["createdAt"])
+            first = datetime.fromisoformat(str(service.log(event="webhook.degraded")[0]["timestamp"]))
+            assert abs(first - began) < timedelta(seconds=4), "the store was waited for meanwhile"
+            later = service.log(event="webhook.answered", event_type="redirect")[-1]["timestamp"]
+            assert datetime.fromisoformat(str(later)) > began
+            assert max(one.get("rounds", 0) for one in call["timeline"]) >= 2
         async with Redis.from_url(store.url) as redis:
             await nothing_left(simulator, redis)
 

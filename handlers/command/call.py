@@ -151,8 +151,12 @@ def _end(found: Call, because: str, now: float, wide: int) -> list[Text]:
         lines += _row("Because", because, wide, style)
     if words := ", ".join(one for one in said if one):
         lines += _row("Bandwidth", words, wide)
+    if found.rounds:
+        times = "once" if found.rounds == 1 else f"{found.rounds} times"
+        lines += _row("Store", f"was away: the caller was told {times} to wait a moment", wide, "fail")
     if found.silence_ms:
-        words = f"the caller heard nothing for {found.silence_ms:.0f} ms while the way in was made"
+        heard = "waited" if found.rounds else "heard nothing"
+        words = f"the caller {heard} for {found.silence_ms:.0f} ms while the way in was made"
         lines += _row("Silence", f"{words} ({found.requests} requests, {found.retries} repeated)", wide)
     return lines + (_row("Look at", why.look, wide) if why.look else [])
 

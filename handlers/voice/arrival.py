@@ -23,6 +23,8 @@ def arrival(kind: type[A], webhook: Webhook, *, answered: bool, **more: Any) -> 
         to_number=webhook.party("to"),
         sip_call_id=webhook.text("sipCallId"),
         answered=answered,
+        since=webhook.since,
+        rounds=webhook.rounds,
         lease_until=webhook.at + policy.budget,
         announcement=policy.announcement,
         fallback=policy.way_out(webhook.ours, e164(webhook.within("diversion", "origTo"), policy.ours)),

@@ -116,6 +116,8 @@ def _parse(bridge: Bridge, request: Request, raw: bytes, *, leg: bool) -> Webhoo
             ref=request.path_params.get("ref", ""),
             attempt=int(attempt) if attempt.isdecimal() and len(attempt) < 10 else 0,
             leg=leg,
+            again=request.query_params.get("again", ""),
+            since=request.query_params.get("since", ""),
             # To the millisecond: it is kept with the call, and the rest says nothing.
             at=round(bridge.clock.now(), 3),
             account_id=bridge.account_id,
@@ -158,7 +160,7 @@ async def _answer(request: Request, kind: Kind, webhook: Webhook, begun: float, 
     kept = _defer(request, kind, webhook, event, free=free)
     if kind.wants_bxml:
         way = "none" if isinstance(event, Arrival) else ""
-        return _Answered(*_degraded(bridge, event, webhook, request), result, way=way)
+        return _Answered(*_degraded(bridge, event, webhook), result, way=way)
     response, reply = (Response(status_code=204), "deferred") if kept else (_full(), "none")
     if result == "degraded":
         result = "deferred" if kept else "dropped"
@@ -172,7 +174,7 @@ def _defer(request: Request, kind: Kind, webhook: Webhook, event: Event, *, free
     """
     key = webhook.key
     if isinstance(event, Arrival):
-        if not free or "again" in request.query_params:
+        if not free or webhook.rounds:
             return False
         event, key = turned_away(event), ""
     elif kind.wants_bxml and not isinstance(event, TransferAnswer):
@@ -211,23 +213,23 @@ async def _outcome(bridge: Bridge, kind: Kind, webhook: Webhook) -> Answer | Sto
         return error
 
 
-def _degraded(bridge: Bridge, event: Event, webhook: Webhook, request: Request) -> tuple[Response, str]:
+def _degraded(bridge: Bridge, event: Event, webhook: Webhook) -> tuple[Response, str]:
     """What can be said without knowing the call."""
     if isinstance(event, TransferAnswer | LegNoted):
         # The way in is open; refusing it would cost the caller the call.
         keep = KeepTag(webhook.text("tag") or webhook.ref)
         return Response(bridge.renderer.render(keep, ""), media_type=_XML), name_of(keep)
-    again = request.query_params.get("again", "")
-    round_ = 1 + (int(again) if again.isdecimal() and len(again) < 3 else 0)
+    round_ = 1 + webhook.rounds
     document = bridge.renderer.come_back(_here(bridge, webhook, again=round_), round_)
     return Response(document, media_type=_XML), "come-back"
 
 
 def _here(bridge: Bridge, webhook: Webhook, *, again: int = 0) -> str:
     """Where whoever this is about asks the next time."""
+    since = webhook.since or webhook.at
     if webhook.leg:
-        return bridge.callbacks.leg(webhook.ref, webhook.attempt, again=again)
-    return bridge.callbacks.voice(webhook.ref, webhook.attempt or None, again=again)
+        return bridge.callbacks.leg(webhook.ref, webhook.attempt, again=again, since=since)
+    return bridge.callbacks.voice(webhook.ref, webhook.attempt or None, again=again, since=since)
 
 
 def _subject(webhook: Webhook, call: Call | None) -> dict[str, str | None]:

@@ -4,6 +4,7 @@ from typing import Final
 
 from handlers.voice import speech
 from handlers.voice.speech import Words
+from handlers.voice.webhook import ROUNDS
 from service.bandwidth import bxml
 from service.bandwidth.interconnect import Admission, Interconnect
 from service.calls.model import Call, seat_of
@@ -34,8 +35,6 @@ _ROUND: Final = 10.0
 """Seconds of one round of waiting, for whatever it is."""
 _PARKED: Final = 60.0
 _STORE_PAUSE: Final = 2.0
-ROUNDS: Final = 3
-"""How often a caller is asked to wait for a store that is down."""
 _RING: Final = 30.0
 """Seconds; a transfer that is not answered by then has failed."""
 _LONGEST_PIN: Final = 20

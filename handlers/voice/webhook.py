@@ -18,6 +18,10 @@ from service.calls.refs import is_ref, ref_of_call
 
 _TEXT: Final = 256
 """Characters kept of a field; the longest that Bandwidth documents and we use is a tag of 256."""
+ROUNDS: Final = 3
+"""How often a caller is told to come back while nothing can be decided."""
+_ROUND: Final = 25.0
+"""Seconds that one takes at most: Bandwidth waits 15 for our answer, and the caller is told something."""
 _ID: Final = 200
 """Characters of an id; Bandwidth's have some 40."""
 _decode = msgspec.json.decode
@@ -45,6 +49,10 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True):
     key: str
     policy: Policy
     body: dict[str, Any]
+    rounds: int = 0
+    """How often whoever asks has been told to come back, while the store was away."""
+    since: float = 0
+    """When they came first; 0 where this is the first time."""
     leg: bool = False
     """Whether it is about our own call into WebRTC, and not about the phone."""
 
@@ -86,12 +94,15 @@ def parse(
     ref: str = "",
     attempt: int = 0,
     leg: bool = False,
+    again: str = "",
+    since: str = "",
     at: float,
     account_id: str,
     policy: Policy,
 ) -> Webhook:
     """Raises Malformed for broken JSON, no `eventType` and what is no `callId`; ForeignAccount, OfNoCall.
 
+    `again`, `since`: of the URL, as `Callbacks` has written them; believed as far as they can be true.
     A `ref` that we cannot have given out is passed over: the call ids in the body name the call as well.
     """
     body = _object(raw)
@@ -108,7 +119,10 @@ def parse(
         # The events of a B leg name the A leg as its parent.
         parent = body.get("parentCallId")
         ref = ref_of_call(parent if isinstance(parent, str) and _is_id(parent) else call_id)
+    rounds, first = _waited(again, since, at)
     webhook = Webhook(
+        rounds=rounds,
+        since=first,
         event_type=event_type,
         call_id=call_id,
         ref=ref,
@@ -121,6 +135,17 @@ def parse(
     )
     # Phone and leg may be told of at the same moment.
     return replace(webhook, key=f"leg:{webhook.key}") if leg or webhook.of_transfer_leg else webhook
+
+
+def _waited(again: str, since: str, at: float) -> tuple[int, float]:
+    """Rounds, and when the first began. Nobody has waited for longer than they take."""
+    if not (again.isascii() and again.isdecimal() and len(again) < 3):
+        return 0, 0
+    rounds = int(again)
+    if not (since.isascii() and since.isdecimal() and len(since) < 15):
+        return rounds, 0
+    first = int(since) / 1000
+    return rounds, first if 0 <= at - first <= min(rounds, ROUNDS) * _ROUND else 0
 
 
 def _is_id(text: str) -> bool:

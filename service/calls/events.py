@@ -35,6 +35,10 @@ class Arrival(Line, frozen=True, kw_only=True):
     answered: bool
     """Whether the phone is up already; an inbound call rings until we do something with it."""
     lease_until: float
+    since: float = 0
+    """When it came first, where it was told to come back meanwhile; 0 where it was not."""
+    rounds: int = 0
+    """How often it was told to, as nothing could be decided while the store was away."""
     announcement: str = ""
     fallback: str = ""
     waits: bool = False

@@ -209,6 +209,8 @@ class Call(msgspec.Struct, frozen=True, omit_defaults=True):
     ended_at: float = 0
     silence_ms: float = 0
     """From the first webhook to the end of its join: what the caller waited in silence."""
+    rounds: int = 0
+    """How often the caller was told to wait for a moment while the store was away."""
     requests: int = 0
     retries: int = 0
     outcome: Outcome | None = None

@@ -42,17 +42,19 @@ class Callbacks:
     def __repr__(self) -> str:
         return f"Callbacks({self._base!r}, {self.username!r}, ***)"
 
-    def voice(self, ref: str, attempt: int | None = None, *, again: int = 0) -> str:
-        """Where webhooks of a call go; `again` counts the rounds of a caller who waits for the store."""
+    def voice(self, ref: str, attempt: int | None = None, *, again: int = 0, since: float = 0) -> str:
+        """Where webhooks of a call go; `again` counts the rounds of a caller who waits for the store.
+
+        `since`: when that caller came (seconds since the epoch), which nobody else can write down meanwhile.
+        """
         path = f"{self._base}/callbacks/voice/{ref}"
         if attempt is not None:
             path = f"{path}/{attempt}"
-        return f"{path}?again={again}" if again else path
+        return path + _come_back(again, since)
 
-    def leg(self, ref: str, attempt: int, *, again: int = 0) -> str:
+    def leg(self, ref: str, attempt: int, *, again: int = 0, since: float = 0) -> str:
         """Where webhooks of our own call into WebRTC go."""
-        path = f"{self._base}/callbacks/legs/{ref}/{attempt}"
-        return f"{path}?again={again}" if again else path
+        return f"{self._base}/callbacks/legs/{ref}/{attempt}" + _come_back(again, since)
 
     def fallback(self, url: str) -> str | None:
         """The same under our second address, None where there is none."""
@@ -88,3 +90,7 @@ def _key(password: str) -> bytes:
 
 def _mac(key: bytes, seat: str) -> str:
     return hmac.new(key, seat.encode(), hashlib.sha256).hexdigest()[:_MAC_LENGTH]
+
+
+def _come_back(again: int, since: float) -> str:
+    return f"?again={again}&since={since * 1000:.0f}" if again else ""

@@ -61,6 +61,7 @@ _DETAILS: Final = (
     "sip_response_code",
     "value",
     "silence_ms",
+    "rounds",
     "stocked",
 )
 """Of an event, for the timeline: no numbers, no digits, nothing that somebody said."""
@@ -149,7 +150,7 @@ class Engine:
             if not isinstance(answer.reply, Join) or not isinstance(event, Arrival):
                 return answer
             self._check_time(deadline)
-            return await self._join(stored, event.at, deadline, key)
+            return await self._join(stored, event.since or event.at, deadline, key)
 
     async def _with_pin(self, event: Gathered, key: str, stored: Stored) -> Gathered:
         """With the room that its digits name; one that names none is counted, once. Raises StoreError."""
@@ -356,6 +357,7 @@ class Engine:
             duration_s=round(call.ended_at - call.created_at, 3),
             bridged_s=round(call.ended_at - call.bridged_at, 3) if call.bridged_at else 0,
             silence_ms=call.silence_ms,
+            rounds=call.rounds,
             blame=blame,
             reason=reason,
             cause=outcome.cause if outcome else "",

@@ -103,9 +103,14 @@ def redirect(
     waits: bool = False,
     asks: int = 0,
     closed: str = "",
+    rounds: int = 0,
+    came: float = 0,
 ) -> Cue:
+    """`came`: how many seconds before, where it was told to come back."""
     return lambda at: Redirect(
         **_arrival(at),
+        rounds=rounds,
+        since=at - came if came else 0,
         answered=answered,
         announcement=announcement,
         fallback=fallback,

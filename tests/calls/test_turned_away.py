@@ -51,3 +51,17 @@ def test_one_that_is_up_is_up() -> None:
 def test_nothing_comes_after_the_end() -> None:
     story = play().on(disconnect()).on(turned_away())
     assert story.call.phone is Phone.GONE
+
+
+def test_when_it_came_first_is_kept() -> None:
+    """The store was away all the time: nobody else could write down that it had come."""
+    story = play().on(redirect(rounds=3, came=9)).replies(Join(1))
+    story.knows(created_at=story.at - 9, rounds=3)
+
+
+def test_rounds_of_a_call_that_is_known_are_kept() -> None:
+    story = play().on(turned_away())
+    came = story.at
+    story = story.on(redirect(rounds=2, came=1), after=9).knows(created_at=came, rounds=2)
+    story.on(redirect(rounds=1, came=1)).knows(rounds=2)
+    story.on(redirect()).knows(rounds=2)

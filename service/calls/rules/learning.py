@@ -66,7 +66,14 @@ def learn(call: Call, event: Event) -> tuple[Call, tuple[Owed, ...], tuple[str, 
             if call.page_alone:
                 # Its page may have gone before, or have never been there.
                 owed = (*owed, Owed(CheckPage(call.room), event.at + call.page_alone))
+    return _told(call, event), owed, cancelled
+
+
+def _told(call: Call, event: Event) -> Call:
+    """What an event says of its call besides what it is about."""
+    if isinstance(event, Arrival) and event.rounds > call.rounds:
+        call = replace(call, rounds=event.rounds)
     if isinstance(event, Answer) and event.machine:
         settled = call.machine_settled or event.machine == HUMAN
         call = replace(call, machine=event.machine, machine_settled=settled)
-    return call, owed, cancelled
+    return call

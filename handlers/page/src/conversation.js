@@ -5,7 +5,6 @@
  */
 
 import { delay, pause, TooLong } from "./backoff.js";
-import { Gateway } from "./gateway.js";
 import { Heartbeat } from "./heartbeat.js";
 import { LOBBY, next } from "./machine.js";
 import { Problem } from "./server.js";
@@ -28,25 +27,28 @@ export class Conversation {
   state = LOBBY;
   participantId = "";
   #name = "";
-  /** @type {Gateway | null} */
+  /** @type {import("./gateway.js").Gateway | null} */
   #gateway = null;
   /** @type {Heartbeat | null} */
   #heartbeat = null;
   /** Counts what has been begun: whoever finds another number afterwards has been overtaken. */
   #turn = 0;
   #attempt = 0;
+  #rejoined = 0;
   #wake = new AbortController();
 
   /**
    * @param {import("./server.js").Server} server
    * @param {import("./microphone.js").Microphone} microphone
    * @param {import("./sound.js").Sound} sound
+   * @param {(listener: import("./gateway.js").Listener) => import("./gateway.js").Gateway} open
    * @param {Listener} listener
    */
-  constructor(server, microphone, sound, listener) {
+  constructor(server, microphone, sound, open, listener) {
     this.server = server;
     this.microphone = microphone;
     this.sound = sound;
+    this.open = open;
     this.listener = listener;
   }
 
@@ -173,12 +175,12 @@ export class Conversation {
     if (turn !== this.#turn) return;
     this.#heartbeat = new Heartbeat(
       () => this.server.beat(seat.participantId),
-      (problem) => this.#answered(problem),
+      (problem) => this.#answered(seat.participantId, problem),
     );
   }
 
   #newGateway() {
-    return new Gateway({
+    return this.open({
       onStream: (heard) => this.sound.add(heard),
       onStreamGone: (streamId) => this.sound.remove(streamId),
       onDropped: (deliberately) => {
@@ -193,17 +195,21 @@ export class Conversation {
 
   /** The same is seen by whoever was removed, and only the service knows of that. */
   async #mediaClosed() {
-    const turn = this.#turn;
-    const problem = await this.server.beat(this.participantId).then(() => null, problemOf);
-    if (turn !== this.#turn) return;
-    if (problem?.status === GONE || problem?.final) this.#answered(problem);
+    const seat = this.participantId;
+    const problem = await this.server.beat(seat).then(() => null, problemOf);
+    // What is said of an older seat may come when there is a new one already.
+    if (seat !== this.participantId) return;
+    if (problem?.status === GONE || problem?.final) this.#answered(seat, problem);
     else this.#say("media-lost");
   }
 
-  /** @param {Problem | null} problem of a heartbeat */
-  #answered(problem) {
+  /**
+   * @param {string} seat
+   * @param {Problem | null} problem of its heartbeat
+   */
+  #answered(seat, problem) {
     if (problem?.status === GONE) {
-      this.#gone();
+      this.#gone(seat);
     } else if (problem?.final) {
       this.#end("refused", problem);
     } else {
@@ -211,18 +217,22 @@ export class Conversation {
     }
   }
 
-  /** The seat has been given up. That the room was closed may be on its way, and says why. */
-  async #gone() {
-    const turn = this.#turn;
+  /**
+   * The seat has been given up. That the room was closed may be on its way, and says why.
+   *
+   * @param {string} seat
+   */
+  async #gone(seat) {
     if ((this.#heartbeat?.silence ?? 0) > LONG_SILENCE) this.#say("dropped");
     this.#heartbeat?.stop();
     await pause(NEWS);
-    if (turn === this.#turn) this.#say("gone");
+    if (seat === this.participantId) this.#say("gone");
   }
 
   async #comeBack() {
     this.#heartbeat?.stop();
     const turn = ++this.#turn;
+    if (Date.now() - this.#rejoined >= STEADY) this.#attempt = 0;
     for (;;) {
       if (this.#attempt > 0) await pause(delay(this.#attempt - 1, Math.random()), this.#wake.signal);
       if (turn !== this.#turn) return;
@@ -238,7 +248,7 @@ export class Conversation {
     }
     if (turn !== this.#turn) return;
     this.#say("rejoined");
-    setTimeout(() => turn === this.#turn && (this.#attempt = 0), STEADY);
+    this.#rejoined = Date.now();
   }
 
   #release() {

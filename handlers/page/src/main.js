@@ -4,6 +4,7 @@ import { Admission } from "./admission.js";
 import { Conversation } from "./conversation.js";
 import { Dialer } from "./dialer.js";
 import { announce, byId, notice, setIcon, setText } from "./dom.js";
+import { Gateway } from "./gateway.js";
 import { Keypad } from "./keypad.js";
 import { wakeMeters } from "./levels.js";
 import { NOTHING, reduce, rows } from "./live.js";
@@ -36,7 +37,7 @@ class Page {
     this.admission = new Admission(this.server);
     this.microphone = new Microphone(() => this.#microphoneEnded());
     this.sound = new Sound(byId("sound"), (blocked) => (byId("blocked").hidden = !blocked));
-    this.conversation = new Conversation(this.server, this.microphone, this.sound, {
+    this.conversation = new Conversation(this.server, this.microphone, this.sound, (listener) => new Gateway(listener), {
       onState: (state, problem) => this.#show(state, problem),
       onStep: (step) => setText(byId("step"), STEPS[step]),
     });

@@ -206,7 +206,7 @@ async def test_a_webhook_of_a_call_in_doubt_speaks_for_it(
         await operator.order(phone.call_id, "remove")
         await operator.until(phone.call_id, "detached")
         simulator.faults.add("getCall", status=404, times=None)
-        await wait_until(lambda: asked(simulator) >= 10, seconds=10)
+        await wait_until(lambda: asked(simulator) >= 7, seconds=20)
         assert (await operator.call(phone.call_id))["state"] == "detached"
         assert not service.log(event="call.found_ended")
         simulator.webhooks.drop = LOST

@@ -25,4 +25,6 @@ def test_the_previous_password_counts_while_it_is_rotated() -> None:
 def test_voice_addresses() -> None:
     ours = Callbacks("https://bridge.test/base", "u", "p")
     assert ours.voice("p00-x") == "https://bridge.test/base/callbacks/voice/p00-x"
-    assert ours.voice("p00-x", 2, again=1) == "https://bridge.test/base/callbacks/voice/p00-x/2?again=1&since=0"
+    assert (
+        ours.voice("p00-x", 2, again=1) == "https://bridge.test/base/callbacks/voice/p00-x/2?again=1&since=0"
+    )

@@ -319,6 +319,28 @@ async def test_a_stranger_is_taken_out_after_a_while(
             await phone.hang_up()
 
 
+async def test_a_stranger_who_cannot_be_taken_out_keeps_no_other_in(
+    simulator: Simulator, store_url: str, redis: Redis
+) -> None:
+    async with staffed(simulator, store_url, redis, LOOKS, ROOM_POLICY="lobby") as (service, operator):
+        phone, _ = await bridged(simulator, operator)
+        sessions = simulator.sessions
+        session = sessions.sessions[phone.session_id or ""]
+        simulator.faults.add("removeParticipantFromSession", status=400, times=1)
+        for _ in range(2):
+            sessions.add(session, sessions.create_participant("", None, ["AUDIO"], "V3"), Subscriptions())
+        await wait_until(lambda: len(service.log(event="stranger.removed")) == 2)
+        sent = operations(simulator)
+        refused = sent.index("removeParticipantFromSession")
+        assert sent[refused : refused + 3] == [
+            "removeParticipantFromSession",
+            "removeParticipantFromSession",
+            "deleteParticipant",
+        ]
+        assert set(session.members) == {phone.participant_id}
+        await phone.hang_up()
+
+
 async def test_who_leaves_by_themselves_is_let_go(simulator: Simulator, store_url: str, redis: Redis) -> None:
     async with staffed(simulator, store_url, redis, LOOKS, ROOM_POLICY="lobby") as (service, operator):
         phone, _ = await bridged(simulator, operator)

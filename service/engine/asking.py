@@ -10,7 +10,7 @@ from typing import Final
 
 import structlog
 
-from service.bandwidth.errors import NotFound
+from service.bandwidth.errors import BandwidthError, NotFound
 from service.bandwidth.voice import CallState, VoiceApi
 from service.bandwidth.webrtc import WebRtcApi
 from service.calls.effects import AddParticipant, AskAfter, CheckRoom, CheckTaken, EndDialing
@@ -132,8 +132,7 @@ class Asker:
         seated = {*room.stock, *(member.participant_id for member in room.members)}
         found = {one: effect.strangers.get(one, now) for one in inside if one not in seated}
         for stranger, since in sorted(found.items()):
-            if now - since >= self._patience.strangers:
-                await self._take_out(effect.session_id, stranger, attempt)
+            if now - since >= self._patience.strangers and await self._take_out(effect, stranger, attempt):
                 del found[stranger]
         if found == effect.strangers and not missing and not effect.missing:
             raise NotYet(min(self._patience.quiet * 2.0 ** min(attempt, 16), self._patience.longest))
@@ -201,12 +200,19 @@ class Asker:
                 log.info("participant.left", why="vanished")
         return missing
 
-    async def _take_out(self, session_id: str, participant_id: str, attempt: int) -> None:
-        await self._webrtc.remove_participant(session_id, participant_id, timeout=TIMEOUT, attempt=attempt)
-        await self._webrtc.delete_participant(participant_id, timeout=TIMEOUT, attempt=attempt)
+    async def _take_out(self, effect: CheckRoom, participant_id: str, attempt: int) -> bool:
+        """Whether that was done; one whom Bandwidth does not let go keeps nobody else in."""
+        try:
+            await self._webrtc.remove_participant(
+                effect.session_id, participant_id, timeout=TIMEOUT, attempt=attempt
+            )
+            await self._webrtc.delete_participant(participant_id, timeout=TIMEOUT, attempt=attempt)
+        except BandwidthError:
+            return False
         with bound(participant_id=participant_id):
             log.warning("stranger.removed")
         self._metrics.found("stranger-removed")
+        return True
 
     async def _is_listed(self, call: Call, attempt: int) -> bool:
         """Whether its participant is in its session: then the phone may well be there too."""

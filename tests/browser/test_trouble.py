@@ -46,8 +46,8 @@ async def test_the_network_is_away_and_comes_back(stage: Stage) -> None:
     await stage.phone_hears(phone)
     who = await ada.own_id()
     await ada.page.context.set_offline(True)
-    stage.simulator.media.forget(who)
     await expect(ada.page.locator("#link")).to_contain_text("Connection lost", timeout=30_000)
+    stage.simulator.media.forget(who)
     await ada.page.context.set_offline(False)
 
     async def back() -> bool:

@@ -97,3 +97,13 @@ async def test_what_a_conference_says_of_itself_is_taken(service: Service) -> No
     assert (
         await send(service, "POST", "/callbacks/voice", {**event, "eventType": "initiate"})
     ).status_code == 400
+
+
+async def test_only_so_many_kinds_are_remembered(service: Service) -> None:
+    """A scanner has any number of them: the oldest is forgotten, and told of anew."""
+    letters = "abcdefghij"
+    for path in ["/voice", *(f"/{one}{other}" for one in letters for other in letters)]:
+        await send(service, "POST", path)
+    for _ in range(2):
+        await send(service, "POST", "/voice")
+    assert [line["path"] for line in astray(service)].count("/voice") == 2

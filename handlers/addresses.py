@@ -70,6 +70,8 @@ class Addresses:
 
 def _squeezed(path: str) -> str:
     """Without doubled slashes, and without one at the end."""
+    if "//" not in path and not path.endswith("/"):
+        return path
     return "/" + "/".join(part for part in path.split("/") if part)
 
 

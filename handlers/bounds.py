@@ -3,6 +3,7 @@
 Routes and query strings are read by libraries that make no promise about the size of what they are given.
 """
 
+from itertools import chain
 from typing import Final
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -31,6 +32,6 @@ class Bounds:
 def _refusal(scope: Scope) -> Refused | None:
     if len(scope["path"]) + len(scope["query_string"]) > TARGET:
         return Refused(_TARGET_TOO_LONG, f"the address is longer than {TARGET} bytes")
-    if sum(len(name) + len(value) for name, value in scope["headers"]) > HEADERS:
+    if sum(map(len, chain.from_iterable(scope["headers"]))) > HEADERS:
         return Refused(_HEADERS_TOO_LARGE, f"the headers are larger than {HEADERS} bytes")
     return None

@@ -155,7 +155,10 @@ def _is_id(text: str) -> bool:
 
 def _text(value: object) -> str:
     """JSON can spell half a character, which nothing else can write."""
-    return value[:_TEXT].encode(errors="replace").decode() if isinstance(value, str) else ""
+    if not isinstance(value, str):
+        return ""
+    text = value[:_TEXT]
+    return text if text.isascii() else text.encode(errors="replace").decode()
 
 
 def _object(raw: bytes) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Phone numbers: read in the forms that networks write, shown with most of their digits hidden."""
 
 import re
-from collections.abc import Collection
+from functools import lru_cache
 from typing import Final
 
 _WORDS: Final = re.compile(r"[A-Za-z]*")
@@ -16,13 +16,14 @@ _WITH_COUNTRY: Final = 11
 """Fewest digits that are taken to begin with a country code where no plus says so."""
 
 
-def e164(text: str, ours: Collection[str] = ()) -> str:
+@lru_cache(maxsize=1024)
+def e164(text: str, ours: frozenset[str] = frozenset()) -> str:
     """The number in `text` in E.164 form, empty where there is none to be read.
 
     Reads E.164, with separators, without the plus or with 00 in its place, and the user part of a sip, sips
     or tel URI with or without parameters and name. Digits without a country code are read only where exactly
     one of `ours` (in E.164 form) ends with them, or where they are ten of North America and all of `ours` are
-    there.
+    there. Each webhook of a call names the same two, so what was read is kept for a while.
     """
     if _E164.fullmatch(text):
         return text

@@ -4,7 +4,8 @@ import pytest
 
 from service.calls.numbers import e164
 
-OURS = ("+19195550101", "+442071838750")
+OURS = frozenset({"+19195550101", "+442071838750"})
+AMERICAN = frozenset({"+19195550101"})
 
 
 @pytest.mark.parametrize(
@@ -33,13 +34,13 @@ def test_one_number_in_many_forms(text: str) -> None:
 def test_digits_without_country_code_are_those_of_one_number_of_ours() -> None:
     assert e164("02071838750", OURS) == "+442071838750"
     assert e164("9195550101") == ""
-    assert e164("9195550101", ("+19195550101", "+449195550101")) == ""
+    assert e164("9195550101", frozenset({"+19195550101", "+449195550101"})) == ""
     assert e164("550101", OURS) == ""
 
 
 def test_ten_digits_are_of_north_america_where_all_of_ours_are() -> None:
-    assert e164("2125550199", OURS[:1]) == "+12125550199"
-    assert e164("2125550199", OURS) == e164("1125550199", OURS[:1]) == ""
+    assert e164("2125550199", AMERICAN) == "+12125550199"
+    assert e164("2125550199", OURS) == e164("1125550199", AMERICAN) == ""
 
 
 def test_digits_with_country_code_need_no_plus() -> None:

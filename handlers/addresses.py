@@ -3,6 +3,7 @@
 An application that is set up with a wrong address fails with every call, and nobody is told at Bandwidth.
 """
 
+from collections.abc import Awaitable
 from typing import Final
 
 import structlog
@@ -30,24 +31,22 @@ class Addresses:
         self._told: dict[str, float] = {}
         """When a kind of path was written down last, in monotonic seconds."""
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
+            return self._app(scope, receive, send)
         path = _squeezed(scope["path"])
         if path.startswith(_CALLBACKS):
             if path != scope["path"]:
                 scope = {**scope, "path": path, "raw_path": path.encode()}
         elif not _may_be_a_webhook(scope):
-            await self._app(scope, receive, send)
-            return
+            return self._app(scope, receive, send)
 
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start" and _is_astray(scope, message["status"]):
                 self._tell(scope, message["status"])
             await send(message)
 
-        await self._app(scope, receive, sending)
+        return self._app(scope, receive, sending)
 
     def _tell(self, scope: Scope, status: int) -> None:
         bridge: Bridge = scope["state"]["bridge"]

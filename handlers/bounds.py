@@ -3,6 +3,7 @@
 Routes and query strings are read by libraries that make no promise about the size of what they are given.
 """
 
+from collections.abc import Awaitable
 from itertools import chain
 from typing import Final
 
@@ -22,11 +23,10 @@ class Bounds:
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] == "http" and (refused := _refusal(scope)):
-            await refused.response()(scope, receive, send)
-            return
-        await self._app(scope, receive, send)
+            return refused.response()(scope, receive, send)
+        return self._app(scope, receive, send)
 
 
 def _refusal(scope: Scope) -> Refused | None:

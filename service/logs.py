@@ -15,8 +15,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from types import MappingProxyType
-from typing import Any, BinaryIO, Literal, TextIO
+from typing import Any, BinaryIO, Final, Literal, TextIO
 
 import msgspec
 import structlog
@@ -87,9 +86,11 @@ class bound:  # noqa: N801 - used like a function
 
     def __enter__(self) -> None:
         # Masked once, and not on each line.
-        inside = dict(_bound.get())
+        outside = _bound.get()
+        inside = {**outside}
         for key, value in self._keys.items():
-            if value is not None:
+            # What is bound again, as much is, was masked when it was bound first.
+            if value is not None and outside.get(key) is not value:
                 inside[key] = _clean(key, value)
         self._outside = _bound.set(inside)
 
@@ -97,7 +98,8 @@ class bound:  # noqa: N801 - used like a function
         _bound.reset(self._outside)
 
 
-_bound: ContextVar[Mapping[str, str | None]] = ContextVar("log_keys", default=MappingProxyType({}))
+_NOTHING: Final[Mapping[str, str | None]] = {}
+_bound: ContextVar[Mapping[str, str | None]] = ContextVar("log_keys", default=_NOTHING)
 
 
 class _Lines:
@@ -186,17 +188,20 @@ def redact(_logger: Any, _method: str, event: EventDict) -> EventDict:
 
 
 def _clean(key: str, value: Any) -> Any:
-    if value is None or value is True or value is False:
+    kind = type(value)
+    if value is None or kind is bool:
         return value
     if _names_secret(key):
         return MASK
-    if isinstance(value, str):
-        # Most texts have nothing in them that could be meant, and each line has many.
-        if len(value) > _LONGEST:
-            value = value[:_LONGEST]
+    # Most are texts with nothing in them that could be meant, or numbers, and each line has many.
+    if kind is str and len(value) <= _LONGEST:
         if "+" in value or "%" in value or "eyJ" in value:
             return _mask(value, numbers=not key.startswith(PERSONAL))
         return value
+    if kind is int or kind is float:
+        return value
+    if isinstance(value, str):
+        return _clean(key, str(value[:_LONGEST]))
     if isinstance(value, int | float):
         return value
     if isinstance(value, Mapping):

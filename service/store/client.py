@@ -3,8 +3,7 @@
 import asyncio
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from redis.exceptions import NoScriptError, ResponseError
@@ -24,6 +23,29 @@ _MARKED: Final = 60_000
 _TAG: Final = re.compile(r"\{.+?\}")
 
 Bound = tuple[list[str], list[Value]]
+
+
+class _Trip:
+    """Measures what is sent inside, and makes what the client library raises ours.
+
+    A class, since a generator with `contextmanager` took longer than all else that is done around a script.
+    """
+
+    __slots__ = ("_begun", "_clock", "_metrics", "_operation")
+
+    def __init__(self, operation: str, metrics: Metrics, clock: Clock) -> None:
+        self._operation = operation
+        self._metrics = metrics
+        self._clock = clock
+
+    def __enter__(self) -> None:
+        self._begun = self._clock.monotonic()
+
+    def __exit__(self, _type: object, error: BaseException | None, _traceback: object) -> None:
+        self._metrics.store_trip(self._operation, self._clock.monotonic() - self._begun)
+        if isinstance(error, TROUBLE):
+            self._metrics.store_failed(_kind(error))
+            raise StoreUnavailable(f"{self._operation}: {type(error).__name__}: {error}") from error
 
 
 class Client:
@@ -91,16 +113,8 @@ class Client:
     async def close(self) -> None:
         await self._way.close()
 
-    @contextmanager
-    def _ours(self, operation: str) -> Iterator[None]:
-        begun = self._clock.monotonic()
-        try:
-            yield
-        except TROUBLE as error:
-            self._metrics.store_failed(_kind(error))
-            raise StoreUnavailable(f"{operation}: {type(error).__name__}: {error}") from error
-        finally:
-            self._metrics.store_trip(operation, self._clock.monotonic() - begun)
+    def _ours(self, operation: str) -> "_Trip":
+        return _Trip(operation, self._metrics, self._clock)
 
     async def _trip(self, script: Script, bound: Sequence[Bound]) -> list[Result]:
         """All to the place of the first."""

@@ -73,12 +73,10 @@ def say(line: str) -> None:
 
 
 async def beside(python: Path, count: int) -> dict[str, str | float]:
+    pairs = Pairs(python, say)
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        async with stage(Path(folder)) as found:
-            say("two builds are starting, and warming up")
-            pairs = await Pairs.ready(found, python)
-            await pairs.play(count, say)
-            return pairs.figures()
+        await pairs.play(count, lambda: stage(Path(tempfile.mkdtemp(dir=folder))))
+    return pairs.figures()
 
 
 async def run(wanted: argparse.Namespace) -> Bench:

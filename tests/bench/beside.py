@@ -1,10 +1,13 @@
 """Compares this checkout with another one: what a join and a whole call cost, in turns within one run.
 
 The machine's speed drifts from minute to minute. Figures of two runs therefore say little about two builds.
-The ratio of two turns that follow each other says more, and the spread of many such ratios says how much.
+The ratio of two turns that follow each other says more, and the spread of many such ratios says how much. The
+place in memory that a process happens to get makes it faster or slower by several percent for as long as it
+lives, the store too, which does the same for both builds: so all processes are new after every few pairs.
 """
 
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from statistics import median
 from typing import Final, NamedTuple
@@ -19,7 +22,9 @@ WHOLE: Final = "a whole call"
 _JOINS: Final = 14 * ROOMS
 """A room takes twenty, and has one already."""
 _WHOLE: Final = 1000
-_WARM: Final = 2
+_WARM: Final = 1
+_OF_ONE_START: Final = 4
+"""Pairs that are played with the same processes."""
 
 
 class Turn(NamedTuple):
@@ -32,26 +37,29 @@ class Turn(NamedTuple):
 class Pairs:
     """Ratios of this build to the other, one for each pair of turns, by what was played."""
 
-    def __init__(self, this: Bench, other: Bench) -> None:
-        self._builds = this, other
+    def __init__(self, python: Path, say: Callable[[str], None]) -> None:
+        """`python`: of the other build's environment."""
+        self._python = python
+        self._say = say
         self.turns: dict[str, list[tuple[Turn, Turn]]] = {JOIN: [], WHOLE: []}
 
-    @classmethod
-    async def ready(cls, stage: Stage, python: Path) -> "Pairs":
-        """`python`: of the other build's environment."""
-        return cls(await Bench.ready(stage), await Bench.ready(stage, python=python))
+    async def play(self, pairs: int, new_stage: Callable[[], AbstractAsyncContextManager[Stage]]) -> None:
+        for first in range(0, pairs, _OF_ONE_START):
+            self._say("two builds are starting, and warming up")
+            async with new_stage() as stage:
+                this, other = await Bench.ready(stage), await Bench.ready(stage, python=self._python)
+                for number in range(first - _WARM, min(first + _OF_ONE_START, pairs)):
+                    await self._pair(this, other, number, counts=number >= first)
+                    if number >= first:
+                        self._say(f"pair {number + 1} of {pairs}: {self._last(JOIN)}, {self._last(WHOLE)}")
 
-    async def play(self, pairs: int, say: Callable[[str], None]) -> None:
-        """The build that begins changes with each pair. The first pairs are not counted."""
-        for number in range(_WARM + pairs):
-            for what, turn in ((JOIN, _joins), (WHOLE, _whole)):
-                order = self._builds if number % 2 else self._builds[::-1]
-                found = {build: await turn(build) for build in order}
-                if number >= _WARM:
-                    this, other = self._builds
-                    self.turns[what].append((found[this], found[other]))
-            if number >= _WARM:
-                say(f"pair {number + 1 - _WARM} of {pairs}: {self._last(JOIN)}, {self._last(WHOLE)}")
+    async def _pair(self, this: Bench, other: Bench, number: int, *, counts: bool) -> None:
+        """The build that begins changes with each pair. The first pair of a start is not counted."""
+        for what, turn in ((JOIN, _joins), (WHOLE, _whole)):
+            order = (this, other) if number % 2 else (other, this)
+            found = {build: await turn(build) for build in order}
+            if counts:
+                self.turns[what].append((found[this], found[other]))
 
     def _last(self, what: str) -> str:
         this, other = self.turns[what][-1]

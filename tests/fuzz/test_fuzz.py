@@ -103,6 +103,14 @@ class Fuzz:
             async with client.request(one.method, url, data=one.body, headers=one.headers) as answer:
                 raw, type_ = await answer.read(), answer.headers.get("content-type", "")
         except aiohttp.ClientError as error:
+            if (
+                one.method == "HEAD"
+                and isinstance(error, aiohttp.ClientResponseError)
+                and error.status == 400
+            ):
+                # What is no HTTP, uvicorn answers with a body even where it may have none.
+                self.statuses[400] += 1
+                return
             self.wrong.append(f"{error!r} to {one}")
             return
         self.statuses[answer.status] += 1
@@ -161,7 +169,7 @@ async def test_nonsense_is_answered_and_leaves_nothing(
         async with Operator.of(service) as operator:
             for room in ROOMS:
                 await operator.ask("PUT", f"/rooms/{room}", {})
-        await _forget_forged_legs(redis)
+        await _forget_forged_legs(simulator, redis)
         await nothing_left(simulator, redis, seconds=60)
         assert not faults(service), "\n".join(faults(service)[:5])
 
@@ -172,10 +180,12 @@ def faults(service: Service) -> list[str]:
     return [f"{line['event']} {line.get('ref')}: {line.get('exception', line)}" for line in lines]
 
 
-async def _forget_forged_legs(redis: Redis) -> None:
+async def _forget_forged_legs(simulator: Simulator, redis: Redis) -> None:
     """Legs that were only made up would be asked about for minutes: Bandwidth does not know them."""
+    real = {f"hang-up-leg:{leg.call_id}".encode() for phone in simulator.phones for leg in phone.call.legs}
     async for key in redis.scan_iter("*:owed:call:*"):
-        forged = [name for name in await redis.hkeys(key) if "hang-up-leg:c-forged" in str(name)]
+        names = await redis.hkeys(key)
+        forged = [name for name in names if name.startswith(b"hang-up-leg:") and name not in real]
         if forged:
             await redis.hdel(key, *forged)
 

@@ -182,10 +182,11 @@ def faults(service: Service) -> list[str]:
 
 async def _forget_forged_legs(simulator: Simulator, redis: Redis) -> None:
     """Legs that were only made up would be asked about for minutes: Bandwidth does not know them."""
-    real = {f"hang-up-leg:{leg.call_id}".encode() for phone in simulator.phones for leg in phone.call.legs}
+    real = {f"hang-up-leg:{leg.call_id}" for phone in simulator.phones for leg in phone.call.legs}
     async for key in redis.scan_iter("*:owed:call:*"):
-        names = await redis.hkeys(key)
-        forged = [name for name in names if name.startswith(b"hang-up-leg:") and name not in real]
+        owed = {name: name.decode() if isinstance(name, bytes) else name for name in await redis.hkeys(key)}
+        hang_ups = {name: text for name, text in owed.items() if text.startswith("hang-up-leg:")}
+        forged = [name for name, text in hang_ups.items() if text not in real]
         if forged:
             await redis.hdel(key, *forged)
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from service.engine.patience import Patience
+from service.engine.patience import PATIENCE, Patience
 from tests.harness import CALLEE, Service
 from tests.operators import Operator, bridged, consistent, in_room, staffed
 from tests.simulator.phones import Phone
@@ -28,6 +28,65 @@ async def _members(operator: Operator, room: str, number: int) -> bool:
 
 async def close(operator: Operator, room: str) -> None:
     assert (await operator.send("DELETE", f"/rooms/{room}")).status_code == 202
+
+
+# Full, or closed, for somebody who comes back ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("way", ["transfer", "bridge"])
+async def test_who_was_on_hold_gets_back_into_a_room_that_their_old_seat_still_fills(
+    simulator: Simulator, store_url: str, redis: Redis, way: str
+) -> None:
+    settings = {"ROOM_POLICY": "lobby", "INTERCONNECT": way}
+    async with staffed(simulator, store_url, redis, PATIENCE, **settings) as (service, operator):
+        await operator.set_room("lobby", limit=2)
+        phones = [(await bridged(simulator, operator))[0] for _ in range(2)]
+        gate = simulator.gates.hold("removeParticipantFromSession")
+        await operator.order(phones[0].call_id, "remove")
+        await gate.reached()
+        await operator.ask("POST", f"/calls/{phones[0].call_id}/join", {"room": "lobby"})
+        await wait_until(lambda: service.log(event="join.put_off", reason="room-full"))
+        gate.release()
+        await operator.until(phones[0].call_id, "bridged")
+        assert "full" not in str(phones[0].heard)
+        for phone in phones:
+            await phone.hang_up()
+
+
+async def test_whose_leg_breaks_in_a_full_room_gets_back(
+    simulator: Simulator, store_url: str, redis: Redis
+) -> None:
+    settings = {"ROOM_POLICY": "lobby", "INTERCONNECT": "bridge"}
+    async with staffed(simulator, store_url, redis, PATIENCE, **settings) as (_, operator):
+        await operator.set_room("lobby", limit=2)
+        phones = [(await bridged(simulator, operator))[0] for _ in range(2)]
+        [leg, _] = simulator.legs_into_webrtc()
+        await leg.hang_up("error")
+        await wait_until(lambda: len(simulator.legs_into_webrtc()) == 2 and leg.state == "ended", seconds=8)
+        for phone in phones:
+            await operator.until(phone.call_id, "bridged")
+            assert phone.heard == []
+            await phone.hang_up()
+
+
+@pytest.mark.parametrize(
+    "moment", ["webhook:transferComplete", "reply:transferComplete", "webhook:redirect", "createParticipant"]
+)
+async def test_a_room_is_closed_for_those_too_whose_way_in_has_just_broken(
+    simulator: Simulator, store_url: str, redis: Redis, moment: str
+) -> None:
+    async with staffed(simulator, store_url, redis, PATIENCE, ROOM_POLICY="lobby") as (_, operator):
+        phones = [(await bridged(simulator, operator))[0] for _ in range(2)]
+        gate = simulator.gates.hold(moment)
+        await phones[0].far_end_hangs_up("error")
+        await gate.reached()
+        await close(operator, "lobby")
+        gate.release()
+        for phone in phones:
+            await phone.until("ended")
+            assert phone.heard[-1:] == [CLOSED]
+            assert await outcome(operator, phone) == "room-closed"
+        assert await operator.ask("GET", "/rooms") == {"rooms": []}
 
 
 # What there is to see ---------------------------------------------------------------------------------------

@@ -33,11 +33,15 @@ _APART: Final = 0.1
 
 
 class Refused(Exception):
-    """It cannot succeed; the reason is one of `service.calls.outcomes.FAILURES`."""
+    """It cannot succeed; the reason is one of `service.calls.outcomes.FAILURES`.
 
-    def __init__(self, reason: str, detail: str = "") -> None:
+    `passes`: in a moment it might.
+    """
+
+    def __init__(self, reason: str, detail: str = "", *, passes: bool = False) -> None:
         super().__init__(detail or reason)
         self.reason = reason
+        self.passes = passes
 
 
 class Entered(NamedTuple):

@@ -175,10 +175,11 @@ class Joiner:
             now=self._clock.now(),
             takes=not call.refuses_stock,
             heeds=True,
+            broke=call.broken_at,
         )
         match place:
             case RoomFull():
-                raise Refused("room-full", f"{place.members} members")
+                raise Refused("room-full", f"{place.members} members", passes=place.going > 0)
             case Gone():
                 raise Refused("room-closed")
             case Doubted():
@@ -196,8 +197,11 @@ class Joiner:
 
 
 def _passes(error: Exception) -> bool:
-    """Whether it may be over in a moment: nothing has been said about what is there, or not often enough."""
-    return isinstance(error, InDoubt | Misrouted | NotFound)
+    """Whether it may be over in a moment: nothing has been said about what is there, or not often enough.
+
+    So may a room be full in which somebody is leaving: perhaps the caller, by the seat of an earlier way in.
+    """
+    return isinstance(error, InDoubt | Misrouted | NotFound) or (isinstance(error, Refused) and error.passes)
 
 
 def reason_of(error: Exception) -> str:

@@ -88,6 +88,11 @@ def left(name: str, seat: str) -> str:
     return f"{_tag(partition_of_room(name))}:left:{seat}"
 
 
+def closed(name: str) -> str:
+    """When the room was closed, for a while."""
+    return f"{_tag(partition_of_room(name))}:closed:{name}"
+
+
 def used_invitation(room: str, invitation: str) -> str:
     """The visit that an invitation has become."""
     return f"{_tag(partition_of_room(room))}:invitation:{invitation}"

@@ -67,6 +67,8 @@ Step = Literal["coming", "ready", "failed", "gone"]
 
 class RoomFull(msgspec.Struct, frozen=True):
     members: int
+    going: int = 0
+    """How many of them have given their seat up, or the caller another seat of theirs."""
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -146,11 +148,13 @@ class Rooms(RoomDirectory):
         browser: Browser | None = None,
         takes: bool = False,
         heeds: bool = False,
+        broke: float = 0,
     ) -> Place | RoomFull | Empty | Gone | Doubted:
         """Take a seat, or with `waits` wait outside where nobody is there and the room is set so.
 
         `browser`: what is kept of the one whose seat it is to be; None for a call. `takes`: a participant out
         of the room's stock, if there is one. `heeds`: not while the room's session is in doubt.
+        `broke`: when the caller's way into this room broke, who is not to come back after it was closed.
         """
         args: Args = {
             "seat": seat,
@@ -162,15 +166,17 @@ class Rooms(RoomDirectory):
             "stock": self._stock_of(room),
             "takes": int(takes),
             "heeds": int(heeds),
+            "broke": _ms(broke),
         }
         more = {"settings": keys.room_settings(room), "left": keys.left(room, seat), "news": _news(room)}
+        more["closed"] = keys.closed(room)
         answer, value, text, *stocked = await self._run(_RESERVE, room, now, args, **more)
         if answer == b"gone":
             return Gone()
         if answer == b"doubted":
             return Doubted()
         if answer == b"full":
-            return RoomFull(int(value))
+            return RoomFull(int(value), going=int(text))
         settings = read_settings(room, text)
         if answer == b"empty" and settings.waiting:
             return Empty(settings.waiting)
@@ -309,7 +315,7 @@ class Rooms(RoomDirectory):
     async def close(self, room: str, *, now: float) -> bool:
         """Everybody out, seated or waiting; tells whether there was anything that was not closed already."""
         args: Args = {"marks": keys.left(room, ""), "left_ttl": _LEFT_TTL, "ttl": _TTL}
-        return bool(await self._run(_CLOSE, room, now, args, news=_news(room)))
+        return bool(await self._run(_CLOSE, room, now, args, news=_news(room), closed=keys.closed(room)))
 
     async def owe(
         self,

@@ -184,6 +184,18 @@ def test_who_has_left_the_room_hears_nothing_of_its_end(intent: Intent) -> None:
     play(a_call(Media.NONE, intent)).on(evicted()).expects().unchanged().notes("the call has left the room")
 
 
+@pytest.mark.parametrize("intent", [Intent.HOLD, Intent.ELSEWHERE])
+def test_who_is_leaving_the_room_for_something_else_hears_nothing_of_its_end(intent: Intent) -> None:
+    story = play(a_call(Media.LEAVING, intent)).on(evicted())
+    story.expects().unchanged().notes("the call has left the room")
+
+
+@pytest.mark.parametrize("media", [Media.NONE, Media.LEAVING])
+def test_who_would_come_back_since_the_way_in_has_broken_is_told_of_the_end(media: Media) -> None:
+    broken = replace(a_call(media), broken_at=NOW if media is Media.NONE else 0)
+    play(broken).on(evicted()).becomes(Intent.HANGUP).knows(failure="room-closed")
+
+
 def others_end() -> list[Cue]:
     return [evicted(room=OTHER_ROOM), evicted(0)]
 

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import pytest
 from redis.asyncio import Redis
 
 from service.calls.effects import (
@@ -33,6 +34,31 @@ async def test_who_comes_second_with_a_session_owes_its_deletion(rooms: Rooms, o
         "S", owes=True
     )
     assert await owed(outbox) == [DeleteSession("T")]
+
+
+async def test_in_a_full_room_it_is_known_who_is_going(rooms: Rooms) -> None:
+    for seat in ("a.1", "b.1", "c.1"):
+        await reserve(rooms, seat, limit=3)
+        await rooms.enter(ROOM, seat, participant_id=f"p{seat}", made_session="S", now=NOW)
+    assert await reserve(rooms, "d.1", limit=3) == RoomFull(3, going=0)
+    # Of the same call, which has given it up or will in a moment.
+    assert await reserve(rooms, "a.2", limit=3) == RoomFull(3, going=1)
+    await rooms.vacate(ROOM, "b.1", now=NOW)
+    assert await reserve(rooms, "d.1", limit=3) == RoomFull(3, going=1)
+    assert await reserve(rooms, "a.2", limit=3) == RoomFull(3, going=2)
+
+
+@pytest.mark.parametrize(("broke", "there"), [(0, True), (-1, False), (+1, True)])
+async def test_who_broke_off_before_the_room_was_closed_does_not_come_back(
+    rooms: Rooms, broke: float, there: bool
+) -> None:
+    await reserve(rooms, "a.1")
+    await rooms.close(ROOM, now=NOW)
+    came = await rooms.reserve(
+        ROOM, "b.2", waits=False, limit=20, now=NOW + 2, broke=NOW + broke if broke else 0
+    )
+    assert isinstance(came, Place) is there
+    assert there or came == Gone()
 
 
 async def test_seats_run_out(client: Client) -> None:

@@ -209,7 +209,7 @@ def bridge_complete(call: Call, event: BridgeComplete) -> Decision:
 def _again(call: Call, event: Redirect | BridgeComplete) -> Decision:
     """A new leg for a phone that has lost its own, but not for ever."""
     short = _is_short(call, event.at, _SHORT)
-    counted = replace(call, short_legs=call.short_legs + 1 if short else 0)
+    counted = replace(call, short_legs=call.short_legs + 1 if short else 0, broken_at=event.at)
     if counted.short_legs >= _SHORT_LEGS:
         return fail(counted, "transfer-failed", event.at)
     return join(counted, event)

@@ -48,6 +48,7 @@ def order_join(call: Call, event: OrderJoin) -> Decision:
         # Whoever gives the order knows whether anybody is there.
         waits=False,
         failure="",
+        broken_at=0,
     )
     return turn(call, after, event.at)
 

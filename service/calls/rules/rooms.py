@@ -40,7 +40,10 @@ def evicted(call: Call, event: Evicted) -> Decision:
     """Told and hung up; what it has in the room is taken down by the room."""
     if event.room not in {call.room, call.next_room} or call.intent is Intent.HANGUP:
         return Decision(call, Nothing(), note="the call has left the room")
-    if call.media is Media.NONE and call.intent is not Intent.WAIT:
+    # Of those without a way in some wait outside, and some would come back since theirs has broken.
+    left = call.media is Media.NONE or (call.media is Media.LEAVING and call.intent is not Intent.BRIDGE)
+    comes_back = call.intent is Intent.BRIDGE and call.broken_at > 0
+    if left and call.intent is not Intent.WAIT and not comes_back:
         return Decision(call, Nothing(), note="the call has left the room")
     over = replace(break_off(call), intent=Intent.HANGUP, failure="room-closed")
     decision = turn(call, over, event.at)

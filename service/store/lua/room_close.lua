@@ -3,7 +3,8 @@
 -- `marks` is what the keys that mark seats begin with: which seats there are is not known before, so that their
 -- keys cannot be declared; they are in the room's slot like all of its keys.
 -- uses: owed rooms news room_news
--- keys: room live owed agenda news
+-- `closed` says when, to those whose way in had just broken: they have no seat, and are on their way back.
+-- keys: room live closed owed agenda news
 -- args: now owner name marks left_ttl ttl
 local at = {
   room = room, live = live, owed = owed, agenda = agenda, news = news, owner = owner, name = name, now = tonumber(now)}
@@ -11,6 +12,7 @@ local seats, waiters = room_people(room)
 local session = epoch_end(at)
 local closing = 'closing:' .. (session or '-')
 local found = session ~= false
+redis.call('SET', closed, at.now, 'PX', left_ttl)
 
 local function evict(seat)
   found = true
@@ -31,8 +33,9 @@ for _, one in ipairs(seats) do
   elseif one.phase ~= 'closing' then
     redis.call('HSET', room, field, 'closing ' .. one.participant .. ' ' .. (session or '-'))
     redis.call('HINCRBY', room, closing, 1)
+    -- Who is leaving may be about to come back: their way in has broken.
+    evict(one.seat)
     if one.phase == 'in' then
-      evict(one.seat)
       seat_tell(at, one.seat, one.participant, 'left')
       seat_take_down(at, one.seat, session, one.participant)
     end

@@ -1,13 +1,14 @@
 -- Take a seat before anything is requested; who would be the only one, and may wait outside until somebody comes,
--- is written down as waiting instead. Returns {answer, value, settings}: 'seated' and the session or '', 'full' and
--- the members, 'empty', 'doubted' where `heeds` is set and the session may have vanished, or 'gone' for a seat that has
+-- is written down as waiting instead. Returns {answer, value, settings}: 'seated' and the session or '', {'full',
+-- the members, how many of them are going}, 'empty', 'doubted' where `heeds` is set and the session may have vanished, or 'gone' for a seat that has
 -- been given up already. Where the room has somebody in stock and `takes` is set, the seat is that one's at once:
 -- {'stocked', session, settings, participant, token}.
 -- `browser` is what is kept of one, empty for a call: who it was made for may never come, so that it is looked
 -- after in `unused` milliseconds.
 -- uses: owed rooms news room_news
--- keys: room live settings left owed agenda news
--- args: now seat waits limit owner name ttl browser unused stock takes heeds
+-- `broke`: when the caller's way into the room broke, 0 where none has: for them it may have been closed since.
+-- keys: room live settings left closed owed agenda news
+-- args: now seat waits limit owner name ttl browser unused stock takes heeds broke
 local at = {
   room = room, live = live, owed = owed, agenda = agenda, news = news, owner = owner, name = name, now = tonumber(now)}
 local rules, text = room_settings(settings)
@@ -22,6 +23,15 @@ local function others_are_there()
     if one.ref ~= ref then return true end
   end
   return false
+end
+
+-- Seats that will be free in a moment: of those who leave, and older ones of the same call, which it has given up.
+local function going()
+  local count = 0
+  for _, one in ipairs((room_people(room))) do
+    if one.phase == 'leaving' or one.phase == 'closing' or seat_ref(one.seat) == ref then count = count + 1 end
+  end
+  return count
 end
 
 local function is_doubted()
@@ -61,6 +71,7 @@ local phase = seat_read(at, seat)
 if phase == 'leaving' or phase == 'closing' then return {'gone', '', ''} end
 if phase == nil then
   if redis.call('EXISTS', left) == 1 then return {'gone', '', ''} end
+  if broke ~= '0' and tonumber(redis.call('GET', closed) or '-1') >= tonumber(broke) then return {'gone', '', ''} end
   if heeds == '1' and is_doubted() then return {'doubted', '', ''} end
   if waits == '1' and rules.waiting and not others_are_there() then
     redis.call('HSET', room, 'waiter:' .. ref, seat)
@@ -69,7 +80,7 @@ if phase == nil then
   end
   local members = tonumber(redis.call('HGET', room, 'members') or '0')
   if members >= math.min(tonumber(limit), rules.limit or tonumber(limit)) then
-    return {'full', tostring(members), ''}
+    return {'full', tostring(members), tostring(going())}
   end
   redis.call('HSET', room, 'seat:' .. seat, 'reserved -')
   redis.call('HINCRBY', room, 'members', 1)

@@ -162,6 +162,15 @@ def countries_under(prefix: str) -> int:
     return sum(len(regions) for code, regions in codes.items() if str(code).startswith(digits))
 
 
+def may_meet(prefixes: tuple[str, ...], countries: tuple[str, ...]) -> bool:
+    """Whether a number can be under one of `prefixes` and in one of `countries`, going by country codes.
+
+    False is certain. True is not: which country an area code is in, as +1416 is Canada's, is not looked at.
+    """
+    codes = _codes_of(countries)
+    return any(code.startswith(one) or one.startswith(code) for code in codes for one in prefixes)
+
+
 def is_country(region: str) -> bool:
     return region in phonenumbers.SUPPORTED_REGIONS
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from service import outbound
 from service.clock import SystemClock
-from service.dial_plan import countries_under
+from service.dial_plan import countries_under, may_meet
 from service.setting_types import BASIC_AUTH_ENDS, basic_auth_is_over
 from service.settings import NAMES, SECRETS_DIR, Problem, Settings, process_environment
 
@@ -55,6 +55,11 @@ def _money(settings: Settings) -> Iterator[Problem]:
     if opened and not settings.outbound_countries:
         wants = "OUTBOUND_COUNTRIES, such as US,CA, beside it or in its place"
         yield Problem("OUTBOUND_PREFIXES", f"opens {opened} countries, dear ones among them", wants)
+    prefixes, countries = settings.outbound_prefixes, settings.outbound_countries
+    if prefixes and countries and not may_meet(prefixes, countries):
+        wrong = "has no prefix of a country in OUTBOUND_COUNTRIES: no number passes both, so none is called"
+        wants = "a prefix of one of those countries, its country among them, or only one of the two set"
+        yield Problem("OUTBOUND_PREFIXES", wrong, wants)
     if settings.bw_voice_application_id and not settings.outbound_from and _visitors_dial(settings):
         wants = "the numbers that calls may show as theirs"
         yield Problem("OUTBOUND_FROM", "is unset, and visitors may be granted to place calls", wants)

@@ -448,6 +448,29 @@ def test_prefixes_that_open_more_than_one_country(prefixes: str, countries: str,
 
 
 @pytest.mark.parametrize(
+    ("prefixes", "countries", "none"),
+    [
+        ("+44", "US", True),
+        ("+44,+33", "US,CA,DE", True),
+        ("+44,+1", "US", False),
+        ("+44207", "US,GB", False),
+        ("+4", "GB", False),
+        ("+1", "JM", False),
+        ("+44", "", False),
+    ],
+)
+def test_prefixes_and_countries_that_no_number_can_pass_both(
+    prefixes: str, countries: str, *, none: bool
+) -> None:
+    environ = {**GOOD, "OUTBOUND_PREFIXES": prefixes, "OUTBOUND_COUNTRIES": countries}
+    found = [str(notice) for notice in warnings(load(environ), {}) if "no number passes" in notice.wrong]
+    assert len(found) == none
+    if found:
+        assert found[0].startswith("OUTBOUND_PREFIXES has no prefix of a country in OUTBOUND_COUNTRIES")
+        assert "wants a prefix of one of those countries" in found[0]
+
+
+@pytest.mark.parametrize(
     ("keys", "shown", "warned"),
     [
         ("crm:read+dial+control:a-key-of-sixteen", "", True),

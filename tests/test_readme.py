@@ -4,6 +4,9 @@ import re
 import tomllib
 from pathlib import Path
 
+import pytest
+
+from service.setting_warnings import warnings
 from service.settings import NAMES, Settings
 
 ROOT = Path(__file__).parent.parent
@@ -56,6 +59,22 @@ def test_every_target_and_file_it_names_exists() -> None:
         path, _, section = link.partition("#")
         assert (ROOT / path).exists(), link
         assert not section or section in sections((ROOT / path).read_text()), link
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/operators.md"])
+def test_the_shell_of_its_examples_has_what_they_use_and_nothing_that_is_warned_of(page: str) -> None:
+    """Whoever has followed them looks at the configuration in that same shell, with --strict perhaps."""
+    blocks = re.findall(r"```sh\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
+    known: dict[str, str] = {}
+    for line in "".join(blocks).splitlines():
+        for name in re.findall(r"\$([A-Za-z_]+)", line):
+            assert name in known, f"{line}: ${name} is used before it is set"
+        exported = line.startswith("export ")
+        known |= dict.fromkeys(re.findall(r" ([A-Za-z_]+)=" if exported else r"^([A-Za-z_]+)=", line), "1")
+    settings = Settings.model_construct(
+        bw_account_id="5500000", base_callback_url="https://bridge.example.com"
+    )
+    assert warnings(settings, known) == ()
 
 
 def test_it_is_short() -> None:

@@ -42,8 +42,8 @@ async def started(command: str, home: Path, **environment: str) -> asyncio.subpr
     return await asyncio.create_subprocess_exec(
         "bash",
         "-euc",
-        f'auth="Authorization: Bearer $API_KEY"; {command}',
-        env={"PATH": "/usr/bin:/bin", "CURL_HOME": str(home), "API_KEY": API_KEY, **environment},
+        f'auth="Authorization: Bearer $BRIDGE_KEY"; {command}',
+        env={"PATH": "/usr/bin:/bin", "CURL_HOME": str(home), "BRIDGE_KEY": API_KEY, **environment},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )

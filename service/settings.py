@@ -83,7 +83,9 @@ class Settings(BaseSettings):
     bw_username: Annotated[User | None, WhenUsed, Field(description=f"the name {BASIC_OF}")] = None
     bw_password: Annotated[Secret | None, WhenUsed, Field(description=f"the password {BASIC_OF}")] = None
     bw_voice_application_id: str | None = Field(
-        default=None, pattern=ID, description="the id of your Voice application, needed for outbound calls"
+        default=None,
+        pattern=ID,
+        description="the id of your Voice application, a UUID such as 04e88489-df02-4e34-a0ee-27a91849555f",
     )
     bw_number: Number = None
     outbound_prefixes: Prefixes = Field(

@@ -235,6 +235,11 @@ def test_values(name: str, good: str, bad: str) -> None:
     assert list(problems({**GOOD, name: bad})) == [name]
 
 
+def test_an_application_that_was_not_filled_in_is_told_that_a_uuid_is_wanted() -> None:
+    found = problems({**GOOD, "BW_VOICE_APPLICATION_ID": "..."})
+    assert "wants the id of your Voice application, a UUID such as " in found["BW_VOICE_APPLICATION_ID"]
+
+
 @pytest.mark.parametrize(
     ("url", "wrong"),
     [

@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -116,6 +117,58 @@ async def test_a_caller_does_not_wait_for_ever(simulator: Simulator, store: Stor
         assert "sorry" in phone.heard[3]
         assert len(phone.heard) == 4
         assert simulator.ledger.empty
+
+
+async def test_who_was_let_go_was_let_go_by_us(simulator: Simulator, store: Store) -> None:
+    """The caller heard our apology and was hung up: nobody is to look for the fault at their end."""
+    async with serving(simulator, store.url) as service, Operator.of(service) as operator:
+        await store.kill()
+        phone = await simulator.dial()
+        await phone.until("ended", timeout=30)
+        assert "sorry" in phone.heard[-1]
+        await wait_until(lambda: service.log(event="webhook.answered", event_type="disconnect"))
+        await store.start()
+
+        call: dict[str, Any] = {}
+
+        async def known() -> bool:
+            answer = await operator.send("GET", f"/calls/{phone.call_id}")
+            call.update(answer.json())
+            told = call.get("timeline", ())
+            return {"disconnect"} <= {one["event"] for one in told} and any("rounds" in one for one in told)
+
+        await wait_until(known, what="not all of it is known")
+        assert (call["outcome"]["blame"], call["outcome"]["reason"]) == ("service", "internal-error")
+        began, ended = (datetime.fromisoformat(call[name]) for name in ("createdAt", "endedAt"))
+        first = datetime.fromisoformat(str(service.log(event="webhook.degraded")[0]["timestamp"]))
+        assert abs(first - began) < timedelta(seconds=2)
+        assert ended > began
+        [let_go] = [one for one in call["timeline"] if one.get("rounds")]
+        assert (let_go["event"], let_go["reply"], let_go["rounds"]) == ("turnedAway", "hangup", 3)
+        async with Redis.from_url(store.url) as redis:
+            await nothing_left(simulator, redis)
+
+
+async def test_who_hung_up_before_our_apology_has_given_up(simulator: Simulator, store: Store) -> None:
+    async with serving(simulator, store.url) as service, Operator.of(service) as operator:
+        await store.kill()
+        phone = await simulator.dial()
+        await simulator.until(lambda: len(phone.heard) >= 2)
+        await phone.hang_up()
+        await wait_until(lambda: service.log(event="webhook.answered", event_type="disconnect"))
+        await store.start()
+
+        async def known() -> bool:
+            answer = await operator.send("GET", f"/calls/{phone.call_id}")
+            told = answer.json().get("timeline", ()) if answer.is_success else ()
+            return {"disconnect", "turnedAway"} <= {one["event"] for one in told}
+
+        await wait_until(known, what="not all of it is known")
+        call = await operator.call(phone.call_id)
+        assert (call["outcome"]["blame"], call["outcome"]["reason"]) == ("caller", "abandoned")
+        assert call["endedAt"] > call["createdAt"]
+        async with Redis.from_url(store.url) as redis:
+            await nothing_left(simulator, redis)
 
 
 async def test_a_way_in_that_is_open_stays_open(simulator: Simulator, store: Store) -> None:

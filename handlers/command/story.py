@@ -148,6 +148,9 @@ def _happening(entry: Mapping[str, Any], event: str, at: float) -> Step:
             "hangs up"
             if event == "disconnect" and entry.get("cause") in _HANGS_UP
             else _PHONE_DOES.get(event)
+            # One that was told to come back has called before.
+            if not (event == "turnedAway" and entry.get("rounds"))
+            else ""
         )
         first = (Message(Lane.PHONE, Lane.BANDWIDTH, does),) if does else ()
         return Step(at, (*first, webhook), bad=bad)

@@ -15,6 +15,7 @@ from handlers.edge import edge_of
 from handlers.guard import Refused, read_body
 from handlers.reporting import note_refused
 from handlers.voice.registry import UNKNOWN, Kind, kind_of
+from handlers.voice.replies import is_let_go
 from handlers.voice.speech import CLOSED
 from handlers.voice.webhook import ForeignAccount, Malformed, OfNoCall, Webhook, parse
 from service.calls.events import Arrival, Event, LegNoted, TransferAnswer, turned_away
@@ -173,13 +174,15 @@ async def _answer(request: Request, kind: Kind, webhook: Webhook, begun: float, 
 def _defer(request: Request, kind: Kind, webhook: Webhook, event: Event, *, free: bool) -> bool:
     """What Bandwidth tells only once (voice API, webhooks: a retry follows a failed connection only).
 
-    And that a phone has been here, once: it may not come back.
+    And that a phone has been here, once: it may not come back. That we have let it go is told by nobody else.
     """
     key = webhook.key
     if isinstance(event, Arrival):
-        if not free or webhook.rounds:
+        bridge = bridge_of(request)
+        let_go_at = round(bridge.clock.now(), 3) if is_let_go(webhook.rounds + 1) else 0
+        if not let_go_at and (not free or webhook.rounds):
             return False
-        event, key = turned_away(event), ""
+        event, key = turned_away(event, let_go_at=let_go_at), ""
     elif kind.wants_bxml and not isinstance(event, TransferAnswer):
         return False
     again = partial(bridge_of(request).engine.handle, webhook.ref, event, key)

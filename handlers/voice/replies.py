@@ -40,6 +40,11 @@ _RING: Final = 30.0
 _LONGEST_PIN: Final = 20
 
 
+def is_let_go(round_: int) -> bool:
+    """Whether a caller who comes back for that round is told that we are sorry, and hung up."""
+    return round_ > ROUNDS
+
+
 class Renderer:
     def __init__(self, interconnect: Interconnect, callbacks: Callbacks, words: Words) -> None:
         self._interconnect = interconnect
@@ -52,7 +57,7 @@ class Renderer:
 
     def come_back(self, here: str, round_: int) -> bytes:
         """While nothing can be decided: keep the caller on the line, but not for ever."""
-        if round_ > ROUNDS:
+        if is_let_go(round_):
             return self.render(Apologise("internal-error"), here)
         return bxml.render(
             bxml.SpeakSentence(speech.ONE_MOMENT), bxml.Pause(_STORE_PAUSE), self._redirect(here)

@@ -96,6 +96,9 @@ class TurnedAway(Arrival, frozen=True, tag="turnedAway"):
     Should the phone not come back, it is known all the same that it called.
     """
 
+    let_go_at: float = 0
+    """When it was told that we are sorry and was hung up, after too many rounds; 0 where it was not."""
+
 
 class TransferAnswer(msgspec.Struct, frozen=True, tag="transferAnswer"):
     """The B leg has answered; the reply runs on the B leg alone, and its end joins the two."""
@@ -441,8 +444,9 @@ Event = (
 )
 
 
-def turned_away(event: Arrival) -> TurnedAway:
-    return TurnedAway(**{name: getattr(event, name) for name in TurnedAway.__struct_fields__})
+def turned_away(event: Arrival, *, let_go_at: float = 0) -> TurnedAway:
+    said = {name: getattr(event, name) for name in Arrival.__struct_fields__}
+    return TurnedAway(**said, let_go_at=let_go_at)
 
 
 def name_of(event: Event) -> str:

@@ -211,6 +211,8 @@ class Call(msgspec.Struct, frozen=True, omit_defaults=True):
     """From the first webhook to the end of its join: what the caller waited in silence."""
     rounds: int = 0
     """How often the caller was told to wait for a moment while the store was away."""
+    let_go_at: float = 0
+    """When the caller was told, with the store still away, that we are sorry, and was hung up."""
     requests: int = 0
     retries: int = 0
     outcome: Outcome | None = None

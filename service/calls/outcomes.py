@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
+from msgspec.structs import replace
+
 from service.calls.events import Disconnect
 from service.calls.model import Blame, Call, Direction, Outcome
 
@@ -74,6 +76,24 @@ def outcome_of(call: Call | None, event: Disconnect) -> Outcome:
         error_id=event.error_id,
         sip_response_code=event.sip_response_code,
     )
+
+
+def let_go(call: Call, at: float) -> Call:
+    """The call as it ends at that time: whether we have hung up on it while the store was away.
+
+    Not on who had hung up before the apology, nor on who was connected after it, by a copy of the webhook.
+    """
+    ours = call.let_go_at and call.leg_answered_at <= call.let_go_at <= at
+    return replace(call, failure="internal-error") if ours and not call.failure else call
+
+
+def with_our_part(call: Call) -> Call:
+    """A call that is over, once we learn that it was us who let it go: the end may be written down first."""
+    after = let_go(call, call.ended_at)
+    if after == call or call.outcome is None:
+        return call
+    outcome = replace(call.outcome, blame=blame_for(after.failure), reason=after.failure)
+    return replace(after, outcome=outcome)
 
 
 def _verdict(call: Call | None, event: Disconnect) -> tuple[Blame, str]:

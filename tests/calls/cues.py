@@ -85,8 +85,31 @@ def initiate(
     )
 
 
-def turned_away(*, answered: bool = False, asks: int = 0, closed: str = "") -> Cue:
-    return lambda at: TurnedAway(**_arrival(at), answered=answered, asks=asks, closed=closed)
+def turned_away(
+    *,
+    answered: bool = False,
+    asks: int = 0,
+    closed: str = "",
+    earlier: float = 0,
+    came: float = 0,
+    rounds: int = 0,
+    let_go: bool = False,
+) -> Cue:
+    """`earlier`: how many seconds ago it was, and `came` how many before that the phone had come."""
+
+    def cue(now: float) -> Event:
+        at = now - earlier
+        return TurnedAway(
+            **_arrival(at),
+            answered=answered,
+            asks=asks,
+            closed=closed,
+            since=at - came if came else 0,
+            rounds=rounds,
+            let_go_at=at if let_go else 0,
+        )
+
+    return cue
 
 
 def answer(machine: str = "", *, fallback: str = "") -> Cue:

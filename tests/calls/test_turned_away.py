@@ -1,18 +1,34 @@
 """A phone that was asked to come back while the store was away is known once the store is back."""
 
+from itertools import permutations
+
+import pytest
+from msgspec.structs import replace
+
 from service.calls import events
 from service.calls.events import Answer
-from service.calls.model import Intent, Media, Phone
-from service.calls.replies import AskDigits, Join, Nothing
-from tests.calls.cues import FALLBACK, NOW, answer, disconnect, initiate, redirect, turned_away
-from tests.calls.playbook import play
+from service.calls.model import Blame, Intent, Media, Outcome, Phone
+from service.calls.replies import AskDigits, Hangup, Join, Nothing
+from tests.calls.cues import (
+    FALLBACK,
+    NOW,
+    Cue,
+    a_call,
+    answer,
+    disconnect,
+    initiate,
+    redirect,
+    transfer_answer,
+    turned_away,
+)
+from tests.calls.playbook import Playbook, play
 
 
 def test_all_that_the_phone_has_said_is_known() -> None:
     event = answer("human", fallback=FALLBACK)(NOW)
     assert isinstance(event, Answer)
     away = events.turned_away(event)
-    shared = set(away.__struct_fields__)
+    shared = set(away.__struct_fields__) - {"let_go_at"}
     assert shared == set(event.__struct_fields__) - {"machine"}
     assert [name for name in shared if getattr(away, name) != getattr(event, name)] == []
 
@@ -50,6 +66,7 @@ def test_one_that_is_up_is_up() -> None:
 
 def test_nothing_comes_after_the_end() -> None:
     story = play().on(disconnect()).on(turned_away())
+    story.replies(Nothing()).expects().cancels().unchanged()
     assert story.call.phone is Phone.GONE
 
 
@@ -65,3 +82,84 @@ def test_rounds_of_a_call_that_is_known_are_kept() -> None:
     story = story.on(redirect(rounds=2, came=1), after=9).knows(created_at=came, rounds=2)
     story.on(redirect(rounds=1, came=1)).knows(rounds=2)
     story.on(redirect()).knows(rounds=2)
+
+
+# The end, written down before or after ----------------------------------------------------------------------
+
+ABANDONED = Outcome(Blame.CALLER, "abandoned", cause="hangup")
+OURS = Outcome(Blame.SERVICE, "internal-error", cause="hangup")
+
+
+def told(*cues: tuple[Cue, float]) -> Playbook:
+    """What was kept while the store was away, in the order in which it got through; at how many seconds."""
+    story = play()
+    for cue, at in cues:
+        story.on(cue, after=NOW + at - story.at)
+    return story
+
+
+def in_any_order(*cues: tuple[Cue, float]) -> list[Playbook]:
+    return [told(*order) for order in permutations(cues)]
+
+
+CAME = (turned_away(), 1.0)
+LET_GO = (turned_away(answered=True, rounds=3, came=12, let_go=True), 13.0)
+
+
+@pytest.mark.parametrize("story", in_any_order(CAME, LET_GO, (disconnect(), 17.0)))
+def test_who_was_let_go_was_let_go_by_us(story: Playbook) -> None:
+    story.becomes(Phone.GONE, Intent.HANGUP)
+    story.knows(outcome=OURS, failure="internal-error", created_at=NOW + 1, ended_at=NOW + 17, rounds=3)
+
+
+@pytest.mark.parametrize("story", in_any_order(LET_GO, (disconnect(), 17.0)))
+def test_its_last_round_alone_says_it_all(story: Playbook) -> None:
+    story.knows(outcome=OURS, created_at=NOW + 1, rounds=3)
+
+
+@pytest.mark.parametrize("story", in_any_order(CAME, (disconnect(), 5.0)))
+def test_who_hung_up_in_between_has_given_up(story: Playbook) -> None:
+    story.knows(outcome=ABANDONED, failure="", created_at=NOW + 1, ended_at=NOW + 5)
+
+
+@pytest.mark.parametrize("story", in_any_order(CAME, LET_GO, (disconnect(), 12.9)))
+def test_who_hung_up_before_the_apology_has_given_up(story: Playbook) -> None:
+    story.knows(outcome=ABANDONED, failure="", created_at=NOW + 1, ended_at=NOW + 12.9, rounds=3)
+
+
+def test_that_we_hung_up_is_in_the_timeline() -> None:
+    told(LET_GO).replies(Hangup()).expects()
+    told((disconnect(), 17.0), LET_GO).replies(Hangup()).expects().cancels()
+
+
+def test_the_same_twice_changes_nothing() -> None:
+    told((disconnect(), 17.0), LET_GO, LET_GO).unchanged()
+
+
+@pytest.mark.parametrize("story", in_any_order(LET_GO, (disconnect("callback-error"), 17.0)))
+def test_the_word_of_bandwidth_is_kept(story: Playbook) -> None:
+    story.knows(outcome=Outcome(Blame.SERVICE, "internal-error", cause="callback-error"))
+
+
+def test_a_failure_of_before_stays_the_reason() -> None:
+    failed = replace(a_call(Media.NONE, Intent.HANGUP, answered=False), failure="room-full")
+    for order in permutations([turned_away(let_go=True), disconnect()]):
+        story = play(failed)
+        for cue in order:
+            story.on(cue)
+        story.knows(failure="room-full")
+        assert story.call.outcome is not None
+        assert story.call.outcome.reason == "room-full"
+
+
+def test_who_was_talking_and_came_out_of_it_in_vain_was_let_go() -> None:
+    story = play(a_call(Media.LEAVING)).on(turned_away(answered=True, rounds=3, came=8, let_go=True), after=9)
+    story.replies(Hangup()).knows(created_at=NOW).on(disconnect()).knows(outcome=OURS)
+
+
+def test_who_was_connected_after_all_was_not_let_go() -> None:
+    """A copy of the webhook went to a replica that had the store."""
+    let_go = turned_away(answered=True, let_go=True, earlier=3)
+    story = play(a_call(Media.TRANSFERRING, answered=False)).on(transfer_answer(), after=4)
+    story.on(let_go).becomes(Media.BRIDGED)
+    story.on(disconnect()).knows(outcome=Outcome(Blame.NOBODY, "completed", cause="hangup"))

@@ -25,7 +25,7 @@ from service.calls.events import (
     TurnedAway,
 )
 from service.calls.model import Call, Direction, Intent, Leg, Media, Phone
-from service.calls.outcomes import outcome_of
+from service.calls.outcomes import outcome_of, with_our_part
 from service.calls.replies import (
     AskDigits,
     BridgeLeg,
@@ -35,6 +35,7 @@ from service.calls.replies import (
     KeepTag,
     Nothing,
     Park,
+    Reply,
     Transfer,
     Wait,
 )
@@ -105,7 +106,7 @@ def _first(event: Arrival) -> Decision:
     if event.closed:
         return _turn_away(asked, event)
     if isinstance(event, TurnedAway):
-        return Decision(asked, Nothing())
+        return Decision(replace(asked, let_go_at=event.let_go_at), _was_told(event))
     if not event.asks:
         return join(new, event)
     if event.guesses.refused and not (isinstance(event, Gathered) and event.named):
@@ -116,7 +117,7 @@ def _first(event: Arrival) -> Decision:
 def _turn_away(new: Call, event: Arrival) -> Decision:
     """No new calls are taken: the caller is told so, and let go."""
     over = replace(new, intent=Intent.HANGUP, failure="closed", farewell=event.closed)
-    reply = Nothing() if isinstance(event, TurnedAway) else continuation(over)
+    reply = _was_told(event) if isinstance(event, TurnedAway) else continuation(over)
     return Decision(over, reply, owed=hang_up(over, event.at + time_to_hear(over)))
 
 
@@ -163,9 +164,20 @@ def dial(event: Dial) -> Decision:
     return Decision(call, reply, owed=(Owed(EndDialing(call.ref), event.dial_until),))
 
 
-def known(call: Call, _event: TurnedAway) -> Decision:
-    """It has come back by itself, or had been there before."""
-    return Decision(call, Nothing())
+def known(call: Call, event: TurnedAway) -> Decision:
+    """It has come back by itself, or had been there before; or its end was written down first."""
+    after = replace(
+        call,
+        created_at=min(call.created_at, event.since or event.at),
+        rounds=max(call.rounds, event.rounds),
+        let_go_at=call.let_go_at or event.let_go_at,
+    )
+    return Decision(after if call.live else with_our_part(after), _was_told(event))
+
+
+def _was_told(event: TurnedAway) -> Reply:
+    """For the timeline: nobody waits for it any more."""
+    return Hangup() if event.let_go_at else Nothing()
 
 
 # The phone asks what to do ----------------------------------------------------------------------------------

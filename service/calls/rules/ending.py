@@ -26,12 +26,13 @@ from service.calls.events import (
     Placed,
     TransferAnswer,
     TransferComplete,
+    TurnedAway,
 )
 from service.calls.looks import Asked, Looks
 from service.calls.model import Call, Intent, Leg, Media, Outcome, Phone
-from service.calls.outcomes import NOT_FOUND, blame_for, outcome_of
+from service.calls.outcomes import NOT_FOUND, blame_for, let_go, outcome_of
 from service.calls.replies import Hangup, Nothing, Wait
-from service.calls.rules import joining, rooms
+from service.calls.rules import arriving, joining, rooms
 from service.calls.rules.orders import refused
 from service.calls.rules.parts import (
     HANG_UP,
@@ -45,6 +46,7 @@ from service.calls.rules.parts import (
 
 def disconnect(call: Call, event: Disconnect) -> Decision:
     """The phone has gone, whatever the call was doing."""
+    call = let_go(call, event.at)
     return _end(call, event.at, outcome_of(call, event))
 
 
@@ -117,6 +119,8 @@ def after_the_end(call: Call, event: Event) -> Decision:
             return replace(joining.outdated(call, event), reply=Hangup(), drops_token=True, note="")
         case Moved() | MoveFailed():
             return rooms.outdated(call, event)
+        case TurnedAway():
+            return arriving.known(call, event)
         case Arrival() | TransferAnswer() | TransferComplete() | LegAnswer() | LegBridgeComplete():
             return Decision(call, Hangup(), note="call has ended")
         case LegNoted(keeps=tag) if tag:

@@ -54,6 +54,8 @@ async def test_a_breaker_that_is_open_is_known_everywhere(
         assert all_["found"].startswith("2 told us of themselves")
         assert "breaker webrtc/creates is open: callers who come now are turned away" in second["found"]
         assert "PstnBandwidthFailing" in second["do"]
+        assert "holds such requests back, since they have failed" in second["do"]
+        assert "one every 2 to 10 s" in second["do"]
         simulator.faults.clear()
 
 

@@ -179,6 +179,11 @@ async def test_bandwidth_cannot_be_reached(shell: Shell) -> None:
     found = await examined(shell, code=1, BW_TOKEN_URL="http://127.0.0.1:1/token")
     assert "unreachable" in found["token"]["found"]
     assert "http://127.0.0.1:1/token" in found["token"]["do"]
+    apis = [found[name] for name in ("voice api", "sessions api")]
+    assert {one["do"] for one in apis} == {"see the token above"}, "and not to Bandwidth's status page"
+    assert all("was not asked, for want of a token" in one["found"] for one in apis)
+    assert "our own circuit breaker holds requests back" in str(apis), "of two who ask, the first opens it"
+    assert "paused" not in str(found)
 
 
 async def test_one_api_fails(simulator: Simulator, shell: Shell) -> None:

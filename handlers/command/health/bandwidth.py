@@ -6,6 +6,7 @@ from typing import Final
 
 from handlers.command.health.finding import Finding, Findings, skew
 from handlers.upstreams import bandwidth_of
+from service.bandwidth.auth import OPERATION
 from service.bandwidth.errors import BandwidthError
 from service.bandwidth.http import Http
 from service.clock import Clock, SystemClock
@@ -18,7 +19,7 @@ _NOBODY: Final = "c-00000000-doctor"
 _NO_SESSION: Final = "00000000-0000-0000-0000-000000000000"
 _WHOLE_SECONDS: Final = 3.0
 """Of the Date header, and what an answer takes on its way."""
-_REFUSED: Final = frozenset({"unauthorized", "forbidden", "no-token"})
+_REFUSED: Final = frozenset({"unauthorized", "forbidden"})
 
 
 async def check_bandwidth(settings: Settings, clock: Clock | None = None) -> Findings:
@@ -84,10 +85,11 @@ async def _answers(check: str, url: str, ask: Callable[[], Awaitable[None]]) -> 
     try:
         await ask()
     except BandwidthError as error:
+        if error.operation == OPERATION:
+            words = f"{url} was not asked, for want of a token: {_words(error)}"
+            return Finding(check, "fail", words, "see the token above")
         do = "Bandwidth's status page; what is owed is tried again until it answers"
-        if error.code == "no-token":
-            do = "see the token above"
-        elif error.code in _REFUSED:
+        if error.code in _REFUSED:
             do = "is BW_ACCOUNT_ID right, and enabled for this API? Do the credentials have a role for it?"
         return Finding(check, "fail", f"{url}: {_words(error)}", do)
     ms = 1000 * (clock.monotonic() - begun)
@@ -107,5 +109,8 @@ def _clock(heard: tuple[float, str] | None) -> Findings:
 
 
 def _words(error: BandwidthError) -> str:
+    if error.code == "paused":
+        pause = max(1, round(error.retry_after or 0))
+        return f"our own circuit breaker holds requests back for {pause} s, since those before it failed"
     status = f"{error.status} " if error.status else ""
     return f"{status}{error.code}" + (f" ({error.detail})" if error.detail else "")

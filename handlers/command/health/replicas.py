@@ -5,6 +5,7 @@ from typing import Final, NamedTuple
 
 from handlers.command.health.finding import Finding
 from handlers.command.times import span
+from service.bandwidth.breaker import LONGEST, SHORTEST
 from service.store.replicas import Report
 
 _COST: Final = {
@@ -13,6 +14,11 @@ _COST: Final = {
     "questions": "what nobody has told us is not found out",
     "tokens": "no new token: callers are turned away once the old one ends",
 }
+_BREAKER: Final = (
+    "a breaker is our own: it holds such requests back, since they have failed in a row, and sends one every "
+    f"{SHORTEST:.0f} to {LONGEST:.0f} s until that succeeds; what failed: docs/runbook.md, "
+    "PstnBandwidthFailing"
+)
 _STARTS: Final = 10.0
 """Seconds in which one that begins gets its token."""
 
@@ -56,7 +62,7 @@ def _is(one: Report, now: float) -> str:
 def _troubles(one: Report) -> Iterator[_Trouble]:
     for name in one.open:
         cost = _COST.get(name.partition("/")[2], "its requests fail")
-        yield _Trouble(f"breaker {name} is open: {cost}", "docs/runbook.md, PstnBandwidthFailing")
+        yield _Trouble(f"breaker {name} is open: {cost}", _BREAKER)
     if not one.has_token and one.at - one.started > _STARTS:
         yield _Trouble("it has had no token yet: callers are turned away", "see the token below")
     if one.draining:

@@ -11,9 +11,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from handlers.api.endpoint import Resource, Unknown
 from handlers.bridge import Bridge
+from handlers.guard import DOCTOR
 
 log = structlog.get_logger()
 
+_DOCTORS: Final = (b"user-agent", DOCTOR.encode())
+"""Of our own doctor's try, which is no news to it: it says itself where that went."""
 _CALLBACKS: Final = "/callbacks/"
 _ANY_SPELLING: Final = "/callback"
 _NOT_FOUND, _NOT_ALLOWED = 404, 405
@@ -51,6 +54,8 @@ class Addresses:
     def _tell(self, scope: Scope, status: int) -> None:
         bridge: Bridge = scope["state"]["bridge"]
         bridge.metrics.webhook_astray()
+        if _DOCTORS not in scope["headers"]:
+            bridge.doings.misaddress(bridge.clock.now())
         path, now = _kind(scope["path"]), bridge.clock.monotonic()
         if now - self._told.get(path, -_PAUSE) < _PAUSE:
             return

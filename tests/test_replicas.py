@@ -5,6 +5,7 @@ from typing import Any
 import httpx
 from redis.asyncio import Redis
 
+from handlers.command.health.replicas import check_replicas
 from handlers.guard import DOCTOR
 from service.bandwidth.breaker import FAILURES
 from service.store.client import Client
@@ -76,6 +77,37 @@ async def test_webhooks_that_are_refused_and_from_whom(
     assert line["result"] == "warn"
     assert "refused in the last 15 minutes from 127.0.0.1 (2)" in line["found"]
     assert "CALLBACK_PASSWORD" in line["do"]
+
+
+async def test_webhooks_that_came_to_a_wrong_address(
+    simulator: Simulator, service: Service, store_url: str
+) -> None:
+    shell = Shell.at(simulator, service, store_url)
+
+    async def misdirect(**headers: str) -> None:
+        async with httpx.AsyncClient(base_url=service.url, headers=headers) as client:
+            assert (await client.post("/callback/voice", json={})).status_code == 404
+
+    await misdirect(**{"User-Agent": DOCTOR})
+    for _ in range(3):
+        await misdirect()
+
+    async def known() -> bool:
+        return [one.get("misaddressed") for one in await told(service.url)] == [3]
+
+    await wait_until(known, what="the doctor's own is not among them")
+    _, line = await lines(shell)
+    assert line["result"] == "warn"
+    assert "3 webhooks, or what looks like them, came to no address of ours" in line["found"]
+    assert "check the application's callback URLs at Bandwidth" in line["do"]
+    assert "webhook.misaddressed" in line["do"]
+
+
+def test_a_wrong_address_that_was_corrected_is_told_of_no_more() -> None:
+    for seconds, result in ((899, "warn"), (901, "ok")):
+        report = Report(id="a", at=9000, has_token=True, misaddressed=3, misaddressed_at=9000 - seconds)
+        _, line = check_replicas([report], 9000)
+        assert line.result == result
 
 
 async def test_nobody_two_versions_and_one_that_drains(

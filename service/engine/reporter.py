@@ -26,6 +26,8 @@ class Doings:
         self.taken = 0
         self.refused = 0
         self.refused_at = 0.0
+        self.misaddressed = 0
+        self.misaddressed_at = 0.0
         self._peers: dict[str, tuple[int, float]] = {}
 
     def take(self) -> None:
@@ -39,6 +41,11 @@ class Doings:
         self._peers[peer] = (count + 1, now)
         if len(self._peers) > PEERS:
             del self._peers[next(iter(self._peers))]
+
+    def misaddress(self, now: float) -> None:
+        """What may be a webhook came to no address of ours."""
+        self.misaddressed += 1
+        self.misaddressed_at = now
 
     def refused_by(self, now: float) -> dict[str, int]:
         """The latest addresses, with how often; only those of a while ago."""
@@ -113,6 +120,8 @@ class Reporter:
             refused=self._doings.refused,
             refused_at=round(self._doings.refused_at, 3),
             refused_by=self._doings.refused_by(now),
+            misaddressed=self._doings.misaddressed,
+            misaddressed_at=round(self._doings.misaddressed_at, 3),
             draining=self._draining(),
         )
 

@@ -46,6 +46,9 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True):
     refused_at: float = 0
     refused_by: dict[str, int] = {}
     """Of which addresses, in the last quarter of an hour: the latest few."""
+    misaddressed: int = 0
+    """What may be webhooks and came to no address of ours, since the start."""
+    misaddressed_at: float = 0
     draining: bool = False
 
 

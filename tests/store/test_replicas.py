@@ -22,6 +22,8 @@ FULL = Report(
     refused=10**12,
     refused_at=1_796_000_000.123,
     refused_by={"192.0.2.1": 10**12},
+    misaddressed=10**12,
+    misaddressed_at=1_796_000_000.123,
     draining=True,
 )
 

@@ -21,6 +21,8 @@ _BREAKER: Final = (
 )
 _STARTS: Final = 10.0
 """Seconds in which one that begins gets its token."""
+_RECENT: Final = 900.0
+"""Seconds for which a webhook at a wrong address is told of: whoever has corrected it should see that."""
 
 
 class _Trouble(NamedTuple):
@@ -43,7 +45,7 @@ def check_replicas(replicas: Sequence[Report], now: float) -> Iterator[Finding]:
 
 
 def _replica(one: Report, now: float) -> Finding:
-    troubles = list(_troubles(one))
+    troubles = list(_troubles(one, now))
     words = "; ".join([_is(one, now), *(trouble.found for trouble in troubles)])
     do = "; ".join(dict.fromkeys(trouble.do for trouble in troubles))
     return Finding(f"replica {one.id[:8]}", "warn" if troubles else "ok", words, do)
@@ -59,7 +61,7 @@ def _is(one: Report, now: float) -> str:
     )
 
 
-def _troubles(one: Report) -> Iterator[_Trouble]:
+def _troubles(one: Report, now: float) -> Iterator[_Trouble]:
     for name in one.open:
         cost = _COST.get(name.partition("/")[2], "its requests fail")
         yield _Trouble(f"breaker {name} is open: {cost}", _BREAKER)
@@ -71,3 +73,7 @@ def _troubles(one: Report) -> Iterator[_Trouble]:
         who = ", ".join(f"{peer or 'somebody'} ({count})" for peer, count in one.refused_by.items())
         do = "pstn-bridge logs, webhook.refused, says why. Bandwidth's: CALLBACK_PASSWORD, BW_ACCOUNT_ID"
         yield _Trouble(f"webhooks refused in the last 15 minutes from {who}", do)
+    if now - one.misaddressed_at < _RECENT:
+        do = "check the application's callback URLs at Bandwidth; see webhook.misaddressed, pstn-bridge logs"
+        words = f"{one.misaddressed} webhooks, or what looks like them, came to no address of ours"
+        yield _Trouble(f"{words} since its start, the last {span(now - one.misaddressed_at)} ago", do)

@@ -230,7 +230,9 @@ class TestDeferred:
 
         tasks = Tasks()
         deferred = Deferred(tasks, SystemClock(), limit=20)
-        kept = [deferred.keep(partial(handle, number), "disconnect") for number in range(22)]
+        kept = [
+            deferred.keep(partial(handle, number), "disconnect", f"call-{number}") for number in range(22)
+        ]
         # Workers begin with the first turn of the loop.
         assert kept == [True] * 20 + [False] * 2
         assert len(tasks) == 8
@@ -238,9 +240,27 @@ class TestDeferred:
         away.set()
         assert await tasks.wait(10) == 0
         assert sorted(handled) == [n for n in range(20) if n != 3]
-        assert deferred.keep(partial(handle, 30), "disconnect")
+        assert deferred.keep(partial(handle, 30), "disconnect", "call-3")
         assert await tasks.wait(1) == 0
         assert handled[-1] == 30
+
+    async def test_those_of_one_call_keep_their_order(self) -> None:
+        handled: list[str] = []
+        pauses = {"came": 0.02, "let go": 0.01}
+
+        async def handle(name: str) -> None:
+            await asyncio.sleep(pauses.get(name, 0))
+            handled.append(name)
+
+        tasks = Tasks()
+        deferred = Deferred(tasks, SystemClock(), limit=4)
+        for name in ("came", "let go", "gone"):
+            assert deferred.keep(partial(handle, name), name, "call-1")
+        assert deferred.keep(partial(handle, "other"), "disconnect", "call-2")
+        assert not deferred.keep(partial(handle, "one more"), "disconnect", "call-1")
+        assert await tasks.wait(5) == 0
+        assert handled == ["other", "came", "let go", "gone"]
+        assert len(deferred) == 0
 
 
 async def test_what_goes_on_after_its_answer_keeps_its_place() -> None:

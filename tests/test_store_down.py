@@ -143,6 +143,8 @@ async def test_who_was_let_go_was_let_go_by_us(simulator: Simulator, store: Stor
         first = datetime.fromisoformat(str(service.log(event="webhook.degraded")[0]["timestamp"]))
         assert abs(first - began) < timedelta(seconds=2)
         assert ended > began
+        [log] = service.log(event="call.ended")
+        assert (log["blame"], log["reason"], log["rounds"]) == ("service", "internal-error", 3)
         [let_go] = [one for one in call["timeline"] if one.get("rounds")]
         assert (let_go["event"], let_go["reply"], let_go["rounds"]) == ("turnedAway", "hangup", 3)
         async with Redis.from_url(store.url) as redis:

@@ -186,7 +186,7 @@ def _defer(request: Request, kind: Kind, webhook: Webhook, event: Event, *, free
     elif kind.wants_bxml and not isinstance(event, TransferAnswer):
         return False
     again = partial(bridge_of(request).engine.handle, webhook.ref, event, key)
-    if edge_of(request).deferred.keep(again, webhook.event_type):
+    if edge_of(request).deferred.keep(again, webhook.event_type, webhook.ref):
         return True
     log.warning("webhook.dropped", event_type=webhook.event_type)
     return False

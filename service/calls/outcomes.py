@@ -117,7 +117,7 @@ def _verdict(call: Call | None, event: Disconnect) -> tuple[Blame, str]:
 
 def failure_of(cause: str) -> str:
     """Why a way into WebRTC failed, by what Bandwidth says of its leg: ours to mend, or its own."""
-    blame, reason = CAUSES.get(cause, (Blame.BANDWIDTH, ""))
+    blame, reason = CAUSES.get(cause, CAUSES["unknown"])
     return reason if blame in {Blame.SERVICE, Blame.LIMIT} else "transfer-failed"
 
 

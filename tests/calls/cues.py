@@ -229,10 +229,23 @@ def joined(
 
 
 def join_failed(
-    attempt: int = 1, reason: str = "bandwidth-error", *, room: str = ROOM, requests: int = 2
+    attempt: int = 1,
+    reason: str = "bandwidth-error",
+    *,
+    room: str = ROOM,
+    again: bool = False,
+    silence_ms: float = 0,
+    requests: int = 2,
 ) -> Cue:
     return lambda at: JoinFailed(
-        at=at, attempt=attempt, room=room, reason=reason, requests=requests, retries=1
+        at=at,
+        attempt=attempt,
+        room=room,
+        reason=reason,
+        again=again,
+        silence_ms=silence_ms,
+        requests=requests,
+        retries=1,
     )
 
 

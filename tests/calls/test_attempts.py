@@ -6,7 +6,8 @@ import pytest
 from msgspec.structs import replace
 
 from service.calls.model import Call, Intent, Leg, Media, Status
-from service.calls.replies import Apologise, Hangup, Join, Wait
+from service.calls.replies import Apologise, Hangup, Join, Transfer, Wait
+from service.calls.rules.joining import ROUND, ROUNDS
 from tests.calls.cues import (
     LEASE,
     NOW,
@@ -23,7 +24,16 @@ from tests.calls.cues import (
 )
 from tests.calls.dues import hang_up, hang_up_leg, leave
 from tests.calls.playbook import play
-from tests.calls.signals import dial, found_empty, order_hangup, order_hold, order_transfer, placed, time_up
+from tests.calls.signals import (
+    dial,
+    found_empty,
+    leg_answer,
+    order_hangup,
+    order_hold,
+    order_transfer,
+    placed,
+    time_up,
+)
 
 LONG = 60.0
 OF_AN_ATTEMPT: Final = {
@@ -34,6 +44,7 @@ OF_AN_ATTEMPT: Final = {
     "token_until": 0.0,
     "session_id": "",
     "participant_id": "",
+    "stocked": False,
     "leg_id": "",
     "leg": Leg.NONE,
     "own_leg": False,
@@ -51,6 +62,7 @@ def full() -> Call:
         places=2,
         next_room=OTHER_ROOM,
         prepares=True,
+        stocked=True,
         phone_bridges=True,
         hears=("participant-9",),
     )
@@ -115,3 +127,35 @@ def test_a_transfer_that_answers_again_stays_bridged() -> None:
     """The first answer counts for when the talk began, also where the state has got behind it."""
     story = play(a_call(Media.TRANSFERRING)).on(transfer_answer()).becomes(Status.BRIDGED)
     story.knows(bridged_at=NOW, leg_answered_at=NOW)
+
+
+def test_what_was_for_the_time_until_an_answer_is_over_with_it() -> None:
+    story = play().on(redirect()).on(joined()).knows(lease_until=0).on(transfer_answer())
+    story.knows(token_until=0)
+
+
+# Put off ----------------------------------------------------------------------------------------------------
+
+
+def test_a_join_that_may_do_in_a_moment_is_tried_again_while_the_caller_waits() -> None:
+    """What it has cost is counted. The silence is not: it has not ended yet."""
+    story = play().on(redirect())
+    for attempt in range(1, ROUNDS + 1):
+        story.on(join_failed(attempt, again=True, silence_ms=900)).replies(Wait(ROUND))
+        story.expects(leave(attempt)).becomes(Media.NONE, Intent.BRIDGE)
+        story.knows(put_off=attempt, silence_ms=0, requests=2 * attempt, retries=attempt, failure="")
+        story.on(redirect()).replies(Join(attempt + 1)).expects().cancels("hang-up", "redirect-phone")
+    last = ROUNDS + 1
+    story.on(join_failed(last, again=True, silence_ms=900)).replies(Apologise("bandwidth-error"))
+    story.expects(leave(last), hang_up(after=30)).becomes(Intent.HANGUP)
+    story.knows(put_off=ROUNDS, silence_ms=900, failure="bandwidth-error")
+
+
+def test_a_join_that_does_begins_the_count_anew() -> None:
+    story = play().on(redirect()).on(join_failed(again=True)).on(redirect()).on(joined(2, silence_ms=4000))
+    story.replies(Transfer(2)).knows(put_off=0, silence_ms=4000)
+
+
+def test_a_leg_of_a_join_that_is_put_off_is_hung_up() -> None:
+    story = play().on(redirect()).on(leg_answer()).on(join_failed(again=True)).replies(Wait(ROUND))
+    story.expects(leave(1), hang_up_leg())

@@ -72,6 +72,7 @@ def test_the_leg_comes_second() -> None:
     story = play().on(initiate()).on(joined(leg=True)).replies(Park(1)).expects().drops_token()
     story.becomes(Status.TRANSFERRING, Media.TRANSFERRING)
     story.knows(leg_id=leg_of(1), own_leg=True, leg=Leg.NONE, token_until=story.at + LEG_RINGS)
+    story.knows(transferred_at=story.at)
     story.on(leg_answer()).replies(BridgePhone(1, CALL_ID)).expects().becomes(Status.BRIDGED)
     story.knows(leg=Leg.UP, bridged_at=story.at, leg_answered_at=story.at, answered_attempt=1)
     story.on(leg_answer()).replies(ParkLeg(1)).expects().unchanged()

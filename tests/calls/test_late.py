@@ -8,6 +8,7 @@ from service.calls.late import PROMPT, came_about, waited
 from service.calls.model import Call, Leg, Media, Phone
 from tests.calls.cues import Cue, disconnect, initiate, joined, transfer_answer, transfer_complete
 from tests.calls.playbook import Playbook, play
+from tests.calls.signals import order_transfer
 
 
 def transferring() -> Playbook:
@@ -61,6 +62,8 @@ def test_a_copy_of_the_reply_does_not_begin_anew() -> None:
         (disconnect(cause="hangup"), 15, "unanswered"),
         (disconnect(cause="hangup"), 2, ""),
         (OrderHold, 2, ""),
+        (order_transfer(), 2, ""),
+        (order_transfer(), 15, "unanswered"),
         (initiate(), 20, ""),
     ],
 )

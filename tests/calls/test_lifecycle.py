@@ -1,7 +1,9 @@
 """Whole stories of calls, from the first webhook to the last, in every order that they can come in."""
 
 import pytest
+from msgspec.structs import replace
 
+from service.calls.decide import decide
 from service.calls.decision import HANGUP_AFTER
 from service.calls.events import name_of
 from service.calls.model import Blame, Direction, Intent, Leg, Media, Outcome, Phone, Status
@@ -177,7 +179,9 @@ def test_disconnect_first_leaves_a_tombstone(late: Cue) -> None:
     story.becomes(Status.ENDED, Phone.GONE, Media.NONE, Intent.HANGUP)
     story.knows(
         attempt=0,
+        created_at=NOW + 1,
         ended_at=NOW + 1,
+        rounds=0,
         outcome=Outcome(Blame.CALLER, "abandoned", cause="cancel", error_id="e-1", sip_response_code=487),
     )
     story.on(late).replies(Hangup()).expects().unchanged()
@@ -214,6 +218,22 @@ def test_a_rejected_transfer_with_a_participant_out_of_stock_earns_a_join_of_its
 def test_its_seat_is_given_up_where_nothing_was_heard_of_its_end() -> None:
     story = play().on(initiate()).on(joined(stocked=True)).on(transfer_complete(cause="rejected"))
     story.replies(Wait()).expects(leave(after=0)).becomes(Media.NONE, Intent.BRIDGE)
+
+
+def test_one_out_of_stock_that_had_gone_earns_a_participant_of_its_own() -> None:
+    """Its caller talked to nobody, and has heard nothing of it yet."""
+    story = play().on(initiate()).on(joined(stocked=True)).on(transfer_answer()).on(vanished())
+    story.replies(Nothing()).expects(leave(1), redirect_phone(2)).cancels("hang-up").drops_token()
+    story.becomes(Media.NONE, Intent.BRIDGE)
+    story.knows(stocked=False, refuses_stock=True, failure="", attempt=2)
+    story.on(redirect()).replies(Join(3)).on(joined(3)).replies(Transfer(3)).on(transfer_answer(3))
+    story.on(vanished(3)).expects(leave(3), redirect_phone(4), hang_up(after=30))
+    story.becomes(Intent.HANGUP).knows(failure="participant-vanished")
+
+
+def test_one_out_of_stock_whose_phone_is_meant_for_something_else_is_not_replaced() -> None:
+    story = play(replace(a_call(Media.BRIDGED, Intent.HOLD), stocked=True)).on(vanished())
+    story.becomes(Intent.HANGUP).knows(failure="participant-vanished", refuses_stock=False)
 
 
 def test_one_that_was_answered_is_over_as_ever() -> None:
@@ -261,6 +281,13 @@ def test_the_third_that_breaks_is_the_last() -> None:
     story.knows(outcome=Outcome(Blame.BANDWIDTH, "transfer-failed", cause="hangup"))
 
 
+def test_the_last_that_breaks_says_whose_fault_it_is() -> None:
+    story = broken(transferring(), cause="callback-error")
+    for attempt in (2, 3):
+        story = broken(story.on(redirect()).on(joined(attempt)), attempt, cause="callback-error")
+    story.replies(Apologise("webhook-unanswered")).knows(failure="webhook-unanswered")
+
+
 def test_after_the_third_the_fallback_number_is_tried() -> None:
     story = broken(transferring(FALLBACK))
     for attempt in (2, 3):
@@ -289,6 +316,15 @@ def test_a_phone_whose_transfer_complete_was_not_heard_is_joined_again_too() -> 
     """The store was down; the phone asks when it is back."""
     bridged().on(transfer_disconnect()).on(redirect()).replies(Join(2)).knows(short_legs=1)
     bridged().on(transfer_disconnect(), after=60).on(redirect()).replies(Hangup())
+
+
+def test_nor_is_that_done_for_ever() -> None:
+    story = bridged()
+    for attempt in (1, 2):
+        story.on(transfer_disconnect(attempt)).on(redirect()).replies(Join(attempt + 1))
+        story.knows(short_legs=attempt).on(joined(attempt + 1)).on(transfer_answer(attempt + 1))
+    story.on(transfer_disconnect(3)).on(redirect()).replies(Apologise("transfer-failed"))
+    story.knows(short_legs=3)
 
 
 @pytest.mark.parametrize(
@@ -340,6 +376,12 @@ def test_duplicates_of_every_webhook_change_nothing() -> None:
     story.on(transfer_disconnect()).on(transfer_disconnect()).replies(Nothing()).expects().unchanged()
     story.on(transfer_complete()).on(transfer_complete()).replies(Hangup()).expects().unchanged()
     story.on(disconnect()).on(disconnect("cancel")).replies(Nothing()).expects().unchanged()
+
+
+def test_what_changes_nothing_hands_back_the_call_that_came_in() -> None:
+    """Not a copy of it: that would be made for each round of a caller who waits."""
+    story = transferring()
+    assert decide(story.call, initiate()(story.at)).call is story.call
 
 
 def test_a_failed_join_that_is_told_twice() -> None:
@@ -470,7 +512,8 @@ def test_a_leg_that_asks_is_told_something_harmless(media: Media, intent: Intent
 
 
 def test_a_leg_that_asks_for_a_call_that_is_over_or_not_known() -> None:
-    bridged().on(disconnect()).on(leg_noted("answer", keeps="t")).replies(Hangup()).unchanged()
+    story = bridged().on(disconnect()).on(leg_noted("answer", keeps="t")).replies(Hangup()).unchanged()
+    story.notes("call has ended")
     play().on(leg_noted("answer", keeps="t")).replies(KeepTag("t")).notes("call is not known")
 
 

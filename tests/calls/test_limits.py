@@ -42,6 +42,8 @@ from tests.calls.signals import (
     time_up,
 )
 
+NOT_NOW = "nothing can be said to the call now"
+
 # Any call ---------------------------------------------------------------------------------------------------
 
 
@@ -69,7 +71,7 @@ def test_no_limit_and_no_sentence_before_a_short_one() -> None:
 def test_who_talks_is_not_interrupted() -> None:
     """Bandwidth would end the transfer before it says anything (voice API, updateCall)."""
     play(a_call(Media.BRIDGED)).on(time_short()).expects().replies(Nothing()).unchanged()
-    play(a_call(Media.TRANSFERRING)).on(time_short()).expects().unchanged()
+    play(a_call(Media.TRANSFERRING)).on(time_short()).expects().unchanged().notes(NOT_NOW)
     play(a_call(Media.NONE, Intent.ELSEWHERE)).on(time_short()).expects().unchanged()
 
 
@@ -127,6 +129,14 @@ def test_each_hold_has_its_own_time() -> None:
     story.on(hold_up(2, soon=False)).expects().unchanged()
 
 
+@pytest.mark.parametrize("soon", [True, False])
+@pytest.mark.parametrize("intent", [one for one in Intent if one is not Intent.HOLD])
+def test_who_is_not_on_hold_hears_nothing_of_it(intent: Intent, *, soon: bool) -> None:
+    """Whatever has led there within the attempt."""
+    story = play(a_call(Media.NONE, intent)).on(hold_up(1, soon=soon)).replies(Nothing()).expects()
+    story.unchanged().notes("the call is not on hold")
+
+
 # Calls of a page --------------------------------------------------------------------------------------------
 
 
@@ -151,7 +161,7 @@ def test_a_phone_that_still_rings_is_not_left_ringing() -> None:
 
 
 def test_other_calls_miss_no_page() -> None:
-    play(a_call(Media.BRIDGED)).on(page_gone()).expects().unchanged()
+    play(a_call(Media.BRIDGED)).on(page_gone()).expects().unchanged().notes("no page is missed")
     of_page().on(page_gone(OTHER_ROOM)).expects().unchanged()
     of_page(Media.NONE, Intent.ELSEWHERE).on(page_gone()).expects().unchanged()
     of_page(Media.NONE, Intent.HOLD).on(page_gone()).expects().unchanged()

@@ -5,7 +5,7 @@ from itertools import accumulate, product
 import msgspec
 import pytest
 
-from service.calls.effects import DeleteParticipant, HangUp
+from service.calls.effects import CheckSession, DeleteParticipant, HangUp
 from service.calls.events import Event
 from service.calls.looks import Asked, Enough, Looks
 from service.calls.model import Blame, Intent, Leg, Media, Outcome
@@ -84,6 +84,12 @@ def test_what_was_never_looked_at_is_stored_as_before() -> None:
     """A release that knows nothing of looks reads it, and may write it back."""
     for effect in (HangUp("c-1"), DeleteParticipant("", "p")):
         assert b"looks" not in msgspec.json.encode(effect)
+
+
+def test_a_session_that_is_missed_again_is_the_same_session() -> None:
+    once = CheckSession("sales", "s-1").seen(NOW)
+    assert once == CheckSession("sales", "s-1", Looks(NOW, NOW, 1))
+    assert once.seen(NOW + 2) == CheckSession("sales", "s-1", Looks(NOW, NOW + 2, 2))
 
 
 # A call that Bandwidth does not know ------------------------------------------------------------------------

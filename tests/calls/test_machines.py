@@ -188,6 +188,7 @@ def test_a_verdict_after_an_order_is_written_down_only(found: str, order: Cue, o
     assert before is not None
     story.on(machine(found)).replies(Nothing()).expects().cancels().knows(machine=found, failure="")
     story.becomes(before.phone, before.media, before.intent)
+    story.notes("a person or an operator was there first")
 
 
 @MACHINES

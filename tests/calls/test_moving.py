@@ -3,7 +3,7 @@
 import pytest
 
 from service.calls.model import Intent, Leg, Media, Status
-from service.calls.replies import Hangup, Hold, Join, Nothing
+from service.calls.replies import Hangup, Hold, Join, Nothing, Wait
 from tests.calls.cues import (
     OTHER_ROOM,
     ROOM,
@@ -156,6 +156,14 @@ def test_the_leg_ends_on_the_way(late: Cue) -> None:
 
 def test_the_transfer_is_over_on_the_way() -> None:
     moving().on(transfer_complete()).replies(Hangup()).expects(*BOTH, hang_up(after=30)).knows(next_room="")
+
+
+def test_a_transfer_that_breaks_on_the_way_is_joined_where_it_was_to_go() -> None:
+    """As one does whose end is told by its disconnect first."""
+    story = moving().on(transfer_complete(cause="error", short=5)).replies(Wait()).expects(*BOTH)
+    story.knows(room=OTHER_ROOM, next_room="").on(redirect()).replies(Join(2)).expects()
+    story = moving().on(transfer_disconnect()).on(transfer_complete(cause="error", short=5)).on(redirect())
+    story.replies(Join(2)).knows(room=OTHER_ROOM)
 
 
 def test_the_participant_is_lost_on_the_way() -> None:

@@ -86,6 +86,29 @@ def test_a_seat_names_its_call_and_attempt() -> None:
     assert a_call(Media.BRIDGED).seat == f"{REF}.1"
 
 
+@pytest.mark.parametrize(
+    "seat",
+    [
+        "",
+        REF,
+        ".1",
+        f"{REF}.",
+        f"{REF}.x",
+        f"{REF}.-1",
+        f"{REF}.\N{SUPERSCRIPT TWO}",
+        f"{REF}.\N{ARABIC-INDIC DIGIT TWO}",
+        f"{REF}.1234567890",
+        "web-abcdefghijkl2345.1",
+    ],
+)
+def test_a_seat_of_something_else_names_no_call(seat: str) -> None:
+    assert call_of(seat) == ("", 0)
+
+
+def test_an_attempt_has_nine_digits_at_most() -> None:
+    assert call_of(f"{REF}.123456789") == (REF, 123456789)
+
+
 def test_a_seat_that_the_participant_was_moved_to_names_them_too() -> None:
     assert seat_of(REF, 12, 3) == f"{REF}.12-3"
     assert call_of(seat_of(REF, 12, 3)) == (REF, 12)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.calls.policy import PER_CALL, PER_NUMBER, Policy
+from service.calls.policy import PER_CALL, PER_NUMBER, Policy, is_own_room
 from service.calls.refs import ref_of_call
 
 REF = ref_of_call("c-1")
@@ -37,6 +37,22 @@ policies = st.sampled_from([PER_CALL, PER_NUMBER, "sales"])
 )
 def test_the_room_of_a_call(policy: Policy, number: str, room: str) -> None:
     assert policy.room(REF, number) == room
+
+
+@pytest.mark.parametrize(
+    ("room", "own"),
+    [
+        (Policy().room(REF, NUMBER), True),
+        (Policy(room_policy=PER_NUMBER).room(REF, NUMBER), False),
+        ("sales", False),
+        # Somebody's own names that look like it.
+        ("call-centre", False),
+        (REF, False),
+        (f"call-call-{REF}", False),
+    ],
+)
+def test_the_room_of_one_caller_is_told_from_others(room: str, *, own: bool) -> None:
+    assert is_own_room(room) == own
 
 
 @settings(derandomize=True, deadline=None)

@@ -139,9 +139,8 @@ def ask_after_transfer(call: Call, event: Redirect) -> Decision:
 
 def _anew(call: Call, at: float) -> Decision:
     """Made ahead, the participant may have gone meanwhile: the caller gets one of their own."""
-    after = replace(
-        call, media=Media.NONE, stocked=False, refuses_stock=call.refuses_stock or call.stocked, next_room=""
-    )
+    refuses = call.refuses_stock or call.stocked
+    after = replace(_left(call), media=Media.NONE, stocked=False, refuses_stock=refuses)
     return Decision(after, Wait(), owed=give_up_seats(call, at), cancelled=(HANG_UP,), drops_token=True)
 
 

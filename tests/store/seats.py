@@ -65,6 +65,6 @@ async def owes(redis: Redis) -> dict[str, tuple[float, Effect]]:
 
 async def left_over(redis: Redis) -> list[str]:
     """What is in the store but settings, and marks of seats and news, which go by themselves."""
-    lasting = (":left:", ":settings:", ":configured", ":news")
+    lasting = (":left:", ":closed:", ":settings:", ":configured", ":news")
     found: list[Any] = await redis.keys()
     return [key.decode() for key in found if not any(kind in key.decode() for kind in lasting)]

@@ -47,6 +47,9 @@ test-again: setup ## what `make test` found failing, one test after the other, u
 chaos: setup ## a storm of calls and faults over two replicas; CHAOS_CALLS, CHAOS_SEED
 	@$(BIN)/python -m tests.chaos
 
+soak: setup ## half an hour of ordinary calls over two replicas; fails when something has grown; ARGS=--help says more
+	@$(BIN)/python -m tests.soak $(ARGS)
+
 bench: setup ## silence before a call is bridged, calls a second, and what each costs; ARGS=--help says more
 	@$(BIN)/python -m tests.bench $(ARGS)
 
@@ -166,4 +169,4 @@ $(PAGE)/node_modules/.package-lock.json: $(PAGE)/package.json $(PAGE)/package-lo
 	@$(NPM) ci --prefix .venv-clients --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
-.PHONY: help setup run page demo demo-live clients test test-again fuzz chaos bench bench-quick check-deploy audit mutants lint types imports format lock clean
+.PHONY: help setup run page demo demo-live clients test test-again fuzz chaos soak bench bench-quick check-deploy audit mutants lint types imports format lock clean

@@ -20,6 +20,7 @@ async def metrics(request: Request) -> Response:
     """In OpenMetrics where that is accepted, otherwise as text."""
     bridge = bridge_of(request)
     accepted = request.headers.get("accept", "")[:HEADER_LIMIT]
+    bridge.metrics.running(len(asyncio.all_tasks()))
     page, content_type = bridge.metrics.exposed(accepted, await _surveyed(bridge))
     return Response(page, headers={"content-type": content_type})
 

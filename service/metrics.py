@@ -76,6 +76,7 @@ class Metrics:
         r = self.registry
         Gauge("pstn_build_info", "1, with the version", ["version"], registry=r).labels(__version__).set(1)
         self._paused = Gauge("pstn_paused", "1 while no new calls are taken", registry=r)
+        self._tasks = Gauge("pstn_tasks", "Tasks of the event loop", registry=r)
         self._api_refused = Counters(r, "pstn_api_refused", "Requests of operators and pages", ["reason"])
         for reason in REFUSALS:
             self._api_refused.add((reason,), 0)
@@ -239,6 +240,10 @@ class Metrics:
     def store_failed(self, kind: str) -> None:
         """`kind`: timeout, connection, or answer: an error that the store has answered with."""
         self._store_errors.add((kind,))
+
+    def running(self, tasks: int) -> None:
+        """Tasks of the event loop, those of requests included."""
+        self._tasks.set(tasks)
 
     # What is asked -----------------------------------------------------------------------------------------
 

@@ -72,8 +72,16 @@ class Replica:
             return await self.process.wait()
 
     def log(self, event: str) -> list[dict[str, Any]]:
-        lines = [json.loads(line) for line in self._log.read_text().splitlines() if line.startswith("{")]
-        return [line for line in lines if line["event"] == event]
+        return [line for line in self._lines() if line["event"] == event]
+
+    def bad_lines(self) -> list[dict[str, Any]]:
+        """What it has logged as an error, and what is no line of a log at all."""
+        every = self._log.read_text().splitlines()
+        raw = [{"event": "RAW", "line": line} for line in every if not line.startswith("{")]
+        return [*raw, *(line for line in self._lines() if line["level"] in {"error", "critical"})]
+
+    def _lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self._log.read_text().splitlines() if line.startswith("{")]
 
 
 @asynccontextmanager

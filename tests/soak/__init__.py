@@ -1,0 +1,1 @@
+"""Hours of ordinary calls, to see whether anything grows that should not: `make soak`."""

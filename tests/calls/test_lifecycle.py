@@ -25,6 +25,7 @@ from tests.calls.cues import (
     FALLBACK,
     LEASE,
     NOW,
+    OTHER_ROOM,
     REF,
     Cue,
     a_call,
@@ -229,6 +230,12 @@ def test_one_out_of_stock_that_had_gone_earns_a_participant_of_its_own() -> None
     story.on(redirect()).replies(Join(3)).on(joined(3)).replies(Transfer(3)).on(transfer_answer(3))
     story.on(vanished(3)).expects(leave(3), redirect_phone(4), hang_up(after=30))
     story.becomes(Intent.HANGUP).knows(failure="participant-vanished")
+
+
+def test_one_out_of_stock_that_had_gone_while_it_was_moved_goes_where_it_was_to_go() -> None:
+    call = replace(a_call(Media.BRIDGED), stocked=True, places=1, next_room=OTHER_ROOM)
+    story = play(call).on(vanished()).expects(leave(1), leave(1, room=OTHER_ROOM, place=1), redirect_phone(2))
+    story.becomes(Media.NONE, Intent.BRIDGE).knows(room=OTHER_ROOM, next_room="", refuses_stock=True)
 
 
 def test_one_out_of_stock_whose_phone_is_meant_for_something_else_is_not_replaced() -> None:

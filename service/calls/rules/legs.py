@@ -229,6 +229,7 @@ def participant_vanished(call: Call, event: ParticipantVanished) -> Decision:
         )
     if call.stocked and call.intent is Intent.BRIDGE:
         # Made ahead, it had gone by then: the caller gets one of their own.
-        return turn(call, replace(break_off(call), refuses_stock=True), event.at)
+        room = call.next_room or call.room
+        return turn(call, replace(break_off(call), room=room, refuses_stock=True), event.at)
     over = replace(break_off(call), intent=Intent.HANGUP, failure="participant-vanished")
     return turn(call, over, event.at)

@@ -48,6 +48,42 @@ async def test_again_later(simulator: Simulator, service: Service, redis: Redis,
     assert simulator.ledger.empty
 
 
+@pytest.mark.parametrize("kind", KINDS)
+async def test_two_hundred_at_once(simulator: Simulator, service: Service, redis: Redis, kind: str) -> None:
+    phone = await simulator.dial()
+    await phone.until("bridged")
+    await phone.far_end_hangs_up()
+    await phone.until("ended")
+    await simulator.until(lambda: any(d.event_type == "disconnect" for d in simulator.deliveries))
+    await nothing_left(simulator, redis)
+    requests = len(simulator.requests)
+    delivery = next(d for d in simulator.deliveries if d.event_type == kind)
+
+    answers = await asyncio.gather(*(simulator.repeat(delivery) for _ in range(200)))
+
+    assert len(set(answers)) == 1
+    assert answers[0][0] == delivery.status
+    assert len(simulator.requests) == requests
+    assert len(service.log(event="call.ended")) == 1
+
+
+async def test_two_hundred_while_the_first_is_worked_on(simulator: Simulator, service: Service) -> None:
+    gate = simulator.gates.hold("createParticipant")
+    simulator.webhooks.duplicate.add("initiate")
+    phone = await simulator.dial()
+    await gate.reached()
+    await simulator.until(lambda: len(simulator.deliveries) == 1)
+    delivery = simulator.deliveries[0]
+    answers = await asyncio.gather(*(simulator.repeat(delivery) for _ in range(200)))
+    gate.release()
+    await phone.until("bridged")
+    assert {status for status, _ in answers} == {200}
+    assert not [reply for _, reply in answers if b"<Transfer" in reply]
+    creates = [r.operation for r in simulator.requests if r.operation.startswith("create")]
+    assert sorted(creates) == ["createParticipant", "createSession"]
+    await phone.hang_up()
+
+
 async def test_initiate_again_before_the_transfer_is_answered_gets_the_same_transfer(
     simulator: Simulator, service: Service
 ) -> None:

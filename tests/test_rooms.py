@@ -345,6 +345,27 @@ async def test_a_session_is_replaced_before_its_age_ends_it(
             await phone.hang_up()
 
 
+async def test_a_session_of_twenty_is_replaced_and_everybody_hears_everybody(
+    simulator: Simulator, store_url: str, redis: Redis
+) -> None:
+    age = Patience(session=8, old_session=0.5)
+    async with staffed(simulator, store_url, redis, age, ROOM_POLICY="lobby") as (_, operator):
+        phones = [(await bridged(simulator, operator))[0] for _ in range(20)]
+        [old] = {phone.session_id for phone in phones}
+        every = {str(phone.participant_id) for phone in phones}
+
+        def all_hear_all() -> bool:
+            moved = not {phone.session_id for phone in phones} & {old, None}
+            return moved and all(simulator.hears(one) == every - {one.participant_id} for one in phones)
+
+        await simulator.until(all_hear_all, timeout=20)
+        [new] = {phone.session_id for phone in phones}
+        assert not [phone.heard for phone in phones if phone.heard]
+        await simulator.until(lambda: simulator.ledger.alive().sessions == [new], what="old one deleted")
+        for phone in phones:
+            await phone.hang_up()
+
+
 async def subscribe(operator: Operator, phone: Phone, hears: Any) -> None:
     await operator.ask("PUT", f"/calls/{phone.call_id}/subscriptions", {"hears": hears})
     await operator.call(phone.call_id)

@@ -6,6 +6,7 @@ from redis.asyncio import Redis
 
 from tests.harness import ORIGIN, PASSWORD, USERNAME, nothing_left
 from tests.processes import environment, replica
+from tests.simulator.settings import SimulatorSettings
 from tests.simulator.simulator import Simulator
 
 
@@ -80,3 +81,30 @@ async def test_a_join_of_a_killed_replica_is_taken_over_by_its_fallback(
         await simulator.until(lambda: len(simulator.ledger.alive().sessions) == 1)
         await phone.hang_up()
         await nothing_left(simulator, redis)
+
+
+async def test_a_replica_that_was_frozen_in_a_join_comes_back_to_a_call_that_others_have_bridged(
+    store_url: str, redis: Redis
+) -> None:
+    async with Simulator(SimulatorSettings(callback_timeout=2.0)) as simulator:
+        settings = environment(simulator, REDIS_URL=store_url, WEBHOOK_BUDGET="1.5")
+        async with replica(settings) as first, replica(settings) as second:
+            point_at(simulator, second.url)
+            simulator.webhooks.map_origin("https://first.test", first.url)
+            simulator.application.initiate_url = "https://first.test/callbacks/voice"
+            simulator.application.initiate_fallback_url = f"{ORIGIN}/callbacks/voice"
+            simulator.application.fallback_username = USERNAME
+            simulator.application.fallback_password = PASSWORD
+            gate = simulator.gates.hold("createParticipant")
+            phone = await simulator.dial()
+            await gate.reached()
+            first.signal(signal.SIGSTOP)
+            gate.release()
+            await phone.until("bridged", timeout=15)
+            assert phone.heard == []
+            first.signal(signal.SIGCONT)
+            await simulator.until(lambda: len(simulator.ledger.alive().participants) == 1, timeout=20)
+            await simulator.until(lambda: len(simulator.ledger.alive().sessions) == 1, timeout=20)
+            assert phone.stage == "bridged"
+            await phone.hang_up()
+            await nothing_left(simulator, redis)

@@ -209,10 +209,10 @@ class Cluster:
 
 
 class Sentinels:
-    """A master, two replicas, and three Sentinels who agree by two."""
+    """A master, replicas, and three Sentinels who agree by two."""
 
-    def __init__(self, directory: Path) -> None:
-        self.servers = [Server(directory, *OPTIONS) for _ in range(3)]
+    def __init__(self, directory: Path, replicas: int = 2) -> None:
+        self.servers = [Server(directory, *OPTIONS) for _ in range(1 + replicas)]
         self.sentinels = [self._sentinel(directory, self.servers[0]) for _ in range(3)]
         hosts = ",".join(f"{HOST}:{one.port}" for one in self.sentinels)
         self.url = f"redis+sentinel://{hosts}/{SERVICE}/0"
@@ -240,30 +240,40 @@ class Sentinels:
         for server in (*self.sentinels, *self.servers):
             await server.stop()
 
-    async def master(self) -> Server:
-        """As the first Sentinel says."""
-        _, port = await self.sentinels[0].asked("SENTINEL", "GET-MASTER-ADDR-BY-NAME", SERVICE)
+    async def master(self, by: int = 0) -> Server:
+        """As this Sentinel says."""
+        _, port = await self.sentinels[by].asked("SENTINEL", "GET-MASTER-ADDR-BY-NAME", SERVICE)
         return next(one for one in self.servers if one.port == int(port))
 
     async def whole(self) -> bool:
         """Everybody has found everybody."""
         for sentinel in self.sentinels:
             state: Any = await sentinel.redis.sentinel_master(SERVICE)
-            if (state["num-slaves"], state["num-other-sentinels"], state["flags"]) != (2, 2, "master"):
+            found = (state["num-slaves"], state["num-other-sentinels"], state["flags"])
+            if found != (len(self.servers) - 1, 2, "master"):
                 return False
-        return await (await self.master()).stat("replication", "connected_slaves") == "2"
+        connected = await (await self.master()).stat("replication", "connected_slaves")
+        return connected == str(len(self.servers) - 1)
 
     async def fail_over(self) -> None:
         """The master is killed, and comes back as a replica when another has taken over."""
         dead = await self.master()
         dead.kill()
+        await self._replaced(dead)
+        await dead.start()
 
+    async def switch(self, *how: str, by: int = 0) -> None:
+        """As is planned, led by this Sentinel; without `COORDINATED` the old one stays a master for 10 s."""
+        old = await self.master(by)
+        await self.sentinels[by].asked("SENTINEL", "FAILOVER", SERVICE, *how)
+        await self._replaced(old, by)
+
+    async def _replaced(self, old: Server, by: int = 0) -> None:
         async def replaced() -> bool:
-            master = await self.master()
-            return master is not dead and await master.stat("replication", "role") == "master"
+            master = await self.master(by)
+            return master is not old and await master.stat("replication", "role") == "master"
 
         await wait_until(replaced, seconds=30, what="no replica became master")
-        await dead.start()
 
 
 Topology = TypeVar("Topology", Server, Cluster, Sentinels)

@@ -16,7 +16,7 @@ import hiredis
 from redis._parsers import BaseParser
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import InvalidResponse
+from redis.exceptions import InvalidResponse, ReadOnlyError
 from redis.exceptions import TimeoutError as RedisTimeout
 
 from service.store.scripts import Result, Value
@@ -40,13 +40,21 @@ class Link:
     Who gives up waiting takes nothing from the others: the answer is read and dropped.
     """
 
-    def __init__(self, connection: Callable[[], AbstractConnection], timeout: float) -> None:
+    def __init__(
+        self,
+        connection: Callable[[], AbstractConnection],
+        timeout: float,
+        lost: Callable[[], None],
+    ) -> None:
         """`connection` makes one that is not connected and has no time limit of its own.
 
-        `timeout`: seconds, for connecting, and for the answer to whoever waits longest.
+        `timeout`: seconds, for connecting, and for the answer to whoever waits longest. `lost` is called when
+        the connection shows that another server may be master: it broke in use, or it takes no writes.
         """
         self._connection = connection
         self._timeout = timeout
+        self._lost = lost
+        self._drops = 0
         self._wire: _Wire | None = None
         self._tasks = Tasks()
         self._connecting: asyncio.Task[_Wire | Exception] | None = None
@@ -58,8 +66,9 @@ class Link:
             wire = await self._connected()
         return await wire.send(commands)
 
-    async def drop(self) -> None:
-        """The next command goes over a new connection."""
+    def drop(self) -> None:
+        """The next command goes over a connection that is not begun yet."""
+        self._drops += 1
         if self._wire is not None:
             self._wire.end(RedisConnectionError("the connection is given up"))
 
@@ -77,17 +86,24 @@ class Link:
         return found
 
     async def _connect(self) -> "_Wire | Exception":
+        drops = self._drops
         try:
-            self._wire = await self._open(self._connection())
+            wire = await self._open(self._connection())
         except Exception as error:  # noqa: BLE001 - whatever it is, everybody who waits is told
             return RedisTimeout("Timeout connecting to server") if isinstance(error, TimeoutError) else error
-        return self._wire
+        self._wire = wire
+        if drops != self._drops:
+            # It was asked who is master before that changed.
+            given_up = RedisConnectionError("the connection was given up while it was made")
+            wire.end(given_up)
+            return given_up
+        return wire
 
     async def _open(self, connection: AbstractConnection) -> "_Wire":
         try:
             async with asyncio.timeout(self._timeout):
                 await connection.connect()  # type: ignore[no-untyped-call]
-            return _Wire(connection, self._timeout)
+            return _Wire(connection, self._timeout, self._lost)
         except BaseException:
             with suppress(Exception):
                 await connection.disconnect(nowait=True)
@@ -101,7 +117,7 @@ class _Wire(asyncio.Protocol):
     task for each write and several coroutines for each answer, a tenth of what a join cost.
     """
 
-    def __init__(self, connection: AbstractConnection, timeout: float) -> None:
+    def __init__(self, connection: AbstractConnection, timeout: float, lost: Callable[[], None]) -> None:
         """Raises ConnectionError for a connection that is closed by now."""
         writer = connection._writer  # noqa: SLF001 - it gives its transport to nobody
         if writer is None or writer.is_closing():
@@ -109,6 +125,7 @@ class _Wire(asyncio.Protocol):
         self.broken = False
         self._connection = connection
         self._timeout = timeout
+        self._lost = lost
         self._loop = asyncio.get_running_loop()
         self._answers = hiredis.Reader(
             protocolError=InvalidResponse, replyError=BaseParser.parse_error, notEnoughData=_NOTHING_YET
@@ -165,16 +182,26 @@ class _Wire(asyncio.Protocol):
                 if not isinstance(result, hiredis.PushNotification):
                     self._take(result)
         except Exception as error:  # noqa: BLE001 - whatever it is, everybody who waits is told
-            self.end(error)
+            self._break(error)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Also while nobody waits: that the server has closed it is then known before it is used."""
-        self.end(exc or RedisConnectionError("Connection closed by server"))
+        self._break(exc or RedisConnectionError("Connection closed by server"))
+
+    def _break(self, error: Exception) -> None:
+        """An idle connection that is closed says nothing of the master: servers close those that are old."""
+        in_use = bool(self._waiting) or isinstance(error, ReadOnlyError)
+        self.end(error)
+        if in_use:
+            self._lost()
 
     def _take(self, result: Result) -> None:
         if isinstance(result, RedisConnectionError):
             # It is loading, or wants credentials: nothing else will be answered either.
             raise result
+        if isinstance(result, ReadOnlyError):
+            # It was master when it was connected to. Whoever waits for this answer still gets it.
+            self._loop.call_soon(self._break, result, context=self._nobodys)
         if not self._waiting:
             raise RedisConnectionError("an answer that nobody has asked for")
         first = self._waiting[0]
@@ -190,7 +217,7 @@ class _Wire(asyncio.Protocol):
         if self.broken or not self._waiting:
             return
         if self._loop.time() - self._waiting[0].since >= self._timeout:
-            self.end(RedisTimeout("Timeout reading from the store"))
+            self._break(RedisTimeout("Timeout reading from the store"))
             return
         self._watch = self._loop.call_later(self._timeout * _WATCHED, self._look)
 

@@ -1,4 +1,4 @@
-"""The one place that knows a single server, Sentinel and Cluster; to others each is a way to the store.
+"""Where a single server, Sentinel and Cluster are told apart; to all others each is a way to the store.
 
 A way sends commands that belong to one slot over one connection, in one trip, to whichever server is the
 slot's master at that moment. It tries again for a little while, asking anew who that is; what it then still
@@ -10,11 +10,11 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, Final, Protocol
 
-from redis.asyncio import ConnectionPool, Redis, RedisCluster
+from redis.asyncio import ConnectionPool, RedisCluster
 from redis.asyncio.cluster import ClusterNode, PipelineCommand
 from redis.asyncio.connection import parse_url
 from redis.asyncio.retry import Retry
-from redis.asyncio.sentinel import Sentinel
+from redis.asyncio.sentinel import SentinelConnectionPool
 from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
 from redis.crc import key_slot
 from redis.exceptions import (
@@ -33,6 +33,7 @@ from redis.exceptions import TimeoutError as RedisTimeout
 from service.store.address import Address, Kind
 from service.store.link import Link
 from service.store.scripts import Result, Value
+from service.store.sentinels import Sentinels
 
 TIMEOUT: Final = 3.0
 """Seconds for one script with its retries: a webhook that meets a dead store must still be answered."""
@@ -50,7 +51,6 @@ TROUBLE: Final = (
 )
 """What the client library raises when a server goes away under it; the last three leak out of it."""
 _RETRIED: Final = (RedisConnectionError, RedisTimeout)
-_RETRIES: Final = 2
 _SENTINEL_TIMEOUT: Final = 0.5
 _TRIES: Final = 8
 """In a cluster: a slot that is moved may redirect several times."""
@@ -88,35 +88,28 @@ def way_to(address: Address) -> Way:
         return _Cluster(address)
     if address.kind is Kind.SENTINEL:
         return _by_sentinel(address)
-    return _Single(
-        Redis.from_pool(ConnectionPool.from_url(address.url, **_options())),
-        ConnectionPool.from_url(address.url, **_shared()),
-        None,
-    )
+    return _Single(ConnectionPool.from_url(address.url, **_for_links()))
 
 
 def _options() -> dict[str, Any]:
-    return {
+    return {"socket_connect_timeout": SOCKET_TIMEOUT, "client_name": "pstn-bridge"}
+
+
+def _for_links() -> dict[str, Any]:
+    """Time limits, tries and health are the link's."""
+    return _options() | {"socket_timeout": None, "retry": Retry(NoBackoff(), 0), "health_check_interval": 0}
+
+
+def _for_cluster() -> dict[str, Any]:
+    return _options() | {
         "max_connections": CONNECTIONS,
         "socket_timeout": SOCKET_TIMEOUT,
-        "socket_connect_timeout": SOCKET_TIMEOUT,
-        "retry": _retry(),
+        "retry": _retry(2),
         "health_check_interval": 15,
-        "client_name": "pstn-bridge",
     }
 
 
-def _shared() -> dict[str, Any]:
-    """For a connection that a link looks after: its time limits, tries and health are the link's."""
-    alone: dict[str, Any] = {
-        "socket_timeout": None,
-        "retry": Retry(NoBackoff(), 0),
-        "health_check_interval": 0,
-    }
-    return _options() | alone
-
-
-def _retry(times: int = _RETRIES) -> Retry:
+def _retry(times: int) -> Retry:
     return Retry(ExponentialWithJitterBackoff(base=0.02, cap=0.3), times, _RETRIED)
 
 
@@ -135,81 +128,82 @@ def _by_sentinel(address: Address) -> "_Single":
         for name in ("sentinel_username", "sentinel_password")
         if name in given
     }
-    build: Callable[..., Sentinel] = Sentinel  # the library has not typed it
-    sentinel = build(
-        address.hosts,
-        sentinel_kwargs={
-            **encrypted,
-            **trust,
-            **credentials,
-            "socket_timeout": _SENTINEL_TIMEOUT,
-            "socket_connect_timeout": _SENTINEL_TIMEOUT,
-            "retry": Retry(ExponentialWithJitterBackoff(base=0.02, cap=0.1), 0),
-        },
-        **given,
+    own = {
         **encrypted,
-    )
-    return _Single(
-        sentinel.master_for(address.service, **_options()),
-        sentinel.master_for(address.service, **_shared()).connection_pool,
-        sentinel,
-    )
+        **trust,
+        **credentials,
+        "socket_timeout": _SENTINEL_TIMEOUT,
+        "socket_connect_timeout": _SENTINEL_TIMEOUT,
+        "retry": Retry(NoBackoff(), 0),
+    }
+    sentinels = Sentinels(address.hosts, address.service, own)
+    pool: Callable[..., SentinelConnectionPool] = SentinelConnectionPool  # the library has not typed it
+    return _Single(pool(address.service, sentinels, **(given | encrypted | _for_links())), sentinels)
 
 
 class _Single:
-    """One master at a time, at an address or as the Sentinels say."""
+    """One master at a time, at an address or as the Sentinels say.
 
-    def __init__(self, redis: Redis, shared: ConnectionPool, sentinel: Sentinel | None) -> None:
-        """`shared` makes the connection that commands share; those that wait for replicas go over `redis`."""
-        self._redis = redis
-        self._link = Link(shared.make_connection, SOCKET_TIMEOUT)
-        self._retry = _retry(_RETRIES - 1)
-        self._sentinel = sentinel
-        self._connections = asyncio.Semaphore(CONNECTIONS)
+    Whatever shows that another may be master ends every connection: read from one server and written to
+    another, a call is not known that was just stored.
+    """
+
+    def __init__(self, makes: ConnectionPool, sentinels: Sentinels | None = None) -> None:
+        """`makes`: connections, and keeps none."""
+        self._makes = makes
+        self._shared = self._new_link()
+        self._apart: list[Link] = []
+        self._free: list[Link] = []
+        """Those of `_apart` on which nobody waits for replicas."""
+        self._places = asyncio.Semaphore(CONNECTIONS)
+        self._retry = _retry(1)
+        self._sentinels = sentinels
+        if sentinels:
+            sentinels.changed = self._drop
 
     def place(self, key: str) -> int:  # noqa: ARG002 - all keys are at the same place
         return 0
 
     async def send(self, key: str, commands: Sequence[Command]) -> list[Result]:  # noqa: ARG002 - as above
-        if any(command[0] == "WAIT" for command in commands):
-            results = await self._apart(commands)
-        else:
-            results = await self._shared(commands)
-        if any(isinstance(result, ReadOnlyError) for result in results):
-            # It was master when it was connected to; by now the name may lead to another.
-            await self._link.drop()
-            await self._redis.connection_pool.disconnect(inuse_connections=False)
-        return results
-
-    async def _shared(self, commands: Sequence[Command]) -> list[Result]:
+        over = self._alone if any(command[0] == "WAIT" for command in commands) else self._shared.send
         ends = asyncio.get_running_loop().time() + TIMEOUT
         try:
-            # The link has its own limit for this, and time limits cost as much as a script does.
-            return await self._link.send(commands)
+            # A link has its own limit for this, and time limits cost as much as a script does.
+            return await over(commands)
         except _RETRIED:
             async with asyncio.timeout_at(ends):
-                return await self._retry.call_with_retry(lambda: self._link.send(commands), _tried_again)
+                return await self._retry.call_with_retry(lambda: over(commands), _tried_again)
 
-    async def _apart(self, commands: Sequence[Command]) -> list[Result]:
-        """Over a connection on which nobody else waits for the replicas too."""
-        async with (
-            asyncio.timeout(TIMEOUT),
-            self._connections,
-            self._redis.pipeline(transaction=False) as pipe,
-        ):
-            for command in commands:
-                pipe.execute_command(*command)
-            return list(await pipe.execute(raise_on_error=False))
+    async def _alone(self, commands: Sequence[Command]) -> list[Result]:
+        """Over a link on which nobody else waits for the replicas too."""
+        async with asyncio.timeout(TIMEOUT), self._places:
+            if not self._free:
+                self._free.append(self._new_link())
+                self._apart.append(self._free[-1])
+            link = self._free.pop()
+            try:
+                return await link.send(commands)
+            except asyncio.CancelledError:
+                # Who has it next would wait for these replicas first.
+                link.drop()
+                raise
+            finally:
+                self._free.append(link)
 
     async def send_to_all(self, commands: Sequence[Command]) -> list[list[Result]]:
         return [await self.send("", commands)]
 
     async def close(self) -> None:
-        await self._link.drop()
-        await self._redis.aclose()
-        await self._redis.connection_pool.disconnect()
-        if self._sentinel:
-            await self._sentinel.aclose()
+        if self._sentinels:
+            await self._sentinels.aclose()
+        self._drop()
+
+    def _new_link(self) -> Link:
+        return Link(self._makes.make_connection, SOCKET_TIMEOUT, self._drop)
+
+    def _drop(self) -> None:
+        for link in (self._shared, *self._apart):
+            link.drop()
 
 
 async def _tried_again(_error: Exception) -> None:
@@ -299,7 +293,7 @@ class _Cluster:
     def _build(self) -> RedisCluster:
         nodes = [ClusterNode(host, port) for host, port in self._address.hosts]
         return RedisCluster.from_url(
-            self._address.url, startup_nodes=nodes, require_full_coverage=False, **_options()
+            self._address.url, startup_nodes=nodes, require_full_coverage=False, **_for_cluster()
         )
 
 

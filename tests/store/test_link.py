@@ -18,7 +18,7 @@ from redis.asyncio import ConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import ResponseError
+from redis.exceptions import ReadOnlyError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeout
 
 from service.clock import SystemClock
@@ -29,18 +29,18 @@ LIMIT = 0.4
 """Seconds."""
 
 
-def link_to(url: str) -> Link:
+def link_to(url: str, lost: Callable[[], None] = lambda: None) -> Link:
     pool = ConnectionPool.from_url(
         url, socket_timeout=None, retry=Retry(NoBackoff(), 0), client_name="shared"
     )
-    return Link(pool.make_connection, LIMIT)
+    return Link(pool.make_connection, LIMIT, lost)
 
 
 @pytest.fixture
 async def link(store_url: str) -> AsyncIterator[Link]:
     link = link_to(store_url)
     yield link
-    await link.drop()
+    link.drop()
 
 
 async def connections(redis: Redis) -> list[str]:
@@ -125,9 +125,54 @@ async def test_they_connect_together(store_url: str, redis: Redis) -> None:
     link = link_to(store_url)
     await asyncio.gather(*(link.send([("PING",)]) for _ in range(20)))
     assert len(await connections(redis)) == 1
-    await link.drop()
+    link.drop()
     await asyncio.sleep(0.05)
     assert await connections(redis) == []
+
+
+async def test_a_connection_that_was_being_made_when_it_was_given_up_is_used_by_nobody(
+    store_url: str, redis: Redis
+) -> None:
+    """Who is master was asked before it changed."""
+    link = link_to(store_url)
+    early = Tasks().start(link.send([("PING",)]), name="early")
+    for _ in range(3):
+        await asyncio.sleep(0)
+    link.drop()
+    with pytest.raises(RedisConnectionError, match="given up"):
+        await early
+    assert await link.send([("PING",)]) == [b"PONG"]
+    assert len(await connections(redis)) == 1
+    link.drop()
+
+
+async def test_it_says_when_another_server_may_be_master(store_url: str, redis: Redis) -> None:
+    losses: list[None] = []
+    link = link_to(store_url, lambda: losses.append(None))
+    await link.send([("PING",)])
+    await redis.client_kill_filter(_id=(await connections(redis))[0])
+    await asyncio.sleep(0.1)
+    assert not losses, "it was idle: servers close those"
+    waiting = Tasks().start(link.send([("BLPOP", "none", 1)]), name="waiting")
+    await asyncio.sleep(0.05)
+    await redis.client_kill_filter(_id=(await connections(redis))[0])
+    with pytest.raises(RedisConnectionError):
+        await waiting
+    assert len(losses) == 1
+    await link.send([("PING",)])
+    held = await connections(redis)
+    await redis.replicaof("127.0.0.1", 1)
+    try:
+        assert await link.send([("GET", "a")]) == [None]
+        assert await connections(redis) == held, "reading says nothing of it"
+        (answer,) = await link.send([("SET", "a", 1)])
+        assert isinstance(answer, ReadOnlyError)
+        await link.send([("PING",)])
+        assert await connections(redis) != held
+        assert len(losses) == 2
+    finally:
+        await redis.replicaof("NO", "ONE")
+    link.drop()
 
 
 async def test_a_server_that_is_not_there() -> None:
@@ -263,7 +308,7 @@ async def _encrypted(store: str, folder: Path) -> None:
     await asyncio.sleep(0.05)
     assert await link.send([("GET", "none")]) == [None], "over a new connection"
     assert len(connections) == 4
-    await link.drop()
+    link.drop()
     await asyncio.sleep(0.05)
     server.close()
 

@@ -56,6 +56,11 @@ async def healed(client: Client) -> None:
     await wait_until(works, seconds=45, what="the client never recovered")
 
 
+async def connected(server: Server) -> int:
+    """How many connections of ours it has."""
+    return sum(one["name"] == "pstn-bridge" for one in await server.redis.client_list())
+
+
 class Writer:
     """Writes what it counts, on and on, and remembers what was acknowledged last."""
 
@@ -209,6 +214,26 @@ async def test_a_slot_that_is_moved_key_by_key(tmp_path: Path) -> None:
         for server in (target, source):
             await server.asked("CLUSTER", "SETSLOT", slot, "NODE", await cluster.id_of(target))
         await healed(client)
+
+
+async def test_a_master_that_takes_no_more_writes_is_not_read_from_either(tmp_path: Path) -> None:
+    """The name leads to another by now; who reads hears nothing of that."""
+    old, new = Server(tmp_path, *OPTIONS), Server(tmp_path, *OPTIONS)
+    async with (
+        running(old),
+        running(new),
+        proxy_to(old.port) as proxy,
+        client_of(proxy.url, replicas=1) as client,
+    ):
+        await new.asked("REPLICAOF", HOST, old.port)
+        await healed(client)
+        await read(client, KEYS)
+        proxy.port = new.port
+        await new.asked("REPLICAOF", "NO", "ONE")
+        await old.asked("REPLICAOF", HOST, new.port)
+        assert await connected(old) > 1, "to read and to write"
+        await healed(client)
+        assert await connected(old) == 0
 
 
 async def test_a_write_that_no_replica_confirms_does_not_count(tmp_path: Path) -> None:

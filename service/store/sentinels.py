@@ -1,0 +1,126 @@
+"""The Sentinels: they name the master, and all of them are listened to for when it changes.
+
+A planned failover leaves the old master writable for ten seconds, and what is written to it once its replica
+is promoted is lost. So nothing is connected to between the order to promote and the new name.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import aclosing, suppress
+from contextvars import Context
+from functools import partial
+from typing import Any, Final
+
+import structlog
+from redis.asyncio import Redis
+from redis.asyncio.client import PubSub
+from redis.asyncio.sentinel import MasterNotFoundError, Sentinel
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from service.tasks import Tasks
+
+_PROMOTING: Final = "+failover-state-send-slaveof-noone"
+"""Said by the Sentinel that leads a failover, a moment before it makes the replica a master."""
+_SWITCHED: Final = "+switch-master"
+"""Said by each Sentinel when it takes another server for the master, by the one that leads last."""
+_HELD: Final = 5.0
+"""Seconds for which a promotion that was announced is waited for; without load it takes one."""
+_QUIET: Final = 5.0
+"""Seconds of silence after which a Sentinel is asked whether it is there."""
+_PAUSE: Final = 1.0
+
+log = structlog.get_logger()
+Place = tuple[str, int]
+
+
+class Sentinels(Sentinel):
+    """Listens from the first question on, until it is closed; what cannot be heard is found out by asking."""
+
+    def __init__(self, places: Sequence[Place], service: str, options: dict[str, Any]) -> None:
+        super().__init__(places, sentinel_kwargs=options)  # type: ignore[no-untyped-call]
+        self.changed: Callable[[], None] = lambda: None
+        """Called when what is connected to must not be used any more."""
+        self._service = service
+        self._master: Place | None = None
+        self._named = asyncio.Event()
+        self._named.set()
+        self._held_until = 0.0
+        self._unheard: set[Redis] = set()
+        """Told of once, until they are heard."""
+        self._tasks = Tasks()
+        self._closed = False
+
+    async def discover_master(self, service_name: str) -> Place:
+        """Where the master is; while one is being made it is waited for. Raises MasterNotFoundError."""
+        self._listen()
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(self._held_until):
+                await self._named.wait()
+        found: Place = await super().discover_master(service_name)
+        known, self._master = self._master, found
+        if known not in {None, found}:
+            self._drop("found")
+        return found
+
+    async def aclose(self) -> None:
+        self._closed = True
+        await self._tasks.wait(0)
+        await super().aclose()
+
+    def _listen(self) -> None:
+        if self._closed or len(self._tasks):
+            return
+        for sentinel in self.sentinels:
+            # For nobody's call, neither in the log nor in a tally.
+            Context().run(partial(self._tasks.start, self._hear(sentinel), name="store.sentinel"))
+
+    async def _hear(self, sentinel: Redis) -> None:
+        while not self._closed:
+            try:
+                async with aclosing(sentinel.pubsub()) as channels:
+                    await channels.subscribe(_PROMOTING, _SWITCHED)
+                    await self._follow(sentinel, channels)
+            except Exception as error:  # noqa: BLE001 - whatever it is, another try is all there is to do
+                if sentinel not in self._unheard:
+                    at = sentinel.connection_pool.connection_kwargs
+                    log.warning(
+                        "sentinel.not_heard", sentinel=f"{at['host']}:{at['port']}", error=repr(error)
+                    )
+                self._unheard.add(sentinel)
+                await asyncio.sleep(_PAUSE)
+
+    async def _follow(self, sentinel: Redis, channels: PubSub) -> None:
+        asked = False
+        while not self._closed:
+            message = await channels.get_message(timeout=_QUIET)
+            if message is None and asked:
+                raise RedisConnectionError("it says nothing")
+            asked = message is None
+            if message is None:
+                await channels.ping()
+            elif message["type"] == "message":
+                self._take(sentinel, message["channel"].decode(), message["data"].decode().split())
+            elif message["type"] == "subscribe":
+                self._unheard.discard(sentinel)
+                # What was said before was not heard.
+                with suppress(MasterNotFoundError):
+                    await self.discover_master(self._service)
+
+    def _take(self, sentinel: Redis, channel: str, words: list[str]) -> None:
+        match words:
+            case [*_, "@", name, _, _] if channel == _PROMOTING and name == self._service:
+                self._held_until = asyncio.get_running_loop().time() + _HELD
+                self._named.clear()
+                self._drop("announced")
+            case [name, _, _, host, port] if channel == _SWITCHED and name == self._service:
+                # Others, and the one that leads above all, may still name the old one.
+                self.sentinels.remove(sentinel)
+                self.sentinels.insert(0, sentinel)
+                known, self._master = self._master, (host, int(port))
+                if known != self._master:
+                    self._drop("named")
+                self._named.set()
+
+    def _drop(self, stage: str) -> None:
+        log.info("store.master_changed", stage=stage)
+        self.changed()

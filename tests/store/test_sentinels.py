@@ -1,0 +1,78 @@
+"""Behind Sentinels: whoever is named master is read from and written to, and nobody else."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from tests.store.test_topologies import KEYS, Writer, client_of, connected, healed, read, write
+from tests.store_servers import LEFT_BEHIND, Sentinels, running
+from tests.waiting import wait_until
+
+pytestmark = LEFT_BEHIND
+
+LISTENERS = "store.sentinel"
+
+
+def listening() -> int:
+    return sum(task.get_name() == LISTENERS for task in asyncio.all_tasks())
+
+
+async def heard_everywhere(store: Sentinels) -> bool:
+    clients = [await one.redis.client_list() for one in store.sentinels]
+    return all(any(one["sub"] == "2" for one in those) for those in clients)
+
+
+@pytest.mark.parametrize("replicas", [0, 1])
+async def test_a_planned_failover_takes_reads_and_writes_along(tmp_path: Path, replicas: int) -> None:
+    """The old master takes writes for ten seconds more: who sent it any would have lost them."""
+    async with running(Sentinels(tmp_path)) as store, client_of(store.url, replicas) as client:
+        old = await store.master()
+        await write(client, KEYS[0], "0")
+        await wait_until(lambda: heard_everywhere(store))
+        writer = Writer(client)
+        with capture_logs() as logs:
+            async with writer.at_work():
+                await store.switch()
+                assert await connected(old) == 0
+                assert await old.stat("replication", "role") == "master", "the test was too slow"
+                before = dict(writer.acknowledged)
+                found = await read(client, KEYS)
+                assert all(int(value) >= before[key] for key, value in zip(KEYS, found, strict=True))
+        assert not await writer.lost()
+        assert await connected(await store.master()) > 0
+        stages = [line["stage"] for line in logs if line["event"] == "store.master_changed"]
+        assert stages == ["announced", "named"], "once each, whoever else says so"
+
+
+async def test_where_no_sentinel_may_be_listened_to_they_are_asked(tmp_path: Path) -> None:
+    """As where their user lacks the command: nothing but what breaks tells of another master."""
+    async with running(Sentinels(tmp_path)) as store:
+        for sentinel in store.sentinels:
+            await sentinel.asked("ACL", "SETUSER", "default", "-subscribe")
+        with capture_logs() as logs:
+            async with client_of(store.url, 1) as client:
+                old = await store.master()
+                writer = Writer(client)
+                async with writer.at_work():
+                    await asyncio.sleep(2.5)  # for more than one try
+                    await store.switch("COORDINATED")
+                assert await connected(old) == 0
+                assert not await writer.lost()
+        unheard = [line["sentinel"] for line in logs if line["event"] == "sentinel.not_heard"]
+        assert sorted(unheard) == sorted(f"127.0.0.1:{one.port}" for one in store.sentinels), "once each"
+
+
+async def test_a_sentinel_that_comes_back_is_heard_again(tmp_path: Path) -> None:
+    async with running(Sentinels(tmp_path)) as store:
+        async with client_of(store.url) as client:
+            away = store.sentinels[0]
+            await client.ping()
+            assert listening() == 3
+            away.kill()
+            await store.switch(by=1)
+            await away.start()
+            await wait_until(lambda: heard_everywhere(store))
+            await healed(client)
+        assert listening() == 0

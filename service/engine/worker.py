@@ -1,7 +1,7 @@
 """Works off what calls and rooms owe: any replica's, under a lease, until it is done."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Final, NamedTuple
 
@@ -11,6 +11,7 @@ from service.bandwidth.errors import BandwidthError
 from service.bandwidth.tally import Tally, counting
 from service.calls.effects import Effect, name_of
 from service.calls.model import call_of
+from service.calls.refs import PARTITIONS
 from service.clock import Clock
 from service.engine.alarm import Alarm
 from service.engine.creation import TooSlow
@@ -29,7 +30,8 @@ _POLL: Final = 1.0
 _LOOK: Final = 0.25
 """Seconds after which an owner is looked at again although a request for it is still under way."""
 _AT_ONCE: Final = 128
-"""Owners that one replica works for at the same time; mostly each waits for Bandwidth."""
+"""Owners of a backlog that one replica works for at the same time, and as many that were woken; mostly each
+waits for Bandwidth."""
 _PAUSED: Final = "paused"
 _UNREADABLE: Final = 30.0
 """Seconds for which an effect of a newer release is left to its replicas."""
@@ -69,23 +71,52 @@ class Worker:
         self._jitter = jitter
         self._give_up = give_up
         self._places = asyncio.Semaphore(_AT_ONCE)
+        self._kept = asyncio.Semaphore(_AT_ONCE)
+        """Places for those who have just been woken: a backlog has the others."""
         self._served: set[str] = set()
-        self._claimed_again: set[str] = set()
-        """Owners that were claimed once more while they were served."""
-        self._stopping = False
+        self._once_more: set[str] = set()
+        """Owners that were woken or claimed once more while they were served."""
+        self._over = asyncio.Event()
 
     async def run(self) -> None:
-        """Until `stop`. What cannot be claimed is tried again at the next look."""
-        while not self._stopping:
-            if not await self._claim_all(await self._alarm.wait(_POLL)):
-                await self._clock.sleep(_POLL)
+        """Until `stop`."""
+        await asyncio.gather(self._go_round(), self._follow())
 
-    async def _claim_all(self, partitions: Sequence[int]) -> bool:
-        """Whether all could be looked at; the first that could not is told, and does not stop the others."""
-        failed = False
-        for partition in partitions:
+    def stop(self) -> None:
+        """Take nothing new; what is under way is finished, and what it owes next is left to others."""
+        self._over.set()
+        self._alarm.ring()
+
+    async def _follow(self) -> None:
+        """What this process has just owed is begun at once, however much there is to do besides."""
+        while not self._over.is_set():
+            for owner in await self._alarm.woken():
+                await _one_of(self._kept)
+                if self._over.is_set():
+                    return
+                self._begin(owner, self._kept)
+                await asyncio.sleep(0)  # it takes its place
+
+    async def _go_round(self) -> None:
+        """What falls due by itself, or was another's. What cannot be claimed is tried at the next look."""
+        while not self._over.is_set():
+            claimed = await self._claim_all()
+            if claimed is None:
+                await self._clock.sleep(_POLL)
+                continue
+            with suppress(TimeoutError):
+                async with asyncio.timeout(0 if claimed >= _AT_ONCE else _POLL):
+                    await self._over.wait()
+
+    async def _claim_all(self) -> int | None:
+        """The most that was claimed of one partition; each is looked at once, whatever others have to do.
+
+        None when not all could be looked at; the first that could not is told.
+        """
+        most, failed = 0, False
+        for partition in range(PARTITIONS):
             try:
-                await self._claim(partition)
+                most = max(most, await self._claim(partition))
             except StoreError as error:
                 if not failed:
                     log.warning("worker.claim_failed", partition=partition, error=str(error))
@@ -93,59 +124,56 @@ class Worker:
             except Exception as error:
                 log.exception("worker.claim_failed", partition=partition, error=repr(error))
                 failed = True
-        return not failed
+        return None if failed else most
 
-    def stop(self) -> None:
-        """Take nothing new; what is under way is finished, and what it owes next is left to others."""
-        self._stopping = True
-        self._alarm.ring()
+    async def _claim(self, partition: int) -> int:
+        await _one_of(self._places)
+        if self._over.is_set():
+            return 0
+        owners = await self._outbox.claim(partition, now=self._clock.now(), limit=_AT_ONCE)
+        for owner in owners:
+            self._begin(owner, self._places)
+        return len(owners)
 
-    async def _claim(self, partition: int) -> None:
-        while not self._stopping:
-            await self._places.acquire()
-            self._places.release()
-            owners = await self._outbox.claim(partition, now=self._clock.now(), limit=_AT_ONCE)
-            for owner in owners:
+    def _begin(self, owner: str, places: asyncio.Semaphore) -> None:
+        self._tasks.start(self._serve(owner, places), name=f"worker.{owner}")
+
+    async def _serve(self, owner: str, places: asyncio.Semaphore) -> None:
+        async with places:
+            if owner in self._served:
                 # The lease is this replica's: a second round beside the first would do the same work.
-                if owner in self._served:
-                    self._claimed_again.add(owner)
-                    continue
-                self._served.add(owner)
-                self._tasks.start(self._serve(owner), name=f"worker.{owner}")
-            if len(owners) < _AT_ONCE:
+                self._once_more.add(owner)
                 return
-
-    async def _serve(self, owner: str) -> None:
-        kind, _, name = owner.partition(":")
-        try:
-            async with self._places:
+            self._served.add(owner)
+            kind, _, name = owner.partition(":")
+            try:
                 with bound(**{"ref" if kind == "call" else "room": name}):
                     await self._work_off(owner)
-                    while owner in self._claimed_again:
-                        self._claimed_again.discard(owner)
+                    while owner in self._once_more:
+                        self._once_more.discard(owner)
                         await self._work_off(owner)
-        finally:
-            self._served.discard(owner)
-            self._claimed_again.discard(owner)
+            finally:
+                self._served.discard(owner)
+                self._once_more.discard(owner)
 
     async def _work_off(self, owner: str) -> None:
         """What falls due while some request hangs does not wait for it, unless it is in the same lane."""
         running: dict[str, asyncio.Task[Ended]] = {}
         ended: dict[str, Ended] = {}
         while True:
-            release = self._stopping and not running
+            release = self._over.is_set() and not running
             try:
                 due = await self._write_down(owner, ended, release=release)
             except StoreError as error:
                 # What was done is struck off when the store is back; should this replica die before that, the
                 # lease ends by itself, and others do again what may be done twice.
                 log.warning("worker.interrupted", owner=owner, error=str(error))
-                if self._stopping:
+                if self._over.is_set():
                     return
                 await self._clock.sleep(_POLL)
                 continue
             ended = {}
-            if not self._stopping:
+            if not self._over.is_set():
                 for work in due:
                     if work.id not in running:
                         running[work.id] = self._tasks.start(
@@ -257,6 +285,12 @@ class Worker:
         if sent := tally.told(self._clock):
             entry["requests"] = sent
         return entry
+
+
+async def _one_of(places: asyncio.Semaphore) -> None:
+    """Wait until one of them is free."""
+    async with places:
+        pass
 
 
 def _is_told(attempt: int) -> bool:

@@ -1,39 +1,29 @@
-"""The worker hears of new work at once, and looks everywhere every second all the same."""
+"""The worker hears of new work at once."""
 
 import asyncio
 
-from service.calls.refs import PARTITIONS
-from service.engine.alarm import Alarm
-from service.store.keys import owner_room, partition_of_owner
+from service.engine.alarm import _LIMIT, Alarm
 from service.tasks import Tasks
 
-OWNER = owner_room("lobby")
-EVERYWHERE = list(range(PARTITIONS))
 
-
-async def test_new_work_is_told_at_once() -> None:
+async def test_new_work_is_told_at_once_and_once() -> None:
     alarm = Alarm()
-    alarm.wake(OWNER)
-    alarm.wake(OWNER)
-    assert await alarm.wait(60) == [partition_of_owner(OWNER)]
+    waiting = Tasks().start(alarm.woken(), name="waiting")
+    await asyncio.sleep(0)
+    for owner in ("room:lobby", "call:c-1", "room:lobby"):
+        alarm.wake(owner)
+    assert await waiting == ["room:lobby", "call:c-1"]
 
 
-async def test_without_new_work_all_are_looked_at() -> None:
-    assert await Alarm().wait(0.01) == EVERYWHERE
-
-
-async def test_all_are_looked_at_however_much_new_work_there_is() -> None:
+async def test_who_is_to_come_round_is_told_so_without_work() -> None:
     alarm = Alarm()
+    alarm.ring()
+    assert await alarm.woken() == []
 
-    async def ringing() -> None:
-        while True:
-            alarm.wake(OWNER)
-            await asyncio.sleep(0.02)
 
-    ring = Tasks().start(ringing(), name="ringing")
-    async with asyncio.timeout(5):
-        while await alarm.wait(0.2) != EVERYWHERE:
-            pass
-        while await alarm.wait(0.2) != EVERYWHERE:
-            pass
-    ring.cancel()
+async def test_owners_that_nobody_takes_are_not_kept_without_end() -> None:
+    """A replica without a worker has nobody who would."""
+    alarm = Alarm()
+    for n in range(_LIMIT + 5):
+        alarm.wake(f"room:{n}")
+    assert len(await alarm.woken()) == _LIMIT

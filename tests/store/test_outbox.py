@@ -113,3 +113,15 @@ async def test_a_worker_that_stops_hands_back(client: Client, rooms: Rooms) -> N
     assert await other.claim(PARTITION, now=NOW, limit=9) == [OWNER]
     [left] = await other.work(OWNER, now=NOW)
     assert {one.effect, left.effect} == {DeleteSession("S"), DeleteSession("T")}
+
+
+async def test_half_of_what_is_claimed_has_become_due_last(client: Client, redis: Redis) -> None:
+    """So that what comes up now is not behind hours of backlog, and the backlog gets done all the same."""
+    owners = [f"room:r{n}" for n in range(9)]
+    await redis.zadd(keys.agenda(PARTITION), {owner: NOW * 1000 + n for n, owner in enumerate(owners)})
+    mine = worker(client, "a")
+    later = {"room:later": NOW * 1000 + 60_000}
+    await redis.zadd(keys.agenda(PARTITION), later)
+    assert await mine.claim(PARTITION, now=NOW + 1, limit=5) == ["room:r8", "room:r7", *owners[:3]]
+    assert sorted(await mine.claim(PARTITION, now=NOW + 1, limit=5)) == owners[3:7]
+    assert await mine.claim(PARTITION, now=NOW + 1, limit=5) == []

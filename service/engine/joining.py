@@ -11,7 +11,7 @@ from service.bandwidth.webrtc import CreatedParticipant
 from service.calls.events import FoundEmpty, Joined, JoinFailed
 from service.calls.model import Call
 from service.calls.room import MEMBERS, Way
-from service.calls.rules.joining import ROUNDS
+from service.calls.rules.joining import rounds
 from service.clock import Clock
 from service.engine.alarm import Alarm
 from service.engine.callbacks import Callbacks
@@ -118,7 +118,8 @@ class Joiner:
         return joined, "" if entered.leg_id else entered.participant.token
 
     def _failed(self, call: Call, error: Exception, since: float, tally: Tally) -> JoinFailed:
-        reason, again = reason_of(error), _passes(error) and call.put_off < ROUNDS
+        reason = reason_of(error)
+        again = _passes(error) and call.put_off < rounds(reason)
         if again:
             log.warning("join.put_off", reason=reason, error=str(error))
         else:

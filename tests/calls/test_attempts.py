@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from service.calls.model import Call, Intent, Leg, Media, Status
 from service.calls.replies import Apologise, Hangup, Join, Transfer, Wait
-from service.calls.rules.joining import ROUND, ROUNDS
+from service.calls.rules.joining import FULL_ROUNDS, ROUND, ROUNDS
 from tests.calls.cues import (
     LEASE,
     NOW,
@@ -149,6 +149,15 @@ def test_a_join_that_may_do_in_a_moment_is_tried_again_while_the_caller_waits() 
     story.on(join_failed(last, again=True, silence_ms=900)).replies(Apologise("bandwidth-error"))
     story.expects(leave(last), hang_up(after=30)).becomes(Intent.HANGUP)
     story.knows(put_off=ROUNDS, silence_ms=900, failure="bandwidth-error")
+
+
+def test_a_room_that_stays_full_is_waited_for_twice() -> None:
+    story = play().on(redirect())
+    for attempt in range(1, FULL_ROUNDS + 1):
+        story.on(join_failed(attempt, "room-full", again=True)).replies(Wait(ROUND))
+        story.on(redirect()).replies(Join(attempt + 1))
+    story.on(join_failed(FULL_ROUNDS + 1, "room-full", again=True)).replies(Apologise("room-full"))
+    assert FULL_ROUNDS < ROUNDS
 
 
 def test_a_join_that_does_begins_the_count_anew() -> None:

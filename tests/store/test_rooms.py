@@ -48,6 +48,13 @@ async def test_in_a_full_room_it_is_known_who_is_going(rooms: Rooms) -> None:
     assert await reserve(rooms, "a.2", limit=3) == RoomFull(3, going=2)
 
 
+async def test_who_is_still_on_the_way_out_of_a_closed_room_makes_no_room_in_the_next(rooms: Rooms) -> None:
+    await seated(rooms, "a.1", session="S")
+    await rooms.close(ROOM, now=NOW)
+    await reserve(rooms, "d.1", limit=1)
+    assert await reserve(rooms, "e.1", limit=1) == RoomFull(1, going=0)
+
+
 @pytest.mark.parametrize(("broke", "there"), [(0, True), (-1, False), (+1, True)])
 async def test_who_broke_off_before_the_room_was_closed_does_not_come_back(
     rooms: Rooms, broke: float, there: bool

@@ -14,8 +14,10 @@ from service.calls.rules.arriving import enter
 from service.calls.rules.parts import continuation, fail, give_up_leg
 
 ROUNDS: Final = 3
+FULL_ROUNDS: Final = 2
 ROUND: Final = 2.0
-"""Seconds of a round in which a caller waits for what Bandwidth did not find: it is looked at meanwhile."""
+"""Seconds of a round in which a caller waits: for what Bandwidth did not find, which is looked at meanwhile,
+or for somebody who leaves."""
 
 
 def joined(call: Call, event: Joined) -> Decision:
@@ -60,10 +62,15 @@ def join_failed(call: Call, event: JoinFailed) -> Decision:
             Wait(),
             owed=(_leave(call, event), *give_up_leg(call, event.at)),
         )
-    if event.again and call.put_off < ROUNDS:
+    if event.again and call.put_off < rounds(event.reason):
         later = replace(counted, media=Media.NONE, silence_ms=call.silence_ms, put_off=call.put_off + 1)
         return Decision(later, Wait(ROUND), owed=(_leave(call, event), *give_up_leg(call, event.at)))
     return fail(counted, event.reason, event.at)
+
+
+def rounds(reason: str) -> int:
+    """How many a caller waits at most where a join has failed for this."""
+    return FULL_ROUNDS if reason == "room-full" else ROUNDS
 
 
 def found_empty(call: Call, event: FoundEmpty) -> Decision:

@@ -25,11 +25,13 @@ local function others_are_there()
   return false
 end
 
--- Seats that will be free in a moment: of those who leave, and older ones of the same call, which it has given up.
+-- Seats that will be free in a moment: of those whose leaving is owed, and older ones of the same call, which it has
+-- given up. Those of a life of the room that was closed do not count in this one, and make no room in it.
 local function going()
   local count = 0
   for _, one in ipairs((room_people(room))) do
-    if one.phase == 'leaving' or one.phase == 'closing' or seat_ref(one.seat) == ref then count = count + 1 end
+    local own = ref and seat_ref(one.seat) == ref
+    if one.phase ~= 'closing' and (one.phase == 'leaving' or own) then count = count + 1 end
   end
   return count
 end

@@ -4,7 +4,7 @@ import base64
 import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import structlog
 from pydantic import SecretStr
@@ -44,6 +44,7 @@ from service.engine.patience import HOUR, Patience
 from service.engine.pause import Pause
 from service.engine.phones import Phones
 from service.engine.reporter import Doings
+from service.engine.searching import Searcher
 from service.engine.stock import Stocker
 from service.engine.worker import Worker
 from service.invitations import key_for
@@ -52,6 +53,7 @@ from service.settings import Settings
 from service.store.admission import Admission
 from service.store.calls import Calls
 from service.store.client import Client
+from service.store.forgotten import Search
 from service.store.invitations import UsedInvitations
 from service.store.news import News
 from service.store.outbox import Outbox
@@ -62,6 +64,9 @@ from service.store.wrong_pins import WrongPins
 from service.tasks import Tasks
 
 log = structlog.get_logger()
+
+_LONGEST_RING: Final = 300.0
+"""Seconds (voice API, createCall, callTimeout)."""
 
 
 @asynccontextmanager
@@ -86,6 +91,9 @@ async def running(
             worker = _worker(base, bandwidth, core, patience)
             base.tasks.start(worker.run(), name="worker")
             stack.callback(worker.stop)
+            searcher = _searcher(base, patience)
+            base.tasks.start(searcher.run(), name="search")
+            stack.callback(searcher.stop)
         for credentials in bandwidth.credentials:
             base.tasks.start(_warm(credentials), name="credentials.warm")
         warmth = Warmth(
@@ -260,6 +268,19 @@ def _worker(base: _Base, bandwidth: Bandwidth, core: _Core, patience: Patience) 
         jitter=lambda: secrets.randbelow(1000) / 1000,
         give_up=base.settings.owed_hours * HOUR,
         metrics=base.metrics,
+    )
+
+
+def _searcher(base: _Base, patience: Patience) -> Searcher:
+    # A little less than a round, so that a replica which is alone finds none of its own traces.
+    search = Search(
+        base.store,
+        every=patience.searched * 0.8,
+        rings=patience.unheard + _LONGEST_RING,
+        roll_over=patience.session,
+    )
+    return Searcher(
+        search=search, alarm=base.alarm, clock=base.clock, metrics=base.metrics, every=patience.searched
     )
 
 

@@ -20,7 +20,9 @@ from service.clock import Clock, SystemClock
 from service.series import Counters, Histograms
 
 UNKNOWN: Final = "unknown"
-FINDS: Final = ("call-ended", "call-found", "session-vanished", "stranger-removed", "taken-missing")
+FINDS: Final = (
+    *("call-ended", "call-found", "forgotten", "session-vanished", "stranger-removed", "taken-missing"),
+)
 STOCK: Final = ("made", "taken", "replaced", "failed")
 REFUSALS: Final = ("unauthorized", "forbidden", "key-limit", "visit-limit", "guess-limit")
 _KINDS: Final = ("creates", "clean-up", "questions")

@@ -8,7 +8,9 @@ import httpx
 import pytest
 from redis.asyncio import Redis
 
+from service.calls.refs import ref_of_call
 from service.engine.patience import HOUR, Patience
+from service.store import keys
 from tests.harness import CALLEE, NUMBER, ORIGIN, nothing_left, serving
 from tests.operators import Operator, bridged, staffed
 from tests.outbound import PATIENT, asking, operations, ringing
@@ -32,6 +34,55 @@ def asked(simulator: Simulator) -> int:
 async def outcome(operator: Operator, call_id: str) -> tuple[str, str]:
     ended = await operator.until(call_id, "ended")
     return ended["outcome"]["reason"], ended["outcome"]["cause"]
+
+
+# Nothing is owed any more -----------------------------------------------------------------------------------
+
+
+async def forget(redis: Redis, owner: str) -> None:
+    """What it owes, and that it owes something."""
+    assert await redis.delete(keys.owed(owner)) == 1
+    assert await redis.zrem(keys.agenda(keys.partition_of_owner(owner)), owner) == 1
+
+
+async def test_a_call_that_nobody_would_ask_after_is_found_and_ended(
+    simulator: Simulator, store_url: str, redis: Redis
+) -> None:
+    async with staffed(simulator, store_url, redis, Patience(searched=1.6)) as (service, operator):
+        phone, _ = await bridged(simulator, operator)
+        ref = ref_of_call(phone.call_id)
+        await forget(redis, keys.owner_call(ref))
+        simulator.webhooks.drop = LOST
+        await phone.hang_up()
+        assert await outcome(operator, phone.call_id) == ("completed", "hangup")
+        assert len(service.log(event="call.found_ended", call_id=phone.call_id)) == 1
+        found = service.log(event="owed.forgotten")
+        assert [(one["ref"], one["effect"]) for one in found] == [(ref, "ask-after")]
+
+
+async def test_a_seat_whose_leaving_was_forgotten_is_free_in_the_end(
+    simulator: Simulator, store_url: str, redis: Redis
+) -> None:
+    settings = {"ROOM_POLICY": "lobby"}
+    async with staffed(simulator, store_url, redis, Patience(searched=1.6), **settings) as (
+        service,
+        operator,
+    ):
+        phones = [(await bridged(simulator, operator))[0] for _ in range(2)]
+        gate = simulator.gates.hold("removeParticipantFromSession")
+        await phones[0].hang_up()
+        await gate.reached()
+        await forget(redis, keys.owner_room("lobby"))
+        gate.release()
+
+        async def is_alone() -> bool:
+            return len((await operator.room("lobby"))["members"]) == 1
+
+        await wait_until(is_alone, seconds=8)
+        found = {one["effect"] for one in service.log(event="owed.forgotten", room="lobby")}
+        assert {"free-seat", "check-room", "replace-session"} <= found
+        assert phones[1].stage == "bridged"
+        await phones[1].hang_up()
 
 
 # The end of a call is not told ------------------------------------------------------------------------------

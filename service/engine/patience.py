@@ -51,6 +51,8 @@ class Patience(msgspec.Struct, frozen=True, kw_only=True):
     """To live news when there is none, until there is a sign of life; proxies wait for 30 s or a minute."""
     short_leg: float = 5.0
     """For which a leg into WebRTC has to last to have been talked on; one that ends before is replaced."""
+    searched: float = 5 * MINUTE
+    """In which all calls and rooms are looked through once, for those that owe nothing and should."""
     strangers: float = 5 * MINUTE
     """For a participant in a session that has no seat in its room, until it is taken out."""
 

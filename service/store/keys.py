@@ -135,6 +135,11 @@ def agenda(partition: int) -> str:
     return f"{_tag(partition)}:agenda"
 
 
+def searched(partition: int) -> str:
+    """That the partition was looked through a while ago, for who owes nothing any more and should."""
+    return f"{_tag(partition)}:searched"
+
+
 def dead(partition: int) -> str:
     """Effects that were laid aside, by the time at which they were."""
     return f"{_tag(partition)}:dead"

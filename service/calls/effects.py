@@ -106,28 +106,32 @@ class EndDialing(_OwnLane, frozen=True, omit_defaults=True, tag="end-dialing"):
     looks: Looks = Looks()
 
 
-class TellTimeUp(_OwnLane, frozen=True, tag="tell-time-up"):
+class TellTimeUp(_OwnLane, frozen=True, omit_defaults=True, tag="tell-time-up"):
     ref: str
+    looks: Looks = Looks()
 
 
-class TellTimeShort(_OwnLane, frozen=True, tag="tell-time-short"):
+class TellTimeShort(_OwnLane, frozen=True, omit_defaults=True, tag="tell-time-short"):
     """Tell a call that its time is nearly up."""
 
     ref: str
+    looks: Looks = Looks()
 
 
-class TellHoldUp(_OwnLane, frozen=True, tag="tell-hold-up"):
+class TellHoldUp(_OwnLane, frozen=True, omit_defaults=True, tag="tell-hold-up"):
     """Tell a call that it has been on hold for as long as it may, or with `soon` nearly so."""
 
     ref: str
     attempt: int
     soon: bool
+    looks: Looks = Looks()
 
 
-class AskAfter(_OwnLane, frozen=True, tag="ask-after"):
+class AskAfter(_OwnLane, frozen=True, omit_defaults=True, tag="ask-after"):
     """Ask Bandwidth about a live call of which nothing has been heard for as long as its state may last."""
 
     ref: str
+    looks: Looks = Looks()
 
 
 class AddParticipant(msgspec.Struct, frozen=True, omit_defaults=True, tag="add-participant"):
@@ -181,6 +185,7 @@ class CheckRoom(msgspec.Struct, frozen=True, omit_defaults=True, tag="check-room
     """Participants without a seat that were found before, and when (seconds since the epoch)."""
     missing: dict[str, Looks] = {}
     """Participants that should be there and were not."""
+    looks: Looks = Looks()
 
 
 class CheckSession(msgspec.Struct, frozen=True, tag="check-session"):
@@ -195,24 +200,27 @@ class CheckSession(msgspec.Struct, frozen=True, tag="check-session"):
         return CheckSession(self.room, self.session_id, self.looks.seen(at))
 
 
-class CheckTaken(msgspec.Struct, frozen=True, tag="check-taken"):
+class CheckTaken(msgspec.Struct, frozen=True, omit_defaults=True, tag="check-taken"):
     """See whether those that callers got out of stock are in the session where they were put."""
 
     room: str
     session_id: str
+    looks: Looks = Looks()
 
 
-class CheckPresence(msgspec.Struct, frozen=True, tag="check-presence"):
+class CheckPresence(msgspec.Struct, frozen=True, omit_defaults=True, tag="check-presence"):
     """See whether a browser is still there of which nothing was heard."""
 
     room: str
     seat: str
+    looks: Looks = Looks()
 
 
-class CheckPage(_OwnLane, frozen=True, tag="check-page"):
+class CheckPage(_OwnLane, frozen=True, omit_defaults=True, tag="check-page"):
     """See whether somebody is left on the page of a room, for the phones that it has called."""
 
     room: str
+    looks: Looks = Looks()
 
 
 class StockRoom(msgspec.Struct, frozen=True, tag="stock-room"):
@@ -228,26 +236,29 @@ class ReplaceStock(msgspec.Struct, frozen=True, tag="replace-stock"):
     participant_id: str
 
 
-class SummonWaiter(msgspec.Struct, frozen=True, tag="summon-waiter"):
+class SummonWaiter(msgspec.Struct, frozen=True, omit_defaults=True, tag="summon-waiter"):
     """Tell a call that waits outside that somebody has come."""
 
     room: str
     ref: str
+    looks: Looks = Looks()
 
 
-class TellAlone(msgspec.Struct, frozen=True, tag="tell-alone"):
+class TellAlone(msgspec.Struct, frozen=True, omit_defaults=True, tag="tell-alone"):
     """Tell a call that it is the only one left."""
 
     room: str
     seat: str
     then: Then
+    looks: Looks = Looks()
 
 
-class Evict(msgspec.Struct, frozen=True, tag="evict"):
+class Evict(msgspec.Struct, frozen=True, omit_defaults=True, tag="evict"):
     """Tell a call that its room has been closed. A caller who waits outside has the seat of its last try."""
 
     room: str
     seat: str
+    looks: Looks = Looks()
 
 
 CallEffect = (
@@ -288,7 +299,8 @@ RoomEffect = (
 Ends = HangUp | HangUpLeg | RedirectPhone | EndDialing | RemoveParticipant | DeleteParticipant | DeleteSession
 """What is struck off when it is not known at Bandwidth what it is about, or nobody there can be asked.
 
-`looks`: at answers that say nothing, in a row. Those of other effects: at what was not found.
+`looks`: at answers that say nothing, in a row. Those of other effects: at what was not found, there or in the
+store.
 """
 Effect = CallEffect | RoomEffect
 

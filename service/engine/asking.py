@@ -21,7 +21,7 @@ from service.calls.outcomes import NOT_FOUND
 from service.clock import Clock
 from service.engine.doubts import Doubts
 from service.engine.patience import Patience
-from service.engine.performing import Handles, NotYet
+from service.engine.performing import Handles, Missing, NotYet
 from service.engine.phones import ENDED, TIMEOUT, Phones
 from service.logs import bound
 from service.metrics import Metrics
@@ -57,7 +57,7 @@ def silence(call: Call, patience: Patience) -> float | None:
 
 
 class Asker:
-    """Raises BandwidthError and StoreError, NotYet when there is nothing to be told."""
+    """Raises BandwidthError and StoreError, NotYet when there is nothing to be told, and Missing."""
 
     def __init__(
         self,
@@ -87,7 +87,10 @@ class Asker:
     async def ask_after(self, effect: AskAfter, *, attempt: int) -> None:
         """Whether a call lives of which nothing was heard; asked again after twice the time if it does."""
         call = (await self._calls.load(effect.ref)).call
-        if call is None or not call.live or call.phone is Phone.DIALING:
+        if call is None or call.phone is Phone.DIALING:
+            # One that is being dialed owes no such question: that is what the call was before.
+            raise Missing
+        if not call.live:
             return
         state = await self._voice.get_call(call.call_id, timeout=TIMEOUT, attempt=attempt)
         if state and state.state == ENDED:
@@ -105,7 +108,9 @@ class Asker:
     async def end_dialing(self, effect: EndDialing, *, attempt: int) -> None:
         """Nothing was heard of an outbound call for longer than it can ring: it has to end."""
         call = (await self._calls.load(effect.ref)).call
-        if call is None or call.phone is not Phone.DIALING:
+        if call is None:
+            raise Missing
+        if call.phone is not Phone.DIALING:
             return
         call_id = call.call_id or await self._find(call, attempt)
         if call_id:
@@ -124,8 +129,6 @@ class Asker:
         """
         now = self._clock.now()
         room, inside = await self._inside(effect, attempt)
-        if room is None:
-            return
         if inside is None:
             raise NotYet(self._patience.quiet)
         missing = await self._free_deserted(room, inside, effect.missing)
@@ -144,7 +147,7 @@ class Asker:
     async def check_taken(self, effect: CheckTaken, *, attempt: int) -> None:
         """What callers got out of stock is put into the session again where it is not there."""
         room, inside = await self._inside(effect, attempt)
-        if room is None or inside is None:
+        if inside is None:
             return
         now = self._clock.now()
         for member in room.members:
@@ -157,8 +160,11 @@ class Asker:
 
     async def _inside(
         self, effect: CheckRoom | CheckTaken, attempt: int
-    ) -> tuple[RoomView | None, tuple[str, ...] | None]:
-        """The room, None when it has another session; and who is there, None when it was not found."""
+    ) -> tuple[RoomView, tuple[str, ...] | None]:
+        """The room, and who is in its session: None when that was not found. Raises Missing.
+
+        A session that is the room's no more has nothing to be looked at: its looks were called off with it.
+        """
         inside: tuple[str, ...] | None
         try:
             inside = await self._webrtc.list_participants(effect.session_id, timeout=TIMEOUT, attempt=attempt)
@@ -166,7 +172,7 @@ class Asker:
             inside = None
         room = await self._rooms.read(effect.room)
         if room is None or room.session_id != effect.session_id:
-            return None, inside
+            raise Missing
         if inside is None:
             await self._doubts.begin(effect.room, effect.session_id)
         return room, inside

@@ -93,6 +93,7 @@ class Doubts:
         """Another look; whether the session is gone. Raises NotYet until that is certain."""
         room = await self._rooms.read(effect.room)
         if room is None or room.session_id != effect.session_id:
+            # Should it be the room's all the same, whoever does not find it next begins anew.
             return False
         if await self._webrtc.has_session(effect.session_id, timeout=TIMEOUT, attempt=attempt):
             await self._rooms.believe(effect.room, effect.session_id, now=self._clock.now())

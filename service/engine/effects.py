@@ -1,6 +1,6 @@
 """Carries out one owed effect: one request to Bandwidth or one step in the store, each safe to repeat."""
 
-from typing import Final, assert_never
+from typing import Final, assert_never, get_args
 
 import structlog
 from msgspec.structs import replace
@@ -43,6 +43,7 @@ from service.calls.effects import (
 )
 from service.calls.events import (
     DialingOver,
+    Event,
     Evicted,
     HoldUp,
     LeftAlone,
@@ -53,6 +54,7 @@ from service.calls.events import (
     TimeShort,
     TimeUp,
 )
+from service.calls.looks import Looks
 from service.calls.model import Media, call_of
 from service.clock import Clock
 from service.engine.alarm import Alarm
@@ -62,7 +64,7 @@ from service.engine.entrance import Entrance
 from service.engine.moving import Mover
 from service.engine.participants import SEATED, Participants
 from service.engine.patience import Patience
-from service.engine.performing import Handles, NotYet
+from service.engine.performing import Handles, Missing, NotYet
 from service.engine.phones import TIMEOUT, Phones
 from service.engine.stock import Stocker
 from service.store import keys
@@ -75,6 +77,26 @@ _HEARS_TRIES: Final = 8
 _FIRST_DELAY: Final = 0.5
 _LONGEST_DELAY: Final = 150.0
 """Seconds between two looks at what nothing is said of."""
+
+
+_LookedFor = (
+    AskAfter
+    | EndDialing
+    | CheckRoom
+    | CheckTaken
+    | CheckPresence
+    | CheckPage
+    | Subscribe
+    | MoveParticipant
+    | AddParticipant
+    | SummonWaiter
+    | TellAlone
+    | Evict
+    | TellTimeUp
+    | TellTimeShort
+    | TellHoldUp
+)
+_LOOKED_FOR: Final = get_args(_LookedFor)
 
 
 class Performer:
@@ -116,10 +138,24 @@ class Performer:
     async def perform(self, effect: Effect, *, attempt: int) -> None:
         try:
             await self._perform(effect, attempt)
+        except Missing as error:
+            if isinstance(effect, _LOOKED_FOR):
+                self._not_there(effect, error)
+        except NotYet as again:
+            if again.instead is None and isinstance(effect, _LOOKED_FOR) and effect.looks:
+                raise NotYet(again.seconds, replace(effect, looks=Looks())) from again
+            raise
         except (NotFound, Misrouted) as error:
             if not isinstance(effect, Ends):
                 raise
             await self._nothing_said(effect, error)
+
+    def _not_there(self, effect: _LookedFor, error: Missing) -> None:
+        """Struck off when the store did not have what it is about at several looks, a while apart."""
+        looks = effect.looks.seen(self._clock.now())
+        if not looks.are(self._patience.lost):
+            raise NotYet(self._patience.lost.pause, replace(effect, looks=looks)) from error
+        log.warning("effect.given_up", effect=name_of(effect), attempt=looks.count, error="not in the store")
 
     async def _nothing_said(self, effect: Ends, error: BandwidthError) -> None:
         """Whether it is done nobody knows: asked again, and not for ever."""
@@ -230,36 +266,43 @@ class Performer:
         now = self._clock.now()
         match effect:
             case MoveParticipant():
-                await self._engine.handle(effect.ref, await self._mover.move(effect, attempt=attempt))
+                await self._handle(effect.ref, await self._mover.move(effect, attempt=attempt))
             case SummonWaiter():
-                await self._engine.handle(effect.ref, Summoned(now, effect.room))
+                await self._handle(effect.ref, Summoned(now, effect.room))
             case TellAlone():
                 ref, join = call_of(effect.seat)
                 alone = LeftAlone(at=now, attempt=join, room=effect.room, then=effect.then)
-                await self._engine.handle(ref, alone)
+                await self._handle(ref, alone)
             case Evict():
                 ref, join = call_of(effect.seat)
-                await self._engine.handle(ref, Evicted(at=now, attempt=join, room=effect.room))
+                await self._handle(ref, Evicted(at=now, attempt=join, room=effect.room))
                 await self._spare(effect, ref, join)
             case TellTimeUp():
-                await self._engine.handle(effect.ref, TimeUp(now))
+                await self._handle(effect.ref, TimeUp(now))
             case TellTimeShort():
-                await self._engine.handle(effect.ref, TimeShort(now))
+                await self._handle(effect.ref, TimeShort(now))
             case TellHoldUp():
-                await self._engine.handle(effect.ref, HoldUp(now, effect.attempt, effect.soon))
+                await self._handle(effect.ref, HoldUp(now, effect.attempt, effect.soon))
             case _:
                 assert_never(effect)
+
+    async def _handle(self, ref: str, event: Event) -> None:
+        """Raises Missing: what the call was to be told it has not heard."""
+        if (await self._engine.handle(ref, event)).call is None:
+            raise Missing
 
     async def _check_page(self, effect: CheckPage) -> None:
         """Tells the calls that a page has placed into this room, if nobody is on it any more."""
         room = await self._rooms.read(effect.room)
-        seats = [one.seat for one in room.members if one.phase in SEATED] if room else []
+        if room is None:
+            raise Missing
+        seats = [one.seat for one in room.members if one.phase in SEATED]
         if any(is_browser(seat) for seat in seats):
             return
         for ref in dict.fromkeys(call_of(seat)[0] for seat in seats):
             call = (await self._calls.load(ref)).call
-            if call is not None and call.page_alone:
-                await self._engine.handle(ref, PageGone(self._clock.now(), effect.room))
+            if call is None or call.page_alone:
+                await self._handle(ref, PageGone(self._clock.now(), effect.room))
 
     async def _spare(self, effect: Evict, ref: str, join: int) -> None:
         """A participant that has moved on meanwhile is not taken down; that is next in this lane."""
@@ -272,7 +315,7 @@ class Performer:
     async def _subscribe(self, effect: Subscribe, attempt: int) -> None:
         room = await self._rooms.read(effect.room)
         if room is None or not room.session_id:
-            return
+            raise Missing
         try:
             await self._webrtc.subscribe(
                 room.session_id,
@@ -301,12 +344,13 @@ class Performer:
                 await self._participants.leave(effect.room, effect.seat, why="vanished")
             return
         ref, join = call_of(effect.seat)
+        # Somebody waits in silence: who is not known is put back at once, and hears everybody.
         call = (await self._calls.load(ref)).call
         session_id = await self._put_back(
             effect, call.hears if call is not None and call.attempt == join else None, attempt
         )
         if session_id == "":
-            await self._engine.handle(ref, ParticipantVanished(self._clock.now(), join))
+            await self._handle(ref, ParticipantVanished(self._clock.now(), join))
         elif session_id and call is not None and call.media is Media.BRIDGED and call.seat == effect.seat:
             now = self._clock.now()
             there = Moved(at=now, attempt=join, place=call.place, room=effect.room, session_id=session_id)

@@ -25,7 +25,7 @@ from service.engine.entrance import Entrance, Refused
 from service.engine.joining import reason_of
 from service.engine.operators import Refusal
 from service.engine.patience import Patience
-from service.engine.performing import NotYet
+from service.engine.performing import Missing, NotYet
 from service.engine.persist import persist
 from service.engine.retries import told_to_wait
 from service.logs import bound
@@ -187,9 +187,12 @@ class Participants:
                 await self.leave(room, seat, why="reported")
 
     async def check_presence(self, effect: CheckPresence) -> None:
-        """Take it down if it has been silent for too long. Raises NotYet while it has not."""
-        member = await self._seated(effect.room, effect.seat)
-        if member is None:
+        """Take it down if it has been silent for too long. Raises NotYet while it has not, and Missing."""
+        found = [one for one in await self._members(effect.room) if one.seat == effect.seat]
+        if not found:
+            raise Missing
+        [member] = found
+        if member.phase not in SEATED:
             return
         until = absent_from(member.presence, unused=self._patience.unused, absent=self._patience.absent)
         left = until - self._clock.now()

@@ -38,6 +38,8 @@ class Patience(msgspec.Struct, frozen=True, kw_only=True):
     unanswered: float = 10 * MINUTE
     """For which what is to be ended is not known, or somebody other than Bandwidth answers, five times, until
     it is struck off."""
+    missing: float = 15.0
+    """For which the store does not have what an effect is about, at three looks, until it is struck off."""
     lease: float = 45.0
     """For which a worker holds an owner of effects without a sign of life: more than the slowest takes."""
     stock: float = 20 * MINUTE
@@ -63,6 +65,10 @@ class Patience(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def vanished(self) -> Enough:
         return Enough(3, self.gone)
+
+    @property
+    def lost(self) -> Enough:
+        return Enough(3, self.missing)
 
     @property
     def given_up(self) -> Enough:

@@ -4,6 +4,7 @@ from typing import Protocol
 
 from service.calls.effects import Effect
 from service.calls.events import Event
+from service.calls.model import Call
 
 
 class NotYet(Exception):
@@ -16,8 +17,23 @@ class NotYet(Exception):
         self.instead = instead
 
 
+class Missing(Exception):
+    """The store does not have what the effect is about. That alone does not say that there is nothing to do.
+
+    What is over calls off what it has owed, in the same step; and a server that lags behind, or has just lost
+    its place to another, knows less than there is.
+    """
+
+
+class Handled(Protocol):
+    @property
+    def call(self) -> Call | None:
+        """None where the call is not known."""
+        ...
+
+
 class Handles(Protocol):
-    async def handle(self, ref: str, event: Event, key: str = "") -> object:
+    async def handle(self, ref: str, event: Event, key: str = "") -> Handled:
         """Take one event of a call to its end. Raises StoreError."""
         ...
 

@@ -23,7 +23,7 @@ from service.store.calls import Change
 from service.store.client import Client
 from tests.calls.cues import a_call
 from tests.clocks import SetClock
-from tests.engine.parts import Parts
+from tests.engine.parts import Parts, looked_at
 from tests.engine.test_effects import RecordingEngine
 from tests.harness import CALLEE, NUMBER
 from tests.simulator.sessions import Subscriptions
@@ -132,12 +132,19 @@ async def test_who_lives_is_not_forgotten(simulator: Simulator, bench: Bench, re
     assert await redis.ttl(keys.call(call.ref)) > DAY - 60
 
 
-@pytest.mark.parametrize("call", [{"phone": Phone.GONE}, {"phone": Phone.DIALING}, None])
-async def test_nobody_else_is_asked_after(
-    simulator: Simulator, bench: Bench, call: dict[str, Any] | None
-) -> None:
-    ref = ref_of_call("nobody") if call is None else (await bench.know("c-1", **call)).ref
+async def test_who_has_ended_is_not_asked_after(simulator: Simulator, bench: Bench) -> None:
+    ref = (await bench.know("c-1", phone=Phone.GONE)).ref
     await bench.performer.perform(AskAfter(ref), attempt=1)
+    assert simulator.requests == []
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_who_is_not_there_or_not_yet_is_looked_for_again(
+    simulator: Simulator, bench: Bench, known: bool
+) -> None:
+    """By a server that lags behind it is being dialed, or not known."""
+    ref = (await bench.know("c-1", phone=Phone.DIALING)).ref if known else ref_of_call("nobody")
+    assert await looked_at(bench.performer, bench.clock, AskAfter(ref)) == [7.5, 7.5]
     assert simulator.requests == []
 
 
@@ -155,14 +162,14 @@ async def test_a_session_without_strangers_is_looked_at_less_and_less(
 
 
 @pytest.mark.parametrize("exists", [True, False])
-async def test_a_session_that_is_not_the_rooms_is_looked_at_no_more(
+async def test_a_session_that_is_not_the_rooms_is_looked_at_no_more_in_the_end(
     simulator: Simulator, bench: Bench, redis: Redis, exists: bool
 ) -> None:
     session = simulator.sessions.create_session("lobby").id if exists else str(uuid4())
     before = await redis.keys()
-    await bench.performer.perform(CheckRoom("lobby", session), attempt=1)
+    assert await looked_at(bench.performer, bench.clock, CheckRoom("lobby", session)) == [7.5, 7.5]
     assert await redis.keys() == before
-    assert [one.operation for one in simulator.requests] == ["listSessionParticipants"]
+    assert [one.operation for one in simulator.requests] == ["listSessionParticipants"] * 3
 
 
 # What Bandwidth does not know -------------------------------------------------------------------------------

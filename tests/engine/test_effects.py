@@ -1,11 +1,16 @@
 """Every effect may be done twice, and may come too late; both are no errors."""
 
 from collections.abc import AsyncIterator
+from typing import NamedTuple
 
 import pytest
 
+from service.calls.browser import Browser
 from service.calls.effects import (
     AddParticipant,
+    AskAfter,
+    CheckPage,
+    CheckPresence,
     DeleteParticipant,
     DeleteSession,
     Effect,
@@ -33,11 +38,15 @@ from service.calls.events import (
     TimeShort,
     TimeUp,
 )
+from service.calls.looks import Looks
+from service.calls.model import Call, Media
 from service.calls.refs import ref_of_call
 from service.calls.room import Then
 from service.engine.effects import Performer
+from service.engine.performing import NotYet
 from service.store.client import Client
 from service.store.rooms import Rooms
+from tests.calls.cues import a_call
 from tests.clocks import SetClock
 from tests.engine.parts import Parts, looked_at
 from tests.simulator.simulator import Simulator
@@ -54,9 +63,7 @@ EFFECTS: list[Effect] = [
     FreeSeat("lobby", SEAT),
     DeleteSession(UNKNOWN),
     LeaveRoom("lobby", SEAT, keep=True),
-    Subscribe("lobby", UNKNOWN, ()),
     NameCall("c-1", REF),
-    EndDialing(REF),
     ReplaceSession("lobby", UNKNOWN),
 ]
 TOLD: list[tuple[Effect, type[Event]]] = [
@@ -69,13 +76,30 @@ TOLD: list[tuple[Effect, type[Event]]] = [
 ]
 
 
+MISSING: list[Effect] = [
+    AskAfter(REF),
+    EndDialing(REF),
+    Subscribe("lobby", UNKNOWN, ()),
+    CheckPage("lobby"),
+    CheckPresence("lobby", "web-a.1"),
+    *(effect for effect, _ in TOLD),
+]
+
+
+class Told(NamedTuple):
+    call: Call | None
+
+
 class RecordingEngine:
+    """Knows every call, unless it is told that it does not."""
+
     def __init__(self) -> None:
         self.handled: list[tuple[str, type[Event]]] = []
+        self.knows = True
 
-    async def handle(self, ref: str, event: Event, key: str = "") -> object:
+    async def handle(self, ref: str, event: Event, key: str = "") -> Told:
         self.handled.append((ref, type(event)))
-        return None
+        return Told(a_call(Media.BRIDGED) if self.knows else None)
 
 
 @pytest.fixture
@@ -116,6 +140,30 @@ async def test_a_member_that_cannot_be_put_back_is_told_of(
     # Three looks, over four seconds.
     assert await looked_at(performer, CLOCK, AddParticipant("lobby", SEAT, session, UNKNOWN)) == [2, 2]
     assert engine.handled == [(REF, ParticipantVanished)]
+
+
+@pytest.mark.parametrize("effect", MISSING, ids=lambda effect: type(effect).__name__)
+async def test_what_the_store_does_not_have_is_looked_for_again(
+    performer: Performer, engine: RecordingEngine, effect: Effect
+) -> None:
+    """Three looks over fifteen seconds: one may have been at a server that lags behind."""
+    engine.knows = False
+    assert await looked_at(performer, CLOCK, effect) == [7.5, 7.5]
+
+
+async def test_what_was_found_again_is_looked_for_as_often_as_before(
+    simulator: Simulator, client: Client, engine: RecordingEngine
+) -> None:
+    parts = Parts(simulator, client, CLOCK)
+    performer, now = parts.performer(engine), CLOCK.now()
+    seat = "web-a.1"
+    missed = CheckPresence("lobby", seat, Looks(now - 60, now - 7.5, 2))
+    browser = Browser("", (), "")
+    await parts.rooms.reserve("lobby", seat, waits=False, limit=20, now=now, browser=browser)
+    with pytest.raises(NotYet) as again:
+        await performer.perform(missed, attempt=3)
+    assert again.value.instead == CheckPresence("lobby", seat)
+    await parts.http.close()
 
 
 @pytest.mark.parametrize(("effect", "event"), TOLD, ids=lambda one: getattr(one, "__name__", None))

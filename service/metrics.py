@@ -121,6 +121,9 @@ class Metrics:
         self._in_doubt = Counters(
             r, "pstn_creates_in_doubt", "Creates that failed and may have made something", ["operation"]
         )
+        self._unreadable = Counters(
+            r, "pstn_answers_unreadable", "Answers of Bandwidth that could not be used", ["operation"]
+        )
         self._breaker = Gauge("pstn_breaker_open", "1 while it is left alone", ["api", "kind"], registry=r)
         for labels in BREAKERS:
             self._breaker.labels(*labels)
@@ -227,6 +230,10 @@ class Metrics:
     def in_doubt(self, operation: str) -> None:
         """A create that failed; what it may have made all the same has an id that nobody knows."""
         self._in_doubt.add((operation,))
+
+    def unreadable(self, operation: str) -> None:
+        """An answer that is not what the operation answers."""
+        self._unreadable.add((operation,))
 
     def stock(self, result: str) -> None:
         """`result`: one of STOCK."""

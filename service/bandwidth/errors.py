@@ -27,7 +27,8 @@ class BandwidthError(Exception):
     `no-token`, or `paused`: not sent, because the API is down; `retry_after` says when one is sent again.
     `retry`: sending the same idempotent request again makes sense. `retry_after`: Bandwidth's wish, in
     seconds. `detail`: Bandwidth's own words, one line. `may_have_happened`: the effect may exist at
-    Bandwidth although we were not told so.
+    Bandwidth although we were not told so. `made`: the id of what a create has made all the same, where it
+    can be read; nothing else of the answer is of use, so that it has to be taken down.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class BandwidthError(Exception):
         retry_after: float | None = None,
         detail: str = "",
         may_have_happened: bool = False,
+        made: str = "",
     ) -> None:
         self.operation = operation
         self.code = code
@@ -48,6 +50,7 @@ class BandwidthError(Exception):
         self.retry_after = retry_after
         self.detail = one_line(detail)
         self.may_have_happened = may_have_happened
+        self.made = made
         super().__init__(f"{operation}: {code}" + (f" ({self.detail})" if self.detail else ""))
 
 

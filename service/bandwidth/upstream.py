@@ -1,13 +1,16 @@
 # ruff: noqa: ASYNC109 - each request has its deadline, and it belongs to whoever asks
 """One of Bandwidth's APIs as the modules for its operations use it: where it is, who we are, how it fares."""
 
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Callable, Mapping
+from typing import Final, TypeVar
 
 from service.bandwidth.circuit import Circuit, Kind
+from service.bandwidth.errors import BandwidthError
 from service.bandwidth.http import Credentials, Http, Response
+from service.bandwidth.unreadable import Unreadable
 from service.bandwidth.wire import account_base
 
+T = TypeVar("T")
 Circuits = Mapping[Kind, Circuit]
 KINDS: Final[Mapping[str, Kind]] = {
     "create-session": Kind.CREATES,
@@ -21,11 +24,16 @@ KINDS: Final[Mapping[str, Kind]] = {
     "delete-session": Kind.CLEAN_UP,
     "hang-up": Kind.CLEAN_UP,
     "get-session": Kind.QUESTIONS,
+    "get-participant": Kind.QUESTIONS,
     "list-participants": Kind.QUESTIONS,
     "get-call": Kind.QUESTIONS,
     "list-calls": Kind.QUESTIONS,
 }
 """Of every operation."""
+
+
+def done(_: Response) -> None:
+    """Reads nothing: that it was answered is all there is to know."""
 
 
 def circuits_of(api: str, http: Http) -> Circuits:
@@ -44,6 +52,7 @@ class Upstream:
         self.base = account_base(base_url, account_id)
         self._credentials = credentials
         self._circuits = circuits
+        self._unreadable = Unreadable(http.clock, http.metrics)
 
     async def send(
         self,
@@ -56,17 +65,26 @@ class Upstream:
         *,
         fresh: bool = False,
         about: str = "",
-    ) -> Response:
-        """`path`: below the account, with its query. The rest as in `Http.send`."""
-        return await self._http.send(
-            operation,
-            method,
-            self.base + path,
-            credentials=self._credentials,
-            circuit=self._circuits[KINDS[operation]],
-            json=body,
-            timeout=timeout,
-            attempt=attempt,
-            fresh=fresh,
-            about=about,
-        )
+        read: Callable[[Response], T],
+    ) -> T:
+        """`path`: below the account, with its query. The rest as in `Http.send`.
+
+        `read` makes of the response what is wanted, or raises BandwidthError.
+        """
+        try:
+            response = await self._http.send(
+                operation,
+                method,
+                self.base + path,
+                credentials=self._credentials,
+                circuit=self._circuits[KINDS[operation]],
+                json=body,
+                timeout=timeout,
+                attempt=attempt,
+                fresh=fresh,
+                about=about,
+            )
+            return read(response)
+        except BandwidthError as error:
+            self._unreadable.note(error)
+            raise

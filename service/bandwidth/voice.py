@@ -8,12 +8,12 @@ from urllib.parse import urlencode, urljoin, urlsplit
 
 import msgspec
 
-from service.bandwidth.errors import NotFound
-from service.bandwidth.http import Credentials, Http
+from service.bandwidth.errors import BandwidthError, NotFound
+from service.bandwidth.http import Credentials, Http, Response
 from service.bandwidth.limits import is_visible
 from service.bandwidth.new_call import NewCall, as_json
-from service.bandwidth.upstream import Circuits, Upstream, circuits_of
-from service.bandwidth.wire import decode, encode, known_id, segment, unusable
+from service.bandwidth.upstream import Circuits, Upstream, circuits_of, done
+from service.bandwidth.wire import decode, encode, known_id, made_id, segment, unusable
 
 _LONGEST_LINK: Final = 8192
 """Characters; aiohttp takes no longer header."""
@@ -62,6 +62,10 @@ class _Created(msgspec.Struct, rename="camel"):
     call_id: str
 
 
+class TooManyCalls(BandwidthError):
+    """More than a list may have: ask for less time."""
+
+
 class VoiceApi:
     """Every method: `timeout` in seconds, `attempt` the how-manieth time it is tried; BandwidthError."""
 
@@ -86,11 +90,10 @@ class VoiceApi:
         again, whatever `retry` says, may ring twice. That the call cannot be routed is no error here: it
         comes as a disconnect (documents of Bandwidth's command line tool).
         """
-        operation = "create-call"
-        response = await self._api.send(
-            operation, "POST", "/calls", encode(as_json(order)), timeout, attempt, fresh=True
+        body = encode(as_json(order))
+        return await self._api.send(
+            "create-call", "POST", "/calls", body, timeout, attempt, fresh=True, read=_created_call
         )
-        return known_id(operation, response, decode(operation, response, _Created).call_id)
 
     async def hang_up(self, call_id: str, *, timeout: float, attempt: int = 1) -> None:
         """Sends updateCall with `completed`: ends, cancels, rejects or takes out of the queue.
@@ -135,43 +138,82 @@ class VoiceApi:
     async def get_call(self, call_id: str, *, timeout: float, attempt: int = 1) -> CallState | None:
         """Asks getCallState. None for a call that is not known: not yet (minutes), or for over 7 days."""
         try:
-            response = await self._api.send("get-call", "GET", _call(call_id), None, timeout, attempt)
+            return await self._api.send(
+                "get-call",
+                "GET",
+                _call(call_id),
+                None,
+                timeout,
+                attempt,
+                read=lambda response: decode("get-call", response, CallState),
+            )
         except NotFound:
             return None
-        return decode("get-call", response, CallState)
 
     async def list_calls(
-        self, *, to: str, from_: str, since: float, timeout: float, attempt: int = 1
+        self,
+        *,
+        to: str = "",
+        from_: str = "",
+        since: float,
+        until: float | None = None,
+        timeout: float,
+        attempt: int = 1,
     ) -> tuple[FoundCall, ...]:
-        """By listCalls: the calls between two numbers, begun no earlier than `since`, oldest first.
+        """By listCalls: the calls between two numbers, begun from `since` to `until`, oldest first.
 
-        `since`: seconds since the epoch. The list lags behind as `get_call` does and goes back 7 days;
-        whether a queued call, which has not begun, is in it is not documented. `timeout`: for all pages
-        together. A list that cannot be read to its end is an `invalid-response`: half of one would look like
-        a whole one.
+        Empty stands for any number. Times are seconds since the epoch. The list lags behind as `get_call`
+        does and goes back 7 days; whether a queued call, which has not begun, is in it is not documented.
+        `timeout`: for all pages together. A list that cannot be read to its end is an `invalid-response`, and
+        a TooManyCalls where it has too many pages: half of one would look like a whole one.
         """
         operation, loop = "list-calls", asyncio.get_running_loop()
         deadline = loop.time() + timeout
-        earliest = datetime.fromtimestamp(since, UTC).isoformat(timespec="milliseconds")
-        wanted = {"to": to, "from": from_, "minStartTime": earliest.replace("+00:00", "Z")}
+        wanted = {"to": to, "from": from_, "minStartTime": _time(since)}
+        wanted = {name: value for name, value in wanted.items() if value}
+        if until is not None:
+            wanted["maxStartTime"] = _time(until)
         path, found = f"/calls?{urlencode(wanted)}", list[FoundCall]()
         for _ in range(PAGES):
             left = max(deadline - loop.time(), 0)
-            response = await self._api.send(operation, "GET", path, None, left, attempt)
-            page = decode(operation, response, list[FoundCall]) if response.body else []
-            found += [one for one in page if known_id(operation, response, one.call_id)]
-            if response.next_page is None:
-                return tuple(found)
-            query = _query_of(response.next_page, f"{self._api.base}/calls")
+            page, query = await self._api.send(operation, "GET", path, None, left, attempt, read=self._page)
+            found += page
             if query is None:
-                raise unusable(operation, response, "next page is elsewhere")
+                return tuple(found)
             path = f"/calls?{query}"
-        raise unusable(operation, response, f"over {PAGES} pages")
+        raise TooManyCalls(operation, "invalid-response", detail=f"over {PAGES} pages")
+
+    def _page(self, response: Response) -> tuple[list[FoundCall], str | None]:
+        """Calls, and the query of the next page."""
+        operation = "list-calls"
+        page = decode(operation, response, list[FoundCall]) if response.body else []
+        for one in page:
+            known_id(operation, response, one.call_id)
+        if response.next_page is None:
+            return page, None
+        query = _query_of(response.next_page, f"{self._api.base}/calls")
+        if query is None:
+            raise unusable(operation, response, "next page is elsewhere")
+        return page, query
 
     async def _update(
         self, operation: str, call_id: str, change: dict[str, str], timeout: float, attempt: int
     ) -> None:
-        await self._api.send(operation, "POST", _call(call_id), encode(change), timeout, attempt)
+        await self._api.send(operation, "POST", _call(call_id), encode(change), timeout, attempt, read=done)
+
+
+def _created_call(response: Response) -> str:
+    """Its id is all that is needed of it."""
+    try:
+        return known_id("create-call", response, decode("create-call", response, _Created).call_id)
+    except BandwidthError:
+        if made := made_id(response, "callId"):
+            return made
+        raise
+
+
+def _time(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _query_of(next_page: str, collection: str) -> str | None:

@@ -8,10 +8,10 @@ from typing import Final
 
 import msgspec
 
-from service.bandwidth.errors import NotFound
-from service.bandwidth.http import Credentials, Http
-from service.bandwidth.upstream import Circuits, Upstream, circuits_of
-from service.bandwidth.wire import decode, encode, known_id, segment, unusable
+from service.bandwidth.errors import BandwidthError, NotFound
+from service.bandwidth.http import Credentials, Http, Response
+from service.bandwidth.upstream import Circuits, Upstream, circuits_of, done
+from service.bandwidth.wire import decode, encode, known_id, made_id, segment, unusable
 from service.calls.browser import Hears, Permission, Streams, heard_id
 
 TAG_LIMIT = 50  # WebRTC overview: at most 50 characters, and no personal data
@@ -82,17 +82,26 @@ class WebRtcApi:
     async def create_session(self, *, tag: str, timeout: float, attempt: int = 1) -> str:
         """A new session by createSession, its id. It ends by itself after 9 hours (WebRTC call flow)."""
         body = encode({"tag": _tag(tag)})
-        response = await self._api.send("create-session", "POST", "/sessions", body, timeout, attempt)
-        return known_id("create-session", response, decode("create-session", response, _Session).id)
+
+        def read(response: Response) -> str:
+            try:
+                return known_id("create-session", response, decode("create-session", response, _Session).id)
+            except BandwidthError:
+                if made := made_id(response, "id"):
+                    return made
+                raise
+
+        return await self._api.send("create-session", "POST", "/sessions", body, timeout, attempt, read=read)
 
     async def has_session(self, session_id: str, *, timeout: float, attempt: int = 1) -> bool:
         """By getSession. What is not found when one is put into another may be either of the two."""
         path = f"/sessions/{segment('session_id', session_id)}"
-        try:
-            await self._api.send("get-session", "GET", path, None, timeout, attempt)
-        except NotFound:
-            return False
-        return True
+        return await self._has("get-session", path, timeout, attempt)
+
+    async def has_participant(self, participant_id: str, *, timeout: float, attempt: int = 1) -> bool:
+        """By getParticipant."""
+        path = f"/participants/{segment('participant_id', participant_id)}"
+        return await self._has("get-participant", path, timeout, attempt)
 
     async def list_participants(
         self, session_id: str, *, timeout: float, attempt: int = 1
@@ -103,11 +112,12 @@ class WebRtcApi:
         """
         operation = "list-participants"
         path = f"/sessions/{segment('session_id', session_id)}/participants"
-        response = await self._api.send(operation, "GET", path, None, timeout, attempt)
-        if not response.body:
-            return ()
-        members = decode(operation, response, list[_Participant])
-        return tuple(known_id(operation, response, one.id) for one in members)
+
+        def read(response: Response) -> tuple[str, ...]:
+            members = decode(operation, response, list[_Participant]) if response.body else []
+            return tuple(known_id(operation, response, one.id) for one in members)
+
+        return await self._api.send(operation, "GET", path, None, timeout, attempt, read=read)
 
     async def create_participant(
         self,
@@ -128,12 +138,8 @@ class WebRtcApi:
         if callback_url is not None:
             wanted["callbackUrl"] = callback_url
         operation = "create-participant"
-        response = await self._api.send(operation, "POST", "/participants", encode(wanted), timeout, attempt)
-        created = decode(operation, response, _Created)
-        if not created.token:
-            raise unusable(operation, response, "empty token")
-        return CreatedParticipant(
-            id=known_id(operation, response, created.participant.id), token=created.token
+        return await self._api.send(
+            operation, "POST", "/participants", encode(wanted), timeout, attempt, read=_created_participant
         )
 
     async def add_participant(
@@ -151,7 +157,9 @@ class WebRtcApi:
         """
         body = _subscriptions(session_id, hears)
         path = _member(session_id, participant_id)
-        await self._api.send("add-participant", "PUT", path, body, timeout, attempt, about=session_id)
+        await self._api.send(
+            "add-participant", "PUT", path, body, timeout, attempt, about=session_id, read=done
+        )
 
     async def subscribe(
         self,
@@ -168,7 +176,9 @@ class WebRtcApi:
         """
         path = f"{_member(session_id, participant_id)}/subscriptions"
         body = _subscriptions(session_id, hears)
-        await self._api.send("update-subscriptions", "PUT", path, body, timeout, attempt, about=session_id)
+        await self._api.send(
+            "update-subscriptions", "PUT", path, body, timeout, attempt, about=session_id, read=done
+        )
 
     async def remove_participant(
         self, session_id: str, participant_id: str, *, timeout: float, attempt: int = 1
@@ -188,9 +198,31 @@ class WebRtcApi:
 
     async def _delete(self, operation: str, path: str, timeout: float, attempt: int) -> None:
         try:
-            await self._api.send(operation, "DELETE", path, None, timeout, attempt)
+            await self._api.send(operation, "DELETE", path, None, timeout, attempt, read=done)
         except NotFound:
             return
+
+    async def _has(self, operation: str, path: str, timeout: float, attempt: int) -> bool:
+        try:
+            await self._api.send(operation, "GET", path, None, timeout, attempt, read=done)
+        except NotFound:
+            return False
+        return True
+
+
+def _created_participant(response: Response) -> CreatedParticipant:
+    """One whose token cannot be read is of no use to anybody, and lives all the same."""
+    operation = "create-participant"
+    try:
+        created = decode(operation, response, _Created)
+        if not created.token:
+            raise unusable(operation, response, "empty token")
+        return CreatedParticipant(
+            id=known_id(operation, response, created.participant.id), token=created.token
+        )
+    except BandwidthError as error:
+        error.made = made_id(response, "participant", "id")
+        raise
 
 
 def _member(session_id: str, participant_id: str) -> str:

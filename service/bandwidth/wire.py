@@ -1,5 +1,6 @@
 """What both APIs share: ids in paths, and JSON both ways."""
 
+import re
 from typing import TypeVar
 from urllib.parse import quote
 
@@ -45,6 +46,24 @@ def known_id(operation: str, response: Response, value: str) -> str:
     except ValueError as error:
         raise unusable(operation, response, str(error)) from None
     return value
+
+
+def made_id(response: Response, *path: str) -> str:
+    """Of what a create has made, also out of a body that is broken or lacks all else; empty for none.
+
+    `path`: the names that lead to it. The body has to begin as an object does: the page of somebody in
+    between may have ids of its own.
+    """
+    *outer, last = [re.escape(name).encode() for name in path]
+    within = b"".join(rb'.*?"%b"\s*:\s*\{' % name for name in outer)
+    pattern = rb'\s*\{%b[^{}]*?"%b"\s*:\s*"([!#-\[\]-~]{1,200})"' % (within, last)
+    found = re.match(pattern, response.body, re.DOTALL)
+    id_ = found[1].decode() if found else ""
+    try:
+        segment("id", id_)
+    except ValueError:
+        return ""
+    return id_
 
 
 def unusable(operation: str, response: Response, why: str) -> BandwidthError:

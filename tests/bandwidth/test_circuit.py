@@ -322,6 +322,7 @@ PERFORM: dict[str, Callable[[VoiceApi, WebRtcApi, int], Awaitable[object]]] = {
     "delete-participant": lambda _, sessions, n: sessions.delete_participant(f"p-{n}", timeout=5),
     "delete-session": lambda _, sessions, n: sessions.delete_session(f"s-{n}", timeout=5),
     "get-session": lambda _, sessions, n: sessions.has_session(f"s-{n}", timeout=5),
+    "get-participant": lambda _, sessions, n: sessions.has_participant(f"p-{n}", timeout=5),
     "list-participants": lambda _, sessions, n: sessions.list_participants(f"s-{n}", timeout=5),
     "create-call": lambda calls, _, n: calls.create_call(
         NewCall(

@@ -1,6 +1,8 @@
 """Trouble on order: faults that strike API requests, and gates that hold a moment open for a test."""
 
 import asyncio
+from collections.abc import Callable
+from typing import Any
 
 from tests.simulator.background import Changes
 
@@ -9,6 +11,7 @@ class Fault:
     """Strikes `times` requests of one operation (`*`: any), None: until cleared.
 
     `page`: with a web page for a body, as from somebody in between and not from Bandwidth.
+    `rewrite` makes another body of the answer's, of a request that had its effect.
     `executed` says whether the request had its effect before it failed. `delay` alone only slows down.
     """
 
@@ -24,18 +27,20 @@ class Fault:
         executed: bool = False,
         retry_after: str | None = None,
         page: bool = False,
+        rewrite: Callable[[Any], Any] | None = None,
     ) -> None:
-        if status is None and not hang and not reset and not delay:
-            raise ValueError("a fault needs a status, hang, reset or delay")
+        if status is None and not hang and not reset and not delay and not rewrite:
+            raise ValueError("a fault needs a status, hang, reset, delay or rewrite")
         self.operation = operation
         self.status = status
         self.left = times
         self.hang = hang
         self.reset = reset
         self.delay = delay
-        self.executed = executed
+        self.executed = executed or rewrite is not None
         self.retry_after = retry_after
         self.page = page
+        self.rewrite = rewrite
         self.struck = 0
         self._released = asyncio.Event()
 
@@ -64,6 +69,7 @@ class Faults:
         executed: bool = False,
         retry_after: str | None = None,
         page: bool = False,
+        rewrite: Callable[[Any], Any] | None = None,
     ) -> Fault:
         fault = Fault(
             operation,
@@ -75,6 +81,7 @@ class Faults:
             executed=executed,
             retry_after=retry_after,
             page=page,
+            rewrite=rewrite,
         )
         self._faults.append(fault)
         return fault

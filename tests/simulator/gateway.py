@@ -184,6 +184,8 @@ class Gateway:
             while (await request.receive())["type"] != "http.disconnect":
                 pass
             return Answer(500)
+        if fault.rewrite is not None and answer is not None:
+            return msgspec.structs.replace(answer, content=fault.rewrite(answer.content))
         if fault.status is None:
             return answer
         headers = {"Retry-After": fault.retry_after} if fault.retry_after is not None else {}

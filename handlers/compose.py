@@ -42,6 +42,7 @@ from service.engine.operators import Operators
 from service.engine.participants import Participants
 from service.engine.patience import HOUR, Patience
 from service.engine.pause import Pause
+from service.engine.persist import Persistence
 from service.engine.phones import Phones
 from service.engine.reporter import Doings
 from service.engine.searching import Searcher
@@ -67,6 +68,8 @@ log = structlog.get_logger()
 
 _LONGEST_RING: Final = 300.0
 """Seconds (voice API, createCall, callTimeout)."""
+_LAST_WRITES: Final = 1.0
+"""Seconds in which what was cut off writes down what it owes, if the store is there."""
 
 
 @asynccontextmanager
@@ -77,7 +80,8 @@ async def running(
     async with AsyncExitStack() as stack:
         metrics = Metrics()
         store = await own_store(settings, stack, metrics)
-        base = _Base(settings, SystemClock(), Tasks(), Alarm(), store, metrics, Doings())
+        clock = SystemClock()
+        base = _Base(settings, clock, Tasks(), Alarm(), store, metrics, Doings(), Persistence(clock))
         http = Http(clock=base.clock, metrics=metrics)
         stack.push_async_callback(http.close)
         bandwidth = bandwidth_of(settings, base.clock, http)
@@ -118,6 +122,7 @@ class _Base(NamedTuple):
     store: Client
     metrics: Metrics
     doings: Doings
+    persistence: Persistence
 
     @property
     def callbacks(self) -> Callbacks:
@@ -167,6 +172,7 @@ def _core(base: _Base, bandwidth: Bandwidth, patience: Patience) -> _Core:
         tasks=base.tasks,
         alarm=base.alarm,
         metrics=base.metrics,
+        persistence=base.persistence,
     )
     legs = Legs(
         voice=bandwidth.voice,
@@ -198,6 +204,7 @@ def _core(base: _Base, bandwidth: Bandwidth, patience: Patience) -> _Core:
         patience=patience,
         metrics=base.metrics,
         wrong_pins=_wrong_pins(settings, base.store),
+        persistence=base.persistence,
     )
     participants = Participants(
         entrance=entrance,
@@ -210,6 +217,7 @@ def _core(base: _Base, bandwidth: Bandwidth, patience: Patience) -> _Core:
         alarm=base.alarm,
         new_name=lambda: base64.b32encode(secrets.token_bytes(10)).decode().lower(),
         metrics=base.metrics,
+        persistence=base.persistence,
     )
     return _Core(calls, rooms, doubts, entrance, engine, participants)
 
@@ -299,6 +307,7 @@ def _operators(base: _Base, bandwidth: Bandwidth, core: _Core, patience: Patienc
         patience=patience,
         clock=base.clock,
         tasks=base.tasks,
+        persistence=base.persistence,
         new_ref=lambda: ref_of_call(secrets.token_hex(16)),
     )
 
@@ -397,11 +406,13 @@ async def _warm(credentials: Credentials) -> None:
 
 
 async def _finish(base: _Base) -> None:
-    """What is under way is given its time; what is cut off then is still written down as owed."""
+    """What is under way is given its time; what is cut off then is still written down as owed, or told."""
     cut_off = 0
     ends = base.clock.monotonic() + base.settings.shutdown_grace
+    last = ends + _LAST_WRITES
     while len(base.tasks):  # what is under way may begin more: a worker, what it has just been given
         cut_off += await base.tasks.wait(max(0.0, ends - base.clock.monotonic()))
+        ends = last if cut_off else ends
     if cut_off:
         log.warning("service.cut_off", tasks=cut_off)
 

@@ -2,12 +2,15 @@
 
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Final, NamedTuple
+from dataclasses import dataclass
+from typing import Final
 
 import structlog
 
 from service.clock import Clock
-from service.engine.persist import persist
+from service.engine.persist import FIRST_PAUSE, LONGEST_PAUSE, is_in_vain, note_failure
+from service.logs import bound
+from service.store.errors import StoreError
 from service.tasks import Tasks
 
 log = structlog.get_logger()
@@ -19,61 +22,101 @@ _AT_ONCE: Final = 8
 Handle = Callable[[], Awaitable[object]]
 
 
-class _Kept(NamedTuple):
+@dataclass(slots=True)
+class _Kept:
     handle: Handle
     event_type: str
     ref: str
+    tries: int = 0
 
 
 class Deferred:
-    """Begun in the order in which they came, a few at a time; tried again while the store is away.
+    """Begun in the order in which they came, a few at a time, and kept until they are handled.
 
-    Those of one call are handled one after the other: its end is told once, with what was known by then.
+    Those of one call are handled one after the other: its end is told once, with what was known by then. One
+    that fails makes way for those of other calls: the store may be away for it alone.
     """
 
     def __init__(self, tasks: Tasks, clock: Clock, *, limit: int = LIMIT) -> None:
         self._tasks = tasks
         self._clock = clock
         self._limit = limit
-        self._waiting: deque[_Kept] = deque()
-        self._behind: dict[str, deque[_Kept]] = {}
-        """By call, one of whose webhooks waits or is being handled: those that came after it."""
+        self._turns: deque[str] = deque()
+        """Calls, some of whose webhooks wait and none is being handled."""
+        self._of: dict[str, deque[_Kept]] = {}
+        """By call, also while one of its webhooks is being handled: those that wait."""
         self._workers = 0
 
     def __len__(self) -> int:
-        return len(self._waiting) + sum(map(len, self._behind.values()))
+        return sum(map(len, self._of.values()))
 
     def keep(self, handle: Handle, event_type: str, ref: str) -> bool:
         """False where there is no room for one more. Handling has to be safe to repeat."""
         if len(self) >= self._limit:
             return False
         one = _Kept(handle, event_type, ref)
-        if ref in self._behind:
-            self._behind[ref].append(one)
+        if ref in self._of:
+            self._of[ref].append(one)
             return True
-        self._behind[ref] = deque()
-        self._waiting.append(one)
+        self._of[ref] = deque([one])
+        self._turns.append(ref)
         if self._workers < _AT_ONCE:
             self._workers += 1
             self._tasks.start(self._work_off(), name="webhook.deferred")
         return True
 
     async def _work_off(self) -> None:
+        pause = FIRST_PAUSE
         try:
-            while self._waiting:
-                await self._of_one_call(self._waiting.popleft())
+            while self._turns:
+                if await self._of_one_call(self._turns.popleft(), pause):
+                    pause = FIRST_PAUSE
+                else:
+                    pause = min(pause * 2, LONGEST_PAUSE)
         finally:
             self._workers -= 1
+            if not self._workers:
+                self._tell_left()
 
-    async def _of_one_call(self, first: _Kept) -> None:
-        behind = self._behind[first.ref]
-        behind.appendleft(first)
+    async def _of_one_call(self, ref: str, pause: float) -> bool:
+        """Whether all were handled. If not, the others have their turn after a pause."""
+        waiting = self._of[ref]
+        while waiting:
+            one, done = waiting.popleft(), False
+            try:
+                done = await self._handled(one)
+                if not done:
+                    await self._clock.sleep(pause)
+            finally:
+                if not done:
+                    waiting.appendleft(one)
+            if not done:
+                self._turns.append(ref)
+                return False
+        del self._of[ref]
+        return True
+
+    async def _handled(self, one: _Kept) -> bool:
+        """Whether there is no more to be done about it."""
         try:
-            while behind:
-                handle, event_type, _ = behind.popleft()
-                try:
-                    await persist(handle, self._clock, event_type)
-                except Exception as error:  # the others are handled all the same
-                    log.exception("webhook.failed", event_type=event_type, error=repr(error))
-        finally:
-            del self._behind[first.ref]
+            await one.handle()
+        except StoreError as error:
+            one.tries += 1
+            note_failure(one.event_type, one.tries, error)
+            if is_in_vain(error, one.tries):
+                self._tell(one)
+                return True
+            return False
+        except Exception as error:  # the others are handled all the same
+            log.exception("webhook.failed", event_type=one.event_type, error=repr(error))
+        return True
+
+    def _tell_left(self) -> None:
+        """The process ends: what these have said is found out later, by those who ask Bandwidth."""
+        for waiting in self._of.values():
+            for one in waiting:
+                self._tell(one)
+
+    def _tell(self, one: _Kept) -> None:
+        with bound(ref=one.ref):
+            log.warning("webhook.dropped", event_type=one.event_type)

@@ -1,6 +1,6 @@
 """The creates that a join is made of, each the owner of what it makes until a room or a call is."""
 
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final, TypeVar
 
 from service.bandwidth.webrtc import CreatedParticipant, WebRtcApi
@@ -8,14 +8,15 @@ from service.calls.browser import Permission
 from service.calls.effects import DeleteParticipant, DeleteSession, HangUpLeg
 from service.clock import Clock
 from service.engine.alarm import Alarm
+from service.engine.cleanup import CleanUp
 from service.engine.creation import NEVER, Creation
-from service.engine.persist import persist
+from service.engine.persist import Persistence
 from service.metrics import Metrics
 from service.store import keys
 from service.store.rooms import Rooms
 from service.tasks import Tasks
 
-T = TypeVar("T")
+T = TypeVar("T", bound=str | CreatedParticipant)
 
 CREATE_TIMEOUT: Final = 60.0
 """Seconds after which a create is given up for good; its late answer is the only way to its id."""
@@ -40,6 +41,7 @@ class Creates:
         tasks: Tasks,
         alarm: Alarm,
         metrics: Metrics,
+        persistence: Persistence,
     ) -> None:
         self._webrtc = webrtc
         self._rooms = rooms
@@ -47,6 +49,7 @@ class Creates:
         self._tasks = tasks
         self._alarm = alarm
         self._metrics = metrics
+        self._persistence = persistence
 
     def participant(
         self,
@@ -67,8 +70,9 @@ class Creates:
             )
 
         return self._creation(
+            room,
             request,
-            lambda made: self._owe(room, DeleteParticipant(seat, made.id)),
+            lambda id_: DeleteParticipant(seat, id_),
             "create.participant",
             repeat_until=deadline - _AGAIN,
         )
@@ -78,22 +82,22 @@ class Creates:
             return await self._webrtc.create_session(tag=room[:_TAG], timeout=CREATE_TIMEOUT, attempt=attempt)
 
         return self._creation(
+            room,
             request,
-            lambda made: self._owe(room, DeleteSession(made)),
+            DeleteSession,
             "create.session",
             repeat_until=deadline - _AGAIN,
         )
 
     def leg(self, room: str, request: Callable[[], Coroutine[Any, Any, str]]) -> Creation[str]:
         """Of a createCall into WebRTC: it makes the id of that call. It is never sent twice."""
-        return self._creation(
-            lambda _attempt: request(), lambda made: self._owe(room, HangUpLeg(made)), "create.leg"
-        )
+        return self._creation(room, lambda _attempt: request(), HangUpLeg, "create.leg")
 
     def _creation(
         self,
+        room: str,
         request: Callable[[int], Coroutine[Any, Any, T]],
-        undo: Callable[[T], Awaitable[None]],
+        cleanup: Callable[[str], CleanUp],
         name: str,
         *,
         repeat_until: float = NEVER,
@@ -101,15 +105,16 @@ class Creates:
         return Creation(
             self._tasks,
             request,
-            undo,
+            cleanup,
+            lambda effect: self._owe(room, effect),
             name,
             clock=self._clock,
             metrics=self._metrics,
             repeat_until=repeat_until,
         )
 
-    async def _owe(self, room: str, effect: DeleteParticipant | DeleteSession | HangUpLeg) -> None:
-        await persist(
-            lambda: self._rooms.owe(room, effect, now=self._clock.now()), self._clock, "late create"
+    async def _owe(self, room: str, effect: CleanUp) -> None:
+        await self._persistence.write(
+            lambda: self._rooms.owe(room, effect, now=self._clock.now()), "late create", effect, room=room
         )
         self._alarm.wake(keys.owner_room(room))

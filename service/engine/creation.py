@@ -2,19 +2,22 @@
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import Any, Final, Generic, TypeVar
 
 import structlog
 
 from service.bandwidth.errors import BandwidthError
+from service.bandwidth.webrtc import CreatedParticipant
 from service.clock import Clock
+from service.engine.cleanup import CleanUp, ids_of
+from service.logs import bound
 from service.metrics import Metrics
 from service.tasks import Tasks
 
 log = structlog.get_logger()
-T = TypeVar("T")
+T = TypeVar("T", bound=str | CreatedParticipant)
 
 NEVER: Final = -math.inf
 """As `repeat_until` of a create that must not be sent twice."""
@@ -28,7 +31,7 @@ class Creation(Generic[T]):
     """One create request under way, and the owner of what it makes.
 
     Cancelling it would leave a thing at Bandwidth whose id nobody learns, so it runs to its end. It is used
-    as a context manager: when the block ends, in whatever way, `undo` is called with what was made, now or
+    as a context manager: when the block ends, in whatever way, the removal of what was made is owed, now or
     when it comes, unless `handed_over` was called before. The write that makes somebody else the owner calls
     that as it begins, and is carried through (`Entrance.written`).
 
@@ -40,17 +43,22 @@ class Creation(Generic[T]):
         self,
         tasks: Tasks,
         request: Callable[[int], Coroutine[Any, Any, T]],
-        undo: Callable[[T], Awaitable[None]],
+        cleanup: Callable[[str], CleanUp],
+        owe: Callable[[CleanUp], Coroutine[Any, Any, None]],
         name: str,
         *,
         clock: Clock,
         metrics: Metrics,
         repeat_until: float = NEVER,
     ) -> None:
-        """`request` is given 1 for the first try and 2 for the second."""
+        """`request` is given 1 for the first try and 2 for the second.
+
+        `cleanup`: what takes down the thing with this id. `owe`: sees to that, sooner or later.
+        """
         self._tasks = tasks
         self._request = request
-        self._undo = undo
+        self._cleanup = cleanup
+        self._owe = owe
         self._name = name
         self._clock = clock
         self._metrics = metrics
@@ -95,33 +103,55 @@ class Creation(Generic[T]):
         """Somebody else sees to what was made, whatever happens from now on."""
         self._owned = False
 
+    @property
+    def cleanup(self) -> CleanUp | None:
+        """What takes down what it has made by now."""
+        made = self.made
+        return None if made is None else self._cleanup(_id_of(made))
+
     async def _sent(self) -> T | BandwidthError:
+        first = await self._tried(1)
+        if isinstance(first, BandwidthError) and self._repeats(first):
+            return await self._tried(2)
+        return first
+
+    async def _tried(self, attempt: int) -> T | BandwidthError:
         try:
-            return await self._request(1)
+            made = await self._request(attempt)
         except BandwidthError as error:
-            self._count(error)
-            if not self._repeats(error):
-                return error
-        try:
-            return await self._request(2)
-        except BandwidthError as error:
-            self._count(error)
+            self._note(error)
             return error
+        except asyncio.CancelledError:
+            # The process ends. Whether it had been sent nobody knows any more.
+            log.warning("create.in_doubt", operation=self._name, error="cut-off")
+            raise
+        with bound(**ids_of(self._cleanup(_id_of(made)))):
+            log.info("create.done", operation=self._name)
+        return made
 
     def _repeats(self, error: BandwidthError) -> bool:
         """Not what would be refused again at once: a rate limit, or an API that is left alone."""
         in_vain = error.status == 429 or error.retry_after is not None
         return error.retry and not in_vain and self._wanted and self._clock.monotonic() < self._repeat_until
 
-    def _count(self, error: BandwidthError) -> None:
-        if error.may_have_happened:
+    def _note(self, error: BandwidthError) -> None:
+        if error.made:
+            cleanup = self._cleanup(error.made)
+            with bound(**ids_of(cleanup)):
+                log.warning("create.unusable", operation=error.operation, error=str(error))
+            self._tasks.start(self._owe(cleanup), name=f"{self._name}.unusable")
+        elif error.may_have_happened:
             log.warning("create.in_doubt", operation=error.operation, error=error.code)
             self._metrics.in_doubt(error.operation)
 
     async def _take_down(self) -> None:
         made = await self.task
         if not isinstance(made, BandwidthError):
-            await self._undo(made)
+            await self._owe(self._cleanup(_id_of(made)))
+
+
+def _id_of(made: str | CreatedParticipant) -> str:
+    return made if isinstance(made, str) else made.id
 
 
 async def all_made(*creations: Creation[Any], seconds: float) -> None:

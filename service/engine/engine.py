@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from service.calls.decide import decide
 from service.calls.decision import Decision
-from service.calls.effects import AskAfter, Owed
+from service.calls.effects import AskAfter, HangUpLeg, Owed
 from service.calls.events import (
     Arrival,
     Dial,
@@ -33,7 +33,7 @@ from service.engine.alarm import Alarm
 from service.engine.asking import ASK_AFTER, silence
 from service.engine.ordered import Ordered
 from service.engine.patience import PATIENCE, Patience
-from service.engine.persist import persist
+from service.engine.persist import Persistence
 from service.logs import bound
 from service.metrics import Metrics
 from service.store import keys
@@ -118,9 +118,11 @@ class Engine:
         patience: Patience = PATIENCE,
         metrics: Metrics | None = None,
         wrong_pins: WrongPins | None = None,
+        persistence: Persistence | None = None,
     ) -> None:
         """`wrong_pins`: None where nobody is ever asked for one."""
         self._metrics = metrics or Metrics()
+        self._persistence = persistence or Persistence(clock)
         self._wrong_pins = wrong_pins
         self._calls = calls
         self._joiner = joiner
@@ -224,7 +226,10 @@ class Engine:
             return await settle()
         except BaseException:
             if isinstance(outcome, Joined) and outcome.leg_id:
-                self._tasks.start(persist(settle, self._clock, "leg"), name="join.settle")
+                self._tasks.start(
+                    self._persistence.write(settle, "leg", HangUpLeg(outcome.leg_id), room=outcome.room),
+                    name="join.settle",
+                )
             raise
 
     def _deadline(self, event: Event) -> float:

@@ -15,7 +15,7 @@ from service.engine.alarm import Alarm
 from service.engine.creates import Creates
 from service.engine.creation import Creation, TooSlow, all_made, together
 from service.engine.doubts import Doubts
-from service.engine.persist import persist
+from service.engine.persist import Persistence
 from service.logs import bound
 from service.metrics import Metrics
 from service.store import keys
@@ -65,9 +65,17 @@ class Entrance:
         tasks: Tasks,
         alarm: Alarm,
         metrics: Metrics | None = None,
+        persistence: Persistence | None = None,
     ) -> None:
+        self._persistence = persistence or Persistence(clock)
         self.creates = Creates(
-            webrtc=webrtc, rooms=rooms, clock=clock, tasks=tasks, alarm=alarm, metrics=metrics or Metrics()
+            webrtc=webrtc,
+            rooms=rooms,
+            clock=clock,
+            tasks=tasks,
+            alarm=alarm,
+            metrics=metrics or Metrics(),
+            persistence=self._persistence,
         )
         self._webrtc = webrtc
         self._doubts = doubts
@@ -270,7 +278,8 @@ class Entrance:
         try:
             written = await write()
         except BaseException:
-            self._tasks.start(persist(write, self._clock, "room"), name="room.settle")
+            made = [cleanup for one in making if (cleanup := one.cleanup)]
+            self._tasks.start(self._persistence.write(write, "room", *made, room=room), name="room.settle")
             raise
         if not isinstance(written, Seat) or written.owes:
             self._alarm.wake(keys.owner_room(room))

@@ -13,6 +13,7 @@ from service.bandwidth.new_call import MachineDetection
 from service.bandwidth.new_call import NewCall as Request
 from service.bandwidth.tally import counting
 from service.bandwidth.voice import VoiceApi
+from service.calls.effects import HangUp
 from service.calls.events import Dial, Event, NotPlaced, Order, OrderTransfer, Placed
 from service.calls.model import Call, OnMachine
 from service.calls.room import MEMBERS, Way
@@ -23,7 +24,7 @@ from service.engine.engine import Engine
 from service.engine.joining import reason_of
 from service.engine.ordered import Ordered
 from service.engine.patience import Patience
-from service.engine.persist import persist
+from service.engine.persist import Persistence
 from service.engine.retries import told_to_wait
 from service.logs import bound
 from service.store.admission import Admission, Admitted, Mismatch, TooMany
@@ -97,6 +98,7 @@ class Operators:
         patience: Patience,
         clock: Clock,
         tasks: Tasks,
+        persistence: Persistence,
         new_ref: Callable[[], str],
     ) -> None:
         self._engine = engine
@@ -111,6 +113,7 @@ class Operators:
         self._patience = patience
         self._clock = clock
         self._tasks = tasks
+        self._persistence = persistence
         self._new_ref = new_ref
 
     async def order(self, ref: str, event: Order, *, api_key: str) -> Ordered | Refusal:
@@ -150,10 +153,9 @@ class Operators:
                 self._tasks.start(self._tell(dial.ref, never), name="outbound.given_up")
                 raise
             if isinstance(seat, RoomFull):
-                reason = "room-full"
-                return await self._give_up(dial, once, Refusal(reason, f"room {new.room} is full"))
+                return await self._refuse(dial, once, Refusal("room-full", f"room {new.room} is full"))
             if isinstance(seat, Gone):
-                return await self._give_up(dial, once, Refusal("room-closed", f"room {new.room} was closed"))
+                return await self._refuse(dial, once, Refusal("room-closed", f"room {new.room} was closed"))
             if dial.prepare_until:
                 self._tasks.start(self._prepare(stored), name="outbound.prepare")
             return await self._ask(stored.call, dial, new, once)
@@ -210,14 +212,18 @@ class Operators:
         with suppress(StoreError):
             await self._calls.name(call_id, ref)
 
+    async def _refuse(self, dial: Dial, once: str, refusal: Refusal) -> Refusal:
+        """Who asks does not wait for a store that has just gone; the writing goes on."""
+        giving_up = self._tasks.start(self._give_up(dial, once, refusal), name="outbound.refused")
+        await asyncio.wait({giving_up}, timeout=self._patience.asked)
+        return refusal
+
     async def _give_up(self, dial: Dial, once: str, refusal: Refusal, sent: tuple[Sent, ...] = ()) -> Refusal:
         """Nobody was called, so that the same request may be made again."""
         log.warning("call.refused", reason=refusal.reason, error=refusal.detail)
         await self._tell(dial.ref, NotPlaced(self._clock.now(), refusal.reason, sent))
-        await persist(
-            lambda: self._admission.forget(api_key=dial.placed_by, once=once, ref=dial.ref),
-            self._clock,
-            "order given up",
+        await self._persistence.write(
+            lambda: self._admission.forget(api_key=dial.placed_by, once=once, ref=dial.ref), "order given up"
         )
         return refusal
 
@@ -228,7 +234,8 @@ class Operators:
         async def tell() -> None:
             told.append((await self._engine.handle(ref, event)).call)
 
-        await persist(tell, self._clock, "outbound call")
+        made = (HangUp(event.call_id),) if isinstance(event, Placed) else ()
+        await self._persistence.write(tell, "outbound call", *made)
         return told[-1] if told else None
 
     def _dial(self, new: NewCall, ref: str, api_key: str) -> Dial:

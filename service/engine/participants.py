@@ -26,7 +26,7 @@ from service.engine.joining import reason_of
 from service.engine.operators import Refusal
 from service.engine.patience import Patience
 from service.engine.performing import Missing, NotYet
-from service.engine.persist import persist
+from service.engine.persist import Persistence
 from service.engine.retries import told_to_wait
 from service.logs import bound
 from service.metrics import Metrics
@@ -74,6 +74,7 @@ class Participants:
         alarm: Alarm,
         new_name: Callable[[], str],
         metrics: Metrics,
+        persistence: Persistence | None = None,
     ) -> None:
         self._entrance = entrance
         self._rooms = rooms
@@ -85,6 +86,7 @@ class Participants:
         self._alarm = alarm
         self._new_name = new_name
         self._metrics = metrics
+        self._persistence = persistence or Persistence(clock)
 
     async def admit(
         self,
@@ -265,7 +267,9 @@ class Participants:
             await self._rooms.vacate(room, seat, now=self._clock.now())
             self._alarm.wake(keys.owner_room(room))
 
-        self._tasks.start(persist(vacate, self._clock, "browser's seat"), name="participant.given_up")
+        self._tasks.start(
+            self._persistence.write(vacate, "browser's seat", room=room), name="participant.given_up"
+        )
 
     def _refused(self, error: Refused | TooSlow | InDoubt | BandwidthError) -> Refusal:
         reason = reason_of(error)

@@ -1,0 +1,38 @@
+"""What was made at Bandwidth, as the work that takes it down again: how a line of the log names it."""
+
+from typing import assert_never
+
+from service.calls.effects import DeleteParticipant, DeleteSession, HangUp, HangUpLeg
+
+CleanUp = DeleteParticipant | DeleteSession | HangUpLeg
+"""What a room can owe for what nobody has taken over."""
+Ending = CleanUp | HangUp
+
+
+def kind_of(effect: Ending) -> str:
+    match effect:
+        case DeleteParticipant():
+            return "participant"
+        case DeleteSession():
+            return "session"
+        case HangUpLeg():
+            return "leg"
+        case HangUp():
+            return "call"
+        case _:
+            assert_never(effect)
+
+
+def ids_of(effect: Ending) -> dict[str, str]:
+    """Under the keys that every line has for them."""
+    match effect:
+        case DeleteParticipant():
+            return {"participant_id": effect.participant_id}
+        case DeleteSession():
+            return {"session_id": effect.session_id}
+        case HangUpLeg():
+            return {"leg_id": effect.call_id}
+        case HangUp():
+            return {"call_id": effect.call_id}
+        case _:
+            assert_never(effect)

@@ -1,0 +1,96 @@
+"""Bandwidth does what it was asked for and answers with something else: nothing stays behind of it."""
+
+from typing import Any, Final
+
+import pytest
+from redis.asyncio import Redis
+
+from service.engine.patience import Patience
+from tests.browsers import enters
+from tests.harness import Service, serving
+from tests.operators import Operator, bridged, staffed
+from tests.outbound import ringing
+from tests.scraping import scraped
+from tests.simulator.simulator import Simulator
+from tests.waiting import wait_until
+
+NO_TOKEN: Final[list[Any]] = [12345, "", None, {"a": 1}]
+
+
+def without_token(answer: dict[str, Any]) -> dict[str, Any]:
+    return {"participant": answer["participant"]}
+
+
+@pytest.mark.parametrize("token", NO_TOKEN, ids=repr)
+async def test_a_participant_without_a_token_is_taken_down(
+    simulator: Simulator, service: Service, token: object
+) -> None:
+    simulator.faults.add("createParticipant", rewrite=lambda answer: {**answer, "token": token})
+    phone = await simulator.dial()
+    await phone.until("ended")
+    assert "sorry" in phone.heard[-1]
+    [line] = service.log("create.unusable")
+    await wait_until(lambda: simulator.ledger.empty)
+    deleted = [one.ids for one in simulator.requests if one.operation == "deleteParticipant"]
+    assert line["participant_id"] in {one["participantId"] for one in deleted}
+    assert service.log("create.in_doubt") == []
+    [named] = service.log("answer.unreadable")
+    assert (named["operation"], "taken down" in named["hint"]) == ("create-participant", True)
+
+
+async def test_that_of_a_browser_too(simulator: Simulator, service: Service, operator: Operator) -> None:
+    simulator.faults.add("createParticipant", rewrite=without_token)
+    refused = await operator.send("POST", "/rooms/sales/participants", {})
+    assert refused.status_code >= 500
+    assert len(service.log("create.unusable", room="sales")) == 1
+    await wait_until(lambda: simulator.ledger.empty)
+    browser = await enters(simulator, operator)
+    await browser.leave()
+
+
+async def test_that_in_stock_too(simulator: Simulator, store_url: str, redis: Redis) -> None:
+    settings = {"PREPARED_PARTICIPANTS": "1", "ROOM_POLICY": "sales"}
+    async with staffed(simulator, store_url, redis, Patience(), **settings) as (service, operator):
+        phone, _ = await bridged(simulator, operator)
+        await wait_until(lambda: service.log("effect.done", effect="stock-room"))
+        simulator.faults.add("createParticipant", rewrite=without_token)
+        taker, _ = await bridged(simulator, operator)
+        await wait_until(lambda: service.log("create.unusable"))
+        [line] = service.log("create.unusable")
+        await wait_until(lambda: line["participant_id"] not in simulator.ledger.alive().participants)
+        await taker.hang_up()
+        await phone.hang_up()
+
+
+async def test_an_answer_without_an_id_is_counted_and_named(simulator: Simulator, store_url: str) -> None:
+    """What it has made lives out its hours: that is said, once, with what to do."""
+    simulator.faults.add("createParticipant", times=2, rewrite=lambda _: b"<html>Sign in</html>")
+    async with serving(simulator, store_url) as service:
+        for _ in range(2):
+            phone = await simulator.dial()
+            await phone.until("ended")
+        await wait_until(lambda: len(service.log("create.in_doubt")) == 2)
+        [line] = service.log("answer.unreadable")
+        assert "9 hours" in line["hint"]
+        page = await scraped(service.url)
+        for name in ("pstn_answers_unreadable_total", "pstn_creates_in_doubt_total"):
+            assert page.get(name, operation="create-participant") == 2
+    assert len(simulator.ledger.alive().participants) == 2
+
+
+async def test_of_a_call_its_id_is_enough(simulator: Simulator, service: Service, operator: Operator) -> None:
+    simulator.faults.add("createCall", rewrite=lambda answer: {"callId": answer["callId"], "to": [7]})
+    phone, call = await ringing(simulator, operator)
+    assert call["callId"] == phone.call_id
+    assert service.log("call.in_doubt") == []
+    phone.pick_up()
+    await phone.until("bridged")
+    await phone.hang_up()
+
+
+async def test_of_a_leg_too(simulator: Simulator, store_url: str, redis: Redis) -> None:
+    async with staffed(simulator, store_url, redis, INTERCONNECT="bridge") as (service, operator):
+        simulator.faults.add("createCall", rewrite=lambda answer: {"callId": answer["callId"]})
+        phone, _ = await bridged(simulator, operator)
+        assert service.log("create.in_doubt") == []
+        await phone.hang_up()

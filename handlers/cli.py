@@ -24,6 +24,7 @@ COMMANDS: Final[Mapping[str, str]] = MappingProxyType(
         "call": "what happened to one call, as a diagram, and whose fault its end was",
         "rooms": "who is in which room, and who waits",
         "owed": "what is still to be done at Bandwidth, and what could not be",
+        "sweep": "what was made at Bandwidth and nobody knows of any more",
         "doctor": "whether settings, store, Bandwidth and callback URL work",
         "key": "a new key of the operator API, and its entry in API_KEYS",
         "logs": "the lines of the log about one call, from files or standard input",

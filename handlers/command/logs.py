@@ -5,8 +5,9 @@ import json
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, NamedTuple
+from typing import Annotated, Any, Final, Literal, NamedTuple, TextIO
 
 import typer
 from rich.console import Console
@@ -34,6 +35,8 @@ Examples:
   pstn-bridge logs --level warning --since 15m service.log
   pstn-bridge logs --call p07-ycvam76w --json *.log | jq .event
 """
+_LONGEST: Final = 1_000_000
+"""Characters."""
 _LEVELS: Final = ("debug", "info", "warning", "error")
 _HEAD: Final = ("timestamp", "level", "event")
 _IDS: Final = ("ref", "call_id", "leg_id")
@@ -74,7 +77,7 @@ def logs(
             ]
         except OSError as error:
             shell.fail(f"cannot read {error.filename}: {error.strerror}")
-        lines = heapq.merge(*map(_read, streams), key=lambda line: line.at)
+        lines = heapq.merge(*map(read_lines, streams), key=lambda line: line.at)
         earliest = "" if since is None else time_view(max(0.0, shell.now() - since)) or ""
         wanted = (line for line in lines if line.at >= earliest and _is_from(line, level))
         found = _show(_about(call, wanted) if call else wanted, as_json=json_)
@@ -82,9 +85,10 @@ def logs(
         shell.fail(f"no line is about call {call}")
 
 
-def _read(stream: Iterable[str]) -> Iterator[Line]:
+def read_lines(stream: TextIO) -> Iterator[Line]:
+    """Of one log, as they come. What is longer than any line of ours is taken for several."""
     at = ""
-    for raw in stream:
+    for raw in iter(partial(stream.readline, _LONGEST), ""):
         text = raw.rstrip("\n")
         fields = _fields(text)
         at = str(fields.get("timestamp", at))

@@ -11,7 +11,7 @@ import pytest
 from service.bandwidth.auth import Basic
 from service.bandwidth.errors import BandwidthError, NotFound
 from service.bandwidth.http import Http
-from service.bandwidth.voice import PAGES, FoundCall, VoiceApi
+from service.bandwidth.voice import PAGES, FoundCall, TooManyCalls, VoiceApi
 from service.bandwidth.webrtc import WebRtcApi
 from tests.bandwidth.support import BASIC, Loopback, Reply
 from tests.simulator.scripted import Scene, scene
@@ -128,7 +128,7 @@ async def test_credentials_follow_no_link_elsewhere(http: Http, bandwidth: Loopb
 
 async def test_pages_without_end_are_no_list(http: Http, bandwidth: Loopback) -> None:
     bandwidth.answers(page("c-1", then="?pageToken=1"))
-    with pytest.raises(BandwidthError, match="over 10 pages"):
+    with pytest.raises(TooManyCalls, match="over 10 pages"):
         await found(voice(http, bandwidth))
     assert len(bandwidth.seen) == PAGES
 
@@ -214,6 +214,18 @@ async def test_calls_are_found_at_bandwidth(http: Http) -> None:
         phones[0].call.end_time = (begun - timedelta(days=7, seconds=1)).isoformat()
         assert await found(calls, begun.timestamp() - 1) == both[1:]
         assert await calls.get_call(both[0], timeout=5) is None
+        assert stage.sim.complaints == []
+
+
+async def test_all_of_a_time_are_found_at_bandwidth(http: Http) -> None:
+    async with scene() as stage:
+        stage.service.on("answer", PARK)
+        phones = [await stage.place(to=to) for to in (CALLEE, "+15550003333")]
+        calls, _ = simulated(http, stage)
+        now = datetime.now(UTC).timestamp()  # noqa: TID251 - of the simulator
+        for until, expected in ((now + 1, phones), (now - 60, [])):
+            listed = await calls.list_calls(since=now - 120, until=until, timeout=5)
+            assert [one.call_id for one in listed] == [phone.call_id for phone in expected]
         assert stage.sim.complaints == []
 
 

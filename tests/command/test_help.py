@@ -22,6 +22,7 @@ READING = (
     ("owed", "dead"),
     ("pause",),
     ("resume",),
+    ("sweep",),
 )
 
 

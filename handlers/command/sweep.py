@@ -1,0 +1,273 @@
+"""`pstn-bridge sweep`: what was made at Bandwidth and nobody knows of any more, by what the logs tell."""
+
+import heapq
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any, Final, get_args
+
+import typer
+
+from handlers.command import shell
+from handlers.command.logs import Line, read_lines
+from handlers.command.options import AsJson, application
+from handlers.command.printing import Column, Row, show, show_json, table, width
+from handlers.command.times import duration, iso, moment
+from handlers.upstreams import Bandwidth, bandwidth_of
+from service.bandwidth.errors import BandwidthError
+from service.bandwidth.http import Http
+from service.bandwidth.limits import is_visible
+from service.bandwidth.voice import FoundCall
+from service.clock import SystemClock
+from service.engine.sweep import Judged, Kind, Sweeper, Thing, unknown_calls
+from service.settings import Settings
+from service.store.client import Client
+from service.store.known import Known
+
+_HELP: Final = """\
+What was made at Bandwidth and nobody knows of any more, by what the logs tell.
+
+A replica that is killed, or that ends while the store is away, may leave a
+session or a participant behind of which only its log tells: each line that
+makes one names it (create.done), and so does each that could not be stored
+(cleanup.not_stored). Of those whose removal no line tells of, all that are
+older than 10 minutes and that the store does not know are asked for at
+Bandwidth. With --apply they are taken down, participants before sessions; a
+session with members that are not taken down stays. Without it, nothing is
+changed.
+
+Calls at Bandwidth that are up and that the store does not know are listed, and
+never hung up from here: one that lives makes itself known by its webhooks.
+
+There is no list of sessions at Bandwidth: what neither the store nor a log
+knows of lives for up to 9 hours. Give the logs of this installation only, and
+of all its replicas: what another store knows would be taken down.
+
+\b
+Examples:
+  pstn-bridge sweep                               which calls nobody knows
+  pstn-bridge sweep --from-logs *.log             what would be taken down
+  pstn-bridge sweep --from-logs *.log --apply     takes it down
+  kubectl logs -l app=pstn-bridge --tail=-1 | pstn-bridge sweep --from-logs -
+
+\b
+fates:
+  left        would be taken down by --apply     taken-down  it was
+  in-use      has other members, and stays       gone        is not there
+  known       to the store, and stays            young       stays
+  failed      could not be asked or ended        unknown     a call: look
+"""
+_MADE: Final = frozenset({"create.done", "create.unusable", "cleanup.not_stored"})
+_ENDED: Final[Mapping[str, Kind]] = {"delete-participant": "participant", "delete-session": "session"}
+_KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
+_MOST: Final = 1_000_000
+"""Things that are kept in memory while the logs are read."""
+_LONGEST_ID: Final = 200
+_EVERY: Final = 5.0
+"""Seconds between two lines about how far it is."""
+_SHOWN: Final = frozenset({"left", "taken-down", "in-use", "failed"})
+
+app = application()
+
+
+@app.command(help=_HELP)
+def sweep(
+    more: Annotated[list[str] | None, typer.Argument(metavar="[FILE...]", help="More logs.")] = None,
+    *,
+    from_logs: Annotated[
+        list[str] | None,
+        typer.Option("--from-logs", metavar="FILE...", help="Logs as JSON lines; - is standard input."),
+    ] = None,
+    apply: Annotated[bool, typer.Option("--apply", help="Take it down.")] = False,
+    since: Annotated[
+        float,
+        typer.Option("--since", parser=duration, metavar="24h", help="Of calls: those begun so long ago."),
+    ] = "24h",  # type: ignore[assignment] # as it would be typed
+    json: AsJson = False,
+) -> None:
+    names = [*(from_logs or []), *(more or [])]
+    if more and not from_logs:
+        shell.fail("which files are logs is said by --from-logs", shell.USAGE)
+    if apply and not names:
+        shell.fail("--apply wants --from-logs: only the logs say what there is", shell.USAGE)
+
+    async def work(client: Client, settings: Settings) -> int:
+        await client.ask_all([("PING",)])  # before logs are read for minutes
+        logs = _Logs()
+        _read(names, logs)
+        return await _sweep(client, settings, logs, apply=apply, since=shell.now() - since, as_json=json)
+
+    shell.at_store(work)
+
+
+class _Logs:
+    """What the lines tell of: made, and not taken down."""
+
+    def __init__(self) -> None:
+        self.things: dict[tuple[Kind, str], Thing] = {}
+        self.made = 0
+        self.bad = 0
+        """Lines that are not ours, or that tell of something without saying what or when."""
+        self._ended: set[tuple[Kind, str]] = set()
+
+    def take(self, line: Line) -> None:
+        event = line.fields.get("event")
+        if not line.fields:
+            self.bad += bool(line.text.strip())
+        elif event in _MADE:
+            self._make(line)
+        elif event == "effect.done" and (kind := _ENDED.get(str(line.fields.get("effect")))):
+            key = (kind, str(line.fields.get(f"{kind}_id")))
+            self._ended.add(key)
+            self.things.pop(key, None)
+
+    def _make(self, line: Line) -> None:
+        at, found = _time(line.fields.get("timestamp")), False
+        for kind in _KINDS:
+            id_ = line.fields.get(f"{kind}_id")
+            if id_ is None:
+                continue
+            if at is None or not isinstance(id_, str) or not _is_id(id_):
+                continue
+            found, key = True, (kind, id_)
+            if key in self._ended or key in self.things:
+                continue
+            if len(self.things) == _MOST:
+                shell.fail(f"the logs tell of more than {_MOST:,} things: give fewer of them")
+            self.made += 1
+            room = line.fields.get("room")
+            self.things[key] = Thing(kind, id_, at, room if isinstance(room, str) else "")
+        # A leg and a call are no things of the sessions API; Bandwidth lists them.
+        self.bad += not found and not ({"leg_id", "call_id"} & line.fields.keys() and at is not None)
+
+
+def _read(names: Iterable[str], logs: _Logs) -> None:
+    with ExitStack() as stack:
+        try:
+            streams = [
+                sys.stdin if name == "-" else stack.enter_context(Path(name).open(errors="replace"))
+                for name in names
+            ]
+        except OSError as error:
+            shell.fail(f"cannot read {error.filename}: {error.strerror}")
+        for line in heapq.merge(*map(read_lines, streams), key=lambda one: one.at):
+            logs.take(line)
+
+
+def _time(text: object) -> float | None:
+    """None for what is no time, or one of nobody knows which zone."""
+    try:
+        at = datetime.fromisoformat(str(text))
+        return at.timestamp() if at.tzinfo else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def _is_id(text: str) -> bool:
+    return is_visible(text, longest=_LONGEST_ID) and bool(text.strip("."))
+
+
+async def _sweep(
+    client: Client, settings: Settings, logs: _Logs, *, apply: bool, since: float, as_json: bool
+) -> int:
+    clock, known = SystemClock(), Known(client)
+    http = Http(clock=clock)
+    progress = _Progress(clock.monotonic())
+    try:
+        bandwidth = bandwidth_of(settings, clock, http)
+        sweeper = Sweeper(
+            webrtc=bandwidth.webrtc,
+            known=known,
+            clock=clock,
+            apply=apply,
+            told=lambda done, of: progress.tell(done, of, clock.monotonic()),
+        )
+        judged = await sweeper.sweep(list(logs.things.values()))
+        calls = await _calls(bandwidth, settings, known, since)
+    except BandwidthError as error:
+        shell.tell(f"error: Bandwidth: {error}")
+        return shell.FAILED
+    finally:
+        await http.close()
+    _show(judged, calls, as_json=as_json)
+    _summarize(judged, calls, logs, apply=apply)
+    return shell.FAILED if any(one.fate == "failed" for one in judged) else shell.DONE
+
+
+async def _calls(bandwidth: Bandwidth, settings: Settings, known: Known, since: float) -> list[FoundCall]:
+    if settings.bw_voice_application_id is None:
+        shell.tell("warning: calls are not listed: BW_VOICE_APPLICATION_ID says which are ours")
+        return []
+    return await unknown_calls(
+        bandwidth.voice,
+        known,
+        SystemClock(),
+        application_id=settings.bw_voice_application_id,
+        since=since,
+    )
+
+
+class _Progress:
+    def __init__(self, now: float) -> None:
+        self._next = now + _EVERY
+
+    def tell(self, done: int, of: int, now: float) -> None:
+        if now >= self._next:
+            self._next = now + _EVERY
+            shell.tell(f"{done} of {of} asked for")
+
+
+def _show(judged: Iterable[Judged], calls: Iterable[FoundCall], *, as_json: bool) -> None:
+    if as_json:
+        show_json(_views(judged, calls))
+        return
+    rows = [
+        Row([one.fate, one.thing.kind, one.thing.id, moment(one.thing.made), one.thing.room, one.detail])
+        for one in judged
+        if one.fate in _SHOWN
+    ]
+    rows += [
+        Row(["unknown", "call", one.call_id, one.start_time or "-", "", f"{one.direction} {one.state}"])
+        for one in calls
+    ]
+    if rows:
+        titles = ("fate", "kind", "id", "made", "room", "more")
+        show(
+            table([Column(title, 12 if title in {"room", "more"} else 0) for title in titles], rows, width())
+        )
+
+
+def _views(judged: Iterable[Judged], calls: Iterable[FoundCall]) -> Iterator[dict[str, Any]]:
+    for one in judged:
+        yield {
+            "fate": one.fate,
+            "kind": one.thing.kind,
+            "id": one.thing.id,
+            "made": iso(one.thing.made),
+            "room": one.thing.room,
+            "detail": one.detail,
+        }
+    for call in calls:
+        yield {
+            "fate": "unknown",
+            "kind": "call",
+            "id": call.call_id,
+            "made": call.start_time,
+            "direction": call.direction,
+            "state": call.state,
+        }
+
+
+def _summarize(judged: list[Judged], calls: list[FoundCall], logs: _Logs, *, apply: bool) -> None:
+    """To standard error, which does not get in the way of JSON."""
+    fates = Counter(one.fate for one in judged)
+    counts = ", ".join(f"{fates[fate]} {fate}" for fate in sorted(fates)) or "none"
+    shell.tell(
+        f"made and not taken down, by the logs: {len(judged)} ({counts}); lines that say nothing: {logs.bad}"
+    )
+    shell.tell(f"calls that are up and unknown to the store: {len(calls)}")
+    if fates["left"] and not apply:
+        shell.tell("nothing was changed; --apply takes down what is left")

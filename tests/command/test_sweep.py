@@ -1,0 +1,355 @@
+"""`sweep`: what the logs tell of and nobody knows is taken down, and nothing else; calls are only listed."""
+
+import json
+import signal
+import tempfile
+from collections.abc import AsyncIterator, Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from redis.asyncio import Redis
+
+from service.bandwidth.auth import Basic
+from service.bandwidth.http import Http
+from service.bandwidth.new_call import NewCall
+from service.bandwidth.voice import VoiceApi
+from service.bandwidth.webrtc import WebRtcApi
+from tests.command.shell import Said, Shell, run
+from tests.harness import CALLEE, NUMBER, ORIGIN, Service
+from tests.operators import Operator, bridged, staffed
+from tests.processes import environment, replica
+from tests.simulator.simulator import Simulator
+from tests.stores import Store
+from tests.test_stopping import point_at
+from tests.waiting import wait_until
+
+OLD: Final = timedelta(minutes=11)
+YOUNG: Final = timedelta(minutes=9)
+CHANGES: Final = {
+    "deleteParticipant",
+    "deleteSession",
+    "removeParticipantFromSession",
+    "updateCall",
+    "createCall",
+}
+Lines = Iterable[Mapping[str, Any]]
+
+
+def aged(lines: Lines, age: timedelta = OLD) -> str:
+    """As a log has them, written so long before."""
+    return "".join(
+        json.dumps({**line, "timestamp": (datetime.fromisoformat(line["timestamp"]) - age).isoformat()})
+        + "\n"
+        for line in lines
+    )
+
+
+def made(age: timedelta = OLD, **ids: Any) -> str:
+    now = datetime.now(UTC).isoformat()  # noqa: TID251 - as a log has it
+    return aged([{"timestamp": now, "level": "info", "event": "create.done", "room": "r", **ids}], age)
+
+
+def fates(said: Said) -> dict[str, str]:
+    return {one["id"]: one["fate"] for one in said.objects}
+
+
+def changes(simulator: Simulator) -> list[str]:
+    return [one.operation for one in simulator.requests if one.operation in CHANGES]
+
+
+class Maker:
+    """Makes things at Bandwidth of which nobody knows."""
+
+    def __init__(self, simulator: Simulator, http: Http) -> None:
+        credentials = Basic(simulator.username, simulator.password)
+        self.webrtc = WebRtcApi(http, simulator.webrtc_url, simulator.account_id, credentials)
+        self.voice = VoiceApi(http, simulator.voice_url, simulator.account_id, credentials)
+        self._application = simulator.application_id
+
+    async def session(self) -> str:
+        return await self.webrtc.create_session(tag="t", timeout=5)
+
+    async def participant(self, session: str = "") -> str:
+        made = await self.webrtc.create_participant(tag="t", callback_url=None, timeout=5)
+        if session:
+            await self.webrtc.add_participant(session, made.id, timeout=5)
+        return made.id
+
+    async def call(self) -> str:
+        order = NewCall(
+            to=CALLEE,
+            from_=NUMBER,
+            application_id=self._application,
+            answer_url=f"{ORIGIN}/elsewhere",
+            disconnect_url=f"{ORIGIN}/elsewhere",
+            username="u",
+            password="p",
+        )
+        return await self.voice.create_call(order, timeout=5)
+
+
+@pytest.fixture
+async def maker(simulator: Simulator) -> AsyncIterator[Maker]:
+    http = Http()
+    yield Maker(simulator, http)
+    await http.close()
+
+
+@pytest.fixture
+def shell(simulator: Simulator, service: Service, store_url: str) -> Shell:
+    return Shell.at(simulator, service, store_url, BW_VOICE_APPLICATION_ID=simulator.application_id)
+
+
+@pytest.fixture
+async def store() -> AsyncIterator[Store]:
+    with tempfile.TemporaryDirectory(prefix="bridge-sweep-") as directory:
+        store = Store(Path(directory))
+        await store.start()
+        yield store
+        await store.stop()
+
+
+async def test_what_a_killed_replica_has_left(simulator: Simulator, store: Store, tmp_path: Path) -> None:
+    """Between the answers of two creates and the store, which has just gone."""
+    settings = environment(simulator, REDIS_URL=store.url)
+    log = tmp_path / "replica.log"
+    async with replica(settings) as killed:
+        point_at(simulator, killed.url)
+        gates = [simulator.gates.hold(one) for one in ("createSession", "createParticipant")]
+        phone = await simulator.dial()
+        for gate in gates:
+            await gate.reached()
+        await store.kill()
+        for gate in gates:
+            gate.release()
+        await wait_until(lambda: len(killed.log("create.done")) == 2)
+        killed.signal(signal.SIGKILL)
+        await killed.ended()
+        log.write_text(aged(killed.log("create.done")))
+    await phone.until("ended", timeout=30)
+    await store.start()
+    shell = Shell.beside(simulator, store.url)
+
+    said = await shell.run("sweep", "--from-logs", str(log))
+    assert [line.split()[:2] for line in said.lines[1:]] == [["left", "participant"], ["left", "session"]]
+    assert "--apply" in said.err
+    assert changes(simulator) == []
+    alive = simulator.ledger.alive()
+    assert (len(alive.sessions), len(alive.participants)) == (1, 1)
+
+    said = await shell.run("sweep", "--json", "--from-logs", str(log), "--apply")
+    assert set(fates(said).values()) == {"taken-down"}
+    assert changes(simulator) == ["deleteParticipant", "deleteSession"]
+    assert simulator.ledger.empty
+    said = await shell.run("sweep", "--json", "--from-logs", str(log), "--apply")
+    assert set(fates(said).values()) == {"gone"}
+    assert simulator.complaints == []
+
+
+async def test_what_is_known_and_what_is_young_stays(
+    simulator: Simulator, service: Service, operator: Operator, shell: Shell, maker: Maker, tmp_path: Path
+) -> None:
+    phone, _ = await bridged(simulator, operator)
+    young = await maker.session()
+    lost = [await maker.session(), await maker.participant()]
+    log = tmp_path / "one.log"
+    log.write_text(
+        aged(service.log("create.done"))
+        + made(YOUNG, session_id=young)
+        + made(session_id=lost[0])
+        + made(participant_id=lost[1])
+    )
+    said = await shell.run("sweep", "--json", "--apply", "--from-logs", str(log))
+    assert fates(said) == {
+        phone.session_id: "known",
+        phone.participant_id: "known",
+        young: "young",
+        lost[0]: "taken-down",
+        lost[1]: "taken-down",
+    }
+    assert set(simulator.ledger.alive().sessions) == {phone.session_id, young}
+    await phone.hang_up()
+    await maker.webrtc.delete_session(young, timeout=5)
+
+
+async def test_what_is_owed_or_in_stock_is_known(
+    simulator: Simulator, store_url: str, redis: Redis, tmp_path: Path
+) -> None:
+    settings = {"PREPARED_PARTICIPANTS": "1", "ROOM_POLICY": "sales"}
+    async with staffed(simulator, store_url, redis, **settings) as (service, operator):
+        phone, _ = await bridged(simulator, operator)
+        await wait_until(lambda: service.log("effect.done", effect="stock-room"))
+        log = tmp_path / "one.log"
+        log.write_text(aged(service.log("create.done")))
+        shell = Shell.at(simulator, service, store_url)
+        said = await shell.run("sweep", "--json", "--apply", "--from-logs", str(log))
+        assert sorted(fates(said).values()) == ["known"] * 3
+        simulator.faults.add("deleteSession", status=500, times=None)
+        session = phone.session_id
+        await phone.hang_up()
+        await wait_until(lambda: service.log("effect.retried", effect="delete-session"))
+        said = await shell.run("sweep", "--json", "--apply", "--from-logs", str(log))
+        assert fates(said)[str(session)] == "known"
+        simulator.faults.clear()
+
+
+async def test_what_a_line_says_was_taken_down_is_not_asked_for(
+    simulator: Simulator, service: Service, operator: Operator, shell: Shell, tmp_path: Path
+) -> None:
+    """A busy service makes millions of them."""
+    phone, _ = await bridged(simulator, operator)
+    await phone.hang_up()
+    await wait_until(lambda: simulator.ledger.empty)
+    await wait_until(lambda: service.log("effect.done", effect="delete-session"))
+    log = tmp_path / "one.log"
+    log.write_text(aged(service.log()))
+    before = len(simulator.requests)
+    said = await shell.run("sweep", "--json", "--apply", "--from-logs", str(log))
+    assert said.objects == []
+    assert {one.operation for one in simulator.requests[before:]} == {"listCalls", "token"}
+
+
+async def test_a_session_with_others_inside_stays(
+    simulator: Simulator, shell: Shell, maker: Maker, tmp_path: Path
+) -> None:
+    session = await maker.session()
+    members = [await maker.participant(session) for _ in range(3)]
+    log = tmp_path / "one.log"
+    # One is old and named, one is young, and of one no log tells.
+    log.write_text(
+        made(session_id=session) + made(participant_id=members[0]) + made(YOUNG, participant_id=members[1])
+    )
+    arguments = ("sweep", "--json", "--from-logs", str(log))
+    assert fates(await shell.run(*arguments))[session] == "in-use"
+    said = await shell.run(*arguments, "--apply")
+    assert fates(said) == {session: "in-use", members[0]: "taken-down", members[1]: "young"}
+    assert set(simulator.ledger.alive().participants) == set(members[1:])
+    for member in members:
+        await maker.webrtc.delete_participant(member, timeout=5)
+    assert fates(await shell.run(*arguments, "--apply"))[session] == "taken-down"
+
+
+async def test_calls_that_nobody_knows_are_listed_and_left_alone(
+    simulator: Simulator, service: Service, operator: Operator, shell: Shell, maker: Maker
+) -> None:
+    phone, _ = await bridged(simulator, operator)
+    simulator.numbers[CALLEE] = "ring"
+    call_id = await maker.call()
+    [ringing] = [one for one in simulator.engine.calls.values() if one.call_id == call_id]
+    for arguments in ((), ("--from-logs", "/dev/null", "--apply")):
+        said = await shell.run("sweep", *arguments)
+        [line] = said.lines[1:]
+        assert line.split()[:3] == ["unknown", "call", call_id]
+        assert CALLEE not in said.out
+        [found] = (await shell.run("sweep", "--json", *arguments)).objects
+        assert (found["id"], found["direction"]) == (call_id, "outbound")
+    assert not ringing.ended
+    assert phone.stage == "bridged"
+    assert "updateCall" not in changes(simulator)
+    await phone.hang_up()
+    await maker.voice.hang_up(call_id, timeout=5)
+    assert (await shell.run("sweep")).out == ""
+    assert service.log(level="error") == []
+
+
+async def test_our_legs_are_their_phones(simulator: Simulator, store_url: str, redis: Redis) -> None:
+    async with staffed(simulator, store_url, redis, INTERCONNECT="bridge") as (service, operator):
+        phone, _ = await bridged(simulator, operator)
+        assert (
+            await Shell.at(
+                simulator, service, store_url, BW_VOICE_APPLICATION_ID=simulator.application_id
+            ).run("sweep")
+        ).out == ""
+        await phone.hang_up()
+
+
+async def test_lines_that_say_nothing_are_counted(
+    simulator: Simulator, shell: Shell, maker: Maker, tmp_path: Path
+) -> None:
+    lost = await maker.session()
+    bad = [
+        "Traceback of somebody else",
+        "{",
+        made(session_id="a b"),
+        made(session_id=".."),
+        made(session_id=["x"]),
+        made(session_id="x" * 201),
+        made(participant_id="x" * 2_000_000),
+        json.dumps({"event": "create.done", "session_id": "no-time"}),
+        json.dumps({"event": "create.done", "session_id": "no-zone", "timestamp": "2026-01-01T00:00:00"}),
+        json.dumps({"event": "create.done", "session_id": "odd", "timestamp": {"a": 1}}),
+    ]
+    good = [
+        json.dumps({"event": "call.ended", "session_id": "other"}),
+        made(leg_id="c-1", kind="leg"),
+        "pod/bridge-1 " + made(session_id=lost),
+        "",
+    ]
+    (tmp_path / "one.log").write_bytes("\n".join(bad).encode() + b"\n\xff\xfe\n")
+    (tmp_path / "two.log").write_text("\n".join(good))
+    files = [str(tmp_path / name) for name in ("one.log", "two.log")]
+    said = await shell.run("sweep", "--json", "--from-logs", *files)
+    assert fates(said) == {lost: "left"}
+    # The longest comes in three pieces.
+    assert f"lines that say nothing: {len(bad) + 3}" in said.err
+    await maker.webrtc.delete_session(lost, timeout=5)
+
+
+async def test_standard_input(simulator: Simulator, shell: Shell, maker: Maker) -> None:
+    lost = await maker.participant()
+    said = await run(
+        "sweep", "--apply", "--from-logs", "-", env=shell.settings, stdin=made(participant_id=lost)
+    )
+    assert said.lines[1].split()[:3] == ["taken-down", "participant", lost]
+    assert simulator.ledger.empty
+
+
+@pytest.mark.parametrize("status", [429, 503])
+async def test_trouble_that_passes(
+    simulator: Simulator, shell: Shell, maker: Maker, tmp_path: Path, status: int
+) -> None:
+    lost = await maker.session()
+    (tmp_path / "one.log").write_text(made(session_id=lost))
+    simulator.faults.add("deleteSession", status=status, retry_after="0")
+    await shell.run("sweep", "--apply", "--from-logs", str(tmp_path / "one.log"))
+    assert simulator.ledger.empty
+
+
+async def test_trouble_that_does_not(
+    simulator: Simulator, shell: Shell, maker: Maker, tmp_path: Path
+) -> None:
+    """A 404 of somebody in between says nothing about what is there."""
+    session, participant = await maker.session(), await maker.participant()
+    (tmp_path / "one.log").write_text(made(session_id=session) + made(participant_id=participant))
+    arguments = ("sweep", "--json", "--apply", "--from-logs", str(tmp_path / "one.log"))
+    simulator.faults.add("deleteParticipant", status=400)
+    said = await shell.run(*arguments, code=1)
+    assert fates(said) == {participant: "failed", session: "taken-down"}
+    said = await shell.run(*arguments, code=1, BW_CLIENT_SECRET="wrong")
+    assert said.out == ""
+    assert "error: Bandwidth: " in said.err
+    assert fates(await shell.run(*arguments)) == {participant: "taken-down", session: "gone"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["one.log"], 2, "--from-logs"),
+        (["--apply"], 2, "--apply wants --from-logs"),
+        (["--from-logs", "/nowhere/one.log"], 1, "cannot read /nowhere/one.log"),
+    ],
+    ids=["files", "apply", "unreadable"],
+)
+async def test_what_does_not_work_is_explained(
+    shell: Shell, arguments: list[str], code: int, words: str
+) -> None:
+    assert words in (await shell.run("sweep", *arguments, code=code)).err
+
+
+async def test_without_an_application_calls_are_nobodys(simulator: Simulator, store_url: str) -> None:
+    shell = Shell.beside(simulator, store_url)
+    said = await shell.run("sweep")
+    assert "BW_VOICE_APPLICATION_ID" in said.err
+    assert simulator.requests == []

@@ -21,6 +21,7 @@ from typing import Any
 from redis.asyncio import Redis
 
 from service.store.embedded import EmbeddedServer
+from tests.browsers import enters
 from tests.harness import API_KEY, API_KEYS, NUMBER, ORIGIN, PASSWORD, USERNAME
 from tests.operators import Operator
 from tests.processes import environment, replica
@@ -55,6 +56,7 @@ def settings_of(simulator: Simulator, store: str) -> dict[str, str]:
         BW_VOICE_APPLICATION_ID=simulator.application_id,
         BW_NUMBER=NUMBER,
         OUTBOUND_PREFIXES="+1",
+        HOLD_LIMIT="600",
         API_KEYS=API_KEYS,
         PIN_NUMBERS=NUMBER,
         ROOM_MAP=json.dumps({number: room for room, number in NUMBERS.items()}),
@@ -123,6 +125,8 @@ class Recorder:
         await self.settles(prepared, lambda call: bool(call["participantId"]))
         timed = await self.placed("timed", room="timed", maxDuration=40)
         await timed.until("bridged")
+        await (await self.placed("long", room="timed", maxDuration=400)).until("bridged")
+        await enters(self.simulator, self.operator, "watched")
         await self.bridged("alone", "solo")
         await (await self.bridged("left-alone", "solo")).hang_up()
         await (await self.bridged("ended")).hang_up()
@@ -153,13 +157,31 @@ class Recorder:
                     in [(one.operation, one.status) for one in self.simulator.requests]
                 )
             )
+        await self.repairing()
+
+    async def repairing(self) -> None:
+        """A session has vanished: its room has another by now, and its members are not in there yet."""
+        simulator, session = self.simulator, self.phones["worn"].session_id
+        assert session is not None
+        simulator.expire_session(session)
+        # Who finds it gone waits, and would be the first in the new one.
+        # So do phones that hold or wait: they would learn what they are to be told.
+        simulator.gates.hold("webhook:redirect")
+        repairer = await self.dial("repairer", "worn")
+        await simulator.until(lambda: "<Redirect" in (repairer.call.document or ""))
+        simulator.faults.add("addParticipantToSession", status=503, times=None)
+        await simulator.until(
+            lambda: (
+                {one.status for one in simulator.requests if one.operation == "addParticipantToSession"}
+                >= {404, 503}
+            ),
+            timeout=30.0,
+        )
 
     async def unattended(self) -> None:
         """What no worker comes to do."""
         simulator = self.simulator
         simulator.faults.clear()
-        # Phones that hold or wait would ask by themselves, and learn what they are to be told.
-        simulator.gates.hold("webhook:redirect")
         chosen, heard = self.phones["chosen"].call_id, self.phones["bridged"].participant_id
         await self.operator.ask("PUT", f"/calls/{chosen}/subscriptions", {"hears": [heard]})
         await self.order("joins", "join", room="target")
@@ -172,10 +194,6 @@ class Recorder:
         await self.settles(self.phones["gone"], lambda call: call["state"] == "ended")
         await self.operator.send("DELETE", "/rooms/doomed")
         await self.summons()
-        session = self.phones["worn"].session_id
-        assert session is not None
-        simulator.expire_session(session)
-        await self.bridged("repairer", "worn")
         await (await self.placed("named", room="named")).until("bridged")
 
     async def summons(self) -> None:
@@ -258,6 +276,9 @@ async def _value(redis: Redis, kind: str, key: str) -> Any:
             return sorted(await redis.smembers(key))
         case "zset":
             return await redis.zrange(key, 0, -1, withscores=True)
+        case "stream":
+            # Who looks on reads from where they were.
+            return list(reversed(await redis.xrevrange(key, count=3) or ()))
     raise ValueError(f"{key} is a {kind}")
 
 

@@ -3,12 +3,14 @@
 import re
 import time
 import xml.etree.ElementTree as ET
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import msgspec
 from redis.asyncio import Redis
 
+from service.store.survey import STEP
 from tests.simulator.calls import Call, Callbacks
 from tests.simulator.events import build
 from tests.simulator.phones import Phone
@@ -51,9 +53,18 @@ async def load(redis: Redis, recording: Recording, *, late: float) -> None:
             case "set":
                 await redis.sadd(key, *value)
             case "zset":
-                await redis.zadd(key, {name: float(moved(f"{score:.0f}")) for name, score in value})
+                await redis.zadd(key, {name: _score(moved, score) for name, score in value})
+            case "stream":
+                for id_, fields in value:
+                    await redis.xadd(key, fields, id=id_)
         if held["ttl"] >= 0:
             await redis.pexpire(key, max(1, held["ttl"] - int(late * 1000)))
+
+
+def _score(moved: Callable[[str], str], score: float) -> float:
+    """Where calls are counted by state, a time has a state in front of it."""
+    state, time_ = divmod(score, STEP)
+    return state * STEP + float(moved(f"{time_:.0f}"))
 
 
 def _moved(at: float, shift: float, text: str) -> str:

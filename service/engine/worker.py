@@ -33,14 +33,15 @@ _AT_ONCE: Final = 128
 """Owners of a backlog that one replica works for at the same time, and as many that were woken; mostly each
 waits for Bandwidth."""
 _PAUSED: Final = "paused"
-_UNREADABLE: Final = 30.0
-"""Seconds for which an effect of a newer release is left to its replicas."""
+_UNREADABLE: Final = 600.0
+"""Seconds after which an effect is looked at again that could not be read."""
 
 
 class Ended(NamedTuple):
     """What became of an effect: done, put off, or laid aside; and what its call's timeline is told of it."""
 
-    result: Work | Later | Dead
+    result: Work | Later | Dead | None
+    """None where nothing is done: it is left to those who know it."""
     entry: Entry | None = None
 
 
@@ -206,7 +207,8 @@ class Worker:
             if isinstance(work.effect, Unreadable):
                 log.warning("effect.not_known", effect=work.effect.name)
                 self._metrics.effect(UNKNOWN, "not-known")
-                return Ended(Later(work, self._clock.now() + _UNREADABLE, tried=False))
+                again = Later(work, self._clock.now() + _UNREADABLE, tried=False)
+                return Ended(None if work.effect.left else again)
             with bound(**_subject(work.effect)):
                 return await self._try(work, work.effect, owner)
         except Exception as error:  # noqa: BLE001 - it is logged, unless that is what fails

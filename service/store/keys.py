@@ -138,6 +138,14 @@ def agenda(partition: int) -> str:
 def searched(partition: int) -> str:
     """That the partition was looked through a while ago, for who owes nothing any more and should."""
     return f"{_tag(partition)}:searched"
+def unknown(partition: int) -> str:
+    """Kinds of work and who owes it, by when a release looked at it that does not know it."""
+    return f"{_tag(partition)}:unknown"
+
+
+def offered(partition: int) -> str:
+    """The same for releases that know it, until one has claimed it."""
+    return f"{_tag(partition)}:offered"
 
 
 def dead(partition: int) -> str:

@@ -1,12 +1,12 @@
 """Owed effects in the store: written down by commits and room scripts, worked off under a lease."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
 import msgspec
 
-from service.calls.effects import AskAfter, CheckRoom, Effect, Owed, ReplaceSession, name_of
+from service.calls.effects import KINDS, AskAfter, CheckRoom, Effect, Owed, ReplaceSession, name_of
 from service.store import keys
 from service.store.client import Client
 from service.store.scripts import Script
@@ -46,6 +46,8 @@ class Unreadable(msgspec.Struct, frozen=True):
 
     name: str
     """`UNREADABLE` where there is none."""
+    left: bool = False
+    """Whether the store has left it to those who know its kind; others are not given it again for a while."""
 
 
 class Work(msgspec.Struct, frozen=True):
@@ -84,8 +86,10 @@ class Dead(NamedTuple):
 class Outbox:
     """The owed effects of calls and rooms. An owner is `call:<ref>` or `room:<name>`."""
 
-    def __init__(self, client: Client, *, worker: str, lease: float) -> None:
+    def __init__(self, client: Client, *, worker: str, lease: float, kinds: Collection[str] = KINDS) -> None:
         self._client = client
+        self._kinds = kinds
+        self._known = f" {' '.join(sorted(kinds))} "
         self._worker = worker
         self._lease = int(lease * 1000)
 
@@ -96,8 +100,8 @@ class Outbox:
         """
         owners = await self._client.run(
             _CLAIM,
-            {"agenda": keys.agenda(partition)},
-            {"now": _ms(now), "lease": _CLAIMED, "limit": limit},
+            {"agenda": keys.agenda(partition), "offered": keys.offered(partition)},
+            {"now": _ms(now), "lease": _CLAIMED, "limit": limit, "kinds": self._known},
         )
         return [owner.decode() for owner in owners]
 
@@ -122,13 +126,16 @@ class Outbox:
             entry = told.get(work.id) if owner.startswith("call:") else None
             return "" if entry is None else packed(entry).decode()
 
+        partition = keys.partition_of_owner(owner)
         found = await self._client.run(
             _WORK,
             {
                 "owed": keys.owed(owner),
-                "agenda": keys.agenda(keys.partition_of_owner(owner)),
-                "dead": keys.dead(keys.partition_of_owner(owner)),
+                "agenda": keys.agenda(partition),
+                "dead": keys.dead(partition),
                 "timeline": keys.told(owner),
+                "unknown": keys.unknown(partition),
+                "offered": keys.offered(partition),
             },
             {
                 "now": _ms(now),
@@ -156,6 +163,7 @@ class Outbox:
                 "letters": _LETTERS,
                 "letters_ttl": _LETTERS_TTL,
                 "entries": TIMELINE,
+                "kinds": self._known,
             },
         )
         if release:
@@ -167,10 +175,16 @@ class Outbox:
                 version=version.decode(),
                 tries=int(tries),
                 since=int(since) / 1000,
-                effect=read_effect(effect, owner, id_.decode()),
+                effect=self._read(effect, owner, id_.decode()),
             )
             for id_, version, tries, since, effect in zip(*[fields] * 5, strict=True)
         ]
+
+    def _read(self, effect: bytes, owner: str, id_: str) -> Effect | Unreadable:
+        kind = id_.partition(":")[0]
+        return (
+            read_effect(effect, owner, id_) if kind in self._kinds else Unreadable(_tag_of(effect), left=True)
+        )
 
 
 def encode_owed(owed: Owed) -> tuple[str, int, str, str]:

@@ -257,8 +257,25 @@ async def test_an_effect_of_a_newer_release_is_left_to_its_replicas(client: Clie
     assert [effect for effect, _ in bench.performer.attempts] == [DeleteSession("S")]
     assert [line["effect"] for line in lines if line["event"] == "effect.not_known"] == ["something-new"]
     left = await redis.hget(key, "new:1")
-    assert left == f'1 {now + 30_000} lane 0 {now} {{"type":"something-new","number":7}}'.encode()
-    assert await redis.zscore(keys.agenda(keys.partition_of_owner(OWNER)), OWNER) == now + 30_000
+    assert left == f'1 {now} lane 0 {now} {{"type":"something-new","number":7}}'.encode(), "it keeps its time"
+    assert await redis.zscore(keys.agenda(keys.partition_of_owner(OWNER)), OWNER) == now + 600_000
+
+
+async def test_what_is_known_and_cannot_be_read_is_looked_at_again_in_ten_minutes(
+    client: Client, redis: Redis
+) -> None:
+    bench = Bench(client, FailingPerformer(0))
+    now = int(bench.clock.now() * 1000)
+    await redis.hset(keys.owed(OWNER), "delete-session:S", f'1 {now} S 0 {now} {{"type":"delete-session"}}')
+    await redis.zadd(keys.agenda(keys.partition_of_owner(OWNER)), {OWNER: now})
+    bench.alarm.wake(OWNER)
+    with structlog.testing.capture_logs() as lines:
+        running = bench.tasks.start(bench.worker.run(), name="worker")
+        await wait_until(lambda: lines and len(bench.tasks) == 1)
+        bench.worker.stop()
+        await running
+    assert [(line["event"], line["effect"]) for line in lines] == [("effect.not_known", "delete-session")]
+    assert await redis.zscore(keys.agenda(keys.partition_of_owner(OWNER)), OWNER) == now + 600_000
 
 
 async def test_a_worker_that_stops_finishes_what_it_does_and_leaves_the_rest_to_others(

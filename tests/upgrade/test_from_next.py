@@ -77,14 +77,15 @@ async def test_unknown_work_is_left_to_others_and_what_is_behind_it_waits(
     ref, owner = call["id"], keys.owner_call(call["id"])
     await owe(redis, owner, "whisper", "whisper", 1, {"type": "whisper", "to": "somebody"})
     hang_up = {"type": "hang-up-leg", "call_id": phone.call_id}
-    await owe(redis, owner, "behind", "whisper", 2, hang_up)
+    behind = f"hang-up-leg:{phone.call_id}"
+    await owe(redis, owner, behind, "whisper", 2, hang_up)
     await wait_until(lambda: service.log(event="effect.not_known"))
     assert service.log(event="effect.not_known")[0]["effect"] == "whisper"
 
     await operator.order(ref, "remove")
     await phone.hears("Please hold")
     await wait_until(lambda: service.log(event="effect.done", effect="leave-room"))
-    kept = await redis.hmget(keys.owed(owner), ["whisper", "behind"])
+    kept = await redis.hmget(keys.owed(owner), ["whisper", behind])
     assert all(kept), "both are still owed"
     _, _, _, tries, _, effect = str(kept[0], "utf-8").split(" ", 5)  # type: ignore[arg-type] # it is there, as bytes
     assert (tries, json.loads(effect)) == ("0", {"type": "whisper", "to": "somebody"})

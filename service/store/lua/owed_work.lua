@@ -4,11 +4,14 @@
 -- uses: owed
 -- What is laid aside goes to the partition's dead letters, the newest of which are kept. The timeline is told what
 -- became of an effect in the step that strikes it off or puts it off, and so once; one that has expired is left so.
--- keys: owed agenda dead timeline
--- args: now worker lease owner done later laid_aside letters letters_ttl entries
+-- Work of a kind that is not among `kinds` is of a newer release: the id of an effect begins with its kind. It is handed
+-- out to be told of, and by no worker that does not know it again for a while (`unknown`: "<kind> <owner>" by when it
+-- was). It keeps its time, and is offered to those who know it: they claim it at once (agenda_claim.lua).
+-- keys: owed agenda dead timeline unknown offered
+-- args: now worker lease owner done later laid_aside letters letters_ttl entries kinds
 now = tonumber(now)
 -- Milliseconds after which somebody looks again at what cannot be read; it stays until it is dropped.
-local UNREADABLE = 60000
+local UNREADABLE = 600000
 local function tell(entry)
   if entry == '' then return end
   redis.call('RPUSHX', timeline, entry)
@@ -64,14 +67,30 @@ for i = 1, #fields, 2 do
   end
 end
 
+-- When a worker of this release is to look at it.
+local function look_at(head)
+  local kind = string.match(head.id, '^[^:]*')
+  if head.due > now or string.find(kinds, ' ' .. kind .. ' ', 1, true) then return head.due end
+  local mark = kind .. ' ' .. owner
+  local again = tonumber(redis.call('ZSCORE', unknown, mark) or '-inf') + UNREADABLE
+  if again <= now then redis.call('ZADD', unknown, now, mark) end
+  redis.call('ZADD', offered, now, mark)
+  for _, key in ipairs({unknown, offered}) do
+    redis.call('ZREMRANGEBYSCORE', key, '-inf', now - 2 * UNREADABLE)
+    redis.call('PEXPIRE', key, 2 * UNREADABLE)
+  end
+  return again
+end
+
 local found = {}
 for _, head in pairs(heads) do
-  if head.due <= now then
+  local look = look_at(head)
+  if look <= now then
     for _, part in ipairs({head.id, string.match(head.value, '^%d+ (.*)$'), head.tries, head.since, head.effect}) do
       found[#found + 1] = part
     end
-  elseif next_due == nil or head.due < next_due then
-    next_due = head.due
+  elseif next_due == nil or look < next_due then
+    next_due = look
   end
 end
 

@@ -20,6 +20,7 @@ from tests.simulator.clock import monotonic
 from tests.stores import Store
 
 HOSTS = {"a": "127.0.0.1", "b": "localhost"}
+TREE = Path(__file__).parents[2]
 READY = 30.0
 """Seconds that a replica may take to start."""
 STOPPED = 60.0
@@ -46,6 +47,8 @@ class Address:
         self.downs: list[Down] = [Down(0.0)]
         self.begun = 0.0
         """When the process was started that is there."""
+        self.tree = TREE
+        """Of the release that is started next."""
         self._directory = directory
         self._settings = {
             key: value.replace("127.0.0.1", host, 1) if key.startswith("BW_") else value
@@ -76,7 +79,8 @@ class Address:
                 "serve",
                 "--port",
                 str(self.port),
-                env={"PATH": os.environ["PATH"], **self._settings},  # noqa: TID251 - a child needs the path
+                cwd=self.tree,
+                env={"PATH": os.environ["PATH"], "PYTHONPATH": str(self.tree), **self._settings},  # noqa: TID251 - a child needs the path
                 stdout=output,
                 stderr=output,
             )

@@ -33,7 +33,15 @@ FIRST, SECOND = "https://a.test", "https://b.test"
 Say = Callable[[str], None]
 
 
-async def storm(calls: int, seed: int, directory: Path, say: Say) -> Report:
+async def storm(
+    calls: int,
+    seed: int,
+    directory: Path,
+    say: Say,
+    *,
+    at_once: int = AT_ONCE,
+    make_weather: Callable[[Simulator, Fleet, random.Random], Weather] = Weather,
+) -> Report:
     """Play it; what was found goes to `details.json` in the directory, beside the replicas' logs."""
     begun = monotonic()
     async with AsyncExitStack() as stack:
@@ -52,9 +60,9 @@ async def storm(calls: int, seed: int, directory: Path, say: Say) -> Report:
         stack.push_async_callback(api.close)
         redis = await enter(Redis.from_url(store.url))
 
-        lives = Lives(simulator, api, seed, AT_ONCE)
+        lives = Lives(simulator, api, seed, at_once)
         await lives.prepare()
-        weather = Weather(simulator, fleet, random.Random(seed))
+        weather = make_weather(simulator, fleet, random.Random(seed))
         judge = Judge(simulator, fleet, api, redis)
         async with asyncio.TaskGroup() as group:
             telling = group.create_task(_tell(simulator, fleet, lives, calls, say))

@@ -51,6 +51,7 @@ from service.engine.worker import Worker
 from service.invitations import key_for
 from service.metrics import Metrics
 from service.settings import Settings
+from service.store import compression
 from service.store.admission import Admission
 from service.store.calls import Calls
 from service.store.client import Client
@@ -125,6 +126,11 @@ class _Base(NamedTuple):
     persistence: Persistence
 
     @property
+    def compresses(self) -> bool:
+        """Whether every release that runs here can read it."""
+        return self.settings.store_format >= compression.SINCE
+
+    @property
     def callbacks(self) -> Callbacks:
         return Callbacks(
             self.settings.base_callback_url,
@@ -144,7 +150,7 @@ class _Core(NamedTuple):
 
 def _core(base: _Base, bandwidth: Bandwidth, patience: Patience) -> _Core:
     settings, callbacks = base.settings, base.callbacks
-    calls = Calls(base.store, ended_days=settings.ended_call_days)
+    calls = Calls(base.store, ended_days=settings.ended_call_days, compresses=base.compresses)
     rooms = Rooms(
         base.store,
         roll_over=patience.session,
@@ -268,7 +274,9 @@ def _worker(base: _Base, bandwidth: Bandwidth, core: _Core, patience: Patience) 
         patience=patience,
     )
     return Worker(
-        outbox=Outbox(base.store, worker=secrets.token_hex(8), lease=patience.lease),
+        outbox=Outbox(
+            base.store, worker=secrets.token_hex(8), lease=patience.lease, compresses=base.compresses
+        ),
         performer=performer,
         alarm=base.alarm,
         clock=base.clock,

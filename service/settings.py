@@ -132,6 +132,7 @@ class Settings(BaseSettings):
     store_replicas: int = Field(
         default=0, ge=0, le=5, description="replicas that have to confirm each write, from 0 to 5"
     )
+    store_format: int = Field(default=1, ge=1, le=2, description="1, or 2 once no replica runs 0.1.0")
     xdg_state_home: str | None = Field(
         default=None, description="an absolute path, for the embedded server's data in pstn-bridge below it"
     )

@@ -59,6 +59,7 @@ def test_the_least_that_is_needed_and_the_defaults() -> None:
         "bw_device_url": "wss://device.webrtc.bandwidth.com",
         "bw_sipx_uri": "sip:sipx.webrtc.bandwidth.com:5060",
         "redis_url": None,
+        "store_format": 1,
         "store_replicas": 0,
         "xdg_state_home": None,
         "room_policy": "per-call",

@@ -11,6 +11,7 @@ from service.calls.model import SCHEMA, Call, Direction
 from service.calls.refs import PARTITIONS, is_ref, partition_of_ref, ref_of_call
 from service.store import keys
 from service.store.client import Client
+from service.store.compression import plain
 from service.store.errors import NewerSchema, StoreCorrupt
 from service.store.scripts import Script, Value
 from service.store.timeline import unpacked
@@ -67,7 +68,7 @@ class CallIndex:
         if state is None:
             return None
         try:
-            return _decode_call(state), [unpacked(entry) for entry in entries]
+            return _decode_call(plain(state)), [unpacked(entry) for entry in entries]
         except msgspec.DecodeError as error:
             raise StoreCorrupt(f"call {ref}: {error}") from error
 
@@ -175,7 +176,7 @@ class CallIndex:
 
 def read_call(state: bytes) -> Call:
     """For whoever writes it back. Raises NewerSchema, msgspec.DecodeError."""
-    call = _decode_call(state)
+    call = _decode_call(plain(state))
     if call.schema > SCHEMA:
         # Writing it back would lose what this release does not know.
         raise NewerSchema(f"call {call.ref} has schema {call.schema}, this release writes {SCHEMA}")
@@ -190,7 +191,7 @@ def is_tombstone(call: Call) -> bool:
 
 def _readable(state: bytes) -> Call | None:
     try:
-        return _decode_call(state)
+        return _decode_call(plain(state))
     except msgspec.DecodeError:
         return None
 

@@ -11,6 +11,8 @@ from service.calls.refs import partition_of_ref
 from service.calls.replies import Reply
 from service.store import keys
 from service.store.call_index import AFTER_END, HOUR, LIVE, CallIndex, is_tombstone, read_call
+from service.store.client import Client
+from service.store.compression import compressed
 from service.store.errors import StoreCorrupt
 from service.store.outbox import TIMELINE, encode_owed
 from service.store.scripts import Script
@@ -63,7 +65,14 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Calls(CallIndex):
-    """The calls. `ended_days` is how long an ended one is kept; a tombstone goes with its events."""
+    """The calls. `ended_days` is how long an ended one is kept; a tombstone goes with its events.
+
+    With `compresses` what has ended is compressed, and so is each entry of a timeline.
+    """
+
+    def __init__(self, client: Client, *, ended_days: float, compresses: bool = False) -> None:
+        super().__init__(client, ended_days=ended_days)
+        self._compresses = compresses
 
     async def load(self, ref: str, event: str = "") -> Stored:
         """Raises StoreUnavailable, NewerSchema, StoreCorrupt."""
@@ -104,10 +113,10 @@ class Calls(CallIndex):
                 "now": int(now * 1000),
                 "revision": revision,
                 "commit": commit,
-                "state": _encode(call),
+                "state": self._kept(_encode(call), compress=not call.live),
                 "event": change.event,
                 "reply": _encode(change.reply),
-                "entry": b"" if change.entry is None else packed(change.entry),
+                "entry": b"" if change.entry is None else self._kept(packed(change.entry)),
                 "entries": TIMELINE,
                 "effects": _encode([encode_owed(one) for one in change.owed]),
                 "cancelled": _encode(change.cancelled),
@@ -141,6 +150,9 @@ class Calls(CallIndex):
             },
             {"ttl": LIVE, "ref": ref, "step": STEP},
         )
+
+    def _kept(self, text: bytes, *, compress: bool = True) -> bytes:
+        return compressed(text) if compress and self._compresses else text
 
     def _ttl(self, call: Call) -> int:
         if call.live:

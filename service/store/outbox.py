@@ -9,6 +9,7 @@ import msgspec
 from service.calls.effects import KINDS, AskAfter, CheckRoom, Effect, Owed, ReplaceSession, name_of
 from service.store import keys
 from service.store.client import Client
+from service.store.compression import compressed
 from service.store.scripts import Script
 from service.store.timeline import packed
 
@@ -84,13 +85,25 @@ class Dead(NamedTuple):
 
 
 class Outbox:
-    """The owed effects of calls and rooms. An owner is `call:<ref>` or `room:<name>`."""
+    """The owed effects of calls and rooms. An owner is `call:<ref>` or `room:<name>`.
 
-    def __init__(self, client: Client, *, worker: str, lease: float, kinds: Collection[str] = KINDS) -> None:
+    With `compresses` what timelines are told is compressed. `kinds`: of effects that are carried out here.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        *,
+        worker: str,
+        lease: float,
+        kinds: Collection[str] = KINDS,
+        compresses: bool = False,
+    ) -> None:
         self._client = client
         self._kinds = kinds
         self._known = f" {' '.join(sorted(kinds))} "
         self._worker = worker
+        self._compresses = compresses
         self._lease = int(lease * 1000)
 
     async def claim(self, partition: int, *, now: float, limit: int) -> list[str]:
@@ -121,10 +134,15 @@ class Outbox:
         `told`: by the id of the effect what a call's timeline is told of it; a room has none.
         With `release` the lease ends here, and what is due is left to whoever looks next.
         """
+        texts = bytearray()
 
-        def tell(work: Work) -> str:
-            entry = told.get(work.id) if owner.startswith("call:") else None
-            return "" if entry is None else packed(entry).decode()
+        def tell(work: Work) -> tuple[int, int]:
+            """Where its entry begins and ends among all."""
+            begin = len(texts) + 1
+            if owner.startswith("call:") and (entry := told.get(work.id)) is not None:
+                text = packed(entry)
+                texts.extend(compressed(text) if self._compresses else text)
+            return begin, len(texts)
 
         partition = keys.partition_of_owner(owner)
         found = await self._client.run(
@@ -160,6 +178,7 @@ class Outbox:
                 "laid_aside": _encode(
                     [(one.work.id, one.work.version, one.error, tell(one.work)) for one in dead]
                 ),
+                "told": bytes(texts),
                 "letters": _LETTERS,
                 "letters_ttl": _LETTERS_TTL,
                 "entries": TIMELINE,

@@ -7,6 +7,7 @@ import msgspec
 from msgspec.structs import astuple
 
 from service.calls.sent import Request
+from service.store.compression import plain
 
 _NEW: Final = "new"
 _encode: Final = msgspec.json.Encoder().encode
@@ -24,7 +25,7 @@ def packed(entry: Mapping[str, Any]) -> bytes:
 
 def unpacked(text: bytes) -> dict[str, Any]:
     """Raises msgspec.DecodeError. What an older release has kept is as it is shown."""
-    entry: dict[str, Any] = msgspec.json.decode(text)
+    entry: dict[str, Any] = msgspec.json.decode(plain(text))
     if "after" in entry:
         entry.setdefault("before", _NEW)
     if sent := entry.get("requests"):

@@ -18,12 +18,13 @@ from tests.bench.figures import listed, table
 from tests.bench.runs import SCENARIOS, Bench
 from tests.bench.stage import ROOMS, stage
 
-PARTS = ("air", "throughput", "replicas", "start", "quiet", "listeners", "memory", "held")
+PARTS = ("air", "throughput", "kept", "replicas", "start", "quiet", "listeners", "memory", "held")
 ABOUT = """\
 Starts a store, the service and a stub of Bandwidth that answers after a given time, and plays calls.
 
   air         silence before a caller is in the room: webhook to BXML, by upstream latency and calls in flight
   throughput  joins and whole calls a second, and the cost of each: processor, store, requests, connections
+  kept        memory of calls that have ended, in the store, by STORE_FORMAT
   replicas    two replicas on one store beside one: what a call costs; with three cores, calls a second
   listeners   memory of those who listen to live events
   memory      of calls that are up, in the service and in the store
@@ -49,7 +50,9 @@ def arguments() -> argparse.Namespace:
         "--held", metavar="N,...", default="0,10000,100000", help="for `held` (default %(default)s)"
     )
     parser.add_argument(
-        "--quick", action="store_true", help="air and throughput at 40 ms in under a minute; fails by ratios"
+        "--quick",
+        action="store_true",
+        help="air, throughput and kept at 40 ms in under a minute; fails by ratios",
     )
     parser.add_argument(
         "--beside", type=Path, metavar="CHECKOUT", help="nothing else: this build and that one, in turns"
@@ -62,7 +65,7 @@ def arguments() -> argparse.Namespace:
     )
     found = parser.parse_args()
     if found.quick:
-        found.only, found.latency, found.calls, found.in_flight = "air,throughput", "40", 20, [1]
+        found.only, found.latency, found.calls, found.in_flight = "air,throughput,kept", "40", 20, [1]
     if unknown := set(found.only.split(",")) - set(PARTS):
         parser.error(f"there is no part {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}")
     return found
@@ -90,6 +93,7 @@ async def run(wanted: argparse.Namespace) -> Bench:
             parts: dict[str, Callable[[], Awaitable[None]]] = {
                 "air": lambda: _air(bench, wanted),
                 "throughput": lambda: bench.throughput(40 * wanted.calls),
+                "kept": lambda: bench.kept(50 * wanted.calls),
                 "replicas": bench.replicas,
                 "start": bench.starts,
                 "quiet": bench.quiet,

@@ -26,6 +26,8 @@ _BATCH: Final = 14
 """Joins into each room before all hang up: a room takes twenty, and has one already."""
 _WARM: Final = 200
 """Calls before anything is measured: connections, the token, the store's scripts, caches."""
+_KEPT: Final = {1: 2200, 2: 1200}
+"""By STORE_FORMAT, the bytes that an ended call may take once nothing of it can come late any more."""
 _LEAVING: Final = 448
 """Calls that are up and end together."""
 _QUIET: Final = 30.0
@@ -79,16 +81,17 @@ class Bench:
         if self._stocked is not None:
             await self._stocked[1].takes(milliseconds)
 
-    async def settled(self) -> None:
+    async def settled(self, of: Client | None = None) -> None:
         """Until nobody is on the way out of a room, and Bandwidth has been asked nothing for a while."""
         before = -1
-        while before != (now := (await self.stub.counted())[0]) or not await self._emptied():
+        of = of or self._operator
+        while before != (now := (await self.stub.counted())[0]) or not await self._emptied(of):
             before = now
             await asyncio.sleep(0.2 + 4 * self._upstream / 1000)
 
-    async def _emptied(self) -> bool:
+    async def _emptied(self, of: Client) -> bool:
         """Of all but those who have been there from the beginning."""
-        answer = await self._operator.send("GET", "/api/v1/rooms")
+        answer = await of.send("GET", "/api/v1/rooms")
         return all(len(one["members"]) == 1 for one in json.loads(answer.body)["rooms"])
 
     def life(self, scenario: str) -> Life:
@@ -113,7 +116,9 @@ class Bench:
         return silence
 
     async def _whole(self, slot: int) -> float:
-        call = Call(self.webhooks, room_number(slot % ROOMS))
+        return await self._from_start_to_end(Call(self.webhooks, room_number(slot % ROOMS)))
+
+    async def _from_start_to_end(self, call: Call) -> float:
         silence = await call.comes_in()
         await call.is_bridged()
         await call.hangs_up()
@@ -284,7 +289,6 @@ class Bench:
         for what, life in (("joins", self._existing), ("whole calls", self._whole)):
             pid = self.service.pid
             trips, moved = await self.store.trips(), await self.store.bytes_moved()
-            kept = await self.store.used()
             used, stored = machine.processor_seconds(pid), await self.store.processor_seconds()
             requests, connections = await self.stub.counted()
             row = await self._timed(what, life, count, ROOMS)
@@ -302,7 +306,6 @@ class Bench:
                 / count,
                 f"{what}: trips to the store": (await self.store.trips() - trips) / count,
                 f"{what}: bytes to and from the store": (await self.store.bytes_moved() - moved) / count,
-                f"{what}: bytes kept of an ended one": (await self.store.used() - kept) / count,
                 f"{what}: requests to Bandwidth": (requests_then - requests) / count,
                 f"{what}: new connections to Bandwidth": (connections_then - connections) / count,
             }
@@ -344,6 +347,25 @@ class Bench:
             "held call: bytes in the store, with its room": (await self.store.used() - used - news) / count,
             "live events, of which so many are kept: bytes in the store": await self.store.news(),
         }
+
+    async def kept(self, count: int) -> None:
+        """What calls leave behind that were in rooms of their own, whose state is the longest."""
+        for store_format in _KEPT:
+            store = await self.stage.store()
+            replica = await self.stage.replica(store, self.stub, store_format=store_format)
+            client, other = webhooks(replica), operator(replica)
+
+            async def life(_slot: int, client: Client = client) -> float:
+                return await self._from_start_to_end(Call(client, STRANGER))
+
+            await played(life, _WARM, 8)
+            await self.settled(other)
+            used = await store.past_events()
+            await played(life, count, 8)
+            await self.settled(other)
+            self.figures[_kept(store_format)] = (await store.past_events() - used) / count
+            client.close()
+            other.close()
 
     async def listeners(self, count: int) -> None:
         """Memory of browsers and operators that listen to live events: of so many beside as many others."""
@@ -422,6 +444,7 @@ class Bench:
             ("joins: trips to the store", 13),
             ("joins: requests to Bandwidth", 4.05),
             ("joins: new connections to Bandwidth", 0.1),
+            *((_kept(store_format), most) for store_format, most in _KEPT.items()),
         ):
             found.append(Guard(figure, self.figures[figure], most))
         return found
@@ -430,6 +453,10 @@ class Bench:
         wanted = (what, upstream, in_flight)
         found = [one for one in self.rows if (one.what, one.upstream, one.in_flight) == wanted]
         return found[-1] if found else None
+
+
+def _kept(store_format: int) -> str:
+    return f"ended call, STORE_FORMAT {store_format}: bytes in the store"
 
 
 async def inhabited(client: Client) -> None:

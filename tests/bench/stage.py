@@ -73,6 +73,7 @@ class Stage:
         *,
         core: int | None = None,
         stock: int = 0,
+        store_format: int = 1,
         python: Path | None = None,
     ) -> Process:
         """`stock`: participants that a room has ready for its next callers. `python`: another build's."""
@@ -93,6 +94,7 @@ class Stage:
             "API_RATE_LIMIT": "0",
             "CALLS_PER_HOUR": "100000",
             "PREPARED_PARTICIPANTS": str(stock),
+            "STORE_FORMAT": str(store_format),
             "OUTBOUND_PREFIXES": "+1",
             "ROOM_MAP": json.dumps({room_number(one): f"room-{one}" for one in range(ROOMS)}),
             "DRAIN_DELAY": "0",
@@ -216,6 +218,13 @@ class Store:
         """Bytes of memory, without those for connections and for what is on its way to the file."""
         found = await self._client.info("memory")
         return int(found["used_memory"] - found["mem_clients_normal"] - found["mem_aof_buffer"])
+
+    async def past_events(self) -> int:
+        """Bytes of memory once what expires within an hour of a call's end has done so."""
+        for what in ("*:events:*", "*:news"):
+            async for key in self._client.scan_iter(what, count=1000):
+                await self._client.unlink(key)
+        return await self.used()
 
     async def news(self) -> int:
         """Bytes of the live events: of the newest, however many calls there are."""

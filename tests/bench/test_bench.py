@@ -4,6 +4,7 @@ import asyncio
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -84,11 +85,10 @@ async def test_a_connection_that_the_server_has_closed_is_not_used_again() -> No
         client.close()
 
 
-async def test_a_short_run(tmp_path: Path) -> None:
-    """Every part that does not take its time, with few calls; counts are the same on every machine."""
-    output = tmp_path / "figures.json"
+async def run(only: str, folder: Path) -> tuple[dict[str, Any], bytes, bytes]:
+    output = folder / "figures.json"
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.bench", "--only", "air,throughput,listeners,memory"),
+        *(sys.executable, "-m", "tests.bench", "--only", only),
         *("--latency", "20", "--calls", "2", "--json", str(output)),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
@@ -96,7 +96,18 @@ async def test_a_short_run(tmp_path: Path) -> None:
     async with asyncio.timeout(90):
         said, complaints = await process.communicate()
     assert process.returncode == 0, complaints.decode()
-    found = json.loads(output.read_text())
+    return json.loads(output.read_text()), said, complaints
+
+
+async def test_what_is_kept_of_an_ended_call(tmp_path: Path) -> None:
+    found, _, _ = await run("kept", tmp_path)
+    kept = [found["figures"][f"ended call, STORE_FORMAT {one}: bytes in the store"] for one in (1, 2)]
+    assert 0 < kept[1] < 0.7 * kept[0]
+
+
+async def test_a_short_run(tmp_path: Path) -> None:
+    """Every part that does not take its time, with few calls; counts are the same on every machine."""
+    found, said, complaints = await run("air,throughput,listeners,memory", tmp_path)
     rows = {(row["what"], row.get("in_flight", 1)): row for row in found["rows"]}
     assert rows["existing room", 1]["p50"] > 40
     assert rows["prepare: dial", 1]["p50"] < rows["existing room", 1]["p50"]

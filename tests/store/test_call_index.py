@@ -21,9 +21,9 @@ NOW = 1_700_000_000.0
 DAY = 86_400
 
 
-@pytest.fixture
-def calls(repeating: Client) -> Calls:
-    return Calls(repeating, ended_days=7)
+@pytest.fixture(params=[False, True], ids=["plain", "compressed"])
+def calls(repeating: Client, request: pytest.FixtureRequest) -> Calls:
+    return Calls(repeating, ended_days=7, compresses=request.param)
 
 
 def call(name: str, at: float = NOW, **fields: Any) -> Call:

@@ -19,15 +19,20 @@ OWNER = keys.owner_call(REF)
 ENTRY: dict[str, object] = {"at": NOW, "event": "effectDone", "effect": "hang-up", "tries": 1}
 
 
+@pytest.fixture(params=[False, True], ids=["plain", "compressed"])
+def compresses(request: pytest.FixtureRequest) -> bool:
+    return bool(request.param)
+
+
 @pytest.fixture
-def outbox(repeating: Client) -> Outbox:
+def outbox(repeating: Client, compresses: bool) -> Outbox:
     """Each of its scripts runs twice, and the second time has to leave everything as it is."""
-    return Outbox(repeating, worker="w", lease=45)
+    return Outbox(repeating, worker="w", lease=45, compresses=compresses)
 
 
 @pytest.fixture
-def calls(client: Client) -> Calls:
-    return Calls(client, ended_days=7)
+def calls(client: Client, compresses: bool) -> Calls:
+    return Calls(client, ended_days=7, compresses=compresses)
 
 
 async def owing(calls: Calls, outbox: Outbox) -> Work:

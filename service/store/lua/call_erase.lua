@@ -4,7 +4,9 @@
 -- args: ref tombstone ttl oldest
 local state = redis.call('HGET', call, 'state')
 if not state then return false end
-if cjson.decode(state).phone ~= 'gone' or redis.call('EXISTS', owed) == 1 then return 0 end
+-- A state that is no JSON is compressed, which those of ended calls are.
+local lives = string.sub(state, 1, 1) == '{' and cjson.decode(state).phone ~= 'gone'
+if lives or redis.call('EXISTS', owed) == 1 then return 0 end
 if state ~= tombstone then
   -- Whoever has loaded the call before must not write it back.
   redis.call('HINCRBY', call, 'revision', 1)

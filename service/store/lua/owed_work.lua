@@ -8,11 +8,13 @@
 -- out to be told of, and by no worker that does not know it again for a while (`unknown`: "<kind> <owner>" by when it
 -- was). It keeps its time, and is offered to those who know it: they claim it at once (agenda_claim.lua).
 -- keys: owed agenda dead timeline unknown offered
--- args: now worker lease owner done later laid_aside letters letters_ttl entries kinds
+-- args: now worker lease owner done later laid_aside told letters letters_ttl entries kinds
 now = tonumber(now)
 -- Milliseconds after which somebody looks again at what cannot be read; it stays until it is dropped.
 local UNREADABLE = 600000
-local function tell(entry)
+-- `place`: where in `told` the entry begins and ends. They may be bytes that JSON cannot carry.
+local function tell(place)
+  local entry = string.sub(told, place[1], place[2])
   if entry == '' then return end
   redis.call('RPUSHX', timeline, entry)
   redis.call('LTRIM', timeline, -tonumber(entries), -1)

@@ -23,6 +23,7 @@ from service.engine.operators import Operators
 from service.engine.participants import Participants
 from service.engine.pause import Pause
 from service.engine.reporter import Doings
+from service.engine.standby import Standby
 from service.metrics import Metrics
 from service.store.calls import Calls
 from service.store.client import Client
@@ -49,6 +50,7 @@ class Bridge:
     rooms: Rooms
     live: Live
     pause: Pause
+    standby: Standby
     alarm: Alarm
     renderer: Renderer
     callbacks: Callbacks

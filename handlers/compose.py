@@ -46,6 +46,7 @@ from service.engine.persist import Persistence
 from service.engine.phones import Phones
 from service.engine.reporter import Doings
 from service.engine.searching import Searcher
+from service.engine.standby import Standby
 from service.engine.stock import Stocker
 from service.engine.worker import Worker
 from service.invitations import key_for
@@ -62,6 +63,7 @@ from service.store.outbox import Outbox
 from service.store.pause import PauseSwitch
 from service.store.replicas import Replicas
 from service.store.rooms import Rooms
+from service.store.standby import StandbyTokens
 from service.store.wrong_pins import WrongPins
 from service.tasks import Tasks
 
@@ -92,8 +94,12 @@ async def running(
         await pause.look()
         base.tasks.start(pause.run(), name="pause")
         stack.callback(pause.stop)
+        id_ = secrets.token_hex(4)
+        standby = _standby(id_, base, bandwidth)
+        base.tasks.start(standby.run(), name="standby")
+        stack.callback(standby.stop)
         if run_worker:
-            worker = _worker(base, bandwidth, core, patience)
+            worker = _worker(base, bandwidth, core, patience, standby)
             base.tasks.start(worker.run(), name="worker")
             stack.callback(worker.stop)
             searcher = _searcher(base, patience)
@@ -109,10 +115,10 @@ async def running(
             clock=base.clock,
         )
         stack.callback(base.tasks.start(warmth.run(), name="warmth").cancel)
-        reporter = reporter_of(base.clock, store, bandwidth, base.doings, draining)
+        reporter = reporter_of(id_, base.clock, store, bandwidth, base.doings, draining, standby)
         base.tasks.start(reporter.run(), name="report")
         stack.callback(reporter.stop)
-        yield _bridge(base, bandwidth, core, pause, patience)
+        yield _bridge(base, bandwidth, core, pause, standby, patience)
 
 
 class _Base(NamedTuple):
@@ -228,7 +234,18 @@ def _core(base: _Base, bandwidth: Bandwidth, patience: Patience) -> _Core:
     return _Core(calls, rooms, doubts, entrance, engine, participants)
 
 
-def _worker(base: _Base, bandwidth: Bandwidth, core: _Core, patience: Patience) -> Worker:
+def _standby(id_: str, base: _Base, bandwidth: Bandwidth) -> Standby:
+    return Standby(
+        id_=id_,
+        apis=bandwidth.apis,
+        tokens=StandbyTokens(base.store),
+        replicas=Replicas(base.store),
+        clock=base.clock,
+        metrics=base.metrics,
+    )
+
+
+def _worker(base: _Base, bandwidth: Bandwidth, core: _Core, patience: Patience, standby: Standby) -> Worker:
     mover = Mover(
         entrance=core.entrance,
         webrtc=bandwidth.webrtc,
@@ -284,6 +301,7 @@ def _worker(base: _Base, bandwidth: Bandwidth, core: _Core, patience: Patience) 
         jitter=lambda: secrets.randbelow(1000) / 1000,
         give_up=base.settings.owed_hours * HOUR,
         metrics=base.metrics,
+        aside=lambda: standby.aside,
     )
 
 
@@ -320,7 +338,9 @@ def _operators(base: _Base, bandwidth: Bandwidth, core: _Core, patience: Patienc
     )
 
 
-def _bridge(base: _Base, bandwidth: Bandwidth, core: _Core, pause: Pause, patience: Patience) -> Bridge:
+def _bridge(
+    base: _Base, bandwidth: Bandwidth, core: _Core, pause: Pause, standby: Standby, patience: Patience
+) -> Bridge:
     settings = base.settings
     return Bridge(
         account_id=settings.bw_account_id,
@@ -336,6 +356,7 @@ def _bridge(base: _Base, bandwidth: Bandwidth, core: _Core, pause: Pause, patien
         calls=core.calls,
         rooms=core.rooms,
         pause=pause,
+        standby=standby,
         live=Live(News(base.store), base.clock, base.tasks, quiet=patience.listening),
         alarm=base.alarm,
         renderer=Renderer(bandwidth.interconnect, base.callbacks, _words(settings)),

@@ -23,7 +23,8 @@ async def readyz(request: Request) -> Response:
 
     503 as well once the service has been told to end: it still serves then, and wants nothing new to do. One
     that is `paused` takes no new calls, and is ready: those that are up need it. So is one with a breaker
-    open: the others would fare no better. What the replicas say of themselves is there to be read.
+    open: the others would fare no better; where one does, this one stands aside, and is not ready. What the
+    replicas say of themselves is there to be read.
     """
     if edge_of(request).stopping.told:
         return JSONResponse({"ready": False, "checks": {"service": "stopping"}}, 503)
@@ -37,6 +38,9 @@ async def readyz(request: Request) -> Response:
         checks["store"] = str(error)
     if not all(credentials.obtained for credentials in bridge.bandwidth_credentials):
         checks["token"] = "none obtained from Bandwidth yet"  # noqa: S105 - a message
+    if bridge.standby.aside:
+        unreached = ", ".join(bridge.standby.unreached)
+        checks["bandwidth"] = f"stands aside for other replicas: cannot reach {unreached} from here"
     ready = all(found == "ok" for found in checks.values())
     told = {
         "ready": ready,

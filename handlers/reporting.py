@@ -1,6 +1,5 @@
 """What a replica says of itself: where it comes from, and how it is put together."""
 
-import secrets
 import socket
 from collections.abc import Callable
 
@@ -11,6 +10,7 @@ from handlers.guard import DOCTOR
 from handlers.upstreams import Bandwidth
 from service.clock import Clock
 from service.engine.reporter import Doings, Reporter
+from service.engine.standby import Standby
 from service.store.client import Client
 from service.store.replicas import Replicas
 
@@ -24,15 +24,22 @@ def note_refused(request: Request) -> None:
 
 
 def reporter_of(
-    clock: Clock, store: Client, bandwidth: Bandwidth, doings: Doings, draining: Callable[[], bool]
+    id_: str,
+    clock: Clock,
+    store: Client,
+    bandwidth: Bandwidth,
+    doings: Doings,
+    draining: Callable[[], bool],
+    standby: Standby,
 ) -> Reporter:
     return Reporter(
-        id_=secrets.token_hex(4),
+        id_=id_,
         host=socket.gethostname(),
         replicas=Replicas(store),
         doings=doings,
         circuits=bandwidth.circuits,
         credentials=bandwidth.credentials,
         draining=draining,
+        standby=standby,
         clock=clock,
     )

@@ -6,9 +6,11 @@ from service.bandwidth.auth import Basic, Credentials, OAuth
 from service.bandwidth.circuit import Circuit
 from service.bandwidth.http import Http
 from service.bandwidth.interconnect import SipTransfer
+from service.bandwidth.reach import NO_CALL, NO_SESSION
 from service.bandwidth.voice import VoiceApi
 from service.bandwidth.webrtc import WebRtcApi
 from service.clock import Clock
+from service.engine.standby import ASK, Api
 from service.settings import Settings
 
 
@@ -23,6 +25,14 @@ class Bandwidth(NamedTuple):
         """Every breaker there is: one for each kind of work at each API, and that of the token endpoint."""
         tokens = [circuit for one in self.credentials for circuit in one.circuits]
         return (*self.voice.circuits, *self.webrtc.circuits, *tokens)
+
+    @property
+    def apis(self) -> tuple[Api, ...]:
+        """What has to be reached, each with a question that changes nothing."""
+        return (
+            Api("voice", self.voice.circuits, lambda: self.voice.get_call(NO_CALL, timeout=ASK)),
+            Api("webrtc", self.webrtc.circuits, lambda: self.webrtc.has_session(NO_SESSION, timeout=ASK)),
+        )
 
 
 def bandwidth_of(settings: Settings, clock: Clock, http: Http) -> Bandwidth:

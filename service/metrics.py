@@ -79,6 +79,7 @@ class Metrics:
         Gauge("pstn_build_info", "1, with the version", ["version"], registry=r).labels(__version__).set(1)
         self._paused = Gauge("pstn_paused", "1 while no new calls are taken", registry=r)
         self._tasks = Gauge("pstn_tasks", "Tasks of the event loop", registry=r)
+        self._standby = Gauge("pstn_standby", "1 while it stands aside, cut off from Bandwidth", registry=r)
         self._api_refused = Counters(r, "pstn_api_refused", "Requests of operators and pages", ["reason"])
         for reason in REFUSALS:
             self._api_refused.add((reason,), 0)
@@ -177,6 +178,9 @@ class Metrics:
 
     def paused(self, *, is_paused: bool) -> None:
         self._paused.set(is_paused)
+
+    def standby(self, *, is_aside: bool) -> None:
+        self._standby.set(is_aside)
 
     def dead_air(self, way: str, seconds: float) -> None:
         """A phone has been silent from its webhook to the BXML; `way`: transfer, bridge, or none."""

@@ -1,4 +1,4 @@
-"""What lies between a service and its store: a way that may be slow, and may lead elsewhere tomorrow."""
+"""What lies between a service and its store, or Bandwidth: a way that may be slow, or pass nothing on."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -14,7 +14,10 @@ class Proxy:
     def __init__(self, port: int) -> None:
         self.port = port
         self.delay = 0.0
-        self.url = ""
+        self.passes = asyncio.Event()
+        """Cleared, nothing gets through, and nobody is told."""
+        self.passes.set()
+        self.url = self.http = ""
         self._writers: set[asyncio.StreamWriter] = set()
 
     async def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -31,6 +34,7 @@ class Proxy:
     ) -> None:
         with suppress(OSError):
             while piece := await reader.read(65536):
+                await self.passes.wait()
                 if slow and self.delay:
                     # As a long way does it: what comes meanwhile is on its way too.
                     asyncio.get_running_loop().call_later(self.delay, writer.write, piece)
@@ -48,10 +52,12 @@ class Proxy:
 async def proxy_to(port: int) -> AsyncIterator[Proxy]:
     proxy = Proxy(port)
     server = await asyncio.start_server(proxy.accept, HOST, 0)
-    proxy.url = f"redis://{HOST}:{server.sockets[0].getsockname()[1]}/0"
+    at = server.sockets[0].getsockname()[1]
+    proxy.url, proxy.http = f"redis://{HOST}:{at}/0", f"http://{HOST}:{at}"
     try:
         yield proxy
     finally:
         server.close()
+        proxy.passes.set()
         proxy.hang_up()
         await server.wait_closed()

@@ -207,6 +207,7 @@ def routes() -> set[str]:
 def test_only_webhooks_are_tried_at_another_replica_once_they_were_sent() -> None:
     for path in PUBLIC:
         assert ("non_idempotent" in location(path)) == (path == "/callbacks/"), path
+        assert ("http_503" in location(path)) == (path == "/callbacks/"), path
 
 
 def test_probes_and_the_scrape_ask_for_what_there_is() -> None:

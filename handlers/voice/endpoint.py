@@ -17,13 +17,13 @@ from handlers.reporting import note_refused
 from handlers.voice.registry import UNKNOWN, Kind, kind_of
 from handlers.voice.replies import is_let_go
 from handlers.voice.speech import CLOSED
-from handlers.voice.webhook import ForeignAccount, Malformed, OfNoCall, Webhook, parse
+from handlers.voice.webhook import ROUNDS, ForeignAccount, Malformed, OfNoCall, Webhook, parse
 from service.calls.events import Arrival, Event, LegNoted, TransferAnswer, turned_away
 from service.calls.model import Call
 from service.calls.policy import Policy
 from service.calls.refs import is_ref
 from service.calls.replies import KeepTag, Transfer, name_of
-from service.engine.engine import Answer
+from service.engine.engine import Answer, NotHere
 from service.logs import bound
 from service.metrics import UNKNOWN as UNKNOWN_EVENT
 from service.store.errors import StoreError
@@ -152,7 +152,11 @@ async def _answer(request: Request, kind: Kind, webhook: Webhook, begun: float, 
         )
         response = Response(document, media_type=_XML)
         return _Answered(response, _said(answer), result, answer.call, _way(answer))
-    except (StoreError, OutOfTime, Overloaded) as error:
+    except (StoreError, OutOfTime, Overloaded, NotHere) as error:
+        if isinstance(error, NotHere) and bridge.standby.sends_away(f"{webhook.ref} {webhook.key}"):
+            return _Answered(
+                Response("another replica takes it\n", 503, media_type="text/plain"), "none", "aside"
+            )
         log.warning(
             "webhook.degraded", event_type=webhook.event_type, error=f"{type(error).__name__}: {error}"
         )
@@ -193,7 +197,8 @@ def _defer(request: Request, kind: Kind, webhook: Webhook, event: Event, *, free
 
 
 def _full() -> Response:
-    return Response("too many webhooks wait\n", 503, {"Retry-After": "1"}, media_type="text/plain")
+    """Not 503, after which a proxy asks another replica: it would get twice as many."""
+    return Response("too many webhooks wait\n", 429, {"Retry-After": "1"}, media_type="text/plain")
 
 
 async def _handle(request: Request, kind: Kind, webhook: Webhook, seconds: float, *, free: bool) -> Answer:
@@ -207,15 +212,16 @@ async def _handle(request: Request, kind: Kind, webhook: Webhook, seconds: float
         edge.webhooks.keep(handling)
         raise OutOfTime(f"not decided within {bridge.policy.budget} s")
     outcome = handling.result()
-    if isinstance(outcome, StoreError):
+    if isinstance(outcome, StoreError | NotHere):
         raise outcome
     return outcome
 
 
-async def _outcome(bridge: Bridge, kind: Kind, webhook: Webhook) -> Answer | StoreError:
+async def _outcome(bridge: Bridge, kind: Kind, webhook: Webhook) -> Answer | StoreError | NotHere:
+    joins = not (bridge.standby.aside and bridge.callbacks.has_fallback and webhook.rounds < ROUNDS)
     try:
-        return await bridge.engine.handle(webhook.ref, kind.parse(webhook), webhook.key)
-    except StoreError as error:
+        return await bridge.engine.handle(webhook.ref, kind.parse(webhook), webhook.key, joins=joins)
+    except (StoreError, NotHere) as error:
         return error
 
 

@@ -9,7 +9,8 @@ from typing import Final
 import structlog
 
 from service.bandwidth.breaker import Breaker
-from service.bandwidth.errors import BandwidthError
+from service.bandwidth.errors import BandwidthError, NotFound
+from service.bandwidth.reach import Reach
 from service.clock import Clock, SystemClock
 from service.metrics import Metrics
 
@@ -55,10 +56,12 @@ class Circuit:
         patience: float = PATIENCE,
         probe_wait: float = PROBE_WAIT,
         metrics: Metrics | None = None,
+        reach: Reach | None = None,
     ) -> None:
-        """`api`: its name, for the log and the metrics."""
+        """`api`: its name, for the log and the metrics. `reach`: what all kinds at it share."""
         self.api = api
         self.kind = kind
+        self.reach = reach or Reach()
         self._metrics = metrics or Metrics()
         self._breaker = breaker or Breaker()
         self._clock = clock or SystemClock()
@@ -98,6 +101,7 @@ class Circuit:
         try:
             yield
         except BandwidthError as error:
+            self._note(error)
             if _is_failure(error):
                 if not known.is_set():
                     self._failed(error.code, by)
@@ -106,6 +110,7 @@ class Circuit:
             raise
         else:
             self.succeeded_at = self._clock.now()
+            self.reach.answered()
             self._succeeded()
         finally:
             hanging.cancel()
@@ -119,7 +124,16 @@ class Circuit:
         except TimeoutError:
             return
 
+    def _note(self, error: BandwidthError) -> None:
+        if error.status is not None:
+            self.reach.answered()
+        elif error.code == "unreachable":
+            self.reach.lost(self._clock.monotonic())
+        if self.kind is Kind.QUESTIONS and isinstance(error, NotFound):
+            self.succeeded_at = self._clock.now()  # that there is none answers a question
+
     def _hangs(self, known: asyncio.Event, by: Hashable) -> None:
+        self.reach.lost(self._clock.monotonic())
         self._failed("timeout", by)
         self._tell(known)
 

@@ -7,6 +7,7 @@ from typing import Final, TypeVar
 from service.bandwidth.circuit import Circuit, Kind
 from service.bandwidth.errors import BandwidthError
 from service.bandwidth.http import Credentials, Http, Response
+from service.bandwidth.reach import Reach
 from service.bandwidth.unreadable import Unreadable
 from service.bandwidth.wire import account_base
 
@@ -38,7 +39,8 @@ def done(_: Response) -> None:
 
 def circuits_of(api: str, http: Http) -> Circuits:
     kinds = (Kind.CREATES, Kind.CLEAN_UP, Kind.QUESTIONS)
-    return {kind: Circuit(api, kind, clock=http.clock, metrics=http.metrics) for kind in kinds}
+    reach = Reach()
+    return {kind: Circuit(api, kind, clock=http.clock, metrics=http.metrics, reach=reach) for kind in kinds}
 
 
 class Upstream:

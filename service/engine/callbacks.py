@@ -56,6 +56,11 @@ class Callbacks:
         """Where webhooks of our own call into WebRTC go."""
         return f"{self._base}/callbacks/legs/{ref}/{attempt}" + _come_back(again, since)
 
+    @property
+    def has_fallback(self) -> bool:
+        """Whether Bandwidth asks at a second address what it gets no answer to."""
+        return self._fallback is not None
+
     def fallback(self, url: str) -> str | None:
         """The same under our second address, None where there is none."""
         return None if self._fallback is None else self._fallback + url.removeprefix(self._base)
@@ -63,7 +68,7 @@ class Callbacks:
     @property
     def credentials(self) -> Credentials:
         """What Bandwidth is to show us. Both addresses want the same."""
-        has_fallback = self._fallback is not None
+        has_fallback = self.has_fallback
         return Credentials(
             username=self.username,
             password=self.password,

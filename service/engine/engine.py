@@ -87,6 +87,10 @@ class Answer(msgspec.Struct, frozen=True):
         return f"Answer(reply={self.reply}, repeated={self.repeated}, token=***)"
 
 
+class NotHere(Exception):
+    """A join would begin, which is not to be here; nothing has changed."""
+
+
 class Joins(Protocol):
     async def join(
         self, call: Call, *, since: float, deadline: float
@@ -133,22 +137,24 @@ class Engine:
         self._tasks = tasks
         self._patience = patience
 
-    async def handle(self, ref: str, event: Event, key: str = "") -> Answer:
+    async def handle(self, ref: str, event: Event, key: str = "", *, joins: bool = True) -> Answer:
         """Take one event to its end. `key` names the webhook: under it, the same one gets the same reply.
 
-        Raises StoreError, with nothing lost: what was committed goes on, what was not can come again.
+        `joins`: whether a join may begin here. Raises NotHere where it would and may not; StoreError, with
+        nothing lost: what was committed goes on, what was not can come again.
         """
         deadline = self._deadline(event)
         with bound(ref=ref):
             # Nothing is known of a call that begins, mostly. Where that is wrong nothing is written, and what
             # there is gets loaded then.
-            stored = _NOTHING if isinstance(event, Initiate) else await self._calls.load(ref, key)
+            new = isinstance(event, Initiate) and joins
+            stored = _NOTHING if new else await self._calls.load(ref, key)
             self._check_time(deadline)
             if isinstance(event, Gathered):
                 event = await self._with_pin(event, key, stored)
             elif isinstance(event, Arrival) and event.asks and stored.call is None:
                 event = await self._with_guesses(event)
-            answer, stored = await self._step(ref, stored, event, key)
+            answer, stored = await self._step(ref, stored, event, key, joins=joins)
             if not isinstance(answer.reply, Join) or not isinstance(event, Arrival):
                 return answer
             self._check_time(deadline)
@@ -259,6 +265,7 @@ class Engine:
         *,
         token: str = "",
         repeatable: bool = True,
+        joins: bool = True,
     ) -> tuple[Answer, Stored]:
         """Decide on what is stored, or has come to be stored meanwhile, and write it down.
 
@@ -273,6 +280,8 @@ class Engine:
                 before = Decision(stored.call, stored.reply)
                 return _answer(before, stored.token, repeated=True), stored
             decision = decide(stored.call, event)
+            if not joins and isinstance(decision.reply, Join) and isinstance(event, Arrival):
+                raise NotHere(name_of(event))
             if (revision := await self._commit(stored, decision, event, key, mine)) is not None:
                 self._report(stored.call, decision, event)
                 after = Stored(revision=revision, call=decision.call, reply=None, token=mine or stored.token)

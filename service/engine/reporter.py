@@ -9,6 +9,7 @@ from service import __version__
 from service.bandwidth.circuit import Circuit
 from service.bandwidth.http import Credentials
 from service.clock import Clock
+from service.engine.standby import Standby
 from service.store.errors import StoreError
 from service.store.replicas import PEERS, Replicas, Report
 from service.tasks import surviving
@@ -63,6 +64,7 @@ class Reporter:
         circuits: Sequence[Circuit],
         credentials: Sequence[Credentials],
         draining: Callable[[], bool],
+        standby: Standby,
         clock: Clock,
     ) -> None:
         self._id = id_
@@ -72,6 +74,7 @@ class Reporter:
         self._circuits = circuits
         self._credentials = credentials
         self._draining = draining
+        self._standby = standby
         self._clock = clock
         self._started = clock.now()
         self._written: Report | None = None
@@ -123,9 +126,11 @@ class Reporter:
             misaddressed=self._doings.misaddressed,
             misaddressed_at=round(self._doings.misaddressed_at, 3),
             draining=self._draining(),
+            unreached=self._standby.unreached,
+            aside=self._standby.aside,
         )
 
 
 def _state(report: Report) -> tuple[object, ...]:
     """What nobody should have to wait for."""
-    return report.open, report.has_token, report.draining
+    return report.open, report.has_token, report.draining, report.unreached, report.aside

@@ -49,6 +49,7 @@ class Worker:
     """`jitter` gives a number from 0 to 1: retries of many replicas should not fall together.
 
     `give_up`: seconds after which an effect that has failed all the time is laid aside as a dead letter.
+    `aside`: whether what is owed is left to other replicas.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class Worker:
         jitter: Callable[[], float],
         give_up: float,
         metrics: Metrics | None = None,
+        aside: Callable[[], bool] = lambda: False,
     ) -> None:
         self._metrics = metrics or Metrics()
         self._outbox = outbox
@@ -77,6 +79,7 @@ class Worker:
         self._served: set[str] = set()
         self._once_more: set[str] = set()
         """Owners that were woken or claimed once more while they were served."""
+        self._aside = aside
         self._over = asyncio.Event()
 
     async def run(self) -> None:
@@ -93,8 +96,8 @@ class Worker:
         while not self._over.is_set():
             for owner in await self._alarm.woken():
                 await _one_of(self._kept)
-                if self._over.is_set():
-                    return
+                if self._leaves:
+                    break  # all of them are on the agenda
                 self._begin(owner, self._kept)
                 await asyncio.sleep(0)  # it takes its place
 
@@ -129,12 +132,17 @@ class Worker:
 
     async def _claim(self, partition: int) -> int:
         await _one_of(self._places)
-        if self._over.is_set():
+        if self._leaves:
             return 0
         owners = await self._outbox.claim(partition, now=self._clock.now(), limit=_AT_ONCE)
         for owner in owners:
             self._begin(owner, self._places)
         return len(owners)
+
+    @property
+    def _leaves(self) -> bool:
+        """Whether what is owed is for other replicas to do."""
+        return self._over.is_set() or self._aside()
 
     def _begin(self, owner: str, places: asyncio.Semaphore) -> None:
         self._tasks.start(self._serve(owner, places), name=f"worker.{owner}")
@@ -162,7 +170,7 @@ class Worker:
         running: dict[str, asyncio.Task[Ended]] = {}
         ended: dict[str, Ended] = {}
         while True:
-            release = self._over.is_set() and not running
+            release = self._leaves and not running
             try:
                 due = await self._write_down(owner, ended, release=release)
             except StoreError as error:
@@ -174,7 +182,7 @@ class Worker:
                 await self._clock.sleep(_POLL)
                 continue
             ended = {}
-            if not self._over.is_set():
+            if not self._leaves:
                 for work in due:
                     if work.id not in running:
                         running[work.id] = self._tasks.start(

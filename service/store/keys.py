@@ -130,6 +130,11 @@ def replicas() -> str:
     return f"{_tag(0)}:replicas"
 
 
+def aside() -> str:
+    """Replicas that leave to others what asks something of Bandwidth, by when that ends."""
+    return f"{_tag(0)}:aside"
+
+
 def agenda(partition: int) -> str:
     """Who owes work, by the time from which it is due."""
     return f"{_tag(partition)}:agenda"
@@ -138,6 +143,8 @@ def agenda(partition: int) -> str:
 def searched(partition: int) -> str:
     """That the partition was looked through a while ago, for who owes nothing any more and should."""
     return f"{_tag(partition)}:searched"
+
+
 def unknown(partition: int) -> str:
     """Kinds of work and who owes it, by when a release looked at it that does not know it."""
     return f"{_tag(partition)}:unknown"

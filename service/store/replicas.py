@@ -16,7 +16,7 @@ LIFE: Final = 20.0
 """Seconds for which a report is kept after it was written."""
 LARGEST: Final = 2048
 """Bytes of a report."""
-_SHOWN: Final = 200
+SHOWN: Final = 200
 """Replicas."""
 _WORD: Final = 64
 """Characters of a name; addresses have 45."""
@@ -50,6 +50,10 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True):
     """What may be webhooks and came to no address of ours, since the start."""
     misaddressed_at: float = 0
     draining: bool = False
+    unreached: tuple[str, ...] = ()
+    """APIs that cannot be reached from there."""
+    aside: bool = False
+    """Whether it leaves to others what asks something of Bandwidth."""
 
 
 class Replicas:
@@ -71,7 +75,7 @@ class Replicas:
     async def read(self) -> list[Report]:
         """Of those that live, the oldest first; one that cannot be read is left out."""
         texts = await self._client.run(
-            _READ, {"replicas": keys.replicas()}, {"prefix": keys.replica(""), "limit": _SHOWN}
+            _READ, {"replicas": keys.replicas()}, {"prefix": keys.replica(""), "limit": SHOWN}
         )
         found = [report for text in texts if (report := _readable(text))]
         return sorted(found, key=lambda one: (one.started, one.id))

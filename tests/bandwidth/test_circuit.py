@@ -294,6 +294,49 @@ async def test_a_cancelled_probe_is_followed_by_another(
     gate.set()
 
 
+async def test_any_answer_says_that_it_can_be_reached(http: Http, bandwidth: Loopback) -> None:
+    clock = SetClock()
+    circuit = circuit_of(clock)
+    for reply in (DOWN, Reply(401), GONE):
+        circuit.reach.lost(clock.monotonic())
+        bandwidth.answers(reply)
+        await ask(webrtc(http, bandwidth.url, circuit))
+        assert circuit.reach.lost_at is None, reply
+    assert circuit.succeeded_at == clock.now(), "that there is none answers a question"
+
+
+async def test_what_finds_no_way_says_since_when(http: Http, bandwidth: Loopback) -> None:
+    clock = SetClock()
+    circuit = circuit_of(clock, patience=0.05)
+    begun = clock.now()
+    assert await ask(webrtc(http, "http://127.0.0.1:9", circuit)) == "unreachable"
+    clock.advance(1)
+    assert await ask(webrtc(http, "http://127.0.0.1:9", circuit)) == "unreachable"
+    assert circuit.reach.lost_at == begun, "the first of them"
+
+    circuit.reach.answered()
+    bandwidth.answers(Reply(gate=asyncio.Event()))
+    assert await ask(webrtc(http, bandwidth.url, circuit), seconds=0.2) == "timeout"
+    assert circuit.reach.lost_at == clock.now(), "silence is no answer"
+    circuit.reach.answered()
+    assert await ask(webrtc(http, bandwidth.url, circuit), seconds=0.01) == "timeout"
+    assert circuit.reach.lost_at is None, "who had no time left knows nothing"
+
+
+@pytest.mark.parametrize(("code", "lost"), [("unreachable", True), ("timeout", True), ("no-token", False)])
+async def test_without_a_token_an_api_is_as_far_as_who_gives_one_out(
+    http: Http, bandwidth: Loopback, code: str, lost: bool
+) -> None:
+    class Far(NoToken):
+        async def header(self) -> str:
+            raise BandwidthError("obtain-token", code, retry=True)
+
+    clock = SetClock()
+    circuit = circuit_of(clock)
+    assert await ask(webrtc(http, bandwidth.url, circuit, Far("me", "secret"))) == code
+    assert (circuit.reach.lost_at is not None) == lost
+
+
 async def test_each_api_has_its_own(http: Http, bandwidth: Loopback) -> None:
     """Also where they share a host."""
     sessions = WebRtcApi(http, bandwidth.url, "55555", BASIC)

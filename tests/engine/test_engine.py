@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+from redis.asyncio import Redis
 
 from service.calls.effects import LeaveRoom
 from service.calls.events import Disconnect, Initiate, Joined, JoinFailed
@@ -11,7 +12,7 @@ from service.calls.model import Call, Direction, seat_of
 from service.calls.refs import ref_of_call
 from service.calls.replies import Hangup, Transfer, Wait
 from service.engine.alarm import Alarm
-from service.engine.engine import Engine
+from service.engine.engine import Engine, NotHere
 from service.store import keys
 from service.store.calls import Calls
 from service.store.client import Client
@@ -161,3 +162,17 @@ async def test_the_worker_is_woken_for_what_is_due_and_not_for_what_is_not(bench
     assert await bench.alarm.woken() == []
     await bench.engine.handle(REF, bench.disconnect(), "disconnect@1")
     assert await bench.alarm.woken() == [keys.owner_call(REF)]
+
+
+async def test_a_join_that_is_not_to_be_here_leaves_no_trace(bench: Bench, redis: Redis) -> None:
+    with pytest.raises(NotHere):
+        await bench.engine.handle(REF, bench.initiate(), KEY, joins=False)
+    assert await redis.keys() == []
+    assert bench.joiner.begun == []
+    bench.joiner.gate(1).set()
+    first = await bench.engine.handle(REF, bench.initiate(), KEY)
+    again = await bench.engine.handle(REF, bench.initiate(), KEY, joins=False)
+    assert (again.reply, again.token, again.repeated) == (first.reply, first.token, True), "it is known"
+    over = await bench.engine.handle(REF, bench.disconnect(), "disconnect@1", joins=False)
+    assert over.call is not None
+    assert not over.call.live, "what begins no join is done as always"

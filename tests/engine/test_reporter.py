@@ -10,8 +10,10 @@ from service.bandwidth.breaker import FAILURES
 from service.bandwidth.circuit import Circuit, Kind
 from service.bandwidth.errors import BandwidthError
 from service.engine.reporter import EVERY, Doings, Reporter
+from service.engine.standby import Standby
 from service.store.client import Client
 from service.store.replicas import PEERS, Replicas, Report
+from service.store.standby import StandbyTokens
 from service.tasks import Tasks
 from tests.clocks import SetClock
 from tests.waiting import wait_until
@@ -34,6 +36,13 @@ class Replica:
             circuits=[self.circuit],
             credentials=[Basic("me", "secret")],
             draining=lambda: self.draining,
+            standby=Standby(
+                id_="a",
+                apis=[],
+                tokens=StandbyTokens(client),
+                replicas=self.replicas,
+                clock=self.clock,
+            ),
             clock=self.clock,
         )
 

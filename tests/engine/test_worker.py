@@ -74,6 +74,7 @@ class Bench:
     """A worker with everything around it."""
 
     def __init__(self, client: Client, performer: FailingPerformer, outbox: Outbox | None = None) -> None:
+        self.aside = False
         self.clock = SetClock()
         self.tasks = Tasks()
         self.alarm = Alarm()
@@ -87,6 +88,7 @@ class Bench:
             tasks=self.tasks,
             jitter=lambda: 1.0,
             give_up=9 * HOUR,
+            aside=lambda: self.aside,
         )
 
     def has_tried(self, count: int) -> bool:
@@ -299,6 +301,36 @@ async def test_a_worker_that_stops_finishes_what_it_does_and_leaves_the_rest_to_
     assert await other.claim(keys.partition_of_owner(OWNER), now=now, limit=9) == [OWNER]
     [left] = await other.work(OWNER, now=now)
     assert left.effect == DeleteParticipant("a.1", "p")
+
+
+async def test_a_worker_that_stands_aside_leaves_to_others_what_it_has_claimed_too(
+    client: Client, redis: Redis
+) -> None:
+    performer = SlowPerformer()
+    bench = Bench(client, performer)
+    now = bench.clock.now()
+    await bench.rooms.reserve("lobby", "a.1", waits=False, limit=9, now=now)
+    await bench.rooms.enter("lobby", "a.1", participant_id="p", made_session="S", now=now)
+    await bench.rooms.vacate("lobby", "a.1", now=now)
+    bench.alarm.wake(OWNER)
+    running = bench.tasks.start(bench.worker.run(), name="worker")
+    await wait_until(lambda: performer.attempts)
+    bench.aside = True
+    performer.done.set()
+    await wait_until(lambda: len(bench.tasks) == 1)
+    bench.alarm.wake(OWNER)
+    other = Outbox(client, worker="other", lease=45)
+    assert await other.claim(keys.partition_of_owner(OWNER), now=now, limit=9) == [OWNER]
+    [left] = await other.work(OWNER, now=now, release=False)
+    assert left.effect == DeleteParticipant("a.1", "p")
+    await other.work(OWNER, now=now, release=True)
+    await asyncio.sleep(1.2)
+    assert len(performer.attempts) == 1, "nothing is claimed"
+
+    bench.aside = False
+    await wait_until(lambda: len(performer.attempts) > 1)
+    bench.worker.stop()
+    await running
 
 
 async def test_a_hundred_rooms_that_wait_for_bandwidth_do_not_wait_for_each_other(client: Client) -> None:

@@ -25,6 +25,8 @@ FULL = Report(
     misaddressed=10**12,
     misaddressed_at=1_796_000_000.123,
     draining=True,
+    unreached=("voice", "webrtc"),
+    aside=True,
 )
 
 

@@ -85,7 +85,7 @@ deploy/nginx.conf: `read`: seconds without a byte; `again`: whether a POST may b
 harm to a webhook and would place a call twice.
 */}}
 {{- define "pstn-bridge.ingressAnnotations" -}}
-{{- $again := ternary "error timeout non_idempotent" "error timeout" .again -}}
+{{- $again := ternary "error timeout http_503 non_idempotent" "error timeout" .again -}}
 {{- $rate := int .ingress.requestsPerSecond -}}
 {{- if eq .ingress.controller "nginx" -}}
 nginx.org/client-max-body-size: 64k

@@ -9,14 +9,12 @@ from handlers.upstreams import bandwidth_of
 from service.bandwidth.auth import OPERATION
 from service.bandwidth.errors import BandwidthError
 from service.bandwidth.http import Http
+from service.bandwidth.reach import NO_CALL, NO_SESSION
 from service.clock import Clock, SystemClock
 from service.setting_types import BASIC_AUTH_ENDS, basic_auth_is_over
 from service.settings import Settings
 
 _TIMEOUT: Final = 5.0
-_NOBODY: Final = "c-00000000-doctor"
-"""No call and no session: asked for, and not found, by somebody who may ask."""
-_NO_SESSION: Final = "00000000-0000-0000-0000-000000000000"
 _WHOLE_SECONDS: Final = 3.0
 """Of the Date header, and what an answer takes on its way."""
 _REFUSED: Final = frozenset({"unauthorized", "forbidden"})
@@ -33,10 +31,10 @@ async def check_bandwidth(settings: Settings, clock: Clock | None = None) -> Fin
         ]
 
         async def voice() -> None:
-            await bandwidth.voice.get_call(_NOBODY, timeout=_TIMEOUT)
+            await bandwidth.voice.get_call(NO_CALL, timeout=_TIMEOUT)
 
         async def webrtc() -> None:
-            await bandwidth.webrtc.has_session(_NO_SESSION, timeout=_TIMEOUT)
+            await bandwidth.webrtc.has_session(NO_SESSION, timeout=_TIMEOUT)
 
         found += [
             await _answers("voice api", settings.bw_voice_url, voice),

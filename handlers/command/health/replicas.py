@@ -19,6 +19,7 @@ _BREAKER: Final = (
     f"{SHORTEST:.0f} to {LONGEST:.0f} s until that succeeds; what failed: docs/runbook.md, "
     "PstnBandwidthFailing"
 )
+_CUT_OFF: Final = "its egress, name servers or proxy: docs/runbook.md, PstnReplicaAside"
 _STARTS: Final = 10.0
 """Seconds in which one that begins gets its token."""
 _RECENT: Final = 900.0
@@ -62,6 +63,13 @@ def _is(one: Report, now: float) -> str:
 
 
 def _troubles(one: Report, now: float) -> Iterator[_Trouble]:
+    if one.aside:
+        yield _Trouble(f"it stands aside, since it alone cannot reach {', '.join(one.unreached)}", _CUT_OFF)
+    elif one.unreached:
+        words = (
+            f"it cannot reach {', '.join(one.unreached)}, and no other is known to: callers are turned away"
+        )
+        yield _Trouble(words, _CUT_OFF)
     for name in one.open:
         cost = _COST.get(name.partition("/")[2], "its requests fail")
         yield _Trouble(f"breaker {name} is open: {cost}", _BREAKER)

@@ -1,0 +1,46 @@
+"""Which replicas stand aside, since they alone cannot reach Bandwidth: granted one by one."""
+
+from collections.abc import Sequence
+from typing import Final
+
+from service.store import keys
+from service.store.client import Client
+from service.store.replicas import SHOWN
+from service.store.scripts import Script
+
+_RENEW: Final = Script("standby_renew")
+_RELEASE: Final = Script("standby_release")
+
+LEASE: Final = 15.0
+"""Seconds for which one stands aside that is not heard of again."""
+FRESH: Final = 10.0
+"""Seconds for which what another replica has told of itself is believed."""
+
+
+class StandbyTokens:
+    """Raises StoreUnavailable."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    async def renew(self, id_: str, apis: Sequence[str]) -> bool:
+        """Whether the replica may stand aside from now on; where not, it holds nothing any more.
+
+        `apis`: those that it cannot reach.
+        """
+        granted = await self._client.run(
+            _RENEW,
+            {"standing": keys.aside(), "replicas": keys.replicas()},
+            {
+                "id": id_,
+                "apis": ",".join(apis),
+                "prefix": keys.replica(""),
+                "limit": SHOWN,
+                "fresh": int(FRESH * 1000),
+                "lease": int(LEASE * 1000),
+            },
+        )
+        return bool(granted)
+
+    async def release(self, id_: str) -> None:
+        await self._client.run(_RELEASE, {"standing": keys.aside()}, {"id": id_})

@@ -26,7 +26,6 @@ from service.called_numbers import CalledNumbers
 from service.calls.policy import Limits, Policy
 from service.calls.refs import ref_of_call
 from service.calls.room import Way
-from service.clock import Clock, SystemClock
 from service.engine.alarm import Alarm
 from service.engine.asking import Asker
 from service.engine.callbacks import Callbacks
@@ -56,6 +55,7 @@ from service.store import compression
 from service.store.admission import Admission
 from service.store.calls import Calls
 from service.store.client import Client
+from service.store.clock import StoreClock
 from service.store.forgotten import Search
 from service.store.invitations import UsedInvitations
 from service.store.news import News
@@ -83,7 +83,8 @@ async def running(
     async with AsyncExitStack() as stack:
         metrics = Metrics()
         store = await own_store(settings, stack, metrics)
-        clock = SystemClock()
+        clock = StoreClock(store, metrics=metrics)
+        await clock.begin()
         base = _Base(settings, clock, Tasks(), Alarm(), store, metrics, Doings(), Persistence(clock))
         http = Http(clock=base.clock, metrics=metrics)
         stack.push_async_callback(http.close)
@@ -123,7 +124,7 @@ async def running(
 
 class _Base(NamedTuple):
     settings: Settings
-    clock: Clock
+    clock: StoreClock
     tasks: Tasks
     alarm: Alarm
     store: Client

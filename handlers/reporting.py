@@ -8,10 +8,10 @@ from starlette.requests import Request
 from handlers.bridge import bridge_of
 from handlers.guard import DOCTOR
 from handlers.upstreams import Bandwidth
-from service.clock import Clock
 from service.engine.reporter import Doings, Reporter
 from service.engine.standby import Standby
 from service.store.client import Client
+from service.store.clock import StoreClock
 from service.store.replicas import Replicas
 
 
@@ -25,7 +25,7 @@ def note_refused(request: Request) -> None:
 
 def reporter_of(
     id_: str,
-    clock: Clock,
+    clock: StoreClock,
     store: Client,
     bandwidth: Bandwidth,
     doings: Doings,
@@ -35,11 +35,12 @@ def reporter_of(
     return Reporter(
         id_=id_,
         host=socket.gethostname(),
-        replicas=Replicas(store),
+        replicas=Replicas(store, clock),
         doings=doings,
         circuits=bandwidth.circuits,
         credentials=bandwidth.credentials,
         draining=draining,
         standby=standby,
         clock=clock,
+        clock_off=lambda: clock.off,
     )

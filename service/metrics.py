@@ -156,6 +156,9 @@ class Metrics:
         self._store_errors = Counters(r, "pstn_store_errors", "Trips that failed", ["kind"])
         for kind in ("timeout", "connection", "answer"):
             self._store_errors.add((kind,), 0)
+        self._clock_off = Gauge(
+            "pstn_clock_off_seconds", "By which this machine's clock is ahead of all replicas'", registry=r
+        )
 
     # What happens ------------------------------------------------------------------------------------------
 
@@ -257,6 +260,10 @@ class Metrics:
     def running(self, tasks: int) -> None:
         """Tasks of the event loop, those of requests included."""
         self._tasks.set(tasks)
+
+    def clock_off(self, seconds: float) -> None:
+        """`seconds`: by which the machine's own clock is ahead of the time that all replicas share."""
+        self._clock_off.set(seconds)
 
     # What is asked -----------------------------------------------------------------------------------------
 

@@ -85,10 +85,12 @@ class Replica:
 
 
 @asynccontextmanager
-async def replica(settings: Mapping[str, str], *arguments: str) -> AsyncIterator[Replica]:
-    """Started and ready; killed at the end if it still runs."""
+async def replica(
+    settings: Mapping[str, str], *arguments: str, module: str = "handlers.cli"
+) -> AsyncIterator[Replica]:
+    """Started and ready; killed at the end if it still runs. `module`: what is started in its place."""
     port = free_port()
-    command = [sys.executable, "-m", "handlers.cli", "serve", "--port", str(port), *arguments]
+    command = [sys.executable, "-m", module, "serve", "--port", str(port), *arguments]
     with tempfile.TemporaryDirectory(prefix="bridge-replica-") as directory:
         log = Path(directory, "log")
         with log.open("wb") as output:  # noqa: ASYNC230 - a moment on a local disk

@@ -107,7 +107,7 @@ async def test_calls_that_are_forgotten_without_an_end_are_not_counted_for_ever(
     [(ref, score)] = ranked
     assert await redis.ttl(key) > 0
     lives_until = await redis.pexpiretime(keys.call(ref.decode()))
-    assert score % STEP == lives_until, "it is counted as long as its key lives"
+    assert score % STEP == pytest.approx(lives_until, abs=1000), "it is counted as long as its key lives"
 
     await redis.zadd(key, {ref: score - 25 * 3_600_000})
 

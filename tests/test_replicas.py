@@ -110,6 +110,16 @@ def test_a_wrong_address_that_was_corrected_is_told_of_no_more() -> None:
         assert line.result == result
 
 
+def test_a_machine_whose_clock_is_off_is_named() -> None:
+    for off, words in ((3600.0, "1h00m ahead of"), (-42.0, "42s behind")):
+        _, line = check_replicas([Report(id="a", at=9000, has_token=True, clock_off=off)], 9000)
+        assert line.result == "warn"
+        assert f"its machine's clock is {words} the time that all replicas go by" in line.found
+        assert "NTP" in line.do
+    _, line = check_replicas([Report(id="a", at=9000, has_token=True)], 9000)
+    assert line.result == "ok"
+
+
 async def test_nobody_two_versions_and_one_that_drains(
     simulator: Simulator, store_url: str, redis: Redis
 ) -> None:

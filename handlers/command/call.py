@@ -70,7 +70,8 @@ def call(name: Id, *, numbers: Numbers = False, json: AsJson = False) -> None:
             }
             show_json([full_call_view(found, timeline, numbers=numbers) | more])
         else:
-            show(page(found, timeline, owed, now=shell.now(), numbers=numbers, wide=width() or _WIDTH))
+            now = await shell.now(client)
+            show(page(found, timeline, owed, now=now, numbers=numbers, wide=width() or _WIDTH))
         return shell.DONE
 
     shell.at_store(work)

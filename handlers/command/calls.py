@@ -94,6 +94,8 @@ class Found(NamedTuple):
     calls: list[Call]
     more: bool
     paused: Paused | None
+    at: float
+    """When it was looked, in seconds since the epoch."""
 
 
 def _ended_by(text: str) -> tuple[str, str]:
@@ -135,7 +137,7 @@ def calls(
         if json:
             show_json(call_view(one, numbers=numbers) for one in found.calls)
         else:
-            show(page(found, wanted, now=shell.now(), wide=width(), numbers=numbers))
+            show(page(found, wanted, now=found.at, wide=width(), numbers=numbers))
         return shell.DONE
 
     with suppress(KeyboardInterrupt):
@@ -143,15 +145,15 @@ def calls(
 
 
 async def _look(client: Client, settings: Settings, wanted: Filter) -> Found:
-    index = Calls(client, ended_days=settings.ended_call_days)
+    index, now = Calls(client, ended_days=settings.ended_call_days), await shell.now(client)
     paused, live, recent = await asyncio.gather(
         PauseSwitch(client).read(),
         index.live() if wanted.since is None else _none(),
-        _recent(index, wanted, shell.now() - (_RECENT if wanted.since is None else wanted.since)),
+        _recent(index, wanted, now - (_RECENT if wanted.since is None else wanted.since)),
     )
     every = {call.ref: call for call in (*recent, *live) if wanted.takes(call) and not erased(call)}
     newest = sorted(every.values(), key=lambda call: (call.created_at, call.ref), reverse=True)
-    return Found(newest[: wanted.limit], len(newest) > wanted.limit, paused)
+    return Found(newest[: wanted.limit], len(newest) > wanted.limit, paused, now)
 
 
 async def _none() -> list[Call]:
@@ -246,7 +248,7 @@ async def _watch(
 def _screen(found: Found, wanted: Filter, *, numbers: bool) -> list[Text]:
     """No more lines than the terminal has."""
     size = shutil.get_terminal_size()
-    lines = page(found, wanted, now=shell.now(), wide=size.columns, numbers=numbers)
+    lines = page(found, wanted, now=found.at, wide=size.columns, numbers=numbers)
     return lines[: size.lines - 1]
 
 

@@ -19,6 +19,7 @@ from handlers.command.options import AsJson, application
 from handlers.command.printing import STYLES, console
 from handlers.command.times import Since
 from service.calls.refs import is_ref, ref_of_call
+from service.clock import SystemClock
 
 _HELP: Final = """\
 Lines of the log about one call, of all replicas together, in order of time.
@@ -78,7 +79,7 @@ def logs(
         except OSError as error:
             shell.fail(f"cannot read {error.filename}: {error.strerror}")
         lines = heapq.merge(*map(read_lines, streams), key=lambda line: line.at)
-        earliest = "" if since is None else time_view(max(0.0, shell.now() - since)) or ""
+        earliest = "" if since is None else time_view(max(0.0, SystemClock().now() - since)) or ""
         wanted = (line for line in lines if line.at >= earliest and _is_from(line, level))
         found = _show(_about(call, wanted) if call else wanted, as_json=json_)
     if call and not found:

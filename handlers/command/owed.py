@@ -98,18 +98,16 @@ def dead(*, json: AsJson = False) -> None:
     "Example: owed retry 1f0c9a77b2"
 )
 def retry(names: Names = None, *, all_: All = False) -> None:
-    now = shell.now()
     actions = _Actions(
-        dead=lambda directory, one: directory.replay(one, now=now),
-        owed=lambda directory, one: directory.retry(one, now=now),
+        dead=lambda directory, one, now: directory.replay(one, now=now),
+        owed=lambda directory, one, now: directory.retry(one, now=now),
     )
     _each("retry", names or [], actions, everything=all_)
 
 
 @app.command(help="Have dead letters tried again, from now on, by any replica. Example: owed replay --all")
 def replay(names: Names = None, *, all_: All = False) -> None:
-    now = shell.now()
-    actions = _Actions(dead=lambda directory, one: directory.replay(one, now=now))
+    actions = _Actions(dead=lambda directory, one, now: directory.replay(one, now=now))
     _each("replay", names or [], actions, everything=all_)
 
 
@@ -118,20 +116,19 @@ def replay(names: Names = None, *, all_: All = False) -> None:
     "Example: owed drop 1f0c9a77b2"
 )
 def drop(names: Names = None, *, all_: All = False) -> None:
-    now = shell.now()
     actions = _Actions(
-        dead=lambda directory, one: directory.drop(one),
-        owed=lambda directory, one: directory.forget(one, now=now),
+        dead=lambda directory, one, _now: directory.drop(one),
+        owed=lambda directory, one, now: directory.forget(one, now=now),
         owed_by_name=True,
     )
     _each("drop", names or [], actions, everything=all_)
 
 
 class _Actions(NamedTuple):
-    """What is done with dead letters and, if anything, with what is still tried."""
+    """What is done with dead letters and, if anything, with what is still tried; at a time."""
 
-    dead: Callable[[OwedDirectory, DeadLetter], Awaitable[bool]]
-    owed: Callable[[OwedDirectory, OwedEffect], Awaitable[bool]] | None = None
+    dead: Callable[[OwedDirectory, DeadLetter, float], Awaitable[bool]]
+    owed: Callable[[OwedDirectory, OwedEffect, float], Awaitable[bool]] | None = None
     owed_by_name: bool = False
     """Whether it has to be named: `--all` means dead letters."""
 
@@ -142,7 +139,7 @@ def _each(action: str, names: Sequence[str], actions: _Actions, *, everything: b
 
     async def work(client: Client, _settings: Settings) -> int:
         directory = OwedDirectory(client)
-        found = await _found(directory, actions, everything=everything)
+        found = await _found(directory, actions, await shell.now(client), everything=everything)
         code = shell.DONE
         for name in list(found) if everything else names:
             effect, act = found.get(name, ("", _nothing))
@@ -158,16 +155,16 @@ def _each(action: str, names: Sequence[str], actions: _Actions, *, everything: b
 
 
 async def _found(
-    directory: OwedDirectory, actions: _Actions, *, everything: bool
+    directory: OwedDirectory, actions: _Actions, now: float, *, everything: bool
 ) -> Mapping[str, tuple[str, Callable[[], Awaitable[bool]]]]:
     """By name: which effect it is, and what is to be done with it."""
     letters = await directory.dead()
-    found = {one.name: (one.effect_name, partial(actions.dead, directory, one)) for one in letters}
+    found = {one.name: (one.effect_name, partial(actions.dead, directory, one, now)) for one in letters}
     if actions.owed is None or (everything and actions.owed_by_name):
         return found
     for one in await directory.owed(limit=_LIMIT):
         if one.tries or not everything:
-            found[one.name] = one.effect, partial(actions.owed, directory, one)
+            found[one.name] = one.effect, partial(actions.owed, directory, one, now)
     return found
 
 

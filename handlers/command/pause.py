@@ -42,7 +42,7 @@ def pause(
     async def work(client: Client, _settings: Settings) -> int:
         switch = PauseSwitch(client)
         before = await switch.read()
-        paused = Paused(before.since if before else shell.now(), message.strip())
+        paused = Paused(before.since if before else await shell.now(client), message.strip())
         await switch.set(paused)
         _say(paused, "paused: new calls are not taken; calls that are up go on", as_json=json)
         return shell.DONE

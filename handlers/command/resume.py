@@ -27,12 +27,12 @@ app = application()
 def resume(*, json: AsJson = False) -> None:
     async def work(client: Client, _settings: Settings) -> int:
         switch = PauseSwitch(client)
-        before = await switch.read()
+        before, now = await switch.read(), await shell.now(client)
         await switch.set(None)
         if json:
             show_json([view(None)])
         else:
-            lasted = f" after {span(shell.now() - before.since)}" if before else "; they were before"
+            lasted = f" after {span(now - before.since)}" if before else "; they were before"
             sys.stdout.write(f"resumed: new calls are taken{lasted}\n")
         return shell.DONE
 

@@ -49,7 +49,7 @@ Name = Annotated[str | None, typer.Argument(metavar="ROOM", help="One room, with
 def rooms(name: Name = None, *, json: AsJson = False) -> None:
     async def work(client: Client, settings: Settings) -> int:
         directory = Rooms(client)
-        now = shell.now()
+        now = await shell.now(client)
         found = await directory.every() if name is None else [await _one(directory, name)]
         if json:
             show_json(room_view(one, now=now, pins=False) for one in found)

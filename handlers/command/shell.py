@@ -9,9 +9,9 @@ import typer
 
 from handlers.stores import existing_store, name_of_store
 from service import logs
-from service.clock import SystemClock
 from service.settings import ConfigurationError, Settings, load
 from service.store.client import Client
+from service.store.clock import read_time
 from service.store.errors import StoreError, StoreUnavailable
 
 DONE: Final = 0
@@ -64,9 +64,9 @@ def quiet() -> None:
     logs.configure(format="console", level="error", stream=sys.stderr)
 
 
-def now() -> float:
-    """Seconds since the epoch."""
-    return SystemClock().now()
+async def now(client: Client) -> float:
+    """By the clock that replicas share, in seconds since the epoch. Raises StoreUnavailable."""
+    return (await read_time(client)).shared
 
 
 def _one_line(error: Exception) -> str:

@@ -98,7 +98,8 @@ def sweep(
         await client.ask_all([("PING",)])  # before logs are read for minutes
         logs = _Logs()
         _read(names, logs)
-        return await _sweep(client, settings, logs, apply=apply, since=shell.now() - since, as_json=json)
+        begun = await shell.now(client) - since
+        return await _sweep(client, settings, logs, apply=apply, since=begun, as_json=json)
 
     shell.at_store(work)
 

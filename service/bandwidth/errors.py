@@ -116,7 +116,12 @@ def refused(
     headers: Mapping[str, str] | None = None,
     now: float = 0.0,
 ) -> BandwidthError:
-    """The error for a response that is not 2xx. `now`: seconds since the epoch, for a dated Retry-After."""
+    """The error for a response that is not 2xx. `now`: seconds since the epoch, for a dated Retry-After.
+
+    That is the time of whoever answered, where the answer says what time it is there.
+    """
+    headers = headers or {}
+    there = _seconds_of(headers.get("date", ""))
     means, kind = meaning(status), SUBCLASSES.get(status, BandwidthError)
     if kind is NotFound and not is_bandwidths(body):
         means, kind = _MISROUTED, Misrouted
@@ -125,7 +130,7 @@ def refused(
         means.code,
         status=status,
         retry=means.retry,
-        retry_after=seconds_until((headers or {}).get("retry-after", ""), now=now),
+        retry_after=seconds_until(headers.get("retry-after", ""), now=now if there is None else there),
         detail=words(body),
         may_have_happened=means.may_have_happened,
     )
@@ -139,13 +144,19 @@ def invalid_response(operation: str, detail: str, *, status: int | None = None) 
 def seconds_until(retry_after: str, *, now: float) -> float | None:
     """Reads a Retry-After header: seconds or an HTTP date (RFC 9110, 10.2.3); None when it is neither."""
     text = retry_after.strip()
-    if len(text) > _LONGEST_DATE:
-        return None
     if text.isascii() and text.isdecimal() and len(text) < 10:
         return float(text)
+    then = _seconds_of(text)
+    return None if then is None else max(0.0, then - now)
+
+
+def _seconds_of(text: str) -> float | None:
+    """Since the epoch, of an HTTP date; None for what is none."""
+    if not text or len(text) > _LONGEST_DATE:
+        return None
     try:
         date = parsedate_to_datetime(text)
-        return max(0.0, (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - now)
+        return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
         return None
 

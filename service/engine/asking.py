@@ -101,7 +101,7 @@ class Asker:
         if call.not_found or not known:
             await self._tell_asked(call, known=known)
             return
-        await self._calls.keep(call.ref)
+        await self._calls.keep(call.ref, now=self._clock.now())
         longest = self._patience.longest
         raise NotYet(min((silence(call, self._patience) or longest) * 2.0 ** min(attempt, 16), longest))
 

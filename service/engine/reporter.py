@@ -10,6 +10,7 @@ from service.bandwidth.circuit import Circuit
 from service.bandwidth.http import Credentials
 from service.clock import Clock
 from service.engine.standby import Standby
+from service.store.clock import FAR
 from service.store.errors import StoreError
 from service.store.replicas import PEERS, Replicas, Report
 from service.tasks import surviving
@@ -66,6 +67,7 @@ class Reporter:
         draining: Callable[[], bool],
         standby: Standby,
         clock: Clock,
+        clock_off: Callable[[], float],
     ) -> None:
         self._id = id_
         self._host = host
@@ -76,8 +78,10 @@ class Reporter:
         self._draining = draining
         self._standby = standby
         self._clock = clock
+        self._clock_off = clock_off
         self._started = clock.now()
         self._written: Report | None = None
+        self._written_at = 0.0
         self._over = asyncio.Event()
 
     async def run(self) -> None:
@@ -96,12 +100,12 @@ class Reporter:
 
     async def look(self) -> None:
         """Writes what there is to be said when it is time, or when it matters at once."""
-        report, before = self.report(), self._written
-        if before and report.at - before.at < EVERY and _state(report) == _state(before):
+        report, before, now = self.report(), self._written, self._clock.monotonic()
+        if before and now - self._written_at < EVERY and _state(report) == _state(before):
             return
         with suppress(StoreError):
             await self._replicas.write(report)
-            self._written = report
+            self._written, self._written_at = report, now
 
     def report(self) -> Report:
         now = self._clock.now()
@@ -128,6 +132,7 @@ class Reporter:
             draining=self._draining(),
             unreached=self._standby.unreached,
             aside=self._standby.aside,
+            clock_off=round(off, 1) if abs(off := self._clock_off()) > FAR else 0,
         )
 
 

@@ -138,7 +138,7 @@ class Calls(CallIndex):
         )
         return bool(written)
 
-    async def keep(self, ref: str) -> None:
+    async def keep(self, ref: str, *, now: float) -> None:
         """A live call of which nothing was heard for long is not forgotten."""
         await self._client.run(
             _KEEP,
@@ -148,7 +148,7 @@ class Calls(CallIndex):
                 "timeline": keys.timeline(ref),
                 "standing": keys.standing(partition_of_ref(ref)),
             },
-            {"ttl": LIVE, "ref": ref, "step": STEP},
+            {"now": int(now * 1000), "ttl": LIVE, "ref": ref, "step": STEP},
         )
 
     def _kept(self, text: bytes, *, compress: bool = True) -> bytes:

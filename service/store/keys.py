@@ -135,6 +135,11 @@ def aside() -> str:
     return f"{_tag(0)}:aside"
 
 
+def clock() -> str:
+    """How the time that all replicas share follows from the clock of this key's server."""
+    return f"{_tag(0)}:clock"
+
+
 def agenda(partition: int) -> str:
     """Who owes work, by the time from which it is due."""
     return f"{_tag(partition)}:agenda"

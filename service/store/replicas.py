@@ -6,6 +6,7 @@ import msgspec
 
 from service.store import keys
 from service.store.client import Client
+from service.store.clock import StoreClock
 from service.store.scripts import Script
 
 _WRITE: Final = Script("replica_write")
@@ -54,20 +55,24 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True):
     """APIs that cannot be reached from there."""
     aside: bool = False
     """Whether it leaves to others what asks something of Bandwidth."""
+    clock_off: float = 0
+    """Seconds by which its machine's clock is ahead of the time that all replicas share; 0 for a little."""
 
 
 class Replicas:
-    """Raises StoreUnavailable."""
+    """Raises StoreUnavailable. `clock`: is told the time with each report that is written."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, clock: StoreClock | None = None) -> None:
         self._client = client
+        self._clock = clock
 
     async def write(self, report: Report) -> None:
-        await self._client.run(
+        trip = self._client.run(
             _WRITE,
-            {"report": keys.replica(report.id), "replicas": keys.replicas()},
+            {"report": keys.replica(report.id), "replicas": keys.replicas(), "clock": keys.clock()},
             {"id": report.id, "text": encoded(report), "ttl": int(LIFE * 1000)},
         )
+        await (self._clock.follow(trip) if self._clock else trip)
 
     async def drop(self, id_: str) -> None:
         await self._client.run(_DROP, {"report": keys.replica(id_), "replicas": keys.replicas()}, {"id": id_})

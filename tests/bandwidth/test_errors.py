@@ -145,6 +145,12 @@ def test_retry_after(header: str, seconds: float | None) -> None:
     assert refused("ask", 503, headers={"retry-after": header}, now=NOW).retry_after == seconds
 
 
+def test_a_date_to_wait_for_goes_by_the_clock_of_whoever_says_it() -> None:
+    then = {"retry-after": "Fri, 15 Jan 2027 08:00:30 GMT"}
+    for date, seconds in (("Fri, 15 Jan 2027 07:59:50 GMT", 40.0), ("soon", 30.0), ("", 30.0)):
+        assert refused("ask", 503, headers={**then, "date": date}, now=NOW).retry_after == seconds
+
+
 @given(st.text())
 def test_retry_after_is_never_nonsense(header: str) -> None:
     seconds = seconds_until(header, now=NOW)

@@ -15,6 +15,7 @@ from handlers.command.health.bandwidth import check_bandwidth
 from handlers.command.health.finding import skew
 from handlers.command.health.store import _memory, _persistence, _server
 from service.settings import load
+from service.store import keys
 from service.store.examination import Examined
 from tests.clocks import SetClock
 from tests.command.certificates import certificate
@@ -46,6 +47,7 @@ async def test_all_is_well(simulator: Simulator, service: Service, shell: Shell)
         "store disk",
         "store memory",
         "store clock",
+        "shared clock",
         "calls",
         "owed work",
         "replicas",
@@ -61,6 +63,27 @@ async def test_all_is_well(simulator: Simulator, service: Service, shell: Shell)
     assert all((one["do"] is None) == (one["result"] == "ok") for one in found.values())
     lines = (await shell.run("doctor", COLUMNS="80")).lines
     assert "ok    store disk       the append-only file is on" in lines
+
+
+async def test_the_stores_clock_has_jumped_and_all_go_on_without_it(
+    simulator: Simulator, store_url: str, redis: Redis
+) -> None:
+    shell = Shell.beside(simulator, store_url)
+    for ms, result, words in (
+        (
+            -3_600_000,
+            "warn",
+            "behind that of the store, which has jumped; our clock is 1h00m ahead of that",
+        ),
+        (-3000, "ok", "as we do"),
+    ):
+        server, micros = await redis.time()
+        now = server * 1000 + micros // 1000
+        await redis.set(keys.clock(), f"{ms} {now} {now}")
+        found = (await shell.run("doctor", "--json", code=None)).objects
+        [line] = [one for one in found if one["check"] == "shared clock"]
+        assert (line["result"], line["do"] is None) == (result, result == "ok")
+        assert words in line["found"]
 
 
 async def test_settings_are_wrong(shell: Shell) -> None:

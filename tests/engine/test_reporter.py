@@ -28,6 +28,7 @@ class Replica:
         self.replicas = Replicas(client)
         self.circuit = Circuit("webrtc", Kind.CREATES, clock=self.clock)
         self.draining = False
+        self.off = 0.0
         self.reporter = Reporter(
             id_="a",
             host="bridge-1",
@@ -44,6 +45,7 @@ class Replica:
                 clock=self.clock,
             ),
             clock=self.clock,
+            clock_off=lambda: self.off,
         )
 
     async def read(self) -> Report:
@@ -108,6 +110,21 @@ async def test_who_was_turned_away_lately(replica: Replica) -> None:
     replica.clock.advance(900.5)
     assert replica.reporter.report().refused_by == {"192.0.2.3": 2}
     assert replica.reporter.report().refused == PEERS + 3
+
+
+async def test_a_machine_whose_clock_is_off_is_said_so(replica: Replica) -> None:
+    for off, said in ((4.9, 0), (-4.9, 0), (3600.04, 3600.0), (-7.0, -7.0)):
+        replica.off = off
+        assert replica.reporter.report().clock_off == said
+
+
+async def test_it_is_written_however_the_time_is_corrected(replica: Replica) -> None:
+    """Every five seconds of the process: where time stood still there would be no next report."""
+    await replica.reporter.look()
+    replica.clock.advance(EVERY)
+    replica.clock.now = lambda: NOW - 3600  # type: ignore[method-assign]
+    await replica.reporter.look()
+    assert (await replica.read()).at == NOW - 3600
 
 
 async def test_it_goes_on_without_a_store_and_is_forgotten_at_the_end(replica: Replica, redis: Redis) -> None:

@@ -55,6 +55,7 @@ class Replica:
             draining=lambda: False,
             standby=self.standby,
             clock=clock,
+            clock_off=lambda: 0.0,
         )
 
     async def _ask(self) -> None:

@@ -9,6 +9,7 @@ import pytest
 from redis.crc import key_slot
 
 from service.store.client import Client
+from service.store.clock import StoreClock
 from service.store.errors import StoreUnavailable
 from service.store.replicas import Replicas, Report
 from service.store.scripts import Script
@@ -135,11 +136,15 @@ async def test_a_fresh_client_may_be_used_by_many_at_once(tmp_path: Path) -> Non
         found = [await one.redis.info("commandstats") for one in cluster.servers]
         asked = [one["cmdstat_cluster|slots"]["calls"] for one in found if "cmdstat_cluster|slots" in one]
         assert asked == [1], "where the slots are is asked once"
-        replicas = Replicas(client)
+        clock = StoreClock(client)
+        await clock.begin()
+        replicas = Replicas(client, clock)
         for id_ in ("a", "b"):
             await replicas.write(Report(id=id_, at=1))
         await replicas.drop("a")
-        assert [one.id for one in await replicas.read()] == ["b"], "they lie in one slot"
+        assert [one.id for one in await replicas.read()] == ["b"], (
+            "they lie in one slot, and the time with them"
+        )
 
 
 async def test_more_at_once_than_there_are_connections(client: Client) -> None:

@@ -20,6 +20,7 @@ _BREAKER: Final = (
     "PstnBandwidthFailing"
 )
 _CUT_OFF: Final = "its egress, name servers or proxy: docs/runbook.md, PstnReplicaAside"
+_NTP: Final = "check NTP there and where the store runs: the times in its log are off, and nothing else"
 _STARTS: Final = 10.0
 """Seconds in which one that begins gets its token."""
 _RECENT: Final = 900.0
@@ -75,6 +76,10 @@ def _troubles(one: Report, now: float) -> Iterator[_Trouble]:
         yield _Trouble(f"breaker {name} is open: {cost}", _BREAKER)
     if not one.has_token and one.at - one.started > _STARTS:
         yield _Trouble("it has had no token yet: callers are turned away", "see the token below")
+    if one.clock_off:
+        way = "ahead of" if one.clock_off > 0 else "behind"
+        words = f"its machine's clock is {span(abs(one.clock_off))} {way} the time that all replicas go by"
+        yield _Trouble(words, _NTP)
     if one.draining:
         yield _Trouble("it drains: told to end, it serves for DRAIN_DELAY", "nothing, if that is a deploy")
     if one.refused_by:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from typing import Final
 
 from handlers.command.health.finding import Finding, Findings, skew
@@ -12,6 +13,7 @@ from service.clock import SystemClock
 from service.metrics import Survey
 from service.settings import Settings
 from service.store.client import Client
+from service.store.clock import FAR, read_time
 from service.store.errors import StoreError
 from service.store.examination import Examined, examine
 from service.store.pause import PauseSwitch
@@ -26,20 +28,26 @@ _SLOW: Final = 0.05
 _STUCK: Final = 300.0
 """Seconds for which work may be owed that should be done."""
 _MEGABYTE: Final = 1_000_000
+_SET_CLOCKS: Final = (
+    "have NTP set the clocks of all machines and of the store's; times that are shown are off so long, and "
+    "nothing else: docs/store.md, Clocks"
+)
 
 
 async def check_store(settings: Settings) -> Findings:
-    name, clock = name_of_store(settings), SystemClock()
+    name, machine = name_of_store(settings), SystemClock()
     try:
         async with existing_store(settings) as client:
-            begun = clock.monotonic()
+            begun = machine.monotonic()
             await client.ping()  # the first went over a connection that had to be made
-            took = clock.monotonic() - begun
+            took = machine.monotonic() - begun
+            now, offset = await read_time(client)
             return [
                 _reached(name, took),
-                *_servers(await examine(client), clock.now()),
-                *await _contents(client, clock.now()),
-                *check_replicas(await Replicas(client).read(), clock.now()),
+                *_servers(await examine(client), machine.now()),
+                _clock(now, offset, machine.now()),
+                *await _contents(client, now),
+                *check_replicas(await Replicas(client).read(), now),
             ]
     except StoreError as error:
         do = "start it, or correct REDIS_URL; without REDIS_URL it is there while a service runs here"
@@ -73,6 +81,24 @@ def _server(one: Examined, now: float) -> Iterator[Finding]:
     yield _persistence(one)
     yield _memory(one)
     yield skew("store clock", now - one.time, "the store's")
+
+
+def _clock(shared: float, offset: float, ours: float) -> Finding:
+    """The time that all replicas go by, which a jump of the store's clock does not change."""
+    check, off = "shared clock", shared - ours
+    if abs(off) <= FAR:
+        return Finding(check, "ok", f"all replicas go by {_plain(shared)}, as we do")
+    why = f", {_ahead(offset)} that of the store, which has jumped" if abs(offset) > FAR else ", the store's"
+    words = f"all replicas go by {_plain(shared)}{why}; our clock is {_ahead(-off)} that"
+    return Finding(check, "warn", words, _SET_CLOCKS)
+
+
+def _plain(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%H:%M:%S UTC")
+
+
+def _ahead(seconds: float) -> str:
+    return f"{span(abs(seconds))} {'ahead of' if seconds > 0 else 'behind'}"
 
 
 def _persistence(one: Examined) -> Finding:

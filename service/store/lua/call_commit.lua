@@ -36,7 +36,7 @@ redis.call('PEXPIRE', calls, calls_ttl)
 -- For the count of live calls by state (survey.lua): the call moves, so that it is counted once.
 if stands ~= '' then
   redis.call('ZREMRANGEBYSCORE', standing, stands * step, stands * step + now)
-  redis.call('ZADD', standing, stands * step + redis.call('PEXPIRETIME', call), ref)
+  redis.call('ZADD', standing, stands * step + now + ttl, ref)
   redis.call('PEXPIRE', standing, ttl)
 else
   redis.call('ZREM', standing, ref)

@@ -1,12 +1,13 @@
--- What a replica says of itself; it is forgotten by itself when nothing more is heard of it.
+-- What a replica says of itself; it is forgotten by itself when nothing more is heard of it. Gives the time in return
+-- (clock.lua): every replica is told it as often as it reports, at no trip more.
 --
 -- By the server's clock: one of a replica that is wrong would have it forget the others.
--- keys: report replicas
+-- uses: clock
+-- keys: report replicas clock
 -- args: id text ttl
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local now = clock_server()
 redis.call('SET', report, text, 'PX', ttl)
 redis.call('ZADD', replicas, now, id)
 redis.call('ZREMRANGEBYSCORE', replicas, '-inf', now - ttl)
 redis.call('PEXPIRE', replicas, ttl)
-return 1
+return clock_ask(clock, '', '')

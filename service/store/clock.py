@@ -1,0 +1,177 @@
+"""The time that all replicas share: that of the store's server of partition 0, kept steady.
+
+Leases, deadlines and ages are compared by replicas that did not write them. They follow one clock, and not
+those of the machines: one that is an hour ahead would end calls and take over work that others are at. It is
+asked with each report of a replica, and goes on by itself in between.
+
+That clock may be set, and after a failover it is another machine's. What replicas then see is a jump, as each
+has counted the seconds itself. The first of them writes down by how much the server is off from what the time
+should be, and all go on as if nothing had been. Keys expire by the server's own clock all the same.
+"""
+
+import time
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Final, NamedTuple
+
+import structlog
+
+from service.clock import Clock, SystemClock
+from service.metrics import Metrics
+from service.store import keys
+from service.store.client import Client
+from service.store.scripts import Result, Script
+
+_ASK: Final = Script("clock_ask")
+_READ: Final = Script("clock_read")
+
+JUMP: Final = 5.0
+"""Seconds by which the store's clock has to be off from what it should be to have jumped."""
+FAR: Final = 5.0
+"""Seconds by which a machine's own clock may be off before somebody is told."""
+_HOLD: Final = 10.0
+"""Seconds for which time stands still at most, rather than to run back."""
+_LATELY: Final = 30.0
+"""Seconds for which a gap explains what is seen: a replica that lives has asked by then."""
+
+_elapsed: Final[Callable[[], float]] = partial(
+    # That of Linux goes on while the machine sleeps, as the other does elsewhere.
+    time.clock_gettime,
+    getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC),
+)
+
+log = structlog.get_logger()
+
+
+class Told(NamedTuple):
+    """What the store has answered, in milliseconds (clock.lua)."""
+
+    server: int
+    offset: int
+    gap: int
+
+    @property
+    def shared(self) -> float:
+        """Seconds since the epoch."""
+        return (self.server + self.offset) / 1000
+
+    @property
+    def is_new(self) -> bool:
+        """Whether the gap was a moment ago."""
+        return 0 <= self.server - self.gap <= 1000 * _LATELY
+
+
+class _Heard(NamedTuple):
+    """An answer, and when it was asked for and came: the store looked at its clock some time in between."""
+
+    told: Told
+    began: float
+    ended: float
+
+    def nearest(self, ahead: float) -> float:
+        """What fits the answer and is the nearest to `ahead`: by how much shared time is ahead of elapsed."""
+        return min(max(ahead, self.told.shared - self.ended), self.told.shared - self.began)
+
+    @property
+    def middle(self) -> float:
+        return (self.began + self.ended) / 2
+
+
+class StoreClock:
+    """A Clock whose `now` is the time that all replicas share; before `begin` it is the machine's.
+
+    It never runs back: where it was ahead by a little it stands still for as long.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        *,
+        machine: Clock | None = None,
+        elapsed: Callable[[], float] = _elapsed,
+        metrics: Metrics | None = None,
+    ) -> None:
+        """`elapsed`: seconds since some fixed moment, by a clock that nobody sets."""
+        self._client = client
+        self._machine = machine or SystemClock()
+        self._elapsed = elapsed
+        self._metrics = metrics or Metrics()
+        self._ahead = self._machine.now() - elapsed()
+        self._floor = 0.0
+        self._gap: int | None = None
+        self._told_off = False
+        self.off = 0.0
+        """Seconds by which the machine's own clock is ahead of the shared one."""
+
+    def now(self) -> float:
+        now = self._ahead + self._elapsed()
+        return max(self._floor, now)
+
+    def monotonic(self) -> float:
+        return self._machine.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        await self._machine.sleep(seconds)
+
+    async def begin(self) -> None:
+        """Before anything is served. Raises StoreUnavailable."""
+        for _ in range(2):  # the first has the script sent as well, and says the less for it
+            await self.follow(self._ask())
+
+    async def follow(self, trip: Awaitable[Result]) -> None:
+        """Go by what this trip brings: an answer of `clock_ask` in clock.lua. Raises StoreUnavailable."""
+        heard = await self._hear(trip)
+        if self._gap is None:
+            self._ahead = heard.told.shared - heard.middle
+        elif (jump := self._jump(heard)) and heard.told.gap != self._gap and heard.told.is_new:
+            offset = round(1000 * (self._ahead + heard.middle)) - heard.told.server
+            heard = await self._hear(self._ask(was=heard.told.offset, instead=offset))
+            if self._jump(heard):
+                return  # it has jumped again: the next report finds it so
+            log.warning("clock.jumped", seconds=round(jump, 3), offset_s=round(heard.told.offset / 1000, 3))
+        self._gap = heard.told.gap
+        self._correct(heard.nearest(self._ahead))
+        self._compare()
+
+    async def _ask(self, *, was: int = 0, instead: int | None = None) -> Result:
+        args = {"was": was, "instead": "" if instead is None else instead}
+        return await self._client.run(_ASK, {"clock": keys.clock()}, args)
+
+    async def _hear(self, trip: Awaitable[Result]) -> _Heard:
+        began = self._elapsed()
+        told = Told(*await trip)
+        return _Heard(told, began, self._elapsed())
+
+    def _jump(self, heard: _Heard) -> float:
+        """Seconds by which shared time would be set on, or back; 0 where that is none to speak of."""
+        seconds = heard.nearest(self._ahead) - self._ahead
+        return seconds if abs(seconds) > JUMP else 0.0
+
+    def _correct(self, ahead: float) -> None:
+        before, self._ahead = self.now(), ahead
+        # Only who began with a clock that had just jumped is that far ahead, and has to go back.
+        self._floor = before if before - (ahead + self._elapsed()) <= _HOLD else 0.0
+
+    def _compare(self) -> None:
+        """The machine's own clock is needed for nothing; but somebody should know."""
+        self.off = self._machine.now() - self.now()
+        self._metrics.clock_off(self.off)
+        is_off = abs(self.off) > FAR
+        if is_off and not self._told_off:
+            log.warning("clock.off", seconds=round(self.off, 3), do="check NTP here and where the store runs")
+        elif self._told_off and not is_off:
+            log.info("clock.right", seconds=round(self.off, 3))
+        self._told_off = is_off
+
+
+class TimeRead(NamedTuple):
+    shared: float
+    """Seconds since the epoch."""
+    offset: float
+    """Seconds by which that is ahead of the clock of the store's server."""
+
+
+async def read_time(client: Client) -> TimeRead:
+    """What replicas go by, for who only looks. Raises StoreUnavailable."""
+    server, offset = await client.run(_READ, {"clock": keys.clock()}, {})
+    return TimeRead((server + offset) / 1000, offset / 1000)

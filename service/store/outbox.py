@@ -59,7 +59,7 @@ class Work(msgspec.Struct, frozen=True):
     """What is struck off: an effect that was owed anew in the meantime stays."""
     tries: int
     since: float
-    """Seconds since the epoch: when it was owed."""
+    """Seconds since the epoch: when it was owed, later by as long as nobody could send it."""
     effect: Effect | Unreadable
 
 
@@ -70,7 +70,7 @@ class Later(NamedTuple):
     due: float
     """Seconds since the epoch."""
     tried: bool = True
-    """Whether it counts as a try."""
+    """Whether it counts as a try; if not, the time until it is due again does not count either."""
     failed: bool = True
     """Whether it was to be done by now; what fails for too long is laid aside."""
     instead: Effect | None = None
@@ -171,6 +171,7 @@ class Outbox:
                             not one.failed,
                             tell(one.work),
                             "" if one.instead is None else _encode(one.instead).decode(),
+                            round(one.work.since * 1000),
                         )
                         for one in later
                     ]

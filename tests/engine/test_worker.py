@@ -24,7 +24,7 @@ from service.calls.refs import PARTITIONS, ref_of_call
 from service.calls.replies import Nothing
 from service.engine.alarm import Alarm
 from service.engine.creation import TooSlow
-from service.engine.patience import HOUR
+from service.engine.patience import HOUR, MINUTE
 from service.engine.performing import NotYet
 from service.engine.worker import Worker
 from service.store import keys
@@ -73,7 +73,14 @@ class SlowPerformer(FailingPerformer):
 class Bench:
     """A worker with everything around it."""
 
-    def __init__(self, client: Client, performer: FailingPerformer, outbox: Outbox | None = None) -> None:
+    def __init__(
+        self,
+        client: Client,
+        performer: FailingPerformer,
+        outbox: Outbox | None = None,
+        *,
+        give_up: float = 9 * HOUR,
+    ) -> None:
         self.aside = False
         self.clock = SetClock()
         self.tasks = Tasks()
@@ -87,7 +94,7 @@ class Bench:
             clock=self.clock,
             tasks=self.tasks,
             jitter=lambda: 1.0,
-            give_up=9 * HOUR,
+            give_up=give_up,
             aside=lambda: self.aside,
         )
 
@@ -106,13 +113,13 @@ async def client(store_url: str) -> AsyncIterator[Client]:
     await client.close()
 
 
-async def run(bench: Bench, until: int) -> None:
-    """Work until so many attempts have been made, an hour and more apart."""
+async def run(bench: Bench, until: int, *, apart: float = 3700) -> None:
+    """Work until so many attempts have been made, more than an hour apart unless it is said otherwise."""
     running = bench.tasks.start(bench.worker.run(), name="worker")
     for count in range(1, until + 1):
         await wait_until(partial(bench.has_tried, count))
         await wait_until(lambda: len(bench.tasks) == 1)
-        bench.clock.advance(3700)
+        bench.clock.advance(apart)
         bench.alarm.wake(OWNER)
     bench.worker.stop()
     await running
@@ -144,11 +151,11 @@ async def test_it_is_tried_again_until_it_is_done(client: Client, redis: Redis, 
 
 
 async def test_what_nobody_can_do_becomes_a_dead_letter(client: Client, redis: Redis) -> None:
-    bench = Bench(client, FailingPerformer(1000))
+    bench = Bench(client, FailingPerformer(1000), give_up=8.5 * MINUTE)
     begun = bench.clock.now()
     await bench.owe()
     with structlog.testing.capture_logs() as lines:
-        await run(bench, 10)
+        await run(bench, 10, apart=MINUTE)
     assert len(bench.performer.attempts) == 10
     assert [line["attempt"] for line in lines if line["event"] == "effect.dead_lettered"] == [10]
 
@@ -156,15 +163,15 @@ async def test_what_nobody_can_do_becomes_a_dead_letter(client: Client, redis: R
     assert await directory.owed(limit=9) == []
     [letter] = await directory.dead()
     assert (letter.owner, letter.effect, letter.tries) == (OWNER, DeleteSession("S"), 10)
-    assert (letter.since, letter.died, letter.error) == (begun, begun + 9 * 3700, "server-error")
+    assert (letter.since, letter.died, letter.error) == (begun, begun + 9 * MINUTE, "server-error")
     [key] = await redis.keys()
     assert 0 < await redis.ttl(key) <= 30 * 24 * 3600
 
 
 async def test_a_dead_letter_is_replayed_once(client: Client, redis: Redis) -> None:
-    bench = Bench(client, FailingPerformer(10))
+    bench = Bench(client, FailingPerformer(10), give_up=8.5 * MINUTE)
     await bench.owe()
-    await run(bench, 10)
+    await run(bench, 10, apart=MINUTE)
     directory = OwedDirectory(client)
     [letter] = await directory.dead()
     assert [await directory.replay(letter, now=bench.clock.now()) for _ in range(2)] == [True, False]
@@ -181,9 +188,9 @@ async def test_a_dead_letter_is_replayed_once(client: Client, redis: Redis) -> N
 
 
 async def test_a_dead_letter_is_dropped(client: Client, redis: Redis) -> None:
-    bench = Bench(client, FailingPerformer(10))
+    bench = Bench(client, FailingPerformer(10), give_up=8.5 * MINUTE)
     await bench.owe()
-    await run(bench, 10)
+    await run(bench, 10, apart=MINUTE)
     directory = OwedDirectory(client)
     [letter] = await directory.dead()
     assert [await directory.drop(letter) for _ in range(2)] == [True, False]
@@ -207,6 +214,55 @@ async def test_what_a_breaker_holds_up_has_not_failed(client: Client) -> None:
     bench.worker.stop()
     await running
     assert bench.performer.attempts == [(DeleteSession("S"), 1)] * 6
+
+
+class Erring(FailingPerformer):
+    """Fails, at some attempts in another way."""
+
+    def __init__(self, errors: dict[int, Exception]) -> None:
+        super().__init__(1000)
+        self._errors = errors
+
+    async def perform(self, effect: Effect, *, attempt: int) -> None:
+        self.error = self._errors.get(len(self.attempts) + 1, FAILURE)
+        await super().perform(effect, attempt=attempt)
+
+
+async def failed_for(bench: Bench, client: Client, *, away: dict[int, float] | None = None) -> float:
+    """Seconds until it is laid aside, trying when it is due; `away`: before which tries nobody is there."""
+    begun, tries = bench.clock.now(), 0
+    await bench.owe()
+    running = bench.tasks.start(bench.worker.run(), name="worker")
+    while not (letters := await OwedDirectory(client).dead()):
+        tries += 1
+        bench.alarm.wake(OWNER)
+        await wait_until(partial(bench.has_tried, tries))
+        await wait_until(lambda: len(bench.tasks) == 1)
+        for owed in await OwedDirectory(client).owed(limit=9):
+            bench.clock.advance(owed.due - bench.clock.now() + (away or {}).get(tries + 1, 0))
+    bench.worker.stop()
+    await running
+    return letters[0].died - begun
+
+
+@pytest.mark.parametrize("held_up", [(), (1,), (3,), (3, 4, 9)])
+async def test_while_a_breaker_is_open_it_has_not_failed(client: Client, held_up: tuple[int, ...]) -> None:
+    """Nobody was asked: minutes of failing are that, however many hours of waiting are in between."""
+    paused = BandwidthError("delete-session", "paused", retry=True, retry_after=10 * HOUR)
+    bench = Bench(client, Erring(dict.fromkeys(held_up, paused)), give_up=5 * MINUTE)
+    minutes = (await failed_for(bench, client) - len(held_up) * 10 * HOUR) / MINUTE
+    assert 5 < minutes < 6.5
+
+
+@pytest.mark.parametrize("late", [(2,), (4,), (3, 4, 9)])
+async def test_while_nobody_is_there_to_do_it_it_has_not_failed(
+    client: Client, late: tuple[int, ...]
+) -> None:
+    """No replica, no store, or the machines slept: its turn comes as if nothing had been."""
+    bench = Bench(client, Erring({}), give_up=5 * MINUTE)
+    away = dict.fromkeys(late, 10 * HOUR)
+    minutes = (await failed_for(bench, client, away=away) - len(late) * 10 * HOUR) / MINUTE
+    assert 5 < minutes < 6.5
 
 
 async def test_what_was_held_up_for_a_day_is_tried_before_it_is_given_up(client: Client) -> None:

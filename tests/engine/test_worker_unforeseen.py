@@ -15,7 +15,7 @@ from service.calls.effects import DeleteParticipant, DeleteSession, Effect, name
 from service.calls.model import call_of, seat_of
 from service.calls.refs import PARTITIONS
 from service.engine.alarm import Alarm
-from service.engine.patience import HOUR
+from service.engine.patience import HOUR, MINUTE
 from service.engine.worker import Worker
 from service.metrics import Metrics
 from service.store import keys
@@ -86,7 +86,13 @@ class OddMetrics(Metrics):
 
 class Bench:
     def __init__(
-        self, client: Client, performer: Odd, *, outbox: Outbox | None = None, metrics: Metrics | None = None
+        self,
+        client: Client,
+        performer: Odd,
+        *,
+        outbox: Outbox | None = None,
+        metrics: Metrics | None = None,
+        give_up: float = 9 * HOUR,
     ) -> None:
         self.clock = SetClock()
         self.tasks = Tasks()
@@ -98,7 +104,7 @@ class Bench:
             clock=self.clock,
             tasks=self.tasks,
             jitter=lambda: 1.0,
-            give_up=9 * HOUR,
+            give_up=give_up,
             metrics=metrics,
         )
 
@@ -209,7 +215,7 @@ async def test_it_is_tried_for_as_long_as_any_other_and_told_ever_more_rarely(
     client: Client, redis: Redis
 ) -> None:
     performer = Odd(ValueError("no number"), lambda _: True)
-    bench = Bench(client, performer)
+    bench = Bench(client, performer, give_up=8.5 * MINUTE)
     owner = keys.owner_room("lobby")
     await bench.owe(redis, owner, [DeleteSession("S")])
     with structlog.testing.capture_logs() as lines:
@@ -218,7 +224,7 @@ async def test_it_is_tried_for_as_long_as_any_other_and_told_ever_more_rarely(
             bench.alarm.wake(owner)
             await wait_until(partial(performer.has_failed, count))
             await wait_until(lambda: len(bench.tasks) == 1)
-            bench.clock.advance(3700)
+            bench.clock.advance(MINUTE)
         bench.worker.stop()
         await running
     [letter] = await OwedDirectory(client).dead()

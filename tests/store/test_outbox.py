@@ -62,6 +62,42 @@ async def test_what_is_put_off_comes_back_when_it_is_due(client: Client, rooms: 
     assert await redis.keys() == []
 
 
+async def test_since_when_it_fails_is_without_the_time_in_which_it_could_not_be_sent(
+    client: Client, rooms: Rooms
+) -> None:
+    mine = worker(client, "a")
+    await rooms.owe(ROOM, DeleteSession("S"), now=NOW)
+    [work] = await mine.work(OWNER, now=NOW)
+
+    async def put_off(now: float, later: Later) -> tuple[int, float]:
+        assert await mine.work(OWNER, now=now, later=[later]) == []
+        [found] = await mine.work(OWNER, now=later.due)
+        nonlocal work
+        work = found
+        return work.tries, work.since - NOW
+
+    assert await put_off(NOW + 1, Later(work, NOW + 30)) == (1, 0), "it has failed"
+    assert await put_off(NOW + 30, Later(work, NOW + 3630, tried=False)) == (1, 3600), "it was not sent"
+    assert await put_off(NOW + 3630, Later(work, NOW + 3690)) == (2, 3600)
+    assert await put_off(NOW + 3690, Later(work, NOW + 3700, failed=False)) == (3, 3690), "it is not time yet"
+
+
+async def test_what_is_taken_late_is_the_same_piece_of_work(
+    client: Client, rooms: Rooms, redis: Redis
+) -> None:
+    """Looked at again while it is under way it is not another one: what is done is struck off."""
+    mine = worker(client, "a")
+    await rooms.owe(ROOM, DeleteSession("S"), now=NOW)
+    [work] = await mine.work(OWNER, now=NOW + 60)
+    assert work.since == NOW, "a minute is no lateness: others were served"
+    [late] = await mine.work(OWNER, now=NOW + 100)
+    [again] = await mine.work(OWNER, now=NOW + 140)
+    assert (late.since, again.since) == (NOW + 100, NOW + 140)
+    assert work.version == late.version == again.version
+    assert await mine.work(OWNER, now=NOW + 141, done=[late]) == []
+    assert await redis.keys() == []
+
+
 async def test_what_was_learned_of_an_effect_is_kept_with_it(client: Client, rooms: Rooms) -> None:
     mine, other = worker(client, "a"), worker(client, "b")
     await rooms.owe(ROOM, DeleteSession("S"), now=NOW)

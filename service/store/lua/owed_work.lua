@@ -12,12 +12,23 @@
 now = tonumber(now)
 -- Milliseconds after which somebody looks again at what cannot be read; it stays until it is dropped.
 local UNREADABLE = 600000
+-- Milliseconds: who takes an effect this much later than it was due, nobody was there to send it for as long.
+local LATE = 60000
 -- `place`: where in `told` the entry begins and ends. They may be bytes that JSON cannot carry.
 local function tell(place)
   local entry = string.sub(told, place[1], place[2])
   if entry == '' then return end
   redis.call('RPUSHX', timeline, entry)
   redis.call('LTRIM', timeline, -tonumber(entries), -1)
+end
+
+-- Since when an effect fails that is put off. Only that time counts in which it could be sent: not what passes until
+-- it is due again where it was not tried, as with a breaker that is open.
+local function failing_since(one, since, due)
+  local _, later, tried, _, failed_not, _, _, handed = unpack(one)
+  if failed_not then return now end
+  if tried == 0 then return since + later - due end
+  return handed
 end
 
 local holder, ends = owed_lease(owed)
@@ -35,10 +46,10 @@ for _, one in ipairs(cjson.decode(later)) do
   -- The same here: one that was owed anew has a time of its own.
   local value = redis.call('HGET', owed, one[1])
   if value and string.match(value, '^%d+ (.*)$') == one[4] then
-    local seq, _, lane, tries, since, effect = owed_parse(value)
+    local seq, due, lane, tries, since, effect = owed_parse(value)
     if one[7] ~= '' then effect = one[7] end
     redis.call('HSET', owed, one[1],
-      string.format('%d %d %s %d %d %s', seq, one[2], lane, tries + one[3], one[5] and now or since, effect))
+      string.format('%d %d %s %d %d %s', seq, one[2], lane, tries + one[3], failing_since(one, since, due), effect))
     tell(one[6])
   end
 end
@@ -88,7 +99,9 @@ local found = {}
 for _, head in pairs(heads) do
   local look = look_at(head)
   if look <= now then
-    for _, part in ipairs({head.id, string.match(head.value, '^%d+ (.*)$'), head.tries, head.since, head.effect}) do
+    -- That it was late is written down when it is put off: until then its value says whether it is the same.
+    local since = now - head.due > LATE and head.since + now - head.due or head.since
+    for _, part in ipairs({head.id, string.match(head.value, '^%d+ (.*)$'), head.tries, since, head.effect}) do
       found[#found + 1] = part
     end
   elseif next_due == nil or look < next_due then

@@ -121,7 +121,7 @@ def refused(
     That is the time of whoever answered, where the answer says what time it is there.
     """
     headers = headers or {}
-    there = _seconds_of(headers.get("date", ""))
+    there = seconds_of(headers.get("date", ""))
     means, kind = meaning(status), SUBCLASSES.get(status, BandwidthError)
     if kind is NotFound and not is_bandwidths(body):
         means, kind = _MISROUTED, Misrouted
@@ -146,11 +146,11 @@ def seconds_until(retry_after: str, *, now: float) -> float | None:
     text = retry_after.strip()
     if text.isascii() and text.isdecimal() and len(text) < 10:
         return float(text)
-    then = _seconds_of(text)
+    then = seconds_of(text)
     return None if then is None else max(0.0, then - now)
 
 
-def _seconds_of(text: str) -> float | None:
+def seconds_of(text: str) -> float | None:
     """Since the epoch, of an HTTP date; None for what is none."""
     if not text or len(text) > _LONGEST_DATE:
         return None

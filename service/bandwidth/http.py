@@ -13,7 +13,7 @@ import structlog
 from aiohttp.http_exceptions import ContentEncodingError
 
 from service.bandwidth.circuit import Circuit
-from service.bandwidth.errors import BandwidthError, invalid_response, refused
+from service.bandwidth.errors import BandwidthError, invalid_response, refused, seconds_of
 from service.bandwidth.exchange import (
     BODY_LIMIT,
     HEADERS,
@@ -31,6 +31,8 @@ from service.metrics import UNKNOWN, Metrics
 CONNECT_TIMEOUT = 5.0
 # Enough for 200 requests of callers who wait while as many are made for those who have left.
 CONNECTIONS = 400
+# Seconds: less may be the way of an answer, and the whole seconds of its date.
+_SAME_TIME = 10.0
 # aiohttp drops idle connections after 15 s. Calls come in bursts, and a TLS handshake costs what a caller
 # hears as silence. Below 350 s, after which the NAT gateways of large clouds forget a connection silently.
 KEEP_ALIVE = 300.0
@@ -115,6 +117,12 @@ class Http:
         self._closed = False
         self._pooled = Pooled(connections, keep_alive)
         self._unpooled: Engine = Unpooled(connections)
+
+    def there(self, at: float) -> float:
+        """A moment of ours as Bandwidth's clock has it, as far as the latest answer tells."""
+        came, date = self.heard or (0.0, "")
+        then = seconds_of(date)
+        return at if then is None or abs(came - then) < _SAME_TIME else at - (came - then)
 
     async def close(self) -> None:
         """Closes all connections. A request sent afterwards is `unreachable`."""

@@ -50,7 +50,7 @@ class Upstream:
         self, http: Http, base_url: str, account_id: str, credentials: Credentials, circuits: Circuits
     ) -> None:
         """`base_url`: with its version. Raises ValueError for an account id that is none."""
-        self._http = http
+        self.http = http
         self.base = account_base(base_url, account_id)
         self._credentials = credentials
         self._circuits = circuits
@@ -74,7 +74,7 @@ class Upstream:
         `read` makes of the response what is wanted, or raises BandwidthError.
         """
         try:
-            response = await self._http.send(
+            response = await self.http.send(
                 operation,
                 method,
                 self.base + path,

@@ -162,17 +162,18 @@ class VoiceApi:
     ) -> tuple[FoundCall, ...]:
         """By listCalls: the calls between two numbers, begun from `since` to `until`, oldest first.
 
-        Empty stands for any number. Times are seconds since the epoch. The list lags behind as `get_call`
+        Empty stands for any number. Times are seconds since the epoch, by
+        our clock. The list lags behind as `get_call`
         does and goes back 7 days; whether a queued call, which has not begun, is in it is not documented.
         `timeout`: for all pages together. A list that cannot be read to its end is an `invalid-response`, and
         a TooManyCalls where it has too many pages: half of one would look like a whole one.
         """
         operation, loop = "list-calls", asyncio.get_running_loop()
         deadline = loop.time() + timeout
-        wanted = {"to": to, "from": from_, "minStartTime": _time(since)}
+        wanted = {"to": to, "from": from_, "minStartTime": _time(self._api.http.there(since))}
         wanted = {name: value for name, value in wanted.items() if value}
         if until is not None:
-            wanted["maxStartTime"] = _time(until)
+            wanted["maxStartTime"] = _time(self._api.http.there(until))
         path, found = f"/calls?{urlencode(wanted)}", list[FoundCall]()
         for _ in range(PAGES):
             left = max(deadline - loop.time(), 0)

@@ -25,8 +25,9 @@ PAGE: Final = 200
 FRESH: Final = 50 * 60.0
 """Seconds for which a cursor is good: less than a stream lives after its last entry (news.lua), so that one
 that is not there has not been missed. The rest is for clocks that differ."""
-_SKEW: Final = 10 * 60_000
-"""Milliseconds by which a position may be ahead of its cursor: no store's clock is further ahead of ours."""
+_HIGHEST: Final = 2**53
+"""More milliseconds than any clock has. Positions are times of the server, whose clock may have jumped: they
+may be far ahead of what replicas go by, and so of the cursor."""
 _LONGEST: Final = 600
 """Characters of a cursor."""
 
@@ -177,6 +178,6 @@ def _parsed(id_: bytes) -> Position:
 def _position(at: int, distance: int | None, seq: int | None) -> Position:
     """Raises ValueError for what no stream could have."""
     ms = 0 if distance is None else at - distance
-    if seq is None or not 0 <= ms <= at + _SKEW or not 0 <= seq < 2**63:
+    if seq is None or not 0 <= ms < _HIGHEST or not 0 <= seq < 2**63:
         raise ValueError("no position")
     return ms, seq

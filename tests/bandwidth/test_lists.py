@@ -14,6 +14,7 @@ from service.bandwidth.http import Http
 from service.bandwidth.voice import PAGES, FoundCall, TooManyCalls, VoiceApi
 from service.bandwidth.webrtc import WebRtcApi
 from tests.bandwidth.support import BASIC, Loopback, Reply
+from tests.clocks import SetClock
 from tests.simulator.scripted import Scene, scene
 from tests.simulator.settings import SimulatorSettings
 from tests.waiting import wait_until
@@ -84,6 +85,20 @@ async def test_calls_are_read_as_documented(
 async def test_no_calls(http: Http, bandwidth: Loopback, body: bytes) -> None:
     bandwidth.answers(Reply(200, body))
     assert await found(voice(http, bandwidth)) == []
+
+
+@pytest.mark.parametrize("ahead", [-7200, -60, 0, 5, 3600])
+async def test_calls_are_looked_for_by_bandwidths_clock(bandwidth: Loopback, ahead: float) -> None:
+    """Ours may be wrong by hours where the store's is, and nothing would be found."""
+    clock = SetClock(datetime(2027, 1, 15, 8, tzinfo=UTC).timestamp() + ahead)
+    http = Http(clock=clock)
+    date = {"date": "Fri, 15 Jan 2027 08:00:00 GMT"}
+    bandwidth.answers(Reply(200, b"[]", date), Reply(200, b"[]", date))
+    for _ in range(2):
+        await found(voice(http, bandwidth), clock.now())
+    asked = [seen.query.rpartition("minStartTime=2027-01-15T")[2] for seen in bandwidth.seen]
+    assert asked[1] == ("08:00:05.000Z" if ahead == 5 else "08:00:00.000Z")
+    await http.close()
 
 
 async def test_pages_are_followed(http: Http, bandwidth: Loopback) -> None:

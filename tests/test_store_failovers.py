@@ -1,0 +1,189 @@
+"""What a failover behind Sentinels costs, with orders, callers and browsers: the figures of docs/store.md.
+
+`make test-stores` runs them; `-s` shows the figures. Orders: calls placed and calls put on hold; lost is one
+that was acknowledged and that the store does not know of afterwards.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
+from itertools import count
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from service.tasks import Tasks
+from tests.browsers import Browser, enters
+from tests.harness import ORIGIN, Service, nothing_left, serving
+from tests.operators import Operator
+from tests.simulator.settings import SimulatorSettings
+from tests.simulator.simulator import Simulator
+from tests.store_servers import LEFT_BEHIND, Sentinels, running
+from tests.waiting import wait_until
+
+pytestmark = [pytest.mark.stores, *LEFT_BEHIND]
+
+BEFORE: Final = 1.5
+"""Seconds of life before a failover; as many follow it."""
+ORDERS: Final = 10
+CALLS: Final = 4
+"""A second."""
+HELD: Final = "orderHold"
+PLACED: Final = "placed"
+_turns: Final = count()
+
+
+class Order:
+    def __init__(self, call_id: str, event: str, acknowledged: float) -> None:
+        self.call_id, self.event, self.acknowledged = call_id, event, acknowledged
+
+
+class Life:
+    """Orders, callers and browsers for as long as it lasts, at two replicas in turn."""
+
+    def __init__(self, simulator: Simulator, operators: list[Operator], browsers: list[Browser]) -> None:
+        self.simulator = simulator
+        self.browsers = browsers
+        self.orders: list[Order] = []
+        self.longest_order = 0.0
+        self.longest_call = 0.0
+        self.in_doubt = 0
+        self.thrown_out: list[str] = []
+        self._operators = operators
+        self._over = False
+
+    @property
+    def operator(self) -> Operator:
+        return self._operators[next(_turns) % len(self._operators)]
+
+    @asynccontextmanager
+    async def going_on(self) -> AsyncIterator[None]:
+        tasks = [
+            Tasks().start(each, name="life")
+            for each in (
+                self._often(self._place, ORDERS),
+                self._often(self._arrive, CALLS),
+                *(self._beat(browser) for browser in self.browsers),
+            )
+        ]
+        try:
+            yield
+        finally:
+            self._over = True
+            await asyncio.gather(*tasks)
+
+    async def _often(self, what: Callable[[int], Coroutine[Any, Any, None]], rate: int) -> None:
+        async with asyncio.TaskGroup() as group:
+            while not self._over:
+                group.create_task(what(next(_turns)))
+                await asyncio.sleep(1 / rate)
+
+    async def _order(self, path: str, body: Any, event: str, **headers: str) -> None:
+        """Again until it is acknowledged, as whoever wants it done would."""
+        begun = time.monotonic()
+        while True:
+            answer = await self.operator.send("POST", path, body, **headers)
+            if answer.is_success:
+                break
+            assert answer.status_code in {404, 409, 503}, answer.text
+            if answer.status_code != 503:
+                assert event == HELD, answer.text
+                assert next(one for one in self.simulator.phones if one.call_id in path).call.ended, (
+                    answer.text
+                )
+                return
+            await asyncio.sleep(0.1)
+        now = time.monotonic()
+        self.longest_order = max(self.longest_order, now - begun)
+        self.orders.append(Order(answer.json()["id"], event, now))
+
+    async def _place(self, number: int) -> None:
+        callee = f"+1555333{number:04}"
+        self.simulator.numbers[callee] = "busy"
+        body = {"to": callee, "room": f"room-{number}", "prepare": "answer"}
+        await self._order("/calls", body, PLACED, idempotency_key=f"once-{number}")
+
+    async def _arrive(self, number: int) -> None:
+        begun = time.monotonic()
+        phone = await self.simulator.dial(from_=f"+1555222{number:04}")
+        await phone.until("bridged", timeout=30)
+        self.longest_call = max(self.longest_call, time.monotonic() - begun)
+        await self._order(f"/calls/{phone.call_id}/remove", None, HELD)
+        await phone.hang_up()
+
+    async def _beat(self, browser: Browser) -> None:
+        while not self._over:
+            status = (await self.operator.send("POST", f"{browser.path}/heartbeat")).status_code
+            if status not in {204, 503}:
+                self.thrown_out.append(f"{browser.path}: {status}")
+            await asyncio.sleep(0.3)
+
+    async def lost(self) -> list[Order]:
+        return [one for one in self.orders if not await self._is_known(one)]
+
+    async def _is_known(self, order: Order) -> bool:
+        answer = await self.operator.send("GET", f"/calls/{order.call_id}")
+        if answer.status_code == 404:
+            return False
+        events = [one["event"] for one in answer.json()["timeline"]]
+        return order.event == PLACED or HELD in events
+
+
+@asynccontextmanager
+async def bridge(
+    simulator: Simulator, store: Sentinels, replicas: int
+) -> AsyncIterator[tuple[list[Service], list[Operator]]]:
+    more = {"STORE_REPLICAS": str(replicas), "CALLS_PER_HOUR": "100000"}
+    async with AsyncExitStack() as stack:
+        enter = stack.enter_async_context
+        services = [await enter(serving(simulator, store.url, **more)) for _ in range(2)]
+        simulator.webhooks.map_origin(ORIGIN, *(one.url for one in services))
+        yield services, [await enter(Operator.of(one)) for one in services]
+
+
+@pytest.mark.parametrize("replicas", [0, 1, 2])
+async def test_failovers_under_orders_calls_and_browsers(tmp_path: Path, replicas: int) -> None:
+    """One replica more than has to confirm, or nobody would be there to confirm afterwards."""
+    async with (
+        Simulator(SimulatorSettings(time_scale=1)) as simulator,
+        running(Sentinels(tmp_path, max(2, 1 + replicas))) as store,
+        bridge(simulator, store, replicas) as (services, operators),
+    ):
+        browsers = [await enters(simulator, operators[0], "browsers") for _ in range(3)]
+        for how in ("COORDINATED", "kill", "plain"):
+            life = Life(simulator, operators, browsers)
+            async with life.going_on():
+                await asyncio.sleep(BEFORE)
+                begun = time.monotonic()
+                if how == "kill":
+                    await store.fail_over()
+                else:
+                    await store.switch(*([how] if how == "COORDINATED" else []))
+                switched = time.monotonic()
+                await asyncio.sleep(BEFORE)
+            lost = await life.lost()
+            print(
+                f"\nSTORE_REPLICAS={replicas} {how}: another was master after {switched - begun:.1f} s; "
+                f"{len(lost)} of {len(life.orders)} orders lost; orders waited {life.longest_order:.1f} s, "
+                f"callers {life.longest_call:.1f} s at most"
+            )
+            assert not life.thrown_out
+            assert all([await one.seated() for one in browsers])
+            assert len(life.orders) > ORDERS * 2 * BEFORE
+            if how == "COORDINATED" or replicas:
+                assert not lost
+            if how == "plain":
+                assert all(order.acknowledged > switched - 1 for order in lost)
+            if how != "kill":
+                unknown = [
+                    line for one in services for line in one.log("event.ignored", reason="call is not known")
+                ]
+                assert not unknown
+            if how != "plain":
+                await wait_until(store.whole, seconds=20, what="a replica never came back")
+        for browser in browsers:
+            assert await browser.leave() == 204
+        await nothing_left(simulator, (await store.master()).redis, seconds=40)
+        assert not [line for one in services for line in one.log(level="error")]

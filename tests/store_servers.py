@@ -180,15 +180,29 @@ class Cluster:
     async def fail_over(self, key: str, *, back: bool = True) -> None:
         """The master of the key is killed; when its replica has become master it comes back as one."""
         dead = await self.master_of(key)
-        (replica,) = [one for one in self.servers if await self._is_replica_of(one, dead)]
+        replica = await self._replica_of(dead)
         dead.kill()
+        await self._promoted(replica)
+        if back:
+            await dead.start()
 
+    async def switch(self, key: str) -> Server:
+        """As is planned: the master of the key, which is returned, and its replica change places."""
+        old = await self.master_of(key)
+        replica = await self._replica_of(old)
+        await replica.asked("CLUSTER", "FAILOVER")
+        await self._promoted(replica)
+        return old
+
+    async def _replica_of(self, master: Server) -> Server:
+        (replica,) = [one for one in self.servers if await self._is_replica_of(one, master)]
+        return replica
+
+    async def _promoted(self, replica: Server) -> None:
         async def promoted() -> bool:
             return await replica.stat("replication", "role") == "master"
 
         await wait_until(promoted, seconds=20, what="the replica never became master")
-        if back:
-            await dead.start()
 
     async def _is_replica_of(self, server: Server, master: Server) -> bool:
         return await server.stat("replication", "master_port") == str(master.port)

@@ -1,4 +1,4 @@
-"""What a failover behind Sentinels costs, with orders, callers and browsers: the figures of docs/store.md.
+"""What failovers cost, with orders, callers and browsers: the figures of docs/store.md.
 
 `make test-stores` runs them; `-s` shows the figures. Orders: calls placed and calls put on hold; lost is one
 that was acknowledged and that the store does not know of afterwards.
@@ -6,21 +6,23 @@ that was acknowledged and that the store does not know of afterwards.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import count
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import pytest
+from redis.asyncio import RedisCluster
 
+from service.store import keys
 from service.tasks import Tasks
 from tests.browsers import Browser, enters
 from tests.harness import ORIGIN, Service, nothing_left, serving
 from tests.operators import Operator
 from tests.simulator.settings import SimulatorSettings
 from tests.simulator.simulator import Simulator
-from tests.store_servers import LEFT_BEHIND, Sentinels, running
+from tests.store_servers import LEFT_BEHIND, Cluster, Sentinels, running
 from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.stores, *LEFT_BEHIND]
@@ -49,7 +51,6 @@ class Life:
         self.orders: list[Order] = []
         self.longest_order = 0.0
         self.longest_call = 0.0
-        self.in_doubt = 0
         self.thrown_out: list[str] = []
         self._operators = operators
         self._over = False
@@ -131,59 +132,99 @@ class Life:
         return order.event == PLACED or HELD in events
 
 
-@asynccontextmanager
-async def bridge(
-    simulator: Simulator, store: Sentinels, replicas: int
-) -> AsyncIterator[tuple[list[Service], list[Operator]]]:
-    more = {"STORE_REPLICAS": str(replicas), "CALLS_PER_HOUR": "100000"}
-    async with AsyncExitStack() as stack:
-        enter = stack.enter_async_context
-        services = [await enter(serving(simulator, store.url, **more)) for _ in range(2)]
-        simulator.webhooks.map_origin(ORIGIN, *(one.url for one in services))
-        yield services, [await enter(Operator.of(one)) for one in services]
+class Bridge:
+    """Two replicas, and browsers in a room of theirs."""
+
+    def __init__(self, simulator: Simulator, replicas: int) -> None:
+        self.simulator = simulator
+        self.replicas = replicas
+        self.services: list[Service] = []
+        self.operators: list[Operator] = []
+        self.browsers: list[Browser] = []
+
+    @classmethod
+    @asynccontextmanager
+    async def to(cls, url: str, replicas: int) -> AsyncIterator[Self]:
+        more = {"STORE_REPLICAS": str(replicas), "CALLS_PER_HOUR": "100000"}
+        async with AsyncExitStack() as stack:
+            enter = stack.enter_async_context
+            bridge = cls(await enter(Simulator(SimulatorSettings(time_scale=1))), replicas)
+            for _ in range(2):
+                bridge.services.append(await enter(serving(bridge.simulator, url, **more)))
+                bridge.operators.append(await enter(Operator.of(bridge.services[-1])))
+            bridge.simulator.webhooks.map_origin(ORIGIN, *(one.url for one in bridge.services))
+            for _ in range(3):
+                bridge.browsers.append(await enters(bridge.simulator, bridge.operators[0], "browsers"))
+            yield bridge
+
+    async def lives_through(self, how: str, trouble: Awaitable[Any]) -> tuple[list[Order], float]:
+        """Orders that were lost, and when the trouble was over: another was master."""
+        life = Life(self.simulator, self.operators, self.browsers)
+        async with life.going_on():
+            await asyncio.sleep(BEFORE)
+            begun = time.monotonic()
+            await trouble
+            over = time.monotonic()
+            await asyncio.sleep(BEFORE)
+        lost = await life.lost()
+        print(
+            f"\nSTORE_REPLICAS={self.replicas} {how}: over after {over - begun:.1f} s; "
+            f"{len(lost)} of {len(life.orders)} orders lost; orders waited {life.longest_order:.1f} s, "
+            f"callers {life.longest_call:.1f} s at most"
+        )
+        assert len(life.orders) > ORDERS * 2 * BEFORE
+        assert not life.thrown_out
+        assert all([await one.seated() for one in self.browsers])
+        return lost, over
+
+    def was_known(self) -> bool:
+        """No webhook came of a call that the store did not name."""
+        return not [one for one in self.services if one.log("event.ignored", reason="call is not known")]
+
+    async def nothing_left(self, redis: Any) -> None:
+        for browser in self.browsers:
+            assert await browser.leave() == 204
+        await nothing_left(self.simulator, redis, seconds=40)
+        assert not [line for one in self.services for line in one.log(level="error")]
 
 
 @pytest.mark.parametrize("replicas", [0, 1, 2])
-async def test_failovers_under_orders_calls_and_browsers(tmp_path: Path, replicas: int) -> None:
+async def test_sentinels_fail_over(tmp_path: Path, replicas: int) -> None:
     """One replica more than has to confirm, or nobody would be there to confirm afterwards."""
     async with (
-        Simulator(SimulatorSettings(time_scale=1)) as simulator,
         running(Sentinels(tmp_path, max(2, 1 + replicas))) as store,
-        bridge(simulator, store, replicas) as (services, operators),
+        Bridge.to(store.url, replicas) as bridge,
     ):
-        browsers = [await enters(simulator, operators[0], "browsers") for _ in range(3)]
-        for how in ("COORDINATED", "kill", "plain"):
-            life = Life(simulator, operators, browsers)
-            async with life.going_on():
-                await asyncio.sleep(BEFORE)
-                begun = time.monotonic()
-                if how == "kill":
-                    await store.fail_over()
-                else:
-                    await store.switch(*([how] if how == "COORDINATED" else []))
-                switched = time.monotonic()
-                await asyncio.sleep(BEFORE)
-            lost = await life.lost()
-            print(
-                f"\nSTORE_REPLICAS={replicas} {how}: another was master after {switched - begun:.1f} s; "
-                f"{len(lost)} of {len(life.orders)} orders lost; orders waited {life.longest_order:.1f} s, "
-                f"callers {life.longest_call:.1f} s at most"
-            )
-            assert not life.thrown_out
-            assert all([await one.seated() for one in browsers])
-            assert len(life.orders) > ORDERS * 2 * BEFORE
-            if how == "COORDINATED" or replicas:
-                assert not lost
-            if how == "plain":
-                assert all(order.acknowledged > switched - 1 for order in lost)
-            if how != "kill":
-                unknown = [
-                    line for one in services for line in one.log("event.ignored", reason="call is not known")
-                ]
-                assert not unknown
-            if how != "plain":
-                await wait_until(store.whole, seconds=20, what="a replica never came back")
-        for browser in browsers:
-            assert await browser.leave() == 204
-        await nothing_left(simulator, (await store.master()).redis, seconds=40)
-        assert not [line for one in services for line in one.log(level="error")]
+        lost, _ = await bridge.lives_through("COORDINATED", store.switch("COORDINATED"))
+        assert not lost
+        assert bridge.was_known()
+        await wait_until(store.whole, seconds=20, what="a replica never came back")
+        lost, over = await bridge.lives_through("plain", store.switch())
+        assert all(order.acknowledged > over - 1 for order in lost)
+        assert not replicas or not lost
+        assert bridge.was_known()
+        await wait_until(store.whole, seconds=30, what="the old master never became a replica")
+        lost, _ = await bridge.lives_through("kill", store.fail_over())
+        assert not replicas or not lost
+        await bridge.nothing_left((await store.master()).redis)
+
+
+@pytest.mark.parametrize("replicas", [0, 1])
+async def test_a_cluster_fails_over_and_moves_slots(tmp_path: Path, replicas: int) -> None:
+    async with (
+        running(Cluster(tmp_path)) as cluster,
+        Bridge.to(cluster.url, replicas) as bridge,
+    ):
+        room = keys.room("browsers")
+        lost, _ = await bridge.lives_through("planned", cluster.switch(room))
+        assert not lost
+        await cluster.whole_again()
+        lost, _ = await bridge.lives_through("a slot is moved", cluster.migrate(room))
+        assert not lost
+        assert bridge.was_known()
+        lost, _ = await bridge.lives_through("kill", cluster.fail_over(room))
+        assert not replicas or not lost
+        await cluster.whole_again()
+        redis = RedisCluster(host="127.0.0.1", port=cluster.servers[2].port)
+        await bridge.nothing_left(redis)
+        await redis.aclose()

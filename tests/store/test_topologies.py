@@ -120,6 +120,22 @@ async def test_a_cluster_loses_nothing_that_was_acknowledged(tmp_path: Path) -> 
         await healed(client)
 
 
+async def test_a_planned_failover_in_a_cluster_takes_reads_and_writes_along(tmp_path: Path) -> None:
+    """The old master sends readers away too, since none of our connections asks for a replica."""
+    async with running(Cluster(tmp_path)) as cluster, client_of(cluster.url) as client:
+        writer = Writer(client)
+        async with writer.at_work():
+            old = await cluster.switch(KEYS[0])
+            before = dict(writer.acknowledged)
+            found = await read(client, KEYS)
+            assert all(int(value) >= before[key] for key, value in zip(KEYS, found, strict=True))
+        assert not await writer.lost()
+        assert await old.stat("replication", "role") == "slave"
+        await old.asked("CONFIG", "RESETSTAT")
+        await read(client, KEYS)
+        assert "cmdstat_evalsha_ro" not in await old.redis.info("commandstats"), "it is not read from"
+
+
 async def test_sentinels_lose_nothing_that_was_acknowledged(tmp_path: Path) -> None:
     async with running(Sentinels(tmp_path)) as store, client_of(store.url, replicas=1) as client:
         writer = Writer(client)

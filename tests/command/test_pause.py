@@ -1,10 +1,12 @@
 """`pause` and `resume`: every replica learns it by itself, new callers are told, calls that are up go on."""
 
 import time
+from datetime import datetime
 
 import httpx
 from redis.asyncio import Redis
 
+from service.store import keys
 from tests.command.shell import Shell
 from tests.harness import CALLEE, Service, nothing_left, serving
 from tests.operators import Operator, bridged
@@ -98,6 +100,19 @@ async def test_it_outlives_a_restart(simulator: Simulator, store_url: str, redis
         assert (await shell.run("resume")).code == 0
         assert (await shell.run("resume")).out == "resumed: new calls are taken; they were before\n"
         await nothing_left(simulator, redis)
+
+
+async def test_since_when_is_told_by_the_clock_of_the_replicas(
+    simulator: Simulator, store_url: str, redis: Redis
+) -> None:
+    shell = Shell.beside(simulator, store_url)
+    server, _ = await redis.time()
+    await redis.set(keys.clock(), f"-3600000 {server * 1000} {server * 1000}")
+    [paused] = (await shell.run("pause", "--json")).objects
+    assert abs(datetime.fromisoformat(paused["since"]).timestamp() - (server - 3600)) < 60
+    said = await shell.run("resume")
+    assert "taken after " in said.out
+    assert "h" not in said.out.rpartition("after ")[2]
 
 
 async def test_as_json(simulator: Simulator, store_url: str) -> None:

@@ -9,9 +9,11 @@ from service.calls.model import SCHEMA, Call, Direction, Media, Phone
 from service.calls.refs import partition_of_ref, ref_of_call
 from service.calls.replies import Hangup, Join, Transfer
 from service.store import keys
+from service.store.call_index import LIVE
 from service.store.calls import Calls, Change
 from service.store.client import Client
 from service.store.errors import NewerSchema, StoreCorrupt, StoreUnavailable
+from service.store.survey import STATES, STEP
 
 REF = ref_of_call("c-1")
 CALL = Call(
@@ -52,6 +54,24 @@ async def test_what_is_committed_is_loaded(calls: Calls) -> None:
     assert stored.reply == Transfer(1, "hello")
     assert (await calls.load(REF, "initiate@2")).reply is None
     assert "secret" not in repr(stored)
+
+
+async def test_it_is_counted_until_it_is_forgotten_by_the_time_that_replicas_go_by(
+    calls: Calls, redis: Redis
+) -> None:
+    """Not by the clock of the server, which may be another: here one of years ago."""
+    await commit(calls, 0, change())
+    standing = keys.standing(partition_of_ref(REF))
+    assert await redis.zscore(standing, REF) == standing_at(NOW)
+    await calls.keep(REF, now=NOW + 3600)
+    assert await redis.zscore(standing, REF) == standing_at(NOW + 3600)
+    await redis.delete(keys.call(REF))
+    await calls.keep(REF, now=NOW + 7200)
+    assert await redis.zscore(standing, REF) == standing_at(NOW + 3600), "what is gone is not kept"
+
+
+def standing_at(heard: float) -> float:
+    return STATES.index(CALL.status) * STEP + heard * 1000 + LIVE
 
 
 async def test_a_commit_on_an_old_revision_writes_nothing(calls: Calls, redis: Redis) -> None:

@@ -151,6 +151,14 @@ async def test_two_who_find_it_at_once_agree(client: SetStore, redis: Redis) -> 
     assert all(abs(one.off) < NEAR for one in replicas)
 
 
+async def test_who_comes_second_changes_nothing(client: SetStore) -> None:
+    """It was about an offset that is not the one any more."""
+    ask, key = Script("clock_ask"), {"clock": keys.clock()}
+    for was, instead, is_now in ((0, -3_600_000, -3_600_000), (0, 7, -3_600_000), (-3_600_000, 0, 0)):
+        _, offset, _ = await client.run(ask, key, {"was": was, "instead": instead})
+        assert offset == is_now
+
+
 @pytest.mark.parametrize("seconds", [JUMP - 1, 1 - JUMP])
 async def test_a_little_is_followed_and_never_backwards(
     client: SetStore, redis: Redis, seconds: float

@@ -31,6 +31,8 @@ class SetStore(Client):
     """Whose clock is ahead by `ahead` seconds. A trip may fail once, or take `slow` seconds to get there."""
 
     ahead = 0
+    jumps_to = 0
+    """With the next question about the time."""
     fails = ""
     slow = 0.0
 
@@ -38,6 +40,8 @@ class SetStore(Client):
         if script.name == self.fails:
             self.fails = ""
             raise StoreUnavailable("away")
+        if script.name == "clock_ask" and self.jumps_to:
+            self.ahead, self.jumps_to = self.jumps_to, 0
         await asyncio.sleep(self.slow)
         return await super().run(self._set(script), keys, args)
 
@@ -188,6 +192,17 @@ async def test_a_replica_that_has_slept_does_not_take_the_others_back(client: Se
     assert abs(asleep.off) < NEAR > abs(awake.off)
 
 
+async def test_nor_does_one_that_has_slept_while_the_store_was_away(client: SetStore, redis: Redis) -> None:
+    [asleep] = await begun(client, 0)
+    asleep.machine.shift -= 3600
+    seconds, _ = await redis.time()
+    now = 1000 * seconds
+    await redis.set(keys.clock(), f"0 {now} {now - 60_000}")  # the others have asked since it is back
+    await asleep.report()
+    assert await offset(redis) == 0
+    assert abs(asleep.off) < NEAR
+
+
 async def test_one_that_begins_while_the_clock_is_wrong_goes_by_the_others(
     client: SetStore, redis: Redis
 ) -> None:
@@ -236,6 +251,15 @@ async def test_a_jump_that_could_not_be_written_down_is_found_again(client: SetS
         assert abs(one.off) < NEAR
         await one.report()
     assert abs(await offset(redis) + 3600) < NEAR
+
+
+async def test_a_clock_that_jumps_again_at_once(client: SetStore, redis: Redis) -> None:
+    [one] = await begun(client, 0)
+    client.ahead, client.jumps_to = 3600, -3600
+    for _ in range(2):
+        await one.report()
+        assert abs(one.off) < NEAR
+    assert abs(await offset(redis) - 3600) < NEAR
 
 
 async def test_a_slow_trip_does_not_move_it(client: SetStore) -> None:

@@ -7,7 +7,6 @@ Result = Literal["ok", "warn", "fail"]
 
 SKEW: Final = 2.0
 """Seconds by which clocks may differ: times of two replicas stand in one order."""
-_TOO_FAR: Final = 30.0
 
 
 class Finding(NamedTuple):
@@ -25,9 +24,11 @@ Findings = Sequence[Finding]
 
 
 def skew(check: str, seconds: float, what: str, *, least: float = SKEW) -> Finding:
-    """`seconds`: by which ours is ahead. `least`: the smallest that can be told and matters."""
+    """`seconds`: by which ours is ahead. `least`: the smallest that can be told and matters.
+
+    A warning, however much it is: replicas go by a time that they share, and nobody stops serving for it.
+    """
     words = f"our clock is {abs(seconds):.1f} s {'ahead of' if seconds > 0 else 'behind'} {what}"
     if abs(seconds) <= least:
         return Finding(check, "ok", f"our clock agrees with {what}")
-    result: Result = "warn" if abs(seconds) <= _TOO_FAR else "fail"
-    return Finding(check, result, words, "have NTP set the clocks of all machines (timedatectl, chronyc)")
+    return Finding(check, "warn", words, "have NTP set the clocks of all machines (timedatectl, chronyc)")

@@ -10,6 +10,7 @@ import pytest
 from redis.asyncio import Redis
 
 from service.store.embedded import EmbeddedServer
+from tests.command import zygote
 from tests.harness import Service, nothing_left, serving
 from tests.operators import Operator
 from tests.outliving import adopt_orphans, nothing_outlives
@@ -24,6 +25,7 @@ def pytest_configure() -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
+    zygote.end()
     nothing_outlives(session)
 
 

@@ -5,7 +5,6 @@ JSON with `argv`, `env`, and the files that are to be its standard streams. It a
 """
 
 import asyncio
-import atexit
 import json
 import os
 import signal
@@ -24,7 +23,7 @@ _TIMEOUT: Final = 60
 
 
 class Zygote:
-    """One for each process of tests; it ends with it."""
+    """One for each process of tests; it ends with the run."""
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(  # noqa: S603 - this module
@@ -35,7 +34,6 @@ class Zygote:
             env={"PATH": os.defpath, "PYTHONWARNINGS": "ignore"},
         )
         self._one_at_a_time = Lock()
-        atexit.register(self._end)
 
     async def run(self, argv: Sequence[str], env: Mapping[str, str], files: Sequence[Path]) -> int:
         """The exit code. Raises RuntimeError when a signal has ended it, as SIGALRM (14) does in the end."""
@@ -54,7 +52,7 @@ class Zygote:
             raise RuntimeError(f"{code.strip()}: {order}")
         return int(code)
 
-    def _end(self) -> None:
+    def end(self) -> None:
         assert self._process.stdin is not None
         self._process.stdin.close()
         self._process.wait(timeout=5)
@@ -63,6 +61,12 @@ class Zygote:
 @cache
 def zygote() -> Zygote:
     return Zygote()
+
+
+def end() -> None:
+    """That of this process, if there is one."""
+    if zygote.cache_info().currsize:
+        zygote().end()
 
 
 def _serve() -> None:

@@ -106,6 +106,29 @@ async def test_who_is_being_joined_gets_in_afterwards(
         assert not service.log(level="error")
 
 
+async def test_who_was_being_joined_does_not_wait_for_the_end_of_that_attempt(
+    simulator: Simulator, tmp_path: Path
+) -> None:
+    """It is written down that somebody works on it for as long as a webhook lasts; nobody does any more."""
+    async with (
+        AsyncExitStack() as stack,
+        running(Server(tmp_path, *OPTIONS)) as server,
+        serving(simulator, server.url, WEBHOOK_BUDGET="14") as service,
+    ):
+        store = Broken(server, stack)
+        gate = simulator.gates.hold("createParticipant")
+        phone = await simulator.dial()
+        await gate.reached()
+        await store.breaks("read-only")
+        gate.release()
+        await phone.hears("One moment")
+        await store.is_mended("read-only")
+        await phone.until("bridged", timeout=5)
+        await phone.hang_up()
+        await nothing_left(simulator, server.redis)
+        assert not service.log(level="error")
+
+
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_what_is_bridged_stays_and_is_taken_down(
     simulator: Simulator, tmp_path: Path, fault: str

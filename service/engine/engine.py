@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Final, Protocol, TypeVar
 
 import msgspec
@@ -28,6 +29,7 @@ from service.calls.model import Call, Intent, Media
 from service.calls.numbers import e164
 from service.calls.replies import Hangup, Join, Reply, Transfer, Wait
 from service.calls.replies import name_of as name_of_reply
+from service.calls.rules.joining import ROUNDS
 from service.clock import Clock
 from service.engine.alarm import Alarm
 from service.engine.asking import ASK_AFTER, silence
@@ -38,7 +40,7 @@ from service.logs import bound
 from service.metrics import Metrics
 from service.store import keys
 from service.store.calls import Calls, Change, Stored
-from service.store.errors import StoreUnavailable
+from service.store.errors import StoreError, StoreUnavailable
 from service.store.wrong_pins import WrongPins
 from service.tasks import Tasks
 
@@ -210,11 +212,31 @@ class Engine:
         if call is None:
             raise ValueError("nobody to join")
         with bound(call_id=call.call_id or None, room=call.room):
-            outcome, token = await self._joiner.join(call, since=since, deadline=deadline)
+            try:
+                outcome, token = await self._joiner.join(call, since=since, deadline=deadline)
+            except StoreError:
+                self._give_up(call)
+                raise
         if isinstance(outcome, JoinFailed) and not outcome.again:
             self._metrics.join_failed(outcome.reason)
         answer = await self._settle(stored, call.ref, outcome, key, token)
         return replace(answer, joined=not isinstance(outcome, FoundEmpty))
+
+    def _give_up(self, call: Call) -> None:
+        """Write down, as soon as the store is back, that nobody works on this attempt any more.
+
+        The caller, who has been told to come back, would wait until the attempt's lease is over.
+        """
+        if call.put_off < ROUNDS:
+            failed = JoinFailed(
+                at=self._clock.now(),
+                attempt=call.attempt,
+                room=call.room,
+                reason="internal-error",
+                again=True,
+            )
+            write = partial(self.handle, call.ref, failed)
+            self._tasks.start(persist(write, self._clock, "join"), name="join.give-up")
 
     async def _settle(
         self, stored: Stored, ref: str, outcome: Joined | JoinFailed | FoundEmpty, key: str, token: str

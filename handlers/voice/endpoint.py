@@ -22,7 +22,7 @@ from service.calls.events import Arrival, Event, LegNoted, TransferAnswer, turne
 from service.calls.model import Call
 from service.calls.policy import Policy
 from service.calls.refs import is_ref
-from service.calls.replies import KeepTag, Transfer, name_of
+from service.calls.replies import KeepTag, Transfer, Wait, name_of
 from service.engine.engine import Answer, NotHere
 from service.logs import bound
 from service.metrics import UNKNOWN as UNKNOWN_EVENT
@@ -147,6 +147,8 @@ async def _answer(request: Request, kind: Kind, webhook: Webhook, begun: float, 
         result = "repeated" if answer.repeated else "answered"
         if not kind.wants_bxml:
             return _Answered(Response(status_code=204), _said(answer), result, answer.call)
+        if answer.call is None and isinstance(answer.reply, Wait):
+            return _Answered(*_come_back(bridge, webhook), result)
         document = bridge.renderer.render(
             answer.reply, _here(bridge, webhook), call=answer.call, token=answer.token
         )
@@ -231,6 +233,11 @@ def _degraded(bridge: Bridge, event: Event, webhook: Webhook) -> tuple[Response,
         # The way in is open; refusing it would cost the caller the call.
         keep = KeepTag(webhook.text("tag") or webhook.ref)
         return Response(bridge.renderer.render(keep, ""), media_type=_XML), name_of(keep)
+    return _come_back(bridge, webhook)
+
+
+def _come_back(bridge: Bridge, webhook: Webhook) -> tuple[Response, str]:
+    """For so many rounds: who is on the line may live, and is told what there is when the call is known."""
     round_ = 1 + webhook.rounds
     document = bridge.renderer.come_back(_here(bridge, webhook, again=round_), round_)
     return Response(document, media_type=_XML), "come-back"

@@ -3,6 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
+from service.calls.events import TransferAnswer
 from service.calls.model import Intent, Media, Phone, Status
 from service.calls.replies import (
     Apologise,
@@ -41,6 +42,7 @@ from tests.calls.cues import (
 )
 from tests.calls.dues import Due, hang_up, leave
 from tests.calls.playbook import Playbook, play
+from tests.calls.signals import leg_answer, leg_bridge_complete
 
 ARRIVALS = [
     pytest.param(initiate(), id="initiate"),
@@ -178,9 +180,16 @@ def test_a_b_leg_of_an_older_attempt_is_hung_up() -> None:
     story.on(transfer_answer(2)).replies(KeepTag(f"{REF}.2")).becomes(Status.BRIDGED)
 
 
-def test_a_b_leg_of_a_call_that_is_over_or_not_known_is_hung_up() -> None:
+def test_a_b_leg_of_a_call_that_is_over_is_hung_up() -> None:
     transferring().on(disconnect()).on(transfer_answer()).replies(Hangup()).expects().unchanged()
-    play().on(transfer_answer()).replies(Hangup()).expects().unchanged().notes("call is not known")
+
+
+def test_a_b_leg_of_a_call_that_is_not_known_is_the_way_in_all_the_same() -> None:
+    story = play().on(transfer_answer()).replies(KeepTag(f"{REF}.1")).expects().unchanged()
+    story.notes("call is not known")
+    play().on(lambda at: TransferAnswer(at, 0, "leg", "")).replies(Hangup()).expects().unchanged().notes(
+        "call is not known"
+    )
 
 
 # transferComplete -------------------------------------------------------------------------------------------
@@ -243,9 +252,13 @@ def test_over_of_an_older_attempt_goes_on_with_the_intent(intent: Intent, reply:
     play(call).on(transfer_complete(1)).replies(reply).expects().unchanged().notes("stale attempt")
 
 
-def test_over_for_a_call_that_is_over_or_not_known_is_hung_up() -> None:
+def test_over_for_a_call_that_is_over_is_hung_up() -> None:
     bridged().on(disconnect()).on(transfer_complete()).replies(Hangup()).expects().unchanged()
-    play().on(transfer_complete()).replies(Hangup()).expects().unchanged().notes("call is not known")
+
+
+@pytest.mark.parametrize("cue", [transfer_complete(), leg_answer(), leg_bridge_complete()])
+def test_who_asks_of_a_call_that_is_not_known_is_to_come_back(cue: Cue) -> None:
+    play().on(cue).replies(Wait()).expects().unchanged().notes("call is not known")
 
 
 # redirect ---------------------------------------------------------------------------------------------------
@@ -306,5 +319,5 @@ def test_unknown_on_a_live_call_waits(media: Media, intent: Intent) -> None:
 
 
 def test_unknown_on_no_call_is_nothing() -> None:
-    play().on(unknown()).replies(Nothing()).expects().unchanged().notes("call is not known")
     bridged().on(disconnect()).on(unknown()).replies(Nothing()).expects().unchanged()
+    play().on(unknown()).replies(Nothing()).expects().unchanged().notes("call is not known")

@@ -76,11 +76,14 @@ def begin(event: Event) -> Decision:
                 outcome=outcome_of(None, event),
             )
             return Decision(gone, Nothing())
-        case LegNoted(keeps=tag) if tag:
-            # A call that the store has lost may be talking on it.
+        case LegNoted(keeps=tag) | TransferAnswer(tag=tag) if tag:
+            # A call that the store has lost, or does not find for a moment, may be talking on it.
             return Decision(None, KeepTag(tag), note="call is not known")
-        case TransferAnswer() | TransferComplete() | LegAnswer() | LegBridgeComplete():
+        case TransferAnswer():
             return Decision(None, Hangup(), note="call is not known")
+        case TransferComplete() | LegAnswer() | LegBridgeComplete():
+            # There is a phone, or a leg of one. A phone that comes back is known by then, or begins anew.
+            return Decision(None, Wait(), note="call is not known")
         case _:
             return Decision(None, Nothing(), note="call is not known")
 

@@ -1,6 +1,7 @@
 """More comes than can be handled: callers stay on the line, what is told once is kept, nothing piles up."""
 
 import asyncio
+import json
 import os
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -17,9 +18,10 @@ from redis.asyncio import Redis
 from handlers.deferred import LIMIT, Deferred
 from handlers.places import Places
 from service.clock import SystemClock
-from service.store.errors import StoreUnavailable
+from service.engine.persist import UNREADABLE_TRIES
+from service.store.errors import StoreCorrupt, StoreUnavailable
 from service.tasks import Tasks
-from tests.harness import PASSWORD, USERNAME, Service, nothing_left, serving
+from tests.harness import LOG, PASSWORD, USERNAME, Service, log_to_lines, nothing_left, serving
 from tests.operators import NO_TLS, Operator
 from tests.processes import environment, replica
 from tests.simulator import bxml
@@ -243,6 +245,45 @@ class TestDeferred:
         assert deferred.keep(partial(handle, 30), "disconnect", "call-3")
         assert await tasks.wait(1) == 0
         assert handled[-1] == 30
+
+    async def test_those_that_cannot_be_handled_make_way(self) -> None:
+        """The store may be away for some calls alone; there are more of them than are handled at once."""
+        handled: list[str] = []
+
+        async def handle(name: str) -> None:
+            if name.startswith("bad"):
+                raise StoreUnavailable("WRONGTYPE")
+            handled.append(name)
+
+        tasks, log = Tasks(), len(LOG.written)
+        log_to_lines()
+        deferred = Deferred(tasks, SystemClock())
+        for name in [*(f"bad-{number}" for number in range(20)), "good"]:
+            assert deferred.keep(partial(handle, name), "disconnect", name)
+            assert deferred.keep(partial(handle, f"{name}, later"), "recordingAvailable", name)
+        await wait_until(lambda: len(handled) == 2)
+        assert handled == ["good", "good, later"]
+        assert await tasks.wait(0) == 8
+        lines = [json.loads(line) for line in LOG.written[log:]]
+        dropped = [(one["ref"], one["event_type"]) for one in lines if one["event"] == "webhook.dropped"]
+        # Each is told, those of one call in their order.
+        assert len(dropped) == 40
+        assert set(dropped[::2]) == {(f"bad-{number}", "disconnect") for number in range(20)}
+
+    async def test_what_the_store_cannot_read_is_given_up(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        for name in ("FIRST_PAUSE", "LONGEST_PAUSE"):
+            monkeypatch.setattr(f"handlers.deferred.{name}", 0)
+        tries = 0
+
+        async def handle() -> None:
+            nonlocal tries
+            tries += 1
+            raise StoreCorrupt("what is this")
+
+        tasks = Tasks()
+        assert Deferred(tasks, SystemClock()).keep(handle, "disconnect", "call-1")
+        assert await tasks.wait(20) == 0
+        assert tries == UNREADABLE_TRIES
 
     async def test_those_of_one_call_keep_their_order(self) -> None:
         handled: list[str] = []

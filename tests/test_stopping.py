@@ -1,13 +1,16 @@
 """Replicas come and go: stopped by SIGTERM, killed, restarted; no call is dropped by it."""
 
+import asyncio
 import signal
 
 from redis.asyncio import Redis
 
-from tests.harness import ORIGIN, PASSWORD, USERNAME, nothing_left
+from handlers.compose import running
+from tests.harness import BRIEF, ORIGIN, PASSWORD, USERNAME, nothing_left, settings_for
 from tests.processes import environment, replica
 from tests.simulator.settings import SimulatorSettings
 from tests.simulator.simulator import Simulator
+from tests.waiting import wait_until
 
 
 def point_at(simulator: Simulator, url: str) -> None:
@@ -108,3 +111,44 @@ async def test_a_replica_that_was_frozen_in_a_join_comes_back_to_a_call_that_oth
             assert phone.stage == "bridged"
             await phone.hang_up()
             await nothing_left(simulator, redis)
+
+
+async def test_a_create_that_is_cut_off_is_in_doubt(simulator: Simulator, store_url: str) -> None:
+    async with replica(environment(simulator, REDIS_URL=store_url, SHUTDOWN_GRACE="1")) as leaving:
+        point_at(simulator, leaving.url)
+        gate = simulator.gates.hold("createParticipant")
+        phone = await simulator.dial()
+        await gate.reached()
+        await wait_until(lambda: leaving.log("create.done"))
+        leaving.signal(signal.SIGTERM)
+        assert await leaving.ended() == 0
+        [line] = leaving.log("create.in_doubt")
+        assert (line["operation"], line["error"], line["ref"]) == (
+            "create-participant",
+            "cut-off",
+            leaving.log("call.changed")[0]["ref"],
+        )
+        gate.release()
+        await phone.hang_up()
+
+
+async def test_what_is_cut_off_still_writes_down_what_it_owes(simulator: Simulator, store_url: str) -> None:
+    written: list[str] = []
+
+    async def write(client: Redis) -> None:
+        await client.ping()
+        written.append("owed")
+
+    async with Redis.from_url(store_url) as client:
+        settings = settings_for(simulator, store_url, SHUTDOWN_GRACE="1")
+        async with running(settings, run_worker=False, patience=BRIEF) as bridge:
+
+            async def hangs() -> None:
+                try:
+                    await asyncio.Event().wait()
+                finally:
+                    bridge.tasks.start(write(client), name="owe")
+
+            bridge.tasks.start(hangs(), name="hangs")
+            await asyncio.sleep(0)
+    assert written == ["owed"]

@@ -18,6 +18,9 @@ PATIENCE: Final = 4.0
 """Seconds without an answer after which a request counts as failed; Bandwidth takes fractions of one."""
 PROBE_WAIT: Final = 2.0
 """Seconds for which a request waits for a probe that is under way."""
+HINT: Final = (
+    "pstn-bridge doctor says whether it is reached from here, Bandwidth's status page whether at all"
+)
 
 log = structlog.get_logger()
 
@@ -149,7 +152,7 @@ class Circuit:
         if self._breaker.open and not was_open:
             self._opened_at = now
             self._metrics.breaker(self.api, self.kind, is_open=True)
-            log.warning("breaker.opened", api=self.api, kind=self.kind.value, error=code)
+            log.warning("breaker.opened", api=self.api, kind=self.kind.value, error=code, hint=HINT)
 
     def _succeeded(self) -> None:
         was_open = self._breaker.open

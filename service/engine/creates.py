@@ -73,7 +73,7 @@ class Creates:
             room,
             request,
             lambda id_: DeleteParticipant(seat, id_),
-            "create.participant",
+            "create-participant",
             repeat_until=deadline - _AGAIN,
         )
 
@@ -85,13 +85,13 @@ class Creates:
             room,
             request,
             DeleteSession,
-            "create.session",
+            "create-session",
             repeat_until=deadline - _AGAIN,
         )
 
     def leg(self, room: str, request: Callable[[], Coroutine[Any, Any, str]]) -> Creation[str]:
         """Of a createCall into WebRTC: it makes the id of that call. It is never sent twice."""
-        return self._creation(room, lambda _attempt: request(), HangUpLeg, "create.leg")
+        return self._creation(room, lambda _attempt: request(), HangUpLeg, "create-leg")
 
     def _creation(
         self,

@@ -7,7 +7,7 @@ import pytest
 
 from service.bandwidth.auth import Basic
 from service.bandwidth.breaker import SHORTEST
-from service.bandwidth.circuit import Circuit, Kind
+from service.bandwidth.circuit import HINT, Circuit, Kind
 from service.bandwidth.errors import BandwidthError
 from service.bandwidth.http import Http
 from service.bandwidth.new_call import NewCall
@@ -78,6 +78,7 @@ async def test_after_five_failures_nothing_is_sent(
         "api": "webrtc",
         "kind": "questions",
         "error": "overloaded",
+        "hint": HINT,
     }
 
 

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from functools import partial
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, NamedTuple, TextIO
 
@@ -71,14 +72,7 @@ def logs(
     json_: AsJson = False,
 ) -> None:
     with ExitStack() as stack:
-        try:
-            streams = [
-                sys.stdin if str(path) == "-" else stack.enter_context(path.open(errors="replace"))
-                for path in files or [Path("-")]
-            ]
-        except OSError as error:
-            shell.fail(f"cannot read {error.filename}: {error.strerror}")
-        lines = heapq.merge(*map(read_lines, streams), key=lambda line: line.at)
+        lines = read_logs(files or [Path("-")], stack)
         earliest = "" if since is None else time_view(max(0.0, SystemClock().now() - since)) or ""
         wanted = (line for line in lines if line.at >= earliest and _is_from(line, level))
         found = _show(_about(call, wanted) if call else wanted, as_json=json_)
@@ -86,8 +80,29 @@ def logs(
         shell.fail(f"no line is about call {call}")
 
 
-def read_lines(stream: TextIO) -> Iterator[Line]:
-    """Of one log, as they come. What is longer than any line of ours is taken for several."""
+def read_logs(paths: Iterable[Path], stack: ExitStack) -> Iterator[Line]:
+    """The lines of all in order of time; `-` is standard input. Ends the command where one cannot be read.
+
+    `stack`: has them open.
+    """
+    try:
+        streams = [
+            _standard_input() if str(path) == "-" else stack.enter_context(path.open(errors="replace"))
+            for path in paths
+        ]
+    except OSError as error:
+        shell.fail(f"cannot read {error.filename}: {error.strerror}")
+    return heapq.merge(*map(_lines, streams), key=lambda line: line.at)
+
+
+def _standard_input() -> TextIO:
+    if isinstance(sys.stdin, TextIOWrapper):
+        sys.stdin.reconfigure(errors="replace")
+    return sys.stdin
+
+
+def _lines(stream: TextIO) -> Iterator[Line]:
+    """As they come. What is longer than any line of ours is taken for several."""
     at = ""
     for raw in iter(partial(stream.readline, _LONGEST), ""):
         text = raw.rstrip("\n")

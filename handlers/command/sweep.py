@@ -1,7 +1,5 @@
 """`pstn-bridge sweep`: what was made at Bandwidth and nobody knows of any more, by what the logs tell."""
 
-import heapq
-import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
@@ -12,7 +10,7 @@ from typing import Annotated, Any, Final, get_args
 import typer
 
 from handlers.command import shell
-from handlers.command.logs import Line, read_lines
+from handlers.command.logs import Line, read_logs
 from handlers.command.options import AsJson, application
 from handlers.command.printing import Column, Row, show, show_json, table, width
 from handlers.command.times import duration, iso, moment
@@ -97,7 +95,9 @@ def sweep(
     async def work(client: Client, settings: Settings) -> int:
         await client.ask_all([("PING",)])  # before logs are read for minutes
         logs = _Logs()
-        _read(names, logs)
+        with ExitStack() as stack:
+            for line in read_logs(map(Path, names), stack):
+                logs.take(line)
         begun = await shell.now(client) - since
         return await _sweep(client, settings, logs, apply=apply, since=begun, as_json=json)
 
@@ -143,19 +143,6 @@ class _Logs:
             self.things[key] = Thing(kind, id_, at, room if isinstance(room, str) else "")
         # A leg and a call are no things of the sessions API; Bandwidth lists them.
         self.bad += not found and not ({"leg_id", "call_id"} & line.fields.keys() and at is not None)
-
-
-def _read(names: Iterable[str], logs: _Logs) -> None:
-    with ExitStack() as stack:
-        try:
-            streams = [
-                sys.stdin if name == "-" else stack.enter_context(Path(name).open(errors="replace"))
-                for name in names
-            ]
-        except OSError as error:
-            shell.fail(f"cannot read {error.filename}: {error.strerror}")
-        for line in heapq.merge(*map(read_lines, streams), key=lambda one: one.at):
-            logs.take(line)
 
 
 def _time(text: object) -> float | None:

@@ -236,7 +236,7 @@ class Engine:
                 again=True,
             )
             write = partial(self.handle, call.ref, failed)
-            self._tasks.start(persist(write, self._clock, "join"), name="join.give-up")
+            self._tasks.start(self._persistence.write(write, "join", room=call.room), name="join.give-up")
 
     async def _settle(
         self, stored: Stored, ref: str, outcome: Joined | JoinFailed | FoundEmpty, key: str, token: str

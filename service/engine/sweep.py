@@ -83,21 +83,23 @@ class Sweeper:
     async def _each(
         self, things: Sequence[Thing], kind: Kind, judge: Callable[[Thing], Awaitable[tuple[Fate, str]]]
     ) -> list[Judged]:
-        places = asyncio.Semaphore(_AT_ONCE)
+        todo = iter([one for one in things if one.kind == kind])
+        judged: list[Judged] = []
 
-        async def one(thing: Thing) -> Judged:
-            async with places:
+        async def work() -> None:
+            for thing in todo:
                 try:
                     fate, detail = await judge(thing)
                 except BandwidthError as error:
                     if error.code in _REFUSED:
                         raise
                     fate, detail = "failed", str(error)
-            self._done += 1
-            self._told(self._done, len(things))
-            return Judged(thing, fate, detail)
+                judged.append(Judged(thing, fate, detail))
+                self._done += 1
+                self._told(self._done, len(things))
 
-        return await asyncio.gather(*(one(thing) for thing in things if thing.kind == kind))
+        await asyncio.gather(*(work() for _ in range(_AT_ONCE)))
+        return sorted(judged, key=lambda one: one.thing.made)
 
     async def _participant(self, thing: Thing) -> tuple[Fate, str]:
         if not await self._tried(

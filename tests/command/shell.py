@@ -33,7 +33,7 @@ async def run(
     """`code`: the exit code that it has to have, None for any."""
     with tempfile.TemporaryDirectory() as folder:
         files = [Path(folder, name) for name in ("stdin", "stdout", "stderr")]
-        files[0].write_text(stdin or "")
+        files[0].write_bytes((stdin or "").encode(errors="surrogateescape"))
         returned = await zygote().run(arguments, {"PATH": os.defpath, **env}, files)
         said = Said(returned, files[1].read_text(), files[2].read_text())
     assert code in {None, said.code}, said

@@ -299,9 +299,9 @@ async def test_lines_that_say_nothing_are_counted(
 
 async def test_standard_input(simulator: Simulator, shell: Shell, maker: Maker) -> None:
     lost = await maker.participant()
-    said = await run(
-        "sweep", "--apply", "--from-logs", "-", env=shell.settings, stdin=made(participant_id=lost)
-    )
+    log = "caf\udce9\n" + made(participant_id=lost)
+    said = await run("sweep", "--apply", "--from-logs", "-", env=shell.settings, stdin=log)
+    assert "lines that say nothing: 1" in said.err
     assert said.lines[1].split()[:3] == ["taken-down", "participant", lost]
     assert simulator.ledger.empty
 

@@ -306,7 +306,13 @@ class Engine:
                 raise NotHere(name_of(event))
             if (revision := await self._commit(stored, decision, event, key, mine)) is not None:
                 self._report(stored.call, decision, event)
-                after = Stored(revision=revision, call=decision.call, reply=None, token=mine or stored.token)
+                after = Stored(
+                    revision=revision,
+                    call=decision.call,
+                    reply=None,
+                    token=mine or stored.token,
+                    foreign=stored.foreign,
+                )
                 return _answer(decision, after.token), after
             stored = await self._calls.load(ref, key)
         raise StoreUnavailable(f"call {ref}: {_TRIES} commits in a row came first")
@@ -334,6 +340,7 @@ class Engine:
                 owed=(*decision.owed, *self._ask_after(call, now)),
                 cancelled=(*decision.cancelled, ASK_AFTER),
                 token=None if decision.drops_token else token if call.media in _HAS_TOKEN else "",
+                foreign=stored.foreign,
             ),
             now=now,
             commit=self._new_id(),

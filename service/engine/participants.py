@@ -168,7 +168,12 @@ class Participants:
             raise ValueError("a phone's subscriptions are its call's")
         kept = msgspec.structs.replace(member.browser, hears=hears)
         subscribed = await self._rooms.subscribe(
-            room, member.seat, kept, participant_id=member.participant_id, now=self._clock.now()
+            room,
+            member.seat,
+            kept,
+            participant_id=member.participant_id,
+            now=self._clock.now(),
+            foreign=member.foreign,
         )
         if subscribed:
             self._alarm.wake(keys.owner_room(room))

@@ -12,8 +12,9 @@ from service.calls.replies import Reply
 from service.store import keys
 from service.store.call_index import AFTER_END, HOUR, LIVE, CallIndex, is_tombstone, read_call
 from service.store.client import Client
-from service.store.compression import compressed
+from service.store.compression import compressed, plain
 from service.store.errors import StoreCorrupt
+from service.store.foreign import foreign, with_foreign
 from service.store.outbox import TIMELINE, encode_owed
 from service.store.scripts import Script
 from service.store.survey import STEP, standing
@@ -37,6 +38,8 @@ class Stored(msgspec.Struct, frozen=True):
     """What the event that it was loaded for has been answered before."""
     token: str
     """The device token of a transfer that has not been answered; empty where there is none."""
+    foreign: bytes = b""
+    """What a newer release has written of the call."""
 
     def __repr__(self) -> str:
         return f"Stored(revision={self.revision}, call={self.call}, reply={self.reply}, token=***)"
@@ -57,6 +60,8 @@ class Change(msgspec.Struct, frozen=True, kw_only=True):
     cancelled: tuple[str, ...] = ()
     token: str | None = ""
     """A token to keep, None to drop the one that is kept, empty to leave it."""
+    foreign: bytes = b""
+    """As it was loaded."""
 
     def __repr__(self) -> str:
         return (
@@ -82,9 +87,11 @@ class Calls(CallIndex):
             {"event": event},
         )
         try:
+            call = None if state is None else read_call(state)
             return Stored(
                 revision=int(revision or 0),
-                call=None if state is None else read_call(state),
+                call=call,
+                foreign=b"" if call is None else foreign(plain(state), call),
                 reply=None if reply is None else _decode_reply.decode(reply),
                 token="" if token is None else token.decode(),
             )
@@ -113,7 +120,7 @@ class Calls(CallIndex):
                 "now": int(now * 1000),
                 "revision": revision,
                 "commit": commit,
-                "state": self._kept(_encode(call), compress=not call.live),
+                "state": self._kept(with_foreign(_encode(call), change.foreign), compress=not call.live),
                 "event": change.event,
                 "reply": _encode(change.reply),
                 "entry": b"" if change.entry is None else self._kept(packed(change.entry)),

@@ -10,6 +10,7 @@ from service.calls.effects import KINDS, AskAfter, CheckRoom, Effect, Owed, Repl
 from service.store import keys
 from service.store.client import Client
 from service.store.compression import compressed
+from service.store.foreign import foreign, with_foreign
 from service.store.scripts import Script
 from service.store.timeline import packed
 
@@ -61,6 +62,13 @@ class Work(msgspec.Struct, frozen=True):
     since: float
     """Seconds since the epoch: when it was owed, later by as long as nobody could send it."""
     effect: Effect | Unreadable
+    text: bytes = b""
+    """The effect as it is kept."""
+
+    def instead(self, effect: Effect) -> str:
+        """Another in its place, with what a newer release has written of it."""
+        kept = foreign(self.text, effect) if self.text not in {b"", _IMPLIED} else b""
+        return with_foreign(_encode(effect), kept).decode()
 
 
 class Later(NamedTuple):
@@ -170,7 +178,7 @@ class Outbox:
                             one.work.version,
                             not one.failed,
                             tell(one.work),
-                            "" if one.instead is None else _encode(one.instead).decode(),
+                            "" if one.instead is None else one.work.instead(one.instead),
                             round(one.work.since * 1000),
                         )
                         for one in later
@@ -196,6 +204,7 @@ class Outbox:
                 tries=int(tries),
                 since=int(since) / 1000,
                 effect=self._read(effect, owner, id_.decode()),
+                text=effect,
             )
             for id_, version, tries, since, effect in zip(*[fields] * 5, strict=True)
         ]

@@ -14,6 +14,7 @@ from service.calls.room import RoomSettings
 from service.store import keys
 from service.store.client import Client
 from service.store.errors import StoreCorrupt
+from service.store.foreign import foreign
 from service.store.scripts import Script
 
 _GET: Final = Script("get")
@@ -43,6 +44,8 @@ class Member(msgspec.Struct, frozen=True):
     """None for a phone."""
     presence: Presence = Presence(0)
     """Of a browser."""
+    foreign: bytes = b""
+    """What a newer release has written of the browser."""
 
 
 class RoomView(msgspec.Struct, frozen=True, kw_only=True):
@@ -207,24 +210,27 @@ def _members(room: str, fields: dict[str, str]) -> tuple[Member, ...]:
         if not field.startswith("seat:") or phase == "closing":
             continue
         seat = field.removeprefix("seat:")
+        browser, kept = _browser(room, fields.get(f"web:{seat}"))
         found.append(
             Member(
                 seat,
                 phase,
                 "" if participant == "-" else participant,
-                _browser(room, fields.get(f"web:{seat}")),
+                browser,
                 _presence(fields.get(f"seen:{seat}")),
+                kept,
             )
         )
     return tuple(found)
 
 
-def _browser(room: str, text: str | None) -> Browser | None:
+def _browser(room: str, text: str | None) -> tuple[Browser | None, bytes]:
     """Raises StoreCorrupt."""
     if text is None:
-        return None
+        return None, b""
     try:
-        return _decode_browser(text)
+        browser = _decode_browser(text)
+        return browser, foreign(text.encode(), browser)
     except msgspec.DecodeError as error:
         raise StoreCorrupt(f"browser in room {room}: {error}") from error
 

@@ -22,6 +22,7 @@ from service.calls.policy import is_own_room
 from service.calls.room import MEMBERS, Alone, RoomSettings, Waiting
 from service.store import keys
 from service.store.client import Client
+from service.store.foreign import with_foreign
 from service.store.outbox import encode_effect
 from service.store.room_directory import RoomDirectory, read_settings
 from service.store.scripts import Result, Script, Value
@@ -302,12 +303,22 @@ class Rooms(RoomDirectory):
         return await self._sign(room, seat, "disconnected", now)
 
     async def subscribe(
-        self, room: str, seat: str, browser: Browser, *, participant_id: str, now: float
+        self,
+        room: str,
+        seat: str,
+        browser: Browser,
+        *,
+        participant_id: str,
+        now: float,
+        foreign: bytes = b"",
     ) -> bool:
-        """Keep whom a browser hears, and owe it to Bandwidth; tells whether it is in its seat."""
+        """Keep whom a browser hears, and owe it to Bandwidth; tells whether it is in its seat.
+
+        `foreign`: what a newer release has written of the browser.
+        """
         args: Args = {
             "seat": seat,
-            "browser": msgspec.json.encode(browser),
+            "browser": with_foreign(msgspec.json.encode(browser), foreign),
             "effect": msgspec.json.encode(Subscribe(room, participant_id, browser.hears)),
         }
         return bool(await self._run(_SUBSCRIBE, room, now, args))

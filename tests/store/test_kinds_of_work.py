@@ -1,9 +1,11 @@
 """Work of a kind that one release knows and the one before it does not, while both run."""
 
+import msgspec
 import pytest
 from redis.asyncio import Redis
 
 from service.calls.effects import KINDS, DeleteParticipant, DeleteSession
+from service.calls.looks import Looks
 from service.store import keys
 from service.store.client import Client
 from service.store.outbox import Later, Outbox, Unreadable, Work
@@ -64,7 +66,7 @@ async def test_who_does_not_know_it_looks_once_in_ten_minutes(client: Client, ro
 
 async def test_who_knows_it_has_it_at_once(client: Client, rooms: Rooms, redis: Redis) -> None:
     assert await look(old(client), NOW) == [OFFERED]
-    assert await look(old(client), NOW + 1) == []
+    assert await old(client).claim(PARTITION, now=NOW + 1, limit=9) == []
     assert await look(new(client), NOW + 1) == [DeleteSession("S")]
     assert await look(new(client), NOW + 2) == []
     assert not await redis.exists(keys.owed(OWNER), keys.agenda(PARTITION), keys.offered(PARTITION))
@@ -101,3 +103,20 @@ async def test_what_nobody_knows_does_not_fill_the_store(client: Client, rooms: 
     assert await look(old(client), NOW) == [OFFERED]
     assert await redis.zrange(keys.offered(PARTITION), 0, -1) == [b"delete-session room:lobby"]
     assert await redis.zrange(keys.unknown(PARTITION), 0, -1) == [b"delete-session room:lobby"]
+
+
+async def test_what_a_newer_release_has_written_of_work_outlives_its_being_put_off(
+    client: Client, rooms: Rooms, redis: Redis
+) -> None:
+    """Whoever has written it: msgspec has the kind first, a script in any place."""
+    newer = b'{"session_id":"S","whispers":{"to":[]},"type":"delete-session"}'
+    await redis.hset(keys.owed(OWNER), "delete-session:S", b"1 0 S 0 %d " % (NOW * 1000) + newer)
+    [owner] = await new(client).claim(PARTITION, now=NOW, limit=9)
+    [work] = await new(client).work(owner, now=NOW)
+    assert work.effect == DeleteSession("S")
+    seen = DeleteSession("S", Looks(2, NOW))
+    await new(client).work(owner, now=NOW, later=[Later(work, NOW + 9, instead=seen)])
+    [owed] = await OwedDirectory(client).owed(limit=9)
+    assert owed.about == seen
+    kept = str(await redis.hget(keys.owed(OWNER), "delete-session:S"), "utf-8")  # type: ignore[arg-type] # bytes
+    assert msgspec.json.decode(kept.split(" ", 5)[5])["whispers"] == {"to": []}

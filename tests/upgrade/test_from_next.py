@@ -3,10 +3,13 @@
 import json
 from typing import Any
 
+import httpx
 from redis.asyncio import Redis
 
+from service import __version__
 from service.calls.model import SCHEMA
 from service.store import keys
+from tests.browsers import enters
 from tests.harness import Service
 from tests.operators import Operator, bridged
 from tests.simulator.simulator import Simulator
@@ -58,15 +61,98 @@ async def test_a_call_of_a_newer_schema_is_left_as_it_is(
     await operator.until(ref, "ended")
 
 
-async def test_unknown_fields_are_read_over(
+async def test_unknown_fields_of_a_call_are_kept(
     simulator: Simulator, service: Service, operator: Operator, redis: Redis
 ) -> None:
     phone, call = await bridged(simulator, operator)
-    await rewrite(redis, call["id"], whispers=["to", "somebody"])
+    whispers = {"to": ["somebody", None], "since": 1.5}
+    await rewrite(redis, call["id"], whispers=whispers, hidden=[])
+    assert (await operator.call(call["id"]))["state"] == "bridged"
     await operator.order(call["id"], "remove")
     await phone.hears("Please hold")
     await operator.until(call["id"], "detached")
     await phone.hang_up()
+    await operator.until(call["id"], "ended")
+    kept = await state(redis, call["id"])
+    assert (kept["whispers"], kept["hidden"]) == (whispers, [])
+    assert kept["ended_at"] > 0
+
+
+async def test_an_unknown_reply_is_none_to_be_repeated(
+    simulator: Simulator, service: Service, operator: Operator, redis: Redis
+) -> None:
+    """Who asks again is not cut off: the phone comes back in a moment, a leg that has answered goes on."""
+    phone, call = await bridged(simulator, operator)
+    events = keys.events(call["id"])
+    for key in await redis.hkeys(events):
+        await redis.hset(events, key, json.dumps({"type": "whisper", "to": "somebody"}))
+    said = {}
+    for one in [one for one in simulator.deliveries if one.synchronous]:
+        status, body = await simulator.repeat(one)
+        assert status == 200
+        said[one.event_type] = body.decode()
+    assert "<Redirect" in said["initiate"]
+    assert "<Tag>" in said["transferAnswer"]
+    assert (await operator.call(call["id"]))["state"] == "bridged"
+
+    # What it has not been told before, it is told.
+    await operator.order(call["id"], "remove")
+    await phone.hears("Please hold")
+    await phone.hang_up()
+    await operator.until(call["id"], "ended")
+
+
+async def test_unknown_fields_of_a_reply_are_read_over(
+    simulator: Simulator, service: Service, operator: Operator, redis: Redis
+) -> None:
+    phone, call = await bridged(simulator, operator)
+    events = keys.events(call["id"])
+    for key, value in (await redis.hgetall(events)).items():
+        await redis.hset(events, key, json.dumps({**json.loads(value), "whispers": "somebody"}))
+    first = next(one for one in simulator.deliveries if one.event_type == "initiate")
+    status, body = await simulator.repeat(first)
+    assert (status, b"<Transfer" in body or b"<Redirect" in body) == (200, True)
+    await phone.hang_up()
+
+
+async def test_unknown_fields_of_a_browser_are_kept(
+    simulator: Simulator, service: Service, operator: Operator, redis: Redis
+) -> None:
+    browser = await enters(simulator, operator)
+    room = keys.room("sales")
+    [field] = [one for one in await redis.hkeys(room) if str(one, "utf-8").startswith("web:")]  # type: ignore[arg-type] # bytes
+    kept = json.loads(await redis.hget(room, field))  # type: ignore[arg-type] # it is there
+    await redis.hset(room, field, json.dumps({**kept, "whispers": {"to": []}}))
+    assert len((await operator.room("sales"))["members"]) == 1
+    assert await browser.subscribe([browser.id]) == 202
+    after = json.loads(await redis.hget(room, field))  # type: ignore[arg-type] # it is there
+    assert (after["hears"], after["whispers"]) == ([browser.id], {"to": []})
+    await browser.leave()
+    await browser.gone()
+
+
+async def test_unknown_fields_of_a_report_are_read_over(service: Service, redis: Redis) -> None:
+    report = {"id": "newer", "at": 4e9, "host": "next", "version": "9.9.9", "whispers": {"to": "somebody"}}
+    await redis.set(keys.replica("newer"), json.dumps(report), px=20_000)
+    await redis.zadd(keys.replicas(), {"newer": int((await redis.time())[0]) * 1000})
+
+    async def told() -> bool:
+        async with httpx.AsyncClient(base_url=service.url) as client:
+            replicas = (await client.get("/readyz")).json()["replicas"]
+        return {"9.9.9", __version__} <= {one.get("version") for one in replicas}
+
+    await wait_until(told)
+
+
+async def test_work_with_unknown_fields_is_done(
+    simulator: Simulator, service: Service, operator: Operator, redis: Redis
+) -> None:
+    phone, call = await bridged(simulator, operator)
+    hang_up = {"type": "hang-up", "call_id": phone.call_id, "whispers": "somebody"}
+    await owe(redis, keys.owner_call(call["id"]), "hang-up", "hang-up", 1, hang_up)
+    await phone.until("ended")
+    await operator.until(call["id"], "ended")
+    assert service.log(event="effect.not_known") == []
 
 
 async def test_unknown_work_is_left_to_others_and_what_is_behind_it_waits(

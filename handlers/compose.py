@@ -4,7 +4,7 @@ import base64
 import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 import structlog
 from pydantic import SecretStr
@@ -47,6 +47,7 @@ from service.engine.reporter import Doings
 from service.engine.searching import Searcher
 from service.engine.standby import Standby
 from service.engine.stock import Stocker
+from service.engine.watch import StoreWatch
 from service.engine.worker import Worker
 from service.invitations import key_for
 from service.metrics import Metrics
@@ -56,8 +57,10 @@ from service.store.admission import Admission
 from service.store.calls import Calls
 from service.store.client import Client
 from service.store.clock import StoreClock
+from service.store.examination import Evictions
 from service.store.forgotten import Search
 from service.store.invitations import UsedInvitations
+from service.store.marker import Markers
 from service.store.news import News
 from service.store.outbox import Outbox
 from service.store.pause import PauseSwitch
@@ -93,19 +96,20 @@ async def running(
         stack.push_async_callback(_finish, base)
         pause = Pause(PauseSwitch(store), metrics)
         await pause.look()
-        base.tasks.start(pause.run(), name="pause")
-        stack.callback(pause.stop)
         id_ = secrets.token_hex(4)
         standby = _standby(id_, base, bandwidth)
-        base.tasks.start(standby.run(), name="standby")
-        stack.callback(standby.stop)
+        loops: dict[str, _Loop] = {
+            "pause": pause,
+            "standby": standby,
+            "watch": _watch(base, patience),
+            "report": reporter_of(id_, clock, store, bandwidth, base.doings, draining, standby),
+        }
         if run_worker:
-            worker = _worker(base, bandwidth, core, patience, standby)
-            base.tasks.start(worker.run(), name="worker")
-            stack.callback(worker.stop)
-            searcher = _searcher(base, patience)
-            base.tasks.start(searcher.run(), name="search")
-            stack.callback(searcher.stop)
+            loops["worker"] = _worker(base, bandwidth, core, patience, standby)
+            loops["search"] = _searcher(base, patience)
+        for name, loop in loops.items():
+            base.tasks.start(loop.run(), name=name)
+            stack.callback(loop.stop)
         for credentials in bandwidth.credentials:
             base.tasks.start(_warm(credentials), name="credentials.warm")
         warmth = Warmth(
@@ -116,10 +120,16 @@ async def running(
             clock=base.clock,
         )
         stack.callback(base.tasks.start(warmth.run(), name="warmth").cancel)
-        reporter = reporter_of(id_, base.clock, store, bandwidth, base.doings, draining, standby)
-        base.tasks.start(reporter.run(), name="report")
-        stack.callback(reporter.stop)
         yield _bridge(base, bandwidth, core, pause, standby, patience)
+
+
+class _Loop(Protocol):
+    """What goes on beside the calls."""
+
+    async def run(self) -> None:
+        """Until `stop`."""
+
+    def stop(self) -> None: ...
 
 
 class _Base(NamedTuple):
@@ -241,6 +251,17 @@ def _standby(id_: str, base: _Base, bandwidth: Bandwidth) -> Standby:
         apis=bandwidth.apis,
         tokens=StandbyTokens(base.store),
         replicas=Replicas(base.store),
+        clock=base.clock,
+        metrics=base.metrics,
+    )
+
+
+def _watch(base: _Base, patience: Patience) -> StoreWatch:
+    return StoreWatch(
+        markers=Markers(base.store, every=patience.watch),
+        evictions=Evictions(base.store),
+        new_id=lambda: secrets.token_hex(8),
+        every=patience.watch,
         clock=base.clock,
         metrics=base.metrics,
     )

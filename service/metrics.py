@@ -159,6 +159,9 @@ class Metrics:
         self._clock_off = Gauge(
             "pstn_clock_off_seconds", "By which this machine's clock is ahead of all replicas'", registry=r
         )
+        self._store_losses = Counters(r, "pstn_store_losses", "Looks at which state was lost", [])
+        self._store_losses.add((), 0)
+        self._evicted = Gauge("pstn_store_evicted_keys", "Keys that the store has evicted", registry=r)
 
     # What happens ------------------------------------------------------------------------------------------
 
@@ -264,6 +267,14 @@ class Metrics:
     def clock_off(self, seconds: float) -> None:
         """`seconds`: by which the machine's own clock is ahead of the time that all replicas share."""
         self._clock_off.set(seconds)
+
+    def store_lost(self) -> None:
+        """Something that it had held is not there any more."""
+        self._store_losses.add(())
+
+    def evicted(self, keys: int) -> None:
+        """By all masters, since each began."""
+        self._evicted.set(keys)
 
     # What is asked -----------------------------------------------------------------------------------------
 

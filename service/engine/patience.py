@@ -51,6 +51,8 @@ class Patience(msgspec.Struct, frozen=True, kw_only=True):
     """Of silence, until a browser counts as gone."""
     listening: float = 15.0
     """To live news when there is none, until there is a sign of life; proxies wait for 30 s or a minute."""
+    watch: float = 10.0
+    """Between two looks whether the store has lost something."""
     short_leg: float = 5.0
     """For which a leg into WebRTC has to last to have been talked on; one that ends before is replaced."""
     searched: float = 5 * MINUTE

@@ -13,12 +13,14 @@ import fcntl
 import hashlib
 import importlib.util
 import os
+import re
 import stat
 import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from shlex import quote as quoted
 from typing import Literal
 from urllib.parse import quote
 
@@ -225,7 +227,19 @@ class EmbeddedServer:
     async def _confirm(self, socket: Path) -> None:
         if not await self._answers(socket):
             words = (self.directory / "server.log").read_text(errors="replace").splitlines()[-5:]
-            raise EmbeddedError("the embedded server ended at start; it said:\n" + "\n".join(words))
+            said = "\n".join(words)
+            raise EmbeddedError(f"the embedded server ended at start; it said:\n{said}\n{self._remedy(said)}")
+
+    def _remedy(self, said: str) -> str:
+        """The server's own advice is no use here: its tools are not in the wheel but under another name."""
+        data = self.directory / "appendonlydir"
+        steps = "what to do (docs/runbook.md, PstnStoreUnavailable, says more):"
+        if damaged := re.search(r"reading the append only file (\S+\.incr\.aof):", said):
+            tool = f"exec -a valkey-check-aof {quoted(_binary())} --fix {quoted(str(data / damaged[1]))}"
+            cut = "then cut the file off where the damage begins"
+            return f"{steps} copy {data}, {cut}:\n  bash -c {quoted(tool)}"
+        instead = "or move it away to begin with nothing"
+        return f"{steps} if its data is damaged, put back a backup of {data}, {instead}"
 
     async def _shut_down(self, socket: Path) -> None:
         client = _client(socket)

@@ -1,12 +1,14 @@
-"""The store itself, for who asks whether it is well: version, persistence, memory, clock."""
+"""The store itself, for who asks whether it is well: version, persistence, memory, clock, what it evicts."""
 
 import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
+from redis.exceptions import NoPermissionError
 
 from service.store.client import Client
+from service.store.errors import StoreUnavailable
 
 _COMMANDS: Final = (("INFO", "everything"), ("TIME",), ("CLIENT", "INFO"))
 
@@ -26,10 +28,46 @@ class Examined(msgspec.Struct, frozen=True, kw_only=True):
     """Bytes of memory."""
     allowed: int
     """Bytes; 0 for no limit."""
+    evicted: int
+    """Keys, since it began."""
     eviction: str
     """What it does when its memory is full: `maxmemory_policy`."""
     time: float
     """Its clock, seconds since the epoch."""
+
+
+class Evicted(NamedTuple):
+    """Keys that the masters have evicted."""
+
+    all: int
+    """Since each began."""
+    new: int
+    """Since the last look; of a master that was not there then nothing is known to be new."""
+
+
+class Evictions:
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._before: dict[str, int] = {}
+        """By the id that a server has from its start to its end."""
+        self._may_ask = True
+
+    async def look(self) -> Evicted | None:
+        """None where the user that the store knows us as may not ask. Raises StoreUnavailable."""
+        if not self._may_ask:
+            return None
+        try:
+            answers = await self._client.ask_all([("INFO", "server", "stats")])
+        except StoreUnavailable as error:
+            if not isinstance(error.__cause__, NoPermissionError):
+                raise
+            self._may_ask = False
+            return None
+        each = [_said(info) for [info] in answers]
+        now = {one.get("run_id", ""): int(one.get("evicted_keys", 0)) for one in each}
+        new = sum(max(count - self._before.get(id_, count), 0) for id_, count in now.items())
+        self._before = now
+        return Evicted(sum(now.values()), new)
 
 
 async def examine(client: Client) -> list[Examined]:
@@ -50,6 +88,7 @@ def _examined(info: Any, time: Any, connection: Any) -> Examined:
         write_error=", ".join(failed),
         used=int(said.get("used_memory", 0)),
         allowed=int(said.get("maxmemory", 0)),
+        evicted=int(said.get("evicted_keys", 0)),
         eviction=said.get("maxmemory_policy", ""),
         time=_seconds(time),
     )

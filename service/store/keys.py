@@ -140,6 +140,11 @@ def clock() -> str:
     return f"{_tag(0)}:clock"
 
 
+def marker(partition: int) -> str:
+    """What is there as long as the store has kept everything."""
+    return f"{_tag(partition)}:marker"
+
+
 def agenda(partition: int) -> str:
     """Who owes work, by the time from which it is due."""
     return f"{_tag(partition)}:agenda"

@@ -124,6 +124,9 @@ def _memory(one: Examined) -> Finding:
         return Finding(
             check, "fail" if share > _NEARLY else "warn", words, "raise maxmemory, or lower ENDED_CALL_DAYS"
         )
+    if one.evicted:
+        do = "docs/runbook.md, PstnStoreLost; a restart of the store ends this line"
+        return Finding(check, "warn", f"{used}; it has evicted {one.evicted} keys since it began", do)
     return Finding(check, "ok", words)
 
 

@@ -1,0 +1,66 @@
+"""A marker in each partition, by which a process notices that the store has lost what it held.
+
+FLUSHALL takes it away, another database has another one, and an older file has an older one.
+"""
+
+from typing import Final, NamedTuple
+
+from service.calls.refs import PARTITIONS
+from service.store import keys
+from service.store.client import Client
+from service.store.scripts import Script
+
+_MARKER: Final = Script("marker")
+
+_LIFE: Final = 30 * 24 * 3_600_000
+"""Milliseconds for which it stays after the last look of all replicas."""
+_EARLIER: Final = 30_000
+"""Milliseconds. What a failover or a power cut may lose, and store.md has told of, is less."""
+
+
+class Lost(NamedTuple):
+    """What was found out at one look."""
+
+    gone: int = 0
+    """Partitions whose marker is not the one that was there."""
+    back: float = 0
+    """Seconds by which others have gone back in time; of all the most."""
+
+
+class _Mark(NamedTuple):
+    id: str
+    at: int
+
+
+class Markers:
+    """As this process has seen them last."""
+
+    def __init__(self, client: Client, *, every: float) -> None:
+        """`every`: seconds between two looks."""
+        self._client = client
+        self._every = int(every * 1000)
+        self._seen: dict[int, _Mark] = {}
+
+    async def look(self, fresh: str) -> tuple[Lost, int]:
+        """What was lost since the last look, and how many partitions had no marker at the first.
+
+        `fresh`: an id for those. Raises StoreUnavailable.
+        """
+        found = await self._client.run_many(
+            _MARKER,
+            [
+                ({"marker": keys.marker(one)}, {"fresh": fresh, "every": self._every, "life": _LIFE})
+                for one in range(PARTITIONS)
+            ],
+        )
+        gone, back, new = 0, 0, 0
+        for partition, (id_, at, stands) in enumerate(found):
+            before = self._seen.get(partition)
+            self._seen[partition] = _Mark(id_.decode(), stands)
+            if before is None:
+                new += at == 0
+            elif before.id != id_.decode():
+                gone += 1
+            elif before.at - at > _EARLIER:
+                back = max(back, before.at - at)
+        return Lost(gone, back / 1000), new

@@ -1,0 +1,116 @@
+"""The marker of each partition: what it takes for lost, and what not."""
+
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from redis.asyncio import Redis
+
+from service.calls.refs import PARTITIONS
+from service.store import keys
+from service.store.client import Client
+from service.store.examination import Evicted, Evictions
+from service.store.marker import Lost, Markers
+from tests.store_servers import OPTIONS, Server, running
+
+NOTHING: Final = Lost(0, 0)
+ALL: Final = Lost(PARTITIONS, 0)
+
+
+@pytest.fixture
+def markers(repeating: Client) -> Markers:
+    return Markers(repeating, every=0)
+
+
+async def goes_back(redis: Redis, seconds: float, partition: int = 3) -> None:
+    """As a file of so long ago has it."""
+    held: Any = await redis.get(keys.marker(partition))
+    id_, at = held.split()
+    await redis.set(keys.marker(partition), b"%s %d" % (id_, int(at) - int(seconds * 1000)))
+
+
+async def test_it_is_put_where_there_is_none_and_found_from_then_on(client: Client) -> None:
+    one, other = Markers(client, every=0), Markers(client, every=0)
+    assert await one.look("a") == (NOTHING, PARTITIONS)
+    assert await other.look("b") == (NOTHING, 0)
+    for _ in range(3):
+        assert await one.look("c") == (NOTHING, 0)
+
+
+async def test_it_goes_by_itself_when_nobody_looks_any_more(markers: Markers, redis: Redis) -> None:
+    await markers.look("a")
+    assert 29 * 86_400 < await redis.ttl(keys.marker(0)) <= 30 * 86_400
+
+
+async def test_a_store_that_was_emptied(client: Client, redis: Redis) -> None:
+    """Each process finds out, whoever puts the marker back, and once."""
+    one, other = Markers(client, every=0), Markers(client, every=0)
+    await one.look("a")
+    await other.look("b")
+    await redis.flushall()
+    assert await one.look("c") == (ALL, 0)
+    assert await other.look("d") == (ALL, 0)
+    assert await one.look("e") == await other.look("f") == (NOTHING, 0)
+
+
+async def test_a_part_of_it(markers: Markers, redis: Redis) -> None:
+    await markers.look("a")
+    await redis.delete(keys.marker(5))
+    assert await markers.look("b") == (Lost(1, 0), 0)
+
+
+async def test_an_older_file(client: Client, redis: Redis) -> None:
+    markers = Markers(client, every=0)
+    await markers.look("a")
+    await goes_back(redis, 300)
+    lost, _ = await markers.look("b")
+    assert lost.gone == 0
+    assert lost.back == pytest.approx(300, abs=5)
+    assert await markers.look("c") == (NOTHING, 0)
+
+
+async def test_what_a_failover_may_lose_is_not_told_again(client: Client, redis: Redis) -> None:
+    markers = Markers(client, every=0)
+    await markers.look("a")
+    await goes_back(redis, 25)
+    assert await markers.look("b") == (NOTHING, 0)
+
+
+async def test_it_is_written_when_it_is_time(client: Client, redis: Redis) -> None:
+    markers = Markers(client, every=60)
+    await markers.look("a")
+    before = await redis.get(keys.marker(1))
+    await markers.look("b")
+    assert await redis.get(keys.marker(1)) == before
+
+
+async def test_evictions_are_counted_from_the_first_look(client: Client, redis: Redis) -> None:
+    evictions = Evictions(client)
+    assert await evictions.look() == Evicted(0, 0)
+    used = int((await redis.info("memory"))["used_memory"])
+    await redis.config_set("maxmemory-policy", "allkeys-lru")
+    await redis.config_set("maxmemory", used + 200_000)
+    try:
+        for n in range(100):
+            await redis.set(f"k{n}", b"x" * 10_000)
+    finally:
+        await redis.config_set("maxmemory", 0)
+        await redis.config_set("maxmemory-policy", "noeviction")
+    found = await evictions.look()
+    assert found is not None
+    assert found.all == found.new > 10
+    assert await evictions.look() == Evicted(found.all, 0)
+    assert await Evictions(client).look() == Evicted(found.all, 0), "of long ago, as far as anybody knows"
+    await redis.config_resetstat()
+    assert await evictions.look() == Evicted(0, 0)
+
+
+async def test_who_may_not_ask_does_so_once(tmp_path: Path) -> None:
+    async with running(Server(tmp_path, *OPTIONS)) as server:
+        await server.asked("ACL", "SETUSER", "narrow", "on", ">pw", "~*", "+@all", "-info")
+        client = Client(server.url.replace("//", "//narrow:pw@"))
+        evictions = Evictions(client)
+        assert await evictions.look() is None
+        await server.asked("ACL", "SETUSER", "narrow", "+info")
+        assert await evictions.look() is None
+        await client.close()

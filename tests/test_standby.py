@@ -41,7 +41,9 @@ class Two(NamedTuple):
 
     async def is_aside(self) -> None:
         async def aside() -> bool:
-            return bool((await self.ready(self.cut))["status"] == 503)
+            others = (await self.ready(self.well))["replicas"]
+            known = any(one.get("aside") for one in others)
+            return known and bool((await self.ready(self.cut))["status"] == 503)
 
         await wait_until(aside, seconds=30, what=lambda: "it stands aside")
 

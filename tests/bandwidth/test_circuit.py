@@ -306,6 +306,17 @@ async def test_any_answer_says_that_it_can_be_reached(http: Http, bandwidth: Loo
     assert circuit.succeeded_at == clock.now(), "that there is none answers a question"
 
 
+async def test_an_api_that_answers_one_kind_of_work_can_be_reached(http: Http, bandwidth: Loopback) -> None:
+    api = WebRtcApi(http, f"{bandwidth.url}/v1", "55555", BASIC)
+    creates = next(one for one in api.circuits if one.kind is Kind.CREATES)
+    creates.reach.lost(0)
+    bandwidth.answers(GONE)
+    assert await ask(api) == "gone"
+    assert creates.reach.lost_at is None
+    voice = VoiceApi(http, f"{bandwidth.url}/v2", "55555", BASIC)
+    assert voice.circuits[0].reach is not creates.reach, "the other may be cut off alone"
+
+
 async def test_what_finds_no_way_says_since_when(http: Http, bandwidth: Loopback) -> None:
     clock = SetClock()
     circuit = circuit_of(clock, patience=0.05)

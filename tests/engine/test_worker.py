@@ -362,8 +362,15 @@ async def test_a_worker_that_stops_finishes_what_it_does_and_leaves_the_rest_to_
 async def test_a_worker_that_stands_aside_leaves_to_others_what_it_has_claimed_too(
     client: Client, redis: Redis
 ) -> None:
+    claims: list[int] = []
+
+    class Claims(Outbox):
+        async def claim(self, partition: int, *, now: float, limit: int) -> list[str]:
+            claims.append(partition)
+            return await super().claim(partition, now=now, limit=limit)
+
     performer = SlowPerformer()
-    bench = Bench(client, performer)
+    bench = Bench(client, performer, Claims(client, worker="w", lease=45))
     now = bench.clock.now()
     await bench.rooms.reserve("lobby", "a.1", waits=False, limit=9, now=now)
     await bench.rooms.enter("lobby", "a.1", participant_id="p", made_session="S", now=now)
@@ -372,16 +379,20 @@ async def test_a_worker_that_stands_aside_leaves_to_others_what_it_has_claimed_t
     running = bench.tasks.start(bench.worker.run(), name="worker")
     await wait_until(lambda: performer.attempts)
     bench.aside = True
+    await bench.rooms.owe("lobby", DeleteSession("other"), now=now)
+    await asyncio.sleep(0.6)
+    assert len(performer.attempts) == 1, "nor is anything begun while that is under way"
     performer.done.set()
     await wait_until(lambda: len(bench.tasks) == 1)
-    bench.alarm.wake(OWNER)
+    claims.clear()
     other = Outbox(client, worker="other", lease=45)
     assert await other.claim(keys.partition_of_owner(OWNER), now=now, limit=9) == [OWNER]
-    [left] = await other.work(OWNER, now=now, release=False)
-    assert left.effect == DeleteParticipant("a.1", "p")
+    left = [one.effect for one in await other.work(OWNER, now=now)]
+    assert sorted(left, key=repr) == [DeleteParticipant("a.1", "p"), DeleteSession("other")]
     await other.work(OWNER, now=now, release=True)
+    bench.alarm.wake(OWNER)
     await asyncio.sleep(1.2)
-    assert len(performer.attempts) == 1, "nothing is claimed"
+    assert claims == []
 
     bench.aside = False
     await wait_until(lambda: len(performer.attempts) > 1)

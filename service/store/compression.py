@@ -35,7 +35,7 @@ _FIRST: Final = (
     b'"answered_attempt":1,"ended_at":17,"silence_ms":1.4,"requests":3,'
     b'"outcome":{"blame":"nobody","reason":"completed","cause":"hangup"}}'
 )
-_DICTIONARIES: Final = {b"\x01": _FIRST}
+DICTIONARIES: Final = {b"\x01": _FIRST}
 """None is ever changed: what was compressed with it needs it to be read."""
 _WITH: Final = b"\x01"
 
@@ -47,7 +47,7 @@ _LONGEST: Final = 1_000_000
 """Bytes of one text; there is none that long."""
 
 _fresh: Final = zlib.compressobj(
-    _LEVEL, zlib.DEFLATED, _WINDOW, _TABLES, zlib.Z_DEFAULT_STRATEGY, _DICTIONARIES[_WITH]
+    _LEVEL, zlib.DEFLATED, _WINDOW, _TABLES, zlib.Z_DEFAULT_STRATEGY, DICTIONARIES[_WITH]
 )
 
 
@@ -60,7 +60,7 @@ def plain(kept: bytes) -> bytes:
     """The JSON again. Raises msgspec.DecodeError for what is damaged, or of a later release's dictionary."""
     if kept.startswith(b"{"):
         return kept
-    dictionary = _DICTIONARIES.get(kept[:1])
+    dictionary = DICTIONARIES.get(kept[:1])
     if dictionary is None:
         raise msgspec.DecodeError("neither JSON nor compressed by a release that is known")
     one = zlib.decompressobj(_WINDOW, dictionary)

@@ -45,7 +45,7 @@ class Call:
 
     async def is_bridged(self) -> float:
         leg = self._webhook("transferAnswer") | {
-            "callId": f"{self.call_id}-leg",
+            "callId": f"c-{uuid4()}",
             "parentCallId": self.call_id,
             "direction": "outbound",
             "answerTime": timestamp(),

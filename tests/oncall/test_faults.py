@@ -1,4 +1,4 @@
-"""Eight faults, each from the alert that fires to the line that names its cause."""
+"""Nine faults, each from the alert that fires to the line that names its cause."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from redis.asyncio import Redis
 
 from service.engine.patience import PATIENCE, Patience
@@ -135,6 +136,22 @@ async def test_the_store_is_down(night: Night, tmp_path: Path) -> None:
     assert said["calls"].code == 4
     told(said, "calls", "valkey.sock")
     told(said, "logs", "webhook.degraded")
+
+
+async def test_the_store_is_emptied(night: Night, redis: Redis) -> None:
+    await night.begins(replace(PATIENCE, watch=0.1))
+
+    async def emptied() -> None:
+        await redis.flushall()
+        await until(night.service.url, "pstn_store_losses_total")
+        await night.calls()
+
+    await night.minute(emptied)
+    assert night.alerts() == {Alert("PstnStoreLost", "lost")}
+    said = await night.follows("PstnStoreLost")
+    told(said, "doctor", "ok +store memory")
+    told(said, "calls", "completed")
+    told(said, "logs", "store.state_lost")
 
 
 async def test_bandwidth_answers_with_500(night: Night) -> None:

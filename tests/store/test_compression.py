@@ -1,5 +1,6 @@
 """What has ended is kept in few bytes, and read whichever way it was written."""
 
+import hashlib
 from typing import Any
 
 import msgspec
@@ -10,7 +11,7 @@ from service.calls.model import Call, Outcome, Phone
 from service.store import keys
 from service.store.calls import Calls
 from service.store.client import Client
-from service.store.compression import compressed, plain
+from service.store.compression import DICTIONARIES, compressed, plain
 from service.store.errors import StoreCorrupt
 from tests.harness import serving
 from tests.operators import Operator, bridged, staffed
@@ -66,8 +67,10 @@ def test_what_was_compressed_comes_back() -> None:
 
 
 def test_what_a_release_has_written_is_read_by_those_after_it() -> None:
-    """With a dictionary that is changed it is not."""
+    """With a dictionary that is changed it is not: another one has to have another number."""
     assert plain(KEPT) == TEXT
+    released = "1990ad1afbfada551b7e2904dee73a0dddd0cfed364a267bab718365bc6bcecf"
+    assert hashlib.sha256(DICTIONARIES[b"\x01"]).hexdigest() == released
 
 
 def test_texts_of_any_kind() -> None:

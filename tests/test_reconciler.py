@@ -381,7 +381,8 @@ async def test_a_stranger_who_cannot_be_taken_out_keeps_no_other_in(
         for _ in range(2):
             sessions.add(session, sessions.create_participant("", None, ["AUDIO"], "V3"), Subscriptions())
         await wait_until(lambda: len(service.log(event="stranger.removed")) == 2)
-        sent = operations(simulator)
+        # The phone is asked after meanwhile.
+        sent = [one for one in operations(simulator) if one != "getCall"]
         refused = sent.index("removeParticipantFromSession")
         assert sent[refused : refused + 3] == [
             "removeParticipantFromSession",

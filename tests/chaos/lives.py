@@ -2,6 +2,7 @@
 
 import asyncio
 import random  # noqa: TID251 - seeded, so that a storm can be had again
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -85,8 +86,10 @@ class Lives:
             assert answer is not None
             assert answer.is_success, answer.text
 
-    async def live(self, number: int) -> None:
+    async def live(self, number: int, goes_on: Callable[[], bool]) -> None:
         async with self._places:
+            if not goes_on():
+                return
             self.begun += 1
             dice = random.Random(f"{self._seed} {number}")
             place = self._placed if dice.random() < 0.4 else self._arrived

@@ -67,7 +67,7 @@ async def storm(
         async with asyncio.TaskGroup() as group:
             telling = group.create_task(_tell(simulator, fleet, lives, calls, say))
             blowing = group.create_task(weather.blow())
-            await asyncio.gather(*(lives.live(number) for number in range(calls)))
+            await asyncio.gather(*(lives.live(number, weather.goes_on) for number in range(calls)))
             weather.calm()
             await blowing
             say("the storm is over")

@@ -58,6 +58,10 @@ class Weather:
             group.create_task(self._trouble_replicas())
             group.create_task(self._trouble_store())
 
+    def goes_on(self) -> bool:
+        """Whether another call is to come."""
+        return True
+
     def calm(self) -> None:
         self._over.set()
         self._simulator.webhooks.fate = lambda _event_type, _url: Fate()

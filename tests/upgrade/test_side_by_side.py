@@ -27,9 +27,10 @@ from tests.harness import API_KEY
 from tests.simulator.simulator import Simulator
 from tests.upgrade.test_from_previous import RECORDING
 
-CALLS = 300
+MOST = 2000
+"""Calls; they end when both replicas are back."""
 AT_ONCE = 25
-DWELL = 2.0
+DWELL = 1.5
 """Seconds for which calls go on between two restarts."""
 STATES = {str(status) for status in Status}
 
@@ -69,6 +70,9 @@ class Rolling(Weather):
             first, other, last = address.logs
             self.logs["this"] += [first, last]
             self.logs["previous"].append(other)
+
+    def goes_on(self) -> bool:
+        return not self._rolled.is_set()
 
     async def _stay(self) -> None:
         await asyncio.sleep(DWELL)
@@ -146,7 +150,7 @@ async def test_forth_and_back_under_load(folder: Path, previous: Path) -> None:
         rolls.append(Rolling(simulator, fleet, dice, previous))
         return rolls[0]
 
-    report = await storm(CALLS, 1, folder, print, at_once=AT_ONCE, make_weather=rolling)
+    report = await storm(MOST, 1, folder, print, at_once=AT_ONCE, make_weather=rolling)
     [roll] = rolls
     print(report, (folder / "details.json").read_text())
     print(roll.phases, Counter((one.release, one.status, one.state) for one in roll.looks))
@@ -155,13 +159,13 @@ async def test_forth_and_back_under_load(folder: Path, previous: Path) -> None:
 
     releases, phones = zip(*roll.phases, strict=True)
     assert releases == ("this+this", "previous+this", "previous+previous", "this+previous", "this+this")
-    assert all(later > earlier for earlier, later in pairwise(phones[:4])), "calls went on"
+    assert all(later > earlier for earlier, later in pairwise(phones)), "calls went on"
 
     for release, logs in roll.logs.items():
         looks = [one for one in roll.looks if one.release == release]
         assert {one.status for one in looks} == {200}, release
         assert {one.state for one in looks} <= STATES, release
-        assert len(looks) > 100, release
+        assert len(looks) > 30, release
         said = lines(logs)
         versions = {one["version"] for one in said if one["event"] == "service.started"}
         assert versions == {"previous" if release == "previous" else __version__}

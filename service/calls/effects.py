@@ -1,8 +1,7 @@
 """Work that is owed to the outside: safe to do twice, kept in the store until it is done.
 
 An effect has an id, under which a later one replaces it and by which it is called off, and a lane: what is in
-one lane is done first in, first out, and lanes wait for nobody. An id is the kind, or begins with it and a
-colon: by that an older release tells work that it does not know.
+one lane is done first in, first out, and lanes wait for nobody.
 """
 
 from typing import Final, get_args

@@ -108,7 +108,6 @@ class Outbox:
         compresses: bool = False,
     ) -> None:
         self._client = client
-        self._kinds = kinds
         self._known = f" {' '.join(sorted(kinds))} "
         self._worker = worker
         self._compresses = compresses
@@ -203,17 +202,13 @@ class Outbox:
                 version=version.decode(),
                 tries=int(tries),
                 since=int(since) / 1000,
-                effect=self._read(effect, owner, id_.decode()),
+                effect=Unreadable(_tag_of(effect), left=True)
+                if strange
+                else read_effect(effect, owner, id_.decode()),
                 text=effect,
             )
-            for id_, version, tries, since, effect in zip(*[fields] * 5, strict=True)
+            for id_, version, tries, since, effect, strange in zip(*[fields] * 6, strict=True)
         ]
-
-    def _read(self, effect: bytes, owner: str, id_: str) -> Effect | Unreadable:
-        kind = id_.partition(":")[0]
-        return (
-            read_effect(effect, owner, id_) if kind in self._kinds else Unreadable(_tag_of(effect), left=True)
-        )
 
 
 def encode_owed(owed: Owed) -> tuple[str, int, str, str]:

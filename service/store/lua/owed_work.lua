@@ -1,12 +1,12 @@
 -- One round of a worker at one owner: write down what the last round did, and hand out what is due now, the
 -- head of each lane. With nothing due the lease ends, and the agenda says when to come back.
--- Returns {id, tries, since, effect, id, ...}.
+-- Returns {id, version, tries, since, effect, whether its kind is not known, id, ...}.
 -- uses: owed
 -- What is laid aside goes to the partition's dead letters, the newest of which are kept. The timeline is told what
 -- became of an effect in the step that strikes it off or puts it off, and so once; one that has expired is left so.
--- Work of a kind that is not among `kinds` is of a newer release: the id of an effect begins with its kind. It is handed
--- out to be told of, and by no worker that does not know it again for a while (`unknown`: "<kind> <owner>" by when it
--- was). It keeps its time, and is offered to those who know it: they claim it at once (agenda_claim.lua).
+-- Work of a kind that is not among `kinds` is of a newer release. It is handed out to be told of, and to no worker that
+-- does not know it again for a while (`unknown`: "<kind> <owner>" by when it was). It keeps its time, and is offered to
+-- those who know it: they claim it at once (agenda_claim.lua).
 -- keys: owed agenda dead timeline unknown offered
 -- args: now worker lease owner done later laid_aside told letters letters_ttl entries kinds
 now = tonumber(now)
@@ -80,10 +80,15 @@ for i = 1, #fields, 2 do
   end
 end
 
--- When a worker of this release is to look at it.
+local function kind_of(head)
+  local kind = string.match(head.effect, '"type":%s*"([^"]*)"') or 'unreadable'
+  return kind == '*' and string.match(head.id, '^[^:]*') or kind
+end
+
+-- When a worker of this release is to look at it, and whether it does not know the kind.
 local function look_at(head)
-  local kind = string.match(head.id, '^[^:]*')
-  if head.due > now or string.find(kinds, ' ' .. kind .. ' ', 1, true) then return head.due end
+  local kind = kind_of(head)
+  if head.due > now or string.find(kinds, ' ' .. kind .. ' ', 1, true) then return head.due, '' end
   local mark = kind .. ' ' .. owner
   local again = tonumber(redis.call('ZSCORE', unknown, mark) or '-inf') + UNREADABLE
   if again <= now then redis.call('ZADD', unknown, now, mark) end
@@ -92,16 +97,17 @@ local function look_at(head)
     redis.call('ZREMRANGEBYSCORE', key, '-inf', now - 2 * UNREADABLE)
     redis.call('PEXPIRE', key, 2 * UNREADABLE)
   end
-  return again
+  return again, '1'
 end
 
 local found = {}
 for _, head in pairs(heads) do
-  local look = look_at(head)
+  local look, strange = look_at(head)
   if look <= now then
     -- That it was late is written down when it is put off: until then its value says whether it is the same.
     local since = now - head.due > LATE and head.since + now - head.due or head.since
-    for _, part in ipairs({head.id, string.match(head.value, '^%d+ (.*)$'), head.tries, since, head.effect}) do
+    local version = string.match(head.value, '^%d+ (.*)$')
+    for _, part in ipairs({head.id, version, head.tries, since, head.effect, strange}) do
       found[#found + 1] = part
     end
   elseif next_due == nil or look < next_due then

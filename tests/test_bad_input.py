@@ -16,6 +16,9 @@ LEG_URL = "/callbacks/legs/p03-aaaaaaaaaaaaaaaaaaaa/1"
 BOTH = pytest.mark.parametrize("url", [URL, LEG_URL], ids=["phone", "leg"])
 CALL_ID = "c-93d6f3c0-be584596-0b74-4fa2-8015-d8ede84bd1a4"
 
+OWN = {"clock", "marker", "searched"}
+"""Kinds of keys that replicas keep for themselves, calls or none."""
+
 
 def body(**fields: Any) -> dict[str, Any]:
     return {"eventType": "initiate", "callId": CALL_ID, "accountId": "9900000", **fields}
@@ -30,7 +33,8 @@ async def client(service: Service) -> Any:
 @pytest.fixture(autouse=True)
 async def no_key_left(redis: Redis) -> Any:
     yield
-    assert await redis.keys() == []
+    kept = [str(key) for key in await redis.keys()]
+    assert [key for key in kept if key.strip("'").split(":")[2] not in OWN] == []
 
 
 @BOTH

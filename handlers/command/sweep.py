@@ -42,7 +42,9 @@ never hung up from here: one that lives makes itself known by its webhooks.
 
 There is no list of sessions at Bandwidth: what neither the store nor a log
 knows of lives for up to 9 hours. Give the logs of this installation only, and
-of all its replicas: what another store knows would be taken down.
+of all its replicas: what another store knows would be taken down. What was made
+before the store lost what it held, as a log tells (store.state_lost), stays:
+whoever is talking may be in it.
 
 \b
 Examples:
@@ -56,7 +58,8 @@ fates:
   left        would be taken down by --apply     taken-down  it was
   in-use      has other members, and stays       gone        is not there
   known       to the store, and stays            young       stays
-  failed      could not be asked or ended        unknown     a call: look
+  unsure      older than a loss of the store     unknown     a call: look
+  failed      could not be asked or ended
 """
 _MADE: Final = frozenset({"create.done", "create.unusable", "cleanup.not_stored"})
 _ENDED: Final[Mapping[str, Kind]] = {"delete-participant": "participant", "delete-session": "session"}
@@ -66,7 +69,7 @@ _MOST: Final = 1_000_000
 _LONGEST_ID: Final = 200
 _EVERY: Final = 5.0
 """Seconds between two lines about how far it is."""
-_SHOWN: Final = frozenset({"left", "taken-down", "in-use", "failed"})
+_SHOWN: Final = frozenset({"left", "taken-down", "in-use", "unsure", "failed"})
 
 app = application()
 
@@ -112,6 +115,8 @@ class _Logs:
         self.made = 0
         self.bad = 0
         """Lines that are not ours, or that tell of something without saying what or when."""
+        self.lost_at = 0.0
+        """When the store has lost what it held, in seconds since the epoch."""
         self._ended: set[tuple[Kind, str]] = set()
 
     def take(self, line: Line) -> None:
@@ -120,6 +125,8 @@ class _Logs:
             self.bad += bool(line.text.strip())
         elif event in _MADE:
             self._make(line)
+        elif event == "store.state_lost":
+            self.lost_at = max(self.lost_at, _time(line.fields.get("timestamp")) or 0.0)
         elif event == "effect.done" and (kind := _ENDED.get(str(line.fields.get("effect")))):
             key = (kind, str(line.fields.get(f"{kind}_id")))
             self._ended.add(key)
@@ -172,6 +179,7 @@ async def _sweep(
             clock=clock,
             apply=apply,
             told=lambda done, of: progress.tell(done, of, clock.monotonic()),
+            lost_at=logs.lost_at,
         )
         judged = await sweeper.sweep(list(logs.things.values()))
         calls = await _calls(bandwidth, settings, known, since)
@@ -257,5 +265,10 @@ def _summarize(judged: list[Judged], calls: list[FoundCall], logs: _Logs, *, app
         f"made and not taken down, by the logs: {len(judged)} ({counts}); lines that say nothing: {logs.bad}"
     )
     shell.tell(f"calls that are up and unknown to the store: {len(calls)}")
+    if fates["unsure"]:
+        shell.tell(
+            f"unsure: {fates['unsure']} made before the store lost what it held ({moment(logs.lost_at)}): "
+            "they stay, since callers may be in them, and end by themselves within 9 hours"
+        )
     if fates["left"] and not apply:
         shell.tell("nothing was changed; --apply takes down what is left")

@@ -26,7 +26,7 @@ _SHORTEST: Final = 60.0
 _REFUSED: Final = frozenset({"unauthorized", "forbidden", "no-token"})
 
 Kind = Literal["participant", "session"]
-Fate = Literal["young", "known", "gone", "in-use", "left", "taken-down", "failed"]
+Fate = Literal["young", "known", "gone", "unsure", "in-use", "left", "taken-down", "failed"]
 
 
 class Thing(NamedTuple):
@@ -38,7 +38,10 @@ class Thing(NamedTuple):
 
 
 class Judged(NamedTuple):
-    """`fate`: `left` is what would be taken down; `in-use` a session with members that are not."""
+    """`fate`: `left` is what would be taken down; `in-use` a session with members that are not.
+
+    `unsure`: it was made before the store lost what it held, so that the store does not say who is in it.
+    """
 
     thing: Thing
     fate: Fate
@@ -48,7 +51,8 @@ class Judged(NamedTuple):
 class Sweeper:
     """Raises StoreError, and BandwidthError where no request would fare better. Without `apply` it only asks.
 
-    `told`: is given how many things have been seen to, and of how many.
+    `told`: is given how many things have been seen to, and of how many. `lost_at`: when the store has lost
+    what it held, in seconds since the epoch; 0 for never.
     """
 
     def __init__(
@@ -59,12 +63,14 @@ class Sweeper:
         clock: Clock,
         apply: bool,
         told: Callable[[int, int], None],
+        lost_at: float = 0,
     ) -> None:
         self._webrtc = webrtc
         self._known = known
         self._clock = clock
         self._apply = apply
         self._told = told
+        self._lost_at = lost_at
         self._done = 0
 
     async def sweep(self, things: Collection[Thing]) -> list[Judged]:
@@ -74,7 +80,8 @@ class Sweeper:
         known = await self._known.among(one.id for one in old)
         judged = [Judged(one, "young") for one in things if one.made > oldest]
         judged += [Judged(one, "known") for one in old if one.id in known]
-        unknown = [one for one in old if one.id not in known]
+        unknown = [one for one in old if one.id not in known and one.made > self._lost_at]
+        judged += [Judged(one, "unsure") for one in old if one.id not in known and one.made <= self._lost_at]
         participants = await self._each(unknown, "participant", self._participant)
         gone = {one.thing.id for one in participants if one.fate in {"gone", "left", "taken-down"}}
         sessions = await self._each(unknown, "session", lambda one: self._session(one, gone))

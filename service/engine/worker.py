@@ -80,6 +80,7 @@ class Worker:
         self._once_more: set[str] = set()
         """Owners that were woken or claimed once more while they were served."""
         self._aside = aside
+        self._cannot_claim = False
         self._over = asyncio.Event()
 
     async def run(self) -> None:
@@ -115,19 +116,20 @@ class Worker:
     async def _claim_all(self) -> int | None:
         """The most that was claimed of one partition; each is looked at once, whatever others have to do.
 
-        None when not all could be looked at; the first that could not is told.
+        None when not all could be looked at; the first that could not is told, once until all can be.
         """
         most, failed = 0, False
         for partition in range(PARTITIONS):
             try:
                 most = max(most, await self._claim(partition))
             except StoreError as error:
-                if not failed:
+                if not self._cannot_claim:
                     log.warning("worker.claim_failed", partition=partition, error=str(error))
-                failed = True
+                self._cannot_claim = failed = True
             except Exception as error:
                 log.exception("worker.claim_failed", partition=partition, error=repr(error))
                 failed = True
+        self._cannot_claim = failed
         return None if failed else most
 
     async def _claim(self, partition: int) -> int:

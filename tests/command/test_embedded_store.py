@@ -22,6 +22,7 @@ LOOKING: Final = {
     "pause": ["pause"],
     "resume": ["resume"],
     "doctor": ["doctor", "--json"],
+    "sweep": ["sweep"],
 }
 WITHOUT_STORE: Final = {"serve", "key", "logs"}
 """The service, which does start one, and those that need none."""

@@ -231,6 +231,21 @@ async def test_a_session_with_others_inside_stays(
     assert fates(await shell.run(*arguments, "--apply"))[session] == "taken-down"
 
 
+async def test_what_is_older_than_a_loss_of_the_store_stays(
+    simulator: Simulator, shell: Shell, maker: Maker, tmp_path: Path
+) -> None:
+    before, after = await maker.session(), await maker.session()
+    lost = {"timestamp": datetime.now(UTC).isoformat(), "level": "error", "event": "store.state_lost"}  # noqa: TID251 - as a log has it
+    log = tmp_path / "log"
+    lines = [made(timedelta(minutes=30), session_id=before), aged([lost], timedelta(minutes=20))]
+    log.write_text("".join([*lines, made(session_id=after)]))
+    said = await shell.run("sweep", "--from-logs", str(log), "--apply", "--json")
+    assert fates(said) == {before: "unsure", after: "taken-down"}
+    assert simulator.ledger.alive().sessions == [before]
+    assert "unsure: 1 made before the store lost what it held" in said.err
+    await maker.webrtc.delete_session(before, timeout=5)
+
+
 async def test_calls_that_nobody_knows_are_listed_and_left_alone(
     simulator: Simulator, service: Service, operator: Operator, shell: Shell, maker: Maker
 ) -> None:

@@ -1,8 +1,8 @@
 """Background tasks that are neither lost to the garbage collector nor silent when they fail."""
 
 import asyncio
-from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 import structlog
@@ -18,6 +18,23 @@ def surviving(task: str) -> Iterator[None]:
         yield
     except Exception as error:  # noqa: BLE001 - it is logged
         _failed(task, error)
+
+
+async def is_set_within(event: asyncio.Event, seconds: float) -> bool:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    return event.is_set()
+
+
+async def repeated(
+    task: str, look: Callable[[], Awaitable[object]], *, every: float, over: asyncio.Event
+) -> None:
+    """Look, at once and then every so many seconds, until it is over; whatever a look raises is logged."""
+    while not over.is_set():
+        with surviving(task):
+            await look()
+        await is_set_within(over, every)
 
 
 def _failed(task: str, error: BaseException) -> None:

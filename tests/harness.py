@@ -3,7 +3,7 @@
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -22,6 +22,8 @@ from tests.waiting import wait_until
 ORIGIN = "https://bridge.test"
 USERNAME = "bandwidth"
 PASSWORD = "callback-password"
+FIRST, SECOND = "https://a.test", "https://b.test"
+"""Where Bandwidth asks, and where it does when nobody answers there."""
 NUMBER = "+15551234567"
 """Ours, from which is called."""
 CALLEE = "+15557654321"
@@ -78,6 +80,17 @@ def settings_for(simulator: Simulator, store_url: str, **overrides: str) -> Sett
         "SHUTDOWN_GRACE": "5",
     }
     return load({**environ, **overrides})
+
+
+def point_at_two(simulator: Simulator, first: Sequence[str], second: Sequence[str]) -> None:
+    """Replicas behind each of the two addresses; those behind one are asked in turn."""
+    for origin, urls in ((FIRST, first), (SECOND, second)):
+        simulator.map_origin(origin, *urls)
+    application = simulator.application
+    application.initiate_url = application.status_url = f"{FIRST}/callbacks/voice"
+    application.initiate_fallback_url = f"{SECOND}/callbacks/voice"
+    application.username = application.fallback_username = USERNAME
+    application.password = application.fallback_password = PASSWORD
 
 
 class _Server(uvicorn.Server):

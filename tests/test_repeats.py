@@ -6,9 +6,21 @@ import pytest
 from redis.asyncio import Redis
 
 from tests.harness import Service, nothing_left
+from tests.simulator.journal import Delivery
 from tests.simulator.simulator import Simulator
 
 KINDS = ["initiate", "transferAnswer", "transferComplete", "transferDisconnect", "disconnect"]
+
+
+async def delivered(simulator: Simulator, redis: Redis, kind: str) -> Delivery:
+    """A webhook of this kind, of a call that is over."""
+    phone = await simulator.dial()
+    await phone.until("bridged")
+    await phone.far_end_hangs_up()
+    await phone.until("ended")
+    await simulator.until(lambda: any(d.event_type == "disconnect" for d in simulator.deliveries))
+    await nothing_left(simulator, redis)
+    return next(d for d in simulator.deliveries if d.event_type == kind)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -30,14 +42,8 @@ async def test_twice_at_once(simulator: Simulator, service: Service, kind: str) 
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_again_later(simulator: Simulator, service: Service, redis: Redis, kind: str) -> None:
-    phone = await simulator.dial()
-    await phone.until("bridged")
-    await phone.far_end_hangs_up()
-    await phone.until("ended")
-    await simulator.until(lambda: any(d.event_type == "disconnect" for d in simulator.deliveries))
-    await nothing_left(simulator, redis)
+    delivery = await delivered(simulator, redis, kind)
     requests = len(simulator.requests)
-    delivery = next(d for d in simulator.deliveries if d.event_type == kind)
 
     status, reply = await simulator.repeat(delivery)
 
@@ -50,14 +56,8 @@ async def test_again_later(simulator: Simulator, service: Service, redis: Redis,
 
 @pytest.mark.parametrize("kind", KINDS)
 async def test_two_hundred_at_once(simulator: Simulator, service: Service, redis: Redis, kind: str) -> None:
-    phone = await simulator.dial()
-    await phone.until("bridged")
-    await phone.far_end_hangs_up()
-    await phone.until("ended")
-    await simulator.until(lambda: any(d.event_type == "disconnect" for d in simulator.deliveries))
-    await nothing_left(simulator, redis)
+    delivery = await delivered(simulator, redis, kind)
     requests = len(simulator.requests)
-    delivery = next(d for d in simulator.deliveries if d.event_type == kind)
 
     answers = await asyncio.gather(*(simulator.repeat(delivery) for _ in range(200)))
 

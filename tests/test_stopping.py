@@ -6,7 +6,16 @@ import signal
 from redis.asyncio import Redis
 
 from handlers.compose import running
-from tests.harness import BRIEF, ORIGIN, PASSWORD, USERNAME, nothing_left, settings_for
+from tests.harness import (
+    BRIEF,
+    ORIGIN,
+    PASSWORD,
+    SECOND,
+    USERNAME,
+    nothing_left,
+    point_at_two,
+    settings_for,
+)
 from tests.processes import environment, replica
 from tests.simulator.settings import SimulatorSettings
 from tests.simulator.simulator import Simulator
@@ -61,14 +70,10 @@ async def test_a_call_outlives_the_replica_that_bridged_it(
 async def test_a_join_of_a_killed_replica_is_taken_over_by_its_fallback(
     simulator: Simulator, store_url: str, redis: Redis
 ) -> None:
-    settings = environment(simulator, REDIS_URL=store_url, WEBHOOK_BUDGET="2")
+    settings = environment(simulator, REDIS_URL=store_url, BASE_CALLBACK_URL=SECOND, WEBHOOK_BUDGET="2")
     async with replica(settings) as first, replica(settings) as second:
-        point_at(simulator, second.url)
-        simulator.webhooks.map_origin("https://first.test", first.url)
-        simulator.application.initiate_url = "https://first.test/callbacks/voice"
-        simulator.application.initiate_fallback_url = f"{ORIGIN}/callbacks/voice"
-        simulator.application.fallback_username = USERNAME
-        simulator.application.fallback_password = PASSWORD
+        point_at_two(simulator, [first.url], [second.url])
+        simulator.application.status_url = f"{SECOND}/callbacks/voice"
         gate = simulator.gates.hold("addParticipantToSession")
         phone = await simulator.dial()
         await gate.reached()
@@ -90,14 +95,9 @@ async def test_a_replica_that_was_frozen_in_a_join_comes_back_to_a_call_that_oth
     store_url: str, redis: Redis
 ) -> None:
     async with Simulator(SimulatorSettings(callback_timeout=2.0)) as simulator:
-        settings = environment(simulator, REDIS_URL=store_url, WEBHOOK_BUDGET="1.5")
+        settings = environment(simulator, REDIS_URL=store_url, BASE_CALLBACK_URL=SECOND, WEBHOOK_BUDGET="1.5")
         async with replica(settings) as first, replica(settings) as second:
-            point_at(simulator, second.url)
-            simulator.webhooks.map_origin("https://first.test", first.url)
-            simulator.application.initiate_url = "https://first.test/callbacks/voice"
-            simulator.application.initiate_fallback_url = f"{ORIGIN}/callbacks/voice"
-            simulator.application.fallback_username = USERNAME
-            simulator.application.fallback_password = PASSWORD
+            point_at_two(simulator, [first.url], [second.url])
             gate = simulator.gates.hold("createParticipant")
             phone = await simulator.dial()
             await gate.reached()

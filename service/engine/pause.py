@@ -1,7 +1,6 @@
 """Whether new calls are taken, as a replica knows it: looked up each second, so that no webhook has to."""
 
 import asyncio
-from contextlib import suppress
 from typing import Final
 
 import structlog
@@ -9,7 +8,7 @@ import structlog
 from service.metrics import Metrics
 from service.store.errors import StoreError
 from service.store.pause import Paused, PauseSwitch
-from service.tasks import surviving
+from service.tasks import repeated
 
 log = structlog.get_logger()
 
@@ -26,12 +25,7 @@ class Pause:
 
     async def run(self) -> None:
         """Until `stop`."""
-        while not self._over.is_set():
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_EVERY):
-                    await self._over.wait()
-            with surviving("pause"):
-                await self.look()
+        await repeated("pause", self.look, every=_EVERY, over=self._over)
 
     def stop(self) -> None:
         self._over.set()

@@ -13,7 +13,7 @@ from service.engine.standby import Standby
 from service.store.clock import FAR
 from service.store.errors import StoreError
 from service.store.replicas import PEERS, Replicas, Report
-from service.tasks import surviving
+from service.tasks import repeated
 
 EVERY: Final = 5.0
 _LOOK: Final = 1.0
@@ -86,12 +86,7 @@ class Reporter:
 
     async def run(self) -> None:
         """Until `stop`; then it is forgotten."""
-        while not self._over.is_set():
-            with surviving("report"):
-                await self.look()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_LOOK):
-                    await self._over.wait()
+        await repeated("report", self.look, every=_LOOK, over=self._over)
         with suppress(StoreError):
             await self._replicas.drop(self._id)
 

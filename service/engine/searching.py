@@ -13,7 +13,7 @@ from service.logs import bound
 from service.metrics import Metrics
 from service.store.errors import StoreError
 from service.store.forgotten import Search
-from service.tasks import surviving
+from service.tasks import is_set_within, surviving
 
 log = structlog.get_logger()
 
@@ -35,7 +35,7 @@ class Searcher:
     async def run(self) -> None:
         """Until `stop`."""
         partition = 0
-        while not await self._is_over_in(self._pause):
+        while not await is_set_within(self._over, self._pause):
             with surviving("search"), suppress(StoreError):
                 await self.look_through(partition)
             partition = (partition + 1) % PARTITIONS
@@ -52,11 +52,5 @@ class Searcher:
                     log.warning("owed.forgotten", effect=what)
                 self._metrics.found("forgotten")
                 self._alarm.wake(owner)
-            if await self._is_over_in(_PAUSE):
+            if await is_set_within(self._over, _PAUSE):
                 return
-
-    async def _is_over_in(self, seconds: float) -> bool:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._over.wait()
-        return self._over.is_set()

@@ -15,7 +15,7 @@ from service.metrics import Metrics
 from service.store.errors import StoreError
 from service.store.replicas import Replicas
 from service.store.standby import LEASE, StandbyTokens
-from service.tasks import surviving
+from service.tasks import repeated
 
 LOST: Final = 3.0
 """Seconds after a request that found no way, in which none is answered, until an API counts as unreached."""
@@ -96,12 +96,7 @@ class Standby:
 
     async def run(self) -> None:
         """Until `stop`; then it holds nothing."""
-        while not self._over.is_set():
-            with surviving("standby"):
-                await self.look()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_LOOK):
-                    await self._over.wait()
+        await repeated("standby", self.look, every=_LOOK, over=self._over)
         await self._release()
 
     def stop(self) -> None:

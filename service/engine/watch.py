@@ -13,7 +13,7 @@ from service.metrics import Metrics
 from service.store.errors import StoreError
 from service.store.examination import Evictions
 from service.store.marker import Markers
-from service.tasks import surviving
+from service.tasks import repeated
 
 log = structlog.get_logger()
 
@@ -59,12 +59,7 @@ class StoreWatch:
 
     async def run(self) -> None:
         """Until `stop`."""
-        while not self._over.is_set():
-            with surviving("watch"):
-                await self.look()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._every):
-                    await self._over.wait()
+        await repeated("watch", self.look, every=self._every, over=self._over)
 
     def stop(self) -> None:
         self._over.set()

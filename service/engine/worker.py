@@ -21,7 +21,7 @@ from service.logs import bound
 from service.metrics import UNKNOWN, Metrics
 from service.store.errors import StoreError
 from service.store.outbox import Dead, Entry, Later, Outbox, Unreadable, Work
-from service.tasks import Tasks
+from service.tasks import Tasks, is_set_within
 
 log = structlog.get_logger()
 
@@ -109,9 +109,7 @@ class Worker:
             if claimed is None:
                 await self._clock.sleep(_POLL)
                 continue
-            with suppress(TimeoutError):
-                async with asyncio.timeout(0 if claimed >= _AT_ONCE else _POLL):
-                    await self._over.wait()
+            await is_set_within(self._over, 0 if claimed >= _AT_ONCE else _POLL)
 
     async def _claim_all(self) -> int | None:
         """The most that was claimed of one partition; each is looked at once, whatever others have to do.

@@ -14,7 +14,7 @@ from tests.chaos.fleet import Fleet
 from tests.chaos.lives import NUMBERS, PIN_NUMBER, Api, Lives
 from tests.chaos.verdict import BUDGET, Judge, Report
 from tests.chaos.weather import Weather
-from tests.harness import API_KEYS, NUMBER, PASSWORD, USERNAME
+from tests.harness import API_KEYS, FIRST, NUMBER, SECOND, point_at_two
 from tests.processes import environment
 from tests.simulator.clock import monotonic
 from tests.simulator.settings import SimulatorSettings
@@ -28,7 +28,6 @@ AT_ONCE = 50
 """Calls that are up at the same time."""
 EVERY = 5.0
 """Seconds between two lines of progress."""
-FIRST, SECOND = "https://a.test", "https://b.test"
 
 Say = Callable[[str], None]
 
@@ -55,7 +54,7 @@ async def storm(
         fleet = Fleet(directory, store, _settings(simulator, store))
         stack.push_async_callback(fleet.close)
         await fleet.start()
-        _point(simulator, fleet)
+        point_at_two(simulator, *([address.url] for address in fleet.addresses))
         api = Api(fleet, random.Random(seed))
         stack.push_async_callback(api.close)
         redis = await enter(Redis.from_url(store.url))
@@ -101,16 +100,6 @@ def _settings(simulator: Simulator, store: Store) -> dict[str, str]:
         WEBHOOK_BUDGET=str(BUDGET),
         SHUTDOWN_GRACE="10",
     )
-
-
-def _point(simulator: Simulator, fleet: Fleet) -> None:
-    for origin, address in zip((FIRST, SECOND), fleet.addresses, strict=True):
-        simulator.map_origin(origin, address.url)
-    application = simulator.application
-    application.initiate_url = application.status_url = f"{FIRST}/callbacks/voice"
-    application.initiate_fallback_url = f"{SECOND}/callbacks/voice"
-    application.username = application.fallback_username = USERNAME
-    application.password = application.fallback_password = PASSWORD
 
 
 async def _tell(simulator: Simulator, fleet: Fleet, lives: Lives, calls: int, say: Say) -> None:

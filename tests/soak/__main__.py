@@ -15,7 +15,7 @@ import msgspec
 from redis.asyncio import Redis
 
 from service.store.embedded import EmbeddedServer
-from tests.harness import API_KEYS, NUMBER, PASSWORD, USERNAME
+from tests.harness import API_KEYS, FIRST, NUMBER, SECOND, point_at_two
 from tests.processes import Replica, environment, replica
 from tests.simulator.settings import SimulatorSettings
 from tests.simulator.simulator import Simulator
@@ -23,7 +23,6 @@ from tests.soak.calls import NUMBERS, Calls
 from tests.soak.measures import Growth, Look, growths, look
 from tests.waiting import wait_until
 
-FIRST, SECOND = "https://a.test", "https://b.test"
 LATENCY = 0.04
 """Seconds until the simulated Bandwidth answers."""
 LOOKS = 30
@@ -84,16 +83,11 @@ async def soaking(folder: Path, seed: int) -> AsyncIterator[Soak]:
             PREPARED_PARTICIPANTS="1",
         )
         replicas = [await enter(replica(settings)) for _ in range(2)]
-        for origin, one in zip((FIRST, SECOND), replicas, strict=True):
-            # Webhooks go to both in turn, as a load balancer would have it.
-            simulator.map_origin(origin, *(one.url, *(other.url for other in replicas if other is not one)))
-        application = simulator.application
-        application.initiate_url = application.status_url = f"{FIRST}/callbacks/voice"
-        application.initiate_fallback_url = f"{SECOND}/callbacks/voice"
-        application.username = application.fallback_username = USERNAME
-        application.password = application.fallback_password = PASSWORD
+        urls = [one.url for one in replicas]
+        # Both behind each address, as a load balancer would have it.
+        point_at_two(simulator, urls, urls[::-1])
         redis = await enter(Redis.from_url(url))
-        calls = Calls(simulator, [one.url for one in replicas], seed)
+        calls = Calls(simulator, urls, seed)
         stack.push_async_callback(calls.close)
         yield Soak(simulator, replicas, redis, calls)
 

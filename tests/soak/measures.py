@@ -12,8 +12,8 @@ from redis.asyncio import Redis
 from tests.bench.machine import processor_seconds, resident_bytes
 from tests.scraping import scraped
 
-KEPT: Final = frozenset({"alias", "call", "calls", "events", "timeline"})
-"""Kinds of keys that an ended call keeps until it is forgotten."""
+KEPT: Final = frozenset({"alias", "call", "calls", "events", "once", "placed", "timeline"})
+"""Kinds of keys that an ended call keeps until it is forgotten, and an order for the hour or the day."""
 FEED: Final = "news"
 _BATCH: Final = 500
 

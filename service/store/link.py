@@ -140,6 +140,9 @@ class _Wire(asyncio.Protocol):
         self._transport.set_protocol(self)
 
     async def send(self, commands: Sequence[tuple[Value, ...]]) -> list[Result]:
+        if self.broken:
+            # Between the end of connecting and the turn of those who have waited for it: nobody would answer.
+            raise RedisConnectionError("the connection is given up")
         answered: asyncio.Future[list[Result]] = self._loop.create_future()
         if not self._outgoing:
             self._loop.call_soon(self._write, context=self._nobodys)

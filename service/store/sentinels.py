@@ -16,6 +16,7 @@ from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 from redis.asyncio.sentinel import MasterNotFoundError, Sentinel
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeout
 
 from service.tasks import Tasks
 
@@ -56,11 +57,31 @@ class Sentinels(Sentinel):
         with suppress(TimeoutError):
             async with asyncio.timeout_at(self._held_until):
                 await self._named.wait()
-        found: Place = await super().discover_master(service_name)
+        found = await self._asked(service_name)
         known, self._master = self._master, found
         if known not in {None, found}:
             self._drop("found")
         return found
+
+    async def _asked(self, service_name: str) -> Place:
+        """What the first says that knows one; it is the first to be asked from then on.
+
+        The library's own way of it moves entries of its list about by their places, before and after it has
+        waited: with several callers at a time some Sentinels get lost.
+        """
+        for sentinel in tuple(self.sentinels):
+            try:
+                masters: Any = await sentinel.sentinel_masters()
+            except (RedisConnectionError, RedisTimeout):
+                continue
+            state = masters.get(service_name)
+            if state and self.check_master_state(state, service_name):
+                self._ask_first(sentinel)
+                return state["ip"], state["port"]
+        raise MasterNotFoundError(f"none of {len(self.sentinels)} Sentinels names a master {service_name!r}")
+
+    def _ask_first(self, sentinel: Redis) -> None:
+        self.sentinels = [sentinel, *(one for one in self.sentinels if one is not sentinel)]
 
     async def aclose(self) -> None:
         self._closed = True
@@ -114,8 +135,7 @@ class Sentinels(Sentinel):
                 self._drop("announced")
             case [name, _, _, host, port] if channel == _SWITCHED and name == self._service:
                 # Others, and the one that leads above all, may still name the old one.
-                self.sentinels.remove(sentinel)
-                self.sentinels.insert(0, sentinel)
+                self._ask_first(sentinel)
                 known, self._master = self._master, (host, int(port))
                 if known != self._master:
                     self._drop("named")

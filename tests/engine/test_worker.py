@@ -18,6 +18,7 @@ from service.calls.effects import (
     HangUp,
     Owed,
     RemoveParticipant,
+    TellTimeUp,
 )
 from service.calls.model import Call, Direction, Phone
 from service.calls.refs import PARTITIONS, ref_of_call
@@ -574,3 +575,26 @@ async def test_hours_of_failing_do_not_fill_a_timeline(client: Client) -> None:
     told = [(one["event"], one["tries"], one.get("error")) for one in viewed[1][1:]]
     failed = [("effectFailed", tries, "server-error") for tries in (1, 2, 4, 8, 16)]
     assert told == [*failed, ("effectDone", 21, None)]
+
+
+@pytest.mark.parametrize("hours", [1, 8.5, 12])
+async def test_what_is_due_in_hours_has_all_its_time_from_then_on(client: Client, hours: float) -> None:
+    """The limit of a call, say: the store may be away for a moment just then."""
+    performer = FailingPerformer(1, StoreUnavailable("a moment"))
+    bench = Bench(client, performer)
+    ref, now = ref_of_call("c-1"), bench.clock.now()
+    call = Call(
+        ref=ref, call_id="c-1", direction=Direction.INBOUND, room="lobby", created_at=now, phone=Phone.UP
+    )
+    owed = (Owed(TellTimeUp(ref), now + hours * HOUR),)
+    change = Change(call=call, event="", reply=Nothing(), entry=None, owed=owed)
+    assert await Calls(client, ended_days=1).commit(0, change, now=now, commit="x")
+    running = bench.tasks.start(bench.worker.run(), name="worker")
+    bench.clock.advance(hours * HOUR)
+    bench.alarm.wake(keys.owner_call(ref))
+    await wait_until(partial(bench.has_tried, 1))
+    await wait_until(lambda: len(bench.tasks) == 1)
+    bench.worker.stop()
+    await running
+    assert not await OwedDirectory(client).dead()
+    assert [one.effect for one in await OwedDirectory(client).owed(limit=9)] == ["tell-time-up"]

@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 from redis.asyncio import Redis
@@ -27,6 +27,8 @@ LATENCY = 0.04
 """Seconds until the simulated Bandwidth answers."""
 LOOKS = 30
 """Of a whole soak."""
+QUIET = 90.0
+"""Seconds after which connections that are idle have been closed."""
 ABOUT = """\
 Two replicas, one store and a simulated Bandwidth; calls come in and are placed at a steady rate. Memory,
 descriptors and tasks of the replicas, and what the store holds apart from calls that are kept, must not
@@ -92,28 +94,42 @@ async def soaking(folder: Path, seed: int) -> AsyncIterator[Soak]:
         yield Soak(simulator, replicas, redis, calls)
 
 
-async def soak(wanted: argparse.Namespace, folder: Path) -> tuple[list[Look], list[str]]:
-    """The looks, and what is wrong apart from them."""
+class Found(NamedTuple):
+    before: Look
+    looks: list[Look]
+    after: Look
+    wrong: list[str]
+    """Apart from what has grown."""
+
+
+async def soak(wanted: argparse.Namespace, folder: Path) -> Found:
     seconds = wanted.minutes * 60
     async with soaking(folder, wanted.seed) as found:
         looks: list[Look] = []
         begun = time.monotonic()
+        before = await _look(found, begun)
         watching = asyncio.create_task(_watch(found, looks, begun, seconds / LOOKS))  # noqa: TID251 - a test's own
         await found.calls.play(wanted.rate, seconds)
         watching.cancel()
         say(f"{found.calls.ended} calls are over; {dict(found.calls.results)}")
-        return looks, await _wrong(found)
+        wrong = await _wrong(found)
+        await asyncio.sleep(QUIET)
+        return Found(before, looks, await _look(found, begun), wrong)
 
 
 async def _watch(found: Soak, looks: list[Look], begun: float, every: float) -> None:
-    pids = [one.process.pid for one in found.replicas]
-    urls = [one.url for one in found.replicas]
     while True:
         await asyncio.sleep(every)
-        at = time.monotonic() - begun
-        one = await look(at=at, calls=found.calls.ended, pids=pids, urls=urls, redis=found.redis)
-        looks.append(one)
-        say(f"{at / 60:.1f} min, {one}")
+        looks.append(await _look(found, begun))
+
+
+async def _look(found: Soak, begun: float) -> Look:
+    pids = [one.process.pid for one in found.replicas]
+    urls = [one.url for one in found.replicas]
+    at = time.monotonic() - begun
+    one = await look(at=at, calls=found.calls.ended, pids=pids, urls=urls, redis=found.redis)
+    say(f"{at / 60:.1f} min, {one}")
+    return one
 
 
 async def _wrong(found: Soak) -> list[str]:
@@ -133,17 +149,13 @@ async def _wrong(found: Soak) -> list[str]:
 def main() -> int:
     wanted = arguments()
     with tempfile.TemporaryDirectory(prefix="pstn-soak-") as folder:
-        looks, wrong = asyncio.run(soak(wanted, Path(folder)))
-    found: list[Growth] = growths(looks)
-    print("\n".join(map(str, [*found, *(f"FAIL {one}" for one in wrong)])))
+        seen = asyncio.run(soak(wanted, Path(folder)))
+    found: list[Growth] = growths(seen.looks, seen.before, seen.after)
+    print("\n".join(map(str, [*found, *(f"FAIL {one}" for one in seen.wrong)])))
     if wanted.json:
-        report: dict[str, Any] = {
-            "looks": msgspec.to_builtins(looks),
-            "growth": msgspec.to_builtins(found),
-            "wrong": wrong,
-        }
+        report = {**seen._asdict(), "growth": found}
         wanted.json.write_bytes(msgspec.json.format(msgspec.json.encode(report)))
-    return 0 if not wrong and all(one.holds for one in found) else 1
+    return 0 if not seen.wrong and all(one.holds for one in found) else 1
 
 
 if __name__ == "__main__":

@@ -35,6 +35,8 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
     """Bytes of memory, as the store counts them."""
     store_kept: int
     """Bytes of the keys of calls."""
+    store_tables: int
+    """Bytes of the tables in which the server finds its keys: they grow with the calls that are kept."""
     store_feed: int
     """Bytes of the change feed, of which a fixed number of entries is kept."""
     store_other: int
@@ -44,7 +46,7 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def store_rest(self) -> int:
         """Bytes of what is no call and no entry of the feed, the server itself included."""
-        return self.store_used - self.store_kept - self.store_feed
+        return self.store_used - self.store_kept - self.store_tables - self.store_feed
 
     def __str__(self) -> str:
         return (
@@ -57,7 +59,8 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
 async def look(*, at: float, calls: int, pids: Sequence[int], urls: Sequence[str], redis: Redis) -> Look:
     pages = [await scraped(url) for url in urls]
     sizes, counts = await _by_kind(redis)
-    memory = await redis.info("memory")
+    memory, stats = await redis.info("memory"), await redis.memory_stats()
+    tables = [one for one in stats.values() if isinstance(one, dict)]
     return Look(
         at=round(at, 1),
         calls=calls,
@@ -68,6 +71,7 @@ async def look(*, at: float, calls: int, pids: Sequence[int], urls: Sequence[str
         store_used=int(memory["used_memory"]),
         store_kept=sum(size for kind, size in sizes.items() if kind in KEPT),
         store_other=sum(size for kind, size in sizes.items() if kind not in KEPT and kind != FEED),
+        store_tables=sum(sum(one.values()) for one in tables),
         store_feed=sizes[FEED],
         keys=dict(sorted(counts.items())),
     )
@@ -111,8 +115,12 @@ class Growth(msgspec.Struct, frozen=True):
         return f"{kept} {self.what}: {self.before:,.0f}, later {self.after:,.0f}, at most {self.allowed:,.0f}"
 
 
-def growths(looks: Sequence[Look]) -> list[Growth]:
-    """The first quarter is for warming up: caches fill, buffers find their size. Raises ValueError."""
+def growths(looks: Sequence[Look], before: Look, after: Look) -> list[Growth]:
+    """The first quarter is for warming up: caches fill, buffers find their size.
+
+    `before` and `after`: of the quiet around it. Connections follow what is under way, and idle ones are kept
+    for a minute: whether some are lost shows when nothing is under way any more. Raises ValueError.
+    """
     quarter = len(looks) // 4
     if quarter < 1:
         raise ValueError(f"four looks are needed, there are {len(looks)}")
@@ -131,9 +139,11 @@ def growths(looks: Sequence[Look]) -> list[Growth]:
         name = f"replica {number + 1}"
         found += [
             growth(f"{name}, resident bytes", "resident", number, 0.03, 1_000_000),
-            growth(f"{name}, descriptors", "descriptors", number, 0.0, 10),
             growth(f"{name}, tasks", "tasks", number, 0.1, 10),
         ]
+        for what, rest in (("descriptors", 15), ("tasks", 5)):
+            was, now = (getattr(one, what)[number] for one in (before, after))
+            found.append(Growth(f"{name}, {what} in the quiet", was, now, was + rest))
     return [
         *found,
         growth("other keys than those of calls, bytes", "store_other", None, 0.1, 50_000),

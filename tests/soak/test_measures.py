@@ -14,14 +14,15 @@ FLAT = Look(
     processor=[1, 1],
     store_used=10_000_000,
     store_kept=1_000_000,
+    store_tables=500_000,
     store_feed=2_000_000,
     store_other=70_000,
     keys={},
 )
 
 
-def grown(looks: list[Look]) -> list[str]:
-    return [one.what for one in growths(looks) if not one.holds]
+def grown(looks: list[Look], after: Look = FLAT) -> list[str]:
+    return [one.what for one in growths(looks, FLAT, after) if not one.holds]
 
 
 def test_nothing_grows() -> None:
@@ -40,7 +41,6 @@ def test_warming_up_is_no_growth() -> None:
     ("after", "what"),
     [
         (replace(FLAT, resident=[90_000_000, 94_000_000]), "replica 2, resident bytes"),
-        (replace(FLAT, descriptors=[36, 25]), "replica 1, descriptors"),
         (replace(FLAT, tasks=[24, 12]), "replica 1, tasks"),
         (replace(FLAT, store_other=130_000), "other keys than those of calls, bytes"),
         (replace(FLAT, store_used=12_000_000), "store without calls that are kept and feed, bytes"),
@@ -52,4 +52,9 @@ def test_what_grows_is_named(after: Look, what: str) -> None:
 
 def test_too_short_a_soak_says_nothing() -> None:
     with pytest.raises(ValueError, match="four looks"):
-        growths([FLAT] * 3)
+        growths([FLAT] * 3, FLAT, FLAT)
+
+
+def test_what_is_left_in_the_quiet_is_named() -> None:
+    left = replace(FLAT, descriptors=[25, 41], tasks=[18, 12])
+    assert grown([FLAT] * 8, left) == ["replica 1, tasks in the quiet", "replica 2, descriptors in the quiet"]

@@ -348,3 +348,29 @@ def certify(folder: Path) -> None:
             serialization.NoEncryption(),
         )
     )
+
+
+async def test_it_breaks_before_those_who_waited_for_it_have_their_turn(store_url: str) -> None:
+    pool = ConnectionPool.from_url(store_url, socket_timeout=None, retry=Retry(NoBackoff(), 0))
+    breaks = True
+
+    def make() -> Any:
+        connection = pool.make_connection()  # type: ignore[no-untyped-call]
+        connect = connection.connect
+
+        async def connected() -> None:
+            await connect()
+            if breaks:
+                # Between the end of the attempt and the turn of those who wait for it.
+                asyncio.get_running_loop().call_soon(mine.drop)
+
+        connection.connect = connected
+        return connection
+
+    mine = Link(make, LIMIT, lambda: None)
+    async with asyncio.timeout(5):
+        found = await asyncio.gather(*(mine.send([("PING",)]) for _ in range(3)), return_exceptions=True)
+    assert all(isinstance(one, RedisConnectionError) for one in found), found
+    breaks = False
+    assert await mine.send([("PING",)]) == [b"PONG"]
+    mine.drop()

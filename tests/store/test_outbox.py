@@ -79,7 +79,7 @@ async def test_since_when_it_fails_is_without_the_time_in_which_it_could_not_be_
     assert await put_off(NOW + 1, Later(work, NOW + 30)) == (1, 0), "it has failed"
     assert await put_off(NOW + 30, Later(work, NOW + 3630, tried=False)) == (1, 3600), "it was not sent"
     assert await put_off(NOW + 3630, Later(work, NOW + 3690)) == (2, 3600)
-    assert await put_off(NOW + 3690, Later(work, NOW + 3700, failed=False)) == (3, 3690), "it is not time yet"
+    assert await put_off(NOW + 3690, Later(work, NOW + 3700, failed=False)) == (3, 3700), "it is not time yet"
 
 
 async def test_what_is_taken_late_is_the_same_piece_of_work(

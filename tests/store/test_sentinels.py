@@ -4,14 +4,18 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+from redis.asyncio import Redis
+from redis.exceptions import ConnectionError as RedisConnectionError
 from structlog.testing import capture_logs
 
 from service.store.client import Client
 from service.store.errors import StoreUnavailable
+from service.store.sentinels import Sentinels as OurSentinels
 from tests.store.test_topologies import KEYS, Writer, client_of, connected, healed, read, write
-from tests.store_servers import LEFT_BEHIND, Sentinels, running
+from tests.store_servers import HOST, LEFT_BEHIND, SERVICE, Sentinels, running
 from tests.waiting import wait_until
 
 pytestmark = LEFT_BEHIND
@@ -118,3 +122,34 @@ async def test_a_sentinel_that_comes_back_is_heard_again(tmp_path: Path) -> None
             await wait_until(lambda: heard_everywhere(store))
             await healed(client)
         assert listening() == 0
+
+
+class Named(Redis):
+    """A Sentinel that names a master, or is away."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.away = False
+
+    async def sentinel_masters(self, return_responses: bool = True) -> Any:  # noqa: FBT001, FBT002 - the library's
+        await asyncio.sleep(0)
+        if self.away:
+            raise RedisConnectionError("away")
+        state = {"ip": HOST, "port": 1, "num-other-sentinels": 2}
+        down = {"is_sdown": False, "is_odown": False, "is_master": True}
+        return {SERVICE: {**state, **down}}
+
+
+async def test_no_sentinel_is_forgotten_where_several_ask_at_once() -> None:
+    """As at every start: the connection asks, and who listens to each of them does."""
+    asking = OurSentinels([], SERVICE, {})
+    first, *others = named = [Named() for _ in range(3)]
+    asking.sentinels = [*named]
+    first.away = True
+    await asyncio.gather(*(asking.discover_master(SERVICE) for _ in range(8)))
+    assert {id(one) for one in asking.sentinels} == {id(one) for one in named}
+    first.away = False
+    for one in others:
+        one.away = True
+    assert await asking.discover_master(SERVICE) == (HOST, 1)
+    await asking.aclose()

@@ -15,11 +15,12 @@ local function owed_lease(owed)
   return worker, tonumber(ends or '0')
 end
 
--- Write one effect down. A later one under the same id takes the earlier one's place in the queue.
+-- Write one effect down. A later one under the same id takes the earlier one's place in the queue. It can fail from the
+-- time at which it is due, not before.
 local function owed_add(owed, agenda, owner, now, id, due, lane, effect)
   local old = redis.call('HGET', owed, id)
   local seq = old and owed_parse(old) or redis.call('HINCRBY', owed, '.seq', 1)
-  redis.call('HSET', owed, id, string.format('%d %d %s 0 %d %s', seq, due, lane, now, effect))
+  redis.call('HSET', owed, id, string.format('%d %d %s 0 %d %s', seq, due, lane, math.max(now, due), effect))
   local _, leased = owed_lease(owed)
   if leased <= now then
     redis.call('ZADD', agenda, 'LT', due, owner)

@@ -26,7 +26,7 @@ end
 -- it is due again where it was not tried, as with a breaker that is open.
 local function failing_since(one, since, due)
   local _, later, tried, _, failed_not, _, _, handed = unpack(one)
-  if failed_not then return now end
+  if failed_not then return later end
   if tried == 0 then return since + later - due end
   return handed
 end

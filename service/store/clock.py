@@ -33,6 +33,8 @@ _HOLD: Final = 10.0
 """Seconds for which time stands still at most, rather than to run back."""
 _LATELY: Final = 30.0
 """Seconds for which a gap explains what is seen: a replica that lives has asked by then."""
+_SEEN: Final = 2.0
+"""Seconds after a gap in which who saw a jump has written it down: whoever asked later has seen none."""
 
 _elapsed: Final[Callable[[], float]] = partial(
     # That of Linux goes on while the machine sleeps, as the other does elsewhere.
@@ -49,6 +51,8 @@ class Told(NamedTuple):
     server: int
     offset: int
     gap: int
+    last: int
+    """When it was asked before."""
 
     @property
     def shared(self) -> float:
@@ -57,8 +61,9 @@ class Told(NamedTuple):
 
     @property
     def is_new(self) -> bool:
-        """Whether the gap was a moment ago."""
-        return 0 <= self.server - self.gap <= 1000 * _LATELY
+        """Whether the gap was a moment ago, and nobody has asked since who saw nothing wrong."""
+        seen = self.last - self.gap > 1000 * _SEEN
+        return 0 <= self.server - self.gap <= 1000 * _LATELY and not seen
 
 
 class _Heard(NamedTuple):
@@ -99,6 +104,7 @@ class StoreClock:
         self._ahead = self._machine.now() - elapsed()
         self._floor = 0.0
         self._gap: int | None = None
+        self._offset = 0
         self._told_off = False
         self.off = 0.0
         """Seconds by which the machine's own clock is ahead of the shared one."""
@@ -116,24 +122,30 @@ class StoreClock:
     async def begin(self) -> None:
         """Before anything is served. Raises StoreUnavailable."""
         for _ in range(2):  # the first has the script sent as well, and says the less for it
-            await self.follow(self._ask())
+            await self.follow(self._ask(was="new"))
 
     async def follow(self, trip: Awaitable[Result]) -> None:
         """Go by what this trip brings: an answer of `clock_ask` in clock.lua. Raises StoreUnavailable."""
         heard = await self._hear(trip)
         if self._gap is None:
             self._ahead = heard.told.shared - heard.middle
-        elif (jump := self._jump(heard)) and heard.told.gap != self._gap and heard.told.is_new:
+        elif (jump := self._jump(heard)) and self._is_the_stores(jump, heard.told):
             offset = round(1000 * (self._ahead + heard.middle)) - heard.told.server
             heard = await self._hear(self._ask(was=heard.told.offset, instead=offset))
             if self._jump(heard):
                 return  # it has jumped again: the next report finds it so
             log.warning("clock.jumped", seconds=round(jump, 3), offset_s=round(heard.told.offset / 1000, 3))
-        self._gap = heard.told.gap
+        self._gap, self._offset = heard.told.gap, heard.told.offset
         self._correct(heard.nearest(self._ahead))
         self._compare()
 
-    async def _ask(self, *, was: int = 0, instead: int | None = None) -> Result:
+    def _is_the_stores(self, jump: float, told: Told) -> bool:
+        """Whether its clock has jumped, and not ours: who sleeps counts too few seconds, never too many."""
+        if jump < 0 and told.offset == self._offset:
+            return True
+        return told.gap != self._gap and told.is_new
+
+    async def _ask(self, *, was: int | str = 0, instead: int | None = None) -> Result:
         args = {"was": was, "instead": "" if instead is None else instead}
         return await self._client.run(_ASK, {"clock": keys.clock()}, args)
 

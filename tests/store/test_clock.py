@@ -159,7 +159,7 @@ async def test_who_comes_second_changes_nothing(client: SetStore) -> None:
     """It was about an offset that is not the one any more."""
     ask, key = Script("clock_ask"), {"clock": keys.clock()}
     for was, instead, is_now in ((0, -3_600_000, -3_600_000), (0, 7, -3_600_000), (-3_600_000, 0, 0)):
-        _, offset, _ = await client.run(ask, key, {"was": was, "instead": instead})
+        _, offset, *_ = await client.run(ask, key, {"was": was, "instead": instead})
         assert offset == is_now
 
 
@@ -296,3 +296,34 @@ async def test_a_machine_whose_clock_is_off_is_told_of_once(client: SetStore) ->
 async def test_who_only_looks_needs_no_key_and_writes_none(client: SetStore, redis: Redis) -> None:
     assert abs((await read_time(client)).shared - SystemClock().now()) < NEAR
     assert await redis.keys() == []
+
+
+@pytest.mark.parametrize("paused", [6, 20, 60, 3600])
+async def test_the_stores_machine_stands_still_for_a_while(
+    client: SetStore, redis: Redis, paused: int
+) -> None:
+    """It goes on with the time of before, and NTP sets it right then: neither is anybody's."""
+    replicas = await begun(client, 0, 0)
+    for one in replicas:
+        await one.report()
+    for passed, ahead in ((paused, 0), (5, paused + 5)):
+        client.ahead = ahead
+        for one in replicas:
+            one.machine.shift += passed
+        for one in 2 * replicas:
+            await one.report()
+    assert max(abs(one.off - paused - 5) for one in replicas) < NEAR
+    assert abs(await offset(redis)) < NEAR
+
+
+async def test_who_sleeps_while_the_store_is_away_takes_nobody_back(client: SetStore) -> None:
+    awake, asleep = await begun(client, 0, 0)
+    for one in (awake, asleep):
+        await one.report()
+    for passed in (9, 5, 6):
+        client.ahead += passed
+        awake.machine.shift += passed
+        await awake.report()
+    await asleep.report()
+    await awake.report()
+    assert max(abs(one.off - 20) for one in (awake, asleep)) < NEAR

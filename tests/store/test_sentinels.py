@@ -131,7 +131,7 @@ class Named(Redis):
         super().__init__()
         self.away = False
 
-    async def sentinel_masters(self, return_responses: bool = True) -> Any:  # noqa: FBT001, FBT002 - the library's
+    async def sentinel_masters(self, return_responses: bool = True) -> Any:  # noqa: FBT002 - the library's
         await asyncio.sleep(0)
         if self.away:
             raise RedisConnectionError("away")

@@ -2,8 +2,8 @@
 -- that keeps it steady should that clock jump, or another server take over (service/store/clock.py).
 --
 -- The key is "<offset> <last> <gap>", all in milliseconds. `last`: when the server was asked last, by its own clock.
--- `gap`: when it was last asked earlier than before, or later than replicas that live ask. Nobody may change the
--- offset without one, so that a replica that has slept does not take its sleep for a jump of everybody's clock.
+-- `gap`: when it was last asked earlier than before, or later than replicas that live ask. Nobody may set the time on
+-- without one, so that a replica that has slept does not take its sleep for a jump of everybody's clock.
 
 -- Milliseconds; replicas ask every five seconds, and once a second whether it is time.
 local CLOCK_SILENT = 8000
@@ -15,13 +15,16 @@ local function clock_server()
   return time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
--- Gives {server's time, offset, gap}. The offset becomes `instead` if it is still what it `was`.
+-- Gives {server's time, offset, gap, when it was asked before that}. The offset becomes `instead` if it is still what it
+-- `was`. Who is `new` knows no time to compare with, and does not count as having asked.
 local function clock_ask(clock, was, instead)
   local now = clock_server()
   local offset, last, gap = string.match(redis.call('GET', clock) or '', '^(-?%d+) (%d+) (%d+)$')
   offset, last, gap = tonumber(offset or '0'), tonumber(last or '0'), tonumber(gap or '0')
   if now < last or now - last > CLOCK_SILENT then gap = now end
+  local before = last
+  if was ~= 'new' then last = now end
   if instead ~= '' and offset == tonumber(was) then offset = tonumber(instead) end
-  redis.call('SET', clock, string.format('%d %d %d', offset, now, gap), 'PX', CLOCK_KEPT)
-  return {now, offset, gap}
+  redis.call('SET', clock, string.format('%d %d %d', offset, last, gap), 'PX', CLOCK_KEPT)
+  return {now, offset, gap, before}
 end

@@ -3,7 +3,7 @@
 import heapq
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from functools import partial
 from io import TextIOWrapper
@@ -37,6 +37,7 @@ Examples:
   pstn-bridge logs --level warning --since 15m service.log
   pstn-bridge logs --call p07-ycvam76w --json *.log | jq .event
 """
+STANDARD_INPUT: Final = "standard input"
 _LONGEST: Final = 1_000_000
 """Characters."""
 _LEVELS: Final = ("debug", "info", "warning", "error")
@@ -56,6 +57,8 @@ class Line(NamedTuple):
     text: str
     fields: dict[str, Any]
     """Empty for what is no JSON object."""
+    file: str = ""
+    number: int = 0
 
 
 @app.command(help=_HELP)
@@ -80,7 +83,7 @@ def logs(
         shell.fail(f"no line is about call {call}")
 
 
-def read_logs(paths: Iterable[Path], stack: ExitStack) -> Iterator[Line]:
+def read_logs(paths: Sequence[Path], stack: ExitStack) -> Iterator[Line]:
     """The lines of all in order of time; `-` is standard input. Ends the command where one cannot be read.
 
     `stack`: has them open.
@@ -92,7 +95,8 @@ def read_logs(paths: Iterable[Path], stack: ExitStack) -> Iterator[Line]:
         ]
     except OSError as error:
         shell.fail(f"cannot read {error.filename}: {error.strerror}")
-    return heapq.merge(*map(_lines, streams), key=lambda line: line.at)
+    names = (STANDARD_INPUT if str(path) == "-" else str(path) for path in paths)
+    return heapq.merge(*map(_lines, streams, names), key=lambda line: line.at)
 
 
 def _standard_input() -> TextIO:
@@ -101,14 +105,19 @@ def _standard_input() -> TextIO:
     return sys.stdin
 
 
-def _lines(stream: TextIO) -> Iterator[Line]:
-    """As they come. What is longer than any line of ours is taken for several."""
-    at = ""
+def _lines(stream: TextIO, file: str) -> Iterator[Line]:
+    """As they come. What is longer than any line of ours is taken for several, with one number."""
+    at, number = "", 1
     for raw in iter(partial(stream.readline, _LONGEST), ""):
         text = raw.rstrip("\n")
         fields = _fields(text)
-        at = str(fields.get("timestamp", at))
-        yield Line(at, text, fields)
+        at = _text(fields.get("timestamp")) or at
+        yield Line(at, text, fields, file, number)
+        number += raw.endswith("\n")
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
 
 
 def _fields(text: str) -> dict[str, Any]:
@@ -118,7 +127,7 @@ def _fields(text: str) -> dict[str, Any]:
         return {}
     try:
         found = json.loads(text[begin:])
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 

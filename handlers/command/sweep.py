@@ -1,29 +1,31 @@
 """`pstn-bridge sweep`: what was made at Bandwidth and nobody knows of any more, by what the logs tell."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final, get_args
 
 import typer
 
 from handlers.command import shell
-from handlers.command.logs import Line, read_logs
+from handlers.command.logs import STANDARD_INPUT, Line, read_logs
 from handlers.command.options import AsJson, application
 from handlers.command.printing import Column, Row, show, show_json, table, width
 from handlers.command.times import duration, iso, moment
+from handlers.stores import name_of_store
 from handlers.upstreams import Bandwidth, bandwidth_of
 from service.bandwidth.errors import BandwidthError
 from service.bandwidth.http import Http
 from service.bandwidth.limits import is_visible
 from service.bandwidth.voice import FoundCall
 from service.clock import SystemClock
-from service.engine.sweep import Judged, Kind, Sweeper, Thing, unknown_calls
+from service.engine.sweep import AGE, Judged, Kind, Sweeper, Thing, unknown_calls
 from service.settings import Settings
 from service.store.client import Client
 from service.store.known import Known
+from service.store.marker import is_marked
 
 _HELP: Final = """\
 What was made at Bandwidth and nobody knows of any more, by what the logs tell.
@@ -42,9 +44,10 @@ never hung up from here: one that lives makes itself known by its webhooks.
 
 There is no list of sessions at Bandwidth: what neither the store nor a log
 knows of lives for up to 9 hours. Give the logs of this installation only, and
-of all its replicas: what another store knows would be taken down. What was made
-before the store lost what it held, as a log tells (store.state_lost), stays:
-whoever is talking may be in it.
+of all its replicas, written with LOG_FORMAT=json and LOG_LEVEL=info: what
+another store knows would be taken down. What was made before the store was
+empty or lost what it held, as a log tells (store.marked, store.state_lost),
+stays: whoever is talking may be in it.
 
 \b
 Examples:
@@ -62,13 +65,17 @@ fates:
   failed      could not be asked or ended
 """
 _MADE: Final = frozenset({"create.done", "create.unusable", "cleanup.not_stored"})
+_LOST: Final = frozenset({"store.state_lost", "store.marked"})
 _ENDED: Final[Mapping[str, Kind]] = {"delete-participant": "participant", "delete-session": "session"}
 _KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 _MOST: Final = 1_000_000
 """Things that are kept in memory while the logs are read."""
 _LONGEST_ID: Final = 200
+_EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC).timestamp()
+_LATEST: Final = datetime(2100, 1, 1, tzinfo=UTC).timestamp()
 _EVERY: Final = 5.0
 """Seconds between two lines about how far it is."""
+_WANTED: Final = "it takes logs of this service with LOG_FORMAT=json and LOG_LEVEL=info"
 _SHOWN: Final = frozenset({"left", "taken-down", "in-use", "unsure", "failed"})
 
 app = application()
@@ -91,20 +98,54 @@ def sweep(
 ) -> None:
     names = [*(from_logs or []), *(more or [])]
     if more and not from_logs:
-        shell.fail("which files are logs is said by --from-logs", shell.USAGE)
+        shell.fail(f"give logs as: pstn-bridge sweep --from-logs {' '.join(more)}", shell.USAGE)
+    if not all(names):
+        shell.fail("--from-logs wants names of files, and one is empty", shell.USAGE)
     if apply and not names:
         shell.fail("--apply wants --from-logs: only the logs say what there is", shell.USAGE)
 
     async def work(client: Client, settings: Settings) -> int:
         await client.ask_all([("PING",)])  # before logs are read for minutes
+        await _check_store(client, settings, apply=apply)
         logs = _Logs()
         with ExitStack() as stack:
-            for line in read_logs(map(Path, names), stack):
+            for line in read_logs(list(map(Path, names)), stack):
                 logs.take(line)
+        _check_logs(logs, names, apply=apply)
         begun = await shell.now(client) - since
         return await _sweep(client, settings, logs, apply=apply, since=begun, as_json=json)
 
     shell.at_store(work)
+
+
+async def _check_store(client: Client, settings: Settings, *, apply: bool) -> None:
+    """One that no service uses knows nothing, and everything would be taken down."""
+    if not await is_marked(client):
+        _object(
+            f"no service has ever used this store: {name_of_store(settings)}: give REDIS_URL and its "
+            "database as the service has them; a service that runs has used it within 10 seconds",
+            refuse=apply,
+        )
+
+
+def _check_logs(logs: "_Logs", names: Sequence[str], *, apply: bool) -> None:
+    if logs.undated:
+        _object(f"when the store lost what it held cannot be read: {logs.undated}", refuse=apply)
+    if names and not logs.telling:
+        _object(f"no line tells what was made or taken down: {_WANTED}", refuse=apply)
+    else:
+        for file in sorted({_file(one) for one in names} - logs.telling):
+            shell.tell(f"warning: no line of {file} tells what was made or taken down: {_WANTED}")
+
+
+def _object(words: str, *, refuse: bool) -> None:
+    if refuse:
+        shell.fail(words)
+    shell.tell(f"warning: {words}")
+
+
+def _file(name: str) -> str:
+    return STANDARD_INPUT if name == "-" else str(Path(name))
 
 
 class _Logs:
@@ -115,30 +156,42 @@ class _Logs:
         self.made = 0
         self.bad = 0
         """Lines that are not ours, or that tell of something without saying what or when."""
+        self.telling: set[str] = set()
+        """Files with a line of a service that writes down what it makes."""
         self.lost_at = 0.0
-        """When the store has lost what it held, in seconds since the epoch."""
+        """When the store was empty or has lost what it held, in seconds since the epoch."""
+        self.undated = ""
+        """A line that tells of that without saying when."""
         self._ended: set[tuple[Kind, str]] = set()
 
     def take(self, line: Line) -> None:
-        event = line.fields.get("event")
-        if not line.fields:
+        event, at = line.fields.get("event"), _time(line.fields.get("timestamp"))
+        if not isinstance(event, str) or at is None:
             self.bad += bool(line.text.strip())
-        elif event in _MADE:
-            self._make(line)
-        elif event == "store.state_lost":
-            self.lost_at = max(self.lost_at, _time(line.fields.get("timestamp")) or 0.0)
-        elif event == "effect.done" and (kind := _ENDED.get(str(line.fields.get("effect")))):
-            key = (kind, str(line.fields.get(f"{kind}_id")))
-            self._ended.add(key)
-            self.things.pop(key, None)
+            if isinstance(event, str) and event in _LOST:
+                self.undated = f"{line.file}, line {line.number}: {event} has no timestamp with a zone"
+            return
+        if event in _MADE or line.fields.get("level") in ("debug", "info"):
+            self.telling.add(line.file)
+        if event in _MADE:
+            self._make(line, at)
+        elif event in _LOST:
+            self.lost_at = max(self.lost_at, at)
+        elif event == "effect.done":
+            self._end(line)
 
-    def _make(self, line: Line) -> None:
-        at, found = _time(line.fields.get("timestamp")), False
+    def _end(self, line: Line) -> None:
+        for effect, kind in _ENDED.items():
+            id_ = line.fields.get(f"{kind}_id")
+            if line.fields.get("effect") == effect and isinstance(id_, str):
+                self._ended.add((kind, id_))
+                self.things.pop((kind, id_), None)
+
+    def _make(self, line: Line, at: float) -> None:
+        found = False
         for kind in _KINDS:
             id_ = line.fields.get(f"{kind}_id")
-            if id_ is None:
-                continue
-            if at is None or not isinstance(id_, str) or not _is_id(id_):
+            if not isinstance(id_, str) or not _is_id(id_):
                 continue
             found, key = True, (kind, id_)
             if key in self._ended or key in self.things:
@@ -149,16 +202,19 @@ class _Logs:
             room = line.fields.get("room")
             self.things[key] = Thing(kind, id_, at, room if isinstance(room, str) else "")
         # A leg and a call are no things of the sessions API; Bandwidth lists them.
-        self.bad += not found and not ({"leg_id", "call_id"} & line.fields.keys() and at is not None)
+        self.bad += not found and not {"leg_id", "call_id"} & line.fields.keys()
 
 
 def _time(text: object) -> float | None:
-    """None for what is no time, or one of nobody knows which zone."""
+    """None for what is no time of this century, or one of nobody knows which zone."""
+    if not isinstance(text, str):
+        return None
     try:
-        at = datetime.fromisoformat(str(text))
-        return at.timestamp() if at.tzinfo else None
+        at = datetime.fromisoformat(text)
+        seconds = at.timestamp()
     except (ValueError, OverflowError):
         return None
+    return seconds if at.tzinfo and _EARLIEST <= seconds < _LATEST else None
 
 
 def _is_id(text: str) -> bool:
@@ -267,8 +323,15 @@ def _summarize(judged: list[Judged], calls: list[FoundCall], logs: _Logs, *, app
     shell.tell(f"calls that are up and unknown to the store: {len(calls)}")
     if fates["unsure"]:
         shell.tell(
-            f"unsure: {fates['unsure']} made before the store lost what it held ({moment(logs.lost_at)}): "
+            f"unsure: {fates['unsure']} made before the store was empty or lost what it held "
+            f"({moment(logs.lost_at)}): "
             "they stay, since callers may be in them, and end by themselves within 9 hours"
+        )
+    if young := [one.thing.made for one in judged if one.fate == "young"]:
+        again = datetime.fromtimestamp(max(young) + AGE, UTC) + timedelta(minutes=1)
+        shell.tell(
+            f"{len(young)} {'is' if len(young) == 1 else 'are'} younger than {AGE / 60:.0f} minutes: "
+            f"run it again after {again:%H:%M} UTC"
         )
     if fates["left"] and not apply:
         shell.tell("nothing was changed; --apply takes down what is left")

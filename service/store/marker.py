@@ -11,6 +11,7 @@ from service.store.client import Client
 from service.store.scripts import Script
 
 _MARKER: Final = Script("marker")
+_GET: Final = Script("get")
 
 _LIFE: Final = 30 * 24 * 3_600_000
 """Milliseconds for which it stays after the last look of all replicas."""
@@ -64,3 +65,9 @@ class Markers:
             elif before.at - at > _EARLIER:
                 back = max(back, before.at - at)
         return Lost(gone, back / 1000), new
+
+
+async def is_marked(client: Client) -> bool:
+    """Whether any service has used this store within a month. Raises StoreUnavailable."""
+    found = await client.run_many(_GET, [({"value": keys.marker(one)}, {}) for one in range(PARTITIONS)])
+    return any(one is not None for one in found)

@@ -95,6 +95,15 @@ async def test_a_beginning_that_two_calls_have_is_said_to_be_so(tmp_path: Path) 
     assert said.err == "pstn-bridge: warning: p01-a may be another call as well: p01-ac\n"
 
 
+@pytest.mark.parametrize("depth", [900, 940, 960, 970, 980, 990, 100_000])
+@pytest.mark.parametrize("arguments", [(), ("--json",), ("--call", REF)], ids=["people", "json", "call"])
+async def test_a_line_that_is_nested_deeply(depth: int, arguments: tuple[str, ...]) -> None:
+    """It is text, and the others are found."""
+    deep = '{"timestamp": "2026-11-23T02:00:04.000Z", "a": ' + "[" * depth + "]" * depth + "}"
+    said = await run("logs", *arguments, env={}, stdin=f"{deep}\n{ONE[0]}\n")
+    assert "webhook.answered" in said.lines[-1]
+
+
 async def test_nothing_found(files: list[str], tmp_path: Path) -> None:
     said = await run("logs", "--call", "p99-zz", *files, env={}, code=1)
     assert (said.out, said.err) == ("", "pstn-bridge: error: no line is about call p99-zz\n")

@@ -1,6 +1,7 @@
 """`sweep`: what the logs tell of and nobody knows is taken down, and nothing else; calls are only listed."""
 
 import json
+import re
 import signal
 import tempfile
 from collections.abc import AsyncIterator, Iterable, Mapping
@@ -16,6 +17,7 @@ from service.bandwidth.http import Http
 from service.bandwidth.new_call import NewCall
 from service.bandwidth.voice import VoiceApi
 from service.bandwidth.webrtc import WebRtcApi
+from service.store import keys
 from tests.command.shell import Said, Shell, run
 from tests.harness import CALLEE, NUMBER, ORIGIN, Service
 from tests.operators import Operator, bridged, staffed
@@ -35,6 +37,8 @@ CHANGES: Final = {
     "createCall",
 }
 Lines = Iterable[Mapping[str, Any]]
+LOSSES: Final = ("store.state_lost", "store.marked")
+ORDINARY: Final = json.dumps({"event": "service.ready", "level": "info", "timestamp": "2026-11-29T08:00:07Z"})
 
 
 def aged(lines: Lines, age: timedelta = OLD) -> str:
@@ -231,29 +235,108 @@ async def test_a_session_with_others_inside_stays(
     assert fates(await shell.run(*arguments, "--apply"))[session] == "taken-down"
 
 
+@pytest.mark.parametrize("event", LOSSES)
 async def test_what_is_older_than_a_loss_of_the_store_stays(
-    simulator: Simulator, shell: Shell, maker: Maker, tmp_path: Path
+    simulator: Simulator, shell: Shell, maker: Maker, tmp_path: Path, event: str
 ) -> None:
+    """Emptied while a service looked, or while none ran."""
     before, after = await maker.session(), await maker.session()
-    lost = {"timestamp": datetime.now(UTC).isoformat(), "level": "error", "event": "store.state_lost"}  # noqa: TID251 - as a log has it
+    lost = {"timestamp": datetime.now(UTC).isoformat(), "level": "error", "event": event}  # noqa: TID251 - as a log has it
     log = tmp_path / "log"
     lines = [made(timedelta(minutes=30), session_id=before), aged([lost], timedelta(minutes=20))]
     log.write_text("".join([*lines, made(session_id=after)]))
     said = await shell.run("sweep", "--from-logs", str(log), "--apply", "--json")
     assert fates(said) == {before: "unsure", after: "taken-down"}
     assert simulator.ledger.alive().sessions == [before]
-    assert "unsure: 1 made before the store lost what it held" in said.err
+    assert "unsure: 1 made before the store was empty or lost what it held" in said.err
     await maker.webrtc.delete_session(before, timeout=5)
 
 
+@pytest.mark.parametrize("at", [None, 5, "yesterday", "2026-01-01T00:00:00", "0001-01-01T00:00:00+14:00"])
+@pytest.mark.parametrize("event", LOSSES)
+async def test_a_loss_without_a_time_is_not_taken_for_none(
+    simulator: Simulator, shell: Shell, maker: Maker, tmp_path: Path, event: str, at: object
+) -> None:
+    lost = await maker.session()
+    log = tmp_path / "log"
+    log.write_text(made(session_id=lost) + json.dumps({"timestamp": at, "event": event, "level": "info"}))
+    arguments = ("sweep", "--from-logs", str(log))
+    said = await shell.run(*arguments, "--apply", code=1)
+    assert said.err.startswith("pstn-bridge: error: when the store lost what it held cannot be read")
+    assert f"{log}, line 2: {event}" in said.err
+    assert simulator.ledger.alive().sessions == [lost]
+    assert "warning: when the store lost what it held" in (await shell.run(*arguments)).err
+    await maker.webrtc.delete_session(lost, timeout=5)
+
+
+async def test_a_store_that_no_service_has_used(
+    simulator: Simulator, maker: Maker, store: Store, tmp_path: Path
+) -> None:
+    """It knows nothing, so that everything would be taken down."""
+    lost = await maker.session()
+    (tmp_path / "log").write_text(made(session_id=lost))
+    shell = Shell.beside(simulator, store.url)
+    arguments = ("sweep", "--from-logs", str(tmp_path / "log"))
+    said = await shell.run(*arguments, "--apply", code=1)
+    assert said.err.startswith("pstn-bridge: error: no service has ever used this store: ")
+    assert "REDIS_URL" in said.err
+    assert simulator.ledger.alive().sessions == [lost]
+    said = await shell.run(*arguments)
+    assert "warning: no service has ever used this store" in said.err
+    assert said.lines[1].split()[:2] == ["left", "session"]
+    redis = Redis.from_url(store.url)
+    await redis.set(keys.marker(3), "one 1")
+    await redis.aclose()
+    assert (await shell.run(*arguments, "--apply")).lines[1].split()[:2] == ["taken-down", "session"]
+    assert simulator.ledger.empty
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "2026-11-29 08:00:07 [info     ] create.done  session_id=s-1\n",
+        json.dumps({"event": "store.failed", "level": "warning", "timestamp": "2026-11-29T08:00:07Z"}),
+        json.dumps({"time": "2026-11-29T08:00:07Z", "msg": "of somebody else", "level": "info"}),
+    ],
+    ids=["empty", "console", "warnings", "foreign"],
+)
+async def test_logs_that_tell_nothing_are_no_all_clear(shell: Shell, tmp_path: Path, text: str) -> None:
+    (tmp_path / "one.log").write_text(text)
+    (tmp_path / "two.log").write_text(ORDINARY)
+    said = await shell.run("sweep", "--from-logs", str(tmp_path / "one.log"), "--apply", code=1)
+    assert said.err.startswith("pstn-bridge: error: no line tells what was made")
+    assert "LOG_FORMAT=json and LOG_LEVEL=info" in said.err
+    said = await shell.run("sweep", "--from-logs", str(tmp_path / "one.log"))
+    assert "warning: no line tells what was made" in said.err
+    files = [str(tmp_path / one) for one in ("one.log", "two.log")]
+    said = await shell.run("sweep", "--from-logs", *files, "--apply")
+    assert f"warning: no line of {files[0]} tells" in said.err
+    assert f"no line of {files[1]}" not in said.err
+
+
+async def test_when_to_look_again(shell: Shell, maker: Maker, tmp_path: Path) -> None:
+    sessions = [await maker.session() for _ in range(2)]
+    log = tmp_path / "log"
+    begun = datetime.now(UTC)  # noqa: TID251 - as a log has it
+    log.write_text("".join(made(YOUNG, session_id=one) for one in sessions))
+    said = await shell.run("sweep", "--from-logs", str(log))
+    [again] = re.findall(r"2 are younger than 10 minutes: run it again after (\d\d:\d\d) UTC", said.err)
+    assert again in {f"{begun + timedelta(minutes=one):%H:%M}" for one in (2, 3)}
+    for one in sessions:
+        await maker.webrtc.delete_session(one, timeout=5)
+
+
 async def test_calls_that_nobody_knows_are_listed_and_left_alone(
-    simulator: Simulator, service: Service, operator: Operator, shell: Shell, maker: Maker
+    simulator: Simulator, service: Service, operator: Operator, shell: Shell, maker: Maker, tmp_path: Path
 ) -> None:
     phone, _ = await bridged(simulator, operator)
     simulator.numbers[CALLEE] = "ring"
     call_id = await maker.call()
     [ringing] = [one for one in simulator.engine.calls.values() if one.call_id == call_id]
-    for arguments in ((), ("--from-logs", "/dev/null", "--apply")):
+    log = tmp_path / "one.log"
+    log.write_text(ORDINARY)
+    for arguments in ((), ("--from-logs", str(log), "--apply")):
         said = await shell.run("sweep", *arguments)
         [line] = said.lines[1:]
         assert line.split()[:3] == ["unknown", "call", call_id]
@@ -295,9 +378,17 @@ async def test_lines_that_say_nothing_are_counted(
         json.dumps({"event": "create.done", "session_id": "no-time"}),
         json.dumps({"event": "create.done", "session_id": "no-zone", "timestamp": "2026-01-01T00:00:00"}),
         json.dumps({"event": "create.done", "session_id": "odd", "timestamp": {"a": 1}}),
+        json.dumps({"event": "create.done", "session_id": "old", "timestamp": "0001-01-01T00:00:00+14:00"}),
+        json.dumps({"event": "create.done", "session_id": "late", "timestamp": "2100-01-01T00:00:00Z"}),
+        made(session_id="list", event=["create.done"]),
+        made(session_id="object", event={}),
+        '{"a": ' * 100_000 + "1" + "}" * 100_000,
+        json.dumps({"event": "call.ended", "session_id": "other"}),
+        json.dumps({"msg": "of somebody else", "level": "info"}),
     ]
     good = [
-        json.dumps({"event": "call.ended", "session_id": "other"}),
+        json.dumps({"event": "call.ended", "session_id": "other", "timestamp": "2026-11-29T08:00:07Z"}),
+        json.dumps({"event": "effect.done", "effect": [], "timestamp": "2026-11-29T08:00:07Z"}),
         made(leg_id="c-1", kind="leg"),
         "pod/bridge-1 " + made(session_id=lost),
         "",
@@ -351,11 +442,12 @@ async def test_trouble_that_does_not(
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (["one.log"], 2, "--from-logs"),
+        (["a.log"], 2, "pstn-bridge sweep --from-logs a.log"),
         (["--apply"], 2, "--apply wants --from-logs"),
         (["--from-logs", "/nowhere/one.log"], 1, "cannot read /nowhere/one.log"),
+        (["--from-logs", ""], 2, "--from-logs wants names of files, and one is empty"),
     ],
-    ids=["files", "apply", "unreadable"],
+    ids=["files", "apply", "unreadable", "empty"],
 )
 async def test_what_does_not_work_is_explained(
     shell: Shell, arguments: list[str], code: int, words: str

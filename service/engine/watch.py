@@ -86,5 +86,8 @@ class StoreWatch:
             return
         self._metrics.evicted(found.all)
         if found.new and self._eviction.begins():
-            hint = "set maxmemory-policy to noeviction, and raise maxmemory or lower ENDED_CALL_DAYS"
+            hint = (
+                "set maxmemory-policy to noeviction, and raise maxmemory, which helps now; a lower "
+                "ENDED_CALL_DAYS and STORE_FORMAT=2 help only for calls that end from now on"
+            )
             log.error("store.evicted", keys=found.new, hint=hint)

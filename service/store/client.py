@@ -18,6 +18,8 @@ from service.store.topology import TROUBLE, Command, way_to
 
 CONFIRMED_IN: Final = 800
 """Milliseconds that replicas have to confirm a write: less than the sockets' timeout."""
+UNCONFIRMED: Final = "replicas have confirmed"
+"""Of the error that tells of STORE_REPLICAS being more than there are."""
 _MARKED: Final = 60_000
 
 _TAG: Final = re.compile(r"\{.+?\}")
@@ -145,7 +147,7 @@ class Client:
 
     def _check(self, confirmed: int) -> None:
         if confirmed < self._replicas:
-            raise TimeoutError(f"{confirmed} of {self._replicas} replicas have confirmed")
+            raise TimeoutError(f"{confirmed} of {self._replicas} {UNCONFIRMED}")
 
 
 def _raise_first(results: Sequence[Result]) -> None:

@@ -105,7 +105,10 @@ class EmbeddedServer:
             remedy = "run this as the user that the service runs as"
             raise EmbeddedError(f"cannot look into {self.directory} ({error}): {remedy}") from error
         if not lives:
-            remedy = "start the service, or set REDIS_URL or XDG_STATE_HOME as the service has them"
+            remedy = (
+                "start the service (restart it, if it runs), "
+                "or set REDIS_URL or XDG_STATE_HOME as the service has them"
+            )
             raise EmbeddedError(
                 f"no embedded server lives in {self.directory}, and REDIS_URL is not set: {remedy}"
             )

@@ -113,6 +113,12 @@ async def test_the_store_forgets(shell: Shell, redis: Redis) -> None:
         await redis.config_set("appendonly", "yes")
 
 
+async def test_more_replicas_are_asked_for_than_there_are(shell: Shell) -> None:
+    found = await examined(shell, code=1, STORE_REPLICAS="2")
+    assert "0 of 2 replicas have confirmed" in found["store"]["found"]
+    assert found["store"]["do"] == "it runs; start a replica of it, or lower STORE_REPLICAS"
+
+
 async def test_the_store_evicts(shell: Shell, redis: Redis) -> None:
     await redis.config_set("maxmemory", "1gb")
     await redis.config_set("maxmemory-policy", "allkeys-lru")
@@ -161,6 +167,10 @@ def store(**more: Any) -> Examined:
 def test_what_is_too_much(found: Any, result: str) -> None:
     assert found.result == result
     assert bool(found.do) == (result != "ok")
+
+
+def test_what_helps_a_full_store_now() -> None:
+    assert "only for calls that end from now on" in _memory(store(used=90, allowed=100)).do
 
 
 async def test_our_secret_is_wrong(shell: Shell) -> None:

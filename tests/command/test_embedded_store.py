@@ -94,10 +94,14 @@ async def test_no_service_runs(tmp_path: Path, before: bool) -> None:
         assert (code, out, err.count("\n")) == (4, "", 1), (name, out, err)
         assert err.startswith("pstn-bridge: error: the store cannot be used: embedded in ")
         assert "no embedded server lives in" in err
-        assert err.endswith("start the service, or set REDIS_URL or XDG_STATE_HOME as the service has them\n")
+        assert err.endswith(
+            "start the service (restart it, if it runs), "
+            "or set REDIS_URL or XDG_STATE_HOME as the service has them\n"
+        )
     store = store_of(doctor)
     assert (store["result"], "no embedded server lives in" in store["found"]) == ("fail", True)
     assert "while a service runs here" in store["do"]
+    assert store["do"].endswith("restart the service")
     assert contents(tmp_path) == files, "none is started, and nothing is written"
 
 

@@ -12,7 +12,7 @@ from handlers.stores import existing_store, name_of_store
 from service.clock import SystemClock
 from service.metrics import Survey
 from service.settings import Settings
-from service.store.client import Client
+from service.store.client import UNCONFIRMED, Client
 from service.store.clock import FAR, read_time
 from service.store.errors import StoreError
 from service.store.examination import Examined, examine
@@ -27,6 +27,14 @@ _SLOW: Final = 0.05
 """Seconds for one trip; each webhook makes two or more."""
 _STUCK: Final = 300.0
 """Seconds for which work may be owed that should be done."""
+_START: Final = (
+    "start it, or correct REDIS_URL; without REDIS_URL it is there while a service runs here: where its "
+    "process has ended under a service that runs, restart the service"
+)
+_ROOM: Final = (
+    "raise maxmemory: that helps now; a lower ENDED_CALL_DAYS and STORE_FORMAT=2 help only for calls that "
+    "end from now on"
+)
 _MEGABYTE: Final = 1_000_000
 _SET_CLOCKS: Final = (
     "have NTP set the clocks of all machines and of the store's; times that are shown are off so long, and "
@@ -50,8 +58,9 @@ async def check_store(settings: Settings) -> Findings:
                 *check_replicas(await Replicas(client).read(), now),
             ]
     except StoreError as error:
-        do = "start it, or correct REDIS_URL; without REDIS_URL it is there while a service runs here"
-        return [Finding("store", "fail", f"{name}: {' '.join(str(error).split())}", do)]
+        words = " ".join(str(error).split())
+        do = "it runs; start a replica of it, or lower STORE_REPLICAS" if UNCONFIRMED in words else _START
+        return [Finding("store", "fail", f"{name}: {words}", do)]
 
 
 def _reached(name: str, took: float) -> Finding:
@@ -121,9 +130,7 @@ def _memory(one: Examined) -> Finding:
     share = one.used / one.allowed if one.allowed else 0
     words = f"{used} of {one.allowed / _MEGABYTE:.0f} MB" if one.allowed else f"{used}, no limit set"
     if share > _FULL:
-        return Finding(
-            check, "fail" if share > _NEARLY else "warn", words, "raise maxmemory, or lower ENDED_CALL_DAYS"
-        )
+        return Finding(check, "fail" if share > _NEARLY else "warn", words, _ROOM)
     if one.evicted:
         do = "docs/runbook.md, PstnStoreLost; a restart of the store ends this line"
         return Finding(check, "warn", f"{used}; it has evicted {one.evicted} keys since it began", do)

@@ -204,6 +204,20 @@ def test_short_legs_are_not_tried_for_ever() -> None:
     story.expects(hang_up(after=30)).becomes(Intent.HANGUP)
 
 
+@pytest.mark.parametrize(
+    ("waits", "outcome"),
+    [
+        (2.0, Outcome(Blame.NOBODY, "completed", cause="hangup")),
+        (2.1, Outcome(Blame.BANDWIDTH, "transfer-failed", cause="hangup")),
+    ],
+)
+def test_who_hangs_up_while_a_new_leg_is_awaited_has_lost_the_one_before(
+    waits: float, outcome: Outcome
+) -> None:
+    story = bridged().on(bridge_complete(), after=LONG).replies(Join(2))
+    story.on(disconnect(), after=waits).knows(outcome=outcome)
+
+
 def test_a_leg_that_was_talked_on_begins_the_count_anew() -> None:
     story = bridged().on(bridge_complete()).knows(short_legs=1).on(joined(2, leg=True)).on(leg_answer(2))
     story.on(bridge_complete(2), after=LONG).replies(Join(3)).knows(short_legs=0)

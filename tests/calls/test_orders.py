@@ -5,7 +5,7 @@ from itertools import product
 import pytest
 from msgspec.structs import replace
 
-from service.calls.model import Call, Direction, Intent, Media, Phone, Status
+from service.calls.model import Blame, Call, Direction, Intent, Media, Outcome, Phone, Status
 from service.calls.replies import Apologise, Elsewhere, Hangup, Hold, Join, KeepTag, Nothing, Transfer, Wait
 from service.calls.room import Way
 from service.calls.rules.orders import OWN_NUMBER
@@ -102,6 +102,12 @@ def test_into_the_room_that_it_is_in_or_on_the_way_to(media: Media) -> None:
 @pytest.mark.parametrize("media", [Media.NONE, Media.LEAVING])
 def test_into_the_room_that_it_has_left(media: Media) -> None:
     play(a_call(media)).on(order_join(ROOM)).obeyed().expects(redirect_phone(2)).becomes(Media.NONE)
+
+
+def test_a_leg_that_was_lost_before_the_order_is_not_what_the_call_ends_by() -> None:
+    story = bridged().on(transfer_complete(cause="error"), after=60).replies(Wait()).knows(broken_at=NOW + 63)
+    story.on(order_join()).obeyed().knows(broken_at=0).on(disconnect(), after=4)
+    story.knows(outcome=Outcome(Blame.NOBODY, "completed", cause="hangup"))
 
 
 @pytest.mark.parametrize("intent", [Intent.HOLD, Intent.ELSEWHERE, Intent.ASK, Intent.WAIT])

@@ -33,6 +33,13 @@ def test_all_that_the_phone_has_said_is_known() -> None:
     assert [name for name in shared if getattr(away, name) != getattr(event, name)] == []
 
 
+def test_when_it_was_let_go_is_known_where_it_was() -> None:
+    event = answer()(NOW)
+    assert isinstance(event, Answer)
+    assert events.turned_away(event).let_go_at == 0
+    assert events.turned_away(event, let_go_at=NOW).let_go_at == NOW
+
+
 def test_it_is_written_down_and_nothing_is_begun() -> None:
     story = play().on(turned_away())
     story.expects().replies(Nothing())
@@ -90,41 +97,51 @@ ABANDONED = Outcome(Blame.CALLER, "abandoned", cause="hangup")
 OURS = Outcome(Blame.SERVICE, "internal-error", cause="hangup")
 
 
-def told(*cues: tuple[Cue, float]) -> Playbook:
-    """What was kept while the store was away, in the order in which it got through; at how many seconds."""
+Kept = tuple[Cue, float]
+"""What was kept while the store was away, and at how many seconds it happened."""
+
+
+def told(*kept: Kept) -> Playbook:
+    """In the order in which it got through."""
     story = play()
-    for cue, at in cues:
+    for cue, at in kept:
         story.on(cue, after=NOW + at - story.at)
     return story
 
 
-def in_any_order(*cues: tuple[Cue, float]) -> list[Playbook]:
-    return [told(*order) for order in permutations(cues)]
+def in_any_order(*kept: Kept) -> list[tuple[Kept, ...]]:
+    """Told by the test itself: no mutant is switched on yet while tests are collected."""
+    return [*permutations(kept)]
 
 
 CAME = (turned_away(), 1.0)
 LET_GO = (turned_away(answered=True, rounds=3, came=12, let_go=True), 13.0)
 
 
-@pytest.mark.parametrize("story", in_any_order(CAME, LET_GO, (disconnect(), 17.0)))
-def test_who_was_let_go_was_let_go_by_us(story: Playbook) -> None:
-    story.becomes(Phone.GONE, Intent.HANGUP)
+@pytest.mark.parametrize("kept", in_any_order(CAME, LET_GO, (disconnect(), 17.0)))
+def test_who_was_let_go_was_let_go_by_us(kept: tuple[Kept, ...]) -> None:
+    story = told(*kept).becomes(Phone.GONE, Intent.HANGUP)
     story.knows(outcome=OURS, failure="internal-error", created_at=NOW + 1, ended_at=NOW + 17, rounds=3)
 
 
-@pytest.mark.parametrize("story", in_any_order(LET_GO, (disconnect(), 17.0)))
-def test_its_last_round_alone_says_it_all(story: Playbook) -> None:
-    story.knows(outcome=OURS, created_at=NOW + 1, rounds=3)
+@pytest.mark.parametrize("kept", in_any_order(LET_GO, (disconnect(), 17.0)))
+def test_its_last_round_alone_says_it_all(kept: tuple[Kept, ...]) -> None:
+    told(*kept).knows(outcome=OURS, created_at=NOW + 1, rounds=3)
 
 
-@pytest.mark.parametrize("story", in_any_order(CAME, (disconnect(), 5.0)))
-def test_who_hung_up_in_between_has_given_up(story: Playbook) -> None:
-    story.knows(outcome=ABANDONED, failure="", created_at=NOW + 1, ended_at=NOW + 5)
+@pytest.mark.parametrize("kept", in_any_order(CAME, (disconnect(), 5.0)))
+def test_who_hung_up_in_between_has_given_up(kept: tuple[Kept, ...]) -> None:
+    told(*kept).knows(outcome=ABANDONED, failure="", created_at=NOW + 1, ended_at=NOW + 5)
 
 
-@pytest.mark.parametrize("story", in_any_order(CAME, LET_GO, (disconnect(), 12.9)))
-def test_who_hung_up_before_the_apology_has_given_up(story: Playbook) -> None:
-    story.knows(outcome=ABANDONED, failure="", created_at=NOW + 1, ended_at=NOW + 12.9, rounds=3)
+@pytest.mark.parametrize("kept", in_any_order(CAME, LET_GO, (disconnect(), 12.9)))
+def test_who_hung_up_before_the_apology_has_given_up(kept: tuple[Kept, ...]) -> None:
+    told(*kept).knows(outcome=ABANDONED, failure="", created_at=NOW + 1, ended_at=NOW + 12.9, rounds=3)
+
+
+@pytest.mark.parametrize("kept", in_any_order(LET_GO, (disconnect(), 13.0)))
+def test_who_is_gone_at_the_apology_was_let_go(kept: tuple[Kept, ...]) -> None:
+    told(*kept).knows(outcome=OURS, failure="internal-error", ended_at=NOW + 13)
 
 
 def test_that_we_hung_up_is_in_the_timeline() -> None:
@@ -136,9 +153,9 @@ def test_the_same_twice_changes_nothing() -> None:
     told((disconnect(), 17.0), LET_GO, LET_GO).unchanged()
 
 
-@pytest.mark.parametrize("story", in_any_order(LET_GO, (disconnect("callback-error"), 17.0)))
-def test_the_word_of_bandwidth_is_kept(story: Playbook) -> None:
-    story.knows(outcome=Outcome(Blame.SERVICE, "internal-error", cause="callback-error"))
+@pytest.mark.parametrize("kept", in_any_order(LET_GO, (disconnect("callback-error"), 17.0)))
+def test_the_word_of_bandwidth_is_kept(kept: tuple[Kept, ...]) -> None:
+    told(*kept).knows(outcome=Outcome(Blame.SERVICE, "internal-error", cause="callback-error"))
 
 
 def test_a_failure_of_before_stays_the_reason() -> None:
@@ -163,3 +180,8 @@ def test_who_was_connected_after_all_was_not_let_go() -> None:
     story = play(a_call(Media.TRANSFERRING, answered=False)).on(transfer_answer(), after=4)
     story.on(let_go).becomes(Media.BRIDGED)
     story.on(disconnect()).knows(outcome=Outcome(Blame.NOBODY, "completed", cause="hangup"))
+
+
+def test_who_was_let_go_as_the_leg_answered_was_not_connected_after_it() -> None:
+    story = play(a_call(Media.TRANSFERRING, answered=False)).on(transfer_answer())
+    story.on(turned_away(answered=True, let_go=True), after=0).on(disconnect()).knows(outcome=OURS)

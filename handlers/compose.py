@@ -258,7 +258,7 @@ def _standby(id_: str, base: _Base, bandwidth: Bandwidth) -> Standby:
 
 def _watch(base: _Base, patience: Patience) -> StoreWatch:
     return StoreWatch(
-        markers=Markers(base.store, every=patience.watch),
+        markers=Markers(base.store, base.clock, every=patience.watch),
         evictions=Evictions(base.store),
         new_id=lambda: secrets.token_hex(8),
         every=patience.watch,

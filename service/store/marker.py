@@ -6,9 +6,10 @@ FLUSHALL takes it away, another database has another one, and an older file has 
 from typing import Final, NamedTuple
 
 from service.calls.refs import PARTITIONS
+from service.clock import Clock
 from service.store import keys
 from service.store.client import Client
-from service.store.scripts import Script
+from service.store.scripts import Script, Value
 
 _MARKER: Final = Script("marker")
 _GET: Final = Script("get")
@@ -36,9 +37,10 @@ class _Mark(NamedTuple):
 class Markers:
     """As this process has seen them last."""
 
-    def __init__(self, client: Client, *, every: float) -> None:
-        """`every`: seconds between two looks."""
+    def __init__(self, client: Client, clock: Clock, *, every: float) -> None:
+        """`clock`: the one that replicas share; the server's own may jump. `every`: seconds between looks."""
         self._client = client
+        self._clock = clock
         self._every = int(every * 1000)
         self._seen: dict[int, _Mark] = {}
 
@@ -47,12 +49,10 @@ class Markers:
 
         `fresh`: an id for those. Raises StoreUnavailable.
         """
+        now = int(self._clock.now() * 1000)
+        args: dict[str, Value] = {"now": now, "fresh": fresh, "every": self._every, "life": _LIFE}
         found = await self._client.run_many(
-            _MARKER,
-            [
-                ({"marker": keys.marker(one)}, {"fresh": fresh, "every": self._every, "life": _LIFE})
-                for one in range(PARTITIONS)
-            ],
+            _MARKER, [({"marker": keys.marker(one)}, args) for one in range(PARTITIONS)]
         )
         gone, back, new = 0, 0, 0
         for partition, (id_, at, stands) in enumerate(found):

@@ -7,10 +7,12 @@ import pytest
 from redis.asyncio import Redis
 
 from service.calls.refs import PARTITIONS
+from service.clock import SystemClock
 from service.store import keys
 from service.store.client import Client
 from service.store.examination import Evicted, Evictions
 from service.store.marker import Lost, Markers
+from service.store.scripts import Script
 from tests.store_servers import OPTIONS, Server, running
 
 NOTHING: Final = Lost(0, 0)
@@ -19,7 +21,7 @@ ALL: Final = Lost(PARTITIONS, 0)
 
 @pytest.fixture
 def markers(repeating: Client) -> Markers:
-    return Markers(repeating, every=0)
+    return Markers(repeating, SystemClock(), every=0)
 
 
 async def goes_back(redis: Redis, seconds: float, partition: int = 3) -> None:
@@ -30,7 +32,7 @@ async def goes_back(redis: Redis, seconds: float, partition: int = 3) -> None:
 
 
 async def test_it_is_put_where_there_is_none_and_found_from_then_on(client: Client) -> None:
-    one, other = Markers(client, every=0), Markers(client, every=0)
+    one, other = Markers(client, SystemClock(), every=0), Markers(client, SystemClock(), every=0)
     assert await one.look("a") == (NOTHING, PARTITIONS)
     assert await other.look("b") == (NOTHING, 0)
     for _ in range(3):
@@ -44,7 +46,7 @@ async def test_it_goes_by_itself_when_nobody_looks_any_more(markers: Markers, re
 
 async def test_a_store_that_was_emptied(client: Client, redis: Redis) -> None:
     """Each process finds out, whoever puts the marker back, and once."""
-    one, other = Markers(client, every=0), Markers(client, every=0)
+    one, other = Markers(client, SystemClock(), every=0), Markers(client, SystemClock(), every=0)
     await one.look("a")
     await other.look("b")
     await redis.flushall()
@@ -60,7 +62,7 @@ async def test_a_part_of_it(markers: Markers, redis: Redis) -> None:
 
 
 async def test_an_older_file(client: Client, redis: Redis) -> None:
-    markers = Markers(client, every=0)
+    markers = Markers(client, SystemClock(), every=0)
     await markers.look("a")
     await goes_back(redis, 300)
     lost, _ = await markers.look("b")
@@ -70,14 +72,24 @@ async def test_an_older_file(client: Client, redis: Redis) -> None:
 
 
 async def test_what_a_failover_may_lose_is_not_told_again(client: Client, redis: Redis) -> None:
-    markers = Markers(client, every=0)
+    markers = Markers(client, SystemClock(), every=0)
     await markers.look("a")
     await goes_back(redis, 25)
     assert await markers.look("b") == (NOTHING, 0)
 
 
+async def test_the_servers_own_clock_may_be_anywhere(client: Client, redis: Redis) -> None:
+    """What it says would have an older file look newer once it has been ahead."""
+    script = Script("marker")
+    assert "TIME" not in script.source
+    markers = Markers(client, SystemClock(), every=0)
+    await markers.look("a")
+    held: Any = await redis.get(keys.marker(0))
+    assert abs(int(held.split()[1]) / 1000 - SystemClock().now()) < 5
+
+
 async def test_it_is_written_when_it_is_time(client: Client, redis: Redis) -> None:
-    markers = Markers(client, every=60)
+    markers = Markers(client, SystemClock(), every=60)
     await markers.look("a")
     before = await redis.get(keys.marker(1))
     await markers.look("b")

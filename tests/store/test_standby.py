@@ -112,6 +112,13 @@ async def test_a_stale_report_vouches_for_nobody(
     assert await all_.holders() == ([b"a"] if granted else [])
 
 
+async def test_who_died_before_the_stores_clock_was_set_back_vouches_for_nobody(all_: Replication) -> None:
+    """By that clock what it has said lies ahead: nobody knows how old it is."""
+    await all_.tell(CUT_OFF, WELL)
+    await all_.age("b", -3600)
+    assert not await all_.may("a")
+
+
 async def test_any_of_the_apis_that_are_missed_will_do(all_: Replication) -> None:
     await all_.tell(CUT_OFF, WELL)
     assert await all_.may("a", "voice", "webrtc")

@@ -1,10 +1,9 @@
 -- What tells a partition that has kept all it was told from one that was emptied or put back to an earlier state:
--- an id, and when somebody looked last, by the server's clock. Returns both as they were found, and the time that
+-- an id, and when somebody looked last, by the time that replicas share. Returns both as they were found, and the time that
 -- stands there now; where there was none, `fresh` is put there and the time that was found is 0.
 -- keys: marker
--- args: fresh every life
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+-- args: now fresh every life
+now = tonumber(now)
 local id, at = string.match(redis.call('GET', marker) or '', '^(%S+) (%d+)$')
 local found = tonumber(at or '0')
 if id and now - found < tonumber(every) then return {id, found, found} end

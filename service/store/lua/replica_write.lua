@@ -9,5 +9,7 @@ local now = clock_server()
 redis.call('SET', report, text, 'PX', ttl)
 redis.call('ZADD', replicas, now, id)
 redis.call('ZREMRANGEBYSCORE', replicas, '-inf', now - ttl)
+-- Of before that clock was set back: those that live say so again.
+redis.call('ZREMRANGEBYSCORE', replicas, now + 1000, '+inf')
 redis.call('PEXPIRE', replicas, ttl)
 return clock_ask(clock, '', '')

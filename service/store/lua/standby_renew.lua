@@ -8,10 +8,13 @@
 -- apart the clocks are does not matter. `prefix` is as in replica_read.
 -- keys: standing replicas
 -- args: id apis prefix limit fresh lease
+local AHEAD = 1000
 fresh = tonumber(fresh)
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 redis.call('ZREMRANGEBYSCORE', standing, '-inf', now)
+-- What lies ahead is of before the server's clock was set back: nobody knows how old it is.
+redis.call('ZREMRANGEBYSCORE', standing, now + lease + AHEAD, '+inf')
 redis.call('ZREM', standing, id)
 
 local function succeeded(report, written)
@@ -34,7 +37,7 @@ local live, other = 0, false
 local heard = redis.call('ZRANGE', replicas, 0, limit - 1, 'REV', 'WITHSCORES')
 for n = 1, #heard, 2 do
   local one, written = heard[n], tonumber(heard[n + 1])
-  local text = now - written <= fresh and redis.call('GET', prefix .. one)
+  local text = written <= now + AHEAD and now - written <= fresh and redis.call('GET', prefix .. one)
   local read, report = pcall(cjson.decode, text or '')
   if read and type(report) == 'table' and report.draining ~= true then
     live = live + 1

@@ -133,6 +133,7 @@ class StoreClock:
             offset = round(1000 * (self._ahead + heard.middle)) - heard.told.server
             heard = await self._hear(self._ask(was=heard.told.offset, instead=offset))
             if self._jump(heard):
+                self._offset = heard.told.offset
                 return  # it has jumped again: the next report finds it so
             log.warning("clock.jumped", seconds=round(jump, 3), offset_s=round(heard.told.offset / 1000, 3))
         self._gap, self._offset = heard.told.gap, heard.told.offset
@@ -141,9 +142,9 @@ class StoreClock:
 
     def _is_the_stores(self, jump: float, told: Told) -> bool:
         """Whether its clock has jumped, and not ours: who sleeps counts too few seconds, never too many."""
-        if jump < 0 and told.offset == self._offset:
-            return True
-        return told.gap != self._gap and told.is_new
+        if told.offset != self._offset:
+            return False  # it has, and somebody has written that down
+        return jump < 0 or (told.gap != self._gap and told.is_new)
 
     async def _ask(self, *, was: int | str = 0, instead: int | None = None) -> Result:
         args = {"was": was, "instead": "" if instead is None else instead}

@@ -23,7 +23,7 @@ local function clock_ask(clock, was, instead)
   offset, last, gap = tonumber(offset or '0'), tonumber(last or '0'), tonumber(gap or '0')
   if now < last or now - last > CLOCK_SILENT then gap = now end
   local before = last
-  if was ~= 'new' then last = now end
+  if was ~= 'new' or last == 0 then last = now end
   if instead ~= '' and offset == tonumber(was) then offset = tonumber(instead) end
   redis.call('SET', clock, string.format('%d %d %d', offset, last, gap), 'PX', CLOCK_KEPT)
   return {now, offset, gap, before}

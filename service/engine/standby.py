@@ -17,8 +17,11 @@ from service.store.replicas import Replicas
 from service.store.standby import LEASE, StandbyTokens
 from service.tasks import repeated
 
-LOST: Final = 3.0
-"""Seconds after a request that found no way, in which none is answered, until an API counts as unreached."""
+LOST: Final = 8.0
+"""Seconds after a request that found no way, in which none is answered, until an API counts as unreached.
+
+With less, what is over in a moment had joins sent to a replica that was in trouble too.
+"""
 ASK: Final = 2.0
 """Seconds for which the answer to a question is waited for; it says no more than that somebody is there."""
 _LOOK: Final = 1.0

@@ -161,7 +161,7 @@ async def test_one_replica_never_stands_aside(new: Callable[[str], Replica]) -> 
     b = new("b")
     await busy(b)
     b.cut()
-    for _ in range(5):
+    for _ in range(int(LOST) + 2):
         await b.pass_time()
         assert not b.standby.aside
     assert b.standby.unreached

@@ -1,40 +1,177 @@
-"""What the replicas' logs say of what was found, so that its cause need not be searched for."""
+"""Gathers all there is to see of a turn, for eyes that then need nothing but this."""
 
-import json
-import re
-from collections.abc import Iterable
-from pathlib import Path
+import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
-LINES = 60
-"""Of each thing at most: the latest."""
-IDS = re.compile(
-    r"\bc-[0-9a-f]{8}-[0-9a-f-]{36}|\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|\bp\d\d-[a-z2-7]{20}"
-)
-"""Of calls, participants and sessions; and refs."""
+import httpx
+import msgspec
+
+from tests.chaos.api import Asked
+from tests.chaos.fleet import Fleet
+from tests.chaos.plan import Turn
+from tests.chaos.site import Site
+from tests.chaos.story import IDS
+from tests.chaos.troubles import Troubles
+from tests.operators import NO_TLS
+from tests.simulator.clock import monotonic
+from tests.simulator.journal import Happening
+from tests.simulator.ledger import Alive
+from tests.simulator.simulator import Simulator
+
+Json = dict[str, Any]
+AT_A_TIME = 20
+"""Requests to the API."""
 
 
-def with_evidence(details: list[dict[str, Any]], logs: Iterable[Path]) -> list[dict[str, Any]]:
-    """Each with the lines in which one of its ids is, of all logs, in the order of time."""
-    ids = [set(IDS.findall(json.dumps(one))) for one in details]
-    wanted: dict[str, list[str]] = {one: [] for some in ids for one in some}
-    lines = sorted(
-        (line for log in logs for line in log.read_text(errors="replace").splitlines()), key=_written
+class LogLine(msgspec.Struct, frozen=True):
+    """`process`: name of the log's file, one for each process. `at`: its timestamp, seconds since the epoch."""
+
+    host: str
+    process: str
+    text: str
+    fields: Json
+
+    @property
+    def event(self) -> str:
+        return str(self.fields.get("event", ""))
+
+    @property
+    def level(self) -> str:
+        return str(self.fields.get("level", ""))
+
+    @property
+    def timestamp(self) -> str:
+        return str(self.fields.get("timestamp", ""))
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(IDS.findall(self.text)))
+
+
+class StoredKey(msgspec.Struct, frozen=True):
+    name: str
+    ttl_ms: int
+    """-1: it never expires."""
+
+
+class Evidence(msgspec.Struct, frozen=True, kw_only=True):
+    """Times are monotonic seconds of this process, but in logs."""
+
+    turn: Turn
+    begun: float
+    over: float
+    simulator: Simulator
+    """Its lists of requests, deliveries, complaints, phones; it has stopped."""
+    alive: Alive
+    happenings: list[Happening]
+    """Of the simulator, in order. `at_ms` counts from `simulator.started`."""
+    fleet: Fleet
+    troubles: Troubles
+    asked: list[Asked]
+    api_wrong: list[str]
+    logs: list[LogLine]
+    """Of all processes, by timestamp."""
+    noise: list[str]
+    """Lines in logs that are no JSON."""
+    keys: list[StoredKey]
+    agenda: list[str]
+    """Owners that owe something which will be looked at."""
+    owed: dict[str, list[str]]
+    """Names of what each owner owes, whether it will be looked at or not."""
+    dead: list[str]
+    calls: dict[str, Json]
+    """What the API says of each call of a phone, by call id; without those that it does not know."""
+    unended: list[str]
+    """Refs of all calls that the API lists as not ended."""
+    metrics: dict[str, str]
+    """/metrics of each process that runs at the end, by `LogLine.process`."""
+
+
+async def gather(site: Site) -> Evidence:
+    logs, noise = await asyncio.to_thread(_read, site.fleet)
+    redis = site.redis
+    names = [key async for key in redis.scan_iter("*", count=1000)]
+    pipe = redis.pipeline(transaction=False)
+    for name in names:
+        pipe.pttl(name)
+    ttls = await pipe.execute() if names else []
+    owed = {
+        name.decode().partition(":owed:")[2]: sorted(field.decode() for field in await redis.hkeys(name))
+        for name in names
+        if b":owed:" in name
+    }
+    return Evidence(
+        turn=site.turn,
+        begun=site.begun,
+        over=monotonic(),
+        simulator=site.simulator,
+        alive=site.simulator.ledger.alive(),
+        happenings=site.happenings,
+        fleet=site.fleet,
+        troubles=site.troubles,
+        asked=site.api.asked,
+        logs=logs,
+        noise=noise,
+        keys=[StoredKey(name.decode(), ttl) for name, ttl in zip(names, ttls, strict=True)],
+        agenda=[
+            owner.decode()
+            for name in names
+            if name.endswith(b":agenda")
+            for owner in await redis.zrange(name, 0, -1)
+        ],
+        owed=owed,
+        dead=[name.decode() for name in names if name.endswith(b":dead")],
+        calls=await _calls(site),
+        unended=[one["id"] async for one in _listed(site) if one["state"] != "ended"],
+        metrics=await _metrics(site),
+        api_wrong=site.api.wrong,
     )
-    for line in lines:
-        for one in set(IDS.findall(line)) & wanted.keys():
-            wanted[one].append(line)
-    return [
-        {**one, "log": _latest([wanted[id_] for id_ in some])} for one, some in zip(details, ids, strict=True)
-    ]
 
 
-def _latest(lines: list[list[str]]) -> list[str]:
-    """Each once."""
-    found = dict.fromkeys(line for some in lines for line in some[-LINES:])
-    return sorted(found, key=_written)[-LINES:]
+def _read(fleet: Fleet) -> tuple[list[LogLine], list[str]]:
+    lines: list[LogLine] = []
+    noise: list[str] = []
+    for address in fleet.addresses:
+        for log in address.logs:
+            for text in log.read_text(errors="replace").splitlines():
+                try:
+                    fields = msgspec.json.decode(text)
+                except msgspec.DecodeError:
+                    noise.append(f"{log.name}: {text}")
+                else:
+                    lines.append(LogLine(address.host, log.name, text, fields))
+    return sorted(lines, key=lambda line: line.timestamp), noise
 
 
-def _written(line: str) -> str:
-    found = re.search(r'"timestamp": ?"([^"]+)"', line)
-    return found[1] if found else ""
+async def _calls(site: Site) -> dict[str, Json]:
+    places = asyncio.Semaphore(AT_A_TIME)
+
+    async def one(call_id: str) -> tuple[str, Json | None]:
+        async with places:
+            answer = await site.api.send("GET", f"/calls/{call_id}")
+        return call_id, answer.json() if answer is not None and answer.is_success else None
+
+    found = await asyncio.gather(*(one(phone.call_id) for phone in site.simulator.phones))
+    return {call_id: call for call_id, call in found if call is not None}
+
+
+async def _listed(site: Site) -> AsyncIterator[Json]:
+    cursor = ""
+    while True:
+        page = await site.api.send("GET", f"/calls?limit=100{cursor}")
+        assert page is not None, "no replica lists its calls"
+        for one in page.json()["calls"]:
+            yield one
+        if not page.json().get("next"):
+            return
+        cursor = f"&cursor={page.json()['next']}"
+
+
+async def _metrics(site: Site) -> dict[str, str]:
+    found = {}
+    async with httpx.AsyncClient(verify=NO_TLS, timeout=15) as client:
+        for address in site.fleet.addresses:
+            if address.up:
+                found[address.logs[-1].name] = (await client.get(f"{address.url}/metrics")).text
+    return found

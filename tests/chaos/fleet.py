@@ -14,6 +14,7 @@ import httpx
 import msgspec
 
 from handlers.command.shell import STORE
+from tests.chaos.troubles import Troubles
 from tests.operators import NO_TLS
 from tests.processes import free_port
 from tests.simulator.clock import monotonic
@@ -49,8 +50,10 @@ class Address:
         """When the process was started that is there."""
         self.tree = TREE
         """Of the release that is started next."""
+        self.module = "tests.chaos.replica"
+        """What is started."""
         self._directory = directory
-        self._settings = {
+        self.settings = {
             key: value.replace("127.0.0.1", host, 1) if key.startswith("BW_") else value
             for key, value in settings.items()
         }
@@ -75,12 +78,12 @@ class Address:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-m",
-                "tests.chaos.replica",
+                self.module,
                 "serve",
                 "--port",
                 str(self.port),
                 cwd=self.tree,
-                env={"PATH": os.environ["PATH"], "PYTHONPATH": str(self.tree), **self._settings},  # noqa: TID251 - a child needs the path
+                env={"PATH": os.environ["PATH"], "PYTHONPATH": str(self.tree), **self.settings},  # noqa: TID251 - a child needs the path
                 stdout=output,
                 stderr=output,
             )
@@ -108,7 +111,7 @@ class Address:
         The kernel had it by then. A connection of our own comes after those of the process.
         """
         async with httpx.AsyncClient() as client:
-            await client.head(self._settings["BW_TOKEN_URL"], timeout=STOPPED)
+            await client.head(self.settings["BW_TOKEN_URL"], timeout=STOPPED)
 
     async def close(self) -> None:
         if self._process is not None and self._process.returncode is None:
@@ -133,9 +136,12 @@ class Kill(msgspec.Struct, frozen=True):
 class Fleet:
     """What may be killed."""
 
-    def __init__(self, directory: Path, store: Store, settings: dict[str, str]) -> None:
+    def __init__(
+        self, directory: Path, store: Store, settings: dict[str, str], troubles: Troubles | None = None
+    ) -> None:
         self.addresses = [Address(name, host, directory, settings) for name, host in HOSTS.items()]
         self.store = store
+        self.troubles = troubles or Troubles()
         self.kills: list[Kill] = []
         self.terms = 0
         self.outages: list[Down] = []
@@ -149,25 +155,30 @@ class Fleet:
     async def kill(self, address: Address, away: float) -> None:
         kill = Kill(monotonic(), address.host, address.begun)
         self.kills.append(kill)
+        trouble = self.troubles.begin("killed", kill.at, host=address.host)
         await address.end(signal.SIGKILL)
         await address.bury()
         self.kills[-1] = msgspec.structs.replace(kill, buried=monotonic())
         await asyncio.sleep(away)
         await address.start()
+        trouble.over = monotonic()
 
     async def restart(self, address: Address, away: float) -> None:
         self.terms += 1
+        trouble = self.troubles.begin("ended", monotonic(), host=address.host)
         self.exits.append(await address.end(signal.SIGTERM))
         await asyncio.sleep(away)
         await address.start()
+        trouble.over = monotonic()
 
     async def restart_store(self, away: float) -> None:
         outage = Down(monotonic())
+        trouble = self.troubles.begin("store-away", outage.begun)
         self.outages.append(outage)
         await self.store.kill()
         await asyncio.sleep(away)
         await self.store.start()
-        outage.over = monotonic()
+        outage.over = trouble.over = monotonic()
 
     async def close(self) -> None:
         await asyncio.gather(*(address.close() for address in self.addresses))

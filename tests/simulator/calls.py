@@ -231,7 +231,15 @@ class Engine:
 
     def _announce(self, call: Call) -> None:
         parent = call.parent
-        self._journal.stage(call.call_id, parent.call_id if parent else None, call.stage, call.cause)
+        peer = call.peer
+        connected = call.participant_id or (peer.participant_id if peer is not None else None)
+        self._journal.stage(
+            call.call_id,
+            parent.call_id if parent else None,
+            call.stage,
+            call.cause,
+            connected if call.stage == "bridged" else None,
+        )
         call.changes.notify()
         if parent is not None:
             parent.changes.notify()

@@ -44,6 +44,19 @@ class Fault:
         self.struck = 0
         self._released = asyncio.Event()
 
+    def __str__(self) -> str:
+        """What it does, in few words."""
+        does = {
+            f"status {self.status}": self.status is not None,
+            "hang": self.hang,
+            "reset": self.reset,
+            f"delay {self.delay:.2f} s": bool(self.delay),
+            "another body": self.rewrite is not None,
+            "web page": self.page,
+            "carried out": self.executed,
+        }
+        return ", ".join(word for word, true in does.items() if true)
+
     def release(self) -> None:
         """Let hung requests go on: they are answered as if nothing had been."""
         self._released.set()

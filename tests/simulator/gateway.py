@@ -141,7 +141,9 @@ class Gateway:
         received = not await request.is_disconnected()
         if made is not None and (answer.created is None or not received):
             self._ledger.unreceived.append(Unreceived(name, made))
-        self._record(request, name, at, body, answer, received=received, created=made)
+        self._record(
+            request, name, at, body, answer, received=received, created=made, fault=str(fault) if fault else None
+        )
         return _response(answer)
 
     def _perform(self, request: Request, api: Api, body: bytes, operation: Operation) -> Answer:
@@ -203,6 +205,7 @@ class Gateway:
         *,
         received: bool,
         created: str | None,
+        fault: str | None,
     ) -> None:
         scheme = request.headers.get("authorization", "").partition(" ")[0].lower()
         self._journal.answered(
@@ -219,6 +222,7 @@ class Gateway:
                 received=received,
                 created=created,
                 host=request.url.hostname or "",
+                fault=fault,
             )
         )
 

@@ -26,6 +26,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """Id of what it made."""
     host: str = ""
     """By which name it came: who asks can be told apart where each has been given another."""
+    fault: str | None = None
+    """What struck it: the fault in words. None: it was served as usual."""
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,6 +67,18 @@ class PhoneChanged(msgspec.Struct, frozen=True, tag="phone"):
     parent_call_id: str | None
     stage: str
     cause: str | None
+    participant_id: str | None = None
+    """The participant it is connected to; only while it is bridged."""
+
+
+class MemberChanged(msgspec.Struct, frozen=True, tag="member"):
+    """A participant was added, subscribed anew, removed or deleted; `session_id` None: in no session now."""
+
+    at_ms: float
+    participant_id: str
+    session_id: str | None
+    hears: tuple[str, ...] | None
+    """Participants that it receives. Empty: every other member. None: nobody."""
 
 
 class SpeechHeard(msgspec.Struct, frozen=True, tag="speech"):
@@ -73,7 +87,7 @@ class SpeechHeard(msgspec.Struct, frozen=True, tag="speech"):
     text: str
 
 
-Happening = RequestAnswered | WebhookDelivered | PhoneChanged | SpeechHeard
+Happening = RequestAnswered | WebhookDelivered | PhoneChanged | MemberChanged | SpeechHeard
 Observer = Callable[[Happening], None]
 
 
@@ -86,7 +100,7 @@ class Journal:
         self.complaints: list[str] = []
         self.changes = Changes()
         self.observers: list[Observer] = []
-        self._started = monotonic()
+        self.started = monotonic()
 
     def complain(self, text: str) -> None:
         """Somebody did what the documents do not allow; tests assert that this never happens."""
@@ -101,14 +115,19 @@ class Journal:
         self.deliveries.append(delivery)
         self._tell(WebhookDelivered(self._now(), delivery))
 
-    def stage(self, call_id: str, parent_call_id: str | None, stage: str, cause: str | None) -> None:
-        self._tell(PhoneChanged(self._now(), call_id, parent_call_id, stage, cause))
+    def stage(
+        self, call_id: str, parent_call_id: str | None, stage: str, cause: str | None, participant: str | None
+    ) -> None:
+        self._tell(PhoneChanged(self._now(), call_id, parent_call_id, stage, cause, participant))
+
+    def member(self, participant_id: str, session_id: str | None, hears: tuple[str, ...] | None) -> None:
+        self._tell(MemberChanged(self._now(), participant_id, session_id, hears))
 
     def spoke(self, call_id: str, text: str) -> None:
         self._tell(SpeechHeard(self._now(), call_id, text))
 
     def _now(self) -> float:
-        return (monotonic() - self._started) * 1000
+        return (monotonic() - self.started) * 1000
 
     def _tell(self, happening: Happening) -> None:
         for observer in self.observers:

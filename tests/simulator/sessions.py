@@ -79,7 +79,10 @@ def device_token(participant_id: str, length: int) -> str:
 
 
 class Sessions:
-    """`left` is called with a participant that left its session, and whether it was deleted."""
+    """`left` is called with a participant that left its session, and whether it was deleted.
+
+    `moved` is called with each whose session or subscriptions have changed.
+    """
 
     def __init__(self, changes: Changes, token_length: int) -> None:
         self.sessions: dict[str, Session] = {}
@@ -87,6 +90,7 @@ class Sessions:
         self.token_length = token_length
         self._by_token: dict[str, Participant] = {}
         self.left: Callable[[Participant, bool], None] = lambda _participant, _deleted: None
+        self.moved: Callable[[Participant], None] = lambda _participant: None
         self._changes = changes
 
     def create_session(self, tag: str | None) -> Session:
@@ -122,11 +126,13 @@ class Sessions:
         session.members[participant.id] = participant
         participant.session_id = session.id
         participant.subscriptions = subscriptions
+        self.moved(participant)
         self._changes.notify()
 
     def subscribe(self, session: Session, participant: Participant, subscriptions: Subscriptions) -> None:
         _check_members(session, subscriptions)
         participant.subscriptions = subscriptions
+        self.moved(participant)
         self._changes.notify()
 
     def remove(self, participant: Participant) -> None:
@@ -178,6 +184,8 @@ class Sessions:
             session.members.pop(participant.id, None)
         participant.session_id = None
         participant.subscriptions = Subscriptions()
+        if session is not None:
+            self.moved(participant)
 
 
 def _check_members(session: Session, subscriptions: Subscriptions) -> None:

@@ -70,6 +70,7 @@ class Simulator:
         )
         self._interpreter.transfers = Transfers(self.engine, self.destinations, self._interpreter)
         self.sessions.left = self._participant_left
+        self.sessions.moved = self._participant_moved
         self.ledger = Ledger(self._alive)
         self._phones: dict[str, Phone] = {}
         self._tones = 0
@@ -203,6 +204,11 @@ class Simulator:
     @property
     def application_id(self) -> str:
         return self.settings.application_id
+
+    @property
+    def started(self) -> float:
+        """Monotonic seconds; what happens is counted from then on."""
+        return self._journal.started
 
     @property
     def complaints(self) -> list[str]:
@@ -355,6 +361,13 @@ class Simulator:
             for call in self._live():
                 if call.participant_id == participant.id:
                     self.engine.end(call, "hangup")
+
+    def _participant_moved(self, participant: Participant) -> None:
+        subscriptions = participant.subscriptions
+        heard = tuple(one.participant_id for one in subscriptions.participants or [])
+        self._journal.member(
+            participant.id, participant.session_id, None if subscriptions.empty else heard
+        )
 
     def _place(self, call: Call, fetch: Fetch, detection: Detection | None) -> None:
         self.engine.run(call, partial(self._dial_out, call, fetch, detection))

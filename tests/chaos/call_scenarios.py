@@ -1,14 +1,11 @@
-"""The calls of a storm: in and out, through several rooms, told this and that, ended from either side."""
+"""Plays the calls of a turn: in and out, through several rooms, ordered about, ended from either side."""
 
 import asyncio
 import random  # noqa: TID251 - seeded, so that a storm can be had again
 from collections.abc import Callable
-from typing import Any
 
-import httpx
-
-from tests.chaos.fleet import Fleet
-from tests.harness import API_KEY
+from tests.chaos.api import Api
+from tests.chaos.plan import Turn
 from tests.simulator.interconnect import Behaviour
 from tests.simulator.phones import Phone
 from tests.simulator.simulator import Simulator
@@ -29,55 +26,26 @@ PIN_NUMBER = "+15551110008"
 DIGITS = ["1234#", "1234#", "1234#", "99#1234#", "9#", ""]
 """What is pressed by whoever calls that one."""
 ANSWERS: list[Behaviour] = ["answer", "answer", "answer", "answer", "ring", "busy", "no-answer"]
-TRIES = 12
-PAUSE = 0.5
 LONGEST = 2.0
 """Seconds between two things that happen to a call."""
 
 
-class Api:
-    """Somebody at the operator API who tries again at the other replica when one does not answer."""
-
-    def __init__(self, fleet: Fleet, dice: random.Random) -> None:
-        self._clients = [
-            httpx.AsyncClient(base_url=f"{one.url}/api/v1", headers={"authorization": f"Bearer {API_KEY}"})
-            for one in fleet.addresses
-        ]
-        self._dice = dice
-        self.wrong: list[str] = []
-
-    async def send(self, method: str, path: str, body: Any = None, **headers: str) -> httpx.Response | None:
-        """None where nobody has answered."""
-        first = self._dice.randrange(2)
-        for n in range(TRIES):
-            client = self._clients[(first + n) % 2]
-            try:
-                answer = await client.request(method, path, json=body, headers=headers, timeout=15)
-            except httpx.TransportError:
-                await asyncio.sleep(PAUSE)
-                continue
-            # Those that say that Bandwidth or the store has failed are right.
-            if answer.status_code >= 500 and answer.status_code not in {502, 503, 504}:
-                self.wrong.append(f"{method} {path}: {answer.status_code} {answer.text}")
-            if answer.status_code not in {429, 503}:
-                return answer
-            await asyncio.sleep(PAUSE)
-        return None
-
-    async def close(self) -> None:
-        for client in self._clients:
-            await client.aclose()
+RATE = 12.0
+"""Calls that begin in a second."""
+AT_ONCE = 60
+"""Calls that are up at the same time, at most."""
 
 
 class Lives:
     """Each call has dice of its own, so that it decides the same whatever becomes of the others."""
 
-    def __init__(self, simulator: Simulator, api: Api, seed: int, at_once: int) -> None:
+    def __init__(self, simulator: Simulator, api: Api, turn: Turn, *, rate: float, at_once: int) -> None:
         self.begun = 0
         self.ended = 0
         self._simulator = simulator
         self._api = api
-        self._seed = seed
+        self._turn = turn
+        self._rate = rate
         self._places = asyncio.Semaphore(at_once)
 
     async def prepare(self) -> None:
@@ -86,12 +54,18 @@ class Lives:
             assert answer is not None
             assert answer.is_success, answer.text
 
-    async def live(self, number: int, goes_on: Callable[[], bool]) -> None:
+    async def play(self, goes_on: Callable[[], bool]) -> None:
+        """Until the last of them is over. `goes_on`: whether another call is to begin."""
+        numbers = self._turn.only or range(self._turn.calls)
+        await asyncio.gather(*(self._live(number, goes_on) for number in numbers))
+
+    async def _live(self, number: int, goes_on: Callable[[], bool]) -> None:
+        await asyncio.sleep(number / self._rate)
         async with self._places:
             if not goes_on():
                 return
             self.begun += 1
-            dice = random.Random(f"{self._seed} {number}")
+            dice = random.Random(f"{self._turn.seed} {number}")
             place = self._placed if dice.random() < 0.4 else self._arrived
             phone = await place(number, dice)
             if phone is not None:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.chaos.evidence import IDS
+from tests.chaos.story import IDS
 
 PIECE = 256 * 1024
 """Bytes that are looked through at once: no other thread runs meanwhile."""
@@ -10,7 +10,7 @@ LONGEST = 128
 """Bytes of an id at most; one may lie across two pieces."""
 
 
-class Written:
+class StoreJournal:
     """Each byte is read once, however often it is asked."""
 
     def __init__(self, journal: Path) -> None:

@@ -1,18 +1,17 @@
-"""What goes wrong: on the way of webhooks, at Bandwidth's APIs, with replicas and the store."""
+"""Replicas and the store are killed and started again, while webhooks get lost and Bandwidth fails now and then."""
 
 import asyncio
-import random  # noqa: TID251 - seeded, so that a storm can be had again
-from contextlib import suppress
 from itertools import count
+from typing import TYPE_CHECKING
 
-import msgspec
-
-from tests.chaos.fleet import Fleet
+from tests.chaos.creates import CREATES
+from tests.chaos.weathers.base import Weather
 from tests.simulator.faults import Fault
-from tests.simulator.simulator import Simulator
 from tests.simulator.webhooks import Fate
 
-CREATES = ["createSession", "createParticipant"]
+if TYPE_CHECKING:
+    from tests.chaos.site import Site
+
 OTHERS = [
     "addParticipantToSession",
     "removeParticipantFromSession",
@@ -31,52 +30,18 @@ LATE = 0.12
 TWICE = 0.06
 
 
-class Counts(msgspec.Struct):
-    drops: int = 0
-    duplicates: int = 0
-    delays: int = 0
-    faults: int = 0
-    expiries: int = 0
-
-
-class Weather:
-    """`dice` makes the same decisions for the same seed, if not at the same instants."""
-
-    def __init__(self, simulator: Simulator, fleet: Fleet, dice: random.Random) -> None:
-        self.counts = Counts()
-        self._simulator = simulator
-        self._fleet = fleet
-        self._dice = dice
+class Kills(Weather):
+    async def blow(self, site: "Site") -> None:
+        self._site = site
         self._hanging: list[Fault] = []
-        self._over = asyncio.Event()
-
-    async def blow(self) -> None:
-        """Until `calm`, and until whatever was killed last has been started again."""
-        self._simulator.webhooks.fate = self._fate
+        site.simulator.webhooks.fate = self._fate
         async with asyncio.TaskGroup() as group:
             group.create_task(self._trouble_bandwidth())
             group.create_task(self._trouble_replicas())
             group.create_task(self._trouble_store())
 
-    def goes_on(self) -> bool:
-        """Whether another call is to come."""
-        return True
-
-    def calm(self) -> None:
-        self._over.set()
-        self._simulator.webhooks.fate = lambda _event_type, _url: Fate()
-        self._simulator.faults.clear()
-        self._simulator.latency = 0.0
-
-    async def _lasts(self, seconds: float) -> bool:
-        """Wait; False once the storm is over."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._over.wait()
-        return not self._over.is_set()
-
     def _fate(self, _event_type: str, _url: str) -> Fate:
-        dice, counts = self._dice, self.counts
+        dice, counts = self.dice, self.counts
         lost, late, twice = dice.random() < LOST, dice.random() < LATE, dice.random() < TWICE
         counts.drops += lost
         counts.delays += late and not lost
@@ -85,8 +50,8 @@ class Weather:
         return Fate(lost=lost, delay=delay, copies=2 if twice and not lost else 1)
 
     async def _trouble_bandwidth(self) -> None:
-        dice, simulator = self._dice, self._simulator
-        while await self._lasts(dice.uniform(0.02, 0.15)):
+        dice, simulator = self.dice, self._site.simulator
+        while await self.lasts(dice.uniform(0.02, 0.15)):
             simulator.latency = dice.choice([0, 0, 0.005, 0.03, 0.1])
             kind = dice.random()
             if kind < 0.5:
@@ -103,7 +68,7 @@ class Weather:
 
         What is created and not told to anybody can be found by nobody; calls can.
         """
-        dice, faults = self._dice, self._simulator.faults
+        dice, faults = self.dice, self._site.simulator.faults
         self.counts.faults += 1
         may_be_done = operation not in CREATES and dice.random() < 0.5
         kind = dice.random()
@@ -121,18 +86,18 @@ class Weather:
             self._hanging.append(faults.add(operation, hang=True, executed=may_be_done))
 
     async def _trouble_replicas(self) -> None:
-        dice = self._dice
+        dice = self.dice
         for number in count():
-            if not await self._lasts(dice.uniform(1, 3)):
+            if not await self.lasts(dice.uniform(1, 3)):
                 return
-            address = dice.choice(self._fleet.addresses)
+            address = dice.choice(self._site.fleet.addresses)
             # Every fourth, so that short storms have of both.
             if number % 4 == 1:
-                await self._fleet.restart(address, away=dice.uniform(0, 1))
+                await self._site.fleet.restart(address, away=dice.uniform(0, 1))
             else:
-                await self._fleet.kill(address, away=dice.uniform(0, 1.5))
+                await self._site.fleet.kill(address, away=dice.uniform(0, 1.5))
 
     async def _trouble_store(self) -> None:
-        dice = self._dice
-        while await self._lasts(dice.uniform(9, 16)):
-            await self._fleet.restart_store(away=dice.uniform(0, 1.5))
+        dice = self.dice
+        while await self.lasts(dice.uniform(9, 16)):
+            await self._site.fleet.restart_store(away=dice.uniform(0, 1.5))

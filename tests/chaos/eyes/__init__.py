@@ -1,0 +1,23 @@
+"""The eyes of the judge, each of which looks for one kind of fault in a turn that is over."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from tests.chaos.evidence import Evidence
+from tests.chaos.eyes import ends, leaks, logs, webhooks
+from tests.chaos.finding import Eye, Finding
+
+EYES: Final[Mapping[str, Eye]] = MappingProxyType(
+    {
+        "leaks": leaks.look,
+        "ends": ends.look,
+        "webhooks": webhooks.look,
+        "logs": logs.look,
+    }
+)
+
+
+def look(evidence: Evidence) -> dict[str, list[Finding]]:
+    """By the eye that has found it."""
+    return {name: list(eye(evidence)) for name, eye in EYES.items()}

@@ -1,0 +1,51 @@
+"""Divides a storm into turns. Each turn plays one kind of weather on a fresh store, fleet and simulator.
+
+A turn depends on its weather, seed and number of calls alone, so that one turn can be played again by itself.
+"""
+
+import math
+from collections.abc import Sequence
+
+import msgspec
+
+TURN: int = 250
+"""Calls of one turn at most: what is found is then a matter of about a minute."""
+STRIDE: int = 1_000_003
+"""Between the seeds of two turns: the seeds of two storms with neighbouring seeds do not meet."""
+
+
+class Turn(msgspec.Struct, frozen=True):
+    weather: str
+    seed: int
+    calls: int
+    only: tuple[int, ...] = ()
+    """Numbers of the calls that take part. Empty: all."""
+
+    @property
+    def replay(self) -> str:
+        """The command that plays it again."""
+        only = f" CHAOS_ONLY={','.join(map(str, self.only))}" if self.only else ""
+        return f"CHAOS_WEATHER={self.weather} CHAOS_SEED={self.seed} CHAOS_CALLS={self.calls}{only} make chaos"
+
+
+class UnknownWeather(ValueError):
+    """A name that no weather has; the message lists those that there are."""
+
+
+def plan(calls: int, seed: int, weathers: Sequence[str], only: Sequence[int] = ()) -> list[Turn]:
+    """Every weather gets a turn, and as many rounds follow as the calls take; turns differ by one call at most."""
+    count = min(calls, max(len(weathers), math.ceil(calls / TURN)))
+    share, more = divmod(calls, count)
+    return [
+        Turn(weathers[n % len(weathers)], seed + n * STRIDE, share + (n < more), tuple(only))
+        for n in range(count)
+    ]
+
+
+def weathers_named(text: str, known: Sequence[str]) -> list[str]:
+    """`text` as in CHAOS_WEATHER: names with commas between them; empty means all. Raises UnknownWeather."""
+    names = [name.strip() for name in text.split(",") if name.strip()] or list(known)
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise UnknownWeather(f"there is no weather {', '.join(unknown)}; there are: {', '.join(known)}")
+    return list(dict.fromkeys(names))

@@ -1,0 +1,123 @@
+"""Figures of a turn, and of a storm of several turns."""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from tests.chaos.evidence import Evidence
+from tests.chaos.finding import Finding
+from tests.chaos.plan import Turn
+from tests.chaos.weathers.base import Counts
+
+
+class TurnReport(msgspec.Struct, frozen=True, kw_only=True):
+    turn: Turn
+    seconds: float
+    webhooks: int
+    requests: int
+    counts: Counts
+    troubles: dict[str, int]
+    bxml_ms: list[float]
+    found: dict[str, int]
+    """By eye: what is wrong."""
+    excused: dict[str, int]
+    """By allowance: what would be wrong without it."""
+    bridged: int
+    """Calls that came through at least once: a turn in which nobody does shows nothing."""
+
+    @property
+    def wrong(self) -> int:
+        return sum(self.found.values())
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of JSON. Everything in `found` has to be 0."""
+
+    seed: int
+    seconds: float
+    calls: int
+    bridged: int
+    turns: dict[str, int]
+    """How many, by weather."""
+    webhooks: int
+    requests: int
+    drops: int
+    duplicates: int
+    delays: int
+    faults: int
+    expiries: int
+    troubles: dict[str, int]
+    bxml_p50_ms: float
+    bxml_p99_ms: float
+    excused: dict[str, int]
+    found: dict[str, int]
+
+    @property
+    def passed(self) -> bool:
+        return not any(self.found.values())
+
+
+def report_on(
+    evidence: Evidence, found: Mapping[str, list[Finding]], counts: Counts, seconds: float
+) -> TurnReport:
+    simulator = evidence.simulator
+    return TurnReport(
+        turn=evidence.turn,
+        seconds=round(seconds, 1),
+        webhooks=len(simulator.deliveries),
+        requests=len(simulator.requests),
+        counts=counts,
+        troubles=dict(Counter(one.kind for one in evidence.troubles.all)),
+        bxml_ms=[one.ms for one in simulator.deliveries if one.synchronous and one.status == 200],
+        found={eye: sum(not one.excuse for one in all_) for eye, all_ in found.items()},
+        excused=dict(Counter(one.excuse for all_ in found.values() for one in all_ if one.excuse)),
+        bridged=len(
+            {
+                one.call_id
+                for one in simulator.deliveries
+                if one.event_type in {"transferAnswer", "bridgeComplete"} and one.status == 200
+            }
+        ),
+    )
+
+
+def sum_of(seed: int, turns: Iterable[TurnReport]) -> Report:
+    all_ = list(turns)
+    times = sorted(ms for one in all_ for ms in one.bxml_ms)
+
+    def total(name: str) -> int:
+        return sum(getattr(one.counts, name) for one in all_)
+
+    return Report(
+        seed=seed,
+        seconds=round(sum(one.seconds for one in all_), 1),
+        calls=sum(len(one.turn.only) or one.turn.calls for one in all_),
+        bridged=sum(one.bridged for one in all_),
+        turns=dict(Counter(one.turn.weather for one in all_)),
+        webhooks=sum(one.webhooks for one in all_),
+        requests=sum(one.requests for one in all_),
+        drops=total("drops"),
+        duplicates=total("duplicates"),
+        delays=total("delays"),
+        faults=total("faults"),
+        expiries=total("expiries"),
+        troubles=_summed(one.troubles for one in all_),
+        bxml_p50_ms=_share(times, 0.5),
+        bxml_p99_ms=_share(times, 0.99),
+        excused=_summed(one.excused for one in all_),
+        found=_summed(one.found for one in all_),
+    )
+
+
+def _summed(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    total: Counter[str] = Counter()
+    for one in counts:
+        for name, count in one.items():
+            total[name] += count
+    return dict(total)
+
+
+def _share(times: list[float], share: float) -> float:
+    return round(times[math.ceil(len(times) * share) - 1], 1) if times else 0.0

@@ -1,0 +1,38 @@
+"""Waits until nothing that somebody can know of lives, and nothing is owed, or time is up."""
+
+import asyncio
+
+from tests.chaos.eyes.leaks import orphans_of
+from tests.chaos.site import Site
+from tests.simulator.clock import monotonic
+
+SETTLING = 90.0
+"""Seconds for what is owed: leases of replicas that were killed, and retries, the longest after a minute."""
+
+
+async def settle(site: Site) -> None:
+    ends = monotonic() + SETTLING
+    while monotonic() < ends:
+        alive = site.simulator.ledger.alive()
+        if not (alive.calls or alive.legs or await owed(site) or await leaked(site)):
+            return
+        await asyncio.sleep(0.2)
+
+
+async def owed(site: Site) -> list[str]:
+    """Owners that are in an agenda."""
+    return [
+        owner.decode()
+        async for key in site.redis.scan_iter("*:agenda", count=1000)
+        for owner in await site.redis.zrange(key, 0, -1)
+    ]
+
+
+async def leaked(site: Site) -> set[str]:
+    """Ids of participants and sessions that live, and that somebody can have known of."""
+    alive = site.simulator.ledger.alive()
+    made = {*alive.participants, *alive.sessions}
+    if not made:
+        return made
+    # In a thread: replicas still ask the simulator, which is in this event loop.
+    return made - await asyncio.to_thread(orphans_of, site.simulator, site.fleet, made)

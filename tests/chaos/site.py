@@ -1,0 +1,109 @@
+"""Where a turn is played: the simulator, the store, two replicas, and an operator, all of them new."""
+
+import json
+import random  # noqa: TID251 - handed on
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+from redis.asyncio import Redis
+
+from tests.chaos.api import Api
+from tests.chaos.call_scenarios import NUMBERS, PIN_NUMBER
+from tests.chaos.fleet import Fleet
+from tests.chaos.plan import Turn
+from tests.chaos.troubles import Troubles
+from tests.chaos.weathers.base import Weather
+from tests.harness import API_KEYS, FIRST, NUMBER, SECOND, point_at_two
+from tests.processes import environment
+from tests.simulator.clock import monotonic
+from tests.simulator.journal import Happening
+from tests.simulator.settings import SimulatorSettings
+from tests.simulator.simulator import Simulator
+from tests.stores import Store
+
+BUDGET = 4.0
+"""Seconds in which the replicas have to answer a webhook."""
+CALLBACK_TIMEOUT = BUDGET + 2
+TIME_SCALE = 0.2
+"""Of speech, pauses and ringing: whoever is asked to hold comes back when the store may be there again."""
+
+
+class CannotStart(Exception):
+    """One line: what did not start, and why."""
+
+
+class Site:
+    def __init__(
+        self,
+        turn: Turn,
+        directory: Path,
+        simulator: Simulator,
+        store: Store,
+        fleet: Fleet,
+        api: Api,
+        redis: Redis,
+        troubles: Troubles,
+    ) -> None:
+        self.turn = turn
+        self.directory = directory
+        self.simulator = simulator
+        self.store = store
+        self.fleet = fleet
+        self.api = api
+        self.redis = redis
+        self.troubles = troubles
+        self.begun = monotonic()
+        self.happenings: list[Happening] = []
+        simulator.observe(self.happenings.append)
+
+
+@asynccontextmanager
+async def site_of(turn: Turn, weather: Weather, directory: Path) -> AsyncIterator[Site]:
+    """Everything runs; at the end everything is stopped. Raises CannotStart."""
+    async with AsyncExitStack() as stack:
+        enter = stack.enter_async_context
+        directory.mkdir(parents=True, exist_ok=True)
+        try:
+            simulator = await enter(
+                Simulator(SimulatorSettings(callback_timeout=CALLBACK_TIMEOUT, time_scale=TIME_SCALE))
+            )
+            store = weather.make_store(directory / "store")
+            stack.push_async_callback(store.stop)
+            await store.start()
+            troubles = Troubles()
+            fleet = Fleet(directory, store, _settings(simulator, store, weather), troubles)
+            stack.push_async_callback(fleet.close)
+            api = Api(fleet, random.Random(turn.seed))
+            stack.push_async_callback(api.close)
+            redis = await enter(Redis.from_url(store.url))
+            site = Site(turn, directory, simulator, store, fleet, api, redis, troubles)
+            await weather.prepare(site)
+            await fleet.start()
+        except (OSError, AssertionError, TimeoutError, RuntimeError) as error:
+            raise CannotStart(f"the storm cannot start: {' '.join(str(error).split()) or repr(error)}") from error
+        point_at_two(simulator, *([address.url] for address in fleet.addresses))
+        yield site
+
+
+def _settings(simulator: Simulator, store: Store, weather: Weather) -> dict[str, str]:
+    return environment(
+        simulator,
+        **{
+            "REDIS_URL": store.url,
+            "BASE_CALLBACK_URL": FIRST,
+            "FALLBACK_CALLBACK_URL": SECOND,
+            "BW_VOICE_APPLICATION_ID": simulator.application_id,
+            "BW_NUMBER": NUMBER,
+            "OUTBOUND_PREFIXES": "+1",
+            "API_KEYS": API_KEYS,
+            "CALLS_PER_HOUR": "100000",
+            "ROOM_MAP": json.dumps(NUMBERS),
+            "PIN_NUMBERS": PIN_NUMBER,
+            "PREPARED_PARTICIPANTS": "1",
+            "ANNOUNCEMENT": "Welcome.",
+            "WEBHOOK_BUDGET": str(BUDGET),
+            "SHUTDOWN_GRACE": "10",
+            **weather.settings,
+        },
+    )

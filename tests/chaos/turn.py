@@ -1,0 +1,75 @@
+"""Plays one turn from start to end, and judges it."""
+
+import asyncio
+import json
+import random  # noqa: TID251 - seeded, so that a storm can be had again
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from tests.chaos.call_scenarios import Lives
+from tests.chaos.evidence import Evidence, gather
+from tests.chaos.eyes import look
+from tests.chaos.plan import Turn
+from tests.chaos.report import TurnReport, report_on
+from tests.chaos.settling import settle
+from tests.chaos.site import Site, site_of
+from tests.chaos.story import told
+from tests.chaos.weathers import WEATHERS
+from tests.chaos.weathers.base import Weather
+from tests.simulator.clock import monotonic
+
+EVERY = 5.0
+"""Seconds between two lines of progress."""
+MakeWeather = Callable[[random.Random], Weather]
+Say = Callable[[str], None]
+
+
+async def play(
+    turn: Turn, directory: Path, say: Say, *, make_weather: MakeWeather | None = None
+) -> TurnReport:
+    """What was found also goes to `details.json` in the directory, beside the replicas' logs.
+
+    Raises CannotStart.
+    """
+    begun = monotonic()
+    weather = (make_weather or WEATHERS[turn.weather])(random.Random(f"{turn.seed} weather"))
+    async with site_of(turn, weather, directory) as site:
+        await _live_through(site, weather, say)
+        evidence = await gather(site)
+    found = await asyncio.to_thread(look, evidence)
+    report = report_on(evidence, found, weather.counts, monotonic() - begun)
+    if report.wrong:
+        (directory / "details.json").write_text(json.dumps(told(evidence, found), indent=1))
+    return report
+
+
+async def _live_through(site: Site, weather: Weather, say: Say) -> None:
+    lives = Lives(site.simulator, site.api, site.turn, rate=weather.rate, at_once=weather.at_once)
+    await lives.prepare()
+    async with asyncio.TaskGroup() as group:
+        telling = group.create_task(_tell(site, lives, say))
+        blowing = group.create_task(weather.blow(site))
+        await lives.play(weather.goes_on)
+        weather.calm(site)
+        await blowing
+        for phone in site.simulator.phones:
+            phone.pick_up()
+            if not phone.call.ended:
+                await phone.hang_up()
+        await settle(site)
+        telling.cancel()
+
+
+async def _tell(site: Site, lives: Lives, say: Say) -> None:
+    turn = site.turn
+    while True:
+        await asyncio.sleep(EVERY)
+        alive = site.simulator.ledger.alive()
+        say(
+            f"{turn.weather}: {lives.ended} of {len(turn.only) or turn.calls} calls over, "
+            f"{len(site.troubles.all)} troubles; alive: {len(alive.calls)} calls, "
+            f"{len(alive.legs)} legs, {len(alive.participants)} participants, {len(alive.sessions)} sessions"
+        )

@@ -1,0 +1,73 @@
+"""What all kinds of weather have in common."""
+
+import asyncio
+import random  # noqa: TID251 - seeded, so that a storm can be had again
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+import msgspec
+
+from tests.chaos.call_scenarios import AT_ONCE, RATE
+from tests.simulator.webhooks import Fate
+from tests.stores import Store
+
+if TYPE_CHECKING:
+    from tests.chaos.site import Site
+
+
+class Counts(msgspec.Struct):
+    """What has been played."""
+
+    drops: int = 0
+    duplicates: int = 0
+    delays: int = 0
+    faults: int = 0
+    expiries: int = 0
+
+
+class Weather:
+    """One kind: what stands there when it begins, and what goes wrong until `calm`.
+
+    The base class is fine weather. `dice` makes the same decisions for the same seed, if not at the same
+    instants. Whatever is done to replicas, the store or the way between is also written into `site.troubles`:
+    the judge excuses nothing that is not there, or in the simulator's journal of what was struck.
+    """
+
+    settings: ClassVar[Mapping[str, str]] = {}
+    """Of the replicas, beyond those that every storm has."""
+    rate: ClassVar[float] = RATE
+    at_once: ClassVar[int] = AT_ONCE
+
+    def __init__(self, dice: random.Random) -> None:
+        self.dice = dice
+        self.counts = Counts()
+        self._over = asyncio.Event()
+
+    def make_store(self, directory: Path) -> Store:
+        return Store(directory)
+
+    async def prepare(self, site: "Site") -> None:
+        """Before the replicas start."""
+
+    async def blow(self, site: "Site") -> None:
+        """Until `calm`, and until everything that was stopped runs again."""
+        await self._over.wait()
+
+    def goes_on(self) -> bool:
+        """Whether another call is to begin."""
+        return True
+
+    def calm(self, site: "Site") -> None:
+        self._over.set()
+        site.simulator.webhooks.fate = lambda _event_type, _url: Fate()
+        site.simulator.faults.clear()
+        site.simulator.latency = 0.0
+
+    async def lasts(self, seconds: float) -> bool:
+        """Wait; False once the weather is over."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._over.wait()
+        return not self._over.is_set()

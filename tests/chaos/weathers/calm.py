@@ -1,0 +1,7 @@
+"""Fine weather: nothing goes wrong, and nothing is excused."""
+
+from tests.chaos.weathers.base import Weather
+
+
+class Calm(Weather):
+    pass

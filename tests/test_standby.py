@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 from service.bandwidth.breaker import LONGEST
 from tests.command.shell import Shell
 from tests.harness import ORIGIN, PASSWORD, USERNAME, Service, nothing_left, serving
+from tests.processes import free_port
 from tests.proxy import Proxy, proxy_to
 from tests.scraping import Page, scraped, until
 from tests.simulator.phones import Phone
@@ -135,6 +136,24 @@ async def test_callers_get_in_by_way_of_the_other(simulator: Simulator, store_ur
         assert both.cut.log("replica.back")
         await leave(await bridged(simulator, 4))
         assert made(await scraped(both.cut.url)) > made(after), "it takes its part again"
+        await nothing_left(simulator, redis)
+
+
+async def test_at_the_second_address_nobody_is_sent_away(
+    simulator: Simulator, store_url: str, redis: Redis
+) -> None:
+    """The well replica has died: Bandwidth asks the other last, and would end the call at its 503."""
+    async with two(simulator, store_url) as both:
+        await cut_off(simulator, both)
+        simulator.map_origin(ORIGIN, f"http://127.0.0.1:{free_port()}")
+        simulator.map_origin(FALLBACK, both.cut.url)
+        phone = await simulator.dial()
+        await phone.hears("One moment")
+        simulator.map_origin(ORIGIN, both.well.url)
+        await phone.until("bridged")
+        assert not simulator.webhooks.failed
+        await leave([phone])
+        both.way.passes.set()
         await nothing_left(simulator, redis)
 
 

@@ -155,7 +155,7 @@ async def _answer(request: Request, kind: Kind, webhook: Webhook, begun: float, 
         response = Response(document, media_type=_XML)
         return _Answered(response, _said(answer), result, answer.call, _way(answer))
     except (StoreError, OutOfTime, Overloaded, NotHere) as error:
-        if isinstance(error, NotHere) and bridge.standby.sends_away(f"{webhook.ref} {webhook.key}"):
+        if isinstance(error, NotHere) and _sends_away(request, webhook):
             return _Answered(
                 Response("another replica takes it\n", 503, media_type="text/plain"), "none", "aside"
             )
@@ -175,6 +175,14 @@ async def _answer(request: Request, kind: Kind, webhook: Webhook, begun: float, 
     if result == "degraded":
         result = "deferred" if kept else "dropped"
     return _Answered(response, reply, result)
+
+
+def _sends_away(request: Request, webhook: Webhook) -> bool:
+    """Whether Bandwidth is to ask another replica: after the second address it asks nobody."""
+    bridge = bridge_of(request)
+    if bridge.callbacks.is_fallback(request.headers.get("host", "")):
+        return False
+    return bridge.standby.sends_away(f"{webhook.ref} {webhook.key}")
 
 
 def _defer(request: Request, kind: Kind, webhook: Webhook, event: Event, *, free: bool) -> bool:

@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 from typing import Final, TypedDict
+from urllib.parse import urlsplit
 
 _MAC_LENGTH: Final = 32
 
@@ -64,6 +65,16 @@ class Callbacks:
     def fallback(self, url: str) -> str | None:
         """The same under our second address, None where there is none."""
         return None if self._fallback is None else self._fallback + url.removeprefix(self._base)
+
+    def is_fallback(self, host: str) -> bool:
+        """Whether a request to this host, as its Host header names it, came to our second address.
+
+        Bandwidth asks there what the first address did not answer. A proxy that replaces the header hides it.
+        """
+        if self._fallback is None:
+            return False
+        first, second = (urlsplit(one).netloc.lower() for one in (self._base, self._fallback))
+        return host.lower() == second != first
 
     @property
     def credentials(self) -> Credentials:

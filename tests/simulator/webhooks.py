@@ -177,7 +177,12 @@ class Webhooks:
         return delivery
 
     async def _post(self, plan: Delivery, *, credentials: bool, timeout: float = 15.0) -> Delivery:  # noqa: ASYNC109 - becomes a result
-        headers = {"Content-Type": "application/json", "User-Agent": "BandwidthAPI/2.0"}
+        headers = {
+            "Content-Type": "application/json",
+            "User-Agent": "BandwidthAPI/2.0",
+            # A proxy that ends TLS passes it on.
+            "Host": urlsplit(plan.url).netloc,
+        }
         if credentials and plan.username is not None:
             headers["Authorization"] = aiohttp.encode_basic_auth(plan.username, plan.password or "")
         sent_at = monotonic()

@@ -1,20 +1,27 @@
 """The fault run in small, with a fixed seed: `make chaos` plays it at length."""
 
+import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import fields
 
-from tests.chaos.evidence import with_evidence
-from tests.chaos.storm import storm
-from tests.chaos.verdict import Alive, Report
+from tests.chaos.evidence import Evidence
+from tests.chaos.eyes import EYES
+from tests.chaos.finding import Finding
+from tests.chaos.options import options
+from tests.chaos.plan import Turn, plan
+from tests.chaos.report import Report
+from tests.chaos.shrink import shrink
+from tests.chaos.storm import LINES, storm
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[1]
@@ -27,14 +34,49 @@ def folder() -> Iterator[Path]:
         yield Path(name)
 
 
-@pytest.mark.parametrize("seed", [1])
-async def test_nothing_is_lost_in_a_storm(folder: Path, seed: int) -> None:
-    report = await storm(200, seed, folder, print)
-    assert report.kills > 0, "no replica was killed"
+async def test_nothing_is_lost_in_a_storm(folder: Path) -> None:
+    report = await storm(1, plan(200, 1, ["kills"]), folder, print)
+    assert report.troubles["killed"] > 0, "no replica was killed"
     assert report.drops > 0, "no webhook was lost"
+    assert report.bridged > 40, "hardly anybody came through"
     # Printed, because what is in an assertion's message is cut off.
-    print(report, (folder / "details.json").read_text())
+    print(report)
     assert report.passed
+
+
+async def test_what_is_found_is_told_as_a_story(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Across phone, Bandwidth, service, store and weather, with a command that plays it again."""
+
+    def blames_the_first(evidence: Evidence) -> Iterator[Finding]:
+        [phone, *_] = evidence.simulator.phones
+        yield Finding(what="made up", ids=(phone.call_id,))
+
+    def holds_back(evidence: Evidence) -> Iterator[Finding]:
+        yield Finding(what="made up", excuse="for a test")
+
+    monkeypatch.setattr("tests.chaos.eyes.EYES", {"first": blames_the_first, "excused": holds_back})
+    said: list[str] = []
+    turn = Turn("calm", seed=3, calls=2)
+    report = await storm(3, [turn], folder, said.append, shrink_minutes=0)
+    assert not report.passed
+    assert (report.found, report.excused) == ({"first": 1, "excused": 0}, {"for a test": 1})
+    assert report.smaller == [turn.replay]
+    assert f"play it again: {turn.replay}" in said
+
+    [told] = json.loads((folder / "1" / "details.json").read_text())
+    story = told["story"]
+    assert story == sorted(story, key=lambda line: float(line.split()[0]))
+    assert set(said) >= {"first: made up", *(f"  {line}" for line in story[-LINES:])}
+    for sign in [
+        "phone       call c-",
+        "bandwidth   webhook initiate to https://a.test/callbacks/voice: 200 in ",
+        "bandwidth   request createParticipant of ",
+        "is in session ",
+        "service ",
+        "call.changed",
+        "store       initiate",
+    ]:
+        assert any(sign in line for line in story), (sign, story)
 
 
 def _as_from_a_terminal() -> None:
@@ -75,7 +117,7 @@ def _running(folder: Path) -> list[str]:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_an_interrupted_storm_leaves_nothing(folder: Path, number: signal.Signals) -> None:
     process = _started(folder, CHAOS_CALLS="5000", CHAOS_SEED="1")
-    await wait_until(lambda: list(folder.glob("*/replica-b*.log")), seconds=30)
+    await wait_until(lambda: list(folder.glob("*/*/replica-b*.log")), seconds=30)
     assert _running(folder)
     process.send_signal(number)
     output, errors = process.communicate(timeout=30)
@@ -93,41 +135,97 @@ def test_wrong_usage(folder: Path, wrong: str) -> None:
     assert _left(folder) == []
 
 
-def test_what_was_found_comes_with_what_the_logs_say_of_it(tmp_path: Path) -> None:
-    ref, other = "p03-" + "a" * 20, "p03-" + "b" * 20
-    lines = [f'{{"timestamp":"{n}","ref":"{one}"}}' for n, one in enumerate([ref, other, ref, ref])]
-    logs = [tmp_path / "a.log", tmp_path / "b.log"]
-    logs[0].write_text("\n".join(lines[1:3]))
-    logs[1].write_text("\n".join([lines[0], lines[3]]))
-    [found] = with_evidence([{"kind": "owed", "what": f"call:{ref}"}], logs)
-    assert found == {"kind": "owed", "what": f"call:{ref}", "log": [lines[0], lines[2], lines[3]]}
+def test_every_weather_gets_a_turn() -> None:
+    turns = plan(2600, 7, ["calm", "kills", "freeze"])
+    assert [turn.weather for turn in turns] == ["calm", "kills", "freeze"] * 3 + ["calm", "kills"]
+    assert {turn.calls for turn in turns} == {236, 237}
+    assert sum(turn.calls for turn in turns) == 2600
+    assert len({turn.seed for turn in turns}) == len(turns)
 
 
-def _report(**found: Any) -> Report:
-    """Of a storm after which all is well, but for this."""
-    figures = dict.fromkeys(Report.__struct_fields__, 0)
-    alive = dict.fromkeys(Alive.__struct_fields__, 0)
-    return msgspec.convert({**figures, "alive": {**alive, **found.pop("alive", {})}, **found}, Report)
+def test_few_calls_are_few_turns() -> None:
+    assert [(turn.weather, turn.calls) for turn in plan(2, 7, ["calm", "kills", "freeze"])] == [
+        ("calm", 1),
+        ("kills", 1),
+    ]
+
+
+def test_a_turn_is_played_again_by_what_it_says() -> None:
+    """Its seed is that of a storm of one turn."""
+    for turn in plan(900, 7, ["calm", "kills"]):
+        words = dict(word.split("=") for word in turn.replay.split()[:3])
+        assert plan(int(words["CHAOS_CALLS"]), int(words["CHAOS_SEED"]), [words["CHAOS_WEATHER"]]) == [turn]
+
+
+def test_part_of_a_turn_is_played_again() -> None:
+    turn = Turn("kills", 5, 80, only=(3, 17), window=(2.5, 4.0))
+    assert turn.replay == (
+        "CHAOS_WEATHER=kills CHAOS_SEED=5 CHAOS_CALLS=80 CHAOS_ONLY=3,17 CHAOS_WINDOW=2.5-4 make chaos"
+    )
+    environ = dict(word.split("=") for word in turn.replay.split()[:5])
+    told = options(["calm", "kills"], environ)
+    assert (told.only, told.window) == (turn.only, turn.window)
 
 
 @pytest.mark.parametrize(
-    "found",
+    ("given", "expected"),
     [
-        *({"alive": {kind: 1}} for kind in Alive.__struct_fields__),
-        {"creates_unreceived": 2, "creates_unreceived_bound": 1},
-        {"calls_without_outcome": 1},
-        {"webhooks_late": 1},
-        {"webhooks_wrong": 1},
-        {"owed": 1},
-        {"dead_letters": 1},
-        {"complaints": 1},
-        {"errors": 1},
+        ({"CHAOS_WEATHER": "fog, calm"}, "there is no weather fog; there are: calm, kills"),
+        ({"CHAOS_ONLY": "1"}, "set CHAOS_WEATHER too"),
+        ({"CHAOS_WEATHER": "calm", "CHAOS_ONLY": "a"}, "wants numbers of calls"),
+        ({"CHAOS_WEATHER": "calm", "CHAOS_WINDOW": "8-4"}, "wants two numbers of seconds"),
+        ({"CHAOS_SEED": "x"}, "wants a whole number"),
+        ({"CHAOS_SHRINK": "nan"}, "wants minutes"),
     ],
 )
-def test_what_fails_a_storm(found: dict[str, Any]) -> None:
-    assert not _report(**found).passed
+def test_wrong_settings(given: dict[str, str], expected: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(expected)):
+        options(["calm", "kills"], given)
+
+
+async def _shrunk(turn: Turn, seconds: float, fails: Callable[[Turn], bool], tries: int = 100) -> Turn:
+    played: list[Turn] = []
+
+    async def plays(one: Turn) -> bool:
+        played.append(one)
+        return fails(one)
+
+    return await shrink(turn, seconds, plays, lambda: len(played) < tries)
+
+
+async def test_a_smaller_case_is_found_by_halving() -> None:
+    """What a trouble at 13 s does to call 50."""
+
+    def fails(turn: Turn) -> bool:
+        begin, end = turn.window or (0.0, 20.0)
+        return begin <= 13 < end and 50 in turn.numbers
+
+    smallest = await _shrunk(Turn("kills", 1, 80), 20, fails)
+    assert smallest.only == (50,)
+    assert smallest.window == (12.5, 15.0)
+
+
+async def test_what_needs_two_calls_keeps_both() -> None:
+    smallest = await _shrunk(Turn("kills", 1, 80), 3, lambda turn: {10, 70} <= {*turn.numbers})
+    assert (smallest.only, smallest.window) == ((), None)
+
+
+async def test_looking_for_a_smaller_case_ends_in_time() -> None:
+    smallest = await _shrunk(Turn("kills", 1, 80), 3, lambda _turn: True, tries=3)
+    assert len(smallest.numbers) == 10
+
+
+def _report(**found: int) -> Report:
+    """Of a storm after which all is well, but for this."""
+    kinds = {str: "", int: 0, float: 0.0}
+    figures = {one.name: kinds[one.type] for one in fields(Report) if one.type in kinds}
+    return msgspec.convert({**figures, "turns": {}, "troubles": {}, "excused": {}, "found": found}, Report)
+
+
+@pytest.mark.parametrize("eye", EYES)
+def test_what_fails_a_storm(eye: str) -> None:
+    assert not _report(**{**dict.fromkeys(EYES, 0), eye: 1}).passed
 
 
 def test_what_does_not_fail_a_storm() -> None:
-    apart = {"creates_unreceived": 1, "creates_unreceived_bound": 1}
-    assert _report(kills=3, drops=1, webhooks_unanswered=1, calls_turned_away=1, **apart).passed
+    assert _report(**dict.fromkeys(EYES, 0)).passed

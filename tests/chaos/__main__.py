@@ -4,8 +4,6 @@ Exit 0: nothing is left, late or wrong. 1: something is. 2: it cannot start, or 
 """
 
 import asyncio
-import os
-import secrets
 import shutil
 import signal
 import sys
@@ -14,30 +12,33 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
+from msgspec.structs import replace
 
-from tests.chaos.plan import Turn, plan, weathers_named
-from tests.chaos.report import Report, TurnReport, sum_of
+from tests.chaos.options import HELP, Options, options
+from tests.chaos.plan import Turn, plan
+from tests.chaos.report import Report
 from tests.chaos.site import CannotStart
-from tests.chaos.turn import play
+from tests.chaos.storm import storm
 from tests.chaos.weathers import WEATHERS
 
-CALLS = 2000
 PASSED, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 
-def main() -> int:
+def main(arguments: Sequence[str]) -> int:
+    if arguments:
+        print(f"{__doc__}\n{HELP.format(weathers=','.join(WEATHERS))}", end="")
+        return PASSED if {*arguments} <= {"-h", "--help"} else USAGE
     try:
-        calls, seed = _number("CHAOS_CALLS", CALLS), _number("CHAOS_SEED", secrets.randbelow(10**6) + 1)
-        weathers = weathers_named(_text("CHAOS_WEATHER"), list(WEATHERS))
-        only = [int(one) for one in _text("CHAOS_ONLY").split(",") if one.strip()]
+        told = options(list(WEATHERS))
     except ValueError as error:
         _say(str(error))
         return USAGE
-    turns = plan(calls, seed, weathers, only)
-    _say(f"CHAOS_SEED={seed} CHAOS_CALLS={calls} CHAOS_WEATHER={','.join(weathers)}: {len(turns)} turns")
+    turns = _turns(told)
+    names = ",".join(told.weathers)
+    _say(f"CHAOS_WEATHER={names} CHAOS_SEED={told.seed} CHAOS_CALLS={told.calls}: {len(turns)} turns")
     directory = Path(tempfile.mkdtemp(prefix="pstn-chaos-"))
     try:
-        report = asyncio.run(_played(seed, turns, directory))
+        report = asyncio.run(_played(told, turns, directory))
     except (KeyboardInterrupt, asyncio.CancelledError):
         shutil.rmtree(directory)
         _say("interrupted; all that ran has been ended")
@@ -50,38 +51,24 @@ def main() -> int:
         raise
     print(msgspec.json.encode(report).decode())
     if report.passed:
-        shutil.rmtree(directory)
+        if not told.keep:
+            shutil.rmtree(directory)
         return PASSED
-    _say(f"failed; what was found is in {directory}, in details.json beside the replicas' logs of each turn")
+    _say(f"failed; what was found, and the replicas' logs, are in {directory}")
     return FAILED
 
 
-async def _played(seed: int, turns: Sequence[Turn], directory: Path) -> Report:
+def _turns(told: Options) -> list[Turn]:
+    if told.only or told.window:
+        return [replace(Turn(told.weathers[0], told.seed, told.calls), only=told.only, window=told.window)]
+    return plan(told.calls, told.seed, told.weathers)
+
+
+async def _played(told: Options, turns: Sequence[Turn], directory: Path) -> Report:
     playing = asyncio.current_task()
     assert playing is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, playing.cancel)
-    reports: list[TurnReport] = []
-    for number, turn in enumerate(turns, 1):
-        _say(f"turn {number} of {len(turns)}: {turn.weather}, {turn.calls} calls")
-        place = directory / f"{number}"
-        report = await play(turn, place, _say)
-        reports.append(report)
-        if report.wrong:
-            _say(f"wrong: {report.found}; play it again with {turn.replay}")
-        else:
-            shutil.rmtree(place)
-    return sum_of(seed, reports)
-
-
-def _number(name: str, default: int) -> int:
-    text = _text(name) or str(default)
-    if not text.isdecimal() or int(text) < 1:
-        raise ValueError(f"{name} is {text!r}; wants a whole number from 1 on")
-    return int(text)
-
-
-def _text(name: str) -> str:
-    return os.environ.get(name, "").strip()  # noqa: TID251 - these are ours, not the service's
+    return await storm(told.seed, turns, directory, _say, shrink_minutes=told.shrink, keep=told.keep)
 
 
 def _say(line: str) -> None:
@@ -89,4 +76,4 @@ def _say(line: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -1,4 +1,4 @@
-"""An operator who tries again at the other replica when one does not answer, and writes down what was said."""
+"""An operator who asks the other replica when one does not answer, and records every request."""
 
 import asyncio
 import random  # noqa: TID251 - seeded, so that a storm can be had again

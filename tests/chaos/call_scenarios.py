@@ -56,8 +56,7 @@ class Lives:
 
     async def play(self, goes_on: Callable[[], bool]) -> None:
         """Until the last of them is over. `goes_on`: whether another call is to begin."""
-        numbers = self._turn.only or range(self._turn.calls)
-        await asyncio.gather(*(self._live(number, goes_on) for number in numbers))
+        await asyncio.gather(*(self._live(number, goes_on) for number in self._turn.numbers))
 
     async def _live(self, number: int, goes_on: Callable[[], bool]) -> None:
         await asyncio.sleep(number / self._rate)

@@ -25,7 +25,7 @@ AT_A_TIME = 20
 
 
 class LogLine(msgspec.Struct, frozen=True):
-    """`process`: name of the log's file, one for each process. `at`: its timestamp, seconds since the epoch."""
+    """`process`: name of the log's file, one for each process."""
 
     host: str
     process: str
@@ -60,6 +60,8 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
 
     turn: Turn
     begun: float
+    begun_wall: float
+    """The same moment in seconds since the epoch."""
     over: float
     simulator: Simulator
     """Its lists of requests, deliveries, complaints, phones; it has stopped."""
@@ -91,19 +93,20 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
 async def gather(site: Site) -> Evidence:
     logs, noise = await asyncio.to_thread(_read, site.fleet)
     redis = site.redis
-    names = [key async for key in redis.scan_iter("*", count=1000)]
+    names = [str(key) async for key in redis.scan_iter("*", count=1000)]
     pipe = redis.pipeline(transaction=False)
     for name in names:
         pipe.pttl(name)
     ttls = await pipe.execute() if names else []
     owed = {
-        name.decode().partition(":owed:")[2]: sorted(field.decode() for field in await redis.hkeys(name))
+        name.partition(":owed:")[2]: sorted(map(str, await redis.hkeys(name)))
         for name in names
-        if b":owed:" in name
+        if ":owed:" in name
     }
     return Evidence(
         turn=site.turn,
         begun=site.begun,
+        begun_wall=site.begun_wall,
         over=monotonic(),
         simulator=site.simulator,
         alive=site.simulator.ledger.alive(),
@@ -113,15 +116,15 @@ async def gather(site: Site) -> Evidence:
         asked=site.api.asked,
         logs=logs,
         noise=noise,
-        keys=[StoredKey(name.decode(), ttl) for name, ttl in zip(names, ttls, strict=True)],
+        keys=[StoredKey(name, ttl) for name, ttl in zip(names, ttls, strict=True)],
         agenda=[
-            owner.decode()
+            str(owner)
             for name in names
-            if name.endswith(b":agenda")
+            if name.endswith(":agenda")
             for owner in await redis.zrange(name, 0, -1)
         ],
         owed=owed,
-        dead=[name.decode() for name in names if name.endswith(b":dead")],
+        dead=[name for name in names if name.endswith(":dead")],
         calls=await _calls(site),
         unended=[one["id"] async for one in _listed(site) if one["state"] != "ended"],
         metrics=await _metrics(site),

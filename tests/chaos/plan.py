@@ -20,26 +20,33 @@ class Turn(msgspec.Struct, frozen=True):
     calls: int
     only: tuple[int, ...] = ()
     """Numbers of the calls that take part. Empty: all."""
+    window: tuple[float, float] | None = None
+    """Seconds of the turn from which and until which the weather blows. None: all the time."""
+
+    @property
+    def numbers(self) -> Sequence[int]:
+        return self.only or range(self.calls)
 
     @property
     def replay(self) -> str:
         """The command that plays it again."""
         only = f" CHAOS_ONLY={','.join(map(str, self.only))}" if self.only else ""
-        return f"CHAOS_WEATHER={self.weather} CHAOS_SEED={self.seed} CHAOS_CALLS={self.calls}{only} make chaos"
+        window = f" CHAOS_WINDOW={self.window[0]:g}-{self.window[1]:g}" if self.window else ""
+        return (
+            f"CHAOS_WEATHER={self.weather} CHAOS_SEED={self.seed} CHAOS_CALLS={self.calls}{only}{window} "
+            "make chaos"
+        )
 
 
 class UnknownWeather(ValueError):
     """A name that no weather has; the message lists those that there are."""
 
 
-def plan(calls: int, seed: int, weathers: Sequence[str], only: Sequence[int] = ()) -> list[Turn]:
-    """Every weather gets a turn, and as many rounds follow as the calls take; turns differ by one call at most."""
+def plan(calls: int, seed: int, weathers: Sequence[str]) -> list[Turn]:
+    """Every weather gets a turn, and more rounds follow for more calls; all turns are of about one size."""
     count = min(calls, max(len(weathers), math.ceil(calls / TURN)))
     share, more = divmod(calls, count)
-    return [
-        Turn(weathers[n % len(weathers)], seed + n * STRIDE, share + (n < more), tuple(only))
-        for n in range(count)
-    ]
+    return [Turn(weathers[n % len(weathers)], seed + n * STRIDE, share + (n < more)) for n in range(count)]
 
 
 def weathers_named(text: str, known: Sequence[str]) -> list[str]:

@@ -53,6 +53,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     bxml_p99_ms: float
     excused: dict[str, int]
     found: dict[str, int]
+    smaller: list[str] = []
+    """For each turn that failed the command that plays the smallest case of it."""
 
     @property
     def passed(self) -> bool:
@@ -83,7 +85,7 @@ def report_on(
     )
 
 
-def sum_of(seed: int, turns: Iterable[TurnReport]) -> Report:
+def sum_of(seed: int, turns: Iterable[TurnReport], smaller: list[str]) -> Report:
     all_ = list(turns)
     times = sorted(ms for one in all_ for ms in one.bxml_ms)
 
@@ -93,7 +95,7 @@ def sum_of(seed: int, turns: Iterable[TurnReport]) -> Report:
     return Report(
         seed=seed,
         seconds=round(sum(one.seconds for one in all_), 1),
-        calls=sum(len(one.turn.only) or one.turn.calls for one in all_),
+        calls=sum(len(one.turn.numbers) for one in all_),
         bridged=sum(one.bridged for one in all_),
         turns=dict(Counter(one.turn.weather for one in all_)),
         webhooks=sum(one.webhooks for one in all_),
@@ -108,6 +110,7 @@ def sum_of(seed: int, turns: Iterable[TurnReport]) -> Report:
         bxml_p99_ms=_share(times, 0.99),
         excused=_summed(one.excused for one in all_),
         found=_summed(one.found for one in all_),
+        smaller=smaller,
     )
 
 

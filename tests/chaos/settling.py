@@ -22,7 +22,7 @@ async def settle(site: Site) -> None:
 async def owed(site: Site) -> list[str]:
     """Owners that are in an agenda."""
     return [
-        owner.decode()
+        str(owner)
         async for key in site.redis.scan_iter("*:agenda", count=1000)
         for owner in await site.redis.zrange(key, 0, -1)
     ]

@@ -1,5 +1,6 @@
 """Where a turn is played: the simulator, the store, two replicas, and an operator, all of them new."""
 
+import asyncio
 import json
 import random  # noqa: TID251 - handed on
 from collections.abc import AsyncIterator
@@ -8,6 +9,7 @@ from pathlib import Path
 
 from redis.asyncio import Redis
 
+from service.clock import SystemClock
 from tests.chaos.api import Api
 from tests.chaos.call_scenarios import NUMBERS, PIN_NUMBER
 from tests.chaos.fleet import Fleet
@@ -53,7 +55,7 @@ class Site:
         self.api = api
         self.redis = redis
         self.troubles = troubles
-        self.begun = monotonic()
+        self.begun, self.begun_wall = monotonic(), SystemClock().now()
         self.happenings: list[Happening] = []
         simulator.observe(self.happenings.append)
 
@@ -63,7 +65,7 @@ async def site_of(turn: Turn, weather: Weather, directory: Path) -> AsyncIterato
     """Everything runs; at the end everything is stopped. Raises CannotStart."""
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
-        directory.mkdir(parents=True, exist_ok=True)
+        await asyncio.to_thread(directory.mkdir, parents=True, exist_ok=True)
         try:
             simulator = await enter(
                 Simulator(SimulatorSettings(callback_timeout=CALLBACK_TIMEOUT, time_scale=TIME_SCALE))
@@ -76,12 +78,14 @@ async def site_of(turn: Turn, weather: Weather, directory: Path) -> AsyncIterato
             stack.push_async_callback(fleet.close)
             api = Api(fleet, random.Random(turn.seed))
             stack.push_async_callback(api.close)
-            redis = await enter(Redis.from_url(store.url))
+            redis = await enter(Redis.from_url(store.url, decode_responses=True))
             site = Site(turn, directory, simulator, store, fleet, api, redis, troubles)
             await weather.prepare(site)
             await fleet.start()
         except (OSError, AssertionError, TimeoutError, RuntimeError) as error:
-            raise CannotStart(f"the storm cannot start: {' '.join(str(error).split()) or repr(error)}") from error
+            raise CannotStart(
+                f"the storm cannot start: {' '.join(str(error).split()) or repr(error)}"
+            ) from error
         point_at_two(simulator, *([address.url] for address in fleet.addresses))
         yield site
 

@@ -1,35 +1,211 @@
-"""Tells what was found: each finding with what the simulator, the replicas' logs and operators say of it."""
+"""Tells the story of a finding: one timeline of simulator, service, store and operators."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from tests.chaos.finding import Finding
+from tests.simulator.journal import (
+    Delivery,
+    Happening,
+    MemberChanged,
+    PhoneChanged,
+    Request,
+    RequestAnswered,
+    SpeechHeard,
+    WebhookDelivered,
+)
 
 if TYPE_CHECKING:
-    from tests.chaos.evidence import Evidence
+    from tests.chaos.evidence import Evidence, LogLine
 
-LINES = 60
-"""Of each thing at most: the latest."""
+MOST = 150
+"""Lines of a story, the latest."""
+REPLY = 160
+"""Bytes of a reply that are shown."""
 IDS = re.compile(
     r"\bc-[0-9a-f]{8}-[0-9a-f-]{36}|\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|\bp\d\d-[a-z2-7]{20}"
 )
 """Of calls, participants and sessions; and refs."""
+_LOG_HEAD = {"timestamp", "level", "event", "version", "replica"}
+_ENTRY_HEAD = {"at", "event", "requests"}
+
+
+class Line(msgspec.Struct, frozen=True, order=True):
+    """`at`: seconds since the turn began."""
+
+    at: float
+    source: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.at:+9.3f} s  {self.source:<11} {self.text}"
 
 
 def told(evidence: "Evidence", found: Mapping[str, list[Finding]]) -> list[dict[str, Any]]:
-    """What is wrong, each with the latest lines of all logs in which one of its ids is."""
-    wrong = [(eye, one) for eye, all_ in found.items() for one in all_ if not one.excuse]
-    wanted: dict[str, list[str]] = {id_: [] for _, one in wrong for id_ in one.ids if id_}
-    for line in evidence.logs:
-        for id_ in wanted.keys() & set(line.ids):
-            wanted[id_].append(line.text)
+    """Everything that is wrong, each with its story."""
     return [
-        {
-            "eye": eye,
-            "what": one.what,
-            "at": one.at,
-            "log": list(dict.fromkeys(line for id_ in one.ids for line in wanted.get(id_, [])))[-LINES:],
-        }
-        for eye, one in wrong
+        {"eye": eye, "what": one.what, "at": _since(evidence, one.at), "story": story_of(evidence, one.ids)}
+        for eye, all_ in found.items()
+        for one in all_
+        if not one.excuse
     ]
+
+
+def story_of(evidence: "Evidence", ids: Iterable[str]) -> list[str]:
+    """All that happened to a call, participant or session, and what went wrong around it meanwhile."""
+    known = relatives_of(evidence, {one for one in ids if one})
+    lines = sorted(
+        [
+            *_happened(evidence, known),
+            *_logged(evidence, known),
+            *_stored(evidence, known),
+            *_ordered(evidence, known),
+        ]
+    )
+    if lines:
+        lines = sorted([*lines, *_troubles(evidence, lines[0].at, lines[-1].at)])
+    return [str(line) for line in lines[-MOST:]]
+
+
+def relatives_of(evidence: "Evidence", ids: AbstractSet[str]) -> set[str]:
+    """With a call come its ref, its legs and what was created in its name."""
+    known = set(ids)
+    for call_id, call in evidence.calls.items():
+        if not known.isdisjoint({call_id, str(call["id"])}):
+            known |= {call_id, str(call["id"])}
+    for one in evidence.happenings:
+        if isinstance(one, PhoneChanged):
+            if one.parent_call_id in known:
+                known.add(one.call_id)
+            if one.call_id in known and one.participant_id:
+                known.add(one.participant_id)
+    for request in evidence.simulator.requests:
+        if request.created and not known.isdisjoint(_ids_in(request.body)):
+            known.add(request.created)
+    return known
+
+
+def _happened(evidence: "Evidence", known: AbstractSet[str]) -> Iterator[Line]:
+    ahead = evidence.simulator.started - evidence.begun
+    for one in evidence.happenings:
+        for at, source, text in _simulated(one, known):
+            yield Line(round((at if at is not None else one.at_ms / 1000) + ahead, 3), source, text)
+
+
+def _simulated(one: Happening, known: AbstractSet[str]) -> Iterator[tuple[float | None, str, str]]:
+    match one:
+        case PhoneChanged() if one.call_id in known:
+            kind = "leg" if one.parent_call_id else "call"
+            more = [word for word in (one.cause, one.participant_id and f"to {one.participant_id}") if word]
+            yield None, "phone", " ".join([kind, one.call_id, one.stage, *more])
+        case SpeechHeard() if one.call_id in known:
+            yield None, "phone", f"hears: {one.text}"
+        case MemberChanged() if one.participant_id in known:
+            where = f"is in session {one.session_id}" if one.session_id else "is in no session"
+            yield None, "bandwidth", f"participant {one.participant_id} {where}, hears {_heard(one)}"
+        case WebhookDelivered(at_ms, delivery) if not known.isdisjoint(_ids_of(delivery)):
+            yield at_ms / 1000, "bandwidth", _webhook(delivery)
+        case RequestAnswered(at_ms, request) if not known.isdisjoint(_asked_about(request)):
+            yield at_ms / 1000, "bandwidth", _request(request)
+
+
+def _heard(one: MemberChanged) -> str:
+    return "nobody" if one.hears is None else ", ".join(one.hears) or "everybody"
+
+
+def _webhook(one: Delivery) -> str:
+    answer = str(one.status) if one.status is not None else str(one.error)
+    reply = one.reply[:REPLY].decode(errors="replace").partition("?>")[2].strip()
+    return f"webhook {one.event_type} to {one.url}: {answer} in {one.ms:.0f} ms {reply}".rstrip()
+
+
+def _request(one: Request) -> str:
+    answer = str(one.status) if one.received else "answered to nobody"
+    fault = f" [{one.fault}]" if one.fault else ""
+    made = f", made {one.created}" if one.created else ""
+    return f"request {one.operation} of {one.host} {one.path}: {answer} in {one.ms:.0f} ms{made}{fault}"
+
+
+def _logged(evidence: "Evidence", known: AbstractSet[str]) -> Iterator[Line]:
+    for line in evidence.logs:
+        if not known.isdisjoint(line.ids):
+            yield Line(_time(evidence, line.timestamp), f"service {line.host[:3]}", _log_text(line))
+
+
+def _log_text(line: "LogLine") -> str:
+    fields = " ".join(f"{name}={value}" for name, value in line.fields.items() if name not in _LOG_HEAD)
+    return f"{line.event} {fields} ({line.process})"
+
+
+def _stored(evidence: "Evidence", known: AbstractSet[str]) -> Iterator[Line]:
+    """The call's own timeline is what the store has of it, and what is still owed stands at the end."""
+    for call_id, call in evidence.calls.items():
+        if call_id in known:
+            for entry in call["timeline"]:
+                fields = " ".join(f"{key}={value}" for key, value in entry.items() if key not in _ENTRY_HEAD)
+                yield Line(_time(evidence, entry["at"]), "store", f"{entry['event']} {fields}")
+    end = round(evidence.over - evidence.begun, 3)
+    for owner, names in evidence.owed.items():
+        if any(one in owner or any(one in name for name in names) for one in known):
+            yield Line(end, "store", f"at the end {owner} owes {', '.join(names)}")
+    for key in evidence.keys:
+        if any(one in key.name for one in known):
+            yield Line(end, "store", f"at the end there is {key.name}, for {key.ttl_ms / 1000:.0f} s")
+
+
+def _ordered(evidence: "Evidence", known: AbstractSet[str]) -> Iterator[Line]:
+    for one in evidence.asked:
+        if not known.isdisjoint({*IDS.findall(one.path), *_ids_in(one.reply)}):
+            took = (one.over - one.sent_at) * 1000
+            answer = one.status if one.status is not None else "nobody answers"
+            text = f"{one.method} {one.path} {one.body or ''} at {one.host}: {answer} in {took:.0f} ms"
+            yield Line(round(one.sent_at - evidence.begun, 3), "operator", text)
+
+
+def _troubles(evidence: "Evidence", since: float, until: float) -> Iterator[Line]:
+    begun = evidence.begun
+    for one in evidence.troubles.between(begun + since, begun + until):
+        over = f"until {one.over - begun:+.3f} s" if one.over < float("inf") else "until the end"
+        yield Line(
+            round(one.begun - begun, 3),
+            "weather",
+            f"{one.kind} {one.host} {one.detail} {over}".replace("  ", " "),
+        )
+
+
+def _ids_of(delivery: Delivery) -> set[str]:
+    return {delivery.call_id, str(delivery.payload.get("parentCallId") or ""), *IDS.findall(delivery.url)}
+
+
+def _asked_about(request: Request) -> set[str]:
+    return {*request.ids.values(), request.created or "", *_ids_in(request.body)} - {""}
+
+
+def _ids_in(value: Any) -> list[str]:
+    return IDS.findall(msgspec.json.encode(value).decode()) if value is not None else []
+
+
+def _time(evidence: "Evidence", timestamp: str) -> float:
+    """Of a wall clock, in seconds since the turn began; a replica whose clock is off tells another time."""
+    if not timestamp:
+        return 0.0
+    return round(datetime.fromisoformat(timestamp).timestamp() - evidence.begun_wall, 3)
+
+
+def _since(evidence: "Evidence", at: float | None) -> float | None:
+    return None if at is None else round(at - evidence.begun, 3)
+
+
+def shown(stories: Sequence[dict[str, Any]], most: int) -> Iterator[str]:
+    """The first story of each eye, for people; `most` lines of each."""
+    seen: set[str] = set()
+    for one in stories:
+        if one["eye"] not in seen:
+            seen.add(one["eye"])
+            yield f"{one['eye']}: {one['what']}"
+            yield from (f"  {line}" for line in one["story"][-most:])

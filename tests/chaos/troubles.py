@@ -6,7 +6,7 @@ NEVER = float("inf")
 
 
 class Trouble(msgspec.Struct):
-    """`begun` and `over` are monotonic seconds; `host`: the replica it concerns, as `Address.host`; empty: all."""
+    """`begun` and `over` are monotonic seconds; `host` is the replica concerned, empty: all."""
 
     kind: str
     begun: float

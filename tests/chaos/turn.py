@@ -4,13 +4,10 @@ import asyncio
 import json
 import random  # noqa: TID251 - seeded, so that a storm can be had again
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
-import msgspec
-
 from tests.chaos.call_scenarios import Lives
-from tests.chaos.evidence import Evidence, gather
+from tests.chaos.evidence import gather
 from tests.chaos.eyes import look
 from tests.chaos.plan import Turn
 from tests.chaos.report import TurnReport, report_on
@@ -51,7 +48,7 @@ async def _live_through(site: Site, weather: Weather, say: Say) -> None:
     await lives.prepare()
     async with asyncio.TaskGroup() as group:
         telling = group.create_task(_tell(site, lives, say))
-        blowing = group.create_task(weather.blow(site))
+        blowing = group.create_task(_blow(site, weather))
         await lives.play(weather.goes_on)
         weather.calm(site)
         await blowing
@@ -63,13 +60,27 @@ async def _live_through(site: Site, weather: Weather, say: Say) -> None:
         telling.cancel()
 
 
+async def _blow(site: Site, weather: Weather) -> None:
+    """All the time, or in the window of the turn alone."""
+    if site.turn.window is None:
+        await weather.blow(site)
+        return
+    begin, end = site.turn.window
+    if await weather.lasts(begin):
+        async with asyncio.TaskGroup() as group:
+            blowing = group.create_task(weather.blow(site))
+            await weather.lasts(end - begin)
+            weather.calm(site)
+            await blowing
+
+
 async def _tell(site: Site, lives: Lives, say: Say) -> None:
     turn = site.turn
     while True:
         await asyncio.sleep(EVERY)
         alive = site.simulator.ledger.alive()
         say(
-            f"{turn.weather}: {lives.ended} of {len(turn.only) or turn.calls} calls over, "
+            f"{turn.weather}: {lives.ended} of {len(turn.numbers)} calls over, "
             f"{len(site.troubles.all)} troubles; alive: {len(alive.calls)} calls, "
             f"{len(alive.legs)} legs, {len(alive.participants)} participants, {len(alive.sessions)} sessions"
         )

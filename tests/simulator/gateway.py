@@ -142,7 +142,14 @@ class Gateway:
         if made is not None and (answer.created is None or not received):
             self._ledger.unreceived.append(Unreceived(name, made))
         self._record(
-            request, name, at, body, answer, received=received, created=made, fault=str(fault) if fault else None
+            request,
+            name,
+            at,
+            body,
+            answer,
+            received=received,
+            created=made,
+            fault=None if fault is None else str(fault),
         )
         return _response(answer)
 

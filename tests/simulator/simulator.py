@@ -365,9 +365,7 @@ class Simulator:
     def _participant_moved(self, participant: Participant) -> None:
         subscriptions = participant.subscriptions
         heard = tuple(one.participant_id for one in subscriptions.participants or [])
-        self._journal.member(
-            participant.id, participant.session_id, None if subscriptions.empty else heard
-        )
+        self._journal.member(participant.id, participant.session_id, None if subscriptions.empty else heard)
 
     def _place(self, call: Call, fetch: Fetch, detection: Detection | None) -> None:
         self.engine.run(call, partial(self._dial_out, call, fetch, detection))

@@ -30,8 +30,9 @@ def look(evidence: "Evidence") -> Iterator[Finding]:
 
 
 def _finding(how: str, one: Delivery) -> Finding:
+    answer = f"{one.status or one.error} in {one.ms:.0f} ms"
     return Finding(
-        what=f"{how}: {one.event_type} of {one.call_id} to {one.url}: {one.status or one.error} in {one.ms:.0f} ms",
+        what=f"{how}: {one.event_type} of {one.call_id} to {one.url}: {answer}",
         ids=(one.call_id,),
         at=one.sent_at,
     )

@@ -1,4 +1,4 @@
-"""Replicas and the store are killed and started again, while webhooks get lost and Bandwidth fails now and then."""
+"""Replicas and the store are killed and restarted, while webhooks get lost and requests to Bandwidth fail."""
 
 import asyncio
 from itertools import count

@@ -12,6 +12,7 @@ import pytest
 
 from tests.simulator import SimulatorSettings
 from tests.simulator.auth import Tokens
+from tests.simulator.faults import Fault
 from tests.simulator.scripted import NO_TLS, Scene, scene, transfer
 
 PARK = '<Response><Pause duration="86400"/></Response>'
@@ -274,6 +275,7 @@ async def test_a_create_whose_answer_is_lost_is_in_the_ledger() -> None:
         assert [one.created for one in stage.sim.requests] == alive
         assert {one.host for one in stage.sim.requests} == {"127.0.0.1"}
         assert [one.status for one in stage.sim.requests] == [500, None, None]
+        assert [one.told for one in stage.sim.requests] == [False, False, True]
 
 
 async def test_a_hung_request_goes_on_when_it_is_released() -> None:
@@ -284,6 +286,49 @@ async def test_a_hung_request_goes_on_when_it_is_released() -> None:
         fault.release()
         assert await asking in stage.sim.sessions.sessions
         assert fault.struck == 1
+
+
+async def test_a_hung_request_is_cut_off_when_it_is_released() -> None:
+    async with scene() as stage:
+        fault = stage.sim.faults.add("createSession", hang=True, reset=True, executed=True)
+        asking = asyncio.ensure_future(stage.session())  # noqa: TID251 - awaited below
+        await stage.sim.until(lambda: bool(stage.sim.sessions.sessions))
+        fault.release()
+        with pytest.raises(httpx.RemoteProtocolError):
+            await asking
+        await stage.sim.until(lambda: bool(stage.sim.requests))
+        [asked] = stage.sim.requests
+        assert (asked.fault, asked.told, asked.received) == ("hang, reset, carried out", False, False)
+
+
+async def test_the_fate_of_each_request_is_asked_for() -> None:
+    async with scene() as stage:
+        order = stage.sim.faults.add("createSession", status=503)
+        struck = Fault("createSession", status=429, name="fate")
+        stage.sim.faults.fate = lambda operation: struck if operation == "createSession" else None
+        assert stage.sim.faults.pending("createSession") == 1
+        statuses = [
+            (await stage.client.post(f"{stage.webrtc}/sessions", json={})).status_code for _ in range(3)
+        ]
+        assert statuses == [503, 429, 429]
+        assert (order.struck, struck.struck, stage.sim.faults.pending("createSession")) == (1, 2, 0)
+        assert stage.sim.requests[-1].fault == "status 429, fate"
+        await stage.participant()
+        stage.sim.faults.clear()
+        await stage.session()
+
+
+async def test_an_answer_is_rewritten_with_its_status_and_no_refusal_is() -> None:
+    async with scene() as stage:
+        for status in (202, 204):
+            stage.sim.faults.add("createSession", status=status, rewrite=lambda _: None)
+            answer = await stage.client.post(f"{stage.webrtc}/sessions", json={})
+            assert (answer.status_code, answer.content) == (status, b"")
+        session_id = await stage.session()
+        stage.sim.faults.add("deleteSession", rewrite=lambda _: b"<html>", times=2)
+        deletes = [await stage.client.delete(f"{stage.webrtc}/sessions/{session_id}") for _ in range(2)]
+        assert [one.status_code for one in deletes] == [200, 404]
+        assert [one.told for one in stage.sim.requests if one.created] == [False, False, True]
 
 
 async def test_latency_is_added() -> None:

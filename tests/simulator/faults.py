@@ -11,8 +11,10 @@ class Fault:
     """Strikes `times` requests of one operation (`*`: any), None: until cleared.
 
     `page`: with a web page for a body, as from somebody in between and not from Bandwidth.
-    `rewrite` makes another body of the answer's, of a request that had its effect.
+    `rewrite` makes another body of the answer's, of a request that had its effect; None for none.
     `executed` says whether the request had its effect before it failed. `delay` alone only slows down.
+    `hang` and `reset`: it hangs until it is released, and its connection breaks then.
+    `name`: of this kind of fault, for the journal.
     """
 
     def __init__(
@@ -28,6 +30,7 @@ class Fault:
         retry_after: str | None = None,
         page: bool = False,
         rewrite: Callable[[Any], Any] | None = None,
+        name: str = "",
     ) -> None:
         if status is None and not hang and not reset and not delay and not rewrite:
             raise ValueError("a fault needs a status, hang, reset, delay or rewrite")
@@ -41,6 +44,7 @@ class Fault:
         self.retry_after = retry_after
         self.page = page
         self.rewrite = rewrite
+        self.name = name
         self.struck = 0
         self._released = asyncio.Event()
 
@@ -54,6 +58,7 @@ class Fault:
             "another body": self.rewrite is not None,
             "web page": self.page,
             "carried out": self.executed,
+            self.name: bool(self.name),
         }
         return ", ".join(word for word, true in does.items() if true)
 
@@ -66,9 +71,12 @@ class Fault:
 
 
 class Faults:
+    """`fate` is asked about each request that no fault on order strikes, by operation."""
+
     def __init__(self) -> None:
+        self.fate: Callable[[str], Fault | None] = no_fate
         self._faults: list[Fault] = []
-        self._struck: list[Fault] = []
+        self._hanging: set[Fault] = set()
 
     def add(
         self,
@@ -83,6 +91,7 @@ class Faults:
         retry_after: str | None = None,
         page: bool = False,
         rewrite: Callable[[Any], Any] | None = None,
+        name: str = "",
     ) -> Fault:
         fault = Fault(
             operation,
@@ -95,30 +104,40 @@ class Faults:
             retry_after=retry_after,
             page=page,
             rewrite=rewrite,
+            name=name,
         )
         self._faults.append(fault)
         return fault
 
+    def pending(self, operation: str) -> int:
+        """Faults on order for this operation that have more to strike."""
+        return sum(fault.operation == operation for fault in self._faults)
+
     def take(self, operation: str) -> Fault | None:
-        """The oldest fault that fits, once less to strike."""
+        """The oldest fault that fits, once less to strike; or what `fate` says."""
         fault = next((fault for fault in self._faults if fault.operation in {operation, "*"}), None)
-        if fault is None:
-            return None
-        fault.struck += 1
-        if fault not in self._struck:
-            self._struck.append(fault)
-        if fault.left is not None:
+        if fault is not None and fault.left is not None:
             fault.left -= 1
             if fault.left <= 0:
                 self._faults.remove(fault)
+        fault = fault or self.fate(operation)
+        if fault is not None:
+            fault.struck += 1
+            if fault.hang:
+                self._hanging.add(fault)
         return fault
 
     def clear(self) -> None:
         """No more faults, and whatever hangs goes on."""
-        for fault in [*self._faults, *self._struck]:
+        self.fate = no_fate
+        for fault in [*self._faults, *self._hanging]:
             fault.release()
         self._faults.clear()
-        self._struck.clear()
+        self._hanging.clear()
+
+
+def no_fate(_operation: str) -> Fault | None:
+    return None
 
 
 class Gate:

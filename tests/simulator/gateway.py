@@ -150,6 +150,7 @@ class Gateway:
             received=received,
             created=made,
             fault=None if fault is None else str(fault),
+            told=made is None or _names(answer, made),
         )
         return _response(answer)
 
@@ -187,14 +188,15 @@ class Gateway:
             await self._wait(fault.delay)
         if fault.hang:
             await fault.released()
-            return answer
+            if not fault.reset:
+                return answer
         if fault.reset:
             request.scope["extensions"][TRANSPORT].abort()
             while (await request.receive())["type"] != "http.disconnect":
                 pass
             return Answer(500)
         if fault.rewrite is not None and answer is not None:
-            return msgspec.structs.replace(answer, content=fault.rewrite(answer.content))
+            return _rewritten(answer, fault.rewrite, fault.status)
         if fault.status is None:
             return answer
         headers = {"Retry-After": fault.retry_after} if fault.retry_after is not None else {}
@@ -213,6 +215,7 @@ class Gateway:
         received: bool,
         created: str | None,
         fault: str | None,
+        told: bool,
     ) -> None:
         scheme = request.headers.get("authorization", "").partition(" ")[0].lower()
         self._journal.answered(
@@ -230,6 +233,7 @@ class Gateway:
                 created=created,
                 host=request.url.hostname or "",
                 fault=fault,
+                told=told,
             )
         )
 
@@ -244,6 +248,23 @@ def read(inquiry: Inquiry, kind: type[Any]) -> Any:
         return msgspec.json.decode(inquiry.body, type=kind)
     except msgspec.DecodeError as error:
         raise Refusal(400, str(error), complaint=True) from None
+
+
+def _rewritten(answer: Answer, rewrite: Callable[[Any], Any], status: int | None) -> Answer:
+    """A refusal stays as it is: to say that it was carried out would be a lie that nobody can see through."""
+    if answer.status >= 300:
+        return answer
+    content = rewrite(answer.content)
+    status = status or answer.status
+    return msgspec.structs.replace(
+        answer, content=content, status=200 if status == 204 and content is not None else status
+    )
+
+
+def _names(answer: Answer, made: str) -> bool:
+    """Whether the id of what was made is in the answer."""
+    content = answer.content
+    return made.encode() in (content if isinstance(content, bytes) else msgspec.json.encode(content))
 
 
 def _json(body: bytes) -> Any:

@@ -28,6 +28,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     """By which name it came: who asks can be told apart where each has been given another."""
     fault: str | None = None
     """What struck it: the fault in words. None: it was served as usual."""
+    told: bool = True
+    """Whether the id of what it made is in its answer; that may have reached nobody all the same."""
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""Decides which creates a killed replica could not write down. Only the order of events counts.
+"""Decides which creates a killed replica can have lost. Only the order of events counts.
 
 The simulator, the kills and the webhooks have one clock in one event loop, so their times are an order. A
 replica can have written down what it made once these have happened, one after the other:
@@ -34,17 +34,17 @@ _ASKED: Callable[[Request], float] = attrgetter("at")
 _SENT: Callable[[Delivery], float] = attrgetter("sent_at")
 
 
-def lost(
+def killed_before_written(
     requests: Iterable[Request],
     webhooks: Mapping[str, Iterable[Delivery]],
     kills: Iterable[Kill],
     outages: Sequence[Down],
 ) -> list[Request]:
-    """Those that made something. `webhooks`: by host, as `Kill.host`, what was sent to whoever was there."""
+    """Also those that made nothing. `webhooks`: by host, as `Kill.host`, what was sent to that replica."""
     sent = {host: sorted(all_, key=_SENT) for host, all_ in webhooks.items()}
     creates: dict[str, list[Request]] = defaultdict(list)
     for one in sorted(requests, key=_ASKED):
-        if one.operation in CREATES and one.created:
+        if one.operation in CREATES:
             creates[one.host].append(one)
     found: list[Request] = []
     for kill in kills:

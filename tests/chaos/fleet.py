@@ -133,6 +133,18 @@ class Kill(msgspec.Struct, frozen=True):
     """By then Bandwidth had begun to serve all that the process had asked; no other had been started."""
 
 
+class Stop(msgspec.Struct, frozen=True):
+    """A process that was asked to end at a monotonic second, and had ended at another."""
+
+    at: float
+    over: float
+    host: str
+    begun: float
+    """When it was started."""
+    buried: float
+    """As of a kill."""
+
+
 class Fleet:
     """What may be killed."""
 
@@ -143,6 +155,7 @@ class Fleet:
         self.store = store
         self.troubles = troubles or Troubles()
         self.kills: list[Kill] = []
+        self.stops: list[Stop] = []
         self.terms = 0
         self.outages: list[Down] = []
         """Of the store."""
@@ -167,6 +180,9 @@ class Fleet:
         self.terms += 1
         trouble = self.troubles.begin("ended", monotonic(), host=address.host)
         self.exits.append(await address.end(signal.SIGTERM))
+        ended = monotonic()
+        await address.bury()
+        self.stops.append(Stop(trouble.begun, ended, address.host, address.begun, monotonic()))
         await asyncio.sleep(away)
         await address.start()
         trouble.over = monotonic()

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from tests.chaos.eyes.leaks import orphans_of
+from tests.chaos.orphans import orphans_of
 from tests.chaos.site import Site
 from tests.simulator.clock import monotonic
 
@@ -35,4 +35,4 @@ async def leaked(site: Site) -> set[str]:
     if not made:
         return made
     # In a thread: replicas still ask the simulator, which is in this event loop.
-    return made - await asyncio.to_thread(orphans_of, site.simulator, site.fleet, made)
+    return made - (await asyncio.to_thread(orphans_of, site.simulator, site.fleet, made)).keys()

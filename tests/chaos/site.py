@@ -27,6 +27,8 @@ from tests.stores import Store
 BUDGET = 4.0
 """Seconds in which the replicas have to answer a webhook."""
 CALLBACK_TIMEOUT = BUDGET + 2
+GRACE = 10
+"""Seconds that a replica which is asked to end gives what is under way."""
 TIME_SCALE = 0.2
 """Of speech, pauses and ringing: whoever is asked to hold comes back when the store may be there again."""
 
@@ -107,7 +109,7 @@ def _settings(simulator: Simulator, store: Store, weather: Weather) -> dict[str,
             "PREPARED_PARTICIPANTS": "1",
             "ANNOUNCEMENT": "Welcome.",
             "WEBHOOK_BUDGET": str(BUDGET),
-            "SHUTDOWN_GRACE": "10",
+            "SHUTDOWN_GRACE": str(GRACE),
             **weather.settings,
         },
     )

@@ -5,12 +5,13 @@ from types import MappingProxyType
 from typing import Final
 
 from tests.chaos.evidence import Evidence
-from tests.chaos.eyes import ends, leaks, logs, webhooks
+from tests.chaos.eyes import doubts, ends, leaks, logs, webhooks
 from tests.chaos.finding import Eye, Finding
 
 EYES: Final[Mapping[str, Eye]] = MappingProxyType(
     {
         "leaks": leaks.look,
+        "doubts": doubts.look,
         "ends": ends.look,
         "webhooks": webhooks.look,
         "logs": logs.look,

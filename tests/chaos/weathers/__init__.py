@@ -6,11 +6,21 @@ from typing import Final
 
 from tests.chaos.weathers.base import Weather
 from tests.chaos.weathers.calm import Calm
+from tests.chaos.weathers.gateway_pages import GatewayPages
 from tests.chaos.weathers.kills import Kills
+from tests.chaos.weathers.lost_answers import LostAnswers
+from tests.chaos.weathers.one_operation import OneOperation
+from tests.chaos.weathers.slow_creates import SlowCreates
+from tests.chaos.weathers.wrong_bodies import WrongBodies
 
 WEATHERS: Final[Mapping[str, type[Weather]]] = MappingProxyType(
     {
         "calm": Calm,
         "kills": Kills,
+        "gateway-pages": GatewayPages,
+        "one-operation": OneOperation,
+        "slow-creates": SlowCreates,
+        "lost-answers": LostAnswers,
+        "wrong-bodies": WrongBodies,
     }
 )

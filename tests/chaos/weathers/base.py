@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from tests.chaos.site import Site
 
 
+PENDING = 3
+"""Faults on order for one operation at most: while the store is away nothing is asked, and they pile up."""
+
+
 class Counts(msgspec.Struct):
     """What has been played."""
 
@@ -64,6 +68,10 @@ class Weather:
         site.simulator.webhooks.fate = lambda _event_type, _url: Fate()
         site.simulator.faults.clear()
         site.simulator.latency = 0.0
+
+    def may_order(self, site: "Site", operation: str) -> bool:
+        """Whether another fault may be put on order for this operation."""
+        return site.simulator.faults.pending(operation) < PENDING
 
     async def lasts(self, seconds: float) -> bool:
         """Wait; False once the weather is over."""

@@ -69,6 +69,8 @@ class Kills(Weather):
         What is created and not told to anybody can be found by nobody; calls can.
         """
         dice, faults = self.dice, self._site.simulator.faults
+        if not self.may_order(self._site, operation):
+            return
         self.counts.faults += 1
         may_be_done = operation not in CREATES and dice.random() < 0.5
         kind = dice.random()

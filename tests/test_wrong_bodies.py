@@ -94,3 +94,26 @@ async def test_of_a_leg_too(simulator: Simulator, store_url: str, redis: Redis) 
         phone, _ = await bridged(simulator, operator)
         assert service.log("create.in_doubt") == []
         await phone.hang_up()
+
+
+@pytest.mark.parametrize("operation", ["deleteParticipant", "deleteSession"])
+async def test_a_web_page_does_not_say_that_a_clean_up_was_done(
+    simulator: Simulator, service: Service, operation: str
+) -> None:
+    """Somebody in between answers 200 with a page of its own, and has sent nothing on."""
+    struck = simulator.faults.add(operation, status=200, page=True)
+    phone = await simulator.dial()
+    await phone.until("bridged")
+    await phone.hang_up()
+    await wait_until(lambda: struck.struck == 1 and simulator.ledger.empty)
+    [named] = service.log("answer.unreadable")
+    assert "in between" in named["hint"]
+
+
+async def test_nor_that_a_participant_is_in_its_session(simulator: Simulator, service: Service) -> None:
+    simulator.faults.add("addParticipantToSession", status=200, page=True)
+    phone = await simulator.dial()
+    await phone.until("ended")
+    assert "sorry" in phone.heard[-1]
+    assert service.log("join.failed")
+    await wait_until(lambda: simulator.ledger.empty)

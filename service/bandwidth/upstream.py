@@ -9,7 +9,7 @@ from service.bandwidth.errors import BandwidthError
 from service.bandwidth.http import Credentials, Http, Response
 from service.bandwidth.reach import Reach
 from service.bandwidth.unreadable import Unreadable
-from service.bandwidth.wire import account_base
+from service.bandwidth.wire import account_base, unusable
 
 T = TypeVar("T")
 Circuits = Mapping[Kind, Circuit]
@@ -31,10 +31,23 @@ KINDS: Final[Mapping[str, Kind]] = {
     "list-calls": Kind.QUESTIONS,
 }
 """Of every operation."""
+_BLANK: Final = b"\xef\xbb\xbf \t\r\n"
+"""What may stand before a page: a byte order mark, and white space."""
 
 
-def done(_: Response) -> None:
-    """Reads nothing: that it was answered is all there is to know."""
+def done(operation: str) -> Callable[[Response], None]:
+    """Reads no more than whether it is Bandwidth that has answered.
+
+    A web page comes from something in between, which may have sent nothing on, whatever its status.
+    """
+
+    def read(response: Response) -> None:
+        kind = response.headers.get("content-type", "").lower()
+        text = response.body.lstrip(_BLANK)
+        if text.startswith(b"<") or (text and kind.startswith("text/html")):
+            raise unusable(operation, response, "web page")
+
+    return read
 
 
 def circuits_of(api: str, http: Http) -> Circuits:

@@ -200,7 +200,8 @@ class VoiceApi:
     async def _update(
         self, operation: str, call_id: str, change: dict[str, str], timeout: float, attempt: int
     ) -> None:
-        await self._api.send(operation, "POST", _call(call_id), encode(change), timeout, attempt, read=done)
+        body = encode(change)
+        await self._api.send(operation, "POST", _call(call_id), body, timeout, attempt, read=done(operation))
 
 
 def _created_call(response: Response) -> str:

@@ -157,9 +157,7 @@ class WebRtcApi:
         """
         body = _subscriptions(session_id, hears)
         path = _member(session_id, participant_id)
-        await self._api.send(
-            "add-participant", "PUT", path, body, timeout, attempt, about=session_id, read=done
-        )
+        await self._put("add-participant", path, body, timeout, attempt, session_id)
 
     async def subscribe(
         self,
@@ -176,9 +174,7 @@ class WebRtcApi:
         """
         path = f"{_member(session_id, participant_id)}/subscriptions"
         body = _subscriptions(session_id, hears)
-        await self._api.send(
-            "update-subscriptions", "PUT", path, body, timeout, attempt, about=session_id, read=done
-        )
+        await self._put("update-subscriptions", path, body, timeout, attempt, session_id)
 
     async def remove_participant(
         self, session_id: str, participant_id: str, *, timeout: float, attempt: int = 1
@@ -196,15 +192,22 @@ class WebRtcApi:
             "delete-session", f"/sessions/{segment('session_id', session_id)}", timeout, attempt
         )
 
+    async def _put(
+        self, operation: str, path: str, body: bytes, timeout: float, attempt: int, session_id: str
+    ) -> None:
+        await self._api.send(
+            operation, "PUT", path, body, timeout, attempt, about=session_id, read=done(operation)
+        )
+
     async def _delete(self, operation: str, path: str, timeout: float, attempt: int) -> None:
         try:
-            await self._api.send(operation, "DELETE", path, None, timeout, attempt, read=done)
+            await self._api.send(operation, "DELETE", path, None, timeout, attempt, read=done(operation))
         except NotFound:
             return
 
     async def _has(self, operation: str, path: str, timeout: float, attempt: int) -> bool:
         try:
-            await self._api.send(operation, "GET", path, None, timeout, attempt, read=done)
+            await self._api.send(operation, "GET", path, None, timeout, attempt, read=done(operation))
         except NotFound:
             return False
         return True

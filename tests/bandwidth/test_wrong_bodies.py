@@ -143,3 +143,36 @@ async def test_an_answer_of_no_use_is_counted_and_named_once_a_spell(
     text, kind = http.metrics.exposed("text/plain", None)
     assert Page(text.decode(), kind).get("pstn_answers_unreadable_total", operation="create-participant") == 4
     await http.close()
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "expected"),
+    [
+        (b"", "text/html", ""),
+        (b"{}", "application/json", ""),
+        (b"done", "text/plain", ""),
+        (b"<html>", "application/json", "invalid-response"),
+        (b"\xef\xbb\xbf \r\n<!DOCTYPE html>", "", "invalid-response"),
+        (b"Sign in", "Text/HTML; charset=utf-8", "invalid-response"),
+    ],
+)
+async def test_a_page_does_not_say_that_it_was_done(
+    webrtc: WebRtcApi, voice: VoiceApi, bandwidth: Loopback, body: bytes, kind: str, expected: str
+) -> None:
+    bandwidth.answers(Reply(200, body, {"content-type": kind}))
+    for change in (
+        webrtc.add_participant("s", "p", timeout=5),
+        webrtc.subscribe("s", "p", hears=None, timeout=5),
+        webrtc.remove_participant("s", "p", timeout=5),
+        webrtc.delete_participant("p", timeout=5),
+        webrtc.delete_session("s", timeout=5),
+        webrtc.has_session("s", timeout=5),
+        voice.hang_up("c", timeout=5),
+        voice.redirect("c", url="https://a/", username="u", password="p", timeout=5),
+    ):
+        said = ""
+        try:
+            await change
+        except BandwidthError as error:
+            said = error.code
+        assert said == expected

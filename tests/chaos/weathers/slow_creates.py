@@ -5,10 +5,12 @@ from tests.chaos.weathers.spells import CREATE_CALL, Spells
 from tests.simulator.faults import Fault
 
 SHARE = 0.6
+"""Of creates that are slow while a spell lasts."""
 NEVER = 0.05
-LONG = 0.1
-LONGEST = 55.0
-"""Seconds; the service waits for a minute, and its way to here takes some of that."""
+"""Of those, which are cut off when the weather is over."""
+SECONDS = ((0.3, 3.5), (0.3, 3.5), (3.0, 12.0), (3.0, 12.0), (12.0, 55.0))
+"""In which the others are answered: some within a webhook's time, so that the phone hangs up meanwhile. The
+service waits for a minute, and the way to here takes some of that."""
 
 
 class SlowCreates(Spells):
@@ -16,14 +18,12 @@ class SlowCreates(Spells):
 
     kind = "creates-slow"
     lengths = (3.0, 8.0)
-    pauses = (0.5, 3.0)
+    pauses = (0.2, 2.0)
 
     def strike(self, operation: str) -> Fault | None:
         dice = self.dice
         if operation not in {*CREATES, CREATE_CALL} or dice.random() >= SHARE:
             return None
-        kind = dice.random()
-        if kind < NEVER:
+        if dice.random() < NEVER:
             return Fault(operation, hang=True, reset=True, executed=True)
-        seconds = dice.uniform(12, LONGEST) if kind < NEVER + LONG else dice.uniform(3, 12)
-        return Fault(operation, delay=seconds, executed=True)
+        return Fault(operation, delay=dice.uniform(*dice.choice(SECONDS)), executed=True)

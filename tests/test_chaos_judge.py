@@ -10,10 +10,10 @@ import msgspec
 import pytest
 from redis.asyncio import Redis
 
-from tests.chaos.cost import Work, work_of
+from tests.chaos.cost import Work, evidence_of, work_of
 from tests.chaos.creates import killed_before_written
-from tests.chaos.evidence import Evidence
-from tests.chaos.eyes import EYES
+from tests.chaos.evidence import Evidence, LogLine
+from tests.chaos.eyes import EYES, doubts, leaks
 from tests.chaos.eyes.doubts import leaves_in_doubt
 from tests.chaos.finding import Finding
 from tests.chaos.fleet import Down, Fleet, Kill, Stop
@@ -30,6 +30,7 @@ from tests.chaos.site import GRACE
 from tests.simulator.clock import monotonic
 from tests.simulator.faults import Fault
 from tests.simulator.journal import Delivery, Request
+from tests.simulator.ledger import Alive
 from tests.simulator.simulator import Simulator
 from tests.stores import Store
 
@@ -267,6 +268,42 @@ def test_the_process_ended_while_it_waited(kills: list[Kill], stops: list[Stop],
 )
 def test_what_leaves_a_replica_in_doubt(asked: Request, expected: bool) -> None:
     assert leaves_in_doubt(asked) is expected
+
+
+def test_a_create_in_doubt_that_no_log_has(tmp_path: Path) -> None:
+    evidence = evidence_of(4, tmp_path)
+    assert [*doubts.look(evidence)] == []
+    evidence.simulator.requests.append(untold(CUT, told=False))
+    assert len([*doubts.look(evidence)]) == 1
+    fields = {"event": "create.in_doubt", "operation": "create-participant"}
+    line = LogLine(HOST, "a.log", "", fields)
+    there = msgspec.structs.replace(evidence, logs=[*evidence.logs, line])
+    assert [*doubts.look(there)] == []
+    elsewhere = msgspec.structs.replace(line, host="localhost")
+    assert [*doubts.look(msgspec.structs.replace(evidence, logs=[elsewhere]))] != []
+
+
+def test_a_create_in_doubt_whose_process_was_killed_at_once(tmp_path: Path) -> None:
+    evidence = evidence_of(4, tmp_path)
+    evidence.simulator.requests.append(untold(CUT, told=False))
+    evidence.fleet.kills.append(Kill(at=22.1, host=HOST, begun=10, buried=23))
+    assert [*doubts.look(evidence)] == []
+
+
+def test_what_lives_is_told_with_its_allowance(tmp_path: Path) -> None:
+    evidence = evidence_of(4, tmp_path)
+    asked = [
+        msgspec.structs.replace(one, created=name)
+        for name, one in {"cut": untold(CUT, told=False), "left": untold(None)}.items()
+    ]
+    evidence.simulator.requests.extend(asked)
+    alive = Alive(calls=[], legs=[], sessions=[], participants=["cut", "left", "never answered"])
+    found = leaks.look(msgspec.structs.replace(evidence, alive=alive))
+    assert [(one.ids[0], one.excuse) for one in found] == [
+        ("cut", ANSWER_LOST),
+        ("left", ""),
+        ("never answered", ""),
+    ]
 
 
 @pytest.fixture

@@ -2,11 +2,14 @@
 
 import json
 from random import Random  # noqa: TID251 - what a weather is made of
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
 from tests.chaos.creates import CREATES
+from tests.chaos.site import Site
+from tests.chaos.weathers.base import PENDING, Weather
 from tests.chaos.weathers.gateway_pages import GatewayPages
 from tests.chaos.weathers.lost_answers import LostAnswers
 from tests.chaos.weathers.one_operation import HOW, OneOperation
@@ -14,6 +17,7 @@ from tests.chaos.weathers.slow_creates import SlowCreates
 from tests.chaos.weathers.spells import CREATE_CALL, OTHERS, Spells
 from tests.chaos.weathers.wrong_bodies import ANY, NO_ID, OTHERS_OWN, WITH_ID, WrongBodies
 from tests.simulator.faults import Fault
+from tests.simulator.simulator import Simulator
 
 MAKES = {*CREATES, CREATE_CALL}
 OPERATIONS = {*MAKES, *OTHERS}
@@ -94,6 +98,19 @@ def test_an_id_is_in_a_wrong_body_or_it_is_not(operation: str) -> None:
         assert f'"{ID}"' in _text(rewrite(answer)), name
     for name, rewrite in {**ANY, **NO_ID[operation]}.items():
         assert ID not in _text(rewrite(answer)), name
+
+
+def test_faults_on_order_do_not_pile_up() -> None:
+    """While the store is away nothing is asked of Bandwidth."""
+    simulator = Simulator()
+    weather, site = Weather(Random(1)), cast("Site", SimpleNamespace(simulator=simulator))
+    for _ in range(PENDING):
+        assert weather.may_order(site, "createSession")
+        simulator.faults.add("createSession", status=503)
+    assert not weather.may_order(site, "createSession")
+    assert weather.may_order(site, "createParticipant")
+    assert simulator.faults.take("createSession") is not None
+    assert weather.may_order(site, "createSession")
 
 
 def _text(body: Any) -> str:

@@ -75,6 +75,7 @@ async def site_of(turn: Turn, weather: Weather, directory: Path) -> AsyncIterato
             store = weather.make_store(directory / "store")
             stack.push_async_callback(store.stop)
             await store.start()
+            stack.push_async_callback(weather.close)
             troubles = Troubles()
             fleet = Fleet(directory, store, _settings(simulator, store, weather), troubles)
             stack.push_async_callback(fleet.close)

@@ -44,7 +44,9 @@ async def play(
 
 
 async def _live_through(site: Site, weather: Weather, say: Say) -> None:
-    lives = Lives(site.simulator, site.api, site.turn, rate=weather.rate, at_once=weather.at_once)
+    lives = Lives(
+        site.simulator, site.api, site.turn, rate=weather.rate_of(site.turn), at_once=weather.at_once
+    )
     await lives.prepare()
     async with asyncio.TaskGroup() as group:
         telling = group.create_task(_tell(site, lives, say))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 import msgspec
 
 from tests.chaos.call_scenarios import AT_ONCE, RATE
+from tests.chaos.plan import Turn
 from tests.simulator.webhooks import Fate
 from tests.stores import Store
 
@@ -43,6 +44,8 @@ class Weather:
     """Of the replicas, beyond those that every storm has."""
     rate: ClassVar[float] = RATE
     at_once: ClassVar[int] = AT_ONCE
+    least: ClassVar[float] = 0.0
+    """Seconds over which the calls begin at least: trouble that takes its time needs calls all the while."""
 
     def __init__(self, dice: random.Random) -> None:
         self.dice = dice
@@ -52,8 +55,15 @@ class Weather:
     def make_store(self, directory: Path) -> Store:
         return Store(directory)
 
+    def rate_of(self, turn: Turn) -> float:
+        """Calls that begin in a second of this turn."""
+        return min(self.rate, turn.calls / self.least) if self.least else self.rate
+
     async def prepare(self, site: "Site") -> None:
         """Before the replicas start."""
+
+    async def close(self) -> None:
+        """Ends what `prepare` has begun, once the replicas have ended."""
 
     async def blow(self, site: "Site") -> None:
         """Until `calm`, and until everything that was stopped runs again."""

@@ -15,8 +15,8 @@ from tests.waiting import wait_until
 class Store:
     """A server of the test's own, to be killed and started again."""
 
-    def __init__(self, directory: Path) -> None:
-        self._server = EmbeddedServer(directory, appendfsync="always")
+    def __init__(self, directory: Path, server: EmbeddedServer | None = None) -> None:
+        self._server = server or EmbeddedServer(directory, appendfsync="always")
         self.url = ""
         self.journal = directory / "appendonlydir"
         """Of all that was ever written to it, in order."""
@@ -27,9 +27,13 @@ class Store:
             # A journal that is written anew forgets what is no longer there.
             await client.config_set("auto-aof-rewrite-percentage", 0)
 
-    async def kill(self) -> None:
+    async def pid(self) -> int:
+        """Of the server that runs."""
         async with Redis.from_url(self.url) as client:
-            pid = int((await client.info("server"))["process_id"])
+            return int((await client.info("server"))["process_id"])
+
+    async def kill(self) -> None:
+        pid = await self.pid()
         os.kill(pid, signal.SIGKILL)
         await wait_until(lambda: not Path(f"/proc/{pid}/cmdline").exists() or not _command(pid))
 

@@ -60,6 +60,12 @@ class Address:
         self._process: asyncio.subprocess.Process | None = None
 
     @property
+    def pid(self) -> int:
+        """Of the process that is there, or was there last."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def up(self) -> bool:
         return self.downs[-1].over < float("inf")
 
@@ -161,6 +167,8 @@ class Fleet:
         """Of the store."""
         self.exits: list[int] = []
         """Exit codes of replicas that were asked to end."""
+        self.swallowed: set[str] = set()
+        """Ids in answers to POSTs that a broken way has not passed on to a replica."""
 
     async def start(self) -> None:
         await asyncio.gather(*(address.start() for address in self.addresses))

@@ -35,6 +35,8 @@ def orphans_of(simulator: Simulator, fleet: Fleet, alive: AbstractSet[str]) -> d
     ends = Ends(fleet.kills, fleet.stops)
     mine = [one for one in requests if one.operation in CREATES and one.created in alive]
     found = {one.created: why for one in mine if one.created and (why := why_untold(one, ends))}
+    # The way between the two has passed on less than all of the answer.
+    found |= {id_: ANSWER_LOST for id_ in fleet.swallowed & alive}
     rest = alive - found.keys()
     if rest:
         unwritten = {one.created for one in unwritten_of(simulator, fleet) if one.created in rest}

@@ -1,9 +1,12 @@
 """A replica of the service that is not patient: what takes it a quarter of an hour takes this one seconds."""
 
+import os
 import sys
+from pathlib import Path
 
 from handlers.cli import main
 from service.engine.patience import Patience
+from tests.chaos import set_clock
 
 PATIENCE = Patience(
     asked=3,
@@ -21,4 +24,6 @@ PATIENCE = Patience(
 )
 
 if __name__ == "__main__":
+    if clock := os.environ.get(set_clock.VARIABLE):  # noqa: TID251 - this is ours, not the service's
+        set_clock.go_by(Path(clock))
     sys.exit(main(sys.argv[1:], patience=PATIENCE))

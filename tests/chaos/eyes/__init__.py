@@ -5,7 +5,7 @@ from types import MappingProxyType
 from typing import Final
 
 from tests.chaos.evidence import Evidence
-from tests.chaos.eyes import doubts, ends, leaks, logs, webhooks
+from tests.chaos.eyes import doubts, ends, leaks, logs, standby, webhooks
 from tests.chaos.finding import Eye, Finding
 
 EYES: Final[Mapping[str, Eye]] = MappingProxyType(
@@ -14,6 +14,7 @@ EYES: Final[Mapping[str, Eye]] = MappingProxyType(
         "doubts": doubts.look,
         "ends": ends.look,
         "webhooks": webhooks.look,
+        "standby": standby.look,
         "logs": logs.look,
     }
 )

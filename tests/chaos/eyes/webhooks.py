@@ -1,10 +1,14 @@
 """Webhooks are answered, with the right status and in time."""
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from tests.chaos.asides import Aside, asides
 from tests.chaos.finding import Finding
+from tests.chaos.fleet import Address
 from tests.chaos.site import BUDGET
+from tests.chaos.troubles import Trouble
 from tests.simulator.journal import Delivery
 from tests.simulator.webhooks import DROPPED, TIMED_OUT
 
@@ -13,19 +17,22 @@ if TYPE_CHECKING:
 
 SLACK = 1.0
 """Seconds that the machine itself may take on top: all of this shares two cores."""
+AWAY = 503
+"""Status with which a replica that stands aside sends Bandwidth to the fallback address."""
 
 
 def look(evidence: "Evidence") -> Iterator[Finding]:
+    judge = _Judge(evidence)
     for one in evidence.simulator.deliveries:
-        if one.status is not None and one.ms > (BUDGET + SLACK) * 1000:
+        if one.status is not None and one.ms / 1000 - judge.stood_still(one) > BUDGET + SLACK:
             yield _finding("late", one)
-        if one.status not in {200, 204} and not (one.status is None and _excused(evidence, one)):
+        if one.status not in {200, 204} and not (judge.is_excused(one) or judge.is_sent_away(one)):
             yield _finding("wrong", one)
     for failed in evidence.simulator.webhooks.failed:
         yield Finding(
             what=f"{failed.event_type} of {failed.call_id} was answered by nobody",
             ids=(failed.call_id,),
-            excuse="unanswered",
+            excuse="unanswered" if any(judge.found_nobody(one) for one in failed.tries) else "",
         )
 
 
@@ -38,9 +45,57 @@ def _finding(how: str, one: Delivery) -> Finding:
     )
 
 
-def _excused(evidence: "Evidence", one: Delivery) -> bool:
-    """Lost on the way, or sent to a replica that was not there."""
-    if one.error == DROPPED:
-        return True
-    [address] = [to for to in evidence.fleet.addresses if one.url.startswith(f"https://{to.name}.test")]
-    return one.error != TIMED_OUT and address.was_down(one.sent_at, one.sent_at + one.ms / 1000)
+class _Judge:
+    def __init__(self, evidence: "Evidence") -> None:
+        self._addresses = evidence.fleet.addresses
+        self._frozen: dict[str, list[Trouble]] = defaultdict(list)
+        for trouble in evidence.troubles.all:
+            if trouble.kind == "frozen":
+                self._frozen[trouble.host].append(trouble)
+        self._aside: dict[str, list[Aside]] = defaultdict(list)
+        for one in asides(evidence):
+            self._aside[one.host].append(one)
+        self._answered: dict[bytes, list[Delivery]] = defaultdict(list)
+        """By body: what an address has answered well."""
+        if self._aside:
+            for delivery in evidence.simulator.deliveries:
+                if delivery.status == 200:
+                    self._answered[delivery.body].append(delivery)
+
+    def stood_still(self, one: Delivery) -> float:
+        """Seconds of its way in which the replica was frozen."""
+        frozen = self._frozen.get(self._of(one).host, ())
+        return sum(
+            max(0.0, min(trouble.over, _ended(one)) - max(trouble.begun, one.sent_at)) for trouble in frozen
+        )
+
+    def is_excused(self, one: Delivery) -> bool:
+        """It was lost on the way, or came to a replica that was not there, or that stood still."""
+        if one.status is not None:
+            return False
+        return self.found_nobody(one) or (one.error == TIMED_OUT and self.stood_still(one) > 0)
+
+    def found_nobody(self, one: Delivery) -> bool:
+        """Both addresses may be down at once, while only one replica stands still at a time."""
+        if one.error == DROPPED:
+            return True
+        down = self._of(one).was_down(one.sent_at, _ended(one))
+        return one.status is None and one.error != TIMED_OUT and down
+
+    def is_sent_away(self, one: Delivery) -> bool:
+        """By a replica that may stand aside, and Bandwidth got its answer from the other address."""
+        if one.status != AWAY or not one.synchronous:
+            return False
+        spells: Sequence[Aside] = self._aside.get(self._of(one).host, ())
+        answered = self._answered.get(one.body, ())
+        return any(spell.begun <= _ended(one) and one.sent_at <= spell.over for spell in spells) and any(
+            other.url != one.url and other.sent_at >= _ended(one) for other in answered
+        )
+
+    def _of(self, one: Delivery) -> Address:
+        [found] = [to for to in self._addresses if one.url.startswith(f"https://{to.name}.test")]
+        return found
+
+
+def _ended(one: Delivery) -> float:
+    return one.sent_at + one.ms / 1000

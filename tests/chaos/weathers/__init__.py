@@ -12,6 +12,11 @@ from tests.chaos.weathers.lost_answers import LostAnswers
 from tests.chaos.weathers.one_operation import OneOperation
 from tests.chaos.weathers.slow_creates import SlowCreates
 from tests.chaos.weathers.wrong_bodies import WrongBodies
+from tests.chaos.weathers.clock import Clock
+from tests.chaos.weathers.freeze import Freeze
+from tests.chaos.weathers.kills import Kills
+from tests.chaos.weathers.one_sided import OneSided
+from tests.chaos.weathers.store_minutes import StoreMinutes
 
 WEATHERS: Final[Mapping[str, type[Weather]]] = MappingProxyType(
     {
@@ -22,5 +27,9 @@ WEATHERS: Final[Mapping[str, type[Weather]]] = MappingProxyType(
         "slow-creates": SlowCreates,
         "lost-answers": LostAnswers,
         "wrong-bodies": WrongBodies,
+        "store-minutes": StoreMinutes,
+        "freeze": Freeze,
+        "clock": Clock,
+        "one-sided": OneSided,
     }
 )

@@ -1,0 +1,73 @@
+"""One replica after the other is cut off from Bandwidth, or from the store, while the other is well."""
+
+import asyncio
+from functools import partial
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from tests.chaos.way import HOST, Cut, Way
+from tests.chaos.weathers.base import Weather
+from tests.simulator.clock import monotonic
+
+if TYPE_CHECKING:
+    from tests.chaos.fleet import Address
+    from tests.chaos.site import Site
+
+BANDWIDTH, STORE = "cut-bandwidth", "cut-store"
+"""Kinds of trouble, and names of ways."""
+FIRST_ADDRESS = 0.6
+"""Share of the address that webhooks go to first, among those that are cut off."""
+SHORT = (5.0, 14.0)
+"""Seconds: over before a replica stands aside."""
+LONG = (22.0, 40.0)
+BETWEEN = (5.0, 9.0)
+"""Until one that stood aside is back, the other is left alone: of two that are cut off none stands aside."""
+
+
+class OneSided(Weather):
+    rate = 5.0
+    least = 45.0
+
+    async def prepare(self, site: "Site") -> None:
+        self._ways: dict[tuple[str, str], Way] = {}
+        for address in site.fleet.addresses:
+            await self._lay(address, BANDWIDTH, self._way_to_bandwidth(site))
+            await self._lay(address, STORE, self._way_to_store(site))
+            ports = {kind: self._ways[address.host, kind].port for kind in (BANDWIDTH, STORE)}
+            for name in ("BW_VOICE_URL", "BW_WEBRTC_URL", "BW_TOKEN_URL"):
+                url = urlsplit(address.settings[name])
+                address.settings[name] = url._replace(netloc=f"{address.host}:{ports[BANDWIDTH]}").geturl()
+            address.settings["REDIS_URL"] = f"redis://{HOST}:{ports[STORE]}/0"
+
+    async def close(self) -> None:
+        for way in self._ways.values():
+            await way.close()
+
+    async def blow(self, site: "Site") -> None:
+        dice = self.dice
+        while await self.lasts(dice.uniform(*BETWEEN)):
+            first, second = site.fleet.addresses
+            address = first if dice.random() < FIRST_ADDRESS else second
+            kind = dice.choice([BANDWIDTH, BANDWIDTH, STORE])
+            await self._cut(
+                site, address, kind, dice.choice(list(Cut)), dice.uniform(*dice.choice([SHORT, LONG]))
+            )
+
+    async def _cut(self, site: "Site", address: "Address", kind: str, how: Cut, seconds: float) -> None:
+        way = self._ways[address.host, kind]
+        trouble = site.troubles.begin(kind, monotonic(), host=address.host, detail=how.value)
+        await way.cut(how)
+        await self.lasts(seconds)
+        await way.heal()
+        trouble.over = monotonic()
+
+    async def _lay(self, address: "Address", kind: str, way: Way) -> None:
+        await way.open()
+        self._ways[address.host, kind] = way
+
+    def _way_to_bandwidth(self, site: "Site") -> Way:
+        port = urlsplit(site.simulator.voice_url).port
+        return Way(partial(asyncio.open_connection, HOST, port), site.fleet.swallowed)
+
+    def _way_to_store(self, site: "Site") -> Way:
+        return Way(partial(asyncio.open_unix_connection, unquote(urlsplit(site.store.url).path)))

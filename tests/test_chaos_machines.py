@@ -1,0 +1,378 @@
+"""What chaos does to machines, their clocks and the ways between them; and how that is judged."""
+
+import asyncio
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from random import Random  # noqa: TID251 - seeded
+from types import SimpleNamespace
+from typing import Any, cast
+
+import httpx
+import pytest
+from redis.asyncio import Redis
+
+from tests.chaos import set_clock
+from tests.chaos.asides import asides
+from tests.chaos.evidence import Evidence, LogLine
+from tests.chaos.eyes import standby, webhooks
+from tests.chaos.faketime import WrongStore, library
+from tests.chaos.fleet import HOSTS, Fleet
+from tests.chaos.standstill import standing_still
+from tests.chaos.troubles import NEVER, Trouble, Troubles
+from tests.chaos.way import HOST, Cut, Way
+from tests.chaos.weathers.freeze import Freeze
+from tests.simulator.clock import epoch_ms, monotonic
+from tests.simulator.journal import Delivery, Request
+from tests.simulator.webhooks import TIMED_OUT, Failed
+from tests.stores import Store
+from tests.waiting import wait_until
+
+A, B = HOSTS["a"], HOSTS["b"]
+ID = "0b6f3a60-0000-4000-8000-00000000000"
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """Of a short name, since the store's socket is in it."""
+    with tempfile.TemporaryDirectory(prefix="chaos-") as name:
+        yield Path(name)
+
+
+@pytest.fixture
+def process() -> Iterator[subprocess.Popen[bytes]]:
+    with subprocess.Popen(["sleep", "60"]) as sleeping:  # noqa: S607 - found by the path
+        yield sleeping
+        sleeping.kill()
+
+
+def state_of(pid: int) -> str:
+    """As in /proc: T is stopped."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+def test_it_goes_on_however_the_block_is_left(process: subprocess.Popen[bytes]) -> None:
+    def fail() -> None:
+        with standing_still(process.pid):
+            asyncio.run(wait_until(lambda: state_of(process.pid) == "T"))
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    asyncio.run(wait_until(lambda: state_of(process.pid) == "S"))
+
+
+def test_what_was_killed_meanwhile_goes_on_no_more(process: subprocess.Popen[bytes]) -> None:
+    with standing_still(process.pid):
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.parametrize("ends", ["calm", "cancel"])
+async def test_frozen_replicas_go_on_when_the_weather_ends(
+    process: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch, ends: str
+) -> None:
+    monkeypatch.setattr("tests.chaos.weathers.freeze.STORE", 0)
+    monkeypatch.setattr("tests.chaos.weathers.freeze.BETWEEN", (0, 0))
+    address = SimpleNamespace(host=A, pid=process.pid)
+    troubles = Troubles()
+    simulator = SimpleNamespace(webhooks=SimpleNamespace(), faults=[])
+    site: Any = SimpleNamespace(
+        fleet=SimpleNamespace(addresses=[address, address]), troubles=troubles, simulator=simulator
+    )
+    weather = Freeze(Random(1))
+    blowing = asyncio.get_running_loop().create_task(weather.blow(site))
+    await wait_until(lambda: state_of(process.pid) == "T")
+    if ends == "calm":
+        weather.calm(site)
+        await blowing
+        assert [(one.kind, one.over < NEVER) for one in troubles.all] == [("frozen", True)]
+    else:
+        blowing.cancel()
+        await asyncio.wait({blowing})
+    assert state_of(process.pid) != "T"
+
+
+SAYS = """
+import sys
+from pathlib import Path
+from service.clock import SystemClock
+from tests.chaos import set_clock
+set_clock.go_by(Path(sys.argv[1]))
+for _ in sys.stdin:
+    print(SystemClock().now(), flush=True)
+"""
+
+
+def test_a_replicas_clock_is_set_while_it_runs(tmp_path: Path) -> None:
+    file = tmp_path / "clock"
+    set_clock.set_offset(file, 0)
+    command = [sys.executable, "-c", SAYS, str(file)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:  # noqa: S603
+        assert child.stdin
+        assert child.stdout
+        for offset in (0.0, 7200.0, -3600.0):
+            set_clock.set_offset(file, offset)
+            child.stdin.write("\n")
+            child.stdin.flush()
+            assert float(child.stdout.readline()) - epoch_ms() / 1000 == pytest.approx(offset, abs=5)
+        child.stdin.close()
+
+
+async def test_the_stores_clock_is_set_while_it_runs(folder: Path) -> None:
+    faketime = library()
+    if faketime is None:
+        pytest.skip("libfaketime is not installed")
+    store = WrongStore(folder / "store", faketime)
+    await store.start()
+    assert "LD_PRELOAD" not in os.environ  # noqa: TID251 - it is for the server alone
+    try:
+        async with Redis.from_url(store.url) as redis:
+            store.set_clock(-900)
+
+            async def follows() -> bool:
+                seconds, _ = await redis.time()
+                return abs(seconds - epoch_ms() / 1000 + 900) < 5
+
+            await wait_until(follows)
+    finally:
+        await store.stop()
+
+
+class Served:
+    """A server that answers each request with an id of its own, and a way to it."""
+
+    def __init__(self) -> None:
+        self.asked: list[bytes] = []
+        self.swallowed: set[str] = set()
+
+    @asynccontextmanager
+    async def way(self) -> AsyncIterator[Way]:
+        server = await asyncio.start_server(self._serve, HOST, 0)
+        port = server.sockets[0].getsockname()[1]
+        way = Way(partial(asyncio.open_connection, HOST, port), self.swallowed)
+        await way.open()
+        try:
+            yield way
+        finally:
+            await way.close()
+            server.close()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while head := await reader.read(65536):
+            self.asked.append(head)
+            body = f'{{"id":"{ID}{len(self.asked)}"}}'
+            writer.write(f"HTTP/1.1 200 OK\r\ncontent-length: {len(body)}\r\n\r\n{body}".encode())
+        writer.close()
+
+
+@pytest.fixture
+def served() -> Served:
+    return Served()
+
+
+@asynccontextmanager
+async def asking(way: Way) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(base_url=f"http://{HOST}:{way.port}", timeout=5) as client:
+        yield client
+
+
+async def test_a_way_that_is_whole(served: Served) -> None:
+    async with served.way() as way, asking(way) as client:
+        for n in (1, 2):
+            assert (await client.post("/")).json() == {"id": f"{ID}{n}"}
+    assert served.swallowed == set()
+
+
+async def test_a_way_that_refuses(served: Served) -> None:
+    async with served.way() as way, asking(way) as client:
+        await client.post("/")
+        await way.cut(Cut.REFUSES)
+        with pytest.raises(httpx.RemoteProtocolError):  # over the connection that there was
+            await client.post("/")
+        with pytest.raises(httpx.ConnectError):
+            await client.post("/")
+        await way.heal()
+        assert (await client.post("/")).is_success
+    assert served.swallowed == set(), "what was passed on before it was cut was not swallowed"
+    assert len(served.asked) == 2
+
+
+async def test_a_way_that_hangs_passes_all_on_in_the_end(served: Served) -> None:
+    async with served.way() as way, asking(way) as client:
+        await client.post("/")
+        await way.cut(Cut.HANGS)
+        asked = asyncio.get_running_loop().create_task(client.post("/"))
+        done, _ = await asyncio.wait({asked}, timeout=0.1)
+        assert not done
+        await way.heal()
+        assert (await asked).json() == {"id": f"{ID}2"}
+    assert served.swallowed == set()
+
+
+@pytest.mark.parametrize(("method", "swallowed"), [("POST", {f"{ID}1"}), ("GET", set())])
+async def test_a_way_that_halves(served: Served, method: str, swallowed: set[str]) -> None:
+    async with served.way() as way, asking(way) as client:
+        await way.cut(Cut.HALVES)
+        with pytest.raises(httpx.RemoteProtocolError):
+            await client.request(method, "/")
+        assert served.swallowed == swallowed
+        await way.heal()
+        assert (await client.request(method, "/")).is_success
+    assert served.swallowed == swallowed
+
+
+def delivery(
+    at: float, over: float, status: int | None, *, to: str = "a", error: str | None = None
+) -> Delivery:
+    return Delivery(
+        event_type="initiate",
+        call_id="c-1",
+        payload={},
+        url=f"https://{to}.test/callbacks/voice",
+        body=b"{}",
+        username=None,
+        password=None,
+        status=status,
+        ms=(over - at) * 1000,
+        content_type="",
+        reply=b"",
+        error=error,
+        sent_at=at,
+        synchronous=True,
+    )
+
+
+def request(at: float, operation: str, *, host: str = A) -> Request:
+    return Request(
+        operation=operation,
+        method="GET",
+        path="",
+        ids={},
+        status=200,
+        at=at,
+        ms=10,
+        scheme=None,
+        body=None,
+        received=True,
+        host=host,
+    )
+
+
+def line(at: float, event: str) -> LogLine:
+    wall = epoch_ms() / 1000 - monotonic() + at
+    text = datetime.fromtimestamp(wall, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return LogLine(A, "replica-a0.log", "", {"event": event, "timestamp": text})
+
+
+def evidence(
+    directory: Path,
+    *,
+    deliveries: Sequence[Delivery] = (),
+    failed: Sequence[Failed] = (),
+    requests: Sequence[Request] = (),
+    logs: Sequence[LogLine] = (),
+    troubles: Sequence[Trouble] = (),
+) -> Evidence:
+    all_ = Troubles()
+    all_.all.extend(troubles)
+    fleet = Fleet(directory, Store(directory), {})
+    for address in fleet.addresses:
+        address.downs[-1].over = 0.0
+    simulator = SimpleNamespace(
+        deliveries=deliveries, requests=requests, webhooks=SimpleNamespace(failed=failed)
+    )
+    return cast(
+        Evidence,
+        SimpleNamespace(
+            simulator=simulator, fleet=fleet, troubles=all_, logs=logs, metrics={"replica-a0.log": ""}
+        ),
+    )
+
+
+FROZEN = Trouble("frozen", 20, 30, A)
+NO_ANSWER = partial(delivery, status=None, error=TIMED_OUT)
+
+
+@pytest.mark.parametrize(
+    ("one", "wrong"),
+    [
+        (NO_ANSWER(21, 27), 0),
+        (NO_ANSWER(29, 35), 0),
+        (NO_ANSWER(31, 37), 1),
+        (NO_ANSWER(21, 27, to="b"), 1),
+        (delivery(26, 32, 200), 0),
+        (delivery(29.5, 34.9, 200), 0),
+        (delivery(29.5, 35.1, 200), 1),
+        (delivery(21, 22, 500), 1),
+        (delivery(21, 22, 503), 1),
+    ],
+    ids=["frozen", "frozen first", "afterwards", "the other", "late", "just", "too late", "500", "503"],
+)
+def test_what_a_frozen_replica_may_do(tmp_path: Path, one: Delivery, wrong: int) -> None:
+    found = list(webhooks.look(evidence(tmp_path, deliveries=[one], troubles=[FROZEN])))
+    assert [bool(finding.excuse) for finding in found] == [False] * wrong
+
+
+def test_of_two_addresses_one_answers_though_the_other_is_frozen(tmp_path: Path) -> None:
+    failed = Failed("initiate", "c-1", [NO_ANSWER(21, 27), NO_ANSWER(27, 33, to="b")])
+    [found] = webhooks.look(evidence(tmp_path, failed=[failed], troubles=[FROZEN]))
+    assert not found.excuse
+
+
+CUT = Trouble("cut-bandwidth", 10, 40, A)
+ASIDE = [line(25, "replica.aside"), line(41, "replica.back")]
+SENT_AWAY = [delivery(30, 30.1, 503), delivery(30.1, 30.2, 200, to="b")]
+KNOWS = [request(at, operation) for at in (40.1, 40.2) for operation in ("getCall", "getSession")]
+"""Since each API was asked twice it knows that it is cut off no more."""
+
+
+def aside(directory: Path, **changed: Any) -> tuple[int, int]:
+    """How many findings of the two eyes."""
+    shown = {"deliveries": SENT_AWAY, "requests": KNOWS, "logs": ASIDE, "troubles": [CUT], **changed}
+    found = evidence(directory, **shown)
+    return len(list(webhooks.look(found))), len(list(standby.look(found)))
+
+
+def test_one_that_is_cut_off_stands_aside(tmp_path: Path) -> None:
+    assert aside(tmp_path) == (0, 0)
+
+
+def test_a_503_that_nobody_made_up_for(tmp_path: Path) -> None:
+    assert aside(tmp_path, deliveries=SENT_AWAY[:1]) == (1, 0)
+
+
+@pytest.mark.parametrize("at", [11, 50], ids=["before", "after"])
+def test_a_503_of_one_that_does_not_stand_aside(tmp_path: Path, at: float) -> None:
+    sent = [delivery(at, at + 0.1, 503), delivery(at + 0.1, at + 0.2, 200, to="b")]
+    assert aside(tmp_path, deliveries=sent) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    "troubles", [[], [Trouble("cut-bandwidth", 10, 40, B)], [Trouble("cut-store", 10, 40, A)]]
+)
+def test_standing_aside_for_no_reason(tmp_path: Path, troubles: list[Trouble]) -> None:
+    assert aside(tmp_path, troubles=troubles) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("asked", "right"),
+    [([], True), (KNOWS[:2], True), (KNOWS[:3], True), (KNOWS, False)],
+    ids=["nothing", "one each", "one of them twice", "both twice"],
+)
+def test_standing_aside_when_the_way_is_whole_again(
+    tmp_path: Path, asked: list[Request], right: bool
+) -> None:
+    late = [line(40.3, "replica.aside"), line(41, "replica.back")]
+    [spell] = asides(evidence(tmp_path, requests=asked, logs=late, troubles=[CUT]))
+    assert spell.is_right is right
+
+
+def test_one_that_does_not_come_back(tmp_path: Path) -> None:
+    assert aside(tmp_path, logs=ASIDE[:1]) == (0, 1)

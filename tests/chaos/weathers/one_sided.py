@@ -2,6 +2,7 @@
 
 import asyncio
 from functools import partial
+from itertools import cycle
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
@@ -15,18 +16,18 @@ if TYPE_CHECKING:
 
 BANDWIDTH, STORE = "cut-bandwidth", "cut-store"
 """Kinds of trouble, and names of ways."""
-FIRST_ADDRESS = 0.6
+FIRST_ADDRESS = 0.7
 """Share of the address that webhooks go to first, among those that are cut off."""
-SHORT = (5.0, 14.0)
-"""Seconds: over before a replica stands aside."""
+SHORT = (5.0, 15.0)
+"""Seconds: over before a replica stands aside, which it does for Bandwidth alone."""
 LONG = (22.0, 40.0)
-BETWEEN = (5.0, 9.0)
+BETWEEN = (4.0, 7.0)
 """Until one that stood aside is back, the other is left alone: of two that are cut off none stands aside."""
 
 
 class OneSided(Weather):
     rate = 5.0
-    least = 45.0
+    least = 50.0
 
     async def prepare(self, site: "Site") -> None:
         self._ways: dict[tuple[str, str], Way] = {}
@@ -45,13 +46,13 @@ class OneSided(Weather):
 
     async def blow(self, site: "Site") -> None:
         dice = self.dice
+        kinds = cycle(dice.sample([BANDWIDTH, STORE], 2))
         while await self.lasts(dice.uniform(*BETWEEN)):
             first, second = site.fleet.addresses
             address = first if dice.random() < FIRST_ADDRESS else second
-            kind = dice.choice([BANDWIDTH, BANDWIDTH, STORE])
-            await self._cut(
-                site, address, kind, dice.choice(list(Cut)), dice.uniform(*dice.choice([SHORT, LONG]))
-            )
+            kind = next(kinds)
+            seconds = dice.uniform(*dice.choice([SHORT, LONG] if kind == BANDWIDTH else [SHORT]))
+            await self._cut(site, address, kind, dice.choice(list(Cut)), seconds)
 
     async def _cut(self, site: "Site", address: "Address", kind: str, how: Cut, seconds: float) -> None:
         way = self._ways[address.host, kind]

@@ -1,4 +1,4 @@
-"""Waits until nothing that somebody can know of lives, and nothing is owed, or time is up."""
+"""Ends all calls, and waits until nothing that somebody knows lives, nothing is owed, or time is up."""
 
 import asyncio
 
@@ -13,10 +13,19 @@ SETTLING = 90.0
 async def settle(site: Site) -> None:
     ends = monotonic() + SETTLING
     while monotonic() < ends:
+        await _hang_up(site)
         alive = site.simulator.ledger.alive()
         if not (alive.calls or alive.legs or await owed(site) or await leaked(site)):
             return
         await asyncio.sleep(0.2)
+
+
+async def _hang_up(site: Site) -> None:
+    """Whoever is up, or rings: a call that was ordered in the storm may be placed after it."""
+    for phone in site.simulator.phones:
+        if not phone.call.ended:
+            phone.pick_up()
+            await phone.hang_up()
 
 
 async def owed(site: Site) -> list[str]:

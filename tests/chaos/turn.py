@@ -54,10 +54,6 @@ async def _live_through(site: Site, weather: Weather, say: Say) -> None:
         await lives.play(weather.goes_on)
         weather.calm(site)
         await blowing
-        for phone in site.simulator.phones:
-            phone.pick_up()
-            if not phone.call.ended:
-                await phone.hang_up()
         await settle(site)
         telling.cancel()
 

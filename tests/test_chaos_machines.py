@@ -15,13 +15,14 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import httpx
+import msgspec
 import pytest
 from redis.asyncio import Redis
 
 from tests.chaos import set_clock
 from tests.chaos.asides import asides
 from tests.chaos.evidence import Evidence, LogLine
-from tests.chaos.eyes import standby, webhooks
+from tests.chaos.eyes import limits, standby, webhooks
 from tests.chaos.faketime import WrongStore, library
 from tests.chaos.fleet import HOSTS, Fleet
 from tests.chaos.standstill import standing_still
@@ -279,19 +280,30 @@ def evidence(
     requests: Sequence[Request] = (),
     logs: Sequence[LogLine] = (),
     troubles: Sequence[Trouble] = (),
+    calls: dict[str, Any] | None = None,
 ) -> Evidence:
+    """Of a turn in which a call began at second 0."""
     all_ = Troubles()
     all_.all.extend(troubles)
     fleet = Fleet(directory, Store(directory), {})
     for address in fleet.addresses:
         address.downs[-1].over = 0.0
     simulator = SimpleNamespace(
-        deliveries=deliveries, requests=requests, webhooks=SimpleNamespace(failed=failed)
+        deliveries=deliveries,
+        requests=requests,
+        webhooks=SimpleNamespace(failed=failed),
+        phones=[SimpleNamespace(call_id="c-1", call=SimpleNamespace(began=0))],
     )
     return cast(
         Evidence,
         SimpleNamespace(
-            simulator=simulator, fleet=fleet, troubles=all_, logs=logs, metrics={"replica-a0.log": ""}
+            simulator=simulator,
+            fleet=fleet,
+            troubles=all_,
+            logs=logs,
+            calls=calls or {},
+            over=1000.0,
+            metrics={"replica-a0.log": ""},
         ),
     )
 
@@ -376,3 +388,21 @@ def test_standing_aside_when_the_way_is_whole_again(
 
 def test_one_that_does_not_come_back(tmp_path: Path) -> None:
     assert aside(tmp_path, logs=ASIDE[:1]) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("reason", "over", "limit", "found"),
+    [
+        ("time-limit", 60, "150", 1),
+        ("time-limit", 160, "150", 0),
+        ("hangup", 60, "150", 0),
+        ("time-limit", 60, "", 0),
+    ],
+)
+def test_whose_time_is_up_before_it_is(
+    tmp_path: Path, reason: str, over: float, limit: str, found: int
+) -> None:
+    ended = msgspec.structs.replace(delivery(over, over, 204), event_type="disconnect")
+    shown = evidence(tmp_path, deliveries=[ended], calls={"c-1": {"outcome": {"reason": reason}}})
+    shown.fleet.addresses[0].settings["CALL_LIMIT"] = limit
+    assert len(list(limits.look(shown))) == found

@@ -6,6 +6,7 @@ from typing import Final
 
 from tests.chaos.evidence import Evidence
 from tests.chaos.eyes import doubts, ends, leaks, logs, standby, webhooks
+from tests.chaos.eyes import ends, leaks, limits, logs, standby, webhooks
 from tests.chaos.finding import Eye, Finding
 
 EYES: Final[Mapping[str, Eye]] = MappingProxyType(
@@ -15,6 +16,7 @@ EYES: Final[Mapping[str, Eye]] = MappingProxyType(
         "ends": ends.look,
         "webhooks": webhooks.look,
         "standby": standby.look,
+        "limits": limits.look,
         "logs": logs.look,
     }
 )

@@ -1,6 +1,7 @@
 """Clocks are wrong: those of the replicas by hours, and set anew now and then; the store's by minutes."""
 
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from tests.chaos import set_clock
@@ -24,6 +25,8 @@ BETWEEN = (2.0, 6.0)
 
 
 class Clock(Weather):
+    settings = MappingProxyType({"CALL_LIMIT": "150"})
+    """Longer than any call lasts, and shorter than most jumps."""
     rate = 8.0
     least = 30.0
 

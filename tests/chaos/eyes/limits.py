@@ -1,0 +1,34 @@
+"""No call is ended because its time is up before that is so, whatever clocks show."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from tests.chaos.finding import Finding
+
+if TYPE_CHECKING:
+    from tests.chaos.evidence import Evidence
+
+SETTING = "CALL_LIMIT"
+REASON = "time-limit"
+TOLERANCE = 1.0
+"""Seconds: what is shared is kept to about a second of what has passed."""
+
+
+def look(evidence: "Evidence") -> Iterator[Finding]:
+    limit = min(float(one.settings.get(SETTING) or "inf") for one in evidence.fleet.addresses)
+    if limit == float("inf"):
+        return  # orders may have limits of their own
+    ended = {
+        one.call_id: one.sent_at for one in evidence.simulator.deliveries if one.event_type == "disconnect"
+    }
+    for phone in evidence.simulator.phones:
+        outcome = evidence.calls.get(phone.call_id, {}).get("outcome") or {}
+        if outcome.get("reason") != REASON:
+            continue
+        lasted = ended.get(phone.call_id, evidence.over) - phone.call.began
+        if lasted < limit - TOLERANCE:
+            yield Finding(
+                what=f"the time of {phone.call_id} was up after {lasted:.1f} s; its limit is {limit:.0f} s",
+                ids=(phone.call_id,),
+                at=ended.get(phone.call_id),
+            )

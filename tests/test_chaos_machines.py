@@ -22,7 +22,7 @@ from redis.asyncio import Redis
 from tests.chaos import set_clock
 from tests.chaos.asides import asides
 from tests.chaos.evidence import Evidence, LogLine
-from tests.chaos.eyes import limits, standby, webhooks
+from tests.chaos.eyes import limits, logs, standby, webhooks
 from tests.chaos.faketime import WrongStore, library
 from tests.chaos.fleet import HOSTS, Fleet
 from tests.chaos.standstill import standing_still
@@ -303,6 +303,8 @@ def evidence(
             logs=logs,
             calls=calls or {},
             over=1000.0,
+            noise=[],
+            api_wrong=[],
             metrics={"replica-a0.log": ""},
         ),
     )
@@ -406,3 +408,13 @@ def test_whose_time_is_up_before_it_is(
     shown = evidence(tmp_path, deliveries=[ended], calls={"c-1": {"outcome": {"reason": reason}}})
     shown.fleet.addresses[0].settings["CALL_LIMIT"] = limit
     assert len(list(limits.look(shown))) == found
+
+
+@pytest.mark.parametrize(
+    ("events", "found"), [(["webhook.dropped"], 1), (["service.stopping", "webhook.dropped"], 0)]
+)
+def test_what_is_told_once_is_kept_until_the_process_ends(
+    tmp_path: Path, events: list[str], found: int
+) -> None:
+    lines = [line(at, event) for at, event in enumerate(events)]
+    assert len(list(logs.look(evidence(tmp_path, logs=lines)))) == found

@@ -8,10 +8,18 @@ from tests.chaos.finding import Finding
 if TYPE_CHECKING:
     from tests.chaos.evidence import Evidence
 
+DROPPED = "webhook.dropped"
+"""What Bandwidth tells once is kept for as long as the process lives, 1,000 webhooks at most."""
+STOPPING = "service.stopping"
+
 
 def look(evidence: "Evidence") -> Iterator[Finding]:
+    stopping: set[str] = set()
     for line in evidence.logs:
-        if line.level in {"error", "critical"}:
+        if line.event == STOPPING:
+            stopping.add(line.process)
+        lost = line.event == DROPPED and line.process not in stopping
+        if lost or line.level in {"error", "critical"}:
             yield Finding(what=f"{line.host}: {line.text}", ids=line.ids)
     for text in evidence.noise:
         yield Finding(what=f"no line of a log: {text}")

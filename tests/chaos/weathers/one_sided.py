@@ -21,6 +21,8 @@ FIRST_ADDRESS = 0.7
 SHORT = (5.0, 15.0)
 """Seconds: over before a replica stands aside, which it does for Bandwidth alone."""
 LONG = (22.0, 40.0)
+OF_THE_STORE = (5.0, 25.0)
+"""To twice the lease of a worker."""
 BETWEEN = (4.0, 7.0)
 """Until one that stood aside is back, the other is left alone: of two that are cut off none stands aside."""
 
@@ -51,7 +53,7 @@ class OneSided(Weather):
             first, second = site.fleet.addresses
             address = first if dice.random() < FIRST_ADDRESS else second
             kind = next(kinds)
-            seconds = dice.uniform(*dice.choice([SHORT, LONG] if kind == BANDWIDTH else [SHORT]))
+            seconds = dice.uniform(*dice.choice([SHORT, LONG] if kind == BANDWIDTH else [OF_THE_STORE]))
             await self._cut(site, address, kind, dice.choice(list(Cut)), seconds)
 
     async def _cut(self, site: "Site", address: "Address", kind: str, how: Cut, seconds: float) -> None:

@@ -54,8 +54,8 @@ class Server:
         self.port, self.bus = next(_ports), next(_ports)
         self.url = f"redis://{HOST}:{self.port}/0"
         self.redis = Redis(host=HOST, port=self.port, socket_timeout=5, retry=Retry(NoBackoff(), 2))
-        self._directory = directory / str(self.port)
-        self._directory.mkdir()
+        self.directory = directory / str(self.port)
+        self.directory.mkdir()
         self._binary = binary or _binary()
         self._options = options
         self._process: subprocess.Popen[bytes] | None = None
@@ -63,14 +63,14 @@ class Server:
     def launch(self) -> None:
         collate = ("--locale-collate", "C") if "valkey" in self._binary else ()
         bus = ("--cluster-port", str(self.bus)) if "--cluster-enabled" in self._options else ()
-        place = (*bus, "--port", str(self.port), "--dir", str(self._directory))
+        place = (*bus, "--port", str(self.port), "--dir", str(self.directory))
         command = [self._binary, *self._options, *place, *collate]
-        with (self._directory / "log").open("ab") as log:
+        with (self.directory / "log").open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log)  # noqa: S603 - our own binary
 
     async def start(self) -> None:
         self.launch()
-        await wait_until(self.answers, seconds=20, what=lambda: (self._directory / "log").read_text()[-2000:])
+        await wait_until(self.answers, seconds=20, what=lambda: (self.directory / "log").read_text()[-2000:])
 
     async def answers(self) -> bool:
         try:

@@ -27,6 +27,9 @@ class Store:
             # A journal that is written anew forgets what is no longer there.
             await client.config_set("auto-aof-rewrite-percentage", 0)
 
+    def client(self) -> Redis:
+        return Redis.from_url(self.url, decode_responses=True)
+
     async def pid(self) -> int:
         """Of the server that runs."""
         async with Redis.from_url(self.url) as client:

@@ -14,11 +14,11 @@ import httpx
 import msgspec
 
 from handlers.command.shell import STORE
+from tests.chaos.stores import SiteStore
 from tests.chaos.troubles import Troubles
 from tests.operators import NO_TLS
 from tests.processes import free_port
 from tests.simulator.clock import monotonic
-from tests.stores import Store
 
 HOSTS = {"a": "127.0.0.1", "b": "localhost"}
 TREE = Path(__file__).parents[2]
@@ -155,7 +155,7 @@ class Fleet:
     """What may be killed."""
 
     def __init__(
-        self, directory: Path, store: Store, settings: dict[str, str], troubles: Troubles | None = None
+        self, directory: Path, store: SiteStore, settings: dict[str, str], troubles: Troubles | None = None
     ) -> None:
         self.addresses = [Address(name, host, directory, settings) for name, host in HOSTS.items()]
         self.store = store

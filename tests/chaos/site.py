@@ -14,6 +14,7 @@ from tests.chaos.api import Api
 from tests.chaos.call_scenarios import NUMBERS, PIN_NUMBER
 from tests.chaos.fleet import Fleet
 from tests.chaos.plan import Turn
+from tests.chaos.stores import SiteStore
 from tests.chaos.troubles import Troubles
 from tests.chaos.weathers.base import Weather
 from tests.harness import API_KEYS, FIRST, NUMBER, SECOND, point_at_two
@@ -22,7 +23,6 @@ from tests.simulator.clock import monotonic
 from tests.simulator.journal import Happening
 from tests.simulator.settings import SimulatorSettings
 from tests.simulator.simulator import Simulator
-from tests.stores import Store
 
 BUDGET = 4.0
 """Seconds in which the replicas have to answer a webhook."""
@@ -43,7 +43,7 @@ class Site:
         turn: Turn,
         directory: Path,
         simulator: Simulator,
-        store: Store,
+        store: SiteStore,
         fleet: Fleet,
         api: Api,
         redis: Redis,
@@ -81,7 +81,7 @@ async def site_of(turn: Turn, weather: Weather, directory: Path) -> AsyncIterato
             stack.push_async_callback(fleet.close)
             api = Api(fleet, random.Random(turn.seed))
             stack.push_async_callback(api.close)
-            redis = await enter(Redis.from_url(store.url, decode_responses=True))
+            redis = await enter(store.client())
             site = Site(turn, directory, simulator, store, fleet, api, redis, troubles)
             await weather.prepare(site)
             await fleet.start()
@@ -93,7 +93,7 @@ async def site_of(turn: Turn, weather: Weather, directory: Path) -> AsyncIterato
         yield site
 
 
-def _settings(simulator: Simulator, store: Store, weather: Weather) -> dict[str, str]:
+def _settings(simulator: Simulator, store: SiteStore, weather: Weather) -> dict[str, str]:
     return environment(
         simulator,
         **{

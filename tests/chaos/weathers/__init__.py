@@ -17,6 +17,7 @@ from tests.chaos.weathers.freeze import Freeze
 from tests.chaos.weathers.kills import Kills
 from tests.chaos.weathers.one_sided import OneSided
 from tests.chaos.weathers.store_minutes import StoreMinutes
+from tests.chaos.weathers.sentinel import SentinelFailovers
 
 WEATHERS: Final[Mapping[str, type[Weather]]] = MappingProxyType(
     {
@@ -31,5 +32,6 @@ WEATHERS: Final[Mapping[str, type[Weather]]] = MappingProxyType(
         "freeze": Freeze,
         "clock": Clock,
         "one-sided": OneSided,
+        "sentinel": SentinelFailovers,
     }
 )

@@ -11,6 +11,7 @@ import msgspec
 
 from tests.chaos.call_scenarios import AT_ONCE, RATE
 from tests.chaos.plan import Turn
+from tests.chaos.stores import SiteStore
 from tests.simulator.webhooks import Fate
 from tests.stores import Store
 
@@ -52,7 +53,7 @@ class Weather:
         self.counts = Counts()
         self._over = asyncio.Event()
 
-    def make_store(self, directory: Path) -> Store:
+    def make_store(self, directory: Path) -> SiteStore:
         return Store(directory)
 
     def rate_of(self, turn: Turn) -> float:

@@ -1,0 +1,105 @@
+"""Stores that a storm can be played on: what all have in common, and a Sentinel set."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from redis.asyncio import Redis
+from redis.asyncio.sentinel import Sentinel
+
+from tests.store_servers import HOST, SERVICE, Sentinels, Server
+from tests.waiting import wait_until
+
+WHOLE = 40.0
+"""Seconds that a Sentinel set may take to get over a failover; a killed master is back after 12 at most."""
+
+
+class SiteStore(Protocol):
+    """What `Site.store` is. `tests.stores.Store`, a single server, is one too."""
+
+    @property
+    def url(self) -> str:
+        """REDIS_URL of the replicas, known once it has started."""
+
+    @property
+    def journal(self) -> Path:
+        """The directory of the append-only file of the server that is master."""
+
+    def client(self) -> Redis:
+        """A new one, which asks the master."""
+
+    async def start(self) -> None:
+        """Also after `kill`: until all is as before."""
+
+    async def kill(self) -> None:
+        """The process that takes the writes."""
+
+    async def stop(self) -> None: ...
+
+
+class SentinelSet:
+    """A master, two replicas and three Sentinels.
+
+    The journal is that of the present master alone. It goes back to when that server last took over a copy of
+    its master's data, and has nothing in it that a former master took and did not pass on.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        directory.mkdir(parents=True)
+        self.servers = Sentinels(directory)
+        self.url = self.servers.url
+        self._master = self.servers.servers[0]
+        self._dead: Server | None = None
+        build: Callable[..., Sentinel] = Sentinel  # the library has not typed it
+        self._sentinel = build([(HOST, one.port) for one in self.servers.sentinels])
+
+    @property
+    def journal(self) -> Path:
+        return self._master.directory / "appendonlydir"
+
+    def client(self) -> Redis:
+        client: Redis = self._sentinel.master_for(SERVICE)
+        return client
+
+    async def start(self) -> None:
+        if self._dead is None:
+            await self.servers.start()
+        else:
+            await self._dead.start()
+            await self.whole()
+            self._dead = None
+        for server in self.servers.servers:
+            # A journal that is written anew forgets what is no longer there.
+            await server.redis.config_set("auto-aof-rewrite-percentage", 0)
+
+    async def kill(self) -> None:
+        self._dead = await self.servers.master()
+        self._dead.kill()
+
+    async def fail_over(self, *how: str) -> None:
+        """As is planned, until a replica has become master. `how`: COORDINATED, or nothing."""
+        await self.servers.switch(*how)
+
+    async def replaced(self) -> None:
+        """After a failover: another server is master, and a replica confirms what it takes."""
+        old = self._master
+
+        async def confirmed() -> bool:
+            self._master = await self.servers.master()
+            if self._master is old or not await self._master.answers():
+                return False
+            replication = await self._master.redis.info("replication")
+            online = [
+                one for one in replication.values() if isinstance(one, dict) and one.get("state") == "online"
+            ]
+            return replication["role"] == "master" and bool(online)
+
+        await wait_until(confirmed, seconds=WHOLE, what="no replica became master")
+
+    async def whole(self) -> None:
+        """Whoever was master before is a replica of the new one."""
+        await wait_until(self.servers.whole, seconds=WHOLE, what="the Sentinel set never became whole again")
+
+    async def stop(self) -> None:
+        await self._sentinel.aclose()
+        await self.servers.stop()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from tests.chaos.api import Api
 from tests.chaos.plan import Turn
+from tests.simulator.clock import monotonic
 from tests.simulator.interconnect import Behaviour
 from tests.simulator.phones import Phone
 from tests.simulator.simulator import Simulator
@@ -56,10 +57,15 @@ class Lives:
 
     async def play(self, goes_on: Callable[[], bool]) -> None:
         """Until the last of them is over. `goes_on`: whether another call is to begin."""
-        await asyncio.gather(*(self._live(number, goes_on) for number in self._turn.numbers))
+        begun = monotonic()
+        async with asyncio.TaskGroup() as group:
+            for number in self._turn.numbers:
+                await asyncio.sleep(begun + number / self._rate - monotonic())
+                if not goes_on():
+                    return
+                group.create_task(self._live(number, goes_on))
 
     async def _live(self, number: int, goes_on: Callable[[], bool]) -> None:
-        await asyncio.sleep(number / self._rate)
         async with self._places:
             if not goes_on():
                 return

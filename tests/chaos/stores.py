@@ -58,7 +58,7 @@ class SentinelSet:
         return self._master.directory / "appendonlydir"
 
     def client(self) -> Redis:
-        client: Redis = self._sentinel.master_for(SERVICE)
+        client: Redis = self._sentinel.master_for(SERVICE, decode_responses=True)
         return client
 
     async def start(self) -> None:

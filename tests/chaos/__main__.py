@@ -33,6 +33,13 @@ def main(arguments: Sequence[str]) -> int:
     except ValueError as error:
         _say(str(error))
         return USAGE
+    left_out = {name: why for name in told.weathers if (why := WEATHERS[name].missing())}
+    for name, why in left_out.items():
+        _say(f"leaves out {name}: {why}")
+    told = replace(told, weathers=[name for name in told.weathers if name not in left_out])
+    if not told.weathers:
+        _say("the storm cannot start: no weather is left")
+        return USAGE
     turns = _turns(told)
     names = ",".join(told.weathers)
     _say(f"CHAOS_WEATHER={names} CHAOS_SEED={told.seed} CHAOS_CALLS={told.calls}: {len(turns)} turns")
@@ -49,6 +56,7 @@ def main(arguments: Sequence[str]) -> int:
     except BaseException:
         _say(f"it broke off; logs are in {directory}")
         raise
+    report = replace(report, left_out=left_out)
     print(msgspec.json.encode(report).decode())
     if report.passed:
         if not told.keep:

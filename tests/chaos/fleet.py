@@ -50,6 +50,8 @@ class Address:
         """When the process was started that is there."""
         self.tree = TREE
         """Of the release that is started next."""
+        self.trees: list[Path] = []
+        """Of each process in `logs`, that of its release."""
         self.module = "tests.chaos.replica"
         """What is started."""
         self._directory = directory
@@ -98,6 +100,7 @@ class Address:
                 with suppress(httpx.TransportError):
                     if (await client.get(f"{self.url}/livez")).is_success:
                         self.logs.append(log)
+                        self.trees.append(self.tree)
                         return True
                 await asyncio.sleep(0.02)
         assert code == STORE, f"replica {self.name} ended at start with {code}: {log}"
@@ -184,9 +187,9 @@ class Fleet:
         await address.start()
         trouble.over = monotonic()
 
-    async def restart(self, address: Address, away: float) -> None:
+    async def restart(self, address: Address, away: float, detail: str = "") -> None:
         self.terms += 1
-        trouble = self.troubles.begin("ended", monotonic(), host=address.host)
+        trouble = self.troubles.begin("ended", monotonic(), host=address.host, detail=detail)
         self.exits.append(await address.end(signal.SIGTERM))
         ended = monotonic()
         await address.bury()

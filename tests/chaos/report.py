@@ -55,6 +55,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     found: dict[str, int]
     smaller: list[str] = []
     """For each turn that failed the command that plays the smallest case of it."""
+    left_out: dict[str, str] = {}
+    """Weathers that this machine cannot play, and why."""
 
     @property
     def passed(self) -> bool:

@@ -1,130 +1,47 @@
 """Two releases at one store, forth and back under load: the last one and this one."""
 
-import asyncio
 import random  # noqa: TID251 - handed on
-import subprocess
-import tarfile
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import suppress
-from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
-from shutil import which
 from typing import Any
 
-import httpx
 import msgspec
 import pytest
 
 from service import __version__
-from service.calls.model import Status
-from tests.chaos.fleet import TREE, Address, Fleet
-from tests.chaos.storm import storm
-from tests.chaos.weather import Weather
-from tests.harness import API_KEY
-from tests.simulator.simulator import Simulator
-from tests.upgrade.test_from_previous import RECORDING
+from tests.chaos import previous
+from tests.chaos.plan import Turn
+from tests.chaos.site import Site
+from tests.chaos.turn import play
+from tests.chaos.weathers.two_releases import STATES, TwoReleases
 
 MOST = 2000
-"""Calls; they end when both replicas are back."""
-AT_ONCE = 25
-DWELL = 1.5
-"""Seconds for which calls go on between two restarts."""
-STATES = {str(status) for status in Status}
+"""Calls; no more begin when both replicas are back."""
+FORTH_AND_BACK = [0, 1, 2, 1, 0]
+"""How many replicas run the release before."""
 
 
-class Look(msgspec.Struct, frozen=True):
-    """At a call, through the API of a replica."""
+class Rolling(TwoReleases):
+    """Forth and back, and until calls have gone on for a moment after that."""
 
-    release: str
-    call_id: str
-    status: int
-    state: str
-
-
-class Rolling(Weather):
-    """From this release to the one before it and back, one replica after the other, looked at meanwhile."""
-
-    def __init__(self, simulator: Simulator, fleet: Fleet, dice: random.Random, previous: Path) -> None:
-        super().__init__(simulator, fleet, dice)
-        self.looks: list[Look] = []
-        self.phases: list[tuple[str, int]] = []
-        """What ran side by side, and how many phones there had been by the end of it."""
-        self.logs: dict[str, list[Path]] = {"this": [], "previous": []}
-        self._previous = previous
-        self._rolled = asyncio.Event()
-
-    async def blow(self) -> None:
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._look_on())
-            for tree in (self._previous, TREE):
-                for address in self._fleet.addresses:
-                    await self._stay()
-                    address.tree = tree
-                    await self._fleet.restart(address, away=0)
-            await self._stay()
-            self._rolled.set()
-        for address in self._fleet.addresses:
-            first, other, last = address.logs
-            self.logs["this"] += [first, last]
-            self.logs["previous"].append(other)
+    rate = 12.0
+    at_once = 25
 
     def goes_on(self) -> bool:
-        return not self._rolled.is_set()
+        return len(self.phases) < len(FORTH_AND_BACK)
 
-    async def _stay(self) -> None:
-        await asyncio.sleep(DWELL)
-        releases = "+".join(self._release(address) for address in self._fleet.addresses)
-        self.phases.append((releases, len(self._simulator.phones)))
+    async def blow(self, site: Site) -> None:
+        self.site = site
+        await super().blow(site)
 
-    def _release(self, address: Address) -> str:
-        return "previous" if address.tree == self._previous else "this"
-
-    async def _look_on(self) -> None:
-        """At the latest calls that have been answered, through both, over and over."""
-        async with httpx.AsyncClient(headers={"authorization": f"Bearer {API_KEY}"}, timeout=15) as client:
-            while not self._rolled.is_set():
-                answered = {
-                    one.call_id for one in self._simulator.deliveries if one.synchronous and one.status == 200
-                }
-                for phone in [one for one in self._simulator.phones if one.call_id in answered][-40:]:
-                    for address in self._fleet.addresses:
-                        await self._look(client, address, phone.call_id)
-                await asyncio.sleep(0.1)
-
-    async def _look(self, client: httpx.AsyncClient, address: Address, call_id: str) -> None:
-        if not address.up:
-            return
-        release = self._release(address)
-        # Whoever ends may cut it off, and whoever asks tries again.
-        with suppress(httpx.TransportError):
-            answer = await client.get(f"{address.url}/api/v1/calls/{call_id}")
-            state = answer.json()["state"] if answer.is_success else ""
-            self.looks.append(Look(release, call_id, answer.status_code, state))
-
-
-@pytest.fixture
-def previous() -> Iterator[Path]:
-    """The tree of the release whose state was recorded."""
-    git = which("git")
-    if git is None:
-        pytest.skip("git is not here")
-    archived = subprocess.run(  # noqa: S603 - our own words
-        [git, "archive", RECORDING.release, "service", "handlers", "tests"],
-        cwd=TREE,
-        capture_output=True,
-        check=False,
-    )
-    if archived.returncode:
-        pytest.skip(f"the history with {RECORDING.release} is not here: {archived.stderr.decode().strip()}")
-    with tempfile.TemporaryDirectory(prefix="previous-") as name:
-        with tarfile.open(fileobj=BytesIO(archived.stdout)) as archive:
-            archive.extractall(name, filter="data")
-        with Path(name, "service", "__init__.py").open("a") as file:
-            file.write('__version__ = "previous"\n')
-        yield Path(name)
+    def logs(self) -> Iterator[tuple[str, Path]]:
+        """Of all processes, with the release of each."""
+        for address in self.site.fleet.addresses:
+            for log, tree in zip(address.logs, address.trees, strict=True):
+                yield self.release(tree), log
 
 
 @pytest.fixture
@@ -143,32 +60,33 @@ def lines(logs: list[Path]) -> list[dict[str, Any]]:
     ]
 
 
-async def test_forth_and_back_under_load(folder: Path, previous: Path) -> None:
+@pytest.mark.skipif(bool(previous.missing()), reason=previous.missing())
+async def test_forth_and_back_under_load(folder: Path) -> None:
     rolls: list[Rolling] = []
 
-    def rolling(simulator: Simulator, fleet: Fleet, dice: random.Random) -> Rolling:
-        rolls.append(Rolling(simulator, fleet, dice, previous))
+    def rolling(dice: random.Random) -> Rolling:
+        rolls.append(Rolling(dice))
         return rolls[0]
 
-    report = await storm(MOST, 1, folder, print, at_once=AT_ONCE, make_weather=rolling)
+    report = await play(Turn("two-releases", 1, MOST), folder, print, make_weather=rolling)
     [roll] = rolls
-    print(report, (folder / "details.json").read_text())
+    details = folder / "details.json"
+    print(report, details.read_text() if details.exists() else "")
     print(roll.phases, Counter((one.release, one.status, one.state) for one in roll.looks))
-    assert report.passed
-    assert report.terms == 4
+    assert report.wrong == 0
+    assert report.troubles["ended"] >= 4
 
-    releases, phones = zip(*roll.phases, strict=True)
-    assert releases == ("this+this", "previous+this", "previous+previous", "this+previous", "this+this")
-    assert all(later > earlier for earlier, later in pairwise(phones)), "calls went on"
+    assert [one.older for one in roll.phases][:5] == FORTH_AND_BACK
+    assert all(later.phones > earlier.phones for earlier, later in pairwise(roll.phases[:5])), "calls went on"
 
-    for release, logs in roll.logs.items():
+    for release in ("this", previous.VERSION):
         looks = [one for one in roll.looks if one.release == release]
         assert {one.status for one in looks} == {200}, release
         assert {one.state for one in looks} <= STATES, release
         assert len(looks) > 30, release
-        said = lines(logs)
+        said = lines([log for of, log in roll.logs() if of == release])
         versions = {one["version"] for one in said if one["event"] == "service.started"}
-        assert versions == {"previous" if release == "previous" else __version__}
+        assert versions == {previous.VERSION if release == previous.VERSION else __version__}
         assert [one for one in said if one["level"] == "error"] == [], release
         # It would look again every 30 s; what it does not know is not written.
         assert [one["effect"] for one in said if one["event"] == "effect.not_known"] == [], release

@@ -18,6 +18,7 @@ from tests.chaos.weathers.kills import Kills
 from tests.chaos.weathers.one_sided import OneSided
 from tests.chaos.weathers.store_minutes import StoreMinutes
 from tests.chaos.weathers.sentinel import SentinelFailovers
+from tests.chaos.weathers.two_releases import TwoReleases
 
 WEATHERS: Final[Mapping[str, type[Weather]]] = MappingProxyType(
     {
@@ -33,5 +34,6 @@ WEATHERS: Final[Mapping[str, type[Weather]]] = MappingProxyType(
         "clock": Clock,
         "one-sided": OneSided,
         "sentinel": SentinelFailovers,
+        "two-releases": TwoReleases,
     }
 )

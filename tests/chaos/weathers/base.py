@@ -53,6 +53,11 @@ class Weather:
         self.counts = Counts()
         self._over = asyncio.Event()
 
+    @classmethod
+    def missing(cls) -> str:
+        """What this weather wants and this machine does not have, in one line. Empty: it can be played."""
+        return ""
+
     def make_store(self, directory: Path) -> SiteStore:
         return Store(directory)
 

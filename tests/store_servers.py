@@ -44,14 +44,15 @@ def _free_ports() -> Iterator[int]:
         yield port
 
 
-_ports: Final = _free_ports()
+PORTS: Final = _free_ports()
+"""For whatever listens and is killed."""
 
 
 class Server:
     """One process, which can be killed and started again, on a port and a directory of its own."""
 
     def __init__(self, directory: Path, *options: str, binary: str | None = None) -> None:
-        self.port, self.bus = next(_ports), next(_ports)
+        self.port, self.bus = next(PORTS), next(PORTS)
         self.url = f"redis://{HOST}:{self.port}/0"
         self.redis = Redis(host=HOST, port=self.port, socket_timeout=5, retry=Retry(NoBackoff(), 2))
         self.directory = directory / str(self.port)
@@ -233,7 +234,7 @@ class Sentinels:
 
     @staticmethod
     def _sentinel(directory: Path, master: Server) -> Server:
-        configuration = directory / f"sentinel-{next(_ports)}.conf"
+        configuration = directory / f"sentinel-{next(PORTS)}.conf"
         configuration.write_text(
             f"sentinel monitor {SERVICE} {HOST} {master.port} 2\n"
             f"sentinel down-after-milliseconds {SERVICE} 1000\n"

@@ -42,6 +42,9 @@ class Store:
 
     async def stop(self) -> None:
         await self._server.stop()
+        if not self.url:
+            # It has never started.
+            return
         async with Redis.from_url(self.url, retry=None) as client:
             with suppress(RedisError):
                 await client.ping()

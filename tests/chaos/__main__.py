@@ -43,7 +43,11 @@ def main(arguments: Sequence[str]) -> int:
     turns = _turns(told)
     names = ",".join(told.weathers)
     _say(f"CHAOS_WEATHER={names} CHAOS_SEED={told.seed} CHAOS_CALLS={told.calls}: {len(turns)} turns")
-    directory = Path(tempfile.mkdtemp(prefix="pstn-chaos-"))
+    try:
+        directory = Path(tempfile.mkdtemp(prefix="pstn-chaos-"))
+    except OSError as error:
+        _say(str(CannotStart(error)))
+        return USAGE
     try:
         report = asyncio.run(_played(told, turns, directory))
     except (KeyboardInterrupt, asyncio.CancelledError):
@@ -52,6 +56,11 @@ def main(arguments: Sequence[str]) -> int:
         return INTERRUPTED
     except CannotStart as error:
         _say(str(error))
+        failed = list(directory.glob("*/details.json"))
+        if failed:
+            _say(f"what was found before is in {directory}")
+        else:
+            shutil.rmtree(directory)
         return USAGE
     except BaseException:
         _say(f"it broke off; logs are in {directory}")

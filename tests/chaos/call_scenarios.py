@@ -52,7 +52,7 @@ class Lives:
     async def prepare(self) -> None:
         for room, settings in ROOMS.items():
             answer = await self._api.send("PUT", f"/rooms/{room}", settings)
-            assert answer is not None
+            assert answer is not None, "no replica lets a room be set up"
             assert answer.is_success, answer.text
 
     async def play(self, goes_on: Callable[[], bool]) -> None:

@@ -17,13 +17,16 @@ from handlers.command.shell import STORE
 from tests.chaos.stores import SiteStore
 from tests.chaos.troubles import Troubles
 from tests.operators import NO_TLS
-from tests.processes import free_port
 from tests.simulator.clock import monotonic
+from tests.store_servers import PORTS
 
 HOSTS = {"a": "127.0.0.1", "b": "localhost"}
 TREE = Path(__file__).parents[2]
 READY = 30.0
 """Seconds that a replica may take to start."""
+STARTED = b'"service.started"'
+LAST = 3
+"""Lines of a log, for who wants to know why a replica has not started."""
 STOPPED = 60.0
 """Seconds that it may take to end."""
 
@@ -41,7 +44,7 @@ class Address:
     def __init__(self, name: str, host: str, directory: Path, settings: dict[str, str]) -> None:
         self.name = name
         self.host = host
-        self.port = free_port()
+        self.port = next(PORTS)
         self.url = f"http://127.0.0.1:{self.port}"
         self.logs: list[Path] = []
         """Of each process that has started, one; of one that found no store to start with, none."""
@@ -72,10 +75,13 @@ class Address:
         return self.downs[-1].over < float("inf")
 
     async def start(self) -> None:
-        """Again while the store is away, as whatever supervises it would."""
-        async with asyncio.timeout(READY):
-            while not await self._started():
-                pass
+        """Again while the store is away, as whatever supervises it would. Raises AssertionError."""
+        try:
+            async with asyncio.timeout(READY):
+                while not await self._started():
+                    pass
+        except TimeoutError:
+            raise AssertionError(f"replica {self.name} was not ready after {READY:.0f} s") from None
         self.downs[-1].over = monotonic()
 
     async def _started(self) -> bool:
@@ -98,12 +104,15 @@ class Address:
         async with httpx.AsyncClient(verify=NO_TLS) as client:
             while (code := self._process.returncode) is None:
                 with suppress(httpx.TransportError):
-                    if (await client.get(f"{self.url}/livez")).is_success:
+                    # Somebody else's process may answer there, and ours be about to find that out.
+                    alive = (await client.get(f"{self.url}/livez")).is_success
+                    if alive and STARTED in log.read_bytes():
                         self.logs.append(log)
                         self.trees.append(self.tree)
                         return True
                 await asyncio.sleep(0.02)
-        assert code == STORE, f"replica {self.name} ended at start with {code}: {log}"
+        said = " ".join(log.read_text(errors="replace").splitlines()[-LAST:])
+        assert code == STORE, f"replica {self.name} ended at start with {code}: {said}"
         return False
 
     async def end(self, number: signal.Signals) -> int:
@@ -174,7 +183,11 @@ class Fleet:
         """Ids in answers to POSTs that a broken way has not passed on to a replica."""
 
     async def start(self) -> None:
-        await asyncio.gather(*(address.start() for address in self.addresses))
+        """Raises AssertionError once all have started, or have not."""
+        starts = [address.start() for address in self.addresses]
+        for failed in await asyncio.gather(*starts, return_exceptions=True):
+            if failed is not None:
+                raise failed
 
     async def kill(self, address: Address, away: float) -> None:
         kill = Kill(monotonic(), address.host, address.begun)

@@ -36,7 +36,7 @@ def orphans_of(simulator: Simulator, fleet: Fleet, alive: AbstractSet[str]) -> d
     mine = [one for one in requests if one.operation in CREATES and one.created in alive]
     found = {one.created: why for one in mine if one.created and (why := why_untold(one, ends))}
     # The way between the two has passed on less than all of the answer.
-    found |= {id_: ANSWER_LOST for id_ in fleet.swallowed & alive}
+    found |= dict.fromkeys(fleet.swallowed & alive, ANSWER_LOST)
     rest = alive - found.keys()
     if rest:
         unwritten = {one.created for one in unwritten_of(simulator, fleet) if one.created in rest}

@@ -1,6 +1,5 @@
 """Where a turn is played: the simulator, the store, two replicas, and an operator, all of them new."""
 
-import asyncio
 import json
 import random  # noqa: TID251 - handed on
 from collections.abc import AsyncIterator
@@ -8,8 +7,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
 from service.clock import SystemClock
+from service.store.errors import StoreError
 from tests.chaos.api import Api
 from tests.chaos.call_scenarios import NUMBERS, PIN_NUMBER
 from tests.chaos.fleet import Fleet
@@ -35,6 +36,9 @@ TIME_SCALE = 0.2
 
 class CannotStart(Exception):
     """One line: what did not start, and why."""
+
+    def __init__(self, why: Exception) -> None:
+        super().__init__(f"the storm cannot start: {' '.join(str(why).split()) or repr(why)}")
 
 
 class Site:
@@ -67,8 +71,8 @@ async def site_of(turn: Turn, weather: Weather, directory: Path) -> AsyncIterato
     """Everything runs; at the end everything is stopped. Raises CannotStart."""
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
-        await asyncio.to_thread(directory.mkdir, parents=True, exist_ok=True)
         try:
+            directory.mkdir(parents=True, exist_ok=True)  # noqa: ASYNC240 - a moment on a local disk
             simulator = await enter(
                 Simulator(SimulatorSettings(callback_timeout=CALLBACK_TIMEOUT, time_scale=TIME_SCALE))
             )
@@ -76,19 +80,20 @@ async def site_of(turn: Turn, weather: Weather, directory: Path) -> AsyncIterato
             stack.push_async_callback(store.stop)
             await store.start()
             stack.push_async_callback(weather.close)
+            redis = await enter(store.client())
+            # A store that is full would only show in what the calls meet.
+            await redis.set("chaos:probe", "")
+            await redis.delete("chaos:probe")
             troubles = Troubles()
             fleet = Fleet(directory, store, _settings(simulator, store, weather), troubles)
             stack.push_async_callback(fleet.close)
             api = Api(fleet, random.Random(turn.seed))
             stack.push_async_callback(api.close)
-            redis = await enter(store.client())
             site = Site(turn, directory, simulator, store, fleet, api, redis, troubles)
             await weather.prepare(site)
             await fleet.start()
-        except (OSError, AssertionError, TimeoutError, RuntimeError) as error:
-            raise CannotStart(
-                f"the storm cannot start: {' '.join(str(error).split()) or repr(error)}"
-            ) from error
+        except (OSError, AssertionError, RuntimeError, RedisError, StoreError) as error:
+            raise CannotStart(error) from error
         point_at_two(simulator, *([address.url] for address in fleet.addresses))
         yield site
 

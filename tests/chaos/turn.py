@@ -12,7 +12,7 @@ from tests.chaos.eyes import look
 from tests.chaos.plan import Turn
 from tests.chaos.report import TurnReport, report_on
 from tests.chaos.settling import settle
-from tests.chaos.site import Site, site_of
+from tests.chaos.site import CannotStart, Site, site_of
 from tests.chaos.story import told
 from tests.chaos.weathers import WEATHERS
 from tests.chaos.weathers.base import Weather
@@ -47,7 +47,10 @@ async def _live_through(site: Site, weather: Weather, say: Say) -> None:
     lives = Lives(
         site.simulator, site.api, site.turn, rate=weather.rate_of(site.turn), at_once=weather.at_once
     )
-    await lives.prepare()
+    try:
+        await lives.prepare()
+    except AssertionError as error:
+        raise CannotStart(error) from error
     async with asyncio.TaskGroup() as group:
         telling = group.create_task(_tell(site, lives, say))
         blowing = group.create_task(_blow(site, weather))

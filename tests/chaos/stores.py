@@ -67,7 +67,7 @@ class SentinelSet:
         else:
             await self._dead.start()
             await self.whole()
-            self._dead = None
+            self._dead, self._master = None, await self.servers.master()
         for server in self.servers.servers:
             # A journal that is written anew forgets what is no longer there.
             await server.redis.config_set("auto-aof-rewrite-percentage", 0)

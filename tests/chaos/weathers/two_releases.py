@@ -70,20 +70,28 @@ class TwoReleases(Weather):
     async def blow(self, site: "Site") -> None:
         async with asyncio.TaskGroup() as group:
             looking = group.create_task(self._look_on(site))
-            while not self._over.is_set():
+            while self.rolls_on():
                 for tree in (self._tree, TREE):
                     await self._roll(site, tree)
+                await self._stay(site)
             looking.cancel()
+
+    def rolls_on(self) -> bool:
+        """Whether it is to go forth and back once more."""
+        return not self._over.is_set()
 
     async def _roll(self, site: "Site", tree: Path) -> None:
         addresses = list(site.fleet.addresses)
         self.dice.shuffle(addresses)
         for address in addresses:
-            await self.lasts(self.dice.uniform(*DWELL))
-            older = sum(one.tree == self._tree for one in addresses)
-            self.phases.append(Phase(older, len(site.simulator.phones)))
+            await self._stay(site)
             address.tree = tree
             await site.fleet.restart(address, away=0, detail=f"then release {self.release(tree)}")
+
+    async def _stay(self, site: "Site") -> None:
+        await self.lasts(self.dice.uniform(*DWELL))
+        older = sum(one.tree == self._tree for one in site.fleet.addresses)
+        self.phases.append(Phase(older, len(site.simulator.phones)))
 
     def release(self, tree: Path) -> str:
         return previous.VERSION if tree == self._tree else "this"

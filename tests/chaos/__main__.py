@@ -24,30 +24,25 @@ from tests.chaos.weathers import WEATHERS
 PASSED, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 
-def main(arguments: Sequence[str]) -> int:
+def main(arguments: Sequence[str] = ()) -> int:
     if arguments:
         print(f"{__doc__}\n{HELP.format(weathers=','.join(WEATHERS))}", end="")
         return PASSED if {*arguments} <= {"-h", "--help"} else USAGE
     try:
         told = options(list(WEATHERS))
+        left_out = {name: why for name in told.weathers if (why := WEATHERS[name].missing())}
+        for name, why in left_out.items():
+            _say(f"leaves out {name}: {why}")
+        turns = _turns(told, [name for name in told.weathers if name not in left_out])
+        directory = Path(tempfile.mkdtemp(prefix="pstn-chaos-"))
     except ValueError as error:
         _say(str(error))
         return USAGE
-    left_out = {name: why for name in told.weathers if (why := WEATHERS[name].missing())}
-    for name, why in left_out.items():
-        _say(f"leaves out {name}: {why}")
-    told = replace(told, weathers=[name for name in told.weathers if name not in left_out])
-    if not told.weathers:
-        _say("the storm cannot start: no weather is left")
-        return USAGE
-    turns = _turns(told)
-    names = ",".join(told.weathers)
-    _say(f"CHAOS_WEATHER={names} CHAOS_SEED={told.seed} CHAOS_CALLS={told.calls}: {len(turns)} turns")
-    try:
-        directory = Path(tempfile.mkdtemp(prefix="pstn-chaos-"))
     except OSError as error:
         _say(str(CannotStart(error)))
         return USAGE
+    names = ",".join(dict.fromkeys(turn.weather for turn in turns))
+    _say(f"CHAOS_WEATHER={names} CHAOS_SEED={told.seed} CHAOS_CALLS={told.calls}: {len(turns)} turns")
     try:
         report = asyncio.run(_played(told, turns, directory))
     except (KeyboardInterrupt, asyncio.CancelledError):
@@ -56,29 +51,35 @@ def main(arguments: Sequence[str]) -> int:
         return INTERRUPTED
     except CannotStart as error:
         _say(str(error))
-        failed = list(directory.glob("*/details.json"))
-        if failed:
-            _say(f"what was found before is in {directory}")
-        else:
-            shutil.rmtree(directory)
+        _keep_failures(directory)
         return USAGE
     except BaseException:
         _say(f"it broke off; logs are in {directory}")
         raise
-    report = replace(report, left_out=left_out)
-    print(msgspec.json.encode(report).decode())
-    if report.passed:
-        if not told.keep:
-            shutil.rmtree(directory)
-        return PASSED
-    _say(f"failed; what was found, and the replicas' logs, are in {directory}")
-    return FAILED
+    print(msgspec.json.encode(replace(report, left_out=left_out)).decode())
+    if not report.passed:
+        _say(f"failed; what was found, and the replicas' logs, are in {directory}")
+        return FAILED
+    if not told.keep:
+        shutil.rmtree(directory)
+    return PASSED
 
 
-def _turns(told: Options) -> list[Turn]:
+def _keep_failures(directory: Path) -> None:
+    """Of turns before one that could not start."""
+    if list(directory.glob("*/details.json")):
+        _say(f"what was found before is in {directory}")
+    else:
+        shutil.rmtree(directory)
+
+
+def _turns(told: Options, weathers: Sequence[str]) -> list[Turn]:
+    """Raises ValueError where no weather is left."""
+    if not weathers:
+        raise ValueError("the storm cannot start: no weather is left")
     if told.only or told.window:
-        return [replace(Turn(told.weathers[0], told.seed, told.calls), only=told.only, window=told.window)]
-    return plan(told.calls, told.seed, told.weathers)
+        return [Turn(weathers[0], told.seed, told.calls, told.only, told.window)]
+    return plan(told.calls, told.seed, weathers)
 
 
 async def _played(told: Options, turns: Sequence[Turn], directory: Path) -> Report:

@@ -28,6 +28,9 @@ class SiteStore(Protocol):
     def client(self) -> Redis:
         """A new one, which asks the master."""
 
+    async def pid(self) -> int:
+        """Of the process that takes the writes."""
+
     async def start(self) -> None:
         """Also after `kill`: until all is as before."""
 
@@ -56,6 +59,9 @@ class SentinelSet:
     @property
     def journal(self) -> Path:
         return self._master.directory / "appendonlydir"
+
+    async def pid(self) -> int:
+        return int(await (await self.servers.master()).stat("server", "process_id"))
 
     def client(self) -> Redis:
         client: Redis = self._sentinel.master_for(SERVICE, decode_responses=True)

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from tests.chaos import set_clock
 from tests.chaos.faketime import WrongStore, library
+from tests.chaos.stores import SiteStore
 from tests.chaos.weathers.base import Weather
 from tests.simulator.clock import monotonic
-from tests.stores import Store
 
 if TYPE_CHECKING:
     from tests.chaos.site import Site
@@ -30,7 +30,7 @@ class Clock(Weather):
     rate = 8.0
     least = 30.0
 
-    def make_store(self, directory: Path) -> Store:
+    def make_store(self, directory: Path) -> SiteStore:
         faketime = library()
         return WrongStore(directory, faketime) if faketime else super().make_store(directory)
 

@@ -80,6 +80,7 @@ async def test_frozen_replicas_go_on_when_the_weather_ends(
     process: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch, ends: str
 ) -> None:
     monkeypatch.setattr("tests.chaos.weathers.freeze.STORE", 0)
+    monkeypatch.setattr("tests.chaos.weathers.freeze.IN_A_JOIN", 0)
     monkeypatch.setattr("tests.chaos.weathers.freeze.BETWEEN", (0, 0))
     address = SimpleNamespace(host=A, pid=process.pid)
     troubles = Troubles()

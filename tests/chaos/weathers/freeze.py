@@ -1,7 +1,9 @@
 """One replica stands still for seconds and goes on; so does the store. Never two of them at the same time."""
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from tests.chaos.creates import CREATES
 from tests.chaos.standstill import standing_still
 from tests.chaos.weathers.base import Weather
 from tests.simulator.clock import monotonic
@@ -19,6 +21,10 @@ LONG = (8.0, 20.0)
 """Beyond Bandwidth's timeout of a webhook, and beyond the lease of a worker."""
 OF_THE_STORE = (1.0, 5.0)
 BETWEEN = (1.5, 4.0)
+IN_A_JOIN = 0.6
+"""Share of those replicas that are stopped in the middle of a join: what they go on with is stale by then."""
+PATIENCE = 3.0
+"""Seconds in which a join is waited for."""
 
 
 class Freeze(Weather):
@@ -36,6 +42,8 @@ class Freeze(Weather):
                 await self._freeze(site, address, dice.uniform(*dice.choice([SHORT, LONG])))
 
     async def _freeze(self, site: "Site", address: "Address", seconds: float) -> None:
+        if self.dice.random() < IN_A_JOIN:
+            await _create_of(site, address)
         trouble = site.troubles.begin("frozen", monotonic(), host=address.host)
         with standing_still(address.pid):
             await self.lasts(seconds)
@@ -47,3 +55,14 @@ class Freeze(Weather):
         with standing_still(pid):
             await self.lasts(seconds)
         trouble.over = monotonic()
+
+
+async def _create_of(site: "Site", address: "Address") -> None:
+    """Until Bandwidth is about to answer a create of this replica, or for as long as patience lasts."""
+    requests = site.simulator.requests
+    seen = len(requests)
+    with suppress(AssertionError):
+        await site.simulator.until(
+            lambda: any(one.operation in CREATES and one.host == address.host for one in requests[seen:]),
+            timeout=PATIENCE,
+        )

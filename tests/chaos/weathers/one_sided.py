@@ -1,6 +1,7 @@
 """One replica after the other is cut off from Bandwidth, or from the store, while the other is well."""
 
 import asyncio
+import random  # noqa: TID251 - seeded, so that a storm can be had again
 from functools import partial
 from itertools import cycle
 from typing import TYPE_CHECKING
@@ -31,8 +32,11 @@ class OneSided(Weather):
     rate = 5.0
     least = 50.0
 
-    async def prepare(self, site: "Site") -> None:
+    def __init__(self, dice: random.Random) -> None:
+        super().__init__(dice)
         self._ways: dict[tuple[str, str], Way] = {}
+
+    async def prepare(self, site: "Site") -> None:
         for address in site.fleet.addresses:
             await self._lay(address, BANDWIDTH, self._way_to_bandwidth(site))
             await self._lay(address, STORE, self._way_to_store(site))

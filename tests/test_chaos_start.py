@@ -123,8 +123,8 @@ def test_a_port_that_is_taken(refused: Start, monkeypatch: pytest.MonkeyPatch) -
             [sys.executable, "-c", ANSWERS, str(taken.fileno())], pass_fds=[taken.fileno()]
         )
         try:
-            ports = iter([taken.getsockname()[1], taken.getsockname()[1]])
-            monkeypatch.setattr("tests.chaos.fleet.PORTS", ports)
+            monkeypatch.setattr("tests.chaos.fleet.HOSTS", {"a": "127.0.0.1"})
+            monkeypatch.setattr("tests.chaos.fleet.PORTS", iter([taken.getsockname()[1]]))
             assert "cannot listen on 127.0.0.1 port" in refused("calm")
         finally:
             answers.kill()

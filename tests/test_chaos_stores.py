@@ -1,0 +1,65 @@
+"""The Sentinel set that storms are played on. `make test-stores` runs it: a failover takes its time."""
+
+from collections.abc import AsyncIterator
+from contextlib import ExitStack
+from itertools import pairwise
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from tests.chaos.store_journal import StoreJournal
+from tests.chaos.stores import SentinelSet
+from tests.store_servers import LEFT_BEHIND
+
+pytestmark = [pytest.mark.stores, *LEFT_BEHIND]
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[SentinelSet]:
+    store = SentinelSet(tmp_path / "store")
+    try:
+        await store.start()
+        yield store
+    finally:
+        await store.stop()
+
+
+async def test_client_and_journal_follow_the_master(store: SentinelSet) -> None:
+    journals, written = [store.journal], [str(uuid4())]
+    async with store.client() as redis:
+        await redis.set("key", written[0])
+        for way in ("COORDINATED", "killed", "plain"):
+            if way == "killed":
+                await store.kill()
+            else:
+                await store.fail_over(*([way] if way == "COORDINATED" else []))
+            await store.replaced()
+            if way == "killed":
+                await store.start()
+            else:
+                await store.whole()
+            journals.append(store.journal)
+            assert await redis.get("key") == written[-1].encode()
+            written.append(str(uuid4()))
+            await redis.set("key", written[-1])
+            assert written[-1] in StoreJournal(store.journal).ids(), way
+    assert all(old != new for old, new in pairwise(journals))
+
+
+async def test_what_a_dead_master_did_not_pass_on_is_in_no_journal(store: SentinelSet) -> None:
+    alone = str(uuid4())
+    async with store.client() as redis:
+        master = await store.servers.master()
+        with ExitStack() as stack:
+            for replica in store.servers.servers[1:]:
+                stack.enter_context(replica.held())
+            # Its sockets would still pass on what it wrote.
+            await master.asked("CLIENT", "KILL", "TYPE", "replica")
+            await redis.set("key", alone)
+            assert alone in StoreJournal(store.journal).ids()
+            await store.kill()
+        await store.replaced()
+        await store.start()
+        assert await redis.get("key") is None
+    assert alone not in StoreJournal(store.journal).ids()

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -11,6 +12,7 @@ from tests.chaos.api import Asked
 from tests.chaos.fleet import Fleet
 from tests.chaos.plan import Turn
 from tests.chaos.site import Site
+from tests.chaos.store_history import Step, history
 from tests.chaos.story import IDS
 from tests.chaos.troubles import Troubles
 from tests.operators import NO_TLS
@@ -22,6 +24,8 @@ from tests.simulator.simulator import Simulator
 Json = dict[str, Any]
 AT_A_TIME = 20
 """Requests to the API."""
+SCRAPES = 50
+"""Tries to read the metrics of a process while it logs nothing."""
 
 
 class LogLine(msgspec.Struct, frozen=True):
@@ -31,6 +35,8 @@ class LogLine(msgspec.Struct, frozen=True):
     process: str
     text: str
     fields: Json
+    ends: int = 0
+    """Bytes of the log up to the end of this line."""
 
     @property
     def event(self) -> str:
@@ -88,9 +94,14 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     """Refs of all calls that the API lists as not ended."""
     metrics: dict[str, str]
     """/metrics of each process that runs at the end, by `LogLine.process`."""
+    scraped: dict[str, int] = {}
+    """Bytes of the log of each process in `metrics` when these were read: nothing was logged meanwhile."""
+    written: list[Step] = []
+    """All that was written to the store, step by step; empty where it has no journal."""
 
 
 async def gather(site: Site) -> Evidence:
+    metrics, scraped = await _metrics(site)
     logs, noise = await asyncio.to_thread(_read, site.fleet)
     redis = site.redis
     names = [str(key) async for key in redis.scan_iter("*", count=1000)]
@@ -127,8 +138,10 @@ async def gather(site: Site) -> Evidence:
         dead=[name for name in names if name.endswith(":dead")],
         calls=await _calls(site),
         unended=[one["id"] async for one in _listed(site) if one["state"] != "ended"],
-        metrics=await _metrics(site),
+        metrics=metrics,
+        scraped=scraped,
         api_wrong=site.api.wrong,
+        written=await asyncio.to_thread(_written, site),
     )
 
 
@@ -137,14 +150,22 @@ def _read(fleet: Fleet) -> tuple[list[LogLine], list[str]]:
     noise: list[str] = []
     for address in fleet.addresses:
         for log in address.logs:
-            for text in log.read_text(errors="replace").splitlines():
+            ends = 0
+            for line in log.read_bytes().splitlines(keepends=True):
+                ends += len(line)
+                text = line.decode(errors="replace").rstrip()
                 try:
                     fields = msgspec.json.decode(text)
                 except msgspec.DecodeError:
                     noise.append(f"{log.name}: {text}")
                 else:
-                    lines.append(LogLine(address.host, log.name, text, fields))
+                    lines.append(LogLine(address.host, log.name, text, fields, ends))
     return sorted(lines, key=lambda line: line.timestamp), noise
+
+
+def _written(site: Site) -> list[Step]:
+    journal = getattr(site.store, "journal", None)
+    return history(journal) if isinstance(journal, Path) else []
 
 
 async def _calls(site: Site) -> dict[str, Json]:
@@ -171,10 +192,20 @@ async def _listed(site: Site) -> AsyncIterator[Json]:
         cursor = f"&cursor={page.json()['next']}"
 
 
-async def _metrics(site: Site) -> dict[str, str]:
-    found = {}
+async def _metrics(site: Site) -> tuple[dict[str, str], dict[str, int]]:
+    """Of each process that runs, and how long its log was then. Read again where a line came meanwhile."""
+    found: dict[str, str] = {}
+    scraped: dict[str, int] = {}
     async with httpx.AsyncClient(verify=NO_TLS, timeout=15) as client:
         for address in site.fleet.addresses:
-            if address.up:
-                found[address.logs[-1].name] = (await client.get(f"{address.url}/metrics")).text
-    return found
+            if not address.up:
+                continue
+            log = address.logs[-1]
+            for _ in range(SCRAPES):
+                scraped[log.name] = log.stat().st_size
+                found[log.name] = (await client.get(f"{address.url}/metrics")).text
+                if log.stat().st_size == scraped[log.name]:
+                    break
+            else:
+                del found[log.name], scraped[log.name]
+    return found, scraped

@@ -1,0 +1,294 @@
+"""Reads the store's append-only file as a history: which keys there were after each step.
+
+A step is what one script, or one command, has written: nobody sees the store between two writes of a step.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
+
+import msgspec
+
+Command = list[bytes]
+"""Its name in capitals, and its arguments."""
+Step = list[Command]
+Value = bytes | dict[bytes, bytes] | dict[bytes, float] | set[bytes] | int
+"""A string, a hash, a sorted set, a set; of a list or a stream the number of entries, from 1 on."""
+
+EMPTY_BASE: Final = 200
+"""Bytes of a base file without keys at most: it has a header and nothing else."""
+EXPIRES: Final = frozenset({b"PX", b"PXAT", b"EX", b"EXAT"})
+
+
+class Unknown(Exception):
+    """A command that `State` does not know: what is there after it nobody can say."""
+
+
+def history(journal: Path) -> list[Step]:
+    """All steps, in order. Empty where there is no journal that begins with an empty store."""
+    parts = sorted(journal.glob("*.incr.aof"), key=_number)
+    bases = list(journal.glob("*.base.rdb"))
+    if not parts or any(base.stat().st_size > EMPTY_BASE for base in bases):
+        return []
+    return [step for part in parts for step in _steps(_commands(part.read_bytes()))]
+
+
+def _number(part: Path) -> int:
+    return int(part.name.split(".")[-3])
+
+
+def _commands(text: bytes) -> Iterator[Command]:
+    """Without one at the end that is cut off. Lines that begin with `#` say what time it is."""
+    at, size = 0, len(text)
+    while at < size:
+        end = text.find(b"\r\n", at)
+        if end < 0:
+            return
+        head, at = text[at:end], end + 2
+        if head.startswith(b"#"):
+            continue
+        command: Command = []
+        for _ in range(int(head[1:])):
+            end = text.find(b"\r\n", at)
+            if end < 0:
+                return
+            begin = end + 2
+            at = begin + int(text[at + 1 : end]) + 2
+            if at > size:
+                return
+            command.append(text[begin : at - 2])
+        command[0] = command[0].upper()
+        yield command
+
+
+def _steps(commands: Iterable[Command]) -> Iterator[Step]:
+    """Without one that was not finished: it has no effect."""
+    several: Step | None = None
+    for command in commands:
+        match command[0]:
+            case b"SELECT":
+                pass
+            case b"MULTI":
+                several = []
+            case b"EXEC":
+                if several:
+                    yield several
+                several = None
+            case _ if several is not None:
+                several.append(command)
+            case _:
+                yield [command]
+
+
+class State:
+    """What the store holds. `play` takes one step after the other."""
+
+    def __init__(self) -> None:
+        self.keys: dict[str, Value] = {}
+        self.expire: set[str] = set()
+        """Keys that expire by themselves."""
+
+    def play(self, step: Step) -> dict[str, None]:
+        """The keys that it has touched, in order. Raises Unknown."""
+        touched: dict[str, None] = {}
+        for name, *args in step:
+            if name in {b"FLUSHALL", b"FLUSHDB"}:
+                touched |= dict.fromkeys(self.keys)
+                self.keys.clear()
+                self.expire.clear()
+                continue
+            write = _WRITES.get(name)
+            if write is None:
+                raise Unknown(name.decode("ascii", "replace"))
+            for key in args if name in {b"DEL", b"UNLINK"} else args[:1]:
+                text = key.decode()
+                touched[text] = None
+                write(self, text, args[1:])
+        return touched
+
+    def hash(self, key: str) -> Mapping[bytes, bytes]:
+        """Empty where there is none."""
+        found: Any = self.keys.get(key)
+        return found if isinstance(found, dict) else MappingProxyType({})
+
+    def scores(self, key: str) -> Mapping[bytes, float]:
+        """Of a sorted set; empty where there is none."""
+        found: Any = self.keys.get(key)
+        return found if isinstance(found, dict) else MappingProxyType({})
+
+    def members(self, key: str) -> set[bytes]:
+        found = self.keys.get(key)
+        return found if isinstance(found, set) else set()
+
+    def text(self, key: str) -> bytes:
+        found = self.keys.get(key)
+        return found if isinstance(found, bytes) else b""
+
+    def drop(self, key: str) -> None:
+        self.keys.pop(key, None)
+        self.expire.discard(key)
+
+    def drop_if_empty(self, key: str) -> None:
+        if not self.keys.get(key, True):
+            self.drop(key)
+
+
+def _set(state: State, key: str, args: Sequence[bytes]) -> None:
+    state.keys[key] = args[0]
+    if EXPIRES & {arg.upper() for arg in args[1:]}:
+        state.expire.add(key)
+    elif b"KEEPTTL" not in args:
+        state.expire.discard(key)
+
+
+def _del(state: State, key: str, _args: Sequence[bytes]) -> None:
+    state.drop(key)
+
+
+def _expire(state: State, key: str, _args: Sequence[bytes]) -> None:
+    if key in state.keys:
+        state.expire.add(key)
+
+
+def _persist(state: State, key: str, _args: Sequence[bytes]) -> None:
+    state.expire.discard(key)
+
+
+def _hash(state: State, key: str) -> dict[bytes, bytes]:
+    found: Any = state.keys.setdefault(key, {})
+    return dict[bytes, bytes]() if not isinstance(found, dict) else found
+
+
+def _hset(state: State, key: str, args: Sequence[bytes]) -> None:
+    _hash(state, key).update(zip(args[::2], args[1::2], strict=True))
+
+
+def _hsetnx(state: State, key: str, args: Sequence[bytes]) -> None:
+    _hash(state, key).setdefault(args[0], args[1])
+
+
+def _hincrby(state: State, key: str, args: Sequence[bytes]) -> None:
+    fields = _hash(state, key)
+    fields[args[0]] = str(int(fields.get(args[0], b"0")) + int(args[1])).encode()
+
+
+def _hdel(state: State, key: str, args: Sequence[bytes]) -> None:
+    fields: Any = state.keys.get(key)
+    if isinstance(fields, dict):
+        for field in args:
+            fields.pop(field, None)
+        state.drop_if_empty(key)
+
+
+def _zadd(state: State, key: str, args: Sequence[bytes]) -> None:
+    scores: Any = state.keys.setdefault(key, {})
+    first = 0
+    while args[first].upper() in {b"NX", b"XX", b"GT", b"LT", b"CH"}:
+        first += 1
+    options = {arg.upper() for arg in args[:first]}
+    for text, member in zip(args[first::2], args[first + 1 :: 2], strict=True):
+        score, old = float(text), scores.get(member)
+        wanted = b"XX" not in options if old is None else b"NX" not in options
+        lower, higher = old is not None and score < old, old is not None and score > old
+        if wanted and not (b"LT" in options and higher) and not (b"GT" in options and lower):
+            scores[member] = score
+    state.drop_if_empty(key)
+
+
+def _zrem(state: State, key: str, args: Sequence[bytes]) -> None:
+    _hdel(state, key, args)
+
+
+def _zremrangebyscore(state: State, key: str, args: Sequence[bytes]) -> None:
+    lowest, highest = args
+
+    def within(score: float) -> bool:
+        low, high = float(lowest.lstrip(b"(")), float(highest.lstrip(b"("))
+        above = score > low if lowest.startswith(b"(") else score >= low
+        return above and (score < high if highest.startswith(b"(") else score <= high)
+
+    _hdel(state, key, [one for one, score in state.scores(key).items() if within(score)])
+
+
+def _zremrangebyrank(state: State, key: str, args: Sequence[bytes]) -> None:
+    ranks = sorted(state.scores(key), key=lambda one: (state.scores(key)[one], one))
+    first, last = int(args[0]), int(args[1])
+    end = len(ranks) + last if last < 0 else last
+    _hdel(state, key, ranks[first : end + 1])
+
+
+def _sadd(state: State, key: str, args: Sequence[bytes]) -> None:
+    members: Any = state.keys.setdefault(key, set())
+    members.update(args)
+
+
+def _srem(state: State, key: str, args: Sequence[bytes]) -> None:
+    members: Any = state.keys.get(key)
+    if isinstance(members, set):
+        members.difference_update(args)
+        state.drop_if_empty(key)
+
+
+def _push(state: State, key: str, args: Sequence[bytes]) -> None:
+    count: Any = state.keys.get(key, 0)
+    state.keys[key] = count + len(args)
+
+
+def _pushx(state: State, key: str, args: Sequence[bytes]) -> None:
+    if key in state.keys:
+        _push(state, key, args)
+
+
+def _added(state: State, key: str, _args: Sequence[bytes]) -> None:
+    state.keys.setdefault(key, 1)
+
+
+def _trim(_state: State, _key: str, _args: Sequence[bytes]) -> None:
+    """No script of ours trims to nothing."""
+
+
+_WRITES: Final[Mapping[bytes, Callable[[State, str, Sequence[bytes]], None]]] = MappingProxyType(
+    {
+        b"SET": _set,
+        b"DEL": _del,
+        b"UNLINK": _del,
+        b"EXPIRE": _expire,
+        b"PEXPIRE": _expire,
+        b"PEXPIREAT": _expire,
+        b"PERSIST": _persist,
+        b"HSET": _hset,
+        b"HSETNX": _hsetnx,
+        b"HINCRBY": _hincrby,
+        b"HDEL": _hdel,
+        b"ZADD": _zadd,
+        b"ZREM": _zrem,
+        b"ZREMRANGEBYSCORE": _zremrangebyscore,
+        b"ZREMRANGEBYRANK": _zremrangebyrank,
+        b"SADD": _sadd,
+        b"SREM": _srem,
+        b"RPUSH": _push,
+        b"RPUSHX": _pushx,
+        b"LTRIM": _trim,
+        b"XADD": _added,
+        b"XTRIM": _trim,
+    }
+)
+
+
+class Key(msgspec.Struct, frozen=True):
+    """One of the service's keys: `pstn:{p03}:kind:name`. `kind` is empty where it is none of these."""
+
+    prefix: str
+    kind: str
+    name: str
+
+    def __str__(self) -> str:
+        return ":".join(part for part in (self.prefix, self.kind, self.name) if part)
+
+
+def key_of(text: str) -> Key:
+    parts = text.split(":", 3)
+    if len(parts) < 3 or parts[0] != "pstn" or not parts[1].startswith("{p"):
+        return Key("", "", text)
+    return Key(f"{parts[0]}:{parts[1]}", parts[2], parts[3] if len(parts) > 3 else "")

@@ -1,0 +1,61 @@
+"""The history of the store that the chaos judge reads: it is what the store has after each step."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from redis.asyncio import Redis
+
+from tests.chaos.store_history import State, Unknown, history
+from tests.stores import Store
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    store = Store(tmp_path / "store")
+    await store.start()
+    yield store
+    await store.stop()
+
+
+async def test_the_history_is_what_the_store_has(store: Store) -> None:
+    """Also after a kill, and of a step that was cut off nothing."""
+    lua = "redis.call('HSET', KEYS[1], 'a', 1); redis.call('PEXPIRE', KEYS[1], 60000)"
+    async with Redis.from_url(store.url) as redis:
+        await redis.eval(lua, 1, "hash")
+        await redis.zadd("zset", {"one": 1, "two": 2, "three": 3})
+        await redis.zremrangebyscore("zset", "(1", "2")
+        await redis.zadd("zset", {"three": 5, "four": 4}, lt=True)
+        await redis.set("text", "x", px=60_000)
+        await redis.set("text", "y")
+        await redis.sadd("set", "a", "b")
+    await store.kill()
+    [part] = store.journal.glob("*.incr.aof")
+    with part.open("ab") as file:
+        file.write(b"*1\r\n$5\r\nMULTI\r\n*2\r\n$3\r\nDEL\r\n$4\r\nhash\r\n*2\r\n$3\r\nDE")
+    await store.start()
+    async with Redis.from_url(store.url) as redis:
+        await redis.srem("set", "a", "b")
+        await redis.hset("hash", "b", "2")
+    steps, now = history(store.journal), State()
+    for one in steps:
+        now.play(one)
+    assert [name for name, *_ in steps[0]] == [b"HSET", b"PEXPIREAT"]
+    assert now.keys == {
+        "hash": {b"a": b"1", b"b": b"2"},
+        "zset": {b"one": 1.0, b"three": 3.0, b"four": 4.0},
+        "text": b"y",
+    }
+    assert now.expire == {"hash"}
+
+
+def test_there_is_no_history_of_a_store_that_began_with_something(tmp_path: Path) -> None:
+    (tmp_path / "a.1.base.rdb").write_bytes(b"x" * 1000)
+    (tmp_path / "a.1.incr.aof").write_bytes(b"*2\r\n$3\r\nDEL\r\n$1\r\na\r\n")
+    assert history(tmp_path) == []
+    assert history(tmp_path / "none") == []
+
+
+def test_a_command_that_is_not_known_is_told() -> None:
+    with pytest.raises(Unknown, match="BITOP"):
+        State().play([[b"BITOP", b"AND", b"a", b"b"]])

@@ -14,6 +14,7 @@ from tests.chaos.eyes import (
     standby,
     webhooks,
 )
+from tests.chaos.eyes import ends, keys, leaks, logs, owing, tokens, webhooks, workers
 from tests.chaos.finding import Eye, Finding
 
 EYES: Final[Mapping[str, Eye]] = MappingProxyType(
@@ -25,6 +26,10 @@ EYES: Final[Mapping[str, Eye]] = MappingProxyType(
         "standby": standby.look,
         "limits": limits.look,
         "logs": logs.look,
+        "keys": keys.look,
+        "owing": owing.look,
+        "tokens": tokens.look,
+        "workers": workers.look,
     }
 )
 

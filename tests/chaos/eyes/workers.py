@@ -1,0 +1,112 @@
+"""Two workers that did the same owed work at the same time.
+
+A worker takes a lease of an owner before it carries out what is owed, and no other worker may take one before
+that has ended. The store's journal has each lease, and when it ends by the time that all replicas share. The
+requests to Bandwidth show the same from outside: two replicas asked the same, and one began before the other
+was answered.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from tests.chaos.finding import Finding
+from tests.chaos.replica import PATIENCE
+from tests.chaos.store_history import State, Step, Unknown, key_of
+from tests.simulator.journal import Request
+
+if TYPE_CHECKING:
+    from tests.chaos.evidence import Evidence
+
+LEASE: Final = round(PATIENCE.lease * 1000)
+"""Milliseconds."""
+BEHIND: Final = 1000
+"""Milliseconds by which what the journal says of the time may be ahead of a worker's."""
+OWED_ALONE: Final = frozenset({"deleteParticipant", "deleteSession"})
+"""Operations that are asked for by workers alone."""
+
+
+class Lease(NamedTuple):
+    worker: bytes
+    ends: int
+    """Milliseconds since the epoch, by the time that all replicas share."""
+
+
+def look(evidence: "Evidence") -> Iterator[Finding]:
+    yield from _leases(evidence)
+    yield from _requests(evidence)
+
+
+def _leases(evidence: "Evidence") -> Iterator[Finding]:
+    state, now = State(), 0
+    leases: dict[str, Lease] = {}
+    for step in evidence.written:
+        try:
+            touched = state.play(step)
+        except Unknown:
+            return  # the eye for keys tells it
+        now = max(now, _time(step))
+        for text in touched:
+            key = key_of(text)
+            if key.kind != "owed":
+                continue
+            held, taken = leases.pop(text, None), _lease(state.hash(text).get(b".lease"))
+            if taken is None:
+                continue
+            leases[text] = taken
+            if held is None or held.worker == taken.worker or _is_release(taken, now):
+                continue
+            if (begun := taken.ends - LEASE) < held.ends:
+                yield Finding(
+                    what=f"{key.name}: {taken.worker.decode()} took the lease {held.ends - begun} ms before "
+                    f"that of {held.worker.decode()} ended",
+                    ids=(key.name.partition(":")[2],),
+                )
+
+
+def _lease(text: bytes | None) -> Lease | None:
+    if text is None:
+        return None
+    worker, _, ends = text.partition(b" ")
+    return Lease(worker, int(ends))
+
+
+def _is_release(lease: Lease, now: int) -> bool:
+    """One that ended as it was written: its worker is to end, and leaves what is due to others."""
+    return lease.ends < now + LEASE - BEHIND
+
+
+def _time(step: Step) -> int:
+    """The time that all share, where the step says it; else 0."""
+    for name, where, *args in step:
+        kind = key_of(where.decode()).kind
+        if kind == "clock" and name == b"SET":
+            offset, last, _gap = args[0].split()
+            return int(last) + int(offset)
+        if kind == "news" and name == b"XADD" and b"at" in args:
+            return int(args[args.index(b"at") + 1])
+    return 0
+
+
+def _requests(evidence: "Evidence") -> Iterator[Finding]:
+    same: dict[tuple[str, str], list[Request]] = defaultdict(list)
+    for one in evidence.simulator.requests:
+        if one.operation in OWED_ALONE:
+            same[one.operation, one.path].append(one)
+    for (operation, path), ones in same.items():
+        ones.sort(key=lambda one: one.at)
+        latest = ones[0]
+        for one in ones[1:]:
+            if one.host != latest.host and one.at < _over(latest):
+                between = evidence.troubles.between(latest.at, one.at, host=latest.host)
+                yield Finding(
+                    what=f"{operation} {path} was under way for {latest.host} when {one.host} asked the same",
+                    ids=tuple(one.ids.values()),
+                    at=one.at,
+                    excuse="worker-in-trouble" if between else "",
+                )
+            latest = max(latest, one, key=_over)
+
+
+def _over(request: Request) -> float:
+    return request.at + request.ms / 1000

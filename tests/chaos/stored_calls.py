@@ -1,0 +1,26 @@
+"""Reads the little of a call that the judge has to know, as the store keeps it."""
+
+import msgspec
+
+from service.store.compression import plain
+from tests.chaos.store_history import Key, State
+
+
+class StoredCall(msgspec.Struct, frozen=True):
+    """Named as in `service.calls.model.Call`."""
+
+    phone: str
+    media: str = "none"
+
+    @property
+    def live(self) -> bool:
+        return self.phone != "gone"
+
+
+_decode = msgspec.json.Decoder(StoredCall).decode
+
+
+def call_in(state: State, key: Key) -> StoredCall | None:
+    """The call under that key; None where there is none."""
+    text = state.hash(str(key)).get(b"state")
+    return None if text is None else _decode(plain(text))

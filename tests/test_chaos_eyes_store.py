@@ -1,0 +1,315 @@
+"""The eyes of the chaos judge for what is in the store: keys, owed work, tokens and leases."""
+
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from service.store import keys as service_keys
+from service.store.compression import compressed
+from tests.chaos.evidence import Evidence, LogLine, StoredKey
+from tests.chaos.eyes import keys, owing, tokens, workers
+from tests.chaos.finding import Eye
+from tests.chaos.store_history import Step, key_of
+from tests.chaos.troubles import Troubles
+from tests.simulator.journal import Request
+
+P = "pstn:{p00}:"
+REF = "p00-" + "a" * 20
+CALL, TOKEN, AGENDA = f"{P}call:{REF}", f"{P}token:{REF}", f"{P}agenda"
+OWED = f"{P}owed:call:{REF}"
+ROOM, ROOM_OWED = f"{P}room:r", f"{P}owed:room:r"
+LIVE = '{"phone":"up","media":"transferring"}'
+JWT = "eyJhbGciOiJIUzI1NiJ9.eyJ2IjoidjMifQ.x"
+
+
+def step(*commands: str | tuple[str | bytes, ...]) -> Step:
+    """Commands as texts with blanks between their arguments, or as tuples."""
+    split = (tuple(one.split()) if isinstance(one, str) else one for one in commands)
+    return [[arg.encode() if isinstance(arg, str) else arg for arg in one] for one in split]
+
+
+def evidence(*written: Step, **fields: Any) -> Evidence:
+    """Of a turn in which nothing else happened."""
+    nothing = {
+        "written": list(written),
+        "logs": [],
+        "keys": [],
+        "agenda": [],
+        "owed": {},
+        "troubles": Troubles(),
+        "simulator": SimpleNamespace(requests=[]),
+    }
+    return cast("Evidence", SimpleNamespace(**{**nothing, **fields}))
+
+
+def seen(eye: Eye, *written: Step, **fields: Any) -> list[str]:
+    return [one.what for one in eye(evidence(*written, **fields)) if not one.excuse]
+
+
+def state(text: str = LIVE) -> tuple[str, ...]:
+    return ("HSET", CALL, "revision", "1", "state", text)
+
+
+EXPIRES = f"PEXPIREAT {CALL} 99"
+OWES = (f"HSET {OWED} .seq 1 ask-after 1", f"ZADD {AGENDA} 5 call:{REF}")
+BEGUN = step(state(), EXPIRES, *OWES)
+"""A call that is what it should be."""
+
+
+# Keys -------------------------------------------------------------------------------------------------------
+
+
+def test_every_kind_of_key_is_known_to_the_eye() -> None:
+    """Of the service's own list."""
+    of_calls = ("call", "events", "timeline", "token", "room", "room_settings", "closed", "pin", "wrong_pins")
+    made = {getattr(service_keys, name)(REF) for name in (*of_calls, "alias", "replica")}
+    of_partitions = ("calls", "standing", "configured", "live", "news", "marker", "agenda", "searched")
+    made |= {getattr(service_keys, name)(0) for name in (*of_partitions, "unknown", "offered", "dead")}
+    made |= {getattr(service_keys, name)() for name in ("paused", "replicas", "aside", "clock")}
+    made |= {service_keys.left("r", "x"), service_keys.used_invitation("r", "x"), service_keys.once("k", "x")}
+    made |= {service_keys.placed("k", 1), service_keys.owed("room:r")}
+    kinds = {key_of(one).kind for one in made}
+    assert kinds == keys.EXPIRE | keys.STAY.keys()
+
+
+def test_well_kept_keys_are_nothing() -> None:
+    events = f"{P}events:{REF}"
+    ended = step(state('{"phone":"gone"}'), f"DEL {OWED}", f"ZREM {AGENDA} call:{REF}")
+    settings = step(("SET", f"{P}settings:r", '{"pin":"12"}'), f"SADD {P}configured r", f"SET {P}pin:12 r")
+    turn = [
+        settings,
+        BEGUN,
+        step(f"HSET {events} a b", f"PEXPIREAT {events} 99"),
+        step(f"SET {TOKEN} {JWT} PXAT 99"),
+        step(f"DEL {TOKEN}"),
+        ended,
+    ]
+    for eye in (keys.look, owing.look, tokens.look, workers.look):
+        stored = [StoredKey(f"{P}pin:12", -1), StoredKey(CALL, 9), StoredKey(events, 9)]
+        assert seen(eye, *turn, keys=stored) == []
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        (step(state()), "has no expiry"),
+        (step(f"SADD {P}live r", f"PEXPIREAT {P}live 9", f"SREM {P}live r", f"SADD {P}live r"), "no expiry"),
+        (step(f"SET {P}what:x 1 PXAT 9"), "no kind that is known"),
+        (step("SET other 1 PXAT 9"), "no kind that is known"),
+        (step(f"HSET {P}events:{REF} a b", f"PEXPIREAT {P}events:{REF} 9"), "written without its call"),
+        (step(f"SET {P}pin:12 r"), "whose settings do not have it"),
+        (step(f"SADD {P}configured r"), "not both"),
+        (step(f"SADD {P}live r", f"PEXPIREAT {P}live 9"), "which is not there"),
+    ],
+)
+def test_keys_that_are_wrong_after_some_step(written: Step, expected: str) -> None:
+    assert expected in " ".join(seen(keys.look, written))
+
+
+def test_a_command_that_the_judge_does_not_know() -> None:
+    assert seen(keys.look, step("BITOP AND a b c")) == ["the judge does not know what BITOP does"]
+
+
+def test_what_was_wrong_and_put_right_is_seen() -> None:
+    [found] = seen(keys.look, step(state()), step(EXPIRES))
+    assert "has no expiry" in found
+
+
+def test_a_call_that_goes_before_its_parts() -> None:
+    events = f"{P}events:{REF}"
+    [found] = seen(
+        keys.look, [*BEGUN, *step(f"HSET {events} a b", f"PEXPIREAT {events} 9")], step(f"DEL {CALL}")
+    )
+    assert "went before its events" in found
+
+
+@pytest.mark.parametrize(
+    ("stored", "expected"),
+    [
+        (StoredKey(f"{P}news", -1), "has no expiry"),
+        (StoredKey(ROOM, 9), "is left, and on no agenda"),
+        (StoredKey(ROOM_OWED, -1), "is on no agenda"),
+        (StoredKey(f"{P}timeline:{REF}", 9), "left without its call"),
+        (StoredKey(f"{P}offered", 9), "but one release"),
+    ],
+)
+def test_keys_that_are_wrong_at_the_end(stored: StoredKey, expected: str) -> None:
+    """Whether the store has a journal or not."""
+    started = LogLine("a", "a0", "", {"event": "service.started", "version": "1"})
+    assert expected in " ".join(seen(keys.look, keys=[stored], logs=[started]))
+
+
+def test_what_somebody_will_look_at_may_be_left() -> None:
+    """A browser may sit in a room for as long as it likes."""
+    stored = [StoredKey(ROOM, 9), StoredKey(ROOM_OWED, -1), StoredKey(AGENDA, -1)]
+    assert seen(keys.look, keys=stored, agenda=["room:r"], owed={"room:r": ["check-room:s"]}) == []
+
+
+def test_what_a_release_does_not_know_is_marked_beside_another_release() -> None:
+    started = [LogLine("a", one, "", {"event": "service.started", "version": one}) for one in ("1", "2")]
+    assert seen(keys.look, keys=[StoredKey(f"{P}offered", 9)], logs=started) == []
+
+
+# Owed work --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        (step(state(), EXPIRES, OWES[0]), "was on no agenda"),
+        (step(f"HSET {ROOM_OWED} .seq 1"), "owes nothing, and was on no agenda"),
+        (step(state(), f"HSET {OWED} .seq 1 hang-up 1", OWES[1]), "nobody would have asked after it"),
+        (step(state(), f"HSET {OWED} .seq 1 end-dialing 1", OWES[1]), "nobody would have asked after it"),
+        (step(f"HSET {ROOM} session s", f"HSET {ROOM_OWED} check-room:s 1"), "not owe replace-session:s"),
+        (step(f"HSET {ROOM} seat:x leaving-p"), ""),
+        (step(("HSET", ROOM, "seat:x", "leaving p")), "does not owe free-seat:x"),
+        (step(("HSET", ROOM, "seat:x", "closing p s")), "does not owe free-seat:x"),
+        (step(("HSET", ROOM, "seat:web-x", "in p")), "does not owe check-presence:web-x"),
+    ],
+)
+def test_what_is_not_owed(written: Step, expected: str) -> None:
+    found = seen(owing.look, written)
+    assert expected in " ".join(found)
+    assert bool(found) is bool(expected)
+
+
+def test_an_agenda_that_forgets_is_seen_though_the_owner_is_put_back() -> None:
+    [found] = seen(owing.look, BEGUN, step(f"ZREM {AGENDA} call:{REF}"), step(OWES[1]))
+    assert "was on no agenda" in found
+
+
+def test_a_call_that_is_being_dialed_is_seen_to_by_one_of_two() -> None:
+    dialing = state('{"phone":"dialing"}')
+    assert seen(owing.look, step(dialing, f"HSET {OWED} .seq 1 end-dialing 1", OWES[1])) == []
+
+
+def test_what_a_round_through_the_store_has_found_was_forgotten() -> None:
+    line = LogLine("a", "a0", "owed.forgotten", {"event": "owed.forgotten"})
+    assert seen(owing.look, logs=[line]) == ["a: owed.forgotten"]
+
+
+# Tokens -----------------------------------------------------------------------------------------------------
+
+
+KEPT = f"SET {TOKEN} {JWT} PXAT 99"
+
+
+@pytest.mark.parametrize("kept", ['{"phone":"up","media":"bridged"}', '{"phone":"gone","media":"ready"}'])
+def test_a_token_of_a_call_that_was_answered_or_is_over(kept: str) -> None:
+    [found] = seen(tokens.look, BEGUN, step(KEPT), step(state(kept)))
+    assert "was kept while its call was" in found
+    assert seen(tokens.look, BEGUN, step(KEPT), step(state(kept), f"DEL {TOKEN}")) == []
+
+
+def test_a_token_of_an_ended_call_whose_state_is_compressed() -> None:
+    ended = ("HSET", CALL, "state", compressed(b'{"phone":"gone"}'))
+    assert len(seen(tokens.look, BEGUN, step(KEPT), step(ended))) == 1
+
+
+def test_a_token_that_comes_after_the_answer() -> None:
+    assert len(seen(tokens.look, step(state('{"phone":"up","media":"bridged"}')), step(KEPT))) == 1
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        (step(("HSET", ROOM, "given:x", f"1 p {JWT}", "seat:x", "in p")), ""),
+        (step(("HSET", ROOM, "given:x", f"1 p {JWT}")), "when the seat was free"),
+        (step(("HSET", ROOM, "session", "s", "stock:p", f"ready s 1 {JWT}")), ""),
+        (step(("HSET", ROOM, "stock:p", f"ready s 1 {JWT}")), "which had no session"),
+        (step(("HSET", ROOM, "web:x", JWT)), "a token was written into"),
+        (step(f"RPUSH {P}timeline:{REF} {JWT}"), "a token was written into"),
+    ],
+)
+def test_tokens_elsewhere(written: Step, expected: str) -> None:
+    found = seen(tokens.look, written)
+    assert expected in " ".join(found)
+    assert bool(found) is bool(expected)
+
+
+def test_a_token_that_is_left_is_seen_without_a_journal() -> None:
+    assert seen(tokens.look, keys=[StoredKey(TOKEN, 9)]) == [f"{TOKEN} is left at the end"]
+
+
+# Workers ----------------------------------------------------------------------------------------------------
+
+
+def leased(worker: str, ends: int) -> Step:
+    return step(("HSET", ROOM_OWED, ".lease", f"{worker} {ends}"))
+
+
+NOW = 1_000_000
+LEASE = workers.LEASE
+
+
+def it_is(now: int) -> Step:
+    return step(("SET", f"{P}clock", f"500 {now - 500} 0", "PXAT", "99"))
+
+
+@pytest.mark.parametrize(
+    ("between", "begun", "expected"),
+    [
+        ([], NOW + LEASE, 0),
+        ([], NOW + LEASE - 1, 1),
+        ([step(f"HDEL {ROOM_OWED} .lease")], NOW + 1, 0),
+        ([step(f"DEL {ROOM_OWED}")], NOW + 1, 0),
+    ],
+)
+def test_a_lease_of_another(between: Sequence[Step], begun: int, expected: int) -> None:
+    """`begun`: when the second worker took it."""
+    turn = [it_is(NOW), leased("a", NOW + LEASE), *between, it_is(begun), leased("b", begun + LEASE)]
+    assert len(seen(workers.look, *turn)) == expected
+
+
+def test_a_lease_that_is_taken_again_by_the_same() -> None:
+    assert seen(workers.look, it_is(NOW), leased("a", NOW + LEASE), leased("a", NOW + LEASE + 5)) == []
+
+
+def test_who_is_to_end_takes_over_what_is_due_and_leaves_it() -> None:
+    """The lease ends as it is written: it did not begin a whole lease ago."""
+    turn = [it_is(NOW), leased("a", NOW + LEASE), it_is(NOW + LEASE + 5), leased("b", NOW + LEASE + 5)]
+    assert seen(workers.look, *turn) == []
+
+
+def deletion(at: float, host: str, ms: float = 1000) -> Request:
+    return Request(
+        operation="deleteSession",
+        method="DELETE",
+        path="/sessions/s",
+        ids={"session": "s"},
+        status=204,
+        at=at,
+        ms=ms,
+        scheme=None,
+        body=None,
+        received=True,
+        host=host,
+    )
+
+
+@pytest.mark.parametrize(
+    ("second", "trouble", "expected"),
+    [
+        (deletion(10.5, "b"), None, 1),
+        (deletion(11.5, "b"), None, 0),
+        (deletion(10.5, "a"), None, 0),
+        (deletion(10.5, "b"), ("a", 10.2, 20.0), 0),
+        (deletion(10.5, "b"), ("", 8.0, 10.1), 0),
+        (deletion(10.5, "b"), ("b", 10.2, 20.0), 1),
+        (deletion(10.5, "b"), ("a", 5.0, 9.0), 1),
+        (deletion(10.5, "b"), ("a", 10.6, 20.0), 1),
+    ],
+    ids=["at once", "after", "same", "killed", "store", "other killed", "killed before", "killed after"],
+)
+def test_two_replicas_ask_the_same(
+    second: Request, trouble: tuple[str, float, float] | None, expected: int
+) -> None:
+    """Only what befell the first, from its request on and before the second asked, excuses that."""
+    troubles = Troubles()
+    if trouble is not None:
+        host, begun, over = trouble
+        troubles.begin("killed", begun, host=host).over = over
+    simulator = SimpleNamespace(requests=[deletion(10, "a"), second])
+    assert len(seen(workers.look, simulator=simulator, troubles=troubles)) == expected

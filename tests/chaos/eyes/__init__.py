@@ -15,6 +15,7 @@ from tests.chaos.eyes import (
     webhooks,
 )
 from tests.chaos.eyes import ends, keys, leaks, logs, owing, tokens, webhooks, workers
+from tests.chaos.eyes import ends, keys, leaks, logs, metrics, owing, tokens, webhooks, workers
 from tests.chaos.finding import Eye, Finding
 
 EYES: Final[Mapping[str, Eye]] = MappingProxyType(
@@ -30,6 +31,7 @@ EYES: Final[Mapping[str, Eye]] = MappingProxyType(
         "owing": owing.look,
         "tokens": tokens.look,
         "workers": workers.look,
+        "metrics": metrics.look,
     }
 )
 

@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from service.metrics import BREAKERS
-from tests.chaos.evidence import Evidence, LogLine
+from tests.chaos.evidence import Evidence, LogLine, Scraped
 from tests.chaos.eyes import metrics
 from tests.simulator.journal import Delivery
 from tests.simulator.webhooks import DROPPED
@@ -59,7 +59,7 @@ def of_a_process(text: str, lines: Sequence[dict[str, Any]], deliveries: Sequenc
     address = SimpleNamespace(name="a", begun=5.0, logs=[Path("a0")])
     evidence = SimpleNamespace(
         metrics={"a0": text + closed},
-        scraped={"a0": len(lines)},
+        scraped={"a0": Scraped(20, 21, len(lines))},
         logs=log,
         fleet=SimpleNamespace(addresses=[address]),
         simulator=SimpleNamespace(deliveries=deliveries),
@@ -92,8 +92,9 @@ SENT = [
     delivery(7, None, "timeout"),
     delivery(8, None, DROPPED),
     delivery(9, name="b"),
+    delivery(22),
 ]
-"""One to the process before, two of which one was answered, one that was lost, one to the other replica."""
+"""To the process before; two, one of them answered; one that was lost; to the other replica; one later."""
 
 
 def test_metrics_that_add_up() -> None:

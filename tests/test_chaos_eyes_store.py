@@ -273,7 +273,7 @@ def test_who_is_to_end_takes_over_what_is_due_and_leaves_it() -> None:
     assert seen(workers.look, *turn) == []
 
 
-def deletion(at: float, host: str, ms: float = 1000) -> Request:
+def deletion(at: float, host: str, *, received: bool = True) -> Request:
     return Request(
         operation="deleteSession",
         method="DELETE",
@@ -281,10 +281,10 @@ def deletion(at: float, host: str, ms: float = 1000) -> Request:
         ids={"session": "s"},
         status=204,
         at=at,
-        ms=ms,
+        ms=1000,
         scheme=None,
         body=None,
-        received=True,
+        received=received,
         host=host,
     )
 
@@ -313,3 +313,12 @@ def test_two_replicas_ask_the_same(
         troubles.begin("killed", begun, host=host).over = over
     simulator = SimpleNamespace(requests=[deletion(10, "a"), second])
     assert len(seen(workers.look, simulator=simulator, troubles=troubles)) == expected
+
+
+def test_a_request_that_was_given_up_is_under_way_for_nobody() -> None:
+    simulator = SimpleNamespace(requests=[deletion(10, "a", received=False), deletion(10.5, "b")])
+    assert seen(workers.look, simulator=simulator) == []
+
+
+def test_a_turn_without_a_journal_is_told_apart() -> None:
+    assert [one.excuse for one in keys.look(evidence())] == ["no-journal"]

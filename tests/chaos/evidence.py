@@ -61,6 +61,15 @@ class StoredKey(msgspec.Struct, frozen=True):
     """-1: it never expires."""
 
 
+class Scraped(msgspec.Struct, frozen=True):
+    """When metrics were read. Times are monotonic seconds."""
+
+    begun: float
+    over: float
+    log_bytes: int
+    """Of the process's log, which did not grow meanwhile."""
+
+
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     """Times are monotonic seconds of this process, but in logs."""
 
@@ -94,8 +103,8 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     """Refs of all calls that the API lists as not ended."""
     metrics: dict[str, str]
     """/metrics of each process that runs at the end, by `LogLine.process`."""
-    scraped: dict[str, int] = {}
-    """Bytes of the log of each process in `metrics` when these were read: nothing was logged meanwhile."""
+    scraped: dict[str, "Scraped"] = {}
+    """Of each process in `metrics`: when these were read."""
     written: list[Step] = []
     """All that was written to the store, step by step; empty where it has no journal."""
 
@@ -192,20 +201,19 @@ async def _listed(site: Site) -> AsyncIterator[Json]:
         cursor = f"&cursor={page.json()['next']}"
 
 
-async def _metrics(site: Site) -> tuple[dict[str, str], dict[str, int]]:
-    """Of each process that runs, and how long its log was then. Read again where a line came meanwhile."""
+async def _metrics(site: Site) -> tuple[dict[str, str], dict[str, Scraped]]:
+    """Of each process that runs. Read again where it has logged something meanwhile."""
     found: dict[str, str] = {}
-    scraped: dict[str, int] = {}
+    scraped: dict[str, Scraped] = {}
     async with httpx.AsyncClient(verify=NO_TLS, timeout=15) as client:
         for address in site.fleet.addresses:
             if not address.up:
                 continue
             log = address.logs[-1]
             for _ in range(SCRAPES):
-                scraped[log.name] = log.stat().st_size
-                found[log.name] = (await client.get(f"{address.url}/metrics")).text
-                if log.stat().st_size == scraped[log.name]:
+                size, begun = log.stat().st_size, monotonic()
+                text = (await client.get(f"{address.url}/metrics")).text
+                if log.stat().st_size == size:
+                    found[log.name], scraped[log.name] = text, Scraped(begun, monotonic(), size)
                     break
-            else:
-                del found[log.name], scraped[log.name]
     return found, scraped

@@ -42,6 +42,8 @@ PIN: Final = re.compile(rb'"pin":"([^"]*)"')
 
 
 def look(evidence: "Evidence") -> Iterator[Finding]:
+    if not evidence.written:
+        yield Finding(what="the store has no journal: only its end was looked at", excuse="no-journal")
     seen: set[str] = set()
     for what, key in (*_stay(evidence), *_left(evidence), *_in_each_step(evidence)):
         if what not in seen:

@@ -84,7 +84,7 @@ OTHERS: Final = frozenset({"unknown", "participant"})
 def look(evidence: "Evidence") -> Iterator[Finding]:
     lines: dict[str, list[Json]] = {name: [] for name in evidence.metrics}
     for line in evidence.logs:
-        if line.process in lines and line.ends <= evidence.scraped[line.process]:
+        if line.process in lines and line.ends <= evidence.scraped[line.process].log_bytes:
             lines[line.process].append(line.fields)
     sent = _sent(evidence)
     for process, text in evidence.metrics.items():
@@ -170,13 +170,14 @@ def _gauge(
         yield f"{name} is {value:g}, and what was told of it last is {last}"
 
 
-class _Sent(msgspec.Struct):
+class _Sent(msgspec.Struct, frozen=True):
     event: str
     answered: bool
+    """Before the metrics were read."""
 
 
 def _sent(evidence: "Evidence") -> dict[str, list[_Sent]]:
-    """Webhooks that were sent to each process that runs: no other was there since it was started."""
+    """Webhooks that were sent to each process from its start until its metrics were read."""
     running = {
         one.name: one
         for one in evidence.fleet.addresses
@@ -185,9 +186,12 @@ def _sent(evidence: "Evidence") -> dict[str, list[_Sent]]:
     found: dict[str, list[_Sent]] = {}
     for one in evidence.simulator.deliveries:
         address = _address(running, one.url)
-        if address is not None and one.sent_at >= address.begun and one.error != DROPPED:
-            sent = _Sent(one.event_type, one.status is not None)
-            found.setdefault(address.logs[-1].name, []).append(sent)
+        if address is None or one.sent_at < address.begun or one.error == DROPPED:
+            continue
+        scraped = evidence.scraped[address.logs[-1].name]
+        if one.sent_at < scraped.over:
+            answered = one.status is not None and one.sent_at + one.ms / 1000 < scraped.begun
+            found.setdefault(address.logs[-1].name, []).append(_Sent(one.event_type, answered))
     return found
 
 

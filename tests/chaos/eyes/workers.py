@@ -22,8 +22,9 @@ LEASE: Final = round(PATIENCE.lease * 1000)
 """Milliseconds."""
 BEHIND: Final = 1000
 """Milliseconds by which what the journal says of the time may be ahead of a worker's."""
-OWED_ALONE: Final = frozenset({"deleteParticipant", "deleteSession"})
-"""Operations that are asked for by workers alone."""
+OWED_ALONE: Final = frozenset({"deleteParticipant", "deleteSession", "updateCall"})
+"""Operations that only workers ask for, and only while they have the lease. Not so removals: a join or a move
+that undoes what it has done asks for them as well."""
 
 
 class Lease(NamedTuple):
@@ -92,12 +93,11 @@ def _requests(evidence: "Evidence") -> Iterator[Finding]:
     same: dict[tuple[str, str], list[Request]] = defaultdict(list)
     for one in evidence.simulator.requests:
         if one.operation in OWED_ALONE:
-            same[one.operation, one.path].append(one)
+            same[one.operation, f"{one.path} {_state(one)}"].append(one)
     for (operation, path), ones in same.items():
-        ones.sort(key=lambda one: one.at)
-        latest = ones[0]
-        for one in ones[1:]:
-            if one.host != latest.host and one.at < _over(latest):
+        latest: Request | None = None
+        for one in sorted(ones, key=lambda one: one.at):
+            if latest is not None and one.host != latest.host and one.at < _over(latest):
                 between = evidence.troubles.between(latest.at, one.at, host=latest.host)
                 yield Finding(
                     what=f"{operation} {path} was under way for {latest.host} when {one.host} asked the same",
@@ -105,7 +105,14 @@ def _requests(evidence: "Evidence") -> Iterator[Finding]:
                     at=one.at,
                     excuse="worker-in-trouble" if between else "",
                 )
-            latest = max(latest, one, key=_over)
+            # One whose answer reached nobody may have been given up long before.
+            if one.received and (latest is None or _over(latest) < _over(one)):
+                latest = one
+
+
+def _state(request: Request) -> str:
+    """Which of the things is asked that a call can be told."""
+    return str(request.body.get("state", "")) if isinstance(request.body, dict) else ""
 
 
 def _over(request: Request) -> float:

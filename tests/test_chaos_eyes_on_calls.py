@@ -1,0 +1,54 @@
+"""The eyes of the chaos judge on the journal of a store that real calls of two replicas have been in."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+from redis.asyncio import Redis
+
+from tests.chaos.evidence import Evidence, StoredKey
+from tests.chaos.eyes import keys, owing, tokens, workers
+from tests.chaos.store_history import State, history, key_of
+from tests.chaos.troubles import Troubles
+from tests.harness import ORIGIN, nothing_left, serving
+from tests.simulator.simulator import Simulator
+from tests.stores import Store
+
+CALLS = 6
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    store = Store(tmp_path / "store")
+    await store.start()
+    yield store
+    await store.stop()
+
+
+async def test_nothing_is_found_where_all_is_well(simulator: Simulator, store: Store) -> None:
+    """Several calls come into one room and leave it at once; the eyes have something to look at."""
+    settings = {"PREPARED_PARTICIPANTS": "1", "ROOM_MAP": '{"+15551110000": "a"}'}
+    async with (
+        Redis.from_url(store.url) as redis,
+        serving(simulator, store.url, **settings) as one,
+        serving(simulator, store.url, **settings) as other,
+    ):
+        simulator.map_origin(ORIGIN, one.url, other.url)
+        phones = await asyncio.gather(
+            *(simulator.dial(to="+15551110000", from_=f"+1555222000{n}") for n in range(CALLS))
+        )
+        await simulator.until(lambda: all(phone.stage == "bridged" for phone in phones))
+        await asyncio.gather(*(phone.hang_up() for phone in phones))
+        await nothing_left(simulator, redis)
+        left = [StoredKey(key.decode(), await redis.pttl(key)) async for key in redis.scan_iter("*")]
+    written = history(store.journal)
+    evidence = SimpleNamespace(
+        written=written, logs=[], keys=left, agenda=[], owed={}, simulator=simulator, troubles=Troubles()
+    )
+    found = [one for eye in (keys, owing, tokens, workers) for one in eye.look(cast("Evidence", evidence))]
+    assert found == []
+    kinds = {key_of(key).kind for step in written for key in State().play(step)}
+    assert kinds >= {"call", "room", "owed", "agenda", "token"}

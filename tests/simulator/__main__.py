@@ -6,7 +6,14 @@ import signal
 from typing import get_args
 from urllib.parse import urlsplit
 
-from tests.simulator.journal import Happening, MemberChanged, PhoneChanged, RequestAnswered, SpeechHeard
+from tests.simulator.journal import (
+    Happening,
+    MemberChanged,
+    PhoneChanged,
+    RequestAnswered,
+    SoundHeard,
+    SpeechHeard,
+)
 from tests.simulator.settings import Auth, SimulatorSettings
 from tests.simulator.simulator import Simulator
 
@@ -90,9 +97,10 @@ def line(happening: Happening) -> str:
         return f"{at}{kind} {happening.call_id} {happening.stage} {happening.cause or ''}"
     if isinstance(happening, SpeechHeard):
         return f"{at}call {happening.call_id} hears: {happening.text}"
+    if isinstance(happening, SoundHeard):
+        return f"{at}call {happening.call_id} hears: {happening.kind}"
     if isinstance(happening, MemberChanged):
-        where = f"is in session {happening.session_id}" if happening.session_id else "is in no session"
-        return f"{at}participant {happening.participant_id} {where}"
+        return f"{at}participant {happening.participant_id} in session {happening.session_id}"
     delivery = happening.delivery
     outcome = delivery.status or delivery.error
     return f"{at}Bandwidth -> service  {delivery.event_type} {outcome} in {delivery.ms:.1f} ms"

@@ -55,6 +55,8 @@ class Call:
     end_time: str | None = None
     last_update: str = field(default_factory=timestamp)
     cause: str | None = None
+    hung_up: bool = False
+    """Whether its end was brought about at the phone itself, or at the far end of a leg."""
     error_message: str | None = None
     error_id: str | None = None
     sip_response_code: int | None = None
@@ -158,10 +160,10 @@ class Engine:
         self._journal.spoke(call.call_id, text)
         call.changes.notify()
 
-    def sound(self, call: Call, *sound: str) -> None:
-        """What is heard besides speech."""
+    def sound(self, call: Call, *sound: str, seconds: float) -> None:
+        """What is heard besides speech. `seconds`: how long it lasts here."""
         call.sounds.append(sound)
-        self._journal.changes.notify()
+        self._journal.sounded(call.call_id, sound[0], seconds)
         call.changes.notify()
 
     def end(self, call: Call, cause: str, message: str | None = None) -> None:

@@ -78,7 +78,7 @@ class Interpreter:
         try:
             document = bxml.parse(reply.body, reply.content_type, reply.url, self._rules)
             if call.parent is not None:
-                _check_leg(document)
+                check_leg(document)
         except bxml.InvalidBxml as error:
             self._journal.complain(f"invalid BXML in reply to {fetch.event_type} at {reply.url}: {error}")
             raise Failed("invalid-bxml", str(error)) from None
@@ -125,11 +125,15 @@ class Interpreter:
                 self._engine.speak(call, verb.text)
                 await self._pass(min(SPEECH_SECONDS_PER_CHARACTER * len(verb.text), SPEECH_SECONDS_AT_MOST))
             case "PlayAudio":
-                self._engine.sound(call, "play", urljoin(base_url, verb.text))
-                await self._pass(AUDIO_SECONDS)
+                seconds = AUDIO_SECONDS
+                self._engine.sound(
+                    call, "play", urljoin(base_url, verb.text), seconds=seconds * self._time_scale
+                )
+                await self._pass(seconds)
             case "Ring":
-                self._engine.sound(call, "ring")
-                await self._pass(verb.seconds("duration", 5))
+                seconds = verb.seconds("duration", 5)
+                self._engine.sound(call, "ring", seconds=seconds * self._time_scale)
+                await self._pass(seconds)
             case "Pause":
                 await self._pass(verb.seconds("duration", 1))
 
@@ -184,7 +188,7 @@ class Interpreter:
             return None
 
 
-def _check_leg(document: Document) -> None:
+def check_leg(document: Document) -> None:
     """The transferAnswer page lists what its reply may hold; assumed for all BXML of the leg."""
     for verb in document.verbs:
         if verb.name not in ON_TRANSFER_ANSWER:

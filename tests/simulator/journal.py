@@ -89,7 +89,16 @@ class SpeechHeard(msgspec.Struct, frozen=True, tag="speech"):
     text: str
 
 
-Happening = RequestAnswered | WebhookDelivered | PhoneChanged | MemberChanged | SpeechHeard
+class SoundHeard(msgspec.Struct, frozen=True, tag="sound"):
+    """Something besides speech: `ring` or `play`. `seconds`: how long it lasts unless it is cut off."""
+
+    at_ms: float
+    call_id: str
+    kind: str
+    seconds: float
+
+
+Happening = RequestAnswered | WebhookDelivered | PhoneChanged | MemberChanged | SpeechHeard | SoundHeard
 Observer = Callable[[Happening], None]
 
 
@@ -127,6 +136,9 @@ class Journal:
 
     def spoke(self, call_id: str, text: str) -> None:
         self._tell(SpeechHeard(self._now(), call_id, text))
+
+    def sounded(self, call_id: str, kind: str, seconds: float) -> None:
+        self._tell(SoundHeard(self._now(), call_id, kind, seconds))
 
     def _now(self) -> float:
         return (monotonic() - self.started) * 1000

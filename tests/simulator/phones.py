@@ -113,12 +113,14 @@ class Phone:
         """By default with the cause the list of causes gives: giving up while it rings is `cancel`."""
         if cause is None and self.call.answer_time is None:
             cause = "cancel" if self.call.direction == "inbound" else "rejected"
+        self.call.hung_up = self.call.hung_up or not self.call.ended
         self._engine.end(self.call, cause or "hangup")
 
     async def far_end_hangs_up(self, cause: str = "hangup") -> None:
         """End the B leg; the phone itself stays."""
         if self.leg is None or self.leg.ended:
             raise AssertionError(f"no far end: {self}")
+        self.leg.hung_up = True
         self._engine.end(self.leg, cause)
 
     def pick_up(self) -> None:

@@ -10,6 +10,7 @@ from tests.chaos.call_scenarios import Lives
 from tests.chaos.evidence import gather
 from tests.chaos.eyes import look
 from tests.chaos.plan import Turn
+from tests.chaos.repeats import repeat_some
 from tests.chaos.report import TurnReport, report_on
 from tests.chaos.settling import settle
 from tests.chaos.site import CannotStart, Site, site_of
@@ -54,9 +55,12 @@ async def _live_through(site: Site, weather: Weather, say: Say) -> None:
     async with asyncio.TaskGroup() as group:
         telling = group.create_task(_tell(site, lives, say))
         blowing = group.create_task(_blow(site, weather))
+        enough = asyncio.Event()
+        repeating = group.create_task(repeat_some(site, weather.repeats, enough))
         await lives.play(weather.goes_on)
         weather.calm(site)
-        await blowing
+        enough.set()
+        await asyncio.gather(blowing, repeating)
         await settle(site)
         telling.cancel()
 

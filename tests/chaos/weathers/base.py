@@ -47,6 +47,8 @@ class Weather:
     at_once: ClassVar[int] = AT_ONCE
     least: ClassVar[float] = 0.0
     """Seconds over which the calls begin at least: trouble that takes its time needs calls all the while."""
+    repeats: ClassVar[float] = 0.04
+    """Share of webhooks that come once more, up to some seconds after they were answered."""
 
     def __init__(self, dice: random.Random) -> None:
         self.dice = dice

@@ -16,6 +16,7 @@ from tests.chaos.eyes import (
 )
 from tests.chaos.eyes import ends, keys, leaks, logs, owing, tokens, webhooks, workers
 from tests.chaos.eyes import ends, keys, leaks, logs, metrics, owing, tokens, webhooks, workers
+from tests.chaos.eyes import ends, leaks, logs, replies, silence, webhooks
 from tests.chaos.finding import Eye, Finding
 
 EYES: Final[Mapping[str, Eye]] = MappingProxyType(
@@ -26,6 +27,8 @@ EYES: Final[Mapping[str, Eye]] = MappingProxyType(
         "webhooks": webhooks.look,
         "standby": standby.look,
         "limits": limits.look,
+        "replies": replies.look,
+        "silence": silence.look,
         "logs": logs.look,
         "keys": keys.look,
         "owing": owing.look,

@@ -1,0 +1,205 @@
+"""Each webhook's reply, judged by what it does to the phone.
+
+1. It is BXML that Bandwidth takes.
+2. The same webhook again changes nothing and gets the same reply (docs/guarantees.md, 2). Where the reply is
+   another one, the phone must not notice: one of the two only has it ask again, and the two were worked on
+   at the same time, or the call has gone on in between; or one hangs up what had ended by then. A copy that
+   came after the answer begins nothing: it connects the phone with what others have been connected with.
+3. Nobody is hung up on without a word, unless an operator has said so or the far end has hung up.
+4. Nobody is told that we are sorry, or to come back, without something that has struck.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Final
+
+from tests.chaos.finding import Finding
+from tests.chaos.histories import NEVER, Histories, History, histories_of, is_of_leg, over, place_of
+from tests.chaos.reply_effects import Effect, Kind, read
+from tests.chaos.struck import Struck
+from tests.simulator import bxml
+from tests.simulator.journal import Delivery
+
+if TYPE_CHECKING:
+    from tests.chaos.evidence import Evidence
+
+SORRY: Final = "cannot be connected right now"
+BUSY: Final = "all lines are busy"
+LOST: Final = "the connection was lost"
+FULL: Final = "this conference is full"
+CLOSED: Final = "conference has been closed"
+NO_ROOM: Final = "conference could not be found"
+GUESSED: Final = "wrong codes have been entered"
+MEMBERS: Final = 20
+"""A session has no more (docs/guarantees.md, Bandwidth's own limits)."""
+RIGHT_DIGITS: Final = "1234"
+
+Answered = tuple[Delivery, Effect]
+
+
+def look(evidence: "Evidence") -> Iterator[Finding]:
+    simulator = evidence.simulator
+    rules = bxml.Rules(simulator.settings.uui_limit, simulator.webhooks.may_send_credentials)
+    histories, struck = histories_of(evidence), Struck(evidence)
+    read_: list[Answered] = []
+    for one in simulator.deliveries:
+        if one.synchronous and one.status == 200:
+            try:
+                read_.append((one, read(one, rules)))
+            except bxml.InvalidBxml as error:
+                yield _finding(one, f"is no BXML: {error}")
+    yield from _copies(read_, histories, struck)
+    yield from _ends(read_, histories, struck)
+
+
+# The same webhook again -------------------------------------------------------------------------------------
+
+
+def _copies(all_: Iterable[Answered], histories: Histories, struck: Struck) -> Iterator[Finding]:
+    same: dict[tuple[str, bytes], list[Answered]] = defaultdict(list)
+    offered: dict[tuple[str, ...], float] = {}
+    for delivery, effect in all_:
+        # At either address, on whatever round.
+        same[delivery.event_type, delivery.body].append((delivery, effect))
+        if effect.kind is Kind.CONNECTS and delivery.sent_at < offered.get(effect.target, NEVER):
+            offered[effect.target] = delivery.sent_at
+    for copies in same.values():
+        copies.sort(key=lambda one: over(one[0]))
+        for n, later in enumerate(copies):
+            for earlier in copies[:n]:
+                problem = _differs(earlier, later, histories.about(later[0])) or _begins(
+                    earlier, later, offered
+                )
+                if problem is None:
+                    continue
+                excuse = ""
+                for delivery, effect in (earlier, later):
+                    if _without_store(delivery, effect):
+                        struck_by = struck.trouble(delivery.url, delivery.sent_at, over(delivery))
+                        excuse = "reply-without-store" if struck_by else ""
+                yield _finding(later[0], problem, excuse)
+                break
+
+
+def _differs(earlier: Answered, later: Answered, history: History | None) -> str | None:
+    """What a phone would notice, None for nothing."""
+    (one, first), (two, second) = earlier, later
+    if (first.kind, first.target) == (second.kind, second.target) and (
+        first.words == second.words or first.kind is Kind.COMES_BACK
+    ):
+        return None
+    if history is None:
+        return f"was answered {first}, then {second}, and nobody knows the call"
+    if Kind.COMES_BACK in {first.kind, second.kind}:
+        if two.sent_at <= over(one) or _went_on(history, one, two):
+            return None
+        return f"was answered {first}, then {second}, and nothing had happened in between"
+    for delivery, effect in (earlier, later):
+        if effect == Effect(Kind.ENDS) and _gone_by(history, delivery):
+            return None
+    return f"was answered {first}, then {second}"
+
+
+def _begins(earlier: Answered, later: Answered, offered: Mapping[tuple[str, ...], float]) -> str | None:
+    """What the copy has begun although its webhook had been answered, None for nothing."""
+    (one, first), (two, second) = earlier, later
+    new = second.kind is Kind.CONNECTS and offered[second.target] >= two.sent_at
+    if new and first.kind is Kind.COMES_BACK and over(one) < two.sent_at:
+        return f"was answered {first}, and its copy began something: {second}"
+    return None
+
+
+def _went_on(history: History, earlier: Delivery, later: Delivery) -> bool:
+    """Whether something came about between the two that the call could heed."""
+    since, until = earlier.sent_at, over(later)
+    webhooks = (one.sent_at for one in history.deliveries if one.body != earlier.body)
+    orders = (one.sent_at for one in history.orders)
+    stages = (at for at, _ in history.stages)
+    return any(since < at <= until for all_ in (webhooks, orders, stages) for at in all_)
+
+
+def _gone_by(history: History, delivery: Delivery) -> bool:
+    """Whether the phone, or the leg that it is about, had ended when its reply came."""
+    ended = [history.ended_at, *(leg.ended_at for leg in history.legs if leg.leg_id == delivery.call_id)]
+    return min(ended) <= over(delivery)
+
+
+def _without_store(delivery: Delivery, effect: Effect) -> bool:
+    return effect.turned_away or (effect.kind is Kind.ENDS and "again=" in delivery.url)
+
+
+# Ends, and coming back --------------------------------------------------------------------------------------
+
+
+def _ends(all_: Iterable[Answered], histories: Histories, struck: Struck) -> Iterator[Finding]:
+    for delivery, effect in all_:
+        history = histories.about(delivery)
+        if history is None or is_of_leg(delivery):
+            continue
+        if effect.turned_away and not struck.trouble(delivery.url, delivery.sent_at, over(delivery)):
+            yield _finding(delivery, "was told to come back, and nothing was the matter")
+        if effect.kind is not Kind.ENDS or history.ended_at <= over(delivery):
+            continue
+        words = " ".join(effect.words)
+        if not _explained(words, delivery, history, histories, struck):
+            yield _finding(delivery, f"ended the call with {words!r}, and nothing explains that")
+
+
+def _explained(
+    words: str, delivery: Delivery, history: History, histories: Histories, struck: Struck
+) -> bool:
+    until = over(delivery)
+    if not words:
+        return _ordered(history, until) or _far_end(history, delivery)
+    if CLOSED in words:
+        return any(one.room in history.rooms and one.sent_at <= until for one in histories.closed)
+    if NO_ROOM in words or GUESSED in words:
+        return any(_is_wrong(one) for one in history.deliveries if one.sent_at <= delivery.sent_at)
+    if FULL in words:
+        there = [one for one in histories if one.rooms & history.rooms and one.stages]
+        return sum(one.stages[0][0] <= until for one in there) >= MEMBERS
+    if SORRY in words or BUSY in words or LOST in words:
+        return _failed(delivery, history, struck)
+    return False
+
+
+def _ordered(history: History, until: float) -> bool:
+    return any(one.kind == "hangup" and one.sent_at <= until for one in history.orders)
+
+
+def _far_end(history: History, delivery: Delivery) -> bool:
+    """Whether the leg that the phone was bridged with has ended, by whoever was at its other end."""
+    return any(leg.hung_up and leg.ended_at <= over(delivery) for leg in history.legs)
+
+
+def _is_wrong(delivery: Delivery) -> bool:
+    return delivery.event_type == "gather" and delivery.payload.get("digits") != RIGHT_DIGITS
+
+
+def _failed(delivery: Delivery, history: History, struck: Struck) -> bool:
+    """Since the phone was bridged last: what was before that is no reason any more."""
+    url, until = delivery.url, over(delivery)
+    if "again=" in url and struck.trouble(url, delivery.sent_at, until):
+        return True
+    bridged = [at for at, stage in history.stages if stage == "bridged" and at < delivery.sent_at]
+    since = bridged[-1] if bridged else history.stages[0][0]
+    if struck.join(history, since, until, url):
+        return True
+    # A number that an operator has sent it to, and that did not take the call.
+    return any(
+        leg.ended_at <= until
+        and leg.cause not in {"hangup", "cancel"}
+        and (not leg.to.startswith("sip") or leg.cause == "callback-error")
+        for leg in history.legs
+    )
+
+
+def _finding(delivery: Delivery, problem: str, excuse: str = "") -> Finding:
+    ref = place_of(delivery.url)[1]
+    return Finding(
+        what=f"{delivery.event_type} of {delivery.call_id} at {delivery.url}, sent at {delivery.sent_at:.3f}: "
+        f"{problem}",
+        ids=(delivery.call_id, ref) if ref else (delivery.call_id,),
+        at=delivery.sent_at,
+        excuse=excuse,
+    )

@@ -1,0 +1,230 @@
+"""What the simulator and operators know of each call, put together once for all eyes.
+
+Nothing in here comes from the service but the ref by which it names a call in URLs.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from tests.chaos.call_scenarios import NUMBERS, PIN_NUMBER
+from tests.simulator.interpreter import SPEECH_SECONDS_AT_MOST, SPEECH_SECONDS_PER_CHARACTER
+from tests.simulator.journal import Delivery, PhoneChanged, SoundHeard, SpeechHeard
+
+if TYPE_CHECKING:
+    from tests.chaos.api import Asked
+    from tests.chaos.evidence import Evidence
+
+NEVER = float("inf")
+PIN_ROOM = "code"
+_URL = re.compile(r"/callbacks/(voice|legs)/([^/?]+)(?:/(\d+))?")
+_ORDER = re.compile(r"/calls/([^/]+)/(join|remove|transfer|hangup)")
+_ROOM = re.compile(r"/rooms/([^/]+)")
+
+
+class Leg(msgspec.Struct):
+    """The B leg of a transfer. Times are monotonic seconds, NEVER where it has not come to that."""
+
+    leg_id: str
+    to: str
+    begun: float = 0
+    bridged_at: float = NEVER
+    ended_at: float = NEVER
+    cause: str = ""
+    hung_up: bool = False
+    """Whether the far end has hung up."""
+
+
+class Heard(msgspec.Struct, frozen=True):
+    at: float
+    kind: str
+    """`speak`, `ring` or `play`."""
+    text: str = ""
+    seconds: float = 0
+    """How long it lasts, unless it is cut off."""
+
+
+class Order(msgspec.Struct, frozen=True):
+    """An operator's, that may have been carried out."""
+
+    kind: str
+    """`join`, `remove`, `transfer`, `hangup`; `close` is of a room."""
+    sent_at: float
+    over: float
+    accepted: bool
+    room: str = ""
+
+
+class History(msgspec.Struct):
+    """Of one phone's call, in order. Times are monotonic seconds, NEVER where it has not come to that."""
+
+    call_id: str
+    inbound: bool
+    to: str
+    ref: str = ""
+    answered_at: float = NEVER
+    ended_at: float = NEVER
+    cause: str = ""
+    hung_up: bool = False
+    """Whether the end was brought about at the phone itself."""
+    stages: list[tuple[float, str]] = []
+    """When it came to each stage."""
+    heard: list[Heard] = []
+    legs: list[Leg] = []
+    deliveries: list[Delivery] = []
+    """Of the phone, its legs, and the call of ours that it is bridged with."""
+    orders: list[Order] = []
+    """Of this call alone."""
+    rooms: set[str] = set()
+    """In which it may be, or have been."""
+
+    def stage_at(self, at: float) -> str:
+        """Empty before it has rung."""
+        found = ""
+        for since, stage in self.stages:
+            if since > at:
+                break
+            found = stage
+        return found
+
+    @property
+    def bridged_at(self) -> float:
+        return next((at for at, stage in self.stages if stage == "bridged"), NEVER)
+
+
+class Histories(msgspec.Struct):
+    of: dict[str, History]
+    """By the call id of the phone."""
+    by_ref: dict[str, History]
+    closed: list[Order]
+    """Rooms that operators have closed, in order."""
+
+    def __iter__(self) -> Iterator[History]:
+        return iter(self.of.values())
+
+    def about(self, delivery: Delivery) -> History | None:
+        """Whose phone it is about, or the leg of it."""
+        parent = delivery.payload.get("parentCallId")
+        found = self.of.get(parent) if isinstance(parent, str) else None
+        if found is None:
+            found = self.of.get(delivery.call_id) or self.by_ref.get(place_of(delivery.url)[1])
+        return found
+
+
+def place_of(url: str) -> tuple[str, str, int]:
+    """`voice` or `legs`, the ref and the attempt that a URL of ours names; empty and 0 where it does not."""
+    found = _URL.search(url)
+    return (found[1], found[2], int(found[3] or 0)) if found else ("", "", 0)
+
+
+def is_of_leg(delivery: Delivery) -> bool:
+    """Whether its reply runs on a leg, and not on the phone."""
+    return delivery.payload.get("parentCallId") not in {None, "", delivery.call_id} or (
+        place_of(delivery.url)[0] == "legs"
+    )
+
+
+def over(delivery: Delivery) -> float:
+    """When its reply was there, or it was given up."""
+    return delivery.sent_at + delivery.ms / 1000
+
+
+def histories_of(evidence: "Evidence") -> Histories:
+    of = {
+        phone.call_id: History(
+            call_id=phone.call_id,
+            inbound=phone.call.direction == "inbound",
+            to=phone.call.to,
+            ref=str(evidence.calls.get(phone.call_id, {}).get("id", "")),
+            hung_up=phone.call.hung_up,
+        )
+        for phone in evidence.simulator.phones
+    }
+    deliveries = sorted(evidence.simulator.deliveries, key=lambda one: one.sent_at)
+    for one in deliveries:
+        kind, ref, _ = place_of(one.url)
+        if kind == "voice" and one.call_id in of and not of[one.call_id].ref:
+            of[one.call_id].ref = ref
+    histories = Histories(of, {one.ref: one for one in of.values() if one.ref}, [])
+    for one in deliveries:
+        if (history := histories.about(one)) is not None:
+            history.deliveries.append(one)
+    _play(evidence, histories)
+    _order(evidence.asked, histories)
+    for history in of.values():
+        history.rooms |= _first_rooms(history)
+    return histories
+
+
+def _play(evidence: "Evidence", histories: Histories) -> None:
+    started = evidence.simulator.started
+    scale = evidence.simulator.settings.time_scale
+    legs: dict[str, Leg] = {}
+    for one in evidence.happenings:
+        at = started + one.at_ms / 1000
+        match one:
+            case PhoneChanged(parent_call_id=None) if one.call_id in histories.of:
+                _phone(histories.of[one.call_id], one, at)
+            case PhoneChanged(parent_call_id=str(parent)) if parent in histories.of:
+                if one.call_id not in legs:
+                    call = evidence.simulator.engine.calls[one.call_id]
+                    legs[one.call_id] = Leg(one.call_id, call.transfer_to or "", at, hung_up=call.hung_up)
+                    histories.of[parent].legs.append(legs[one.call_id])
+                _leg(legs[one.call_id], one, at)
+            case SpeechHeard() if one.call_id in histories.of:
+                histories.of[one.call_id].heard.append(Heard(at, "speak", one.text, _spoken(one.text, scale)))
+            case SoundHeard() if one.call_id in histories.of:
+                histories.of[one.call_id].heard.append(Heard(at, one.kind, seconds=one.seconds))
+
+
+def _spoken(text: str, scale: float) -> float:
+    return min(SPEECH_SECONDS_PER_CHARACTER * len(text), SPEECH_SECONDS_AT_MOST) * scale
+
+
+def _phone(history: History, change: PhoneChanged, at: float) -> None:
+    history.stages.append((at, change.stage))
+    if change.stage not in {"ringing", "ended"}:
+        history.answered_at = min(history.answered_at, at)
+    if change.stage == "ended":
+        history.ended_at, history.cause = at, change.cause or ""
+
+
+def _leg(leg: Leg, change: PhoneChanged, at: float) -> None:
+    if change.stage == "bridged":
+        leg.bridged_at = min(leg.bridged_at, at)
+    if change.stage == "ended":
+        leg.ended_at, leg.cause = at, change.cause or ""
+
+
+def _order(asked: Iterable["Asked"], histories: Histories) -> None:
+    for one in asked:
+        accepted = one.status is not None and one.status < 300
+        if one.status is not None and not accepted and one.status < 500:
+            continue
+        body: Mapping[str, Any] = one.body or {}
+        if (found := _ORDER.search(one.path)) is not None:
+            history = histories.of.get(found[1]) or histories.by_ref.get(found[1])
+            if history is not None:
+                room = str(body.get("room", ""))
+                history.orders.append(Order(found[2], one.sent_at, one.over, accepted, room))
+                history.rooms |= {room} - {""}
+        elif one.method == "DELETE" and (found := _ROOM.search(one.path)) is not None:
+            histories.closed.append(Order("close", one.sent_at, one.over, accepted, found[1]))
+    placed: dict[str, set[str]] = defaultdict(set)
+    for one in asked:
+        if one.method == "POST" and one.path == "/calls":
+            placed[str(one.body["to"])].add(str(one.body["room"]))
+    for history in histories.of.values():
+        if not history.inbound:
+            history.rooms |= placed[history.to]
+
+
+def _first_rooms(history: History) -> set[str]:
+    if not history.inbound:
+        return set()
+    if history.to == PIN_NUMBER:
+        return {PIN_ROOM}
+    return {NUMBERS.get(history.to, f"call-{history.ref}")}

@@ -1,0 +1,75 @@
+"""What a reply does to the phone or the leg that it runs on, by the rules of the simulator's interpreter."""
+
+from enum import Enum, auto
+from typing import Final
+
+import msgspec
+
+from tests.chaos.histories import is_of_leg
+from tests.simulator import bxml
+from tests.simulator.interpreter import check_leg
+from tests.simulator.journal import Delivery
+from tests.simulator.verbs import Document, Verb
+
+_LEADS_ON: Final = {"Transfer": "transferCompleteUrl", "Bridge": "bridgeCompleteUrl", "Gather": "gatherUrl"}
+"""The attribute without which the verb is followed by the next one, or by the end."""
+
+
+class Kind(Enum):
+    COMES_BACK = auto()
+    """It asks again in a moment, and is told then."""
+    CONNECTS = auto()
+    GATHERS = auto()
+    STAYS = auto()
+    """A leg goes on being joined with its phone."""
+    ENDS = auto()
+
+
+class Effect(msgspec.Struct, frozen=True):
+    kind: Kind
+    words: tuple[str, ...] = ()
+    """What is said, in order."""
+    target: tuple[str, ...] = ()
+    """What it is connected with, or asked for."""
+    bridges: bool = False
+    """Whether that is a call of ours into WebRTC."""
+    turned_away: bool = False
+    """Whether it comes back because nothing could be decided."""
+
+
+def read(delivery: Delivery, rules: bxml.Rules) -> Effect:
+    """Of a reply to a webhook that wants BXML. Raises InvalidBxml."""
+    document = bxml.parse(delivery.reply, delivery.content_type, delivery.url, rules)
+    leg = is_of_leg(delivery)
+    if delivery.payload.get("parentCallId") not in {None, "", delivery.call_id}:
+        check_leg(document)
+    return effect_of(document, leg=leg)
+
+
+def effect_of(document: Document, *, leg: bool = False) -> Effect:
+    words: list[str] = []
+    for verb in document.verbs:
+        match verb.name:
+            case "SpeakSentence":
+                words.append(verb.text)
+            case "Hangup":
+                return Effect(Kind.ENDS, tuple(words))
+            case "Redirect":
+                url = verb.get("redirectUrl") or ""
+                return Effect(Kind.COMES_BACK, tuple(words), turned_away="again=" in url)
+            case "Transfer" | "Bridge" | "Gather" if verb.get(_LEADS_ON[verb.name]) is not None:
+                kind = Kind.GATHERS if verb.name == "Gather" else Kind.CONNECTS
+                return Effect(kind, (*words, *_said(verb)), _target(verb), bridges=verb.name == "Bridge")
+    # The end of a leg's BXML joins it with its phone, unless the document is empty.
+    return Effect(Kind.STAYS if leg and document.verbs else Kind.ENDS, tuple(words))
+
+
+def _said(verb: Verb) -> list[str]:
+    return [child.text for child in verb.children if child.name == "SpeakSentence"]
+
+
+def _target(verb: Verb) -> tuple[str, ...]:
+    if verb.name == "Gather":
+        return (verb.get("gatherUrl") or "",)
+    ends = [verb.text, *(f"{child.text} {child.get('uui') or ''}" for child in verb.children)]
+    return tuple(one.strip() for one in ends if one.strip())

@@ -1,0 +1,218 @@
+"""What explains that a caller was turned away: what really struck, by the order of events.
+
+A fault explains the apologies of the call that it was made for, or of those whose room it was. A breaker that
+faults have opened explains those of its replica until a request succeeds. A trouble (a store that is away, a
+replica that was killed) explains what its replicas say until one of them has shown that it is over: by
+answering a webhook that was sent after it, with the store at hand.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Final
+
+from tests.chaos.creates import TURNED_AWAY
+from tests.chaos.histories import NEVER, History, over, place_of
+from tests.simulator.journal import Delivery, Request
+
+if TYPE_CHECKING:
+    from tests.chaos.evidence import Evidence
+
+JOINS: Final = frozenset(
+    {
+        "token",
+        "createSession",
+        "createParticipant",
+        "addParticipantToSession",
+        "listSessionParticipants",
+        "createCall",
+    }
+)
+"""What is asked for to get a phone into its room."""
+_API: Final = {
+    "token": "token",
+    "createCall": "voice",
+    "updateCall": "voice",
+    "createSession": "webrtc",
+    "createParticipant": "webrtc",
+    "addParticipantToSession": "webrtc",
+    "updateParticipantSubscriptions": "webrtc",
+}
+"""Those that somebody waits for, each with the API whose breaker counts them."""
+ROW: Final = {"token": 2, "voice": 5, "webrtc": 5}
+"""Failures in a row that open a breaker (docs/design.md, When Bandwidth is down), at least."""
+HANGS: Final = 4.0
+"""Seconds without an answer that are a failure."""
+
+
+class Struck:
+    def __init__(self, evidence: "Evidence") -> None:
+        simulator = evidence.simulator
+        self._names = {one.name: one.host for one in evidence.fleet.addresses}
+        requests = sorted(simulator.requests, key=lambda one: one.at)
+        self._tags = {
+            one.created: str((one.body or {}).get("tag", "")) for one in requests if one.created is not None
+        }
+        """By participant or session: its seat, or its room."""
+        self._expired = _expired(requests, self._tags)
+        self._by_tag: dict[str, list[Request]] = defaultdict(list)
+        self._tokens: dict[str, list[Request]] = defaultdict(list)
+        """By host: they are made for all of its calls."""
+        for one in requests:
+            if one.operation in JOINS and self.hurt(one):
+                if one.operation == "token":
+                    self._tokens[one.host].append(one)
+                for tag in self._about(one):
+                    self._by_tag[tag].append(one)
+        self._questions: dict[str, list[Request]] = defaultdict(list)
+        for one in requests:
+            if one.operation == "getCall":
+                self._questions[one.ids.get("callId", "")].append(one)
+        self._open = {
+            (host, api): _open_spans([one for one in all_ if _API[one.operation] == api], ROW[api])
+            for host, all_ in _by_host(requests).items()
+            for api in ROW
+        }
+        self._troubles = sorted(evidence.troubles.all, key=lambda one: one.begun)
+        self._served = _served(simulator.deliveries)
+
+    def host_of(self, url: str) -> str:
+        """The replica at this address, by the name that it knows Bandwidth by."""
+        return next((host for name, host in self._names.items() if url.startswith(f"https://{name}.")), "")
+
+    def hurt(self, request: Request) -> bool:
+        """Whether something went wrong with it that was not of the service's making."""
+        if request.fault is not None:
+            return True
+        return request.status == 404 and request.ids.get("sessionId", "") in self._expired
+
+    def saw_expiry(self, rooms: Iterable[str]) -> bool:
+        """Whether a session of one of these rooms has vanished at Bandwidth."""
+        return not {self._tags.get(one, "") for one in self._expired}.isdisjoint(rooms)
+
+    def questions(self, call_id: str) -> list[Request]:
+        """By which Bandwidth was asked after this call."""
+        return self._questions.get(call_id, [])
+
+    def written_by(self, host: str, since: float) -> float:
+        """When at the latest this replica has written down, and told, what it did then, unless it was killed.
+
+        A webhook that was sent afterwards was answered, and one that was sent after that.
+        """
+        for name, one in self._names.items():
+            if one == host:
+                sent, ends = self._served.get(f"https://{name}.test", ([], []))
+                for _ in range(2):
+                    first = bisect_right(sent, since)
+                    since = ends[first] if first < len(ends) else NEVER
+        return since
+
+    def _about(self, request: Request) -> set[str]:
+        body = request.body if isinstance(request.body, dict) else {}
+        answer_url = str(body.get("answerUrl", ""))
+        participant, session = request.ids.get("participantId", ""), request.ids.get("sessionId", "")
+        names = {str(body.get("tag", "")), self._tags.get(participant, ""), self._tags.get(session, "")}
+        return ({_ref(one) for one in names} | {place_of(answer_url)[1]}) - {""}
+
+    def join(self, history: History, since: float, until: float, url: str) -> str:
+        """What has struck a way in of this call, asked for in this time; empty where nothing has."""
+        host = self.host_of(url)
+        for tag in (history.ref, *sorted(history.rooms)):
+            if (one := _first(self._by_tag.get(tag, []), since, until)) is not None:
+                return f"{one.operation} of {tag} was struck: {one.fault or one.status}"
+        if (one := _first(self._tokens.get(host, []), since, until)) is not None:
+            return f"the token of {host} was struck: {one.fault}"
+        for api in ROW:
+            spans = self._open.get((host, api), [])
+            first = bisect_left(spans, since, key=lambda span: span[1])
+            if first < len(spans) and spans[first][0] <= until:
+                return f"the breaker of {host} for {api} can have been open"
+        return ""
+
+    def trouble(self, url: str, since: float, until: float) -> str:
+        """What was the matter with this replica or its store; empty where nothing was."""
+        host = self.host_of(url)
+        sent, ends = self._served.get(url.partition("/callbacks")[0], ([], []))
+        for one in self._troubles[: bisect_right(self._troubles, until, key=lambda one: one.begun)]:
+            if one.host not in {"", host}:
+                continue
+            first = bisect_right(sent, one.over)
+            shown = ends[first] if first < len(ends) else NEVER
+            if since <= shown:
+                return f"{one.kind} since {one.begun:.3f}"
+        return ""
+
+
+def _ref(tag: str) -> str:
+    """Of a seat; a room's name is left as it is."""
+    return tag.rpartition(".")[0] or tag
+
+
+def _first(requests: list[Request], since: float, until: float) -> Request | None:
+    """The first that was asked for in this time."""
+    first = bisect_left(requests, since, key=lambda one: one.at)
+    return requests[first] if first < len(requests) and requests[first].at <= until else None
+
+
+def _expired(requests: Iterable[Request], tags: dict[str, str]) -> set[str]:
+    """Sessions that are gone, and that nobody has asked to be deleted before it was not found."""
+    deleted: set[str] = set()
+    expired: set[str] = set()
+    for one in requests:
+        session = one.ids.get("sessionId", "")
+        if one.operation == "deleteSession" and one.status is not None and one.status < 300:
+            deleted.add(session)
+        elif one.status == 404 and session in tags and session not in deleted:
+            expired.add(session)
+    return expired - deleted
+
+
+def _by_host(requests: Iterable[Request]) -> dict[str, list[Request]]:
+    hosts: dict[str, list[Request]] = defaultdict(list)
+    for one in requests:
+        if one.operation in _API:
+            hosts[one.host].append(one)
+    return hosts
+
+
+def _open_spans(requests: list[Request], row: int) -> list[tuple[float, float]]:
+    """From the failure that can have opened a breaker to the next success. In order, apart."""
+    events = sorted((_known(one), not _failed(one)) for one in requests)
+    spans: list[tuple[float, float]] = []
+    failures, since = 0, 0.0
+    for at, succeeded in events:
+        if not succeeded:
+            failures += 1
+            since = at if failures == row else since
+            continue
+        if failures >= row:
+            spans.append((since, at))
+        failures = 0
+    if failures >= row:
+        spans.append((since, NEVER))
+    return spans
+
+
+def _known(request: Request) -> float:
+    seconds = request.ms / 1000
+    return request.at + (min(seconds, HANGS) if _failed(request) else seconds)
+
+
+def _failed(request: Request) -> bool:
+    return request.status is None or request.status >= 500 or request.ms >= HANGS * 1000
+
+
+def _served(deliveries: Iterable[Delivery]) -> dict[str, tuple[list[float], list[float]]]:
+    """By address: when those were sent that got an answer from the store, and the first end since."""
+    found: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    for one in deliveries:
+        if one.synchronous and one.status == 200 and not any(sign in one.reply for sign in TURNED_AWAY):
+            found[one.url.partition("/callbacks")[0]].append((one.sent_at, over(one)))
+    spans: dict[str, tuple[list[float], list[float]]] = {}
+    for address, all_ in found.items():
+        all_.sort()
+        ends: list[float] = []
+        for _, end in reversed(all_):
+            ends.append(min(end, ends[-1]) if ends else end)
+        spans[address] = ([sent for sent, _ in all_], ends[::-1])
+    return spans

@@ -1,0 +1,277 @@
+"""The eyes for replies and for silence: what each finds, and what it lets pass."""
+
+import pytest
+
+from tests.chaos.eyes import replies, silence
+from tests.chaos.finding import Finding
+from tests.made_up_turns import (
+    CALL,
+    CLOSED,
+    COME_BACK,
+    HANGUP,
+    KEEP,
+    LEG,
+    REF,
+    SORRY,
+    WAIT,
+    B,
+    MadeUpTurn,
+    transfer,
+)
+
+FALLBACK = f"{B}/voice/{REF}"
+
+
+@pytest.fixture
+def turn() -> MadeUpTurn:
+    """One phone that calls room a, and rings at 1.0."""
+    turn = MadeUpTurn()
+    turn.phone()
+    turn.stage(1.0, "ringing")
+    turn.calls[CALL] = {"id": REF}
+    return turn
+
+
+def _found(turn: MadeUpTurn) -> list[Finding]:
+    return list(replies.look(turn.evidence()))
+
+
+def _clean(turn: MadeUpTurn) -> bool:
+    return _found(turn) == []
+
+
+# What Bandwidth takes ---------------------------------------------------------------------------------------
+
+
+def test_a_reply_that_is_no_bxml(turn: MadeUpTurn) -> None:
+    turn.webhook("initiate", 1.0, "<Hold/>")
+    [found] = _found(turn)
+    assert "is no BXML" in found.what
+
+
+def test_a_leg_is_not_told_to_transfer(turn: MadeUpTurn) -> None:
+    turn.webhook("transferAnswer", 1.0, transfer("t"), call_id=LEG)
+    [found] = _found(turn)
+    assert "is no BXML" in found.what
+
+
+# The same webhook again -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("reply", [transfer("t"), WAIT])
+def test_the_same_reply(turn: MadeUpTurn, reply: str) -> None:
+    turn.webhook("initiate", 1.0, reply)
+    turn.webhook("initiate", 3.0, reply, url=FALLBACK)
+    assert _clean(turn)
+
+
+def test_another_transfer(turn: MadeUpTurn) -> None:
+    turn.webhook("initiate", 1.0, transfer("t"))
+    turn.webhook("initiate", 3.0, transfer("u", 2))
+    [found] = _found(turn)
+    assert found.excuse == ""
+
+
+def test_asked_to_wait_while_the_first_is_worked_on(turn: MadeUpTurn) -> None:
+    turn.webhook("initiate", 1.0, transfer("t"), seconds=1.0)
+    turn.webhook("initiate", 1.5, WAIT)
+    assert _clean(turn)
+
+
+def test_asked_to_wait_although_nothing_has_happened(turn: MadeUpTurn) -> None:
+    turn.webhook("initiate", 1.0, transfer("t"))
+    turn.webhook("initiate", 3.0, WAIT)
+    assert len(_found(turn)) == 1
+
+
+def test_asked_to_wait_as_the_transfer_was_answered(turn: MadeUpTurn) -> None:
+    turn.webhook("initiate", 1.0, transfer("t"))
+    turn.webhook("transferAnswer", 2.0, KEEP, call_id=LEG)
+    turn.webhook("initiate", 3.0, WAIT)
+    assert _clean(turn)
+
+
+def test_a_copy_that_begins_something(turn: MadeUpTurn) -> None:
+    turn.webhook("redirect", 1.0, WAIT)
+    turn.webhook("redirect", 1.5, transfer("t"), number=1)
+    turn.webhook("redirect", 3.0, transfer("u", 2))
+    [found] = _found(turn)
+    assert "began something" in found.what
+
+
+def test_a_copy_that_gets_what_others_got_meanwhile(turn: MadeUpTurn) -> None:
+    turn.webhook("redirect", 1.0, WAIT)
+    turn.webhook("redirect", 1.5, transfer("t"), number=1)
+    turn.webhook("redirect", 1.8, transfer("t"))
+    assert _clean(turn)
+
+
+def test_hung_up_as_the_phone_has_gone(turn: MadeUpTurn) -> None:
+    turn.webhook("initiate", 1.0, transfer("t"))
+    turn.stage(2.0, "ended", "cancel", hung_up=True)
+    turn.webhook("initiate", 3.0, HANGUP)
+    assert _clean(turn)
+
+
+def test_hung_up_although_the_phone_is_there(turn: MadeUpTurn) -> None:
+    turn.webhook("initiate", 1.0, transfer("t"))
+    turn.order(2.0, f"/calls/{CALL}/hangup", {})
+    turn.webhook("initiate", 3.0, HANGUP)
+    assert len(_found(turn)) == 1
+
+
+# Ends -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("reply", [HANGUP, "", transfer("t").replace("transferCompleteUrl", "tag")])
+def test_hung_up_without_a_word(turn: MadeUpTurn, reply: str) -> None:
+    turn.webhook("transferComplete", 5.0, reply)
+    [found] = _found(turn)
+    assert "nothing explains that" in found.what
+
+
+def test_hung_up_as_the_far_end_has(turn: MadeUpTurn) -> None:
+    turn.leg(2.0, "bridged")
+    turn.leg(4.0, "ended", "hangup", hung_up=True)
+    turn.webhook("transferComplete", 5.0, HANGUP)
+    assert _clean(turn)
+
+
+def test_hung_up_as_we_have_ended_the_leg(turn: MadeUpTurn) -> None:
+    turn.leg(2.0, "bridged")
+    turn.leg(4.0, "ended", "hangup")
+    turn.webhook("transferComplete", 5.0, HANGUP)
+    assert len(_found(turn)) == 1
+
+
+@pytest.mark.parametrize(("at", "clean"), [(4.0, True), (6.0, False)])
+def test_hung_up_by_an_order(turn: MadeUpTurn, at: float, clean: bool) -> None:
+    turn.order(at, f"/calls/{REF}/hangup", {})
+    turn.webhook("redirect", 5.0, HANGUP)
+    assert _clean(turn) == clean
+
+
+def test_an_order_that_was_refused_explains_nothing(turn: MadeUpTurn) -> None:
+    turn.order(4.0, f"/calls/{CALL}/hangup", {}, status=409)
+    turn.webhook("redirect", 5.0, HANGUP)
+    assert len(_found(turn)) == 1
+
+
+@pytest.mark.parametrize(("room", "clean"), [("a", True), ("b", False)])
+def test_the_room_was_closed(turn: MadeUpTurn, room: str, clean: bool) -> None:
+    turn.order(4.0, f"/rooms/{room}", method="DELETE", status=204)
+    turn.webhook("redirect", 5.0, CLOSED)
+    assert _clean(turn) == clean
+
+
+def test_an_apology_for_nothing(turn: MadeUpTurn) -> None:
+    turn.webhook("initiate", 1.0, SORRY)
+    assert len(_found(turn)) == 1
+
+
+@pytest.mark.parametrize(
+    ("tag", "fault", "clean"),
+    [(f"{REF}.1", "status 500", True), (f"{REF}.1", None, False), (f"{REF[:-1]}b.1", "status 500", False)],
+)
+def test_an_apology_for_a_fault(turn: MadeUpTurn, tag: str, fault: str | None, clean: bool) -> None:
+    turn.request("createParticipant", 1.1, status=500 if fault else 200, tag=tag, fault=fault)
+    turn.webhook("initiate", 1.0, SORRY, seconds=0.5)
+    assert _clean(turn) == clean
+
+
+def test_what_struck_before_the_phone_was_bridged_is_no_reason(turn: MadeUpTurn) -> None:
+    turn.request("createParticipant", 1.1, status=500, tag=f"{REF}.1", fault="status 500")
+    turn.stage(2.0, "bridged")
+    turn.webhook("redirect", 5.0, SORRY)
+    assert len(_found(turn)) == 1
+
+
+@pytest.mark.parametrize(
+    ("failures", "success_at", "host", "clean"),
+    [
+        (5, 0.0, "127.0.0.1", True),
+        (4, 0.0, "127.0.0.1", False),
+        (5, 0.9, "127.0.0.1", False),
+        (5, 0.0, "localhost", False),
+    ],
+)
+def test_an_apology_while_a_breaker_is_open(
+    turn: MadeUpTurn, failures: int, success_at: float, host: str, clean: bool
+) -> None:
+    for n in range(failures):
+        turn.request("createSession", 0.5 + n / 100, status=500, tag="b", fault="status 500", host=host)
+    if success_at:
+        turn.request("createSession", success_at, tag="b", host=host)
+    turn.webhook("initiate", 1.0, SORRY)
+    assert _clean(turn) == clean
+
+
+# Coming back ------------------------------------------------------------------------------------------------
+
+
+def test_asked_to_come_back_for_nothing(turn: MadeUpTurn) -> None:
+    turn.webhook("initiate", 1.0, COME_BACK)
+    assert len(_found(turn)) == 1
+
+
+@pytest.mark.parametrize(("served_at", "clean"), [(None, True), (2.5, False), (1.5, True)])
+def test_a_trouble_is_over_when_a_webhook_was_answered_after_it(
+    turn: MadeUpTurn, served_at: float | None, clean: bool
+) -> None:
+    turn.troubles.begin("store-away", 1.0).over = 2.0
+    if served_at is not None:
+        turn.webhook("initiate", served_at, transfer("t"), call_id="c-9")
+    turn.webhook("redirect", 3.0, COME_BACK)
+    assert _clean(turn) == clean
+
+
+def test_a_copy_that_met_no_store_is_counted(turn: MadeUpTurn) -> None:
+    turn.webhook("transferComplete", 1.0, WAIT)
+    turn.troubles.begin("store-away", 2.0)
+    turn.webhook("transferComplete", 3.0, SORRY, url=f"{FALLBACK}/1?again=3")
+    assert [one.excuse for one in _found(turn)] == ["reply-without-store"]
+
+
+# Silence ----------------------------------------------------------------------------------------------------
+
+
+def _silences(turn: MadeUpTurn) -> list[str]:
+    return [one.excuse for one in silence.look(turn.evidence())]
+
+
+def test_a_phone_that_hears_something_every_few_seconds(turn: MadeUpTurn) -> None:
+    turn.stage(1.0, "answered")
+    turn.hears(4.0, "Please hold.")
+    turn.rings(8.0, 2.0)
+    turn.stage(14.0, "bridged")
+    turn.stage(60.0, "answered")
+    turn.stage(63.0, "ended", "hangup", hung_up=True)
+    assert _silences(turn) == []
+
+
+def test_a_phone_that_hears_nothing(turn: MadeUpTurn) -> None:
+    turn.stage(1.0, "answered")
+    turn.hears(2.0, "One moment, please.")
+    turn.stage(12.0, "ended", "hangup", hung_up=True)
+    assert _silences(turn) == [""]
+
+
+def test_silence_after_something_has_struck(turn: MadeUpTurn) -> None:
+    turn.request("createParticipant", 3.0, status=500, tag=f"{REF}.1", fault="status 500")
+    turn.stage(1.0, "answered")
+    turn.stage(12.0, "ended", "hangup", hung_up=True)
+    assert _silences(turn) == ["silence-in-trouble"]
+
+
+def test_silence_that_no_trouble_explains(turn: MadeUpTurn) -> None:
+    turn.request("createParticipant", 3.0, status=500, tag=f"{REF}.1", fault="status 500")
+    turn.stage(1.0, "answered")
+    turn.stage(32.0, "ended", "hangup", hung_up=True)
+    assert _silences(turn) == [""]
+
+
+def test_nobody_was_there_to_say_anything(turn: MadeUpTurn) -> None:
+    turn.stage(1.0, "answered")
+    turn.webhook("redirect", 2.0, status=None, seconds=6.0)
+    turn.stage(12.0, "ended", "hangup", hung_up=True)
+    assert _silences(turn) == []

@@ -1,17 +1,32 @@
-"""Every call that a replica has heard of has ended with an outcome."""
+"""Every call that a replica has heard of has ended with the outcome that it had, told once.
 
+1. It has ended, and the API says how.
+2. Exactly one line of all logs says `call.ended`, with the same outcome.
+3. The outcome is what happened, by what the simulator and operators know of it (`outcomes_due`).
+"""
+
+from collections import defaultdict
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from tests.chaos.creates import TURNED_AWAY
 from tests.chaos.finding import Finding
+from tests.chaos.histories import Histories, History, histories_of, over
+from tests.chaos.outcomes_due import INTERNAL, Killed, Outcome, due
+from tests.chaos.reply_effects import Effect, read
+from tests.chaos.struck import Struck
+from tests.simulator import bxml
 
 if TYPE_CHECKING:
-    from tests.chaos.evidence import Evidence
+    from tests.chaos.evidence import Evidence, LogLine
+
+VANISHED: Final = "vanished"
+"""Bandwidth did not know the call."""
 
 
 def look(evidence: "Evidence") -> Iterator[Finding]:
     taken = heard_of(evidence, taken=True)
+    ended: list[str] = []
     for call_id in sorted(heard_of(evidence, taken=False)):
         call = evidence.calls.get(call_id)
         if call is None and call_id not in taken:
@@ -20,8 +35,13 @@ def look(evidence: "Evidence") -> Iterator[Finding]:
             phone = evidence.simulator.phone(call_id)
             ref = str((call or {}).get("id", ""))
             yield Finding(what=f"{call_id} has no outcome: {phone}; known: {call}", ids=(call_id, ref))
+        else:
+            ended.append(call_id)
     for ref in evidence.unended:
         yield Finding(what=f"{ref} has not ended", ids=(ref,))
+    struck, histories = Struck(evidence), histories_of(evidence)
+    yield from _lines(evidence, ended, histories, struck)
+    yield from _truth(evidence, ended, histories, struck)
 
 
 def heard_of(evidence: "Evidence", *, taken: bool) -> set[str]:
@@ -34,3 +54,107 @@ def heard_of(evidence: "Evidence", *, taken: bool) -> set[str]:
         and one.status == 200
         and not (taken and any(sign in one.reply for sign in TURNED_AWAY))
     }
+
+
+# One line for each ------------------------------------------------------------------------------------------
+
+
+def _lines(evidence: "Evidence", ended: list[str], histories: Histories, struck: Struck) -> Iterator[Finding]:
+    lines: dict[str, list[LogLine]] = defaultdict(list)
+    for line in evidence.logs:
+        if line.event == "call.ended":
+            lines[str(line.fields.get("ref", ""))].append(line)
+    for ref, all_ in lines.items():
+        if len(all_) > 1:
+            texts = " / ".join(f"{one.process}: {one.text}" for one in all_)
+            yield Finding(what=f"{ref} has ended {len(all_)} times: {texts}", ids=(ref,))
+    for call_id in ended:
+        call = evidence.calls[call_id]
+        ref, outcome = str(call["id"]), _outcome(call)
+        if not lines[ref]:
+            cut_off = _cut_off(evidence, histories.of[call_id], struck)
+            yield Finding(
+                what=f"{ref} has ended, and no line says so; {cut_off}",
+                ids=(call_id, ref),
+                excuse="end-not-logged-before-kill" if cut_off else "",
+            )
+            continue
+        line = lines[ref][-1]
+        said = (str(line.fields.get("blame")), str(line.fields.get("reason")))
+        if said != outcome:
+            # That we have let it go may be written down after its end (docs/guarantees.md).
+            came_back = any("again=" in one.url for one in histories.of[call_id].deliveries)
+            yield Finding(
+                what=f"{ref} has the outcome {outcome}, and its line says {said}",
+                ids=(call_id, ref),
+                excuse="let-go-after-its-line" if outcome == INTERNAL and came_back else "",
+            )
+
+
+def _cut_off(evidence: "Evidence", history: History, struck: Struck) -> str:
+    """What a killed replica was doing with the end of the call, and can have written down and not told.
+
+    It was told of the end, or asked Bandwidth and heard of it. Two webhooks in a row that it answered with
+    the store at hand, each sent after the one before was answered, show that it had gone on.
+    """
+    learned = [
+        (struck.host_of(one.url), one.sent_at, over(one))
+        for one in history.deliveries
+        if one.event_type == "disconnect" and one.call_id == history.call_id
+    ]
+    learned += [(one.host, one.at, one.at + one.ms / 1000) for one in struck.questions(history.call_id)]
+    for host, since, until in learned:
+        for kill in evidence.fleet.kills:
+            if kill.host == host and since <= kill.at <= struck.written_by(host, until):
+                return f"{host} was killed at {kill.at:.3f}, and had learned of it from {since:.3f} on"
+    return ""
+
+
+# What it was ------------------------------------------------------------------------------------------------
+
+
+def _truth(evidence: "Evidence", ended: list[str], histories: Histories, struck: Struck) -> Iterator[Finding]:
+    simulator = evidence.simulator
+    rules = bxml.Rules(simulator.settings.uui_limit, simulator.webhooks.may_send_credentials)
+    kills: dict[str, list[float]] = defaultdict(list)
+    for kill in evidence.fleet.kills:
+        kills[kill.host].append(kill.at)
+    killed = Killed(struck, kills)
+    for call_id in ended:
+        history, call = histories.of[call_id], evidence.calls[call_id]
+        outcome, cause = _outcome(call), str(call["outcome"].get("cause") or "")
+        if outcome[1] == VANISHED:
+            yield Finding(what=f"{call_id} has vanished, says the service", ids=(call_id, history.ref))
+            continue
+        if cause != history.cause:
+            yield Finding(
+                what=f"{call_id} has ended by {history.cause!r}, and not by {cause!r}",
+                ids=(call_id, history.ref),
+            )
+        wanted = due(history, _answers(history, rules), histories, struck, killed)
+        if not wanted.fits(outcome):
+            yield Finding(
+                what=f"{call_id} has the outcome {outcome}; right are {sorted(wanted.sure)}, "
+                f"perhaps {sorted(wanted.perhaps)}; it heard {[one.text for one in history.heard]}, "
+                f"stages {[stage for _, stage in history.stages]}, ended at {history.ended_at:.3f}",
+                ids=(call_id, history.ref),
+                at=history.ended_at,
+                excuse="end-known-to-a-killed-replica" if outcome in wanted.lost else "",
+            )
+
+
+def _answers(history: History, rules: bxml.Rules) -> dict[int, Effect]:
+    found: dict[int, Effect] = {}
+    for one in history.deliveries:
+        if one.synchronous and one.status == 200:
+            try:
+                found[id(one)] = read(one, rules)
+            except bxml.InvalidBxml:
+                continue  # told by the eye for replies
+    return found
+
+
+def _outcome(call: dict[str, object]) -> Outcome:
+    outcome = call["outcome"]
+    assert isinstance(outcome, dict)
+    return str(outcome.get("blame")), str(outcome.get("reason"))

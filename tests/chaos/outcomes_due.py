@@ -1,0 +1,194 @@
+"""Which outcomes a call may have, by what the simulator and operators know of it.
+
+The truth table:
+
+| what happened | outcome |
+| --- | --- |
+| the caller was told why, and let go | what was said |
+| an operator closed its room | nobody: room-closed, unless the phone had gone before it was told |
+| it was in a room, and somebody hung up | nobody: completed |
+| its leg broke, and nobody has joined it anew | bandwidth: transfer-failed |
+| it was in no room, and hung up | caller (who called us) or callee: abandoned |
+| we gave up calling it | nobody: cancelled |
+| nobody took our call | callee: busy, no-answer, rejected |
+| a webhook of it was answered by nobody, or wrongly | service: webhook-unanswered, invalid-bxml |
+
+Several are right where a phone hangs up while another end is under way: each such pair is in `Due.perhaps`.
+"""
+
+from typing import Final
+
+import msgspec
+
+from tests.chaos.histories import NEVER, Histories, History, is_of_leg, over, place_of
+from tests.chaos.reply_effects import Effect, Kind
+from tests.chaos.struck import Struck
+from tests.simulator.journal import Delivery
+
+Outcome = tuple[str, str]
+"""Blame and reason."""
+
+COMPLETED: Final = ("nobody", "completed")
+ROOM_CLOSED: Final = ("nobody", "room-closed")
+VANISHED: Final = ("bandwidth", "participant-vanished")
+INTERNAL: Final = ("service", "internal-error")
+BROKEN: Final = frozenset({("bandwidth", "transfer-failed"), ("service", "webhook-unanswered")})
+FAILED: Final = frozenset({("bandwidth", "bandwidth-error"), ("bandwidth", "bandwidth-timeout")})
+REFUSED: Final = ("service", "credentials-refused")
+SAID: Final[tuple[tuple[str, frozenset[Outcome]], ...]] = (
+    ("conference has been closed", frozenset({ROOM_CLOSED})),
+    ("this conference is full", frozenset({("limit", "room-full")})),
+    ("all lines are busy", frozenset({("limit", "rate-limited")})),
+    ("the connection was lost", frozenset({VANISHED})),
+    ("conference could not be found", frozenset({("caller", "wrong-pin")})),
+    ("wrong codes have been entered", frozenset({("caller", "pin-guessing")})),
+    ("cannot be connected right now", BROKEN | FAILED | {REFUSED}),
+)
+"""What is said to whom we let go, and what it stands for."""
+CAUSES: Final = {
+    "busy": "busy",
+    "timeout": "no-answer",
+    "rejected": "rejected",
+    "callback-error": "webhook-unanswered",
+    "invalid-bxml": "invalid-bxml",
+}
+
+
+class Due(msgspec.Struct, frozen=True):
+    sure: frozenset[Outcome]
+    """One of these, if nothing was under way."""
+    perhaps: frozenset[Outcome] = frozenset()
+    """These as well, since something was under way when it ended."""
+    lost: frozenset[Outcome] = frozenset()
+    """These as well, since only a replica that was killed knew better."""
+
+    def fits(self, outcome: Outcome) -> bool:
+        return outcome in self.sure | self.perhaps
+
+
+def due(
+    history: History, answers: dict[int, Effect], histories: Histories, struck: Struck, killed: "Killed"
+) -> Due:
+    """`answers`: what replies do, by the `id` of their delivery."""
+    known_at = _known_at(history, struck)
+    told, telling, lost = _told(history, answers, known_at, killed)
+    plain, unsure = _plain(history, answers, struck, killed)
+    if told:
+        return Due(told, lost=plain | unsure if lost else frozenset())
+    perhaps = set(telling | unsure)
+    if any(one.room in history.rooms and one.sent_at <= known_at for one in histories.closed):
+        perhaps.add(ROOM_CLOSED)
+    if plain == {COMPLETED} and history.stage_at(history.ended_at - 1e-9) != "bridged":
+        # It was on its way back to us, or out of a leg that broke.
+        perhaps |= BROKEN
+    if history.bridged_at < history.ended_at and struck.saw_expiry(history.rooms):
+        perhaps.add(VANISHED)
+    return Due(plain, frozenset(perhaps))
+
+
+def _known_at(history: History, struck: Struck) -> float:
+    """When the end was written down at the latest: until then, what is under way may say why it ends."""
+    for one in history.deliveries:
+        if one.event_type == "disconnect" and one.call_id == history.call_id and one.status == 204:
+            return NEVER if struck.trouble(one.url, one.sent_at, over(one)) else over(one)
+    return NEVER
+
+
+def _told(
+    history: History, answers: dict[int, Effect], known_at: float, killed: "Killed"
+) -> tuple[frozenset[Outcome], frozenset[Outcome], bool]:
+    """What it was let go with before it ended; with what at that moment; whether that can have been lost."""
+    told: frozenset[Outcome] = frozenset()
+    telling: frozenset[Outcome] = frozenset()
+    lost = False
+    for one in history.deliveries:
+        effect = answers.get(id(one))
+        if effect is None or effect.kind is not Kind.ENDS or is_of_leg(one):
+            if one.synchronous and one.status is None and one.sent_at <= known_at:
+                telling |= FAILED | BROKEN
+            continue
+        # Without the store we can only have given up.
+        without = "again=" in one.url
+        stands_for = _stands_for(" ".join(effect.words)) | ({INTERNAL} if without and effect.words else set())
+        if not effect.words:
+            continue
+        if over(one) <= history.ended_at:
+            told = stands_for
+            lost = without and killed.after(one)
+        elif one.sent_at <= known_at:
+            telling |= stands_for
+    return told, telling, lost
+
+
+def _stands_for(words: str) -> frozenset[Outcome]:
+    return next((outcomes for said, outcomes in SAID if said in words), frozenset())
+
+
+def _plain(
+    history: History, answers: dict[int, Effect], struck: Struck, killed: "Killed"
+) -> tuple[frozenset[Outcome], frozenset[Outcome]]:
+    """Of a call to which nobody has said why it ends; and what else it may be."""
+    cause = history.cause
+    if cause in {"callback-error", "invalid-bxml"}:
+        outcome = frozenset({("service", CAUSES[cause])})
+        return outcome, outcome
+    apart = _apart(history)
+    if cause not in {"hangup", "cancel"} or history.answered_at > history.ended_at:
+        return frozenset({apart}), frozenset()
+    connected, connecting = _connected(history, answers, struck, killed)
+    if connected:
+        return frozenset({COMPLETED}), frozenset({apart}) if connecting else frozenset()
+    return frozenset({apart}), frozenset({COMPLETED}) if connecting else frozenset()
+
+
+def _apart(history: History) -> Outcome:
+    """Of a call that was in no room."""
+    cause, blame = history.cause, "caller" if history.inbound else "callee"
+    if cause == "cancel" and not history.inbound:
+        return "nobody", "cancelled"
+    return blame, CAUSES.get(cause, "abandoned")
+
+
+def _connected(
+    history: History, answers: dict[int, Effect], struck: Struck, killed: "Killed"
+) -> tuple[bool, bool]:
+    """Whether a leg into WebRTC has answered, as the service was told; and whether that is unsure."""
+    connected = unsure = False
+    for one in history.deliveries:
+        if one.sent_at > history.ended_at or not one.synchronous:
+            continue
+        effect = answers.get(id(one))
+        if not _connects(one, effect):
+            continue
+        if over(one) <= history.ended_at and one.status == 200:
+            connected = True
+            # It is told to the store once that is back, by a replica that lives then.
+            away = struck.trouble(one.url, one.sent_at, over(one))
+            unsure = bool(away) and killed.after(one)
+        elif not connected:
+            unsure = True
+    # That somebody has hung up on its leg tells that it was up.
+    left = any(
+        leg.to.startswith("sip") and leg.cause == "hangup" and leg.ended_at < history.ended_at
+        for leg in history.legs
+    )
+    return connected, unsure or (left and not connected)
+
+
+def _connects(delivery: Delivery, effect: Effect | None) -> bool:
+    """Whether it tells that a leg into WebRTC is up, or its reply joins the phone with one."""
+    if delivery.event_type == "transferAnswer":
+        return place_of(delivery.url)[2] > 0 and (effect is None or effect.kind is Kind.STAYS)
+    return effect is not None and effect.kind is Kind.CONNECTS and effect.bridges
+
+
+class Killed:
+    """Of the replicas: when each was killed."""
+
+    def __init__(self, struck: Struck, kills: dict[str, list[float]]) -> None:
+        self._struck = struck
+        self._kills = kills
+
+    def after(self, delivery: Delivery) -> bool:
+        """Whether the replica that took it was killed after that."""
+        return any(at >= delivery.sent_at for at in self._kills.get(self._struck.host_of(delivery.url), []))

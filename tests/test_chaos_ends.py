@@ -1,0 +1,168 @@
+"""The eye for ends: what it finds, and what it lets pass."""
+
+import msgspec
+import pytest
+
+from tests.chaos.eyes import ends
+from tests.chaos.finding import Finding
+from tests.chaos.fleet import Kill
+from tests.made_up_turns import CLOSED, HANGUP, KEEP, LEG, REF, SORRY, A, MadeUpTurn, transfer
+
+
+def _turn(*, inbound: bool = True) -> MadeUpTurn:
+    turn = MadeUpTurn()
+    turn.phone(inbound=inbound)
+    turn.stage(1.0, "ringing")
+    turn.webhook("initiate" if inbound else "answer", 1.0, transfer("t"))
+    return turn
+
+
+def _connect(turn: MadeUpTurn) -> None:
+    turn.stage(1.2, "transferring")
+    turn.webhook("transferAnswer", 1.3, KEEP, call_id=LEG, url=f"{A}/voice/{REF}/1")
+    turn.stage(1.5, "bridged")
+
+
+def _hang_up(turn: MadeUpTurn, at: float = 5.0, cause: str = "hangup") -> None:
+    turn.stage(at, "ended", cause, hung_up=True)
+    turn.webhook("disconnect", at, status=204)
+
+
+def _found(turn: MadeUpTurn) -> list[Finding]:
+    return list(ends.look(turn.evidence()))
+
+
+# One line for each ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("lines", "found"), [(0, 1), (1, 0), (2, 1)])
+def test_one_line_says_so(lines: int, found: int) -> None:
+    turn = _turn()
+    _hang_up(turn)
+    turn.ended("caller", "abandoned", "hangup", lines=lines)
+    assert [one.excuse for one in _found(turn)] == [""] * found
+
+
+def test_the_line_says_the_same() -> None:
+    turn = _turn()
+    _hang_up(turn)
+    turn.ended("caller", "abandoned", "hangup", said="busy")
+    assert [one.excuse for one in _found(turn)] == [""]
+
+
+@pytest.mark.parametrize(("served", "excuse"), [(0, "end-not-logged-before-kill"), (1, ""), (2, "")])
+def test_no_line_as_the_replica_was_killed_before(served: int, excuse: str) -> None:
+    """Each webhook that it has answered since was sent after the one before was answered."""
+    turn = _turn()
+    _hang_up(turn)
+    turn.ended("caller", "abandoned", "hangup", lines=0)
+    for n in range(2 * served):
+        turn.webhook("initiate", 5.2 + n / 5, transfer("u"), call_id=f"c-{n + 5}", url=f"{A}/voice")
+    turn.kills.append(Kill(8.0, "127.0.0.1"))
+    assert [one.excuse for one in _found(turn)] == [excuse]
+
+
+def test_the_other_replica_was_killed() -> None:
+    turn = _turn()
+    _hang_up(turn)
+    turn.ended("caller", "abandoned", "hangup", lines=0)
+    turn.kills.append(Kill(5.05, "localhost"))
+    assert [one.excuse for one in _found(turn)] == [""]
+
+
+# What it was ------------------------------------------------------------------------------------------------
+
+
+def test_the_cause_is_the_one_that_bandwidth_gave() -> None:
+    turn = _turn()
+    _hang_up(turn)
+    turn.ended("caller", "abandoned", "cancel")
+    assert len(_found(turn)) == 1
+
+
+@pytest.mark.parametrize(
+    ("inbound", "cause", "outcome"),
+    [
+        (True, "hangup", ("caller", "abandoned")),
+        (True, "cancel", ("caller", "abandoned")),
+        (False, "hangup", ("callee", "abandoned")),
+        (False, "cancel", ("nobody", "cancelled")),
+        (False, "busy", ("callee", "busy")),
+        (False, "timeout", ("callee", "no-answer")),
+        (False, "rejected", ("callee", "rejected")),
+    ],
+)
+def test_who_was_in_no_room(inbound: bool, cause: str, outcome: tuple[str, str]) -> None:
+    turn = _turn(inbound=inbound)
+    _hang_up(turn, cause=cause)
+    right, swapped = msgspec.convert([outcome, (outcome[0] + "r", outcome[1])], list[tuple[str, str]])
+    turn.ended(*right, cause)
+    assert _found(turn) == []
+    turn.logs.clear()
+    turn.ended(*swapped, cause)
+    assert len(_found(turn)) == 1
+
+
+@pytest.mark.parametrize(
+    ("outcome", "found"),
+    [(("nobody", "completed"), 0), (("caller", "abandoned"), 1), (("caller", "busy"), 1)],
+)
+def test_who_was_in_a_room(outcome: tuple[str, str], found: int) -> None:
+    turn = _turn()
+    _connect(turn)
+    _hang_up(turn)
+    turn.ended(*outcome, "hangup")
+    assert len(_found(turn)) == found
+
+
+@pytest.mark.parametrize("outcome", [("nobody", "completed"), ("caller", "abandoned")])
+def test_who_hung_up_just_as_the_leg_answered(outcome: tuple[str, str]) -> None:
+    turn = _turn()
+    turn.stage(1.2, "transferring")
+    turn.webhook("transferAnswer", 4.9, KEEP, call_id=LEG, url=f"{A}/voice/{REF}/1", seconds=0.2)
+    _hang_up(turn)
+    turn.ended(*outcome, "hangup")
+    assert _found(turn) == []
+
+
+@pytest.mark.parametrize(
+    ("reply", "outcome"),
+    [(SORRY, ("bandwidth", "bandwidth-error")), (CLOSED, ("nobody", "room-closed"))],
+)
+def test_who_was_told(reply: str, outcome: tuple[str, str]) -> None:
+    turn = _turn()
+    turn.webhook("redirect", 3.0, reply)
+    turn.stage(4.0, "ended", "hangup")
+    turn.ended(*outcome, "hangup")
+    assert _found(turn) == []
+    turn.logs.clear()
+    turn.ended("caller", "abandoned", "hangup")
+    assert len(_found(turn)) == 1
+
+
+@pytest.mark.parametrize(("at", "found"), [(4.0, 0), (6.0, 1)])
+def test_whose_room_was_closed_before_they_were_told(at: float, found: int) -> None:
+    turn = _turn()
+    _connect(turn)
+    turn.order(at, "/rooms/a", method="DELETE", status=204)
+    _hang_up(turn)
+    turn.ended("nobody", "room-closed", "hangup")
+    assert len(_found(turn)) == found
+
+
+def test_who_was_let_go_by_a_replica_that_was_killed() -> None:
+    turn = _turn()
+    turn.webhook("redirect", 3.0, SORRY, url=f"{A}/voice/{REF}?again=3")
+    turn.stage(4.0, "ended", "hangup")
+    turn.ended("caller", "abandoned", "hangup")
+    assert [one.excuse for one in _found(turn)] == [""]
+    turn.kills.append(Kill(4.5, "127.0.0.1"))
+    assert [one.excuse for one in _found(turn)] == ["end-known-to-a-killed-replica"]
+
+
+def test_whose_webhook_was_answered_by_nobody() -> None:
+    turn = _turn()
+    turn.webhook("redirect", 3.0, HANGUP, status=None)
+    turn.stage(4.0, "ended", "callback-error")
+    turn.ended("service", "webhook-unanswered", "callback-error")
+    assert _found(turn) == []

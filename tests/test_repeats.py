@@ -129,3 +129,27 @@ async def test_disconnect_first_makes_nothing_of_the_late_initiate(
     await simulator.until(lambda: len(simulator.deliveries) == 2)
     assert b"<Hangup" in simulator.deliveries[-1].reply
     assert {request.operation for request in simulator.requests} <= {"token"}
+
+
+async def test_a_late_copy_of_what_was_told_to_come_back_leaves_the_talk_alone(
+    simulator: Simulator, service: Service
+) -> None:
+    gate = simulator.gates.hold("createParticipant")
+    simulator.webhooks.duplicate.add("initiate")
+    phone = await simulator.dial()
+    await simulator.until(lambda: len(_asked(simulator)) == 2)
+    gate.release()
+    await phone.until("bridged")
+    requests, participant = len(simulator.requests), phone.participant_id
+
+    replies = [await simulator.repeat(delivery) for delivery in _asked(simulator)]
+
+    assert not [reply for _, reply in replies if b"<Transfer" in reply]
+    assert phone.participant_id == participant
+    assert len(simulator.requests) == requests
+    await phone.hang_up()
+
+
+def _asked(simulator: Simulator) -> list[Delivery]:
+    """By which the phone has come back, so far."""
+    return [one for one in simulator.deliveries if one.event_type == "redirect"]

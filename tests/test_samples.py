@@ -62,6 +62,8 @@ DIALED: dict[str, Any] = {
 ARRIVING: dict[str, Any] = {"lease_until": AT + 8, "announcement": "Hello.", "fallback": "+19195550199"}
 CAME_IN: dict[str, Any] = {**ON_THE_LINE, **ARRIVING, "waits": True}
 SIP = {name: json.loads((SAMPLES / f"{name}.json").read_text()).get("sipCallId", "") for name in STEMS}
+REDIRECTED, LEG_ANSWERED, ANSWERED = 1772719333.78, 1772719332.655, 1772719807.951
+"""When these happened, by Bandwidth's clock."""
 
 EXPECTED: dict[str, Event] = {
     "initiate": Initiate(at=AT, answered=False, sip_call_id=SIP["initiate"], **CAME_IN),
@@ -76,13 +78,13 @@ EXPECTED: dict[str, Event] = {
         **ARRIVING,
     ),
     "answer": Answer(at=AT, answered=True, machine="human", sip_call_id=SIP["answer"], **DIALED, **ARRIVING),
-    "redirect": Redirect(at=AT, answered=True, **CAME_IN),
+    "redirect": Redirect(at=AT, answered=True, told=REDIRECTED, **CAME_IN),
     "gather": Gathered(at=AT, answered=True, digits="4711", **CAME_IN),
     "bridgeComplete": BridgeComplete(at=AT, answered=True, attempt=2, cause="busy", **CAME_IN),
     "bridgeTargetComplete": BridgeComplete(at=AT, answered=True, attempt=2, **CAME_IN),
     "machineDetectionComplete": MachineDetected(AT, "answering-machine"),
-    "transferAnswer": TransferAnswer(AT, 2, leg_id=LEG, tag=f"{REF}.1"),
-    "transferAnswer-without-parent": TransferAnswer(AT, 2, leg_id=LEG, tag=f"{REF}.1"),
+    "transferAnswer": TransferAnswer(AT, 2, leg_id=LEG, tag=f"{REF}.1", told=LEG_ANSWERED),
+    "transferAnswer-without-parent": TransferAnswer(AT, 2, leg_id=LEG, tag=f"{REF}.1", told=LEG_ANSWERED),
     "transferComplete": TransferComplete(
         AT,
         2,
@@ -105,8 +107,8 @@ EXPECTED: dict[str, Event] = {
 }
 """For webhooks at the second attempt's URL."""
 OF_A_LEG: dict[str, Event] = {
-    "answer": LegAnswer(AT, 2, leg_id=OUTBOUND),
-    "redirect": LegAnswer(AT, 2, leg_id=INBOUND),
+    "answer": LegAnswer(AT, 2, leg_id=OUTBOUND, told=ANSWERED),
+    "redirect": LegAnswer(AT, 2, leg_id=INBOUND, told=REDIRECTED),
     "bridgeComplete": LegBridgeComplete(AT, 2, cause="busy"),
     "bridgeTargetComplete": LegBridgeComplete(AT, 2),
     "disconnect": LegDisconnect(AT, 2, cause="hangup", leg_id=INBOUND, sip_call_id=SIP["disconnect"]),
@@ -226,7 +228,9 @@ def test_a_disconnect_with_an_odd_field(changes: dict[str, Any], expected: dict[
 
 
 def test_an_odd_tag_and_an_odd_time() -> None:
-    assert event(sample("transferAnswer", tag={})) == TransferAnswer(AT, 2, leg_id=LEG, tag="")
+    assert event(sample("transferAnswer", tag={})) == TransferAnswer(
+        AT, 2, leg_id=LEG, tag="", told=LEG_ANSWERED
+    )
     for odd in (None, 5, "", "2" * 257):
         first, second = (
             read(sample("disconnect", eventTime=odd, cause=cause)) for cause in ("hangup", "busy")
@@ -308,3 +312,12 @@ def test_a_redirect_of_a_leg_that_was_told_to_wait() -> None:
     ringing = sample("redirect")
     del ringing["answerTime"]
     assert event(ringing) == msgspec.structs.replace(EXPECTED["redirect"], answered=False)
+
+
+@pytest.mark.parametrize(
+    "time", [None, 5, "", "yesterday", "2026-03-05T14:02:13", "9999-12-31T23:59:59-23:00"]
+)
+def test_a_time_that_cannot_be_read_is_no_time(time: object) -> None:
+    told = event(sample("redirect", eventTime=time))
+    assert isinstance(told, Redirect)
+    assert told.told in {0, 253402383599.0}

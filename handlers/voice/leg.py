@@ -6,7 +6,7 @@ from service.calls.events import LegAnswer, LegBridgeComplete, LegDisconnect
 
 def answer(webhook: Webhook) -> LegAnswer:
     """`answer`, and `redirect` of a leg that was parked."""
-    return LegAnswer(webhook.at, webhook.attempt, leg_id=webhook.call_id)
+    return LegAnswer(webhook.at, webhook.attempt, leg_id=webhook.call_id, told=webhook.told)
 
 
 def bridge_complete(webhook: Webhook) -> LegBridgeComplete:

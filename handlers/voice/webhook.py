@@ -6,6 +6,7 @@ and unknown ones are left alone.
 
 import hashlib
 import json
+from datetime import datetime
 from typing import Any, Final
 
 import msgspec
@@ -67,6 +68,15 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True):
     def number(self, name: str) -> int | None:
         value = self.body.get(name)
         return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+    @property
+    def told(self) -> float:
+        """When it happened, in seconds since the epoch by Bandwidth's clock; 0 where that cannot be read."""
+        try:
+            at = datetime.fromisoformat(self.text("eventTime"))
+            return at.timestamp() if at.tzinfo else 0
+        except (ValueError, OverflowError):
+            return 0
 
     @property
     def of_transfer_leg(self) -> bool:

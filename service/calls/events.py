@@ -70,6 +70,9 @@ class Answer(Arrival, frozen=True, tag="answer"):
 class Redirect(Arrival, frozen=True, tag="redirect"):
     """Bandwidth asks what the phone does next, because one of our replies or requests told it to."""
 
+    told: float = 0
+    """When that was, in seconds since the epoch by Bandwidth's clock; 0 where that is not known."""
+
 
 class Gathered(Arrival, frozen=True, tag="gather"):
     """Digits have been entered, or none in time (voice API, webhook `gather`)."""
@@ -107,6 +110,8 @@ class TransferAnswer(msgspec.Struct, frozen=True, tag="transferAnswer"):
     attempt: int
     leg_id: str
     tag: str
+    told: float = 0
+    """As in `Redirect`."""
 
 
 class TransferComplete(msgspec.Struct, frozen=True, tag="transferComplete"):
@@ -148,6 +153,8 @@ class LegAnswer(msgspec.Struct, frozen=True, tag="legAnswer"):
     at: float
     attempt: int
     leg_id: str
+    told: float = 0
+    """As in `Redirect`."""
 
 
 class LegBridgeComplete(msgspec.Struct, frozen=True, tag="legBridgeComplete"):

@@ -196,6 +196,9 @@ class Call(msgspec.Struct, frozen=True, omit_defaults=True):
     """When the latest leg was asked for, by a reply that may have had something said before."""
     leg_answered_at: float = 0
     """When that of the present attempt did."""
+    told_at: float = 0
+    """When the phone was told of its present leg, or that leg answered, by Bandwidth's clock: a redirect from
+    before that is a late copy."""
     broken_at: float = 0
     """When the last one broke off, with no new one since."""
     short_legs: int = 0

@@ -5,6 +5,7 @@ from typing import Final
 import pytest
 from msgspec.structs import replace
 
+from service.calls.decide import decide
 from service.calls.model import Call, Intent, Leg, Media, Status
 from service.calls.replies import Apologise, Hangup, Join, Transfer, Wait
 from service.calls.rules.joining import FULL_ROUNDS, ROUND, ROUNDS
@@ -132,6 +133,34 @@ def test_a_transfer_that_answers_again_stays_bridged() -> None:
 def test_what_was_for_the_time_until_an_answer_is_over_with_it() -> None:
     story = play().on(redirect()).on(joined()).knows(lease_until=0).on(transfer_answer())
     story.knows(token_until=0)
+
+
+@pytest.mark.parametrize("media", [Media.BRIDGED, Media.LEAVING])
+@pytest.mark.parametrize(("told", "begins"), [(NOW - 1, False), (NOW, True), (0, True)])
+def test_a_redirect_from_before_its_leg_begins_nothing(media: Media, told: float, begins: bool) -> None:
+    """A late copy of one that was told to wait, or to hold, finds the phone in a talk."""
+    call = replace(a_call(media), told_at=NOW)
+    event = replace(redirect()(NOW + LONG), told=told)
+    decision = decide(call, event)
+    assert (decision.call is not call) is begins
+    assert (decision.reply == Wait()) is not begins
+
+
+@pytest.mark.parametrize(
+    ("call", "cue"),
+    [
+        (a_call(Media.TRANSFERRING), redirect()),
+        (a_call(Media.TRANSFERRING, answered=False), transfer_answer()),
+        (a_call(Media.TRANSFERRING, leg=Leg.NONE), redirect()),
+        (a_call(Media.TRANSFERRING, leg=Leg.NONE), leg_answer()),
+        (a_call(Media.BRIDGED, leg=Leg.UP), redirect()),
+    ],
+)
+def test_what_a_leg_follows_from_is_known_by_bandwidths_clock(call: Call, cue: Cue) -> None:
+    """Answered, it is remembered: its copy gets the same, and whatever was told before is late."""
+    after = decide(call, replace(cue(NOW), told=NOW - 2)).call
+    assert after is not None
+    assert after.told_at == NOW - 2
 
 
 # Put off ----------------------------------------------------------------------------------------------------

@@ -262,6 +262,17 @@ def await_join(call: Call, event: Arrival) -> Decision:
     return join(call, event)
 
 
+def told(call: Call, event: Event | Arrival) -> Call:
+    """What is answered to it is remembered, and what has happened before is late from now on."""
+    at = getattr(event, "told", 0)
+    return replace(call, told_at=at) if at > call.told_at else call
+
+
+def is_late(call: Call, event: Redirect) -> bool:
+    """A copy of one that was answered before the phone came to its present leg: it has asked for nothing."""
+    return 0 < event.told < call.told_at
+
+
 def transfer_again(call: Call, event: Arrival) -> Decision:
     """The same reply again, as long as the token in it is good; then everything anew.
 
@@ -273,23 +284,26 @@ def transfer_again(call: Call, event: Arrival) -> Decision:
         return decision
     if call.own_leg:
         parked = event.at < call.token_until and call.leg is not Leg.GONE
-        return Decision(call, Park(call.attempt)) if parked else fail(call, "transfer-failed", event.at)
+        again = Decision(told(call, event), Park(call.attempt))
+        return again if parked else fail(call, "transfer-failed", event.at)
     if event.at < call.token_until:
-        return Decision(call, Transfer(call.attempt, "" if call.bridged_at else call.announcement))
+        words = "" if call.bridged_at else call.announcement
+        return Decision(told(call, event), Transfer(call.attempt, words))
     return join(call, event)
 
 
-def ask_while_bridged(call: Call, event: Arrival) -> Decision:
+def ask_while_bridged(call: Call, event: Redirect) -> Decision:
     """A parked phone that is just being bridged goes on waiting for it; any other has lost its leg.
 
     One that was told to run the bridge itself has not done so: a copy of its webhook was answered before.
     """
     if call.own_leg and call.intent is Intent.BRIDGE and event.at < call.leg_answered_at + SETTLES:
+        asked = told(call, event)
         if not call.phone_bridges or call.leg is not Leg.UP:
-            return Decision(call, Park(call.attempt))
+            return Decision(asked, Park(call.attempt))
         first = call.bridged_at == call.leg_answered_at and not call.announced
-        return Decision(call, BridgeLeg(call.attempt, call.leg_id, call.announcement if first else ""))
-    return follow_intent(call, event)
+        return Decision(asked, BridgeLeg(call.attempt, call.leg_id, call.announcement if first else ""))
+    return carry_on(call, event) if is_late(call, event) else follow_intent(call, event)
 
 
 def carry_on(call: Call, _event: Arrival) -> Decision:

@@ -20,7 +20,7 @@ from service.calls.events import (
 from service.calls.model import Call, Intent, Leg, Media, Phone
 from service.calls.outcomes import failure_of
 from service.calls.replies import BridgePhone, Hangup, KeepTag, Nothing, ParkLeg, Wait
-from service.calls.rules.arriving import SETTLES, bridged
+from service.calls.rules.arriving import SETTLES, bridged, carry_on, is_late, told
 from service.calls.rules.parts import (
     HANG_UP,
     ask_phone,
@@ -47,7 +47,7 @@ def transfer_answer(call: Call, event: TransferAnswer) -> Decision:
     if call.intent is not Intent.BRIDGE:
         return Decision(call, Hangup(), note="the call is meant for something else")
     after = replace(
-        call if call.answered_attempt == call.attempt else bridged(call, event.at),
+        call if call.answered_attempt == call.attempt else told(bridged(call, event.at), event),
         phone=Phone.UP,
         media=Media.BRIDGED,
         leg_id=event.leg_id,
@@ -128,6 +128,8 @@ def _is_short(call: Call, at: float, seconds: float) -> bool:
 
 def ask_after_transfer(call: Call, event: Redirect) -> Decision:
     """As `transfer_complete`, for a phone whose transferComplete met a store that was down."""
+    if is_late(call, event):
+        return carry_on(call, event)
     if call.own_leg:
         return _again(call, event) if call.intent is Intent.BRIDGE else let_go(call, event.at)
     complete = TransferComplete(event.at, call.attempt, cause="")
@@ -169,7 +171,7 @@ def leg_answer(call: Call, event: LegAnswer) -> Decision:
         return Decision(call, Hangup(), note="the call is meant for something else")
     if call.leg is Leg.GONE:
         return Decision(call, Hangup(), note="the leg has ended")
-    up = replace(call, leg_id=event.leg_id, own_leg=True, leg=Leg.UP)
+    up = told(replace(call, leg_id=event.leg_id, own_leg=True, leg=Leg.UP), event)
     if call.media is not Media.TRANSFERRING:
         # The phone is not there yet, or has just been told to run the bridge itself.
         return Decision(up, ParkLeg(call.attempt))

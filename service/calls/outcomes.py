@@ -7,7 +7,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from service.calls.events import Disconnect
-from service.calls.model import Blame, Call, Direction, Outcome
+from service.calls.model import Blame, Call, Direction, Intent, Outcome
 
 NOT_FOUND: Final = "not-found"
 CAUSES: Final[Mapping[str, tuple[Blame, str]]] = MappingProxyType(
@@ -108,11 +108,19 @@ def _verdict(call: Call | None, event: Disconnect) -> tuple[Blame, str]:
         if call.broken_at and event.at - call.broken_at > _TOGETHER:
             return blame_for("transfer-failed"), "transfer-failed"
         return Blame.NOBODY, "completed"
+    if call is not None and call.intent is Intent.HANGUP and _is_our_doing(cause, event.direction):
+        # Somebody has ordered that, or the number that the caller was sent to has hung up.
+        return Blame.NOBODY, "completed" if call.elsewhere else "cancelled"
     blame, reason = CAUSES.get(cause, (Blame.BANDWIDTH, "unlisted-cause"))
     if blame is Blame.CALLER and event.direction is Direction.OUTBOUND:
         # "cancel" is the originator's giving up, and of an outbound call that is us.
         return (Blame.NOBODY, "cancelled") if cause == "cancel" else (Blame.CALLEE, reason)
     return blame, reason
+
+
+def _is_our_doing(cause: str, direction: Direction) -> bool:
+    """Whether the call can have ended like this by our request; one that rings is then `rejected` by us."""
+    return cause in _NORMAL or (cause == "rejected" and direction is Direction.INBOUND)
 
 
 def failure_of(cause: str) -> str:

@@ -5,10 +5,12 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from service.calls.model import Blame, Call, Media, Outcome
+from service.calls.decide import decide
+from service.calls.model import Blame, Call, Direction, Media, Outcome
 from service.calls.outcomes import CAUSES, FAILURES
-from tests.calls.cues import a_call, disconnect, initiate, join_failed
+from tests.calls.cues import NOW, a_call, disconnect, initiate, join_failed, redirect, transfer_complete
 from tests.calls.playbook import play
+from tests.calls.signals import order_hangup, order_transfer
 
 ROOT = Path(__file__).parents[2]
 OUTCOMES = ROOT / "service" / "calls" / "outcomes.py"
@@ -83,6 +85,42 @@ def test_a_call_that_was_bridged_is_complete_when_somebody_hangs_up(
     normal = cause in {"hangup", "cancel"}
     expected = Outcome(Blame.NOBODY, "completed", cause) if normal else Outcome(blame, reason, cause)
     assert ended(a_call(Media.BRIDGED), cause) == expected
+
+
+@pytest.mark.parametrize(
+    ("cause", "direction", "outcome"),
+    [
+        ("hangup", Direction.INBOUND, (Blame.NOBODY, "cancelled")),
+        ("rejected", Direction.INBOUND, (Blame.NOBODY, "cancelled")),
+        ("hangup", Direction.OUTBOUND, (Blame.NOBODY, "cancelled")),
+        ("cancel", Direction.OUTBOUND, (Blame.NOBODY, "cancelled")),
+        ("rejected", Direction.OUTBOUND, (Blame.CALLEE, "rejected")),
+        ("error", Direction.INBOUND, (Blame.BANDWIDTH, "error")),
+    ],
+)
+def test_who_is_hung_up_on_by_an_order_before_the_room_is_not_to_blame(
+    cause: str, direction: Direction, outcome: tuple[Blame, str]
+) -> None:
+    story = play(replace(a_call(Media.MAKING, answered=False), direction=direction)).on(order_hangup())
+    ordered = story.call
+    assert ordered is not None
+    event = replace(disconnect(cause)(NOW), direction=direction)
+    after = decide(ordered, event).call
+    assert after is not None
+    assert after.outcome == Outcome(*outcome, cause=cause)
+
+
+@pytest.mark.parametrize(
+    ("left", "outcome"),
+    [("hangup", (Blame.NOBODY, "completed")), ("busy", (Blame.BANDWIDTH, "transfer-failed"))],
+)
+def test_who_was_sent_to_another_number_has_not_hung_up_when_that_does(
+    left: str, outcome: tuple[Blame, str]
+) -> None:
+    story = play(a_call(Media.NONE, answered=False)).on(order_transfer()).on(redirect())
+    story.on(transfer_complete(2, left)).on(disconnect())
+    assert story.call is not None
+    assert story.call.outcome == Outcome(*outcome, cause="hangup")
 
 
 @pytest.mark.parametrize(("slug", "blame"), FAILED)

@@ -121,6 +121,7 @@ class MadeUpTurn:
         fault: str | None = None,
         host: str = "127.0.0.1",
         created: str | None = None,
+        body: Any = None,
         **ids: str,
     ) -> None:
         self.requests.append(
@@ -133,7 +134,7 @@ class MadeUpTurn:
                 at=at,
                 ms=seconds * 1000,
                 scheme=None,
-                body={"tag": tag},
+                body={"tag": tag, **(body or {})},
                 received=status is not None,
                 created=created,
                 host=host,

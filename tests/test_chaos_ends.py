@@ -6,7 +6,7 @@ import pytest
 from tests.chaos.eyes import ends
 from tests.chaos.finding import Finding
 from tests.chaos.fleet import Kill
-from tests.made_up_turns import CLOSED, HANGUP, KEEP, LEG, REF, SORRY, A, MadeUpTurn, transfer
+from tests.made_up_turns import CALL, CLOSED, HANGUP, KEEP, LEG, REF, SORRY, A, MadeUpTurn, transfer
 
 
 def _turn(*, inbound: bool = True) -> MadeUpTurn:
@@ -148,6 +148,18 @@ def test_whose_room_was_closed_before_they_were_told(at: float, found: int) -> N
     _hang_up(turn)
     turn.ended("nobody", "room-closed", "hangup")
     assert len(_found(turn)) == found
+
+
+@pytest.mark.parametrize("outcome", [("nobody", "cancelled"), ("caller", "abandoned")])
+@pytest.mark.parametrize("hung_up", [True, False])
+def test_who_was_hung_up_on_by_an_order(outcome: tuple[str, str], hung_up: bool) -> None:
+    """Where both hang up at once either is right."""
+    turn = _turn()
+    turn.stage(1.2, "answered")
+    turn.order(4.9, f"/calls/{CALL}/hangup", {})
+    turn.stage(5.0, "ended", "hangup", hung_up=hung_up)
+    turn.ended(*outcome, "hangup")
+    assert (_found(turn) == []) == (hung_up or outcome[0] == "nobody")
 
 
 def test_who_was_let_go_by_a_replica_that_was_killed() -> None:

@@ -206,6 +206,15 @@ def test_an_apology_while_a_breaker_is_open(
     assert _clean(turn) == clean
 
 
+@pytest.mark.parametrize(("order", "clean"), [(True, True), (False, False)])
+def test_hung_up_by_request(turn: MadeUpTurn, order: bool, clean: bool) -> None:
+    if order:
+        turn.order(4.0, f"/calls/{CALL}/hangup", {})
+    turn.request("updateCall", 5.0, body={"state": "completed"}, callId=CALL)
+    turn.stage(5.005, "ended", "hangup")
+    assert _clean(turn) == clean
+
+
 # Coming back ------------------------------------------------------------------------------------------------
 
 

@@ -9,7 +9,8 @@ The truth table:
 | it was in a room, and somebody hung up | nobody: completed |
 | its leg broke, and nobody has joined it anew | bandwidth: transfer-failed |
 | it was in no room, and hung up | caller (who called us) or callee: abandoned |
-| we gave up calling it | nobody: cancelled |
+| an operator hung up on it before it was in a room | nobody: cancelled |
+| the number that it was sent to has hung up | nobody: completed |
 | nobody took our call | callee: busy, no-answer, rejected |
 | a webhook of it was answered by nobody, or wrongly | service: webhook-unanswered, invalid-bxml |
 
@@ -29,6 +30,9 @@ Outcome = tuple[str, str]
 """Blame and reason."""
 
 COMPLETED: Final = ("nobody", "completed")
+CANCELLED: Final = ("nobody", "cancelled")
+OURS: Final = {True: {"hangup", "cancel", "rejected"}, False: {"hangup", "cancel"}}
+"""Causes of an end that we may have asked for, of inbound calls and of others."""
 ROOM_CLOSED: Final = ("nobody", "room-closed")
 VANISHED: Final = ("bandwidth", "participant-vanished")
 INTERNAL: Final = ("service", "internal-error")
@@ -72,7 +76,7 @@ def due(
     """`answers`: what replies do, by the `id` of their delivery."""
     known_at = _known_at(history, struck)
     told, telling, lost = _told(history, answers, known_at, killed)
-    plain, unsure = _plain(history, answers, struck, killed)
+    plain, unsure = _plain(history, answers, known_at, struck, killed)
     if told:
         return Due(told, lost=plain | unsure if lost else frozenset())
     perhaps = set(telling | unsure)
@@ -125,28 +129,37 @@ def _stands_for(words: str) -> frozenset[Outcome]:
 
 
 def _plain(
-    history: History, answers: dict[int, Effect], struck: Struck, killed: "Killed"
+    history: History, answers: dict[int, Effect], known_at: float, struck: Struck, killed: "Killed"
 ) -> tuple[frozenset[Outcome], frozenset[Outcome]]:
     """Of a call to which nobody has said why it ends; and what else it may be."""
     cause = history.cause
     if cause in {"callback-error", "invalid-bxml"}:
         outcome = frozenset({("service", CAUSES[cause])})
         return outcome, outcome
-    apart = _apart(history)
+    apart = _apart(history, known_at)
     if cause not in {"hangup", "cancel"} or history.answered_at > history.ended_at:
-        return frozenset({apart}), frozenset()
+        return apart
     connected, connecting = _connected(history, answers, struck, killed)
     if connected:
-        return frozenset({COMPLETED}), frozenset({apart}) if connecting else frozenset()
-    return frozenset({apart}), frozenset({COMPLETED}) if connecting else frozenset()
+        return frozenset({COMPLETED}), apart[0] | apart[1] if connecting else frozenset()
+    return apart[0], apart[1] | ({COMPLETED} if connecting else frozenset())
 
 
-def _apart(history: History) -> Outcome:
-    """Of a call that was in no room."""
+def _apart(history: History, known_at: float) -> tuple[frozenset[Outcome], frozenset[Outcome]]:
+    """Of a call that was in no room; and what else it may be, where several hung up at once."""
     cause, blame = history.cause, "caller" if history.inbound else "callee"
-    if cause == "cancel" and not history.inbound:
-        return "nobody", "cancelled"
-    return blame, CAUSES.get(cause, "abandoned")
+    gave_up = cause == "cancel" and not history.inbound
+    theirs = CANCELLED if gave_up else (blame, CAUSES.get(cause, "abandoned"))
+    ordered = any(one.kind == "hangup" and one.sent_at <= known_at for one in history.orders)
+    sent_on = [
+        leg for leg in history.legs if not leg.to.startswith("sip") and leg.ended_at <= history.ended_at
+    ]
+    ours = frozenset({CANCELLED} if ordered else ()) | ({COMPLETED} if sent_on else frozenset())
+    if not ours or cause not in OURS[history.inbound]:
+        return frozenset({theirs}), frozenset()
+    if history.hung_up:
+        return frozenset({theirs}), ours
+    return ours, frozenset({COMPLETED})
 
 
 def _connected(

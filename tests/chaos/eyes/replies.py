@@ -18,7 +18,7 @@ from tests.chaos.histories import NEVER, Histories, History, histories_of, is_of
 from tests.chaos.reply_effects import Effect, Kind, read
 from tests.chaos.struck import Struck
 from tests.simulator import bxml
-from tests.simulator.journal import Delivery
+from tests.simulator.journal import Delivery, Request
 
 if TYPE_CHECKING:
     from tests.chaos.evidence import Evidence
@@ -50,6 +50,7 @@ def look(evidence: "Evidence") -> Iterator[Finding]:
                 yield _finding(one, f"is no BXML: {error}")
     yield from _copies(read_, histories, struck)
     yield from _ends(read_, histories, struck)
+    yield from _hang_ups(simulator.requests, read_, histories)
 
 
 # The same webhook again -------------------------------------------------------------------------------------
@@ -145,6 +146,31 @@ def _ends(all_: Iterable[Answered], histories: Histories, struck: Struck) -> Ite
             yield _finding(delivery, f"ended the call with {words!r}, and nothing explains that")
 
 
+def _hang_ups(
+    requests: Iterable[Request], all_: Iterable[Answered], histories: Histories
+) -> Iterator[Finding]:
+    """By request: of whom somebody has ordered it, or who has been told, or left by the far end, before."""
+    told: dict[str, float] = {}
+    for delivery, effect in all_:
+        if effect.kind is Kind.ENDS and effect.words:
+            told[delivery.call_id] = min(told.get(delivery.call_id, NEVER), over(delivery))
+    for one in requests:
+        history = histories.of.get(one.ids.get("callId", ""))
+        if history is None or one.operation != "updateCall" or (one.body or {}).get("state") != "completed":
+            continue
+        until = one.at + one.ms / 1000
+        if history.hung_up or not one.at <= history.ended_at <= until:
+            continue
+        closed = history.answered_at == NEVER and _is_closed(history, histories, until)
+        left = any(leg.hung_up and leg.ended_at <= until for leg in history.legs)
+        if not (closed or left or _ordered(history, until) or told.get(history.call_id, NEVER) <= until):
+            yield Finding(
+                what=f"{history.call_id} was hung up at {one.at:.3f} by request, and nothing explains that",
+                ids=(history.call_id, history.ref),
+                at=one.at,
+            )
+
+
 def _explained(
     words: str, delivery: Delivery, history: History, histories: Histories, struck: Struck
 ) -> bool:
@@ -152,7 +178,7 @@ def _explained(
     if not words:
         return _ordered(history, until) or _far_end(history, delivery)
     if CLOSED in words:
-        return any(one.room in history.rooms and one.sent_at <= until for one in histories.closed)
+        return _is_closed(history, histories, until)
     if NO_ROOM in words or GUESSED in words:
         return any(_is_wrong(one) for one in history.deliveries if one.sent_at <= delivery.sent_at)
     if FULL in words:
@@ -161,6 +187,11 @@ def _explained(
     if SORRY in words or BUSY in words or LOST in words:
         return _failed(delivery, history, struck)
     return False
+
+
+def _is_closed(history: History, histories: Histories, until: float) -> bool:
+    """Whether an operator has closed a room that it may be in."""
+    return any(one.room in history.rooms and one.sent_at <= until for one in histories.closed)
 
 
 def _ordered(history: History, until: float) -> bool:
@@ -197,7 +228,7 @@ def _failed(delivery: Delivery, history: History, struck: Struck) -> bool:
 def _finding(delivery: Delivery, problem: str, excuse: str = "") -> Finding:
     ref = place_of(delivery.url)[1]
     return Finding(
-        what=f"{delivery.event_type} of {delivery.call_id} at {delivery.url}, sent at {delivery.sent_at:.3f}: "
+        what=f"{delivery.event_type} of {delivery.call_id} at {delivery.url}, at {delivery.sent_at:.3f}: "
         f"{problem}",
         ids=(delivery.call_id, ref) if ref else (delivery.call_id,),
         at=delivery.sent_at,

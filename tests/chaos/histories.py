@@ -51,11 +51,8 @@ class Order(msgspec.Struct, frozen=True):
     """An operator's, that may have been carried out."""
 
     kind: str
-    """`join`, `remove`, `transfer`, `hangup`; `close` is of a room."""
+    """`join`, `remove`, `transfer` or `hangup`."""
     sent_at: float
-    over: float
-    accepted: bool
-    room: str = ""
 
 
 class History(msgspec.Struct):
@@ -99,11 +96,17 @@ class Histories(msgspec.Struct):
     of: dict[str, History]
     """By the call id of the phone."""
     by_ref: dict[str, History]
-    closed: list[Order]
-    """Rooms that operators have closed, in order."""
+    closed: dict[str, float] = {}
+    """When each room was first closed by an operator."""
+    arrivals: dict[str, list[float]] = {}
+    """When those began that may have come into each room, in order."""
 
     def __iter__(self) -> Iterator[History]:
         return iter(self.of.values())
+
+    def closed_by(self, history: History, until: float) -> bool:
+        """Whether an operator had closed a room by then in which this call may be."""
+        return any(self.closed.get(room, NEVER) <= until for room in history.rooms)
 
     def about(self, delivery: Delivery) -> History | None:
         """Whose phone it is about, or the leg of it."""
@@ -148,7 +151,7 @@ def histories_of(evidence: "Evidence") -> Histories:
         kind, ref, _ = place_of(one.url)
         if kind == "voice" and one.call_id in of and not of[one.call_id].ref:
             of[one.call_id].ref = ref
-    histories = Histories(of, {one.ref: one for one in of.values() if one.ref}, [])
+    histories = Histories(of, {one.ref: one for one in of.values() if one.ref})
     for one in deliveries:
         if (history := histories.about(one)) is not None:
             history.deliveries.append(one)
@@ -156,6 +159,10 @@ def histories_of(evidence: "Evidence") -> Histories:
     _order(evidence.asked, histories)
     for history in of.values():
         history.rooms |= _first_rooms(history)
+        for room in history.rooms:
+            histories.arrivals.setdefault(room, []).extend(at for at, _ in history.stages[:1])
+    for times in histories.arrivals.values():
+        times.sort()
     return histories
 
 
@@ -209,10 +216,10 @@ def _order(asked: Iterable["Asked"], histories: Histories) -> None:
             history = histories.of.get(found[1]) or histories.by_ref.get(found[1])
             if history is not None:
                 room = str(body.get("room", ""))
-                history.orders.append(Order(found[2], one.sent_at, one.over, accepted, room))
+                history.orders.append(Order(found[2], one.sent_at))
                 history.rooms |= {room} - {""}
         elif one.method == "DELETE" and (found := _ROOM.search(one.path)) is not None:
-            histories.closed.append(Order("close", one.sent_at, one.over, accepted, found[1]))
+            histories.closed[found[1]] = min(one.sent_at, histories.closed.get(found[1], NEVER))
     placed: dict[str, set[str]] = defaultdict(set)
     for one in asked:
         if one.method == "POST" and one.path == "/calls":

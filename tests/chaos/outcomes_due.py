@@ -80,7 +80,7 @@ def due(
     if told:
         return Due(told, lost=plain | unsure if lost else frozenset())
     perhaps = set(telling | unsure)
-    if any(one.room in history.rooms and one.sent_at <= known_at for one in histories.closed):
+    if histories.closed_by(history, known_at):
         perhaps.add(ROOM_CLOSED)
     if plain == {COMPLETED} and history.stage_at(history.ended_at - 1e-9) != "bridged":
         # It was on its way back to us, or out of a leg that broke.

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from tests.chaos.creates import TURNED_AWAY
 from tests.chaos.histories import NEVER, History, over, place_of
+from tests.chaos.troubles import Trouble
 from tests.simulator.journal import Delivery, Request
 
 if TYPE_CHECKING:
@@ -73,8 +74,11 @@ class Struck:
             for host, all_ in _by_host(requests).items()
             for api in ROW
         }
-        self._troubles = sorted(evidence.troubles.all, key=lambda one: one.begun)
         self._served = _served(simulator.deliveries)
+        self._troubles = {
+            host: self._shown(name, [one for one in evidence.troubles.all if one.host in {"", host}])
+            for name, host in self._names.items()
+        }
 
     def host_of(self, url: str) -> str:
         """The replica at this address, by the name that it knows Bandwidth by."""
@@ -131,16 +135,23 @@ class Struck:
 
     def trouble(self, url: str, since: float, until: float) -> str:
         """What was the matter with this replica or its store; empty where nothing was."""
-        host = self.host_of(url)
-        sent, ends = self._served.get(url.partition("/callbacks")[0], ([], []))
-        for one in self._troubles[: bisect_right(self._troubles, until, key=lambda one: one.begun)]:
-            if one.host not in {"", host}:
-                continue
+        troubles = self._troubles.get(self.host_of(url), [])
+        begun = bisect_right(troubles, until, key=lambda one: one[0])
+        # Of those that had begun the one that was over last.
+        return troubles[begun - 1][2] if begun and since <= troubles[begun - 1][1] else ""
+
+    def _shown(self, name: str, troubles: Iterable[Trouble]) -> list[tuple[float, float, str]]:
+        """In order: when each began, when it was shown of all until then that they are over, and of which."""
+        sent, ends = self._served.get(f"https://{name}.test", ([], []))
+        found: list[tuple[float, float, str]] = []
+        for one in sorted(troubles, key=lambda one: one.begun):
             first = bisect_right(sent, one.over)
             shown = ends[first] if first < len(ends) else NEVER
-            if since <= shown:
-                return f"{one.kind} since {one.begun:.3f}"
-        return ""
+            if found and found[-1][1] >= shown:
+                found.append((one.begun, *found[-1][1:]))
+            else:
+                found.append((one.begun, shown, f"{one.kind} since {one.begun:.3f}"))
+        return found
 
 
 def _ref(tag: str) -> str:

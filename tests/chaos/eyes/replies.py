@@ -9,6 +9,7 @@
 4. Nobody is told that we are sorry, or to come back, without something that has struck.
 """
 
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Final
@@ -161,7 +162,7 @@ def _hang_ups(
         until = one.at + one.ms / 1000
         if history.hung_up or not one.at <= history.ended_at <= until:
             continue
-        closed = history.answered_at == NEVER and _is_closed(history, histories, until)
+        closed = history.answered_at == NEVER and histories.closed_by(history, until)
         left = any(leg.hung_up and leg.ended_at <= until for leg in history.legs)
         if not (closed or left or _ordered(history, until) or told.get(history.call_id, NEVER) <= until):
             yield Finding(
@@ -178,20 +179,15 @@ def _explained(
     if not words:
         return _ordered(history, until) or _far_end(history, delivery)
     if CLOSED in words:
-        return _is_closed(history, histories, until)
+        return histories.closed_by(history, until)
     if NO_ROOM in words or GUESSED in words:
         return any(_is_wrong(one) for one in history.deliveries if one.sent_at <= delivery.sent_at)
     if FULL in words:
-        there = [one for one in histories if one.rooms & history.rooms and one.stages]
-        return sum(one.stages[0][0] <= until for one in there) >= MEMBERS
+        crowds = (histories.arrivals[room] for room in history.rooms)
+        return any(bisect_right(crowd, until) >= MEMBERS for crowd in crowds)
     if SORRY in words or BUSY in words or LOST in words:
         return _failed(delivery, history, struck)
     return False
-
-
-def _is_closed(history: History, histories: Histories, until: float) -> bool:
-    """Whether an operator has closed a room that it may be in."""
-    return any(one.room in history.rooms and one.sent_at <= until for one in histories.closed)
 
 
 def _ordered(history: History, until: float) -> bool:

@@ -63,6 +63,14 @@ class MadeUpTurn:
         ).hung_up |= hung_up
         self._happenings.append(PhoneChanged(at * 1000, LEG, CALL, stage, cause))
 
+    def our_leg(self, begun: float, ended: float, call_id: str) -> None:
+        """One that is bridged with the phone, and from which the far end has gone."""
+        self._known[call_id] = SimpleNamespace(to=INTO_WEBRTC, hung_up=True)
+        self.webhook("answer", begun, KEEP, call_id=call_id, url=f"{A}/legs/{REF}/1")
+        for at, stage in ((begun, "ringing"), (begun, "bridged"), (ended, "ended")):
+            cause = "hangup" if stage == "ended" else None
+            self._happenings.append(PhoneChanged(at * 1000, call_id, None, stage, cause))
+
     def stage(self, at: float, stage: str, cause: str | None = None, *, hung_up: bool = False) -> None:
         self._known[CALL].hung_up |= hung_up
         self._happenings.append(PhoneChanged(at * 1000, CALL, None, stage, cause))

@@ -179,6 +179,21 @@ def test_an_apology_for_a_fault(turn: MadeUpTurn, tag: str, fault: str | None, c
     assert _clean(turn) == clean
 
 
+@pytest.mark.parametrize(("legs", "clean"), [(2, False), (3, True)])
+def test_an_apology_as_three_legs_in_a_row_have_ended(turn: MadeUpTurn, legs: int, clean: bool) -> None:
+    for n in range(legs):
+        turn.our_leg(2.0 + n, 2.5 + n, f"c-leg-{n}")
+    turn.webhook("bridgeComplete", 6.0, SORRY)
+    assert _clean(turn) == clean
+
+
+def test_that_an_older_leg_has_ended_explains_nothing(turn: MadeUpTurn) -> None:
+    turn.our_leg(2.0, 3.0, "c-leg")
+    turn.leg(4.0, "bridged")
+    turn.webhook("redirect", 6.0, HANGUP)
+    assert len(_found(turn)) == 1
+
+
 def test_what_struck_before_the_phone_was_bridged_is_no_reason(turn: MadeUpTurn) -> None:
     turn.request("createParticipant", 1.1, status=500, tag=f"{REF}.1", fault="status 500")
     turn.stage(2.0, "bridged")

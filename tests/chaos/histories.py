@@ -26,7 +26,10 @@ _ROOM = re.compile(r"/rooms/([^/]+)")
 
 
 class Leg(msgspec.Struct):
-    """The B leg of a transfer. Times are monotonic seconds, NEVER where it has not come to that."""
+    """The B leg of a transfer, or the call of ours that the phone is bridged with.
+
+    Times are monotonic seconds, NEVER where it has not come to that.
+    """
 
     leg_id: str
     to: str
@@ -36,6 +39,8 @@ class Leg(msgspec.Struct):
     cause: str = ""
     hung_up: bool = False
     """Whether the far end has hung up."""
+    ours: bool = False
+    """Whether it is a call of ours."""
 
 
 class Heard(msgspec.Struct, frozen=True):
@@ -170,16 +175,26 @@ def _play(evidence: "Evidence", histories: Histories) -> None:
     started = evidence.simulator.started
     scale = evidence.simulator.settings.time_scale
     legs: dict[str, Leg] = {}
+    ours = {
+        delivery.call_id: history
+        for history in histories
+        for delivery in history.deliveries
+        if place_of(delivery.url)[0] == "legs"
+    }
     for one in evidence.happenings:
         at = started + one.at_ms / 1000
         match one:
             case PhoneChanged(parent_call_id=None) if one.call_id in histories.of:
                 _phone(histories.of[one.call_id], one, at)
-            case PhoneChanged(parent_call_id=str(parent)) if parent in histories.of:
+            case PhoneChanged(parent_call_id=parent) if (
+                history := histories.of.get(parent or "") or ours.get(one.call_id)
+            ) is not None:
                 if one.call_id not in legs:
                     call = evidence.simulator.engine.calls[one.call_id]
-                    legs[one.call_id] = Leg(one.call_id, call.transfer_to or "", at, hung_up=call.hung_up)
-                    histories.of[parent].legs.append(legs[one.call_id])
+                    to = call.to if parent is None else call.transfer_to or ""
+                    leg = Leg(one.call_id, to, at, hung_up=call.hung_up, ours=parent is None)
+                    legs[one.call_id] = leg
+                    history.legs.append(leg)
                 _leg(legs[one.call_id], one, at)
             case SpeechHeard() if one.call_id in histories.of:
                 histories.of[one.call_id].heard.append(Heard(at, "speak", one.text, _spoken(one.text, scale)))

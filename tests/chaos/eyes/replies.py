@@ -33,6 +33,8 @@ NO_ROOM: Final = "conference could not be found"
 GUESSED: Final = "wrong codes have been entered"
 MEMBERS: Final = 20
 """A session has no more (docs/guarantees.md, Bandwidth's own limits)."""
+SHORT_LEGS: Final = 3
+"""Legs of ours in a row that end at once, after which a caller is told so (docs/calls.md, States)."""
 RIGHT_DIGITS: Final = "1234"
 
 Answered = tuple[Delivery, Effect]
@@ -195,8 +197,9 @@ def _ordered(history: History, until: float) -> bool:
 
 
 def _far_end(history: History, delivery: Delivery) -> bool:
-    """Whether the leg that the phone was bridged with has ended, by whoever was at its other end."""
-    return any(leg.hung_up and leg.ended_at <= over(delivery) for leg in history.legs)
+    """Whether the last leg that the phone was bridged with has ended, by whoever was at its other end."""
+    legs = [leg for leg in history.legs if leg.begun <= delivery.sent_at]
+    return bool(legs) and legs[-1].hung_up and legs[-1].ended_at <= over(delivery)
 
 
 def _is_wrong(delivery: Delivery) -> bool:
@@ -211,6 +214,10 @@ def _failed(delivery: Delivery, history: History, struck: Struck) -> bool:
     bridged = [at for at, stage in history.stages if stage == "bridged" and at < delivery.sent_at]
     since = bridged[-1] if bridged else history.stages[0][0]
     if struck.join(history, since, until, url):
+        return True
+    # Legs of ours from which the far end has gone as soon as they were there.
+    gone = [leg for leg in history.legs if leg.ours and leg.begun <= until][-SHORT_LEGS:]
+    if len(gone) == SHORT_LEGS and all(leg.hung_up and leg.ended_at <= until for leg in gone):
         return True
     # A number that an operator has sent it to, and that did not take the call.
     return any(

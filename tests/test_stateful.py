@@ -15,10 +15,12 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     Bundle,
+    MultipleResults,
     RuleBasedStateMachine,
     consumes,
     initialize,
     invariant,
+    multiple,
     precondition,
     rule,
     run_state_machine_as_test,
@@ -26,7 +28,23 @@ from hypothesis.stateful import (
 from redis.asyncio import Redis
 
 from service.engine.patience import Patience
+from tests.browsers import Browser
 from tests.harness import Service, nothing_left, serving
+from tests.model import (
+    OVER,
+    Close,
+    HangUp,
+    Hold,
+    Join,
+    Model,
+    Order,
+    Party,
+    Seen,
+    Standing,
+    Subscribe,
+    Transfer,
+    Where,
+)
 from tests.operators import Json, Operator
 from tests.simulator.journal import Delivery
 from tests.simulator.phones import Phone
@@ -37,49 +55,68 @@ from tests.waiting import wait_until
 EXAMPLES: Final = int(os.getenv("STATEFUL_EXAMPLES", "0"))
 NUMBERS: Final = {"+15551110000": "a", "+15551110001": "a", "+15551110002": "b"}
 AWAY: Final = "+15554440000"
-SOON: Final = Patience(joining=0.3, transferring=0.3, quiet=0.4, longest=0.6, unknown=1.0)
+SOON: Final = Patience(joining=0.3, transferring=0.3, quiet=0.4, longest=0.6, unknown=1.0, short_leg=0)
 MAKING: Final = ["createSession", "createParticipant", "addParticipantToSession"]
 CLEANING: Final = ["updateCall", "removeParticipantFromSession", "deleteParticipant", "deleteSession"]
 LATER: Final = {"ask-after", "check-room", "replace-session", "end-dialing"}
 """Owed work that is never done with, or is due long after."""
 UNKNOWN: Final = {"state": "", "room": "", "nextRoom": ""}
 SETTLED: Final = 12.0
+HEARS: Final[dict[str, tuple[str, ...] | None]] = {"everyone": None, "nobody": ()}
+STATES: Final = {
+    Where.RINGING: {"dialing"},
+    Where.ROOM: {"bridged"},
+    Where.HELD: {"detached"},
+    Where.AWAY: {"detached"},
+    Where.OVER: {"ended"},
+}
+"""What the API calls it."""
 
 ROOMS = st.sampled_from(["a", "b", "c"])
 phones = Bundle("phones")
+browsers = Bundle("browsers")
 
 
 class Caller:
-    """What is to be true of one phone. `where`: a room's name, or one of the words in capitals below."""
+    """A phone, and what the model says of it."""
 
-    RINGING = "RINGING"
-    HELD = "HELD"
-    AWAY = "AWAY"
-    OVER = "OVER"
-
-    def __init__(self, phone: Phone, where: str, room: str) -> None:
+    def __init__(self, phone: Phone, party: Party) -> None:
         self.phone = phone
-        self.where = where
-        self.room = room
-        self.kept = where == self.RINGING
-        """Whether a seat is kept for a phone that rings."""
-
-    def __repr__(self) -> str:
-        return f"<{self.phone.call_id} should be {self.where}, room {self.room}>"
+        self.party = party
 
     @property
-    def live(self) -> bool:
-        return self.where != self.OVER
+    def id(self) -> str:
+        return self.phone.call_id
+
+    @property
+    def participant_id(self) -> str:
+        return self.phone.participant_id or ""
 
     @property
     def seated(self) -> bool:
-        return self.where not in {self.RINGING, self.HELD, self.AWAY, self.OVER}
+        return self.party.may_be(Where.ROOM)
 
-    def into(self, room: str) -> None:
-        """A phone that rings goes there when it is picked up, and takes its seat then."""
-        self.room, self.kept = room, False
-        if self.where != self.RINGING:
-            self.where = room
+    def __repr__(self) -> str:
+        return f"<{self.id} should be {self.party}>"
+
+
+class Visitor:
+    """A browser, and what the model says of it. Its id is that of its participant."""
+
+    def __init__(self, browser: Browser, party: Party) -> None:
+        self.browser = browser
+        self.party = party
+        self.id = self.participant_id = browser.id
+
+    @property
+    def seen(self) -> Seen:
+        there = self.browser.participant
+        if there is None:
+            return Seen(stage="ended")
+        return Seen(stage="bridged", participant=self.id, session=there.session_id)
+
+    def __repr__(self) -> str:
+        return f"<browser {self.id} should be {self.party}: {self.seen}>"
 
 
 class Calls(RuleBasedStateMachine):
@@ -91,7 +128,9 @@ class Calls(RuleBasedStateMachine):
         super().__init__()
         self.runner = asyncio.Runner()
         self.stack = AsyncExitStack()
+        self.model = Model()
         self.callers: list[Caller] = []
+        self.visitors: list[Visitor] = []
         self.dialed = 0
         self.troubled = False
         """Whether a request for a join has been made to fail, so that a call may be told so and end."""
@@ -126,7 +165,7 @@ class Calls(RuleBasedStateMachine):
     def dial_in(self, to: str) -> Caller:
         self.dialed += 1
         phone = self.do(self.simulator.dial(to=to, from_=f"+1555222{self.dialed:04}"))
-        return self._added(phone, NUMBERS[to], NUMBERS[to])
+        return self._added(phone, Standing(Where.ROOM, NUMBERS[to]))
 
     @rule(
         target=phones,
@@ -140,63 +179,98 @@ class Calls(RuleBasedStateMachine):
         self.simulator.numbers[callee] = behaviour
         self.do(self.operator.place(to=callee, room=room, prepare=prepare, callTimeout=300))
         phone = self.do(self.simulator.called(callee))
-        return self._added(
-            phone, {"answer": room, "ring": Caller.RINGING, "busy": Caller.OVER}[behaviour], room
-        )
+        there = {"answer": Standing(Where.ROOM, room), "ring": Standing(Where.RINGING, room), "busy": OVER}
+        return self._added(phone, there[behaviour])
 
     @rule(one=phones)
     def pick_up(self, one: Caller) -> None:
-        if one.where == Caller.RINGING:
+        if one.party.may_be(Where.RINGING):
             one.phone.pick_up()
-            one.where = one.room
+            self.model.picked_up(one.id)
 
     @rule(one=consumes(phones))
     def hang_up(self, one: Caller) -> None:
         self.do(one.phone.hang_up())
-        one.where = Caller.OVER
+        self.model.ended(one.id)
 
     @rule(one=consumes(phones))
     def hang_up_and_nobody_is_told(self, one: Caller) -> None:
         """Somebody asks; after a phone that rings only when it can ring no longer."""
-        if one.where != Caller.RINGING:
+        if not one.party.may_be(Where.RINGING):
             self.simulator.webhooks.drop = {"disconnect", "transferDisconnect"}
         self.hang_up(one)
 
     @rule(one=consumes(phones))
     def far_end_hangs_up(self, one: Caller) -> None:
-        if one.seated or one.where == Caller.AWAY:
+        if one.seated or one.party.may_be(Where.AWAY):
             self.do(one.phone.far_end_hangs_up())
-            one.where = Caller.OVER
+            self.model.ended(one.id)
+
+    # What browsers do
+
+    @rule(target=browsers, room=ROOMS)
+    def enter(self, room: str) -> MultipleResults[Visitor]:
+        admitted = self.do(self.operator.send("POST", f"/rooms/{room}/participants", {}))
+        if not admitted.is_success:
+            assert self.troubled, admitted.text
+            return multiple()
+        browser = Browser(self.simulator, self.operator, admitted.json())
+        one = Visitor(browser, self.model.begun(browser.id, Standing(Where.ROOM, room)))
+        self.visitors.append(one)
+        return multiple(one)
+
+    @rule(one=consumes(browsers))
+    def leave(self, one: Visitor) -> None:
+        self._expect(one, self.do(self._browser(one).leave()), 204)
+        self.model.done(one.id, HangUp())
+
+    @rule(one=browsers, hears=st.sampled_from(["everyone", "nobody"]))
+    def subscribe_browser(self, one: Visitor, hears: str) -> None:
+        if self._expect(one, self.do(self._browser(one).subscribe(hears)), 202):
+            self.model.done(one.id, Subscribe(HEARS[hears]))
+
+    def _browser(self, one: Visitor) -> Browser:
+        """Operated by way of the replica that runs now."""
+        one.browser.operator = self.operator
+        return one.browser
+
+    def _expect(self, one: Visitor, status: int, expected: int) -> bool:
+        assert status == (expected if one.party.live else 404), (one, status)
+        return one.party.live
 
     # What operators order
 
     @rule(one=phones)
     def remove(self, one: Caller) -> None:
-        if self._ordered(one, "remove"):
-            one.where = Caller.HELD
+        self._order(one, "remove", Hold())
 
     @rule(one=phones, room=ROOMS)
     def join(self, one: Caller, room: str) -> None:
-        if self._ordered(one, "join", {"room": room}):
-            one.into(room)
+        self._order(one, "join", Join(room), {"room": room})
 
     @rule(one=phones)
     def transfer(self, one: Caller) -> None:
-        if self._ordered(one, "transfer", {"to": AWAY}):
-            one.where = Caller.AWAY
+        self._order(one, "transfer", Transfer(), {"to": AWAY})
 
     @rule(one=consumes(phones))
     def end(self, one: Caller) -> None:
-        if self._ordered(one, "hangup"):
-            one.where = Caller.OVER
+        self._order(one, "hangup", HangUp())
+
+    @rule(one=phones, hears=st.sampled_from(["everyone", "nobody"]))
+    def subscribe(self, one: Caller, hears: str) -> None:
+        body = {"hears": hears}
+        answer = self.do(self.operator.send("PUT", f"/calls/{one.id}/subscriptions", body))
+        assert answer.status_code in {202, 404, 409}, answer.text
+        if answer.status_code == 202:
+            self.model.done(one.id, Subscribe(HEARS[hears]))
 
     @rule(room=ROOMS)
     def close(self, room: str) -> None:
         answer = self.do(self.operator.send("DELETE", f"/rooms/{room}"))
-        there = [one for one in self.callers if one.where == room or _rings_for(one, room)]
+        there = self.model.seated(room)
         assert answer.status_code == (202 if there else 404), (answer.text, there)
-        for one in there:
-            one.where = Caller.OVER
+        for id_ in there:
+            self.model.done(id_, Close(room))
 
     # What goes wrong
 
@@ -218,7 +292,7 @@ class Calls(RuleBasedStateMachine):
         self.simulator.faults.add(operation, status=status)
         self.troubled = True
 
-    @precondition(lambda self: any(one.live for one in self.callers))
+    @precondition(lambda self: any(one.party.live for one in self.callers))
     @rule()
     def time_passes(self) -> None:
         """Long enough for Bandwidth to be asked after those who are still there, who stay there."""
@@ -247,35 +321,39 @@ class Calls(RuleBasedStateMachine):
         rooms = (await self.operator.ask("GET", "/rooms"))["rooms"]
         seated = {member["call"] for room in rooms for member in room["members"]}
         for one in self.callers:
-            call = await self.operator.send("GET", f"/calls/{one.phone.call_id}")
+            call = await self.operator.send("GET", f"/calls/{one.id}")
             shown = call.json() if call.is_success else UNKNOWN
             if not self._stands(one, shown) and not await self._excused(one, shown):
                 self.why = f"{one}: {shown}; {one.phone}; {rooms}; {self.simulator.ledger.alive()}"
                 return False
-            if one.kept and self.troubled and shown.get("id") not in seated:
+            if one.party.kept and self.troubled and shown.get("id") not in seated:
                 # What was to be prepared while it rings has failed: it is tried again when it is picked up.
-                one.kept = await self._busy()
-        self.why = f"{self.callers}: {rooms}; {self.simulator.ledger.alive()}"
-        return self._seats_stand(rooms) and self._ledger_stands(rooms)
+                one.party.kept = await self._busy()
+        self.why = f"{self.callers}, {self.visitors}: {rooms}; {self.simulator.ledger.alive()}"
+        visitors = all(self.model.stands(one.id, one.seen) for one in self.visitors)
+        return visitors and self._seats_stand(rooms) and self._ledger_stands(rooms)
 
     def _stands(self, one: Caller, call: Json) -> bool:
-        phone, state = one.phone, call["state"]
-        match one.where:
-            case Caller.OVER:
-                return bool(phone.call.ended and state == "ended")
-            case Caller.RINGING:
-                return phone.state == "ringing" and state == "dialing" and call["room"] == one.room
-            case Caller.HELD:
-                return state == "detached" and phone.participant_id is None and phone.stage == "answered"
-            case Caller.AWAY:
-                there = phone.leg is not None and phone.leg.transfer_to == AWAY
-                return state == "detached" and there and phone.stage == "bridged"
-        where = (phone.stage, phone.participant_id, phone.session_id)
-        return (state, call["room"], call["nextRoom"]) == ("bridged", one.where, None) and where == (
-            "bridged",
-            call["participantId"],
-            call["sessionId"],
+        """The phone is as the model says, and the API says the same of it."""
+        phone = one.phone
+        seen = Seen(
+            stage=phone.stage,
+            participant=phone.participant_id,
+            session=phone.session_id,
+            room=call["room"] or "",
         )
+        states = STATES[one.party.one.where]
+        if not self.model.stands(one.id, seen) or call["state"] not in states:
+            return False
+        match one.party.one.where:
+            case Where.RINGING:
+                return bool(call["room"] == one.party.one.room)
+            case Where.AWAY:
+                return phone.leg is not None and phone.leg.transfer_to == AWAY
+            case Where.ROOM:
+                shown = (call["nextRoom"], call["participantId"], call["sessionId"])
+                return shown == (None, phone.participant_id, phone.session_id)
+        return True
 
     async def _excused(self, one: Caller, call: Json) -> bool:
         """What a request that failed may have made of it, once nothing is owed any more."""
@@ -283,9 +361,9 @@ class Calls(RuleBasedStateMachine):
             return False
         phone = one.phone
         if phone.call.ended and call["state"] == "ended":
-            one.where = Caller.OVER
+            self.model.ended(one.id)
         elif phone.stage == "bridged" and call["state"] == "bridged" and not call["nextRoom"]:
-            one.where = one.room = call["room"]
+            self.model.found(one.id, Standing(Where.ROOM, call["room"]))
         return self._stands(one, call)
 
     async def _busy(self) -> bool:
@@ -294,20 +372,29 @@ class Calls(RuleBasedStateMachine):
         return bool(kinds - LATER - {".seq", ".lease"})
 
     def _seats_stand(self, rooms: list[Json]) -> bool:
-        """Everybody who is in a room has a seat there and nowhere else, and hears all others who are."""
+        """Everybody who is in a room has a seat there and nowhere else, and hears whom the model says."""
+        everybody: list[Caller | Visitor] = [*self.callers, *self.visitors]
         for room in rooms:
+            here = [one for one in everybody if one.party.may_be(Where.ROOM, room["room"])]
             seated = {member["participantId"] for member in room["members"]} - {None}
-            expected = {one.phone.participant_id for one in self.callers if one.where == room["room"]}
-            ringing = [one for one in self.callers if _rings_for(one, room["room"])]
-            if not expected <= seated or len(room["members"]) != len(expected) + len(ringing):
+            wanted = self.model.seated(room["room"])
+            if not {one.participant_id for one in here} <= seated or len(room["members"]) != len(wanted):
                 return False
-            for one in self.callers:
-                if one.where == room["room"]:
-                    heard = {one.phone.participant_id, *self.simulator.hears(one.phone)}
-                    if heard != seated:
-                        return False
-        wanted = {one.room for one in self.callers if one.seated or _rings_for(one, one.room)}
-        return {room["room"] for room in rooms} == wanted
+            for one in here:
+                ringing = seated - {other.participant_id for other in here}
+                heard = {other.participant_id for other in here if self._must_hear(one, other)}
+                # Whoever hears everyone is subscribed to those as well who have yet to pick up.
+                heard |= ringing if one.party.one.hears is None else set()
+                if self._hears(one) != heard:
+                    return False
+        wanted_rooms = {one.party.one.room for one in everybody if one.party.seated(one.party.one.room)}
+        return {room["room"] for room in rooms} == wanted_rooms
+
+    def _must_hear(self, one: Caller | Visitor, other: Caller | Visitor) -> bool:
+        return one is not other and self.model.must_hear(one.id, other.id, other.participant_id)
+
+    def _hears(self, one: Caller | Visitor) -> set[str]:
+        return self.simulator.hears(one.phone) if isinstance(one, Caller) else one.browser.hears
 
     def _ledger_stands(self, rooms: list[Json]) -> bool:
         """At Bandwidth lives what the rooms have, and nothing else."""
@@ -316,7 +403,7 @@ class Calls(RuleBasedStateMachine):
         return (
             set(alive.participants) == {one for one in members if one}
             and set(alive.sessions) == {room["sessionId"] for room in rooms if room["sessionId"]}
-            and len(alive.calls) == sum(one.live for one in self.callers)
+            and len(alive.calls) == sum(one.party.live for one in self.callers)
         )
 
     def teardown(self) -> None:
@@ -331,26 +418,26 @@ class Calls(RuleBasedStateMachine):
         self.simulator.faults.clear()
         for one in self.callers:
             await one.phone.hang_up()
+        for visitor in self.visitors:
+            await self._browser(visitor).leave()
         # Of a session or participant that was made and not told of: none, since no fault here does that.
         await nothing_left(self.simulator, self.redis, seconds=SETTLED)
         assert self.service.log(level="error") == []
 
-    def _added(self, phone: Phone, where: str, room: str) -> Caller:
-        one = Caller(phone, where, room)
+    def _added(self, phone: Phone, standing: Standing) -> Caller:
+        party = self.model.begun(phone.call_id, standing, kept=standing.where is Where.RINGING)
+        one = Caller(phone, party)
         self.callers.append(one)
         return one
 
-    def _ordered(self, one: Caller, what: str, body: Json | None = None) -> bool:
-        answer = self.do(self.operator.send("POST", f"/calls/{one.phone.call_id}/{what}", body))
+    def _order(self, one: Caller, what: str, order: Order, body: Json | None = None) -> None:
+        answer = self.do(self.operator.send("POST", f"/calls/{one.id}/{what}", body))
         assert answer.status_code in {202, 404, 409}, answer.text
-        return bool(answer.status_code == 202)
+        if answer.status_code == 202:
+            self.model.done(one.id, order)
 
     def _asked(self) -> int:
         return sum(one.operation == "getCall" for one in self.simulator.requests)
-
-
-def _rings_for(one: Caller, room: str) -> bool:
-    return one.where == Caller.RINGING and one.kept and one.room == room
 
 
 def test_whatever_comes_model_api_and_ledger_agree(store_server: str) -> None:

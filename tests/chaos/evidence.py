@@ -12,6 +12,7 @@ from tests.chaos.api import Asked
 from tests.chaos.fleet import Fleet
 from tests.chaos.plan import Turn
 from tests.chaos.site import Site
+from tests.chaos.stills import Still
 from tests.chaos.store_history import Step, history
 from tests.chaos.story import IDS
 from tests.chaos.troubles import Troubles
@@ -83,6 +84,8 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     alive: Alive
     happenings: list[Happening]
     """Of the simulator, in order. `at_ms` counts from `simulator.started`."""
+    stills: list[Still]
+    """Looks at what is owed, taken while the turn lasted."""
     fleet: Fleet
     troubles: Troubles
     asked: list[Asked]
@@ -131,6 +134,7 @@ async def gather(site: Site) -> Evidence:
         simulator=site.simulator,
         alive=site.simulator.ledger.alive(),
         happenings=site.happenings,
+        stills=site.stills.all,
         fleet=site.fleet,
         troubles=site.troubles,
         asked=site.api.asked,

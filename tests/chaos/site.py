@@ -15,6 +15,7 @@ from tests.chaos.api import Api
 from tests.chaos.call_scenarios import NUMBERS, PIN_NUMBER
 from tests.chaos.fleet import Fleet
 from tests.chaos.plan import Turn
+from tests.chaos.stills import Stills
 from tests.chaos.stores import SiteStore
 from tests.chaos.troubles import Troubles
 from tests.chaos.weathers.base import Weather
@@ -60,6 +61,7 @@ class Site:
         self.fleet = fleet
         self.api = api
         self.redis = redis
+        self.stills = Stills(redis)
         self.troubles = troubles
         self.begun, self.begun_wall = monotonic(), SystemClock().now()
         self.happenings: list[Happening] = []

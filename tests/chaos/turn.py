@@ -21,6 +21,8 @@ from tests.simulator.clock import monotonic
 
 EVERY = 5.0
 """Seconds between two lines of progress."""
+RESTING = 10.0
+"""Seconds at most in which what is owed is done, before those who stay are hung up."""
 MakeWeather = Callable[[random.Random], Weather]
 Say = Callable[[str], None]
 
@@ -57,12 +59,16 @@ async def _live_through(site: Site, weather: Weather, say: Say) -> None:
         blowing = group.create_task(_blow(site, weather))
         enough = asyncio.Event()
         repeating = group.create_task(repeat_some(site, weather.repeats, enough))
+        group.create_task(site.stills.watch())
         await lives.play(weather.goes_on)
         weather.calm(site)
         enough.set()
         await asyncio.gather(blowing, repeating)
+        # Those who stay are judged by what is to be seen when nothing is owed any more.
+        await site.stills.rest(RESTING)
         await settle(site)
         telling.cancel()
+        site.stills.stop()
 
 
 async def _blow(site: Site, weather: Weather) -> None:

@@ -1,0 +1,79 @@
+"""Looks at the store again and again while a turn lasts, for calls and rooms that owe nothing at that time.
+
+What the service has accepted it owes until it is done. Once nothing is owed, and nothing is under way, all of
+it has to be seen.
+"""
+
+import asyncio
+from contextlib import suppress
+
+import msgspec
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from tests.simulator.clock import monotonic
+
+EVERY = 0.1
+"""Seconds between two looks."""
+LATER = frozenset(
+    {
+        *("ask-after", "check-room", "replace-session", "end-dialing", "check-presence", "check-taken"),
+        *("replace-stock", "tell-alone", "check-page", "tell-time-up", "tell-time-short", "tell-hold-up"),
+    }
+)
+"""Kinds of owed work that are never done with, or due long after."""
+
+
+class Still(msgspec.Struct, frozen=True):
+    """One look, in monotonic seconds. Calls and rooms that are not in `owing` owed nothing meanwhile."""
+
+    begun: float
+    over: float
+    owing: frozenset[str]
+    """Owners, as `call:<ref>` and `room:<name>`."""
+
+
+class Stills:
+    def __init__(self, redis: Redis) -> None:
+        self.all: list[Still] = []
+        self._redis = redis
+        self._stopped = False
+
+    def stop(self) -> None:
+        self._stopped = True
+
+    async def watch(self) -> None:
+        """Until `stop`. There is no look while the store is away."""
+        while not self._stopped:
+            with suppress(RedisError, OSError):
+                begun = monotonic()
+                # Twice: what a room owes becomes what a call owes, and would be missed between the two.
+                owing = await self._owing() | await self._owing()
+                self.all.append(Still(begun, monotonic(), owing))
+            await asyncio.sleep(EVERY)
+
+    async def rest(self, seconds: float) -> None:
+        """Wait until nobody owes anything, for so long at most: what is not seen then is not judged."""
+        since = len(self.all)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while all(one.owing for one in self.all[since:]):  # noqa: ASYNC110 - as often as there are looks
+                    await asyncio.sleep(EVERY)
+
+    async def _owing(self) -> frozenset[str]:
+        names = [key async for key in self._redis.scan_iter("*:owed:*", count=1000)]
+        pipe = self._redis.pipeline(transaction=False)
+        for name in names:
+            pipe.hkeys(name)
+        owed = await pipe.execute() if names else []
+        return frozenset(
+            name.decode().partition(":owed:")[2]
+            for name, fields in zip(names, owed, strict=True)
+            if any(_kind(field) not in LATER for field in fields)
+        )
+
+
+def _kind(field: bytes) -> str:
+    """Of owed work; what a hash has besides counts as nothing."""
+    kind = field.decode().partition(":")[0]
+    return "check-room" if kind.startswith(".") else kind

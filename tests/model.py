@@ -104,7 +104,7 @@ class Party:
     """One phone or browser."""
 
     def __init__(self, standing: Standing, *, kept: bool | None) -> None:
-        self.steps = [Step(None, frozenset({standing}), over=0, fate=Fate.ACCEPTED)]
+        self.steps = [Step(None, frozenset({standing}), sent=-1, over=0, fate=Fate.ACCEPTED)]
         self.kept = kept
         """Whether a seat is kept for a phone that rings; None: nobody knows."""
 

@@ -32,6 +32,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     status: int | None
     reply: Any = None
     """The JSON of the answer."""
+    once: str = ""
+    """The idempotency key."""
 
 
 class Api:
@@ -64,14 +66,21 @@ class Api:
                 answer = await client.request(method, path, json=body, headers=headers, timeout=15)
             except httpx.TransportError:
                 answer = None
-            self._note(method, path, body, host, sent_at, answer)
+            self._note(method, path, body, host, sent_at, answer, headers.get("idempotency-key", ""))
             if answer is not None and answer.status_code not in TOO_BUSY:
                 return answer
             await asyncio.sleep(PAUSE)
         return None
 
     def _note(
-        self, method: str, path: str, body: Any, host: str, sent_at: float, answer: httpx.Response | None
+        self,
+        method: str,
+        path: str,
+        body: Any,
+        host: str,
+        sent_at: float,
+        answer: httpx.Response | None,
+        once: str,
     ) -> None:
         if answer is not None and answer.status_code >= 500 and answer.status_code not in BANDWIDTH_OR_STORE:
             self.wrong.append(f"{method} {path}: {answer.status_code} {answer.text}")
@@ -93,6 +102,7 @@ class Api:
                 over=monotonic(),
                 status=answer.status_code if answer is not None else None,
                 reply=reply,
+                once=once,
             )
         )
 

@@ -17,6 +17,7 @@ from tests.chaos.eyes import (
 from tests.chaos.eyes import ends, keys, leaks, logs, owing, tokens, webhooks, workers
 from tests.chaos.eyes import ends, keys, leaks, logs, metrics, owing, tokens, webhooks, workers
 from tests.chaos.eyes import ends, leaks, logs, replies, silence, webhooks
+from tests.chaos.eyes import ends, hearing, leaks, logs, webhooks
 from tests.chaos.finding import Eye, Finding
 
 EYES: Final[Mapping[str, Eye]] = MappingProxyType(
@@ -24,6 +25,7 @@ EYES: Final[Mapping[str, Eye]] = MappingProxyType(
         "leaks": leaks.look,
         "doubts": doubts.look,
         "ends": ends.look,
+        "hearing": hearing.look,
         "webhooks": webhooks.look,
         "standby": standby.look,
         "limits": limits.look,

@@ -1,0 +1,238 @@
+"""Brings what happened in a turn into one order: phones, participants, operators, looks at the store."""
+
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from itertools import accumulate
+from operator import attrgetter
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from tests.chaos.api import Asked
+from tests.chaos.call_scenarios import NUMBERS, PIN_NUMBER, ROOMS
+from tests.chaos.fleet import Down
+from tests.chaos.stills import Still
+from tests.chaos.story import IDS
+from tests.model import Digits, Standing, Where
+from tests.simulator.journal import Delivery, Happening, MemberChanged, PhoneChanged, Request
+
+if TYPE_CHECKING:
+    from tests.chaos.evidence import Evidence
+
+_SETTINGS: Final = msgspec.convert(ROOMS, dict[str, dict[str, object]])
+PINS: Final = {str(settings["pin"]): room for room, settings in _SETTINGS.items() if "pin" in settings}
+WAITED_FOR: Final = {room for room, settings in _SETTINGS.items() if "waiting" in settings}
+AGAIN = 1.0
+"""Seconds, the longest after which the service repeats a write that the store did not take."""
+
+
+class Line(msgspec.Struct, frozen=True):
+    """A phone, and who called whom."""
+
+    call_id: str
+    to: str
+    direction: str
+
+
+class Begun(msgspec.Struct, frozen=True):
+    at: float
+    call_id: str
+    standings: frozenset[Standing]
+
+
+class PhoneSeen(msgspec.Struct, frozen=True):
+    at: float
+    call_id: str
+    stage: str
+    participant: str | None
+
+
+class MemberSeen(msgspec.Struct, frozen=True):
+    at: float
+    participant: str
+    session: str | None
+    hears: tuple[str, ...] | None
+
+
+class Sent(msgspec.Struct, frozen=True):
+    """An operator's request is on its way."""
+
+    at: float
+    asked: Asked
+
+
+class Answered(msgspec.Struct, frozen=True):
+    at: float
+    asked: Asked
+
+
+class Entered(msgspec.Struct, frozen=True):
+    """A caller has entered a PIN."""
+
+    at: float
+    call_id: str
+    digits: Digits
+
+
+class Looked(msgspec.Struct, frozen=True):
+    at: float
+    still: Still
+
+
+Event = Begun | PhoneSeen | MemberSeen | Sent | Answered | Entered | Looked
+
+
+class Spans:
+    """Times in which something was under way, as pairs of begin and end."""
+
+    def __init__(self, spans: Iterable[tuple[float, float]]) -> None:
+        ordered = sorted(spans)
+        self._begun = [begun for begun, _ in ordered]
+        self._longest = [*accumulate((end for _, end in ordered), max)]
+
+    def touch(self, since: float, until: float) -> bool:
+        """Whether one of them lay in that time at least in part."""
+        count = bisect_right(self._begun, until)
+        return bool(count) and self._longest[count - 1] >= since
+
+
+NOTHING = Spans([])
+
+
+class History:
+    """`events` are in order; `webhooks` and `requests` say what was under way, by id of whom it concerned."""
+
+    def __init__(
+        self,
+        *,
+        lines: Iterable[Line],
+        happenings: Iterable[Happening],
+        started: float,
+        asked: Iterable[Asked],
+        deliveries: Iterable[Delivery],
+        requests: Iterable[Request],
+        stills: Iterable[Still],
+        refs: Mapping[str, str],
+        outages: Iterable[Down] = (),
+    ) -> None:
+        """`started`: monotonic seconds from which happenings count. `refs`: of calls, by their ids."""
+        self.lines = list(lines)
+        self.refs = refs
+        self.calls = {ref: call_id for call_id, ref in refs.items()}
+        self.asked = sorted(asked, key=attrgetter("sent_at"))
+        self.requests_by_id = _by_id(requests)
+        self.requests = {
+            id_: Spans((one.at, one.at + one.ms / 1000) for one in all_)
+            for id_, all_ in self.requests_by_id.items()
+        }
+        self.webhooks = _webhooks(deliveries := list(deliveries))
+        self.browsers = dict(_browsers(self.asked))
+        """Rooms, by the participants that operators have put there."""
+        self.outages = Spans((one.begun, one.over + AGAIN) for one in outages)
+        events: list[Event] = [
+            *_phones(self.lines, happenings := list(happenings), started, self.asked),
+            *_members(happenings, started),
+            *(Sent(one.sent_at, one) for one in self.asked),
+            *(Answered(one.over, one) for one in self.asked),
+            *_digits(deliveries),
+            *(Looked(one.over, one) for one in stills),
+        ]
+        self.events = sorted(events, key=attrgetter("at"))
+
+    def busy(self, call_id: str, since: float, until: float) -> bool:
+        """Whether a webhook of the call was under way."""
+        ids = (call_id, self.refs.get(call_id, ""))
+        return any(self.webhooks.get(id_, NOTHING).touch(since, until) for id_ in ids)
+
+    def asking(self, ids: Iterable[str | None], since: float, until: float) -> bool:
+        """Whether a request to Bandwidth about one of these was under way."""
+        return any(self.requests.get(id_ or "", NOTHING).touch(since, until) for id_ in ids)
+
+
+def history_of(evidence: "Evidence") -> History:
+    simulator = evidence.simulator
+    return History(
+        lines=[Line(one.call_id, one.call.to, one.call.direction) for one in simulator.phones],
+        happenings=evidence.happenings,
+        started=simulator.started,
+        asked=evidence.asked,
+        deliveries=simulator.deliveries,
+        requests=simulator.requests,
+        stills=evidence.stills,
+        refs={call_id: str(call["id"]) for call_id, call in evidence.calls.items()},
+        outages=evidence.fleet.outages,
+    )
+
+
+def _phones(
+    lines: Iterable[Line], happenings: Iterable[Happening], started: float, asked: Iterable[Asked]
+) -> Iterable[Event]:
+    """Without legs, and without our calls into WebRTC."""
+    phones = {one.call_id: one for one in lines}
+    rooms: dict[str, set[str]] = defaultdict(set)
+    for order in asked:
+        if (order.method, order.path) == ("POST", "/calls"):
+            rooms[order.body["to"]].add(order.body["room"])
+    known: set[str] = set()
+    for one in happenings:
+        if isinstance(one, PhoneChanged) and one.call_id in phones:
+            at = started + one.at_ms / 1000
+            if one.call_id not in known:
+                known.add(one.call_id)
+                yield Begun(at, one.call_id, _first(phones[one.call_id], rooms))
+            yield PhoneSeen(at, one.call_id, one.stage, one.participant_id)
+
+
+def _first(line: Line, rooms: Mapping[str, set[str]]) -> frozenset[Standing]:
+    """Where a phone may be to begin with; nothing where nobody knows by whom it was called."""
+    if line.direction == "outbound":
+        return frozenset(Standing(Where.RINGING, room) for room in rooms.get(line.to, ()))
+    if line.to == PIN_NUMBER:
+        return frozenset({Standing(Where.OUTSIDE)})
+    # Any other number is a room of the caller's own.
+    room = NUMBERS.get(line.to, f"of {line.call_id}")
+    return frozenset({Standing(Where.ROOM, room, waits=room in WAITED_FOR)})
+
+
+def _members(happenings: Iterable[Happening], started: float) -> Iterable[Event]:
+    for one in happenings:
+        if isinstance(one, MemberChanged):
+            yield MemberSeen(started + one.at_ms / 1000, one.participant_id, one.session_id, one.hears)
+
+
+def _digits(deliveries: Iterable[Delivery]) -> Iterable[Event]:
+    for one in deliveries:
+        if one.event_type == "gather" and (room := PINS.get(one.payload.get("digits", ""))):
+            yield Entered(one.sent_at, one.call_id, Digits(room))
+
+
+def _browsers(asked: Iterable[Asked]) -> Iterable[tuple[str, str]]:
+    for one in asked:
+        parts = one.path.split("/")
+        if (
+            one.method == "POST"
+            and parts[1] == "rooms"
+            and parts[3:] == ["participants"]
+            and one.status == 201
+        ):
+            yield one.reply["participantId"], parts[2]
+
+
+def _by_id(requests: Iterable[Request]) -> dict[str, list[Request]]:
+    """By call, session and participant, in order."""
+    found: dict[str, list[Request]] = defaultdict(list)
+    for one in sorted(requests, key=attrgetter("at")):
+        for name, id_ in one.ids.items():
+            if name != "accountId":
+                found[id_].append(one)
+    return found
+
+
+def _webhooks(deliveries: Iterable[Delivery]) -> dict[str, Spans]:
+    """By call and by ref; those of its legs are its own as well."""
+    spans: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    for one in deliveries:
+        for id_ in {one.call_id, str(one.payload.get("parentCallId", "")), *IDS.findall(one.url)}:
+            spans[id_].append((one.sent_at, one.sent_at + one.ms / 1000))
+    return {id_: Spans(all_) for id_, all_ in spans.items()}

@@ -1,0 +1,291 @@
+"""Plays a history to the model, and keeps what is to be seen beside what the model says may be true."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+import msgspec
+
+from tests.chaos.api import Asked
+from tests.chaos.history import (
+    Answered,
+    Begun,
+    Entered,
+    Event,
+    History,
+    Looked,
+    MemberSeen,
+    PhoneSeen,
+    Sent,
+)
+from tests.chaos.stills import Still
+from tests.model import (
+    Close,
+    HangUp,
+    Hears,
+    Hold,
+    Join,
+    Model,
+    Order,
+    Seen,
+    Standing,
+    Step,
+    Subscribe,
+    Transfer,
+    Where,
+)
+
+TOO_MANY = 429
+
+
+class PhoneNow(msgspec.Struct):
+    stage: str = "ringing"
+    participant: str | None = None
+    since: float = 0.0
+
+
+class MemberNow(msgspec.Struct):
+    session: str | None = None
+    left: str | None = None
+    """The session that it was in before it was in none."""
+    hears: Hears = ()
+    since: float = 0.0
+
+
+class Ordered(msgspec.Struct):
+    """What one request means to each that it concerns, and for whom that is certain."""
+
+    order: Order
+    steps: dict[str, tuple[Step, bool]]
+
+
+class World:
+    """Ids of parties: Bandwidth's of a call, a browser's participant."""
+
+    def __init__(self, history: History) -> None:
+        self.history = history
+        self.model = Model()
+        self.phones: dict[str, PhoneNow] = {}
+        self.members: dict[str, MemberNow] = {}
+        """All participants that have ever been in a session."""
+        self.sessions: dict[str, set[str]] = defaultdict(set)
+        """Participants that are in each."""
+        self.party_of: dict[str, str] = {}
+        """Of a participant that somebody is connected to."""
+        self.rooms: dict[str, frozenset[str]] = {}
+        """Those whose session each may be, after all that were seen in it: it stays one room's."""
+        self.misplaced: set[tuple[str, str]] = set()
+        """Parties with the session in which they cannot be."""
+        self.open: dict[int, Ordered] = {}
+        """Requests on their way, by their identity."""
+
+    def play(self) -> Iterator[Event]:
+        """Each event once it has happened."""
+        for event in self.history.events:
+            self._take(event)
+            yield event
+
+    def member_of(self, id_: str) -> tuple[str, MemberNow] | None:
+        """The participant that the party is connected to, and where that is; None while there is none."""
+        participant = self.phones[id_].participant if id_ in self.phones else id_
+        member = self.members.get(participant or "")
+        return (participant, member) if participant and member else None
+
+    def seen(self, id_: str) -> Seen:
+        found, room = self.member_of(id_), self.room_of(id_)
+        participant, session = (found[0], found[1].session) if found else (None, None)
+        if id_ not in self.phones:
+            return Seen(stage="bridged" if session else "ended", participant=id_, session=session, room=room)
+        phone = self.phones[id_]
+        return Seen(
+            stage=phone.stage, participant=phone.participant or participant, session=session, room=room
+        )
+
+    def parties_in(self, session: str) -> set[str]:
+        """Those who are connected to one of its participants."""
+        return {self.party_of[one] for one in self.sessions[session] if one in self.party_of}
+
+    def room_of(self, id_: str) -> str:
+        """In whose session it is; empty where that is not known."""
+        found = self.member_of(id_)
+        rooms = self.rooms.get((found[1].session if found else None) or "", frozenset())
+        return next(iter(rooms)) if len(rooms) == 1 else ""
+
+    def settled(self, still: Still) -> list[str]:
+        """Parties for which nothing was under way at that look; what was asked of them is true by now."""
+        found = [id_ for id_ in self._live() if self._is_still(id_, still)]
+        for id_ in found:
+            self.model.settled(id_)
+        return found
+
+    def _live(self) -> list[str]:
+        return [id_ for id_ in self.model.parties if self._is_up(id_)]
+
+    def _is_up(self, id_: str) -> bool:
+        phone = self.phones.get(id_)
+        return self._is_there(id_) if phone is None else phone.stage != "ended"
+
+    def _is_still(self, id_: str, still: Still) -> bool:
+        """No order, webhook or request was under way, nothing was owed, and nothing changed."""
+        history, since, until = self.history, still.begun, still.over
+        phone, found = self.phones.get(id_), self.member_of(id_)
+        ids: list[str | None] = [id_]
+        changed = phone.since if phone else 0.0
+        if found:
+            participant, member = found
+            ids += [participant, member.session, member.left]
+            changed = max(changed, member.since)
+        party = self.model.parties[id_]
+        rooms = party.rooms | {self.room_of(id_)}
+        owners = {
+            f"call:{history.refs[id_]}" if id_ in history.refs else "",
+            *(f"room:{one}" for one in rooms),
+        }
+        return not (
+            changed >= since
+            or (phone is not None and id_ not in history.refs)
+            or owners & still.owing
+            or any(step.order is not None and step.fate == "open" for step in party.steps)
+            or history.outages.touch(since, until)
+            or history.busy(id_, since, until)
+            or history.asking(ids, since, until)
+        )
+
+    # What has happened
+
+    def _take(self, event: Event) -> None:
+        match event:
+            case Begun(_, id_, standings) if standings:
+                self.model.begun(id_, next(iter(standings))).steps[0].standings = standings
+            case PhoneSeen(_, id_) if id_ in self.model.parties:
+                self._phone(event)
+                self._narrow(event.participant)
+            case MemberSeen(_, participant):
+                self._member(event)
+                self._narrow(participant)
+            case Entered(_, id_, digits) if id_ in self.model.parties:
+                self.model.answered(id_, self.model.sent(id_, digits), accepted=None)
+            case Sent(_, asked):
+                self._sent(asked)
+            case Answered(_, asked):
+                self._answered(asked)
+            case Looked() | Begun() | PhoneSeen() | Entered():
+                pass
+
+    def _phone(self, event: PhoneSeen) -> None:
+        phone = self.phones.setdefault(event.call_id, PhoneNow())
+        if phone.participant is not None and self.party_of.get(phone.participant) == event.call_id:
+            del self.party_of[phone.participant]
+        phone.stage, phone.participant, phone.since = event.stage, event.participant, event.at
+        if event.participant is not None:
+            self.party_of[event.participant] = event.call_id
+        if event.stage == "ended":
+            self.model.ended(event.call_id)
+        elif event.stage != "ringing":
+            self.model.picked_up(event.call_id)
+
+    def _member(self, event: MemberSeen) -> None:
+        member = self.members.setdefault(event.participant, MemberNow())
+        if member.session is not None:
+            self.sessions[member.session].discard(event.participant)
+            member.left = member.session
+        member.session, member.hears, member.since = event.session, event.hears, event.at
+        if event.session is not None:
+            self.sessions[event.session].add(event.participant)
+        room = self.history.browsers.get(event.participant)
+        if room is not None and event.participant not in self.model.parties:
+            self.model.begun(event.participant, Standing(Where.ROOM, room))
+            self.party_of[event.participant] = event.participant
+
+    def _narrow(self, participant: str | None) -> None:
+        """Whose session it is follows from who is in it, and where they are from whose it is."""
+        id_, member = self.party_of.get(participant or ""), self.members.get(participant or "")
+        if id_ is None or member is None or member.session is None:
+            return
+        rooms = self.model.parties[id_].rooms
+        both = self.rooms.get(member.session, rooms) & rooms
+        if not both:
+            self.misplaced.add((id_, member.session))
+            return
+        self.rooms[member.session] = both
+        if len(both) == 1:
+            [room] = both
+            for other in self.parties_in(member.session):
+                self.model.seen_in(other, room)
+
+    def _sent(self, asked: Asked) -> None:
+        found = self._order(asked)
+        if found is None:
+            return
+        order, ids = found
+        steps = {}
+        for id_ in ids:
+            # Of a room that is closed it is certain for those who are there already.
+            certain = not isinstance(order, Close) or (
+                self.model.parties[id_].certain and self._is_there(id_)
+            )
+            steps[id_] = (self.model.sent(id_, order), certain)
+        self.open[id(asked)] = Ordered(order, steps)
+
+    def _is_there(self, id_: str) -> bool:
+        found = self.member_of(id_)
+        return found is not None and found[1].session is not None
+
+    def _answered(self, asked: Asked) -> None:
+        ordered = self.open.pop(id(asked), None)
+        if ordered is None:
+            return
+        accepted = accepted_of(asked)
+        if isinstance(ordered.order, Close) and accepted is not False:
+            for id_ in self.model.affected_by_closing(ordered.order.room):
+                if id_ not in ordered.steps:
+                    ordered.steps[id_] = (self.model.sent(id_, ordered.order), False)
+        for id_, (step, certain) in ordered.steps.items():
+            self.model.answered(id_, step, accepted=accepted if certain or accepted is False else None)
+
+    def _order(self, asked: Asked) -> tuple[Order, list[str]] | None:
+        """What was asked of whom; None where it is nothing that the model knows."""
+        match asked.method, asked.path.split("/")[1:]:
+            case "DELETE", ["rooms", room]:
+                return Close(room), self.model.affected_by_closing(room)
+            case "DELETE", ["rooms", _, "participants", participant]:
+                return HangUp(), self._known(participant)
+            case "PUT", ["rooms", _, "participants", participant, "subscriptions"]:
+                return Subscribe(_heard(asked)), self._known(participant)
+            case "PUT", ["calls", call, "subscriptions"]:
+                return Subscribe(_heard(asked)), self._known(call)
+            case "POST", ["calls", call, what]:
+                order = _order_to_call(what, asked)
+                return (order, self._known(call)) if order else None
+        return None
+
+    def _known(self, id_: str) -> list[str]:
+        call = self.history.calls.get(id_, id_)
+        return [call] if call in self.model.parties else []
+
+
+def accepted_of(asked: Asked) -> bool | None:
+    """None: nobody knows."""
+    if asked.status is None or asked.status >= 500:
+        return None
+    return asked.status < 400
+
+
+def _order_to_call(what: str, asked: Asked) -> Order | None:
+    match what:
+        case "join":
+            return Join(asked.body["room"])
+        case "remove" | "hold":
+            return Hold()
+        case "transfer":
+            return Transfer()
+        case "hangup":
+            return HangUp()
+    return None
+
+
+def _heard(asked: Asked) -> Hears:
+    """Participants, as the answer names them; without one anybody may be heard."""
+    hears = asked.reply.get("hears", "everyone") if asked.status and asked.status < 300 else "everyone"
+    if isinstance(hears, str):
+        return () if hears == "nobody" else None
+    return tuple(one if isinstance(one, str) else one["participantId"] for one in hears)

@@ -1,0 +1,107 @@
+"""A turn of a storm as a test makes it up: phones, participants, orders, and looks at what is owed."""
+
+from typing import Any
+
+from tests.chaos.api import Asked
+from tests.chaos.history import History, Line
+from tests.chaos.stills import Still
+from tests.simulator.journal import Delivery, Happening, MemberChanged, PhoneChanged, Request
+
+ROOM_A, ROOM_B = "+15551110000", "+15551110001"
+"""Numbers of ours that lead into rooms a and b."""
+
+
+class MadeUp:
+    """Each method is something that happens, one second after what happened before."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.lines: list[Line] = []
+        self.happenings: list[Happening] = []
+        self.asked: list[Asked] = []
+        self.requests: list[Request] = []
+        self.deliveries: list[Delivery] = []
+        self.stills: list[Still] = []
+        self.calls: dict[str, dict[str, Any]] = {}
+
+    def history(self) -> History:
+        return History(
+            lines=self.lines,
+            happenings=self.happenings,
+            started=0.0,
+            asked=self.asked,
+            deliveries=self.deliveries,
+            requests=self.requests,
+            stills=self.stills,
+            refs={id_: f"ref-{id_}" for id_ in self.calls},
+        )
+
+    def dials(self, id_: str, to: str, *, direction: str = "inbound") -> None:
+        self.lines.append(Line(id_, to, direction))
+        self.calls[id_] = {"id": f"ref-{id_}", "timeline": []}
+        self.phone(id_, "ringing")
+
+    def phone(self, id_: str, stage: str, participant: str | None = None) -> None:
+        self.happenings.append(PhoneChanged(self._tick() * 1000, id_, None, stage, None, participant))
+
+    def member(self, participant: str, session: str | None, hears: tuple[str, ...] | None = ()) -> None:
+        self.happenings.append(MemberChanged(self._tick() * 1000, participant, session, hears))
+
+    def talks(self, id_: str, to: str, session: str) -> None:
+        """It dials, and is in the session with a participant of the same name in capitals."""
+        self.dials(id_, to)
+        self.member(id_.upper(), session)
+        self.phone(id_, "bridged", id_.upper())
+
+    def asks(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        status: int | None = 202,
+        *,
+        entry: str = "",
+        **more: Any,
+    ) -> None:
+        """`entry`: what the call's timeline says of it."""
+        sent_at = self._tick()
+        self.asked.append(
+            Asked(
+                method=method,
+                path=path,
+                body=body,
+                host="",
+                sent_at=sent_at,
+                over=self._tick(),
+                status=status,
+                **more,
+            )
+        )
+        if entry:
+            self.calls[path.split("/")[2]]["timeline"].append({"event": entry})
+
+    def request(self, operation: str, status: int = 204, fault: str | None = None, **ids: str) -> None:
+        at = self._tick()
+        self.requests.append(
+            Request(
+                operation=operation,
+                method="",
+                path="",
+                ids=ids,
+                status=status,
+                at=at,
+                ms=500.0,
+                scheme=None,
+                body=None,
+                received=True,
+                fault=fault,
+            )
+        )
+
+    def looks(self, *owing: str) -> None:
+        at = self._tick()
+        self.stills.append(Still(at, at + 0.1, frozenset(owing)))
+
+    def _tick(self) -> float:
+        self.now += 1.0
+        return self.now

@@ -1,0 +1,136 @@
+"""The eye of the storm that looks for strangers and for silence, on turns that are made up."""
+
+import pytest
+
+from tests.chaos.eyes.hearing import NOT_MISSED, heard
+from tests.chaos_turns import ROOM_A, ROOM_B, MadeUp
+
+
+@pytest.fixture
+def turn() -> MadeUp:
+    return MadeUp()
+
+
+def found(turn: MadeUp) -> list[str]:
+    return [one.excuse or one.what for one in heard(turn.history())]
+
+
+def test_two_who_talk(turn: MadeUp) -> None:
+    turn.talks("x", ROOM_A, "s")
+    turn.talks("y", ROOM_A, "s")
+    turn.looks()
+    assert found(turn) == []
+
+
+def test_strangers(turn: MadeUp) -> None:
+    turn.talks("x", ROOM_A, "s")
+    turn.talks("y", ROOM_B, "s")
+    assert "strangers in session s" in found(turn)[0]
+
+
+def test_strangers_who_come_one_after_the_other(turn: MadeUp) -> None:
+    """A session is one room's, also when those of before have left it."""
+    turn.talks("x", ROOM_A, "s")
+    turn.member("X", None)
+    turn.talks("y", ROOM_B, "s")
+    [what] = found(turn)
+    assert "y <room b> is in session s of another room" in what
+
+
+@pytest.mark.parametrize(("status", "strangers"), [(202, False), (None, False), (409, True)])
+def test_who_was_sent_there(turn: MadeUp, status: int | None, strangers: bool) -> None:
+    turn.talks("x", ROOM_A, "s")
+    turn.talks("y", ROOM_B, "t")
+    turn.asks("POST", "/calls/y/join", {"room": "a"}, status)
+    turn.member("Y", "s")
+    assert bool(found(turn)) is strangers
+
+
+def test_who_was_there_does_not_come_back(turn: MadeUp) -> None:
+    turn.talks("x", ROOM_A, "s")
+    turn.talks("y", ROOM_B, "t")
+    turn.asks("POST", "/calls/y/join", {"room": "a"})
+    turn.member("Y", "s")
+    assert found(turn) == []
+    turn.member("Y", "t")
+    assert found(turn) == ["y <room a> is in session t of another room"]
+
+
+def test_bridged_to_what_was_never_in_a_session(turn: MadeUp) -> None:
+    turn.dials("x", ROOM_A)
+    turn.phone("x", "bridged", "X")
+    [what] = found(turn)
+    assert "never been in a session" in what
+
+
+def test_silence(turn: MadeUp) -> None:
+    turn.talks("x", ROOM_A, "s")
+    turn.talks("y", ROOM_A, "t")
+    assert found(turn) == []
+    turn.looks()
+    assert [what.partition(" in")[0] for what in found(turn)] == ["x does not hear y", "y does not hear x"]
+
+
+def test_no_silence_while_something_is_owed(turn: MadeUp) -> None:
+    turn.talks("x", ROOM_A, "s")
+    turn.talks("y", ROOM_A, "t")
+    turn.looks("room:a")
+    turn.looks("call:ref-x")
+    assert found(turn) == []
+
+
+def test_a_session_that_nobody_knows_to_have_vanished(turn: MadeUp) -> None:
+    turn.talks("x", ROOM_A, "s")
+    turn.member("X", None)
+    turn.looks()
+    assert found(turn) == [NOT_MISSED]
+
+
+def test_a_session_that_is_known_to_have_vanished(turn: MadeUp) -> None:
+    turn.talks("x", ROOM_A, "s")
+    turn.member("X", None)
+    turn.request("addParticipantToSession", 404, sessionId="s", participantId="other")
+    turn.looks()
+    [what] = found(turn)
+    assert "which is in no session" in what
+
+
+def test_taken_out_by_a_request(turn: MadeUp) -> None:
+    turn.talks("x", ROOM_A, "s")
+    turn.request("removeParticipantFromSession", sessionId="s", participantId="X")
+    turn.now -= 0.8
+    turn.member("X", None)
+    turn.looks()
+    [what] = found(turn)
+    assert "which is in no session" in what
+
+
+def test_who_is_to_hear_nobody(turn: MadeUp) -> None:
+    turn.talks("x", ROOM_A, "s")
+    turn.talks("y", ROOM_A, "s")
+    turn.asks("PUT", "/calls/x/subscriptions", {"hears": "nobody"}, reply={"hears": "nobody"})
+    turn.looks()
+    assert [what.partition(" in")[0] for what in found(turn)] == ["x hears y"]
+    turn.member("X", "s", None)
+    turn.stills.clear()
+    turn.looks()
+    assert found(turn) == []
+
+
+def test_a_browser(turn: MadeUp) -> None:
+    turn.talks("x", ROOM_A, "s")
+    turn.asks("POST", "/rooms/a/participants", {}, 201, reply={"participantId": "W"})
+    turn.member("W", "s")
+    turn.looks()
+    assert found(turn) == []
+    turn.talks("y", ROOM_B, "s")
+    assert len(found(turn)) == 3
+
+
+def test_a_browser_that_has_gone(turn: MadeUp) -> None:
+    turn.asks("POST", "/rooms/a/participants", {}, 201, reply={"participantId": "W"})
+    turn.member("W", "s")
+    turn.request("deleteParticipant", participantId="W")
+    turn.member("W", None)
+    turn.looks()
+    assert found(turn) == []

@@ -18,6 +18,7 @@ from tests.chaos.eyes import ends, keys, leaks, logs, owing, tokens, webhooks, w
 from tests.chaos.eyes import ends, keys, leaks, logs, metrics, owing, tokens, webhooks, workers
 from tests.chaos.eyes import ends, leaks, logs, replies, silence, webhooks
 from tests.chaos.eyes import ends, hearing, leaks, logs, webhooks
+from tests.chaos.eyes import ends, hearing, leaks, logs, orders, webhooks
 from tests.chaos.finding import Eye, Finding
 
 EYES: Final[Mapping[str, Eye]] = MappingProxyType(
@@ -26,6 +27,7 @@ EYES: Final[Mapping[str, Eye]] = MappingProxyType(
         "doubts": doubts.look,
         "ends": ends.look,
         "hearing": hearing.look,
+        "orders": orders.look,
         "webhooks": webhooks.look,
         "standby": standby.look,
         "limits": limits.look,

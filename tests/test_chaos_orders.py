@@ -1,0 +1,155 @@
+"""The eye of the storm that looks for orders which have not come about, on turns that are made up."""
+
+import pytest
+
+from tests.chaos.eyes.orders import MOVE_FAILED, came_about, placed, traced
+from tests.chaos_turns import ROOM_A, MadeUp
+
+JOIN = {"room": "b"}
+
+
+@pytest.fixture
+def turn() -> MadeUp:
+    turn = MadeUp()
+    turn.talks("x", ROOM_A, "s")
+    return turn
+
+
+def lost(turn: MadeUp) -> list[str]:
+    return [one.excuse or one.what for one in came_about(turn.history(), turn.calls, [0.0])]
+
+
+def untraced(turn: MadeUp) -> list[str]:
+    return [one.what for one in traced(turn.history(), turn.calls)]
+
+
+@pytest.mark.parametrize("what", ["join", "remove", "transfer", "hangup"])
+def test_nothing_came_of_it(turn: MadeUp, what: str) -> None:
+    turn.talks("y", "+15551110001", "t")
+    turn.member("X", "s")
+    turn.asks("POST", f"/calls/x/{what}", JOIN)
+    assert lost(turn) == []
+    turn.looks()
+    # Whose session it is follows from another who is in it for certain.
+    turn.talks("z", ROOM_A, "s")
+    turn.looks()
+    [what_was_found] = lost(turn)
+    assert what_was_found.startswith("x should be")
+
+
+@pytest.mark.parametrize(
+    ("what", "stage"), [("remove", "answered"), ("transfer", "bridged"), ("hangup", "ended")]
+)
+def test_it_came_about(turn: MadeUp, what: str, stage: str) -> None:
+    turn.asks("POST", f"/calls/x/{what}", JOIN)
+    turn.member("X", None)
+    turn.phone("x", stage)
+    turn.looks()
+    assert lost(turn) == []
+
+
+@pytest.mark.parametrize("status", [409, None, 503])
+def test_refused_or_of_unknown_fate(turn: MadeUp, status: int | None) -> None:
+    turn.asks("POST", "/calls/x/hangup", None, status)
+    turn.looks()
+    assert lost(turn) == []
+
+
+def test_a_later_order_came_first(turn: MadeUp) -> None:
+    turn.asks("POST", "/calls/x/remove", None)
+    turn.asks("POST", "/calls/x/join", {"room": "a"})
+    turn.looks()
+    assert lost(turn) == []
+
+
+def test_a_move_that_failed(turn: MadeUp) -> None:
+    turn.talks("y", ROOM_A, "s")
+    turn.asks("POST", "/calls/x/join", JOIN)
+    turn.calls["x"]["timeline"].append({"event": "moveFailed"})
+    turn.looks()
+    assert lost(turn) == [MOVE_FAILED]
+    # Nothing had gone wrong, so that it is no excuse.
+    [found] = came_about(turn.history(), turn.calls, [])
+    assert not found.excuse
+
+
+@pytest.mark.parametrize(("status", "count"), [(202, 1), (None, 0), (404, 1)])
+def test_a_room_that_was_closed(turn: MadeUp, status: int | None, count: int) -> None:
+    turn.asks("DELETE", "/rooms/a", None, status)
+    if status != 404:
+        turn.looks()
+    assert len(lost(turn)) == count
+
+
+def test_who_comes_after_a_room_was_closed(turn: MadeUp) -> None:
+    turn.asks("DELETE", "/rooms/a")
+    turn.phone("x", "ended")
+    turn.talks("y", ROOM_A, "t")
+    turn.looks()
+    assert lost(turn) == []
+
+
+def test_a_browser_that_never_came(turn: MadeUp) -> None:
+    turn.asks("POST", "/rooms/a/participants", {}, 201, reply={"participantId": "W"})
+    [what] = lost(turn)
+    assert "browser W" in what
+
+
+@pytest.mark.parametrize("owns", [True, False])
+def test_a_browser_that_was_sent_out(turn: MadeUp, owns: bool) -> None:
+    turn.asks("POST", "/rooms/a/participants", {}, 201, reply={"participantId": "W"})
+    turn.member("W", "s")
+    turn.asks("DELETE", "/rooms/a/participants/W", None, 204)
+    turn.looks(*(["room:a"] if owns else []))
+    assert bool(lost(turn)) is not owns
+
+
+@pytest.mark.parametrize(
+    ("status", "entry", "count"),
+    [
+        (202, "orderJoin", 0),
+        (202, "", 1),
+        (409, "", 0),
+        (409, "orderJoin", 1),
+        (None, "orderJoin", 0),
+        (None, "", 0),
+    ],
+)
+def test_an_order_is_in_the_timeline_or_not(turn: MadeUp, status: int | None, entry: str, count: int) -> None:
+    turn.asks("POST", "/calls/x/join", JOIN, status, entry=entry, reply={"room": "a", "state": "bridged"})
+    assert len(untraced(turn)) == count
+
+
+def test_who_is_sent_where_it_is_leaves_no_trace(turn: MadeUp) -> None:
+    reply = {"room": "b", "state": "bridged", "nextRoom": None}
+    turn.asks("POST", "/calls/x/join", JOIN, reply=reply)
+    assert untraced(turn) == []
+    turn.asks("POST", "/calls/x/join", JOIN, reply={**reply, "state": "detached"})
+    assert len(untraced(turn)) == 1
+
+
+CALL = {"to": "+15553330001", "room": "a"}
+
+
+@pytest.mark.parametrize(
+    ("statuses", "rings", "right"),
+    [
+        ([201], 1, True),
+        ([201], 0, False),
+        ([201], 2, False),
+        ([202], 0, True),
+        ([None, 201], 1, True),
+        ([None, 201], 2, False),
+        ([429, 201], 1, True),
+        ([409], 0, True),
+        ([409], 1, False),
+    ],
+)
+def test_a_number_rings_once_for_a_key(statuses: list[int | None], rings: int, right: bool) -> None:
+    turn = MadeUp()
+    for status in statuses:
+        reply = {"id": "ref"} if status in {201, 202} else None
+        turn.asks("POST", "/calls", CALL, status, reply=reply, once="key")
+    for number in range(rings):
+        turn.dials(f"call-{number}", CALL["to"], direction="outbound")
+    assert bool(list(placed(turn.history()))) is not right

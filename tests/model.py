@@ -4,73 +4,13 @@ Used by the stateful test, where one thing happens at a time, and by the judge o
 order adds a step: what is true once it has come about. Until then the steps before it may be true as well.
 """
 
-from collections.abc import Iterable
 from enum import StrEnum
 
 import msgspec
 
-Hears = tuple[str, ...] | None
-"""Participants that somebody is subscribed to; None: to everyone in the room."""
+from tests.standings import OVER, Join, Order, Seen, Standing, Where, after, fits, hears, is_in, picked_up
+
 NOT_YET = 2**62
-
-
-class Where(StrEnum):
-    RINGING = "ringing"
-    OUTSIDE = "outside"  # asked for digits, in no room yet
-    ROOM = "room"
-    HELD = "held"
-    AWAY = "away"  # with another number
-    OVER = "over"
-
-
-class Standing(msgspec.Struct, frozen=True):
-    """What may be true of one phone or browser."""
-
-    where: Where
-    room: str = ""
-    """The room that it is in, or that it comes into when it is picked up."""
-    hears: Hears = None
-    waits: bool = False
-    """Whether it stays outside of the room while nobody else is there."""
-
-    def __str__(self) -> str:
-        return " ".join(filter(None, [self.where, self.room]))
-
-
-OVER = Standing(Where.OVER)
-
-
-class Join(msgspec.Struct, frozen=True):
-    room: str
-
-
-class Hold(msgspec.Struct, frozen=True):
-    pass
-
-
-class Transfer(msgspec.Struct, frozen=True):
-    pass
-
-
-class HangUp(msgspec.Struct, frozen=True):
-    """By an operator, or a browser that is sent out."""
-
-
-class Close(msgspec.Struct, frozen=True):
-    room: str
-
-
-class Subscribe(msgspec.Struct, frozen=True):
-    hears: Hears
-
-
-class Digits(msgspec.Struct, frozen=True):
-    """The PIN of a room was entered."""
-
-    room: str
-
-
-Order = Join | Hold | Transfer | HangUp | Close | Subscribe | Digits
 
 
 class Fate(StrEnum):
@@ -87,17 +27,6 @@ class Step(msgspec.Struct):
     sent: int = 0
     over: int = NOT_YET
     fate: Fate = Fate.OPEN
-
-
-class Seen(msgspec.Struct, frozen=True, kw_only=True):
-    """What there is to see of a phone or a browser."""
-
-    stage: str
-    """Of the phone, as `Phone.stage`; a browser is bridged while it has a participant."""
-    participant: str | None = None
-    session: str | None = None
-    room: str = ""
-    """Whose session it is; empty where nobody knows."""
 
 
 class Party:
@@ -142,7 +71,7 @@ class Party:
 
     def seated(self, room: str) -> bool:
         """Whether it certainly has a seat in the room."""
-        return self.rings_for(room) or (self.certain and _in(self.one, room))
+        return self.rings_for(room) or (self.certain and is_in(self.one, room))
 
     def __repr__(self) -> str:
         return f"<{' or '.join(sorted(map(str, self.standings)))}>"
@@ -164,7 +93,7 @@ class Model:
     def picked_up(self, id_: str) -> None:
         """A phone that rang comes into the room for which it was called."""
         for step in self.parties[id_].steps:
-            step.standings = frozenset(map(_picked_up, step.standings))
+            step.standings = frozenset(map(picked_up, step.standings))
 
     def found(self, id_: str, standing: Standing) -> None:
         """Whatever was asked of it, this is how it is."""
@@ -176,8 +105,10 @@ class Model:
     def sent(self, id_: str, order: Order) -> Step:
         """From now on it may come about."""
         party = self.parties[id_]
-        after = (_after(one, order, kept=party.kept) for one in party.standings)
-        step = Step(order, frozenset[Standing]().union(*after), sent=self._next())
+        standings = frozenset[Standing]().union(
+            *(after(one, order, kept=party.kept) for one in party.standings)
+        )
+        step = Step(order, standings, sent=self._next())
         party.steps.append(step)
         return step
 
@@ -196,7 +127,7 @@ class Model:
         """What came before the first step that leads into this room is over."""
         steps = self.parties[id_].steps
         for number, step in enumerate(steps):
-            if any(_in(one, room) for one in step.standings):
+            if any(is_in(one, room) for one in step.standings):
                 del steps[:number]
                 break
 
@@ -224,7 +155,7 @@ class Model:
         return any(
             one.where is Where.ROOM
             and self.parties[heard].may_be(Where.ROOM, one.room)
-            and _hears(one, participant)
+            and hears(one, participant)
             for one in self.parties[hearer].standings
         )
 
@@ -234,14 +165,14 @@ class Model:
         return (
             a.certain
             and b.certain
-            and _in(a.one, b.one.room)
-            and _in(b.one, a.one.room)
-            and _hears(a.one, participant)
+            and is_in(a.one, b.one.room)
+            and is_in(b.one, a.one.room)
+            and hears(a.one, participant)
         )
 
     def stands(self, id_: str, seen: Seen) -> bool:
         """Whether that is to be seen of it which may be true."""
-        return any(_fits(one, seen) for one in self.parties[id_].standings)
+        return any(fits(one, seen) for one in self.parties[id_].standings)
 
     def affected_by_closing(self, room: str) -> list[str]:
         """Those who may be in the room, or keep a seat there."""
@@ -259,68 +190,3 @@ class Model:
     def _next(self) -> int:
         self._count += 1
         return self._count
-
-
-def _in(standing: Standing, room: str) -> bool:
-    return standing.where is Where.ROOM and standing.room == room
-
-
-def _hears(standing: Standing, participant: str) -> bool:
-    return standing.hears is None or participant in standing.hears
-
-
-def _picked_up(standing: Standing) -> Standing:
-    return Standing(Where.ROOM, standing.room) if standing.where is Where.RINGING else standing
-
-
-def _after(standing: Standing, order: Order, *, kept: bool | None) -> Iterable[Standing]:
-    """More than one thing where nobody knows which."""
-    if standing.where is Where.OVER:
-        return [standing]
-    match order:
-        case Join(room):
-            return [_after_joining(standing, room)]
-        case Hold():
-            return [Standing(Where.HELD)]
-        case Transfer():
-            return [Standing(Where.AWAY)]
-        case HangUp():
-            return [OVER]
-        case Digits(room):
-            return [Standing(Where.ROOM, room)]
-        case Subscribe(hears):
-            return [msgspec.structs.replace(standing, hears=hears)]
-        case Close(room):
-            return _after_closing(standing, room, kept)
-
-
-def _after_joining(standing: Standing, room: str) -> Standing:
-    if standing.where is Where.RINGING:
-        return Standing(Where.RINGING, room)
-    # To be sent where it is changes nothing; operators send nobody to wait.
-    return standing if _in(standing, room) and not standing.waits else Standing(Where.ROOM, room)
-
-
-def _after_closing(standing: Standing, room: str, kept: bool | None) -> Iterable[Standing]:
-    if standing.where is Where.RINGING and standing.room == room:
-        return {True: [OVER], False: [standing], None: [OVER, standing]}[kept]
-    return [OVER if _in(standing, room) else standing]
-
-
-def _fits(standing: Standing, seen: Seen) -> bool:
-    match standing.where:
-        case Where.OVER:
-            return seen.stage == "ended"
-        case Where.RINGING:
-            return seen.stage == "ringing"
-        case Where.OUTSIDE:
-            return seen.stage in {"ringing", "answered"} and seen.participant is None
-        case Where.HELD:
-            return seen.stage == "answered" and seen.participant is None
-        case Where.AWAY:
-            return seen.stage in {"transferring", "bridged"} and seen.participant is None
-        case Where.ROOM if standing.waits and seen.stage == "answered":
-            return True
-        case Where.ROOM:
-            there = seen.stage == "bridged" and None not in {seen.participant, seen.session}
-            return there and seen.room in {"", standing.room}

@@ -2,21 +2,8 @@
 
 import pytest
 
-from tests.model import (
-    OVER,
-    Close,
-    HangUp,
-    Hold,
-    Join,
-    Model,
-    Order,
-    Party,
-    Seen,
-    Standing,
-    Subscribe,
-    Transfer,
-    Where,
-)
+from tests.model import Model, Party
+from tests.standings import OVER, Close, HangUp, Hold, Join, Order, Seen, Standing, Subscribe, Transfer, Where
 
 A, B, C = (Standing(Where.ROOM, name) for name in "abc")
 RINGING = Standing(Where.RINGING, "a")

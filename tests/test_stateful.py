@@ -30,26 +30,13 @@ from redis.asyncio import Redis
 from service.engine.patience import Patience
 from tests.browsers import Browser
 from tests.harness import Service, nothing_left, serving
-from tests.model import (
-    OVER,
-    Close,
-    HangUp,
-    Hold,
-    Join,
-    Model,
-    Order,
-    Party,
-    Seen,
-    Standing,
-    Subscribe,
-    Transfer,
-    Where,
-)
+from tests.model import Model, Party
 from tests.operators import Json, Operator
 from tests.simulator.journal import Delivery
 from tests.simulator.phones import Phone
 from tests.simulator.settings import SimulatorSettings
 from tests.simulator.simulator import Simulator
+from tests.standings import OVER, Close, HangUp, Hold, Join, Order, Seen, Standing, Subscribe, Transfer, Where
 from tests.waiting import wait_until
 
 EXAMPLES: Final = int(os.getenv("STATEFUL_EXAMPLES", "0"))

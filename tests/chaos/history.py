@@ -14,8 +14,8 @@ from tests.chaos.call_scenarios import NUMBERS, PIN_NUMBER, ROOMS
 from tests.chaos.fleet import Down
 from tests.chaos.stills import Still
 from tests.chaos.story import IDS
-from tests.model import Digits, Standing, Where
 from tests.simulator.journal import Delivery, Happening, MemberChanged, PhoneChanged, Request
+from tests.standings import Digits, Standing, Where
 
 if TYPE_CHECKING:
     from tests.chaos.evidence import Evidence

@@ -18,17 +18,16 @@ from tests.chaos.history import (
     Sent,
 )
 from tests.chaos.stills import Still
-from tests.model import (
+from tests.model import Model, Step
+from tests.standings import (
     Close,
     HangUp,
     Hears,
     Hold,
     Join,
-    Model,
     Order,
     Seen,
     Standing,
-    Step,
     Subscribe,
     Transfer,
     Where,

@@ -13,8 +13,8 @@ from tests.chaos.finding import Finding
 from tests.chaos.history import History, Looked, MemberSeen, PhoneSeen, history_of
 from tests.chaos.stills import Still
 from tests.chaos.world import MemberNow, World
-from tests.model import Where
 from tests.simulator.journal import Request
+from tests.standings import Where
 
 if TYPE_CHECKING:
     from tests.chaos.evidence import Evidence

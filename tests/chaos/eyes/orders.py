@@ -13,7 +13,7 @@ from tests.chaos.finding import Finding
 from tests.chaos.history import Answered, History, Looked, Sent, history_of
 from tests.chaos.stills import Still
 from tests.chaos.world import World, accepted_of
-from tests.model import OVER, Close, Standing, Where
+from tests.standings import OVER, Close, Standing, Where
 
 if TYPE_CHECKING:
     from tests.chaos.evidence import Evidence

@@ -22,6 +22,7 @@ class MadeUp:
         self.requests: list[Request] = []
         self.deliveries: list[Delivery] = []
         self.stills: list[Still] = []
+        self.rejections: list[str] = []
         self.calls: dict[str, dict[str, Any]] = {}
 
     def history(self) -> History:
@@ -34,6 +35,7 @@ class MadeUp:
             requests=self.requests,
             stills=self.stills,
             refs={id_: f"ref-{id_}" for id_ in self.calls},
+            rejections=self.rejections,
         )
 
     def dials(self, id_: str, to: str, *, direction: str = "inbound") -> None:

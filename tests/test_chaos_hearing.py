@@ -63,6 +63,23 @@ def test_bridged_to_what_was_never_in_a_session(turn: MadeUp) -> None:
     assert "never been in a session" in what
 
 
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("participant {} is in no session", 1),
+        ("participant {} has no subscription", 1),
+        ("token of no live participant", 0),
+    ],
+)
+def test_a_leg_that_was_not_admitted(turn: MadeUp, text: str, count: int) -> None:
+    participant = "12345678-1234-1234-1234-123456789abc"
+    turn.rejections.append(text.format(participant))
+    assert len(found(turn)) == count
+    turn.member(participant, "s")
+    turn.member(participant, None)
+    assert len(found(turn)) == ("subscription" in text)
+
+
 def test_silence(turn: MadeUp) -> None:
     turn.talks("x", ROOM_A, "s")
     turn.talks("y", ROOM_A, "t")

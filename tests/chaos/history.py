@@ -115,9 +115,12 @@ class History:
         stills: Iterable[Still],
         refs: Mapping[str, str],
         outages: Iterable[Down] = (),
+        rejections: Iterable[str] = (),
     ) -> None:
         """`started`: monotonic seconds from which happenings count. `refs`: of calls, by their ids."""
         self.lines = list(lines)
+        self.rejections = list(rejections)
+        """Why legs into WebRTC were not admitted, as `Interconnect.rejections`."""
         self.refs = refs
         self.calls = {ref: call_id for call_id, ref in refs.items()}
         self.asked = sorted(asked, key=attrgetter("sent_at"))
@@ -162,6 +165,7 @@ def history_of(evidence: "Evidence") -> History:
         stills=evidence.stills,
         refs={call_id: str(call["id"]) for call_id, call in evidence.calls.items()},
         outages=evidence.fleet.outages,
+        rejections=simulator.interconnect.rejections,
     )
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from tests.chaos.finding import Finding
 from tests.chaos.history import History, Looked, MemberSeen, PhoneSeen, history_of
 from tests.chaos.stills import Still
+from tests.chaos.story import IDS
 from tests.chaos.world import MemberNow, World
 from tests.simulator.journal import Request
 from tests.standings import Where
@@ -40,6 +41,8 @@ def heard(history: History) -> Iterator[Finding]:
                 yield from listener.met(participant, at)
             case Looked(_, still):
                 yield from listener.looked(still)
+    for text in history.rejections:
+        yield from listener.rejected(text)
 
 
 class _Listener:
@@ -54,6 +57,13 @@ class _Listener:
                 ids=(id_, participant),
                 at=at,
             )
+
+    def rejected(self, text: str) -> Iterator[Finding]:
+        """A leg that would have been silence. One whose participant was taken out meanwhile is none."""
+        ids = tuple(IDS.findall(text))
+        never = "is in no session" in text and not any(one in self._world.members for one in ids)
+        if never or "has no subscription" in text:
+            yield Finding(what=f"a leg was not admitted: {text}", ids=ids)
 
     def met(self, participant: str, at: float) -> Iterator[Finding]:
         """Strangers: that of the participant, and those in its session."""

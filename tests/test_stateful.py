@@ -45,7 +45,7 @@ AWAY: Final = "+15554440000"
 SOON: Final = Patience(joining=0.3, transferring=0.3, quiet=0.4, longest=0.6, unknown=1.0, short_leg=0)
 MAKING: Final = ["createSession", "createParticipant", "addParticipantToSession"]
 CLEANING: Final = ["updateCall", "removeParticipantFromSession", "deleteParticipant", "deleteSession"]
-LATER: Final = {"ask-after", "check-room", "replace-session", "end-dialing"}
+LATER: Final = {"ask-after", "check-room", "replace-session", "end-dialing", "check-presence"}
 """Owed work that is never done with, or is due long after."""
 UNKNOWN: Final = {"state": "", "room": "", "nextRoom": ""}
 SETTLED: Final = 12.0

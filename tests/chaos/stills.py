@@ -34,9 +34,10 @@ class Still(msgspec.Struct, frozen=True):
 
 
 class Stills:
-    def __init__(self, redis: Redis) -> None:
+    def __init__(self, redis: Redis, *, every: float = EVERY) -> None:
         self.all: list[Still] = []
         self._redis = redis
+        self._every = every
         self._stopped = False
 
     def stop(self) -> None:
@@ -50,7 +51,7 @@ class Stills:
                 # Twice: what a room owes becomes what a call owes, and would be missed between the two.
                 owing = await self._owing() | await self._owing()
                 self.all.append(Still(begun, monotonic(), owing))
-            await asyncio.sleep(EVERY)
+            await asyncio.sleep(self._every)
 
     async def rest(self, seconds: float) -> None:
         """Wait until nobody owes anything, for so long at most: what is not seen then is not judged."""
@@ -58,7 +59,7 @@ class Stills:
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while all(one.owing for one in self.all[since:]):  # noqa: ASYNC110 - as often as there are looks
-                    await asyncio.sleep(EVERY)
+                    await asyncio.sleep(self._every)
 
     async def _owing(self) -> frozenset[str]:
         names = [key async for key in self._redis.scan_iter("*:owed:*", count=1000)]

@@ -62,15 +62,29 @@ def test_a_later_order_came_first(turn: MadeUp) -> None:
     assert lost(turn) == []
 
 
-def test_a_move_that_failed(turn: MadeUp) -> None:
+@pytest.mark.parametrize(
+    ("reason", "struck", "closed", "excused"),
+    [
+        ("bandwidth-error", True, False, True),
+        ("bandwidth-error", False, True, False),
+        ("room-closed", True, False, False),
+        ("room-closed", False, True, True),
+        ("room-full", False, False, True),
+    ],
+)
+def test_a_move_that_failed(turn: MadeUp, reason: str, struck: bool, closed: bool, excused: bool) -> None:
     turn.talks("y", ROOM_A, "s")
+    # What went wrong before is no excuse.
+    turn.asks("DELETE", "/rooms/b", None, 404)
+    before = turn.now
     turn.asks("POST", "/calls/x/join", JOIN)
-    turn.calls["x"]["timeline"].append({"event": "moveFailed"})
+    if closed:
+        turn.asks("DELETE", "/rooms/b", None, 404)
+    turn.calls["x"]["timeline"].append({"event": "moveFailed", "reason": reason})
     turn.looks()
-    assert lost(turn) == [MOVE_FAILED]
-    # Nothing had gone wrong, so that it is no excuse.
-    [found] = came_about(turn.history(), turn.calls, [])
-    assert not found.excuse
+    wrong = [before, turn.now - 1] if struck else [before]
+    [found] = came_about(turn.history(), turn.calls, wrong)
+    assert found.excuse == (MOVE_FAILED if excused else "")
 
 
 @pytest.mark.parametrize(("status", "count"), [(202, 1), (None, 0), (404, 1)])

@@ -65,9 +65,9 @@ class Stage:
         await self.rests()
 
     async def rests(self) -> None:
-        await self.stills.rest(2.0)
+        await self.stills.rest(1.0)
         # The look that was under way had begun before.
-        await self.stills.rest(2.0)
+        await self.stills.rest(1.0)
 
     async def judged(self) -> list[Finding]:
         simulator = self.simulator

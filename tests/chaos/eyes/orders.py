@@ -4,8 +4,9 @@ Of an order that was accepted the call's timeline has an entry. Whenever nothing
 is where it was sent last.
 """
 
+from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tests.chaos.api import Asked
@@ -13,7 +14,7 @@ from tests.chaos.finding import Finding
 from tests.chaos.history import Answered, History, Looked, Sent, history_of
 from tests.chaos.stills import Still
 from tests.chaos.world import World, accepted_of
-from tests.standings import OVER, Close, Standing, Where
+from tests.standings import OVER, Close, Join, Standing, Where
 
 if TYPE_CHECKING:
     from tests.chaos.evidence import Evidence
@@ -36,11 +37,8 @@ CREATED = 201
 
 def look(evidence: "Evidence") -> Iterator[Finding]:
     history = history_of(evidence)
-    struck = sorted(
-        [one.at for one in evidence.simulator.requests if one.fault]
-        + [one.begun for one in evidence.troubles.all]
-        + [one.sent_at for one in evidence.asked if one.method == "DELETE"]
-    )
+    troubles = [one.begun for one in evidence.troubles.all]
+    struck = sorted([one.at for one in evidence.simulator.requests if one.fault] + troubles)
     yield from came_about(history, evidence.calls, struck)
     yield from traced(history, evidence.calls)
     yield from placed(history)
@@ -107,53 +105,76 @@ def placed(history: History) -> Iterator[Finding]:
             )
 
 
-def came_about(history: History, calls: Mapping[str, Json], struck: list[float]) -> Iterator[Finding]:
-    """`struck`: when something went wrong that may hinder a move, in order."""
-    world = World(history)
-    inside: dict[int, list[str]] = {}
-    for event in world.play():
+def came_about(history: History, calls: Mapping[str, Json], struck: Sequence[float]) -> Iterator[Finding]:
+    """`struck`: when something went wrong that may hinder a move, in order (monotonic seconds)."""
+    eye = _Orders(history, calls, struck)
+    for event in eye.world.play():
         match event:
-            case Sent(_, asked) if (ordered := world.open.get(id(asked))) and isinstance(
-                ordered.order, Close
-            ):
-                inside[id(asked)] = [id_ for id_, (_, certain) in ordered.steps.items() if certain]
+            case Sent(_, asked):
+                eye.sent(asked)
             case Answered(at, asked):
-                there = [id_ for id_ in inside.get(id(asked), []) if _is_in(world, id_, asked)]
-                if there and asked.status == NOT_FOUND:
-                    yield Finding(
-                        what=f"{asked.path} said that nobody is there: {there}", ids=(*there,), at=at
-                    )
+                yield from eye.answered(asked, at)
             case Looked(_, still):
-                yield from _misplaced(world, still, calls, struck)
+                yield from eye.looked(still)
     for participant, room in history.browsers.items():
-        if participant not in world.members:
-            yield Finding(
-                what=f"browser {participant} of room {room} has never been in a session", ids=(participant,)
-            )
+        if participant not in eye.world.members:
+            what = f"browser {participant} of room {room} has never been in a session"
+            yield Finding(what=what, ids=(participant,))
 
 
-def _is_in(world: World, id_: str, closing: Asked) -> bool:
-    return world.room_of(id_) == closing.path.split("/")[2]
+class _Orders:
+    def __init__(self, history: History, calls: Mapping[str, Json], struck: Sequence[float]) -> None:
+        self.world = World(history)
+        self._calls = calls
+        self._struck = struck
+        self._inside: dict[int, list[str]] = {}
+        """Who was in a room for certain when a request to close it was sent, by its identity."""
+        self._joins: dict[str, Asked] = {}
+        """The latest of each call."""
+        self._closings: dict[str, list[float]] = defaultdict(list)
+        """When requests to close each room were answered."""
 
+    def sent(self, asked: Asked) -> None:
+        ordered = self.world.open.get(id(asked))
+        match ordered.order if ordered else None:
+            case Close() if ordered:
+                self._inside[id(asked)] = [id_ for id_, (_, certain) in ordered.steps.items() if certain]
+            case Join() if ordered:
+                self._joins |= dict.fromkeys(ordered.steps, asked)
 
-def _misplaced(
-    world: World, still: Still, calls: Mapping[str, Json], struck: Iterable[float]
-) -> Iterator[Finding]:
-    """Those who are not where they were sent, with nothing under way."""
-    for id_ in world.settled(still):
-        party, seen = world.model.parties[id_], world.seen(id_)
-        # Whoever is on the way, or waits for a moment, is told so by what is owed or not at all.
-        judged = seen.stage == "bridged" or party.standings == {OVER}
-        if not judged or world.model.stands(id_, seen):
-            continue
-        there = Standing(Where.ROOM, seen.room) if seen.room else party.one if party.certain else OVER
-        excuse = MOVE_FAILED if _was_hindered(calls.get(id_), struck, still) and seen.room else ""
-        yield Finding(what=f"{id_} should be {party}: {seen}", ids=(id_,), at=still.over, excuse=excuse)
-        if there is not OVER:
-            world.model.found(id_, there)
+    def answered(self, asked: Asked, at: float) -> Iterator[Finding]:
+        if asked.method != "DELETE":
+            return
+        room = asked.path.split("/")[2]
+        self._closings[room].append(at)
+        there = [id_ for id_ in self._inside.get(id(asked), []) if self.world.room_of(id_) == room]
+        if there and asked.status == NOT_FOUND:
+            yield Finding(what=f"{asked.path} said that nobody is there: {there}", ids=(*there,), at=at)
 
+    def looked(self, still: Still) -> Iterator[Finding]:
+        """Those who are not where they were sent, with nothing under way."""
+        model = self.world.model
+        for id_ in self.world.settled(still):
+            party, seen = model.parties[id_], self.world.seen(id_)
+            # Whoever is on the way, or waits for a moment, is seen later.
+            judged = seen.stage == "bridged" or party.standings == {OVER}
+            if not judged or model.stands(id_, seen):
+                continue
+            excuse = MOVE_FAILED if seen.room and self._was_hindered(id_, still) else ""
+            yield Finding(what=f"{id_} should be {party}: {seen}", ids=(id_,), at=still.over, excuse=excuse)
+            # It is told once.
+            if seen.room:
+                model.found(id_, Standing(Where.ROOM, seen.room))
 
-def _was_hindered(call: Json | None, struck: Iterable[float], still: Still) -> bool:
-    """Whether the call says that a move has failed, and something had gone wrong by then."""
-    failed = call is not None and any(entry["event"] == "moveFailed" for entry in call["timeline"])
-    return failed and any(at <= still.over for at in struck)
+    def _was_hindered(self, id_: str, still: Still) -> bool:
+        """Whether the call says that a move has failed, and what is to blame came after it was ordered."""
+        join, call = self._joins.get(id_), self._calls.get(id_)
+        failed = [one for one in call["timeline"] if one["event"] == "moveFailed"] if call else []
+        if join is None or not failed:
+            return False
+        reason = failed[-1].get("reason")
+        if reason == "room-full":
+            return True
+        blamed = self._closings[join.body["room"]] if reason == "room-closed" else self._struck
+        later = bisect_left(blamed, join.sent_at)
+        return later < len(blamed) and blamed[later] <= still.over

@@ -49,6 +49,7 @@ LATER: Final = {"ask-after", "check-room", "replace-session", "end-dialing", "ch
 """Owed work that is never done with, or is due long after."""
 UNKNOWN: Final = {"state": "", "room": "", "nextRoom": ""}
 SETTLED: Final = 12.0
+MOST_RESTARTS: Final = 2
 HEARS: Final[dict[str, tuple[str, ...] | None]] = {"everyone": None, "nobody": ()}
 STATES: Final = {
     Where.RINGING: {"dialing"},
@@ -62,6 +63,8 @@ STATES: Final = {
 ROOMS = st.sampled_from(["a", "b", "c"])
 phones = Bundle("phones")
 browsers = Bundle("browsers")
+TALKING: Final = precondition(lambda self: any(one.party.live for one in self.callers))
+"""Steps are few: what befalls nobody is a step lost."""
 
 
 class Caller:
@@ -119,6 +122,7 @@ class Calls(RuleBasedStateMachine):
         self.callers: list[Caller] = []
         self.visitors: list[Visitor] = []
         self.dialed = 0
+        self.restarts = 0
         self.troubled = False
         """Whether a request for a join has been made to fail, so that a call may be told so and end."""
         self.why = ""
@@ -175,17 +179,13 @@ class Calls(RuleBasedStateMachine):
             one.phone.pick_up()
             self.model.picked_up(one.id)
 
-    @rule(one=consumes(phones))
-    def hang_up(self, one: Caller) -> None:
+    @rule(one=consumes(phones), told=st.booleans())
+    def hang_up(self, one: Caller, told: bool) -> None:
+        """Where nobody is told somebody asks; after a phone that rings only when it can ring no longer."""
+        if not told and not one.party.may_be(Where.RINGING):
+            self.simulator.webhooks.drop = {"disconnect", "transferDisconnect"}
         self.do(one.phone.hang_up())
         self.model.ended(one.id)
-
-    @rule(one=consumes(phones))
-    def hang_up_and_nobody_is_told(self, one: Caller) -> None:
-        """Somebody asks; after a phone that rings only when it can ring no longer."""
-        if not one.party.may_be(Where.RINGING):
-            self.simulator.webhooks.drop = {"disconnect", "transferDisconnect"}
-        self.hang_up(one)
 
     @rule(one=consumes(phones))
     def far_end_hangs_up(self, one: Caller) -> None:
@@ -251,6 +251,7 @@ class Calls(RuleBasedStateMachine):
         if answer.status_code == 202:
             self.model.done(one.id, Subscribe(HEARS[hears]))
 
+    @TALKING
     @rule(room=ROOMS)
     def close(self, room: str) -> None:
         answer = self.do(self.operator.send("DELETE", f"/rooms/{room}"))
@@ -270,16 +271,18 @@ class Calls(RuleBasedStateMachine):
             status, _ = self.do(self.simulator.repeat(last[-1]))
             assert status == last[-1].status
 
+    @TALKING
     @rule(operation=st.sampled_from(CLEANING), status=st.sampled_from([429, 500, 503]))
     def cleaning_fails(self, operation: str, status: int) -> None:
         self.simulator.faults.add(operation, status=status)
 
+    @TALKING
     @rule(operation=st.sampled_from(MAKING), status=st.sampled_from([429, 500, 503]))
     def making_fails(self, operation: str, status: int) -> None:
         self.simulator.faults.add(operation, status=status)
         self.troubled = True
 
-    @precondition(lambda self: any(one.party.live for one in self.callers))
+    @TALKING
     @rule()
     def time_passes(self) -> None:
         """Long enough for Bandwidth to be asked after those who are still there, who stay there."""
@@ -287,8 +290,11 @@ class Calls(RuleBasedStateMachine):
         if any(one.seated for one in self.callers):
             self.do(wait_until(lambda: self._asked() > asked, seconds=SETTLED, what="nobody was asked after"))
 
+    @TALKING
+    @precondition(lambda self: self.restarts < MOST_RESTARTS)
     @rule()
     def restart(self) -> None:
+        self.restarts += 1
         self.do(self._restart())
 
     async def _restart(self) -> None:

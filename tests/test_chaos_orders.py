@@ -142,6 +142,11 @@ def test_who_is_sent_where_it_is_leaves_no_trace(turn: MadeUp) -> None:
     assert len(untraced(turn)) == 1
 
 
+def test_who_has_ended_is_hung_up_without_a_trace(turn: MadeUp) -> None:
+    turn.asks("POST", "/calls/x/hangup", None, reply={"room": "a", "state": "ended"})
+    assert untraced(turn) == []
+
+
 CALL = {"to": "+15553330001", "room": "a"}
 
 

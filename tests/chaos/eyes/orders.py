@@ -68,10 +68,10 @@ def traced(history: History, calls: Mapping[str, Json]) -> Iterator[Finding]:
 
 
 def _is_idle(asked: Asked) -> bool:
-    """Whether a call was sent to the room where it is or comes to: that changes nothing."""
-    if not asked.path.endswith("/join"):
-        return False
+    """Whether it changes nothing: a call is sent to the room where it is or comes to, or has ended already."""
     reply = asked.reply or {}
+    if not asked.path.endswith("/join"):
+        return bool(asked.path.endswith("/hangup") and reply.get("state") == "ended")
     return (reply.get("room"), reply.get("nextRoom")) == (asked.body["room"], None) and reply.get(
         "state"
     ) in {

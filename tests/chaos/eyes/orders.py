@@ -68,7 +68,7 @@ def traced(history: History, calls: Mapping[str, Json]) -> Iterator[Finding]:
 
 
 def _is_idle(asked: Asked) -> bool:
-    """Whether it changes nothing: a call is sent to the room where it is or comes to, or has ended already."""
+    """Whether it changes nothing: a call is sent to where it is or comes to, or has ended already."""
     reply = asked.reply or {}
     if not asked.path.endswith("/join"):
         return bool(asked.path.endswith("/hangup") and reply.get("state") == "ended")

@@ -8,17 +8,21 @@ from tests.chaos.evidence import Evidence
 from tests.chaos.eyes import (
     doubts,
     ends,
+    hearing,
+    keys,
     leaks,
     limits,
     logs,
+    metrics,
+    orders,
+    owing,
+    replies,
+    silence,
     standby,
+    tokens,
     webhooks,
+    workers,
 )
-from tests.chaos.eyes import ends, keys, leaks, logs, owing, tokens, webhooks, workers
-from tests.chaos.eyes import ends, keys, leaks, logs, metrics, owing, tokens, webhooks, workers
-from tests.chaos.eyes import ends, leaks, logs, replies, silence, webhooks
-from tests.chaos.eyes import ends, hearing, leaks, logs, webhooks
-from tests.chaos.eyes import ends, hearing, leaks, logs, orders, webhooks
 from tests.chaos.finding import Eye, Finding
 
 EYES: Final[Mapping[str, Eye]] = MappingProxyType(

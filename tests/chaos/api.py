@@ -32,12 +32,12 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     status: int | None
     reply: Any = None
     """The JSON of the answer."""
-    once: str = ""
-    """The idempotency key."""
+    idempotency_key: str = ""
 
 
 class Api:
     def __init__(self, fleet: Fleet, dice: random.Random) -> None:
+        self.addresses = fleet.addresses
         self._clients = [
             (
                 one.host,
@@ -80,7 +80,7 @@ class Api:
         host: str,
         sent_at: float,
         answer: httpx.Response | None,
-        once: str,
+        idempotency_key: str,
     ) -> None:
         if answer is not None and answer.status_code >= 500 and answer.status_code not in BANDWIDTH_OR_STORE:
             self.wrong.append(f"{method} {path}: {answer.status_code} {answer.text}")
@@ -102,7 +102,7 @@ class Api:
                 over=monotonic(),
                 status=answer.status_code if answer is not None else None,
                 reply=reply,
-                once=once,
+                idempotency_key=idempotency_key,
             )
         )
 

@@ -11,6 +11,7 @@ import msgspec
 from tests.chaos.api import Asked
 from tests.chaos.fleet import Fleet
 from tests.chaos.plan import Turn
+from tests.chaos.records import Records
 from tests.chaos.site import Site
 from tests.chaos.stills import Still
 from tests.chaos.store_history import Step, history
@@ -71,6 +72,16 @@ class Scraped(msgspec.Struct, frozen=True):
     """Of the process's log, which did not grow meanwhile."""
 
 
+class News(msgspec.Struct, frozen=True):
+    """One entry of the store's streams of news, which listeners are to hear. `position` grows in a partition."""
+
+    partition: int
+    position: tuple[int, int]
+    kind: str
+    rooms: tuple[str, ...]
+    data: Json
+
+
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     """Times are monotonic seconds of this process, but in logs."""
 
@@ -90,6 +101,12 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     troubles: Troubles
     asked: list[Asked]
     api_wrong: list[str]
+    records: Records
+    """What browsers, listeners and operators did and saw."""
+    rooms: list[Json]
+    """What the API lists of rooms."""
+    news: list[News]
+    """By partition, in order. Empty where the store has none, as after a loss."""
     logs: list[LogLine]
     """Of all processes, by timestamp."""
     noise: list[str]
@@ -155,6 +172,9 @@ async def gather(site: Site) -> Evidence:
         scraped=scraped,
         api_wrong=site.api.wrong,
         written=await asyncio.to_thread(_written, site),
+        records=site.records,
+        rooms=await _rooms(site),
+        news=[one async for one in _news(site, [name for name in names if name.endswith(":news")])],
     )
 
 
@@ -203,6 +223,28 @@ async def _listed(site: Site) -> AsyncIterator[Json]:
         if not page.json().get("next"):
             return
         cursor = f"&cursor={page.json()['next']}"
+
+
+async def _rooms(site: Site) -> list[Json]:
+    answer = await site.api.send("GET", "/rooms")
+    assert answer is not None, "no replica lists its rooms"
+    rooms: list[Json] = answer.json()["rooms"]
+    return rooms
+
+
+async def _news(site: Site, names: list[str]) -> AsyncIterator[News]:
+    for name in sorted(names):
+        partition = int(name.partition("{p")[2].partition("}")[0])
+        entries: Any = await site.redis.xrange(name)
+        for id_, fields in entries:
+            ms, _, seq = id_.partition("-")
+            yield News(
+                partition,
+                (int(ms), int(seq)),
+                fields["kind"],
+                tuple(fields["rooms"].split()),
+                {"at": int(fields["at"]), **msgspec.json.decode(fields["data"])},
+            )
 
 
 async def _metrics(site: Site) -> tuple[dict[str, str], dict[str, Scraped]]:

@@ -21,6 +21,9 @@ PATIENCE = Patience(
     strangers=3,
     lease=12,
     short_leg=0,
+    unused=8,
+    absent=8,
+    listening=2,
 )
 
 if __name__ == "__main__":

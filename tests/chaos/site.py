@@ -12,9 +12,10 @@ from redis.exceptions import RedisError
 from service.clock import SystemClock
 from service.store.errors import StoreError
 from tests.chaos.api import Api
-from tests.chaos.call_scenarios import NUMBERS, PIN_NUMBER
 from tests.chaos.fleet import Fleet
 from tests.chaos.plan import Turn
+from tests.chaos.records import Records
+from tests.chaos.scenarios.rooms import NUMBERS, PIN_NUMBER
 from tests.chaos.stills import Stills
 from tests.chaos.stores import SiteStore
 from tests.chaos.troubles import Troubles
@@ -65,6 +66,7 @@ class Site:
         self.troubles = troubles
         self.begun, self.begun_wall = monotonic(), SystemClock().now()
         self.happenings: list[Happening] = []
+        self.records = Records()
         simulator.observe(self.happenings.append)
 
 

@@ -6,12 +6,12 @@ import random  # noqa: TID251 - seeded, so that a storm can be had again
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.chaos.call_scenarios import Lives
 from tests.chaos.evidence import gather
 from tests.chaos.eyes import look
 from tests.chaos.plan import Turn
 from tests.chaos.repeats import repeat_some
 from tests.chaos.report import TurnReport, report_on
+from tests.chaos.scenarios.lives import Lives
 from tests.chaos.settling import settle
 from tests.chaos.site import CannotStart, Site, site_of
 from tests.chaos.story import told
@@ -48,7 +48,14 @@ async def play(
 
 async def _live_through(site: Site, weather: Weather, say: Say) -> None:
     lives = Lives(
-        site.simulator, site.api, site.turn, rate=weather.rate_of(site.turn), at_once=weather.at_once
+        site.simulator,
+        site.api,
+        site.turn,
+        rate=weather.rate_of(site.turn),
+        at_once=weather.at_once,
+        mix=weather.mix,
+        records=site.records,
+        heartbeat_fate=weather.heartbeat_fate,
     )
     try:
         await lives.prepare()
@@ -66,7 +73,9 @@ async def _live_through(site: Site, weather: Weather, say: Say) -> None:
         await asyncio.gather(blowing, repeating)
         # Those who stay are judged by what is to be seen when nothing is owed any more.
         await site.stills.rest(RESTING)
+        await lives.part()
         await settle(site)
+        await lives.end()
         telling.cancel()
         site.stills.stop()
 

@@ -27,7 +27,8 @@ VANISHED: Final = "vanished"
 def look(evidence: "Evidence") -> Iterator[Finding]:
     taken = heard_of(evidence, taken=True)
     ended: list[str] = []
-    for call_id in sorted(heard_of(evidence, taken=False)):
+    # The API refuses to erase a call that has not ended.
+    for call_id in sorted(heard_of(evidence, taken=False) - erased(evidence)):
         call = evidence.calls.get(call_id)
         if call is None and call_id not in taken:
             yield Finding(what=f"{call_id} was only asked to come back", ids=(call_id,), excuse="turned-away")
@@ -42,6 +43,15 @@ def look(evidence: "Evidence") -> Iterator[Finding]:
     struck, histories = Struck(evidence), histories_of(evidence)
     yield from _lines(evidence, ended, histories, struck)
     yield from _truth(evidence, ended, histories, struck)
+
+
+def erased(evidence: "Evidence") -> set[str]:
+    """Ids of the calls that an operator has erased."""
+    return {
+        one.path.removeprefix("/calls/")
+        for one in evidence.asked
+        if one.method == "DELETE" and one.path.startswith("/calls/") and one.status == 204
+    }
 
 
 def heard_of(evidence: "Evidence", *, taken: bool) -> set[str]:

@@ -92,14 +92,14 @@ def placed(history: History) -> Iterator[Finding]:
     for number, asked in by_number.items():
         keys: dict[str, list[Asked]] = defaultdict(list)
         for count, one in enumerate(asked):
-            keys[one.once or f"without {count}"].append(one)
+            keys[one.idempotency_key or f"without {count}"].append(one)
         least = sum(any(one.status == CREATED for one in all_) for all_ in keys.values())
         most = sum(any(accepted_of(one) is not False for one in all_) for all_ in keys.values())
         ids = {one.reply["id"] for one in asked if accepted_of(one)}
         if not least <= rang[number] <= most or len(ids) > most:
             yield Finding(
                 what=f"{number} rang {rang[number]} times as {len(ids)} calls, and not {least} to {most}: "
-                f"{[(one.once, one.status) for one in asked]}",
+                f"{[(one.idempotency_key, one.status) for one in asked]}",
                 ids=tuple(sorted(ids)),
                 at=asked[-1].over,
             )

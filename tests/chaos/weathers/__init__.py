@@ -5,6 +5,7 @@ from types import MappingProxyType
 from typing import Final
 
 from tests.chaos.weathers.base import Weather
+from tests.chaos.weathers.browsers import Browsers
 from tests.chaos.weathers.calm import Calm
 from tests.chaos.weathers.clock import Clock
 from tests.chaos.weathers.freeze import Freeze
@@ -18,6 +19,7 @@ from tests.chaos.weathers.slow_creates import SlowCreates
 from tests.chaos.weathers.store_minutes import StoreMinutes
 from tests.chaos.weathers.two_releases import TwoReleases
 from tests.chaos.weathers.wrong_bodies import WrongBodies
+from tests.chaos.weathers.orders import Orders
 
 WEATHERS: Final[Mapping[str, type[Weather]]] = MappingProxyType(
     {
@@ -34,5 +36,7 @@ WEATHERS: Final[Mapping[str, type[Weather]]] = MappingProxyType(
         "one-sided": OneSided,
         "sentinel": SentinelFailovers,
         "two-releases": TwoReleases,
+        "browsers": Browsers,
+        "orders": Orders,
     }
 )

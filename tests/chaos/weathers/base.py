@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
 
-from tests.chaos.call_scenarios import AT_ONCE, RATE
 from tests.chaos.plan import Turn
+from tests.chaos.scenarios.lives import AT_ONCE, MIX, RATE, Mix
 from tests.chaos.stores import SiteStore
 from tests.simulator.webhooks import Fate
 from tests.stores import Store
@@ -46,9 +46,11 @@ class Weather:
     rate: ClassVar[float] = RATE
     at_once: ClassVar[int] = AT_ONCE
     least: ClassVar[float] = 0.0
-    """Seconds over which the calls begin at least: trouble that takes its time needs calls all the while."""
+    """Seconds over which the lives begin at least: trouble that takes its time needs calls all the while."""
     repeats: ClassVar[float] = 0.04
     """Share of webhooks that come once more, up to some seconds after they were answered."""
+    mix: ClassVar[Mix] = MIX
+    """Which lives its turns have."""
 
     def __init__(self, dice: random.Random) -> None:
         self.dice = dice
@@ -76,6 +78,10 @@ class Weather:
     async def blow(self, site: "Site") -> None:
         """Until `calm`, and until everything that was stopped runs again."""
         await self._over.wait()
+
+    def heartbeat_fate(self) -> Fate:
+        """What becomes of the next heartbeat of a browser on its way."""
+        return Fate()
 
     def goes_on(self) -> bool:
         """Whether another call is to begin."""

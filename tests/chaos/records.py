@@ -1,0 +1,114 @@
+"""What browsers and listeners of a turn did and saw. Times are monotonic seconds."""
+
+from typing import Literal
+
+import msgspec
+
+from tests.listening import Heard
+
+NEVER = float("inf")
+Kind = Literal["api", "page"]
+
+
+class Sign(msgspec.Struct, frozen=True, kw_only=True):
+    """One request about a seat: `beat`, `look` (whether it is there), `leave`. `status` None: no answer came.
+
+    `asked`: whether it went out at all; a heartbeat that is lost on its way does not.
+    """
+
+    what: Literal["beat", "look", "leave"]
+    sent_at: float
+    over: float
+    status: int | None
+    asked: bool = True
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True):
+    """A participant event that Bandwidth has posted. `status` None: it was lost, or nobody has answered."""
+
+    name: str
+    sent_at: float
+    over: float
+    status: int | None
+
+
+class BrowserSeat(msgspec.Struct, kw_only=True):
+    """One seat of one browser, from the answer that gave it to the browser."""
+
+    number: int
+    """Of the life."""
+    kind: Kind
+    room: str
+    participant_id: str
+    asked_at: float
+    given_at: float
+    signs: list[Sign] = []
+    events: list[Event] = []
+    next_asked_at: float = NEVER
+    """When the same visit asked for another seat, which ends this one."""
+    vanished_at: float = NEVER
+    """When Bandwidth has deleted the participant, as it does when a device has gone."""
+    together: bool | None = None
+    """At the end of a turn, in calm weather: whether API and Bandwidth say that it is in its room's session.
+    None where nobody has looked."""
+    view: str = ""
+    """What was seen when they did not."""
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to an invitation. `tries`: how often it was sent; `status`: that of the last answer."""
+
+    number: int
+    room: str
+    tries: int
+    status: int | None
+
+
+class Connection(msgspec.Struct, kw_only=True):
+    """One connection of a listener. `last`: the id it came with, empty for none."""
+
+    host: str
+    begun: float
+    last: str
+    status: int | None = None
+    """None: nobody has answered."""
+    over: float = NEVER
+    heard: list[Heard] = []
+    """All events, marks and snapshots included."""
+
+
+class Listener(msgspec.Struct, kw_only=True):
+    """Somebody who listens to a room, or to all of them, over several connections."""
+
+    number: int
+    room: str | None
+    visit: bool = False
+    """Whether it is the page of a visitor, not an operator."""
+    connections: list[Connection] = []
+    stayed: bool = False
+    """Whether it listened until the turn was over and settled, and heard something after that."""
+    stays: bool = False
+    """Whether it meant to."""
+
+
+class AwaitedOrder(msgspec.Struct, frozen=True, kw_only=True):
+    """An order of which the operator waited for the effect at the phone, the browser or the room.
+
+    `came`: monotonic seconds at which it was seen. `explained`: why it was not to be expected any more, empty
+    where nothing explains it.
+    """
+
+    method: str
+    path: str
+    body: object
+    asked_at: float
+    over: float
+    came: float | None
+    explained: str = ""
+
+
+class Records(msgspec.Struct):
+    browsers: list[BrowserSeat] = []
+    entries: list[Entry] = []
+    listeners: list[Listener] = []
+    awaited: list[AwaitedOrder] = []

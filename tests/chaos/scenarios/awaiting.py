@@ -1,0 +1,48 @@
+"""Waits for what an order is to bring about, or for what explains that it does not, and records it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from tests.chaos.records import AwaitedOrder
+from tests.chaos.scenarios.world import World
+from tests.simulator.clock import monotonic
+
+LONGEST = 12.0
+"""Seconds for which an operator waits."""
+PAUSE = 0.2
+"""Seconds between two looks."""
+Came = Callable[[], Awaitable[bool]]
+Explained = Callable[[], Awaitable[str]]
+"""Empty where nothing explains it."""
+
+
+async def wait_for(
+    world: World, method: str, path: str, body: object, asked_at: float, came: Came, explained: Explained
+) -> None:
+    ends = monotonic() + LONGEST
+    while True:
+        seen = await came()
+        why = "" if seen else await explained()
+        if seen or why or monotonic() > ends:
+            break
+        await asyncio.sleep(PAUSE)
+    now = monotonic()
+    world.records.awaited.append(
+        AwaitedOrder(
+            method=method,
+            path=path,
+            body=body,
+            asked_at=asked_at,
+            over=now,
+            came=now if seen else None,
+            explained=why,
+        )
+    )
+
+
+def newer(world: World, since: int, *prefixes: str) -> str:
+    """The first later order to one of these paths. `since`: how many there were when ours was answered."""
+    for one in world.api.asked[since:]:
+        if any(one.path.startswith(prefix) for prefix in prefixes):
+            return f"overtaken by {one.method} {one.path} {one.body}"
+    return ""

@@ -1,0 +1,94 @@
+"""Listeners to live events: of a room or of all, taken up again at the other replica with Last-Event-ID."""
+
+import asyncio
+
+import httpx
+
+from tests.chaos.records import Connection, Listener
+from tests.chaos.scenarios.rooms import ROOMS
+from tests.chaos.scenarios.world import Dice, World, within
+from tests.harness import API_KEY
+from tests.listening import Listener as Reader
+from tests.simulator.clock import monotonic
+
+STAYS = (4.0, 16.0)
+"""Seconds for which somebody listens."""
+UNTIL_THE_END = 0.5
+"""Share of those that listen until all is settled."""
+CUT = 0.15
+"""Share of the connections that are cut off before anything else ends them."""
+LAST_WORD = 15.0
+"""Seconds in which something is heard after all is settled; without news it is a mark every 2 s."""
+
+
+async def live(world: World, number: int, dice: Dice) -> None:
+    room = dice.choice([None, *ROOMS])
+    listener = Listener(number=number, room=room, stays=dice.random() < UNTIL_THE_END)
+    world.records.listeners.append(listener)
+    headers = {"authorization": f"Bearer {API_KEY}"}
+    path = f"/api/v1/rooms/{room}/events" if room else "/api/v1/events"
+    if listener.stays:
+        world.listen(_until_the_end(world, listener, path, headers, dice))
+        return
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(listen(world, listener, path, headers, dice))
+        await within(world.parting, dice.uniform(*STAYS))
+        task.cancel()
+
+
+async def _until_the_end(
+    world: World, listener: Listener, path: str, headers: dict[str, str], dice: Dice
+) -> None:
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(listen(world, listener, path, headers, dice))
+        await world.settled.wait()
+        heard, ends = _heard(listener), monotonic() + LAST_WORD
+        while not listener.stayed and monotonic() < ends:
+            await asyncio.sleep(0.05)
+            listener.stayed = _heard(listener) > heard
+        task.cancel()
+
+
+async def listen(world: World, listener: Listener, path: str, headers: dict[str, str], dice: Dice) -> None:
+    """Without end. After each end of a connection it comes back, at the other replica."""
+    at, last = dice.randrange(2), ""
+    while True:
+        connection = Connection(host=world.way.hosts[at % 2], begun=monotonic(), last=last)
+        listener.connections.append(connection)
+        seconds = dice.uniform(0.5, 6) if dice.random() < CUT else None
+        try:
+            last = await _one(world.way.clients[at % 2], connection, path, headers, seconds)
+        finally:
+            connection.over = monotonic()
+        at += 1
+        # As `retry` says it is a second; it is less here, since a storm is short.
+        await asyncio.sleep(dice.uniform(0.1, 0.5))
+
+
+async def _one(
+    client: httpx.AsyncClient,
+    connection: Connection,
+    path: str,
+    headers: dict[str, str],
+    seconds: float | None,
+) -> str:
+    """One connection, until it ends or is cut off after so many seconds. Returns the id to come back with."""
+    more = {"last-event-id": connection.last} if connection.last else {}
+    reader: Reader | None = None
+    try:
+        async with (
+            asyncio.timeout(seconds),
+            client.stream("GET", path, headers={**headers, **more}, timeout=60) as response,
+        ):
+            connection.status = response.status_code
+            if response.is_success:
+                reader = Reader(response, connection.last)
+                reader.heard = reader.marks = connection.heard
+                await reader.read()
+    except (httpx.TransportError, TimeoutError):
+        pass
+    return reader.last if reader is not None else connection.last
+
+
+def _heard(listener: Listener) -> int:
+    return sum(len(one.heard) for one in listener.connections)

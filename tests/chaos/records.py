@@ -51,6 +51,7 @@ class BrowserSeat(msgspec.Struct, kw_only=True):
     together: bool | None = None
     """At the end of a turn, in calm weather: whether API and Bandwidth say that it is in its room's session.
     None where nobody has looked."""
+    looked_at: float = NEVER
     view: str = ""
     """What was seen when they did not."""
 

@@ -23,6 +23,7 @@ from tests.chaos.eyes import (
     webhooks,
     workers,
 )
+from tests.chaos.eyes import browsers, ends, leaks, listeners, logs, webhooks
 from tests.chaos.finding import Eye, Finding
 
 EYES: Final[Mapping[str, Eye]] = MappingProxyType(
@@ -43,6 +44,8 @@ EYES: Final[Mapping[str, Eye]] = MappingProxyType(
         "tokens": tokens.look,
         "workers": workers.look,
         "metrics": metrics.look,
+        "browsers": browsers.look,
+        "listeners": listeners.look,
     }
 )
 

@@ -5,8 +5,9 @@ from contextlib import suppress
 from typing import Literal
 from urllib.parse import parse_qs, urlsplit
 
-from tests.chaos.records import NEVER, BrowserSeat, Entry, Event, Kind, Sign
+from tests.chaos.records import NEVER, BrowserSeat, Entry, Event, Kind, Listener, Sign
 from tests.chaos.scenarios.awaiting import newer, wait_for
+from tests.chaos.scenarios.listeners import listen
 from tests.chaos.scenarios.rooms import ROOMS
 from tests.chaos.scenarios.world import TIMEOUT, Answer, Dice, World, within
 from tests.harness import API_KEY, FIRST
@@ -15,12 +16,14 @@ from tests.simulator.events import ParticipantEvent
 from tests.simulator.sessions import Participant
 
 BEAT = 1.5
-"""Seconds between heartbeats. The page beats every 10 s, and 45 s of silence end its seat; replicas of a storm
-wait for 8 s."""
+"""Seconds between heartbeats. The page beats every 10 s, and 45 s of silence end its seat; in a storm it is
+8 s."""
 STAYS = (2.0, 14.0)
 """Seconds that a browser is in its room: many stay for longer than a seat is kept without heartbeats."""
 UNTIL_THE_END = 0.12
 """Share of those that stay until the storm is over."""
+LOOKING_ON = 0.4
+"""Share of the pages that show who is in the room."""
 TRIES = 6
 CALM = 20.0
 """Seconds in which API and Bandwidth come to say the same of a browser in calm weather."""
@@ -251,6 +254,7 @@ class Browser:
     async def _come_together(self) -> None:
         ends = monotonic() + CALM
         while (seat := self.seat) is not None:
+            seat.looked_at = monotonic()
             seat.together, seat.view = await self._is_together(seat)
             if seat.together or monotonic() > ends:
                 return
@@ -334,6 +338,20 @@ class Visitor(Browser):
             self.seat = await self.sit()
         else:
             await super().something(seat)
+
+    async def be_there(self, seconds: float) -> None:
+        """Some look at the list of who is there, which is made of live events."""
+        if self.dice.random() >= LOOKING_ON:
+            await super().be_there(seconds)
+            return
+        listener = Listener(number=self.number, room=self.room, visit=True)
+        self.world.records.listeners.append(listener)
+        async with asyncio.TaskGroup() as group:
+            headers = {"cookie": self.cookie}
+            path = f"/join/{self.room}/events"
+            listening = group.create_task(listen(self.world, listener, path, headers, self.dice))
+            await super().be_there(seconds)
+            listening.cancel()
 
     async def _door(self, method: str, path: str, body: object) -> Answer:
         headers = {"origin": FIRST, **({"cookie": self.cookie} if self.cookie else {})}

@@ -1,0 +1,227 @@
+"""The judge of browsers: made-up turns, each with one thing wrong, or with what explains it."""
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from tests.chaos.api import Asked
+from tests.chaos.evidence import Evidence
+from tests.chaos.eyes import browsers
+from tests.chaos.fleet import Down
+from tests.chaos.records import BrowserSeat, Entry, Event, Kind, Records, Sign
+from tests.chaos.troubles import Troubles
+from tests.simulator.journal import MemberChanged, Request
+from tests.simulator.ledger import Alive
+
+ID = "participant"
+SESSION = "session"
+
+
+def request(operation: str, at: float, *, created: str | None = None, **ids: str) -> Request:
+    return Request(
+        operation=operation,
+        method="",
+        path="",
+        ids=ids,
+        status=200,
+        at=at,
+        ms=1,
+        scheme=None,
+        body={"tag": "a"},
+        received=True,
+        created=created,
+    )
+
+
+def sign(what: Any, at: float, status: int | None = 204, *, asked: bool = True) -> Sign:
+    return Sign(what=what, sent_at=at, over=at + 0.01, status=status, asked=asked)
+
+
+def event(name: str, at: float, status: int | None = 200) -> Event:
+    return Event(name=name, sent_at=at, over=at + 0.01, status=status)
+
+
+def closed(at: float, status: int | None = 202) -> Asked:
+    return Asked(
+        method="DELETE", path="/rooms/a", body=None, host="", sent_at=at, over=at + 0.1, status=status
+    )
+
+
+def seat(kind: Kind = "api", id_: str = ID, **more: Any) -> BrowserSeat:
+    given = {"asked_at": 10.0, "given_at": 11.0, "number": 1, "room": "a", **more}
+    return BrowserSeat(kind=kind, participant_id=id_, **given)
+
+
+class Made:
+    """A turn of one browser in room a, which came in at 11 and was deleted at `out`."""
+
+    def __init__(self, *seats: BrowserSeat, out: float = 60.0) -> None:
+        self.records = Records(browsers=list(seats))
+        self.requests = [
+            request("createSession", 9, created=SESSION),
+            *(request("deleteParticipant", out, participantId=one.participant_id) for one in seats),
+        ]
+        self.happenings: list[Any] = [MemberChanged(10_500, one.participant_id, SESSION, ()) for one in seats]
+        self.asked: list[Asked] = []
+        self.rooms: list[Any] = []
+        self.alive: list[str] = []
+        self.outages: list[Down] = []
+        self.troubles = Troubles()
+        self.troubles.begin("killed", 0)
+
+    def found(self) -> list[str]:
+        alive = dict.fromkeys(Alive.__struct_fields__, ()) if hasattr(Alive, "__struct_fields__") else {}
+        evidence = SimpleNamespace(
+            records=self.records,
+            simulator=SimpleNamespace(requests=self.requests, started=0.0),
+            happenings=self.happenings,
+            asked=self.asked,
+            rooms=self.rooms,
+            alive=SimpleNamespace(**{**alive, "participants": self.alive}),
+            fleet=SimpleNamespace(outages=self.outages),
+            troubles=self.troubles,
+        )
+        return [one.what for one in browsers.look(cast("Evidence", evidence))]
+
+
+def beating(until: int, *more: Sign, kind: Kind = "api", **fields: Any) -> BrowserSeat:
+    return seat(kind, signs=[*(sign("beat", at) for at in range(11, until)), *more], **fields)
+
+
+def test_nothing_is_wrong() -> None:
+    assert Made(beating(50, sign("leave", 50), sign("look", 51, 404)), out=50.2).found() == []
+
+
+def test_thrown_out_while_it_beats() -> None:
+    [found] = Made(beating(50), out=40).found()
+    assert "was thrown out at 40.000" in found
+
+
+def test_told_that_it_is_out_while_it_beats() -> None:
+    [found] = Made(beating(30, sign("beat", 30, 404))).found()
+    assert "was thrown out at 30.010" in found
+
+
+def test_heartbeats_that_are_lost_do_not_count() -> None:
+    silent = [sign("beat", at, None, asked=False) for at in range(30, 50)]
+    assert Made(beating(30, *silent), out=39).found() == []
+
+
+def test_given_up_before_it_was_heard_of() -> None:
+    assert Made(seat(), out=20).found() == []
+    assert len(Made(seat(), out=12).found()) == 1
+
+
+@pytest.mark.parametrize(
+    "explains",
+    [
+        lambda made: made.records.browsers[0].signs.append(sign("leave", 39.9, None)),
+        lambda made: made.records.browsers[0].events.append(event("onLeave", 39.9)),
+        lambda made: setattr(made.records.browsers[0], "vanished_at", 39.0),
+        lambda made: setattr(made.records.browsers[0], "next_asked_at", 39.0),
+        lambda made: made.asked.append(closed(39.9)),
+        lambda made: made.asked.append(closed(39.9, None)),
+    ],
+    ids=["leaves", "onLeave", "vanishes", "another tab", "room closed", "perhaps closed"],
+)
+def test_what_explains_that_it_is_out(explains: Callable[[Made], None]) -> None:
+    made = Made(beating(40), out=40)
+    explains(made)
+    assert made.found() == []
+
+
+@pytest.mark.parametrize(
+    "explains",
+    [
+        lambda made: made.records.browsers[0].signs.append(sign("leave", 40.1)),
+        lambda made: made.asked.append(closed(40.1)),
+        lambda made: made.asked.append(closed(9)),
+        lambda made: made.asked.append(closed(39, 404)),
+    ],
+    ids=["left later", "closed later", "closed before it came", "nothing to close"],
+)
+def test_what_does_not(explains: Callable[[Made], None]) -> None:
+    made = Made(beating(40), out=40)
+    explains(made)
+    assert len(made.found()) == 1
+
+
+def test_known_by_events_alone() -> None:
+    known = seat(events=[event("onConnect", 12)])
+    assert len(Made(known, out=40).found()) == 1
+    known.events.append(event("onDisconnect", 30))
+    assert Made(known, out=40).found() == []
+
+
+def test_an_event_that_the_store_did_not_hear_of() -> None:
+    made = Made(seat(events=[event("onConnect", 12)]), out=40)
+    made.outages = [Down(11.9, 12.1)]
+    assert made.found() == []
+
+
+@pytest.mark.parametrize("how", ["leave", "onLeave", "closed"])
+def test_there_after_it_has_left(how: str) -> None:
+    one = beating(30, sign("beat", 31))
+    made = Made(one, out=30.5)
+    if how == "leave":
+        one.signs.append(sign("leave", 30))
+    elif how == "onLeave":
+        one.events.append(event("onLeave", 30))
+    else:
+        made.asked.append(closed(30))
+    [found] = made.found()
+    assert "is there at 31.000, and left at 30." in found
+
+
+def test_the_visit_has_two_seats() -> None:
+    old = beating(32, kind="page", next_asked_at=29.0)
+    new = seat("page", "another", asked_at=29.0, given_at=30.0, signs=[sign("leave", 40)])
+    made = Made(old, new, out=40)
+    assert ["is there at 31.000" in one for one in made.found()] == [True]
+
+
+@pytest.mark.parametrize("status", [500, 403, 409])
+def test_a_wrong_answer(status: int) -> None:
+    assert len(Made(beating(20, sign("beat", 20, status), sign("leave", 21)), out=21.1).found()) == 1
+
+
+def test_no_answer_in_fine_weather() -> None:
+    made = Made(beating(20, sign("beat", 20, None), sign("leave", 21)), out=21.1)
+    assert made.found() == []
+    made.troubles = Troubles()
+    assert len(made.found()) == 1
+
+
+def test_in_no_session_when_it_is_told_that_it_is_in() -> None:
+    made = Made(beating(20, sign("leave", 20)), out=21)
+    made.happenings = [MemberChanged(11_500, ID, SESSION, ())]
+    assert len(made.found()) == 1
+
+
+def test_in_the_session_of_another_room() -> None:
+    made = Made(beating(20, sign("leave", 20)), out=21)
+    made.happenings.append(MemberChanged(12_000, ID, "other", ()))
+    assert len(made.found()) == 1
+
+
+def test_not_in_its_session_when_all_is_calm() -> None:
+    one = beating(20, sign("leave", 20), together=False, looked_at=19.0)
+    assert len(Made(one, out=21).found()) == 1
+
+
+def test_still_there_when_all_is_over() -> None:
+    made = Made(beating(20, sign("leave", 20)), out=21)
+    made.rooms = [{"room": "a", "members": [{"participantId": ID}]}]
+    made.alive = [ID]
+    assert len(made.found()) == 2
+
+
+@pytest.mark.parametrize(
+    ("tries", "status", "wrong"), [(1, 200, 0), (1, 403, 1), (2, 403, 0), (2, None, 0), (1, 500, 1)]
+)
+def test_an_invitation(tries: int, status: int | None, wrong: int) -> None:
+    made = Made()
+    made.records.entries.append(Entry(number=1, room="a", tries=tries, status=status))
+    assert len(made.found()) == wrong

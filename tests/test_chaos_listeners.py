@@ -1,0 +1,138 @@
+"""The judge of listeners: made-up news, and what somebody has heard of them."""
+
+import base64
+from types import SimpleNamespace
+from typing import Any, cast
+
+import msgspec
+import pytest
+
+from tests.chaos.evidence import Evidence, News
+from tests.chaos.eyes import listeners
+from tests.chaos.records import BrowserSeat, Connection, Listener, Records
+from tests.listening import Heard
+
+AT = 1_790_000_000_000
+"""Milliseconds since the epoch, of the first news."""
+TIME = "2026-09-21T14:13:{:02}.000Z"
+
+
+def news(second: int, room: str = "a", partition: int = 0, **data: Any) -> News:
+    told = {"at": AT + 1000 * second, "id": f"{partition}", "room": room, "state": f"s{second}", **data}
+    return News(partition, (AT + 1000 * second, 0), "call", (room,), told)
+
+
+ALL = [news(0), news(2), news(4, "b"), news(1, partition=1), news(3, partition=1)]
+"""Of room a at seconds 0, 2, 1 and 3; of room b at 4."""
+
+
+def id_of(*seconds: int | None) -> str:
+    """Up to these seconds of both partitions; None for nothing yet."""
+    flat = [part for one in seconds for part in (None if one is None else -1000 * one, 0)]
+    return base64.urlsafe_b64encode(msgspec.msgpack.encode([AT, *flat])).decode().rstrip("=")
+
+
+def heard(one: News, *reaches: int | None) -> Heard:
+    second = (one.position[0] - AT) // 1000
+    return Heard(one.kind, {**one.data, "at": TIME.format(20 + second)}, id_of(*reaches))
+
+
+BEGIN = Heard("snapshot", {}, id_of(0, None))
+FIRST, SECOND, THIRD = heard(ALL[3], 0, 1), heard(ALL[1], 2, 1), heard(ALL[4], 2, 3)
+
+
+def found(*connections: Connection, room: str | None = "a", stayed: bool = False) -> list[str]:
+    listener = Listener(number=1, room=room, connections=list(connections), stays=stayed, stayed=stayed)
+    return judged(Records(listeners=[listener]))
+
+
+def judged(
+    records: Records, calls: dict[str, Any] | None = None, told: list[News] | None = None
+) -> list[str]:
+    evidence = SimpleNamespace(news=told if told is not None else ALL, records=records, calls=calls or {})
+    return [one.what for one in listeners.look(cast("Evidence", evidence))]
+
+
+def came(*events: Heard, last: str = "") -> Connection:
+    return Connection(host="", begun=0, last=last, status=200, heard=list(events))
+
+
+def test_all_is_heard() -> None:
+    assert found(came(BEGIN, FIRST, SECOND, THIRD), stayed=True) == []
+
+
+def test_what_comes_later_need_not_be_heard() -> None:
+    assert found(came(BEGIN, FIRST)) == []
+
+
+def test_something_is_left_out() -> None:
+    [what] = found(came(BEGIN, FIRST, THIRD))
+    assert "has not heard" in what
+    assert "'s2'" in what
+
+
+def test_the_end_is_left_out() -> None:
+    assert len(found(came(BEGIN, FIRST, SECOND), stayed=True)) == 1
+
+
+def test_something_is_heard_twice() -> None:
+    assert ["heard twice" in one for one in found(came(BEGIN, FIRST, FIRST))] == [True]
+
+
+def test_the_order_is_another() -> None:
+    assert found(came(BEGIN, SECOND, heard(ALL[3], 0, 1)))
+
+
+def test_something_of_another_room() -> None:
+    assert any("another room" in one for one in found(came(BEGIN, FIRST, heard(ALL[2], 4, 1))))
+
+
+def test_something_that_has_not_happened() -> None:
+    made_up = heard(news(1, partition=1, outcome="x"), 0, 1)
+    assert any("has not happened" in one for one in found(came(BEGIN, made_up)))
+
+
+def test_it_is_taken_up_again() -> None:
+    mark = Heard("mark", {"begins": False}, FIRST.id)
+    assert found(came(BEGIN, FIRST), came(mark, SECOND, THIRD, last=FIRST.id), stayed=True) == []
+    assert len(found(came(BEGIN, FIRST), came(mark, THIRD, last=FIRST.id), stayed=True)) == 1
+
+
+def test_it_is_taken_up_elsewhere() -> None:
+    mark = Heard("mark", {"begins": False}, SECOND.id)
+    assert any("taken up" in one for one in found(came(BEGIN, FIRST), came(mark, THIRD, last=FIRST.id)))
+
+
+@pytest.mark.parametrize("kind", ["reset", "snapshot"])
+def test_it_has_to_begin_anew(kind: str) -> None:
+    anew = Heard(kind, {}, id_of(2, 1))
+    assert found(came(BEGIN, FIRST), came(anew, last=FIRST.id))
+    assert found(came(BEGIN, FIRST, anew))
+
+
+def test_all_rooms() -> None:
+    begin = Heard("mark", {"begins": True}, id_of(0, 1))
+    last = heard(ALL[2], 4, 3)
+    assert found(came(begin, SECOND, THIRD, last), room=None, stayed=True) == []
+    assert len(found(came(begin, SECOND, THIRD), room=None, stayed=True)) == 1
+
+
+def test_silence_in_the_end() -> None:
+    listener = Listener(number=1, room="a", stays=True, connections=[came(BEGIN)])
+    assert any("nothing more" in one for one in judged(Records(listeners=[listener])))
+
+
+def test_news_lack_what_a_call_went_through() -> None:
+    call = {"id": "0", "timeline": [{"after": one} for one in ("s0", "s2", "s2", "s4")]}
+    assert judged(Records(), {"c": call}) == []
+    assert len(judged(Records(), {"c": call}, [ALL[0], ALL[2]])) == 1
+
+
+def test_news_lack_that_a_browser_has_left() -> None:
+    told = [
+        News(0, (1, n), "participant", ("a",), {"at": 1, "participantId": "p", "room": "a", "state": state})
+        for n, state in enumerate(("in", "left"))
+    ]
+    seat = BrowserSeat(number=1, kind="api", room="a", participant_id="p", asked_at=0, given_at=0)
+    assert judged(Records(browsers=[seat]), told=told) == []
+    assert len(judged(Records(browsers=[seat]), told=told[:1])) == 1

@@ -24,6 +24,7 @@ from tests.chaos.eyes import (
     workers,
 )
 from tests.chaos.eyes import browsers, ends, leaks, listeners, logs, webhooks
+from tests.chaos.eyes import browsers, ends, leaks, listeners, logs, placed, webhooks
 from tests.chaos.finding import Eye, Finding
 
 EYES: Final[Mapping[str, Eye]] = MappingProxyType(
@@ -46,6 +47,7 @@ EYES: Final[Mapping[str, Eye]] = MappingProxyType(
         "metrics": metrics.look,
         "browsers": browsers.look,
         "listeners": listeners.look,
+        "placed": placed.look,
     }
 )
 

@@ -160,7 +160,9 @@ def _next_given(seats: list[BrowserSeat]) -> dict[str, float]:
     latest: dict[int, BrowserSeat] = {}
     for seat in seats:
         if seat.kind == "page":
-            if before := latest.get(seat.number):
+            before = latest.get(seat.number)
+            # Of two that are asked for at the same time either may be the one that stays.
+            if before is not None and before.given_at < seat.asked_at:
                 found[before.participant_id] = seat.given_at
             latest[seat.number] = seat
     return found

@@ -40,9 +40,12 @@ async def wait_for(
     )
 
 
-def newer(world: World, since: int, *prefixes: str) -> str:
-    """The first later order to one of these paths. `since`: how many there were when ours was answered."""
+def rival(world: World, since: int, own: tuple[str, str, object], *prefixes: str) -> str:
+    """The first other order to one of these paths that was not answered before ours was sent.
+
+    `since`: how many had been answered by then; `own`: method, path and body of ours.
+    """
     for one in world.api.asked[since:]:
-        if any(one.path.startswith(prefix) for prefix in prefixes):
+        if (one.method, one.path, one.body) != own and any(one.path.startswith(path) for path in prefixes):
             return f"overtaken by {one.method} {one.path} {one.body}"
     return ""

@@ -5,8 +5,10 @@ from contextlib import suppress
 from typing import Literal
 from urllib.parse import parse_qs, urlsplit
 
+import msgspec
+
 from tests.chaos.records import NEVER, BrowserSeat, Entry, Event, Kind, Listener, Sign
-from tests.chaos.scenarios.awaiting import newer, wait_for
+from tests.chaos.scenarios.awaiting import rival, wait_for
 from tests.chaos.scenarios.listeners import listen
 from tests.chaos.scenarios.rooms import ROOMS
 from tests.chaos.scenarios.world import TIMEOUT, Answer, Dice, World, within
@@ -31,6 +33,13 @@ GONE = {404, 410}
 """Statuses that say that the seat has been given up."""
 Presence = Literal["beats", "events", "both", "never"]
 """How it says that it is there; `never`: its token is not used at all."""
+
+
+class Attempt(msgspec.Struct):
+    """One request for a seat. Times are monotonic seconds."""
+
+    asked_at: float
+    over: float = NEVER
 
 
 class Browser:
@@ -204,11 +213,10 @@ class Browser:
         chosen = self.dice.sample(others, min(len(others), self.dice.randint(1, 3)))
         hears = self.dice.choice(["everyone", "nobody", chosen or "everyone"])
         path, body = f"/rooms/{seat.room}/participants/{seat.participant_id}/subscriptions", {"hears": hears}
-        asked_at = monotonic()
+        asked_at, since = monotonic(), len(self.world.api.asked)
         answer = await self.world.api.send("PUT", path, body)
         if answer is None or answer.status_code != 202 or self.dice.random() < 0.5:
             return
-        since = len(self.world.api.asked)
 
         async def came() -> bool:
             now = sessions.participants.get(seat.participant_id)
@@ -217,7 +225,7 @@ class Browser:
         async def explained() -> str:
             if seat.participant_id not in sessions.participants:
                 return "it is not there any more"
-            return newer(self.world, since, path, f"/rooms/{seat.room}")
+            return rival(self.world, since, ("PUT", path, body), path, f"/rooms/{seat.room}")
 
         await wait_for(self.world, "PUT", path, body, asked_at, came, explained)
 
@@ -279,6 +287,8 @@ class Visitor(Browser):
         super().__init__(world, number, dice)
         self.presence = "both" if dice.random() < 0.3 else "beats"
         self.cookie = ""
+        self._seats: list[BrowserSeat] = []
+        self._attempts: list[Attempt] = []
 
     async def enter(self) -> bool:
         """From the invitation to the cookie. Where it was used up by an answer that got lost, a new one."""
@@ -305,22 +315,27 @@ class Visitor(Browser):
         return False
 
     async def sit(self) -> BrowserSeat | None:
-        """The seat that the visit had before ends by this."""
-        for attempt in range(TRIES):
-            asked_at = monotonic()
-            for one in self._earlier():
-                one.next_asked_at = min(one.next_asked_at, asked_at)
+        """The seat that the visit had before ends by this; of two that are asked for at once one ends."""
+        for number in range(TRIES):
+            attempt = Attempt(asked_at=monotonic())
+            self._attempts.append(attempt)
+            for one in self._seats:
+                one.next_asked_at = min(one.next_asked_at, attempt.asked_at)
             answer = await self._door("POST", "/participant", {})
+            attempt.over = answer.over
             if answer.status == 201:
-                return self.seated(answer.json["participantId"], asked_at)
+                return self._take(answer.json["participantId"], attempt)
             if answer.status is not None and answer.status < 500 and answer.status != 429:
                 return None
-            await asyncio.sleep(0.2 * 2**attempt)
+            await asyncio.sleep(0.2 * 2**number)
         return None
 
-    def _earlier(self) -> list[BrowserSeat]:
-        """The seats of this visit that nothing has ended yet."""
-        return [self.seat] if self.seat is not None and self.seat.next_asked_at == NEVER else []
+    def _take(self, participant_id: str, attempt: Attempt) -> BrowserSeat:
+        seat = self.seated(participant_id, attempt.asked_at)
+        others = [one for one in self._attempts if one is not attempt and one.over >= attempt.asked_at]
+        seat.next_asked_at = min((one.asked_at for one in others), default=NEVER)
+        self._seats.append(seat)
+        return seat
 
     async def send_beat(self, seat: BrowserSeat) -> Answer:
         return await self._door("POST", "/heartbeat", {"participantId": seat.participant_id})

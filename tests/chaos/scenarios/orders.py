@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from tests.chaos.scenarios.awaiting import newer, wait_for
+from tests.chaos.scenarios.awaiting import rival, wait_for
 from tests.chaos.scenarios.calls import arrived, called
 from tests.chaos.scenarios.rooms import CHANGED, ROOMS
 from tests.chaos.scenarios.world import Dice, World
@@ -145,16 +145,16 @@ class Operator:
     ) -> None:
         """`rivals`: paths of orders that may undo this one."""
         world, asked_at = self._world, monotonic()
+        since = len(world.api.asked)
         answer = await world.api.send(method, path, body)
         accepted = answer is not None and answer.is_success
         if not accepted or self._dice.random() >= AWAITED:
             return
-        since = len(world.api.asked)
 
         async def explained() -> str:
             if path.startswith("/calls/") and self._phone.call.ended:
                 return f"the call has ended: {self._phone.cause}"
-            return newer(world, since, *rivals)
+            return rival(world, since, (method, path, body), *rivals)
 
         await wait_for(world, method, path, body, asked_at, came, explained)
 

@@ -11,9 +11,7 @@ from tests.chaos.evidence import Evidence
 from tests.chaos.eyes import browsers
 from tests.chaos.fleet import Down
 from tests.chaos.records import BrowserSeat, Entry, Event, Kind, Records, Sign
-from tests.chaos.troubles import Troubles
 from tests.simulator.journal import MemberChanged, Request
-from tests.simulator.ledger import Alive
 
 ID = "participant"
 SESSION = "session"
@@ -68,20 +66,16 @@ class Made:
         self.rooms: list[Any] = []
         self.alive: list[str] = []
         self.outages: list[Down] = []
-        self.troubles = Troubles()
-        self.troubles.begin("killed", 0)
 
     def found(self) -> list[str]:
-        alive = dict.fromkeys(Alive.__struct_fields__, ()) if hasattr(Alive, "__struct_fields__") else {}
         evidence = SimpleNamespace(
             records=self.records,
             simulator=SimpleNamespace(requests=self.requests, started=0.0),
             happenings=self.happenings,
             asked=self.asked,
             rooms=self.rooms,
-            alive=SimpleNamespace(**{**alive, "participants": self.alive}),
+            alive=SimpleNamespace(participants=self.alive),
             fleet=SimpleNamespace(outages=self.outages),
-            troubles=self.troubles,
         )
         return [one.what for one in browsers.look(cast("Evidence", evidence))]
 
@@ -185,13 +179,6 @@ def test_the_visit_has_two_seats() -> None:
 @pytest.mark.parametrize("status", [500, 403, 409])
 def test_a_wrong_answer(status: int) -> None:
     assert len(Made(beating(20, sign("beat", 20, status), sign("leave", 21)), out=21.1).found()) == 1
-
-
-def test_no_answer_in_fine_weather() -> None:
-    made = Made(beating(20, sign("beat", 20, None), sign("leave", 21)), out=21.1)
-    assert made.found() == []
-    made.troubles = Troubles()
-    assert len(made.found()) == 1
 
 
 def test_in_no_session_when_it_is_told_that_it_is_in() -> None:

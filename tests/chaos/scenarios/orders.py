@@ -179,7 +179,7 @@ class Operator:
 
     async def _transfer(self) -> None:
         async def came() -> bool:
-            return any(leg.to == ELSEWHERE for leg in self._phone.call.legs)
+            return any(leg.transfer_to == ELSEWHERE for leg in self._phone.call.legs)
 
         await self._send("POST", f"{self._path}/transfer", {"to": ELSEWHERE}, came, self._path)
 

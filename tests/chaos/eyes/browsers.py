@@ -169,7 +169,7 @@ def _next_given(seats: list[BrowserSeat]) -> dict[str, float]:
 
 
 def _wrong_answers(seat: BrowserSeat) -> Iterator[Finding]:
-    """Statuses that none of these requests may get; that none came is the weather's doing, or the machine's."""
+    """Statuses that these requests may not get. That none came is the weather's doing, or the machine's."""
     gone = {404} if seat.kind == "api" else {410}
     expected = {"beat": {204} | gone, "look": {200, 404}, "leave": {204, 404}}
     for one in seat.signs:

@@ -15,14 +15,14 @@ STAYS = (4.0, 16.0)
 """Seconds for which somebody listens."""
 UNTIL_THE_END = 0.5
 """Share of those that listen until all is settled."""
-CUT = 0.15
+CUT = 0.5
 """Share of the connections that are cut off before anything else ends them."""
 LAST_WORD = 15.0
 """Seconds in which something is heard after all is settled; without news it is a mark every 2 s."""
 
 
 async def live(world: World, number: int, dice: Dice) -> None:
-    room = dice.choice([None, *ROOMS])
+    room = dice.choice([None, None, None, *ROOMS])
     listener = Listener(number=number, room=room, stays=dice.random() < UNTIL_THE_END)
     world.records.listeners.append(listener)
     headers = {"authorization": f"Bearer {API_KEY}"}
@@ -61,8 +61,8 @@ async def listen(world: World, listener: Listener, path: str, headers: dict[str,
         finally:
             connection.over = monotonic()
         at += 1
-        # As `retry` says it is a second; it is less here, since a storm is short.
-        await asyncio.sleep(dice.uniform(0.1, 0.5))
+        # `retry` says a second; what happens meanwhile is what it has to be told when it is back.
+        await asyncio.sleep(dice.uniform(0.1, 2))
 
 
 async def _one(

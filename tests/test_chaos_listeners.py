@@ -128,6 +128,15 @@ def test_news_lack_what_a_call_went_through() -> None:
     assert len(judged(Records(), {"c": call}, [ALL[0], ALL[2]])) == 1
 
 
+def test_a_call_of_which_only_the_end_is_known() -> None:
+    timelines = {"excused": ["ended"], "wrong": ["joining", "ended"]}
+    for expected, timeline in timelines.items():
+        call = {"id": "unheard", "timeline": [{"after": one} for one in timeline]}
+        evidence = SimpleNamespace(news=ALL, records=Records(), calls={"c": call})
+        [one] = listeners.look(cast("Evidence", evidence))
+        assert bool(one.excuse) == (expected == "excused")
+
+
 def test_news_lack_that_a_browser_has_left() -> None:
     told = [
         News(0, (1, n), "participant", ("a",), {"at": 1, "participantId": "p", "room": "a", "state": state})

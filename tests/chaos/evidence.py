@@ -73,7 +73,7 @@ class Scraped(msgspec.Struct, frozen=True):
 
 
 class News(msgspec.Struct, frozen=True):
-    """One entry of the store's streams of news, which listeners are to hear. `position` grows in a partition."""
+    """One entry of the store's streams of news, for listeners. `position` grows in a partition."""
 
     partition: int
     position: tuple[int, int]

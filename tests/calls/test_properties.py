@@ -24,6 +24,7 @@ from tests.calls.signals import (
 )
 from tests.calls.stories import ORDERS, Story, carry_on, go_on, webhooks_of
 from tests.calls.world import World
+from tests.seeded import PHASES, SEED
 
 PAUSES: Final = st.sampled_from(
     [*[0.0, 0.1, 1.0] * 5, LEASE - 0.1, LEASE, LEASE, 31.0, 61.0, DIALING, TOKEN_LIFE]
@@ -151,7 +152,7 @@ def _hear_of_a_room(world: World, which: int, pick: int) -> None:
             world.tell(world.news.pop(0))
 
 
-@settings(derandomize=True, deadline=None, max_examples=1000, database=None)
+@settings(derandomize=not SEED, phases=PHASES, deadline=None, max_examples=1000, database=None)
 @given(
     story=STORIES,
     opening=st.integers(0, BRIDGED),

@@ -18,7 +18,7 @@ _TELL_BANDWIDTH: Final = "give Bandwidth the errorId, the call id and the time"
 REASONS: Final[Mapping[str, Reason]] = MappingProxyType(
     {
         "completed": Reason("the call took place, and somebody hung up"),
-        "cancelled": Reason("it was hung up by request before it was in the room, or before anybody answered"),
+        "cancelled": Reason("it was hung up by request before it was bridged, or answered"),
         "erased": Reason("what was known of the call has been deleted on request"),
         # Why a way into the room failed.
         "room-full": Reason(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from tests.chaos.call_scenarios import NUMBERS, PIN_NUMBER
+from tests.chaos.scenarios.rooms import NUMBERS, PIN_NUMBER
 from tests.simulator.interpreter import SPEECH_SECONDS_AT_MOST, SPEECH_SECONDS_PER_CHARACTER
 from tests.simulator.journal import Delivery, PhoneChanged, SoundHeard, SpeechHeard
 

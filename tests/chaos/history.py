@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from tests.chaos.api import Asked
-from tests.chaos.call_scenarios import NUMBERS, PIN_NUMBER, ROOMS
 from tests.chaos.fleet import Down
+from tests.chaos.scenarios.rooms import NUMBERS, PIN_NUMBER, ROOMS
 from tests.chaos.stills import Still
 from tests.chaos.story import IDS
 from tests.simulator.journal import Delivery, Happening, MemberChanged, PhoneChanged, Request

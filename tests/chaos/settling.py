@@ -1,4 +1,4 @@
-"""Ends all calls, and waits until nothing that somebody knows lives, nothing is owed, or time is up."""
+"""Ends all calls, and waits until nothing that somebody knows lives, nothing is owed, or waiting is no use."""
 
 import asyncio
 
@@ -8,14 +8,24 @@ from tests.simulator.clock import monotonic
 
 SETTLING = 90.0
 """Seconds for what is owed: leases of replicas that were killed, and retries, the longest after a minute."""
+STILL = 6.0
+"""Seconds without a request, in which a replica would have seen to what it alone knows of."""
 
 
-async def settle(site: Site) -> None:
-    ends = monotonic() + SETTLING
+async def settle(site: Site, seconds: float = SETTLING) -> None:
+    """Also returns when something lives that nobody owes the end of any more: waiting would not help it."""
+    ends = monotonic() + seconds
+    asked, since = -1, 0.0
     while monotonic() < ends:
         await _hang_up(site)
         alive = site.simulator.ledger.alive()
-        if not (alive.calls or alive.legs or await owed(site) or await leaked(site)):
+        if alive.calls or alive.legs or await owed(site):
+            asked = -1
+        elif not await leaked(site):
+            return
+        elif asked != len(site.simulator.requests):
+            asked, since = len(site.simulator.requests), monotonic()
+        elif monotonic() - since > STILL:
             return
         await asyncio.sleep(0.2)
 

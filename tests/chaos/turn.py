@@ -12,7 +12,7 @@ from tests.chaos.plan import Turn
 from tests.chaos.repeats import repeat_some
 from tests.chaos.report import TurnReport, report_on
 from tests.chaos.scenarios.lives import Lives
-from tests.chaos.settling import settle
+from tests.chaos.settling import SETTLING, settle
 from tests.chaos.site import CannotStart, Site, site_of
 from tests.chaos.story import told
 from tests.chaos.weathers import WEATHERS
@@ -28,16 +28,21 @@ Say = Callable[[str], None]
 
 
 async def play(
-    turn: Turn, directory: Path, say: Say, *, make_weather: MakeWeather | None = None
+    turn: Turn,
+    directory: Path,
+    say: Say,
+    *,
+    make_weather: MakeWeather | None = None,
+    settling: float = SETTLING,
 ) -> TurnReport:
     """What was found also goes to `details.json` in the directory, beside the replicas' logs.
 
-    Raises CannotStart.
+    `settling`: seconds that are waited at most for the end of what is owed. Raises CannotStart.
     """
     begun = monotonic()
     weather = (make_weather or WEATHERS[turn.weather])(random.Random(f"{turn.seed} weather"))
     async with site_of(turn, weather, directory) as site:
-        await _live_through(site, weather, say)
+        await _live_through(site, weather, say, settling)
         evidence = await gather(site)
     found = await asyncio.to_thread(look, evidence)
     report = report_on(evidence, found, weather.counts, monotonic() - begun)
@@ -46,7 +51,7 @@ async def play(
     return report
 
 
-async def _live_through(site: Site, weather: Weather, say: Say) -> None:
+async def _live_through(site: Site, weather: Weather, say: Say, settling: float) -> None:
     lives = Lives(
         site.simulator,
         site.api,
@@ -74,7 +79,7 @@ async def _live_through(site: Site, weather: Weather, say: Say) -> None:
         # Those who stay are judged by what is to be seen when nothing is owed any more.
         await site.stills.rest(RESTING)
         await lives.part()
-        await settle(site)
+        await settle(site, settling)
         await lives.end()
         telling.cancel()
         site.stills.stop()

@@ -6,16 +6,19 @@ from typing import Final
 
 from tests.chaos.evidence import Evidence
 from tests.chaos.eyes import (
+    browsers,
     doubts,
     ends,
     hearing,
     keys,
     leaks,
     limits,
+    listeners,
     logs,
     metrics,
     orders,
     owing,
+    placed,
     replies,
     silence,
     standby,
@@ -23,8 +26,6 @@ from tests.chaos.eyes import (
     webhooks,
     workers,
 )
-from tests.chaos.eyes import browsers, ends, leaks, listeners, logs, webhooks
-from tests.chaos.eyes import browsers, ends, leaks, listeners, logs, placed, webhooks
 from tests.chaos.finding import Eye, Finding
 
 EYES: Final[Mapping[str, Eye]] = MappingProxyType(

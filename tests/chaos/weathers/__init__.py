@@ -14,12 +14,12 @@ from tests.chaos.weathers.kills import Kills
 from tests.chaos.weathers.lost_answers import LostAnswers
 from tests.chaos.weathers.one_operation import OneOperation
 from tests.chaos.weathers.one_sided import OneSided
+from tests.chaos.weathers.orders import Orders
 from tests.chaos.weathers.sentinel import SentinelFailovers
 from tests.chaos.weathers.slow_creates import SlowCreates
 from tests.chaos.weathers.store_minutes import StoreMinutes
 from tests.chaos.weathers.two_releases import TwoReleases
 from tests.chaos.weathers.wrong_bodies import WrongBodies
-from tests.chaos.weathers.orders import Orders
 
 WEATHERS: Final[Mapping[str, type[Weather]]] = MappingProxyType(
     {

@@ -1,0 +1,44 @@
+"""Plays one turn: `python -m tests.chaos.mutants.play WEATHER SEED CALLS`. Prints what each eye has found.
+
+Exit 0: nothing is wrong. 1: something is, also where nobody came through. 2: it cannot start.
+"""
+
+import asyncio
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from tests.chaos.plan import Turn
+from tests.chaos.site import CannotStart
+from tests.chaos.turn import play
+
+SETTLING = 40.0
+"""Seconds at most for what is owed: retries of a healthy service are over by then."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    weather, seed, calls = arguments
+    with tempfile.TemporaryDirectory(prefix="pstn-mutant-") as name:
+        turn = Turn(weather, int(seed), int(calls))
+        try:
+            report = asyncio.run(play(turn, Path(name) / "t", _say, settling=SETTLING))
+        except CannotStart as error:
+            _say(str(error))
+            return 2
+        details = Path(name) / "t" / "details.json"
+        if details.exists():
+            for one in msgspec.json.decode(details.read_bytes()):
+                _say(f"{one['eye']}: {one['what']}")
+    print(msgspec.json.encode({**report.found, "nobody came through": int(not report.bridged)}).decode())
+    return 1 if report.wrong or not report.bridged else 0
+
+
+def _say(line: str) -> None:
+    print(line[:500], file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,6 +1,6 @@
 """Participants that are made ahead: kept with the room, handed out with a seat, and never forgotten."""
 
-from typing import Final
+from typing import Final, Literal
 
 import pytest
 from redis.asyncio import Redis
@@ -9,6 +9,7 @@ from service.calls.browser import Browser
 from service.calls.effects import (
     DeleteParticipant,
     DeleteSession,
+    Effect,
     FreeSeat,
     RemoveParticipant,
     ReplaceStock,
@@ -17,7 +18,7 @@ from service.calls.effects import (
 from service.calls.room import MEMBERS
 from service.store import keys
 from service.store.client import Client
-from service.store.outbox import Outbox
+from service.store.outbox import Outbox, Unreadable, Work
 from service.store.rooms import Place, Rooms, Seat
 from tests.store.seats import NO_SETTINGS, NOW, ROOM, left_over, owed, owes, seated, work_off
 
@@ -147,6 +148,29 @@ async def test_it_goes_with_the_last_and_before_the_session(
         DeleteSession("S"),
     ]
     assert await left_over(redis) == []
+
+
+@pytest.mark.parametrize("step", ["gone", "failed"])
+async def test_a_session_outlives_one_that_is_on_its_way_out(
+    rooms: Rooms, outbox: Outbox, step: Literal["gone", "failed"]
+) -> None:
+    await seated(rooms, "a.1", session="S")
+    await owed(outbox)
+    await stocked(rooms)
+    await rooms.stock(ROOM, step, "s", now=NOW)
+    await rooms.vacate(ROOM, "a.1", now=NOW)
+    found: list[Effect | Unreadable] = []
+    done: list[Work] = []
+    while due := await outbox.work(keys.owner_room(ROOM), now=NOW, done=done, later=[]):
+        # Bandwidth does not let it go yet.
+        done = [work for work in due if work.effect != RemoveParticipant("", "S", "s")]
+        if not done:
+            break
+        if any(work.effect == FreeSeat(ROOM, "a.1") for work in done):
+            await rooms.free(ROOM, "a.1", now=NOW)
+        found += [work.effect for work in done]
+    assert FreeSeat(ROOM, "a.1") in found
+    assert DeleteSession("S") not in found
 
 
 async def test_one_that_comes_when_the_room_has_ended_is_deleted(

@@ -14,7 +14,7 @@ if phase ~= 'in' or redis.call('HGET', room, 'session') ~= vanished then
 end
 
 room_call_off(at, {'replace-session:' .. vanished, 'check-room:' .. vanished})
-stock_drop_all(at, nil, true)
+stock_drop_all(at, true)
 session_publish(at, made, roll_over, check)
 for _, one in ipairs((room_people(room))) do
   if one.phase == 'in' and one.seat ~= seat then seat_add_again(at, one.seat, made, one.participant) end

@@ -153,22 +153,21 @@ local function stock_read(room)
   return stock, given
 end
 
--- Out of stock, and of the session where that is known to be there. In the lane of the session, when it is to be
--- deleted: so that it outlives everybody in it.
-local function stock_drop(at, one, lane, vanished)
-  lane = lane or one.participant
+-- Out of stock, and of the session where that is known to be there. In the lane of the session, which may be deleted
+-- next: so that it outlives everybody in it.
+local function stock_drop(at, one, vanished)
   redis.call('HDEL', at.room, 'stock:' .. one.participant)
   room_call_off(at, {'replace-stock:' .. one.participant})
   if not vanished then
-    room_owe(at, 'remove-participant:' .. one.participant, at.now, lane, {
+    room_owe(at, 'remove-participant:' .. one.participant, at.now, one.session, {
       type = 'remove-participant', seat = '', session_id = one.session, participant_id = one.participant})
   end
-  room_owe(at, 'delete-participant:' .. one.participant, at.now, lane, {
+  room_owe(at, 'delete-participant:' .. one.participant, at.now, one.session, {
     type = 'delete-participant', seat = '', participant_id = one.participant})
 end
 
-local function stock_drop_all(at, lane, vanished)
-  for _, one in ipairs((stock_read(at.room))) do stock_drop(at, one, lane, vanished) end
+local function stock_drop_all(at, vanished)
+  for _, one in ipairs((stock_read(at.room))) do stock_drop(at, one, vanished) end
   room_call_off(at, {'stock-room'})
 end
 
@@ -196,7 +195,7 @@ end
 -- empty and thereby gone. Returns the session.
 local function epoch_end(at)
   local session = redis.call('HGET', at.room, 'session')
-  stock_drop_all(at, session or nil)
+  stock_drop_all(at)
   redis.call('HDEL', at.room, 'members', 'began', 'session', 'opened', 'doubt', 'looked')
   room_unlist(at)
   return session

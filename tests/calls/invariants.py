@@ -88,7 +88,8 @@ def check(now: float, before: Call | None, event: Event, decision: Decision) -> 
     if after is None:
         assert before is None
         assert not decision.owed
-        assert isinstance(decision.reply, Hangup | Nothing)
+        # Of a phone or a leg that the store may not find for a moment: it lives on, and asks again.
+        assert isinstance(decision.reply, Hangup | Nothing | Wait | KeepTag)
         return
     assert msgspec.json.decode(msgspec.json.encode(after), type=Call) == after
     assert isinstance(after.status, Status)
@@ -96,6 +97,7 @@ def check(now: float, before: Call | None, event: Event, decision: Decision) -> 
     _check_reply(now, after, event, decision)
     _check_refusal(before, event, decision)
     _check_attempt(now, before, event, decision)
+    _check_fallback(before, decision)
     _check_again(event, decision)
     _check_gone(before, event, decision)
 
@@ -177,6 +179,12 @@ def _check_attempt(now: float, before: Call | None, event: Event, decision: Deci
         hears = before.media is Media.MAKING or before.phone is Phone.DIALING
         asked = any(isinstance(owed.effect, RedirectPhone) for owed in decision.owed)
         assert hears or asked or isinstance(event, OrderHangup), "the phone does not hear of it"
+
+
+def _check_fallback(before: Call | None, decision: Decision) -> None:
+    """Who was to be in a room, or is sent elsewhere, is sent to the fallback number before an apology."""
+    if before is not None and before.intent in {Intent.BRIDGE, Intent.ELSEWHERE} and before.fallback:
+        assert not isinstance(decision.reply, Apologise), "there is a fallback number"
 
 
 def _check_again(event: Event, decision: Decision) -> None:

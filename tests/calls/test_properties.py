@@ -50,7 +50,7 @@ STORIES: Final = st.builds(
 
 
 KINDS: Final = {
-    "anything": "next next webhook join room order move placed work stall again",
+    "anything": "next next webhook join room order move placed work stall expire again",
     "dialing": "placed webhook webhook join room order work again",
     "moving": "go go move move work room again order webhook",
 }
@@ -96,6 +96,10 @@ def _take(story: Story, world: World, step: Step) -> None:
             world.tell(world.told[-1 - which % min(len(world.told), 4 * (pick + 1))])
         case "ending":
             _end(story, world, pick)
+        case "expire":
+            # A transfer whose leg never answered.
+            world.now += TOKEN_LIFE
+            world.tell(story.asks_again())
         case _ if world.call:
             _work(story, world, step)
 

@@ -1,4 +1,4 @@
-"""Ends all calls, and waits until nothing that somebody knows lives, nothing is owed, or waiting is no use."""
+"""Ends all calls, and waits until nothing that is known lives, nothing is owed, or time is up."""
 
 import asyncio
 

@@ -10,7 +10,7 @@ import pytest
 from redis.asyncio import Redis
 
 from tests.chaos.evidence import Evidence, StoredKey
-from tests.chaos.eyes import keys, owing, tokens, workers
+from tests.chaos.eyes import commits, keys, owing, tokens, workers
 from tests.chaos.store_history import State, history, key_of
 from tests.chaos.troubles import Troubles
 from tests.harness import ORIGIN, nothing_left, serving
@@ -48,7 +48,9 @@ async def test_nothing_is_found_where_all_is_well(simulator: Simulator, store: S
     evidence = SimpleNamespace(
         written=written, logs=[], keys=left, agenda=[], owed={}, simulator=simulator, troubles=Troubles()
     )
-    found = [one for eye in (keys, owing, tokens, workers) for one in eye.look(cast("Evidence", evidence))]
+    found = [
+        one for eye in (commits, keys, owing, tokens, workers) for one in eye.look(cast("Evidence", evidence))
+    ]
     assert found == []
     kinds = {key_of(key).kind for step in written for key in State().play(step)}
     assert kinds >= {"call", "room", "owed", "agenda", "token"}

@@ -9,7 +9,7 @@ import pytest
 from service.store import keys as service_keys
 from service.store.compression import compressed
 from tests.chaos.evidence import Evidence, LogLine, StoredKey
-from tests.chaos.eyes import keys, owing, tokens, workers
+from tests.chaos.eyes import commits, keys, owing, tokens, workers
 from tests.chaos.finding import Eye
 from tests.chaos.store_history import Step, key_of
 from tests.chaos.troubles import Troubles
@@ -322,3 +322,20 @@ def test_a_request_that_was_given_up_is_under_way_for_nobody() -> None:
 
 def test_a_turn_without_a_journal_is_told_apart() -> None:
     assert [one.excuse for one in keys.look(evidence())] == ["no-journal"]
+
+
+# Commits ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ('{"phone":"up","attempt":1}', '{"phone":"up","attempt":2}', 0),
+        ('{"phone":"up","attempt":2}', '{"phone":"up","attempt":1}', 1),
+        ('{"phone":"dialing","attempt":1}', '{"phone":"gone","attempt":1}', 0),
+        ('{"phone":"gone","attempt":1}', '{"phone":"up","attempt":2}', 1),
+    ],
+)
+def test_calls_that_go_back(before: str, after: str, expected: int) -> None:
+    assert len(seen(commits.look, step(state(before)), step(state(after)))) == expected
+    assert seen(commits.look, step(state(before)), step(f"DEL {CALL}"), step(state(after))) == []

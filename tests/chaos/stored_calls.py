@@ -11,6 +11,7 @@ class StoredCall(msgspec.Struct, frozen=True):
 
     phone: str
     media: str = "none"
+    attempt: int = 0
 
     @property
     def live(self) -> bool:

@@ -26,6 +26,7 @@ from tests.chaos.eyes import (
     webhooks,
     workers,
 )
+from tests.chaos.eyes import commits, ends, keys, leaks, logs, metrics, owing, tokens, webhooks, workers
 from tests.chaos.finding import Eye, Finding
 
 EYES: Final[Mapping[str, Eye]] = MappingProxyType(
@@ -45,6 +46,7 @@ EYES: Final[Mapping[str, Eye]] = MappingProxyType(
         "owing": owing.look,
         "tokens": tokens.look,
         "workers": workers.look,
+        "commits": commits.look,
         "metrics": metrics.look,
         "browsers": browsers.look,
         "listeners": listeners.look,

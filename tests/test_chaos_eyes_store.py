@@ -334,6 +334,7 @@ def test_a_turn_without_a_journal_is_told_apart() -> None:
         ('{"phone":"up","attempt":2}', '{"phone":"up","attempt":1}', 1),
         ('{"phone":"dialing","attempt":1}', '{"phone":"gone","attempt":1}', 0),
         ('{"phone":"gone","attempt":1}', '{"phone":"up","attempt":2}', 1),
+        ('{"phone":"gone","attempt":1}', '{"phone":"gone"}', 0),
     ],
 )
 def test_calls_that_go_back(before: str, after: str, expected: int) -> None:

@@ -35,5 +35,5 @@ def look(evidence: "Evidence") -> Iterator[Finding]:
 
 
 def _order(call: StoredCall) -> tuple[int, int]:
-    """Neither its phone nor the number of its attempts to join goes back; one that is erased has none any more."""
+    """Neither its phone nor the number of its attempts to join goes back. An erased call has none."""
     return PHONES.index(call.phone), call.attempt if call.live else 0

@@ -11,9 +11,11 @@ from redis.asyncio import Redis
 
 from tests.chaos.evidence import Evidence, StoredKey
 from tests.chaos.eyes import commits, keys, owing, tokens, workers
+from tests.chaos.eyes.metrics import differences
 from tests.chaos.store_history import State, history, key_of
 from tests.chaos.troubles import Troubles
 from tests.harness import ORIGIN, nothing_left, serving
+from tests.scraping import scraped
 from tests.simulator.simulator import Simulator
 from tests.stores import Store
 
@@ -54,3 +56,19 @@ async def test_nothing_is_found_where_all_is_well(simulator: Simulator, store: S
     assert found == []
     kinds = {key_of(key).kind for step in written for key in State().play(step)}
     assert kinds >= {"call", "room", "owed", "agenda", "token"}
+
+
+async def test_what_a_replica_counts_is_what_it_has_logged(simulator: Simulator, store_url: str) -> None:
+    async with serving(simulator, store_url, PREPARED_PARTICIPANTS="1") as service:
+        simulator.faults.add("addParticipantToSession", status=500)
+        phones = [await simulator.dial(to="+15551110000") for _ in range(2)]
+        await simulator.until(lambda: any(phone.stage == "bridged" for phone in phones))
+        for phone in phones:
+            if not phone.call.ended:
+                await phone.hang_up()
+        await simulator.until(lambda: simulator.ledger.empty)
+        page, lines = await scraped(service.url), service.log()
+        assert list(differences(page.samples, lines)) == []
+        assert page.get("pstn_calls_ended_total") == len(phones)
+        assert page.get("pstn_joins_failed_total") == 1
+        assert list(differences(page.samples, [one for one in lines if one["event"] != "join.failed"]))

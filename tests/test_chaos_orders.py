@@ -168,7 +168,7 @@ def test_a_number_rings_once_for_a_key(statuses: list[int | None], rings: int, r
     turn = MadeUp()
     for status in statuses:
         reply = {"id": "ref"} if status in {201, 202} else None
-        turn.asks("POST", "/calls", CALL, status, reply=reply, once="key")
+        turn.asks("POST", "/calls", CALL, status, reply=reply, idempotency_key="key")
     for number in range(rings):
         turn.dials(f"call-{number}", CALL["to"], direction="outbound")
     assert bool(list(placed(turn.history()))) is not right

@@ -162,7 +162,7 @@ def test_what_is_left_out_is_in_the_report(
     no_history(monkeypatch)
     monkeypatch.setenv("CHAOS_CALLS", "2")
     monkeypatch.setenv("CHAOS_WEATHER", "calm,two-releases")
-    monkeypatch.setattr(chaos, "play", played)
+    monkeypatch.setattr("tests.chaos.storm.play", played)
     assert chaos.main() == 0
     output, errors = capsys.readouterr()
     report = json.loads(output)

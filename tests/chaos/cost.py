@@ -20,6 +20,7 @@ from tests.chaos.finding import Eye
 from tests.chaos.fleet import Down, Fleet, Kill
 from tests.chaos.made_up import CALLS_A_SECOND, Made, call_of
 from tests.chaos.plan import Turn
+from tests.chaos.records import Records
 from tests.chaos.troubles import Trouble, Troubles
 from tests.simulator.ledger import Alive
 from tests.simulator.simulator import Simulator
@@ -139,7 +140,7 @@ def _lines(made: Made) -> list[LogLine]:
 def _empty(hint: Any) -> Any:
     """For a field that no eye needs to be filled."""
     kind = get_origin(hint) or hint
-    return kind() if kind in {list, dict, float, int, str} else None
+    return kind() if kind in {list, dict, float, int, str, Records} else None
 
 
 def main() -> int:

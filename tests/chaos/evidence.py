@@ -87,7 +87,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
 
     turn: Turn
     begun: float
-    begun_wall: float
+    begun_wall: float = 0.0
     """The same moment in seconds since the epoch."""
     over: float
     simulator: Simulator
@@ -95,17 +95,17 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     alive: Alive
     happenings: list[Happening]
     """Of the simulator, in order. `at_ms` counts from `simulator.started`."""
-    stills: list[Still]
+    stills: list[Still] = []
     """Looks at what is owed, taken while the turn lasted."""
     fleet: Fleet
     troubles: Troubles
     asked: list[Asked]
     api_wrong: list[str]
-    records: Records
+    records: Records = msgspec.field(default_factory=Records)
     """What browsers, listeners and operators did and saw."""
-    rooms: list[Json]
+    rooms: list[Json] = []
     """What the API lists of rooms."""
-    news: list[News]
+    news: list[News] = []
     """By partition, in order. Empty where the store has none, as after a loss."""
     logs: list[LogLine]
     """Of all processes, by timestamp."""

@@ -115,7 +115,14 @@ def call_of(number: int, simulator: Simulator, hosts: Sequence[str], id_of: Call
             }
             for n in range(LINES)
         ],
-        shown={"id": ref, "callId": call_id, "state": "ended", "outcome": "completed", "room": "a"},
+        shown={
+            "id": ref,
+            "callId": call_id,
+            "state": "ended",
+            "outcome": {"blame": "nobody", "reason": "completed"},
+            "room": "a",
+            "timeline": [],
+        },
     )
 
 

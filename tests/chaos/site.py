@@ -32,6 +32,8 @@ BUDGET = 4.0
 CALLBACK_TIMEOUT = BUDGET + 2
 GRACE = 10
 """Seconds that a replica which is asked to end gives what is under way."""
+PROBE = "chaos:probe"
+"""A key that is written before the replicas start."""
 TIME_SCALE = 0.2
 """Of speech, pauses and ringing: whoever is asked to hold comes back when the store may be there again."""
 
@@ -86,8 +88,8 @@ async def site_of(turn: Turn, weather: Weather, directory: Path) -> AsyncIterato
             stack.push_async_callback(weather.close)
             redis = await enter(store.client())
             # A store that is full would only show in what the calls meet.
-            await redis.set("chaos:probe", "")
-            await redis.delete("chaos:probe")
+            await redis.set(PROBE, "")
+            await redis.delete(PROBE)
             troubles = Troubles()
             fleet = Fleet(directory, store, _settings(simulator, store, weather), troubles)
             stack.push_async_callback(fleet.close)

@@ -62,19 +62,24 @@ class Stills:
                     await asyncio.sleep(self._every)
 
     async def _owing(self) -> frozenset[str]:
-        names = [key async for key in self._redis.scan_iter("*:owed:*", count=1000)]
+        names = [_text(key) async for key in self._redis.scan_iter("*:owed:*", count=1000)]
         pipe = self._redis.pipeline(transaction=False)
         for name in names:
             pipe.hkeys(name)
         owed = await pipe.execute() if names else []
         return frozenset(
-            name.decode().partition(":owed:")[2]
+            name.partition(":owed:")[2]
             for name, fields in zip(names, owed, strict=True)
-            if any(_kind(field) not in LATER for field in fields)
+            if any(_kind(_text(field)) not in LATER for field in fields)
         )
 
 
-def _kind(field: bytes) -> str:
+def _text(name: bytes | str) -> str:
+    """Of a client that decodes what it reads, or of one that does not."""
+    return name.decode() if isinstance(name, bytes) else name
+
+
+def _kind(field: str) -> str:
     """Of owed work; what a hash has besides counts as nothing."""
-    kind = field.decode().partition(":")[0]
+    kind = field.partition(":")[0]
     return "check-room" if kind.startswith(".") else kind

@@ -7,6 +7,7 @@ from typing import Final
 from tests.chaos.evidence import Evidence
 from tests.chaos.eyes import (
     browsers,
+    commits,
     doubts,
     ends,
     hearing,
@@ -26,7 +27,6 @@ from tests.chaos.eyes import (
     webhooks,
     workers,
 )
-from tests.chaos.eyes import commits, ends, keys, leaks, logs, metrics, owing, tokens, webhooks, workers
 from tests.chaos.finding import Eye, Finding
 
 EYES: Final[Mapping[str, Eye]] = MappingProxyType(

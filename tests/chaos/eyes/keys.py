@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from tests.chaos.finding import Finding
+from tests.chaos.site import PROBE
 from tests.chaos.store_history import Key, State, Unknown, key_of
 
 if TYPE_CHECKING:
@@ -95,6 +96,8 @@ def _in_each_step(evidence: "Evidence") -> Iterator[tuple[str, Key]]:
             yield f"the judge does not know what {unknown} does", Key("", "", "")
             return
         for text in touched:
+            if text == PROBE:
+                continue
             key = key_of(text)
             if text not in state.keys:
                 if key.kind == "call":

@@ -91,12 +91,25 @@ def test_asked_to_wait_as_the_transfer_was_answered(turn: MadeUpTurn) -> None:
     assert _clean(turn)
 
 
-def test_a_copy_that_begins_something(turn: MadeUpTurn) -> None:
+@pytest.mark.parametrize(("stage", "clean"), [("bridged", False), ("answered", True)])
+def test_a_copy_that_begins_something(turn: MadeUpTurn, stage: str, clean: bool) -> None:
     turn.webhook("redirect", 1.0, WAIT)
     turn.webhook("redirect", 1.5, transfer("t"), number=1)
+    turn.stage(2.0, stage)
     turn.webhook("redirect", 3.0, transfer("u", 2))
-    [found] = _found(turn)
-    assert "began something" in found.what
+    assert _clean(turn) == clean
+
+
+@pytest.mark.parametrize(("made_at", "clean"), [(None, True), (0.9, False)])
+def test_an_apology_while_the_rooms_session_is_looked_for(
+    turn: MadeUpTurn, made_at: float | None, clean: bool
+) -> None:
+    turn.request("createSession", 0.1, tag="a", created="s-1")
+    turn.request("listSessionParticipants", 0.5, status=404, sessionId="s-1")
+    if made_at is not None:
+        turn.request("createSession", made_at, tag="a", created="s-2")
+    turn.webhook("redirect", 1.5, SORRY)
+    assert _clean(turn) == clean
 
 
 def test_a_copy_that_gets_what_others_got_meanwhile(turn: MadeUpTurn) -> None:

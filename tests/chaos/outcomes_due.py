@@ -139,7 +139,7 @@ def _plain(
     apart = _apart(history, known_at)
     if cause not in {"hangup", "cancel"} or history.answered_at > history.ended_at:
         return apart
-    connected, connecting = _connected(history, answers, struck, killed)
+    connected, connecting = _connected(history, answers, known_at, struck, killed)
     if connected:
         return frozenset({COMPLETED}), apart[0] | apart[1] if connecting else frozenset()
     return apart[0], apart[1] | ({COMPLETED} if connecting else frozenset())
@@ -163,12 +163,12 @@ def _apart(history: History, known_at: float) -> tuple[frozenset[Outcome], froze
 
 
 def _connected(
-    history: History, answers: dict[int, Effect], struck: Struck, killed: "Killed"
+    history: History, answers: dict[int, Effect], known_at: float, struck: Struck, killed: "Killed"
 ) -> tuple[bool, bool]:
     """Whether a leg into WebRTC has answered, as the service was told; and whether that is unsure."""
     connected = unsure = False
     for one in history.deliveries:
-        if one.sent_at > history.ended_at or not one.synchronous:
+        if one.sent_at > known_at or not one.synchronous:
             continue
         effect = answers.get(id(one))
         if not _connects(one, effect):

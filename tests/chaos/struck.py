@@ -56,6 +56,7 @@ class Struck:
         }
         """By participant or session: its seat, or its room."""
         self._expired = _expired(requests, self._tags)
+        self._doubts = _doubts(requests, self._tags, self._expired)
         self._by_tag: dict[str, list[Request]] = defaultdict(list)
         self._tokens: dict[str, list[Request]] = defaultdict(list)
         """By host: they are made for all of its calls."""
@@ -124,12 +125,12 @@ class Struck:
         for tag in (history.ref, *sorted(history.rooms)):
             if (one := _first(self._by_tag.get(tag, []), since, until)) is not None:
                 return f"{one.operation} of {tag} was struck: {one.fault or one.status}"
+            if _meets(self._doubts.get(tag, []), since, until):
+                return f"the session of {tag} had vanished, and there was no new one"
         if (one := _first(self._tokens.get(host, []), since, until)) is not None:
             return f"the token of {host} was struck: {one.fault}"
         for api in ROW:
-            spans = self._open.get((host, api), [])
-            first = bisect_left(spans, since, key=lambda span: span[1])
-            if first < len(spans) and spans[first][0] <= until:
+            if _meets(self._open.get((host, api), []), since, until):
                 return f"the breaker of {host} for {api} can have been open"
         return ""
 
@@ -176,6 +177,29 @@ def _expired(requests: Iterable[Request], tags: dict[str, str]) -> set[str]:
         elif one.status == 404 and session in tags and session not in deleted:
             expired.add(session)
     return expired - deleted
+
+
+def _doubts(
+    requests: Iterable[Request], tags: dict[str, str], expired: set[str]
+) -> dict[str, list[tuple[float, float]]]:
+    """By room: from when its session was not found until a new one was made. In order, apart."""
+    spans: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    for one in requests:
+        session = one.ids.get("sessionId", "")
+        room = tags.get(session, "")
+        if one.status == 404 and session in expired and (not spans[room] or spans[room][-1][1] < one.at):
+            spans[room].append((one.at, NEVER))
+        elif one.operation == "createSession" and one.created is not None:
+            open_ = spans[tags[one.created]]
+            if open_ and open_[-1][1] == NEVER:
+                open_[-1] = (open_[-1][0], one.at + one.ms / 1000)
+    return spans
+
+
+def _meets(spans: list[tuple[float, float]], since: float, until: float) -> bool:
+    """Whether one of these lies in that time at least in part."""
+    first = bisect_left(spans, since, key=lambda span: span[1])
+    return first < len(spans) and spans[first][0] <= until
 
 
 def _by_host(requests: Iterable[Request]) -> dict[str, list[Request]]:

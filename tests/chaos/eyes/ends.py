@@ -26,7 +26,6 @@ VANISHED: Final = "vanished"
 
 def look(evidence: "Evidence") -> Iterator[Finding]:
     taken = heard_of(evidence, taken=True)
-    ended: list[str] = []
     # The API refuses to erase a call that has not ended.
     for call_id in sorted(heard_of(evidence, taken=False) - erased(evidence)):
         call = evidence.calls.get(call_id)
@@ -36,10 +35,10 @@ def look(evidence: "Evidence") -> Iterator[Finding]:
             phone = evidence.simulator.phone(call_id)
             ref = str((call or {}).get("id", ""))
             yield Finding(what=f"{call_id} has no outcome: {phone}; known: {call}", ids=(call_id, ref))
-        else:
-            ended.append(call_id)
     for ref in evidence.unended:
         yield Finding(what=f"{ref} has not ended", ids=(ref,))
+    # Also those that nobody has answered: of them no webhook asks for anything.
+    ended = sorted(id_ for id_, call in evidence.calls.items() if call.get("outcome"))
     struck, histories = Struck(evidence), histories_of(evidence)
     yield from _lines(evidence, ended, histories, struck)
     yield from _truth(evidence, ended, histories, struck)

@@ -4,7 +4,7 @@
 2. The same webhook again changes nothing and gets the same reply (docs/guarantees.md, 2). Where the reply is
    another one, the phone must not notice: one of the two only has it ask again, and the two were worked on
    at the same time, or the call has gone on in between; or one hangs up what had ended by then. A copy that
-   came after the answer begins nothing: it connects the phone with what others have been connected with.
+   came after the answer, and finds the phone in a transfer or a bridge, begins nothing.
 3. Nobody is hung up on without a word, unless an operator has said so or the far end has hung up.
 4. Nobody is told that we are sorry, or to come back, without something that has struck.
 """
@@ -71,9 +71,8 @@ def _copies(all_: Iterable[Answered], histories: Histories, struck: Struck) -> I
         copies.sort(key=lambda one: over(one[0]))
         for n, later in enumerate(copies):
             for earlier in copies[:n]:
-                problem = _differs(earlier, later, histories.about(later[0])) or _begins(
-                    earlier, later, offered
-                )
+                history = histories.about(later[0])
+                problem = _differs(earlier, later, history) or _begins(earlier, later, history, offered)
                 if problem is None:
                     continue
                 excuse = ""
@@ -104,11 +103,15 @@ def _differs(earlier: Answered, later: Answered, history: History | None) -> str
     return f"was answered {first}, then {second}"
 
 
-def _begins(earlier: Answered, later: Answered, offered: Mapping[tuple[str, ...], float]) -> str | None:
+def _begins(
+    earlier: Answered, later: Answered, history: History | None, offered: Mapping[tuple[str, ...], float]
+) -> str | None:
     """What the copy has begun although its webhook had been answered, None for nothing."""
     (one, first), (two, second) = earlier, later
     new = second.kind is Kind.CONNECTS and offered[second.target] >= two.sent_at
-    if new and first.kind is Kind.COMES_BACK and over(one) < two.sent_at:
+    # One that waits asks again in a moment, and is connected with the same.
+    talks = history is not None and history.stage_at(two.sent_at) in {"transferring", "bridged"}
+    if new and talks and first.kind is Kind.COMES_BACK and over(one) < two.sent_at:
         return f"was answered {first}, and its copy began something: {second}"
     return None
 

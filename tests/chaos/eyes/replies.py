@@ -93,6 +93,8 @@ def _differs(earlier: Answered, later: Answered, history: History | None) -> str
         return None
     if history is None:
         return f"was answered {first}, then {second}, and nobody knows the call"
+    if first.kind is Kind.COMES_BACK and second.kind is not Kind.ENDS:
+        return None  # what it waited for is there: see `_begins`
     if Kind.COMES_BACK in {first.kind, second.kind}:
         if two.sent_at <= over(one) or _went_on(history, one, two):
             return None

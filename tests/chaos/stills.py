@@ -5,6 +5,7 @@ it has to be seen.
 """
 
 import asyncio
+from collections.abc import Iterable
 from contextlib import suppress
 
 import msgspec
@@ -21,7 +22,9 @@ LATER = frozenset(
         *("replace-stock", "tell-alone", "check-page", "tell-time-up", "tell-time-short", "tell-hold-up"),
     }
 )
-"""Kinds of owed work that are never done with, or due long after."""
+"""Kinds of work owed by calls that are never done with, or due long after."""
+OF_ALL = frozenset({"add-participant", "check-session", "evict"})
+"""Kinds of work owed by a room that concern those who stay there; others come and go all the time."""
 
 
 class Still(msgspec.Struct, frozen=True):
@@ -30,7 +33,7 @@ class Still(msgspec.Struct, frozen=True):
     begun: float
     over: float
     owing: frozenset[str]
-    """Owners, as `call:<ref>` and `room:<name>`."""
+    """Owners, as `call:<ref>` and `room:<name>`; a room only where it owes something that concerns all."""
 
 
 class Stills:
@@ -67,11 +70,8 @@ class Stills:
         for name in names:
             pipe.hkeys(name)
         owed = await pipe.execute() if names else []
-        return frozenset(
-            name.partition(":owed:")[2]
-            for name, fields in zip(names, owed, strict=True)
-            if any(_kind(_text(field)) not in LATER for field in fields)
-        )
+        owners = [name.partition(":owed:")[2] for name in names]
+        return frozenset(owner for owner, fields in zip(owners, owed, strict=True) if _owes(owner, fields))
 
 
 def _text(name: bytes | str) -> str:
@@ -79,7 +79,7 @@ def _text(name: bytes | str) -> str:
     return name.decode() if isinstance(name, bytes) else name
 
 
-def _kind(field: str) -> str:
-    """Of owed work; what a hash has besides counts as nothing."""
-    kind = field.partition(":")[0]
-    return "check-room" if kind.startswith(".") else kind
+def _owes(owner: str, fields: Iterable[bytes | str]) -> bool:
+    """What a hash has besides work begins with a dot."""
+    kinds = {kind for field in fields if (kind := _text(field).partition(":")[0])[0] != "."}
+    return bool(kinds & OF_ALL if owner.startswith("room:") else kinds - LATER)

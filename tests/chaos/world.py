@@ -131,7 +131,8 @@ class World:
         changed = phone.since if phone else 0.0
         if found:
             participant, member = found
-            ids += [participant, member.session, member.left]
+            # What is asked about its session while it is there concerns others.
+            ids += [participant] if member.session else [participant, member.left]
             changed = max(changed, member.since)
         party = self.model.parties[id_]
         rooms = party.rooms | {self.room_of(id_)}

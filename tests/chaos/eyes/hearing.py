@@ -49,6 +49,8 @@ class _Listener:
     def __init__(self, world: World) -> None:
         self._world = world
         self._told: set[tuple[str, ...]] = set()
+        self._before = 0.0
+        """When the look before began: what was answered by then has been to the store and back."""
 
     def bridged(self, id_: str, participant: str, at: float) -> Iterator[Finding]:
         if participant not in self._world.members:
@@ -116,6 +118,7 @@ class _Listener:
                         (a, b, *filter(None, (hearer.session, heard.session))),
                         still.over,
                     )
+        self._before = still.begun
 
     def _outside(self, id_: str, participant: str, member: MemberNow, still: Still) -> Iterator[Finding]:
         """Nothing is under way, and the participant is in no session."""
@@ -124,7 +127,7 @@ class _Listener:
             [*requests.get(member.left or "", ()), *requests.get(participant, ())], member.since
         )
         missed = any(
-            one.status == 404 and member.since <= one.at + one.ms / 1000 <= still.begun
+            one.status == 404 and member.since <= one.at + one.ms / 1000 <= self._before
             for one in requests.get(member.left or "", ())
         )
         yield from self._once(

@@ -55,6 +55,13 @@ def test_refused_or_of_unknown_fate(turn: MadeUp, status: int | None) -> None:
     assert lost(turn) == []
 
 
+def test_whose_session_has_vanished_is_not_astray(turn: MadeUp) -> None:
+    turn.asks("POST", "/calls/x/join", JOIN)
+    turn.member("X", None)
+    turn.looks()
+    assert lost(turn) == []
+
+
 def test_a_later_order_came_first(turn: MadeUp) -> None:
     turn.asks("POST", "/calls/x/remove", None)
     turn.asks("POST", "/calls/x/join", {"room": "a"})

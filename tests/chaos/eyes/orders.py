@@ -156,9 +156,11 @@ class _Orders:
         model = self.world.model
         for id_ in self.world.settled(still):
             party, seen = model.parties[id_], self.world.seen(id_)
-            # Whoever is on the way, or waits for a moment, is seen later.
-            judged = seen.stage == "bridged" or party.standings == {OVER}
-            if not judged or model.stands(id_, seen):
+            # Whoever is on the way, or waits for a moment, is seen later. One whose participant is in no
+            # session is in silence, wherever it was sent: that is for the eye that looks for it.
+            silent = seen.session is None and seen.participant is not None and party.may_be(Where.ROOM)
+            judged = seen.stage == "bridged" and not silent
+            if not (judged or party.standings == {OVER}) or model.stands(id_, seen):
                 continue
             excuse = MOVE_FAILED if seen.room and self._was_hindered(id_, still) else ""
             yield Finding(what=f"{id_} should be {party}: {seen}", ids=(id_,), at=still.over, excuse=excuse)

@@ -1,5 +1,6 @@
 """Plays the turns of a storm one after the other, and tells of each that fails."""
 
+import random  # noqa: TID251 - no decision is made
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -65,7 +66,8 @@ async def _smaller(turn: Turn, report: TurnReport, directory: Path, say: Say, mi
 
     if minutes:
         say(f"looking for a smaller case for {minutes:g} minutes")
-        turn = await shrink(turn, turn.calls / WEATHERS[turn.weather].rate, fails, lambda: monotonic() < ends)
+        seconds = turn.calls / WEATHERS[turn.weather](random.Random()).rate_of(turn)
+        turn = await shrink(turn, seconds, fails, lambda: monotonic() < ends)
         say(f"the smallest found: {turn.replay}")
     return turn.replay
 

@@ -100,9 +100,10 @@ class MadeUp:
             )
         )
 
-    def looks(self, *owing: str) -> None:
+    def looks(self, *owing: str, since: float | None = None) -> None:
+        """`since`: when the look began, if it has lasted."""
         at = self._tick()
-        self.stills.append(Still(at, at + 0.1, frozenset(owing)))
+        self.stills.append(Still(at if since is None else since, at + 0.1, frozenset(owing)))
 
     def _tick(self) -> float:
         self.now += 1.0

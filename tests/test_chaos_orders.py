@@ -48,6 +48,16 @@ def test_it_came_about(turn: MadeUp, what: str, stage: str) -> None:
     assert lost(turn) == []
 
 
+def test_an_order_that_was_answered_while_somebody_looked(turn: MadeUp) -> None:
+    turn.phone("x", "bridged")
+    began = turn.now
+    turn.asks("POST", "/calls/x/hangup")
+    turn.looks(since=began + 0.5)
+    assert lost(turn) == []
+    turn.looks()
+    assert len(lost(turn)) == 1
+
+
 @pytest.mark.parametrize("status", [409, None, 503])
 def test_refused_or_of_unknown_fate(turn: MadeUp, status: int | None) -> None:
     turn.asks("POST", "/calls/x/hangup", None, status)

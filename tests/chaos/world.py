@@ -76,6 +76,8 @@ class World:
         """Parties with the session in which they cannot be."""
         self.open: dict[int, Ordered] = {}
         """Requests on their way, by their identity."""
+        self._answered_at: dict[str, float] = {}
+        """When the latest request that concerned each party was answered."""
 
     def play(self) -> Iterator[Event]:
         """Each event once it has happened."""
@@ -145,6 +147,7 @@ class World:
             or (phone is not None and id_ not in history.refs)
             or owners & still.owing
             or any(step.order is not None and step.fate == "open" for step in party.steps)
+            or self._answered_at.get(id_, 0.0) >= since
             or history.outages.touch(since, until)
             or history.busy(id_, since, until)
             or history.asking(ids, since, until)
@@ -166,8 +169,8 @@ class World:
                 self.model.answered(id_, self.model.sent(id_, digits), accepted=None)
             case Sent(_, asked):
                 self._sent(asked)
-            case Answered(_, asked):
-                self._answered(asked)
+            case Answered(at, asked):
+                self._answered(at, asked)
             case Looked() | Begun() | PhoneSeen() | Entered():
                 pass
 
@@ -230,7 +233,7 @@ class World:
         found = self.member_of(id_)
         return found is not None and found[1].session is not None
 
-    def _answered(self, asked: Asked) -> None:
+    def _answered(self, at: float, asked: Asked) -> None:
         ordered = self.open.pop(id(asked), None)
         if ordered is None:
             return
@@ -240,6 +243,7 @@ class World:
                 if id_ not in ordered.steps:
                     ordered.steps[id_] = (self.model.sent(id_, ordered.order), False)
         for id_, (step, certain) in ordered.steps.items():
+            self._answered_at[id_] = at
             self.model.answered(id_, step, accepted=accepted if certain or accepted is False else None)
 
     def _order(self, asked: Asked) -> tuple[Order, list[str]] | None:

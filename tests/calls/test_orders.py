@@ -31,11 +31,14 @@ from tests.calls.dues import Due, hang_up, leave, redirect_phone, subscribe
 from tests.calls.playbook import Playbook, play
 from tests.calls.signals import (
     WAITING,
+    evicted,
+    left_alone,
     order_hangup,
     order_hold,
     order_join,
     order_subscriptions,
     order_transfer,
+    time_up,
 )
 
 IN_ANY_STATE = pytest.mark.parametrize("media", list(Media))
@@ -187,6 +190,27 @@ def test_not_to_the_number_that_the_call_is_on(direction: Direction) -> None:
     own = "+15550001111" if direction is Direction.INBOUND else "+15550002222"
     play(call).on(order_transfer(own)).refused(OWN_NUMBER)
     play(call).on(order_transfer(ELSEWHERE)).obeyed()
+
+
+@pytest.mark.parametrize(
+    ("cue", "reason"),
+    [(evicted(4), "room-closed"), (left_alone(4), "left-alone"), (time_up(), "time-limit")],
+)
+def test_who_has_come_back_from_another_number_is_told_why_the_call_ends(cue: Cue, reason: str) -> None:
+    story = bridged().on(order_transfer()).on(redirect()).on(order_join(ROOM))
+    story.on(redirect()).replies(Join(4))
+    story.on(joined(4)).on(transfer_answer(4)).becomes(Media.BRIDGED)
+    story.on(cue).on(redirect()).replies(Apologise(reason))
+
+
+def test_who_talks_to_another_number_is_told_that_the_time_is_up() -> None:
+    story = bridged().on(order_transfer()).on(redirect()).on(time_up())
+    story.on(redirect()).replies(Apologise("time-limit"))
+
+
+def test_who_was_sent_to_another_number_and_is_hung_up_on_has_completed_the_call() -> None:
+    story = play(a_call(Media.NONE)).on(order_transfer()).on(redirect()).on(order_hangup()).on(disconnect())
+    assert story.call.outcome == Outcome(Blame.NOBODY, "completed", cause="hangup")
 
 
 def test_another_number_after_another() -> None:

@@ -84,7 +84,9 @@ def order_transfer(call: Call, event: OrderTransfer) -> Decision:
 
 def order_hangup(call: Call, event: OrderHangup) -> Decision:
     """At once and without a word; where Bandwidth's id is not known yet, as soon as it is."""
-    after = replace(break_off(call), intent=Intent.HANGUP) if call.intent is not Intent.HANGUP else call
+    # Its outcome heeds that it has talked to another number.
+    over = replace(break_off(call), intent=Intent.HANGUP, elsewhere=call.elsewhere)
+    after = call if call.intent is Intent.HANGUP else over
     due = max(call.lease_until, event.at) if call.media is Media.MAKING else event.at
     return Decision(
         after,

@@ -179,6 +179,8 @@ def break_off(call: Call) -> Call:
         phone_bridges=False,
         own_leg=False,
         hears=None,
+        # Whom another number talks to no more is told again why a call ends.
+        elsewhere="",
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import pytest
 
+from tests.chaos import settling
 from tests.chaos.creates import CREATES
 from tests.chaos.site import Site
 from tests.chaos.weathers.base import PENDING, Weather
@@ -115,3 +116,26 @@ def test_faults_on_order_do_not_pile_up() -> None:
 
 def _text(body: Any) -> str:
     return body.decode(errors="replace") if isinstance(body, bytes) else json.dumps(body)
+
+
+async def test_what_bandwidth_has_yet_to_answer_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    requests: list[Any] = []
+    looks = 0
+
+    async def leaked(_site: Site) -> set[str]:
+        nonlocal looks
+        looks += 1
+        if looks == 3:
+            requests.append(SimpleNamespace(created=ID))
+        return {ID}
+
+    async def owed(_site: Site) -> list[str]:
+        return []
+
+    monkeypatch.setattr(settling, "STILL", 0.0)
+    monkeypatch.setattr(settling, "leaked", leaked)
+    monkeypatch.setattr(settling, "owed", owed)
+    ledger = SimpleNamespace(alive=lambda: SimpleNamespace(calls=(), legs=()))
+    simulator = SimpleNamespace(phones=[], ledger=ledger, requests=requests)
+    await settling.settle(cast(Site, SimpleNamespace(simulator=simulator)), 5.0)
+    assert looks > 3, "it has given up before the answer"

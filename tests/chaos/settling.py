@@ -21,8 +21,11 @@ async def settle(site: Site, seconds: float = SETTLING) -> None:
         alive = site.simulator.ledger.alive()
         if alive.calls or alive.legs or await owed(site):
             asked = -1
-        elif not await leaked(site):
+        elif not (lives := await leaked(site)):
             return
+        elif lives - {one.created for one in site.simulator.requests}:
+            # Bandwidth has made it, and the answer that says so is still to come.
+            asked = -1
         elif asked != len(site.simulator.requests):
             asked, since = len(site.simulator.requests), monotonic()
         elif monotonic() - since > STILL:

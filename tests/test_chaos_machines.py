@@ -1,6 +1,7 @@
 """What chaos does to machines, their clocks and the ways between them; and how that is judged."""
 
 import asyncio
+import json
 import os
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from redis.asyncio import Redis
 
 from tests.chaos import set_clock
 from tests.chaos.asides import asides
-from tests.chaos.evidence import Evidence, LogLine
+from tests.chaos.evidence import Evidence, LogLine, read_logs
 from tests.chaos.eyes import limits, logs, standby, webhooks
 from tests.chaos.faketime import WrongStore, library
 from tests.chaos.fleet import HOSTS, Fleet
@@ -419,3 +420,15 @@ def test_what_is_told_once_is_kept_until_the_process_ends(
 ) -> None:
     lines = [line(at, event) for at, event in enumerate(events)]
     assert len(list(logs.look(evidence(tmp_path, logs=lines)))) == found
+
+
+def test_a_clock_that_is_set_back_changes_no_order_of_a_log(tmp_path: Path) -> None:
+    written = {"a0": ["12:00", "03:00", "09:00"], "b0": ["11:00", "12:30"]}
+    for name, times in written.items():
+        lines = [json.dumps({"event": name, "timestamp": f"2026-01-01T{at}:00Z"}) for at in times]
+        (tmp_path / name).write_text("\n".join(lines))
+    addresses = [SimpleNamespace(host=name, logs=[tmp_path / name]) for name in written]
+    read, noise = read_logs(cast("Any", SimpleNamespace(addresses=addresses)))
+    for name, times in written.items():
+        assert [one.timestamp[11:16] for one in read if one.process == name] == times
+    assert (len(read), noise) == (5, [])

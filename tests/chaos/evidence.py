@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from heapq import merge
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +109,8 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     news: list[News] = []
     """By partition, in order. Empty where the store has none, as after a loss."""
     logs: list[LogLine]
-    """Of all processes, by timestamp."""
+    """Of each process in the order in which it has written them, whatever its clock shows; between processes
+    by timestamp."""
     noise: list[str]
     """Lines in logs that are no JSON."""
     keys: list[StoredKey]
@@ -131,7 +133,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
 
 async def gather(site: Site) -> Evidence:
     metrics, scraped = await _metrics(site)
-    logs, noise = await asyncio.to_thread(_read, site.fleet)
+    logs, noise = await asyncio.to_thread(read_logs, site.fleet)
     redis = site.redis
     names = [str(key) async for key in redis.scan_iter("*", count=1000)]
     pipe = redis.pipeline(transaction=False)
@@ -178,11 +180,13 @@ async def gather(site: Site) -> Evidence:
     )
 
 
-def _read(fleet: Fleet) -> tuple[list[LogLine], list[str]]:
-    lines: list[LogLine] = []
+def read_logs(fleet: Fleet) -> tuple[list[LogLine], list[str]]:
+    logs: list[list[LogLine]] = []
     noise: list[str] = []
     for address in fleet.addresses:
         for log in address.logs:
+            lines: list[LogLine] = []
+            logs.append(lines)
             ends = 0
             for line in log.read_bytes().splitlines(keepends=True):
                 ends += len(line)
@@ -193,7 +197,7 @@ def _read(fleet: Fleet) -> tuple[list[LogLine], list[str]]:
                     noise.append(f"{log.name}: {text}")
                 else:
                     lines.append(LogLine(address.host, log.name, text, fields, ends))
-    return sorted(lines, key=lambda line: line.timestamp), noise
+    return list(merge(*logs, key=lambda line: line.timestamp)), noise
 
 
 def _written(site: Site) -> list[Step]:

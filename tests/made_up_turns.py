@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from tests.chaos.api import Asked
 from tests.chaos.evidence import Evidence, LogLine
-from tests.chaos.fleet import Down, Kill
+from tests.chaos.fleet import Down, Kill, Stop
 from tests.chaos.plan import Turn
 from tests.chaos.troubles import Troubles
 from tests.simulator.journal import Delivery, Happening, PhoneChanged, Request, SoundHeard, SpeechHeard
@@ -45,6 +45,7 @@ class MadeUpTurn:
         self.requests: list[Request] = []
         self.deliveries: list[Delivery] = []
         self.kills: list[Kill] = []
+        self.stops: list[Stop] = []
         self.outages: list[Down] = []
         self.calls: dict[str, dict[str, Any]] = {}
         self.logs: list[LogLine] = []
@@ -177,7 +178,9 @@ class MadeUpTurn:
             webhooks=SimpleNamespace(may_send_credentials=lambda _url: True, failed=[]),
         )
         addresses = [SimpleNamespace(name="a", host="127.0.0.1"), SimpleNamespace(name="b", host="localhost")]
-        fleet = SimpleNamespace(addresses=addresses, kills=self.kills, outages=self.outages, exits=[])
+        fleet = SimpleNamespace(
+            addresses=addresses, kills=self.kills, stops=self.stops, outages=self.outages, exits=[]
+        )
         nothing: dict[str, Any] = {
             name: [] for name in ("api_wrong", "noise", "keys", "agenda", "dead", "unended")
         }

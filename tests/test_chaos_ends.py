@@ -5,8 +5,21 @@ import pytest
 
 from tests.chaos.eyes import ends
 from tests.chaos.finding import Finding
-from tests.chaos.fleet import Kill
-from tests.made_up_turns import CALL, CLOSED, HANGUP, KEEP, LEG, REF, SORRY, A, MadeUpTurn, transfer
+from tests.chaos.fleet import Kill, Stop
+from tests.made_up_turns import (
+    CALL,
+    CLOSED,
+    COME_BACK,
+    HANGUP,
+    KEEP,
+    LEG,
+    REF,
+    SORRY,
+    A,
+    B,
+    MadeUpTurn,
+    transfer,
+)
 
 
 def _turn(*, inbound: bool = True) -> MadeUpTurn:
@@ -178,3 +191,48 @@ def test_whose_webhook_was_answered_by_nobody() -> None:
     turn.stage(4.0, "ended", "callback-error")
     turn.ended("service", "webhook-unanswered", "callback-error")
     assert _found(turn) == []
+
+
+# Of whom nothing is known -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("killed", "served", "excuse"),
+    [
+        (None, 0, ""),
+        (1.05, 0, "turned-away"),
+        # The store is back, and the replica is not known to have written it yet.
+        (4.0, 1, "turned-away"),
+        (9.0, 8, ""),
+        (0.5, 0, ""),
+    ],
+)
+@pytest.mark.parametrize("ends", ["kills", "stops"])
+def test_who_was_turned_away_is_known(killed: float | None, served: int, excuse: str, ends: str) -> None:
+    turn = _turned_away()
+    for n in range(served):
+        turn.webhook("initiate", 3.5 + n / 2, transfer("u"), call_id=f"c-{n + 5}", url=f"{A}/voice")
+    if killed and ends == "kills":
+        turn.kills.append(Kill(killed, "127.0.0.1"))
+    elif killed:
+        turn.stops.append(Stop(0.2, killed, "127.0.0.1", 0.0, killed))
+    assert [one.excuse for one in _found(turn)] == [excuse]
+
+
+def test_who_was_let_go_is_known_by_who_has_let_it_go() -> None:
+    turn = _turned_away()
+    turn.kills.append(Kill(1.05, "127.0.0.1"))
+    turn.webhook("redirect", 2.0, COME_BACK, url=f"{B}/voice/{REF}?again=1")
+    assert [one.excuse for one in _found(turn)] == ["turned-away"]
+    turn.webhook("redirect", 3.0, SORRY, url=f"{B}/voice/{REF}?again=3")
+    assert [one.excuse for one in _found(turn)] == [""]
+
+
+def _turned_away() -> MadeUpTurn:
+    turn = MadeUpTurn()
+    turn.phone()
+    turn.stage(1.0, "ringing")
+    turn.troubles.begin("store-away", 0.9).over = 3.0
+    turn.webhook("initiate", 1.0, COME_BACK)
+    turn.stage(4.0, "ended", "cancel")
+    return turn

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
-from tests.chaos.creates import TURNED_AWAY
+from tests.chaos.creates import AGAIN, TURNED_AWAY
 from tests.chaos.histories import NEVER, History, over, place_of
 from tests.chaos.troubles import Trouble
 from tests.simulator.journal import Delivery, Request
@@ -136,10 +136,22 @@ class Struck:
 
     def trouble(self, url: str, since: float, until: float) -> str:
         """What was the matter with this replica or its store; empty where nothing was."""
+        found = self._trouble(url, since, until)
+        return found[2] if found else ""
+
+    def kept_until(self, url: str, since: float, until: float) -> float:
+        """When at the latest it has written down what it was told then, and could not, unless it ended.
+
+        The store was shown to be back; what waits is tried again after a pause, and others may be first.
+        """
+        found = self._trouble(url, since, until)
+        return self.written_by(self.host_of(url), found[1] + AGAIN if found else until)
+
+    def _trouble(self, url: str, since: float, until: float) -> tuple[float, float, str] | None:
         troubles = self._troubles.get(self.host_of(url), [])
         begun = bisect_right(troubles, until, key=lambda one: one[0])
         # Of those that had begun the one that was over last.
-        return troubles[begun - 1][2] if begun and since <= troubles[begun - 1][1] else ""
+        return troubles[begun - 1] if begun and since <= troubles[begun - 1][1] else None
 
     def _shown(self, name: str, troubles: Iterable[Trouble]) -> list[tuple[float, float, str]]:
         """In order: when each began, when it was shown of all until then that they are over, and of which."""

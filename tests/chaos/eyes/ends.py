@@ -20,17 +20,25 @@ from tests.simulator import bxml
 if TYPE_CHECKING:
     from tests.chaos.evidence import Evidence, LogLine
 
+COME_BACK: Final = b"again="
+"""What is in a reply that has the phone ask once more, without the store."""
 VANISHED: Final = "vanished"
 """Bandwidth did not know the call."""
 
 
 def look(evidence: "Evidence") -> Iterator[Finding]:
+    struck, histories = Struck(evidence), histories_of(evidence)
     taken = heard_of(evidence, taken=True)
     # The API refuses to erase a call that has not ended.
     for call_id in sorted(heard_of(evidence, taken=False) - erased(evidence)):
         call = evidence.calls.get(call_id)
         if call is None and call_id not in taken:
-            yield Finding(what=f"{call_id} was only asked to come back", ids=(call_id,), excuse="turned-away")
+            excused = _was_kept_by_ended(evidence, histories.of[call_id], struck)
+            yield Finding(
+                what=f"{call_id} was only asked to come back, and is not known",
+                ids=(call_id,),
+                excuse="turned-away" if excused else "",
+            )
         elif call is None or call.get("state") != "ended" or not call.get("outcome"):
             phone = evidence.simulator.phone(call_id)
             ref = str((call or {}).get("id", ""))
@@ -39,7 +47,6 @@ def look(evidence: "Evidence") -> Iterator[Finding]:
         yield Finding(what=f"{ref} has not ended", ids=(ref,))
     # Also those that nobody has answered: of them no webhook asks for anything.
     ended = sorted(id_ for id_, call in evidence.calls.items() if call.get("outcome"))
-    struck, histories = Struck(evidence), histories_of(evidence)
     yield from _lines(evidence, ended, histories, struck)
     yield from _truth(evidence, ended, histories, struck)
 
@@ -63,6 +70,28 @@ def heard_of(evidence: "Evidence", *, taken: bool) -> set[str]:
         and one.status == 200
         and not (taken and any(sign in one.reply for sign in TURNED_AWAY))
     }
+
+
+def _was_kept_by_ended(evidence: "Evidence", history: History, struck: Struck) -> bool:
+    """Whether all who were to write down that it has called ended before they can have done so.
+
+    Kept is that it came, at its first round, and that it was let go.
+    """
+    ends = [(one.host, one.at) for one in evidence.fleet.kills]
+    ends += [(one.host, one.over) for one in evidence.fleet.stops]
+    kept = [
+        one
+        for one in history.deliveries
+        if one.synchronous and one.status == 200 and ("again=" not in one.url or COME_BACK not in one.reply)
+    ]
+    return bool(kept) and all(
+        any(
+            host == struck.host_of(one.url)
+            and one.sent_at <= at <= struck.kept_until(one.url, one.sent_at, over(one))
+            for host, at in ends
+        )
+        for one in kept
+    )
 
 
 # One line for each ------------------------------------------------------------------------------------------

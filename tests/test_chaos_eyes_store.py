@@ -144,12 +144,12 @@ def test_keys_that_are_wrong_at_the_end(stored: StoredKey, expected: str) -> Non
 def test_what_somebody_will_look_at_may_be_left() -> None:
     """A browser may sit in a room for as long as it likes."""
     stored = [StoredKey(ROOM, 9), StoredKey(ROOM_OWED, -1), StoredKey(AGENDA, -1)]
-    assert seen(keys.look, keys=stored, agenda=["room:r"], owed={"room:r": ["check-room:s"]}) == []
+    assert seen(keys.look, BEGUN, keys=stored, agenda=["room:r"], owed={"room:r": ["check-room:s"]}) == []
 
 
 def test_what_a_release_does_not_know_is_marked_beside_another_release() -> None:
     started = [LogLine("a", one, "", {"event": "service.started", "version": one}) for one in ("1", "2")]
-    assert seen(keys.look, keys=[StoredKey(f"{P}offered", 9)], logs=started) == []
+    assert seen(keys.look, BEGUN, keys=[StoredKey(f"{P}offered", 9)], logs=started) == []
 
 
 # Owed work --------------------------------------------------------------------------------------------------
@@ -320,8 +320,11 @@ def test_a_request_that_was_given_up_is_under_way_for_nobody() -> None:
     assert seen(workers.look, simulator=simulator) == []
 
 
-def test_a_turn_without_a_journal_is_told_apart() -> None:
-    assert [one.excuse for one in keys.look(evidence())] == ["no-journal"]
+@pytest.mark.parametrize(("kind", "excuse"), [("failover-killed", "no-journal"), ("store-away", "")])
+def test_a_journal_is_missing_only_where_another_server_took_over(kind: str, excuse: str) -> None:
+    troubles = Troubles()
+    troubles.begin(kind, 1.0)
+    assert [one.excuse for one in keys.look(evidence(troubles=troubles))] == [excuse]
 
 
 # Commits ----------------------------------------------------------------------------------------------------

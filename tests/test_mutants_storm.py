@@ -1,6 +1,7 @@
 """The mutants of the storm fit this tree, and what became of them is told as it is (tests/chaos/mutants)."""
 
 import subprocess
+import sys
 from pathlib import Path
 from shutil import which
 
@@ -8,9 +9,9 @@ import pytest
 from msgspec.structs import replace
 
 from tests.chaos.mutants.__main__ import SURVIVED, TROUBLE, main
-from tests.chaos.mutants.layers import LAYERS, order
+from tests.chaos.mutants.layers import LAYERS, Layer, order
 from tests.chaos.mutants.mutant import AREAS, PATCHES, BadPatch, Mutant, apply, mutants, named, read
-from tests.chaos.mutants.runs import ROOT
+from tests.chaos.mutants.runs import ROOT, Runs, Trouble
 from tests.chaos.mutants.table import CONTROL, Run, survivors, table
 from tests.chaos.weathers import WEATHERS
 
@@ -123,6 +124,35 @@ def test_help_names_the_layers(capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
     said = capfd.readouterr().out
     assert all(layer.what in said for layer in LAYERS)
+
+
+def _layer(code: str) -> Layer:
+    """Found is what ends with 10."""
+    return Layer(
+        name="fake",
+        what="",
+        command=lambda _mutant, seed: [sys.executable, "-c", code, str(seed)],
+        under=("service/",),
+        found=10,
+        longest=1,
+    )
+
+
+@pytest.mark.parametrize(
+    ("code", "found"), [("", False), ("raise SystemExit(10)", True), ("import time; time.sleep(60)", True)]
+)
+async def test_a_layer_says_by_its_exit_code_what_it_has_found(
+    patch: Path, tree: Path, code: str, *, found: bool
+) -> None:
+    playing = Runs(tree, seeds=[7], jobs=1, say=print)
+    [run] = await playing.play_one(tree, _layer(code), read(patch), 7)
+    assert (run.mutant, run.layer, run.seed, run.found) == ("some-fault", "fake", 7, found)
+
+
+async def test_a_layer_that_fails_itself_has_seen_nothing(patch: Path, tree: Path) -> None:
+    playing = Runs(tree, seeds=[7], jobs=1, say=print)
+    with pytest.raises(Trouble, match=r"some-fault: layer fake with seed 7 ended with 1: .*no mutant"):
+        await playing.play_one(tree, _layer("raise RuntimeError('no mutant')"), read(patch), 7)
 
 
 def _run(mutant: str, seed: int, *, found: bool, layer: str = "storm") -> Run:

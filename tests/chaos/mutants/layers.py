@@ -7,9 +7,10 @@ from typing import Final
 import msgspec
 
 from tests.chaos.mutants.mutant import Mutant
+from tests.chaos.mutants.play import FOUND
 
 Command = Callable[[Mutant, int], list[str]]
-"""What plays it for a mutant and a seed. It ends with 0 where all is well, and 1 where something is found."""
+"""What plays it for a mutant and a seed. It ends with 0 where all is well."""
 
 
 class Layer(msgspec.Struct, frozen=True, kw_only=True):
@@ -18,6 +19,8 @@ class Layer(msgspec.Struct, frozen=True, kw_only=True):
     command: Command
     under: tuple[str, ...]
     """Folders of which it runs something: a change elsewhere cannot come before it."""
+    found: int = 1
+    """How it ends where something is found; pytest's code, unless another is given."""
     longest: float
     """Seconds after which it is ended, and counts as having found something: nothing goes on any more."""
 
@@ -67,6 +70,7 @@ LAYERS: Final = (
         name="storm",
         what="one turn of the storm, in the weather that the patch names: tests/chaos",
         command=_storm,
+        found=FOUND,
         under=("service/", "handlers/"),
         longest=180,
     ),

@@ -18,7 +18,7 @@ from tests.simulator.clock import monotonic
 
 ROOT: Final = Path(__file__).parents[3]
 COPIED: Final = ("service", "handlers", "tests", "pyproject.toml")
-NOTHING, FOUND = 0, 1
+NOTHING: Final = 0
 LINE: Final = 300
 """Characters of what a layer has said that are told."""
 TRIES: Final = 3
@@ -51,7 +51,7 @@ class Runs:
                 more = (one.weather, one.calls) if layer.name == "storm" else ()
                 plays[layer.name, *more] = layer, replace(one, name=CONTROL)
         return await self._all(
-            self._one(tree, layer, one, seed) for layer, one in plays.values() for seed in self._seeds
+            self.play_one(tree, layer, one, seed) for layer, one in plays.values() for seed in self._seeds
         )
 
     async def of(self, mutants: Iterable[Mutant]) -> list[Run]:
@@ -79,17 +79,18 @@ class Runs:
         runs: list[Run] = []
         for seed in self._seeds:
             for layer in order(mutant):
-                runs += await self._one(tree, layer, mutant, seed)
+                runs += await self.play_one(tree, layer, mutant, seed)
                 if runs[-1].found:
                     break
         await asyncio.to_thread(shutil.rmtree, tree)
         return runs
 
-    async def _one(self, tree: Path, layer: Layer, mutant: Mutant, seed: int) -> list[Run]:
+    async def play_one(self, tree: Path, layer: Layer, mutant: Mutant, seed: int) -> list[Run]:
+        """In a tree that has the mutant, or none. Raises Trouble."""
         begun = monotonic()
         for _ in range(TRIES):
             code, said = await _ended(layer.command(mutant, seed), tree, seed, layer.longest)
-            if code in {NOTHING, FOUND, None}:
+            if code in {NOTHING, layer.found, None}:
                 break
         else:
             raise Trouble(f"{mutant.name}: layer {layer.name} with seed {seed} ended with {code}: {said}")

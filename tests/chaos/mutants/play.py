@@ -34,7 +34,8 @@ def main(arguments: Sequence[str]) -> int:
         if details.exists():
             for one in msgspec.json.decode(details.read_bytes()):
                 _say(f"{one['eye']}: {one['what']}")
-    print(msgspec.json.encode({**report.found, "nobody came through": int(not report.bridged)}).decode())
+    found = {eye: count for eye, count in report.found.items() if count}
+    print(msgspec.json.encode({"bridged": report.bridged, "found": found}).decode())
     return FOUND if report.wrong or not report.bridged else 0
 
 

@@ -152,7 +152,7 @@ async def _end(process: asyncio.subprocess.Process) -> None:
 
 
 def _told(output: str) -> str:
-    """The line that says most: pytest's of an error, or the last."""
+    """The lines that say most: the last one, and pytest's of an error or the one before."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
-    errors = [line for line in lines if line.startswith("E ") or "Error" in line]
-    return " | ".join([*errors[:1], *lines[-1:]])[:LINE]
+    errors = [line for line in lines if line.startswith("E ") or "Error" in line] or lines[-2:-1]
+    return " | ".join([*lines[-1:], *errors[:1]])[:LINE]

@@ -14,6 +14,7 @@ import msgspec
 import pytest
 from msgspec.structs import fields
 
+from tests.chaos.allowances import ALLOWANCES
 from tests.chaos.evidence import Evidence
 from tests.chaos.eyes import EYES
 from tests.chaos.finding import Finding
@@ -22,6 +23,7 @@ from tests.chaos.plan import Turn, plan
 from tests.chaos.report import Report
 from tests.chaos.shrink import shrink
 from tests.chaos.storm import LINES, storm
+from tests.chaos.weathers import WEATHERS
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[1]
@@ -52,18 +54,20 @@ async def test_what_is_found_is_told_as_a_story(folder: Path, monkeypatch: pytes
         yield Finding(what="made up", ids=(phone.call_id,))
 
     def holds_back(evidence: Evidence) -> Iterator[Finding]:
-        yield Finding(what="made up", excuse="for a test")
+        yield Finding(what="made up", excuse="unanswered")
+        yield Finding(what="made up", excuse="it was Monday")
 
     monkeypatch.setattr("tests.chaos.eyes.EYES", {"first": blames_the_first, "excused": holds_back})
     said: list[str] = []
     turn = Turn("calm", seed=3, calls=2)
     report = await storm(3, [turn], folder, said.append, shrink_minutes=0)
     assert not report.passed
-    assert (report.found, report.excused) == ({"first": 1, "excused": 0}, {"for a test": 1})
+    assert (report.found, report.excused) == ({"first": 1, "excused": 1}, {"unanswered": 1})
     assert report.smaller == [turn.replay]
     assert f"play it again: {turn.replay}" in said
 
-    [told] = json.loads((folder / "1" / "details.json").read_text())
+    told, other = json.loads((folder / "1" / "details.json").read_text())
+    assert other["what"] == "made up ('it was Monday' is no allowance)"
     story = told["story"]
     assert story == sorted(story, key=lambda line: float(line.split()[0]))
     assert set(said) >= {"first: made up", *(f"  {line}" for line in story[-LINES:])}
@@ -213,6 +217,14 @@ async def test_what_needs_two_calls_keeps_both() -> None:
 async def test_looking_for_a_smaller_case_ends_in_time() -> None:
     smallest = await _shrunk(Turn("kills", 1, 80), 3, lambda _turn: True, tries=3)
     assert len(smallest.numbers) == 10
+
+
+def test_the_documentation_names_every_kind_of_weather_and_allowance() -> None:
+    text = (ROOT / "docs" / "chaos.md").read_text()
+    assert re.findall(r"^\| `([a-z-]+)` \|", text, re.MULTILINE) == [
+        *WEATHERS,
+        *ALLOWANCES,
+    ]
 
 
 def _report(**found: int) -> Report:

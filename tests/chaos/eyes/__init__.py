@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
+from msgspec.structs import replace
+
+from tests.chaos.allowances import ALLOWANCES
 from tests.chaos.evidence import Evidence
 from tests.chaos.eyes import (
     browsers,
@@ -56,5 +59,11 @@ EYES: Final[Mapping[str, Eye]] = MappingProxyType(
 
 
 def look(evidence: Evidence) -> dict[str, list[Finding]]:
-    """By the eye that has found it."""
-    return {name: list(eye(evidence)) for name, eye in EYES.items()}
+    """By the eye that has found it. An excuse that is no allowance is none."""
+    return {name: [_judged(one) for one in eye(evidence)] for name, eye in EYES.items()}
+
+
+def _judged(finding: Finding) -> Finding:
+    if not finding.excuse or finding.excuse in ALLOWANCES:
+        return finding
+    return replace(finding, what=f"{finding.what} ({finding.excuse!r} is no allowance)", excuse="")

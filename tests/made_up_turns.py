@@ -8,8 +8,17 @@ from tests.chaos.api import Asked
 from tests.chaos.evidence import Evidence, LogLine
 from tests.chaos.fleet import Down, Kill, Stop
 from tests.chaos.plan import Turn
+from tests.chaos.records import BrowserSeat, Records
 from tests.chaos.troubles import Troubles
-from tests.simulator.journal import Delivery, Happening, PhoneChanged, Request, SoundHeard, SpeechHeard
+from tests.simulator.journal import (
+    Delivery,
+    Happening,
+    MemberChanged,
+    PhoneChanged,
+    Request,
+    SoundHeard,
+    SpeechHeard,
+)
 from tests.simulator.ledger import Alive
 from tests.simulator.settings import SimulatorSettings
 
@@ -49,6 +58,7 @@ class MadeUpTurn:
         self.outages: list[Down] = []
         self.calls: dict[str, dict[str, Any]] = {}
         self.logs: list[LogLine] = []
+        self.records = Records()
         self._happenings: list[Happening] = []
         self._known: dict[str, SimpleNamespace] = {}
         self._phones: list[SimpleNamespace] = []
@@ -72,9 +82,25 @@ class MadeUpTurn:
             cause = "hangup" if stage == "ended" else None
             self._happenings.append(PhoneChanged(at * 1000, call_id, None, stage, cause))
 
-    def stage(self, at: float, stage: str, cause: str | None = None, *, hung_up: bool = False) -> None:
+    def stage(
+        self,
+        at: float,
+        stage: str,
+        cause: str | None = None,
+        *,
+        hung_up: bool = False,
+        participant: str | None = None,
+    ) -> None:
         self._known[CALL].hung_up |= hung_up
-        self._happenings.append(PhoneChanged(at * 1000, CALL, None, stage, cause))
+        self._happenings.append(PhoneChanged(at * 1000, CALL, None, stage, cause, participant))
+
+    def member(self, at: float, participant: str, session: str | None) -> None:
+        self._happenings.append(MemberChanged(at * 1000, participant, session, ()))
+
+    def browser(self, participant: str, room: str, at: float) -> None:
+        self.records.browsers.append(
+            BrowserSeat(number=1, kind="api", room=room, participant_id=participant, asked_at=at, given_at=at)
+        )
 
     def hears(self, at: float, text: str) -> None:
         self._happenings.append(SpeechHeard(at * 1000, CALL, text))
@@ -177,7 +203,8 @@ class MadeUpTurn:
             complaints=[],
             webhooks=SimpleNamespace(may_send_credentials=lambda _url: True, failed=[]),
         )
-        addresses = [SimpleNamespace(name="a", host="127.0.0.1"), SimpleNamespace(name="b", host="localhost")]
+        names = {"a": "127.0.0.1", "b": "localhost"}
+        addresses = [SimpleNamespace(name=name, host=host, settings={}) for name, host in names.items()]
         fleet = SimpleNamespace(
             addresses=addresses, kills=self.kills, stops=self.stops, outages=self.outages, exits=[]
         )
@@ -194,6 +221,7 @@ class MadeUpTurn:
             fleet=cast("Any", fleet),
             troubles=self.troubles,
             asked=self.asked,
+            records=self.records,
             logs=self.logs,
             owed={},
             calls=self.calls,

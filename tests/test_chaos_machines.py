@@ -21,6 +21,7 @@ import pytest
 from redis.asyncio import Redis
 
 from tests.chaos import set_clock
+from tests.chaos.api import Asked
 from tests.chaos.asides import asides
 from tests.chaos.evidence import Evidence, LogLine, read_logs
 from tests.chaos.eyes import limits, logs, standby, webhooks
@@ -274,6 +275,9 @@ def line(at: float, event: str) -> LogLine:
     return LogLine(A, "replica-a0.log", "", {"event": event, "timestamp": text})
 
 
+CALLEE = "+15556660001"
+
+
 def evidence(
     directory: Path,
     *,
@@ -294,7 +298,7 @@ def evidence(
         deliveries=deliveries,
         requests=requests,
         webhooks=SimpleNamespace(failed=failed),
-        phones=[SimpleNamespace(call_id="c-1", call=SimpleNamespace(began=0))],
+        phones=[SimpleNamespace(call_id="c-1", call=SimpleNamespace(began=0, to=CALLEE))],
     )
     return cast(
         Evidence,
@@ -307,6 +311,7 @@ def evidence(
             over=1000.0,
             noise=[],
             api_wrong=[],
+            asked=[],
             metrics={"replica-a0.log": ""},
         ),
     )
@@ -395,20 +400,33 @@ def test_one_that_does_not_come_back(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("reason", "over", "limit", "found"),
+    ("reason", "over", "limit", "own", "found"),
     [
-        ("time-limit", 60, "150", 1),
-        ("time-limit", 160, "150", 0),
-        ("hangup", 60, "150", 0),
-        ("time-limit", 60, "", 0),
+        ("time-limit", 60, "150", None, 1),
+        ("time-limit", 160, "150", None, 0),
+        ("hangup", 60, "150", None, 0),
+        ("time-limit", 60, "150", 30, 0),
+        ("time-limit", 20, "150", 30, 1),
+        ("time-limit", 60, "", 30, 0),
+        ("time-limit", 20, "", None, 1),
     ],
 )
 def test_whose_time_is_up_before_it_is(
-    tmp_path: Path, reason: str, over: float, limit: str, found: int
+    tmp_path: Path, reason: str, over: float, limit: str, own: int | None, found: int
 ) -> None:
     ended = msgspec.structs.replace(delivery(over, over, 204), event_type="disconnect")
     shown = evidence(tmp_path, deliveries=[ended], calls={"c-1": {"outcome": {"reason": reason}}})
     shown.fleet.addresses[0].settings["CALL_LIMIT"] = limit
+    order = Asked(
+        method="POST",
+        path="/calls",
+        body={"to": CALLEE, "maxDuration": own},
+        host=A,
+        sent_at=0,
+        over=0,
+        status=201,
+    )
+    shown.asked.append(order)
     assert len(list(limits.look(shown))) == found
 
 

@@ -93,6 +93,11 @@ class History(msgspec.Struct):
         return found
 
     @property
+    def began(self) -> float:
+        """From when on its time counts: one that we have placed begins when it is answered."""
+        return self.stages[0][0] if self.inbound and self.stages else self.answered_at
+
+    @property
     def bridged_at(self) -> float:
         return next((at for at, stage in self.stages if stage == "bridged"), NEVER)
 

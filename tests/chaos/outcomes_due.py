@@ -12,6 +12,9 @@ The truth table:
 | an operator hung up on it before it was in a room | nobody: cancelled |
 | the number that it was sent to has hung up | nobody: completed |
 | nobody took our call | callee: busy, no-answer, rejected |
+| its time was up | limit: time-limit |
+| everybody else had left its room | nobody: left-alone |
+| a machine took a call of ours that is for people | nobody: answering-machine |
 | a webhook of it was answered by nobody, or wrongly | service: webhook-unanswered, invalid-bxml |
 
 Several are right where a phone hangs up while another end is under way: each such pair is in `Due.perhaps`.
@@ -24,6 +27,7 @@ import msgspec
 from tests.chaos.histories import NEVER, Histories, History, is_of_leg, over, place_of
 from tests.chaos.reply_effects import Effect, Kind
 from tests.chaos.struck import Struck
+from tests.chaos.terms import Terms
 from tests.simulator.journal import Delivery
 
 Outcome = tuple[str, str]
@@ -34,6 +38,9 @@ CANCELLED: Final = ("nobody", "cancelled")
 OURS: Final = {True: {"hangup", "cancel", "rejected"}, False: {"hangup", "cancel"}}
 """Causes of an end that we may have asked for, of inbound calls and of others."""
 ROOM_CLOSED: Final = ("nobody", "room-closed")
+TIME_UP: Final = ("limit", "time-limit")
+LEFT: Final = ("nobody", "left-alone")
+MACHINE: Final = ("nobody", "answering-machine")
 VANISHED: Final = ("bandwidth", "participant-vanished")
 INTERNAL: Final = ("service", "internal-error")
 BROKEN: Final = frozenset({("bandwidth", "transfer-failed"), ("service", "webhook-unanswered")})
@@ -46,6 +53,8 @@ SAID: Final[tuple[tuple[str, frozenset[Outcome]], ...]] = (
     ("the connection was lost", frozenset({VANISHED})),
     ("conference could not be found", frozenset({("caller", "wrong-pin")})),
     ("wrong codes have been entered", frozenset({("caller", "pin-guessing")})),
+    ("time for this call is over", frozenset({TIME_UP})),
+    ("verybody else has left", frozenset({LEFT})),
     ("cannot be connected right now", BROKEN | FAILED | {REFUSED}),
 )
 """What is said to whom we let go, and what it stands for."""
@@ -71,15 +80,20 @@ class Due(msgspec.Struct, frozen=True):
 
 
 def due(
-    history: History, answers: dict[int, Effect], histories: Histories, struck: Struck, killed: "Killed"
+    history: History,
+    answers: dict[int, Effect],
+    histories: Histories,
+    struck: Struck,
+    killed: "Killed",
+    terms: Terms,
 ) -> Due:
     """`answers`: what replies do, by the `id` of their delivery."""
     known_at = _known_at(history, struck)
-    told, telling, lost = _told(history, answers, known_at, killed)
+    told, telling, lost = _told(history, answers, known_at, killed, terms)
     plain, unsure = _plain(history, answers, known_at, struck, killed)
     if told:
         return Due(told, lost=plain | unsure if lost else frozenset())
-    perhaps = set(telling | unsure)
+    perhaps = set(telling | unsure | _letting_go(history, known_at, terms))
     if histories.closed_by(history, known_at):
         perhaps.add(ROOM_CLOSED)
     if plain == {COMPLETED} and history.stage_at(history.ended_at - 1e-9) != "bridged":
@@ -98,8 +112,18 @@ def _known_at(history: History, struck: Struck) -> float:
     return NEVER
 
 
+def _letting_go(history: History, known_at: float, terms: Terms) -> frozenset[Outcome]:
+    """What it was to be let go with, if it hung up before it was told."""
+    why = {
+        TIME_UP: terms.is_time_up(history, known_at),
+        LEFT: terms.was_left(history, known_at),
+        MACHINE: terms.is_unwanted(history, known_at),
+    }
+    return frozenset(outcome for outcome, is_so in why.items() if is_so)
+
+
 def _told(
-    history: History, answers: dict[int, Effect], known_at: float, killed: "Killed"
+    history: History, answers: dict[int, Effect], known_at: float, killed: "Killed", terms: Terms
 ) -> tuple[frozenset[Outcome], frozenset[Outcome], bool]:
     """What it was let go with before it ended; with what at that moment; whether that can have been lost."""
     told: frozenset[Outcome] = frozenset()
@@ -113,8 +137,14 @@ def _told(
             continue
         # Without the store we can only have given up.
         without = "again=" in one.url
-        stands_for = _stands_for(" ".join(effect.words)) | ({INTERNAL} if without and effect.words else set())
-        if not effect.words:
+        words = " ".join(effect.words)
+        stands_for = _stands_for(words) | ({INTERNAL} if without and effect.words else set())
+        if words == terms.message(history) and terms.is_unwanted(history, over(one)):
+            stands_for = frozenset({MACHINE})
+            if not words and _ordered(history, over(one)):
+                telling |= stands_for
+                continue
+        if not stands_for:
             continue
         if over(one) <= history.ended_at:
             told = stands_for
@@ -150,7 +180,7 @@ def _apart(history: History, known_at: float) -> tuple[frozenset[Outcome], froze
     cause, blame = history.cause, "caller" if history.inbound else "callee"
     gave_up = cause == "cancel" and not history.inbound
     theirs = CANCELLED if gave_up else (blame, CAUSES.get(cause, "abandoned"))
-    ordered = any(one.kind == "hangup" and one.sent_at <= known_at for one in history.orders)
+    ordered = _ordered(history, known_at)
     sent_on = [
         leg for leg in history.legs if not leg.to.startswith("sip") and leg.ended_at <= history.ended_at
     ]
@@ -160,6 +190,11 @@ def _apart(history: History, known_at: float) -> tuple[frozenset[Outcome], froze
     if history.hung_up:
         return frozenset({theirs}), ours
     return ours, frozenset({COMPLETED})
+
+
+def _ordered(history: History, until: float) -> bool:
+    """Whether an operator had asked for its end by then."""
+    return any(one.kind == "hangup" and one.sent_at <= until for one in history.orders)
 
 
 def _connected(

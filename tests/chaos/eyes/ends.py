@@ -15,6 +15,7 @@ from tests.chaos.histories import Histories, History, histories_of, over
 from tests.chaos.outcomes_due import INTERNAL, Killed, Outcome, due
 from tests.chaos.reply_effects import Effect, read
 from tests.chaos.struck import Struck
+from tests.chaos.terms import Terms
 from tests.simulator import bxml
 
 if TYPE_CHECKING:
@@ -157,7 +158,7 @@ def _truth(evidence: "Evidence", ended: list[str], histories: Histories, struck:
     kills: dict[str, list[float]] = defaultdict(list)
     for kill in evidence.fleet.kills:
         kills[kill.host].append(kill.at)
-    killed = Killed(struck, kills)
+    killed, terms = Killed(struck, kills), Terms(evidence, histories)
     for call_id in ended:
         history, call = histories.of[call_id], evidence.calls[call_id]
         outcome, cause = _outcome(call), str(call["outcome"].get("cause") or "")
@@ -169,7 +170,7 @@ def _truth(evidence: "Evidence", ended: list[str], histories: Histories, struck:
                 what=f"{call_id} has ended by {history.cause!r}, and not by {cause!r}",
                 ids=(call_id, history.ref),
             )
-        wanted = due(history, _answers(history, rules), histories, struck, killed)
+        wanted = due(history, _answers(history, rules), histories, struck, killed, terms)
         if not wanted.fits(outcome):
             yield Finding(
                 what=f"{call_id} has the outcome {outcome}; right are {sorted(wanted.sure)}, "

@@ -16,8 +16,11 @@ TOLERANCE = 1.0
 
 def look(evidence: "Evidence") -> Iterator[Finding]:
     limit = min(float(one.settings.get(SETTING) or "inf") for one in evidence.fleet.addresses)
-    if limit == float("inf"):
-        return  # orders may have limits of their own
+    placed = {
+        str(one.body["to"]): float(one.body.get("maxDuration") or "inf")
+        for one in evidence.asked
+        if (one.method, one.path) == ("POST", "/calls")
+    }
     ended = {
         one.call_id: one.sent_at for one in evidence.simulator.deliveries if one.event_type == "disconnect"
     }
@@ -26,9 +29,10 @@ def look(evidence: "Evidence") -> Iterator[Finding]:
         if outcome.get("reason") != REASON:
             continue
         lasted = ended.get(phone.call_id, evidence.over) - phone.call.began
-        if lasted < limit - TOLERANCE:
+        own = min(limit, placed.get(phone.call.to, float("inf")))
+        if lasted < own - TOLERANCE:
             yield Finding(
-                what=f"the time of {phone.call_id} was up after {lasted:.1f} s; its limit is {limit:.0f} s",
+                what=f"the time of {phone.call_id} was up after {lasted:.1f} s; its limit is {own:.0f} s",
                 ids=(phone.call_id,),
                 at=ended.get(phone.call_id),
             )

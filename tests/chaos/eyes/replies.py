@@ -9,7 +9,6 @@
 4. Nobody is told that we are sorry, or to come back, without something that has struck.
 """
 
-from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Final
@@ -18,6 +17,7 @@ from tests.chaos.finding import Finding
 from tests.chaos.histories import NEVER, Histories, History, histories_of, is_of_leg, over, place_of
 from tests.chaos.reply_effects import Effect, Kind, read
 from tests.chaos.struck import Struck
+from tests.chaos.terms import Terms
 from tests.simulator import bxml
 from tests.simulator.journal import Delivery, Request
 
@@ -31,8 +31,8 @@ FULL: Final = "this conference is full"
 CLOSED: Final = "conference has been closed"
 NO_ROOM: Final = "conference could not be found"
 GUESSED: Final = "wrong codes have been entered"
-MEMBERS: Final = 20
-"""A session has no more (docs/guarantees.md, Bandwidth's own limits)."""
+TIME_UP: Final = "time for this call is over"
+LEFT: Final = "everybody else has left"
 SHORT_LEGS: Final = 3
 """Legs of ours in a row that end at once, after which a caller is told so (docs/calls.md, States)."""
 RIGHT_DIGITS: Final = "1234"
@@ -52,7 +52,7 @@ def look(evidence: "Evidence") -> Iterator[Finding]:
             except bxml.InvalidBxml as error:
                 yield _finding(one, f"is no BXML: {error}")
     yield from _copies(read_, histories, struck)
-    yield from _ends(read_, histories, struck)
+    yield from _ends(read_, histories, struck, Terms(evidence, histories))
     yield from _hang_ups(simulator.requests, read_, histories)
 
 
@@ -140,7 +140,7 @@ def _without_store(delivery: Delivery, effect: Effect) -> bool:
 # Ends, and coming back --------------------------------------------------------------------------------------
 
 
-def _ends(all_: Iterable[Answered], histories: Histories, struck: Struck) -> Iterator[Finding]:
+def _ends(all_: Iterable[Answered], histories: Histories, struck: Struck, terms: Terms) -> Iterator[Finding]:
     for delivery, effect in all_:
         history = histories.about(delivery)
         if history is None or is_of_leg(delivery):
@@ -150,7 +150,7 @@ def _ends(all_: Iterable[Answered], histories: Histories, struck: Struck) -> Ite
         if effect.kind is not Kind.ENDS or history.ended_at <= over(delivery):
             continue
         words = " ".join(effect.words)
-        if not _explained(words, delivery, history, histories, struck):
+        if not _explained(words, delivery, history, histories, struck, terms):
             yield _finding(delivery, f"ended the call with {words!r}, and nothing explains that")
 
 
@@ -180,18 +180,26 @@ def _hang_ups(
 
 
 def _explained(
-    words: str, delivery: Delivery, history: History, histories: Histories, struck: Struck
+    words: str, delivery: Delivery, history: History, histories: Histories, struck: Struck, terms: Terms
 ) -> bool:
     until = over(delivery)
+    if words == terms.message(history) and terms.is_unwanted(history, until):
+        return True
     if not words:
-        return _ordered(history, until) or _far_end(history, delivery)
+        # Whom somebody else has talked to is not told that the time is up.
+        sent_on = any(one.kind == "transfer" and one.sent_at <= until for one in history.orders)
+        time_up = sent_on and terms.is_time_up(history, until)
+        return time_up or _ordered(history, until) or _far_end(history, delivery)
     if CLOSED in words:
         return histories.closed_by(history, until)
     if NO_ROOM in words or GUESSED in words:
         return any(_is_wrong(one) for one in history.deliveries if one.sent_at <= delivery.sent_at)
     if FULL in words:
-        crowds = (histories.arrivals[room] for room in history.rooms)
-        return any(bisect_right(crowd, until) >= MEMBERS for crowd in crowds)
+        return terms.is_full(history, delivery.sent_at, until)
+    if TIME_UP in words.lower():
+        return terms.is_time_up(history, until)
+    if LEFT in words.lower():
+        return terms.was_left(history, until)
     if SORRY in words or BUSY in words or LOST in words:
         return _failed(delivery, history, struck)
     return False

@@ -1,0 +1,175 @@
+"""What operators have laid down for calls and rooms, as far as it may end a call.
+
+A call may have a time limit, and may not be meant for machines. A room may be full with fewer members than
+Bandwidth's limit, and may hang up on the last who is in it.
+"""
+
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from tests.chaos.histories import NEVER, Histories, History
+from tests.simulator.detection import MACHINES
+from tests.simulator.journal import MemberChanged, PhoneChanged
+
+if TYPE_CHECKING:
+    from tests.chaos.api import Asked
+    from tests.chaos.evidence import Evidence
+
+MEMBERS: Final = 20
+"""A session has no more (docs/guarantees.md, Bandwidth's own limits)."""
+CALL_LIMIT: Final = "CALL_LIMIT"
+TOLERANCE: Final = 1.0
+"""Seconds: what is shared is kept to about a second of what has passed."""
+
+Span = tuple[float, float]
+
+
+class _Put(msgspec.Struct, frozen=True):
+    """Settings that a room was given. Times are monotonic seconds."""
+
+    sent_at: float
+    over: float
+    """NEVER where nobody knows whether they were taken."""
+    settings: Mapping[str, Any]
+
+
+class Terms:
+    def __init__(self, evidence: "Evidence", histories: Histories) -> None:
+        self._arrivals = histories.arrivals
+        self._placed = {
+            str(one.body["to"]): one.body
+            for one in evidence.asked
+            if (one.method, one.path) == ("POST", "/calls")
+        }
+        self._limit = min(float(one.settings.get(CALL_LIMIT) or NEVER) for one in evidence.fleet.addresses)
+        self._puts = _puts(evidence.asked)
+        self._browsers = _browsers(evidence)
+        self._alone = _alone(evidence)
+
+    def seconds(self, history: History) -> float:
+        """For which a call may last; NEVER where it has no limit."""
+        return min(self._limit, float(self.options(history).get("maxDuration") or NEVER))
+
+    def is_time_up(self, history: History, at: float) -> bool:
+        limit, began = self.seconds(history), history.began
+        return limit < NEVER and began < NEVER and at - began >= limit - TOLERANCE
+
+    def is_unwanted(self, history: History, until: float) -> bool:
+        """Whether Bandwidth had said by then that a machine took a call that is not for machines."""
+        wanted = self.options(history).get("machineDetection") or {}
+        return wanted.get("then") in {"hangup", "message"} and any(
+            one.payload.get("machineDetectionResult", {}).get("value") in MACHINES
+            for one in history.deliveries
+            if one.sent_at <= until
+        )
+
+    def message(self, history: History) -> str:
+        """What is said to a machine; empty for nothing."""
+        wanted = self.options(history).get("machineDetection") or {}
+        return str(wanted.get("message", "")) if wanted.get("then") == "message" else ""
+
+    def is_full(self, history: History, since: float, until: float) -> bool:
+        """Whether so many others have come into one of its rooms until then that it may have been full."""
+        for room in history.rooms:
+            limits = (one.get("limit", MEMBERS) for one in self._settings(room, since, until))
+            came = bisect_right(self._arrivals[room], until) + bisect_right(
+                self._browsers.get(room, []), until
+            )
+            if came - 1 >= min(limits, default=MEMBERS):
+                return True
+        return False
+
+    def was_left(self, history: History, until: float) -> bool:
+        """Whether it had been the last for long enough by then, in a room that hangs up on the last."""
+        rules = (
+            one.get("alone") or {"then": ""}
+            for room in history.rooms
+            for one in self._settings(room, 0.0, until)
+        )
+        seconds = min((one["after"] for one in rules if one["then"] == "hangup"), default=NEVER)
+        return any(
+            min(ended, until) - since >= seconds - TOLERANCE
+            for since, ended in self._alone.get(history.call_id, [])
+            if since <= until
+        )
+
+    def options(self, history: History) -> Mapping[str, Any]:
+        return {} if history.inbound else self._placed.get(history.to, {})
+
+    def _settings(self, room: str, since: float, until: float) -> Iterator[Mapping[str, Any]]:
+        """All that the room may have had in this time."""
+        puts = self._puts.get(room, [])
+        latest = max((one.sent_at for one in puts if one.over <= since), default=0.0)
+        return (one.settings for one in puts if one.sent_at <= until and one.over >= latest)
+
+
+def _puts(asked: Iterable["Asked"]) -> dict[str, list[_Put]]:
+    found: dict[str, list[_Put]] = defaultdict(list)
+    for one in asked:
+        room = one.path.removeprefix("/rooms/")
+        if one.method != "PUT" or room == one.path or "/" in room:
+            continue
+        if one.status is None or one.status < 300 or one.status >= 500:
+            ends = one.over if one.status is not None and one.status < 300 else NEVER
+            found[room].append(_Put(one.sent_at, ends, one.body))
+    return found
+
+
+def _browsers(evidence: "Evidence") -> dict[str, list[float]]:
+    """By room: when seats were asked for, in order."""
+    found: dict[str, list[float]] = defaultdict(list)
+    for seat in evidence.records.browsers:
+        found[seat.room].append(seat.asked_at)
+    for one in evidence.asked:
+        if one.method == "POST" and one.path.endswith("/participants") and one.status != 201:
+            found[one.path.split("/")[2]].append(one.sent_at)
+    return {room: sorted(times) for room, times in found.items()}
+
+
+def _alone(evidence: "Evidence") -> dict[str, list[Span]]:
+    """By call id: while its phone was bridged into a session in which nobody else was."""
+    browsers = {seat.participant_id for seat in evidence.records.browsers}
+    calls = {phone.call_id for phone in evidence.simulator.phones}
+    bridged: dict[str, str] = {}
+    """Participants, by call id."""
+    owners: dict[str, str] = {}
+    """Call ids, by participant."""
+    sessions: dict[str, str] = {}
+    """Where each participant is."""
+    members: dict[str, set[str]] = defaultdict(set)
+    since: dict[str, tuple[str, float]] = {}
+    """By session: who is alone there, and since when."""
+    found: dict[str, list[Span]] = defaultdict(list)
+    for one in evidence.happenings:
+        at = evidence.simulator.started + one.at_ms / 1000
+        match one:
+            case PhoneChanged() if one.call_id in calls:
+                before, now = bridged.pop(one.call_id, ""), one.participant_id or ""
+                owners.pop(before, None)
+                if now:
+                    bridged[one.call_id], owners[now] = now, one.call_id
+                touched = {sessions.get(before, ""), sessions.get(now, "")}
+            case MemberChanged():
+                before, now = sessions.pop(one.participant_id, ""), one.session_id or ""
+                members[before].discard(one.participant_id)
+                if now:
+                    sessions[one.participant_id] = now
+                    members[now].add(one.participant_id)
+                touched = {before, now}
+            case _:
+                continue
+        for session in touched - {""}:
+            there = [who for who in members[session] if who in owners or who in browsers]
+            alone = owners.get(there[0], "") if len(there) == 1 else ""
+            was, began = since.pop(session, ("", at))
+            if alone:
+                since[session] = (alone, began if alone == was else at)
+            if was and was != alone:
+                found[was].append((began, at))
+    for call_id, began in since.values():
+        found[call_id].append((began, NEVER))
+    return found

@@ -128,6 +128,25 @@ def test_news_lack_what_a_call_went_through() -> None:
     assert len(judged(Records(), {"c": call}, [ALL[0], ALL[2]])) == 1
 
 
+def test_looks_of_a_caller_who_waits_are_in_no_timeline() -> None:
+    states = ["joining", "initiated", "joining", "initiated", "joining", "initiated", "joining", "bridged"]
+    pairs = [("new", "joining"), ("joining", "initiated"), ("joining", "bridged")]
+    call = {"id": "w", "timeline": [{"before": before, "after": after} for before, after in pairs]}
+
+    def told(*lack: int) -> list[str]:
+        news = [
+            News(0, (1, n), "call", ("a",), {"id": "w", "state": state})
+            for n, state in enumerate(states)
+            if n not in lack
+        ]
+        return judged(Records(), {"w": call}, news)
+
+    assert told() == []
+    assert told(6), "the look that found somebody"
+    assert told(7)
+    assert told(0)
+
+
 def test_a_call_of_which_only_the_end_is_known() -> None:
     timelines = {"excused": ["ended"], "wrong": ["joining", "ended"]}
     for expected, timeline in timelines.items():

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from tests.chaos.evidence import Evidence, News
 
 NEWS = {"participant", "call", "room"}
+UNKNOWN = "new"
+"""What a timeline calls a call before it is known."""
+LOOK = ("initiated", "joining", "initiated")
+"""States of a call that waits for somebody to come, looks, and finds nobody."""
 SHOWN = 20
 """Findings of one listener that are told: a stream that is cut off lacks everything."""
 Position = tuple[int, int]
@@ -152,7 +156,10 @@ def _timelines(evidence: "Evidence", streams: Streams) -> Iterator[Finding]:
     """Each state that a call came to, by its timeline, is among the news."""
     for call in evidence.calls.values():
         told = _steps([one.data["state"] for one in streams.calls.get(call["id"], [])])
-        known = _steps([one["after"] for one in call["timeline"] if "after" in one])
+        # Looks of one who waits are not in the timeline, but what came of the last one is.
+        entries = [one for one in call["timeline"] if "after" in one]
+        states = [one[when] for one in entries for when in ("before", "after") if when in one]
+        known = _steps([state for state in states if state != UNKNOWN])
         if told != known:
             # Of a call that was heard of when it had ended there is nothing to tell; it is not listed either.
             only_ended = known == ["ended"] and not told
@@ -179,8 +186,14 @@ def _seats(evidence: "Evidence", streams: Streams) -> Iterator[Finding]:
 
 
 def _steps(states: Sequence[str]) -> list[str]:
-    """Without what follows itself."""
-    return [one for n, one in enumerate(states) if n == 0 or states[n - 1] != one]
+    """Without what follows itself, and without a waiting caller's looks into an empty room."""
+    found: list[str] = []
+    for state in states:
+        if found[-1:] != [state]:
+            found.append(state)
+        if tuple(found[-3:]) == LOOK:
+            del found[-2:]
+    return found
 
 
 def cursor_of(text: str) -> Cursor:

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-TURN: int = 250
-"""Calls of one turn at most: what is found is then a matter of about a minute."""
+TURN: int = 700
+"""Calls of one turn at most: what is found is then a matter of a minute or two."""
 STRIDE: int = 1_000_003
 """Between the seeds of two turns: the seeds of two storms with neighbouring seeds do not meet."""
 

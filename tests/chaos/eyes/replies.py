@@ -186,10 +186,7 @@ def _explained(
     if words == terms.message(history) and terms.is_unwanted(history, until):
         return True
     if not words:
-        # Whom somebody else has talked to is not told that the time is up.
-        sent_on = any(one.kind == "transfer" and one.sent_at <= until for one in history.orders)
-        time_up = sent_on and terms.is_time_up(history, until)
-        return time_up or _ordered(history, until) or _far_end(history, delivery)
+        return _ordered(history, until) or _far_end(history, delivery)
     if CLOSED in words:
         return histories.closed_by(history, until)
     if NO_ROOM in words or GUESSED in words:

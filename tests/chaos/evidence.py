@@ -120,7 +120,8 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     """Names of what each owner owes, whether it will be looked at or not."""
     dead: list[str]
     calls: dict[str, Json]
-    """What the API says of each call of a phone, by call id; without those that it does not know."""
+    """What the API says of each call of a phone, by call id; of those that were erased what it said before.
+    Without those that it does not know."""
     unended: list[str]
     """Refs of all calls that the API lists as not ended."""
     metrics: dict[str, str]
@@ -168,7 +169,7 @@ async def gather(site: Site) -> Evidence:
         ],
         owed=owed,
         dead=[name for name in names if name.endswith(":dead")],
-        calls=await _calls(site),
+        calls=site.records.erased | await _calls(site),
         unended=[one["id"] async for one in _listed(site) if one["state"] != "ended"],
         metrics=metrics,
         scraped=scraped,

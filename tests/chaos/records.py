@@ -1,6 +1,6 @@
 """What browsers and listeners of a turn did and saw. Times are monotonic seconds."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
@@ -113,3 +113,6 @@ class Records(msgspec.Struct):
     entries: list[Entry] = []
     listeners: list[Listener] = []
     awaited: list[AwaitedOrder] = []
+    erased: dict[str, dict[str, Any]] = {}
+    """What the API has said last of calls that had ended, and that an operator then asked to erase; by call
+    id."""

@@ -134,6 +134,9 @@ class Operator:
         """What is known of the call is deleted, once it is over; before that it is refused."""
         if self._dice.random() < 0.7:
             await asyncio.sleep(1)
+        last = await self._world.api.send("GET", self._path)
+        if last is not None and last.is_success and last.json()["state"] == "ended":
+            self._world.records.erased[self._phone.call_id] = last.json()
         answer = await self._world.api.send("DELETE", self._path)
         if answer is not None and answer.status_code == 204:
             gone = await self._world.api.send("GET", self._path)

@@ -110,6 +110,11 @@ class Model:
         )
         step = Step(order, standings, sent=self._next())
         party.steps.append(step)
+        for one in party.steps[:-1]:
+            if one.order is not None and one.fate is Fate.OPEN:
+                # It may come about after this one.
+                later = (after(other, one.order, kept=party.kept) for other in standings)
+                one.standings |= frozenset[Standing]().union(*later)
         return step
 
     def answered(self, id_: str, step: Step, *, accepted: bool | None) -> None:
@@ -124,11 +129,12 @@ class Model:
             party.kept = False if accepted else None
 
     def seen_in(self, id_: str, room: str) -> None:
-        """What came before the first step that leads into this room is over."""
+        """What was over before the first step that leads into this room was sent has been overtaken."""
         steps = self.parties[id_].steps
         for number, step in enumerate(steps):
             if any(is_in(one, room) for one in step.standings):
-                del steps[:number]
+                # Of two orders that overlap either may be the one that came last.
+                steps[:number] = [one for one in steps[:number] if one.over > step.sent]
                 break
 
     def settled(self, id_: str) -> None:

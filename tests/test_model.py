@@ -64,6 +64,23 @@ def test_of_two_at_once_either_may_be_the_last(model: Model, call: Party) -> Non
     assert call.rooms == {"b", "c"}
 
 
+def test_of_two_at_once_the_first_may_change_what_the_second_has_brought(model: Model, call: Party) -> None:
+    first, second = model.sent("call", Subscribe(("x",))), model.sent("call", Join("b"))
+    for step in (second, first):
+        model.answered("call", step, accepted=True)
+    assert {B, Standing(Where.ROOM, "b", ("x",))} <= call.standings
+
+
+def test_who_was_seen_there_may_have_been_sent_on_at_the_same_time(model: Model, call: Party) -> None:
+    model.done("call", Join("c"))
+    first, second = model.sent("call", Transfer()), model.sent("call", Join("b"))
+    model.answered("call", second, accepted=True)
+    model.seen_in("call", "b")
+    model.answered("call", first, accepted=True)
+    model.settled("call")
+    assert call.standings == {B, Standing(Where.AWAY)}
+
+
 def test_once_seen_there_it_does_not_go_back(model: Model, call: Party) -> None:
     model.answered("call", model.sent("call", Join("b")), accepted=None)
     model.seen_in("call", "b")

@@ -82,7 +82,16 @@ class MadeUp:
         if entry:
             self.calls[path.split("/")[2]]["timeline"].append({"event": entry})
 
-    def request(self, operation: str, status: int = 204, fault: str | None = None, **ids: str) -> None:
+    def request(
+        self,
+        operation: str,
+        status: int = 204,
+        fault: str | None = None,
+        *,
+        body: Any = None,
+        created: str | None = None,
+        **ids: str,
+    ) -> None:
         at = self._tick()
         self.requests.append(
             Request(
@@ -94,8 +103,9 @@ class MadeUp:
                 at=at,
                 ms=500.0,
                 scheme=None,
-                body=None,
+                body=body,
                 received=True,
+                created=created,
                 fault=fault,
             )
         )

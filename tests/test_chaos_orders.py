@@ -3,6 +3,7 @@
 import pytest
 
 from tests.chaos.eyes.orders import MOVE_FAILED, came_about, placed, traced
+from tests.chaos.stills import owing
 from tests.chaos_turns import ROOM_A, MadeUp
 
 JOIN = {"room": "b"}
@@ -162,6 +163,28 @@ def test_who_is_sent_where_it_is_leaves_no_trace(turn: MadeUp) -> None:
 def test_who_has_ended_is_hung_up_without_a_trace(turn: MadeUp) -> None:
     turn.asks("POST", "/calls/x/hangup", None, reply={"room": "a", "state": "ended"})
     assert untraced(turn) == []
+
+
+def test_a_browser_that_a_room_has_yet_to_take_out() -> None:
+    turn = MadeUp()
+    turn.request("createParticipant", 200, body={"tag": "web-1.1"}, created="P")
+    turn.member("P", "s")
+    turn.asks("POST", "/rooms/a/participants", {}, 201, reply={"participantId": "P"})
+    turn.member("P", "s")
+    turn.asks("DELETE", "/rooms/a/participants/P", None, 204)
+    turn.looks("seat:web-1.1")
+    assert lost(turn) == []
+    turn.looks("seat:web-2.1")
+    assert len(lost(turn)) == 1
+
+
+def test_what_a_room_owes_concerns_all_or_who_has_left_a_seat() -> None:
+    assert {*owing("room:a", ["check-room", "free-seat:web-1.1", ".tries"])} == set()
+    assert {*owing("room:a", ["evict:p00-1.1", "remove-participant:web-1.1", "delete-participant:P"])} == {
+        *("room:a", "seat:web-1.1", "seat:P")
+    }
+    assert {*owing("call:p00-1", ["hang-up", "ask-after"])} == {"call:p00-1"}
+    assert {*owing("call:p00-1", ["ask-after"])} == set()
 
 
 CALL = {"to": "+15553330001", "room": "a"}

@@ -124,7 +124,13 @@ class History:
         self.refs = refs
         self.calls = {ref: call_id for call_id, ref in refs.items()}
         self.asked = sorted(asked, key=attrgetter("sent_at"))
-        self.requests_by_id = _by_id(requests)
+        self.requests_by_id = _by_id(requests := list(requests))
+        self.seats = {
+            one.created: str((one.body or {}).get("tag", ""))
+            for one in requests
+            if one.operation == "createParticipant" and one.created is not None
+        }
+        """By participant: the seat that it was made for."""
         self.requests = {
             id_: Spans((one.at, one.at + one.ms / 1000) for one in all_)
             for id_, all_ in self.requests_by_id.items()

@@ -5,7 +5,7 @@ it has to be seen.
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
 import msgspec
@@ -25,6 +25,8 @@ LATER = frozenset(
 """Kinds of work owed by calls that are never done with, or due long after."""
 OF_ALL = frozenset({"add-participant", "check-session", "evict"})
 """Kinds of work owed by a room that concern those who stay there; others come and go all the time."""
+OF_ONE = frozenset({"remove-participant", "delete-participant"})
+"""Kinds of work owed by a room that concern the one who has left a seat."""
 
 
 class Still(msgspec.Struct, frozen=True):
@@ -33,7 +35,9 @@ class Still(msgspec.Struct, frozen=True):
     begun: float
     over: float
     owing: frozenset[str]
-    """Owners, as `call:<ref>` and `room:<name>`; a room only where it owes something that concerns all."""
+    """Owners, as `call:<ref>` and `room:<name>`; a room only where it owes something that concerns all.
+
+    And as `seat:<seat>` the seats that a room has yet to clear."""
 
 
 class Stills:
@@ -71,7 +75,11 @@ class Stills:
             pipe.hkeys(name)
         owed = await pipe.execute() if names else []
         owners = [name.partition(":owed:")[2] for name in names]
-        return frozenset(owner for owner, fields in zip(owners, owed, strict=True) if _owes(owner, fields))
+        return frozenset(
+            one
+            for owner, fields in zip(owners, owed, strict=True)
+            for one in owing(owner, [_text(field) for field in fields])
+        )
 
 
 def _text(name: bytes | str) -> str:
@@ -79,7 +87,16 @@ def _text(name: bytes | str) -> str:
     return name.decode() if isinstance(name, bytes) else name
 
 
-def _owes(owner: str, fields: Iterable[bytes | str]) -> bool:
-    """What a hash has besides work begins with a dot."""
-    kinds = {kind for field in fields if (kind := _text(field).partition(":")[0])[0] != "."}
-    return bool(kinds & OF_ALL if owner.startswith("room:") else kinds - LATER)
+def owing(owner: str, fields: Iterable[str]) -> Iterator[str]:
+    """As in `Still.owing`. What a hash has besides work begins with a dot."""
+    work = [field.split(":") for field in fields if not field.startswith(".")]
+    kinds = {kind for kind, *_ in work}
+    if not owner.startswith("room:"):
+        if kinds - LATER:
+            yield owner
+        return
+    if kinds & OF_ALL:
+        yield owner
+    for kind, *names in work:
+        if kind in OF_ONE:
+            yield f"seat:{names[0]}"

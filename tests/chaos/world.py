@@ -130,17 +130,19 @@ class World:
         history, since, until = self.history, still.begun, still.over
         phone, found = self.phones.get(id_), self.member_of(id_)
         ids: list[str | None] = [id_]
-        changed = phone.since if phone else 0.0
+        changed, seat = phone.since if phone else 0.0, ""
         if found:
             participant, member = found
             # What is asked about its session while it is there concerns others.
             ids += [participant] if member.session else [participant, member.left]
             changed = max(changed, member.since)
+            seat = history.seats.get(participant, "")
         party = self.model.parties[id_]
         rooms = party.rooms | {self.room_of(id_)}
         owners = {
             f"call:{history.refs[id_]}" if id_ in history.refs else "",
             *(f"room:{one}" for one in rooms),
+            f"seat:{seat}",
         }
         return not (
             changed >= since

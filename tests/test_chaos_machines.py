@@ -450,3 +450,10 @@ def test_a_clock_that_is_set_back_changes_no_order_of_a_log(tmp_path: Path) -> N
     for name, times in written.items():
         assert [one.timestamp[11:16] for one in read if one.process == name] == times
     assert (len(read), noise) == (5, [])
+
+
+def test_a_clock_explains_nothing() -> None:
+    troubles = Troubles()
+    for kind in ("clock", "killed"):
+        troubles.begin(kind, 1.0)
+    assert [one.kind for one in troubles.felt] == ["killed"]

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.chaos.eyes.orders import MOVE_FAILED, came_about, placed, traced
+from tests.chaos.history import Spans
 from tests.chaos.stills import owing
 from tests.chaos_turns import ROOM_A, MadeUp
 
@@ -17,7 +18,7 @@ def turn() -> MadeUp:
 
 
 def lost(turn: MadeUp) -> list[str]:
-    return [one.excuse or one.what for one in came_about(turn.history(), turn.calls, [0.0])]
+    return [one.excuse or one.what for one in came_about(turn.history(), turn.calls, Spans([]))]
 
 
 def untraced(turn: MadeUp) -> list[str]:
@@ -100,8 +101,8 @@ def test_a_move_that_failed(turn: MadeUp, reason: str, struck: bool, closed: boo
         turn.asks("DELETE", "/rooms/b", None, 404)
     turn.calls["x"]["timeline"].append({"event": "moveFailed", "reason": reason})
     turn.looks()
-    wrong = [before, turn.now - 1] if struck else [before]
-    [found] = came_about(turn.history(), turn.calls, wrong)
+    wrong = [(before, turn.now - 1)] if struck else [(before, before)]
+    [found] = came_about(turn.history(), turn.calls, Spans(wrong))
     assert found.excuse == (MOVE_FAILED if excused else "")
 
 

@@ -77,7 +77,7 @@ class Struck:
         }
         self._served = _served(simulator.deliveries)
         self._troubles = {
-            host: self._shown(name, [one for one in evidence.troubles.all if one.host in {"", host}])
+            host: self._shown(name, [one for one in evidence.troubles.felt if one.host in {"", host}])
             for name, host in self._names.items()
         }
 

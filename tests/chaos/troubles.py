@@ -3,6 +3,8 @@
 import msgspec
 
 NEVER = float("inf")
+UNFELT = frozenset({"clock"})
+"""Kinds of which nobody may notice anything: they explain nothing."""
 
 
 class Trouble(msgspec.Struct):
@@ -18,6 +20,11 @@ class Trouble(msgspec.Struct):
 class Troubles:
     def __init__(self) -> None:
         self.all: list[Trouble] = []
+
+    @property
+    def felt(self) -> list[Trouble]:
+        """Those that may be noticed."""
+        return [one for one in self.all if one.kind not in UNFELT]
 
     def begin(self, kind: str, now: float, *, host: str = "", detail: str = "") -> Trouble:
         """The caller sets `over` when it has ended."""

@@ -6,12 +6,12 @@ is where it was sent last.
 
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from tests.chaos.api import Asked
 from tests.chaos.finding import Finding
-from tests.chaos.history import Answered, History, Looked, Sent, history_of
+from tests.chaos.history import Answered, History, Looked, Sent, Spans, history_of
 from tests.chaos.stills import Still
 from tests.chaos.world import World, accepted_of
 from tests.standings import OVER, Close, Join, Standing, Where
@@ -37,9 +37,9 @@ CREATED = 201
 
 def look(evidence: "Evidence") -> Iterator[Finding]:
     history = history_of(evidence)
-    troubles = [one.begun for one in evidence.troubles.all]
-    struck = sorted([one.at for one in evidence.simulator.requests if one.fault] + troubles)
-    yield from came_about(history, evidence.calls, struck)
+    struck = [(one.begun, one.over) for one in evidence.troubles.felt]
+    struck += [(one.at, one.at) for one in evidence.simulator.requests if one.fault]
+    yield from came_about(history, evidence.calls, Spans(struck))
     yield from traced(history, evidence.calls)
     yield from placed(history)
 
@@ -105,8 +105,8 @@ def placed(history: History) -> Iterator[Finding]:
             )
 
 
-def came_about(history: History, calls: Mapping[str, Json], struck: Sequence[float]) -> Iterator[Finding]:
-    """`struck`: when something went wrong that may hinder a move, in order (monotonic seconds)."""
+def came_about(history: History, calls: Mapping[str, Json], struck: Spans) -> Iterator[Finding]:
+    """`struck`: when something was wrong that may hinder a move (monotonic seconds)."""
     eye = _Orders(history, calls, struck)
     for event in eye.world.play():
         match event:
@@ -123,7 +123,7 @@ def came_about(history: History, calls: Mapping[str, Json], struck: Sequence[flo
 
 
 class _Orders:
-    def __init__(self, history: History, calls: Mapping[str, Json], struck: Sequence[float]) -> None:
+    def __init__(self, history: History, calls: Mapping[str, Json], struck: Spans) -> None:
         self.world = World(history)
         self._calls = calls
         self._struck = struck
@@ -177,6 +177,8 @@ class _Orders:
         reason = failed[-1].get("reason")
         if reason == "room-full":
             return True
-        blamed = self._closings[join.body["room"]] if reason == "room-closed" else self._struck
-        later = bisect_left(blamed, join.sent_at)
-        return later < len(blamed) and blamed[later] <= still.over
+        if reason == "room-closed":
+            closings = self._closings[join.body["room"]]
+            later = bisect_left(closings, join.sent_at)
+            return later < len(closings) and closings[later] <= still.over
+        return self._struck.touch(join.sent_at, still.over)

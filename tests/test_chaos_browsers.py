@@ -9,8 +9,8 @@ import pytest
 from tests.chaos.api import Asked
 from tests.chaos.evidence import Evidence
 from tests.chaos.eyes import browsers
-from tests.chaos.fleet import Down
 from tests.chaos.records import BrowserSeat, Entry, Event, Kind, Records, Sign
+from tests.chaos.troubles import Troubles
 from tests.simulator.journal import MemberChanged, Request
 
 ID = "participant"
@@ -65,7 +65,7 @@ class Made:
         self.asked: list[Asked] = []
         self.rooms: list[Any] = []
         self.alive: list[str] = []
-        self.outages: list[Down] = []
+        self.troubles = Troubles()
 
     def found(self) -> list[str]:
         evidence = SimpleNamespace(
@@ -75,7 +75,7 @@ class Made:
             asked=self.asked,
             rooms=self.rooms,
             alive=SimpleNamespace(participants=self.alive),
-            fleet=SimpleNamespace(outages=self.outages),
+            troubles=self.troubles,
         )
         return [one.what for one in browsers.look(cast("Evidence", evidence))]
 
@@ -149,10 +149,13 @@ def test_known_by_events_alone() -> None:
     assert Made(known, out=40).found() == []
 
 
-def test_an_event_that_the_store_did_not_hear_of() -> None:
+@pytest.mark.parametrize(
+    ("kind", "found"), [("store-away", 0), ("store-frozen", 0), ("cut-store", 0), ("clock", 1)]
+)
+def test_an_event_that_the_store_did_not_hear_of(kind: str, found: int) -> None:
     made = Made(seat(events=[event("onConnect", 12)]), out=40)
-    made.outages = [Down(11.9, 12.1)]
-    assert made.found() == []
+    made.troubles.begin(kind, 11.9).over = 12.1
+    assert len(made.found()) == found
 
 
 @pytest.mark.parametrize("how", ["leave", "onLeave", "closed"])

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from tests.chaos.api import Asked
-from tests.chaos.fleet import Down
 from tests.chaos.scenarios.rooms import NUMBERS, PIN_NUMBER, ROOMS
 from tests.chaos.stills import Still
 from tests.chaos.story import IDS
+from tests.chaos.troubles import Trouble
 from tests.simulator.journal import Delivery, Happening, MemberChanged, PhoneChanged, Request
 from tests.standings import Digits, Standing, Where
 
@@ -114,7 +114,7 @@ class History:
         requests: Iterable[Request],
         stills: Iterable[Still],
         refs: Mapping[str, str],
-        outages: Iterable[Down] = (),
+        outages: Iterable[Trouble] = (),
         rejections: Iterable[str] = (),
     ) -> None:
         """`started`: monotonic seconds from which happenings count. `refs`: of calls, by their ids."""
@@ -170,7 +170,7 @@ def history_of(evidence: "Evidence") -> History:
         requests=simulator.requests,
         stills=evidence.stills,
         refs={call_id: str(call["id"]) for call_id, call in evidence.calls.items()},
-        outages=evidence.fleet.outages,
+        outages=evidence.troubles.of_store,
         rejections=simulator.interconnect.rejections,
     )
 

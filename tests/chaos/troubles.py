@@ -5,6 +5,8 @@ import msgspec
 NEVER = float("inf")
 UNFELT = frozenset({"clock"})
 """Kinds of which nobody may notice anything: they explain nothing."""
+STORE = frozenset({"store-away", "store-frozen", "cut-store", "failover-planned", "failover-killed"})
+"""Kinds in which a replica, or all of them, has no store."""
 
 
 class Trouble(msgspec.Struct):
@@ -25,6 +27,11 @@ class Troubles:
     def felt(self) -> list[Trouble]:
         """Those that may be noticed."""
         return [one for one in self.all if one.kind not in UNFELT]
+
+    @property
+    def of_store(self) -> list[Trouble]:
+        """Those in which what is told is kept in memory until the store is back."""
+        return [one for one in self.all if one.kind in STORE]
 
     def begin(self, kind: str, now: float, *, host: str = "", detail: str = "") -> Trouble:
         """The caller sets `over` when it has ended."""

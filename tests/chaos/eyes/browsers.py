@@ -135,7 +135,7 @@ def _silent_from(evidence: "Evidence", seat: BrowserSeat, out: float) -> float:
 def _told_the_store(evidence: "Evidence", sent_at: float, over: float, status: int | None) -> bool:
     """What is answered while the store is away is not kept: a look at the session tells as much later."""
     return status == 200 and not any(
-        outage.begun <= over and sent_at <= outage.over for outage in evidence.fleet.outages
+        outage.begun <= over and sent_at <= outage.over for outage in evidence.troubles.of_store
     )
 
 

@@ -234,6 +234,32 @@ def test_an_apology_while_a_breaker_is_open(
     assert _clean(turn) == clean
 
 
+@pytest.mark.parametrize(
+    ("kind", "host", "answered", "clean"),
+    [
+        ("cut-bandwidth", "127.0.0.1", 0, True),
+        ("frozen", "127.0.0.1", 0, True),
+        ("clock", "127.0.0.1", 0, False),
+        ("cut-bandwidth", "localhost", 0, False),
+        # Of each API one that was asked since, and another after that.
+        ("cut-bandwidth", "127.0.0.1", 1, True),
+        ("cut-bandwidth", "127.0.0.1", 2, False),
+    ],
+)
+def test_an_apology_by_a_replica_that_could_not_reach_bandwidth(
+    turn: MadeUpTurn, kind: str, host: str, answered: int, clean: bool
+) -> None:
+    turn.troubles.begin(kind, 1.1, host=host).over = 2.0
+    turn.webhook("initiate", 1.2, WAIT)
+    for n in range(answered):
+        for operation in ("getCall", "createSession"):
+            turn.request(operation, 2.1 + n / 10)
+    turn.stage(3.0, "bridged")
+    turn.stage(4.0, "answered")
+    turn.webhook("redirect", 4.1, SORRY)
+    assert _clean(turn) == clean
+
+
 @pytest.mark.parametrize(("order", "clean"), [(True, True), (False, False)])
 def test_hung_up_by_request(turn: MadeUpTurn, order: bool, clean: bool) -> None:
     if order:

@@ -39,7 +39,7 @@ class Aside(msgspec.Struct, frozen=True, kw_only=True):
 def asides(evidence: "Evidence") -> list[Aside]:
     """In no order."""
     cuts = [one for one in evidence.troubles.all if one.kind == CUT]
-    healed = _healed(evidence.simulator.requests, cuts)
+    known = healed(evidence.simulator.requests, cuts)
     return [
         Aside(
             host=host,
@@ -48,7 +48,7 @@ def asides(evidence: "Evidence") -> list[Aside]:
             over=over,
             is_right=any(
                 one.host == host and one.begun <= begun <= until
-                for one, until in zip(cuts, healed, strict=True)
+                for one, until in zip(cuts, known, strict=True)
             ),
         )
         for host, process, begun, over in _spells(evidence.logs)
@@ -73,8 +73,8 @@ def _seconds(line: "LogLine") -> float:
     return datetime.fromisoformat(line.timestamp).timestamp()
 
 
-def _healed(requests: Iterable[Request], cuts: Sequence[Trouble]) -> list[float]:
-    """Of each cut: when at the latest the replica knows that it is over."""
+def healed(requests: Iterable[Request], cuts: Sequence[Trouble]) -> list[float]:
+    """Of each cut from Bandwidth: when at the latest the replica knows that it is over."""
     answered: Mapping[str, _Answered] = _by_host(requests)
     return [
         max(answered[one.host].after(api, one.over) for api in (True, False)) if one.over < NEVER else NEVER

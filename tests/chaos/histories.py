@@ -58,6 +58,8 @@ class Order(msgspec.Struct, frozen=True):
     kind: str
     """`join`, `remove`, `transfer` or `hangup`."""
     sent_at: float
+    host: str = ""
+    """The replica that has taken it."""
 
 
 class History(msgspec.Struct):
@@ -236,7 +238,7 @@ def _order(asked: Iterable["Asked"], histories: Histories) -> None:
             history = histories.of.get(found[1]) or histories.by_ref.get(found[1])
             if history is not None:
                 room = str(body.get("room", ""))
-                history.orders.append(Order(found[2], one.sent_at))
+                history.orders.append(Order(found[2], one.sent_at, one.host))
                 history.rooms |= {room} - {""}
         elif one.method == "DELETE" and (found := _ROOM.search(one.path)) is not None:
             histories.closed[found[1]] = min(one.sent_at, histories.closed.get(found[1], NEVER))

@@ -9,9 +9,11 @@ answering a webhook that was sent after it, with the store at hand.
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from tests.chaos.creates import AGAIN, TURNED_AWAY
+from tests.chaos.hindered import hindered
 from tests.chaos.histories import NEVER, History, over, place_of
 from tests.chaos.troubles import Trouble
 from tests.simulator.journal import Delivery, Request
@@ -76,6 +78,9 @@ class Struck:
             for api in ROW
         }
         self._served = _served(simulator.deliveries)
+        self._hindered = {
+            host: hindered(evidence, host, partial(self._shown, name)) for name, host in self._names.items()
+        }
         self._troubles = {
             host: self._shown(name, [one for one in evidence.troubles.felt if one.host in {"", host}])
             for name, host in self._names.items()
@@ -132,6 +137,16 @@ class Struck:
         for api in ROW:
             if _meets(self._open.get((host, api), []), since, until):
                 return f"the breaker of {host} for {api} can have been open"
+        return self._hindrance(history, since, until)
+
+    def _hindrance(self, history: History, since: float, until: float) -> str:
+        """Of a replica that has worked on this call, in this time."""
+        asked = {one.url for one in history.deliveries if since <= over(one) and one.sent_at <= until}
+        for host in sorted({self.host_of(url) for url in asked} | {one.host for one in history.orders}):
+            spans = self._hindered.get(host, [])
+            first = bisect_left(spans, since, key=lambda span: span[1])
+            if first < len(spans) and spans[first][0] <= until:
+                return f"{host}: {spans[first][2]}"
         return ""
 
     def trouble(self, url: str, since: float, until: float) -> str:

@@ -269,6 +269,23 @@ def test_hung_up_by_request(turn: MadeUpTurn, order: bool, clean: bool) -> None:
     assert _clean(turn) == clean
 
 
+@pytest.mark.parametrize(("answered_at", "clean"), [(None, True), (4.95, True), (4.5, False)])
+def test_hung_up_as_its_room_was_closed(answered_at: float | None, clean: bool) -> None:
+    """By request only while the service takes it to ring."""
+    turn = MadeUpTurn()
+    turn.phone(inbound=False)
+    turn.calls[CALL] = {"id": REF}
+    turn.order(0.5, "/calls", {"to": "+15551110000", "room": "a"})
+    turn.stage(1.0, "ringing")
+    turn.stage(4.0, "answered")
+    if answered_at is not None:
+        turn.webhook("answer", answered_at, WAIT)
+    turn.order(4.1, "/rooms/a", method="DELETE")
+    turn.request("updateCall", 5.0, body={"state": "completed"}, callId=CALL)
+    turn.stage(5.005, "ended", "hangup")
+    assert _clean(turn) == clean
+
+
 # Coming back ------------------------------------------------------------------------------------------------
 
 

@@ -169,7 +169,8 @@ def _hang_ups(
         until = one.at + one.ms / 1000
         if history.hung_up or not one.at <= history.ended_at <= until:
             continue
-        closed = history.answered_at == NEVER and histories.closed_by(history, until)
+        # As far as the service has been told by then it rings, and hears nothing.
+        closed = histories.closed_by(history, until) and not _is_known_up(history, one.at)
         left = any(leg.hung_up and leg.ended_at <= until for leg in history.legs)
         if not (closed or left or _ordered(history, until) or told.get(history.call_id, NEVER) <= until):
             yield Finding(
@@ -177,6 +178,13 @@ def _hang_ups(
                 ids=(history.call_id, history.ref),
                 at=one.at,
             )
+
+
+def _is_known_up(history: History, at: float) -> bool:
+    return any(
+        one.synchronous and one.status == 200 and over(one) <= at and not is_of_leg(one)
+        for one in history.deliveries
+    )
 
 
 def _explained(

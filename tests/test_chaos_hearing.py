@@ -96,6 +96,16 @@ def test_no_silence_while_something_is_owed(turn: MadeUp) -> None:
     assert found(turn) == []
 
 
+@pytest.mark.parametrize(("room", "right"), [("call-ref-x", True), ("call-ref-y", False)])
+def test_a_room_of_one_call_owes_something(turn: MadeUp, room: str, right: bool) -> None:
+    turn.talks("x", "+15550000000", "s")
+    turn.member("X", None)
+    turn.request("addParticipantToSession", 404, sessionId="s", participantId="other")
+    turn.looks(f"room:{room}")
+    turn.looks(f"room:{room}")
+    assert (found(turn) == []) is right
+
+
 def test_a_session_that_nobody_knows_to_have_vanished(turn: MadeUp) -> None:
     turn.talks("x", ROOM_A, "s")
     turn.member("X", None)

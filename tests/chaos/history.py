@@ -140,7 +140,7 @@ class History:
         """Rooms, by the participants that operators have put there."""
         self.outages = Spans((one.begun, one.over + AGAIN) for one in outages)
         events: list[Event] = [
-            *_phones(self.lines, happenings := list(happenings), started, self.asked),
+            *_phones(self.lines, happenings := list(happenings), started, self.asked, refs),
             *_members(happenings, started),
             *(Sent(one.sent_at, one) for one in self.asked),
             *(Answered(one.over, one) for one in self.asked),
@@ -176,7 +176,11 @@ def history_of(evidence: "Evidence") -> History:
 
 
 def _phones(
-    lines: Iterable[Line], happenings: Iterable[Happening], started: float, asked: Iterable[Asked]
+    lines: Iterable[Line],
+    happenings: Iterable[Happening],
+    started: float,
+    asked: Iterable[Asked],
+    refs: Mapping[str, str],
 ) -> Iterable[Event]:
     """Without legs, and without our calls into WebRTC."""
     phones = {one.call_id: one for one in lines}
@@ -190,18 +194,18 @@ def _phones(
             at = started + one.at_ms / 1000
             if one.call_id not in known:
                 known.add(one.call_id)
-                yield Begun(at, one.call_id, _first(phones[one.call_id], rooms))
+                yield Begun(at, one.call_id, _first(phones[one.call_id], rooms, refs))
             yield PhoneSeen(at, one.call_id, one.stage, one.participant_id)
 
 
-def _first(line: Line, rooms: Mapping[str, set[str]]) -> frozenset[Standing]:
+def _first(line: Line, rooms: Mapping[str, set[str]], refs: Mapping[str, str]) -> frozenset[Standing]:
     """Where a phone may be to begin with; nothing where nobody knows by whom it was called."""
     if line.direction == "outbound":
         return frozenset(Standing(Where.RINGING, room) for room in rooms.get(line.to, ()))
     if line.to == PIN_NUMBER:
         return frozenset({Standing(Where.OUTSIDE)})
     # Any other number is a room of the caller's own.
-    room = NUMBERS.get(line.to, f"of {line.call_id}")
+    room = NUMBERS.get(line.to, f"call-{refs.get(line.call_id, line.call_id)}")
     return frozenset({Standing(Where.ROOM, room, waits=room in WAITED_FOR)})
 
 

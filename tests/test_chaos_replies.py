@@ -170,9 +170,17 @@ def test_an_order_that_was_refused_explains_nothing(turn: MadeUpTurn) -> None:
     assert len(_found(turn)) == 1
 
 
-@pytest.mark.parametrize(("room", "clean"), [("a", True), ("b", False)])
-def test_the_room_was_closed(turn: MadeUpTurn, room: str, clean: bool) -> None:
-    turn.order(4.0, f"/rooms/{room}", method="DELETE", status=204)
+@pytest.mark.parametrize(
+    ("at", "path", "clean"),
+    [
+        (4.0, "/rooms/a", True),
+        (4.0, "/rooms/b", False),
+        (4.0, "/rooms/a/participants/p", False),
+        (0.5, "/rooms/a", False),
+    ],
+)
+def test_the_room_was_closed(turn: MadeUpTurn, at: float, path: str, clean: bool) -> None:
+    turn.order(at, path, method="DELETE", status=204)
     turn.webhook("redirect", 5.0, CLOSED)
     assert _clean(turn) == clean
 

@@ -22,7 +22,7 @@ NEVER = float("inf")
 PIN_ROOM = "code"
 _URL = re.compile(r"/callbacks/(voice|legs)/([^/?]+)(?:/(\d+))?")
 _ORDER = re.compile(r"/calls/([^/]+)/(join|remove|transfer|hangup)")
-_ROOM = re.compile(r"/rooms/([^/]+)")
+_ROOM = re.compile(r"/rooms/([^/]+)$")
 
 
 class Leg(msgspec.Struct):
@@ -84,6 +84,8 @@ class History(msgspec.Struct):
     """Of this call alone."""
     rooms: set[str] = set()
     """In which it may be, or have been."""
+    ordered_at: float = NEVER
+    """When an operator asked for it first."""
 
     def stage_at(self, at: float) -> str:
         """Empty before it has rung."""
@@ -108,8 +110,8 @@ class Histories(msgspec.Struct):
     of: dict[str, History]
     """By the call id of the phone."""
     by_ref: dict[str, History]
-    closed: dict[str, float] = {}
-    """When each room was first closed by an operator."""
+    closed: dict[str, list[tuple[float, float]]] = {}
+    """When an operator asked to close each room, and had the answer, in order; NEVER where there was none."""
     arrivals: dict[str, list[float]] = {}
     """When those began that may have come into each room, in order."""
 
@@ -117,8 +119,13 @@ class Histories(msgspec.Struct):
         return iter(self.of.values())
 
     def closed_by(self, history: History, until: float) -> bool:
-        """Whether an operator had closed a room by then in which this call may be."""
-        return any(self.closed.get(room, NEVER) <= until for room in history.rooms)
+        """Whether an operator has closed a room in which it may be, from its beginning until then."""
+        since = min(history.ordered_at, *(at for at, _ in history.stages[:1]), NEVER)
+        return any(
+            sent_at <= until and over >= since
+            for room in history.rooms
+            for sent_at, over in self.closed.get(room, [])
+        )
 
     def about(self, delivery: Delivery) -> History | None:
         """Whose phone it is about, or the leg of it."""
@@ -241,14 +248,15 @@ def _order(asked: Iterable["Asked"], histories: Histories) -> None:
                 history.orders.append(Order(found[2], one.sent_at, one.host))
                 history.rooms |= {room} - {""}
         elif one.method == "DELETE" and (found := _ROOM.search(one.path)) is not None:
-            histories.closed[found[1]] = min(one.sent_at, histories.closed.get(found[1], NEVER))
-    placed: dict[str, set[str]] = defaultdict(set)
+            histories.closed.setdefault(found[1], []).append((one.sent_at, one.over if accepted else NEVER))
+    placed: dict[str, list[Asked]] = defaultdict(list)
     for one in asked:
         if one.method == "POST" and one.path == "/calls":
-            placed[str(one.body["to"])].add(str(one.body["room"]))
+            placed[str(one.body["to"])].append(one)
     for history in histories.of.values():
         if not history.inbound:
-            history.rooms |= placed[history.to]
+            history.rooms |= {str(one.body["room"]) for one in placed[history.to]}
+            history.ordered_at = min((one.sent_at for one in placed[history.to]), default=NEVER)
 
 
 def _first_rooms(history: History) -> set[str]:

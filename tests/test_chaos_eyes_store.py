@@ -5,6 +5,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from msgspec.structs import replace
 
 from service.store import keys as service_keys
 from service.store.compression import compressed
@@ -318,6 +319,19 @@ def test_two_replicas_ask_the_same(
 def test_a_request_that_was_given_up_is_under_way_for_nobody() -> None:
     simulator = SimpleNamespace(requests=[deletion(10, "a", received=False), deletion(10.5, "b")])
     assert seen(workers.look, simulator=simulator) == []
+
+
+@pytest.mark.parametrize(("sessions", "expected"), [(("s", "t"), 0), (("s", "s"), 1)])
+def test_both_rooms_of_a_participant_that_was_moved_take_it_down(
+    sessions: tuple[str, ...], expected: int
+) -> None:
+    def asked(operation: str, at: float, host: str, **ids: str) -> Request:
+        return replace(deletion(at, host), operation=operation, ids={"participantId": "p", **ids})
+
+    moves = [asked("addParticipantToSession", 5, "a", sessionId=one) for one in sessions]
+    deletions = [asked("deleteParticipant", 10, "a"), asked("deleteParticipant", 10.5, "b")]
+    simulator = SimpleNamespace(requests=[*moves, *deletions])
+    assert len(seen(workers.look, simulator=simulator)) == expected
 
 
 @pytest.mark.parametrize(("kind", "excuse"), [("failover-killed", "no-journal"), ("store-away", "")])

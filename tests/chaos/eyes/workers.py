@@ -7,7 +7,7 @@ was answered.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tests.chaos.finding import Finding
@@ -91,8 +91,9 @@ def _time(step: Step) -> int:
 
 def _requests(evidence: "Evidence") -> Iterator[Finding]:
     same: dict[tuple[str, str], list[Request]] = defaultdict(list)
+    moved = _moved(evidence.simulator.requests)
     for one in evidence.simulator.requests:
-        if one.operation in OWED_ALONE:
+        if one.operation in OWED_ALONE and one.ids.get("participantId") not in moved:
             same[one.operation, f"{one.path} {_state(one)}"].append(one)
     for (operation, path), ones in same.items():
         latest: Request | None = None
@@ -108,6 +109,17 @@ def _requests(evidence: "Evidence") -> Iterator[Finding]:
             # One whose answer reached nobody may have been given up long before.
             if one.received and (latest is None or _over(latest) < _over(one)):
                 latest = one
+
+
+def _moved(requests: Iterable[Request]) -> set[str]:
+    """Participants that were put into several sessions: each of their rooms owes that they are taken down."""
+    first: dict[str, str] = {}
+    return {
+        one.ids["participantId"]
+        for one in requests
+        if one.operation == "addParticipantToSession"
+        and first.setdefault(one.ids["participantId"], one.ids["sessionId"]) != one.ids["sessionId"]
+    }
 
 
 def _state(request: Request) -> str:

@@ -164,3 +164,18 @@ def test_a_browser_that_has_gone(turn: MadeUp) -> None:
     turn.member("W", None)
     turn.looks()
     assert found(turn) == []
+
+
+def test_a_browser_whose_subscriptions_a_room_has_yet_to_change(turn: MadeUp) -> None:
+    turn.request("createParticipant", 200, body={"tag": "web-1.1"}, created="P")
+    turn.talks("x", ROOM_A, "s")
+    turn.asks("POST", "/rooms/a/participants", {}, 201, reply={"participantId": "P"})
+    turn.member("P", "s")
+    turn.looks()
+    turn.asks(
+        "PUT", "/rooms/a/participants/P/subscriptions", {"hears": "nobody"}, 202, reply={"hears": "nobody"}
+    )
+    turn.looks("seat:web-1.1")
+    assert found(turn) == []
+    turn.looks()
+    assert len(found(turn)) == 1

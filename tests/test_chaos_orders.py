@@ -179,8 +179,9 @@ def test_a_browser_that_a_room_has_yet_to_take_out() -> None:
     assert len(lost(turn)) == 1
 
 
-def test_what_a_room_owes_concerns_all_or_who_has_left_a_seat() -> None:
+def test_what_a_room_owes_concerns_all_or_one_seat() -> None:
     assert {*owing("room:a", ["check-room", "free-seat:web-1.1", ".tries"])} == set()
+    assert {*owing("room:a", ["subscribe:web-1.1"])} == {"seat:web-1.1"}
     assert {*owing("room:a", ["evict:p00-1.1", "remove-participant:web-1.1", "delete-participant:P"])} == {
         *("room:a", "seat:web-1.1", "seat:P")
     }

@@ -25,8 +25,8 @@ LATER = frozenset(
 """Kinds of work owed by calls that are never done with, or due long after."""
 OF_ALL = frozenset({"add-participant", "check-session", "evict"})
 """Kinds of work owed by a room that concern those who stay there; others come and go all the time."""
-OF_ONE = frozenset({"remove-participant", "delete-participant"})
-"""Kinds of work owed by a room that concern the one who has left a seat."""
+OF_ONE = frozenset({"remove-participant", "delete-participant", "subscribe"})
+"""Kinds of work owed by a room that concern the one of a seat, who has left it or is to hear others."""
 
 
 class Still(msgspec.Struct, frozen=True):
@@ -37,7 +37,7 @@ class Still(msgspec.Struct, frozen=True):
     owing: frozenset[str]
     """Owners, as `call:<ref>` and `room:<name>`; a room only where it owes something that concerns all.
 
-    And as `seat:<seat>` the seats that a room has yet to clear."""
+    And as `seat:<seat>` those that a room has yet to clear, or to subscribe to others."""
 
 
 class Stills:

@@ -99,7 +99,9 @@ def test_a_phone_that_rings(model: Model) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kept", "expected"), [(True, {OVER}), (False, {RINGING}), (None, {OVER, RINGING})], ids=str
+    ("kept", "expected"),
+    [(True, {OVER}), (False, {RINGING}), (None, {OVER, RINGING})],
+    ids=["seat kept", "no seat", "not known"],
 )
 def test_its_room_is_closed_while_it_rings(model: Model, kept: bool | None, expected: set[Standing]) -> None:
     call = model.begun("call", RINGING, kept=kept)

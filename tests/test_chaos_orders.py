@@ -5,7 +5,7 @@ import pytest
 from tests.chaos.eyes.orders import MOVE_FAILED, came_about, placed, traced
 from tests.chaos.history import Spans
 from tests.chaos.stills import owing
-from tests.chaos_turns import ROOM_A, MadeUp
+from tests.chaos_turns import ROOM_A, ROOM_B, MadeUp
 
 JOIN = {"room": "b"}
 
@@ -88,7 +88,6 @@ def test_a_later_order_came_first(turn: MadeUp) -> None:
         ("bandwidth-error", False, True, False),
         ("room-closed", True, False, False),
         ("room-closed", False, True, True),
-        ("room-full", False, False, True),
     ],
 )
 def test_a_move_that_failed(turn: MadeUp, reason: str, struck: bool, closed: bool, excused: bool) -> None:
@@ -104,6 +103,19 @@ def test_a_move_that_failed(turn: MadeUp, reason: str, struck: bool, closed: boo
     wrong = [(before, turn.now - 1)] if struck else [(before, before)]
     [found] = came_about(turn.history(), turn.calls, Spans(wrong))
     assert found.excuse == (MOVE_FAILED if excused else "")
+
+
+@pytest.mark.parametrize(("limit", "excuse"), [(1, MOVE_FAILED), (2, "")])
+def test_a_room_that_is_full(turn: MadeUp, limit: int, excuse: str) -> None:
+    turn.asks("PUT", "/rooms/b", {"limit": 1}, 200)
+    turn.asks("PUT", "/rooms/b", {"limit": limit}, 200)
+    turn.talks("y", ROOM_A, "s")
+    turn.talks("z", ROOM_B, "t")
+    turn.asks("POST", "/calls/x/join", JOIN)
+    turn.calls["x"]["timeline"].append({"event": "moveFailed", "reason": "room-full"})
+    turn.looks()
+    [found] = came_about(turn.history(), turn.calls, Spans([]))
+    assert found.excuse == excuse
 
 
 @pytest.mark.parametrize(("status", "count"), [(202, 1), (None, 0), (404, 1)])

@@ -6,7 +6,7 @@ Bandwidth's limit, and may hang up on the last who is in it.
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -37,6 +37,30 @@ class _Put(msgspec.Struct, frozen=True):
     settings: Mapping[str, Any]
 
 
+class Rooms:
+    """What each room may have been set to do, and when."""
+
+    def __init__(self, asked: Iterable["Asked"]) -> None:
+        self._puts: dict[str, list[_Put]] = defaultdict(list)
+        for one in asked:
+            room = one.path.removeprefix("/rooms/")
+            if one.method != "PUT" or room == one.path or "/" in room:
+                continue
+            if one.status is None or one.status < 300 or one.status >= 500:
+                ends = one.over if one.status is not None and one.status < 300 else NEVER
+                self._puts[room].append(_Put(one.sent_at, ends, one.body))
+
+    def had(self, room: str, since: float, until: float) -> list[Mapping[str, Any]]:
+        """All that the room may have been set to in this time."""
+        puts = self._puts.get(room, [])
+        latest = max((one.sent_at for one in puts if one.over <= since), default=0.0)
+        return [one.settings for one in puts if one.sent_at <= until and one.over >= latest]
+
+    def limit(self, room: str, since: float, until: float) -> int:
+        """The smallest number of members with which it may have been full in this time."""
+        return min([MEMBERS, *(int(one.get("limit", MEMBERS)) for one in self.had(room, since, until))])
+
+
 class Terms:
     def __init__(self, evidence: "Evidence", histories: Histories) -> None:
         self._arrivals = histories.arrivals
@@ -46,7 +70,7 @@ class Terms:
             if (one.method, one.path) == ("POST", "/calls")
         }
         self._limit = min(float(one.settings.get(CALL_LIMIT) or NEVER) for one in evidence.fleet.addresses)
-        self._puts = _puts(evidence.asked)
+        self._rooms = Rooms(evidence.asked)
         self._browsers = _browsers(evidence)
         self._alone = _alone(evidence)
 
@@ -75,11 +99,10 @@ class Terms:
     def is_full(self, history: History, since: float, until: float) -> bool:
         """Whether so many others have come into one of its rooms until then that it may have been full."""
         for room in history.rooms:
-            limits = (one.get("limit", MEMBERS) for one in self._settings(room, since, until))
             came = bisect_right(self._arrivals[room], until) + bisect_right(
                 self._browsers.get(room, []), until
             )
-            if came - 1 >= min(limits, default=MEMBERS):
+            if came - 1 >= self._rooms.limit(room, since, until):
                 return True
         return False
 
@@ -88,7 +111,7 @@ class Terms:
         rules = (
             one.get("alone") or {"then": ""}
             for room in history.rooms
-            for one in self._settings(room, 0.0, until)
+            for one in self._rooms.had(room, 0.0, until)
         )
         seconds = min((one["after"] for one in rules if one["then"] == "hangup"), default=NEVER)
         return any(
@@ -99,24 +122,6 @@ class Terms:
 
     def options(self, history: History) -> Mapping[str, Any]:
         return {} if history.inbound else self._placed.get(history.to, {})
-
-    def _settings(self, room: str, since: float, until: float) -> Iterator[Mapping[str, Any]]:
-        """All that the room may have had in this time."""
-        puts = self._puts.get(room, [])
-        latest = max((one.sent_at for one in puts if one.over <= since), default=0.0)
-        return (one.settings for one in puts if one.sent_at <= until and one.over >= latest)
-
-
-def _puts(asked: Iterable["Asked"]) -> dict[str, list[_Put]]:
-    found: dict[str, list[_Put]] = defaultdict(list)
-    for one in asked:
-        room = one.path.removeprefix("/rooms/")
-        if one.method != "PUT" or room == one.path or "/" in room:
-            continue
-        if one.status is None or one.status < 300 or one.status >= 500:
-            ends = one.over if one.status is not None and one.status < 300 else NEVER
-            found[room].append(_Put(one.sent_at, ends, one.body))
-    return found
 
 
 def _browsers(evidence: "Evidence") -> dict[str, list[float]]:

@@ -6,13 +6,14 @@ is where it was sent last.
 
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from tests.chaos.api import Asked
 from tests.chaos.finding import Finding
-from tests.chaos.history import Answered, History, Looked, Sent, Spans, history_of
+from tests.chaos.history import Answered, Begun, History, Looked, Sent, Spans, history_of
 from tests.chaos.stills import Still
+from tests.chaos.terms import Rooms
 from tests.chaos.world import World, accepted_of
 from tests.standings import OVER, Close, Join, Standing, Where
 
@@ -110,6 +111,8 @@ def came_about(history: History, calls: Mapping[str, Json], struck: Spans) -> It
     eye = _Orders(history, calls, struck)
     for event in eye.world.play():
         match event:
+            case Begun(_, id_, standings):
+                eye.begun(id_, standings)
             case Sent(_, asked):
                 eye.sent(asked)
             case Answered(at, asked):
@@ -133,6 +136,15 @@ class _Orders:
         """The latest of each call."""
         self._closings: dict[str, list[float]] = defaultdict(list)
         """When requests to close each room were answered."""
+        self._rooms = Rooms(history.asked)
+        self._came: dict[str, set[str]] = defaultdict(set)
+        """Who may have come into each room so far; its browsers from the beginning."""
+        for participant, room in history.browsers.items():
+            self._came[room].add(participant)
+
+    def begun(self, id_: str, standings: Iterable[Standing]) -> None:
+        for one in standings:
+            self._came[one.room].add(id_)
 
     def sent(self, asked: Asked) -> None:
         ordered = self.world.open.get(id(asked))
@@ -141,6 +153,7 @@ class _Orders:
                 self._inside[id(asked)] = [id_ for id_, (_, certain) in ordered.steps.items() if certain]
             case Join() if ordered:
                 self._joins |= dict.fromkeys(ordered.steps, asked)
+                self._came[asked.body["room"]].update(ordered.steps)
 
     def answered(self, asked: Asked, at: float) -> Iterator[Finding]:
         if asked.method != "DELETE":
@@ -174,11 +187,11 @@ class _Orders:
         failed = [one for one in call["timeline"] if one["event"] == "moveFailed"] if call else []
         if join is None or not failed:
             return False
-        reason = failed[-1].get("reason")
+        reason, room = failed[-1].get("reason"), join.body["room"]
         if reason == "room-full":
-            return True
+            return len(self._came[room] - {id_}) >= self._rooms.limit(room, join.sent_at, still.over)
         if reason == "room-closed":
-            closings = self._closings[join.body["room"]]
+            closings = self._closings[room]
             later = bisect_left(closings, join.sent_at)
             return later < len(closings) and closings[later] <= still.over
         return self._struck.touch(join.sent_at, still.over)

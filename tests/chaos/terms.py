@@ -97,12 +97,14 @@ class Terms:
         return str(wanted.get("message", "")) if wanted.get("then") == "message" else ""
 
     def is_full(self, history: History, since: float, until: float) -> bool:
-        """Whether so many others have come into one of its rooms until then that it may have been full."""
+        """Whether so many had come into one of its rooms by then that it may have been full."""
         for room in history.rooms:
             came = bisect_right(self._arrivals[room], until) + bisect_right(
                 self._browsers.get(room, []), until
             )
-            if came - 1 >= self._rooms.limit(room, since, until):
+            # One that comes back may meet its own seat, which has yet to be cleared.
+            others = came if history.bridged_at <= until else came - 1
+            if others >= self._rooms.limit(room, since, until):
                 return True
         return False
 

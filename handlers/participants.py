@@ -1,5 +1,6 @@
 """Participant events of the sessions API (beta at Bandwidth; they may never come)."""
 
+import re
 from typing import Any, Final
 
 import msgspec
@@ -17,6 +18,9 @@ from service.store.errors import StoreError
 _ID: Final = 64
 """Characters that are looked at of an id, and of a word; Bandwidth's have 36."""
 
+_MS: Final = re.compile(r"[0-9]{1,15}")
+"""What a store's script can compare as a number."""
+
 log = structlog.get_logger()
 
 
@@ -26,6 +30,12 @@ class ParticipantEvent(msgspec.Struct, frozen=True):
     event: str
     participantId: str = ""  # noqa: N815 - Bandwidth's name
     timestamp: Any = None  # milliseconds as a string in the documents' example, as a number in a sample
+
+    @property
+    def told_ms(self) -> int:
+        """When it happened by Bandwidth's clock; 0 if it does not say so."""
+        text = str(self.timestamp)
+        return int(text) if _MS.fullmatch(text) else 0
 
 
 async def participant(request: Request) -> Response:
@@ -66,7 +76,9 @@ async def _take(request: Request, bridge: Bridge) -> Response:
 
 async def _tell(bridge: Bridge, room: str, seat: str, event: ParticipantEvent) -> Response:
     try:
-        await bridge.participants.report(room, seat, event.participantId[:_ID], event.event[:_ID])
+        await bridge.participants.report(
+            room, seat, event.participantId[:_ID], event.event[:_ID], event.told_ms
+        )
     except StoreError as error:
         # Its heartbeat, or a look at who is in the session, tells as much a little later.
         log.warning("webhook.degraded", event_type=event.event[:_ID], error=str(error))

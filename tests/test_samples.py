@@ -169,6 +169,23 @@ def test_a_participant_event() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("timestamp", "told_ms"),
+    [
+        ("1772719332655", 1772719332655),
+        (1772719332655, 1772719332655),
+        (None, 0),
+        ("soon", 0),
+        (-5, 0),
+        (1.5, 0),
+        ("9" * 16, 0),
+        ({}, 0),
+    ],
+)
+def test_when_a_participant_event_happened(timestamp: object, told_ms: int) -> None:
+    assert ParticipantEvent(event="onConnect", timestamp=timestamp).told_ms == told_ms
+
+
 @pytest.mark.parametrize("name", EXPECTED)
 def test_unknown_fields_are_ignored(name: str) -> None:
     extra = {"sipHeaders": {"x-more": "1"}, "newIn2027": [{"deep": [None, 1.5, True]}], "": ""}

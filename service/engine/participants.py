@@ -179,16 +179,20 @@ class Participants:
             self._alarm.wake(keys.owner_room(room))
         return subscribed
 
-    async def report(self, room: str, seat: str, participant_id: str, event: str) -> None:
-        """A participant event (sessions API, webhooks): `onConnect`, `onLeave` or `onDisconnect`."""
+    async def report(self, room: str, seat: str, participant_id: str, event: str, told: int = 0) -> None:
+        """A participant event (sessions API, webhooks): `onConnect`, `onLeave` or `onDisconnect`.
+
+        `told`: when it happened by Bandwidth's clock, in milliseconds; 0 if that is not known. What is older
+        than what was told before changes nothing.
+        """
         member = await self._seated(room, seat)
         if member is None or (member.participant_id and member.participant_id != participant_id):
             return
         match event:
             case "onConnect":
-                await self._rooms.connected(room, seat, now=self._clock.now())
+                await self._rooms.connected(room, seat, now=self._clock.now(), told=told)
             case "onDisconnect":
-                await self._rooms.disconnected(room, seat, now=self._clock.now())
+                await self._rooms.disconnected(room, seat, now=self._clock.now(), told=told)
                 self._alarm.wake(keys.owner_room(room))
             case "onLeave":
                 await self.leave(room, seat, why="reported")

@@ -293,14 +293,15 @@ class Rooms(RoomDirectory):
 
     async def beat(self, room: str, seat: str, *, now: float) -> bool:
         """A heartbeat of a browser; tells whether it has its seat."""
-        return await self._sign(room, seat, "beat", now)
+        return await self._sign(room, seat, "beat", now, 0)
 
-    async def connected(self, room: str, seat: str, *, now: float) -> bool:
-        return await self._sign(room, seat, "connected", now)
+    async def connected(self, room: str, seat: str, *, now: float, told: int = 0) -> bool:
+        """`told`: when by Bandwidth's clock, in milliseconds; 0 if that is not known."""
+        return await self._sign(room, seat, "connected", now, told)
 
-    async def disconnected(self, room: str, seat: str, *, now: float) -> bool:
-        """It may come back."""
-        return await self._sign(room, seat, "disconnected", now)
+    async def disconnected(self, room: str, seat: str, *, now: float, told: int = 0) -> bool:
+        """It may come back. `told`: as for `connected`."""
+        return await self._sign(room, seat, "disconnected", now, told)
 
     async def subscribe(
         self,
@@ -351,8 +352,8 @@ class Rooms(RoomDirectory):
             },
         )
 
-    async def _sign(self, room: str, seat: str, sign: str, now: float) -> bool:
-        args: Args = {"seat": seat, "sign": sign, "absent": _ms(self._absent), "ttl": _TTL}
+    async def _sign(self, room: str, seat: str, sign: str, now: float, told: int) -> bool:
+        args: Args = {"seat": seat, "sign": sign, "told": told, "absent": _ms(self._absent), "ttl": _TTL}
         return bool(await self._run(_SIGN, room, now, args))
 
     async def _run(self, script: Script, room: str, now: float, args: Args, **more: str) -> Result:

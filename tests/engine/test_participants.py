@@ -118,6 +118,23 @@ async def test_who_is_known_to_be_there_is_looked_at_now_and_then(bench: Bench) 
     assert await bench.phase(one.seat) == "leaving"
 
 
+async def test_a_copy_that_comes_late_changes_nothing(bench: Bench) -> None:
+    one = await bench.admit()
+
+    async def report(event: str, told: int) -> None:
+        bench.clock.advance(1)
+        await bench.participants.report(ROOM, one.seat, one.participant_id, event, told)
+
+    await report("onDisconnect", 1000)
+    await report("onConnect", 1001)
+    await report("onDisconnect", 1000)
+    bench.clock.advance(PATIENCE.absent)
+    assert await bench.looks(one.seat) == PATIENCE.quiet
+    await report("onDisconnect", 1002)
+    await report("onConnect", 1001)
+    assert await bench.looks(one.seat) == pytest.approx(PATIENCE.absent - 1)
+
+
 @pytest.mark.parametrize("event", ["onConnect", "onLeave", "onDisconnect"])
 async def test_events_of_somebody_else(bench: Bench, event: str) -> None:
     one = await bench.admit()

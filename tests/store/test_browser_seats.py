@@ -149,6 +149,20 @@ async def test_who_loses_its_connection_is_looked_after(rooms: Rooms, redis: Red
     assert (await owes(redis))[LOOK][0] == 5 + ABSENT
 
 
+async def test_what_was_told_late_changes_nothing(rooms: Rooms, outbox: Outbox, redis: Redis) -> None:
+    await inside(rooms)
+    assert await rooms.disconnected(ROOM, WEB, now=NOW + 3, told=7)
+    assert await rooms.connected(ROOM, WEB, now=NOW + 4, told=8)
+    known = await presence(rooms)
+    assert await rooms.disconnected(ROOM, WEB, now=NOW + 5, told=7), "it has its seat"
+    assert await presence(rooms) == known
+    assert await rooms.disconnected(ROOM, WEB, now=NOW + 6), "nobody knows when"
+    assert await presence(rooms) == Presence(NOW, connected=NOW + 4, disconnected=NOW + 6)
+    await rooms.vacate(ROOM, WEB, now=NOW)
+    await work_off(rooms, outbox)
+    assert await left_over(redis) == []
+
+
 async def test_who_is_still_on_the_way_may_be_heard_of(rooms: Rooms) -> None:
     await taken(rooms)
     assert await rooms.connected(ROOM, WEB, now=NOW + 3)

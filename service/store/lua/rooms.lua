@@ -7,6 +7,7 @@
 --   closing:<session> how many of its seats are still to be freed
 --   web:<seat>        what is kept of the browser whose seat it is, as JSON
 --   seen:<seat>       "<taken> <beat> <connected> <disconnected>": what was heard of it, 0 for never
+--   told:<seat>       when what Bandwidth told of it last had happened, by Bandwidth's clock
 --   waiter:<ref>      the seat for which a call has asked that waits outside
 --   stock:<participant>  "<coming or ready> <session> <until> <token or ->": made ahead, for a caller yet to come.
 --                     Coming ones may or may not be in the session by now
@@ -83,7 +84,8 @@ end
 
 -- What a seat has besides.
 local function seat_forget(at, seat)
-  redis.call('HDEL', at.room, 'seat:' .. seat, 'web:' .. seat, 'seen:' .. seat, 'given:' .. seat)
+  redis.call('HDEL', at.room, 'seat:' .. seat, 'web:' .. seat, 'seen:' .. seat, 'told:' .. seat,
+    'given:' .. seat)
   room_call_off(at, {'check-presence:' .. seat})
 end
 

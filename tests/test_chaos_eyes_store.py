@@ -23,6 +23,11 @@ OWED = f"{P}owed:call:{REF}"
 ROOM, ROOM_OWED = f"{P}room:r", f"{P}owed:room:r"
 LIVE = '{"phone":"up","media":"transferring"}'
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJ2IjoidjMifQ.x"
+JSON_WITH_JWT = f'{{"event":"{JWT}"}}'.encode()
+LIKE_A_TOKEN = compressed(
+    b'{"phone":"gone","ref":"9feaa489d05e633b74bd2239cfe56cc21d57fd55556593efac7a577691f18367"}'
+)
+"""Compressed it happens to have in it what tokens begin with."""
 
 
 def step(*commands: str | tuple[str | bytes, ...]) -> Step:
@@ -222,6 +227,8 @@ def test_a_token_that_comes_after_the_answer() -> None:
         (step(("HSET", ROOM, "stock:p", f"ready s 1 {JWT}")), "which had no session"),
         (step(("HSET", ROOM, "web:x", JWT)), "a token was written into"),
         (step(f"RPUSH {P}timeline:{REF} {JWT}"), "a token was written into"),
+        (step(("RPUSH", f"{P}timeline:{REF}", compressed(JSON_WITH_JWT))), "a token was written into"),
+        (step(("HSET", CALL, "state", LIKE_A_TOKEN)), ""),
     ],
 )
 def test_tokens_elsewhere(written: Step, expected: str) -> None:

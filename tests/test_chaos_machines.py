@@ -31,6 +31,7 @@ from tests.chaos.standstill import standing_still
 from tests.chaos.troubles import NEVER, Trouble, Troubles
 from tests.chaos.way import HOST, Cut, Way
 from tests.chaos.weathers.freeze import Freeze
+from tests.chaos.weathers.two_releases import Look, wrong_looks
 from tests.simulator.clock import epoch_ms, monotonic
 from tests.simulator.journal import Delivery, Request
 from tests.simulator.webhooks import TIMED_OUT, Failed
@@ -457,3 +458,23 @@ def test_a_clock_explains_nothing() -> None:
     for kind in ("clock", "killed"):
         troubles.begin(kind, 1.0)
     assert [one.kind for one in troubles.felt] == ["killed"]
+
+
+@pytest.mark.parametrize(
+    ("status", "state", "asked_at", "wrong"),
+    [
+        (200, "ended", None, 0),
+        (200, "gone", None, 1),
+        (404, "", None, 1),
+        (404, "", 4.0, 0),
+        (404, "", 6.0, 1),
+    ],
+)
+def test_a_call_that_was_erased_is_not_found(
+    status: int, state: str, asked_at: float | None, wrong: int
+) -> None:
+    erasing = Asked(
+        method="DELETE", path="/calls/c-1", body=None, host=A, sent_at=asked_at or 0, over=9, status=204
+    )
+    looks = [Look("this", "c-1", status, state, over=5.0)]
+    assert len(wrong_looks(looks, [erasing] if asked_at else [])) == wrong

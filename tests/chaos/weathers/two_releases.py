@@ -4,6 +4,7 @@ Replicas are ended by SIGTERM and not killed: the release before has faults at i
 """
 
 import asyncio
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -13,10 +14,13 @@ import msgspec
 
 from service.calls.model import Status
 from tests.chaos import previous
+from tests.chaos.api import Asked
 from tests.chaos.fleet import TREE, Address
+from tests.chaos.troubles import NEVER
 from tests.chaos.weathers.base import Weather
 from tests.harness import API_KEY
 from tests.operators import NO_TLS
+from tests.simulator.clock import monotonic
 
 if TYPE_CHECKING:
     from tests.chaos.site import Site
@@ -46,6 +50,8 @@ class Look(msgspec.Struct, frozen=True):
     call_id: str
     status: int
     state: str
+    over: float
+    """When it was answered (monotonic seconds)."""
 
     @property
     def is_right(self) -> bool:
@@ -75,6 +81,7 @@ class TwoReleases(Weather):
                     await self._roll(site, tree)
                 await self._stay(site)
             looking.cancel()
+        site.api.wrong += wrong_looks(self.looks, site.api.asked)
 
     def rolls_on(self) -> bool:
         """Whether it is to go forth and back once more."""
@@ -117,9 +124,17 @@ class TwoReleases(Weather):
         with suppress(httpx.TransportError):
             answer = await client.get(f"{address.url}/api/v1/calls/{call_id}")
             state = answer.json()["state"] if answer.is_success else ""
-            look = Look(release, call_id, answer.status_code, state)
-            self.looks.append(look)
-            if not look.is_right:
-                site.api.wrong.append(
-                    f"GET {call_id} from the {release} release: {answer.status_code} {state}"
-                )
+            self.looks.append(Look(release, call_id, answer.status_code, state, monotonic()))
+
+
+def wrong_looks(looks: Iterable[Look], asked: Iterable[Asked]) -> list[str]:
+    """A call is not found only once an operator has asked to erase it."""
+    erased: dict[str, float] = {}
+    for one in asked:
+        if one.method == "DELETE" and one.status in {204, None}:
+            erased.setdefault(one.path.removeprefix("/calls/"), one.sent_at)
+    return [
+        f"GET {one.call_id} from the {one.release} release: {one.status} {one.state}"
+        for one in looks
+        if not one.is_right and not (one.status == 404 and erased.get(one.call_id, NEVER) <= one.over)
+    ]

@@ -10,7 +10,8 @@ from tests.chaos import set_clock
 
 PATIENCE = Patience(
     asked=3,
-    unheard=4,
+    # Longer than callers are asked to come back while their replica has no store.
+    unheard=20,
     session=20,
     old_session=2,
     joining=4,

@@ -33,7 +33,7 @@ from tests.chaos.way import HOST, Cut, Way
 from tests.chaos.weathers.freeze import Freeze
 from tests.chaos.weathers.two_releases import Look, wrong_looks
 from tests.simulator.clock import epoch_ms, monotonic
-from tests.simulator.journal import Delivery, Request
+from tests.simulator.journal import Delivery, PhoneChanged, Request
 from tests.simulator.webhooks import TIMED_OUT, Failed
 from tests.stores import Store
 from tests.waiting import wait_until
@@ -288,6 +288,7 @@ def evidence(
     logs: Sequence[LogLine] = (),
     troubles: Sequence[Trouble] = (),
     calls: dict[str, Any] | None = None,
+    hung_up_at: float = 900.0,
 ) -> Evidence:
     """Of a turn in which a call began at second 0."""
     all_ = Troubles()
@@ -296,6 +297,7 @@ def evidence(
     for address in fleet.addresses:
         address.downs[-1].over = 0.0
     simulator = SimpleNamespace(
+        started=0.0,
         deliveries=deliveries,
         requests=requests,
         webhooks=SimpleNamespace(failed=failed),
@@ -310,6 +312,7 @@ def evidence(
             logs=logs,
             calls=calls or {},
             over=1000.0,
+            happenings=[PhoneChanged(hung_up_at * 1000, "c-1", None, "ended", "hangup")],
             noise=[],
             api_wrong=[],
             asked=[],
@@ -366,8 +369,9 @@ def test_one_that_is_cut_off_stands_aside(tmp_path: Path) -> None:
     assert aside(tmp_path) == (0, 0)
 
 
-def test_a_503_that_nobody_made_up_for(tmp_path: Path) -> None:
-    assert aside(tmp_path, deliveries=SENT_AWAY[:1]) == (1, 0)
+@pytest.mark.parametrize(("hung_up_at", "wrong"), [(30.05, 0), (30.15, 1)])
+def test_a_503_that_nobody_made_up_for(tmp_path: Path, hung_up_at: float, wrong: int) -> None:
+    assert aside(tmp_path, deliveries=SENT_AWAY[:1], hung_up_at=hung_up_at) == (wrong, 0)
 
 
 @pytest.mark.parametrize("at", [11, 50], ids=["before", "after"])

@@ -8,8 +8,8 @@ from tests.chaos.asides import Aside, asides
 from tests.chaos.finding import Finding
 from tests.chaos.fleet import Address
 from tests.chaos.site import BUDGET
-from tests.chaos.troubles import Trouble
-from tests.simulator.journal import Delivery
+from tests.chaos.troubles import NEVER, Trouble
+from tests.simulator.journal import Delivery, PhoneChanged
 from tests.simulator.webhooks import DROPPED, TIMED_OUT
 
 if TYPE_CHECKING:
@@ -62,6 +62,13 @@ class _Judge:
                 if delivery.status == 200:
                     self._answered[delivery.body].append(delivery)
 
+        self._hung_up = {
+            one.call_id: evidence.simulator.started + one.at_ms / 1000
+            for one in evidence.happenings
+            if isinstance(one, PhoneChanged) and one.stage == "ended"
+        }
+        """By phone and leg: when it ended (monotonic seconds)."""
+
     def stood_still(self, one: Delivery) -> float:
         """Seconds of its way in which the replica was frozen."""
         frozen = self._frozen.get(self._of(one).host, ())
@@ -83,14 +90,18 @@ class _Judge:
         return one.status is None and one.error != TIMED_OUT and down
 
     def is_sent_away(self, one: Delivery) -> bool:
-        """By a replica that may stand aside, and Bandwidth got its answer from the other address."""
+        """By a replica that may stand aside, and Bandwidth got its answer from the other address.
+
+        It asks nobody any more for a phone, or a leg, that had hung up by then.
+        """
         if one.status != AWAY or not one.synchronous:
             return False
         spells: Sequence[Aside] = self._aside.get(self._of(one).host, ())
         answered = self._answered.get(one.body, ())
-        return any(spell.begun <= _ended(one) and one.sent_at <= spell.over for spell in spells) and any(
-            other.url != one.url and other.sent_at >= _ended(one) for other in answered
-        )
+        may_stand_aside = any(spell.begun <= _ended(one) and one.sent_at <= spell.over for spell in spells)
+        has_hung_up = self._hung_up.get(one.call_id, NEVER) <= _ended(one)
+        asked_the_other = any(other.url != one.url and other.sent_at >= _ended(one) for other in answered)
+        return may_stand_aside and (has_hung_up or asked_the_other)
 
     def _of(self, one: Delivery) -> Address:
         [found] = [to for to in self._addresses if one.url.startswith(f"https://{to.name}.test")]

@@ -323,6 +323,16 @@ def test_two_replicas_ask_the_same(
     assert len(seen(workers.look, simulator=simulator, troubles=troubles)) == expected
 
 
+@pytest.mark.parametrize(
+    ("kind", "expected"), [("frozen", 0), ("cut-store", 0), ("clock", 1), ("ended", 1), ("pages", 1)]
+)
+def test_what_does_not_take_a_lease_away_excuses_nothing(kind: str, expected: int) -> None:
+    troubles = Troubles()
+    troubles.begin(kind, 10.2, host="a").over = 10.3
+    simulator = SimpleNamespace(requests=[deletion(10, "a"), deletion(10.5, "b")])
+    assert len(seen(workers.look, simulator=simulator, troubles=troubles)) == expected
+
+
 def test_a_request_that_was_given_up_is_under_way_for_nobody() -> None:
     simulator = SimpleNamespace(requests=[deletion(10, "a", received=False), deletion(10.5, "b")])
     assert seen(workers.look, simulator=simulator) == []

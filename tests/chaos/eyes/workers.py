@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from tests.chaos.finding import Finding
 from tests.chaos.replica import PATIENCE
 from tests.chaos.store_history import State, Step, Unknown, key_of
+from tests.chaos.troubles import STORE
 from tests.simulator.journal import Request
 
 if TYPE_CHECKING:
@@ -25,6 +26,9 @@ BEHIND: Final = 1000
 OWED_ALONE: Final = frozenset({"deleteParticipant", "deleteSession", "updateCall"})
 """Operations that only workers ask for, and only while they have the lease. Not so removals: a join or a move
 that undoes what it has done asks for them as well."""
+
+TAKES_LEASES: Final = STORE | {"killed", "frozen", "cut-bandwidth"}
+"""Kinds of trouble in which a worker cannot keep its lease, or what it asks comes late."""
 
 
 class Lease(NamedTuple):
@@ -99,7 +103,7 @@ def _requests(evidence: "Evidence") -> Iterator[Finding]:
         latest: Request | None = None
         for one in sorted(ones, key=lambda one: one.at):
             if latest is not None and one.host != latest.host and one.at < _over(latest):
-                between = evidence.troubles.between(latest.at, one.at, host=latest.host)
+                between = evidence.troubles.between(latest.at, one.at, *TAKES_LEASES, host=latest.host)
                 yield Finding(
                     what=f"{operation} {path} was under way for {latest.host} when {one.host} asked the same",
                     ids=tuple(one.ids.values()),

@@ -363,3 +363,14 @@ def test_nobody_was_there_to_say_anything(turn: MadeUpTurn) -> None:
     turn.webhook("redirect", 2.0, status=None, seconds=6.0)
     turn.stage(12.0, "ended", "hangup", hung_up=True)
     assert _silences(turn) == []
+
+
+@pytest.mark.parametrize(("host", "excuse"), [("127.0.0.1", "silence-in-trouble"), ("localhost", "")])
+def test_the_replica_that_was_asked_first_stood_still(turn: MadeUpTurn, host: str, excuse: str) -> None:
+    turn.stage(1.0, "answered")
+    turn.troubles.begin("frozen", 2.5, host=host).over = 7.0
+    turn.webhook("answer", 2.0, WAIT, seconds=5.5)
+    turn.webhook("initiate", 7.1, transfer("u"), call_id="c-9", url=f"{B}/voice")
+    turn.webhook("redirect", 8.0, WAIT, url=FALLBACK)
+    turn.stage(12.0, "ended", "hangup", hung_up=True)
+    assert _silences(turn) == [excuse]

@@ -42,8 +42,7 @@ def look(evidence: "Evidence") -> Iterator[Finding]:
             seconds = ended - begun - away
             if seconds <= PAUSE + BUDGET + SLACK:
                 continue
-            url = history.deliveries[-1].url if history.deliveries else ""
-            why = struck.join(history, begun, ended, url) or struck.trouble(url, begun, ended)
+            why = _why(history, begun, ended, struck)
             excused = bool(why) and seconds <= ROUNDS * (PAUSE + BUDGET) + SLACK
             yield Finding(
                 what=f"{history.call_id} heard nothing for {seconds:.1f} s from {begun:.3f} on; {why}",
@@ -51,6 +50,16 @@ def look(evidence: "Evidence") -> Iterator[Finding]:
                 at=begun,
                 excuse="silence-in-trouble" if excused else "",
             )
+
+
+def _why(history: History, begun: float, ended: float, struck: Struck) -> str:
+    """What struck the call, or one of the replicas that were asked about it, in this time."""
+    urls = [one.url for one in history.deliveries if one.sent_at <= ended and over(one) >= begun]
+    urls += [one.url for one in history.deliveries[-1:]]
+    for url in dict.fromkeys(urls):
+        if why := struck.join(history, begun, ended, url) or struck.trouble(url, begun, ended):
+            return why
+    return ""
 
 
 def silent(history: History) -> Iterator[Span]:

@@ -48,21 +48,26 @@ class Stage:
 
     async def orders(self, phone: Phone, what: str, body: Any = None) -> None:
         """And what comes of it."""
-        path, sent_at = f"/calls/{phone.call_id}/{what}", monotonic()
-        answer = await self._operator.send("POST", path, body)
+        await self.asks("POST", f"/calls/{phone.call_id}/{what}", body)
+
+    async def asks(self, method: str, path: str, body: Any = None) -> Any:
+        """And what comes of it. Returns the reply."""
+        sent_at = monotonic()
+        answer = await self._operator.send(method, path, body)
         self._asked.append(
             Asked(
-                method="POST",
+                method=method,
                 path=path,
                 body=body,
                 host="",
                 sent_at=sent_at,
                 over=monotonic(),
                 status=answer.status_code,
-                reply=answer.json(),
+                reply=answer.json() if answer.content else None,
             )
         )
         await self.rests()
+        return self._asked[-1].reply
 
     async def rests(self) -> None:
         await self.stills.rest(1.0)
@@ -120,8 +125,22 @@ async def played(stage: Stage) -> list[Finding]:
     return await stage.judged()
 
 
+async def visited(stage: Stage) -> list[Finding]:
+    """Two browsers in room a; one is to hear nobody, and is put out."""
+    await stage.asks("POST", "/rooms/a/participants", {"name": "one"})
+    entered = await stage.asks("POST", "/rooms/a/participants", {"name": "other"})
+    path = f"/rooms/a/participants/{entered['participantId']}"
+    await stage.asks("PUT", f"{path}/subscriptions", {"hears": "nobody"})
+    await stage.asks("DELETE", path)
+    return await stage.judged()
+
+
 async def test_nothing_is_wrong(stage: Stage) -> None:
     assert await played(stage) == []
+
+
+async def test_nothing_is_wrong_with_browsers(stage: Stage) -> None:
+    assert await visited(stage) == []
 
 
 async def _nothing(*_: Any, **__: Any) -> None:
@@ -170,4 +189,20 @@ async def test_a_fault_is_seen(stage: Stage, monkeypatch: pytest.MonkeyPatch, fa
     with monkeypatch.context() as planted:
         planted.setattr(kind, name, instead)
         found = await played(stage)
+    assert any(expected in one.what and not one.excuse for one in found), found
+
+
+BROWSERS: dict[str, tuple[tuple[str, ...], str]] = {
+    "a browser hears whom it is not to hear": (("subscribe",), " hears "),
+    "a browser that was put out stays": (("remove_participant", "delete_participant"), "should be <over>"),
+}
+
+
+@pytest.mark.parametrize("fault", BROWSERS)
+async def test_a_fault_of_browsers_is_seen(stage: Stage, monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
+    names, expected = BROWSERS[fault]
+    with monkeypatch.context() as planted:
+        for name in names:
+            planted.setattr(WebRtcApi, name, _nothing)
+        found = await visited(stage)
     assert any(expected in one.what and not one.excuse for one in found), found

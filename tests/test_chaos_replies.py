@@ -302,6 +302,26 @@ def test_asked_to_come_back_for_nothing(turn: MadeUpTurn) -> None:
     assert len(_found(turn)) == 1
 
 
+@pytest.mark.parametrize(
+    ("fault", "seconds", "clean"), [("hang", 3.3, True), ("hang", 0.2, False), (None, 3.3, False)]
+)
+def test_asked_to_come_back_as_a_request_took_all_of_the_time(
+    turn: MadeUpTurn, fault: str | None, seconds: float, clean: bool
+) -> None:
+    turn.request("createParticipant", 1.1, seconds=seconds - 0.2, tag=f"{REF}.1", fault=fault)
+    turn.webhook("initiate", 1.0, COME_BACK, seconds=seconds)
+    assert _clean(turn) == clean
+
+
+@pytest.mark.parametrize(("begun", "clean"), [(0.7, True), (0.5, False)])
+def test_an_apology_after_a_token_that_others_have_asked_for(
+    turn: MadeUpTurn, begun: float, clean: bool
+) -> None:
+    turn.request("token", begun, seconds=0.4, status=429, fault="status 429")
+    turn.webhook("initiate", 1.0, SORRY)
+    assert _clean(turn) == clean
+
+
 @pytest.mark.parametrize(("served_at", "clean"), [(None, True), (2.5, False), (1.5, True)])
 def test_a_trouble_is_over_when_a_webhook_was_answered_after_it(
     turn: MadeUpTurn, served_at: float | None, clean: bool

@@ -59,15 +59,15 @@ class Struck:
         """By participant or session: its seat, or its room."""
         self._expired = _expired(requests, self._tags)
         self._doubts = _doubts(requests, self._tags, self._expired)
-        self._by_tag: dict[str, list[Request]] = defaultdict(list)
-        self._tokens: dict[str, list[Request]] = defaultdict(list)
+        self._by_tag: dict[str, _UnderWay] = defaultdict(_UnderWay)
+        self._tokens: dict[str, _UnderWay] = defaultdict(_UnderWay)
         """By host: they are made for all of its calls."""
         for one in requests:
             if one.operation in JOINS and self.hurt(one):
                 if one.operation == "token":
-                    self._tokens[one.host].append(one)
+                    self._tokens[one.host].add(one)
                 for tag in self._about(one):
-                    self._by_tag[tag].append(one)
+                    self._by_tag[tag].add(one)
         self._questions: dict[str, list[Request]] = defaultdict(list)
         for one in requests:
             if one.operation == "getCall":
@@ -125,19 +125,27 @@ class Struck:
         return ({_ref(one) for one in names} | {place_of(answer_url)[1]}) - {""}
 
     def join(self, history: History, since: float, until: float, url: str) -> str:
-        """What has struck a way in of this call, asked for in this time; empty where nothing has."""
+        """What has struck a way in of this call, under way in this time; empty where nothing has.
+
+        Calls wait together for a session or a token, which may have been asked for before this call came.
+        """
         host = self.host_of(url)
         for tag in (history.ref, *sorted(history.rooms)):
-            if (one := _first(self._by_tag.get(tag, []), since, until)) is not None:
-                return f"{one.operation} of {tag} was struck: {one.fault or one.status}"
             if _meets(self._doubts.get(tag, []), since, until):
                 return f"the session of {tag} had vanished, and there was no new one"
-        if (one := _first(self._tokens.get(host, []), since, until)) is not None:
-            return f"the token of {host} was struck: {one.fault}"
+        if (one := self.request(history, since, until, url)) is not None:
+            return f"{one.operation} was struck: {one.fault or one.status}"
         for api in ROW:
             if _meets(self._open.get((host, api), []), since, until):
                 return f"the breaker of {host} for {api} can have been open"
         return self._hindrance(history, since, until)
+
+    def request(self, history: History, since: float, until: float, url: str) -> Request | None:
+        """That was struck, for a way in of this call, its rooms or the replica's token, under way then."""
+        tags, host = (history.ref, *sorted(history.rooms)), self.host_of(url)
+        found = [self._by_tag[tag] for tag in tags if tag in self._by_tag]
+        found += [self._tokens[host]] if host in self._tokens else []
+        return next((one for all_ in found if (one := all_.last(since, until)) is not None), None)
 
     def _hindrance(self, history: History, since: float, until: float) -> str:
         """Of a replica that has worked on this call, in this time."""
@@ -187,10 +195,22 @@ def _ref(tag: str) -> str:
     return tag.rpartition(".")[0] or tag
 
 
-def _first(requests: list[Request], since: float, until: float) -> Request | None:
-    """The first that was asked for in this time."""
-    first = bisect_left(requests, since, key=lambda one: one.at)
-    return requests[first] if first < len(requests) and requests[first].at <= until else None
+class _UnderWay:
+    """Requests, added in the order in which they were asked for."""
+
+    def __init__(self) -> None:
+        self._requests: list[Request] = []
+        self._last: list[Request] = []
+        """Of each and those before it the one whose end was known last."""
+
+    def add(self, request: Request) -> None:
+        self._requests.append(request)
+        self._last.append(max(self._last[-1], request, key=_known) if self._last else request)
+
+    def last(self, since: float, until: float) -> Request | None:
+        """The one whose end was known last, if it was under way in this time."""
+        begun = bisect_right(self._requests, until, key=lambda one: one.at)
+        return self._last[begun - 1] if begun and since <= _known(self._last[begun - 1]) else None
 
 
 def _expired(requests: Iterable[Request], tags: dict[str, str]) -> set[str]:

@@ -13,9 +13,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
+from service.engine.engine import MARGIN
 from tests.chaos.finding import Finding
 from tests.chaos.histories import NEVER, Histories, History, histories_of, is_of_leg, over, place_of
 from tests.chaos.reply_effects import Effect, Kind, read
+from tests.chaos.site import BUDGET
 from tests.chaos.struck import Struck
 from tests.chaos.terms import Terms
 from tests.simulator import bxml
@@ -145,13 +147,21 @@ def _ends(all_: Iterable[Answered], histories: Histories, struck: Struck, terms:
         history = histories.about(delivery)
         if history is None or is_of_leg(delivery):
             continue
-        if effect.turned_away and not struck.trouble(delivery.url, delivery.sent_at, over(delivery)):
+        if effect.turned_away and not _was_late(delivery, history, struck):
             yield _finding(delivery, "was told to come back, and nothing was the matter")
         if effect.kind is not Kind.ENDS or history.ended_at <= over(delivery):
             continue
         words = " ".join(effect.words)
         if not _explained(words, delivery, history, histories, struck, terms):
             yield _finding(delivery, f"ended the call with {words!r}, and nothing explains that")
+
+
+def _was_late(delivery: Delivery, history: History, struck: Struck) -> bool:
+    """Whether there was trouble, or a struck request has used up the time that there is for a way in."""
+    url, since, until = delivery.url, delivery.sent_at, over(delivery)
+    if struck.trouble(url, since, until):
+        return True
+    return until - since >= BUDGET - MARGIN and struck.request(history, since, until, url) is not None
 
 
 def _hang_ups(

@@ -67,8 +67,11 @@ def test_a_call_without_a_limit_has_time() -> None:
     ("then", "others", "found"),
     [("hangup", 3.0, 0), ("wait", 3.0, 1), ("hangup", 5.8, 1), ("hangup", None, 1)],
 )
-def test_everybody_else_has_left(then: str, others: float | None, found: int) -> None:
-    """`others`: when another browser has left."""
+@pytest.mark.parametrize("vanished_at", [None, 3.5])
+def test_everybody_else_has_left(
+    then: str, others: float | None, found: int, vanished_at: float | None
+) -> None:
+    """`others`: when another browser has left. `vanished_at`: when the session has vanished."""
     turn = _placed()
     turn.order(0.1, "/rooms/a", {"alone": {"after": 2, "then": then}}, method="PUT", status=200)
     turn.browser("B", "a", 0.2)
@@ -76,7 +79,11 @@ def test_everybody_else_has_left(then: str, others: float | None, found: int) ->
     turn.member(1.6, "P", "s")
     turn.stage(2.5, "bridged", participant="P")
     if others is not None:
+        turn.request("removeParticipantFromSession", others, participantId="B", sessionId="s")
         turn.member(others, "B", None)
+    if vanished_at is not None:
+        turn.member(vanished_at, "B", None)
+        turn.member(vanished_at, "P", None)
     turn.stage(6.0, "answered")
     turn.webhook("redirect", 6.1, LEFT)
     turn.stage(7.0, "ended", "hangup")

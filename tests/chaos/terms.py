@@ -6,14 +6,15 @@ Bandwidth's limit, and may hang up on the last who is in it.
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from tests.chaos.histories import NEVER, Histories, History
 from tests.simulator.detection import MACHINES
-from tests.simulator.journal import MemberChanged, PhoneChanged
+from tests.simulator.journal import Happening, MemberChanged, PhoneChanged
 
 if TYPE_CHECKING:
     from tests.chaos.api import Asked
@@ -138,7 +139,10 @@ def _browsers(evidence: "Evidence") -> dict[str, list[float]]:
 
 
 def _alone(evidence: "Evidence") -> dict[str, list[Span]]:
-    """By call id: while its phone was bridged into a session in which nobody else was."""
+    """By call id: while its phone was bridged into a session in which nobody else was.
+
+    A session that vanishes at Bandwidth takes nobody away: its members will be in another one.
+    """
     browsers = {seat.participant_id for seat in evidence.records.browsers}
     calls = {phone.call_id for phone in evidence.simulator.phones}
     bridged: dict[str, str] = {}
@@ -146,13 +150,12 @@ def _alone(evidence: "Evidence") -> dict[str, list[Span]]:
     owners: dict[str, str] = {}
     """Call ids, by participant."""
     sessions: dict[str, str] = {}
-    """Where each participant is."""
+    """Where each participant is, or was when its session vanished."""
     members: dict[str, set[str]] = defaultdict(set)
     since: dict[str, tuple[str, float]] = {}
     """By session: who is alone there, and since when."""
     found: dict[str, list[Span]] = defaultdict(list)
-    for one in evidence.happenings:
-        at = evidence.simulator.started + one.at_ms / 1000
+    for at, one in sorted([*_gone(evidence), *_changes(evidence)], key=itemgetter(0)):
         match one:
             case PhoneChanged() if one.call_id in calls:
                 before, now = bridged.pop(one.call_id, ""), one.participant_id or ""
@@ -180,3 +183,30 @@ def _alone(evidence: "Evidence") -> dict[str, list[Span]]:
     for call_id, began in since.values():
         found[call_id].append((began, NEVER))
     return found
+
+
+def _changes(evidence: "Evidence") -> Iterator[tuple[float, Happening]]:
+    """But those of members whose session has vanished, or who are in `_gone`."""
+    for one in evidence.happenings:
+        if not (isinstance(one, MemberChanged) and one.session_id is None):
+            yield evidence.simulator.started + one.at_ms / 1000, one
+
+
+def _gone(evidence: "Evidence") -> Iterator[tuple[float, MemberChanged]]:
+    """When each member has left its room, or may have."""
+    times: list[tuple[float, str]] = [
+        (one.at, one.ids.get("participantId", ""))
+        for one in evidence.simulator.requests
+        if one.operation in {"removeParticipantFromSession", "deleteParticipant"}
+    ]
+    for seat in evidence.records.browsers:
+        times += ((one.sent_at, seat.participant_id) for one in seat.signs if one.what == "leave")
+        times += ((one.sent_at, seat.participant_id) for one in seat.events if one.name == "onLeave")
+        times += ((at, seat.participant_id) for at in (seat.vanished_at, seat.next_asked_at) if at < NEVER)
+    times += (
+        (one.sent_at, one.path.rpartition("/")[2])
+        for one in evidence.asked
+        if one.method == "DELETE" and "/participants/" in one.path
+    )
+    for at, participant in times:
+        yield at, MemberChanged(at * 1000, participant, None, None)

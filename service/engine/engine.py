@@ -1,7 +1,7 @@
 """Handles one event: load, decide, commit; where a join is asked for, carry it out and decide again."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final, Protocol, TypeVar
 
@@ -328,28 +328,45 @@ class Engine:
         if call is None or (call == stored.call and not decision.owed and not decision.cancelled):
             return stored.revision
         now = self._clock.now()
-        written = await self._calls.commit(
-            stored.revision,
-            Change(
-                call=call,
-                before=stored.call,
-                # "Come back" is no answer to be remembered: there may be one already, or the next time.
-                event="" if isinstance(decision.reply, Wait) else key,
-                reply=decision.reply,
-                entry=_entry(stored.call, decision, event, now),
-                owed=(*decision.owed, *self._ask_after(call, now)),
-                cancelled=(*decision.cancelled, ASK_AFTER),
-                token=None if decision.drops_token else token if call.media in _HAS_TOKEN else "",
-                foreign=stored.foreign,
-            ),
-            now=now,
-            commit=self._new_id(),
+        change = Change(
+            call=call,
+            before=stored.call,
+            # "Come back" is no answer to be remembered: there may be one already, or the next time.
+            event="" if isinstance(decision.reply, Wait) else key,
+            reply=decision.reply,
+            entry=_entry(stored.call, decision, event, now),
+            owed=(*decision.owed, *self._ask_after(call, now)),
+            cancelled=(*decision.cancelled, ASK_AFTER),
+            token=None if decision.drops_token else token if call.media in _HAS_TOKEN else "",
+            foreign=stored.foreign,
         )
+        write = partial(self._calls.commit, stored.revision, change, now=now, commit=self._new_id())
+        try:
+            written = await write()
+        except StoreError:
+            if _ends(stored.call, call):
+                settle = self._settle_end(write, stored.call, decision, event)
+                self._tasks.start(settle, name="call.settle-end")
+            raise
         if not written:
             return None
         if any(owed.due <= now for owed in decision.owed):
             self._alarm.wake(keys.owner_call(call.ref))
         return stored.revision + 1
+
+    async def _settle_end(
+        self, write: Callable[[], Awaitable[bool]], before: Call | None, decision: Decision, event: Event
+    ) -> None:
+        """Write a call's end again, of which nobody knows whether the store has taken it, and tell it.
+
+        If it has, all that come later find a call that has ended, and would tell nothing.
+        """
+
+        async def settle() -> None:
+            if await write():
+                self._report(before, decision, event)
+
+        await self._persistence.write(settle, "end")
 
     def _ask_after(self, call: Call, now: float) -> tuple[Owed, ...]:
         """Should nothing more be heard of it than this."""
@@ -377,7 +394,7 @@ class Engine:
                 reply=name_of_reply(decision.reply),
             )
             self._report_leg(before, after, event)
-            if not after.live and (before is None or before.live):
+            if _ends(before, after):
                 self._report_end(after)
 
     def _report_leg(self, before: Call | None, after: Call, event: Event) -> None:
@@ -408,6 +425,10 @@ class Engine:
             requests=call.requests,
             retries=call.retries,
         )
+
+
+def _ends(before: Call | None, after: Call) -> bool:
+    return not after.live and (before is None or before.live)
 
 
 def _entry(before: Call | None, decision: Decision, event: Event, now: float) -> dict[str, object] | None:

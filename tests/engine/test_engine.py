@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from redis.asyncio import Redis
+from structlog.testing import capture_logs
 
 from service.calls.effects import LeaveRoom
 from service.calls.events import Disconnect, Initiate, Joined, JoinFailed
@@ -14,8 +15,9 @@ from service.calls.replies import Hangup, Transfer, Wait
 from service.engine.alarm import Alarm
 from service.engine.engine import Engine, NotHere
 from service.store import keys
-from service.store.calls import Calls
+from service.store.calls import Calls, Change
 from service.store.client import Client
+from service.store.errors import StoreUnavailable
 from service.store.outbox import Outbox
 from service.store.rooms import Rooms
 from service.tasks import Tasks
@@ -56,7 +58,7 @@ class ScriptedJoiner:
 
 
 class Bench:
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, calls: Calls | None = None) -> None:
         self.clock = SetClock()
         self.joiner = ScriptedJoiner(self.clock)
         self.tasks = Tasks()
@@ -64,7 +66,7 @@ class Bench:
         self.outbox = Outbox(client, worker="w", lease=45)
         ids = iter(range(1_000_000))
         self.engine = Engine(
-            calls=Calls(client, ended_days=1),
+            calls=calls or Calls(client, ended_days=1),
             joiner=self.joiner,
             rooms=Rooms(client),
             clock=self.clock,
@@ -176,3 +178,41 @@ async def test_a_join_that_is_not_to_be_here_leaves_no_trace(bench: Bench, redis
     over = await bench.engine.handle(REF, bench.disconnect(), "disconnect@1", joins=False)
     assert over.call is not None
     assert not over.call.live, "what begins no join is done as always"
+
+
+class Unsure(Calls):
+    """The store takes commits, or not, and nobody hears of it until it is back."""
+
+    away = False
+    taken = True
+
+    async def commit(self, revision: int, change: Change, *, now: float, commit: str) -> bool:
+        if not self.away:
+            return await super().commit(revision, change, now=now, commit=commit)
+        if self.taken:
+            await super().commit(revision, change, now=now, commit=commit)
+        await asyncio.sleep(0)
+        raise StoreUnavailable("it went away")
+
+
+@pytest.mark.parametrize("taken", [True, False])
+@pytest.mark.parametrize("again", [True, False])
+async def test_an_end_that_the_store_has_not_answered_is_told_once(
+    store_url: str, *, taken: bool, again: bool
+) -> None:
+    """Also where its webhook, or another look at the call, comes again before that."""
+    client = Client(store_url)
+    calls = Unsure(client, ended_days=1)
+    bench = Bench(client, calls)
+    bench.joiner.gate(1).set()
+    await bench.engine.handle(REF, bench.initiate(), KEY)
+    calls.away, calls.taken = True, taken
+    with capture_logs() as lines:
+        with pytest.raises(StoreUnavailable):
+            await bench.engine.handle(REF, bench.disconnect(), "disconnect@2")
+        calls.away = False
+        if again:
+            await bench.engine.handle(REF, bench.disconnect(), "disconnect@2")
+        assert await bench.tasks.wait(5) == 0
+    assert [line["event"] for line in lines].count("call.ended") == 1
+    await client.close()

@@ -8,6 +8,7 @@ from shutil import which
 import pytest
 from msgspec.structs import replace
 
+from tests.chaos.allowances import ALLOWANCES
 from tests.chaos.mutants.__main__ import SURVIVED, TROUBLE, main
 from tests.chaos.mutants.layers import LAYERS, Layer, order
 from tests.chaos.mutants.mutant import AREAS, PATCHES, BadPatch, Mutant, apply, mutants, named, read
@@ -15,7 +16,7 @@ from tests.chaos.mutants.runs import ROOT, Runs, Trouble
 from tests.chaos.mutants.table import CONTROL, Run, survivors, table
 from tests.chaos.weathers import WEATHERS
 
-HEADER = "Breaks: it\n  goes on\nArea: join\nLayer: storm\nEye: leaks\n\n"
+HEADER = "Breaks: it\n  goes on\nArea: join\nLayer: storm\nEye: leaks\nAllowance: one,\n  other\n\n"
 NEEDS_GIT = pytest.mark.skipif(which("git") is None, reason="git, which applies the patches, is not here")
 DIFF = "--- a/service/one.py\n+++ b/service/one.py\n@@ -1,2 +1,2 @@\n first\n-second\n+other\n"
 
@@ -52,6 +53,13 @@ def test_headers_name_what_there_is() -> None:
         assert order(one)[0].name == one.layer, f"{one.name}: {one.layer} runs nothing that it changes"
 
 
+def test_each_allowance_has_a_mutant_that_is_seen_in_spite_of_it() -> None:
+    found = mutants()
+    assert {name for one in found for name in one.allowances} == {*ALLOWANCES}
+    # Allowances are of the storm.
+    assert {one.layer for one in found if one.allowances} == {"storm"}
+
+
 def test_a_header_is_read(patch: Path) -> None:
     assert read(patch) == Mutant(
         name="some-fault",
@@ -60,6 +68,7 @@ def test_a_header_is_read(patch: Path) -> None:
         area="join",
         layer="storm",
         eye="leaks",
+        allowances=("one", "other"),
         files=frozenset({"service/one.py"}),
     )
 

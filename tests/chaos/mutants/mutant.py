@@ -8,6 +8,7 @@ The header stands above the patch, one `Name: text` after the other; lines that 
     Weather: of the storm; calm where it is not given
     Calls: of the storm; as many as usual where it is not given
     Eye: the storm's eyes that are expected to see it, or what else does
+    Allowance: those in spite of which it is seen, in that weather, with commas between them
     Equivalent: why nobody can see it, where nobody can
 """
 
@@ -22,7 +23,7 @@ import msgspec
 PATCHES: Final = Path(__file__).parent / "patches"
 AREAS: Final = ("join", "leaving", "orders", "owed work", "replies", "browsers")
 CALLS: Final = 60
-_NAMES: Final = frozenset({"Breaks", "Area", "Layer", "Weather", "Calls", "Eye", "Equivalent"})
+_NAMES: Final = frozenset({"Breaks", "Area", "Layer", "Weather", "Calls", "Eye", "Allowance", "Equivalent"})
 
 
 class BadPatch(ValueError):
@@ -38,6 +39,7 @@ class Mutant(msgspec.Struct, frozen=True, kw_only=True):
     eye: str
     weather: str = "calm"
     calls: int = CALLS
+    allowances: tuple[str, ...] = ()
     equivalent: str = ""
     """Why nobody can see it; empty for one that somebody has to see."""
     files: frozenset[str] = frozenset()
@@ -74,6 +76,7 @@ def read(file: Path) -> Mutant:
             eye=fields["Eye"],
             weather=fields.get("Weather", "calm"),
             calls=int(fields.get("Calls", CALLS)),
+            allowances=tuple(one.strip() for one in fields.get("Allowance", "").split(",") if one.strip()),
             equivalent=fields.get("Equivalent", ""),
             files=frozenset(line[6:] for line in text.splitlines() if line.startswith("+++ b/")),
         )

@@ -53,11 +53,13 @@ def look(evidence: "Evidence") -> Iterator[Finding]:
 
 
 def _why(history: History, begun: float, ended: float, struck: Struck) -> str:
-    """What struck the call, or one of the replicas that were asked about it, in this time."""
-    urls = [one.url for one in history.deliveries if one.sent_at <= ended and over(one) >= begun]
-    urls += [one.url for one in history.deliveries[-1:]]
-    for url in dict.fromkeys(urls):
-        if why := struck.join(history, begun, ended, url) or struck.trouble(url, begun, ended):
+    """What struck the call, or a replica from when it was first asked about the call in this time."""
+    asked = [one for one in history.deliveries if one.sent_at <= ended and over(one) >= begun]
+    since: dict[str, float] = {}
+    for one in asked or history.deliveries[-1:]:
+        since.setdefault(one.url, max(begun, one.sent_at) if asked else begun)
+    for url, first in (since or {"": begun}).items():
+        if why := struck.join(history, first, ended, url) or struck.trouble(url, first, ended):
             return why
     return ""
 

@@ -53,6 +53,7 @@ class MadeUpTurn:
         self.asked: list[Asked] = []
         self.requests: list[Request] = []
         self.deliveries: list[Delivery] = []
+        self.lost: list[Delivery] = []
         self.kills: list[Kill] = []
         self.stops: list[Stop] = []
         self.outages: list[Down] = []
@@ -201,7 +202,7 @@ class MadeUpTurn:
             deliveries=self.deliveries,
             requests=self.requests,
             complaints=[],
-            webhooks=SimpleNamespace(may_send_credentials=lambda _url: True, failed=[]),
+            webhooks=SimpleNamespace(may_send_credentials=lambda _url: True, failed=[], lost=self.lost),
         )
         names = {"a": "127.0.0.1", "b": "localhost"}
         addresses = [SimpleNamespace(name=name, host=host, settings={}) for name, host in names.items()]

@@ -394,3 +394,12 @@ def test_the_replica_that_was_asked_first_stood_still(turn: MadeUpTurn, host: st
     turn.webhook("redirect", 8.0, WAIT, url=FALLBACK)
     turn.stage(12.0, "ended", "hangup", hung_up=True)
     assert _silences(turn) == [excuse]
+
+
+@pytest.mark.parametrize(("seconds", "found"), [(6.0, 0), (1.0, 1)])
+def test_a_webhook_got_lost(turn: MadeUpTurn, seconds: float, found: int) -> None:
+    turn.stage(1.0, "answered")
+    turn.webhook("redirect", 2.0, status=None, seconds=seconds)
+    turn.lost.append(turn.deliveries.pop())
+    turn.stage(12.0, "ended", "hangup", hung_up=True)
+    assert len(_silences(turn)) == found

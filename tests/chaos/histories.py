@@ -80,6 +80,8 @@ class History(msgspec.Struct):
     legs: list[Leg] = []
     deliveries: list[Delivery] = []
     """Of the phone, its legs, and the call of ours that it is bridged with."""
+    lost: list[Delivery] = []
+    """Those that never arrived."""
     orders: list[Order] = []
     """Of this call alone."""
     rooms: set[str] = set()
@@ -174,6 +176,9 @@ def histories_of(evidence: "Evidence") -> Histories:
     for one in deliveries:
         if (history := histories.about(one)) is not None:
             history.deliveries.append(one)
+    for one in evidence.simulator.webhooks.lost:
+        if (history := histories.about(one)) is not None:
+            history.lost.append(one)
     _play(evidence, histories)
     _order(evidence.asked, histories)
     for history in of.values():

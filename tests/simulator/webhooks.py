@@ -78,6 +78,8 @@ class Webhooks:
         self.delay: dict[str, float] = {}
         self.fate: Callable[[str, str], Fate] = lambda _event_type, _url: Fate()
         self.failed: list[Failed] = []
+        self.lost: list[Delivery] = []
+        """Those that got lost on their way: they are not in the journal."""
         self.challenge_first = False
         self._journal = journal
         self._gates = gates
@@ -164,9 +166,12 @@ class Webhooks:
     async def _send(self, hook: Hook, target: Target, fate: Fate, *, synchronous: bool) -> Delivery:
         plan = _planned(hook, target, synchronous=synchronous)
         if fate.lost or hook.event_type in self.drop:
+            sent_at = monotonic()
             if synchronous:
                 await asyncio.sleep(hook.timeout)
-            return msgspec.structs.replace(plan, error=DROPPED)
+            ms = (monotonic() - sent_at) * 1000
+            self.lost.append(msgspec.structs.replace(plan, error=DROPPED, sent_at=sent_at, ms=ms))
+            return self.lost[-1]
         await asyncio.sleep(self.delay.get(hook.event_type, fate.delay))
         await self._gates.pass_through(f"webhook:{hook.event_type}")
         delivery = await self._post(plan, credentials=not self.challenge_first, timeout=hook.timeout)

@@ -36,7 +36,7 @@ def look(evidence: "Evidence") -> Iterator[Finding]:
             # In this time nobody was there to say anything.
             away = sum(
                 min(over(one), ended) - max(one.sent_at, begun)
-                for one in history.deliveries
+                for one in (*history.deliveries, *history.lost)
                 if one.synchronous and one.status is None and one.sent_at < ended and over(one) > begun
             )
             seconds = ended - begun - away

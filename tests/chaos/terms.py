@@ -111,17 +111,12 @@ class Terms:
 
     def was_left(self, history: History, until: float) -> bool:
         """Whether it had been the last for long enough by then, in a room that hangs up on the last."""
-        rules = (
-            one.get("alone") or {"then": ""}
-            for room in history.rooms
-            for one in self._rooms.had(room, 0.0, until)
-        )
-        seconds = min((one["after"] for one in rules if one["then"] == "hangup"), default=NEVER)
-        return any(
-            min(ended, until) - since >= seconds - TOLERANCE
-            for since, ended in self._alone.get(history.call_id, [])
-            if since <= until
-        )
+        spans = self._alone.get(history.call_id, [])
+        longest = max((min(ended, until) - since for since, ended in spans if since <= until), default=0.0)
+        if not longest:
+            return False
+        rules = (one.get("alone") for room in history.rooms for one in self._rooms.had(room, 0.0, until))
+        return any(one["then"] == "hangup" and longest >= one["after"] - TOLERANCE for one in rules if one)
 
     def options(self, history: History) -> Mapping[str, Any]:
         return {} if history.inbound else self._placed.get(history.to, {})

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -28,6 +28,7 @@ from tests.chaos.eyes import limits, logs, standby, webhooks
 from tests.chaos.faketime import WrongStore, library
 from tests.chaos.fleet import HOSTS, Fleet
 from tests.chaos.standstill import standing_still
+from tests.chaos.stills import Stills
 from tests.chaos.troubles import NEVER, Trouble, Troubles
 from tests.chaos.way import HOST, Cut, Way
 from tests.chaos.weathers.freeze import Freeze
@@ -482,3 +483,19 @@ def test_a_call_that_was_erased_is_not_found(
     )
     looks = [Look("this", "c-1", status, state, over=5.0)]
     assert len(wrong_looks(looks, [erasing] if asked_at else [])) == wrong
+
+
+@pytest.mark.parametrize(("role", "looks"), [("master", 1), ("slave", 0)])
+async def test_nobody_looks_at_a_replica(folder: Path, role: str, looks: int) -> None:
+    """It may lag behind: what is owed would be missed there."""
+    store = Store(folder)
+    await store.start()
+    async with store.client() as redis:
+        if role == "slave":
+            await redis.replicaof(HOST, "1")
+        stills = Stills(redis, every=0.02)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await stills.watch()
+    await store.stop()
+    assert bool(stills.all) == bool(looks)

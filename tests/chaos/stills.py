@@ -7,6 +7,7 @@ it has to be seen.
 import asyncio
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from typing import Any
 
 import msgspec
 from redis.asyncio import Redis
@@ -69,17 +70,25 @@ class Stills:
                     await asyncio.sleep(self._every)
 
     async def _owing(self) -> frozenset[str]:
-        names = [_text(key) async for key in self._redis.scan_iter("*:owed:*", count=1000)]
-        pipe = self._redis.pipeline(transaction=False)
-        for name in names:
-            pipe.hkeys(name)
-        owed = await pipe.execute() if names else []
-        owners = [name.partition(":owed:")[2] for name in names]
+        [names] = await self._ask(("KEYS", "*:owed:*"))
+        owed = await self._ask(*(("HKEYS", name) for name in names))
+        owners = [_text(name).partition(":owed:")[2] for name in names]
         return frozenset(
             one
             for owner, fields in zip(owners, owed, strict=True)
             for one in owing(owner, [_text(field) for field in fields])
         )
+
+    async def _ask(self, *commands: tuple[bytes | str, ...]) -> list[Any]:
+        """A master: what has become a replica may not have heard of the latest. Raises RedisError."""
+        pipe = self._redis.pipeline(transaction=False)
+        for command in (("ROLE",), *commands):
+            pipe.execute_command(*command)
+        [role, *answers] = await pipe.execute()
+        if _text(role[0]) != "master":
+            await self._redis.connection_pool.disconnect()
+            raise RedisError("it is a replica")
+        return answers
 
 
 def _text(name: bytes | str) -> str:

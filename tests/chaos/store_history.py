@@ -18,6 +18,8 @@ Value = bytes | dict[bytes, bytes] | dict[bytes, float] | set[bytes] | int
 
 EMPTY_BASE: Final = 200
 """Bytes of a base file without keys at most: it has a header and nothing else."""
+MARK: Final = ":confirmed"
+"""What is written where replicas have to confirm, after the partition: that they have all until then."""
 EXPIRES: Final = frozenset({b"PX", b"PXAT", b"EX", b"EXAT"})
 
 
@@ -288,6 +290,8 @@ class Key(msgspec.Struct, frozen=True):
 
 
 def key_of(text: str) -> Key:
+    if text.startswith("{p") and text.endswith(MARK):
+        return Key(text.removesuffix(MARK), MARK.removeprefix(":"), "")
     parts = text.split(":", 3)
     if len(parts) < 3 or parts[0] != "pstn" or not parts[1].startswith("{p"):
         return Key("", "", text)

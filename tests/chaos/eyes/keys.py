@@ -32,7 +32,7 @@ EXPIRE: Final = frozenset(
         *("closed", "invitation", "left", "live", "room"),
         *("dead", "offered", "searched", "unknown"),
         *("once", "placed", "wrong-pins"),
-        *("aside", "clock", "marker", "news", "replica", "replicas"),
+        *("aside", "clock", "confirmed", "marker", "news", "replica", "replicas"),
     }
 )
 PARTS_OF_A_CALL: Final = frozenset({"events", "timeline", "token"})

@@ -52,6 +52,8 @@ class SentinelFailovers(Weather):
         else:
             await store.fail_over(*([COORDINATED] if way == COORDINATED else []))
         await store.replaced()
+        # A former master tells what it knows to whoever is still connected to it.
+        await site.redis.connection_pool.disconnect()
         outage.over = trouble.over = monotonic()
         if way == KILLED:
             await store.start()

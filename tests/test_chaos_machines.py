@@ -35,7 +35,7 @@ from tests.chaos.weathers.freeze import Freeze
 from tests.chaos.weathers.two_releases import Look, wrong_looks
 from tests.simulator.clock import epoch_ms, monotonic
 from tests.simulator.journal import Delivery, PhoneChanged, Request
-from tests.simulator.webhooks import TIMED_OUT, Failed
+from tests.simulator.webhooks import DROPPED, TIMED_OUT, Failed
 from tests.stores import Store
 from tests.waiting import wait_until
 
@@ -350,6 +350,22 @@ def test_of_two_addresses_one_answers_though_the_other_is_frozen(tmp_path: Path)
     failed = Failed("initiate", "c-1", [NO_ANSWER(21, 27), NO_ANSWER(27, 33, to="b")])
     [found] = webhooks.look(evidence(tmp_path, failed=[failed], troubles=[FROZEN]))
     assert not found.excuse
+
+
+@pytest.mark.parametrize(
+    ("tries", "excused"),
+    [
+        ([delivery(21, 21, None, error=DROPPED), delivery(22, 22, None, error=DROPPED, to="b")], True),
+        ([delivery(21, 21, None, error=DROPPED)], False),
+        ([delivery(21, 21, None, error=DROPPED), NO_ANSWER(27, 33, to="b")], False),
+    ],
+    ids=["both lost", "one address", "one lost"],
+)
+def test_nobody_is_to_be_found_at_both_addresses(
+    tmp_path: Path, tries: list[Delivery], *, excused: bool
+) -> None:
+    [found] = webhooks.look(evidence(tmp_path, failed=[Failed("initiate", "c-1", tries)]))
+    assert bool(found.excuse) is excused
 
 
 CUT = Trouble("cut-bandwidth", 10, 40, A)

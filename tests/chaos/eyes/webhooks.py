@@ -10,7 +10,7 @@ from tests.chaos.fleet import Address
 from tests.chaos.site import BUDGET
 from tests.chaos.troubles import NEVER, Trouble
 from tests.simulator.journal import Delivery, PhoneChanged
-from tests.simulator.webhooks import DROPPED, TIMED_OUT
+from tests.simulator.webhooks import DROPPED, TIMED_OUT, Failed
 
 if TYPE_CHECKING:
     from tests.chaos.evidence import Evidence
@@ -32,7 +32,7 @@ def look(evidence: "Evidence") -> Iterator[Finding]:
         yield Finding(
             what=f"{failed.event_type} of {failed.call_id} was answered by nobody",
             ids=(failed.call_id,),
-            excuse="unanswered" if any(judge.found_nobody(one) for one in failed.tries) else "",
+            excuse="unanswered" if judge.reached_nobody(failed) else "",
         )
 
 
@@ -81,6 +81,11 @@ class _Judge:
         if one.status is not None:
             return False
         return self.found_nobody(one) or (one.error == TIMED_OUT and self.stood_still(one) > 0)
+
+    def reached_nobody(self, failed: Failed) -> bool:
+        """Neither of the two addresses; with one of them alone we have told Bandwidth too little."""
+        asked = {self._of(one).name for one in failed.tries}
+        return len(asked) == len(self._addresses) and all(self.is_excused(one) for one in failed.tries)
 
     def found_nobody(self, one: Delivery) -> bool:
         """Both addresses may be down at once, while only one replica stands still at a time."""

@@ -148,7 +148,7 @@ def _told(
             continue
         if over(one) <= history.ended_at:
             told = stands_for
-            lost = without and killed.after(one)
+            lost = without and killed.before_written(one)
         elif one.sent_at <= known_at:
             telling |= stands_for
     return told, telling, lost
@@ -212,7 +212,7 @@ def _connected(
             connected = True
             # It is told to the store once that is back, by a replica that lives then.
             away = struck.trouble(one.url, one.sent_at, over(one))
-            unsure = bool(away) and killed.after(one)
+            unsure = bool(away) and killed.before_written(one)
         elif not connected:
             unsure = True
     # That somebody has hung up on its leg tells that it was up.
@@ -237,6 +237,8 @@ class Killed:
         self._struck = struck
         self._kills = kills
 
-    def after(self, delivery: Delivery) -> bool:
-        """Whether the replica that took it was killed after that."""
-        return any(at >= delivery.sent_at for at in self._kills.get(self._struck.host_of(delivery.url), []))
+    def before_written(self, delivery: Delivery) -> bool:
+        """Whether the replica that took it was killed before it can have written down what came of it."""
+        until = self._struck.kept_until(delivery.url, delivery.sent_at, over(delivery))
+        kills = self._kills.get(self._struck.host_of(delivery.url), [])
+        return any(delivery.sent_at <= at <= until for at in kills)

@@ -276,6 +276,12 @@ def test_a_lease_that_is_taken_again_by_the_same() -> None:
     assert seen(workers.look, it_is(NOW), leased("a", NOW + LEASE), leased("a", NOW + LEASE + 5)) == []
 
 
+@pytest.mark.parametrize(("ends", "expected"), [(NOW + LEASE + 5, 0), (NOW + LEASE, 1)])
+def test_a_worker_that_goes_on_has_a_lease(ends: int, expected: int) -> None:
+    goes_on = step(("HSET", ROOM_OWED, ".lease", f"a {ends}"), f"ZADD {AGENDA} {NOW + LEASE + 5} room:r")
+    assert len(seen(workers.look, it_is(NOW), leased("a", NOW + LEASE), goes_on)) == expected
+
+
 def test_who_is_to_end_takes_over_what_is_due_and_leaves_it() -> None:
     """The lease ends as it is written: it did not begin a whole lease ago."""
     turn = [it_is(NOW), leased("a", NOW + LEASE), it_is(NOW + LEASE + 5), leased("b", NOW + LEASE + 5)]

@@ -1,9 +1,9 @@
 """Two workers that did the same owed work at the same time.
 
 A worker takes a lease of an owner before it carries out what is owed, and no other worker may take one before
-that has ended. The store's journal has each lease, and when it ends by the time that all replicas share. The
-requests to Bandwidth show the same from outside: two replicas asked the same, and one began before the other
-was answered.
+that has ended. While it goes on it renews the lease, which never ends before another is to look. The store's
+journal has each lease, and when it ends by the time that all replicas share. The requests to Bandwidth show
+the same from outside: two replicas asked the same, and one began before the other was answered.
 """
 
 from collections import defaultdict
@@ -59,6 +59,12 @@ def _leases(evidence: "Evidence") -> Iterator[Finding]:
             if taken is None:
                 continue
             leases[text] = taken
+            if (looks := _agenda(step).get(key.name.encode(), taken.ends)) > taken.ends:
+                yield Finding(
+                    what=f"{key.name}: {taken.worker.decode()} goes on, and its lease ends "
+                    f"{looks - taken.ends} ms before another looks",
+                    ids=(key.name.partition(":")[2],),
+                )
             if held is None or held.worker == taken.worker or _is_release(taken, now):
                 continue
             if (begun := taken.ends - LEASE) < held.ends:
@@ -74,6 +80,15 @@ def _lease(text: bytes | None) -> Lease | None:
         return None
     worker, _, ends = text.partition(b" ")
     return Lease(worker, int(ends))
+
+
+def _agenda(step: Step) -> dict[bytes, int]:
+    """By owner, where the step sets it: when another is to look. What is owed anew makes it earlier."""
+    return {
+        args[1]: int(float(args[0]))
+        for name, where, *args in step
+        if name == b"ZADD" and len(args) == 2 and key_of(where.decode()).kind == "agenda"
+    }
 
 
 def _is_release(lease: Lease, now: int) -> bool:

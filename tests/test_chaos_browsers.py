@@ -215,3 +215,10 @@ def test_an_invitation(tries: int, status: int | None, wrong: int) -> None:
     made = Made()
     made.records.entries.append(Entry(number=1, room="a", tries=tries, status=status))
     assert len(made.found()) == wrong
+
+
+@pytest.mark.parametrize(("status", "wrong"), [(403, 0), (503, 0), (None, 0), (200, 1), (500, 1)])
+def test_an_invitation_that_was_used(status: int | None, wrong: int) -> None:
+    made = Made()
+    made.records.entries.append(Entry(number=1, room="a", tries=1, status=status, used=True))
+    assert len(made.found()) == wrong

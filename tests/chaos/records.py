@@ -57,12 +57,16 @@ class BrowserSeat(msgspec.Struct, kw_only=True):
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer to an invitation. `tries`: how often it was sent; `status`: that of the last answer."""
+    """The answer to an invitation. `tries`: how often it was sent; `status`: that of the last answer.
+
+    `used`: it had opened the room before, and was answered so.
+    """
 
     number: int
     room: str
     tries: int
     status: int | None
+    used: bool = False
 
 
 class Connection(msgspec.Struct, kw_only=True):

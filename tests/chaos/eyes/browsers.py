@@ -33,6 +33,11 @@ def look(evidence: "Evidence") -> Iterator[Finding]:
         yield from judge.is_gone(seat)
         yield from _wrong_answers(seat)
     for entry in evidence.records.entries:
+        if entry.used:
+            if entry.status not in {403, None, 503}:
+                what = f"visitor {entry.number} got {entry.status} for one to {entry.room} that was used"
+                yield Finding(what=what)
+            continue
         # Of an invitation that was sent again nobody knows whether it was used up by an answer that got lost.
         if entry.status not in {200, None, 503} and not (entry.status == 403 and entry.tries > 1):
             yield Finding(what=f"visitor {entry.number} got {entry.status} for an invitation to {entry.room}")

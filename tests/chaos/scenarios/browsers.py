@@ -310,9 +310,16 @@ class Visitor(Browser):
                 Entry(number=self.number, room=self.room, tries=tries, status=answer.status)
             )
             if answer.is_success:
+                await self._enter_again(invitation)
                 self.cookie = answer.cookie
                 return True
         return False
+
+    async def _enter_again(self, invitation: str) -> None:
+        """As somebody else who has the same link: it opens the room once."""
+        answer = await self._door("POST", "/visit", {"invitation": invitation})
+        again = Entry(number=self.number, room=self.room, tries=1, status=answer.status, used=True)
+        self.world.records.entries.append(again)
 
     async def sit(self) -> BrowserSeat | None:
         """The seat that the visit had before ends by this; of two that are asked for at once one ends."""

@@ -18,6 +18,7 @@ from tests.chaos.allowances import ALLOWANCES
 from tests.chaos.evidence import Evidence
 from tests.chaos.eyes import EYES
 from tests.chaos.finding import Finding
+from tests.chaos.mutants.mutant import mutants
 from tests.chaos.options import options
 from tests.chaos.plan import Turn, plan
 from tests.chaos.report import Report
@@ -225,6 +226,9 @@ def test_the_documentation_names_every_kind_of_weather_and_allowance() -> None:
         *WEATHERS,
         *ALLOWANCES,
     ]
+    for one in mutants():
+        for name in one.allowances:
+            assert re.search(rf"^\| `{name}` \|.*`{one.name}`", text, re.MULTILINE), one.name
 
 
 def _report(**found: int) -> Report:

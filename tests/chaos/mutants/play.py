@@ -1,4 +1,4 @@
-"""Plays one turn: `python -m tests.chaos.mutants.play WEATHER SEED CALLS`. Prints what each eye has found.
+"""Plays one turn: `python -m tests.chaos.mutants.play WEATHER SEED CALLS`. Prints what was found and excused.
 
 Exit 0: nothing is wrong. 10: something is, also where nobody came through. 2: it cannot start. Python ends
 with 1 where the storm itself fails, which is no finding.
@@ -35,7 +35,8 @@ def main(arguments: Sequence[str]) -> int:
             for one in msgspec.json.decode(details.read_bytes()):
                 _say(f"{one['eye']}: {one['what']}")
     found = {eye: count for eye, count in report.found.items() if count}
-    print(msgspec.json.encode({"bridged": report.bridged, "found": found}).decode())
+    said = {"bridged": report.bridged, "found": found, "excused": report.excused}
+    print(msgspec.json.encode(said).decode())
     return FOUND if report.wrong or not report.bridged else 0
 
 

@@ -313,6 +313,22 @@ def test_asked_to_come_back_as_a_request_took_all_of_the_time(
     assert _clean(turn) == clean
 
 
+@pytest.mark.parametrize(("asked_at", "seconds", "clean"), [(3.0, 1.5, True), (3.0, 1.0, False)])
+@pytest.mark.parametrize("reply", [COME_BACK, SORRY])
+def test_bandwidth_had_not_answered_when_the_time_was_up(
+    turn: MadeUpTurn, reply: str, asked_at: float, seconds: float, clean: bool
+) -> None:
+    turn.request("createParticipant", asked_at, seconds=seconds, tag=f"{REF}.1")
+    turn.webhook("initiate", 1.0, reply, seconds=3.3)
+    assert _clean(turn) == clean
+
+
+def test_an_apology_before_the_time_was_up(turn: MadeUpTurn) -> None:
+    turn.request("createParticipant", 1.0, seconds=4.0, tag=f"{REF}.1")
+    turn.webhook("initiate", 1.0, SORRY, seconds=2.0)
+    assert len(_found(turn)) == 1
+
+
 @pytest.mark.parametrize(("begun", "clean"), [(0.7, True), (0.5, False)])
 def test_an_apology_after_a_token_that_others_have_asked_for(
     turn: MadeUpTurn, begun: float, clean: bool

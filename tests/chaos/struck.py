@@ -16,6 +16,7 @@ from tests.chaos.creates import AGAIN, TURNED_AWAY
 from tests.chaos.hindered import hindered
 from tests.chaos.histories import NEVER, History, over, place_of
 from tests.chaos.troubles import Trouble
+from tests.chaos.under_way import UnderWay, failed, known, last_of
 from tests.simulator.journal import Delivery, Request
 
 if TYPE_CHECKING:
@@ -44,8 +45,6 @@ _API: Final = {
 """Those that somebody waits for, each with the API whose breaker counts them."""
 ROW: Final = {"token": 2, "voice": 5, "webrtc": 5}
 """Failures in a row that open a breaker (docs/design.md, When Bandwidth is down), at least."""
-HANGS: Final = 4.0
-"""Seconds without an answer that are a failure."""
 
 
 class Struck:
@@ -59,10 +58,16 @@ class Struck:
         """By participant or session: its seat, or its room."""
         self._expired = _expired(requests, self._tags)
         self._doubts = _doubts(requests, self._tags, self._expired)
-        self._by_tag: dict[str, _UnderWay] = defaultdict(_UnderWay)
-        self._tokens: dict[str, _UnderWay] = defaultdict(_UnderWay)
+        self._by_tag: dict[str, UnderWay] = defaultdict(UnderWay)
+        self._tokens: dict[str, UnderWay] = defaultdict(UnderWay)
         """By host: they are made for all of its calls."""
+        self._ways_in: dict[str, UnderWay] = defaultdict(UnderWay)
+        """All requests for them: by seat's call, room of a session, or host of a token."""
         for one in requests:
+            if one.operation in JOINS:
+                others = {self._tags.get(one.ids.get("sessionId", ""), "")}
+                for tag in {one.host} if one.operation == "token" else self._about(one) - others:
+                    self._ways_in[tag].add(one)
             if one.operation in JOINS and self.hurt(one):
                 if one.operation == "token":
                     self._tokens[one.host].add(one)
@@ -142,10 +147,14 @@ class Struck:
 
     def request(self, history: History, since: float, until: float, url: str) -> Request | None:
         """That was struck, for a way in of this call, its rooms or the replica's token, under way then."""
-        tags, host = (history.ref, *sorted(history.rooms)), self.host_of(url)
-        found = [self._by_tag[tag] for tag in tags if tag in self._by_tag]
-        found += [self._tokens[host]] if host in self._tokens else []
-        return next((one for all_ in found if (one := all_.last(since, until)) is not None), None)
+        host = self.host_of(url)
+        tokens = last_of(self._tokens, (host,), since, until)
+        return last_of(self._by_tag, (history.ref, *sorted(history.rooms)), since, until) or tokens
+
+    def outlasts(self, history: History, at: float, until: float, url: str) -> bool:
+        """Whether a request for a way in of this call, struck or not, was still under way at that time."""
+        tags = (history.ref, *sorted(history.rooms), self.host_of(url))
+        return last_of(self._ways_in, tags, at, until) is not None
 
     def _hindrance(self, history: History, since: float, until: float) -> str:
         """Of a replica that has worked on this call, in this time."""
@@ -195,24 +204,6 @@ def _ref(tag: str) -> str:
     return tag.rpartition(".")[0] or tag
 
 
-class _UnderWay:
-    """Requests, added in the order in which they were asked for."""
-
-    def __init__(self) -> None:
-        self._requests: list[Request] = []
-        self._last: list[Request] = []
-        """Of each and those before it the one whose end was known last."""
-
-    def add(self, request: Request) -> None:
-        self._requests.append(request)
-        self._last.append(max(self._last[-1], request, key=_known) if self._last else request)
-
-    def last(self, since: float, until: float) -> Request | None:
-        """The one whose end was known last, if it was under way in this time."""
-        begun = bisect_right(self._requests, until, key=lambda one: one.at)
-        return self._last[begun - 1] if begun and since <= _known(self._last[begun - 1]) else None
-
-
 def _expired(requests: Iterable[Request], tags: dict[str, str]) -> set[str]:
     """Sessions that are gone, and that nobody has asked to be deleted before it was not found."""
     deleted: set[str] = set()
@@ -259,7 +250,7 @@ def _by_host(requests: Iterable[Request]) -> dict[str, list[Request]]:
 
 def _open_spans(requests: list[Request], row: int) -> list[tuple[float, float]]:
     """From the failure that can have opened a breaker to the next success. In order, apart."""
-    events = sorted((_known(one), not _failed(one)) for one in requests)
+    events = sorted((known(one), not failed(one)) for one in requests)
     spans: list[tuple[float, float]] = []
     failures, since = 0, 0.0
     for at, succeeded in events:
@@ -273,15 +264,6 @@ def _open_spans(requests: list[Request], row: int) -> list[tuple[float, float]]:
     if failures >= row:
         spans.append((since, NEVER))
     return spans
-
-
-def _known(request: Request) -> float:
-    seconds = request.ms / 1000
-    return request.at + (min(seconds, HANGS) if _failed(request) else seconds)
-
-
-def _failed(request: Request) -> bool:
-    return request.status is None or request.status >= 500 or request.ms >= HANGS * 1000
 
 
 def _served(deliveries: Iterable[Delivery]) -> dict[str, tuple[list[float], list[float]]]:

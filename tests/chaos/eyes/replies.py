@@ -38,6 +38,8 @@ LEFT: Final = "everybody else has left"
 SHORT_LEGS: Final = 3
 """Legs of ours in a row that end at once, after which a caller is told so (docs/calls.md, States)."""
 RIGHT_DIGITS: Final = "1234"
+JOINING: Final = BUDGET - MARGIN
+"""Seconds that there are for a way in, while a webhook waits."""
 
 Answered = tuple[Delivery, Effect]
 
@@ -157,11 +159,17 @@ def _ends(all_: Iterable[Answered], histories: Histories, struck: Struck, terms:
 
 
 def _was_late(delivery: Delivery, history: History, struck: Struck) -> bool:
-    """Whether there was trouble, or a struck request has used up the time that there is for a way in."""
+    """Whether there was trouble, or Bandwidth has used up the time that there is for a way in."""
     url, since, until = delivery.url, delivery.sent_at, over(delivery)
-    if struck.trouble(url, since, until):
+    if struck.trouble(url, since, until) or _outlasted(delivery, history, struck):
         return True
-    return until - since >= BUDGET - MARGIN and struck.request(history, since, until, url) is not None
+    return until - since >= JOINING and struck.request(history, since, until, url) is not None
+
+
+def _outlasted(delivery: Delivery, history: History, struck: Struck) -> bool:
+    """Whether the time for a way in was up, and Bandwidth had yet to answer."""
+    time_up, until = delivery.sent_at + JOINING, over(delivery)
+    return time_up <= until and struck.outlasts(history, time_up, until, delivery.url)
 
 
 def _hang_ups(
@@ -241,7 +249,7 @@ def _failed(delivery: Delivery, history: History, struck: Struck) -> bool:
         return True
     bridged = [at for at, stage in history.stages if stage == "bridged" and at < delivery.sent_at]
     since = bridged[-1] if bridged else history.stages[0][0]
-    if struck.join(history, since, until, url):
+    if struck.join(history, since, until, url) or _outlasted(delivery, history, struck):
         return True
     # Legs of ours from which the far end has gone as soon as they were there.
     gone = [leg for leg in history.legs if leg.ours and leg.begun <= until][-SHORT_LEGS:]

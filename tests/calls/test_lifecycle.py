@@ -216,6 +216,14 @@ def test_a_rejected_transfer_with_a_participant_out_of_stock_earns_a_join_of_its
     story.on(transfer_complete(2, "rejected")).replies(Apologise("transfer-failed"))
 
 
+def test_a_rejected_transfer_earns_one_join_more() -> None:
+    """Its participant may just have been on its way into the session that replaces its room's."""
+    story = play().on(initiate()).on(joined()).on(transfer_complete(cause="rejected"))
+    story.replies(Wait()).expects(leave(after=0)).becomes(Media.NONE, Intent.BRIDGE).knows(failure="")
+    story.on(redirect()).replies(Join(2)).on(joined(2)).replies(Transfer(2))
+    story.on(transfer_complete(2, "rejected")).replies(Apologise("transfer-failed"))
+
+
 def test_its_seat_is_given_up_where_nothing_was_heard_of_its_end() -> None:
     story = play().on(initiate()).on(joined(stocked=True)).on(transfer_complete(cause="rejected"))
     story.replies(Wait()).expects(leave(after=0)).becomes(Media.NONE, Intent.BRIDGE)

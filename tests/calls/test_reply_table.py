@@ -209,7 +209,7 @@ def test_over_on_the_way_elsewhere_goes_there(media: Media) -> None:
     story.expects(*given_up(media)).becomes(Media.NONE, Intent.ELSEWHERE).drops_token()
 
 
-@pytest.mark.parametrize("cause", ["timeout", "busy", "rejected", "error", "unheard-of"])
+@pytest.mark.parametrize("cause", ["timeout", "busy", "error", "unheard-of"])
 def test_transfer_failed_is_apologised_for(cause: str) -> None:
     story = transferring().on(transfer_complete(cause=cause)).replies(Apologise("transfer-failed"))
     story.expects(leave(1), hang_up(after=30)).becomes(Media.NONE, Intent.HANGUP).drops_token()

@@ -94,7 +94,7 @@ def transfer_complete(call: Call, event: TransferComplete) -> Decision:
         case Intent.BRIDGE if event.cause == "hangup":
             # The store has missed that the leg was answered.
             return _talked(call, event.at)
-        case Intent.BRIDGE if call.stocked:
+        case Intent.BRIDGE if call.stocked or (event.cause == "rejected" and not call.refuses_stock):
             return _anew(call, event.at)
         case Intent.BRIDGE:
             return fail(call, failure_of(event.cause), event.at)
@@ -140,8 +140,12 @@ def ask_after_transfer(call: Call, event: Redirect) -> Decision:
 
 
 def _anew(call: Call, at: float) -> Decision:
-    """Made ahead, the participant may have gone meanwhile: the caller gets one of their own."""
-    refuses = call.refuses_stock or call.stocked
+    """With a participant of the caller's own that is in its session.
+
+    One that was made ahead may have gone meanwhile, and any may just be on its way into the session that
+    replaces its room's: its leg is refused then, once.
+    """
+    refuses = call.refuses_stock or call.stocked or call.answered_attempt != call.attempt
     after = replace(_left(call), media=Media.NONE, stocked=False, refuses_stock=refuses)
     return Decision(after, Wait(), owed=give_up_seats(call, at), cancelled=(HANG_UP,), drops_token=True)
 

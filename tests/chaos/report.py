@@ -10,6 +10,7 @@ from tests.chaos.evidence import Evidence
 from tests.chaos.finding import Finding
 from tests.chaos.plan import Turn
 from tests.chaos.weathers.base import Counts
+from tests.simulator.journal import PhoneChanged
 
 
 class TurnReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,7 +26,7 @@ class TurnReport(msgspec.Struct, frozen=True, kw_only=True):
     excused: dict[str, int]
     """By allowance: what would be wrong without it."""
     bridged: int
-    """Calls that came through at least once: a turn in which nobody does shows nothing."""
+    """Phones that came through at least once: a turn in which nobody does shows nothing."""
 
     @property
     def wrong(self) -> int:
@@ -78,11 +79,8 @@ def report_on(
         found={eye: sum(not one.excuse for one in all_) for eye, all_ in found.items()},
         excused=dict(Counter(one.excuse for all_ in found.values() for one in all_ if one.excuse)),
         bridged=len(
-            {
-                one.call_id
-                for one in simulator.deliveries
-                if one.event_type in {"transferAnswer", "bridgeComplete"} and one.status == 200
-            }
+            {one.call_id for one in evidence.happenings if isinstance(one, PhoneChanged) and _talks(one)}
+            & {phone.call_id for phone in simulator.phones}
         ),
     )
 
@@ -114,6 +112,10 @@ def sum_of(seed: int, turns: Iterable[TurnReport], smaller: list[str]) -> Report
         found=_summed(one.found for one in all_),
         smaller=smaller,
     )
+
+
+def _talks(change: PhoneChanged) -> bool:
+    return change.parent_call_id is None and change.stage == "bridged"
 
 
 def _summed(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:

@@ -43,8 +43,14 @@ async def play(
     weather = (make_weather or WEATHERS[turn.weather])(random.Random(f"{turn.seed} weather"))
     async with site_of(turn, weather, directory) as site:
         await _live_through(site, weather, say, settling)
+        gathering = monotonic()
         evidence = await gather(site)
+        looking = monotonic()
     found = await asyncio.to_thread(look, evidence)
+    say(
+        f"{turn.weather}: it took {gathering - begun:.0f} s to play, {looking - gathering:.0f} s to gather, "
+        f"{monotonic() - looking:.0f} s to end and to judge"
+    )
     report = report_on(evidence, found, weather.counts, monotonic() - begun)
     if report.wrong:
         (directory / "details.json").write_text(json.dumps(told(evidence, found), indent=1))
@@ -72,7 +78,9 @@ async def _live_through(site: Site, weather: Weather, say: Say, settling: float)
         enough = asyncio.Event()
         repeating = group.create_task(repeat_some(site, weather.repeats, enough))
         group.create_task(site.stills.watch())
+        begun = monotonic()
         await lives.play(weather.goes_on)
+        over = monotonic()
         weather.calm(site)
         enough.set()
         await asyncio.gather(blowing, repeating)
@@ -83,6 +91,7 @@ async def _live_through(site: Site, weather: Weather, say: Say, settling: float)
         await lives.end()
         telling.cancel()
         site.stills.stop()
+        say(f"{site.turn.weather}: lives took {over - begun:.0f} s, and {monotonic() - over:.0f} s to settle")
 
 
 async def _blow(site: Site, weather: Weather) -> None:

@@ -14,6 +14,10 @@ LONGEST = 2.0
 """Seconds between two things that happen to a call."""
 STAY = 0.05
 """Share of the calls that are up until the storm is over."""
+TALK = 0.25
+"""Share of the calls whose people go on talking for a while."""
+TALKING = (4.0, 12.0)
+"""Seconds for which they do."""
 
 
 async def live(world: World, number: int, dice: Dice) -> None:
@@ -24,7 +28,7 @@ async def live(world: World, number: int, dice: Dice) -> None:
         await asyncio.sleep(dice.uniform(0, LONGEST) ** 2 / LONGEST)
         if not phone.call.ended:
             await _something(world, phone, dice)
-    await asyncio.sleep(dice.uniform(0, LONGEST))
+    await asyncio.sleep(dice.uniform(*TALKING) if dice.random() < TALK else dice.uniform(0, LONGEST))
     if dice.random() >= STAY:
         await phone.hang_up()
 

@@ -56,6 +56,21 @@ def test_who_was_there_does_not_come_back(turn: MadeUp) -> None:
     assert found(turn) == ["y <room a> is in session t of another room"]
 
 
+def test_who_is_where_it_was_as_a_move_has_failed(turn: MadeUp) -> None:
+    turn.talks("x", ROOM_A, "s")
+    turn.talks("y", ROOM_B, "t")
+    turn.asks("POST", "/calls/y/join", {"room": "a"})
+    turn.member("Y", None)
+    turn.member("Y", "t")
+    turn.looks()
+    turn.looks()
+    turn.talks("z", ROOM_B, "t")
+    turn.looks()
+    assert found(turn) == []
+    turn.member("Y", "s")
+    assert "strangers in session s" in found(turn)[0]
+
+
 def test_bridged_to_what_was_never_in_a_session(turn: MadeUp) -> None:
     turn.dials("x", ROOM_A)
     turn.phone("x", "bridged", "X")

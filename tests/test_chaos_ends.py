@@ -3,9 +3,11 @@
 import msgspec
 import pytest
 
+from tests.chaos.evidence import LogLine
 from tests.chaos.eyes import ends
 from tests.chaos.finding import Finding
 from tests.chaos.fleet import Kill, Stop
+from tests.chaos.previous import VERSION
 from tests.made_up_turns import (
     CALL,
     CLOSED,
@@ -173,6 +175,25 @@ def test_who_was_hung_up_on_by_an_order(outcome: tuple[str, str], hung_up: bool)
     turn.stage(5.0, "ended", "hangup", hung_up=hung_up)
     turn.ended(*outcome, "hangup")
     assert (_found(turn) == []) == (hung_up or outcome[0] == "nobody")
+
+
+@pytest.mark.parametrize(
+    ("version", "reason", "excuse"),
+    [
+        (VERSION, "abandoned", "ended-by-the-release-before"),
+        ("0.2.0", "abandoned", ""),
+        (VERSION, "busy", ""),
+    ],
+)
+def test_who_was_hung_up_on_while_the_release_before_ran(version: str, reason: str, excuse: str) -> None:
+    turn = _turn()
+    turn.stage(1.2, "answered")
+    turn.order(4.9, f"/calls/{CALL}/hangup", {})
+    turn.stage(5.0, "ended", "hangup")
+    turn.ended("caller", reason, "hangup")
+    started = {"event": "service.started", "version": version}
+    turn.logs.append(LogLine("a", "replica-a0.log", "", started))
+    assert [one.excuse for one in _found(turn)] == [excuse]
 
 
 def test_who_was_let_go_by_a_replica_that_was_killed() -> None:

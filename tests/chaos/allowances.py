@@ -30,6 +30,9 @@ ALLOWANCES: Final[Mapping[str, str]] = MappingProxyType(
         "end-known-to-a-killed-replica": (
             "that we let a caller go was known to a process alone that was killed"
         ),
+        "ended-by-the-release-before": (
+            "a process of the release before blamed the phone for a call that was hung up by an order"
+        ),
         "let-go-after-its-line": "a call's end was logged before it was known that we had let the caller go",
         "only-its-end-is-known": "a call was first heard of when it had ended, and is told to nobody",
         "worker-in-trouble": (

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
+from tests.chaos.before import Before
 from tests.chaos.creates import TURNED_AWAY
 from tests.chaos.finding import Finding
 from tests.chaos.histories import Histories, History, histories_of, over
@@ -158,7 +159,7 @@ def _truth(evidence: "Evidence", ended: list[str], histories: Histories, struck:
     kills: dict[str, list[float]] = defaultdict(list)
     for kill in evidence.fleet.kills:
         kills[kill.host].append(kill.at)
-    killed, terms = Killed(struck, kills), Terms(evidence, histories)
+    killed, terms, before = Killed(struck, kills), Terms(evidence, histories), Before(evidence)
     for call_id in ended:
         history, call = histories.of[call_id], evidence.calls[call_id]
         outcome, cause = _outcome(call), str(call["outcome"].get("cause") or "")
@@ -172,13 +173,16 @@ def _truth(evidence: "Evidence", ended: list[str], histories: Histories, struck:
             )
         wanted = due(history, _answers(history, rules), histories, struck, killed, terms)
         if not wanted.fits(outcome):
+            excuse = "end-known-to-a-killed-replica" if outcome in wanted.lost else ""
+            if before.blames_who_was_hung_up_on(history.ref, outcome, wanted):
+                excuse = "ended-by-the-release-before"
             yield Finding(
                 what=f"{call_id} has the outcome {outcome}; right are {sorted(wanted.sure)}, "
                 f"perhaps {sorted(wanted.perhaps)}; it heard {[one.text for one in history.heard]}, "
                 f"stages {[stage for _, stage in history.stages]}, ended at {history.ended_at:.3f}",
                 ids=(call_id, history.ref),
                 at=history.ended_at,
-                excuse="end-known-to-a-killed-replica" if outcome in wanted.lost else "",
+                excuse=excuse,
             )
 
 

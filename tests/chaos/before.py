@@ -1,0 +1,36 @@
+"""What processes of the release before this one do that this one has mended, rule by rule.
+
+A rule excuses nothing but what such a process has decided itself, by its own log.
+"""
+
+from typing import TYPE_CHECKING, Final
+
+from tests.chaos import previous
+from tests.chaos.outcomes_due import CANCELLED, COMPLETED, Due, Outcome
+
+if TYPE_CHECKING:
+    from tests.chaos.evidence import Evidence
+
+ABANDONED: Final = "abandoned"
+
+
+class Before:
+    """Nothing is excused where no process of that release ran."""
+
+    def __init__(self, evidence: "Evidence") -> None:
+        older = {
+            line.process
+            for line in evidence.logs
+            if line.event == "service.started" and line.fields.get("version") == previous.VERSION
+        }
+        self._ended = {
+            str(line.fields.get("ref"))
+            for line in evidence.logs
+            if line.event == "call.ended" and line.process in older
+        }
+        """Refs of the calls whose end it has written down."""
+
+    def blames_who_was_hung_up_on(self, ref: str, outcome: Outcome, wanted: Due) -> bool:
+        """A call that was hung up by an order is `abandoned` to it, and not `cancelled`, or `completed`."""
+        ordered = bool(wanted.sure) and wanted.sure <= {CANCELLED, COMPLETED}
+        return ref in self._ended and ordered and outcome[1] == ABANDONED

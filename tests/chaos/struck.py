@@ -157,12 +157,13 @@ class Struck:
         return last_of(self._ways_in, tags, at, until) is not None
 
     def _hindrance(self, history: History, since: float, until: float) -> str:
-        """Of a replica that has worked on this call, in this time."""
-        asked = {one.url for one in history.deliveries if since <= over(one) and one.sent_at <= until}
-        for host in sorted({self.host_of(url) for url in asked} | {one.host for one in history.orders}):
+        """Of a replica that was asked to work on this call, from then on."""
+        asked = [(self.host_of(one.url), one.sent_at) for one in history.deliveries if since <= over(one)]
+        asked += [(one.host, one.sent_at) for one in history.orders]
+        for host, at in asked:
             spans = self._hindered.get(host, [])
-            first = bisect_left(spans, since, key=lambda span: span[1])
-            if first < len(spans) and spans[first][0] <= until:
+            first = bisect_left(spans, max(since, at), key=lambda span: span[1])
+            if at <= until and first < len(spans) and spans[first][0] <= until:
                 return f"{host}: {spans[first][2]}"
         return ""
 

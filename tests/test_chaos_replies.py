@@ -419,3 +419,12 @@ def test_a_webhook_got_lost(turn: MadeUpTurn, seconds: float, found: int) -> Non
     turn.lost.append(turn.deliveries.pop())
     turn.stage(12.0, "ended", "hangup", hung_up=True)
     assert len(_silences(turn)) == found
+
+
+@pytest.mark.parametrize(("ordered_at", "found"), [(6.0, 0), (0.5, 1)])
+def test_who_is_sent_elsewhere_begins_to_wait_anew(turn: MadeUpTurn, ordered_at: float, found: int) -> None:
+    turn.stage(1.0, "answered")
+    turn.order(ordered_at, f"/calls/{CALL}/join", {"room": "b"})
+    turn.stage(11.0, "bridged")
+    turn.stage(12.0, "ended", "hangup", hung_up=True)
+    assert len(_silences(turn)) == found

@@ -76,6 +76,9 @@ def silent(history: History) -> Iterator[Span]:
 
 
 def _sounding(history: History) -> Iterator[Span]:
+    # Who is sent elsewhere begins to wait anew.
+    for order in history.orders:
+        yield order.sent_at, order.sent_at
     for one in history.heard:
         yield one.at, one.at + one.seconds
     for leg in history.legs:

@@ -2,14 +2,19 @@
 
 import asyncio
 import random  # noqa: TID251 - seeded, so that a storm can be had again
+from contextlib import suppress
 from functools import partial
 from itertools import cycle
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
+import httpx
+
 from tests.chaos.way import HOST, Cut, Way
 from tests.chaos.weathers.base import Weather
+from tests.operators import NO_TLS
 from tests.simulator.clock import monotonic
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
     from tests.chaos.fleet import Address
@@ -22,6 +27,8 @@ FIRST_ADDRESS = 0.7
 SHORT = (5.0, 15.0)
 """Seconds: over before a replica stands aside, which it does for Bandwidth alone."""
 LONG = (22.0, 40.0)
+BACK = 40.0
+"""Until one that stood aside has come back, at most: it looks whether it can every ten seconds."""
 OF_THE_STORE = (5.0, 25.0)
 """To twice the lease of a worker."""
 BETWEEN = (4.0, 7.0)
@@ -59,6 +66,8 @@ class OneSided(Weather):
             kind = next(kinds)
             seconds = dice.uniform(*dice.choice([SHORT, LONG] if kind == BANDWIDTH else [OF_THE_STORE]))
             await self._cut(site, address, kind, dice.choice(list(Cut)), seconds)
+        for address in site.fleet.addresses:
+            await _is_ready(address)
 
     async def _cut(self, site: "Site", address: "Address", kind: str, how: Cut, seconds: float) -> None:
         way = self._ways[address.host, kind]
@@ -78,3 +87,16 @@ class OneSided(Weather):
 
     def _way_to_store(self, site: "Site") -> Way:
         return Way(partial(asyncio.open_unix_connection, unquote(urlsplit(site.store.url).path)))
+
+
+async def _is_ready(address: "Address") -> None:
+    """Until it stands aside no more, or was waited for in vain: the judge has an eye for that."""
+    async with httpx.AsyncClient(verify=NO_TLS) as client:
+
+        async def ready() -> bool:
+            with suppress(httpx.TransportError):
+                return (await client.get(f"{address.url}/readyz")).is_success
+            return False
+
+        with suppress(AssertionError):
+            await wait_until(ready, seconds=BACK)

@@ -167,6 +167,7 @@ def _check_attempt(now: float, before: Call | None, event: Event, decision: Deci
         assert reply.attempt == after.attempt == (attempt if kept else attempt + 1), "an old number"
         assert after.media is Media.MAKING
         assert after.live
+        assert after.leg is Leg.NONE, "the leg of an attempt that was given up"
         assert after != before, "made without being written down"
     if before is None or not before.live:
         return

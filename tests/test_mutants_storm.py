@@ -9,6 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from tests.chaos.allowances import ALLOWANCES
+from tests.chaos.eyes import EYES
 from tests.chaos.mutants.__main__ import SURVIVED, TROUBLE, main
 from tests.chaos.mutants.layers import LAYERS, Layer, order
 from tests.chaos.mutants.mutant import AREAS, PATCHES, BadPatch, Mutant, apply, mutants, named, read
@@ -49,6 +50,8 @@ def test_headers_name_what_there_is() -> None:
     assert {one.area for one in found} == {*AREAS}
     assert {one.layer for one in found} <= {layer.name for layer in LAYERS}
     assert {one.weather for one in found} <= {*WEATHERS}
+    eyes = {eye for one in found if one.layer == "storm" for eye in one.eye.split(", ")}
+    assert eyes - {"none"} <= {*EYES}
     for one in found:
         assert order(one)[0].name == one.layer, f"{one.name}: {one.layer} runs nothing that it changes"
 

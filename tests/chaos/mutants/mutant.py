@@ -6,7 +6,7 @@ The header stands above the patch, one `Name: text` after the other; lines that 
     Area: one of AREAS
     Layer: the layer that is expected to see it, and is tried first
     Weather: of the storm; calm where it is not given
-    Calls: of the storm; as many as usual where it is not given
+    Calls: of the storm; as many as usual in that weather where it is not given
     Eye: the storm's eyes that are expected to see it, or what else does
     Allowance: those in spite of which it is seen, in that weather, with commas between them
     Equivalent: why nobody can see it, where nobody can
@@ -23,6 +23,8 @@ import msgspec
 PATCHES: Final = Path(__file__).parent / "patches"
 AREAS: Final = ("join", "leaving", "orders", "owed work", "replies", "browsers")
 CALLS: Final = 60
+IN_CALM: Final = 40
+"""Calls where nothing else goes wrong."""
 _NAMES: Final = frozenset({"Breaks", "Area", "Layer", "Weather", "Calls", "Eye", "Allowance", "Equivalent"})
 
 
@@ -38,7 +40,7 @@ class Mutant(msgspec.Struct, frozen=True, kw_only=True):
     layer: str
     eye: str
     weather: str = "calm"
-    calls: int = CALLS
+    calls: int = IN_CALM
     allowances: tuple[str, ...] = ()
     equivalent: str = ""
     """Why nobody can see it; empty for one that somebody has to see."""
@@ -66,6 +68,7 @@ def read(file: Path) -> Mutant:
             raise BadPatch(f"{file.stem}: its header has a line that says nothing known: {line!r}")
     if missing := {"Breaks", "Area", "Layer", "Eye"} - fields.keys():
         raise BadPatch(f"{file.stem}: its header lacks {', '.join(sorted(missing))}")
+    weather = fields.get("Weather", "calm")
     try:
         return Mutant(
             name=file.stem,
@@ -74,8 +77,8 @@ def read(file: Path) -> Mutant:
             area=fields["Area"],
             layer=fields["Layer"],
             eye=fields["Eye"],
-            weather=fields.get("Weather", "calm"),
-            calls=int(fields.get("Calls", CALLS)),
+            weather=weather,
+            calls=int(fields.get("Calls", IN_CALM if weather == "calm" else CALLS)),
             allowances=tuple(one.strip() for one in fields.get("Allowance", "").split(",") if one.strip()),
             equivalent=fields.get("Equivalent", ""),
             files=frozenset(line[6:] for line in text.splitlines() if line.startswith("+++ b/")),

@@ -40,18 +40,22 @@ class Runs:
         self._seeds = seeds
         self._places = asyncio.Semaphore(jobs)
         self._say = say
+        self._controlled: set[tuple[str | int, ...]] = set()
 
-    async def control(self, mutants: Iterable[Mutant]) -> list[Run]:
-        """The unchanged tree, through all that any of these may go through. Raises Trouble."""
-        tree = await asyncio.to_thread(_copied, self._directory / "control")
-        plays: dict[tuple[str | int, ...], tuple[Layer, Mutant]] = {}
-        for one in mutants:
-            for layer in order(one):
-                # Each kind of storm is one; other layers are the same for all mutants.
-                more = (one.weather, one.calls) if layer.name == "storm" else ()
-                plays[layer.name, *more] = layer, replace(one, name=CONTROL)
+    async def control(self, plays: Iterable[tuple[Layer, Mutant]]) -> list[Run]:
+        """The unchanged tree, through what these go through, if it has not been before. Raises Trouble."""
+        tree = self._directory / "control"
+        if not tree.exists():
+            await asyncio.to_thread(_copied, tree)
+        new: list[tuple[Layer, Mutant]] = []
+        for layer, one in plays:
+            # Each kind of storm is one; other layers are the same for all mutants.
+            key = (layer.name, *((one.weather, one.calls) if layer.name == "storm" else ()))
+            if key not in self._controlled:
+                self._controlled.add(key)
+                new.append((layer, replace(one, name=CONTROL)))
         return await self._all(
-            self.play_one(tree, layer, one, seed) for layer, one in plays.values() for seed in self._seeds
+            self.play_one(tree, layer, one, seed) for layer, one in new for seed in self._seeds
         )
 
     async def of(self, mutants: Iterable[Mutant]) -> list[Run]:

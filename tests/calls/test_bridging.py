@@ -149,9 +149,17 @@ def test_a_token_that_its_leg_has_taken_does_not_expire() -> None:
 # The leg is lost --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("cause", ["rejected", "timeout"])
-def test_a_leg_that_is_refused_is_a_failed_transfer(cause: str) -> None:
-    story = parked().on(leg_disconnect(cause=cause)).replies(Nothing()).expects(redirect_phone(1))
+def test_a_leg_that_is_refused_earns_one_join_more() -> None:
+    """Its participant may just have been on its way into the session that replaces its room's."""
+    story = parked().on(leg_disconnect(cause="rejected")).replies(Nothing())
+    story.expects(leave(1), redirect_phone(1)).becomes(Media.NONE, Intent.BRIDGE).knows(failure="")
+    story.on(redirect()).replies(Join(2)).on(joined(2, leg=True)).replies(Park(2))
+    story.on(leg_disconnect(2, "rejected")).expects(redirect_phone(2))
+    story.on(redirect()).replies(Apologise("transfer-failed"))
+
+
+def test_a_leg_that_is_not_answered_is_a_failed_transfer() -> None:
+    story = parked().on(leg_disconnect(cause="timeout")).replies(Nothing()).expects(redirect_phone(1))
     story.becomes(Media.TRANSFERRING).knows(leg=Leg.GONE)
     story.on(redirect()).replies(Apologise("transfer-failed")).expects(leave(1), hang_up(after=30))
     story.on(disconnect()).knows(outcome=Outcome(Blame.BANDWIDTH, "transfer-failed", cause="hangup"))

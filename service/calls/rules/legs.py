@@ -198,10 +198,19 @@ def leg_disconnect(call: Call, event: LegDisconnect) -> Decision:
             return Decision(_left(gone), Nothing(), owed=(*give_up_seats(call, event.at), *ask))
         case Media.READY:
             return Decision(replace(gone, media=Media.NONE), Nothing(), owed=give_up_seats(call, event.at))
+        case Media.TRANSFERRING if _is_refused(call, event):
+            # As a transfer that is refused.
+            anew = _anew(gone, event.at)
+            return replace(anew, reply=Nothing(), owed=(*anew.owed, *ask_phone(call, event.at)))
         case Media.TRANSFERRING:
             return Decision(gone, Nothing(), owed=ask_phone(call, event.at))
         case _:
             return Decision(gone, Nothing())
+
+
+def _is_refused(call: Call, event: LegDisconnect) -> bool:
+    """Whether its participant can have been on its way from one session into another just then."""
+    return call.intent is Intent.BRIDGE and event.cause == "rejected" and not call.refuses_stock
 
 
 def bridge_complete(call: Call, event: BridgeComplete) -> Decision:

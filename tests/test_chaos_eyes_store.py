@@ -12,6 +12,7 @@ from service.store.compression import compressed
 from tests.chaos.evidence import Evidence, LogLine, StoredKey
 from tests.chaos.eyes import commits, keys, owing, tokens, workers
 from tests.chaos.finding import Eye
+from tests.chaos.previous import VERSION
 from tests.chaos.store_history import Step, key_of
 from tests.chaos.troubles import Troubles
 from tests.simulator.journal import Request
@@ -152,6 +153,23 @@ def test_what_somebody_will_look_at_may_be_left() -> None:
     """A browser may sit in a room for as long as it likes."""
     stored = [StoredKey(ROOM, 9), StoredKey(ROOM_OWED, -1), StoredKey(AGENDA, -1)]
     assert seen(keys.look, BEGUN, keys=stored, agenda=["room:r"], owed={"room:r": ["check-room:s"]}) == []
+
+
+@pytest.mark.parametrize(
+    ("version", "field", "excuse"),
+    [
+        (VERSION, "told:web-1", "left-by-the-release-before"),
+        ("1", "told:web-1", ""),
+        (VERSION, "seat:web-1", ""),
+    ],
+)
+def test_what_the_release_before_leaves_of_a_room(version: str, field: str, excuse: str) -> None:
+    freed = {"event": "effect.done", "effect": "free-seat", "seat": "web-1"}
+    said = [LogLine("a", "a0", "", one) for one in ({"event": "service.started", "version": version}, freed)]
+    left = evidence(
+        step(f"HSET {ROOM} {field} 1", f"PEXPIREAT {ROOM} 9"), keys=[StoredKey(ROOM, 9)], logs=said
+    )
+    assert [one.excuse for one in keys.look(left)] == [excuse]
 
 
 def test_what_a_release_does_not_know_is_marked_beside_another_release() -> None:

@@ -33,6 +33,9 @@ ALLOWANCES: Final[Mapping[str, str]] = MappingProxyType(
         "ended-by-the-release-before": (
             "a process of the release before blamed the phone for a call that was hung up by an order"
         ),
+        "left-by-the-release-before": (
+            "a process of the release before freed a seat, and left a field that it does not know"
+        ),
         "let-go-after-its-line": "a call's end was logged before it was known that we had let the caller go",
         "only-its-end-is-known": "a call was first heard of when it had ended, and is told to nobody",
         "worker-in-trouble": (

@@ -3,6 +3,7 @@
 A rule excuses nothing but what such a process has decided itself, by its own log.
 """
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
 from tests.chaos import previous
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from tests.chaos.evidence import Evidence
 
 ABANDONED: Final = "abandoned"
+TOLD: Final = "told"
+"""A field of a browser's seat that the release before does not know; it goes with the key, after 12 hours."""
 
 
 class Before:
@@ -29,6 +32,19 @@ class Before:
             if line.event == "call.ended" and line.process in older
         }
         """Refs of the calls whose end it has written down."""
+
+        self._freed = {
+            str(line.fields.get("seat"))
+            for line in evidence.logs
+            if line.event == "effect.done"
+            and line.fields.get("effect") == "free-seat"
+            and line.process in older
+        }
+
+    def has_left(self, room: Iterable[bytes]) -> bool:
+        """By the fields of a room: whether all that is left is `told`, of seats that it has freed."""
+        names = [field.decode().partition(":") for field in room]
+        return bool(names) and all(kind == TOLD and seat in self._freed for kind, _, seat in names)
 
     def blames_who_was_hung_up_on(self, ref: str, outcome: Outcome, wanted: Due) -> bool:
         """A call that was hung up by an order is `abandoned` to it, and not `cancelled`, or `completed`."""

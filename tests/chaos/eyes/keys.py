@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
+from tests.chaos.before import Before
 from tests.chaos.finding import Finding
 from tests.chaos.site import PROBE
 from tests.chaos.store_history import Key, State, Unknown, key_of
@@ -45,6 +46,8 @@ PIN: Final = re.compile(rb'"pin":"([^"]*)"')
 
 
 def look(evidence: "Evidence") -> Iterator[Finding]:
+    for name in _remains(evidence):
+        yield Finding(what=f"{name} is left, and on no agenda", excuse="left-by-the-release-before")
     if not evidence.written:
         # A server that has taken over a copy has the journal of what came later.
         taken_over = any(one.kind.startswith(FAILOVER) for one in evidence.troubles.all)
@@ -80,10 +83,11 @@ def _left(evidence: "Evidence") -> Iterator[tuple[str, Key]]:
     """Keys that nobody will look at again, at the end."""
     keys = [key_of(stored.name) for stored in evidence.keys]
     calls = {key.name for key in keys if key.kind == "call"}
-    agenda = set(evidence.agenda)
+    agenda, remains = set(evidence.agenda), _remains(evidence)
     for key in keys:
         if key.kind == "room" and f"room:{key.name}" not in agenda:
-            yield f"{key} is left, and on no agenda", key
+            if str(key) not in remains:
+                yield f"{key} is left, and on no agenda", key
         elif key.kind == "owed" and key.name not in agenda:
             yield f"{key} is on no agenda: {evidence.owed.get(key.name)}", key
         elif key.kind in PARTS_OF_A_CALL and key.name not in calls:
@@ -92,6 +96,23 @@ def _left(evidence: "Evidence") -> Iterator[tuple[str, Key]]:
         for key in keys:
             if key.kind in STRANGE:
                 yield f"{key} is there, and there is but one release", key
+
+
+def _remains(evidence: "Evidence") -> list[str]:
+    """Rooms of which nothing is left but what the release before does not know."""
+    before, state = Before(evidence), State()
+    try:
+        for step in evidence.written:
+            state.play(step)
+    except Unknown:
+        return []  # told below
+    rooms = [stored.name for stored in evidence.keys if key_of(stored.name).kind == "room"]
+    agenda = set(evidence.agenda)
+    return [
+        name
+        for name in rooms
+        if f"room:{key_of(name).name}" not in agenda and before.has_left(state.hash(name))
+    ]
 
 
 def _in_each_step(evidence: "Evidence") -> Iterator[tuple[str, Key]]:

@@ -10,8 +10,9 @@ from tests.chaos import set_clock
 
 PATIENCE = Patience(
     asked=3,
-    # Longer than callers are asked to come back while their replica has no store.
-    unheard=20,
+    # Longer than callers are asked to come back while their replica has no store, and than createCall may be
+    # held on a way that hangs.
+    unheard=45,
     session=20,
     old_session=2,
     joining=4,

@@ -140,6 +140,20 @@ def test_a_session_that_is_known_to_have_vanished(turn: MadeUp) -> None:
     assert "which is in no session" in what
 
 
+def test_the_one_that_was_told_that_a_session_has_vanished_may_be_dead(turn: MadeUp) -> None:
+    """What it was about is owed until another is told, too."""
+    turn.talks("x", ROOM_A, "s")
+    turn.member("X", None)
+    turn.request("updateParticipantSubscriptions", 404, sessionId="s", participantId="other")
+    turn.looks("seat:other.1")
+    turn.looks("seat:other.1")
+    assert found(turn) == [NOT_MISSED]
+    turn.looks()
+    excused, what = found(turn)
+    assert excused == NOT_MISSED
+    assert "which is in no session" in what
+
+
 def test_taken_out_by_a_request(turn: MadeUp) -> None:
     turn.talks("x", ROOM_A, "s")
     turn.request("removeParticipantFromSession", sessionId="s", participantId="X")

@@ -134,6 +134,8 @@ class _Listener:
             one.status == 404 and member.since <= one.at + one.ms / 1000 <= self._before
             for one in requests.get(member.left or "", ())
         )
+        # Who was told so may have been killed since: what it was about is owed until another is told, too.
+        missed = missed and not any(one.startswith("seat:") for one in still.owing)
         yield from self._once(
             (id_, participant, f"{member.since}"),
             f"{id_} is connected to {participant}, which is in no session",

@@ -13,7 +13,7 @@ PATIENCE = Patience(
     # Longer than callers are asked to come back while their replica has no store, and than createCall may be
     # held on a way that hangs.
     unheard=45,
-    session=20,
+    session=8,
     old_session=2,
     joining=4,
     transferring=4,

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from tests.chaos.replica import PATIENCE
 from tests.chaos.scenarios.awaiting import rival, wait_for
 from tests.chaos.scenarios.calls import arrived, called
 from tests.chaos.scenarios.rooms import CHANGED, ROOMS
@@ -27,6 +28,8 @@ ELSEWHERE = "+15554440000"
 """Where calls are transferred to."""
 BETWEEN = 1.0
 """Seconds between two orders, at most."""
+LISTENING = 0.2
+"""Share of the calls that are told whom to hear, and stay until their session was replaced for its age."""
 REACHED = 6.0
 """Seconds in which a call is in its room, as a rule: orders that come before that are refused more often."""
 SETTINGS: list[Json] = [
@@ -68,6 +71,9 @@ async def live(world: World, number: int, dice: Dice) -> None:
         second = [operator.order()] if dice.random() < TOGETHER else []
         await asyncio.gather(operator.order(), *second)
         await asyncio.sleep(dice.uniform(0, BETWEEN))
+    if dice.random() < LISTENING and not phone.call.ended:
+        await operator.subscribe()
+        await asyncio.sleep(PATIENCE.session)
     if dice.random() < 0.95:
         await phone.hang_up()
     if dice.random() < 0.25:
@@ -112,7 +118,7 @@ class Operator:
         self._orders: list[Callable[[], Awaitable[None]]] = [
             *[self._join] * 4,
             *[self._remove] * 3,
-            *[self._subscribe] * 4,
+            *[self.subscribe] * 4,
             self._transfer,
             self._hang_up,
             self._configure,
@@ -192,7 +198,7 @@ class Operator:
 
         await self._send("POST", f"{self._path}/hangup", {}, came)
 
-    async def _subscribe(self) -> None:
+    async def subscribe(self) -> None:
         sessions = self._world.simulator.sessions
         session = sessions.sessions.get(self._phone.session_id or "")
         others = sorted(

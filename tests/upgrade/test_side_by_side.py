@@ -84,8 +84,9 @@ async def test_forth_and_back_under_load(folder: Path) -> None:
 
     for release in ("this", previous.VERSION):
         looks = [one for one in roll.looks if one.release == release]
-        assert {one.status for one in looks} == {200}, release
-        assert {one.state for one in looks} <= STATES, release
+        # A call that an operator has erased is not found; the turn finds any other that is not.
+        assert {one.status for one in looks} <= {200, 404}, release
+        assert {one.state for one in looks if one.status == 200} <= STATES, release
         assert len(looks) > 30, release
         said = lines([log for of, log in roll.logs() if of == release])
         versions = {one["version"] for one in said if one["event"] == "service.started"}

@@ -21,8 +21,11 @@ def look(evidence: "Evidence") -> Iterator[Finding]:
         for one in evidence.asked
         if (one.method, one.path) == ("POST", "/calls")
     }
+    # An end that nobody was told of is found when the call's time is up, or later.
     ended = {
-        one.call_id: one.sent_at for one in evidence.simulator.deliveries if one.event_type == "disconnect"
+        one.call_id: one.sent_at
+        for one in evidence.simulator.deliveries
+        if one.event_type == "disconnect" and one.status is not None
     }
     for phone in evidence.simulator.phones:
         outcome = evidence.calls.get(phone.call_id, {}).get("outcome") or {}

@@ -118,7 +118,7 @@ async def test_a_participant_that_is_gone_as_soon_as_it_was_made(
 
 
 async def test_participants_that_are_never_found(simulator: Simulator, store_url: str, redis: Redis) -> None:
-    more = {"WEBHOOK_BUDGET": "1.5"}
+    more = {"WEBHOOK_BUDGET": "4"}
     async with staffed(simulator, store_url, redis, Patience(gone=0.4), **more) as (service, operator):
         simulator.faults.add("addParticipantToSession", status=404, times=None)
         refused = await asking(operator)

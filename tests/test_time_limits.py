@@ -57,7 +57,7 @@ async def test_who_is_on_hold_is_told_before(
     async with staffed(simulator, store_url, redis, **more) as (_, operator):
         phone, call = await bridged(simulator, operator)
         await operator.order(call["id"], "remove")
-        await phone.hears(SOON)
+        await phone.hears(SOON, timeout=30)
         await simulator.until(lambda: phone.sounds[-1:] == [("play", more["HOLD_MUSIC_URL"])], what="music")
         assert phone.heard.count(SOON) == 1
         await phone.hang_up()

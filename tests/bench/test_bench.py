@@ -93,7 +93,7 @@ async def run(only: str, folder: Path) -> tuple[dict[str, Any], bytes, bytes]:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    async with asyncio.timeout(90):
+    async with asyncio.timeout(240):
         said, complaints = await process.communicate()
     assert process.returncode == 0, complaints.decode()
     return json.loads(output.read_text()), said, complaints

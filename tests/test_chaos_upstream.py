@@ -8,14 +8,14 @@ from typing import Any, cast
 import pytest
 
 from tests.chaos import settling
-from tests.chaos.creates import CREATES
+from tests.chaos.operations import CREATE_CALL, CREATES, OTHERS
 from tests.chaos.site import Site
 from tests.chaos.weathers.base import PENDING, Weather
 from tests.chaos.weathers.gateway_pages import GatewayPages
 from tests.chaos.weathers.lost_answers import LostAnswers
 from tests.chaos.weathers.one_operation import HOW, OneOperation
 from tests.chaos.weathers.slow_creates import SlowCreates
-from tests.chaos.weathers.spells import CREATE_CALL, OTHERS, Spells
+from tests.chaos.weathers.spells import Spells
 from tests.chaos.weathers.wrong_bodies import ANY, NO_ID, OTHERS_OWN, WITH_ID, WrongBodies
 from tests.simulator.faults import Fault
 from tests.simulator.simulator import Simulator

@@ -19,10 +19,9 @@ from operator import attrgetter
 from typing import TypeVar
 
 from tests.chaos.fleet import Down, Kill
+from tests.chaos.operations import CREATES
 from tests.simulator.journal import Delivery, Request
 
-CREATES = ["createSession", "createParticipant"]
-"""What makes something that has no name of ours: if its answer is lost, nobody can find it."""
 AGAIN = 1.0
 """Seconds, the longest after which the service repeats a write that the store did not take."""
 NEVER = float("inf")

@@ -15,8 +15,9 @@ from operator import attrgetter
 
 import msgspec
 
-from tests.chaos.creates import CREATES, killed_before_written
+from tests.chaos.creates import killed_before_written
 from tests.chaos.fleet import Fleet, Kill, Stop
+from tests.chaos.operations import CREATES
 from tests.chaos.site import GRACE
 from tests.chaos.store_journal import StoreJournal
 from tests.simulator.journal import Delivery, Request

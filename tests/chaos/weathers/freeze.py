@@ -3,7 +3,7 @@
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from tests.chaos.creates import CREATES
+from tests.chaos.operations import CREATES
 from tests.chaos.standstill import standing_still
 from tests.chaos.weathers.base import Weather
 from tests.simulator.clock import monotonic

@@ -4,7 +4,7 @@ import asyncio
 from itertools import count
 from typing import TYPE_CHECKING
 
-from tests.chaos.creates import CREATES
+from tests.chaos.operations import CREATE_CALL, CREATES, OTHERS
 from tests.chaos.weathers.base import Weather
 from tests.simulator.faults import Fault
 from tests.simulator.webhooks import Fate
@@ -12,19 +12,6 @@ from tests.simulator.webhooks import Fate
 if TYPE_CHECKING:
     from tests.chaos.site import Site
 
-OTHERS = [
-    "addParticipantToSession",
-    "removeParticipantFromSession",
-    "deleteParticipant",
-    "deleteSession",
-    "updateParticipantSubscriptions",
-    "listSessionParticipants",
-    "updateCall",
-    "getCall",
-    "listCalls",
-    "token",
-]
-CREATE_CALL = "createCall"
 LOST = 0.02
 LATE = 0.12
 TWICE = 0.06
@@ -55,7 +42,7 @@ class Kills(Weather):
             simulator.latency = dice.choice([0, 0, 0.005, 0.03, 0.1])
             kind = dice.random()
             if kind < 0.5:
-                self._fail(dice.choice(CREATES + OTHERS + [CREATE_CALL]))
+                self._fail(dice.choice([*CREATES, *OTHERS, CREATE_CALL]))
             elif kind < 0.54 and simulator.sessions.sessions:
                 self.counts.expiries += 1
                 simulator.expire_session(dice.choice(list(simulator.sessions.sessions)))
@@ -103,3 +90,12 @@ class Kills(Weather):
         dice = self.dice
         while await self.lasts(dice.uniform(9, 16)):
             await self._site.fleet.restart_store(away=dice.uniform(0, 1.5))
+
+
+class RestlessReplicas(Kills):
+    """Replicas come and go, and webhooks get lost; the store and Bandwidth are well."""
+
+    async def blow(self, site: "Site") -> None:
+        self._site = site
+        site.simulator.webhooks.fate = self._fate
+        await self._trouble_replicas()

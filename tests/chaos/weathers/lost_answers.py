@@ -1,6 +1,6 @@
 """Requests are carried out, and the connection breaks before the answer is there."""
 
-from tests.chaos.creates import CREATES
+from tests.chaos.operations import CREATES
 from tests.chaos.weathers.spells import Spells
 from tests.simulator.faults import Fault
 

@@ -2,8 +2,8 @@
 
 import random  # noqa: TID251 - seeded, so that a storm can be had again
 
-from tests.chaos.creates import CREATES
-from tests.chaos.weathers.spells import CREATE_CALL, OTHERS, Spells
+from tests.chaos.operations import CREATE_CALL, CREATES, OTHERS
+from tests.chaos.weathers.spells import Spells
 from tests.simulator.faults import Fault
 
 HOW = ("500", "503", "429", "reset", "slow")

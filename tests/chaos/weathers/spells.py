@@ -1,5 +1,6 @@
 """Weather that comes in spells, in which requests to Bandwidth fare badly."""
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
 from tests.chaos.weathers.base import Weather
@@ -9,24 +10,8 @@ from tests.simulator.faults import Fault, no_fate
 if TYPE_CHECKING:
     from tests.chaos.site import Site
 
-OTHERS = (
-    "addParticipantToSession",
-    "removeParticipantFromSession",
-    "deleteParticipant",
-    "deleteSession",
-    "updateParticipantSubscriptions",
-    "listSessionParticipants",
-    "updateCall",
-    "getCall",
-    "listCalls",
-    "token",
-)
-"""Operations that make nothing."""
-CREATE_CALL = "createCall"
-"""It makes what its own webhooks tell of."""
 
-
-class Spells(Weather):
+class Spells(Weather, ABC):
     """`strike` is asked about each request while a spell lasts. Lengths and pauses are in seconds."""
 
     kind: ClassVar[str]
@@ -47,8 +32,9 @@ class Spells(Weather):
         """Of a spell. Gives what it is about, in few words."""
         return ""
 
+    @abstractmethod
     def strike(self, operation: str) -> Fault | None:
-        raise NotImplementedError
+        """What becomes of a request of this operation. None: it is served as usual."""
 
     def _struck(self, operation: str) -> Fault | None:
         fault = self.strike(operation)

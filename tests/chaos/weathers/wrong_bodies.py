@@ -4,8 +4,8 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tests.chaos.creates import CREATES
-from tests.chaos.weathers.spells import CREATE_CALL, OTHERS, Spells
+from tests.chaos.operations import CREATE_CALL, CREATES, OTHERS
+from tests.chaos.weathers.spells import Spells
 from tests.simulator.faults import Fault
 
 Rewrite = Callable[[Any], Any]

@@ -154,6 +154,7 @@ async def test_at_the_second_address_nobody_is_sent_away(
         assert not simulator.webhooks.failed
         await leave([phone])
         both.way.passes.set()
+        await both.is_back()
         await nothing_left(simulator, redis)
 
 

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 BEFORE_THE_ANSWER: Final = frozenset({"ready", "transferring"})
 """What a call's `media` is while its token is still needed."""
-JWT: Final = b"eyJ"
-"""What every device token begins with, and hardly any other text."""
+JWT: Final = b"eyJhbGciOi"
+"""What every device token begins with. Three letters of it also come about by chance, as in a hash."""
 OUT_OF_STOCK: Final = (b"stock:", b"given:")
 """Fields of a room that hold a token."""
 

@@ -24,15 +24,14 @@ from service.calls.events import (
     Order,
     name_of,
 )
-from service.calls.late import came_about
-from service.calls.model import Call, Intent, Media
+from service.calls.model import Call, Media
 from service.calls.numbers import e164
 from service.calls.replies import Hangup, Join, Reply, Transfer, Wait
-from service.calls.replies import name_of as name_of_reply
 from service.calls.rules.joining import ROUNDS
 from service.clock import Clock
 from service.engine.alarm import Alarm
 from service.engine.asking import ASK_AFTER, silence
+from service.engine.call_report import CallReport, ends, timeline_entry
 from service.engine.ordered import Ordered
 from service.engine.patience import PATIENCE, Patience
 from service.engine.persist import Persistence
@@ -52,21 +51,6 @@ _HAS_TOKEN: Final = frozenset({Media.READY, Media.TRANSFERRING})
 _NOTHING: Final = Stored(revision=0, call=None, reply=None, token="")
 MARGIN: Final = 0.75
 """Seconds of a webhook's budget that are kept for the commit and the reply after a join."""
-
-
-_DETAILS: Final = (
-    "attempt",
-    "cause",
-    "reason",
-    "error_id",
-    "sip_call_id",
-    "sip_response_code",
-    "value",
-    "silence_ms",
-    "rounds",
-    "stocked",
-)
-"""Of an event, for the timeline: no numbers, no digits, nothing that somebody said."""
 
 
 _Arrival = TypeVar("_Arrival", bound=Arrival)
@@ -128,6 +112,7 @@ class Engine:
     ) -> None:
         """`wrong_pins`: None where nobody is ever asked for one."""
         self._metrics = metrics or Metrics()
+        self._report = CallReport(self._metrics)
         self._persistence = persistence or Persistence(clock)
         self._wrong_pins = wrong_pins
         self._calls = calls
@@ -198,7 +183,7 @@ class Engine:
             revision = await self._commit(stored, decision, event, "", "")
             if revision is None:
                 return await self._calls.load(event.ref), False
-            self._report(None, decision, event)
+            self._report.changed(None, decision, event)
             return Stored(revision=revision, call=decision.call, reply=None, token=""), True
 
     async def prepare(self, stored: Stored, deadline: float) -> None:
@@ -305,7 +290,7 @@ class Engine:
             if not joins and isinstance(decision.reply, Join) and isinstance(event, Arrival):
                 raise NotHere(name_of(event))
             if (revision := await self._commit(stored, decision, event, key, mine)) is not None:
-                self._report(stored.call, decision, event)
+                self._report.changed(stored.call, decision, event)
                 after = Stored(
                     revision=revision,
                     call=decision.call,
@@ -334,7 +319,7 @@ class Engine:
             # "Come back" is no answer to be remembered: there may be one already, or the next time.
             event="" if isinstance(decision.reply, Wait) else key,
             reply=decision.reply,
-            entry=_entry(stored.call, decision, event, now),
+            entry=timeline_entry(stored.call, decision, event, now),
             owed=(*decision.owed, *self._ask_after(call, now)),
             cancelled=(*decision.cancelled, ASK_AFTER),
             token=None if decision.drops_token else token if call.media in _HAS_TOKEN else "",
@@ -344,7 +329,7 @@ class Engine:
         try:
             written = await write()
         except StoreError:
-            if _ends(stored.call, call):
+            if ends(stored.call, call):
                 settle = self._settle_end(write, stored.call, decision, event)
                 self._tasks.start(settle, name="call.settle-end")
             raise
@@ -364,7 +349,7 @@ class Engine:
 
         async def settle() -> None:
             if await write():
-                self._report(before, decision, event)
+                self._report.changed(before, decision, event)
 
         await self._persistence.write(settle, "end")
 
@@ -372,90 +357,6 @@ class Engine:
         """Should nothing more be heard of it than this."""
         wait = silence(call, self._patience) if call.live else None
         return () if wait is None else (Owed(AskAfter(call.ref), now + wait),)
-
-    def _report(self, before: Call | None, decision: Decision, event: Event) -> None:
-        after = decision.call
-        if decision.note:
-            log.info("event.ignored", event_type=name_of(event), reason=decision.note)
-        if after is None or after == before:
-            return
-        with bound(
-            call_id=after.call_id,
-            room=after.room,
-            session_id=after.session_id or None,
-            participant_id=after.participant_id or None,
-        ):
-            log.info(
-                "call.changed",
-                event_type=name_of(event),
-                before=before.status if before else "new",
-                after=after.status,
-                attempt=after.attempt,
-                reply=name_of_reply(decision.reply),
-            )
-            self._report_leg(before, after, event)
-            if _ends(before, after):
-                self._report_end(after)
-
-    def _report_leg(self, before: Call | None, after: Call, event: Event) -> None:
-        match came_about(before, after, event):
-            case "answered" if after.transferred_at:
-                self._metrics.transfer_answered(
-                    "bridge" if after.own_leg else "transfer", after.leg_answered_at - after.transferred_at
-                )
-            case "unanswered":
-                self._metrics.transfer_unanswered("bridge" if after.own_leg else "transfer")
-                asked = after.transferred_at or event.at
-                log.warning("transfer.unanswered", waited_s=round(event.at - asked, 3))
-
-    def _report_end(self, call: Call) -> None:
-        outcome = call.outcome
-        blame, reason = (outcome.blame, outcome.reason) if outcome else ("", "")
-        self._metrics.call_ended(blame, reason, call.direction)
-        log.info(
-            "call.ended",
-            duration_s=round(call.ended_at - call.created_at, 3),
-            bridged_s=round(call.ended_at - call.bridged_at, 3) if call.bridged_at else 0,
-            silence_ms=call.silence_ms,
-            rounds=call.rounds,
-            blame=blame,
-            reason=reason,
-            cause=outcome.cause if outcome else "",
-            error_id=outcome.error_id if outcome else "",
-            requests=call.requests,
-            retries=call.retries,
-        )
-
-
-def _ends(before: Call | None, after: Call) -> bool:
-    return not after.live and (before is None or before.live)
-
-
-def _entry(before: Call | None, decision: Decision, event: Event, now: float) -> dict[str, object] | None:
-    """One line of the timeline: what came, what it made of the call, what was answered."""
-    if before is not None and _is_round_of_waiting(before, decision, event):
-        return None
-    entry: dict[str, object] = {
-        "at": round(now, 3),
-        "event": name_of(event),
-        "before": before.status if before else "new",
-        "after": decision.call.status if decision.call else "new",
-        "reply": name_of_reply(decision.reply),
-    }
-    for detail in _DETAILS:
-        if value := getattr(event, detail, None):
-            entry[detail] = value
-    if sent := getattr(event, "sent", ()):
-        entry["requests"] = sent
-    if decision.owed:
-        entry["owed"] = [owed.effect.id for owed in decision.owed]
-    return entry
-
-
-def _is_round_of_waiting(before: Call, decision: Decision, event: Event) -> bool:
-    """One look into an empty room after another would push the beginning out of the timeline."""
-    asks = before.intent is Intent.WAIT and isinstance(decision.reply, Join)
-    return asks or (isinstance(event, FoundEmpty) and before.wait_until > 0)
 
 
 def _answer(decision: Decision, token: str, *, repeated: bool = False) -> Answer:

@@ -44,7 +44,7 @@ test: setup lint types imports page clients ## everything a change has to pass
 test-again: setup ## what `make test` found failing, one test after the other, up to the first that fails again
 	$(BIN)/pytest -x -rA --show-capture=no --last-failed --last-failed-no-failures none
 
-chaos: setup ## a storm of calls and faults over two replicas; CHAOS_CALLS, CHAOS_SEED
+chaos: setup ## storms of calls over two replicas, in every weather; CHAOS_WEATHER, CHAOS_CALLS; see docs/chaos.md
 	@$(BIN)/python -m tests.chaos
 
 # Half an hour on two cores: the storm is to be trusted as far as this passes.

@@ -172,6 +172,20 @@ def test_what_is_left_out_is_in_the_report(
     assert list(folder.iterdir()) == []
 
 
+def test_what_a_weather_lacks_is_in_the_report(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    monkeypatch.setattr("tests.chaos.faketime.LIBRARIES", [folder / "nowhere"])
+    monkeypatch.setenv("CHAOS_CALLS", "1")
+    monkeypatch.setenv("CHAOS_WEATHER", "clock")
+    monkeypatch.setattr("tests.chaos.storm.play", played)
+    assert chaos.main() == 0
+    output, errors = capsys.readouterr()
+    why = "the store's clock, since libfaketime is not here: install faketime"
+    assert json.loads(output)["left_out"] == {"clock": why}
+    assert f"leaves out a part of clock: {why}" in errors
+
+
 async def played(turn: Turn, directory: Path, *_: Any) -> TurnReport:
     """A turn after which all is well."""
     directory.mkdir()  # noqa: ASYNC240 - a moment on a local disk

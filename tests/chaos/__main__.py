@@ -30,9 +30,7 @@ def main(arguments: Sequence[str] = ()) -> int:
         return PASSED if {*arguments} <= {"-h", "--help"} else USAGE
     try:
         told = options(list(WEATHERS))
-        left_out = {name: why for name in told.weathers if (why := WEATHERS[name].missing())}
-        for name, why in left_out.items():
-            _say(f"leaves out {name}: {why}")
+        left_out, in_part = _left_out(told)
         turns = _turns(told, [name for name in told.weathers if name not in left_out])
         directory = Path(tempfile.mkdtemp(prefix="pstn-chaos-"))
     except ValueError as error:
@@ -56,13 +54,24 @@ def main(arguments: Sequence[str] = ()) -> int:
     except BaseException:
         _say(f"it broke off; logs are in {directory}")
         raise
-    print(msgspec.json.encode(replace(report, left_out=left_out)).decode())
+    print(msgspec.json.encode(replace(report, left_out=left_out | in_part)).decode())
     if not report.passed:
         _say(f"failed; what was found, and the replicas' logs, are in {directory}")
         return FAILED
     if not told.keep:
         shutil.rmtree(directory)
     return PASSED
+
+
+def _left_out(told: Options) -> tuple[dict[str, str], dict[str, str]]:
+    """Why, by weather: those that cannot be played here, and those of which a part cannot."""
+    left_out = {name: why for name in told.weathers if (why := WEATHERS[name].missing())}
+    in_part = {name: why for name in told.weathers if (why := WEATHERS[name].lacking())}
+    for name, why in left_out.items():
+        _say(f"leaves out {name}: {why}")
+    for name, why in in_part.items():
+        _say(f"leaves out a part of {name}: {why}")
+    return left_out, in_part
 
 
 def _keep_failures(directory: Path) -> None:

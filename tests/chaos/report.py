@@ -57,7 +57,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     smaller: list[str] = []
     """For each turn that failed the command that plays the smallest case of it."""
     left_out: dict[str, str] = {}
-    """Weathers that this machine cannot play, and why."""
+    """Weathers that this machine cannot play, or a part of them, and why."""
 
     @property
     def passed(self) -> bool:

@@ -62,6 +62,11 @@ class Weather:
         """What this weather wants and this machine does not have, in one line. Empty: it can be played."""
         return ""
 
+    @classmethod
+    def lacking(cls) -> str:
+        """What of this weather this machine cannot play, and why, in one line. Empty: it plays all of it."""
+        return ""
+
     def make_store(self, directory: Path) -> SiteStore:
         return Store(directory)
 

@@ -30,6 +30,10 @@ class Clock(Weather):
     rate = 8.0
     least = 30.0
 
+    @classmethod
+    def lacking(cls) -> str:
+        return "" if library() else "the store's clock, since libfaketime is not here: install faketime"
+
     def make_store(self, directory: Path) -> SiteStore:
         faketime = library()
         return WrongStore(directory, faketime) if faketime else super().make_store(directory)

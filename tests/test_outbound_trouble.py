@@ -202,6 +202,29 @@ async def test_the_same_may_be_asked_again_although_the_store_failed_when_bandwi
     await phone.hang_up()
 
 
+async def test_who_asks_again_before_a_refusal_is_forgotten_is_refused_too(
+    simulator: Simulator, service: Service, operator: Operator, redis: Redis
+) -> None:
+    """Not 201 with a call that was never placed: whoever hears that does not ask a third time."""
+    gate = simulator.gates.hold("createCall")
+    simulator.faults.add("createCall", status=400)
+    placing = asking(operator, once="one")
+    await wait_until(lambda: service.log("call.changed", event_type="dial"))
+    [once] = [key async for key in redis.scan_iter("*:once:*")]
+    known = await redis.dump(once)
+    gate.release()
+    assert (await placing).status_code == 502
+    await redis.restore(once, 60_000, known)
+    body = {"to": CALLEE, "room": "sales", "callTimeout": PATIENT}
+    again = await operator.send("POST", "/calls", body, Idempotency_Key="one")
+    assert (again.status_code, again.json()["type"]) == (502, "urn:pstn-bridge:problem:request-refused")
+    await redis.delete(once)
+    assert (await operator.send("POST", "/calls", body, Idempotency_Key="one")).status_code == 201
+    phone = await simulator.called(CALLEE)
+    await phone.until("bridged")
+    await phone.hang_up()
+
+
 async def test_a_token_that_has_run_out_is_no_refusal(
     simulator: Simulator, service: Service, operator: Operator
 ) -> None:

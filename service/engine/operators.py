@@ -142,7 +142,7 @@ class Operators:
             if stored.call is None:
                 raise ValueError("a call that was written down is not there")
             if not fresh:
-                return Placement(stored.call, bool(stored.call.call_id) or not stored.call.live)
+                return _again(stored.call)
             try:
                 seat = await self._rooms.reserve(
                     new.room, stored.call.seat, waits=False, limit=MEMBERS, now=self._clock.now()
@@ -287,3 +287,10 @@ class Operators:
             machine_detection=detection,
             **self._callbacks.credentials,
         )
+
+
+def _again(call: Call) -> Placement | Refusal:
+    """What the same request is told while the first is still being answered."""
+    if call.failure and not call.live and not call.call_id:
+        return Refusal(call.failure, "the same request has just failed: it may be made again")
+    return Placement(call, bool(call.call_id) or not call.live)

@@ -23,6 +23,7 @@ class MadeUp:
         self.deliveries: list[Delivery] = []
         self.stills: list[Still] = []
         self.rejections: list[str] = []
+        self.failed_moves: dict[str, int] = {}
         self.calls: dict[str, dict[str, Any]] = {}
 
     def history(self) -> History:
@@ -36,6 +37,7 @@ class MadeUp:
             stills=self.stills,
             refs={id_: f"ref-{id_}" for id_ in self.calls},
             rejections=self.rejections,
+            failed_moves=self.failed_moves,
         )
 
     def dials(self, id_: str, to: str, *, direction: str = "inbound") -> None:

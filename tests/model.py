@@ -36,6 +36,8 @@ class Party:
         self.steps = [Step(None, frozenset({standing}), sent=-1, over=0, fate=Fate.ACCEPTED)]
         self.kept = kept
         """Whether a seat is kept for a phone that rings; None: nobody knows."""
+        self.overtaken: list[Step] = []
+        """What was true before it was seen elsewhere: a move that fails after all leads back there."""
 
     @property
     def standings(self) -> frozenset[Standing]:
@@ -97,7 +99,9 @@ class Model:
 
     def found(self, id_: str, standing: Standing) -> None:
         """Whatever was asked of it, this is how it is."""
-        self.parties[id_].steps = [Step(None, frozenset({standing}), over=self._next(), fate=Fate.ACCEPTED)]
+        party = self.parties[id_]
+        party.steps = [Step(None, frozenset({standing}), over=self._next(), fate=Fate.ACCEPTED)]
+        party.overtaken = []
 
     def ended(self, id_: str) -> None:
         self.found(id_, OVER)
@@ -134,13 +138,22 @@ class Model:
         for number, step in enumerate(steps):
             if any(is_in(one, room) for one in step.standings):
                 # Of two orders that overlap either may be the one that came last.
-                steps[:number] = [one for one in steps[:number] if one.over > step.sent]
+                gone = [one for one in steps[:number] if one.over <= step.sent]
+                self.parties[id_].overtaken += gone
+                steps[:number] = [one for one in steps[:number] if one not in gone]
                 break
+
+    def put_back(self, id_: str) -> None:
+        """A move that was seen to come about has failed: what was true before it may be so again."""
+        party = self.parties[id_]
+        party.steps[:0] = party.overtaken
+        party.overtaken = []
 
     def settled(self, id_: str) -> None:
         """Nothing is under way: of all that was accepted the last is true, or one that overlapped it."""
         party = self.parties[id_]
         accepted = [step for step in party.steps if step.fate is Fate.ACCEPTED]
+        party.overtaken = []
         if accepted:
             last = max(accepted, key=lambda step: step.sent)
             party.steps = [step for step in party.steps if step.over > last.sent]

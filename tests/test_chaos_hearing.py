@@ -71,6 +71,21 @@ def test_who_is_where_it_was_as_a_move_has_failed(turn: MadeUp) -> None:
     assert "strangers in session s" in found(turn)[0]
 
 
+@pytest.mark.parametrize(("failed", "back", "fine"), [(1, 1, True), (0, 1, False), (1, 2, False)])
+def test_who_comes_back_as_a_move_has_failed(turn: MadeUp, failed: int, back: int, *, fine: bool) -> None:
+    """Seen where it was sent: then the answer to that could not be read, and it was taken back."""
+    turn.talks("x", ROOM_A, "s")
+    turn.talks("y", ROOM_B, "t")
+    turn.failed_moves["y"] = failed
+    for _ in range(back):
+        turn.asks("POST", "/calls/y/join", {"room": "a"})
+        turn.member("Y", "s")
+        turn.member("Y", "t")
+        turn.looks()
+    turn.talks("z", ROOM_B, "t")
+    assert (found(turn) == []) is fine
+
+
 def test_bridged_to_what_was_never_in_a_session(turn: MadeUp) -> None:
     turn.dials("x", ROOM_A)
     turn.phone("x", "bridged", "X")
@@ -138,6 +153,28 @@ def test_a_session_that_is_known_to_have_vanished(turn: MadeUp) -> None:
     excused, what = found(turn)
     assert excused == NOT_MISSED
     assert "which is in no session" in what
+
+
+def test_that_somebody_was_not_there_to_be_taken_out_tells_nothing_of_the_session(turn: MadeUp) -> None:
+    turn.talks("x", ROOM_A, "s")
+    turn.member("X", None)
+    turn.request("removeParticipantFromSession", 404, sessionId="s", participantId="other")
+    turn.looks()
+    turn.looks()
+    assert found(turn) == [NOT_MISSED]
+
+
+@pytest.mark.parametrize(("owing", "fine"), [("room:a", True), ("room:b", False)])
+def test_a_room_in_doubt_of_its_session_whose_people_are_sent_elsewhere(
+    turn: MadeUp, owing: str, *, fine: bool
+) -> None:
+    turn.talks("x", ROOM_A, "s")
+    turn.asks("POST", "/calls/x/join", {"room": "c"})
+    turn.member("X", None)
+    turn.request("addParticipantToSession", 404, sessionId="s", participantId="other")
+    turn.looks(owing)
+    turn.looks(owing)
+    assert (found(turn) == []) is fine
 
 
 def test_the_one_that_was_told_that_a_session_has_vanished_may_be_dead(turn: MadeUp) -> None:

@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from itertools import accumulate
 from operator import attrgetter
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -98,6 +99,7 @@ class Spans:
 
 
 NOTHING = Spans([])
+NO_MOVES: Final[Mapping[str, int]] = MappingProxyType({})
 
 
 class History:
@@ -116,12 +118,17 @@ class History:
         refs: Mapping[str, str],
         outages: Iterable[Trouble] = (),
         rejections: Iterable[str] = (),
+        failed_moves: Mapping[str, int] = NO_MOVES,
     ) -> None:
-        """`started`: monotonic seconds from which happenings count. `refs`: of calls, by their ids."""
+        """`started`: monotonic seconds from which happenings count. `refs`: of calls, by their ids.
+
+        `failed_moves`: how many of each call, by its id, the service has told of.
+        """
         self.lines = list(lines)
         self.rejections = list(rejections)
         """Why legs into WebRTC were not admitted, as `Interconnect.rejections`."""
         self.refs = refs
+        self.failed_moves = failed_moves
         self.calls = {ref: call_id for call_id, ref in refs.items()}
         self.asked = sorted(asked, key=attrgetter("sent_at"))
         self.requests_by_id = _by_id(requests := list(requests))
@@ -172,6 +179,10 @@ def history_of(evidence: "Evidence") -> History:
         refs={call_id: str(call["id"]) for call_id, call in evidence.calls.items()},
         outages=evidence.troubles.of_store,
         rejections=simulator.interconnect.rejections,
+        failed_moves={
+            call_id: sum(entry["event"] == "moveFailed" for entry in call["timeline"])
+            for call_id, call in evidence.calls.items()
+        },
     )
 
 

@@ -1,6 +1,6 @@
 """Plays a history to the model, and keeps what is to be seen beside what the model says may be true."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 
 import msgspec
@@ -78,6 +78,8 @@ class World:
         """Requests on their way, by their identity."""
         self._answered_at: dict[str, float] = {}
         """When the latest request that concerned each party was answered."""
+        self._failed: Counter[str] = Counter()
+        """Moves of each that were seen to fail."""
 
     def play(self) -> Iterator[Event]:
         """Each event once it has happened."""
@@ -108,7 +110,10 @@ class World:
     def room_of(self, id_: str) -> str:
         """In whose session it is; empty where that is not known."""
         found = self.member_of(id_)
-        rooms = self.rooms.get((found[1].session if found else None) or "", frozenset())
+        return self._room_with(found[1].session if found else None)
+
+    def _room_with(self, session: str | None) -> str:
+        rooms = self.rooms.get(session or "", frozenset())
         return next(iter(rooms)) if len(rooms) == 1 else ""
 
     def settled(self, still: Still) -> list[str]:
@@ -130,15 +135,17 @@ class World:
         history, since, until = self.history, still.begun, still.over
         phone, found = self.phones.get(id_), self.member_of(id_)
         ids: list[str | None] = [id_]
-        changed, seat = phone.since if phone else 0.0, ""
+        changed, seat, was_in = phone.since if phone else 0.0, "", ""
         if found:
             participant, member = found
             # What is asked about its session while it is there concerns others.
             ids += [participant] if member.session else [participant, member.left]
             changed = max(changed, member.since)
             seat = history.seats.get(participant, "")
+            # A room in doubt of a session owes a look at it, also for those whose orders lead elsewhere.
+            was_in = self._room_with(member.session or member.left)
         party = self.model.parties[id_]
-        rooms = party.rooms | {self.room_of(id_)}
+        rooms = party.rooms | {self.room_of(id_), was_in}
         owners = {
             f"call:{history.refs[id_]}" if id_ in history.refs else "",
             *(f"room:{one}" for one in rooms),
@@ -206,8 +213,11 @@ class World:
         id_, member = self.party_of.get(participant or ""), self.members.get(participant or "")
         if id_ is None or member is None or member.session is None:
             return
-        rooms = self.model.parties[id_].rooms
-        both = self.rooms.get(member.session, rooms) & rooms
+        both = self._shared(id_, member.session)
+        if not both and self._failed[id_] < self.history.failed_moves.get(id_, 0):
+            self._failed[id_] += 1
+            self.model.put_back(id_)
+            both = self._shared(id_, member.session)
         if not both:
             self.misplaced.add((id_, member.session))
             return
@@ -216,6 +226,11 @@ class World:
             [room] = both
             for other in self.parties_in(member.session):
                 self.model.seen_in(other, room)
+
+    def _shared(self, id_: str, session: str) -> frozenset[str]:
+        """Rooms of which the session may be, as far as that of the party goes."""
+        rooms = self.model.parties[id_].rooms
+        return self.rooms.get(session, rooms) & rooms
 
     def _sent(self, asked: Asked) -> None:
         found = self._order(asked)

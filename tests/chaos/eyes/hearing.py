@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 NOT_MISSED = "session-not-missed-yet"
 """A session vanished at Bandwidth, and nobody has been told so yet: documented in docs/guarantees.md."""
-TAKING_OUT = frozenset({"removeParticipantFromSession", "deleteParticipant", "deleteSession"})
+OF_A_MEMBER = frozenset({"removeParticipantFromSession", "deleteParticipant"})
+TAKING_OUT = OF_A_MEMBER | {"deleteSession"}
 
 
 def look(evidence: "Evidence") -> Iterator[Finding]:
@@ -131,7 +132,10 @@ class _Listener:
             [*requests.get(member.left or "", ()), *requests.get(participant, ())], member.since
         )
         missed = any(
-            one.status == 404 and member.since <= one.at + one.ms / 1000 <= self._before
+            one.status == 404
+            # That nobody is there to be taken out says nothing of the session.
+            and one.operation not in OF_A_MEMBER
+            and member.since <= one.at + one.ms / 1000 <= self._before
             for one in requests.get(member.left or "", ())
         )
         # Who was told so may have been killed since: what it was about is owed until another is told, too.

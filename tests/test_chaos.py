@@ -38,10 +38,10 @@ def folder() -> Iterator[Path]:
 
 
 async def test_nothing_is_lost_in_a_storm(folder: Path) -> None:
-    report = await storm(1, plan(100, 1, ["kills"]), folder, print)
+    report = await storm(1, plan(60, 1, ["kills"]), folder, print)
     assert report.troubles["killed"] > 0, "no replica was killed"
     assert report.drops > 0, "no webhook was lost"
-    assert report.bridged > 10, "hardly anybody came through"
+    assert report.bridged > 5, "hardly anybody came through"
     # Printed, because what is in an assertion's message is cut off.
     print(report)
     assert report.passed

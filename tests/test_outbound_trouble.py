@@ -211,7 +211,7 @@ async def test_who_asks_again_before_a_refusal_is_forgotten_is_refused_too(
     placing = asking(operator, once="one")
     await wait_until(lambda: service.log("call.changed", event_type="dial"))
     [once] = [key async for key in redis.scan_iter("*:once:*")]
-    known = await redis.dump(once)
+    known = await redis.dump(once) or b""
     gate.release()
     assert (await placing).status_code == 502
     await redis.restore(once, 60_000, known)

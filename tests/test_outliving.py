@@ -31,10 +31,11 @@ ROOT = Path(__file__).parent.parent
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="it reads /proc")
-@pytest.mark.parametrize("workers", [[], ["-n", "1"]], ids=["alone", "workers"])
-@pytest.mark.parametrize("leaves", [True, False])
+@pytest.mark.parametrize(
+    ("workers", "leaves"), [([], False), (["-n", "1"], True)], ids=["leaves nothing", "leaves one"]
+)
 def test_a_process_that_is_left_behind_fails_the_run(
-    tmp_path: Path, workers: list[str], *, leaves: bool
+    tmp_path: Path, workers: list[str], leaves: bool
 ) -> None:
     (tmp_path / "conftest.py").write_text(CONFTEST)
     (tmp_path / "test_it.py").write_text(LEAVES if leaves else "def test_it():\n    pass\n")

@@ -104,70 +104,67 @@ async def leave(phones: list[Phone]) -> None:
 
 
 async def test_callers_get_in_by_way_of_the_other(simulator: Simulator, store_url: str, redis: Redis) -> None:
+    """One story, because it takes its time until a replica stands aside."""
     async with two(simulator, store_url) as both:
-        shell = Shell.at(simulator, both.well, store_url)
+        there = await bridged(simulator, 4)
         await cut_off(simulator, both)
+        await _what_asks_nothing_of_bandwidth_is_answered_as_always(both, there)
         simulator.map_origin(ORIGIN, both.cut.url, both.well.url)
-        told = await both.ready(both.cut)
-        assert "cannot reach webrtc" in told["checks"]["bandwidth"]
-        assert (await both.ready(both.well))["status"] == 200
-        aside = [
-            one
-            for one in (await shell.run("doctor", "--json", code=None)).objects
-            if "stands" in one["found"]
-        ]
-        assert [one["result"] for one in aside] == ["warn"]
-        assert "PstnReplicaAside" in aside[0]["do"]
-
-        before = await scraped(both.cut.url)
-        assert before.get("pstn_standby") == 1
-        came = await bridged(simulator, 8)
-        assert not any("sorry" in word for phone in came for word in phone.heard)
-        await leave(came)
-        await nothing_left(simulator, redis)
-        after = await scraped(both.cut.url)
-        assert after.get("pstn_webhooks_total", result="aside") > 0
-        assert made(after) == made(before)
-        done = [page.get("pstn_effects_total", result="done") for page in (before, after)]
-        assert done[0] == done[1], "what is owed is left to the other"
+        await _it_is_told(simulator, store_url, both)
+        after = await _nothing_is_asked_through_it(simulator, redis, both)
+        await _at_the_second_address_nobody_is_sent_away(simulator, both)
 
         both.way.passes.set()
         await both.is_back()
         assert both.cut.log("replica.back")
+        simulator.map_origin(ORIGIN, both.cut.url, both.well.url)
         await leave(await bridged(simulator, 4))
         assert made(await scraped(both.cut.url)) > made(after), "it takes its part again"
         await nothing_left(simulator, redis)
 
 
-async def test_at_the_second_address_nobody_is_sent_away(
-    simulator: Simulator, store_url: str, redis: Redis
-) -> None:
+async def _what_asks_nothing_of_bandwidth_is_answered_as_always(both: Two, there: list[Phone]) -> None:
+    before = (await scraped(both.cut.url)).get("pstn_webhooks_total", event="disconnect", result="answered")
+    await leave(there)
+    await until(both.cut.url, "pstn_webhooks_total", before + 4, event="disconnect", result="answered")
+
+
+async def _it_is_told(simulator: Simulator, store_url: str, both: Two) -> None:
+    told = await both.ready(both.cut)
+    assert "cannot reach webrtc" in told["checks"]["bandwidth"]
+    assert (await both.ready(both.well))["status"] == 200
+    shell = Shell.at(simulator, both.well, store_url)
+    said = (await shell.run("doctor", "--json", code=None)).objects
+    aside = [one for one in said if "stands" in one["found"]]
+    assert [one["result"] for one in aside] == ["warn"]
+    assert "PstnReplicaAside" in aside[0]["do"]
+
+
+async def _nothing_is_asked_through_it(simulator: Simulator, redis: Redis, both: Two) -> Page:
+    before = await scraped(both.cut.url)
+    assert before.get("pstn_standby") == 1
+    came = await bridged(simulator, 8)
+    assert not any("sorry" in word for phone in came for word in phone.heard)
+    await leave(came)
+    await nothing_left(simulator, redis)
+    after = await scraped(both.cut.url)
+    assert after.get("pstn_webhooks_total", result="aside") > 0
+    assert made(after) == made(before)
+    done = [page.get("pstn_effects_total", result="done") for page in (before, after)]
+    assert done[0] == done[1], "what is owed is left to the other"
+    return after
+
+
+async def _at_the_second_address_nobody_is_sent_away(simulator: Simulator, both: Two) -> None:
     """The well replica has died: Bandwidth asks the other last, and would end the call at its 503."""
-    async with two(simulator, store_url) as both:
-        await cut_off(simulator, both)
-        simulator.map_origin(ORIGIN, f"http://127.0.0.1:{free_port()}")
-        simulator.map_origin(FALLBACK, both.cut.url)
-        phone = await simulator.dial()
-        await phone.hears("One moment")
-        simulator.map_origin(ORIGIN, both.well.url)
-        await phone.until("bridged")
-        assert not simulator.webhooks.failed
-        await leave([phone])
-        both.way.passes.set()
-        await both.is_back()
-        await nothing_left(simulator, redis)
-
-
-async def test_what_asks_nothing_of_bandwidth_is_answered_as_always(
-    simulator: Simulator, store_url: str, redis: Redis
-) -> None:
-    async with two(simulator, store_url) as both:
-        there = await bridged(simulator, 4)
-        await cut_off(simulator, both)
-        await leave(there)
-        await until(both.cut.url, "pstn_webhooks_total", 4, event="disconnect", result="answered")
-        simulator.map_origin(ORIGIN, both.well.url)
-        await nothing_left(simulator, redis)
+    simulator.map_origin(ORIGIN, f"http://127.0.0.1:{free_port()}")
+    simulator.map_origin(FALLBACK, both.cut.url)
+    phone = await simulator.dial()
+    await phone.hears("One moment")
+    simulator.map_origin(ORIGIN, both.well.url)
+    await phone.until("bridged")
+    assert not simulator.webhooks.failed
+    await leave([phone])
 
 
 async def test_without_a_second_address_callers_hear_what_they_heard(

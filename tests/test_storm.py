@@ -7,10 +7,11 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from redis.asyncio import Redis
 
 from service.tasks import Tasks
-from tests.harness import ORIGIN, nothing_left, serving
+from tests.harness import BRIEF, ORIGIN, nothing_left, serving
 from tests.operators import Operator
 from tests.simulator.phones import Phone
 from tests.simulator.simulator import Simulator
@@ -39,6 +40,8 @@ OPERATIONS = [
     "deleteSession",
 ]
 ROOMS = ["a", "b", "c"]
+PATIENCE = replace(BRIEF, old_session=2)
+"""A session that a fault had look vanished has been replaced; its removal is owed a minute later."""
 
 
 class Storm:
@@ -254,7 +257,7 @@ async def test_nothing_is_left_when_the_store_came_and_went(
     store = Store(tmp_path)
     await store.start()
     async with (
-        serving(simulator, store.url, ROOM_POLICY="lobby", INTERCONNECT=way) as replica,
+        serving(simulator, store.url, PATIENCE, ROOM_POLICY="lobby", INTERCONNECT=way) as replica,
         Redis.from_url(store.url) as redis,
     ):
         storm = Storm(simulator, seed)

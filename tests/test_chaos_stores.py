@@ -40,7 +40,7 @@ async def test_client_and_journal_follow_the_master(store: SentinelSet) -> None:
             else:
                 await store.whole()
             journals.append(store.journal)
-            assert await redis.get("key") == written[-1].encode()
+            assert await redis.get("key") == written[-1]
             written.append(str(uuid4()))
             await redis.set("key", written[-1])
             assert written[-1] in StoreJournal(store.journal).ids(), way

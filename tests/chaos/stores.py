@@ -91,8 +91,10 @@ class SentinelSet:
         old = self._master
 
         async def confirmed() -> bool:
-            self._master = await self.servers.master()
-            if self._master is old or not await self._master.answers():
+            # All of them: a client asks any, and stays with a former master while that says that it is one.
+            named = [await self.servers.master(by) for by in range(len(self.servers.sentinels))]
+            self._master = named[0]
+            if old in named or len(set(named)) > 1 or not await self._master.answers():
                 return False
             replication = await self._master.redis.info("replication")
             online = [

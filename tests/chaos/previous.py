@@ -25,6 +25,13 @@ def missing() -> str:
     return ""
 
 
+def history() -> str:
+    """Where git keeps it; empty where there is none. A copy of the tree finds it by GIT_DIR."""
+    if which("git") is None:
+        return ""
+    return _git("rev-parse", "--absolute-git-dir").stdout.decode().strip()
+
+
 def extract(directory: Path) -> None:
     """Raises RuntimeError where it cannot be had."""
     archived = _git("archive", RELEASE, "service", "handlers", "tests")

@@ -4,10 +4,10 @@
     make mutants-storm ONLY=order-lost SEEDS=1  some of them, with commas between their names
     make mutants-storm ONLY=list                says which there are
 
-Beside these there are JOBS (how many are played at the same time; without it one on each core) and FIRST_SEED
-(without it 1). Each mutant is a file in tests/chaos/mutants/patches: a patch of the service, and above it
-what it breaks, which layer is expected to see it, and the weather of its storm. Layers are tried one after
-the other, that one first, until one sees it:
+Beside these there are JOBS (how many are played at the same time; without it two on each core, since a turn
+mostly waits) and FIRST_SEED (without it 1). Each mutant is a file in tests/chaos/mutants/patches: a patch of
+the service, and above it what it breaks, which layer is expected to see it, and the weather of its storm.
+Layers are tried one after the other, that one first, until one sees it:
 
 {layers}
 
@@ -29,6 +29,7 @@ from tests.chaos.mutants.layers import LAYERS, Layer, order
 from tests.chaos.mutants.mutant import PATCHES, BadPatch, Mutant, apply, mutants, named
 from tests.chaos.mutants.runs import ROOT, Runs, Trouble
 from tests.chaos.mutants.table import Run, survivors, table
+from tests.chaos.weathers import WEATHERS
 from tests.simulator.clock import monotonic
 
 SEEN, SURVIVED, TROUBLE = 0, 1, 2
@@ -42,15 +43,19 @@ def main(arguments: Sequence[str], patches: Path = PATCHES) -> int:
     try:
         known = mutants(patches)
         chosen = named([one.strip() for one in _text("ONLY").split(",") if one.strip()], known)
-        count, jobs = _number("SEEDS", 3), _number("JOBS", os.cpu_count() or 1)
+        count, jobs = _number("SEEDS", 3), _number("JOBS", 2 * (os.cpu_count() or 1))
         first = _number("FIRST_SEED", 1)
         for one in chosen:
             apply(one, ROOT, check=True)
     except ValueError as error:
         _say(str(error))
         return TROUBLE
+    playable = [one for one in chosen if one.layer != "storm" or not WEATHERS[one.weather].missing()]
+    for one in chosen:
+        if one not in playable:
+            _say(f"{one.name} is left out: {WEATHERS[one.weather].missing()}")
     try:
-        return asyncio.run(_play(chosen, range(first, first + count), jobs))
+        return asyncio.run(_play(playable, range(first, first + count), jobs))
     except (BadPatch, Trouble) as error:
         _say(str(error))
         return TROUBLE

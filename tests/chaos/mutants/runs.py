@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
+from tests.chaos import previous
 from tests.chaos.mutants.layers import Layer, order
 from tests.chaos.mutants.mutant import Mutant, apply
 from tests.chaos.mutants.table import CONTROL, Run
@@ -129,7 +130,13 @@ async def _ended(command: Sequence[str], tree: Path, seed: int, longest: float) 
     process = await asyncio.create_subprocess_exec(
         *command,
         cwd=tree,
-        env={**os.environ, "PYTHONPATH": str(tree), "PROPERTY_SEED": str(seed)},  # noqa: TID251 - a child needs it
+        env={
+            **os.environ,  # noqa: TID251 - a child needs it
+            "PYTHONPATH": str(tree),
+            "PROPERTY_SEED": str(seed),
+            # The copy has no history of its own, out of which the release before is taken.
+            "GIT_DIR": previous.history(),
+        },
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
         start_new_session=True,

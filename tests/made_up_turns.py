@@ -21,9 +21,11 @@ from tests.simulator.journal import (
 )
 from tests.simulator.ledger import Alive
 from tests.simulator.settings import SimulatorSettings
+from tests.simulator.webhooks import TIMED_OUT
 
 A, B = "https://a.test/callbacks", "https://b.test/callbacks"
 CALL, LEG, REF = "c-1", "c-2", "p00-" + "a" * 20
+LEG_OF_OURS = "c-3"
 INTO_WEBRTC = "sip:sipx.webrtc.bandwidth.com:5060"
 HANGUP = "<Hangup/>"
 SORRY = (
@@ -31,6 +33,8 @@ SORRY = (
 )
 CLOSED = "<SpeakSentence>This conference has been closed. Goodbye.</SpeakSentence><Hangup/>"
 WAIT = f'<Pause duration="1"/><Redirect redirectUrl="{A}/voice/{REF}"/>'
+PARK_LEG = f'<Pause duration="60"/><Redirect redirectUrl="{A}/legs/{REF}/1"/>'
+BRIDGE = f'<Bridge bridgeCompleteUrl="{A}/voice/{REF}">{LEG_OF_OURS}</Bridge>'
 COME_BACK = (
     f'<SpeakSentence>One moment, please.</SpeakSentence><Redirect redirectUrl="{A}/voice/{REF}?again=1"/>'
 )
@@ -77,10 +81,28 @@ class MadeUpTurn:
 
     def our_leg(self, begun: float, ended: float, call_id: str) -> None:
         """One that is bridged with the phone, and from which the far end has gone."""
-        self._known[call_id] = SimpleNamespace(to=INTO_WEBRTC, hung_up=True)
         self.webhook("answer", begun, KEEP, call_id=call_id, url=f"{A}/legs/{REF}/1")
-        for at, stage in ((begun, "ringing"), (begun, "bridged"), (ended, "ended")):
-            cause = "hangup" if stage == "ended" else None
+        self._our_leg(begun, ended, call_id, "bridged")
+        self._known[call_id].hung_up = True
+
+    def parked_leg(
+        self,
+        begun: float,
+        ended: float,
+        *,
+        cause: str = "hangup",
+        address: str = A,
+        status: int | None = 200,
+    ) -> None:
+        """One that has answered and is to wait for the phone."""
+        url = f"{address}/legs/{REF}/1"
+        self.webhook("answer", begun, PARK_LEG, status=status, error=TIMED_OUT, call_id=LEG_OF_OURS, url=url)
+        self._our_leg(begun, ended, LEG_OF_OURS, "answered", cause)
+
+    def _our_leg(self, begun: float, ended: float, call_id: str, up: str, why: str = "hangup") -> None:
+        self._known[call_id] = SimpleNamespace(to=INTO_WEBRTC, hung_up=False)
+        for at, stage in ((begun, "ringing"), (begun, up), (ended, "ended")):
+            cause = why if stage == "ended" else None
             self._happenings.append(PhoneChanged(at * 1000, call_id, None, stage, cause))
 
     def stage(
@@ -120,9 +142,10 @@ class MadeUpTurn:
         url: str = f"{A}/voice/{REF}",
         call_id: str = CALL,
         number: int = 0,
+        error: str = "ClientError",
         **payload: Any,
     ) -> None:
-        """The same `number` is the same webhook. One of the leg names its parent."""
+        """The same `number` is the same webhook. One of the leg names its parent. `error`: why no status."""
         payload |= {"eventType": event_type, "callId": call_id, "number": number}
         if call_id == LEG:
             payload["parentCallId"] = CALL
@@ -140,7 +163,7 @@ class MadeUpTurn:
                 ms=seconds * 1000,
                 content_type="application/xml",
                 reply=f"<Response>{reply}</Response>".encode() if synchronous and status == 200 else b"",
-                error=None if status else "ClientError",
+                error=None if status else error,
                 sent_at=at,
                 synchronous=synchronous,
             )

@@ -9,6 +9,7 @@ from tests.chaos.finding import Finding
 from tests.chaos.fleet import Kill, Stop
 from tests.chaos.previous import VERSION
 from tests.made_up_turns import (
+    BRIDGE,
     CALL,
     CLOSED,
     COME_BACK,
@@ -17,11 +18,13 @@ from tests.made_up_turns import (
     LEG,
     REF,
     SORRY,
+    WAIT,
     A,
     B,
     MadeUpTurn,
     transfer,
 )
+from tests.simulator.webhooks import TIMED_OUT
 
 
 def _turn(*, inbound: bool = True) -> MadeUpTurn:
@@ -138,6 +141,93 @@ def test_who_hung_up_just_as_the_leg_answered(outcome: tuple[str, str]) -> None:
     _hang_up(turn)
     turn.ended(*outcome, "hangup")
     assert _found(turn) == []
+
+
+@pytest.mark.parametrize("outcome", [("nobody", "completed"), ("callee", "abandoned")])
+def test_who_hung_up_before_a_frozen_replica_bridged_them(outcome: tuple[str, str]) -> None:
+    """The replica takes up the phone's question after its thaw, and hears then that the phone has gone."""
+    turn = _asks_a_frozen_replica()
+    turn.parked_leg(1.5, 9.5, address=B)
+    turn.ended(*outcome, "hangup")
+    assert _found(turn) == []
+
+
+def test_who_hung_up_while_a_frozen_replica_was_asked_for_their_leg() -> None:
+    turn = MadeUpTurn()
+    turn.phone(inbound=False)
+    turn.stage(1.0, "answered")
+    turn.webhook("answer", 1.0, WAIT)
+    turn.parked_leg(1.5, 9.5, status=None)
+    turn.troubles.begin("frozen", 1.2, host="127.0.0.1").over = 9.0
+    _hang_up(turn)
+    turn.ended("nobody", "completed", "hangup")
+    assert _found(turn) == []
+
+
+def test_who_hung_up_while_all_their_webhooks_were_answered() -> None:
+    turn = _asks_a_frozen_replica(status=200)
+    turn.parked_leg(1.5, 9.5, address=B)
+    turn.ended("nobody", "completed", "hangup")
+    assert len(_found(turn)) == 1
+
+
+@pytest.mark.parametrize("leg", [None, 4.0])
+def test_who_hung_up_while_no_leg_was_up_to_bridge_them_with(leg: float | None) -> None:
+    turn = _asks_a_frozen_replica()
+    if leg:
+        turn.parked_leg(1.5, leg, cause="error", address=B)
+    turn.ended("nobody", "completed", "hangup")
+    assert len(_found(turn)) == 1
+
+
+@pytest.mark.parametrize(
+    ("frozen", "error"), [("", TIMED_OUT), ("localhost", TIMED_OUT), ("127.0.0.1", "ClientError")]
+)
+def test_who_hung_up_while_no_frozen_replica_was_asked(frozen: str, error: str) -> None:
+    turn = _asks_a_frozen_replica(frozen, error=error)
+    turn.parked_leg(1.5, 9.5, address=B)
+    turn.ended("nobody", "completed", "hangup")
+    assert len(_found(turn)) == 1
+
+
+def test_who_hung_up_when_the_replica_had_thawed_and_caught_up() -> None:
+    """What it did with the question was written down by then."""
+    turn = _asks_a_frozen_replica(thaws=2.0, unanswered_for=1.5)
+    turn.parked_leg(1.5, 9.5, address=B)
+    turn.ended("nobody", "completed", "hangup")
+    assert _found(turn) == []
+    for n in range(8):
+        turn.webhook("initiate", 2.5 + n / 4, transfer("u"), call_id=f"c-{n + 5}", url=f"{A}/voice")
+    assert len(_found(turn)) == 1
+
+
+def test_who_was_connected_in_spite_of_a_frozen_replica_has_not_given_up() -> None:
+    turn = _asks_a_frozen_replica(unanswered_for=1.0)
+    turn.parked_leg(1.5, 9.5, address=B)
+    turn.webhook("answer", 2.0, BRIDGE, url=f"{B}/voice/{REF}")
+    turn.stage(2.1, "bridged")
+    turn.ended("callee", "abandoned", "hangup")
+    assert len(_found(turn)) == 1
+
+
+def _asks_a_frozen_replica(
+    host: str = "127.0.0.1",
+    *,
+    status: int | None = None,
+    error: str = TIMED_OUT,
+    thaws: float = 9.0,
+    unanswered_for: float = 6.0,
+) -> MadeUpTurn:
+    """A phone of ours answers while the replica stands still that is asked, and hangs up at 5.0."""
+    turn = MadeUpTurn()
+    turn.phone(inbound=False)
+    turn.stage(1.0, "answered")
+    if host:
+        turn.troubles.begin("frozen", 0.5, host=host).over = thaws
+    turn.webhook("answer", 1.0, WAIT, seconds=0.1 if status else unanswered_for, status=status, error=error)
+    turn.stage(5.0, "ended", "hangup", hung_up=True)
+    turn.webhook("disconnect", 5.0, seconds=6.0, status=None)
+    return turn
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ from tests.chaos.reply_effects import Effect, Kind
 from tests.chaos.struck import Struck
 from tests.chaos.terms import Terms
 from tests.simulator.journal import Delivery
+from tests.simulator.webhooks import TIMED_OUT
 
 Outcome = tuple[str, str]
 """Blame and reason."""
@@ -220,7 +221,31 @@ def _connected(
         leg.to.startswith("sip") and leg.cause == "hangup" and leg.ended_at < history.ended_at
         for leg in history.legs
     )
-    return connected, unsure or (left and not connected)
+    late = _is_bridged_late(history, known_at, struck)
+    return connected, unsure or ((left or late) and not connected)
+
+
+def _is_bridged_late(history: History, known_at: float, struck: Struck) -> bool:
+    """Whether a replica may have bridged a phone that had gone, with a leg of ours that was up.
+
+    It was asked by one of the two, and Bandwidth gave up waiting as it stood still, or its store did. It had
+    not caught up when the phone hung up: it may have bridged them then, before it heard of that.
+    """
+    asks = [
+        one
+        for one in history.deliveries
+        if one.synchronous
+        and one.sent_at <= known_at
+        and (one.call_id == history.call_id or place_of(one.url)[0] == "legs")
+    ]
+    up = {leg.leg_id for leg in history.legs if leg.ours and leg.ended_at > history.ended_at}
+    return not up.isdisjoint(one.call_id for one in asks) and any(
+        one.error == TIMED_OUT
+        and bool(struck.trouble(one.url, one.sent_at, over(one)))
+        and struck.kept_until(one.url, one.sent_at, over(one)) > history.ended_at
+        for one in asks
+        if one.call_id == history.call_id or one.call_id in up
+    )
 
 
 def _connects(delivery: Delivery, effect: Effect | None) -> bool:

@@ -1,9 +1,11 @@
 """Tells the story of a finding: one timeline of simulator, service, store and operators."""
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import datetime
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -23,8 +25,8 @@ from tests.simulator.journal import (
 if TYPE_CHECKING:
     from tests.chaos.evidence import Evidence, LogLine
 
-MOST = 150
-"""Lines of a story, the latest."""
+MOST = 200
+"""Lines of a story."""
 REPLY = 160
 """Bytes of a reply that are shown."""
 IDS = re.compile(
@@ -49,15 +51,23 @@ class Line(msgspec.Struct, frozen=True, order=True):
 def told(evidence: "Evidence", found: Mapping[str, list[Finding]]) -> list[dict[str, Any]]:
     """Everything that is wrong, each with its story."""
     return [
-        {"eye": eye, "what": one.what, "at": _since(evidence, one.at), "story": story_of(evidence, one.ids)}
+        {
+            "eye": eye,
+            "what": one.what,
+            "at": (at := _since(evidence, one.at)),
+            "story": story_of(evidence, one.ids, around=at),
+        }
         for eye, all_ in found.items()
         for one in all_
         if not one.excuse
     ]
 
 
-def story_of(evidence: "Evidence", ids: Iterable[str]) -> list[str]:
-    """All that happened to a call, participant or session, and what went wrong around it meanwhile."""
+def story_of(evidence: "Evidence", ids: Iterable[str], *, around: float | None = None) -> list[str]:
+    """All that happened to a call, participant or session, and what went wrong around it meanwhile.
+
+    Of a long one what lies `around`, in seconds since the turn began: most of that before.
+    """
     known = relatives_of(evidence, {one for one in ids if one})
     lines = sorted(
         [
@@ -69,7 +79,9 @@ def story_of(evidence: "Evidence", ids: Iterable[str]) -> list[str]:
     )
     if lines:
         lines = sorted([*lines, *_troubles(evidence, lines[0].at, lines[-1].at)])
-    return [str(line) for line in lines[-MOST:]]
+    # A quarter of them at most lies after it.
+    after = len(lines) if around is None else bisect_right(lines, around, key=attrgetter("at")) + MOST // 4
+    return [str(line) for line in lines[: max(after, MOST)][-MOST:]]
 
 
 def relatives_of(evidence: "Evidence", ids: AbstractSet[str]) -> set[str]:

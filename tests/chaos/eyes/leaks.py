@@ -30,7 +30,8 @@ def look(evidence: "Evidence") -> Iterator[Finding]:
         for one in calls:
             yield Finding(what=f"{kind} {one} lives", ids=(one,))
     for owner in evidence.agenda:
-        yield Finding(what=f"{owner} still owes something", ids=(owner.partition(":")[2],))
+        names = ", ".join(evidence.owed.get(owner, ())) or "something"
+        yield Finding(what=f"{owner} still owes {names}", ids=(owner.partition(":")[2],))
     for key in evidence.dead:
         yield Finding(what=f"there are dead letters: {key}")
     for complaint in evidence.simulator.complaints:

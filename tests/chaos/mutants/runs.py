@@ -106,8 +106,9 @@ class Runs:
             found=code != NOTHING,
             seconds=monotonic() - begun,
         )
+        where = f"{layer.name} in {mutant.weather}" if layer.name == "storm" else layer.name
         self._say(
-            f"{mutant.name}, seed {seed}: {layer.name} {'has seen it' if run.found else 'sees nothing'} "
+            f"{mutant.name}, seed {seed}: {where} {'has seen it' if run.found else 'sees nothing'} "
             f"in {run.seconds:.0f} s{f': {said}' if run.found else ''}"
         )
         return [run]

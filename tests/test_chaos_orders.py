@@ -118,6 +118,16 @@ def test_a_room_that_is_full(turn: MadeUp, limit: int, excuse: str) -> None:
     assert found.excuse == excuse
 
 
+def test_a_room_that_visitors_have_filled(turn: MadeUp) -> None:
+    turn.asks("PUT", "/rooms/b", {"limit": 1}, 200)
+    turn.asks("POST", "/calls/x/join", JOIN)
+    turn.calls["x"]["timeline"].append({"event": "moveFailed", "reason": "room-full"})
+    turn.looks()
+    for visitors, excuse in (([], ""), ([("w", "b")], MOVE_FAILED), ([("w", "a")], "")):
+        [found] = came_about(turn.history(), turn.calls, Spans([]), visitors)
+        assert found.excuse == excuse
+
+
 @pytest.mark.parametrize(("status", "count"), [(202, 1), (None, 0), (404, 1)])
 def test_a_room_that_was_closed(turn: MadeUp, status: int | None, count: int) -> None:
     turn.asks("DELETE", "/rooms/a", None, status)

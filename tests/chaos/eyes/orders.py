@@ -40,7 +40,8 @@ def look(evidence: "Evidence") -> Iterator[Finding]:
     history = history_of(evidence)
     struck = [(one.begun, one.over) for one in evidence.troubles.felt]
     struck += [(one.at, one.at) for one in evidence.simulator.requests if one.fault]
-    yield from came_about(history, evidence.calls, Spans(struck))
+    visitors = [(one.participant_id, one.room) for one in evidence.records.browsers]
+    yield from came_about(history, evidence.calls, Spans(struck), visitors)
     yield from traced(history, evidence.calls)
     yield from placed(history)
 
@@ -106,9 +107,14 @@ def placed(history: History) -> Iterator[Finding]:
             )
 
 
-def came_about(history: History, calls: Mapping[str, Json], struck: Spans) -> Iterator[Finding]:
-    """`struck`: when something was wrong that may hinder a move (monotonic seconds)."""
-    eye = _Orders(history, calls, struck)
+def came_about(
+    history: History, calls: Mapping[str, Json], struck: Spans, visitors: Iterable[tuple[str, str]] = ()
+) -> Iterator[Finding]:
+    """`struck`: when something was wrong that may hinder a move (monotonic seconds).
+
+    `visitors`: participants of browsers, with the room of each, also of those that came by an invitation.
+    """
+    eye = _Orders(history, calls, struck, visitors)
     for event in eye.world.play():
         match event:
             case Begun(_, id_, standings):
@@ -126,7 +132,13 @@ def came_about(history: History, calls: Mapping[str, Json], struck: Spans) -> It
 
 
 class _Orders:
-    def __init__(self, history: History, calls: Mapping[str, Json], struck: Spans) -> None:
+    def __init__(
+        self,
+        history: History,
+        calls: Mapping[str, Json],
+        struck: Spans,
+        visitors: Iterable[tuple[str, str]],
+    ) -> None:
         self.world = World(history)
         self._calls = calls
         self._struck = struck
@@ -139,7 +151,7 @@ class _Orders:
         self._rooms = Rooms(history.asked)
         self._came: dict[str, set[str]] = defaultdict(set)
         """Who may have come into each room so far; its browsers from the beginning."""
-        for participant, room in history.browsers.items():
+        for participant, room in (*history.browsers.items(), *visitors):
             self._came[room].add(participant)
 
     def begun(self, id_: str, standings: Iterable[Standing]) -> None:

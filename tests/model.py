@@ -55,6 +55,12 @@ class Party:
         return len(self.standings) == 1
 
     @property
+    def room(self) -> str:
+        """The one that it is certainly in, whomever it hears there; empty where there is none."""
+        rooms = {one.room if one.where is Where.ROOM else "" for one in self.standings}
+        return rooms.pop() if len(rooms) == 1 else ""
+
+    @property
     def rooms(self) -> frozenset[str]:
         """Those in which it may be."""
         return frozenset(one.room for one in self.standings if one.where is Where.ROOM)
@@ -181,13 +187,7 @@ class Model:
     def must_hear(self, hearer: str, heard: str, participant: str) -> bool:
         """Whether it would be silence if it did not. For two that are there, with nothing under way."""
         a, b = self.parties[hearer], self.parties[heard]
-        return (
-            a.certain
-            and b.certain
-            and is_in(a.one, b.one.room)
-            and is_in(b.one, a.one.room)
-            and hears(a.one, participant)
-        )
+        return a.room == b.room != "" and all(hears(one, participant) for one in a.standings)
 
     def stands(self, id_: str, seen: Seen) -> bool:
         """Whether that is to be seen of it which may be true."""

@@ -213,6 +213,33 @@ def test_who_is_to_hear_nobody(turn: MadeUp) -> None:
     assert found(turn) == []
 
 
+@pytest.mark.parametrize("status", [None, 500])
+@pytest.mark.parametrize("asked", ["nobody", ["Z"]])
+@pytest.mark.parametrize("hears", [None, ()])
+def test_whose_order_to_hear_nobody_was_not_answered(
+    turn: MadeUp, status: int | None, asked: str | list[str], hears: tuple[str, ...] | None
+) -> None:
+    """Its replica may have ended before it had written that down, and after it."""
+    turn.talks("x", ROOM_A, "s")
+    turn.talks("y", ROOM_A, "s")
+    turn.asks("PUT", "/calls/x/subscriptions", {"hears": asked}, status)
+    turn.member("X", "s", hears)
+    turn.looks()
+    assert found(turn) == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "status"), [("everyone", None), ("everyone", 503), ("nobody", 409), (["Y"], None)]
+)
+def test_who_hears_nobody_and_was_not_to(turn: MadeUp, asked: str | list[str], status: int | None) -> None:
+    turn.talks("x", ROOM_A, "s")
+    turn.talks("y", ROOM_A, "s")
+    turn.asks("PUT", "/calls/x/subscriptions", {"hears": asked}, status)
+    turn.member("X", "s", None)
+    turn.looks()
+    assert [what.partition(" in")[0] for what in found(turn)] == ["x does not hear y"]
+
+
 def test_a_browser(turn: MadeUp) -> None:
     turn.talks("x", ROOM_A, "s")
     turn.asks("POST", "/rooms/a/participants", {}, 201, reply={"participantId": "W"})

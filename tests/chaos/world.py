@@ -305,8 +305,9 @@ def _order_to_call(what: str, asked: Asked) -> Order | None:
 
 
 def _heard(asked: Asked) -> Hears:
-    """Participants, as the answer names them; without one anybody may be heard."""
-    hears = asked.reply.get("hears", "everyone") if asked.status and asked.status < 300 else "everyone"
+    """Participants, as the answer names them; where none came, as they were asked for."""
+    answered = asked.reply if asked.status and asked.status < 300 else {}
+    hears = answered.get("hears", asked.body["hears"])
     if isinstance(hears, str):
         return () if hears == "nobody" else None
     return tuple(one if isinstance(one, str) else one["participantId"] for one in hears)

@@ -102,11 +102,11 @@ class _Listener:
                 # A move has failed, or nothing has come of an order: the eye for orders tells that.
                 world.model.found(id_, Standing(Where.ROOM, seen.room))
             party, found = world.model.parties[id_], world.member_of(id_)
-            if not party.certain or party.one.where is not Where.ROOM or found is None:
+            if not party.room or found is None:
                 continue
             participant, member = found
             if member.session is not None:
-                here[party.one.room].append((id_, participant, member))
+                here[party.room].append((id_, participant, member))
             elif id_ in world.phones or not self._is_gone(participant, still):
                 yield from self._outside(id_, participant, member, still)
         for room, there in here.items():

@@ -1,5 +1,6 @@
 """Whom a phone hears: everybody, nobody, or those who are named."""
 
+from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -9,6 +10,7 @@ from redis.asyncio import Redis
 from service.engine.patience import Patience
 from tests.harness import Service
 from tests.operators import Operator, bridged, consistent, in_room, staffed
+from tests.simulator.faults import Fault
 from tests.simulator.phones import Phone
 from tests.simulator.settings import SimulatorSettings
 from tests.simulator.simulator import Simulator
@@ -151,6 +153,41 @@ async def test_it_is_kept_by_a_move_that_fails(floor: Floor, *, listed: bool) ->
     await floor.simulator.until(lambda: one.session_id == other.session_id, what="back")
     await floor.hears(one, *heard)
     assert await floor.said(one) == ([other.participant_id] if listed else "nobody")
+
+
+async def test_a_move_that_fails_leaves_nobody_in_silence(floor: Floor) -> None:
+    """Somebody whom it hears goes as it is put back: those that are left are heard."""
+    one, other, _ = floor.phones
+    await floor.subscribe(one, [other.call_id])
+    await floor.hears(one, other)
+    asked: Counter[str] = Counter()
+
+    def fate(operation: str) -> Fault | None:
+        asked[operation] += 1
+        match operation, asked[operation]:
+            case "addParticipantToSession", 1 | 3:
+                return Fault(operation, status=400)
+            case "updateParticipantSubscriptions", 1:
+                return Fault(operation, status=404)
+        return None
+
+    floor.simulator.faults.fate = fate
+    await floor.operator.order(one.call_id, "join", room="sales")
+    await wait_until(lambda: asked["updateParticipantSubscriptions"] == 2, seconds=10)
+    await floor.hears(one, other)
+    assert one.session_id == other.session_id
+    assert await floor.said(one) == [other.participant_id]
+
+
+async def test_a_session_that_has_vanished_is_missed_by_who_is_subscribed(floor: Floor) -> None:
+    one, other, third = floor.phones
+    vanished = str(one.session_id)
+    floor.simulator.expire_session(vanished)
+    assert await floor.subscribe(one, [other.call_id]) == 202
+    await floor.hears(one, other)
+    await floor.hears(third, one, other)
+    assert {phone.session_id for phone in floor.phones} & {vanished, None} == set()
+    assert not floor.service.log(event="subscription.not_possible")
 
 
 @pytest.mark.parametrize("listed", [True, False], ids=["somebody", "nobody"])

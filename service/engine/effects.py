@@ -325,8 +325,10 @@ class Performer:
                 attempt=attempt,
             )
         except NotFound as error:
-            looks = effect.looks.seen(self._clock.now())
-            if not looks.are(self._patience.vanished):
+            doubt = await self._doubts.of(effect.room, room.session_id, error, TIMEOUT)
+            # Where the session has vanished this waits for the next one, and says nothing of anybody.
+            looks = effect.looks.seen(self._clock.now()) if doubt.participant else effect.looks
+            if not doubt.participant or not looks.are(self._patience.vanished):
                 raise NotYet(self._patience.vanished.pause, replace(effect, looks=looks)) from error
             # Somebody has gone between the order and this; who is left is what the next order says.
             log.warning("subscription.not_possible", error=str(error))

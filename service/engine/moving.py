@@ -103,7 +103,7 @@ class Mover:
         try:
             # One that found no seat has not been touched; any other may be out already. A room that is closed
             # tells those who are in it.
-            if reason not in {"room-full", "room-closed"} and not await self._restore(effect):
+            if reason not in {"room-full", "room-closed"} and not await self._restore(effect, attempt):
                 return ParticipantVanished(self._clock.now(), effect.attempt)
         except InDoubt as doubt:
             if (looked := self._looked(effect, doubt)) is not None:
@@ -121,8 +121,8 @@ class Mover:
             reason=reason,
         )
 
-    async def _restore(self, effect: MoveParticipant) -> bool:
-        """False when there is no way back."""
+    async def _restore(self, effect: MoveParticipant, attempt: int) -> bool:
+        """False when there is no way back. Raises NotFound while it hears nobody and may yet."""
         deadline = self._clock.monotonic() + _TIMEOUT
         if not (old := await self._session(effect.room)):
             return False
@@ -140,7 +140,9 @@ class Mover:
                 deadline=deadline,
             )
         except NotFound as error:
-            # Back, and somebody whom it was to hear has gone in this moment.
+            # Back, and somebody whom it was to hear has gone in this moment. Next time the room knows.
+            if attempt < _MOST_TRIES:
+                raise
             log.warning("subscription.not_possible", error=str(error))
         return True
 

@@ -30,8 +30,18 @@ class Bandwidth(NamedTuple):
     def apis(self) -> tuple[Api, ...]:
         """What has to be reached, each with a question that changes nothing."""
         return (
-            Api("voice", self.voice.circuits, lambda: self.voice.get_call(NO_CALL, timeout=ASK)),
-            Api("webrtc", self.webrtc.circuits, lambda: self.webrtc.has_session(NO_SESSION, timeout=ASK)),
+            Api(
+                "voice",
+                self.voice.circuits,
+                self.voice.credentials,
+                lambda: self.voice.get_call(NO_CALL, timeout=ASK),
+            ),
+            Api(
+                "webrtc",
+                self.webrtc.circuits,
+                self.webrtc.credentials,
+                lambda: self.webrtc.has_session(NO_SESSION, timeout=ASK),
+            ),
         )
 
 

@@ -64,6 +64,10 @@ class Basic:
         return None
 
     @property
+    def lost_at(self) -> None:
+        return None
+
+    @property
     def circuits(self) -> tuple[Circuit, ...]:
         return ()
 
@@ -147,6 +151,10 @@ class OAuth:
         return None if self._obtained_at is None else self._clock.monotonic() - self._obtained_at
 
     @property
+    def lost_at(self) -> float | None:
+        return None if self._good else self._circuit.reach.lost_at
+
+    @property
     def circuits(self) -> tuple[Circuit, ...]:
         return (self._circuit,)
 
@@ -171,13 +179,18 @@ class OAuth:
     @property
     def current(self) -> str:
         """Empty without a token that is good. From a while before its end on the next one is asked for."""
-        now = self._clock.monotonic()
-        token = self._token
-        if token is None or now >= token.expires_at:
+        token = self._good
+        if token is None:
             return ""
         if self._is_due():
             self._refreshing()
         return token.header
+
+    @property
+    def _good(self) -> _Token | None:
+        """One that has not ended; asking for this asks for no other."""
+        token = self._token
+        return token if token and self._clock.monotonic() < token.expires_at else None
 
     def _is_due(self) -> bool:
         """Whether it is near its end, and the last attempt to replace it some time ago."""

@@ -67,6 +67,11 @@ class Credentials(Protocol):
         ...
 
     @property
+    def lost_at(self) -> float | None:
+        """As in `Reach`: of who gives it out, while there is nothing to show. None where there is."""
+        ...
+
+    @property
     def circuits(self) -> tuple[Circuit, ...]:
         """Of the requests that it makes."""
         ...
@@ -195,23 +200,14 @@ class Http:
     async def _authorized(
         self, request: Request, credentials: Credentials, sent: Sent, attempt: int
     ) -> Response:
-        authorization = credentials.current or await self._authorization(request, credentials)
+        authorization = credentials.current or await _authorization(request, credentials)
         try:
             return await self._passed(request, authorization, sent, attempt)
         except BandwidthError as error:
             if error.status != 401 or not credentials.rejected(authorization):
                 raise
-        authorization = await self._authorization(request, credentials)
+        authorization = await _authorization(request, credentials)
         return await self._passed(request, authorization, sent, attempt + 1)
-
-    async def _authorization(self, request: Request, credentials: Credentials) -> str:
-        try:
-            return await _authorization(request, credentials)
-        except BandwidthError as error:
-            # Without a token the API is as far away as who gives one out.
-            if request.circuit and error.status is None and error.code in {"unreachable", "timeout"}:
-                request.circuit.reach.lost(self.clock.monotonic())
-            raise
 
     async def _passed(self, request: Request, authorization: str, sent: Sent, attempt: int) -> Response:
         circuit = request.circuit

@@ -81,6 +81,7 @@ class VoiceApi:
         """`base_url`: with its version, as in `https://voice.bandwidth.com/api/v2`."""
         chosen = circuits or circuits_of("voice", http)
         self.circuits = tuple(chosen.values())
+        self.credentials = credentials
         self._api = Upstream(http, base_url, account_id, credentials, chosen)
 
     async def create_call(self, order: NewCall, *, timeout: float, attempt: int = 1) -> str:

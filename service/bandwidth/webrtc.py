@@ -77,6 +77,7 @@ class WebRtcApi:
         """`base_url`: with its version, as in `https://api.webrtc.bandwidth.com/v1`."""
         chosen = circuits or circuits_of("webrtc", http)
         self.circuits = tuple(chosen.values())
+        self.credentials = credentials
         self._api = Upstream(http, base_url, account_id, credentials, chosen)
 
     async def create_session(self, *, tag: str, timeout: float, attempt: int = 1) -> str:

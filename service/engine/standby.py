@@ -9,7 +9,7 @@ import structlog
 
 from service.bandwidth.circuit import Circuit
 from service.bandwidth.errors import BandwidthError
-from service.bandwidth.reach import Reach
+from service.bandwidth.http import Credentials
 from service.clock import Clock
 from service.metrics import Metrics
 from service.store.errors import StoreError
@@ -38,12 +38,15 @@ log = structlog.get_logger()
 class Api(NamedTuple):
     name: str
     circuits: Sequence[Circuit]
+    credentials: Credentials
     ask: Callable[[], Awaitable[object]]
     """A question about what is not there: it changes nothing, and any answer to it will do."""
 
     @property
-    def reach(self) -> Reach:
-        return self.circuits[0].reach
+    def lost_at(self) -> float | None:
+        """As in `Reach`. Without a token an API is as far away as who gives one out."""
+        both = (self.circuits[0].reach.lost_at, self.credentials.lost_at)
+        return min((at for at in both if at is not None), default=None)
 
     @property
     def succeeded_at(self) -> float:
@@ -110,7 +113,7 @@ class Standby:
         await asyncio.gather(*(_asked(one) for one in self._apis if self._is_asked(one)))
         now = self._clock.monotonic()
         self.unreached = tuple(
-            one.name for one in self._apis if (lost := one.reach.lost_at) is not None and now - lost >= LOST
+            one.name for one in self._apis if (lost := one.lost_at) is not None and now - lost >= LOST
         )
         if self.unreached:
             await self._renew()
@@ -118,7 +121,7 @@ class Standby:
             await self._release()
 
     def _is_asked(self, api: Api) -> bool:
-        if api.reach.lost_at is not None:
+        if api.lost_at is not None:
             return True
         return self._needed and self._clock.now() - api.succeeded_at >= _PROVEN
 

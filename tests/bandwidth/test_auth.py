@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from service.bandwidth.auth import PAUSE_AFTER_FAILURE, Basic, OAuth
+from service.bandwidth.auth import FAILURES, MARGIN, PAUSE_AFTER_FAILURE, Basic, OAuth
 from service.bandwidth.errors import BandwidthError
 from service.bandwidth.http import Http
 from service.bandwidth.tally import Tally, counting
@@ -22,17 +22,21 @@ def grant(number: int, expires_in: object = 3600) -> Reply:
     return Reply(200, {"access_token": f"token-{number}", "expires_in": expires_in, "token_type": "bearer"})
 
 
-@pytest.fixture
-def oauth(http: Http, bandwidth: Loopback, clock: SetClock) -> OAuth:
-    bandwidth.answers(*(grant(number) for number in range(1, 9)))
+def oauth_at(url: str, http: Http, clock: SetClock) -> OAuth:
     return OAuth(
         client_id="CLI-1",
         client_secret=CLIENT_SECRET,
-        token_url=f"{bandwidth.url}/oauth2/token",
+        token_url=url,
         http=http,
         clock=clock,
         timeout=2,
     )
+
+
+@pytest.fixture
+def oauth(http: Http, bandwidth: Loopback, clock: SetClock) -> OAuth:
+    bandwidth.answers(*(grant(number) for number in range(1, 9)))
+    return oauth_at(f"{bandwidth.url}/oauth2/token", http, clock)
 
 
 async def test_basic() -> None:
@@ -267,6 +271,44 @@ async def test_a_token_endpoint_that_is_down_is_left_alone(
         "kind": "tokens",
         "open_s": 2.0,
     } in logs
+
+
+async def test_who_gives_tokens_is_lost_until_it_answers(
+    http: Http, bandwidth: Loopback, clock: SetClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With whatever status, and also where that is no token."""
+    far = oauth_at("http://127.0.0.1:9", http, clock)
+    begun = clock.monotonic()
+    lost = [far.lost_at]
+    for _ in range(FAILURES):
+        with pytest.raises(BandwidthError, match="unreachable"):
+            await far.header()
+        clock.advance(1)
+    with pytest.raises(BandwidthError, match="paused"):
+        await far.header()
+    lost.append(far.lost_at)
+    monkeypatch.setattr(far, "_token_url", f"{bandwidth.url}/oauth2/token")
+    bandwidth.answers(Reply(503))
+    clock.advance(2)
+    with pytest.raises(BandwidthError, match="overloaded"):
+        await far.header()
+    lost.append(far.lost_at)
+    assert lost == [None, begun, None], "since the first of them; a pause says nothing"
+
+
+async def test_who_gives_tokens_is_not_missed_while_there_is_one(
+    http: Http, bandwidth: Loopback, clock: SetClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bandwidth.answers(grant(1))
+    oauth = oauth_at(f"{bandwidth.url}/oauth2/token", http, clock)
+    await oauth.warm()
+    monkeypatch.setattr(oauth, "_token_url", "http://127.0.0.1:9")
+    clock.advance(3600 - MARGIN)
+    begun = clock.monotonic()
+    await oauth.tend()
+    assert (await oauth.header(), oauth.lost_at) == ("Bearer token-1", None)
+    clock.advance(MARGIN)
+    assert oauth.lost_at == begun
 
 
 async def test_who_gives_up_waiting_does_not_stop_the_refresh(oauth: OAuth, bandwidth: Loopback) -> None:

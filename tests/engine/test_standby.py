@@ -26,6 +26,10 @@ NOT_FOUND = NotFound("get-session", "not-found", status=404)
 FAILS = BandwidthError("get-session", "server-error", status=500)
 
 
+class Tokens(Basic):
+    lost_at: float | None = None  # type: ignore[assignment]
+
+
 class Replica:
     """Its way to one API, which answers a question with `meets`."""
 
@@ -36,10 +40,11 @@ class Replica:
         self.creates = Circuit("webrtc", Kind.CREATES, clock=clock)
         self._questions = Circuit("webrtc", Kind.QUESTIONS, clock=clock, reach=self.creates.reach)
         self.metrics = Metrics()
+        self.tokens = Tokens("me", "secret")
         circuits = (self.creates, self._questions)
         self.standby = Standby(
             id_=id_,
-            apis=[Api("webrtc", circuits, self._ask)],
+            apis=[Api("webrtc", circuits, self.tokens, self._ask)],
             tokens=StandbyTokens(client),
             replicas=Replicas(client),
             clock=clock,
@@ -51,7 +56,7 @@ class Replica:
             replicas=Replicas(client),
             doings=Doings(),
             circuits=circuits,
-            credentials=[Basic("me", "secret")],
+            credentials=[self.tokens],
             draining=lambda: False,
             standby=self.standby,
             clock=clock,
@@ -155,6 +160,20 @@ async def test_a_success_of_a_request_ends_it_too(new: Callable[[str], Replica])
     b.request()
     await b.look()
     assert not b.standby.aside
+
+
+async def test_without_a_token_it_is_as_far_as_who_gives_one_out(new: Callable[[str], Replica]) -> None:
+    a, b = new("a"), new("b")
+    await busy(a)
+    await busy(b)
+    b.tokens.lost_at = b.clock.monotonic()
+    await b.pass_time(LOST - 1)
+    assert (b.standby.unreached, b.asked) == ((), 1)
+    await b.pass_time()
+    assert (b.standby.unreached, b.standby.aside) == (("webrtc",), True)
+    b.tokens.lost_at = None
+    await b.pass_time()
+    assert (b.standby.unreached, b.standby.aside) == ((), False)
 
 
 async def test_one_replica_never_stands_aside(new: Callable[[str], Replica]) -> None:

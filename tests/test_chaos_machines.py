@@ -255,26 +255,28 @@ def delivery(
     )
 
 
-def request(at: float, operation: str, *, host: str = A) -> Request:
+def request(at: float, operation: str, *, host: str = A, fault: str | None = None) -> Request:
+    """`fault`: it is left without an answer."""
     return Request(
         operation=operation,
         method="GET",
         path="",
         ids={},
-        status=200,
+        status=None if fault else 200,
         at=at,
-        ms=10,
+        ms=5000 if fault == "hang" else 10,
         scheme=None,
         body=None,
-        received=True,
+        received=not fault,
         host=host,
+        fault=fault,
     )
 
 
-def line(at: float, event: str) -> LogLine:
+def line(at: float, event: str, **fields: Any) -> LogLine:
     wall = epoch_ms() / 1000 - monotonic() + at
     text = datetime.fromtimestamp(wall, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return LogLine(A, "replica-a0.log", "", {"event": event, "timestamp": text})
+    return LogLine(A, "replica-a0.log", "", {"event": event, "timestamp": text, **fields})
 
 
 CALLEE = "+15556660001"
@@ -414,6 +416,49 @@ def test_standing_aside_when_the_way_is_whole_again(
 ) -> None:
     late = [line(40.3, "replica.aside"), line(41, "replica.back")]
     [spell] = asides(evidence(tmp_path, requests=asked, logs=late, troubles=[CUT]))
+    assert spell.is_right is right
+
+
+def struck(*at: float, operation: str = "token", fault: str = "reset", host: str = A) -> list[Request]:
+    return [request(one, operation, host=host, fault=fault) for one in at]
+
+
+@pytest.mark.parametrize(
+    ("asked", "right"),
+    [
+        (struck(3, 5), True),
+        (struck(3, 5, fault="hang"), False),
+        (struck(3, 8, fault="hang"), True),
+        (struck(3), False),
+        (struck(1, 3), False),
+        (struck(3, 5, host=B), False),
+        (struck(3, 5, fault="status 503"), False),
+        ([*struck(3, 5), request(6, "token")], True),
+        ([*struck(3, 5), request(6, "token"), request(7, "getCall")], False),
+        ([*struck(3), request(4, "token"), *struck(5)], False),
+        ([request(2.5, "token"), *struck(3, 5)], True),
+        (struck(3, 5, operation="getSession"), False),
+        ([*struck(3, 5, operation="getSession"), *struck(3, 5, operation="getCall")], True),
+    ],
+    ids=[
+        "twice",
+        "the second before the first was over",
+        "hanging",
+        "once",
+        "once, and once in the process before",
+        "the other",
+        "answered",
+        "an answer that it may not know of",
+        "an answer",
+        "an answer in between",
+        "an answer before",
+        "one of two",
+        "both",
+    ],
+)
+def test_standing_aside_without_an_answer(tmp_path: Path, asked: list[Request], *, right: bool) -> None:
+    logs = [line(2, "service.started"), line(12, "replica.aside", apis=["voice", "webrtc"])]
+    [spell] = asides(evidence(tmp_path, requests=asked, logs=logs))
     assert spell.is_right is right
 
 

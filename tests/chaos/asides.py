@@ -3,6 +3,9 @@
 A replica stands aside from the line `replica.aside` of its log to the line `replica.back`. It is right where
 it was cut off from Bandwidth before, and cannot know yet that it is no more. It knows once each API has
 answered a request that was asked since, and another one that was asked after that.
+
+It is right as well where faults have left it without an answer: of each API that it names, or of who gives
+tokens out, one request was struck so, another one that was asked since, and none was answered meanwhile.
 """
 
 from bisect import bisect_left
@@ -10,11 +13,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import accumulate
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
 from tests.chaos.troubles import NEVER, Trouble
+from tests.chaos.under_way import known
 from tests.simulator.clock import epoch_ms, monotonic
 from tests.simulator.journal import Request
 
@@ -24,6 +28,8 @@ if TYPE_CHECKING:
 CUT = "cut-bandwidth"
 VOICE = {"createCall", "updateCall", "getCall", "listCalls"}
 TOKEN = "token"
+NO_ANSWER = frozenset({"reset", "hang"})
+"""What a fault does that leaves a request without one."""
 
 
 class Aside(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,31 +48,79 @@ def asides(evidence: "Evidence") -> list[Aside]:
     known = healed(evidence.simulator.requests, cuts)
     return [
         Aside(
-            host=host,
-            process=process,
-            begun=begun,
-            over=over,
+            host=one.host,
+            process=one.process,
+            begun=one.begun,
+            over=one.over,
             is_right=any(
-                one.host == host and one.begun <= begun <= until
-                for one, until in zip(cuts, known, strict=True)
-            ),
+                cut.host == one.host and cut.begun <= one.begun <= until
+                for cut, until in zip(cuts, known, strict=True)
+            )
+            or _is_struck(one, evidence.simulator.requests),
         )
-        for host, process, begun, over in _spells(evidence.logs)
+        for one in _spells(evidence.logs)
     ]
 
 
-def _spells(logs: Iterable["LogLine"]) -> Iterator[tuple[str, str, float, float]]:
+class _Spell(NamedTuple):
+    host: str
+    process: str
+    started: float
+    """When the process wrote its first line."""
+    apis: Sequence[str]
+    begun: float
+    over: float = NEVER
+
+
+def _spells(logs: Iterable["LogLine"]) -> Iterator[_Spell]:
     """By the log's order within each process."""
     ahead = epoch_ms() / 1000 - monotonic()
-    begun: dict[tuple[str, str], float] = {}
+    started: dict[str, float] = {}
+    begun: dict[str, _Spell] = {}
     for line in logs:
-        process = (line.host, line.process)
+        at, process = _seconds(line) - ahead, line.process
+        started.setdefault(process, at)
         if line.event == "replica.aside":
-            begun[process] = _seconds(line) - ahead
+            apis = line.fields.get("apis", [])
+            begun[process] = _Spell(line.host, process, started[process], apis, at)
         elif line.event == "replica.back" and process in begun:
-            yield (*process, begun.pop(process), _seconds(line) - ahead)
-    for process, at in begun.items():
-        yield (*process, at, NEVER)
+            yield begun.pop(process)._replace(over=at)
+    yield from begun.values()
+
+
+def _is_struck(spell: _Spell, requests: Iterable[Request]) -> bool:
+    """Whether faults alone have left this process without an answer of each API that it names."""
+    own = [one for one in requests if one.host == spell.host and spell.started <= one.at <= spell.begun]
+    tokens = [one for one in own if one.operation == TOKEN]
+    voice = [one for one in own if one.operation in VOICE]
+    webrtc = [one for one in own if one.operation not in {TOKEN, *VOICE}]
+    lost_tokens = _in_a_row(tokens, own, spell.begun)
+    return bool(spell.apis) and all(
+        lost_tokens or _in_a_row(voice if api == "voice" else webrtc, own, spell.begun) for api in spell.apis
+    )
+
+
+def _in_a_row(asked: Sequence[Request], own: Sequence[Request], until: float) -> bool:
+    """Whether two were struck, one after the other, and it cannot know of an answer since.
+
+    It knows of one once another request, for whatever, that was asked after that has ended.
+    """
+    answers = [_end(one) for one in asked if one.received]
+    heard = [at for at in answers if any(at <= one.at and _end(one) <= until for one in own)]
+    lost = [one for one in asked if _is_lost(one)]
+    return any(
+        known(first) <= second.at and all(at <= known(first) for at in heard)
+        for first in lost
+        for second in lost
+    )
+
+
+def _is_lost(request: Request) -> bool:
+    return not request.received and not NO_ANSWER.isdisjoint((request.fault or "").split(", "))
+
+
+def _end(request: Request) -> float:
+    return request.at + request.ms / 1000
 
 
 def _seconds(line: "LogLine") -> float:

@@ -6,6 +6,7 @@ import pytest
 from redis.asyncio import Redis
 
 from service.engine.patience import Patience
+from service.store import keys
 from tests.harness import CALLEE, ORIGIN, Service, nothing_left, serving
 from tests.operators import Operator
 from tests.outbound import PATIENT, asking, dialed, entry, only_call, operations, why
@@ -223,6 +224,30 @@ async def test_who_asks_again_before_a_refusal_is_forgotten_is_refused_too(
     phone = await simulator.called(CALLEE)
     await phone.until("bridged")
     await phone.hang_up()
+
+
+async def test_the_same_may_be_asked_again_when_the_store_failed_before_anybody_was_called(
+    simulator: Simulator, service: Service, operator: Operator, redis: Redis
+) -> None:
+    room = keys.room("sales")
+    await redis.set(room, "which the script cannot read")
+    body = {"to": CALLEE, "room": "sales", "callTimeout": PATIENT}
+    failed = await operator.send("POST", "/calls", body, Idempotency_Key="one")
+    assert failed.status_code == 503
+    await redis.delete(room)
+    call = await only_call(operator)
+    await operator.until(call["id"], "ended")
+
+    async def asked_again() -> bool:
+        again = await operator.send("POST", "/calls", body, Idempotency_Key="one")
+        assert again.status_code in {201, 503}, again.text
+        return again.status_code == 201 and again.json()["id"] != call["id"]
+
+    await wait_until(asked_again)
+    phone = await simulator.called(CALLEE)
+    await phone.until("bridged")
+    await phone.hang_up()
+    assert len(dialed(simulator)) == 1
 
 
 async def test_a_token_that_has_run_out_is_no_refusal(

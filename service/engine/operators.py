@@ -75,7 +75,8 @@ class Refusal(msgspec.Struct, frozen=True):
 
     reason: str
     """`room-full`, `room-closed`, `rate-limited`, `calls-per-hour`, `idempotency-mismatch`,
-    `not-configured`, `request-refused`, `credentials-refused`, `bandwidth-error`, `bandwidth-timeout`."""
+    `store-unavailable`, `not-configured`, `request-refused`, `credentials-refused`, `bandwidth-error`,
+    `bandwidth-timeout`."""
     detail: str
     retry_after: float | None = None
 
@@ -149,8 +150,8 @@ class Operators:
                 )
             except StoreError:
                 # Nobody has been called, and a seat that may be kept all the same is not for minutes.
-                never = NotPlaced(self._clock.now(), "internal-error")
-                self._tasks.start(self._tell(dial.ref, never), name="outbound.given_up")
+                refusal = Refusal("internal-error", "the store has failed")
+                self._tasks.start(self._give_up(dial, once, refusal), name="outbound.given_up")
                 raise
             if isinstance(seat, RoomFull):
                 return await self._refuse(dial, once, Refusal("room-full", f"room {new.room} is full"))
@@ -292,5 +293,6 @@ class Operators:
 def _again(call: Call) -> Placement | Refusal:
     """What the same request is told while the first is still being answered."""
     if call.failure and not call.live and not call.call_id:
-        return Refusal(call.failure, "the same request has just failed: it may be made again")
+        reason = "store-unavailable" if call.failure == "internal-error" else call.failure
+        return Refusal(reason, "the same request has just failed: it may be made again")
     return Placement(call, bool(call.call_id) or not call.live)

@@ -17,6 +17,7 @@ from redis.asyncio.client import PubSub
 from redis.asyncio.sentinel import MasterNotFoundError, Sentinel
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeout
+from redis.utils import str_if_bytes
 
 from service.tasks import Tasks
 
@@ -66,18 +67,18 @@ class Sentinels(Sentinel):
     async def _asked(self, service_name: str) -> Place:
         """What the first says that knows one; it is the first to be asked from then on.
 
-        The library's own way of it moves entries of its list about by their places, before and after it has
-        waited: with several callers at a time some Sentinels get lost.
+        By the service's name. The library's own way is the list of masters: in it the Sentinel that leads a
+        planned failover has the old master for ten seconds longer. It also moves entries of its list about by
+        their places, before and after it has waited: with several callers at a time some Sentinels get lost.
         """
         for sentinel in tuple(self.sentinels):
             try:
-                masters: Any = await sentinel.sentinel_masters()
+                place = await sentinel.sentinel_get_master_addr_by_name(service_name)
             except (RedisConnectionError, RedisTimeout):
                 continue
-            state = masters.get(service_name)
-            if state and self.check_master_state(state, service_name):
+            if isinstance(place, tuple):
                 self._ask_first(sentinel)
-                return state["ip"], state["port"]
+                return str_if_bytes(place[0]), int(place[1])
         raise MasterNotFoundError(f"none of {len(self.sentinels)} Sentinels names a master {service_name!r}")
 
     def _ask_first(self, sentinel: Redis) -> None:

@@ -100,14 +100,19 @@ def test_a_copy_that_begins_something(turn: MadeUpTurn, stage: str, clean: bool)
     assert _clean(turn) == clean
 
 
-@pytest.mark.parametrize(("made_at", "clean"), [(None, True), (0.9, False)])
+@pytest.mark.parametrize(
+    ("made", "used", "clean"), [(False, False, True), (True, False, True), (True, True, False)]
+)
 def test_an_apology_while_the_rooms_session_is_looked_for(
-    turn: MadeUpTurn, made_at: float | None, clean: bool
+    turn: MadeUpTurn, *, made: bool, used: bool, clean: bool
 ) -> None:
+    """Whoever has had another made may have been killed before it was the room's."""
     turn.request("createSession", 0.1, tag="a", created="s-1")
     turn.request("listSessionParticipants", 0.5, status=404, sessionId="s-1")
-    if made_at is not None:
-        turn.request("createSession", made_at, tag="a", created="s-2")
+    if made:
+        turn.request("createSession", 0.9, tag="a", created="s-2")
+    if used:
+        turn.request("addParticipantToSession", 0.95, sessionId="s-2")
     turn.webhook("redirect", 1.5, SORRY)
     assert _clean(turn) == clean
 

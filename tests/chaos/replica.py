@@ -19,6 +19,8 @@ PATIENCE = Patience(
     transferring=4,
     quiet=4,
     longest=8,
+    # As speech and pauses: callers wait for that decision, three rounds long.
+    gone=0.8,
     unknown=6,
     strangers=3,
     lease=12,

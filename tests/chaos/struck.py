@@ -221,15 +221,18 @@ def _expired(requests: Iterable[Request], tags: dict[str, str]) -> set[str]:
 def _doubts(
     requests: Iterable[Request], tags: dict[str, str], expired: set[str]
 ) -> dict[str, list[tuple[float, float]]]:
-    """By room: from when its session was not found until a new one was made. In order, apart."""
+    """By room: from when its session was not found until somebody was put into another. In order, apart.
+
+    That another was made is not enough: whoever asked for it may have been killed before it knew.
+    """
     spans: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for one in requests:
         session = one.ids.get("sessionId", "")
         room = tags.get(session, "")
         if one.status == 404 and session in expired and (not spans[room] or spans[room][-1][1] < one.at):
             spans[room].append((one.at, NEVER))
-        elif one.operation == "createSession" and one.created is not None:
-            open_ = spans[tags[one.created]]
+        elif one.operation == "addParticipantToSession" and one.status is not None and one.status < 300:
+            open_ = spans[room]
             if open_ and open_[-1][1] == NEVER:
                 open_[-1] = (open_[-1][0], one.at + one.ms / 1000)
     return spans

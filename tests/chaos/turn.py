@@ -12,7 +12,7 @@ from tests.chaos.plan import Turn
 from tests.chaos.repeats import repeat_some
 from tests.chaos.report import TurnReport, report_on
 from tests.chaos.scenarios.lives import Lives
-from tests.chaos.settling import SETTLING, settle
+from tests.chaos.settling import settle
 from tests.chaos.site import CannotStart, Site, site_of
 from tests.chaos.story import told
 from tests.chaos.weathers import WEATHERS
@@ -33,16 +33,15 @@ async def play(
     say: Say,
     *,
     make_weather: MakeWeather | None = None,
-    settling: float = SETTLING,
 ) -> TurnReport:
     """What was found also goes to `details.json` in the directory, beside the replicas' logs.
 
-    `settling`: seconds that are waited at most for the end of what is owed. Raises CannotStart.
+    Raises CannotStart.
     """
     begun = monotonic()
     weather = (make_weather or WEATHERS[turn.weather])(random.Random(f"{turn.seed} weather"))
     async with site_of(turn, weather, directory) as site:
-        await _live_through(site, weather, say, settling)
+        await _live_through(site, weather, say)
         gathering = monotonic()
         evidence = await gather(site)
         looking = monotonic()
@@ -57,7 +56,7 @@ async def play(
     return report
 
 
-async def _live_through(site: Site, weather: Weather, say: Say, settling: float) -> None:
+async def _live_through(site: Site, weather: Weather, say: Say) -> None:
     lives = Lives(
         site.simulator,
         site.api,
@@ -87,7 +86,7 @@ async def _live_through(site: Site, weather: Weather, say: Say, settling: float)
         # Those who stay are judged by what is to be seen when nothing is owed any more.
         await site.stills.rest(RESTING)
         await lives.part()
-        await settle(site, settling)
+        await settle(site)
         await lives.end()
         telling.cancel()
         site.stills.stop()

@@ -17,19 +17,14 @@ from tests.chaos.site import CannotStart
 from tests.chaos.turn import play
 
 FOUND = 10
-SETTLING = 40.0
-"""Seconds at most for what is owed: retries of a healthy service are over by then."""
-IN_CALM = 10.0
-"""The same where nothing has to be tried again."""
 
 
 def main(arguments: Sequence[str]) -> int:
     weather, seed, calls = arguments
-    settling = IN_CALM if weather == "calm" else SETTLING
     with tempfile.TemporaryDirectory(prefix="pstn-mutant-") as name:
         turn = Turn(weather, int(seed), int(calls))
         try:
-            report = asyncio.run(play(turn, Path(name) / "t", _say, settling=settling))
+            report = asyncio.run(play(turn, Path(name) / "t", _say))
         except CannotStart as error:
             _say(str(error))
             return 2

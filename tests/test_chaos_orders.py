@@ -236,3 +236,23 @@ def test_a_number_rings_once_for_a_key(statuses: list[int | None], rings: int, r
     for number in range(rings):
         turn.dials(f"call-{number}", CALL["to"], direction="outbound")
     assert bool(list(placed(turn.history()))) is not right
+
+
+@pytest.mark.parametrize(
+    ("statuses", "right"),
+    [
+        ([201, 201], False),
+        ([202, 201], False),
+        ([429, 202, 201], True),
+        ([502, 202, 201], True),
+        ([429, 201, 201], False),
+    ],
+)
+def test_one_key_is_one_call(statuses: list[int], right: bool) -> None:
+    """Every answer names another call; one of unknown fate that was refused never was one."""
+    turn = MadeUp()
+    for number, status in enumerate(statuses):
+        reply = {"id": f"ref-{number}"} if status in {201, 202} else None
+        turn.asks("POST", "/calls", CALL, status, reply=reply, idempotency_key="key")
+    turn.dials("call", CALL["to"], direction="outbound")
+    assert bool(list(placed(turn.history()))) is not right

@@ -22,7 +22,6 @@ from tests.chaos.eyes import (
     metrics,
     orders,
     owing,
-    placed,
     replies,
     silence,
     standby,
@@ -53,7 +52,6 @@ EYES: Final[Mapping[str, Eye]] = MappingProxyType(
         "metrics": metrics.look,
         "browsers": browsers.look,
         "listeners": listeners.look,
-        "placed": placed.look,
     }
 )
 

@@ -33,6 +33,9 @@ ENTRIES = {
 MOVE_FAILED = "move-failed"
 """A move that Bandwidth, a closed room or the death of its replica has hindered: the call is where it was."""
 NOT_FOUND = 404
+ACCEPTED = 202
+REFUSED = (502, 503)
+"""Bandwidth's refusal, or the store's failure before anybody was asked."""
 CREATED = 201
 
 
@@ -97,7 +100,7 @@ def placed(history: History) -> Iterator[Finding]:
             keys[one.idempotency_key or f"without {count}"].append(one)
         least = sum(any(one.status == CREATED for one in all_) for all_ in keys.values())
         most = sum(any(accepted_of(one) is not False for one in all_) for all_ in keys.values())
-        ids = {one.reply["id"] for one in asked if accepted_of(one)}
+        ids = set[str]().union(*map(_calls_of, keys.values()))
         if not least <= rang[number] <= most or len(ids) > most:
             yield Finding(
                 what=f"{number} rang {rang[number]} times as {len(ids)} calls, and not {least} to {most}: "
@@ -105,6 +108,17 @@ def placed(history: History) -> Iterator[Finding]:
                 ids=tuple(sorted(ids)),
                 at=asked[-1].over,
             )
+
+
+def _calls_of(asked: Iterable[Asked]) -> set[str]:
+    """Those that were placed under one key.
+
+    A copy that came while the first was being answered is told of a call of unknown fate. Where the first was
+    then refused there never was one, and the key is free again.
+    """
+    refused = any(accepted_of(one) is False or one.status in REFUSED for one in asked)
+    sure = {CREATED} if refused else {CREATED, ACCEPTED}
+    return {one.reply["id"] for one in asked if one.status in sure}
 
 
 def came_about(

@@ -30,6 +30,10 @@ class Store:
     def client(self) -> Redis:
         return Redis.from_url(self.url, decode_responses=True)
 
+    async def named(self) -> int | None:
+        """Nothing: there is one server only."""
+        return None
+
     async def pid(self) -> int:
         """Of the server that runs."""
         async with Redis.from_url(self.url) as client:

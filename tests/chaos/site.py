@@ -64,7 +64,7 @@ class Site:
         self.fleet = fleet
         self.api = api
         self.redis = redis
-        self.stills = Stills(redis)
+        self.stills = Stills(redis, store.named)
         self.troubles = troubles
         self.begun, self.begun_wall = monotonic(), SystemClock().now()
         self.happenings: list[Happening] = []

@@ -5,7 +5,7 @@ it has to be seen.
 """
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -41,10 +41,19 @@ class Still(msgspec.Struct, frozen=True):
     And as `seat:<seat>` those that a room has yet to clear, or to subscribe to others."""
 
 
+async def _alone() -> int | None:
+    return None
+
+
 class Stills:
-    def __init__(self, redis: Redis, *, every: float = EVERY) -> None:
+    """`master`: the port of the server that takes the writes by now; None where there is one server only."""
+
+    def __init__(
+        self, redis: Redis, master: Callable[[], Awaitable[int | None]] = _alone, *, every: float = EVERY
+    ) -> None:
         self.all: list[Still] = []
         self._redis = redis
+        self._master = master
         self._every = every
         self._stopped = False
 
@@ -80,14 +89,20 @@ class Stills:
         )
 
     async def _ask(self, *commands: tuple[bytes | str, ...]) -> list[Any]:
-        """A master: what has become a replica may not have heard of the latest. Raises RedisError."""
+        """The master, before and after: another may not have heard of the latest. Raises RedisError.
+
+        A former one says that it is a master for ten seconds longer, and takes writes.
+        """
+        before = await self._master()
         pipe = self._redis.pipeline(transaction=False)
-        for command in (("ROLE",), *commands):
+        for command in (("ROLE",), ("CONFIG", "GET", "port"), *commands):
             pipe.execute_command(*command)
-        [role, *answers] = await pipe.execute()
-        if _text(role[0]) != "master":
+        [role, settings, *answers] = await pipe.execute()
+        [port] = dict(settings).values()
+        named = {before, await self._master()} - {None}
+        if _text(role[0]) != "master" or named - {int(port)}:
             await self._redis.connection_pool.disconnect()
-            raise RedisError("it is a replica")
+            raise RedisError("it is no master any more")
         return answers
 
 

@@ -33,6 +33,12 @@ class SiteStore(Protocol):
     async def pid(self) -> int:
         """Of the process that takes the writes."""
 
+    async def named(self) -> int | None:
+        """The port of the master, where another may become it. None where there is one server only.
+
+        Raises RedisError where not everybody says the same.
+        """
+
     async def start(self) -> None:
         """Also after `kill`: until all is as before."""
 
@@ -78,6 +84,12 @@ class SentinelSet:
 
     async def pid(self) -> int:
         return int(await (await self.servers.master()).stat("server", "process_id"))
+
+    async def named(self) -> int | None:
+        named = {await self.servers.master(by) for by in range(len(self.servers.sentinels))}
+        if len(named) != 1:
+            raise RedisError("the Sentinels name several masters")
+        return named.pop().port
 
     def client(self) -> Redis:
         client: Redis = self._sentinel.master_for(SERVICE, decode_responses=True)

@@ -296,6 +296,49 @@ def test_who_was_let_go_by_a_replica_that_was_killed() -> None:
     assert [one.excuse for one in _found(turn)] == ["end-known-to-a-killed-replica"]
 
 
+@pytest.mark.parametrize("closed_at", [2.5, 6.0])
+def test_whose_room_was_closed_as_a_replica_without_the_store_let_them_go(closed_at: float) -> None:
+    """The other one has closed it, and cannot know that the phone is gone, or is told something else."""
+    turn = _let_go_without_the_store()
+    turn.order(closed_at, "/rooms/a", method="DELETE", status=204)
+    assert _found(turn) == []
+
+
+def test_whose_room_nobody_has_closed_as_a_replica_without_the_store_let_them_go() -> None:
+    assert len(_found(_let_go_without_the_store())) == 1
+
+
+def test_whose_room_was_closed_when_it_was_written_down_that_they_were_let_go() -> None:
+    turn = _let_go_without_the_store()
+    for n in range(8):
+        turn.webhook("initiate", 8.5 + n / 2, transfer("u"), call_id=f"c-{n + 5}", url=f"{A}/voice")
+    turn.order(20.0, "/rooms/a", method="DELETE", status=204)
+    assert len(_found(turn)) == 1
+
+
+def test_whose_room_was_closed_when_the_other_replica_knew_of_their_end() -> None:
+    turn = _let_go_without_the_store(ended_at=f"{B}/voice/{REF}")
+    turn.order(6.0, "/rooms/a", method="DELETE", status=204)
+    assert len(_found(turn)) == 1
+
+
+def test_whose_room_was_closed_as_they_were_let_go_with_the_store_at_hand() -> None:
+    turn = _let_go_without_the_store(again="")
+    turn.order(2.5, "/rooms/a", method="DELETE", status=204)
+    assert len(_found(turn)) == 1
+
+
+def _let_go_without_the_store(again: str = "?again=3", ended_at: str = f"{A}/voice/{REF}") -> MadeUpTurn:
+    """A replica is cut off from the store until 8.0, and lets the phone go; it is told as a closed room."""
+    turn = _turn()
+    turn.troubles.begin("cut-store", 2.0, host="127.0.0.1").over = 8.0
+    turn.webhook("redirect", 3.0, SORRY, url=f"{A}/voice/{REF}{again}")
+    turn.stage(4.0, "ended", "hangup")
+    turn.webhook("disconnect", 4.0, status=204, url=ended_at)
+    turn.ended("nobody", "room-closed", "hangup")
+    return turn
+
+
 def test_whose_webhook_was_answered_by_nobody() -> None:
     turn = _turn()
     turn.webhook("redirect", 3.0, HANGUP, status=None)

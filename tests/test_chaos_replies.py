@@ -4,6 +4,7 @@ import pytest
 
 from tests.chaos.eyes import replies, silence
 from tests.chaos.finding import Finding
+from tests.chaos.fleet import Kill
 from tests.made_up_turns import (
     CALL,
     CLOSED,
@@ -14,6 +15,7 @@ from tests.made_up_turns import (
     REF,
     SORRY,
     WAIT,
+    A,
     B,
     MadeUpTurn,
     transfer,
@@ -285,18 +287,46 @@ def test_hung_up_by_request(turn: MadeUpTurn, order: bool, clean: bool) -> None:
 @pytest.mark.parametrize(("answered_at", "clean"), [(None, True), (4.95, True), (4.5, False)])
 def test_hung_up_as_its_room_was_closed(answered_at: float | None, clean: bool) -> None:
     """By request only while the service takes it to ring."""
+    turn = _dialed()
+    if answered_at is not None:
+        turn.webhook("answer", answered_at, WAIT)
+    _hung_up_as_its_room_is_closed(turn)
+    assert _clean(turn) == clean
+
+
+@pytest.mark.parametrize(
+    ("served", "killed_at", "clean"), [(0, None, True), (8, None, False), (8, 4.15, True)]
+)
+def test_hung_up_as_its_room_was_closed_and_a_replica_without_the_store_knew_it_up(
+    served: int, killed_at: float | None, clean: bool
+) -> None:
+    """To the other one it rings until that is written down."""
+    turn = _dialed()
+    turn.troubles.begin("cut-store", 3.0, host="127.0.0.1").over = 4.2 if served else 9.0
+    turn.webhook("answer", 4.05, COME_BACK, seconds=0.1)
+    for n in range(served):
+        turn.webhook("initiate", 4.3 + n / 2, transfer("u"), call_id=f"c-{n + 5}", url=f"{A}/voice")
+    if killed_at:
+        turn.kills.append(Kill(killed_at, "127.0.0.1"))
+    _hung_up_as_its_room_is_closed(turn, 9.0)
+    assert _clean(turn) == clean
+
+
+def _dialed() -> MadeUpTurn:
+    """A phone that an operator has called into room a answers at 4.0."""
     turn = MadeUpTurn()
     turn.phone(inbound=False)
     turn.calls[CALL] = {"id": REF}
     turn.order(0.5, "/calls", {"to": "+15551110000", "room": "a"})
     turn.stage(1.0, "ringing")
     turn.stage(4.0, "answered")
-    if answered_at is not None:
-        turn.webhook("answer", answered_at, WAIT)
-    turn.order(4.1, "/rooms/a", method="DELETE")
-    turn.request("updateCall", 5.0, body={"state": "completed"}, callId=CALL)
-    turn.stage(5.005, "ended", "hangup")
-    assert _clean(turn) == clean
+    return turn
+
+
+def _hung_up_as_its_room_is_closed(turn: MadeUpTurn, at: float = 5.0) -> None:
+    turn.order(at - 0.9, "/rooms/a", method="DELETE")
+    turn.request("updateCall", at, body={"state": "completed"}, callId=CALL)
+    turn.stage(at + 0.005, "ended", "hangup")
 
 
 # Coming back ------------------------------------------------------------------------------------------------

@@ -18,18 +18,26 @@ The truth table:
 | a webhook of it was answered by nobody, or wrongly | service: webhook-unanswered, invalid-bxml |
 
 Several are right where a phone hangs up while another end is under way: each such pair is in `Due.perhaps`.
+So it is where a replica without the store has let the caller go, and another one, which could not know, was
+about to do the same for a reason of its own.
 """
 
-from typing import Final
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from tests.chaos.creates import TURNED_AWAY
 from tests.chaos.histories import NEVER, Histories, History, is_of_leg, over, place_of
 from tests.chaos.reply_effects import Effect, Kind
 from tests.chaos.struck import Struck
 from tests.chaos.terms import Terms
 from tests.simulator.journal import Delivery
 from tests.simulator.webhooks import TIMED_OUT
+
+if TYPE_CHECKING:
+    from tests.chaos.fleet import Kill
 
 Outcome = tuple[str, str]
 """Blame and reason."""
@@ -90,13 +98,15 @@ def due(
 ) -> Due:
     """`answers`: what replies do, by the `id` of their delivery."""
     known_at = _known_at(history, struck)
-    told, telling, lost = _told(history, answers, known_at, killed, terms)
+    told, telling, without = _told(history, answers, known_at, terms)
     plain, unsure = _plain(history, answers, known_at, struck, killed)
     if told:
-        return Due(told, lost=plain | unsure if lost else frozenset())
-    perhaps = set(telling | unsure | _letting_go(history, known_at, terms))
-    if histories.closed_by(history, known_at):
-        perhaps.add(ROOM_CLOSED)
+        if without is None:
+            return Due(told)
+        # Who had the store could not know, and may have been about to let it go as well.
+        meanwhile = _letting_go(history, _ended_by(history, killed), histories, terms)
+        return Due(told, meanwhile, plain | unsure if killed.before_written(without) else frozenset())
+    perhaps = set(telling | unsure | _letting_go(history, known_at, histories, terms))
     if plain == {COMPLETED} and history.stage_at(history.ended_at - 1e-9) != "bridged":
         # It was on its way back to us, or out of a leg that broke.
         perhaps |= BROKEN
@@ -113,9 +123,18 @@ def _known_at(history: History, struck: Struck) -> float:
     return NEVER
 
 
-def _letting_go(history: History, known_at: float, terms: Terms) -> frozenset[Outcome]:
+def _ended_by(history: History, killed: "Killed") -> float:
+    """When its end was in the store at the latest, for any replica to see."""
+    for one in history.deliveries:
+        if one.event_type == "disconnect" and one.call_id == history.call_id and one.status == 204:
+            return killed.written(one)
+    return NEVER
+
+
+def _letting_go(history: History, known_at: float, histories: Histories, terms: Terms) -> frozenset[Outcome]:
     """What it was to be let go with, if it hung up before it was told."""
     why = {
+        ROOM_CLOSED: histories.closed_by(history, known_at),
         TIME_UP: terms.is_time_up(history, known_at),
         LEFT: terms.was_left(history, known_at),
         MACHINE: terms.is_unwanted(history, known_at),
@@ -124,12 +143,12 @@ def _letting_go(history: History, known_at: float, terms: Terms) -> frozenset[Ou
 
 
 def _told(
-    history: History, answers: dict[int, Effect], known_at: float, killed: "Killed", terms: Terms
-) -> tuple[frozenset[Outcome], frozenset[Outcome], bool]:
-    """What it was let go with before it ended; with what at that moment; whether that can have been lost."""
+    history: History, answers: dict[int, Effect], known_at: float, terms: Terms
+) -> tuple[frozenset[Outcome], frozenset[Outcome], Delivery | None]:
+    """What it was let go with before it ended; with what at that moment; by what answer without the store."""
     told: frozenset[Outcome] = frozenset()
     telling: frozenset[Outcome] = frozenset()
-    lost = False
+    by: Delivery | None = None
     for one in history.deliveries:
         effect = answers.get(id(one))
         if effect is None or effect.kind is not Kind.ENDS or is_of_leg(one):
@@ -149,10 +168,10 @@ def _told(
             continue
         if over(one) <= history.ended_at:
             told = stands_for
-            lost = without and killed.before_written(one)
+            by = one if without else None
         elif one.sent_at <= known_at:
             telling |= stands_for
-    return told, telling, lost
+    return told, telling, by
 
 
 def _stands_for(words: str) -> frozenset[Outcome]:
@@ -258,9 +277,25 @@ def _connects(delivery: Delivery, effect: Effect | None) -> bool:
 class Killed:
     """Of the replicas: when each was killed."""
 
-    def __init__(self, struck: Struck, kills: dict[str, list[float]]) -> None:
+    def __init__(self, struck: Struck, kills: Iterable["Kill"]) -> None:
         self._struck = struck
-        self._kills = kills
+        self._kills: dict[str, list[float]] = defaultdict(list)
+        for kill in kills:
+            self._kills[kill.host].append(kill.at)
+
+    def written(self, delivery: Delivery) -> float:
+        """When at the latest it is in the store what was told by it; NEVER where that may be lost.
+
+        A replica that has no store keeps it in memory, where no other one sees it.
+        """
+        place = delivery.url, delivery.sent_at, over(delivery)
+        if delivery.synchronous:
+            kept = any(sign in delivery.reply for sign in TURNED_AWAY)
+        else:
+            kept = bool(self._struck.trouble(*place))
+        if not kept:
+            return over(delivery)
+        return NEVER if self.before_written(delivery) else self._struck.kept_until(*place)
 
     def before_written(self, delivery: Delivery) -> bool:
         """Whether the replica that took it was killed before it can have written down what came of it."""

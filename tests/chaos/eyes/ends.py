@@ -156,10 +156,8 @@ def _cut_off(evidence: "Evidence", history: History, struck: Struck) -> str:
 def _truth(evidence: "Evidence", ended: list[str], histories: Histories, struck: Struck) -> Iterator[Finding]:
     simulator = evidence.simulator
     rules = bxml.Rules(simulator.settings.uui_limit, simulator.webhooks.may_send_credentials)
-    kills: dict[str, list[float]] = defaultdict(list)
-    for kill in evidence.fleet.kills:
-        kills[kill.host].append(kill.at)
-    killed, terms, before = Killed(struck, kills), Terms(evidence, histories), Before(evidence)
+    killed = Killed(struck, evidence.fleet.kills)
+    terms, before = Terms(evidence, histories), Before(evidence)
     for call_id in ended:
         history, call = histories.of[call_id], evidence.calls[call_id]
         outcome, cause = _outcome(call), str(call["outcome"].get("cause") or "")

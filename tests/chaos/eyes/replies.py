@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from service.engine.engine import MARGIN
 from tests.chaos.finding import Finding
 from tests.chaos.histories import NEVER, Histories, History, histories_of, is_of_leg, over, place_of
+from tests.chaos.outcomes_due import Killed
 from tests.chaos.reply_effects import Effect, Kind, read
 from tests.chaos.site import BUDGET
 from tests.chaos.struck import Struck
@@ -57,7 +58,7 @@ def look(evidence: "Evidence") -> Iterator[Finding]:
                 yield _finding(one, f"is no BXML: {error}")
     yield from _copies(read_, histories, struck)
     yield from _ends(read_, histories, struck, Terms(evidence, histories))
-    yield from _hang_ups(simulator.requests, read_, histories)
+    yield from _hang_ups(simulator.requests, read_, histories, Killed(struck, evidence.fleet.kills))
 
 
 # The same webhook again -------------------------------------------------------------------------------------
@@ -173,7 +174,7 @@ def _outlasted(delivery: Delivery, history: History, struck: Struck) -> bool:
 
 
 def _hang_ups(
-    requests: Iterable[Request], all_: Iterable[Answered], histories: Histories
+    requests: Iterable[Request], all_: Iterable[Answered], histories: Histories, killed: Killed
 ) -> Iterator[Finding]:
     """By request: of whom somebody has ordered it, or who has been told, or left by the far end, before."""
     told: dict[str, float] = {}
@@ -188,7 +189,7 @@ def _hang_ups(
         if history.hung_up or not one.at <= history.ended_at <= until:
             continue
         # As far as the service has been told by then it rings, and hears nothing.
-        closed = histories.closed_by(history, until) and not _is_known_up(history, one.at)
+        closed = histories.closed_by(history, until) and not _is_known_up(history, one.at, killed)
         left = any(leg.hung_up and leg.ended_at <= until for leg in history.legs)
         if not (closed or left or _ordered(history, until) or told.get(history.call_id, NEVER) <= until):
             yield Finding(
@@ -198,9 +199,10 @@ def _hang_ups(
             )
 
 
-def _is_known_up(history: History, at: float) -> bool:
+def _is_known_up(history: History, at: float, killed: Killed) -> bool:
+    """Whether it is in the store by then that the phone has been answered, for any replica to see."""
     return any(
-        one.synchronous and one.status == 200 and over(one) <= at and not is_of_leg(one)
+        one.synchronous and one.status == 200 and killed.written(one) <= at and not is_of_leg(one)
         for one in history.deliveries
     )
 

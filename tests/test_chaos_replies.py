@@ -249,25 +249,44 @@ def test_an_apology_while_a_breaker_is_open(
     assert _clean(turn) == clean
 
 
+_CHANGES = {"redirect": "active", "hang up": "completed"}
+
+
+@pytest.mark.parametrize(("state", "clean"), [("completed", True), ("active", False)])
+def test_a_breaker_that_only_a_hang_up_has_got_past(turn: MadeUpTurn, state: str, clean: bool) -> None:
+    for n in range(5):
+        turn.request("createCall", 0.5 + n / 100, status=500, tag="b", fault="status 500")
+    turn.request("updateCall", 0.9, body={"state": state}, callId="c-9")
+    turn.webhook("initiate", 1.0, SORRY)
+    assert _clean(turn) == clean
+
+
 @pytest.mark.parametrize(
-    ("kind", "host", "answered", "clean"),
+    ("kind", "host", "answered", "operation", "clean"),
     [
-        ("cut-bandwidth", "127.0.0.1", 0, True),
-        ("frozen", "127.0.0.1", 0, True),
-        ("clock", "127.0.0.1", 0, False),
-        ("cut-bandwidth", "localhost", 0, False),
+        ("cut-bandwidth", "127.0.0.1", 0, "", True),
+        ("frozen", "127.0.0.1", 0, "", True),
+        ("clock", "127.0.0.1", 0, "", False),
+        ("cut-bandwidth", "localhost", 0, "", False),
         # Of each API one that was asked since, and another after that.
-        ("cut-bandwidth", "127.0.0.1", 1, True),
-        ("cut-bandwidth", "127.0.0.1", 2, False),
+        ("cut-bandwidth", "127.0.0.1", 1, "createCall", True),
+        ("cut-bandwidth", "127.0.0.1", 2, "createCall", False),
+        ("cut-bandwidth", "127.0.0.1", 2, "redirect", False),
+        # The breaker for what callers need has let none of these through.
+        ("cut-bandwidth", "127.0.0.1", 2, "getCall", True),
+        ("cut-bandwidth", "127.0.0.1", 2, "hang up", True),
     ],
 )
 def test_an_apology_by_a_replica_that_could_not_reach_bandwidth(
-    turn: MadeUpTurn, kind: str, host: str, answered: int, clean: bool
+    turn: MadeUpTurn, kind: str, host: str, answered: int, operation: str, clean: bool
 ) -> None:
     turn.troubles.begin(kind, 1.1, host=host).over = 2.0
     turn.webhook("initiate", 1.2, WAIT)
     for n in range(answered):
-        for operation in ("getCall", "createSession"):
+        turn.request("createSession", 2.1 + n / 10)
+        if operation in _CHANGES:
+            turn.request("updateCall", 2.1 + n / 10, body={"state": _CHANGES[operation]})
+        else:
             turn.request(operation, 2.1 + n / 10)
     turn.stage(3.0, "bridged")
     turn.stage(4.0, "answered")

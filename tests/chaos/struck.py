@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from tests.chaos.creates import AGAIN, TURNED_AWAY
 from tests.chaos.hindered import hindered
 from tests.chaos.histories import NEVER, History, over, place_of
+from tests.chaos.operations import WAITED_FOR, is_waited_for
 from tests.chaos.troubles import Trouble
 from tests.chaos.under_way import UnderWay, failed, known, last_of
 from tests.simulator.journal import Delivery, Request
@@ -33,16 +34,6 @@ JOINS: Final = frozenset(
     }
 )
 """What is asked for to get a phone into its room."""
-_API: Final = {
-    "token": "token",
-    "createCall": "voice",
-    "updateCall": "voice",
-    "createSession": "webrtc",
-    "createParticipant": "webrtc",
-    "addParticipantToSession": "webrtc",
-    "updateParticipantSubscriptions": "webrtc",
-}
-"""Those that somebody waits for, each with the API whose breaker counts them."""
 ROW: Final = {"token": 2, "voice": 5, "webrtc": 5}
 """Failures in a row that open a breaker (docs/design.md, When Bandwidth is down), at least."""
 
@@ -78,7 +69,7 @@ class Struck:
             if one.operation == "getCall":
                 self._questions[one.ids.get("callId", "")].append(one)
         self._open = {
-            (host, api): _open_spans([one for one in all_ if _API[one.operation] == api], ROW[api])
+            (host, api): _open_spans([one for one in all_ if WAITED_FOR[one.operation] == api], ROW[api])
             for host, all_ in _by_host(requests).items()
             for api in ROW
         }
@@ -247,7 +238,7 @@ def _meets(spans: list[tuple[float, float]], since: float, until: float) -> bool
 def _by_host(requests: Iterable[Request]) -> dict[str, list[Request]]:
     hosts: dict[str, list[Request]] = defaultdict(list)
     for one in requests:
-        if one.operation in _API:
+        if is_waited_for(one):
             hosts[one.host].append(one)
     return hosts
 

@@ -20,6 +20,7 @@ from service.calls.replies import (
     Transfer,
     Wait,
 )
+from service.store.call_index import is_tombstone
 from tests.calls.cues import (
     ELSEWHERE,
     FALLBACK,
@@ -40,6 +41,7 @@ from tests.calls.cues import (
     transfer_answer,
     transfer_complete,
     transfer_disconnect,
+    turned_away,
     unknown,
     vanished,
 )
@@ -186,6 +188,14 @@ def test_disconnect_first_leaves_a_tombstone(late: Cue) -> None:
         outcome=Outcome(Blame.CALLER, "abandoned", cause="cancel", error_id="e-1", sip_response_code=487),
     )
     story.on(late).replies(Hangup()).expects().unchanged()
+
+
+@pytest.mark.parametrize("later", [0.0, -0.5])
+def test_one_that_ends_as_it_begins_is_no_tombstone(later: float) -> None:
+    """It has been told and listed as live, so its end is to be told as well; clocks may differ."""
+    story = play().on(turned_away()).on(disconnect("cancel"), after=later)
+    assert story.call.ended_at > story.call.created_at
+    assert not is_tombstone(story.call)
 
 
 @pytest.mark.parametrize("first", [transfer_disconnect(), vanished(), joined(), join_failed()])

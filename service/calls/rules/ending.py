@@ -1,5 +1,7 @@
 """The phone is gone, or never was; and what comes for a call that is over, or past an attempt."""
 
+from typing import Final
+
 from msgspec.structs import replace
 
 from service.calls.decision import Decision
@@ -42,6 +44,9 @@ from service.calls.rules.parts import (
     give_up_leg,
     give_up_seats,
 )
+
+MOMENT: Final = 0.001
+"""Seconds that a call which had begun has lasted at least: a tombstone ends as it begins."""
 
 
 def disconnect(call: Call, event: Disconnect) -> Decision:
@@ -98,7 +103,7 @@ def _end(call: Call, at: float, outcome: Outcome) -> Decision:
         media=Media.MAKING if call.media is Media.MAKING else Media.NONE,
         intent=Intent.HANGUP,
         next_room="",
-        ended_at=at,
+        ended_at=max(at, call.created_at + MOMENT),
         outcome=outcome,
         leg=Leg.GONE if call.own_leg else call.leg,
     )

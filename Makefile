@@ -47,7 +47,7 @@ test-again: setup ## what `make test` found failing, one test after the other, u
 chaos: setup ## storms of calls over two replicas, in every weather; CHAOS_WEATHER, CHAOS_CALLS; see docs/chaos.md
 	@$(BIN)/python -m tests.chaos
 
-# Half an hour on two cores: the storm is to be trusted as far as this passes.
+# Twenty-five minutes on two cores: the storm is to be trusted as far as this passes.
 mutants-storm: setup ## plant faults in copies of the service; the storm has to see each; ONLY, SEEDS; ARGS=--help says more
 	@$(BIN)/python -m tests.chaos.mutants $(ARGS)
 

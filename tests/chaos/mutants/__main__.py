@@ -12,7 +12,7 @@ Layers are tried one after the other, that one first, until one sees it:
 {layers}
 
 Before that the unchanged tree goes through what is expected to see them, and afterwards through what else has
-seen one: if something is found there, the table means nothing.
+seen one, with the first seed: if something is found there, the table means nothing.
 
 Exit 0: every mutant was seen with every seed, but for those whose header says why nobody can see them.
 1: one was not. 2: a patch does not apply, the unchanged tree fails, or a setting is wrong.

@@ -5,6 +5,7 @@ import random  # noqa: TID251 - seeded, so that a storm can be had again
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from tests.chaos.site import Site
 
 
+HOLDS = MappingProxyType({"CHAOS_UNHEARD": "45"})
+"""Of replicas in weather that may hold createCall, or keep callers waiting, for long: seconds until a call
+that is not heard of is given up."""
 PENDING = 3
 """Faults on order for one operation at most: while the store is away nothing is asked, and they pile up."""
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from tests.chaos.operations import CREATES
 from tests.chaos.standstill import standing_still
-from tests.chaos.weathers.base import Weather
+from tests.chaos.weathers.base import HOLDS, Weather
 from tests.simulator.clock import monotonic
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ PATIENCE = 3.0
 
 
 class Freeze(Weather):
+    settings = HOLDS
     rate = 6.0
     least = 40.0
 

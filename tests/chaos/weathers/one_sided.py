@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 import httpx
 
 from tests.chaos.way import HOST, Cut, Way
-from tests.chaos.weathers.base import Weather
+from tests.chaos.weathers.base import HOLDS, Weather
 from tests.operators import NO_TLS
 from tests.simulator.clock import monotonic
 from tests.waiting import wait_until
@@ -36,6 +36,7 @@ BETWEEN = (4.0, 7.0)
 
 
 class OneSided(Weather):
+    settings = HOLDS
     rate = 5.0
     least = 50.0
 

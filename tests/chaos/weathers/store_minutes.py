@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 
 from tests.chaos.fleet import Down
 from tests.chaos.standstill import standing_still
-from tests.chaos.weathers.base import Weather
+from tests.chaos.weathers.base import HOLDS, Weather
 from tests.simulator.clock import monotonic
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ SPREAD = 110.0
 
 
 class StoreMinutes(Weather):
+    settings = HOLDS
     rate = RATE
     least = SPREAD
 

@@ -201,3 +201,19 @@ async def played(turn: Turn, directory: Path, *_: Any) -> TurnReport:
         excused={},
         bridged=1,
     )
+
+
+@pytest.mark.parametrize("found", [True, False])
+def test_what_was_found_before_an_interruption_is_kept(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured, *, found: bool
+) -> None:
+    async def played(_told: object, _turns: object, directory: Path) -> None:
+        (directory / "1").mkdir()
+        if found:
+            (directory / "1" / "details.json").write_text("[]")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(chaos, "_played", played)
+    assert chaos.main() == 130
+    assert ("what was found before is in" in capsys.readouterr().err) is found
+    assert [one.name for one in folder.glob("*/*/details.json")] == ["details.json"] * found

@@ -44,8 +44,8 @@ def main(arguments: Sequence[str] = ()) -> int:
     try:
         report = asyncio.run(_played(told, turns, directory))
     except (KeyboardInterrupt, asyncio.CancelledError):
-        shutil.rmtree(directory)
         _say("interrupted; all that ran has been ended")
+        _keep_failures(directory)
         return INTERRUPTED
     except CannotStart as error:
         _say(str(error))
@@ -75,7 +75,7 @@ def _left_out(told: Options) -> tuple[dict[str, str], dict[str, str]]:
 
 
 def _keep_failures(directory: Path) -> None:
-    """Of turns before one that could not start."""
+    """Of turns before one that could not start, or was interrupted."""
     if list(directory.glob("*/details.json")):
         _say(f"what was found before is in {directory}")
     else:

@@ -224,6 +224,31 @@ async def test_who_is_not_at_bandwidth_any_more_is_not_in_the_room(
     await left(operator, other)
 
 
+async def test_who_has_yet_to_be_put_into_a_new_session_keeps_the_seat(
+    simulator: Simulator, hasty: tuple[Service, Operator]
+) -> None:
+    """Bandwidth does not let it in for longer than a device that has gone is looked for."""
+    service, operator = hasty
+    browser = await admitted(operator)
+    await tell(simulator, service, browser, "onConnect")
+    fault = simulator.faults.add("addParticipantToSession", status=429, times=None)
+    [session] = simulator.sessions.sessions.values()
+    simulator.sessions.delete_session(session)
+
+    def looks() -> int:
+        new = simulator.sessions.sessions
+        asked = [one for one in simulator.requests if one.operation == "listSessionParticipants"]
+        return sum(one.ids["sessionId"] in new for one in asked)
+
+    await wait_until(lambda: fault.struck > 0 and looks() >= 4, seconds=10, what="looked for again and again")
+    assert await seen(operator, browser)
+    simulator.faults.clear()
+    participant = simulator.sessions.participants[browser["participantId"]]
+    await wait_until(lambda: participant.session_id in simulator.sessions.sessions, seconds=10)
+    assert service.log("participant.left") == []
+    await left(operator, browser)
+
+
 # Whom it hears ----------------------------------------------------------------------------------------------
 
 

@@ -182,7 +182,8 @@ class Asker:
     ) -> dict[str, Looks]:
         """Those who are missing, and not yet for certain: they are looked at again.
 
-        Bandwidth deletes a participant when it notices that the device has gone (voicebridge-ts).
+        Bandwidth deletes a participant when it notices that the device has gone (voicebridge-ts). Who is owed
+        to be put there is not there for that reason: whether the device has gone shows when that is done.
         """
         now = self._clock.now()
         browsers = {
@@ -195,6 +196,9 @@ class Asker:
         missing = {
             one: before.get(one, Looks()).seen(now) for one in {*browsers, *ready} if one not in inside
         }
+        if missing:
+            coming = await self._rooms.being_added(room.name)
+            missing = {one: looks for one, looks in missing.items() if browsers.get(one) not in coming}
         gone = [one for one, looks in sorted(missing.items()) if looks.are(self._patience.vanished)]
         for one in gone:
             del missing[one]

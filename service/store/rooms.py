@@ -37,8 +37,11 @@ _CLOSE: Final = Script("room_close")
 _OWE: Final = Script("room_owe")
 _STOCK: Final = Script("room_stock")
 _DOUBT: Final = Script("room_doubt")
+_OWED: Final = Script("owed_read")
 _SIGN: Final = Script("browser_sign")
 _SUBSCRIBE: Final = Script("browser_subscribe")
+
+_ADD: Final = str(AddParticipant.__struct_config__.tag)
 
 ROLL_OVER: Final = 8.5 * 3600
 """Seconds after which a session is replaced: Bandwidth ends it after 9 hours (sessions API, call flow)."""
@@ -286,6 +289,12 @@ class Rooms(RoomDirectory):
     async def believe(self, room: str, session_id: str, *, now: float) -> None:
         """The session is there."""
         await self._run(_DOUBT, room, now, {"session": session_id, "till": 0, "due": 0, "effect": ""})
+
+    async def being_added(self, room: str) -> frozenset[str]:
+        """Seats whose participants are still to be put into the room's session."""
+        owed = await self._client.run(_OWED, {"owed": keys.owed(keys.owner_room(room))}, {})
+        ids = [field.decode().partition(":") for field in owed[::2]]
+        return frozenset(seat for kind, _, seat in ids if kind == _ADD)
 
     def _stock_of(self, room: str) -> int:
         """In a room of a caller's own there is nobody to wait for."""

@@ -236,3 +236,24 @@ async def test_a_phone_hangs_up_while_it_is_carried_out(floor: Floor, whose: int
     await floor.phones[whose].hang_up()
     await floor.operator.until(floor.phones[whose].call_id, "ended")
     gate.release()
+
+
+@pytest.mark.parametrize("left", [1, 0], ids=["somebody", "nobody"])
+async def test_who_is_to_be_heard_goes_while_it_is_carried_out(floor: Floor, left: int) -> None:
+    """Bandwidth refuses all of it for the one who has gone: nobody is heard but those who were named."""
+    one, other, third = floor.phones
+    late = await floor.enter()
+    gate = floor.simulator.gates.hold("updateParticipantSubscriptions")
+    assert await floor.subscribe(one, [other.call_id, third.call_id]) == 202
+    await gate.reached()
+    for phone in [other, third][left:]:
+        await phone.hang_up()
+        await floor.operator.until(phone.call_id, "ended")
+        await floor.simulator.until(
+            lambda: phone.participant_id not in floor.simulator.sessions.participants  # noqa: B023 - at once
+        )
+    gate.release()
+    await floor.hears(one, *[other][:left])
+    await wait_until(lambda: floor.service.log(event="subscription.not_possible"), seconds=10)
+    await floor.hears(one, *[other][:left])
+    assert floor.simulator.hears(late) >= {one.participant_id}

@@ -1,5 +1,6 @@
 """Carries out one owed effect: one request to Bandwidth or one step in the store, each safe to repeat."""
 
+from contextlib import suppress
 from typing import Final, assert_never, get_args
 
 import structlog
@@ -7,7 +8,7 @@ from msgspec.structs import replace
 
 from service.bandwidth.errors import BandwidthError, Misrouted, NotFound
 from service.bandwidth.webrtc import WebRtcApi
-from service.calls.browser import Hears, is_browser
+from service.calls.browser import Hears, heard_id, is_browser
 from service.calls.effects import (
     AddParticipant,
     AskAfter,
@@ -328,10 +329,25 @@ class Performer:
             doubt = await self._doubts.of(effect.room, room.session_id, error, TIMEOUT)
             # Where the session has vanished this waits for the next one, and says nothing of anybody.
             looks = effect.looks.seen(self._clock.now()) if doubt.participant else effect.looks
+            if doubt.participant and effect.hears:
+                await self._hear_those_there(effect, room.session_id, attempt)
             if not doubt.participant or not looks.are(self._patience.vanished):
                 raise NotYet(self._patience.vanished.pause, replace(effect, looks=looks)) from error
-            # Somebody has gone between the order and this; who is left is what the next order says.
+            # Who is left is what the next order says.
             log.warning("subscription.not_possible", error=str(error))
+
+    async def _hear_those_there(self, effect: Subscribe, session_id: str, attempt: int) -> None:
+        """Somebody has gone between the order and this, and Bandwidth refuses all of it.
+
+        The others are heard by then, and no more than they: it had heard everybody.
+        """
+        with suppress(NotFound):
+            inside = await self._webrtc.list_participants(session_id, timeout=TIMEOUT, attempt=attempt)
+            there = tuple(one for one in effect.hears or () if heard_id(one) in inside)
+            if effect.participant_id in inside and there != effect.hears:
+                await self._webrtc.subscribe(
+                    session_id, effect.participant_id, hears=there, timeout=TIMEOUT, attempt=attempt
+                )
 
     async def _replace(self, effect: ReplaceSession) -> None:
         """A session has nearly reached the age at which Bandwidth ends it."""

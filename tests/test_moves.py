@@ -6,7 +6,11 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
+from service.calls.effects import AddParticipant
+from service.clock import SystemClock
 from service.engine.patience import Patience
+from service.store.client import Client
+from service.store.rooms import Rooms
 from tests.harness import Service
 from tests.operators import Json, Operator, bridged, consistent, in_room, staffed
 from tests.simulator.phones import Phone
@@ -55,6 +59,30 @@ async def test_both_legs_stay_up(
     assert "deleteParticipant" not in operations
     await phone.hang_up()
     assert (await operator.until(call["id"], "ended"))["outcome"]["reason"] == "completed"
+
+
+async def test_who_has_moved_on_is_not_put_into_the_session_of_before(
+    simulator: Simulator, service: Service, operator: Operator, store_url: str
+) -> None:
+    """Those in the room are put into its new session; one of them has just left for another room."""
+    phone, call = await in_room(simulator, operator, outbound=True)
+    other, _ = await in_room(simulator, operator, outbound=False)
+    seat, session, participant = f"{call['id']}.1", phone.session_id, phone.participant_id
+    assert session is not None
+    assert participant is not None
+    await move(operator, phone, "support")
+    there = await operator.arrives(call["id"], "support")
+    client = Client(store_url)
+    now = SystemClock().now()
+    await Rooms(client).owe("sales", AddParticipant("sales", seat, session, participant), now=now, due=now)
+    await client.close()
+    await simulator.until(
+        lambda: bool(service.log("effect.done", effect="add-participant")), what="it is done"
+    )
+    assert phone.session_id == there["sessionId"]
+    assert other.session_id == session
+    await phone.hang_up()
+    await other.hang_up()
 
 
 async def test_who_hears_whom_before_and_after(

@@ -364,6 +364,9 @@ class Performer:
         ref, join = call_of(effect.seat)
         # Somebody waits in silence: who is not known is put back at once, and hears everybody.
         call = (await self._calls.load(ref)).call
+        if call is not None and call.seat != effect.seat:
+            # It has moved on in the same moment, and would be brought back among strangers.
+            return
         session_id = await self._put_back(
             effect, call.hears if call is not None and call.attempt == join else None, attempt
         )

@@ -21,6 +21,7 @@ from tests.made_up_turns import (
     transfer,
 )
 
+REDIRECT = {"state": "active"}
 FALLBACK = f"{B}/voice/{REF}"
 
 
@@ -252,11 +253,40 @@ def test_an_apology_while_a_breaker_is_open(
 _CHANGES = {"redirect": "active", "hang up": "completed"}
 
 
-@pytest.mark.parametrize(("state", "clean"), [("completed", True), ("active", False)])
-def test_a_breaker_that_only_a_hang_up_has_got_past(turn: MadeUpTurn, state: str, clean: bool) -> None:
+@pytest.mark.parametrize(
+    ("state", "status", "clean"),
+    [("completed", 200, True), ("completed", 500, True), ("active", 200, False), ("active", 500, True)],
+)
+def test_a_hang_up_says_nothing_about_the_breaker_of_those_who_wait(
+    turn: MadeUpTurn, state: str, status: int, clean: bool
+) -> None:
     for n in range(5):
-        turn.request("createCall", 0.5 + n / 100, status=500, tag="b", fault="status 500")
-    turn.request("updateCall", 0.9, body={"state": state}, callId="c-9")
+        turn.request("updateCall", 0.5 + n / 100, status=None, fault="reset", body=REDIRECT, callId=f"c-{n}")
+    turn.request("updateCall", 0.9, status=status, body={"state": state}, callId="c-9")
+    turn.webhook("initiate", 1.0, SORRY)
+    assert _clean(turn) == clean
+
+
+def test_hang_ups_that_fail_do_not_open_it(turn: MadeUpTurn) -> None:
+    for n in range(9):
+        hang_up = {"state": "completed"}
+        turn.request("updateCall", 0.5 + n / 100, status=500, fault="x", body=hang_up, callId=f"c-{n}")
+    turn.webhook("initiate", 1.0, SORRY)
+    assert len(_found(turn)) == 1
+
+
+@pytest.mark.parametrize(("others", "clean"), [(4, True), (3, False)])
+@pytest.mark.parametrize("operation", ["addParticipantToSession", "createParticipant", "createCall"])
+def test_repeats_of_one_piece_of_work_are_one_failure_to_a_breaker(
+    turn: MadeUpTurn, operation: str, others: int, clean: bool
+) -> None:
+    for n in range(5 + others):
+        one = max(n - 4, 0)
+        ref = f"p01-{one:020}"
+        leg = {"answerUrl": f"{B}/legs/{ref}/{n}"} if operation == "createCall" else {}
+        session = f"s-{one}" if operation == "addParticipantToSession" else ""
+        tag = f"{ref}.{n}" if operation == "createParticipant" else ""
+        turn.request(operation, 0.5 + n / 100, status=500, tag=tag, fault="x", body=leg, sessionId=session)
     turn.webhook("initiate", 1.0, SORRY)
     assert _clean(turn) == clean
 

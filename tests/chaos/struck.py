@@ -8,10 +8,11 @@ answering a webhook that was sent after it, with the store at hand.
 
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from service.calls.model import call_of
 from tests.chaos.creates import AGAIN, TURNED_AWAY
 from tests.chaos.hindered import hindered
 from tests.chaos.histories import NEVER, History, over, place_of
@@ -35,7 +36,8 @@ JOINS: Final = frozenset(
 )
 """What is asked for to get a phone into its room."""
 ROW: Final = {"token": 2, "voice": 5, "webrtc": 5}
-"""Failures in a row that open a breaker (docs/design.md, When Bandwidth is down), at least."""
+"""Failures in a row, each of another piece of work, that open a breaker (docs/design.md, When Bandwidth is
+down), at least."""
 
 
 class Struck:
@@ -114,7 +116,7 @@ class Struck:
         return since
 
     def _about(self, request: Request) -> set[str]:
-        body = request.body if isinstance(request.body, dict) else {}
+        body = _body(request)
         answer_url = str(body.get("answerUrl", ""))
         participant, session = request.ids.get("participantId", ""), request.ids.get("sessionId", "")
         names = {str(body.get("tag", "")), self._tags.get(participant, ""), self._tags.get(session, "")}
@@ -245,20 +247,45 @@ def _by_host(requests: Iterable[Request]) -> dict[str, list[Request]]:
 
 def _open_spans(requests: list[Request], row: int) -> list[tuple[float, float]]:
     """From the failure that can have opened a breaker to the next success. In order, apart."""
-    events = sorted((known(one), not failed(one)) for one in requests)
     spans: list[tuple[float, float]] = []
-    failures, since = 0, 0.0
-    for at, succeeded in events:
-        if not succeeded:
-            failures += 1
-            since = at if failures == row else since
+    failures: set[Hashable] = set()
+    since = NEVER
+    for one in sorted(requests, key=lambda one: (known(one), not failed(one))):
+        at = known(one)
+        if failed(one):
+            failures.add(_piece_of_work(one))
+            since = min(since, at) if len(failures) >= row else NEVER
             continue
-        if failures >= row:
+        if since < NEVER:
             spans.append((since, at))
-        failures = 0
-    if failures >= row:
+        failures, since = set(), NEVER
+    if since < NEVER:
         spans.append((since, NEVER))
     return spans
+
+
+def _piece_of_work(request: Request) -> Hashable:
+    """Whose failures count once in a row: those of a session's adds, and repeats of a call's own requests.
+
+    Where the request does not say whose it is, it stands for itself.
+    """
+    body = _body(request)
+    match request.operation:
+        case "addParticipantToSession" | "updateParticipantSubscriptions":
+            about = ("session", request.ids.get("sessionId", ""))
+        case "createParticipant":
+            about = ("participant", call_of(str(body.get("tag", "")))[0])
+        case "createCall":
+            about = place_of(str(body.get("answerUrl", "")))[:2]
+        case "updateCall":
+            about = ("phone", request.ids.get("callId", ""))
+        case _:
+            about = ("", "")
+    return about if about[1] else object()
+
+
+def _body(request: Request) -> Mapping[str, object]:
+    return request.body if isinstance(request.body, dict) else {}
 
 
 def _served(deliveries: Iterable[Delivery]) -> dict[str, tuple[list[float], list[float]]]:

@@ -159,10 +159,19 @@ class Model:
         """Nothing is under way: of all that was accepted the last is true, or one that overlapped it."""
         party = self.parties[id_]
         accepted = [step for step in party.steps if step.fate is Fate.ACCEPTED]
-        party.overtaken = []
         if accepted:
             last = max(accepted, key=lambda step: step.sent)
-            party.steps = [step for step in party.steps if step.over > last.sent]
+            kept = [step for step in party.steps if step.over > last.sent]
+            party.overtaken += [step for step in party.steps if step not in kept]
+            party.steps = kept
+
+    def stayed(self, id_: str, room: str) -> None:
+        """A move has failed, and it is in this room, where it hears whom it heard before."""
+        party = self.parties[id_]
+        before = [frozenset(one for one in step.standings if is_in(one, room)) for step in party.overtaken]
+        there = next((one for one in reversed(before) if one), frozenset({Standing(Where.ROOM, room)}))
+        party.steps = [Step(None, there, over=self._next(), fate=Fate.ACCEPTED)]
+        party.overtaken = []
 
     def done(self, id_: str, order: Order) -> None:
         """An order was accepted and has come about, with nothing else meanwhile."""

@@ -240,6 +240,21 @@ def test_who_hears_nobody_and_was_not_to(turn: MadeUp, asked: str | list[str], s
     assert [what.partition(" in")[0] for what in found(turn)] == ["x does not hear y"]
 
 
+def test_who_stays_as_a_move_has_failed_hears_whom_it_heard(turn: MadeUp) -> None:
+    turn.talks("x", ROOM_A, "s")
+    turn.talks("y", ROOM_A, "s")
+    turn.asks("PUT", "/calls/x/subscriptions", {"hears": "nobody"}, reply={"hears": "nobody"})
+    turn.member("X", "s", None)
+    turn.looks()
+    turn.asks("POST", "/calls/x/join", {"room": "b"})
+    turn.looks()
+    turn.looks()
+    assert found(turn) == []
+    turn.member("X", "s")
+    turn.looks()
+    assert [what.partition(" in")[0] for what in found(turn)] == ["x hears y"]
+
+
 def test_a_browser(turn: MadeUp) -> None:
     turn.talks("x", ROOM_A, "s")
     turn.asks("POST", "/rooms/a/participants", {}, 201, reply={"participantId": "W"})

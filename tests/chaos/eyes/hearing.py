@@ -15,7 +15,6 @@ from tests.chaos.stills import Still
 from tests.chaos.story import IDS
 from tests.chaos.world import MemberNow, World
 from tests.simulator.journal import Request
-from tests.standings import Standing, Where
 
 if TYPE_CHECKING:
     from tests.chaos.evidence import Evidence
@@ -100,7 +99,7 @@ class _Listener:
             seen = world.seen(id_)
             if seen.room and seen.stage == "bridged" and not world.model.stands(id_, seen):
                 # A move has failed, or nothing has come of an order: the eye for orders tells that.
-                world.model.found(id_, Standing(Where.ROOM, seen.room))
+                world.model.stayed(id_, seen.room)
             party, found = world.model.parties[id_], world.member_of(id_)
             if not party.room or found is None:
                 continue

@@ -205,7 +205,7 @@ class _Orders:
             yield Finding(what=f"{id_} should be {party}: {seen}", ids=(id_,), at=still.over, excuse=excuse)
             # It is told once.
             if seen.room:
-                model.found(id_, Standing(Where.ROOM, seen.room))
+                model.stayed(id_, seen.room)
 
     def _was_hindered(self, id_: str, still: Still) -> bool:
         """Whether the call says that a move has failed, and what is to blame came after it was ordered."""

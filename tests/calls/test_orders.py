@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from service.calls.model import Blame, Call, Direction, Intent, Media, Outcome, Phone, Status
 from service.calls.replies import Apologise, Elsewhere, Hangup, Hold, Join, KeepTag, Nothing, Transfer, Wait
 from service.calls.room import Way
+from service.calls.rules.joining import ROUND
 from service.calls.rules.orders import OWN_NUMBER
 from tests.calls.cues import (
     ELSEWHERE,
@@ -122,6 +123,11 @@ def test_out_of_whatever_else_was_wanted(intent: Intent) -> None:
     story.expects(*([leave(1)] if intent is Intent.WAIT else []), redirect_phone(2)).becomes(Intent.BRIDGE)
     # Whoever gives the order knows whether anybody is there.
     story.knows(waits=False, failure="", wait_until=0, room=OTHER_ROOM)
+
+
+def test_who_is_ordered_into_another_room_waits_there_as_long_as_anybody() -> None:
+    story = play().on(redirect()).on(join_failed(again=True)).replies(Wait(ROUND)).knows(put_off=1)
+    story.on(order_join()).obeyed().knows(put_off=0)
 
 
 def test_a_join_order_may_name_the_way() -> None:

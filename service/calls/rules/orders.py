@@ -49,6 +49,8 @@ def order_join(call: Call, event: OrderJoin) -> Decision:
         waits=False,
         failure="",
         broken_at=0,
+        # Of the way in that is given up.
+        put_off=0,
     )
     return turn(call, after, event.at)
 

@@ -316,8 +316,7 @@ class Engine:
         change = Change(
             call=call,
             before=stored.call,
-            # "Come back" is no answer to be remembered: there may be one already, or the next time.
-            event="" if isinstance(decision.reply, Wait) else key,
+            event=key if _is_remembered(stored.call, decision) else "",
             reply=decision.reply,
             entry=timeline_entry(stored.call, decision, event, now),
             owed=(*decision.owed, *self._ask_after(call, now)),
@@ -357,6 +356,17 @@ class Engine:
         """Should nothing more be heard of it than this."""
         wait = silence(call, self._patience) if call.live else None
         return () if wait is None else (Owed(AskAfter(call.ref), now + wait),)
+
+
+def _is_remembered(before: Call | None, decision: Decision) -> bool:
+    """Whether a copy of the webhook gets this reply.
+
+    "Come back" is none that is remembered: there may be one already, or the next time. But a copy of one
+    whose join was put off would use up one of the rounds for which the caller waits, and may end the call.
+    """
+    if not isinstance(decision.reply, Wait):
+        return True
+    return before is not None and decision.call is not None and decision.call.put_off > before.put_off
 
 
 def _answer(decision: Decision, token: str, *, repeated: bool = False) -> Answer:

@@ -12,6 +12,7 @@ from service.calls.events import Disconnect, Initiate, Joined, JoinFailed
 from service.calls.model import Call, Direction, seat_of
 from service.calls.refs import ref_of_call
 from service.calls.replies import Hangup, Transfer, Wait
+from service.calls.rules.joining import ROUND
 from service.engine.alarm import Alarm
 from service.engine.engine import Engine, NotHere
 from service.store import keys
@@ -30,12 +31,13 @@ LEASE = 8.0
 
 
 class ScriptedJoiner:
-    """Succeeds with each attempt as soon as it is let."""
+    """Ends each attempt as soon as it is let: it succeeds, or is `put_off`."""
 
     def __init__(self, clock: SetClock) -> None:
         self.clock = clock
         self.begun: list[int] = []
         self.let: dict[int, asyncio.Event] = {}
+        self.put_off: set[int] = set()
 
     def gate(self, attempt: int) -> asyncio.Event:
         return self.let.setdefault(attempt, asyncio.Event())
@@ -43,6 +45,11 @@ class ScriptedJoiner:
     async def join(self, call: Call, *, since: float, deadline: float) -> tuple[Joined | JoinFailed, str]:
         self.begun.append(call.attempt)
         await self.gate(call.attempt).wait()
+        if call.attempt in self.put_off:
+            reason = "bandwidth-error"
+            return JoinFailed(
+                at=self.clock.now(), attempt=call.attempt, room=call.room, reason=reason, again=True
+            ), ""
         joined = Joined(
             at=self.clock.now(),
             attempt=call.attempt,
@@ -155,6 +162,18 @@ async def test_many_copies_at_once_begin_one_join(bench: Bench) -> None:
     assert bench.joiner.begun == [1]
     assert {type(answer.reply) for answer in answers} <= {Transfer, Wait}
     assert [answer.reply for answer in answers].count(Transfer(1)) >= 1
+
+
+async def test_a_copy_of_a_webhook_whose_join_was_put_off_uses_up_no_round(bench: Bench) -> None:
+    """It is asked to wait as its webhook was, and the phone, which comes back, is joined anew."""
+    bench.joiner.put_off = {1}
+    for attempt in (1, 2):
+        bench.joiner.gate(attempt).set()
+    first = await bench.engine.handle(REF, bench.initiate(), KEY)
+    copy = await bench.engine.handle(REF, bench.initiate(), KEY)
+    assert (first.reply, copy.reply, copy.repeated) == (Wait(ROUND), Wait(ROUND), True)
+    assert bench.joiner.begun == [1]
+    assert (await bench.engine.handle(REF, bench.initiate(), "redirect@2")).reply == Transfer(2)
 
 
 async def test_the_worker_is_woken_for_what_is_due_and_not_for_what_is_not(bench: Bench) -> None:

@@ -94,6 +94,15 @@ def test_asked_to_wait_as_the_transfer_was_answered(turn: MadeUpTurn) -> None:
     assert _clean(turn)
 
 
+def test_a_copy_that_ends_what_was_asked_to_wait(turn: MadeUpTurn) -> None:
+    """Whatever explains the apology: the phone was to come back by itself."""
+    turn.request("createParticipant", 1.1, status=500, tag=f"{REF}.1", fault="status 500")
+    turn.webhook("redirect", 1.0, WAIT)
+    turn.webhook("redirect", 1.5, SORRY)
+    [found] = _found(turn)
+    assert "nothing had happened in between" in found.what
+
+
 @pytest.mark.parametrize(("stage", "clean"), [("bridged", False), ("answered", True)])
 def test_a_copy_that_begins_something(turn: MadeUpTurn, stage: str, clean: bool) -> None:
     turn.webhook("redirect", 1.0, WAIT)
@@ -405,6 +414,47 @@ def test_bandwidth_had_not_answered_when_the_time_was_up(
     turn.request("createParticipant", asked_at, seconds=seconds, tag=f"{REF}.1")
     turn.webhook("initiate", 1.0, reply, seconds=3.3)
     assert _clean(turn) == clean
+
+
+@pytest.mark.parametrize(
+    ("host", "attempt", "status", "begun", "asked_at", "seconds", "clean"),
+    [
+        ("127.0.0.1", 1, 204, 1.1, 4.7, 3.6, True),
+        # Nothing was asked for after the time was up.
+        ("127.0.0.1", 1, 204, 1.1, 4.2, 3.6, False),
+        # It was not up when the caller was told.
+        ("127.0.0.1", 1, 204, 1.1, 4.7, 3.2, False),
+        ("127.0.0.1", 1, 503, 1.1, 4.7, 3.6, False),
+        # Of another attempt, by another replica, or begun before there was this webhook.
+        ("127.0.0.1", 2, 204, 1.1, 4.7, 3.6, False),
+        ("localhost", 1, 204, 1.1, 4.7, 3.6, False),
+        ("127.0.0.1", 1, 204, 0.9, 4.7, 3.6, False),
+    ],
+)
+def test_an_apology_as_the_time_was_up_between_two_requests(
+    turn: MadeUpTurn,
+    host: str,
+    attempt: int,
+    status: int,
+    begun: float,
+    asked_at: float,
+    seconds: float,
+    clean: bool,
+) -> None:
+    leg = {"answerUrl": f"{A}/legs/{REF}/{attempt}"}
+    turn.request("createParticipant", begun, seconds=2.4, tag=f"{REF}.1", created="p-1", host=host)
+    turn.request("addParticipantToSession", 3.9, status=status, participantId="p-1", host=host)
+    turn.request("createCall", asked_at, status=201, body=leg, host=host)
+    turn.webhook("answer", 1.0, SORRY, seconds=seconds)
+    assert _clean(turn) == clean
+
+
+def test_what_it_asked_for_when_the_time_was_up_may_have_failed(turn: MadeUpTurn) -> None:
+    leg = {"answerUrl": f"{A}/legs/{REF}/1"}
+    turn.request("createParticipant", 1.1, seconds=2.4, tag=f"{REF}.1", created="p-1")
+    turn.request("createCall", 4.7, status=500, fault="status 500", body=leg)
+    turn.webhook("answer", 1.0, SORRY, seconds=3.6)
+    assert _clean(turn)
 
 
 def test_an_apology_before_the_time_was_up(turn: MadeUpTurn) -> None:

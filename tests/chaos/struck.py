@@ -56,8 +56,13 @@ class Struck:
         """By host: they are made for all of its calls."""
         self._ways_in: dict[str, UnderWay] = defaultdict(UnderWay)
         """All requests for them: by seat's call, room of a session, or host of a token."""
+        self._attempts: dict[tuple[str, str], dict[int, list[Request]]] = defaultdict(dict)
+        """By host and ref: the requests for each attempt of a call at a way in, in order."""
         for one in requests:
             if one.operation in JOINS:
+                ref, attempt = self._attempt(one)
+                if ref:
+                    self._attempts[one.host, ref].setdefault(attempt, []).append(one)
                 others = {self._tags.get(one.ids.get("sessionId", ""), "")}
                 for tag in {one.host} if one.operation == "token" else self._about(one) - others:
                     self._ways_in[tag].add(one)
@@ -122,6 +127,15 @@ class Struck:
         names = {str(body.get("tag", "")), self._tags.get(participant, ""), self._tags.get(session, "")}
         return ({_ref(one) for one in names} | {place_of(answer_url)[1]}) - {""}
 
+    def _attempt(self, request: Request) -> tuple[str, int]:
+        """The ref and the number of the attempt that it was made for; empty and 0 where it does not say."""
+        body = _body(request)
+        kind, ref, attempt = place_of(str(body.get("answerUrl", "")))
+        if kind == "legs":
+            return ref, attempt
+        tag = self._tags.get(request.ids.get("participantId", ""), "") or str(body.get("tag", ""))
+        return call_of(tag)
+
     def join(self, history: History, since: float, until: float, url: str) -> str:
         """What has struck a way in of this call, under way in this time; empty where nothing has.
 
@@ -148,6 +162,19 @@ class Struck:
         """Whether a request for a way in of this call, struck or not, was still under way at that time."""
         tags = (history.ref, *sorted(history.rooms), self.host_of(url))
         return last_of(self._ways_in, tags, at, until) is not None
+
+    def goes_on(self, history: History, since: float, at: float, url: str) -> bool:
+        """Whether an attempt of this call that began since then was still going on at that time.
+
+        All that it had asked for by then had been answered well, and it asked for more afterwards: the time
+        went by in its requests and between them, one after the other.
+        """
+        for all_ in self._attempts.get((self.host_of(url), history.ref), {}).values():
+            asked = bisect_right(all_, at, key=lambda one: one.at)
+            well = all(known(one) <= at and not failed(one) and not self.hurt(one) for one in all_[:asked])
+            if 0 < asked < len(all_) and since <= all_[0].at and well:
+                return True
+        return False
 
     def _hindrance(self, history: History, since: float, until: float) -> str:
         """Of a replica that was asked to work on this call, from then on."""

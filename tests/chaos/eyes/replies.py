@@ -168,9 +168,12 @@ def _was_late(delivery: Delivery, history: History, struck: Struck) -> bool:
 
 
 def _outlasted(delivery: Delivery, history: History, struck: Struck) -> bool:
-    """Whether the time for a way in was up, and Bandwidth had yet to answer."""
-    time_up, until = delivery.sent_at + JOINING, over(delivery)
-    return time_up <= until and struck.outlasts(history, time_up, until, delivery.url)
+    """Whether the time for a way in was up, and Bandwidth had yet to answer, or to be asked for the rest."""
+    time_up, until, url = delivery.sent_at + JOINING, over(delivery), delivery.url
+    return time_up <= until and (
+        struck.outlasts(history, time_up, until, url)
+        or struck.goes_on(history, delivery.sent_at, time_up, url)
+    )
 
 
 def _hang_ups(

@@ -24,6 +24,8 @@ class MadeUp:
         self.stills: list[Still] = []
         self.rejections: list[str] = []
         self.failed_moves: dict[str, int] = {}
+        self.ends: list[tuple[str, float]] = []
+        """Of processes, by the host of each; operators ask the one without a name."""
         self.calls: dict[str, dict[str, Any]] = {}
 
     def history(self) -> History:
@@ -38,6 +40,7 @@ class MadeUp:
             refs={id_: f"ref-{id_}" for id_ in self.calls},
             rejections=self.rejections,
             failed_moves=self.failed_moves,
+            ends=self.ends,
         )
 
     def dials(self, id_: str, to: str, *, direction: str = "inbound") -> None:
@@ -65,6 +68,7 @@ class MadeUp:
         status: int | None = 202,
         *,
         entry: str = "",
+        host: str = "",
         **more: Any,
     ) -> None:
         """`entry`: what the call's timeline says of it."""
@@ -74,7 +78,7 @@ class MadeUp:
                 method=method,
                 path=path,
                 body=body,
-                host="",
+                host=host,
                 sent_at=sent_at,
                 over=self._tick(),
                 status=status,

@@ -9,7 +9,8 @@ import pytest
 from tests.chaos.api import Asked
 from tests.chaos.evidence import Evidence
 from tests.chaos.eyes import browsers
-from tests.chaos.records import BrowserSeat, Entry, Event, Kind, Records, Sign
+from tests.chaos.fleet import Kill
+from tests.chaos.records import NEVER, BrowserSeat, Entry, Event, Kind, Records, Sign
 from tests.chaos.troubles import Troubles
 from tests.simulator.journal import MemberChanged, Request
 
@@ -41,10 +42,23 @@ def event(name: str, at: float, status: int | None = 200) -> Event:
     return Event(name=name, sent_at=at, over=at + 0.01, status=status)
 
 
-def closed(at: float, status: int | None = 202) -> Asked:
+def closed(at: float, status: int | None = 202, *, given_up: bool = False) -> Asked:
     return Asked(
-        method="DELETE", path="/rooms/a", body=None, host="", sent_at=at, over=at + 0.1, status=status
+        method="DELETE",
+        path="/rooms/a",
+        body=None,
+        host="",
+        sent_at=at,
+        over=at + 0.1,
+        status=status,
+        given_up=given_up,
     )
+
+
+def closed_late(made: "Made", *, ended: float = NEVER) -> None:
+    """`ended`: when the process had ended that was asked."""
+    made.asked.append(closed(9, None, given_up=True))
+    made.kills = [Kill(ended, "")]
 
 
 def seat(kind: Kind = "api", id_: str = ID, **more: Any) -> BrowserSeat:
@@ -66,6 +80,7 @@ class Made:
         self.rooms: list[Any] = []
         self.alive: list[str] = []
         self.troubles = Troubles()
+        self.kills: list[Kill] = []
 
     def found(self) -> list[str]:
         evidence = SimpleNamespace(
@@ -76,6 +91,7 @@ class Made:
             rooms=self.rooms,
             alive=SimpleNamespace(participants=self.alive),
             troubles=self.troubles,
+            fleet=SimpleNamespace(kills=self.kills, stops=[]),
         )
         return [one.what for one in browsers.look(cast("Evidence", evidence))]
 
@@ -117,8 +133,9 @@ def test_given_up_before_it_was_heard_of() -> None:
         lambda made: setattr(made.records.browsers[0], "next_asked_at", 39.0),
         lambda made: made.asked.append(closed(39.9)),
         lambda made: made.asked.append(closed(39.9, None)),
+        closed_late,
     ],
-    ids=["leaves", "onLeave", "vanishes", "another tab", "room closed", "perhaps closed"],
+    ids=["leaves", "onLeave", "vanishes", "another tab", "room closed", "perhaps closed", "closed late"],
 )
 def test_what_explains_that_it_is_out(explains: Callable[[Made], None]) -> None:
     made = Made(beating(40), out=40)
@@ -132,9 +149,11 @@ def test_what_explains_that_it_is_out(explains: Callable[[Made], None]) -> None:
         lambda made: made.records.browsers[0].signs.append(sign("leave", 40.1)),
         lambda made: made.asked.append(closed(40.1)),
         lambda made: made.asked.append(closed(9)),
+        lambda made: made.asked.append(closed(9, None)),
+        lambda made: closed_late(made, ended=9.9),
         lambda made: made.asked.append(closed(39, 404)),
     ],
-    ids=["left later", "closed later", "closed before it came", "nothing to close"],
+    ids=["left later", "closed later", "closed before it came", "refused", "ended", "nothing to close"],
 )
 def test_what_does_not(explains: Callable[[Made], None]) -> None:
     made = Made(beating(40), out=40)

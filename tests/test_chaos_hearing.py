@@ -56,6 +56,34 @@ def test_who_was_there_does_not_come_back(turn: MadeUp) -> None:
     assert found(turn) == ["y <room a> is in session t of another room"]
 
 
+@pytest.mark.parametrize(
+    ("given_up", "ended", "fine"),
+    [(True, False, True), (False, False, False), (True, True, False)],
+    ids=["frozen", "not there", "ended before"],
+)
+def test_an_order_that_is_carried_out_after_a_later_one(
+    turn: MadeUp, given_up: bool, ended: bool, *, fine: bool
+) -> None:
+    """Nobody answered for too long, and the operator asked the other replica: the first was only frozen."""
+    turn.talks("x", ROOM_A, "s")
+    turn.talks("y", ROOM_B, "t")
+    turn.asks("POST", "/calls/y/join", {"room": "a"}, None, given_up=given_up)
+    turn.asks("POST", "/calls/y/join", {"room": "a"}, host="other")
+    turn.member("Y", "s")
+    if ended:
+        turn.ends.append(("", turn.now))
+    turn.asks("POST", "/calls/y/join", {"room": "b"}, host="other")
+    turn.member("Y", "t")
+    turn.looks()
+    turn.looks()
+    assert found(turn) == []
+    turn.member("Y", "s")
+    assert (found(turn) == []) is fine
+    turn.talks("z", "+15550009999", "u")
+    turn.member("Y", "u")
+    assert any("strangers in session u" in one for one in found(turn))
+
+
 def test_who_is_where_it_was_as_a_move_has_failed(turn: MadeUp) -> None:
     turn.talks("x", ROOM_A, "s")
     turn.talks("y", ROOM_B, "t")

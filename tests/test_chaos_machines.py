@@ -21,7 +21,7 @@ import pytest
 from redis.asyncio import Redis
 
 from tests.chaos import set_clock
-from tests.chaos.api import Asked
+from tests.chaos.api import Api, Asked
 from tests.chaos.asides import asides
 from tests.chaos.evidence import Evidence, LogLine, read_logs
 from tests.chaos.eyes import limits, logs, standby, webhooks
@@ -566,3 +566,31 @@ async def test_nobody_looks_but_at_the_master(folder: Path, role: str, named: in
                 await stills.watch()
     await store.stop()
     assert bool(stills.all) == bool(looks)
+
+
+# What operators ask -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("error", "given_up"), [(httpx.ReadTimeout, True), (httpx.ConnectError, False), (httpx.ReadError, False)]
+)
+async def test_an_operator_gives_up_what_is_not_answered(
+    monkeypatch: pytest.MonkeyPatch, error: type[httpx.TransportError], given_up: bool
+) -> None:
+    """What broke off, or reached nobody, is over; what nobody answers may be carried out yet."""
+    asked = 0
+
+    async def request(*_: Any, **__: Any) -> httpx.Response:
+        nonlocal asked
+        asked += 1
+        if asked == 1:
+            raise error("")
+        return httpx.Response(202, json={})
+
+    monkeypatch.setattr(httpx.AsyncClient, "request", request)
+    addresses = [SimpleNamespace(host=name, url=f"http://{name}") for name in HOSTS]
+    api = Api(cast("Fleet", SimpleNamespace(addresses=addresses)), Random(1))
+    answer = await api.send("POST", "/calls/c/join", {"room": "a"})
+    await api.close()
+    assert answer is not None
+    assert [(one.status, one.given_up) for one in api.asked] == [(None, given_up), (202, False)]

@@ -105,6 +105,18 @@ def test_a_move_that_failed(turn: MadeUp, reason: str, struck: bool, closed: boo
     assert found.excuse == (MOVE_FAILED if excused else "")
 
 
+@pytest.mark.parametrize(("given_up", "excuse"), [(True, MOVE_FAILED), (False, "")])
+def test_a_room_that_is_closed_late(turn: MadeUp, given_up: bool, excuse: str) -> None:
+    """The operator had given the request up before the call was sent there."""
+    turn.talks("y", ROOM_A, "s")
+    turn.asks("DELETE", "/rooms/b", None, None, given_up=given_up)
+    turn.asks("POST", "/calls/x/join", JOIN)
+    turn.calls["x"]["timeline"].append({"event": "moveFailed", "reason": "room-closed"})
+    turn.looks()
+    [found] = came_about(turn.history(), turn.calls, Spans([]))
+    assert found.excuse == excuse
+
+
 @pytest.mark.parametrize(("limit", "excuse"), [(1, MOVE_FAILED), (2, "")])
 def test_a_room_that_is_full(turn: MadeUp, limit: int, excuse: str) -> None:
     turn.asks("PUT", "/rooms/b", {"limit": 1}, 200)

@@ -33,6 +33,9 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     reply: Any = None
     """The JSON of the answer."""
     idempotency_key: str = ""
+    given_up: bool = False
+    """Whether nobody has answered for so long that the operator waits no more. Who was asked has it, and may
+    carry it out yet: a replica that is frozen does so when it goes on."""
 
 
 class Api:
@@ -61,13 +64,13 @@ class Api:
         for n in range(TRIES):
             host, client = self._clients[(first + n) % 2]
             sent_at = monotonic()
-            answer: httpx.Response | None
+            answer: httpx.Response | httpx.TransportError
             try:
                 answer = await client.request(method, path, json=body, headers=headers, timeout=15)
-            except httpx.TransportError:
-                answer = None
+            except httpx.TransportError as error:
+                answer = error
             self._note(method, path, body, host, sent_at, answer, headers.get("idempotency-key", ""))
-            if answer is not None and answer.status_code not in TOO_BUSY:
+            if isinstance(answer, httpx.Response) and answer.status_code not in TOO_BUSY:
                 return answer
             await asyncio.sleep(PAUSE)
         return None
@@ -79,9 +82,10 @@ class Api:
         body: Any,
         host: str,
         sent_at: float,
-        answer: httpx.Response | None,
+        answered: httpx.Response | httpx.TransportError,
         idempotency_key: str,
     ) -> None:
+        answer = answered if isinstance(answered, httpx.Response) else None
         if answer is not None and answer.status_code >= 500 and answer.status_code not in BANDWIDTH_OR_STORE:
             self.wrong.append(f"{method} {path}: {answer.status_code} {answer.text}")
         if method == "GET":
@@ -103,6 +107,7 @@ class Api:
                 status=answer.status_code if answer is not None else None,
                 reply=reply,
                 idempotency_key=idempotency_key,
+                given_up=isinstance(answered, httpx.ReadTimeout),
             )
         )
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from tests.chaos.api import Asked
+from tests.chaos.records import NEVER
 from tests.chaos.scenarios.rooms import NUMBERS, PIN_NUMBER, ROOMS
 from tests.chaos.stills import Still
 from tests.chaos.story import IDS
@@ -20,6 +21,7 @@ from tests.standings import Digits, Standing, Where
 
 if TYPE_CHECKING:
     from tests.chaos.evidence import Evidence
+    from tests.chaos.fleet import Fleet
 
 _SETTINGS: Final = msgspec.convert(ROOMS, dict[str, dict[str, object]])
 PINS: Final = {str(settings["pin"]): room for room, settings in _SETTINGS.items() if "pin" in settings}
@@ -119,9 +121,11 @@ class History:
         outages: Iterable[Trouble] = (),
         rejections: Iterable[str] = (),
         failed_moves: Mapping[str, int] = NO_MOVES,
+        ends: Iterable[tuple[str, float]] = (),
     ) -> None:
         """`started`: monotonic seconds from which happenings count. `refs`: of calls, by their ids.
 
+        `ends`: of processes, by the host of each.
         `failed_moves`: how many of each call, by its id, the service has told of.
         """
         self.lines = list(lines)
@@ -129,6 +133,7 @@ class History:
         """Why legs into WebRTC were not admitted, as `Interconnect.rejections`."""
         self.refs = refs
         self.failed_moves = failed_moves
+        self.ends = list(ends)
         self.calls = {ref: call_id for call_id, ref in refs.items()}
         self.asked = sorted(asked, key=attrgetter("sent_at"))
         self.requests_by_id = _by_id(requests := list(requests))
@@ -150,7 +155,7 @@ class History:
             *_phones(self.lines, happenings := list(happenings), started, self.asked, refs),
             *_members(happenings, started),
             *(Sent(one.sent_at, one) for one in self.asked),
-            *(Answered(one.over, one) for one in self.asked),
+            *_answers(self.asked, self.ends),
             *_digits(deliveries),
             *(Looked(one.over, one) for one in stills),
         ]
@@ -183,7 +188,13 @@ def history_of(evidence: "Evidence") -> History:
             call_id: sum(entry["event"] == "moveFailed" for entry in call["timeline"])
             for call_id, call in evidence.calls.items()
         },
+        ends=ends_of(evidence.fleet),
     )
+
+
+def ends_of(fleet: "Fleet") -> list[tuple[str, float]]:
+    """When processes had ended, with the host of each."""
+    return [*((one.host, one.at) for one in fleet.kills), *((one.host, one.over) for one in fleet.stops)]
 
 
 def _phones(
@@ -224,6 +235,20 @@ def _members(happenings: Iterable[Happening], started: float) -> Iterable[Event]
     for one in happenings:
         if isinstance(one, MemberChanged):
             yield MemberSeen(started + one.at_ms / 1000, one.participant_id, one.session_id, one.hears)
+
+
+def _answers(asked: Iterable[Asked], ends: Iterable[tuple[str, float]]) -> Iterable[Event]:
+    """One that the operator has given up is on its way for as long as the process lives that was asked."""
+    for one in asked:
+        if (over := carried_out_by(one, ends)) < NEVER:
+            yield Answered(over, one)
+
+
+def carried_out_by(asked: Asked, ends: Iterable[tuple[str, float]]) -> float:
+    """When it has been carried out, if it ever is; NEVER where nobody knows. `ends` as in `History`."""
+    if not asked.given_up:
+        return asked.over
+    return min((at for host, at in ends if host == asked.host and at >= asked.over), default=NEVER)
 
 
 def _digits(deliveries: Iterable[Delivery]) -> Iterable[Event]:

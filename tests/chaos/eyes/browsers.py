@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from tests.chaos.finding import Finding
+from tests.chaos.history import carried_out_by, ends_of
 from tests.chaos.records import NEVER, BrowserSeat
 from tests.chaos.replica import PATIENCE
 from tests.simulator.journal import MemberChanged
@@ -113,7 +114,10 @@ def _cause(evidence: "Evidence", seat: BrowserSeat, out: float, closes: Closes) 
         return "its visit has taken another seat"
     if seat.vanished_at <= out:
         return "Bandwidth does not have it any more"
-    if any(one.sent_at <= out and seat.asked_at <= one.over for one in closes.get(seat.room, [])):
+    ends = ends_of(evidence.fleet)
+    if any(
+        one.sent_at <= out and seat.asked_at <= carried_out_by(one, ends) for one in closes.get(seat.room, [])
+    ):
         return "its room was closed"
     return "nothing was heard of it" if _silent_from(evidence, seat, out) <= out else ""
 

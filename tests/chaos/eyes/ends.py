@@ -13,6 +13,7 @@ from tests.chaos.before import Before
 from tests.chaos.creates import TURNED_AWAY
 from tests.chaos.finding import Finding
 from tests.chaos.histories import Histories, History, histories_of, over
+from tests.chaos.history import ends_of
 from tests.chaos.outcomes_due import INTERNAL, Killed, Outcome, due
 from tests.chaos.reply_effects import Effect, read
 from tests.chaos.struck import Struck
@@ -79,8 +80,7 @@ def _was_kept_by_ended(evidence: "Evidence", history: History, struck: Struck) -
 
     Kept is that it came, at its first round, and that it was let go.
     """
-    ends = [(one.host, one.at) for one in evidence.fleet.kills]
-    ends += [(one.host, one.over) for one in evidence.fleet.stops]
+    ends = ends_of(evidence.fleet)
     kept = [
         one
         for one in history.deliveries

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.chaos.api import Asked
 from tests.chaos.finding import Finding
-from tests.chaos.history import Answered, Begun, History, Looked, Sent, Spans, history_of
+from tests.chaos.history import Answered, Begun, History, Looked, Sent, Spans, carried_out_by, history_of
 from tests.chaos.stills import Still
 from tests.chaos.terms import Rooms
 from tests.chaos.world import World, accepted_of
@@ -162,6 +162,11 @@ class _Orders:
         """The latest of each call."""
         self._closings: dict[str, list[float]] = defaultdict(list)
         """When requests to close each room were answered."""
+        self._given_up: dict[str, list[Asked]] = defaultdict(list)
+        """Requests to close each room that may have been carried out late."""
+        for one in history.asked:
+            if one.given_up and one.method == "DELETE":
+                self._given_up[one.path.removeprefix("/rooms/")].append(one)
         self._rooms = Rooms(history.asked)
         self._came: dict[str, set[str]] = defaultdict(set)
         """Who may have come into each room so far; its browsers from the beginning."""
@@ -219,5 +224,8 @@ class _Orders:
         if reason == "room-closed":
             closings = self._closings[room]
             later = bisect_left(closings, join.sent_at)
-            return later < len(closings) and closings[later] <= still.over
+            return (later < len(closings) and closings[later] <= still.over) or any(
+                one.sent_at <= still.over and join.sent_at <= carried_out_by(one, self.world.history.ends)
+                for one in self._given_up[room]
+            )
         return self._struck.touch(join.sent_at, still.over)

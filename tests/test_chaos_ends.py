@@ -271,6 +271,7 @@ def test_who_was_hung_up_on_by_an_order(outcome: tuple[str, str], hung_up: bool)
     ("version", "reason", "excuse"),
     [
         (VERSION, "abandoned", "ended-by-the-release-before"),
+        (VERSION, "rejected", "ended-by-the-release-before"),
         ("0.2.0", "abandoned", ""),
         (VERSION, "busy", ""),
     ],

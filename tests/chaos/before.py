@@ -12,7 +12,8 @@ from tests.chaos.outcomes_due import CANCELLED, COMPLETED, Due, Outcome
 if TYPE_CHECKING:
     from tests.chaos.evidence import Evidence
 
-ABANDONED: Final = "abandoned"
+THE_PHONES: Final = {"abandoned", "rejected"}
+"""Ends for which a phone is blamed."""
 TOLD: Final = "told"
 """A field of a browser's seat that the release before does not know; it goes with the key, after 12 hours."""
 
@@ -47,6 +48,6 @@ class Before:
         return bool(names) and all(kind == TOLD and seat in self._freed for kind, _, seat in names)
 
     def blames_who_was_hung_up_on(self, ref: str, outcome: Outcome, wanted: Due) -> bool:
-        """A call that was hung up by an order is `abandoned` to it, and not `cancelled`, or `completed`."""
+        """To it a call that was hung up by an order was ended by its phone."""
         ordered = bool(wanted.sure) and wanted.sure <= {CANCELLED, COMPLETED}
-        return ref in self._ended and ordered and outcome[1] == ABANDONED
+        return ref in self._ended and ordered and outcome[1] in THE_PHONES

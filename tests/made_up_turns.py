@@ -73,10 +73,20 @@ class MadeUpTurn:
         self._known[call_id] = call
         self._phones.append(SimpleNamespace(call_id=call_id, call=call))
 
-    def leg(self, at: float, stage: str, cause: str | None = None, *, hung_up: bool = False) -> None:
-        self._known.setdefault(
-            LEG, SimpleNamespace(transfer_to=INTO_WEBRTC, hung_up=False)
-        ).hung_up |= hung_up
+    def leg(
+        self,
+        at: float,
+        stage: str,
+        cause: str | None = None,
+        *,
+        hung_up: bool = False,
+        participant: str | None = None,
+    ) -> None:
+        """`participant`: whose token it came with."""
+        known = self._known.setdefault(
+            LEG, SimpleNamespace(transfer_to=INTO_WEBRTC, hung_up=False, participant_id=participant)
+        )
+        known.hung_up |= hung_up
         self._happenings.append(PhoneChanged(at * 1000, LEG, CALL, stage, cause))
 
     def our_leg(self, begun: float, ended: float, call_id: str) -> None:
@@ -100,7 +110,7 @@ class MadeUpTurn:
         self._our_leg(begun, ended, LEG_OF_OURS, "answered", cause)
 
     def _our_leg(self, begun: float, ended: float, call_id: str, up: str, why: str = "hangup") -> None:
-        self._known[call_id] = SimpleNamespace(to=INTO_WEBRTC, hung_up=False)
+        self._known[call_id] = SimpleNamespace(to=INTO_WEBRTC, hung_up=False, participant_id=None)
         for at, stage in ((begun, "ringing"), (begun, up), (ended, "ended")):
             cause = why if stage == "ended" else None
             self._happenings.append(PhoneChanged(at * 1000, call_id, None, stage, cause))

@@ -348,6 +348,162 @@ def test_whose_webhook_was_answered_by_nobody() -> None:
     assert _found(turn) == []
 
 
+# Whose end was not known ------------------------------------------------------------------------------------
+
+
+def test_who_seemed_to_be_left_alone_as_nobody_heard_that_they_had_hung_up() -> None:
+    assert _found(_left_in_the_room()) == []
+
+
+def test_who_was_known_to_have_hung_up_was_not_left_alone() -> None:
+    assert len(_found(_left_in_the_room(disconnect=204))) == 1
+
+
+def test_who_had_been_alone_for_long_enough_when_they_hung_up() -> None:
+    """Also where the end was told at once."""
+    assert _found(_left_in_the_room(disconnect=204, others_leave=1.8)) == []
+
+
+@pytest.mark.parametrize("others_leave", [None, 50.0])
+def test_who_was_with_others_was_not_left_alone(others_leave: float | None) -> None:
+    turn = _left_in_the_room(others_leave=others_leave)
+    _learns(turn, 20.0)
+    assert len(_found(turn)) == 1
+
+
+def test_who_was_taken_out_before_was_not_left_alone() -> None:
+    turn = _left_in_the_room()
+    turn.member(7.0, "P", None)
+    turn.request("removeParticipantFromSession", 7.0, participantId="P", sessionId="s")
+    assert len(_found(turn)) == 1
+
+
+def test_nobody_was_left_alone_in_a_room_that_does_not_hang_up_on_the_last() -> None:
+    assert len(_found(_left_in_the_room(then="wait"))) == 1
+
+
+@pytest.mark.parametrize(("at", "found"), [(6.5, 1), (12.0, 0)])
+def test_bandwidth_was_asked_before_they_seemed_to_be_left_alone(at: float, found: int) -> None:
+    turn = _left_in_the_room()
+    _learns(turn, at)
+    assert len(_found(turn)) == found
+
+
+@pytest.mark.parametrize(
+    "why", ["killed", "cut off", "fault", "only checks", "other", "too early", "not yet"]
+)
+def test_bandwidth_was_asked_and_the_service_need_not_have_learned_of_the_end(why: str) -> None:
+    turn = _left_in_the_room()
+    fault = "500" if why == "fault" else None
+    match why:
+        case "killed":
+            turn.kills.append(Kill(6.6, "127.0.0.1"))
+        case "cut off":
+            turn.troubles.begin("cut-store", 6.4, host="127.0.0.1").over = 6.6
+        case "only checks":
+            turn.request("updateCall", 6.3, status=404, callId=CALL)
+        case _:
+            pass
+    _learns(
+        turn,
+        4.9 if why == "too early" else 6.5,
+        fault=fault,
+        call_id="c-9" if why == "other" else CALL,
+        served=1 if why == "not yet" else 2,
+    )
+    assert _found(turn) == []
+
+
+def test_what_is_asked_again_after_a_check_tells_of_the_end() -> None:
+    turn = _left_in_the_room()
+    turn.request("updateCall", 6.1, status=404, callId=CALL)
+    turn.request("getCall", 6.2, callId=CALL)
+    _learns(turn, 6.5)
+    assert len(_found(turn)) == 1
+
+
+@pytest.mark.parametrize(("disconnect", "found"), [(None, 0), (204, 1)])
+def test_who_hung_up_on_the_way_in_seemed_to_be_left_alone(disconnect: int | None, found: int) -> None:
+    """The service counts them in from when their participant is."""
+    assert len(_found(_left_in_the_room(disconnect=disconnect, bridged=False))) == found
+
+
+def _left_in_the_room(
+    *,
+    disconnect: int | None = None,
+    others_leave: float | None = 6.0,
+    then: str = "hangup",
+    bridged: bool = True,
+) -> MadeUpTurn:
+    """A phone hangs up at 5.0, and is told as left alone, in a room that hangs up on who is that for four."""
+    turn = _turn()
+    turn.order(0.1, "/rooms/a", {"alone": {"after": 4, "then": then}}, method="PUT", status=200)
+    turn.browser("B", "a", 0.2)
+    turn.member(0.5, "B", "s")
+    turn.member(1.1, "P", "s")
+    turn.stage(1.2, "transferring")
+    turn.leg(1.2, "ringing", participant="P")
+    if bridged:
+        turn.webhook("transferAnswer", 1.3, KEEP, call_id=LEG, url=f"{A}/voice/{REF}/1")
+        turn.stage(1.5, "bridged", participant="P")
+    turn.leg(5.0, "ended", "hangup")
+    turn.stage(5.0, "ended", "hangup", hung_up=True)
+    turn.webhook("disconnect", 5.0, status=disconnect)
+    if others_leave is not None:
+        turn.request("removeParticipantFromSession", others_leave, participantId="B", sessionId="s")
+        turn.member(others_leave, "B", None)
+    turn.ended("nobody", "left-alone", "hangup")
+    return turn
+
+
+def _learns(
+    turn: MadeUpTurn, at: float, *, fault: str | None = None, call_id: str = CALL, served: int = 2
+) -> None:
+    """A replica asks Bandwidth, which says that the call has ended, and answers so many webhooks since."""
+    turn.request("getCall", at, fault=fault, callId=call_id)
+    for n in range(served):
+        turn.webhook(
+            "initiate", at + 0.2 + n / 5, transfer("u"), call_id=f"c-{at}-{n}", url=f"{A}/voice", number=n
+        )
+
+
+@pytest.mark.parametrize(("disconnect", "learned", "found"), [(None, 9.0, 0), (None, 5.5, 1), (204, 9.0, 1)])
+@pytest.mark.parametrize(
+    ("orders", "blame", "reason"),
+    [
+        (["hangup"], "nobody", "cancelled"),
+        (["transfer", "hangup"], "nobody", "completed"),
+        (["room"], "nobody", "room-closed"),
+        ([], "limit", "time-limit"),
+    ],
+)
+def test_what_else_came_before_their_end_was_known(
+    orders: list[str], blame: str, reason: str, disconnect: int | None, learned: float, found: int
+) -> None:
+    turn = MadeUpTurn()
+    turn.phone(inbound=False)
+    turn.order(0.5, "/calls", {"to": "+15551110000", "room": "a", "maxDuration": 7})
+    turn.stage(1.0, "answered")
+    turn.webhook("answer", 1.0, WAIT)
+    turn.stage(5.0, "ended", "hangup", hung_up=True)
+    turn.webhook("disconnect", 5.0, status=disconnect)
+    _learns(turn, learned)
+    for n, kind in enumerate(orders):
+        path, method = ("/rooms/a", "DELETE") if kind == "room" else (f"/calls/{CALL}/{kind}", "POST")
+        turn.order(7.0 + n, path, {"number": "+15553334444"}, method=method)
+    turn.ended(blame, reason, "hangup")
+    assert len(_found(turn)) == found
+
+
+def test_who_was_not_to_be_sent_elsewhere_has_completed_nothing() -> None:
+    turn = _turn()
+    turn.stage(5.0, "ended", "hangup", hung_up=True)
+    turn.webhook("disconnect", 5.0, status=None)
+    turn.order(7.0, f"/calls/{CALL}/hangup", {})
+    turn.ended("nobody", "completed", "hangup")
+    assert len(_found(turn)) == 1
+
+
 # Of whom nothing is known -----------------------------------------------------------------------------------
 
 

@@ -19,7 +19,9 @@ The truth table:
 
 Several are right where a phone hangs up while another end is under way: each such pair is in `Due.perhaps`.
 So it is where a replica without the store has let the caller go, and another one, which could not know, was
-about to do the same for a reason of its own.
+about to do the same for a reason of its own. And so it is while the service does not know of the end: until a
+`disconnect` was answered, or Bandwidth was asked and said that the call has ended, it is to the service as if
+the phone were there, and what comes first is why the call has ended.
 """
 
 from collections import defaultdict
@@ -97,7 +99,7 @@ def due(
     terms: Terms,
 ) -> Due:
     """`answers`: what replies do, by the `id` of their delivery."""
-    known_at = _known_at(history, struck)
+    known_at = min(_known_at(history, struck), killed.found_ended(history))
     told, telling, without = _told(history, answers, known_at, terms)
     plain, unsure = _plain(history, answers, known_at, struck, killed)
     if told:
@@ -132,11 +134,11 @@ def _ended_by(history: History, killed: "Killed") -> float:
 
 
 def _letting_go(history: History, known_at: float, histories: Histories, terms: Terms) -> frozenset[Outcome]:
-    """What it was to be let go with, if it hung up before it was told."""
+    """What it was to be let go with, if it hung up before it was told, or before its end was known."""
     why = {
         ROOM_CLOSED: histories.closed_by(history, known_at),
         TIME_UP: terms.is_time_up(history, known_at),
-        LEFT: terms.was_left(history, known_at),
+        LEFT: terms.seemed_left(history, known_at),
         MACHINE: terms.is_unwanted(history, known_at),
     }
     return frozenset(outcome for outcome, is_so in why.items() if is_so)
@@ -204,7 +206,9 @@ def _apart(history: History, known_at: float) -> tuple[frozenset[Outcome], froze
     sent_on = [
         leg for leg in history.legs if not leg.to.startswith("sip") and leg.ended_at <= history.ended_at
     ]
-    ours = frozenset({CANCELLED} if ordered else ()) | ({COMPLETED} if sent_on else frozenset())
+    # A number that it was to be sent to counts as one that it has talked to.
+    elsewhere = sent_on or (ordered and _ordered(history, known_at, "transfer"))
+    ours = frozenset({CANCELLED} if ordered else ()) | ({COMPLETED} if elsewhere else frozenset())
     if not ours or cause not in OURS[history.inbound]:
         return frozenset({theirs}), frozenset()
     if history.hung_up:
@@ -212,9 +216,9 @@ def _apart(history: History, known_at: float) -> tuple[frozenset[Outcome], froze
     return ours, frozenset({COMPLETED})
 
 
-def _ordered(history: History, until: float) -> bool:
-    """Whether an operator had asked for its end by then."""
-    return any(one.kind == "hangup" and one.sent_at <= until for one in history.orders)
+def _ordered(history: History, until: float, kind: str = "hangup") -> bool:
+    """Whether an operator had asked for its end by then, or for something else."""
+    return any(one.kind == kind and one.sent_at <= until for one in history.orders)
 
 
 def _connected(
@@ -282,6 +286,18 @@ class Killed:
         self._kills: dict[str, list[float]] = defaultdict(list)
         for kill in kills:
             self._kills[kill.host].append(kill.at)
+
+    def found_ended(self, history: History) -> float:
+        """When it is in the store, at the latest, that Bandwidth was asked, and told of its end; or NEVER.
+
+        It is asked again where the answer may not have been written down.
+        """
+        for one in self._struck.ends_told(history):
+            until = self._struck.written_by(one.host, one.at + one.ms / 1000)
+            struck = self._struck.trouble_of(one.host, one.at, until)
+            if not struck and not any(one.at <= at <= until for at in self._kills.get(one.host, [])):
+                return until
+        return NEVER
 
     def written(self, delivery: Delivery) -> float:
         """When at the latest it is in the store what was told by it; NEVER where that may be lost.

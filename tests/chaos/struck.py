@@ -72,9 +72,12 @@ class Struck:
                 for tag in self._about(one):
                     self._by_tag[tag].add(one)
         self._questions: dict[str, list[Request]] = defaultdict(list)
+        self._updates: dict[str, list[Request]] = defaultdict(list)
         for one in requests:
             if one.operation == "getCall":
                 self._questions[one.ids.get("callId", "")].append(one)
+            elif one.operation == "updateCall":
+                self._updates[one.ids.get("callId", "")].append(one)
         self._open = {
             (host, api): _open_spans([one for one in all_ if WAITED_FOR[one.operation] == api], ROW[api])
             for host, all_ in _by_host(requests).items()
@@ -106,6 +109,27 @@ class Struck:
     def questions(self, call_id: str) -> list[Request]:
         """By which Bandwidth was asked after this call."""
         return self._questions.get(call_id, [])
+
+    def ends_told(self, history: History) -> list[Request]:
+        """Questions that were answered with the end of this call, and from which the service learns of it.
+
+        Not the one that follows a request which met no such call: it only tells whether that is done.
+        """
+        unmet = [
+            (one.at + one.ms / 1000, one.host)
+            for one in self._updates.get(history.call_id, [])
+            if one.status in {404, 409}
+        ]
+        found: list[Request] = []
+        for one in self.questions(history.call_id):
+            if one.status != 200 or one.fault is not None:
+                continue
+            check = next((it for it in unmet if it[0] <= one.at and it[1] == one.host), None)
+            if check is not None:
+                unmet.remove(check)
+            elif one.at >= history.ended_at:
+                found.append(one)
+        return found
 
     def written_by(self, host: str, since: float) -> float:
         """When at the latest this replica has written down, and told, what it did then, unless it was killed.
@@ -189,7 +213,11 @@ class Struck:
 
     def trouble(self, url: str, since: float, until: float) -> str:
         """What was the matter with this replica or its store; empty where nothing was."""
-        found = self._trouble(url, since, until)
+        return self.trouble_of(self.host_of(url), since, until)
+
+    def trouble_of(self, host: str, since: float, until: float) -> str:
+        """The same of a replica that is known by this name."""
+        found = self._trouble(host, since, until)
         return found[2] if found else ""
 
     def kept_until(self, url: str, since: float, until: float) -> float:
@@ -197,11 +225,12 @@ class Struck:
 
         The store was shown to be back; what waits is tried again after a pause, and others may be first.
         """
-        found = self._trouble(url, since, until)
-        return self.written_by(self.host_of(url), found[1] + AGAIN if found else until)
+        host = self.host_of(url)
+        found = self._trouble(host, since, until)
+        return self.written_by(host, found[1] + AGAIN if found else until)
 
-    def _trouble(self, url: str, since: float, until: float) -> tuple[float, float, str] | None:
-        troubles = self._troubles.get(self.host_of(url), [])
+    def _trouble(self, host: str, since: float, until: float) -> tuple[float, float, str] | None:
+        troubles = self._troubles.get(host, [])
         begun = bisect_right(troubles, until, key=lambda one: one[0])
         # Of those that had begun the one that was over last.
         return troubles[begun - 1] if begun and since <= troubles[begun - 1][1] else None

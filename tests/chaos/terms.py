@@ -6,15 +6,14 @@ Bandwidth's limit, and may hang up on the last who is in it.
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
-from operator import itemgetter
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from tests.chaos.alone import spans_alone
 from tests.chaos.histories import NEVER, Histories, History
 from tests.simulator.detection import MACHINES
-from tests.simulator.journal import Happening, MemberChanged, PhoneChanged
 
 if TYPE_CHECKING:
     from tests.chaos.api import Asked
@@ -25,8 +24,6 @@ MEMBERS: Final = 20
 CALL_LIMIT: Final = "CALL_LIMIT"
 TOLERANCE: Final = 1.0
 """Seconds: what is shared is kept to about a second of what has passed."""
-
-Span = tuple[float, float]
 
 
 class _Put(msgspec.Struct, frozen=True):
@@ -73,7 +70,7 @@ class Terms:
         self._limit = min(float(one.settings.get(CALL_LIMIT) or NEVER) for one in evidence.fleet.addresses)
         self._rooms = Rooms(evidence.asked)
         self._browsers = _browsers(evidence)
-        self._alone = _alone(evidence)
+        self._alone = spans_alone(evidence, histories)
 
     def seconds(self, history: History) -> float:
         """For which a call may last; NEVER where it has no limit."""
@@ -111,6 +108,10 @@ class Terms:
 
     def was_left(self, history: History, until: float) -> bool:
         """Whether it had been the last for long enough by then, in a room that hangs up on the last."""
+        return self.seemed_left(history, min(until, history.ended_at))
+
+    def seemed_left(self, history: History, until: float) -> bool:
+        """The same for who does not know of its end: to them it is there until it is put out."""
         spans = self._alone.get(history.call_id, [])
         longest = max((min(ended, until) - since for since, ended in spans if since <= until), default=0.0)
         if not longest:
@@ -131,77 +132,3 @@ def _browsers(evidence: "Evidence") -> dict[str, list[float]]:
         if one.method == "POST" and one.path.endswith("/participants") and one.status != 201:
             found[one.path.split("/")[2]].append(one.sent_at)
     return {room: sorted(times) for room, times in found.items()}
-
-
-def _alone(evidence: "Evidence") -> dict[str, list[Span]]:
-    """By call id: while its phone was bridged into a session in which nobody else was.
-
-    A session that vanishes at Bandwidth takes nobody away: its members will be in another one.
-    """
-    browsers = {seat.participant_id for seat in evidence.records.browsers}
-    calls = {phone.call_id for phone in evidence.simulator.phones}
-    bridged: dict[str, str] = {}
-    """Participants, by call id."""
-    owners: dict[str, str] = {}
-    """Call ids, by participant."""
-    sessions: dict[str, str] = {}
-    """Where each participant is, or was when its session vanished."""
-    members: dict[str, set[str]] = defaultdict(set)
-    since: dict[str, tuple[str, float]] = {}
-    """By session: who is alone there, and since when."""
-    found: dict[str, list[Span]] = defaultdict(list)
-    for at, one in sorted([*_gone(evidence), *_changes(evidence)], key=itemgetter(0)):
-        match one:
-            case PhoneChanged() if one.call_id in calls:
-                before, now = bridged.pop(one.call_id, ""), one.participant_id or ""
-                owners.pop(before, None)
-                if now:
-                    bridged[one.call_id], owners[now] = now, one.call_id
-                touched = {sessions.get(before, ""), sessions.get(now, "")}
-            case MemberChanged():
-                before, now = sessions.pop(one.participant_id, ""), one.session_id or ""
-                members[before].discard(one.participant_id)
-                if now:
-                    sessions[one.participant_id] = now
-                    members[now].add(one.participant_id)
-                touched = {before, now}
-            case _:
-                continue
-        for session in touched - {""}:
-            there = [who for who in members[session] if who in owners or who in browsers]
-            alone = owners.get(there[0], "") if len(there) == 1 else ""
-            was, began = since.pop(session, ("", at))
-            if alone:
-                since[session] = (alone, began if alone == was else at)
-            if was and was != alone:
-                found[was].append((began, at))
-    for call_id, began in since.values():
-        found[call_id].append((began, NEVER))
-    return found
-
-
-def _changes(evidence: "Evidence") -> Iterator[tuple[float, Happening]]:
-    """But those of members whose session has vanished, or who are in `_gone`."""
-    for one in evidence.happenings:
-        if not (isinstance(one, MemberChanged) and one.session_id is None):
-            yield evidence.simulator.started + one.at_ms / 1000, one
-
-
-def _gone(evidence: "Evidence") -> Iterator[tuple[float, MemberChanged]]:
-    """When each member has left its room, or may have."""
-    times: list[tuple[float, str]] = [
-        (one.at, one.ids.get("participantId", ""))
-        for one in evidence.simulator.requests
-        if one.operation in {"removeParticipantFromSession", "deleteParticipant"}
-    ]
-    for seat in evidence.records.browsers:
-        times += ((one.sent_at, seat.participant_id) for one in seat.signs if one.what == "leave")
-        times += ((one.sent_at, seat.participant_id) for one in seat.events if one.name == "onLeave")
-        times += ((at, seat.participant_id) for at in (seat.vanished_at, seat.next_asked_at) if at < NEVER)
-    times += (
-        (one.sent_at, one.path.rpartition("/")[2])
-        for one in evidence.asked
-        if one.method == "DELETE" and "/participants/" in one.path
-    )
-    for at, participant in times:
-        yield at, MemberChanged(at * 1000, participant, None, None)

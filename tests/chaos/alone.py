@@ -1,0 +1,129 @@
+"""When each phone was the last in a session.
+
+A session that vanishes at Bandwidth takes nobody away: its members will be in another one.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from operator import itemgetter
+from typing import TYPE_CHECKING
+
+from tests.chaos.histories import NEVER, Histories, History
+from tests.simulator.journal import Happening, MemberChanged, PhoneChanged
+
+if TYPE_CHECKING:
+    from tests.chaos.evidence import Evidence
+
+Span = tuple[float, float]
+
+
+def spans_alone(evidence: "Evidence", histories: Histories) -> dict[str, list[Span]]:
+    """By call id: while its phone was bridged into a session in which nobody else was.
+
+    It goes on when the phone ends, until its participant is put out: who does not know of the end takes it to
+    be there. While another phone is there, it is not alone.
+    """
+    browsers = {seat.participant_id for seat in evidence.records.browsers}
+    sessions = _Sessions(browsers)
+    for at, one in sorted([*_gone(evidence), *_changes(evidence)], key=itemgetter(0)):
+        match one:
+            case PhoneChanged() if one.call_id in histories.of:
+                last = _last_participant(evidence, histories.of[one.call_id])
+                sessions.phone(one, last if one.stage == "ended" else "", at)
+            case MemberChanged():
+                sessions.member(one, at)
+            case _:
+                continue
+    return sessions.spans()
+
+
+class _Sessions:
+    def __init__(self, browsers: set[str]) -> None:
+        self._browsers = browsers
+        self._bridged: dict[str, str] = {}
+        """Participants, by call id."""
+        self._owners: dict[str, str] = {}
+        """Call ids, by participant."""
+        self._ended: dict[str, str] = {}
+        """Call ids of phones that have ended, by the participant that each has left behind."""
+        self._sessions: dict[str, str] = {}
+        """Where each participant is, or was when its session vanished."""
+        self._members: dict[str, set[str]] = defaultdict(set)
+        self._since: dict[str, dict[str, float]] = defaultdict(dict)
+        """By session: which calls are alone there, and since when."""
+        self._found: dict[str, list[Span]] = defaultdict(list)
+
+    def phone(self, change: PhoneChanged, last: str, at: float) -> None:
+        """`last`: the participant that it has left behind, if it has ended while it was not bridged."""
+        before, now = self._bridged.pop(change.call_id, ""), change.participant_id or ""
+        self._owners.pop(before, None)
+        if now:
+            self._bridged[change.call_id], self._owners[now] = now, change.call_id
+        if change.stage == "ended":
+            before = before or last
+            self._ended[before] = change.call_id
+        self._look({self._sessions.get(before, ""), self._sessions.get(now, "")}, at)
+
+    def member(self, change: MemberChanged, at: float) -> None:
+        before, now = self._sessions.pop(change.participant_id, ""), change.session_id or ""
+        self._members[before].discard(change.participant_id)
+        if now:
+            self._sessions[change.participant_id] = now
+            self._members[now].add(change.participant_id)
+        self._look({before, now}, at)
+
+    def spans(self) -> dict[str, list[Span]]:
+        for since in self._since.values():
+            for call_id, began in since.items():
+                self._found[call_id].append((began, NEVER))
+        return self._found
+
+    def _look(self, touched: set[str], at: float) -> None:
+        for session in touched - {""}:
+            alone, was = self._alone(session), self._since[session]
+            self._since[session] = {call_id: was.get(call_id, at) for call_id in alone}
+            for call_id in was.keys() - alone:
+                self._found[call_id].append((was[call_id], at))
+
+    def _alone(self, session: str) -> set[str]:
+        members = self._members[session]
+        there = [who for who in members if who in self._owners or who in self._browsers]
+        if not there:
+            return {self._ended[who] for who in members if who in self._ended}
+        return {self._owners[there[0]]} if len(there) == 1 and there[0] in self._owners else set()
+
+
+def _last_participant(evidence: "Evidence", history: History) -> str:
+    """Of the last leg of a phone; empty for none.
+
+    To the service the phone is in the room from when this one was put there, bridged or not.
+    """
+    legs = [leg for leg in history.legs if leg.begun <= history.ended_at]
+    return (legs and evidence.simulator.engine.calls[legs[-1].leg_id].participant_id) or ""
+
+
+def _changes(evidence: "Evidence") -> Iterator[tuple[float, Happening]]:
+    """But those of members whose session has vanished, or who are in `_gone`."""
+    for one in evidence.happenings:
+        if not (isinstance(one, MemberChanged) and one.session_id is None):
+            yield evidence.simulator.started + one.at_ms / 1000, one
+
+
+def _gone(evidence: "Evidence") -> Iterator[tuple[float, MemberChanged]]:
+    """When each member has left its room, or may have."""
+    times: list[tuple[float, str]] = [
+        (one.at, one.ids.get("participantId", ""))
+        for one in evidence.simulator.requests
+        if one.operation in {"removeParticipantFromSession", "deleteParticipant"}
+    ]
+    for seat in evidence.records.browsers:
+        times += ((one.sent_at, seat.participant_id) for one in seat.signs if one.what == "leave")
+        times += ((one.sent_at, seat.participant_id) for one in seat.events if one.name == "onLeave")
+        times += ((at, seat.participant_id) for at in (seat.vanished_at, seat.next_asked_at) if at < NEVER)
+    times += (
+        (one.sent_at, one.path.rpartition("/")[2])
+        for one in evidence.asked
+        if one.method == "DELETE" and "/participants/" in one.path
+    )
+    for at, participant in times:
+        yield at, MemberChanged(at * 1000, participant, None, None)

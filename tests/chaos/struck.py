@@ -60,17 +60,7 @@ class Struck:
         """By host and ref: the requests for each attempt of a call at a way in, in order."""
         for one in requests:
             if one.operation in JOINS:
-                ref, attempt = self._attempt(one)
-                if ref:
-                    self._attempts[one.host, ref].setdefault(attempt, []).append(one)
-                others = {self._tags.get(one.ids.get("sessionId", ""), "")}
-                for tag in {one.host} if one.operation == "token" else self._about(one) - others:
-                    self._ways_in[tag].add(one)
-            if one.operation in JOINS and self.hurt(one):
-                if one.operation == "token":
-                    self._tokens[one.host].add(one)
-                for tag in self._about(one):
-                    self._by_tag[tag].add(one)
+                self._take(one)
         self._questions: dict[str, list[Request]] = defaultdict(list)
         self._updates: dict[str, list[Request]] = defaultdict(list)
         for one in requests:
@@ -91,6 +81,20 @@ class Struck:
             host: self._shown(name, [one for one in evidence.troubles.felt if one.host in {"", host}])
             for name, host in self._names.items()
         }
+
+    def _take(self, one: Request) -> None:
+        """Of those by which somebody is let in."""
+        ref, attempt = self._attempt(one)
+        if ref:
+            self._attempts[one.host, ref].setdefault(attempt, []).append(one)
+        of_session = self._tags.get(one.ids.get("sessionId", ""), "")
+        for tag in {one.host} if one.operation == "token" else self._about(one) - {of_session}:
+            self._ways_in[tag].add(one)
+        if self.hurt(one):
+            if one.operation == "token":
+                self._tokens[one.host].add(one)
+            for tag in self._about(one):
+                self._by_tag[tag].add(one)
 
     def host_of(self, url: str) -> str:
         """The replica at this address, by the name that it knows Bandwidth by."""

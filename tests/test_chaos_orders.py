@@ -124,7 +124,9 @@ def test_a_room_that_is_full(turn: MadeUp, limit: int, excuse: str) -> None:
     turn.talks("y", ROOM_A, "s")
     turn.talks("z", ROOM_B, "t")
     turn.asks("POST", "/calls/x/join", JOIN)
-    turn.calls["x"]["timeline"].append({"event": "moveFailed", "reason": "room-full"})
+    # One fails later, for another reason.
+    failed = [{"event": "moveFailed", "reason": one} for one in ("room-full", "bandwidth-error")]
+    turn.calls["x"]["timeline"] += failed
     turn.looks()
     [found] = came_about(turn.history(), turn.calls, Spans([]))
     assert found.excuse == excuse

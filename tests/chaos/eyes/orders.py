@@ -215,10 +215,13 @@ class _Orders:
     def _was_hindered(self, id_: str, still: Still) -> bool:
         """Whether the call says that a move has failed, and what is to blame came after it was ordered."""
         join, call = self._joins.get(id_), self._calls.get(id_)
-        failed = [one for one in call["timeline"] if one["event"] == "moveFailed"] if call else []
-        if join is None or not failed:
-            return False
-        reason, room = failed[-1].get("reason"), join.body["room"]
+        entries = call["timeline"] if call else []
+        # Later ones may have failed for other reasons.
+        reasons = {one.get("reason") for one in entries if one["event"] == "moveFailed"}
+        return join is not None and any(self._hinders(one, id_, join, still) for one in reasons)
+
+    def _hinders(self, reason: object, id_: str, join: Asked, still: Still) -> bool:
+        room = join.body["room"]
         if reason == "room-full":
             return len(self._came[room] - {id_}) >= self._rooms.limit(room, join.sent_at, still.over)
         if reason == "room-closed":

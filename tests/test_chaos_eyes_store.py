@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any, cast
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
@@ -346,6 +347,32 @@ def test_two_replicas_ask_the_same(
         troubles.begin("killed", begun, host=host).over = over
     simulator = SimpleNamespace(requests=[deletion(10, "a"), second])
     assert len(seen(workers.look, simulator=simulator, troubles=troubles)) == expected
+
+
+@pytest.mark.parametrize(
+    ("operation", "sessions", "expected"),
+    [
+        ("addParticipantToSession", "st", 0),
+        ("removeParticipantFromSession", "st", 0),
+        ("removeParticipantFromSession", "ss", 1),
+    ],
+)
+def test_rooms_that_both_owe_that_somebody_is_taken_down(
+    operation: str, sessions: str, expected: int
+) -> None:
+    """As after a move, also one that did not come about."""
+    moves = [
+        msgspec.structs.replace(
+            deletion(number, "a"), operation=operation, ids={"participantId": "p", "sessionId": session}
+        )
+        for number, session in enumerate(sessions)
+    ]
+    takes_down = [
+        msgspec.structs.replace(deletion(at, host), operation="deleteParticipant", ids={"participantId": "p"})
+        for at, host in [(10, "a"), (10.5, "b")]
+    ]
+    simulator = SimpleNamespace(requests=[*moves, *takes_down])
+    assert len(seen(workers.look, simulator=simulator, troubles=Troubles())) == expected
 
 
 @pytest.mark.parametrize(

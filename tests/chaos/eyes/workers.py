@@ -131,12 +131,15 @@ def _requests(evidence: "Evidence") -> Iterator[Finding]:
 
 
 def _moved(requests: Iterable[Request]) -> set[str]:
-    """Participants that were put into several sessions: each of their rooms owes that they are taken down."""
+    """Participants that were put into several sessions, or out of them: a move that did not come about, too.
+
+    Each of their rooms owes that they are taken down.
+    """
     first: dict[str, str] = {}
     return {
         one.ids["participantId"]
         for one in requests
-        if one.operation == "addParticipantToSession"
+        if one.operation in {"addParticipantToSession", "removeParticipantFromSession"}
         and first.setdefault(one.ids["participantId"], one.ids["sessionId"]) != one.ids["sessionId"]
     }
 

@@ -1,8 +1,13 @@
 """The eye of the storm that looks for strangers and for silence, on turns that are made up."""
 
+from types import SimpleNamespace
+from typing import cast
+
 import pytest
 
+from tests.chaos.evidence import Evidence, LogLine
 from tests.chaos.eyes.hearing import NOT_MISSED, heard
+from tests.chaos.history import failed_moves_of
 from tests.chaos_turns import ROOM_A, ROOM_B, MadeUp
 
 
@@ -112,6 +117,18 @@ def test_who_comes_back_as_a_move_has_failed(turn: MadeUp, failed: int, back: in
         turn.looks()
     turn.talks("z", ROOM_B, "t")
     assert (found(turn) == []) is fine
+
+
+def test_moves_that_have_failed_are_told_by_timeline_or_log() -> None:
+    """For good, or to be tried again."""
+    timeline = [{"event": "moveFailed"}, {"event": "moved"}, {"event": "effectFailed"}]
+    again = {"event": "effect.retried", "ref": "ref-x", "effect": "move-participant"}
+    logs = [
+        LogLine("a", "a0", "", fields)
+        for fields in (again, again | {"ref": "ref-y"}, again | {"effect": "hang-up"}, again | {"event": "x"})
+    ]
+    calls = {"x": {"id": "ref-x", "timeline": timeline}, "z": {"id": "ref-z", "timeline": []}}
+    assert failed_moves_of(cast("Evidence", SimpleNamespace(logs=logs, calls=calls))) == {"x": 2, "z": 0}
 
 
 def test_bridged_to_what_was_never_in_a_session(turn: MadeUp) -> None:

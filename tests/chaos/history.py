@@ -1,7 +1,7 @@
 """Brings what happened in a turn into one order: phones, participants, operators, looks at the store."""
 
 from bisect import bisect_right
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from itertools import accumulate
 from operator import attrgetter
@@ -126,7 +126,7 @@ class History:
         """`started`: monotonic seconds from which happenings count. `refs`: of calls, by their ids.
 
         `ends`: of processes, by the host of each.
-        `failed_moves`: how many of each call, by its id, the service has told of.
+        `failed_moves`: how many of each call, by its id, the service has told of, each try for itself.
         """
         self.lines = list(lines)
         self.rejections = list(rejections)
@@ -184,10 +184,7 @@ def history_of(evidence: "Evidence") -> History:
         refs={call_id: str(call["id"]) for call_id, call in evidence.calls.items()},
         outages=evidence.troubles.of_store,
         rejections=simulator.interconnect.rejections,
-        failed_moves={
-            call_id: sum(entry["event"] == "moveFailed" for entry in call["timeline"])
-            for call_id, call in evidence.calls.items()
-        },
+        failed_moves=failed_moves_of(evidence),
         ends=ends_of(evidence.fleet),
     )
 
@@ -195,6 +192,19 @@ def history_of(evidence: "Evidence") -> History:
 def ends_of(fleet: "Fleet") -> list[tuple[str, float]]:
     """When processes had ended, with the host of each."""
     return [*((one.host, one.at) for one in fleet.kills), *((one.host, one.over) for one in fleet.stops)]
+
+
+def failed_moves_of(evidence: "Evidence") -> dict[str, int]:
+    """For good, by the timeline, or to be tried again, by the log: it is back where it was meanwhile."""
+    again = Counter(
+        str(line.fields.get("ref"))
+        for line in evidence.logs
+        if line.event == "effect.retried" and line.fields.get("effect") == "move-participant"
+    )
+    return {
+        call_id: again[str(call["id"])] + sum(entry["event"] == "moveFailed" for entry in call["timeline"])
+        for call_id, call in evidence.calls.items()
+    }
 
 
 def _phones(

@@ -348,6 +348,23 @@ def test_whose_webhook_was_answered_by_nobody() -> None:
     assert _found(turn) == []
 
 
+@pytest.mark.parametrize(("limit", "status", "found"), [(1, None, 0), (2, None, 1), (1, 200, 1)])
+def test_whose_webhook_was_handled_when_nobody_waited_for_it(
+    limit: int, status: int | None, found: int
+) -> None:
+    """The phone had gone by then, and the room was full."""
+    turn = MadeUpTurn()
+    turn.phone()
+    turn.order(0.1, "/rooms/a", {"limit": limit}, method="PUT", status=200)
+    turn.browser("B", "a", 0.5)
+    turn.stage(1.0, "ringing")
+    turn.webhook("initiate", 1.0, WAIT, status=status)
+    turn.stage(2.0, "ended", "cancel")
+    turn.webhook("disconnect", 3.0, status=204)
+    turn.ended("limit", "room-full", "cancel")
+    assert len(_found(turn)) == found
+
+
 # Whose end was not known ------------------------------------------------------------------------------------
 
 

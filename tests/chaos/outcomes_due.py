@@ -48,6 +48,7 @@ COMPLETED: Final = ("nobody", "completed")
 CANCELLED: Final = ("nobody", "cancelled")
 OURS: Final = {True: {"hangup", "cancel", "rejected"}, False: {"hangup", "cancel"}}
 """Causes of an end that we may have asked for, of inbound calls and of others."""
+FULL: Final = ("limit", "room-full")
 ROOM_CLOSED: Final = ("nobody", "room-closed")
 TIME_UP: Final = ("limit", "time-limit")
 LEFT: Final = ("nobody", "left-alone")
@@ -59,7 +60,7 @@ FAILED: Final = frozenset({("bandwidth", "bandwidth-error"), ("bandwidth", "band
 REFUSED: Final = ("service", "credentials-refused")
 SAID: Final[tuple[tuple[str, frozenset[Outcome]], ...]] = (
     ("conference has been closed", frozenset({ROOM_CLOSED})),
-    ("this conference is full", frozenset({("limit", "room-full")})),
+    ("this conference is full", frozenset({FULL})),
     ("all lines are busy", frozenset({("limit", "rate-limited")})),
     ("the connection was lost", frozenset({VANISHED})),
     ("conference could not be found", frozenset({("caller", "wrong-pin")})),
@@ -155,7 +156,10 @@ def _told(
         effect = answers.get(id(one))
         if effect is None or effect.kind is not Kind.ENDS or is_of_leg(one):
             if one.synchronous and one.status is None and one.sent_at <= known_at:
-                telling |= FAILED | BROKEN
+                # It may be handled all the same, later than Bandwidth waits for it.
+                telling |= (
+                    FAILED | BROKEN | ({FULL} if terms.is_full(history, one.sent_at, known_at) else set())
+                )
             continue
         # Without the store we can only have given up.
         without = "again=" in one.url

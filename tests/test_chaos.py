@@ -24,6 +24,7 @@ from tests.chaos.plan import Turn, plan
 from tests.chaos.report import Report
 from tests.chaos.shrink import shrink
 from tests.chaos.storm import LINES, storm
+from tests.chaos.story import IDS, shown
 from tests.chaos.weathers import WEATHERS
 from tests.waiting import wait_until
 
@@ -71,17 +72,43 @@ async def test_what_is_found_is_told_as_a_story(folder: Path, monkeypatch: pytes
     assert other["what"] == "made up ('it was Monday' is no allowance)"
     story = told["story"]
     assert story == sorted(story, key=lambda line: float(line.split()[0]))
-    assert set(said) >= {"first: made up", *(f"  {line}" for line in story[-LINES:])}
+    legs = [line.split() for line in story if " phone       leg " in line]
+    stages = [words[5] for words in legs if words[4] == legs[0][4]]
+    assert stages[:2] == ["ringing", "answered"], "also where both were within a millisecond"
+    printed = said[said.index("first: made up") + 1 :]
+    assert (
+        printed[0]
+        == "  eyes/first.py: The fault run in small, with a fixed seed: `make chaos` plays it at length."
+    )
+    times = [line.split()[0] for line in story[-LINES:]]
+    assert [line.split()[0] for line in printed[1 : 1 + len(times)]] == times
+    assert not any(IDS.search(line) for line in printed[: 1 + len(times)])
     for sign in [
         "phone       call c-",
         "bandwidth   webhook initiate to https://a.test/callbacks/voice: 200 in ",
         "bandwidth   request createParticipant of ",
         "is in session ",
-        "service ",
+        "replica ",
         "call.changed",
         "store       initiate",
     ]:
         assert any(sign in line for line in story), (sign, story)
+
+
+def test_what_is_printed_lies_around_the_finding() -> None:
+    """Most of it before."""
+    story = [f"{at:+9.3f} s  phone       hears: nothing" for at in range(200)]
+    lines = [*shown([{"eye": "leaks", "what": "it", "at": 100.0, "story": story}], 40, {"leaks": "All."})]
+    assert lines[:2] == ["leaks: it, at +100.000 s", "  eyes/leaks.py: All."]
+    times = [float(line.split()[0]) for line in lines[2:]]
+    assert (times[0], times[-1], len(times)) == (71, 110, 40)
+
+
+def test_what_is_printed_has_short_ids() -> None:
+    ids = ["c-0a4da2ff-52489c6e-4f60-41f3-98ac-f28de9229902", "067c4ba2-6f20-44d4-a8c0-1ea89342e1a9"]
+    story = [f"   +1.000 s  phone       call {ids[0]} bridged to {ids[1]}"]
+    *_, line = shown([{"eye": "leaks", "what": "it", "at": None, "story": story}], 40, {"leaks": "All."})
+    assert line == "     +1.000 s  phone       call c-0a4da2ff… bridged to 067c4ba2-6…"
 
 
 def _as_from_a_terminal() -> None:

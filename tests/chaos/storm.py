@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from tests.chaos.eyes import looks_for
 from tests.chaos.plan import Turn
 from tests.chaos.report import Report, TurnReport, sum_of
 from tests.chaos.shrink import shrink
@@ -36,6 +37,8 @@ async def storm(
         place = directory / f"{number}"
         report = await play(turn, place, say)
         reports.append(report)
+        if not report.bridged:
+            say(f"{turn.weather}: no phone came through, so that this turn shows little")
         if report.wrong:
             _tell(turn, report, place, say)
             smaller.append(await _smaller(turn, report, directory, say, shrink_minutes))
@@ -45,7 +48,7 @@ async def storm(
 
 
 def _tell(turn: Turn, report: TurnReport, place: Path, say: Say) -> None:
-    for line in shown(msgspec.json.decode((place / "details.json").read_bytes()), LINES):
+    for line in shown(msgspec.json.decode((place / "details.json").read_bytes()), LINES, looks_for()):
         say(line)
     say(f"found: { {eye: count for eye, count in report.found.items() if count} } in {place}/details.json")
     say(f"play it again: {turn.replay}")

@@ -2,7 +2,7 @@
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import datetime
 from operator import attrgetter
@@ -29,15 +29,18 @@ MOST = 200
 """Lines of a story."""
 REPLY = 160
 """Bytes of a reply that are shown."""
+ID = 10
+"""Characters of an id that are printed: a line with whole ones has four times the width of a terminal."""
 IDS = re.compile(
     r"\bc-[0-9a-f]{8}-[0-9a-f-]{36}|\b[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}|\bp\d\d-[a-z2-7]{20}"
 )
 """Of calls, participants and sessions; and refs."""
 _LOG_HEAD = {"timestamp", "level", "event", "version", "replica"}
 _ENTRY_HEAD = {"at", "event", "requests"}
+_AT: Callable[["Line"], float] = attrgetter("at")
 
 
-class Line(msgspec.Struct, frozen=True, order=True):
+class Line(msgspec.Struct, frozen=True):
     """`at`: seconds since the turn began."""
 
     at: float
@@ -69,19 +72,26 @@ def story_of(evidence: "Evidence", ids: Iterable[str], *, around: float | None =
     Of a long one what lies `around`, in seconds since the turn began: most of that before.
     """
     known = relatives_of(evidence, {one for one in ids if one})
+    # Each of them is in the order in which it happened, also within a millisecond: sorting keeps that.
     lines = sorted(
         [
             *_happened(evidence, known),
             *_logged(evidence, known),
             *_stored(evidence, known),
             *_ordered(evidence, known),
-        ]
+        ],
+        key=_AT,
     )
     if lines:
-        lines = sorted([*lines, *_troubles(evidence, lines[0].at, lines[-1].at)])
-    # A quarter of them at most lies after it.
-    after = len(lines) if around is None else bisect_right(lines, around, key=attrgetter("at")) + MOST // 4
-    return [str(line) for line in lines[: max(after, MOST)][-MOST:]]
+        lines = sorted([*_troubles(evidence, lines[0].at, lines[-1].at), *lines], key=_AT)
+    return [str(line) for line in lines[_part([line.at for line in lines], around, MOST)]]
+
+
+def _part(times: Sequence[float], around: float | None, most: int) -> slice:
+    """Which `most` lines to show: the last, or those around a time, a quarter of them at most after it."""
+    after = len(times) if around is None else bisect_right(times, around) + most // 4
+    end = min(max(after, most), len(times))
+    return slice(max(end - most, 0), end)
 
 
 def relatives_of(evidence: "Evidence", ids: AbstractSet[str]) -> set[str]:
@@ -103,13 +113,20 @@ def relatives_of(evidence: "Evidence", ids: AbstractSet[str]) -> set[str]:
 
 
 def _happened(evidence: "Evidence", known: AbstractSet[str]) -> Iterator[Line]:
-    ahead = evidence.simulator.started - evidence.begun
+    ahead, names = evidence.simulator.started - evidence.begun, _names(evidence)
     for one in evidence.happenings:
-        for at, source, text in _simulated(one, known):
+        for at, source, text in _simulated(one, known, names):
             yield Line(round((at if at is not None else one.at_ms / 1000) + ahead, 3), source, text)
 
 
-def _simulated(one: Happening, known: AbstractSet[str]) -> Iterator[tuple[float | None, str, str]]:
+def _names(evidence: "Evidence") -> Mapping[str, str]:
+    """Of replicas, by the host under which each knows Bandwidth; the weather may name something else."""
+    return {one.host: f"replica {one.name}" for one in evidence.fleet.addresses}
+
+
+def _simulated(
+    one: Happening, known: AbstractSet[str], names: Mapping[str, str]
+) -> Iterator[tuple[float | None, str, str]]:
     match one:
         case PhoneChanged() if one.call_id in known:
             kind = "leg" if one.parent_call_id else "call"
@@ -123,7 +140,7 @@ def _simulated(one: Happening, known: AbstractSet[str]) -> Iterator[tuple[float 
         case WebhookDelivered(at_ms, delivery) if not known.isdisjoint(_ids_of(delivery)):
             yield at_ms / 1000, "bandwidth", _webhook(delivery)
         case RequestAnswered(at_ms, request) if not known.isdisjoint(_asked_about(request)):
-            yield at_ms / 1000, "bandwidth", _request(request)
+            yield at_ms / 1000, "bandwidth", _request(request, names)
 
 
 def _heard(one: MemberChanged) -> str:
@@ -136,17 +153,19 @@ def _webhook(one: Delivery) -> str:
     return f"webhook {one.event_type} to {one.url}: {answer} in {one.ms:.0f} ms {reply}".rstrip()
 
 
-def _request(one: Request) -> str:
+def _request(one: Request, names: Mapping[str, str]) -> str:
     answer = str(one.status) if one.received else "answered to nobody"
     fault = f" [{one.fault}]" if one.fault else ""
     made = f", made {one.created}" if one.created else ""
-    return f"request {one.operation} of {one.host} {one.path}: {answer} in {one.ms:.0f} ms{made}{fault}"
+    who = names.get(one.host, one.host)
+    return f"request {one.operation} of {who} {one.path}: {answer} in {one.ms:.0f} ms{made}{fault}"
 
 
 def _logged(evidence: "Evidence", known: AbstractSet[str]) -> Iterator[Line]:
+    names = _names(evidence)
     for line in evidence.logs:
         if not known.isdisjoint(line.ids):
-            yield Line(_time(evidence, line.timestamp), f"service {line.host[:3]}", _log_text(line))
+            yield Line(_time(evidence, line.timestamp), names.get(line.host, line.host), _log_text(line))
 
 
 def _log_text(line: "LogLine") -> str:
@@ -171,22 +190,24 @@ def _stored(evidence: "Evidence", known: AbstractSet[str]) -> Iterator[Line]:
 
 
 def _ordered(evidence: "Evidence", known: AbstractSet[str]) -> Iterator[Line]:
+    names = _names(evidence)
     for one in evidence.asked:
         if not known.isdisjoint({*IDS.findall(one.path), *_ids_in(one.reply)}):
             took = (one.over - one.sent_at) * 1000
             answer = one.status if one.status is not None else "nobody answers"
-            text = f"{one.method} {one.path} {one.body or ''} at {one.host}: {answer} in {took:.0f} ms"
+            who = names.get(one.host, one.host)
+            text = f"{one.method} {one.path} {one.body or ''} at {who}: {answer} in {took:.0f} ms"
             yield Line(round(one.sent_at - evidence.begun, 3), "operator", text)
 
 
 def _troubles(evidence: "Evidence", since: float, until: float) -> Iterator[Line]:
-    begun = evidence.begun
+    begun, names = evidence.begun, _names(evidence)
     for one in evidence.troubles.between(begun + since, begun + until):
         over = f"until {one.over - begun:+.3f} s" if one.over < float("inf") else "until the end"
         yield Line(
             round(one.begun - begun, 3),
             "weather",
-            f"{one.kind} {one.host} {one.detail} {over}".replace("  ", " "),
+            " ".join(filter(None, [one.kind, names.get(one.host, one.host), one.detail, over])),
         )
 
 
@@ -213,11 +234,18 @@ def _since(evidence: "Evidence", at: float | None) -> float | None:
     return None if at is None else round(at - evidence.begun, 3)
 
 
-def shown(stories: Sequence[dict[str, Any]], most: int) -> Iterator[str]:
-    """The first story of each eye, for people; `most` lines of each."""
+def shown(stories: Sequence[dict[str, Any]], most: int, looks_for: Mapping[str, str]) -> Iterator[str]:
+    """The first story of each eye, for people; `most` lines of each. `looks_for`: in a sentence, by eye."""
     seen: set[str] = set()
     for one in stories:
         if one["eye"] not in seen:
             seen.add(one["eye"])
-            yield f"{one['eye']}: {one['what']}"
-            yield from (f"  {line}" for line in one["story"][-most:])
+            at = "" if one["at"] is None else f", at {one['at']:+.3f} s"
+            yield f"{one['eye']}: {one['what']}{at}"
+            yield f"  eyes/{one['eye']}.py: {looks_for[one['eye']]}"
+            times = [float(line.split(maxsplit=1)[0]) for line in one["story"]]
+            yield from (f"  {_with_short_ids(line)}" for line in one["story"][_part(times, one["at"], most)])
+
+
+def _with_short_ids(line: str) -> str:
+    return IDS.sub(lambda found: f"{found[0][:ID]}…", line)

@@ -1,5 +1,6 @@
 """The eyes of the judge, each of which looks for one kind of fault in a turn that is over."""
 
+import sys
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
@@ -54,6 +55,13 @@ EYES: Final[Mapping[str, Eye]] = MappingProxyType(
         "listeners": listeners.look,
     }
 )
+
+
+def looks_for() -> dict[str, str]:
+    """By eye: what it finds, or what it wants, in the first line of its module."""
+    return {
+        name: (sys.modules[eye.__module__].__doc__ or "").partition("\n")[0] for name, eye in EYES.items()
+    }
 
 
 def look(evidence: Evidence) -> dict[str, list[Finding]]:

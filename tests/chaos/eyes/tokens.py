@@ -24,13 +24,12 @@ OUT_OF_STOCK: Final = (b"stock:", b"given:")
 
 
 def look(evidence: "Evidence") -> Iterator[Finding]:
-    found: dict[tuple[str, Key], None] = {}
+    # First what says when it should have gone: the first finding is the one whose story is printed.
+    found: dict[tuple[str, Key], None] = dict.fromkeys(_in_each_step(evidence))
     for stored in evidence.keys:
         key = key_of(stored.name)
         if key.kind == "token":
             found[f"{key} is left at the end", key] = None
-    for what, key in _in_each_step(evidence):
-        found[what, key] = None
     for what, key in found:
         yield Finding(what=what, ids=(key.name,))
 

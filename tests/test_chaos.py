@@ -206,6 +206,8 @@ def test_part_of_a_turn_is_played_again() -> None:
         ({"CHAOS_ONLY": "1"}, "set CHAOS_WEATHER too"),
         ({"CHAOS_WEATHER": "calm", "CHAOS_ONLY": "a"}, "wants numbers of calls"),
         ({"CHAOS_WEATHER": "calm", "CHAOS_WINDOW": "8-4"}, "wants two numbers of seconds"),
+        ({"CHAOS_WEATHER": "calm", "CHAOS_CALLS": "4", "CHAOS_ONLY": "1,4"}, "the last one is 3"),
+        ({"CHAOS_WEATHR": "calm"}, "there is no setting CHAOS_WEATHR; there are: CHAOS_CALLS, "),
         ({"CHAOS_SEED": "x"}, "wants a whole number"),
         ({"CHAOS_SHRINK": "nan"}, "wants minutes"),
     ],

@@ -126,6 +126,14 @@ def test_an_unknown_name_is_answered_with_all(
     assert all(file.stem in said for file in PATCHES.glob("*.patch"))
 
 
+def test_the_list_is_no_trouble(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ONLY", "list")
+    assert main([]) == 0
+    said = capfd.readouterr()
+    assert said.err == ""
+    assert [line.split()[0] for line in said.out.splitlines()] == [one.name for one in mutants()]
+
+
 def test_names_choose(patch: Path) -> None:
     one, other = read(patch), replace(read(patch), name="other")
     assert named([], [one, other]) == [one, other]

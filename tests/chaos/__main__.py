@@ -1,6 +1,7 @@
 """`make chaos`: plays a storm and prints one line of JSON.
 
-Exit 0: nothing is left, late or wrong. 1: something is. 2: it cannot start, or a setting is wrong.
+Exit 0: nothing is left, late or wrong. 1: something is, or the storm itself broke off, with a traceback.
+2: it cannot start, or a setting is wrong. 130: it was interrupted.
 """
 
 import asyncio

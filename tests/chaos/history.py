@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from tests.chaos.api import Asked
+from tests.chaos.creates import AGAIN
 from tests.chaos.records import NEVER
 from tests.chaos.scenarios.rooms import NUMBERS, PIN_NUMBER, ROOMS
 from tests.chaos.stills import Still
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 _SETTINGS: Final = msgspec.convert(ROOMS, dict[str, dict[str, object]])
 PINS: Final = {str(settings["pin"]): room for room, settings in _SETTINGS.items() if "pin" in settings}
 WAITED_FOR: Final = {room for room, settings in _SETTINGS.items() if "waiting" in settings}
-AGAIN = 1.0
-"""Seconds, the longest after which the service repeats a write that the store did not take."""
 
 
 class Line(msgspec.Struct, frozen=True):

@@ -1,23 +1,27 @@
 """What `make chaos` is told: settings in the environment, since make passes no arguments on."""
 
 import os
+import re
 import secrets
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 import msgspec
 
 from tests.chaos.plan import weathers_named
 
 HELP = """\
-CHAOS_CALLS    calls in all; default 2000
+CHAOS_CALLS    calls in all, among them browsers and listeners; default 2000. With fewer calls than kinds of
+               weather, the first of these alone are played
 CHAOS_SEED     a number; the same seed makes the same decisions. Default: a new one, which is printed
 CHAOS_WEATHER  kinds of weather, with commas; default all of them, in turns:
                {weathers}
-CHAOS_ONLY     numbers of the calls that take part, with commas; of one turn
+CHAOS_ONLY     numbers of the calls that take part, from 0 on, with commas; of one turn
 CHAOS_WINDOW   seconds of the turn in which the weather blows, as 4-8; of one turn
 CHAOS_SHRINK   minutes for which a smaller case of a failure is looked for; default 5, 0 for none
 CHAOS_KEEP     1: keep the logs of turns that passed, too
 """
+NAMES: Final = frozenset(re.findall("^CHAOS_[A-Z]+", HELP, re.MULTILINE))
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,12 +38,18 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 def options(known: Sequence[str], environ: Mapping[str, str] | None = None) -> Options:
     """Raises ValueError with a line that names the setting and what it wants."""
     given = os.environ if environ is None else environ  # noqa: TID251 - these are not the service's
+    # One that is misspelt would play the whole storm.
+    if unknown := sorted(name for name in given if name.startswith("CHAOS_") and name not in NAMES):
+        raise ValueError(f"there is no setting {', '.join(unknown)}; there are: {', '.join(sorted(NAMES))}")
     weathers = weathers_named(given.get("CHAOS_WEATHER", ""), known)
     only, window = _numbers(given.get("CHAOS_ONLY", "")), _window(given.get("CHAOS_WINDOW", ""))
     if (only or window) and len(weathers) != 1:
         raise ValueError("CHAOS_ONLY and CHAOS_WINDOW are for one kind of weather: set CHAOS_WEATHER too")
+    calls = _number(given, "CHAOS_CALLS", 2000)
+    if only and only[-1] >= calls:
+        raise ValueError(f"CHAOS_ONLY is {only[-1]}; with CHAOS_CALLS={calls} the last one is {calls - 1}")
     return Options(
-        calls=_number(given, "CHAOS_CALLS", 2000),
+        calls=calls,
         seed=_number(given, "CHAOS_SEED", secrets.randbelow(10**6) + 1),
         weathers=weathers,
         only=only,

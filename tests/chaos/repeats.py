@@ -28,7 +28,11 @@ async def repeat_some(site: Site, share: float, over: asyncio.Event) -> None:
                 group.create_task(_again(site, delivery, dice.uniform(0, LATEST)))
 
         site.simulator.observe(heed)
-        await over.wait()
+        try:
+            await over.wait()
+        finally:
+            # Webhooks also end while a turn that was interrupted is taken down: the group takes no more then.
+            over.set()
 
 
 async def _again(site: Site, delivery: Delivery, seconds: float) -> None:

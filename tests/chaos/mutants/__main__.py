@@ -26,13 +26,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.chaos.mutants.layers import LAYERS, Layer, order
-from tests.chaos.mutants.mutant import PATCHES, BadPatch, Mutant, apply, mutants, named
+from tests.chaos.mutants.mutant import PATCHES, BadPatch, Mutant, apply, listed, mutants, named
 from tests.chaos.mutants.runs import ROOT, Runs, Trouble
 from tests.chaos.mutants.table import Run, survivors, table
 from tests.chaos.weathers import WEATHERS
 from tests.simulator.clock import monotonic
 
 SEEN, SURVIVED, TROUBLE = 0, 1, 2
+LIST = "list"
 
 
 def main(arguments: Sequence[str], patches: Path = PATCHES) -> int:
@@ -42,6 +43,9 @@ def main(arguments: Sequence[str], patches: Path = PATCHES) -> int:
         return SEEN if {*arguments} <= {"-h", "--help"} else TROUBLE
     try:
         known = mutants(patches)
+        if _text("ONLY") == LIST:
+            print(listed(known))
+            return SEEN
         chosen = named([one.strip() for one in _text("ONLY").split(",") if one.strip()], known)
         count, jobs = _number("SEEDS", 3), _number("JOBS", 2 * (os.cpu_count() or 1))
         first = _number("FIRST_SEED", 1)

@@ -14,7 +14,7 @@ The header stands above the patch, one `Name: text` after the other; lines that 
 
 import os
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -87,13 +87,18 @@ def read(file: Path) -> Mutant:
         raise BadPatch(f"{file.stem}: {error}") from error
 
 
+def listed(known: Sequence[Mutant]) -> str:
+    """A line for each."""
+    width = max(len(one.name) for one in known)
+    return "\n".join(f"  {one.name:{width}}  {one.breaks}" for one in known)
+
+
 def named(names: Iterable[str], known: list[Mutant]) -> list[Mutant]:
     """Those with these names, all for none. Raises ValueError with a list of those that there are."""
     wanted = list(names)
     unknown = sorted({*wanted} - {one.name for one in known})
     if unknown:
-        lines = "\n".join(f"  {one.name:30}{one.breaks}" for one in known)
-        raise ValueError(f"there is no mutant {', '.join(unknown)}; there are:\n{lines}")
+        raise ValueError(f"there is no mutant {', '.join(unknown)}; there are:\n{listed(known)}")
     return [one for one in known if not wanted or one.name in wanted]
 
 

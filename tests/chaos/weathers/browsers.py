@@ -1,4 +1,4 @@
-"""Mostly browsers and listeners: heartbeats and webhooks get lost, or come late or twice."""
+"""Mostly browsers and listeners: heartbeats and webhooks come late, twice or never; replicas come and go."""
 
 from types import MappingProxyType
 from typing import ClassVar

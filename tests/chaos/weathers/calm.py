@@ -1,4 +1,4 @@
-"""Fine weather: nothing goes wrong, and nothing is excused."""
+"""Fine weather: nothing goes wrong, so that nothing is there that could excuse a finding."""
 
 from tests.chaos.weathers.base import Weather
 

@@ -1,6 +1,6 @@
 """The store is a Sentinel set, whose master changes: as planned, in both ways there are, and by being killed.
 
-With STORE_REPLICAS=1 and Sentinels that can be heard nothing is lost that was acknowledged. So nothing is
+With STORE_REPLICAS=1 and Sentinels that can be heard nothing is lost that was acknowledged. So no loss is
 excused: no replica of the service is killed here.
 """
 

@@ -6,7 +6,7 @@ from tests.simulator.faults import Fault
 
 SHARE = 0.6
 """Of creates that are slow while a spell lasts."""
-NEVER = 0.05
+CUT_OFF = 0.05
 """Of those, which are cut off when the weather is over."""
 SECONDS = ((0.3, 3.5), (0.3, 3.5), (3.0, 12.0), (3.0, 12.0), (12.0, 55.0))
 """In which the others are answered: some within a webhook's time, so that the phone hangs up meanwhile. The
@@ -24,6 +24,6 @@ class SlowCreates(Spells):
         dice = self.dice
         if operation not in {*CREATES, CREATE_CALL} or dice.random() >= SHARE:
             return None
-        if dice.random() < NEVER:
+        if dice.random() < CUT_OFF:
             return Fault(operation, hang=True, reset=True, executed=True)
         return Fault(operation, delay=dice.uniform(*dice.choice(SECONDS)), executed=True)

@@ -1,4 +1,4 @@
-"""The fault run in small, with a fixed seed: `make chaos` plays it at length."""
+"""The storm in small, with a fixed seed: `make chaos` plays it at length."""
 
 import json
 import os
@@ -78,7 +78,7 @@ async def test_what_is_found_is_told_as_a_story(folder: Path, monkeypatch: pytes
     printed = said[said.index("first: made up") + 1 :]
     assert (
         printed[0]
-        == "  eyes/first.py: The fault run in small, with a fixed seed: `make chaos` plays it at length."
+        == "  eyes/first.py: The storm in small, with a fixed seed: `make chaos` plays it at length."
     )
     times = [line.split()[0] for line in story[-LINES:]]
     assert [line.split()[0] for line in printed[1 : 1 + len(times)]] == times
@@ -249,15 +249,23 @@ async def test_looking_for_a_smaller_case_ends_in_time() -> None:
     assert len(smallest.numbers) == 10
 
 
-def test_the_documentation_names_every_kind_of_weather_and_allowance() -> None:
+def test_the_documentation_names_every_weather_eye_and_allowance() -> None:
     text = (ROOT / "docs" / "chaos.md").read_text()
     assert re.findall(r"^\| `([a-z-]+)` \|", text, re.MULTILINE) == [
         *WEATHERS,
+        *EYES,
         *ALLOWANCES,
     ]
     for one in mutants():
         for name in one.allowances:
             assert re.search(rf"^\| `{name}` \|.*`{one.name}`", text, re.MULTILINE), one.name
+
+
+def test_the_documentation_names_every_figure() -> None:
+    text = (ROOT / "docs" / "chaos.md").read_text()
+    section = text.split("## The line of JSON")[1].split("\n## ")[0]
+    named = re.findall("`([a-z0-9_]+)`", "".join(re.findall(r"^- (.+?): ", section, re.MULTILINE)))
+    assert {*named} == {one.name for one in fields(Report)}
 
 
 def _report(**found: int) -> Report:

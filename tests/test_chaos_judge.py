@@ -1,4 +1,4 @@
-"""The judge of the fault run: what is a leak, which allowance an id has, and what a look costs."""
+"""The judge of the storm: what is a leak, which allowance an id has, and what a look costs."""
 
 import subprocess
 import sys

@@ -1,5 +1,5 @@
-"""The fault run: storms over two replicas, a store and a simulated Bandwidth.
+"""The storm: calls over two replicas, a store and a simulated Bandwidth, while things go wrong.
 
-`replica` is what runs in each process, `fleet` kills and restarts, `weather` troubles what goes to Bandwidth
-and comes from there, `lives` are the calls, `verdict` says what is left of it all, `storm` puts it together.
+`storm` plays turns, each on a fresh `site`, in one of `weathers`, with the lives of `scenarios`. `evidence`
+gathers what there is to see, and `eyes` judge it. docs/chaos.md has a map of the other modules.
 """

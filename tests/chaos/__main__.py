@@ -57,6 +57,8 @@ def main(arguments: Sequence[str] = ()) -> int:
         raise
     print(msgspec.json.encode(replace(report, left_out=left_out | in_part)).decode())
     if not report.passed:
+        if report.shows_nothing:
+            _say("no phone came through in all of the storm: there was nothing to be seen")
         _say(f"failed; what was found, and the replicas' logs, are in {directory}")
         return FAILED
     if not told.keep:

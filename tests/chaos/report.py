@@ -33,6 +33,10 @@ class TurnReport(msgspec.Struct, frozen=True, kw_only=True):
         return sum(self.found.values())
 
 
+SOME = 20
+"""Lives of which one comes through in any weather, if the service works."""
+
+
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """One line of JSON. Everything in `found` has to be 0."""
 
@@ -60,8 +64,13 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """Weathers that this machine cannot play, or a part of them, and why."""
 
     @property
+    def shows_nothing(self) -> bool:
+        """Nobody came through: whatever looked, there was nothing to be seen."""
+        return not self.bridged and self.calls >= SOME
+
+    @property
     def passed(self) -> bool:
-        return not any(self.found.values())
+        return not any(self.found.values()) and not self.shows_nothing
 
 
 def report_on(

@@ -257,6 +257,13 @@ def test_tokens_elsewhere(written: Step, expected: str) -> None:
     assert bool(found) is bool(expected)
 
 
+@pytest.mark.parametrize(("text", "found"), [(f"uui={JWT}", 1), ("uui=...", 0)])
+def test_a_token_in_a_log(text: str, found: int) -> None:
+    line = LogLine("a", "replica-a0.log", text, {"event": "call.changed"})
+    told = seen(tokens.look, logs=[line])
+    assert told == ["replica-a0.log has logged a token with call.changed"] * found
+
+
 def test_a_token_that_is_left_is_seen_without_a_journal() -> None:
     assert seen(tokens.look, keys=[StoredKey(TOKEN, 9)]) == [f"{TOKEN} is left at the end"]
 

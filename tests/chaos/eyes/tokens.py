@@ -2,6 +2,7 @@
 
 A token lets anybody take its participant's place. A call's token is kept until its leg into the room has
 answered; those of a room's stock until a caller gets them, and then as long as the caller has the seat.
+None is ever in a log: whoever reads one need not be let into a room.
 """
 
 from collections.abc import Iterator, Mapping
@@ -19,6 +20,7 @@ BEFORE_THE_ANSWER: Final = frozenset({"ready", "transferring"})
 """What a call's `media` is while its token is still needed."""
 JWT: Final = b"eyJhbGciOi"
 """What every device token begins with. Three letters of it also come about by chance, as in a hash."""
+_IN_A_LOG: Final = JWT.decode()
 OUT_OF_STOCK: Final = (b"stock:", b"given:")
 """Fields of a room that hold a token."""
 
@@ -32,6 +34,9 @@ def look(evidence: "Evidence") -> Iterator[Finding]:
             found[f"{key} is left at the end", key] = None
     for what, key in found:
         yield Finding(what=what, ids=(key.name,))
+    for line in evidence.logs:
+        if _IN_A_LOG in line.text:
+            yield Finding(what=f"{line.process} has logged a token with {line.event}", ids=line.ids)
 
 
 def _in_each_step(evidence: "Evidence") -> Iterator[tuple[str, Key]]:

@@ -71,7 +71,7 @@ class SentinelSet:
         directory.mkdir(parents=True)
         self.servers = Sentinels(directory)
         self.url = self.servers.url
-        self._master = self.servers.servers[0]
+        self._master = self._former = self.servers.servers[0]
         self._dead: Server | None = None
         build: Callable[..., Sentinel] = _Asking
         self._sentinel = build(
@@ -107,22 +107,25 @@ class SentinelSet:
             await server.redis.config_set("auto-aof-rewrite-percentage", 0)
 
     async def kill(self) -> None:
-        self._dead = await self.servers.master()
+        self._dead = self._former = await self.servers.master()
         self._dead.kill()
 
     async def fail_over(self, *how: str) -> None:
         """As is planned, until a replica has become master. `how`: COORDINATED, or nothing."""
+        self._former = await self.servers.master()
         await self.servers.switch(*how)
 
     async def replaced(self) -> None:
-        """After a failover: another server is master, and a replica confirms what it takes."""
-        old = self._master
+        """After a failover: another server is master, and a replica confirms what it takes.
+
+        Another than when it was ordered: Sentinels also change it by themselves, on a busy machine.
+        """
 
         async def confirmed() -> bool:
             # All of them: a client asks any, and stays with a former master while that says that it is one.
             named = [await self.servers.master(by) for by in range(len(self.servers.sentinels))]
             self._master = named[0]
-            if old in named or len(set(named)) > 1 or not await self._master.answers():
+            if self._former in named or len(set(named)) > 1 or not await self._master.answers():
                 return False
             replication = await self._master.redis.info("replication")
             online = [

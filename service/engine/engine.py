@@ -371,13 +371,11 @@ def _is_remembered(before: Call | None, decision: Decision) -> bool:
 
 def _answer(decision: Decision, token: str, *, repeated: bool = False) -> Answer:
     reply, call = decision.reply, decision.call
-    if isinstance(reply, Transfer) and not token:
+    if not isinstance(reply, Transfer):
+        return Answer(reply, call, repeated=repeated, refused=decision.refused)
+    # The token that is kept is of the call's present attempt: an older one's must not be told with it.
+    older = call is not None and reply.attempt != call.attempt
+    if older or not token:
         # It was answered or is over, so that this copy of the reply is not the one that runs.
         return Answer(Wait() if call and call.live else Hangup(), call, repeated=repeated)
-    return Answer(
-        reply,
-        call,
-        token if isinstance(reply, Transfer) else "",
-        repeated=repeated,
-        refused=decision.refused,
-    )
+    return Answer(reply, call, token, repeated=repeated, refused=decision.refused)

@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
 from service.calls.effects import LeaveRoom
-from service.calls.events import Disconnect, Initiate, Joined, JoinFailed
+from service.calls.events import Disconnect, Initiate, Joined, JoinFailed, OrderJoin
 from service.calls.model import Call, Direction, seat_of
 from service.calls.refs import ref_of_call
 from service.calls.replies import Hangup, Transfer, Wait
@@ -174,6 +174,27 @@ async def test_a_copy_of_a_webhook_whose_join_was_put_off_uses_up_no_round(bench
     assert (first.reply, copy.reply, copy.repeated) == (Wait(ROUND), Wait(ROUND), True)
     assert bench.joiner.begun == [1]
     assert (await bench.engine.handle(REF, bench.initiate(), "redirect@2")).reply == Transfer(2)
+
+
+async def test_a_copy_of_an_older_attempts_webhook_is_not_given_the_token_of_a_newer_one(
+    bench: Bench,
+) -> None:
+    """Its reply would lead the leg of one attempt into the room with the other's participant."""
+    for attempt in (1, 3):
+        bench.joiner.gate(attempt).set()
+    first = await bench.engine.handle(REF, bench.initiate(), KEY)
+    assert (first.reply, first.token) == (Transfer(1), "token-1")
+    await bench.engine.order(REF, OrderJoin(bench.clock.now(), "sales"))
+    second = await bench.engine.handle(REF, bench.initiate(), "redirect@2")
+    assert (second.reply, second.token) == (Transfer(3), "token-3")
+
+    copy = await bench.engine.handle(REF, bench.initiate(), KEY)
+    assert (copy.reply, copy.token, copy.repeated) == (Wait(), "", True)
+    again = await bench.engine.handle(REF, bench.initiate(), "redirect@2")
+    assert (again.reply, again.token, again.repeated) == (Transfer(3), "token-3", True)
+
+    await bench.engine.handle(REF, bench.disconnect(), "disconnect@1")
+    assert (await bench.engine.handle(REF, bench.initiate(), KEY)).reply == Hangup()
 
 
 async def test_the_worker_is_woken_for_what_is_due_and_not_for_what_is_not(bench: Bench) -> None:

@@ -114,6 +114,9 @@ def _check_shape(call: Call) -> None:
         return
     if call.phone is Phone.DIALING:
         assert call.media in {Media.NONE, Media.MAKING, Media.READY}
+    if call.broken_at:
+        assert call.intent is Intent.BRIDGE, "without a leg by its own will, and blamed on the last one's end"
+        assert call.media is not Media.BRIDGED, "joined anew, and still without a leg"
     match call.intent:
         case Intent.BRIDGE:
             assert call.room

@@ -292,6 +292,28 @@ def test_five_seconds_were_a_talk(lasts: float, reply: Reply) -> None:
     bridged().on(transfer_complete(short=SHORT), after=lasts).replies(reply)
 
 
+def test_a_talk_on_the_new_leg_is_one_also_where_nobody_was_told_that_it_had_answered() -> None:
+    story = broken(transferring()).on(redirect()).on(joined(2))
+    story.on(transfer_complete(2), after=600).replies(Hangup()).knows(broken_at=0)
+    story.on(disconnect(), after=4)
+    story.knows(outcome=Outcome(Blame.NOBODY, "completed", cause="hangup"))
+
+
+def test_who_is_without_a_leg_still_is_so_when_the_next_participant_has_gone() -> None:
+    story = broken(transferring())
+    at = story.call.broken_at
+    story.on(redirect()).on(joined(2, stocked=True)).replies(Transfer(2)).on(vanished(2))
+    story.becomes(Media.NONE, Intent.BRIDGE).knows(broken_at=at, refuses_stock=True)
+    story.on(disconnect()).knows(outcome=Outcome(Blame.BANDWIDTH, "transfer-failed", cause="hangup"))
+
+
+def test_who_is_sent_to_the_fallback_number_is_not_to_be_joined_anew() -> None:
+    story = broken(transferring(FALLBACK)).on(redirect()).on(join_failed(2))
+    story.replies(Elsewhere(3, FALLBACK, diverted=True)).knows(broken_at=0)
+    story.on(disconnect(), after=60)
+    story.knows(outcome=Outcome(Blame.BANDWIDTH, "bandwidth-error", cause="hangup"))
+
+
 def test_a_long_talk_that_is_lost_is_joined_again_and_not_counted() -> None:
     story = bridged().on(transfer_complete(cause="error", short=SHORT), after=600).replies(Wait())
     story.knows(short_legs=0).on(redirect()).replies(Join(2))

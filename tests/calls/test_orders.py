@@ -108,9 +108,19 @@ def test_into_the_room_that_it_has_left(media: Media) -> None:
     play(a_call(media)).on(order_join(ROOM)).obeyed().expects(redirect_phone(2)).becomes(Media.NONE)
 
 
-def test_a_leg_that_was_lost_before_the_order_is_not_what_the_call_ends_by() -> None:
+@pytest.mark.parametrize("order", [order_join(), order_transfer(), order_hangup()])
+def test_a_leg_that_was_lost_before_the_order_is_not_what_the_call_ends_by(order: Cue) -> None:
     story = bridged().on(transfer_complete(cause="error"), after=60).replies(Wait()).knows(broken_at=NOW + 63)
-    story.on(order_join()).obeyed().knows(broken_at=0).on(disconnect(), after=4)
+    story.on(order).obeyed().knows(broken_at=0).on(disconnect(), after=4)
+    story.knows(outcome=Outcome(Blame.NOBODY, "completed", cause="hangup"))
+
+
+def test_nor_is_it_after_another_number_and_hold() -> None:
+    story = bridged().on(transfer_complete(cause="error"), after=60).on(order_transfer()).on(redirect())
+    story.replies(Elsewhere(2, ELSEWHERE)).on(transfer_complete(2), after=60).replies(Hangup())
+    story.on(disconnect()).knows(outcome=Outcome(Blame.NOBODY, "completed", cause="hangup"))
+    story = bridged().on(transfer_complete(cause="error"), after=60).on(redirect()).on(joined(2))
+    story.on(transfer_answer(2)).on(order_hold()).on(redirect()).replies(Hold()).on(disconnect(), after=60)
     story.knows(outcome=Outcome(Blame.NOBODY, "completed", cause="hangup"))
 
 

@@ -197,6 +197,18 @@ def test_who_would_come_back_since_the_way_in_has_broken_is_told_of_the_end(medi
     play(broken).on(evicted()).becomes(Intent.HANGUP).knows(failure="room-closed")
 
 
+def test_who_comes_back_since_the_way_in_has_broken_and_finds_nobody_waits_like_anybody() -> None:
+    broken = replace(a_call(Media.NONE), broken_at=NOW - 60, bridged_at=NOW - 90, waits=True)
+    story = play(broken).on(redirect()).on(found_empty(2)).becomes(Intent.WAIT).knows(broken_at=0)
+    story.on(disconnect()).knows(outcome=Outcome(Blame.NOBODY, "completed", cause="hangup"))
+
+
+def test_who_comes_back_and_is_let_in_at_once_is_still_without_a_leg() -> None:
+    broken = replace(a_call(Media.NONE), broken_at=NOW - 60, bridged_at=NOW - 90, waits=True)
+    story = play(broken).on(redirect()).on(summoned()).on(found_empty(2)).replies(Wait())
+    story.becomes(Intent.BRIDGE).knows(broken_at=NOW - 60)
+
+
 def others_end() -> list[Cue]:
     return [evicted(room=OTHER_ROOM), evicted(0)]
 

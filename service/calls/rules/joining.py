@@ -87,7 +87,9 @@ def found_empty(call: Call, event: FoundEmpty) -> Decision:
     if call.summoned == event.attempt:
         # Somebody came between the look and this.
         return Decision(replace(outside, intent=Intent.BRIDGE), Wait(), owed=(_leave(call, event),))
-    return Decision(replace(outside, ends_soon=False), AwaitOthers(event.waiting, call.ends_soon))
+    # It is outside since nobody is there, and no more since a leg has broken.
+    waits = replace(outside, ends_soon=False, broken_at=0)
+    return Decision(waits, AwaitOthers(event.waiting, call.ends_soon))
 
 
 def outdated(call: Call, event: Joined | JoinFailed | FoundEmpty) -> Decision:

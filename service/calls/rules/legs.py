@@ -153,7 +153,13 @@ def _anew(call: Call, at: float) -> Decision:
 def _talked(call: Call, at: float) -> Decision:
     owed = (*give_up_seats(call, at), *hang_up(call, at + HANGUP_AFTER))
     over = replace(
-        call, media=Media.NONE, intent=Intent.HANGUP, next_room="", bridged_at=call.bridged_at or at
+        call,
+        media=Media.NONE,
+        intent=Intent.HANGUP,
+        next_room="",
+        bridged_at=call.bridged_at or at,
+        # Also where it is not known that the one after it has answered.
+        broken_at=0,
     )
     return Decision(over, Hangup(), owed=owed, drops_token=True)
 
@@ -245,6 +251,7 @@ def participant_vanished(call: Call, event: ParticipantVanished) -> Decision:
     if call.stocked and call.intent is Intent.BRIDGE:
         # Made ahead, it had gone by then: the caller gets one of their own.
         room = call.next_room or call.room
-        return turn(call, replace(break_off(call), room=room, refuses_stock=True), event.at)
+        own = replace(break_off(call), room=room, refuses_stock=True, broken_at=call.broken_at)
+        return turn(call, own, event.at)
     over = replace(break_off(call), intent=Intent.HANGUP, failure="participant-vanished")
     return turn(call, over, event.at)

@@ -48,7 +48,6 @@ def order_join(call: Call, event: OrderJoin) -> Decision:
         # Whoever gives the order knows whether anybody is there.
         waits=False,
         failure="",
-        broken_at=0,
         # Of the way in that is given up.
         put_off=0,
     )

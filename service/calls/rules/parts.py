@@ -181,6 +181,8 @@ def break_off(call: Call) -> Call:
         hears=None,
         # Whom another number talks to no more is told again why a call ends.
         elsewhere="",
+        # Whoever is meant for something else is not without a leg because the last one broke.
+        broken_at=0,
     )
 
 
@@ -213,7 +215,7 @@ def time_to_hear(call: Call) -> float:
 def fail(call: Call, reason: str, at: float) -> Decision:
     """Tell the caller, or send them to the fallback number where there is one; only once."""
     given_up = (*give_up_seats(call, at), *give_up_leg(call, at))
-    failed = replace(call, media=Media.NONE, next_room="", failure=reason)
+    failed = replace(call, media=Media.NONE, next_room="", failure=reason, broken_at=0)
     if call.intent in {Intent.BRIDGE, Intent.ELSEWHERE} and call.fallback:
         away = replace(
             failed,

@@ -342,6 +342,20 @@ def test_hung_up_by_request(turn: MadeUpTurn, order: bool, clean: bool) -> None:
     assert _clean(turn) == clean
 
 
+@pytest.mark.parametrize(("anew", "clean"), [(False, True), (True, False)])
+def test_hung_up_by_request_as_the_far_end_had_left(turn: MadeUpTurn, anew: bool, clean: bool) -> None:
+    """That it left a leg is no reason any more once the phone was bridged `anew`."""
+    turn.stage(1.5, "bridged")
+    turn.leg(1.5, "bridged")
+    turn.leg(3.0, "ended", "hangup", hung_up=True)
+    turn.stage(3.1, "answered")
+    if anew:
+        turn.stage(4.0, "bridged")
+    turn.request("updateCall", 40.0, body={"state": "completed"}, callId=CALL)
+    turn.stage(40.005, "ended", "hangup")
+    assert _clean(turn) == clean
+
+
 @pytest.mark.parametrize(("answered_at", "clean"), [(None, True), (4.95, True), (4.5, False)])
 def test_hung_up_as_its_room_was_closed(answered_at: float | None, clean: bool) -> None:
     """By request only while the service takes it to ring."""

@@ -193,13 +193,19 @@ def _hang_ups(
             continue
         # As far as the service has been told by then it rings, and hears nothing.
         closed = histories.closed_by(history, until) and not _is_known_up(history, one.at, killed)
-        left = any(leg.hung_up and leg.ended_at <= until for leg in history.legs)
+        left = _left(history, one.at, until)
         if not (closed or left or _ordered(history, until) or told.get(history.call_id, NEVER) <= until):
             yield Finding(
                 what=f"{history.call_id} was hung up at {one.at:.3f} by request, and nothing explains that",
                 ids=(history.call_id, history.ref),
                 at=one.at,
             )
+
+
+def _left(history: History, since: float, until: float) -> bool:
+    """Whether a far end has left by then, and the phone had not been bridged anew when it was hung up."""
+    bridged = max((at for at, stage in history.stages if stage == "bridged" and at < since), default=0.0)
+    return any(leg.hung_up and bridged <= leg.ended_at <= until for leg in history.legs)
 
 
 def _is_known_up(history: History, at: float, killed: Killed) -> bool:

@@ -255,6 +255,18 @@ def test_whose_room_was_closed_before_they_were_told(at: float, found: int) -> N
     assert len(_found(turn)) == found
 
 
+@pytest.mark.parametrize(("sent_at", "found"), [(2.0, 0), (4.0, 1)])
+def test_whose_room_was_closed_to_which_they_were_sent(sent_at: float, found: int) -> None:
+    """Who was sent there afterwards came into a room that was open again."""
+    turn = _turn()
+    _connect(turn)
+    turn.order(sent_at, f"/calls/{CALL}/join", {"room": "b"})
+    turn.order(3.0, "/rooms/b", method="DELETE", status=204)
+    _hang_up(turn)
+    turn.ended("nobody", "room-closed", "hangup")
+    assert len(_found(turn)) == found
+
+
 @pytest.mark.parametrize("outcome", [("nobody", "cancelled"), ("caller", "abandoned")])
 @pytest.mark.parametrize("hung_up", [True, False])
 def test_who_was_hung_up_on_by_an_order(outcome: tuple[str, str], hung_up: bool) -> None:

@@ -202,6 +202,15 @@ def test_the_room_was_closed(turn: MadeUpTurn, at: float, path: str, clean: bool
     assert _clean(turn) == clean
 
 
+@pytest.mark.parametrize(("sent_at", "clean"), [(3.0, True), (9.0, False)])
+def test_a_room_was_closed_to_which_the_call_was_sent(turn: MadeUpTurn, sent_at: float, clean: bool) -> None:
+    """Who is sent there afterwards comes into a room that is open again."""
+    turn.order(sent_at, f"/calls/{CALL}/join", {"room": "b"})
+    turn.order(4.0, "/rooms/b", method="DELETE", status=204)
+    turn.webhook("redirect", 15.0, CLOSED)
+    assert _clean(turn) == clean
+
+
 def test_an_apology_for_nothing(turn: MadeUpTurn) -> None:
     turn.webhook("initiate", 1.0, SORRY)
     assert len(_found(turn)) == 1

@@ -60,6 +60,10 @@ class Order(msgspec.Struct, frozen=True):
     sent_at: float
     host: str = ""
     """The replica that has taken it."""
+    over: float = NEVER
+    """When it was accepted; NEVER where nobody knows whether it was."""
+    room: str = ""
+    """Where it sends the call."""
 
 
 class History(msgspec.Struct):
@@ -88,6 +92,14 @@ class History(msgspec.Struct):
     """In which it may be, or have been."""
     ordered_at: float = NEVER
     """When an operator asked for it first."""
+    first_rooms: set[str] = set()
+    """In which it may be from its beginning; orders have sent it to the others."""
+
+    def sent_to(self, room: str) -> float:
+        """From when on it may be in this room."""
+        if room in self.first_rooms:
+            return min(self.ordered_at, *(at for at, _ in self.stages[:1]), NEVER)
+        return min((one.sent_at for one in self.orders if one.room == room), default=NEVER)
 
     def stage_at(self, at: float) -> str:
         """Empty before it has rung."""
@@ -121,10 +133,9 @@ class Histories(msgspec.Struct):
         return iter(self.of.values())
 
     def closed_by(self, history: History, until: float) -> bool:
-        """Whether an operator has closed a room in which it may be, from its beginning until then."""
-        since = min(history.ordered_at, *(at for at, _ in history.stages[:1]), NEVER)
+        """Whether an operator has closed a room by then, to which it had been sent before."""
         return any(
-            sent_at <= until and over >= since
+            sent_at <= until and over >= history.sent_to(room)
             for room in history.rooms
             for sent_at, over in self.closed.get(room, [])
         )
@@ -182,7 +193,8 @@ def histories_of(evidence: "Evidence") -> Histories:
     _play(evidence, histories)
     _order(evidence.asked, histories)
     for history in of.values():
-        history.rooms |= _first_rooms(history)
+        history.first_rooms |= _first_rooms(history)
+        history.rooms |= history.first_rooms
         for room in history.rooms:
             histories.arrivals.setdefault(room, []).extend(at for at, _ in history.stages[:1])
     for times in histories.arrivals.values():
@@ -250,7 +262,8 @@ def _order(asked: Iterable["Asked"], histories: Histories) -> None:
             history = histories.of.get(found[1]) or histories.by_ref.get(found[1])
             if history is not None:
                 room = str(body.get("room", ""))
-                history.orders.append(Order(found[2], one.sent_at, one.host))
+                ends = one.over if accepted else NEVER
+                history.orders.append(Order(found[2], one.sent_at, one.host, ends, room))
                 history.rooms |= {room} - {""}
         elif one.method == "DELETE" and (found := _ROOM.search(one.path)) is not None:
             histories.closed.setdefault(found[1], []).append((one.sent_at, one.over if accepted else NEVER))
@@ -260,7 +273,7 @@ def _order(asked: Iterable["Asked"], histories: Histories) -> None:
             placed[str(one.body["to"])].append(one)
     for history in histories.of.values():
         if not history.inbound:
-            history.rooms |= {str(one.body["room"]) for one in placed[history.to]}
+            history.first_rooms |= {str(one.body["room"]) for one in placed[history.to]}
             history.ordered_at = min((one.sent_at for one in placed[history.to]), default=NEVER)
 
 

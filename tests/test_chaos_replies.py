@@ -226,6 +226,25 @@ def test_an_apology_for_a_fault(turn: MadeUpTurn, tag: str, fault: str | None, c
     assert _clean(turn) == clean
 
 
+OTHER = f"{REF[:-1]}b.1"
+
+
+@pytest.mark.parametrize(
+    ("tag", "status", "clean"),
+    [(OTHER, 500, False), (f"{REF}.1", 500, True), ("stock", 500, True), (OTHER, 404, True)],
+)
+def test_an_apology_as_somebody_was_not_added_to_the_session(
+    turn: MadeUpTurn, tag: str, status: int, clean: bool
+) -> None:
+    """Of the call itself; one that was made for who comes next; or the session is in doubt, to all."""
+    turn.request("createSession", 0.2, tag="a", created="s")
+    turn.request("createParticipant", 0.3, tag=tag, created="p")
+    fault, add = f"status {status}", "addParticipantToSession"
+    turn.request(add, 2.0, status=status, fault=fault, sessionId="s", participantId="p")
+    turn.webhook("redirect", 60.0, SORRY)
+    assert _clean(turn) == clean
+
+
 @pytest.mark.parametrize(("legs", "clean"), [(2, False), (3, True)])
 def test_an_apology_as_three_legs_in_a_row_have_ended(turn: MadeUpTurn, legs: int, clean: bool) -> None:
     for n in range(legs):

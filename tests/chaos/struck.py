@@ -13,6 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from service.calls.model import call_of
+from service.engine.stock import NAME as STOCK
 from tests.chaos.creates import AGAIN, TURNED_AWAY
 from tests.chaos.hindered import hindered
 from tests.chaos.histories import NEVER, History, over, place_of
@@ -93,8 +94,14 @@ class Struck:
         if self.hurt(one):
             if one.operation == "token":
                 self._tokens[one.host].add(one)
-            for tag in self._about(one):
+            # Not found, the session is in doubt to all who want in; any other failure is that of one caller.
+            alone = one.operation == "addParticipantToSession" and one.status != 404 and self._has_owner(one)
+            for tag in self._about(one) - ({of_session} if alone else set()):
                 self._by_tag[tag].add(one)
+
+    def _has_owner(self, request: Request) -> bool:
+        """Whether its participant was made for one call or browser, and not for whoever comes next."""
+        return self._tags.get(request.ids.get("participantId", ""), "") not in {"", STOCK}
 
     def host_of(self, url: str) -> str:
         """The replica at this address, by the name that it knows Bandwidth by."""

@@ -267,6 +267,34 @@ def test_whose_room_was_closed_to_which_they_were_sent(sent_at: float, found: in
     assert len(_found(turn)) == found
 
 
+@pytest.mark.parametrize(
+    ("orders", "found"),
+    [
+        ([], 0),
+        # The leg has ended as the phone was put on hold.
+        ([(3.0, "remove", 202)], 1),
+        # It may have broken all the same.
+        ([(3.0, "remove", 503)], 0),
+        ([(4.95, "remove", 202)], 0),
+        ([(3.0, "remove", 202), (4.0, "join", 202)], 0),
+        ([(2.0, "join", 202), (3.0, "remove", 202)], 1),
+        ([(2.0, "join", 503), (3.0, "remove", 202)], 0),
+    ],
+)
+def test_whose_leg_broke(orders: list[tuple[float, str, int]], found: int) -> None:
+    turn = _turn()
+    _connect(turn)
+    for at, kind, status in orders:
+        turn.order(at, f"/calls/{CALL}/{kind}", {}, status=status)
+    turn.leg(1.2, "ringing")
+    turn.leg(1.5, "bridged")
+    turn.leg(3.2, "ended", "hangup")
+    turn.stage(3.2, "answered")
+    _hang_up(turn)
+    turn.ended("bandwidth", "transfer-failed", "hangup")
+    assert len(_found(turn)) == found
+
+
 @pytest.mark.parametrize("outcome", [("nobody", "cancelled"), ("caller", "abandoned")])
 @pytest.mark.parametrize("hung_up", [True, False])
 def test_who_was_hung_up_on_by_an_order(outcome: tuple[str, str], hung_up: bool) -> None:

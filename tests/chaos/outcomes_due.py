@@ -112,7 +112,7 @@ def due(
     perhaps = set(telling | unsure | _letting_go(history, known_at, histories, terms))
     if plain == {COMPLETED} and history.stage_at(history.ended_at - 1e-9) != "bridged":
         # It was on its way back to us, or out of a leg that broke.
-        perhaps |= BROKEN
+        perhaps |= BROKEN if not _is_on_hold(history, known_at) else set()
     if history.bridged_at < history.ended_at and struck.saw_expiry(history.rooms):
         perhaps.add(VANISHED)
     return Due(plain, frozenset(perhaps))
@@ -223,6 +223,17 @@ def _apart(history: History, known_at: float) -> tuple[frozenset[Outcome], froze
 def _ordered(history: History, until: float, kind: str = "hangup") -> bool:
     """Whether an operator had asked for its end by then, or for something else."""
     return any(one.kind == kind and one.sent_at <= until for one in history.orders)
+
+
+def _is_on_hold(history: History, known_at: float) -> bool:
+    """Whether an order had taken the phone out of its leg when it ended, and nothing has led it back."""
+    for hold in history.orders:
+        if hold.kind == "remove" and hold.over <= history.ended_at:
+            others = (one for one in history.orders if one.kind != "remove" and one.sent_at <= known_at)
+            led_back = any(one.over > hold.sent_at for one in others)
+            if not led_back and not any(leg.begun > hold.sent_at for leg in history.legs):
+                return True
+    return False
 
 
 def _connected(

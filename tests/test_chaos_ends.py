@@ -68,6 +68,38 @@ def test_the_line_says_the_same() -> None:
     assert [one.excuse for one in _found(turn)] == [""]
 
 
+@pytest.mark.parametrize(
+    ("reply", "heard_at", "blame", "said", "excuse"),
+    [
+        (SORRY, 6.0, "caller", "abandoned", "let-go-after-its-line"),
+        # Nothing that would be right without it.
+        (SORRY, 6.0, "caller", "wrong-pin", ""),
+        (SORRY, 6.0, "caller", "busy", ""),
+        # It was written down before anybody heard of the end.
+        (SORRY, 30.0, "caller", "abandoned", ""),
+        # Nobody has let it go.
+        (COME_BACK, 6.0, "caller", "abandoned", ""),
+    ],
+)
+def test_the_line_came_before_it_was_known_that_they_were_let_go(
+    reply: str, heard_at: float, blame: str, said: str, excuse: str
+) -> None:
+    turn = MadeUpTurn()
+    turn.phone()
+    turn.stage(1.0, "ringing")
+    turn.troubles.begin("store-away", 0.9).over = 5.0
+    turn.webhook("initiate", 1.0, COME_BACK)
+    turn.webhook("redirect", 4.0, reply, url=f"{A}/voice/{REF}?again=3", number=2)
+    turn.stage(6.0, "ended", "hangup")
+    turn.webhook("disconnect", heard_at, status=204)
+    for n in range(20):
+        turn.webhook("initiate", 7.0 + n / 2, transfer("u"), call_id=f"c-{n + 5}", url=f"{A}/voice")
+    turn.ended("service", "internal-error", "hangup")
+    turn.logs[0].fields.update(blame=blame, reason=said)
+    found = [one.excuse for one in _found(turn) if "its line says" in one.what]
+    assert found == [excuse]
+
+
 @pytest.mark.parametrize(("served", "excuse"), [(0, "end-not-logged-before-kill"), (1, ""), (2, "")])
 def test_no_line_as_the_replica_was_killed_before(served: int, excuse: str) -> None:
     """Each webhook that it has answered since was sent after the one before was answered."""

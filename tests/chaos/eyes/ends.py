@@ -14,8 +14,8 @@ from tests.chaos.creates import TURNED_AWAY
 from tests.chaos.finding import Finding
 from tests.chaos.histories import Histories, History, histories_of, over
 from tests.chaos.history import ends_of
-from tests.chaos.outcomes_due import INTERNAL, Killed, Outcome, due
-from tests.chaos.reply_effects import Effect, read
+from tests.chaos.outcomes_due import INTERNAL, Due, Killed, Outcome, due
+from tests.chaos.reply_effects import Effect, Kind, read
 from tests.chaos.struck import Struck
 from tests.chaos.terms import Terms
 from tests.simulator import bxml
@@ -50,8 +50,9 @@ def look(evidence: "Evidence") -> Iterator[Finding]:
         yield Finding(what=f"{ref} has not ended", ids=(ref,))
     # Also those that nobody has answered: of them no webhook asks for anything.
     ended = sorted(id_ for id_, call in evidence.calls.items() if call.get("outcome"))
-    yield from _lines(evidence, ended, histories, struck)
-    yield from _truth(evidence, ended, histories, struck)
+    truth = _Truth(evidence, histories, struck)
+    yield from _lines(evidence, ended, histories, struck, truth)
+    yield from _outcomes(evidence, ended, histories, truth)
 
 
 def erased(evidence: "Evidence") -> set[str]:
@@ -99,7 +100,9 @@ def _was_kept_by_ended(evidence: "Evidence", history: History, struck: Struck) -
 # One line for each ------------------------------------------------------------------------------------------
 
 
-def _lines(evidence: "Evidence", ended: list[str], histories: Histories, struck: Struck) -> Iterator[Finding]:
+def _lines(
+    evidence: "Evidence", ended: list[str], histories: Histories, struck: Struck, truth: "_Truth"
+) -> Iterator[Finding]:
     lines: dict[str, list[LogLine]] = defaultdict(list)
     for line in evidence.logs:
         if line.event == "call.ended":
@@ -122,12 +125,11 @@ def _lines(evidence: "Evidence", ended: list[str], histories: Histories, struck:
         line = lines[ref][-1]
         said = (str(line.fields.get("blame")), str(line.fields.get("reason")))
         if said != outcome:
-            # That we have let it go may be written down after its end (docs/guarantees.md).
-            came_back = any("again=" in one.url for one in histories.of[call_id].deliveries)
+            excused = outcome == INTERNAL and truth.was_unaware(histories.of[call_id], said)
             yield Finding(
                 what=f"{ref} has the outcome {outcome}, and its line says {said}",
                 ids=(call_id, ref),
-                excuse="let-go-after-its-line" if outcome == INTERNAL and came_back else "",
+                excuse="let-go-after-its-line" if excused else "",
             )
 
 
@@ -153,11 +155,56 @@ def _cut_off(evidence: "Evidence", history: History, struck: Struck) -> str:
 # What it was ------------------------------------------------------------------------------------------------
 
 
-def _truth(evidence: "Evidence", ended: list[str], histories: Histories, struck: Struck) -> Iterator[Finding]:
-    simulator = evidence.simulator
-    rules = bxml.Rules(simulator.settings.uui_limit, simulator.webhooks.may_send_credentials)
-    killed = Killed(struck, evidence.fleet.kills)
-    terms, before = Terms(evidence, histories), Before(evidence)
+class _Truth:
+    """What the simulator and operators know of how a call has ended."""
+
+    def __init__(self, evidence: "Evidence", histories: Histories, struck: Struck) -> None:
+        simulator = evidence.simulator
+        self._rules = bxml.Rules(simulator.settings.uui_limit, simulator.webhooks.may_send_credentials)
+        self._killed = Killed(struck, evidence.fleet.kills)
+        self._terms = Terms(evidence, histories)
+        self._histories, self._struck = histories, struck
+
+    def due(self, history: History) -> Due:
+        return self._due(history, _answers(history, self._rules))
+
+    def was_unaware(self, history: History, said: Outcome) -> bool:
+        """Whether its line may say this since a replica without the store has let it go before its end.
+
+        That may be written down after the end (docs/guarantees.md): the line says what is right without it.
+        """
+        answers = _answers(history, self._rules)
+        let_go = [
+            one
+            for one in history.deliveries
+            if (effect := answers.get(id(one))) is not None
+            and effect.kind is Kind.ENDS
+            and effect.words
+            and "again=" in one.url
+            and one.sent_at <= history.ended_at
+        ]
+        heard = min(self._heard(history), default=history.ended_at)
+        kept = [self._struck.kept_until(one.url, one.sent_at, over(one)) for one in let_go]
+        for one in let_go:
+            del answers[id(one)]
+        return any(heard <= until for until in kept) and self._due(history, answers).fits(said)
+
+    def _heard(self, history: History) -> Iterator[float]:
+        """When each replica can have heard first that it has ended."""
+        for one in history.deliveries:
+            # Also one that Bandwidth has given up on may be handled.
+            if one.event_type == "disconnect" and one.call_id == history.call_id:
+                yield one.sent_at
+        yield from (one.at for one in self._struck.ends_told(history))
+
+    def _due(self, history: History, answers: dict[int, Effect]) -> Due:
+        return due(history, answers, self._histories, self._struck, self._killed, self._terms)
+
+
+def _outcomes(
+    evidence: "Evidence", ended: list[str], histories: Histories, truth: _Truth
+) -> Iterator[Finding]:
+    before = Before(evidence)
     for call_id in ended:
         history, call = histories.of[call_id], evidence.calls[call_id]
         outcome, cause = _outcome(call), str(call["outcome"].get("cause") or "")
@@ -169,7 +216,7 @@ def _truth(evidence: "Evidence", ended: list[str], histories: Histories, struck:
                 what=f"{call_id} has ended by {history.cause!r}, and not by {cause!r}",
                 ids=(call_id, history.ref),
             )
-        wanted = due(history, _answers(history, rules), histories, struck, killed, terms)
+        wanted = truth.due(history)
         if not wanted.fits(outcome):
             excuse = "end-known-to-a-killed-replica" if outcome in wanted.lost else ""
             if before.blames_who_was_hung_up_on(history.ref, outcome, wanted):

@@ -7,8 +7,9 @@ from starlette.responses import Response
 from handlers.api import queries
 from handlers.api.asked import Asked, answer
 from handlers.api.problems import Problem, not_found
-from handlers.api.views import ERASED, call_view, erased, full_call_view
+from handlers.api.views import call_view, full_call_view
 from service.calls.model import Blame, Call, Intent, Outcome, Phone
+from service.calls.outcomes import ERASED, erased
 
 _LOOK: Final = 2000
 """Calls that are looked at for one page, when few of them are wanted."""

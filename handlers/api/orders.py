@@ -8,7 +8,7 @@ from handlers.api.calls import ref_in_path
 from handlers.api.dialing import check_emergency, check_number, own_number, refused
 from handlers.api.problems import Problem, invalid, not_found
 from handlers.api.reading import read
-from handlers.api.views import call_view, erased
+from handlers.api.views import call_view
 from handlers.bridge import Bridge
 from service.calls.events import (
     Order,
@@ -19,6 +19,7 @@ from service.calls.events import (
     OrderTransfer,
 )
 from service.calls.model import Call
+from service.calls.outcomes import erased
 from service.calls.rules.orders import OWN_NUMBER
 from service.engine.operators import Refusal
 

@@ -2,16 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any
 
 from service.calls.browser import Browser, Hears
 from service.calls.model import Call, Outcome, call_of
 from service.calls.numbers import masked
 from service.calls.room import RoomSettings
 from service.store.room_directory import Member, RoomView
-
-ERASED: Final = "erased"
-"""The outcome of a call of which nothing else is kept."""
 
 
 def call_view(call: Call, *, numbers: bool) -> dict[str, Any]:
@@ -95,11 +92,6 @@ def _heard_by(hears: Hears) -> str | list[Any]:
         one if isinstance(one, str) else {"participantId": one.participant_id, "streamAliases": one.aliases}
         for one in hears
     ] or "nobody"
-
-
-def erased(call: Call) -> bool:
-    """Whether all that is left of it is what keeps late webhooks from making something new."""
-    return call.outcome is not None and call.outcome.reason == ERASED
 
 
 def _same(number: str) -> str:

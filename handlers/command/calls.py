@@ -12,7 +12,7 @@ from rich.console import Group
 from rich.live import Live
 from rich.text import Text
 
-from handlers.api.views import call_view, erased
+from handlers.api.views import call_view
 from handlers.command import shell
 from handlers.command.options import AsJson, Numbers, application
 from handlers.command.printing import STYLES, Column, Row, console, show, show_json, table, width
@@ -21,6 +21,7 @@ from handlers.command.times import Since, clock, span
 from service.calls.late import waited
 from service.calls.model import Blame, Call, Direction, Status
 from service.calls.numbers import masked
+from service.calls.outcomes import erased
 from service.settings import Settings
 from service.store.calls import Calls
 from service.store.client import Client

@@ -3,8 +3,8 @@
 import re
 from typing import Final
 
-from handlers.api.views import erased
 from handlers.command import shell
+from service.calls.outcomes import erased
 from service.calls.refs import is_ref
 from service.store.calls import Calls
 

@@ -10,6 +10,8 @@ from service.calls.events import Disconnect
 from service.calls.model import Blame, Call, Direction, Intent, Outcome
 
 NOT_FOUND: Final = "not-found"
+ERASED: Final = "erased"
+"""The reason of a call of which nothing more is to be known."""
 CAUSES: Final[Mapping[str, tuple[Blame, str]]] = MappingProxyType(
     {
         # Voice API, list of causes: declared not exhaustive, so an unlisted one is no error.
@@ -76,6 +78,11 @@ def outcome_of(call: Call | None, event: Disconnect) -> Outcome:
         error_id=event.error_id,
         sip_response_code=event.sip_response_code,
     )
+
+
+def erased(call: Call) -> bool:
+    """Whether all that is left of it is what keeps late webhooks from making something new."""
+    return call.outcome is not None and call.outcome.reason == ERASED
 
 
 def let_go(call: Call, at: float) -> Call:

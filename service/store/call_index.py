@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 
 from service.calls.model import SCHEMA, Call, Direction
+from service.calls.outcomes import erased
 from service.calls.refs import PARTITIONS, is_ref, partition_of_ref, ref_of_call
 from service.store import keys
 from service.store.client import Client
@@ -184,7 +185,9 @@ def read_call(state: bytes) -> Call:
 
 
 def is_tombstone(call: Call) -> bool:
-    """Whether nothing is known of the call but that it has ended: it had not begun before."""
+    """Whether nothing is known of the call but that it has ended: it had not begun before, or was erased."""
+    if erased(call):
+        return True
     began = call.attempt or call.ended_at > call.created_at
     return not call.live and not began and call.direction is Direction.INBOUND
 

@@ -6,8 +6,10 @@ import pytest
 from msgspec.structs import replace
 
 from service.calls import events
+from service.calls.decide import decide
 from service.calls.events import Answer
-from service.calls.model import Blame, Intent, Media, Outcome, Phone
+from service.calls.model import Blame, Direction, Intent, Media, Outcome, Phone
+from service.calls.outcomes import ERASED
 from service.calls.replies import AskDigits, Hangup, Join, Nothing
 from tests.calls.cues import (
     FALLBACK,
@@ -75,6 +77,20 @@ def test_nothing_comes_after_the_end() -> None:
     story = play().on(disconnect()).on(turned_away())
     story.replies(Nothing()).expects().cancels().unchanged()
     assert story.call.phone is Phone.GONE
+
+
+@pytest.mark.parametrize("direction", list(Direction))
+def test_what_was_erased_stays_so(direction: Direction) -> None:
+    """The end got through first, and was erased before the rest did."""
+    erased = replace(
+        a_call(Media.NONE, Intent.HANGUP, Phone.GONE),
+        direction=direction,
+        ended_at=NOW + 9,
+        outcome=Outcome(Blame.NOBODY, ERASED),
+    )
+    told = decide(erased, turned_away(answered=True, rounds=3, came=12, let_go=True)(NOW + 5))
+    assert told.call == erased
+    assert not told.owed
 
 
 def test_when_it_came_first_is_kept() -> None:

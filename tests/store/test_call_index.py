@@ -7,7 +7,8 @@ import pytest
 from redis.asyncio import Redis
 
 from service.calls.effects import HangUp, Owed
-from service.calls.model import SCHEMA, Call, Direction, Phone
+from service.calls.model import SCHEMA, Blame, Call, Direction, Outcome, Phone
+from service.calls.outcomes import ERASED
 from service.calls.refs import partition_of_ref, ref_of_call
 from service.calls.replies import Nothing
 from service.store import keys
@@ -229,6 +230,22 @@ async def test_an_ended_call_is_erased(calls: Calls, redis: Redis) -> None:
     stored = await calls.load(one.ref, "e0")
     assert (stored.call, stored.reply, stored.token) == (tombstone(one), None, "")
     assert (await recent(calls)).calls == []
+
+
+@pytest.mark.parametrize("direction", list(Direction))
+async def test_what_comes_for_an_erased_call_does_not_keep_it(
+    calls: Calls, redis: Redis, direction: Direction
+) -> None:
+    """What an attempt has made is taken down, and its tombstone goes as soon as before."""
+    one = await write(calls, call("c-1", phone=Phone.GONE, direction=direction))
+    left = msgspec.structs.replace(tombstone(one), ended_at=NOW + 9, outcome=Outcome(Blame.NOBODY, ERASED))
+    assert await calls.erase(one.ref, left, now=NOW) is True
+    news = await redis.xlen(keys.news(partition_of_ref(one.ref)))
+    late = Change(call=left, event="", reply=Nothing(), entry={}, owed=(Owed(HangUp("c-1"), NOW),))
+    assert await calls.commit(2, late, now=NOW, commit="late")
+    assert await redis.ttl(keys.call(one.ref)) == pytest.approx(15 * 60, abs=2)
+    assert await redis.xlen(keys.news(partition_of_ref(one.ref))) == news
+    assert await index(redis, one) == []
 
 
 async def test_whoever_loaded_it_before_does_not_write_it_back(calls: Calls) -> None:

@@ -32,7 +32,7 @@ from service.calls.events import (
 )
 from service.calls.looks import Asked, Looks
 from service.calls.model import Call, Intent, Leg, Media, Outcome, Phone
-from service.calls.outcomes import NOT_FOUND, blame_for, let_go, outcome_of
+from service.calls.outcomes import NOT_FOUND, blame_for, erased, let_go, outcome_of
 from service.calls.replies import Hangup, Nothing, Wait
 from service.calls.rules import arriving, joining, rooms
 from service.calls.rules.orders import refused
@@ -124,7 +124,7 @@ def after_the_end(call: Call, event: Event) -> Decision:
             return replace(joining.outdated(call, event), reply=Hangup(), drops_token=True, note="")
         case Moved() | MoveFailed():
             return rooms.outdated(call, event)
-        case TurnedAway():
+        case TurnedAway() if not erased(call):
             return arriving.known(call, event)
         case Arrival() | TransferAnswer() | TransferComplete() | LegAnswer() | LegBridgeComplete():
             return Decision(call, Hangup(), note="call has ended")

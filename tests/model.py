@@ -4,6 +4,7 @@ Used by the stateful test, where one thing happens at a time, and by the judge o
 order adds a step: what is true once it has come about. Until then the steps before it may be true as well.
 """
 
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 
 import msgspec
@@ -139,7 +140,10 @@ class Model:
             party.kept = False if accepted else None
 
     def seen_in(self, id_: str, room: str) -> None:
-        """What was over before the first step that leads into this room was sent has been overtaken."""
+        """What was over before the first step that leads into this room was sent has been overtaken.
+
+        Of what is no order, and may have been in several rooms, this was the one.
+        """
         steps = self.parties[id_].steps
         for number, step in enumerate(steps):
             if any(is_in(one, room) for one in step.standings):
@@ -147,6 +151,9 @@ class Model:
                 gone = [one for one in steps[:number] if one.over <= step.sent]
                 self.parties[id_].overtaken += gone
                 steps[:number] = [one for one in steps[:number] if one not in gone]
+                if step.order is None:
+                    others = {one for one in step.standings if one.where is Where.ROOM and one.room != room}
+                    step.standings -= others
                 break
 
     def put_back(self, id_: str) -> None:
@@ -165,11 +172,10 @@ class Model:
             party.overtaken += [step for step in party.steps if step not in kept]
             party.steps = kept
 
-    def stayed(self, id_: str, room: str) -> None:
-        """A move has failed, and it is in this room, where it hears whom it heard before."""
+    def stayed(self, id_: str, rooms: Iterable[str]) -> None:
+        """A move has failed, and it is in one of these rooms, where it hears whom it heard there before."""
         party = self.parties[id_]
-        before = [frozenset(one for one in step.standings if is_in(one, room)) for step in party.overtaken]
-        there = next((one for one in reversed(before) if one), frozenset({Standing(Where.ROOM, room)}))
+        there = frozenset[Standing]().union(*(_latest_in(room, party.overtaken) for room in rooms))
         party.steps = [Step(None, there, over=self._next(), fate=Fate.ACCEPTED)]
         party.overtaken = []
 
@@ -218,3 +224,9 @@ class Model:
     def _next(self) -> int:
         self._count += 1
         return self._count
+
+
+def _latest_in(room: str, steps: Sequence[Step]) -> frozenset[Standing]:
+    """How it was in the room when it was last there."""
+    before = [frozenset(one for one in step.standings if is_in(one, room)) for step in steps]
+    return next((one for one in reversed(before) if one), frozenset({Standing(Where.ROOM, room)}))

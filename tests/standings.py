@@ -75,8 +75,8 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     """Of the phone, as `Phone.stage`; a browser is bridged while it has a participant."""
     participant: str | None = None
     session: str | None = None
-    room: str = ""
-    """Whose session it is; empty where nobody knows."""
+    rooms: frozenset[str] = frozenset()
+    """Those whose session it may be: one of them it is. Empty where nobody knows."""
 
 
 def is_in(standing: Standing, room: str) -> bool:
@@ -141,4 +141,4 @@ def fits(standing: Standing, seen: Seen) -> bool:
             return True
         case Where.ROOM:
             there = seen.stage == "bridged" and None not in {seen.participant, seen.session}
-            return there and seen.room in {"", standing.room}
+            return there and (not seen.rooms or standing.room in seen.rooms)

@@ -300,6 +300,29 @@ def test_who_stays_as_a_move_has_failed_hears_whom_it_heard(turn: MadeUp) -> Non
     assert [what.partition(" in")[0] for what in found(turn)] == ["x hears y"]
 
 
+def test_who_stays_as_a_second_move_has_failed_before_anybody_looked(turn: MadeUp) -> None:
+    """It may be where the first one led, or where it was before."""
+    turn.talks("y", ROOM_B, "u")
+    turn.looks()
+    turn.talks("x", ROOM_A, "s")
+    turn.asks("POST", "/calls/x/join", {"room": "c"})
+    turn.member("X", "t")
+    turn.asks("POST", "/calls/x/join", {"room": "b"})
+    turn.failed_moves["x"] = 1
+    turn.looks()
+    turn.looks()
+    assert found(turn) == []
+    # Another who is there tells which it is.
+    turn.talks("z", ROOM_B, "u")
+    turn.asks("POST", "/calls/z/join", {"room": "c"})
+    turn.member("Z", "t")
+    turn.looks()
+    assert found(turn) == []
+    turn.member("Z", "v")
+    turn.looks()
+    assert [what.partition(" in")[0] for what in found(turn)] == ["x does not hear z", "z does not hear x"]
+
+
 def test_a_browser(turn: MadeUp) -> None:
     turn.talks("x", ROOM_A, "s")
     turn.asks("POST", "/rooms/a/participants", {}, 201, reply={"participantId": "W"})

@@ -105,6 +105,24 @@ def test_a_move_that_failed(turn: MadeUp, reason: str, struck: bool, closed: boo
     assert found.excuse == (MOVE_FAILED if excused else "")
 
 
+@pytest.mark.parametrize("struck", [True, False])
+@pytest.mark.parametrize("told", [True, False])
+def test_a_second_move_that_failed_before_anybody_looked(turn: MadeUp, *, told: bool, struck: bool) -> None:
+    """Its session may be that of either room before, and is not that of the one where it should be."""
+    turn.asks("POST", "/calls/x/join", {"room": "c"})
+    turn.member("X", "t")
+    before = turn.now
+    turn.asks("POST", "/calls/x/join", JOIN)
+    if told:
+        turn.calls["x"]["timeline"].append({"event": "moveFailed", "reason": "bandwidth-error"})
+    wrong = [(before + 0.5, turn.now)] if struck else []
+    turn.looks()
+    turn.looks()
+    [found] = came_about(turn.history(), turn.calls, Spans(wrong))
+    assert found.what.startswith("x should be <room b>")
+    assert found.excuse == (MOVE_FAILED if told and struck else "")
+
+
 @pytest.mark.parametrize(("given_up", "excuse"), [(True, MOVE_FAILED), (False, "")])
 def test_a_room_that_is_closed_late(turn: MadeUp, given_up: bool, excuse: str) -> None:
     """The operator had given the request up before the call was sent there."""

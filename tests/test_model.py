@@ -135,8 +135,10 @@ def test_who_is_subscribed_to_others_hears_nobody_else(model: Model, call: Party
     ("standing", "seen", "expected"),
     [
         (A, Seen(stage="bridged", participant="p", session="s"), True),
-        (A, Seen(stage="bridged", participant="p", session="s", room="a"), True),
-        (A, Seen(stage="bridged", participant="p", session="s", room="b"), False),
+        (A, Seen(stage="bridged", participant="p", session="s", rooms=frozenset("a")), True),
+        (A, Seen(stage="bridged", participant="p", session="s", rooms=frozenset("b")), False),
+        (A, Seen(stage="bridged", participant="p", session="s", rooms=frozenset("ab")), True),
+        (A, Seen(stage="bridged", participant="p", session="s", rooms=frozenset("bc")), False),
         (A, Seen(stage="bridged", participant="p"), False),
         (A, Seen(stage="answered"), False),
         (Standing(Where.ROOM, "a", waits=True), Seen(stage="answered"), True),

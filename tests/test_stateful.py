@@ -334,7 +334,7 @@ class Calls(RuleBasedStateMachine):
             stage=phone.stage,
             participant=phone.participant_id,
             session=phone.session_id,
-            room=call["room"] or "",
+            rooms=frozenset(filter(None, [call["room"]])),
         )
         states = STATES[one.party.one.where]
         if not self.model.stands(one.id, seen) or call["state"] not in states:

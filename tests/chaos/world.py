@@ -94,13 +94,15 @@ class World:
         return (participant, member) if participant and member else None
 
     def seen(self, id_: str) -> Seen:
-        found, room = self.member_of(id_), self.room_of(id_)
+        found = self.member_of(id_)
         participant, session = (found[0], found[1].session) if found else (None, None)
+        rooms = self._rooms_with(session)
         if id_ not in self.phones:
-            return Seen(stage="bridged" if session else "ended", participant=id_, session=session, room=room)
+            stage = "bridged" if session else "ended"
+            return Seen(stage=stage, participant=id_, session=session, rooms=rooms)
         phone = self.phones[id_]
         return Seen(
-            stage=phone.stage, participant=phone.participant or participant, session=session, room=room
+            stage=phone.stage, participant=phone.participant or participant, session=session, rooms=rooms
         )
 
     def parties_in(self, session: str) -> set[str]:
@@ -110,11 +112,11 @@ class World:
     def room_of(self, id_: str) -> str:
         """In whose session it is; empty where that is not known."""
         found = self.member_of(id_)
-        return self._room_with(found[1].session if found else None)
-
-    def _room_with(self, session: str | None) -> str:
-        rooms = self.rooms.get(session or "", frozenset())
+        rooms = self._rooms_with(found[1].session if found else None)
         return next(iter(rooms)) if len(rooms) == 1 else ""
+
+    def _rooms_with(self, session: str | None) -> frozenset[str]:
+        return self.rooms.get(session or "", frozenset())
 
     def settled(self, still: Still) -> list[str]:
         """Parties for which nothing was under way at that look; what was asked of them is true by now."""
@@ -135,7 +137,8 @@ class World:
         history, since, until = self.history, still.begun, still.over
         phone, found = self.phones.get(id_), self.member_of(id_)
         ids: list[str | None] = [id_]
-        changed, seat, was_in = phone.since if phone else 0.0, "", ""
+        changed, seat = phone.since if phone else 0.0, ""
+        rooms = self.model.parties[id_].rooms
         if found:
             participant, member = found
             # What is asked about its session while it is there concerns others.
@@ -143,9 +146,8 @@ class World:
             changed = max(changed, member.since)
             seat = history.seats.get(participant, "")
             # A room in doubt of a session owes a look at it, also for those whose orders lead elsewhere.
-            was_in = self._room_with(member.session or member.left)
+            rooms |= self._rooms_with(member.session or member.left)
         party = self.model.parties[id_]
-        rooms = party.rooms | {self.room_of(id_), was_in}
         owners = {
             f"call:{history.refs[id_]}" if id_ in history.refs else "",
             *(f"room:{one}" for one in rooms),

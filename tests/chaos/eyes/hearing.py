@@ -97,9 +97,9 @@ class _Listener:
         here: dict[str, list[tuple[str, str, MemberNow]]] = defaultdict(list)
         for id_ in world.settled(still):
             seen = world.seen(id_)
-            if seen.room and seen.stage == "bridged" and not world.model.stands(id_, seen):
+            if seen.rooms and seen.stage == "bridged" and not world.model.stands(id_, seen):
                 # A move has failed, or nothing has come of an order: the eye for orders tells that.
-                world.model.stayed(id_, seen.room)
+                world.model.stayed(id_, seen.rooms)
             party, found = world.model.parties[id_], world.member_of(id_)
             if not party.room or found is None:
                 continue

@@ -206,11 +206,11 @@ class _Orders:
             judged = seen.stage == "bridged" and not silent
             if not (judged or party.standings == {OVER}) or model.stands(id_, seen):
                 continue
-            excuse = MOVE_FAILED if seen.room and self._was_hindered(id_, still) else ""
+            excuse = MOVE_FAILED if seen.rooms and self._was_hindered(id_, still) else ""
             yield Finding(what=f"{id_} should be {party}: {seen}", ids=(id_,), at=still.over, excuse=excuse)
             # It is told once.
-            if seen.room:
-                model.stayed(id_, seen.room)
+            if seen.rooms:
+                model.stayed(id_, seen.rooms)
 
     def _was_hindered(self, id_: str, still: Still) -> bool:
         """Whether the call says that a move has failed, and what is to blame came after it was ordered."""

@@ -26,7 +26,7 @@ from tests.chaos.asides import asides
 from tests.chaos.evidence import Evidence, LogLine, read_logs
 from tests.chaos.eyes import limits, logs, standby, webhooks
 from tests.chaos.faketime import WrongStore, library
-from tests.chaos.fleet import HOSTS, Fleet
+from tests.chaos.fleet import HOSTS, Fleet, Kill
 from tests.chaos.standstill import standing_still
 from tests.chaos.stills import Stills
 from tests.chaos.troubles import NEVER, Trouble, Troubles
@@ -484,16 +484,51 @@ def test_whose_time_is_up_before_it_is(
     ended = msgspec.structs.replace(delivery(over, over, 204), event_type="disconnect")
     shown = evidence(tmp_path, deliveries=[ended], calls={"c-1": {"outcome": {"reason": reason}}})
     shown.fleet.addresses[0].settings["CALL_LIMIT"] = limit
-    order = Asked(
+    shown.asked.append(placed(own))
+    assert len(list(limits.look(shown))) == found
+
+
+def placed(max_duration: int | None) -> Asked:
+    return Asked(
         method="POST",
         path="/calls",
-        body={"to": CALLEE, "maxDuration": own},
+        body={"to": CALLEE, "maxDuration": max_duration},
         host=A,
         sent_at=0,
         over=0,
         status=201,
     )
-    shown.asked.append(order)
+
+
+@pytest.mark.parametrize(
+    ("limit", "to", "at", "killed", "said", "found"),
+    [
+        (65, "a", 60, None, "disconnect", 0),
+        (150, "a", 60, None, "disconnect", 1),
+        (150, "a", 60, 65, "disconnect", 0),
+        (150, "a", 60, 40, "disconnect", 1),
+        (65, "b", 60, None, "disconnect", 1),
+        (65, "a", 40, None, "disconnect", 1),
+        (65, "a", 60, None, "answer", 1),
+    ],
+    ids=["in time", "after the store was back", "lost", "killed before", "the other", "before", "not kept"],
+)
+def test_whose_end_was_kept_until_the_store_was_back(
+    tmp_path: Path, limit: int, to: str, at: float, killed: float | None, said: str, found: int
+) -> None:
+    """Until it is written down the call goes on, and its time may come to be up."""
+    ended = msgspec.structs.replace(delivery(at, at, 204, to=to), event_type="disconnect", synchronous=False)
+    served = [delivery(one, one + 0.1, 200) for one in (71, 90, 100, 110, 120)]
+    shown = evidence(
+        tmp_path,
+        deliveries=[ended, *served],
+        troubles=[Trouble("cut-store", 50, 70, A)],
+        logs=[line(at, "webhook.degraded", call_id="c-1", event_type=said)],
+        calls={"c-1": {"outcome": {"reason": "time-limit"}}},
+    )
+    shown.asked.append(placed(limit))
+    if killed is not None:
+        shown.fleet.kills.append(Kill(killed, A))
     assert len(list(limits.look(shown))) == found
 
 

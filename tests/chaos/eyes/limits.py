@@ -1,9 +1,17 @@
-"""No call is ended because its time is up before that is so, whatever clocks show."""
+"""No call is ended because its time is up before that is so, whatever clocks show.
 
-from collections.abc import Iterator
+To the service a call goes on until its end is written down. A replica without the store keeps what it is told
+of it, and until then the call's time may come to be up.
+"""
+
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from tests.chaos.finding import Finding
+from tests.chaos.histories import NEVER, over
+from tests.chaos.history import ends_of
+from tests.chaos.struck import Struck
+from tests.simulator.journal import Delivery
 
 if TYPE_CHECKING:
     from tests.chaos.evidence import Evidence
@@ -22,11 +30,20 @@ def look(evidence: "Evidence") -> Iterator[Finding]:
         if (one.method, one.path) == ("POST", "/calls")
     }
     # An end that nobody was told of is found when the call's time is up, or later.
-    ended = {
-        one.call_id: one.sent_at
-        for one in evidence.simulator.deliveries
-        if one.event_type == "disconnect" and one.status is not None
+    kept = {
+        (one.host, one.fields.get("call_id"))
+        for one in evidence.logs
+        if one.event == "webhook.degraded" and one.fields.get("event_type") == "disconnect"
     }
+    struck, ends, ended = Struck(evidence), ends_of(evidence.fleet), dict[str, float]()
+    for one in evidence.simulator.deliveries:
+        if one.event_type == "disconnect" and one.status == 204:
+            known = (
+                _known_by(one, struck, ends)
+                if (struck.host_of(one.url), one.call_id) in kept
+                else one.sent_at
+            )
+            ended[one.call_id] = min(known, ended.get(one.call_id, evidence.over))
     for phone in evidence.simulator.phones:
         outcome = evidence.calls.get(phone.call_id, {}).get("outcome") or {}
         if outcome.get("reason") != REASON:
@@ -39,3 +56,12 @@ def look(evidence: "Evidence") -> Iterator[Finding]:
                 ids=(phone.call_id,),
                 at=ended.get(phone.call_id),
             )
+
+
+def _known_by(told: Delivery, struck: Struck, ends: Sequence[tuple[str, float]]) -> float:
+    """When that it has ended was written down at the latest; NEVER, if who was to do so ended before."""
+    if not struck.trouble(told.url, told.sent_at, over(told)):
+        return told.sent_at
+    host, until = struck.host_of(told.url), struck.kept_until(told.url, told.sent_at, over(told))
+    lost = any(one == host and told.sent_at <= at <= until for one, at in ends)
+    return NEVER if lost else until

@@ -1,15 +1,21 @@
 """The judge of listeners: made-up news, and what somebody has heard of them."""
 
+import asyncio
 import base64
+from collections.abc import AsyncIterator, Coroutine
+from random import Random  # noqa: TID251 - decides as it is told
 from types import SimpleNamespace
 from typing import Any, cast
 
+import httpx
 import msgspec
 import pytest
 
 from tests.chaos.evidence import Evidence, News
 from tests.chaos.eyes import listeners
 from tests.chaos.records import BrowserSeat, Connection, Listener, Records
+from tests.chaos.scenarios.listeners import live
+from tests.chaos.scenarios.world import World
 from tests.listening import Heard
 
 AT = 1_790_000_000_000
@@ -164,3 +170,40 @@ def test_news_lack_that_a_browser_has_left() -> None:
     seat = BrowserSeat(number=1, kind="api", room="a", participant_id="p", asked_at=0, given_at=0)
     assert judged(Records(browsers=[seat]), told=told) == []
     assert len(judged(Records(browsers=[seat]), told=told[:1])) == 1
+
+
+class Stays(Random):
+    """Always decides for it: to stay, and to be cut off."""
+
+    def random(self) -> float:
+        return 0.0
+
+
+async def test_who_stays_has_heard_what_it_missed_while_it_was_away() -> None:
+    """The mark that a connection begins with, and the first of several news, are not the last word."""
+    mark = b"event: mark\nid: %s\ndata: {}\n\n"
+
+    async def stream() -> AsyncIterator[bytes]:
+        yield mark % b"1"
+        for number in (b"2", b"3"):
+            await asyncio.sleep(0.1)
+            yield b"event: call\nid: %s\ndata: {}\n\n" % number
+        await asyncio.sleep(0.1)
+        yield mark % b"3"
+        await asyncio.Event().wait()
+
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, content=stream()))
+    async with httpx.AsyncClient(transport=transport, base_url="https://a.test") as client:
+        settled, waiting = asyncio.Event(), list[Coroutine[Any, Any, None]]()
+        settled.set()
+        world = SimpleNamespace(
+            records=Records(),
+            way=SimpleNamespace(hosts=["a", "b"], clients=[client, client]),
+            settled=settled,
+            listen=waiting.append,
+        )
+        await live(cast("World", world), 1, Stays(1))
+        await waiting[0]
+    listener = world.records.listeners[-1]
+    assert listener.stayed
+    assert [one.kind for one in listener.connections[0].heard] == ["mark", "call", "call", "mark"]

@@ -18,7 +18,8 @@ UNTIL_THE_END = 0.5
 CUT = 0.5
 """Share of the connections that are cut off before anything else ends them."""
 LAST_WORD = 15.0
-"""Seconds in which something is heard after all is settled; without news it is a mark every 2 s."""
+"""Seconds in which a mark is heard after all is settled: it is one every 2 s without news, and only the
+connection that was up by then may still be cut off."""
 
 
 async def live(world: World, number: int, dice: Dice) -> None:
@@ -42,10 +43,10 @@ async def _until_the_end(
     async with asyncio.TaskGroup() as group:
         task = group.create_task(listen(world, listener, path, headers, dice))
         await world.settled.wait()
-        heard, ends = _heard(listener), monotonic() + LAST_WORD
+        signs, ends = _signs_of_life(listener), monotonic() + LAST_WORD
         while not listener.stayed and monotonic() < ends:
             await asyncio.sleep(0.05)
-            listener.stayed = _heard(listener) > heard
+            listener.stayed = _signs_of_life(listener) > signs
         task.cancel()
 
 
@@ -56,6 +57,8 @@ async def listen(world: World, listener: Listener, path: str, headers: dict[str,
         connection = Connection(host=world.way.hosts[at % 2], begun=monotonic(), last=last)
         listener.connections.append(connection)
         seconds = dice.uniform(0.5, 6) if dice.random() < CUT else None
+        if world.settled.is_set():
+            seconds = None
         try:
             last = await _one(world.way.clients[at % 2], connection, path, headers, seconds)
         finally:
@@ -90,5 +93,10 @@ async def _one(
     return reader.last if reader is not None else connection.last
 
 
-def _heard(listener: Listener) -> int:
-    return sum(len(one.heard) for one in listener.connections)
+def _signs_of_life(listener: Listener) -> int:
+    """Marks that say there was nothing more to be told.
+
+    The one that a connection begins with says where it is taken up: what was missed comes after it. And news
+    may be the first of several.
+    """
+    return sum(one.kind == "mark" for connection in listener.connections for one in connection.heard[1:])

@@ -1,7 +1,7 @@
 """Webhooks that Bandwidth tells once and that could not be handled in time: kept in memory, handled later."""
 
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -9,7 +9,7 @@ import structlog
 
 from service.clock import Clock
 from service.engine.persist import FIRST_PAUSE, LONGEST_PAUSE, is_in_vain, note_failure
-from service.logs import bound
+from service.logs import bound, bound_as, bound_now
 from service.store.errors import StoreError
 from service.tasks import Tasks
 
@@ -27,6 +27,8 @@ class _Kept:
     handle: Handle
     event_type: str
     ref: str
+    keys: Mapping[str, str | None]
+    """What its lines in the log have."""
     tries: int = 0
 
 
@@ -54,7 +56,7 @@ class Deferred:
         """False where there is no room for one more. Handling has to be safe to repeat."""
         if len(self) >= self._limit:
             return False
-        one = _Kept(handle, event_type, ref)
+        one = _Kept(handle, event_type, ref, bound_now())
         if ref in self._of:
             self._of[ref].append(one)
             return True
@@ -84,7 +86,8 @@ class Deferred:
         while waiting:
             one, done = waiting.popleft(), False
             try:
-                done = await self._handled(one)
+                with bound_as(one.keys):
+                    done = await self._handled(one)
                 if not done:
                     await self._clock.sleep(pause)
             finally:
@@ -118,5 +121,5 @@ class Deferred:
                 self._tell(one)
 
     def _tell(self, one: _Kept) -> None:
-        with bound(ref=one.ref):
+        with bound_as(one.keys), bound(ref=one.ref):
             log.warning("webhook.dropped", event_type=one.event_type)

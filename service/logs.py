@@ -11,8 +11,8 @@ import re
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any, BinaryIO, Final, Literal, TextIO
@@ -96,6 +96,21 @@ class bound:  # noqa: N801 - used like a function
 
     def __exit__(self, *_: object) -> None:
         _bound.reset(self._outside)
+
+
+def bound_now() -> Mapping[str, str | None]:
+    """What is bound here, for work that goes on elsewhere."""
+    return _bound.get()
+
+
+@contextmanager
+def bound_as(keys: Mapping[str, str | None]) -> Iterator[None]:
+    """These and no others: a task that does the work of many has what was bound where it was started."""
+    outside = _bound.set(keys)
+    try:
+        yield
+    finally:
+        _bound.reset(outside)
 
 
 _NOTHING: Final[Mapping[str, str | None]] = {}

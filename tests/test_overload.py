@@ -19,6 +19,7 @@ from handlers.deferred import LIMIT, Deferred
 from handlers.places import Places
 from service.clock import SystemClock
 from service.engine.persist import UNREADABLE_TRIES
+from service.logs import bound, bound_now
 from service.store.errors import StoreCorrupt, StoreUnavailable
 from service.tasks import Tasks
 from tests.harness import LOG, PASSWORD, USERNAME, Service, log_to_lines, nothing_left, serving
@@ -269,6 +270,22 @@ class TestDeferred:
         # Each is told, those of one call in their order.
         assert len(dropped) == 40
         assert set(dropped[::2]) == {(f"bad-{number}", "disconnect") for number in range(20)}
+
+    async def test_each_has_the_log_keys_of_its_own_webhook(self) -> None:
+        """One task handles those of many calls; it was started where the first of them came."""
+        handled: list[tuple[str, object]] = []
+
+        async def handle(name: str) -> None:
+            handled.append((name, bound_now().get("call_id")))
+
+        tasks = Tasks()
+        deferred = Deferred(tasks, SystemClock())
+        for number in range(20):
+            with bound(call_id=f"c-{number}"):
+                assert deferred.keep(partial(handle, f"c-{number}"), "disconnect", f"call-{number}")
+        assert await tasks.wait(10) == 0
+        assert len(handled) == 20
+        assert [name for name, key in handled if key != name] == []
 
     async def test_what_the_store_cannot_read_is_given_up(self, monkeypatch: pytest.MonkeyPatch) -> None:
         for name in ("FIRST_PAUSE", "LONGEST_PAUSE"):

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -20,6 +20,7 @@ import msgspec
 import pytest
 from redis.asyncio import Redis
 
+from service.tasks import Tasks
 from tests.chaos import set_clock
 from tests.chaos.api import Api, Asked
 from tests.chaos.asides import asides
@@ -596,9 +597,10 @@ async def test_nobody_looks_but_at_the_master(folder: Path, role: str, named: in
         if role == "slave":
             await redis.replicaof(HOST, "1")
         stills = Stills(redis, name, every=0.02)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(0.1):
-                await stills.watch()
+        watching = Tasks().start(stills.watch(), name="watching")
+        await asyncio.sleep(0.1)
+        stills.stop()
+        await watching
     await store.stop()
     assert bool(stills.all) == bool(looks)
 

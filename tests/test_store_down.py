@@ -185,6 +185,32 @@ async def test_a_way_in_that_is_open_stays_open(simulator: Simulator, store: Sto
         await asyncio.wait_for(_hung_up(simulator, phone), 20)
 
 
+async def test_a_talk_that_the_store_missed_counts_though_an_order_ends_it_first(
+    simulator: Simulator, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("handlers.deferred.FIRST_PAUSE", 3.0)
+    monkeypatch.setattr("handlers.deferred.LONGEST_PAUSE", 3.0)
+    async with serving(simulator, store.url) as service, Operator.of(service) as operator:
+        gate = simulator.gates.hold("webhook:transferAnswer")
+        phone = await simulator.dial()
+        await gate.reached()
+        await store.kill()
+        gate.release()
+        await phone.until("bridged")
+        await store.start()
+
+        async def met_again() -> bool:
+            return (await operator.send("GET", f"/calls/{phone.call_id}")).is_success
+
+        await wait_until(met_again, what="the store is not met again")
+        await operator.order(phone.call_id, "transfer", to="+15550102222")
+        await wait_until(lambda: service.log(event="webhook.answered", reply="elsewhere"))
+        await wait_until(lambda: service.log(event="event.ignored", event_type="transferAnswer"), seconds=10)
+        await phone.hang_up()
+        await wait_until(lambda: service.log(event="call.ended"), what="its end is not known")
+        assert service.log(event="call.ended", reason="completed")
+
+
 async def test_a_disconnect_that_the_store_missed_is_taken_in_later(
     simulator: Simulator, store: Store
 ) -> None:

@@ -199,6 +199,8 @@ def _defer(request: Request, kind: Kind, webhook: Webhook, event: Event, *, free
         event, key = turned_away(event, let_go_at=let_go_at), ""
     elif kind.wants_bxml and not isinstance(event, TransferAnswer):
         return False
+    if isinstance(event, TransferAnswer):
+        event = replace(event, let_in=True)
     again = partial(bridge_of(request).engine.handle, webhook.ref, event, key)
     if edge_of(request).deferred.keep(again, webhook.event_type, webhook.ref):
         return True

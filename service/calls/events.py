@@ -112,6 +112,8 @@ class TransferAnswer(msgspec.Struct, frozen=True, tag="transferAnswer"):
     tag: str
     told: float = 0
     """As in `Redirect`."""
+    let_in: bool = False
+    """Whether the leg was answered without knowing the call: by now the phone has talked on it."""
 
 
 class TransferComplete(msgspec.Struct, frozen=True, tag="transferComplete"):

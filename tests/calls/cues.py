@@ -174,9 +174,9 @@ def unknown(event_type: str = "somethingNew") -> Cue:
 # The B leg of its transfer ----------------------------------------------------------------------------------
 
 
-def transfer_answer(attempt: int = 1, *, tag: str | None = None) -> Cue:
+def transfer_answer(attempt: int = 1, *, tag: str | None = None, let_in: bool = False) -> Cue:
     repeated = seat_of(REF, attempt) if tag is None else tag
-    return lambda at: TransferAnswer(at, attempt, leg_id=f"c-b{attempt}", tag=repeated)
+    return lambda at: TransferAnswer(at, attempt, leg_id=f"c-b{attempt}", tag=repeated, let_in=let_in)
 
 
 def transfer_complete(attempt: int = 1, cause: str = "hangup", *, short: float = 0) -> Cue:

@@ -8,7 +8,17 @@ from msgspec.structs import replace
 from service.calls.decide import decide
 from service.calls.model import Blame, Call, Direction, Media, Outcome
 from service.calls.outcomes import CAUSES, FAILURES
-from tests.calls.cues import NOW, a_call, disconnect, initiate, join_failed, redirect, transfer_complete
+from service.calls.replies import Nothing
+from tests.calls.cues import (
+    NOW,
+    a_call,
+    disconnect,
+    initiate,
+    join_failed,
+    redirect,
+    transfer_answer,
+    transfer_complete,
+)
 from tests.calls.playbook import play
 from tests.calls.signals import order_hangup, order_transfer
 
@@ -121,6 +131,14 @@ def test_who_was_sent_to_another_number_has_not_hung_up_when_that_does(
     story.on(transfer_complete(2, left)).on(disconnect())
     assert story.call is not None
     assert story.call.outcome == Outcome(*outcome, cause="hangup")
+
+
+def test_who_has_talked_before_an_order_while_the_store_was_away_has_talked() -> None:
+    story = play(a_call(Media.TRANSFERRING)).on(order_transfer())
+    story.on(transfer_answer(1, let_in=True)).replies(Nothing()).expects().notes("stale attempt")
+    story.on(redirect()).on(disconnect())
+    assert story.call is not None
+    assert story.call.outcome == Outcome(Blame.NOBODY, "completed", cause="hangup")
 
 
 @pytest.mark.parametrize(("slug", "blame"), FAILED)

@@ -146,6 +146,9 @@ def stale(call: Call, event: Event) -> Decision:
             return joining.outdated(call, event)
         case Moved() | MoveFailed():
             return rooms.outdated(call, event)
+        case TransferAnswer(let_in=True):
+            talked = replace(call, bridged_at=call.bridged_at or event.at)
+            return Decision(talked, Nothing(), note="stale attempt")
         case TransferAnswer() | LegAnswer() | LegBridgeComplete():
             return Decision(call, Hangup(), note="stale attempt")
         case TransferComplete() | Arrival():

@@ -289,7 +289,10 @@ class Engine:
             decision = decide(stored.call, event)
             if not joins and isinstance(decision.reply, Join) and isinstance(event, Arrival):
                 raise NotHere(name_of(event))
-            if (revision := await self._commit(stored, decision, event, key, mine)) is not None:
+            # "Come back" as well: what a copy began in the phone's place could fail, and end the call. But a
+            # join that was given up says nothing of what its webhook is told by now.
+            told = key if repeatable or current or not isinstance(decision.reply, Wait) else ""
+            if (revision := await self._commit(stored, decision, event, told, mine)) is not None:
                 self._report.changed(stored.call, decision, event)
                 after = Stored(
                     revision=revision,
@@ -316,7 +319,7 @@ class Engine:
         change = Change(
             call=call,
             before=stored.call,
-            event=key if _is_remembered(stored.call, decision) else "",
+            event=key,
             reply=decision.reply,
             entry=timeline_entry(stored.call, decision, event, now),
             owed=(*decision.owed, *self._ask_after(call, now)),
@@ -356,17 +359,6 @@ class Engine:
         """Should nothing more be heard of it than this."""
         wait = silence(call, self._patience) if call.live else None
         return () if wait is None else (Owed(AskAfter(call.ref), now + wait),)
-
-
-def _is_remembered(before: Call | None, decision: Decision) -> bool:
-    """Whether a copy of the webhook gets this reply.
-
-    "Come back" is none that is remembered: there may be one already, or the next time. But a copy of one
-    whose join was put off would use up one of the rounds for which the caller waits, and may end the call.
-    """
-    if not isinstance(decision.reply, Wait):
-        return True
-    return before is not None and decision.call is not None and decision.call.put_off > before.put_off
 
 
 def _answer(decision: Decision, token: str, *, repeated: bool = False) -> Answer:

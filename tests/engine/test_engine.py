@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
 from service.calls.effects import LeaveRoom
-from service.calls.events import Disconnect, Initiate, Joined, JoinFailed, OrderJoin
+from service.calls.events import Dial, Disconnect, Initiate, Joined, JoinFailed, OrderJoin
 from service.calls.model import Call, Direction, seat_of
 from service.calls.refs import ref_of_call
 from service.calls.replies import Hangup, Transfer, Wait
@@ -22,6 +22,8 @@ from service.store.errors import StoreUnavailable
 from service.store.outbox import Outbox
 from service.store.rooms import Rooms
 from service.tasks import Tasks
+from tests.calls import cues
+from tests.calls.signals import dial
 from tests.clocks import SetClock
 from tests.waiting import wait_until
 
@@ -174,6 +176,25 @@ async def test_a_copy_of_a_webhook_whose_join_was_put_off_uses_up_no_round(bench
     assert (first.reply, copy.reply, copy.repeated) == (Wait(ROUND), Wait(ROUND), True)
     assert bench.joiner.begun == [1]
     assert (await bench.engine.handle(REF, bench.initiate(), "redirect@2")).reply == Transfer(2)
+
+
+async def test_a_copy_of_a_webhook_that_was_asked_to_wait_begins_nothing(bench: Bench) -> None:
+    """What was prepared while it rang fails as the phone is picked up; the phone itself is joined anew."""
+    bench.joiner.put_off = {1}
+    rings = dial(prepare=True)(bench.clock.now())
+    assert isinstance(rings, Dial)
+    stored, _ = await bench.engine.write_down(rings)
+    ringing = bench.tasks.start(bench.engine.prepare(stored, LEASE), name="ringing")
+    await wait_until(lambda: bench.joiner.begun == [1])
+    first = await bench.engine.handle(cues.REF, cues.answer()(bench.clock.now()), KEY)
+    for attempt in (1, 2):
+        bench.joiner.gate(attempt).set()
+    await ringing
+    copy = await bench.engine.handle(cues.REF, cues.answer()(bench.clock.now()), KEY)
+    assert (first.reply, copy.reply, copy.repeated) == (Wait(), Wait(), True)
+    assert bench.joiner.begun == [1]
+    again = await bench.engine.handle(cues.REF, cues.redirect()(bench.clock.now()), "redirect@2")
+    assert again.reply == Transfer(2)
 
 
 async def test_a_copy_of_an_older_attempts_webhook_is_not_given_the_token_of_a_newer_one(

@@ -66,6 +66,13 @@ class Party:
         """Those in which it may be."""
         return frozenset(one.room for one in self.standings if one.where is Where.ROOM)
 
+    @property
+    def left_behind(self) -> frozenset[str]:
+        """Those in which it was before it was seen in another."""
+        return frozenset(
+            one.room for step in self.overtaken for one in step.standings if one.where is Where.ROOM
+        )
+
     def may_be(self, where: Where, room: str = "") -> bool:
         return any(one.where is where and room in {"", one.room} for one in self.standings)
 

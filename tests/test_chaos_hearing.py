@@ -119,6 +119,23 @@ def test_who_comes_back_as_a_move_has_failed(turn: MadeUp, failed: int, back: in
     assert (found(turn) == []) is fine
 
 
+@pytest.mark.parametrize(("failed", "fine"), [(1, True), (0, False)])
+def test_who_is_put_back_before_all_others_into_a_new_session(
+    turn: MadeUp, failed: int, *, fine: bool
+) -> None:
+    """The session of the room that it was to leave was replaced meanwhile."""
+    turn.talks("x", ROOM_A, "s")
+    turn.talks("y", ROOM_B, "t")
+    turn.talks("z", ROOM_B, "t")
+    turn.failed_moves["y"] = failed
+    turn.asks("POST", "/calls/y/join", {"room": "a"})
+    turn.member("Y", "s")
+    turn.member("Y", "u")
+    turn.member("Z", "u")
+    turn.looks()
+    assert (found(turn) == []) is fine
+
+
 def test_moves_that_have_failed_are_told_by_timeline_or_log() -> None:
     """For good, or to be tried again."""
     timeline = [{"event": "moveFailed"}, {"event": "moved"}, {"event": "effectFailed"}]

@@ -90,6 +90,23 @@ def test_everybody_else_has_left(
     assert len(_replied(turn)) == found
 
 
+@pytest.mark.parametrize(("others", "found"), [(3.0, 0), (0.9, 1)])
+def test_everybody_had_left_while_it_was_on_its_way(others: float, found: int) -> None:
+    """`others`: when the only browser has left; the phone of this turn is up since 1.0."""
+    turn = _placed()
+    turn.order(0.1, "/rooms/a", {"alone": {"after": 2, "then": "hangup"}}, method="PUT", status=200)
+    turn.browser("B", "a", 0.2)
+    turn.member(0.5, "B", "s")
+    turn.request("removeParticipantFromSession", others, participantId="B", sessionId="s")
+    turn.member(others, "B", None)
+    turn.member(4.9, "P", "s")
+    turn.stage(5.0, "bridged", participant="P")
+    turn.stage(5.3, "answered")
+    turn.webhook("redirect", 5.4, LEFT)
+    turn.stage(6.0, "ended", "hangup")
+    assert len(_replied(turn)) == found
+
+
 @pytest.mark.parametrize(("limit", "found"), [(1, 0), (2, 1), (None, 1)])
 def test_the_room_was_full(limit: int | None, found: int) -> None:
     turn = _placed()

@@ -4,7 +4,7 @@ A session that vanishes at Bandwidth takes nobody away: its members will be in a
 """
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
@@ -21,11 +21,12 @@ Span = tuple[float, float]
 def spans_alone(evidence: "Evidence", histories: CallHistories) -> dict[str, list[Span]]:
     """By call id: while its phone was bridged into a session in which nobody else was.
 
-    It goes on when the phone ends, until its participant is put out: who does not know of the end takes it to
-    be there. While another phone is there, it is not alone.
+    It goes on when the phone ends, until its participant is put out: who does not know of the end takes it
+    to be there. While another phone is there, it is not alone. Of a phone that was on its way when the last
+    of the others left it begins with that: it was coming because somebody was there.
     """
     browsers = {seat.participant_id for seat in evidence.records.browsers}
-    sessions = _Sessions(browsers)
+    sessions = _Sessions(browsers, {call_id: one.began for call_id, one in histories.of.items()})
     for at, one in sorted([*_gone(evidence), *_changes(evidence)], key=itemgetter(0)):
         match one:
             case PhoneChanged() if one.call_id in histories.of:
@@ -39,8 +40,10 @@ def spans_alone(evidence: "Evidence", histories: CallHistories) -> dict[str, lis
 
 
 class _Sessions:
-    def __init__(self, browsers: set[str]) -> None:
+    def __init__(self, browsers: set[str], began: Mapping[str, float]) -> None:
+        """`began`: by call id, when its phone was first on its way."""
         self._browsers = browsers
+        self._began = began
         self._bridged: dict[str, str] = {}
         """Participants, by call id."""
         self._owners: dict[str, str] = {}
@@ -52,6 +55,9 @@ class _Sessions:
         self._members: dict[str, set[str]] = defaultdict(set)
         self._since: dict[str, dict[str, float]] = defaultdict(dict)
         """By session: which calls are alone there, and since when."""
+        self._occupied: set[str] = set()
+        self._emptied: dict[str, float] = {}
+        """By session: when the last who was there had left."""
         self._found: dict[str, list[Span]] = defaultdict(list)
 
     def phone(self, change: PhoneChanged, last: str, at: float) -> None:
@@ -82,13 +88,24 @@ class _Sessions:
     def _look(self, touched: set[str], at: float) -> None:
         for session in touched - {""}:
             alone, was = self._alone(session), self._since[session]
-            self._since[session] = {call_id: was.get(call_id, at) for call_id in alone}
+            emptied = self._emptied.get(session, NEVER)
+            self._since[session] = {
+                call_id: was.get(call_id, emptied if self._began[call_id] <= emptied < at else at)
+                for call_id in alone
+            }
             for call_id in was.keys() - alone:
                 self._found[call_id].append((was[call_id], at))
+            if self._there(session):
+                self._occupied.add(session)
+            elif session in self._occupied:
+                self._occupied.remove(session)
+                self._emptied[session] = at
+
+    def _there(self, session: str) -> list[str]:
+        return [who for who in self._members[session] if who in self._owners or who in self._browsers]
 
     def _alone(self, session: str) -> set[str]:
-        members = self._members[session]
-        there = [who for who in members if who in self._owners or who in self._browsers]
+        members, there = self._members[session], self._there(session)
         if not there:
             return {self._ended[who] for who in members if who in self._ended}
         return {self._owners[there[0]]} if len(there) == 1 and there[0] in self._owners else set()

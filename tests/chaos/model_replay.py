@@ -216,9 +216,7 @@ class ModelReplay:
         if id_ is None or member is None or member.session is None:
             return
         both = self._shared(id_, member.session)
-        if not both and self._failed[id_] < self.history.failed_moves.get(id_, 0):
-            self._failed[id_] += 1
-            self.model.put_back(id_)
+        if not both and self._was_put_back(id_):
             both = self._shared(id_, member.session)
         if not both:
             self.misplaced.add((id_, member.session))
@@ -227,12 +225,26 @@ class ModelReplay:
         if len(both) == 1:
             [room] = both
             for other in self.parties_in(member.session):
-                self.model.seen_in(other, room)
+                if room in self.model.parties[other].rooms or self._was_put_back(other):
+                    self.model.seen_in(other, room)
+
+    def _was_put_back(self, id_: str) -> bool:
+        """Whether a move of it has failed, of which nothing was seen before."""
+        if self._failed[id_] >= self.history.failed_moves.get(id_, 0):
+            return False
+        self._failed[id_] += 1
+        self.model.put_back(id_)
+        return True
 
     def _shared(self, id_: str, session: str) -> frozenset[str]:
         """Rooms of which the session may be, as far as that of the party goes."""
         rooms = self.model.parties[id_].rooms
-        return self.rooms.get(session, rooms) & rooms
+        if session in self.rooms:
+            return self.rooms[session] & rooms
+        if self._failed[id_] < self.history.failed_moves.get(id_, 0):
+            # Nobody has been in it yet: it may be that of the room from which it had begun to move.
+            return rooms | self.model.parties[id_].left_behind
+        return rooms
 
     def _sent(self, asked: Asked) -> None:
         found = self._order(asked)

@@ -52,6 +52,10 @@ class Deferred:
     def __len__(self) -> int:
         return sum(map(len, self._of.values()))
 
+    def __contains__(self, ref: str) -> bool:
+        """Whether webhooks of this call are kept, or one of them is just being handled."""
+        return ref in self._of
+
     def keep(self, handle: Handle, event_type: str, ref: str) -> bool:
         """False where there is no room for one more. Handling has to be safe to repeat."""
         if len(self) >= self._limit:

@@ -211,6 +211,28 @@ async def test_a_talk_that_the_store_missed_counts_though_an_order_ends_it_first
         assert service.log(event="call.ended", reason="completed")
 
 
+async def test_an_end_waits_for_what_is_to_be_told_before_it(
+    simulator: Simulator, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store is back, and that the caller was let go without it is not written down yet."""
+    for name in ("FIRST_PAUSE", "LONGEST_PAUSE"):
+        monkeypatch.setattr(f"handlers.deferred.{name}", 3.0)
+    soon = Patience(transferring=0.3, longest=0.6)
+    async with serving(simulator, store.url, soon) as service, Operator.of(service) as operator:
+        await store.kill()
+        phone = await simulator.dial()
+        await phone.hears("We are sorry")
+        await store.start()
+
+        async def met_again() -> bool:
+            return (await operator.send("GET", "/rooms")).is_success
+
+        await wait_until(met_again, what="the store is not met again")
+        await wait_until(lambda: service.log(event="call.ended"), seconds=15, what="its end is not known")
+        [line] = service.log(event="call.ended")
+        assert (line["blame"], line["reason"]) == ("service", "internal-error")
+
+
 async def test_a_disconnect_that_the_store_missed_is_taken_in_later(
     simulator: Simulator, store: Store
 ) -> None:

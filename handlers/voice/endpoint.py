@@ -142,6 +142,10 @@ def _policy(bridge: Bridge) -> Policy:
 async def _answer(request: Request, kind: Kind, webhook: Webhook, begun: float, *, free: bool) -> _Answered:
     bridge = bridge_of(request)
     left = bridge.policy.budget - (bridge.clock.monotonic() - begun) - _LAST_MOMENT
+    # What came before for the same call, and waits for the store, comes first: its end is told once.
+    waits = not kind.wants_bxml and webhook.ref in edge_of(request).deferred
+    if waits and _defer(request, kind, webhook, kind.parse(webhook), free=free):
+        return _Answered(Response(status_code=204), "deferred", "deferred")
     try:
         answer = await _handle(request, kind, webhook, left, free=free)
         result = "repeated" if answer.repeated else "answered"

@@ -142,8 +142,8 @@ class StoreClock:
 
     def _is_the_stores(self, jump: float, told: Told) -> bool:
         """Whether its clock has jumped, and not ours: who sleeps counts too few seconds, never too many."""
-        if told.offset != self._offset:
-            return False  # it has, and somebody has written that down
+        if told.offset != self._offset and told.gap != told.server:
+            return False  # it has, and somebody has written that down; nobody has seen it jump since
         return jump < 0 or (told.gap != self._gap and told.is_new)
 
     async def _ask(self, *, was: int | str = 0, instead: int | None = None) -> Result:

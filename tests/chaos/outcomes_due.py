@@ -254,7 +254,7 @@ def _connected(
             connected = True
             # It is told to the store once that is back, by a replica that lives then.
             away = struck.trouble(one.url, one.sent_at, over(one))
-            unsure = bool(away) and killed.before_written(one)
+            unsure = bool(away) and (killed.before_written(one) or _is_found_first(history, one, struck))
         elif not connected:
             unsure = True
     # That somebody has hung up on its leg tells that it was up.
@@ -264,6 +264,12 @@ def _connected(
     )
     late = _is_bridged_late(history, known_at, struck)
     return connected, unsure or ((left or late) and not connected)
+
+
+def _is_found_first(history: CallHistory, answered: Delivery, struck: Struck) -> bool:
+    """Whether another replica may have found the call ended before this was written down."""
+    kept_until = struck.kept_until(answered.url, answered.sent_at, over(answered))
+    return any(one.at < kept_until for one in struck.ends_told(history))
 
 
 def _is_bridged_late(history: CallHistory, known_at: float, struck: Struck) -> bool:

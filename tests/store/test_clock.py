@@ -262,6 +262,19 @@ async def test_a_clock_that_jumps_again_at_once(client: SetStore, redis: Redis) 
     assert abs(await offset(redis) - 3600) < NEAR
 
 
+@pytest.mark.parametrize("jumps", [(-960, 1200), (1200, -960), (1200, 4800), (-960, -4000)])
+async def test_who_has_missed_one_jump_notices_the_next(client: SetStore, jumps: tuple[int, int]) -> None:
+    """The other has written the first one down before both ask again."""
+    one, other = await begun(client, 0.0, 0.0)
+    client.ahead = jumps[0]
+    await one.report()
+    client.ahead = jumps[1]
+    await other.report()
+    await one.report()
+    assert abs(one.off) < NEAR
+    assert abs(other.off) < NEAR
+
+
 async def test_a_slow_trip_does_not_move_it(client: SetStore) -> None:
     [one] = await begun(client, 0)
     before = one.off

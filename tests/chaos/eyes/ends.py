@@ -33,8 +33,11 @@ def look(evidence: "Evidence") -> Iterator[Finding]:
     struck, histories = Struck(evidence), histories_of(evidence)
     taken = heard_of(evidence, taken=True)
     # The API refuses to erase a call that has not ended.
-    for call_id in sorted(heard_of(evidence, taken=False) - erased(evidence)):
+    gone, perhaps_gone = erased(evidence), erased(evidence, status=None)
+    for call_id in sorted(heard_of(evidence, taken=False) - gone):
         call = evidence.calls.get(call_id)
+        if call is None and call_id in perhaps_gone:
+            continue
         if call is None and call_id not in taken:
             excused = _was_kept_by_ended(evidence, histories.of[call_id], struck)
             yield Finding(
@@ -55,12 +58,12 @@ def look(evidence: "Evidence") -> Iterator[Finding]:
     yield from _outcomes(evidence, ended, histories, truth)
 
 
-def erased(evidence: "Evidence") -> set[str]:
-    """Ids of the calls that an operator has erased."""
+def erased(evidence: "Evidence", *, status: int | None = 204) -> set[str]:
+    """Ids of the calls that an operator has erased; with None as status, those of which nobody knows that."""
     return {
         one.path.removeprefix("/calls/")
         for one in evidence.asked
-        if one.method == "DELETE" and one.path.startswith("/calls/") and one.status == 204
+        if one.method == "DELETE" and one.path.startswith("/calls/") and one.status == status
     }
 
 

@@ -8,6 +8,7 @@ from redis.asyncio import Redis
 
 from service.calls.effects import AddParticipant
 from service.clock import SystemClock
+from service.engine.entrance import Entrance
 from service.engine.patience import Patience
 from service.store.client import Client
 from service.store.rooms import Rooms
@@ -80,6 +81,44 @@ async def test_who_has_moved_on_is_not_put_into_the_session_of_before(
         lambda: bool(service.log("effect.done", effect="add-participant")), what="it is done"
     )
     assert phone.session_id == there["sessionId"]
+    assert other.session_id == session
+    await phone.hang_up()
+    await other.hang_up()
+
+
+async def test_who_moves_on_while_put_back_is_taken_out_of_the_session_of_before(
+    simulator: Simulator,
+    service: Service,
+    operator: Operator,
+    store_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Both rooms get new sessions meanwhile: the other one has taken it out, and has yet to put it back."""
+    phone, call = await in_room(simulator, operator, outbound=True)
+    other, _ = await in_room(simulator, operator, outbound=False)
+    seat, session, participant = f"{call['id']}.1", phone.session_id, phone.participant_id
+    assert session is not None
+    assert participant is not None
+    adds = Entrance.add
+    moved: list[str] = []
+
+    async def add(entrance: Entrance, room: str, **of: Any) -> None:
+        if room == "sales" and not moved:
+            await move(operator, phone, "support")
+            moved.append((await operator.arrives(call["id"], "support"))["sessionId"])
+            await entrance._webrtc.remove_participant(moved[0], participant, timeout=5)  # noqa: SLF001
+        await adds(entrance, room, **of)
+
+    monkeypatch.setattr(Entrance, "add", add)
+    client = Client(store_url)
+    now = SystemClock().now()
+    await Rooms(client).owe("sales", AddParticipant("sales", seat, session, participant), now=now, due=now)
+    await client.close()
+    await simulator.until(
+        lambda: bool(service.log("effect.done", effect="add-participant")), what="it is done"
+    )
+    assert moved
+    assert phone.session_id is None
     assert other.session_id == session
     await phone.hang_up()
     await other.hang_up()

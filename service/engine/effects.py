@@ -56,7 +56,7 @@ from service.calls.events import (
     TimeUp,
 )
 from service.calls.looks import Looks
-from service.calls.model import Media, call_of
+from service.calls.model import Call, Media, call_of
 from service.clock import Clock
 from service.engine.alarm import Alarm
 from service.engine.asking import Asker
@@ -366,6 +366,8 @@ class Performer:
         call = (await self._calls.load(ref)).call
         if call is not None and call.seat != effect.seat:
             # It has moved on in the same moment, and would be brought back among strangers.
+            if attempt > 1:
+                await self._take_back(effect, call)
             return
         session_id = await self._put_back(
             effect, call.hears if call is not None and call.attempt == join else None, attempt
@@ -375,7 +377,14 @@ class Performer:
         elif session_id and call is not None and call.media is Media.BRIDGED and call.seat == effect.seat:
             now = self._clock.now()
             there = Moved(at=now, attempt=join, place=call.place, room=effect.room, session_id=session_id)
-            await self._engine.handle(ref, there)
+            told = (await self._engine.handle(ref, there)).call
+            if told is not None and told.seat != effect.seat:
+                await self._take_back(effect, told)
+
+    async def _take_back(self, effect: AddParticipant, call: Call) -> None:
+        """It moved on while it was put back; the room where it is by now owes it a place of its own."""
+        if effect.room not in {call.room, call.next_room}:
+            await self._webrtc.remove_participant(effect.session_id, effect.participant_id, timeout=TIMEOUT)
 
     async def _put_back(self, effect: AddParticipant, hears: Hears, attempt: int) -> str | None:
         """The session that it is in; empty when its participant has gone, None when the room has another."""

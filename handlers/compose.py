@@ -346,12 +346,11 @@ def _operators(base: _Base, bandwidth: Bandwidth, core: _Core, patience: Patienc
         engine=core.engine,
         calls=core.calls,
         rooms=core.rooms,
-        admission=Admission(base.store),
+        admission=Admission(base.store, per_hour=settings.calls_per_hour),
         voice=bandwidth.voice,
         callbacks=base.callbacks,
         application_id=settings.bw_voice_application_id,
         budget=settings.webhook_budget,
-        per_hour=settings.calls_per_hour,
         patience=patience,
         clock=base.clock,
         tasks=base.tasks,
@@ -398,14 +397,13 @@ def _bridge(
 
 def _door(base: _Base) -> Door:
     settings = base.settings
-    _, *passwords = _callback_credentials(settings)
     return door_of(
         UsedInvitations(base.store),
         base.clock,
         keys=settings.api_keys,
         base_url=settings.base_callback_url,
         device_url=settings.bw_device_url,
-        passwords=tuple(one for one in passwords if one),
+        passwords=_passwords(settings),
     )
 
 
@@ -474,6 +472,12 @@ def _callback_credentials(settings: Settings) -> tuple[str, str, str | None]:
         settings.callback_password.get_secret_value(),
         _reveal(settings.callback_password_previous),
     )
+
+
+def _passwords(settings: Settings) -> tuple[str, ...]:
+    """What is signed with: the present one first, and the other one while they are being changed."""
+    _, *passwords = _callback_credentials(settings)
+    return tuple(one for one in passwords if one)
 
 
 def _reveal(secret: SecretStr | None) -> str | None:

@@ -175,6 +175,31 @@ async def test_numbers_that_are_refused_do_not_count(simulator: Simulator, guard
     await operator.place()
 
 
+async def test_what_nobody_was_called_for_is_given_back(simulator: Simulator, guarded: Guarded) -> None:
+    """By Bandwidth, by a full room, and by a call that cannot be sent elsewhere any more."""
+    simulator.numbers[CALLEE] = "busy"
+    _, operator = await guarded.start(CALLS_PER_HOUR="2")
+    await operator.set_room("tiny", limit=1)
+    seat = await operator.ask("POST", "/rooms/tiny/participants", {})
+    ended = await operator.place()
+    await operator.until(ended["id"], "ended")
+    simulator.faults.add("createCall", status=400, times=2)
+    body = {"to": CALLEE, "room": "sales"}
+    for path, sent, status in (
+        ("/calls", body, 502),
+        ("/calls", body, 502),
+        ("/calls", body | {"room": "tiny"}, 409),
+        (f"/calls/{ended['id']}/transfer", {"to": "+15550008888"}, 409),
+    ):
+        assert (await operator.send("POST", path, sent)).status_code == status
+    await operator.place()
+    refused = await operator.send("POST", "/calls", body)
+    assert (refused.status_code, refused.json()["rule"]) == (422, "calls-per-hour")
+    assert "2 calls" in refused.json()["detail"]
+    await operator.ask("DELETE", f"/rooms/tiny/participants/{seat['participantId']}")
+    await operator.reset_rooms()
+
+
 async def test_a_transfer_is_a_call_of_that_hour(simulator: Simulator, guarded: Guarded) -> None:
     """To the telephone bill it is one; and every caller could be sent round the world otherwise."""
     service, operator = await guarded.start(CALLS_PER_HOUR="1")

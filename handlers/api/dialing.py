@@ -47,7 +47,13 @@ async def place(
     check_number(bridge, body.to)
     new = replace(_new_call(bridge, body, page_limit), page_alone=page_alone)
     _check_caller(bridge, new)
-    placed = await bridge.operators.place(new, once=once, digest=digest(body), api_key=asked.key_name)
+    placed = await bridge.operators.place(
+        new,
+        once=once,
+        digest=digest(body),
+        api_key=asked.key_name,
+        visit=asked.visit.id if asked.visit else "",
+    )
     if isinstance(placed, Refusal):
         raise refused(placed)
     asked.ref, asked.room = placed.call.ref, placed.call.room

@@ -1,9 +1,9 @@
 """What operators may ask for: a new call, and orders to one that exists."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import structlog
@@ -27,7 +27,7 @@ from service.engine.patience import Patience
 from service.engine.persist import Persistence
 from service.engine.retries import told_to_wait
 from service.logs import bound
-from service.store.admission import Admission, Admitted, Mismatch, TooMany
+from service.store.admission import Admission, Admitted, Mismatch, Orderer, TooMany
 from service.store.calls import Calls, Stored
 from service.store.errors import StoreError
 from service.store.rooms import Gone, RoomFull, Rooms
@@ -82,7 +82,7 @@ class Refusal(msgspec.Struct, frozen=True):
 
 
 class Operators:
-    """`budget`: seconds for a webhook of ours; `per_hour`: calls that one API key may place."""
+    """`budget`: seconds for a webhook of ours."""
 
     def __init__(
         self,
@@ -95,7 +95,6 @@ class Operators:
         callbacks: Callbacks,
         application_id: str | None,
         budget: float,
-        per_hour: int,
         patience: Patience,
         clock: Clock,
         tasks: Tasks,
@@ -110,7 +109,6 @@ class Operators:
         self._callbacks = callbacks
         self._application_id = application_id
         self._budget = budget
-        self._per_hour = per_hour
         self._patience = patience
         self._clock = clock
         self._tasks = tasks
@@ -121,20 +119,30 @@ class Operators:
         """Raises StoreError."""
         # To the telephone bill, another number is another call.
         if isinstance(event, OrderTransfer):
-            admitted = await self._admit(api_key)
+            by = Orderer(api_key, self._clock.now())
+            admitted = await self._admit(by)
             if isinstance(admitted, Refusal):
                 return admitted
+            ordered = await self._engine.order(ref, event)
+            if ordered.refused or ordered.call is None:
+                await self._soon(self._give_back(by, admitted.ref), name="transfer.refused")
+            return ordered
         return await self._engine.order(ref, event)
 
-    async def place(self, new: NewCall, *, once: str, digest: str, api_key: str) -> Placement | Refusal:
+    async def place(
+        self, new: NewCall, *, once: str, digest: str, api_key: str, visit: str = ""
+    ) -> Placement | Refusal:
         """Call a number. `once`: an idempotency key, under which `digest` is placed once in 24 hours.
+
+        `visit`: whose call it is, if a visitor orders it in the name of the key.
 
         Written down first, then a seat is reserved, then Bandwidth is asked. Raises StoreError, and then a
         call that was written down ends by itself.
         """
         if self._application_id is None:
             return Refusal("not-configured", "outbound calls need BW_VOICE_APPLICATION_ID")
-        admitted = await self._admit(api_key, once, digest)
+        by = Orderer(api_key, self._clock.now(), once, visit)
+        admitted = await self._admit(by, digest)
         if isinstance(admitted, Refusal):
             return admitted
         dial = self._dial(new, admitted.ref, api_key)
@@ -151,49 +159,45 @@ class Operators:
             except StoreError:
                 # Nobody has been called, and a seat that may be kept all the same is not for minutes.
                 refusal = Refusal("internal-error", "the store has failed")
-                self._tasks.start(self._give_up(dial, once, refusal), name="outbound.given_up")
+                self._tasks.start(self._give_up(dial, by, refusal), name="outbound.given_up")
                 raise
             if isinstance(seat, RoomFull):
-                return await self._refuse(dial, once, Refusal("room-full", f"room {new.room} is full"))
+                return await self._refuse(dial, by, Refusal("room-full", f"room {new.room} is full"))
             if isinstance(seat, Gone):
-                return await self._refuse(dial, once, Refusal("room-closed", f"room {new.room} was closed"))
+                return await self._refuse(dial, by, Refusal("room-closed", f"room {new.room} was closed"))
             if dial.prepare_until:
                 self._tasks.start(self._prepare(stored), name="outbound.prepare")
-            return await self._ask(stored.call, dial, new, once)
+            return await self._ask(stored.call, dial, new, by)
 
     async def _prepare(self, stored: Stored) -> None:
         # Should the store be away the phone is joined anew when it answers, as after any other failure.
         with suppress(StoreError):
             await self._engine.prepare(stored, self._engine.deadline(self._budget))
 
-    async def _admit(self, api_key: str, once: str = "", digest: str = "") -> Admitted | Refusal:
-        admitted = await self._admission.admit(
-            api_key=api_key,
-            once=once,
-            digest=digest,
-            ref=self._new_ref(),
-            per_hour=self._per_hour,
-            now=self._clock.now(),
-        )
+    async def _admit(self, by: Orderer, digest: str = "") -> Admitted | Refusal:
+        admitted = await self._admission.admit(by, digest=digest, ref=self._new_ref())
         match admitted:
             case Mismatch():
                 return Refusal("idempotency-mismatch", "this Idempotency-Key was used for another request")
             case TooMany():
-                detail = f"an API key may place {self._per_hour} calls in an hour"
+                # How many a key may place is no business of its visitors.
+                detail = f"an API key may place {admitted.limit} calls in an hour"
+                if by.visit:
+                    detail = "no more calls are placed from here in this hour"
                 return Refusal("calls-per-hour", detail, admitted.retry_after)
             case Admitted():
                 return admitted
 
-    async def _ask(self, call: Call, dial: Dial, new: NewCall, once: str) -> Placement | Refusal:
+    async def _ask(self, call: Call, dial: Dial, new: NewCall, by: Orderer) -> Placement | Refusal:
         """Never cancelled and never sent twice; who asks hears that its fate is unknown if it takes long."""
-        asking = self._tasks.start(self._create(dial, new, once), name="outbound.create")
+        asking = self._tasks.start(self._create(dial, new, by), name="outbound.create")
         done, _ = await asyncio.wait({asking}, timeout=self._patience.asked)
         if not done:
             log.warning("call.in_doubt", error="createCall has not answered yet")
             return Placement(call, certain=False)
         return asking.result() or Placement(call, certain=False)
 
-    async def _create(self, dial: Dial, new: NewCall, once: str) -> Placement | Refusal | None:
+    async def _create(self, dial: Dial, new: NewCall, by: Orderer) -> Placement | Refusal | None:
         """None when nobody knows what became of it."""
         with counting() as tally:
             try:
@@ -203,7 +207,7 @@ class Operators:
                     log.warning("call.in_doubt", error=str(error))
                     return None
                 refusal = Refusal(reason_of(error), str(error), told_to_wait(error.retry_after))
-                return await self._give_up(dial, once, refusal, tally.told(self._clock))
+                return await self._give_up(dial, by, refusal, tally.told(self._clock))
         placed = Placed(self._clock.now(), call_id, tally.told(self._clock))
         call, _ = await asyncio.gather(self._tell(dial.ref, placed), self._name(call_id, dial.ref))
         return Placement(call, certain=True) if call else None
@@ -213,20 +217,25 @@ class Operators:
         with suppress(StoreError):
             await self._calls.name(call_id, ref)
 
-    async def _refuse(self, dial: Dial, once: str, refusal: Refusal) -> Refusal:
+    async def _refuse(self, dial: Dial, by: Orderer, refusal: Refusal) -> Refusal:
         """Who asks does not wait for a store that has just gone; the writing goes on."""
-        giving_up = self._tasks.start(self._give_up(dial, once, refusal), name="outbound.refused")
-        await asyncio.wait({giving_up}, timeout=self._patience.asked)
+        await self._soon(self._give_up(dial, by, refusal), name="outbound.refused")
         return refusal
 
-    async def _give_up(self, dial: Dial, once: str, refusal: Refusal, sent: tuple[Sent, ...] = ()) -> Refusal:
+    async def _soon(self, giving_up: Coroutine[Any, Any, object], *, name: str) -> None:
+        await asyncio.wait({self._tasks.start(giving_up, name=name)}, timeout=self._patience.asked)
+
+    async def _give_up(
+        self, dial: Dial, by: Orderer, refusal: Refusal, sent: tuple[Sent, ...] = ()
+    ) -> Refusal:
         """Nobody was called, so that the same request may be made again."""
         log.warning("call.refused", reason=refusal.reason, error=refusal.detail)
         await self._tell(dial.ref, NotPlaced(self._clock.now(), refusal.reason, sent))
-        await self._persistence.write(
-            lambda: self._admission.forget(api_key=dial.placed_by, once=once, ref=dial.ref), "order given up"
-        )
+        await self._give_back(by, dial.ref)
         return refusal
+
+    async def _give_back(self, by: Orderer, ref: str) -> None:
+        await self._persistence.write(lambda: self._admission.forget(by, ref=ref), "order given up")
 
     async def _tell(self, ref: str, event: Event) -> Call | None:
         """What has happened is not forgotten, also while the store is away."""

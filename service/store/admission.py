@@ -1,4 +1,4 @@
-"""Who may place a call: asked twice it is one call, and each API key has so many in an hour."""
+"""Who may place a call: asked twice it is one call, and a key with its visitors has so many in an hour."""
 
 from typing import Final
 
@@ -12,8 +12,26 @@ _ADMIT: Final = Script("admit")
 _FORGET: Final = Script("admit_forget")
 
 _HOUR: Final = 3600
+_VISITORS: Final = "visitors"
 _REMEMBERED: Final = 24 * 3_600_000
 """Milliseconds for which an idempotency key is known."""
+
+
+class Orderer(msgspec.Struct, frozen=True):
+    """Who orders a call, and when (seconds since the epoch)."""
+
+    api_key: str
+    """Its name."""
+    now: float
+    once: str = ""
+    """An idempotency key; empty without one."""
+    visit: str = ""
+    """Of a visitor, who orders in the name of the key; empty for whoever has the key."""
+
+    @property
+    def hour(self) -> int:
+        """Calls are counted in fixed ones."""
+        return int(self.now // _HOUR)
 
 
 class Admitted(msgspec.Struct, frozen=True):
@@ -29,29 +47,42 @@ class Mismatch(msgspec.Struct, frozen=True):
 class TooMany(msgspec.Struct, frozen=True):
     retry_after: float
     """Seconds until calls are counted anew."""
+    limit: int
+    """Calls of the key in an hour."""
 
 
 class Admission:
-    def __init__(self, client: Client) -> None:
+    """`per_hour`: calls that one API key may place, half of them its visitors.
+
+    A visit may place half of what is the visitors', and what it has tried counts for it whatever came of it:
+    one browser takes neither everybody's calls nor has Bandwidth asked without end.
+    """
+
+    def __init__(self, client: Client, *, per_hour: int) -> None:
         self._client = client
+        self._per_hour = per_hour
 
-    async def admit(
-        self, *, api_key: str, once: str, digest: str, ref: str, per_hour: int, now: float
-    ) -> Admitted | Mismatch | TooMany:
-        """May `api_key`, by its name, place the call `ref`? `ref` is new for each request.
+    async def admit(self, by: Orderer, *, digest: str, ref: str) -> Admitted | Mismatch | TooMany:
+        """Whether the call `ref`, which is new for each request, may be placed.
 
-        `once` is the idempotency key, empty without one; `digest` says what is asked for under it. Calls are
-        counted in fixed hours.
+        `digest` says what is asked for under the idempotency key.
         """
-        window, passed = divmod(now, _HOUR)
+        visitors = self._per_hour // 2
         answer, known = await self._client.run(
             _ADMIT,
-            {"once": keys.once(api_key, once), "placed": keys.placed(api_key, int(window))},
             {
-                "idempotent": int(bool(once)),
+                "once": keys.once(by.api_key, by.once),
+                "placed": keys.placed(by.api_key, by.hour),
+                "visitors": keys.placed(by.api_key, by.hour, _VISITORS if by.visit else ""),
+                "visit": keys.placed(by.api_key, by.hour, by.visit and f"visit {by.visit}"),
+            },
+            {
+                "idempotent": int(bool(by.once)),
                 "digest": digest,
                 "ref": ref,
-                "per_hour": per_hour,
+                "per_hour": self._per_hour,
+                "for_visitors": visitors if by.visit else self._per_hour,
+                "for_visit": (visitors + 1) // 2 if by.visit else self._per_hour,
                 "once_ttl": _REMEMBERED,
                 "hour": _HOUR * 1000,
             },
@@ -59,10 +90,17 @@ class Admission:
         if answer == b"mismatch":
             return Mismatch()
         if answer == b"many":
-            return TooMany(_HOUR - passed)
+            return TooMany(_HOUR - by.now % _HOUR, self._per_hour)
         return Admitted(known.decode(), fresh=answer == b"new")
 
-    async def forget(self, *, api_key: str, once: str, ref: str) -> None:
-        """The call `ref` certainly never was: what was asked for may be asked for again."""
-        if once:
-            await self._client.run(_FORGET, {"once": keys.once(api_key, once)}, {"ref": ref})
+    async def forget(self, by: Orderer, *, ref: str) -> None:
+        """The call `ref` certainly never was: it is given back, and may be asked for again."""
+        await self._client.run(
+            _FORGET,
+            {
+                "once": keys.once(by.api_key, by.once),
+                "placed": keys.placed(by.api_key, by.hour),
+                "visitors": keys.placed(by.api_key, by.hour, _VISITORS),
+            },
+            {"ref": ref},
+        )

@@ -104,9 +104,9 @@ def once(api_key: str, once: str) -> str:
     return f"{_tag(_hash(api_key) % PARTITIONS)}:once:{name}"
 
 
-def placed(api_key: str, window: int) -> str:
-    """The calls that an API key has placed in one hour."""
-    name = hashlib.sha256(api_key.encode()).hexdigest()[:16]
+def placed(api_key: str, window: int, by: str = "") -> str:
+    """The calls that an API key has placed in one hour, or `by` some of those who may do so in its name."""
+    name = hashlib.sha256(f"{api_key}\0{by}".encode() if by else api_key.encode()).hexdigest()[:16]
     return f"{_tag(_hash(api_key) % PARTITIONS)}:placed:{name}:{window}"
 
 

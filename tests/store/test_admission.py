@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from redis.asyncio import Redis
 
-from service.store.admission import Admission, Admitted, Mismatch, TooMany
+from service.store.admission import Admission, Admitted, Mismatch, Orderer, TooMany
 from service.store.client import Client
 from tests.store.repeating import contents
 
@@ -15,7 +15,7 @@ NOW = 472_222.0 * HOUR
 
 @pytest.fixture
 def admission(repeating: Client) -> Admission:
-    return Admission(repeating)
+    return Admission(repeating, per_hour=2)
 
 
 async def admit(
@@ -24,13 +24,11 @@ async def admit(
     *,
     api_key: str = "shop",
     once: str = "",
+    visit: str = "",
     digest: str = "d",
-    per_hour: int = 2,
     now: float = NOW,
 ) -> Admitted | Mismatch | TooMany:
-    return await admission.admit(
-        api_key=api_key, once=once, digest=digest, ref=ref, per_hour=per_hour, now=now
-    )
+    return await admission.admit(Orderer(api_key, now, once, visit), digest=digest, ref=ref)
 
 
 async def test_asked_twice_it_is_one_call(admission: Admission) -> None:
@@ -50,7 +48,8 @@ async def test_sent_again_it_is_still_to_be_placed(admission: Admission) -> None
 
 async def test_something_else_under_the_same_key(admission: Admission) -> None:
     await admit(admission, "r1", once="k")
-    assert await admit(admission, "r2", once="k", digest="e", per_hour=0) == Mismatch()
+    await admit(admission, "r2")
+    assert await admit(admission, "r3", once="k", digest="e") == Mismatch()
 
 
 async def test_without_an_idempotency_key_each_is_a_call(admission: Admission, redis: Redis) -> None:
@@ -62,7 +61,7 @@ async def test_without_an_idempotency_key_each_is_a_call(admission: Admission, r
 async def test_so_many_in_an_hour(admission: Admission) -> None:
     for ref in ("r1", "r2"):
         await admit(admission, ref, once=ref)
-    assert await admit(admission, "r3", once="k", now=NOW + 600) == TooMany(3000)
+    assert await admit(admission, "r3", once="k", now=NOW + 600) == TooMany(3000, 2)
     assert await admit(admission, "r4", once="r1") == Admitted("r1", fresh=False), "it is under way already"
     assert await admit(admission, "r3", once="k", now=NOW + HOUR) == Admitted("r3", fresh=True)
 
@@ -74,8 +73,8 @@ async def test_each_api_key_is_for_itself(admission: Admission) -> None:
 
 
 async def test_many_at_once(client: Client) -> None:
-    admission = Admission(client)
-    answers = await asyncio.gather(*(admit(admission, f"r{n}", per_hour=3) for n in range(9)))
+    admission = Admission(client, per_hour=3)
+    answers = await asyncio.gather(*(admit(admission, f"r{n}") for n in range(9)))
     assert sum(isinstance(answer, Admitted) for answer in answers) == 3
 
 
@@ -87,15 +86,58 @@ async def test_what_is_kept_and_for_how_long(admission: Admission, redis: Redis)
     assert len({name.split("}")[0] for name in names}) == 1, "one partition"
 
 
+async def test_visitors_have_half_and_each_visit_half_of_that(repeating: Client, redis: Redis) -> None:
+    admission = Admission(repeating, per_hour=9)
+
+    async def admitted(count: int, visit: str = "", api_key: str = "shop") -> int:
+        refs = [f"{api_key}{visit}{n}" for n in range(count)]
+        answers = [await admit(admission, ref, api_key=api_key, visit=visit) for ref in refs]
+        return sum(isinstance(answer, Admitted) for answer in answers)
+
+    assert await admitted(9, visit="ada") == 2
+    assert await admitted(9, visit="bob") == 2
+    assert await admitted(9, visit="cleo") == 0, "four of nine are the visitors'"
+    assert await admitted(9) == 5, "the rest is left to the key"
+    assert await admitted(9, api_key="desk", visit="ada") == 2, "other keys have theirs"
+    assert not [name for name in await contents(redis) if "ada" in name]
+
+
+async def test_a_key_may_take_what_its_visitors_have_not(repeating: Client) -> None:
+    admission = Admission(repeating, per_hour=3)
+    for n in range(3):
+        assert isinstance(await admit(admission, f"r{n}"), Admitted)
+    assert await admit(admission, "r3", visit="ada") == TooMany(3600, 3)
+
+
 async def test_a_call_that_never_was_may_be_asked_for_again(admission: Admission) -> None:
+    by = Orderer("shop", NOW, "k")
     await admit(admission, "r1", once="k")
-    await admission.forget(api_key="shop", once="k", ref="r1")
+    await admission.forget(by, ref="r1")
     assert await admit(admission, "r2", once="k", digest="e") == Admitted("r2", fresh=True)
-    await admission.forget(api_key="shop", once="k", ref="r1")
+    await admission.forget(by, ref="r1")
     assert await admit(admission, "r3", once="k", digest="e") == Admitted("r2", fresh=False), "sent again"
 
 
-async def test_without_an_idempotency_key_nothing_is_to_be_forgotten() -> None:
-    unreachable = Client("unix:///nonexistent/socket")
-    await Admission(unreachable).forget(api_key="shop", once="", ref="r1")
-    await unreachable.close()
+async def test_a_call_that_never_was_is_given_back(admission: Admission) -> None:
+    for n in range(5):
+        assert await admit(admission, f"r{n}") == Admitted(f"r{n}", fresh=True)
+        await admission.forget(Orderer("shop", NOW), ref=f"r{n}")
+    for ref in ("r5", "r6"):
+        assert await admit(admission, ref) == Admitted(ref, fresh=True)
+    await admission.forget(Orderer("shop", NOW + HOUR), ref="r5")
+    assert await admit(admission, "r7") == TooMany(3600, 2), "it was of another hour"
+
+
+async def test_what_a_visit_has_tried_counts_for_itself_alone(repeating: Client) -> None:
+    """Or one browser could have Bandwidth asked for what it refuses without end."""
+    admission = Admission(repeating, per_hour=8)
+
+    async def given_back(visit: str) -> int:
+        for n in range(9):
+            if not isinstance(await admit(admission, f"{visit}{n}", visit=visit), Admitted):
+                return n
+            await admission.forget(Orderer("shop", NOW, visit=visit), ref=f"{visit}{n}")
+        return 9
+
+    assert [await given_back(visit) for visit in ("ada", "bob", "cleo", "dora")] == [2, 2, 2, 2]
+    assert all([isinstance(await admit(admission, f"r{n}"), Admitted) for n in range(8)])

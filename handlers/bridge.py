@@ -14,6 +14,7 @@ from service.bandwidth.circuit import Circuit
 from service.called_numbers import CalledNumbers
 from service.calls.policy import Policy
 from service.clock import Clock
+from service.cursors import Cursors
 from service.dial_plan import DialPlan
 from service.engine.alarm import Alarm
 from service.engine.callbacks import Callbacks
@@ -49,6 +50,7 @@ class Bridge:
     calls: Calls
     rooms: Rooms
     live: Live
+    cursors: Cursors
     pause: Pause
     standby: Standby
     alarm: Alarm

@@ -26,6 +26,7 @@ from service.called_numbers import CalledNumbers
 from service.calls.policy import Limits, Policy
 from service.calls.refs import ref_of_call
 from service.calls.room import Way
+from service.cursors import Cursors
 from service.engine.alarm import Alarm
 from service.engine.asking import Asker
 from service.engine.callbacks import Callbacks
@@ -379,6 +380,7 @@ def _bridge(
         pause=pause,
         standby=standby,
         live=Live(News(base.store), base.clock, base.tasks, quiet=patience.listening),
+        cursors=Cursors(*_passwords(settings)),
         alarm=base.alarm,
         renderer=Renderer(bandwidth.interconnect, base.callbacks, _words(settings)),
         callbacks=base.callbacks,

@@ -19,6 +19,8 @@ log = structlog.get_logger()
 
 LIMIT: Final = 500
 """Listeners of one replica; each is a connection, and what waits for it (service/engine/live.py)."""
+VISITORS: Final = 400
+"""Of them, all visitors together: they may be many, and the rest is left to those who have a key."""
 EACH: Final = 5
 """Of one visitor: a few tabs, and what of them has not been noticed to be gone."""
 _LOOK: Final = 0.1
@@ -42,9 +44,11 @@ class Streams:
         self._open: dict[Ended, str] = {}
         self._watching: asyncio.Task[None] | None = None
 
-    @property
-    def full(self) -> bool:
-        return len(self._open) >= LIMIT
+    def full(self, visit: str) -> bool:
+        """Whether there is no place for this visit, or, where it is empty, for an operator."""
+        if len(self._open) >= LIMIT:
+            return True
+        return bool(visit) and sum(map(bool, self._open.values())) >= VISITORS
 
     @contextmanager
     def one(self, owner: str) -> Iterator[Ended]:
@@ -88,13 +92,16 @@ class EventStream(Response):
         self._owner = owner
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
         if scope["method"] == "HEAD":
+            await send(start)
             await _finish(send)
             return
         clock = self._streams.clock
         began = clock.monotonic()
+        # A place is taken before anything is awaited: whoever was told that there is one has it.
         with self._streams.one(self._owner) as ended:
+            await send(start)
             left = await self._run(ended, receive, send)
         if not left:
             with suppress(TimeoutError):

@@ -27,9 +27,9 @@ from service.bandwidth.http import _next_page
 from service.bandwidth.voice import _query_of
 from service.calls.policy import Policy
 from service.clock import SystemClock
+from service.cursors import Cursors, Holder
 from service.logs import redact
 from service.store.invitations import UsedInvitations
-from service.store.news import read_cursor
 from tests.harness import API_KEY, Service
 from tests.join.visitors import somebody
 
@@ -184,6 +184,12 @@ def origin(text: str) -> None:
             DOOR.check_origin(request_with("origin", one))
 
 
+def cursor(text: str) -> None:
+    cursors, holder = Cursors("a"), Holder("key", "a", None)
+    for one in (text, f"{text}.", f".{text}", f"AAAA.{text}"):
+        assert cursors.read(one, holder, now=0) is None
+
+
 def credentials(text: str) -> None:
     for one in (text, f"Basic {text}"):
         with pytest.raises(Refused):
@@ -211,7 +217,7 @@ READERS: Final[dict[str, tuple[Callable[[str], object], int]]] = {
     "cookie": (cookie, HEADERS),
     "origin": (origin, HEADERS),
     "callback credentials": (credentials, HEADERS),
-    "event cursor": (lambda text: read_cursor(text, now=0), HEADERS),
+    "event cursor": (cursor, HEADERS),
     "log line": (lambda text: redact(None, "", {"reason": text, "more": {text: [text]}}), BODY_LIMIT),
     "link header": (next_page, 8190),
     "retry-after": (lambda text: seconds_until(text, now=0), 8190),

@@ -2,11 +2,11 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
 import msgspec
-from starlette.requests import Request
 from starlette.responses import Response
 
 from handlers.api.asked import Asked
@@ -14,13 +14,14 @@ from handlers.api.problems import Problem
 from handlers.api.rooms import room_in_path
 from handlers.bridge import Bridge
 from handlers.edge import edge_of
-from handlers.streams import EventStream
+from handlers.streams import EventStream, Streams
 from service.calls.browser import is_browser
 from service.calls.model import call_of
 from service.calls.news import shown
+from service.cursors import Holder
 from service.engine.live import Ended, Lost, Told
 from service.store.errors import StoreError
-from service.store.news import Cursor, read_cursor
+from service.store.news import Cursor
 from service.store.room_directory import Member
 
 _RETRY: Final = b"retry: 1000\n"
@@ -30,61 +31,91 @@ _BUSY_PAUSE: Final = 2.0
 
 
 async def of_room(asked: Asked) -> Response:
-    return await stream(asked.request, asked.bridge, room_in_path(asked))
+    return await stream(asked, room_in_path(asked))
 
 
 async def of_all(asked: Asked) -> Response:
-    return await stream(asked.request, asked.bridge, None)
+    return await stream(asked, None)
 
 
-async def stream(request: Request, bridge: Bridge, room: str | None, owner: str = "") -> Response:
+async def stream(asked: Asked, room: str | None) -> Response:
     """What happens from now on, or since the event that the request names as its last.
-
-    `owner`: the visitor who listens, empty for an operator.
 
     Raises Problem `overloaded`, StoreError.
     """
-    streams = edge_of(request).streams
-    if streams.full:
-        raise Problem("overloaded", "too many are listening", retry_after=_BUSY_PAUSE)
-    last = request.headers.get("last-event-id", "")
-    cursor = read_cursor(last, now=bridge.clock.now()) if last else None
+    bridge, streams = asked.bridge, edge_of(asked.request).streams
+    visit = asked.visit.id if asked.visit else ""
+    _check_place(streams, visit)
+    feed = _Feed(bridge, Holder("visit", visit, room) if visit else Holder("key", asked.key_name, room))
+    last = asked.request.headers.get("last-event-id", "")
+    cursor = bridge.cursors.read(last, feed.holder, now=bridge.clock.now()) if last else None
     if cursor is None:
-        first, cursor = await _beginning(bridge, room, lost=bool(last))
+        first, cursor = await feed.beginning(lost=bool(last))
     else:
-        first = _mark(cursor)
-    return EventStream(partial(_blocks, bridge, room, first, cursor), streams, room, owner)
+        first = feed.mark(cursor)
+    _check_place(streams, visit)  # others may have come while the store was read
+    return EventStream(partial(feed.blocks, first, cursor), streams, room, visit)
 
 
-async def _blocks(
-    bridge: Bridge, room: str | None, first: bytes, cursor: Cursor, ended: Ended
-) -> AsyncGenerator[bytes]:
-    yield _RETRY + first
-    while True:
-        try:
-            async with aclosing(bridge.live.listen(cursor, room, ended)) as news:
-                async for told in news:
-                    yield _block(told)
-        except Lost:
+def _check_place(streams: Streams, visit: str) -> None:
+    if streams.full(visit):
+        raise Problem("overloaded", "too many are listening", retry_after=_BUSY_PAUSE)
+
+
+@dataclass(frozen=True)
+class _Feed:
+    """The events of one listener, whose ids are good for no other."""
+
+    bridge: Bridge
+    holder: Holder
+
+    async def blocks(self, first: bytes, cursor: Cursor, ended: Ended) -> AsyncGenerator[bytes]:
+        yield _RETRY + first
+        while True:
             try:
-                first, cursor = await _beginning(bridge, room, lost=True)
-            except StoreError:
-                ended.tell("store")
-                return
-            yield first
+                async with aclosing(self.bridge.live.listen(cursor, self.holder.room, ended)) as news:
+                    async for told in news:
+                        yield self._block(told)
+            except Lost:
+                try:
+                    first, cursor = await self.beginning(lost=True)
+                except StoreError:
+                    ended.tell("store")
+                    return
+                yield first
 
+    async def beginning(self, *, lost: bool) -> tuple[bytes, Cursor]:
+        """The state of the room, and from where on to tell what has become of it.
 
-async def _beginning(bridge: Bridge, room: str | None, *, lost: bool) -> tuple[bytes, Cursor]:
-    """The state of the room, and from where on to tell what has become of it.
+        The cursor comes first: what happens in between is told twice and not never.
+        """
+        cursor, room = await self.bridge.live.latest(), self.holder.room
+        if room is None:
+            first = self._event("reset", {}, cursor) if lost else self.mark(cursor, begins=True)
+            return first, cursor
+        # Without an id: whoever loses the connection here has had no snapshot.
+        reset = self._event("reset", {}, None) if lost else b""
+        return reset + self._event("snapshot", await _snapshot(self.bridge, room), cursor), cursor
 
-    The cursor comes first: what happens in between is told twice and not never.
-    """
-    cursor = await bridge.live.latest()
-    if room is None:
-        return _event("reset", {}, cursor) if lost else _mark(cursor, begins=True), cursor
-    # Without an id: whoever loses the connection here has had no snapshot.
-    reset = _event("reset", {}, None) if lost else b""
-    return reset + _event("snapshot", await _snapshot(bridge, room), cursor), cursor
+    def mark(self, cursor: Cursor, *, begins: bool = False) -> bytes:
+        """A place to come back to. With data: some clients forget the id of an event that comes without.
+
+        `begins`: what has happened before is not in this stream.
+        """
+        return self._event("mark", {"begins": begins}, cursor)
+
+    def _block(self, told: Told) -> bytes:
+        if told.entry is None:
+            return self.mark(told.cursor)
+        return self._raw(told.entry.kind, told.entry.data, told.cursor)
+
+    def _event(self, kind: str, data: dict[str, Any], cursor: Cursor | None) -> bytes:
+        return self._raw(kind, msgspec.json.encode(data), cursor)
+
+    def _raw(self, kind: str, data: bytes, cursor: Cursor | None) -> bytes:
+        """JSON has no line breaks, so that one line of data is enough."""
+        id_ = b"id: %s\n" % self.bridge.cursors.text(cursor, self.holder).encode() if cursor else b""
+        return b"event: %s\n%sdata: %s\n\n" % (kind.encode(), id_, data)
 
 
 async def _snapshot(bridge: Bridge, room: str) -> dict[str, Any]:
@@ -109,27 +140,3 @@ def _participant(member: Member) -> dict[str, Any]:
         "name": (browser.name if browser else "") or None,
         "state": "in",
     }
-
-
-def _block(told: Told) -> bytes:
-    if told.entry is None:
-        return _mark(told.cursor)
-    return _raw(told.entry.kind, told.entry.data, told.cursor)
-
-
-def _event(kind: str, data: dict[str, Any], cursor: Cursor | None) -> bytes:
-    return _raw(kind, msgspec.json.encode(data), cursor)
-
-
-def _raw(kind: str, data: bytes, cursor: Cursor | None) -> bytes:
-    """JSON has no line breaks, so that one line of data is enough."""
-    id_ = b"id: %s\n" % cursor.text().encode() if cursor else b""
-    return b"event: %s\n%sdata: %s\n\n" % (kind.encode(), id_, data)
-
-
-def _mark(cursor: Cursor, *, begins: bool = False) -> bytes:
-    """A place to come back to. With data: some clients forget the id of an event that comes without.
-
-    `begins`: what has happened before is not in this stream.
-    """
-    return _event("mark", {"begins": begins}, cursor)

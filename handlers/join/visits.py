@@ -75,7 +75,7 @@ async def leave(asked: Asked) -> Response:
 
 
 async def events(asked: Asked) -> Response:
-    return await stream(asked.request, asked.bridge, room_of(asked), visit_of(asked).id)
+    return await stream(asked, room_of(asked))
 
 
 async def _member(asked: Asked) -> Member | None:

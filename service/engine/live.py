@@ -1,8 +1,9 @@
 """Live news for those who listen: one tail in each replica reads the store, however many listeners there are.
 
 A listener goes on from a cursor. It reads for itself until it has come to where the tail is, and takes from
-the tail from then on; what it has had already it does not get again. One that is too slow, or that the tail
-cannot serve any more, is ended: its client comes back with its cursor, and nothing has been missed.
+the tail from then on; what it has had already it does not get again. The tail begins where the store says
+that the news end, and no listener moves it. A listener that is too slow, or that the tail cannot serve any
+more, is ended: its client comes back with its cursor, and nothing has been missed.
 """
 
 import asyncio
@@ -64,6 +65,8 @@ class _Listener:
         self.queue: asyncio.Queue[tuple[Entry, Cursor]] = asyncio.Queue()
         self.ended = ended
         self.room = room
+        self.follows = False
+        """Whether it takes from the tail; before that it reads for itself."""
         self.waited = 0.0
         """Seconds for which the tail has waited for it, since it had taken everything."""
 
@@ -79,7 +82,8 @@ class Live:
         self._queued = queued
         self._listeners: set[_Listener] = set()
         self._at: Cursor | None = None
-        """Where the tail is; None while nobody listens."""
+        """Where the tail is; None while nobody listens, and until it has asked the store where to begin."""
+        self._tailing = False
 
     async def latest(self) -> Cursor:
         """Where the news is at this moment. Raises StoreError."""
@@ -90,17 +94,18 @@ class Live:
 
         `ended` is told when there will be nothing more; whoever listens has to stop then.
         """
-        while True:
-            page = await self._next(cursor, ended)
-            for entry in page.entries:
-                cursor = cursor.passed(entry.partition, entry.position)
-                if _is_for(room, entry):
-                    yield Told(cursor, entry)
-            cursor = page.cursor
-            if await self._reached(page):
-                break
-        with self._listening(room, ended, cursor) as listener:
+        with self._listening(room, ended) as listener:
+            while True:
+                page = await self._next(cursor, ended)
+                for entry in page.entries:
+                    cursor = cursor.passed(entry.partition, entry.position)
+                    if _is_for(room, entry):
+                        yield Told(cursor, entry)
+                cursor = page.cursor
+                if await self._reached(page):
+                    break
             had = cursor.beyond(self._at or cursor)
+            listener.follows = True
             while True:
                 if listener.queue.empty():
                     listener.waited = 0.0
@@ -120,11 +125,13 @@ class Live:
     async def _reached(self, page: Page) -> bool:
         """Whether the listener is where the tail is. One that has read nothing, and is not, waits a moment.
 
-        The tail has read more just now, or has not seen yet that a stream has expired.
+        The tail has read more just now, or has not seen yet that a stream has expired, or has not begun.
         """
-        if page.whole and (self._at is None or page.cursor.reaches(self._at)):
+        if self._at is None:
+            await self._clock.sleep(_MOMENT)
+        elif page.whole and page.cursor.reaches(self._at):
             return True
-        if not page.entries:
+        elif not page.entries:
             await self._clock.sleep(POLL)
         return False
 
@@ -144,11 +151,11 @@ class Live:
             return page
 
     @contextmanager
-    def _listening(self, room: str | None, ended: Ended, cursor: Cursor) -> Iterator[_Listener]:
+    def _listening(self, room: str | None, ended: Ended) -> Iterator[_Listener]:
         listener = _Listener(room, ended)
         self._listeners.add(listener)
-        if self._at is None:
-            self._at = cursor
+        if not self._tailing:
+            self._tailing = True
             self._tasks.start(self._follow(), name="live")
         try:
             yield listener
@@ -159,10 +166,12 @@ class Live:
         """The tail; it ends when nobody listens any more."""
         answered = self._clock.monotonic()
         try:
-            while self._at is not None and self._listeners:
+            while self._listeners:
                 if await self._waits():
                     continue
                 try:
+                    if self._at is None:
+                        self._at = await self.latest()
                     page = await self._news.after(self._at, now=self._clock.now())
                 except StoreError:
                     if self._clock.monotonic() - answered > AWAY:
@@ -180,12 +189,13 @@ class Live:
             # Whoever listens still would wait for nothing.
             self._end_all("lost")
             self._at = None
+            self._tailing = False
 
     def _hand_out(self, at: Cursor, entries: list[Entry]) -> None:
         for entry in entries:
             at = at.passed(entry.partition, entry.position)
             for listener in self._listeners:
-                if _is_for(listener.room, entry):
+                if listener.follows and _is_for(listener.room, entry):
                     listener.queue.put_nowait((entry, at))
 
     async def _waits(self) -> bool:

@@ -4,7 +4,6 @@ There is one stream for each partition; a cursor is a position in each of them. 
 so that whoever goes on from it, at any replica, misses nothing and gets nothing twice.
 """
 
-import base64
 import operator
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -22,18 +21,9 @@ _READ: Final = Script("news_read")
 
 PAGE: Final = 200
 """Entries of one partition that are read at once."""
-FRESH: Final = 50 * 60.0
-"""Seconds for which a cursor is good: less than a stream lives after its last entry (news.lua), so that one
-that is not there has not been missed. The rest is for clocks that differ."""
-_HIGHEST: Final = 2**53
-"""More milliseconds than any clock has. Positions are times of the server, whose clock may have jumped: they
-may be far ahead of what replicas go by, and so of the cursor."""
-_LONGEST: Final = 600
-"""Characters of a cursor."""
 
 Position = tuple[int, int]
 """The id of an entry: the server's milliseconds since the epoch, and a number to tell apart those of one."""
-
 
 NOWHERE: Final[Position] = (0, 0)
 """Where an empty stream ends, and one that has expired: it begins anew with its next entry."""
@@ -44,12 +34,6 @@ class Cursor(msgspec.Struct, frozen=True):
 
     at: float
     positions: tuple[Position, ...]
-
-    def text(self) -> str:
-        """In 30 to 140 characters that may be in a header. The times are written as distances from `at`."""
-        at = round(self.at * 1000)
-        flat = [part for ms, seq in self.positions for part in (at - ms if ms else None, seq)]
-        return base64.urlsafe_b64encode(msgspec.msgpack.encode([at, *flat])).decode().rstrip("=")
 
     def passed(self, partition: int, position: Position) -> "Cursor":
         """The same after this entry."""
@@ -88,22 +72,6 @@ class Page(msgspec.Struct, frozen=True):
     cursor: Cursor
     whole: bool
     """Whether that was everything."""
-
-
-def read_cursor(text: str, *, now: float) -> Cursor | None:
-    """None for what nobody can go on from: it is no cursor of ours, or too old."""
-    try:
-        if len(text) > _LONGEST:
-            return None
-        raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-        at, *flat = msgspec.msgpack.decode(raw, type=list[int | None])
-        if at is None or len(flat) != 2 * PARTITIONS:
-            return None
-        parts = iter(flat)
-        positions = tuple(_position(at, distance, seq) for distance, seq in zip(parts, parts, strict=True))
-    except (ValueError, OverflowError):  # msgspec's DecodeError is a ValueError
-        return None
-    return Cursor(at / 1000, positions) if abs(now - at / 1000) < FRESH else None
 
 
 class News:
@@ -173,11 +141,3 @@ def _entry(partition: int, raw: Sequence[Result]) -> Entry:
 def _parsed(id_: bytes) -> Position:
     ms, _, seq = id_.partition(b"-")
     return int(ms), int(seq)
-
-
-def _position(at: int, distance: int | None, seq: int | None) -> Position:
-    """Raises ValueError for what no stream could have."""
-    ms = 0 if distance is None else at - distance
-    if seq is None or not 0 <= ms < _HIGHEST or not 0 <= seq < 2**63:
-        raise ValueError("no position")
-    return ms, seq

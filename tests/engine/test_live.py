@@ -14,7 +14,7 @@ from service.clock import SystemClock
 from service.engine.live import POLL, Ended, Live, Lost, Told
 from service.store import keys
 from service.store.client import Client
-from service.store.news import PAGE, Cursor, News
+from service.store.news import PAGE, Cursor, News, Page
 from service.tasks import Tasks
 from tests.store_servers import OPTIONS, Server, running
 from tests.waiting import wait_until
@@ -51,6 +51,10 @@ class Ear:
         except Lost:
             self.lost = True
 
+    async def follows(self) -> None:
+        """Until it takes from the tail: nobody else gets signs of life."""
+        await wait_until(lambda: any(told.entry is None for told in self.heard))
+
     @property
     def words(self) -> list[int]:
         return [msgspec.json.decode(told.entry.data)["word"] for told in self.heard if told.entry]
@@ -59,6 +63,15 @@ class Ear:
 @pytest.fixture
 async def parts(store_url: str) -> AsyncIterator[Parts]:
     parts = Parts(store_url)
+    yield parts
+    await wait_until(lambda: not len(parts.tasks), what="the tail goes on although nobody listens")
+    await parts.client.close()
+
+
+@pytest.fixture
+async def lively(store_url: str) -> AsyncIterator[Parts]:
+    """With signs of life."""
+    parts = Parts(store_url, quiet=0.1)
     yield parts
     await wait_until(lambda: not len(parts.tasks), what="the tail goes on although nobody listens")
     await parts.client.close()
@@ -146,9 +159,10 @@ async def test_a_room_hears_its_own(parts: Parts, redis: Redis) -> None:
         assert sales.words == [3]
 
 
-async def test_many_listeners_ask_the_store_no_more_than_one(parts: Parts, redis: Redis) -> None:
-    beginning = await parts.live.latest()
-    async with parts.listener(beginning):
+async def test_many_listeners_ask_the_store_no_more_than_one(lively: Parts, redis: Redis) -> None:
+    parts, beginning = lively, await lively.live.latest()
+    async with parts.listener(beginning) as first:
+        await first.follows()
         one = await asked_in_a_second(redis)
         listeners = [parts.listener(beginning) for _ in range(50)]
         ears = [await listener.__aenter__() for listener in listeners]
@@ -190,6 +204,39 @@ async def test_a_place_ahead_of_a_stream_that_is_not_there_makes_nobody_spin(
         assert await asked_in_a_second(redis) <= 16 / POLL * 1.3 + 2 * 3 * 16
         await say(redis, *range(16))
         await wait_until(lambda: len(other.words) == len(forged.words) == 16)
+
+
+class Believing(News):
+    """Takes everybody's word for where they are, as long as nothing has been said."""
+
+    asked: list[Cursor]
+
+    async def after(self, cursor: Cursor, *, now: float) -> Page | None:
+        self.asked.append(cursor)
+        page = await super().after(cursor, now=now)
+        if page is None or page.entries:
+            return page
+        return Page([], cursor, whole=True)
+
+
+async def test_no_listener_moves_the_tail(store_url: str, redis: Redis) -> None:
+    """Whatever becomes of a place that a client names: those who come after it hear what is said."""
+    parts = Parts(store_url, quiet=0.1)
+    news = Believing(parts.client)
+    news.asked = []
+    parts.live = Live(news, SystemClock(), parts.tasks, quiet=0.1)
+    latest = await parts.live.latest()
+    ahead = Cursor(latest.at, ((int(latest.at * 1000) + 500_000, 0),) * len(latest.positions))
+    async with parts.listener(ahead) as first, parts.listener(latest) as other:
+        await first.follows()
+        await other.follows()
+        news.asked.clear()
+        await say(redis, *range(16))
+        await wait_until(lambda: sorted(other.words) == list(range(16)))
+        assert ahead not in news.asked, "that is where the tail is"
+        assert not other.ended.reason
+    await wait_until(lambda: not len(parts.tasks))
+    await parts.client.close()
 
 
 async def test_a_stream_that_begins_anew_on_a_clock_that_is_behind_is_heard(
@@ -262,8 +309,9 @@ async def test_who_comes_back_too_late_is_told(parts: Parts, redis: Redis) -> No
         await wait_until(lambda: late.lost)
 
 
-async def test_a_tail_that_was_overtaken_ends_its_listeners(parts: Parts, redis: Redis) -> None:
-    async with parts.listener(await parts.live.latest()) as ear:
+async def test_a_tail_that_was_overtaken_ends_its_listeners(lively: Parts, redis: Redis) -> None:
+    async with lively.listener(await lively.live.latest()) as ear:
+        await ear.follows()
         await say(redis, 3)
         await wait_until(lambda: ear.words)
         async with redis.pipeline() as pipe:  # at once: the tail must not read in between

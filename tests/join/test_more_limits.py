@@ -1,6 +1,7 @@
 """Visitors who want more than they may have: seats, streams, other people's places, a key's old rights."""
 
 import asyncio
+import re
 from collections import Counter
 from urllib.parse import urlsplit
 
@@ -12,6 +13,7 @@ from handlers.streams import EACH
 from service.invitations import Pass, Signer
 from tests.harness import API_KEYS, CALLEE, PASSWORD, Service
 from tests.join.visitors import Visitor, invited, kind, somebody, visitor
+from tests.listening import listening
 from tests.operators import NO_TLS, Operator, staffed
 from tests.simulator.simulator import Simulator
 from tests.waiting import wait_until
@@ -152,6 +154,71 @@ async def test_nobody_takes_the_places_of_operators(
         assert (await operator.send("GET", "/rooms")).status_code == 200
         for _, writer in slow:
             writer.close()
+
+
+# What visitors leave to others ------------------------------------------------------------------------------
+
+
+async def test_visitors_leave_calls_to_their_key(simulator: Simulator, store_url: str, redis: Redis) -> None:
+    simulator.numbers[CALLEE] = "busy"
+    body = {"to": CALLEE}
+    async with (
+        staffed(simulator, store_url, redis, CALLS_PER_HOUR="4") as (service, operator),
+        visitor(service, operator, scopes=["dial"]) as ada,
+        visitor(service, operator, scopes=["dial"]) as bob,
+        visitor(service, operator, scopes=["dial"]) as cleo,
+    ):
+        for who, statuses in ((ada, [201, 422]), (bob, [201, 422]), (cleo, [422])):
+            for status in statuses:
+                answer = await who.send("POST", "/calls", body)
+                assert answer.status_code == status
+            assert answer.json()["rule"] == "calls-per-hour"
+            assert 0 < int(answer.headers["retry-after"]) <= 3600
+            assert not re.search(r"\d|key", answer.json()["detail"]), "whose limit it is, and which"
+        for _ in range(2):
+            await operator.place()
+        refused = await operator.send("POST", "/calls", {**body, "room": "sales"})
+        assert (refused.status_code, refused.json()["rule"]) == (422, "calls-per-hour")
+
+
+async def test_what_bandwidth_refuses_a_visitor_costs_the_key_nothing(
+    simulator: Simulator, store_url: str, redis: Redis
+) -> None:
+    simulator.numbers[CALLEE] = "busy"
+    async with (
+        staffed(simulator, store_url, redis, CALLS_PER_HOUR="8") as (service, operator),
+        visitor(service, operator, scopes=["dial"]) as ada,
+    ):
+        simulator.faults.add("createCall", status=400, times=None)
+        answers = [await ada.send("POST", "/calls", {"to": CALLEE}) for _ in range(4)]
+        assert [answer.status_code for answer in answers] == [502, 502, 422, 422], "her own tries count"
+        simulator.faults.clear()
+        for _ in range(8):
+            await operator.place()
+
+
+async def test_visitors_leave_streams_to_operators(
+    service: Service, operator: Operator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Together as well, and all at once."""
+    monkeypatch.setattr("handlers.streams.VISITORS", 3)
+    monkeypatch.setattr("handlers.streams.LIMIT", 4)
+    async with (
+        visitor(service, operator) as ada,
+        visitor(service, operator) as bob,
+        httpx.AsyncClient(base_url=service.url, verify=NO_TLS, limits=UNLIMITED, timeout=30) as client,
+    ):
+
+        async def listen(who: Visitor) -> httpx.Response:
+            asked = client.build_request("GET", "/join/sales/events", headers={"cookie": who.cookie})
+            return await client.send(asked, stream=True)
+
+        opened = await asyncio.gather(*(listen(who) for who in [ada, bob] * 10))
+        assert Counter(one.status_code for one in opened) == {200: 3, 503: 17}
+        async with listening(service.url, "sales") as heard:
+            await heard.until("snapshot")
+        for one in opened:
+            await one.aclose()
 
 
 # The rest of /join/ -----------------------------------------------------------------------------------------

@@ -1,19 +1,22 @@
 """What a visitor sees and hears of, what is kept of it, and what it may not reach."""
 
 import asyncio
+import base64
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
+import msgspec
 import pytest
 from redis.asyncio import Redis
 
+from service.clock import SystemClock
 from service.tasks import Tasks
 from tests.harness import CALLEE, LOG, ORIGIN, Service, nothing_left, serving
 from tests.join.visitors import Visitor, invited, kind, somebody, visitor
-from tests.listening import Listener
+from tests.listening import Listener, listening
 from tests.operators import Json, Operator, bridged
 from tests.simulator.simulator import Simulator
 from tests.store.repeating import contents
@@ -95,6 +98,40 @@ async def test_a_stream_goes_on_where_it_was_cut(service: Service, operator: Ope
             assert not again.of("snapshot")
         await ada.leave(seat)
         await bob.leave(other)
+
+
+async def test_a_visitor_is_not_told_what_was_before(service: Service, operator: Operator) -> None:
+    """Whatever place it names: of its own making, of a visit before it, of another room, of an operator."""
+    async with visitor(service, operator) as bob, listening(service.url, "sales") as seen:
+        await seen.until("snapshot")
+        async with watching(bob) as heard, watching(bob, last="nonsense") as again:
+            await heard.until("snapshot")
+            await again.until("snapshot")
+        early = [heard.last, seen.last, made_up()]
+        whistle = await operator.ask("POST", "/rooms/sales/participants", {"name": "Whistle Blower"})
+        path = f"/rooms/sales/participants/{whistle['participantId']}"
+        await operator.ask("DELETE", path)
+        await seen.until("participant", state="left", participantId=whistle["participantId"])
+        async with watching(bob, last=heard.last) as again:
+            await again.until("participant", name="Whistle Blower", state="left")
+    async with visitor(service, operator) as ada, visitor(service, operator, "support") as cleo:
+        async with watching(cleo) as elsewhere:
+            await elsewhere.until("snapshot")
+        for last in (*early, elsewhere.last):
+            seat = await operator.ask("POST", "/rooms/sales/participants", {"name": "Later"})
+            async with watching(ada, last=last) as heard:
+                await heard.until("snapshot")
+                await operator.ask("DELETE", f"/rooms/sales/participants/{seat['participantId']}")
+                await heard.until("participant", participantId=seat["participantId"], state="left")
+            assert [one.kind for one in heard.heard][:2] == ["reset", "snapshot"]
+            assert "Whistle" not in str(heard.heard)
+    assert not service.log("api.failed")
+
+
+def made_up() -> str:
+    """As ids were before they were signed: everything of the hour before."""
+    flat = [round(SystemClock().now() * 1000), *[None, 0] * 16]
+    return base64.urlsafe_b64encode(msgspec.msgpack.encode(flat)).decode().rstrip("=")
 
 
 async def test_head_of_a_stream_ends(service: Service, operator: Operator) -> None:

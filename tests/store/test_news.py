@@ -1,7 +1,6 @@
 """News in the store: written with the change, once, and read from a cursor on without a gap."""
 
 import asyncio
-import base64
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from service.calls.replies import Nothing
 from service.store import keys
 from service.store.calls import Calls, Change
 from service.store.client import Client
-from service.store.news import FRESH, PAGE, Cursor, Entry, News, read_cursor
+from service.store.news import PAGE, Cursor, Entry, News
 from service.store.rooms import Rooms
 from tests.store.seats import NOW, PARTITION, ROOM, reserve, seated
 from tests.store_servers import Cluster, running
@@ -261,37 +260,3 @@ async def test_on_a_cluster(tmp_path: Path) -> None:
             assert len(told) == 40
         finally:
             await client.close()
-
-
-# Cursors --------------------------------------------------------------------------------------------------
-
-
-def test_a_cursor_can_be_written_and_read() -> None:
-    at = NOW + 0.25
-    for positions in (
-        BEGINNING.positions,
-        tuple((int(at * 1000) - n * 90_000, n * n) for n in range(PARTITIONS)),
-        tuple((int(at * 1000) + n, 0) for n in range(PARTITIONS)),
-        # The store's clock is a day ahead of what replicas go by, or behind.
-        tuple((int(at * 1000) + 86_400_000 + n, n) for n in range(PARTITIONS)),
-        tuple((int(at * 1000) - 86_400_000 - n, n) for n in range(PARTITIONS)),
-    ):
-        text = Cursor(at, positions).text()
-        assert text.isascii()
-        assert text.isprintable()
-        assert len(text) < 150
-        assert read_cursor(text, now=NOW) == Cursor(at, positions)
-
-
-def test_what_nobody_can_go_on_from() -> None:
-    good = BEGINNING.text()
-    assert read_cursor(good, now=NOW)
-    assert read_cursor(good, now=NOW + FRESH - 1)
-    assert read_cursor(good, now=NOW + FRESH + 1) is None
-    assert read_cursor(good, now=NOW - FRESH - 1) is None
-    for bad in ("", "x", "é", good[:-4], good + "AAAA", good * 50, "a" * 599, "-" * 40, "%00", "0", "=" * 8):
-        assert read_cursor(bad, now=NOW) is None, bad
-    now = int(NOW * 1000)
-    for flat in ([1], [None] * 33, ["1"] * 33, [now, *[None, None] * 16], [now, *[-(2**53), 0] * 16]):
-        text = base64.urlsafe_b64encode(msgspec.msgpack.encode(flat)).decode().rstrip("=")
-        assert read_cursor(text, now=NOW) is None, flat

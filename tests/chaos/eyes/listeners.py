@@ -197,8 +197,8 @@ def _steps(states: Sequence[str]) -> list[str]:
 
 
 def cursor_of(text: str) -> Cursor:
-    """The positions that an id stands for: its times are distances from the first number."""
-    raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_")
+    """The positions that an id stands for, without its signature: times are distances from the first one."""
+    raw = base64.b64decode(text.partition(".")[0] + "==", altchars=b"-_")
     at, *flat = msgspec.msgpack.decode(raw)
     pairs = zip(flat[::2], flat[1::2], strict=True)
     return tuple((0 if distance is None else at - distance, number) for distance, number in pairs)

@@ -104,6 +104,23 @@ def test_it_is_taken_up_again() -> None:
     assert len(found(came(BEGIN, FIRST), came(mark, THIRD, last=FIRST.id), stayed=True)) == 1
 
 
+@pytest.mark.parametrize("room", ["a", None])
+def test_it_begins_anew_where_its_id_is_of_another_kind(room: str | None) -> None:
+    """At a process of the release before, which signs none, and back."""
+    before = came(BEGIN if room else Heard("mark", {"begins": True}, BEGIN.id), FIRST)
+    signed = f"{id_of(2, 1)}.mac"
+    reset = Heard("reset", {}, FIRST.id if room else signed)
+    rest = [Heard("snapshot", {}, signed)] if room else []
+    third = THIRD._replace(id=f"{THIRD.id}.mac")
+    last = FIRST.id
+    assert found(before, came(reset, *rest, third, last=last), room=room) == []
+    assert found(before, came(*rest, third, last=last), room=room), "not told that it begins anew"
+    assert found(before, came(reset, *rest, third, third, last=last), room=room)
+    of_its_own = came(*[one._replace(id=f"{one.id}.mac") for one in before.heard])
+    reset = reset._replace(id=f"{last}.mac" if room else signed)
+    assert found(of_its_own, came(reset, *rest, third, last=f"{last}.mac"), room=room), "it knows that one"
+
+
 def test_it_is_taken_up_elsewhere() -> None:
     mark = Heard("mark", {"begins": False}, SECOND.id)
     assert any("taken up" in one for one in found(came(BEGIN, FIRST), came(mark, THIRD, last=FIRST.id)))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from tests.chaos import previous
 from tests.chaos.outcomes_due import CANCELLED, COMPLETED, Due, Outcome
+from tests.listening import Heard
 
 if TYPE_CHECKING:
     from tests.chaos.evidence import Evidence
@@ -16,6 +17,11 @@ THE_PHONES: Final = {"abandoned", "rejected"}
 """Ends for which a phone is blamed."""
 TOLD: Final = "told"
 """A field of a browser's seat that the release before does not know; it goes with the key, after 12 hours."""
+
+
+def gave_ids_of_another_kind(last: str, heard: Iterable[Heard]) -> bool:
+    """Only one of both releases signs the ids of live events, and neither knows those of the other."""
+    return any(("." in one.id) is not ("." in last) for one in heard)
 
 
 class Before:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from tests.chaos.before import gave_ids_of_another_kind
 from tests.chaos.finding import Finding
 from tests.chaos.records import Connection, Listener
 from tests.listening import Heard
@@ -85,24 +86,35 @@ class _Ear:
     def judged(self) -> Iterator[str]:
         for connection in self._listener.connections:
             if connection.heard:
-                yield from self._begin(connection)
-                for one in connection.heard[1:]:
-                    yield from self._hear(one)
+                yield from self._follow(connection)
             elif connection.status not in {200, 503, None}:
                 yield f"was answered {connection.status}"
         if self._listener.stays and not self._listener.stayed:
             yield "heard nothing more when all was settled"
         yield from self._missed(to_the_end=self._listener.stayed)
 
-    def _begin(self, connection: Connection) -> Iterator[str]:
-        first = connection.heard[0]
-        if connection.last:
-            if first.kind != "mark" or first.data["begins"]:
-                yield f"came back with {connection.last}, and heard {first.kind} {first.data} first"
-            if first.id and cursor_of(first.id) != cursor_of(connection.last):
-                yield f"came back with {connection.last}, and was taken up at {first.id}"
-            return
-        expected = "snapshot" if self._listener.room else "mark"
+    def _follow(self, connection: Connection) -> Iterator[str]:
+        first, *rest = connection.heard
+        if not connection.last:
+            yield from self._begin(first, "snapshot" if self._listener.room else "mark")
+        elif gave_ids_of_another_kind(connection.last, connection.heard):
+            if self._listener.room:
+                reset, first, *rest = connection.heard
+                if reset.kind != "reset":
+                    yield f"came back with {connection.last}, and heard {reset.kind} first"
+            yield from self._begin(first, "snapshot" if self._listener.room else "reset")
+        else:
+            yield from self._go_on(first, connection.last)
+        for one in rest:
+            yield from self._hear(one)
+
+    def _go_on(self, first: Heard, last: str) -> Iterator[str]:
+        if first.kind != "mark" or first.data["begins"]:
+            yield f"came back with {last}, and heard {first.kind} {first.data} first"
+        if first.id and cursor_of(first.id) != cursor_of(last):
+            yield f"came back with {last}, and was taken up at {first.id}"
+
+    def _begin(self, first: Heard, expected: str) -> Iterator[str]:
         if first.kind != expected:
             yield f"began with {first.kind}"
         if not first.id:

@@ -60,6 +60,11 @@ class Told(NamedTuple):
         return (self.server + self.offset) / 1000
 
     @property
+    def is_first(self) -> bool:
+        """Whether this is the answer after the gap: nobody can have seen it before."""
+        return self.gap == self.server != self.last
+
+    @property
     def is_new(self) -> bool:
         """Whether the gap was a moment ago, and nobody has asked since who saw nothing wrong."""
         seen = self.last - self.gap > 1000 * _SEEN
@@ -142,8 +147,8 @@ class StoreClock:
 
     def _is_the_stores(self, jump: float, told: Told) -> bool:
         """Whether its clock has jumped, and not ours: who sleeps counts too few seconds, never too many."""
-        if told.offset != self._offset and told.gap != told.server:
-            return False  # it has, and somebody has written that down; nobody has seen it jump since
+        if told.offset != self._offset and not told.is_first:
+            return False  # it has, and somebody has written that down
         return jump < 0 or (told.gap != self._gap and told.is_new)
 
     async def _ask(self, *, was: int | str = 0, instead: int | None = None) -> Result:

@@ -96,7 +96,11 @@ class Resource:
             # Callers come first: while there is no place for them, there is none for operators.
             if not free or edge.webhooks.full:
                 raise Problem("overloaded", "nothing has been done", retry_after=_BUSY_PAUSE)
+            await self.check(asked)
             return await operation.handle(asked)
+
+    async def check(self, asked: Asked) -> None:
+        """What the store has to say before anything is done. Raises Problem and StoreError."""
 
     def places(self, edge: Edge) -> Places:
         return edge.requests

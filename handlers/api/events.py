@@ -19,6 +19,7 @@ from service.calls.browser import is_browser
 from service.calls.model import call_of
 from service.calls.news import shown
 from service.engine.live import Ended, Lost, Told
+from service.invitations import Pass
 from service.store.errors import StoreError
 from service.store.news import Cursor, read_cursor
 from service.store.room_directory import Member
@@ -37,10 +38,10 @@ async def of_all(asked: Asked) -> Response:
     return await stream(asked.request, asked.bridge, None)
 
 
-async def stream(request: Request, bridge: Bridge, room: str | None, owner: str = "") -> Response:
+async def stream(request: Request, bridge: Bridge, room: str | None, visitor: Pass | None = None) -> Response:
     """What happens from now on, or since the event that the request names as its last.
 
-    `owner`: the visitor who listens, empty for an operator.
+    `visitor`: the visit of whoever listens, None for an operator.
 
     Raises Problem `overloaded`, StoreError.
     """
@@ -53,7 +54,7 @@ async def stream(request: Request, bridge: Bridge, room: str | None, owner: str 
         first, cursor = await _beginning(bridge, room, lost=bool(last))
     else:
         first = _mark(cursor)
-    return EventStream(partial(_blocks, bridge, room, first, cursor), streams, room, owner)
+    return EventStream(partial(_blocks, bridge, room, first, cursor), streams, room, visitor)
 
 
 async def _blocks(

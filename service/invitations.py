@@ -12,7 +12,6 @@ import base64
 import binascii
 import hashlib
 import hmac
-import re
 import secrets
 from enum import StrEnum
 from functools import lru_cache
@@ -28,7 +27,6 @@ VISIT: Final = 12 * 3600.0
 """Seconds for which a visit is good: longer than any session of Bandwidth's."""
 _MARK: Final = 8
 """Bytes by which one API key is told from the others."""
-_ID: Final = re.compile(r"[0-9a-f]{16}")
 
 
 class Scope(StrEnum):
@@ -109,10 +107,6 @@ def key_for(purpose: str, password: str) -> bytes:
 def new_id() -> str:
     """Of a pass; it opens nothing."""
     return secrets.token_hex(8)
-
-
-def is_id(text: str) -> bool:
-    return _ID.fullmatch(text) is not None
 
 
 def _parts(text: str) -> tuple[bytes, bytes]:

@@ -12,7 +12,7 @@ from handlers.api.reading import read
 from handlers.api.rooms import room_in_path
 from handlers.api.views import time_view
 from handlers.join.door import NEEDED
-from service.invitations import Scope, is_id
+from service.invitations import Scope
 from service.store.passes import Kind, Listed
 
 _SECONDS: Final = 900.0
@@ -49,7 +49,7 @@ async def visits(asked: Asked) -> Response:
 
 async def end_invitation(asked: Asked) -> Response:
     room, id_ = room_in_path(asked), _id(asked)
-    if not is_id(id_) or not await asked.bridge.door.passes.end_invitation(room, id_):
+    if not await asked.bridge.door.passes.end_invitation(room, id_):
         raise not_found("invitation that is open")
     return Response(status_code=204)
 
@@ -57,7 +57,7 @@ async def end_invitation(asked: Asked) -> Response:
 async def end_visit(asked: Asked) -> Response:
     """Again where it was ended before: whoever was interrupted may have left its browser in the room."""
     room, visit = room_in_path(asked), _id(asked)
-    if not is_id(visit) or not await asked.bridge.door.passes.end_visit(room, visit):
+    if not await asked.bridge.door.passes.end_visit(room, visit):
         raise not_found("visit that is open")
     await asked.bridge.participants.leave_visit(room, visit)
     return Response(status_code=204)

@@ -10,6 +10,8 @@ from redis.asyncio import Redis
 
 from handlers.streams import OVER
 from service.invitations import INVITATION, VISIT, Pass, Scope, Signer
+from service.store import keys
+from service.store.passes import MOST
 from tests.api.described import check_response
 from tests.harness import API_KEYS, CALLEE, PASSWORD, READER_KEY, Service, serving
 from tests.join.test_more_visits import watching
@@ -99,8 +101,8 @@ async def test_a_key_is_renewed_under_its_name(simulator: Simulator, store_url: 
             by_old, spare = ada.cookie, await invited(operator)
         async with Operator.of(service, NEW) as operator, visitor(service, operator) as bob:
             by_new = bob.cookie
-    for keys, status in ((f"{new},{old}", 200), (f"{new},{API_KEYS}", 403)):
-        async with serving(simulator, store_url, API_KEYS=keys) as service, somebody(service) as ada:
+    for entries, status in ((f"{new},{old}", 200), (f"{new},{API_KEYS}", 403)):
+        async with serving(simulator, store_url, API_KEYS=entries) as service, somebody(service) as ada:
             ada.cookie = by_old
             assert (await ada.send("GET", "/visit")).status_code == status
             ada.cookie = by_new
@@ -289,6 +291,19 @@ async def test_what_is_of_before_ends_as_well(
         bob.cookie = of_before("visits", "d", now + 30 + VISIT)
         assert (await bob.send("GET", "/visit")).status_code == 200
     await wait_until(lambda: not simulator.sessions.participants, what="somebody is still there")
+
+
+async def test_a_room_has_no_more_than_so_many(service: Service, operator: Operator, redis: Redis) -> None:
+    made = await operator.ask("POST", "/rooms/sales/invitations", {})
+    others = {f"visit:{number}": 4e12 for number in range(MOST - 1)}
+    await redis.zadd(keys.passes_until("sales"), others)
+    refused = await operator.send("POST", "/rooms/sales/invitations", {})
+    check_response(refused)
+    assert (refused.status_code, kind(refused)) == (409, "too-many-invitations")
+    await invited(operator, "support")
+    # Whoever has an invitation comes in.
+    async with somebody(service) as ada:
+        assert (await ada.open(invitation_of(made["url"]))).status_code == 200
 
 
 # One by one -------------------------------------------------------------------------------------------------

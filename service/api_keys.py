@@ -34,6 +34,8 @@ class ApiKey:
     digest: bytes = field(repr=False)
     bare: bool = field(default=False, compare=False, repr=False)
     """Named by its position."""
+    entry: int = field(default=0, compare=False, repr=False)
+    """Its position in API_KEYS, from 1: by which two of one name are told apart."""
 
 
 def fresh() -> str:
@@ -80,7 +82,7 @@ def _wrong_name(key: ApiKey, others: Sequence[ApiKey]) -> str:
 def _entry(entry: str, position: int) -> ApiKey:
     parts = entry.split(":")
     if len(parts) == 1:
-        return ApiKey(f"key-{position}", BARE, _digest(entry, position), bare=True)
+        return ApiKey(f"key-{position}", BARE, _digest(entry, position), bare=True, entry=position)
     if len(parts) != 3:
         raise ValueError(f"has neither a key nor name:scopes:key as entry {position}")
     name, scopes, key = parts
@@ -89,7 +91,7 @@ def _entry(entry: str, position: int) -> ApiKey:
     granted = frozenset(scopes.split("+"))
     if not granted <= frozenset(SCOPES):
         raise ValueError(f"has no scopes out of {', '.join(SCOPES)}, joined by +, in entry {position}")
-    return ApiKey(name, granted, _digest(key, position))
+    return ApiKey(name, granted, _digest(key, position), entry=position)
 
 
 def _digest(key: str, position: int) -> bytes:

@@ -37,6 +37,7 @@ def test_named_keys_have_the_scopes_they_name() -> None:
 def test_while_a_key_is_renewed_two_have_its_name() -> None:
     old, new = parse(f"crm:read+dial:{ONE},crm:dial+read:{TWO}")
     assert (old.name, old.scopes) == (new.name, new.scopes)
+    assert (old.entry, new.entry) == (1, 2)
     assert find((old, new), ONE) is old
     assert find((old, new), TWO) is new
 

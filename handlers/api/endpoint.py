@@ -66,6 +66,7 @@ class Resource:
                 status=response.status_code,
                 problem=problem,
                 key_name=asked.key_name,
+                key_entry=asked.key.entry if asked.key else None,
                 ms=round((clock.monotonic() - begun) * 1000, 1),
             )
         await response(scope, receive, send)

@@ -38,7 +38,7 @@ async def configure(asked: Asked) -> Response:
 async def close(asked: Asked) -> Response:
     name = room_in_path(asked)
     if not await asked.bridge.rooms.close(name, now=asked.bridge.clock.now()):
-        raise not_found("room with anybody in it or on the way")
+        raise not_found("room with anybody in it or invited to it")
     asked.bridge.alarm.wake(keys.owner_room(name))
     return Response(status_code=202)
 

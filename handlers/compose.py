@@ -60,10 +60,10 @@ from service.store.client import Client
 from service.store.clock import StoreClock
 from service.store.examination import Evictions
 from service.store.forgotten import Search
-from service.store.invitations import UsedInvitations
 from service.store.marker import Markers
 from service.store.news import News
 from service.store.outbox import Outbox
+from service.store.passes import Passes
 from service.store.pause import PauseSwitch
 from service.store.replicas import Replicas
 from service.store.rooms import Rooms
@@ -400,7 +400,7 @@ def _bridge(
 def _door(base: _Base) -> Door:
     settings = base.settings
     return door_of(
-        UsedInvitations(base.store),
+        Passes(base.store),
         base.clock,
         keys=settings.api_keys,
         base_url=settings.base_callback_url,

@@ -36,7 +36,7 @@ def edge_before(bridge: Bridge, *, places: int, rate: int, stopping: Stopping) -
         requests=Places(places),
         visitors=Places(places),
         limits=Limits(rate, bridge.clock, bridge.metrics),
-        streams=Streams(stopping, bridge.clock, bridge.tasks),
+        streams=Streams(stopping, bridge.clock, bridge.tasks, bridge.door.passes.over),
         deferred=Deferred(bridge.tasks, bridge.clock),
         stopping=stopping,
     )

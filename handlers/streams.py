@@ -1,7 +1,7 @@
 """Answers that go on for as long as somebody listens, as server-sent events (HTML standard, section 9.2)."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterator
 from contextlib import aclosing, contextmanager, suppress
 from typing import Final
 
@@ -12,10 +12,14 @@ from starlette.types import Receive, Scope, Send
 from handlers.stopping import Stopping
 from service.clock import Clock
 from service.engine.live import Ended
+from service.invitations import Pass
 from service.logs import bound
+from service.store.errors import StoreError
 from service.tasks import Tasks
 
 log = structlog.get_logger()
+
+Over = Callable[[Collection[Pass]], Awaitable[Collection[Pass]]]
 
 LIMIT: Final = 500
 """Listeners of one replica; each is a connection, and what waits for it (service/engine/live.py)."""
@@ -23,6 +27,8 @@ VISITORS: Final = 400
 """Of them, all visitors together: they may be many, and the rest is left to those who have a key."""
 EACH: Final = 5
 """Of one visitor: a few tabs, and what of them has not been noticed to be gone."""
+OVER: Final = 2.0
+"""Seconds between two looks at whether the visits of those who listen were ended, in one trip for all."""
 _LOOK: Final = 0.1
 """Seconds between two looks at whether the service is to end."""
 _LAST_WORD: Final = 1.0
@@ -35,14 +41,19 @@ _HEADERS: Final = {
 
 
 class Streams:
-    """Those that are open. They end when the service does: it would wait for them."""
+    """Those that are open. They end when the service does: it would wait for them.
 
-    def __init__(self, stopping: Stopping, clock: Clock, tasks: Tasks) -> None:
+    `over`: which of these visits were ended; their streams end with them.
+    """
+
+    def __init__(self, stopping: Stopping, clock: Clock, tasks: Tasks, over: Over) -> None:
         self._stopping = stopping
+        self._over = over
         self.clock = clock
         self._tasks = tasks
-        self._open: dict[Ended, str] = {}
+        self._open: dict[Ended, Pass | None] = {}
         self._watching: asyncio.Task[None] | None = None
+        self._asking: asyncio.Task[None] | None = None
 
     def full(self, visit: str) -> bool:
         """Whether there is no place for this visit, or, where it is empty, for an operator."""
@@ -51,15 +62,17 @@ class Streams:
         return bool(visit) and sum(map(bool, self._open.values())) >= VISITORS
 
     @contextmanager
-    def one(self, owner: str) -> Iterator[Ended]:
+    def one(self, visitor: Pass | None) -> Iterator[Ended]:
         """Who has too many loses the oldest: it is the newest that somebody looks at."""
-        own = [one for one, whose in self._open.items() if owner and whose == owner]
+        own = self._of(visitor) if visitor else []
         for one in own[: max(0, len(own) - EACH + 1)]:
             one.tell("crowded")
         ended = Ended()
-        self._open[ended] = owner
+        self._open[ended] = visitor
         if self._watching is None or self._watching.done():
             self._watching = self._tasks.start(self._watch(), name="streams")
+        if visitor and (self._asking is None or self._asking.done()):
+            self._asking = self._tasks.start(self._ask(), name="streams.visits")
         try:
             yield ended
         finally:
@@ -72,6 +85,17 @@ class Streams:
                     one.tell("stopping")
             await self.clock.sleep(_LOOK)
 
+    async def _ask(self) -> None:
+        while visits := {one for one in self._open.values() if one}:
+            with suppress(StoreError):  # those who listen wait for it, or are ended (service/engine/live.py)
+                for visit in await self._over(visits):
+                    for one in self._of(visit):
+                        one.tell("over")
+            await self.clock.sleep(OVER)
+
+    def _of(self, visitor: Pass) -> list[Ended]:
+        return [one for one, whose in self._open.items() if whose and whose.id == visitor.id]
+
 
 class EventStream(Response):
     """What `source` gives, until it is exhausted or told to end, or the client goes."""
@@ -81,7 +105,7 @@ class EventStream(Response):
         source: Callable[[Ended], AsyncGenerator[bytes]],
         streams: Streams,
         room: str | None,
-        owner: str = "",
+        visitor: Pass | None = None,
     ) -> None:
         self.status_code = 200
         self.background = None
@@ -89,7 +113,7 @@ class EventStream(Response):
         self._source = source
         self._streams = streams
         self._room = room
-        self._owner = owner
+        self._visitor = visitor
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
@@ -100,7 +124,7 @@ class EventStream(Response):
         clock = self._streams.clock
         began = clock.monotonic()
         # A place is taken before anything is awaited: whoever was told that there is one has it.
-        with self._streams.one(self._owner) as ended:
+        with self._streams.one(self._visitor) as ended:
             await send(start)
             left = await self._run(ended, receive, send)
         if not left:

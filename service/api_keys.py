@@ -4,8 +4,9 @@
     key = 16 to 512 characters of visible ASCII without "," and ":" | "sha256$" and 64 hex digits
 
 A bare key is named by its position (key-1, key-2) and may do all but order and return numbers: what costs
-money every month has to be asked for by name. Keys are kept as SHA-256 digests, which is enough for what is
-random; no message holds a key.
+money every month has to be asked for by name. While a key is renewed, the old and the new one have one name
+and the same scopes. Keys are kept as SHA-256 digests, which is enough for what is random; no message holds
+a key.
 """
 
 import hashlib
@@ -31,6 +32,10 @@ class ApiKey:
     name: str
     scopes: frozenset[str]
     digest: bytes = field(repr=False)
+    bare: bool = field(default=False, compare=False, repr=False)
+    """Named by its position."""
+    entry: int = field(default=0, compare=False, repr=False)
+    """Its position in API_KEYS, from 1: by which two of one name are told apart."""
 
 
 def fresh() -> str:
@@ -50,23 +55,34 @@ def parse(text: str) -> tuple[ApiKey, ...]:
     entries = text.split(",")
     if len(entries) > _MOST:
         raise ValueError(f"has more than {_MOST} entries")
-    names: dict[str, int] = {}
+    names: dict[str, list[int]] = {}
     digests: dict[bytes, int] = {}
-    keys = []
+    keys: list[ApiKey] = []
     for position, entry in enumerate(entries, start=1):
         key = _entry(entry.strip(), position)
-        if names.setdefault(key.name, position) != position:
-            raise ValueError(f"has the name of entry {names[key.name]} again in entry {position}")
+        before = names.setdefault(key.name, [])
+        if wrong := _wrong_name(key, [keys[one - 1] for one in before]):
+            raise ValueError(f"has the name of entry {before[0]} {wrong} in entry {position}")
+        before.append(position)
         if digests.setdefault(key.digest, position) != position:
             raise ValueError(f"has the key of entry {digests[key.digest]} again in entry {position}")
         keys.append(key)
     return tuple(keys)
 
 
+def _wrong_name(key: ApiKey, others: Sequence[ApiKey]) -> str:
+    """What is wrong with a key whose name these have; empty for nothing."""
+    if any(one.bare for one in (key, *others)):
+        return "again" if others else ""
+    if any(one.scopes != key.scopes for one in others):
+        return "with other scopes"
+    return "for the third time" if len(others) > 1 else ""
+
+
 def _entry(entry: str, position: int) -> ApiKey:
     parts = entry.split(":")
     if len(parts) == 1:
-        return ApiKey(f"key-{position}", BARE, _digest(entry, position))
+        return ApiKey(f"key-{position}", BARE, _digest(entry, position), bare=True, entry=position)
     if len(parts) != 3:
         raise ValueError(f"has neither a key nor name:scopes:key as entry {position}")
     name, scopes, key = parts
@@ -75,7 +91,7 @@ def _entry(entry: str, position: int) -> ApiKey:
     granted = frozenset(scopes.split("+"))
     if not granted <= frozenset(SCOPES):
         raise ValueError(f"has no scopes out of {', '.join(SCOPES)}, joined by +, in entry {position}")
-    return ApiKey(name, granted, _digest(key, position))
+    return ApiKey(name, granted, _digest(key, position), entry=position)
 
 
 def _digest(key: str, position: int) -> bytes:

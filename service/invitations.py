@@ -1,4 +1,6 @@
-"""Invitations into rooms, and the visits that they become: signed texts, which no replica has to remember.
+"""Invitations into rooms, and the visits that they become: signed texts that say what somebody may do.
+
+The store knows which of them have been ended, and lists those that are open (service/store/passes.py).
 
     text = base64url(JSON) "." base64url(HMAC-SHA256 of that)
 
@@ -10,6 +12,7 @@ import base64
 import binascii
 import hashlib
 import hmac
+import secrets
 from enum import StrEnum
 from functools import lru_cache
 from typing import Final
@@ -18,6 +21,12 @@ import msgspec
 
 LONGEST: Final = 1024
 """Characters; more is not even looked at."""
+INVITATION: Final = 86_400.0
+"""Seconds for which an invitation is good at most."""
+VISIT: Final = 12 * 3600.0
+"""Seconds for which a visit is good: longer than any session of Bandwidth's."""
+_MARK: Final = 8
+"""Bytes by which one API key is told from the others."""
 
 
 class Scope(StrEnum):
@@ -39,6 +48,10 @@ class Pass(msgspec.Struct, frozen=True, omit_defaults=True):
     """The name of the API key behind it: what the visitor's calls are counted under."""
     name: str = ""
     scopes: tuple[Scope, ...] = (Scope.TALK,)
+    key: str = ""
+    """The mark of that key (`Signer.marks`), as names pass on. Empty from a release that went by names."""
+    closed: int = 0
+    """When the room had been closed last, by then: milliseconds since the epoch; 0 for never."""
 
 
 class Forged(Exception):
@@ -62,6 +75,13 @@ class Signer:
         body = msgspec.json.encode(said)
         return f"{_text(body)}.{_text(_mac(self._keys[0], body))}"
 
+    def marks(self, digest: bytes) -> tuple[str, ...]:
+        """What stands for an API key with this digest in a pass, by each password, the present one first.
+
+        A visitor can read it: without the password nobody can try keys on it.
+        """
+        return tuple(_text(_mac(key, b"api-key:" + digest)[:_MARK]) for key in self._keys)
+
     def read(self, text: str, *, now: float) -> Pass:
         """Raises Forged and Expired. Compares in constant time, and with every key."""
         body, mac = _parts(text)
@@ -82,6 +102,11 @@ class Signer:
 def key_for(purpose: str, password: str) -> bytes:
     """Slow to make, since whoever has a link can try passwords on it: some 50 ms, once."""
     return hashlib.scrypt(password.encode(), salt=purpose.encode(), n=2**14, r=8, p=1, dklen=32)
+
+
+def new_id() -> str:
+    """Of a pass; it opens nothing."""
+    return secrets.token_hex(8)
 
 
 def _parts(text: str) -> tuple[bytes, bytes]:

@@ -34,6 +34,14 @@ def test_named_keys_have_the_scopes_they_name() -> None:
     assert key.scopes == set(SCOPES)
 
 
+def test_while_a_key_is_renewed_two_have_its_name() -> None:
+    old, new = parse(f"crm:read+dial:{ONE},crm:dial+read:{TWO}")
+    assert (old.name, old.scopes) == (new.name, new.scopes)
+    assert (old.entry, new.entry) == (1, 2)
+    assert find((old, new), ONE) is old
+    assert find((old, new), TWO) is new
+
+
 @pytest.mark.parametrize("shown", [digest(ONE).hex(), digest(ONE).hex().upper()])
 @pytest.mark.parametrize("entry", ["sha256${}", "crm:dial:sha256${}"])
 def test_a_key_given_by_its_digest(entry: str, shown: str) -> None:
@@ -64,8 +72,14 @@ def test_a_key_given_by_its_digest(entry: str, shown: str) -> None:
             f"crm:read+hunter2:{ONE}",
             "has no scopes out of read, dial, control, numbers, joined by +, in entry 1",
         ),
-        (f"crm:read:{ONE},crm:dial:{TWO}", "has the name of entry 1 again in entry 2"),
+        (f"crm:read:{ONE},crm:dial:{TWO}", "has the name of entry 1 with other scopes in entry 2"),
+        (
+            f"crm:read:{ONE},crm:read:{TWO},crm:read:{'x' * 16}",
+            "has the name of entry 1 for the third time in entry 3",
+        ),
         (f"key-2:read:{ONE},{TWO}", "has the name of entry 1 again in entry 2"),
+        (f"key-2:{'+'.join(sorted(BARE))}:{ONE},{TWO}", "has the name of entry 1 again in entry 2"),
+        (f"{ONE},key-1:{'+'.join(sorted(BARE))}:{TWO}", "has the name of entry 1 again in entry 2"),
         (f"{ONE},{TWO},crm:read:{ONE}", "has the key of entry 1 again in entry 3"),
         (f"{ONE},sha256${digest(ONE).hex()}", "has the key of entry 1 again in entry 2"),
         ("," * 256, "has more than 256 entries"),

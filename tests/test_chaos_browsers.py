@@ -237,6 +237,18 @@ def test_an_invitation(tries: int, status: int | None, wrong: int) -> None:
     assert len(made.found()) == wrong
 
 
+@pytest.mark.parametrize(
+    ("at", "status", "wrong"), [(5, 403, 0), (9.9, 403, 0), (4, 403, 1), (12, 403, 1), (5, 500, 1)]
+)
+def test_an_invitation_to_a_room_that_was_closed(at: float, status: int, wrong: int) -> None:
+    """Between its being asked for and its being answered, or nothing else explains it."""
+    made = Made()
+    entry = Entry(number=1, room="a", tries=1, status=status, invited_at=5, over=10)
+    made.records.entries.append(entry)
+    made.asked.append(closed(at))
+    assert len(made.found()) == wrong
+
+
 @pytest.mark.parametrize(("status", "wrong"), [(403, 0), (503, 0), (None, 0), (200, 1), (500, 1)])
 def test_an_invitation_that_was_used(status: int | None, wrong: int) -> None:
     made = Made()

@@ -2,7 +2,7 @@
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from random import Random  # noqa: TID251 - decides as it is told
 from types import SimpleNamespace
 from typing import Any, cast
@@ -11,6 +11,7 @@ import httpx
 import msgspec
 import pytest
 
+from tests.chaos.api import Asked
 from tests.chaos.evidence import Evidence, News
 from tests.chaos.eyes import listeners
 from tests.chaos.records import BrowserSeat, Connection, Listener, Records
@@ -53,9 +54,14 @@ def found(*connections: Connection, room: str | None = "a", stayed: bool = False
 
 
 def judged(
-    records: Records, calls: dict[str, Any] | None = None, told: list[News] | None = None
+    records: Records,
+    calls: dict[str, Any] | None = None,
+    told: list[News] | None = None,
+    asked: Sequence[Asked] = (),
 ) -> list[str]:
-    evidence = SimpleNamespace(news=told if told is not None else ALL, records=records, calls=calls or {})
+    evidence = SimpleNamespace(
+        news=told if told is not None else ALL, records=records, calls=calls or {}, asked=asked
+    )
     return [one.what for one in listeners.look(cast("Evidence", evidence))]
 
 
@@ -224,3 +230,21 @@ async def test_who_stays_has_heard_what_it_missed_while_it_was_away() -> None:
     listener = shared.records.listeners[-1]
     assert listener.stayed
     assert [one.kind for one in listener.connections[0].heard] == ["mark", "call", "call", "mark"]
+
+
+@pytest.mark.parametrize(
+    ("visit", "path", "sent_at", "wrong"),
+    [
+        (True, "/rooms/a", 9.0, 0),
+        (True, "/rooms/a", 11.0, 1),
+        (True, "/rooms/b", 9.0, 1),
+        (False, "/rooms/a", 9.0, 1),
+    ],
+)
+def test_a_visit_may_have_ended_with_its_room(visit: bool, path: str, sent_at: float, wrong: int) -> None:
+    refused = Connection(host="", begun=9.5, last="", status=403, over=10.0)
+    listener = Listener(number=1, room="a", visit=visit, connections=[refused])
+    close = Asked(
+        method="DELETE", path=path, body=None, host="", sent_at=sent_at, over=sent_at + 0.1, status=202
+    )
+    assert len(judged(Records(listeners=[listener]), asked=[close])) == wrong

@@ -29,7 +29,7 @@ from service.calls.policy import Policy
 from service.clock import SystemClock
 from service.cursors import Cursors, Holder
 from service.logs import redact
-from service.store.invitations import UsedInvitations
+from service.store.passes import Passes
 from tests.harness import API_KEY, Service
 from tests.join.visitors import somebody
 
@@ -163,7 +163,7 @@ def request_with(name: str, text: str) -> Request:
 
 KEYS: Final = parse_keys(f"x:control:{fresh()}")
 DOOR: Final[Door] = door_of(
-    cast("UsedInvitations", None),  # no invitation is opened here
+    cast("Passes", None),  # no invitation is opened here
     SystemClock(),
     keys=KEYS,
     base_url="https://bridge.example.com",

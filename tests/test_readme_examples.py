@@ -11,6 +11,7 @@ import pytest
 from redis.asyncio import Redis
 
 from tests.harness import API_KEY, Service, nothing_left, serving
+from tests.join.visitors import visitor
 from tests.operators import Operator
 from tests.simulator.simulator import Simulator
 from tests.waiting import wait_until
@@ -78,7 +79,7 @@ async def test_the_examples_work(simulator: Simulator, store_url: str, redis: Re
 
 
 async def _run_all(service: Service, operator: Operator, home: Path) -> None:
-    call = participant = ""
+    call = participant = invitation = visit = ""
     examples = commands()
     assert len(examples) >= 10
     for command in examples:
@@ -89,10 +90,17 @@ async def _run_all(service: Service, operator: Operator, home: Path) -> None:
             begun = await first_words(command, home, BRIDGE=service.url)
             assert begun.startswith(b"retry: 1000\n"), begun
             continue
-        done = await run(command, home, BRIDGE=service.url, CALL=call, PARTICIPANT=participant)
+        if command.endswith("/visits"):
+            async with visitor(service, operator, "board"):
+                [opened] = (await operator.ask("GET", "/rooms/board/visits"))["visits"]
+                visit = str(opened["id"])
+        ids = {"CALL": call, "PARTICIPANT": participant, "INVITATION": invitation, "VISIT": visit}
+        done = await run(command, home, BRIDGE=service.url, **ids)
         assert done.status in {200, 201, 202, 204}, done
         if done.status == 201 and "token" in done.body:
             participant = str(done.body["participantId"])
+        elif done.status == 201 and "url" in done.body:
+            invitation = str(done.body["id"])
         elif done.status == 201 and "id" in done.body:
             call = str(done.body["id"])
             await operator.until(call, "bridged")

@@ -14,7 +14,7 @@ from msgspec import Meta
 from service.calls.browser import Permission, Streams
 from service.calls.model import OnMachine
 from service.calls.room import MEMBERS, ROOM_NAME, Alone, RoomSettings, Sound, Then, Waiting, Way
-from service.invitations import Scope
+from service.invitations import INVITATION, Scope
 
 _CONTROL: Final = r"\u0000-\u001f\u007f-\u009f\ufffe\uffff"
 _NAME: Final = rf"^(?!(per-call|per-number)\Z){ROOM_NAME}\Z"
@@ -113,7 +113,7 @@ class NewParticipant(Shape, frozen=True, kw_only=True):
 class NewInvitation(Shape, frozen=True, kw_only=True):
     name: PersonName | None = None
     scopes: Annotated[list[Scope], Meta(max_length=3)] | None = None
-    expires_in: Annotated[float, Meta(ge=60, le=86_400)] | None = None
+    expires_in: Annotated[float, Meta(ge=60, le=INVITATION)] | None = None
 
 
 class StreamsBody(Shape, frozen=True, kw_only=True):

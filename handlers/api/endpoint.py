@@ -66,6 +66,7 @@ class Resource:
                 status=response.status_code,
                 problem=problem,
                 key_name=asked.key_name,
+                key_entry=asked.key.entry if asked.key else None,
                 ms=round((clock.monotonic() - begun) * 1000, 1),
             )
         await response(scope, receive, send)
@@ -96,7 +97,11 @@ class Resource:
             # Callers come first: while there is no place for them, there is none for operators.
             if not free or edge.webhooks.full:
                 raise Problem("overloaded", "nothing has been done", retry_after=_BUSY_PAUSE)
+            await self.check(asked)
             return await operation.handle(asked)
+
+    async def check(self, asked: Asked) -> None:
+        """What the store has to say before anything is done. Raises Problem and StoreError."""
 
     def places(self, edge: Edge) -> Places:
         return edge.requests

@@ -54,7 +54,7 @@ async def stream(asked: Asked, room: str | None) -> Response:
     else:
         first = feed.mark(cursor)
     _check_place(streams, visit)  # others may have come while the store was read
-    return EventStream(partial(feed.blocks, first, cursor), streams, room, visit)
+    return EventStream(partial(feed.blocks, first, cursor), streams, room, asked.visit)
 
 
 def _check_place(streams: Streams, visit: str) -> None:

@@ -43,6 +43,7 @@ KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
         "pin-taken": Kind(409, "Another room has this PIN"),
         "room-full": Kind(409, "The room is full"),
         "room-closed": Kind(409, "The room has been closed"),
+        "too-many-invitations": Kind(409, "The room has too many invitations and visits"),
         "gone": Kind(410, "The seat has been given up"),
         "rate-limited": Kind(429, "Too many requests"),
         "too-many-requests": Kind(429, "More requests than are allowed"),

@@ -7,9 +7,8 @@ from handlers.api.asked import Asked, answer
 from handlers.api.problems import Problem, invalid, not_found
 from handlers.api.reading import read
 from handlers.api.views import room_view
-from service.calls.room import RoomSettings
 from service.store import keys
-from service.store.room_directory import RoomView
+from service.store.room_directory import RoomView, empty_room
 
 
 async def listing(asked: Asked) -> Response:
@@ -33,13 +32,13 @@ async def configure(asked: Asked) -> Response:
         # Which room it is would help whoever is guessing PINs.
         raise Problem("pin-taken", "the PIN is another room's")
     # One without settings that nobody is in is no room; as an answer it is as good as any.
-    return answer(_view(asked, await asked.bridge.rooms.read(name) or _empty(name)))
+    return answer(_view(asked, await asked.bridge.rooms.read(name) or empty_room(name)))
 
 
 async def close(asked: Asked) -> Response:
     name = room_in_path(asked)
     if not await asked.bridge.rooms.close(name, now=asked.bridge.clock.now()):
-        raise not_found("room with anybody in it")
+        raise not_found("room with anybody in it or invited to it")
     asked.bridge.alarm.wake(keys.owner_room(name))
     return Response(status_code=202)
 
@@ -51,12 +50,6 @@ def room_in_path(asked: Asked) -> str:
         raise invalid("room", "is no room's name: 1 to 64 of a-z 0-9 -, and not a word of ROOM_POLICY")
     asked.room = name
     return name
-
-
-def _empty(name: str) -> RoomView:
-    return RoomView(
-        name=name, epoch=0, session_id="", opened=0, members=(), waiting=(), settings=RoomSettings()
-    )
 
 
 def _view(asked: Asked, room: RoomView) -> dict[str, object]:

@@ -37,7 +37,16 @@ RESOURCES: Final = (
     ),
     Resource(f"{_ROOM}/events", {"GET": Operation(events.of_room, "read")}),
     Resource(f"{PREFIX}/events", {"GET": Operation(events.of_all, "read")}),
-    Resource(f"{_ROOM}/invitations", {"POST": Operation(invitations.invite, "control")}),
+    Resource(
+        f"{_ROOM}/invitations",
+        {
+            "GET": Operation(invitations.invitations, "read"),
+            "POST": Operation(invitations.invite, "control"),
+        },
+    ),
+    Resource(f"{_ROOM}/invitations/{{id}}", {"DELETE": Operation(invitations.end_invitation, "control")}),
+    Resource(f"{_ROOM}/visits", {"GET": Operation(invitations.visits, "read")}),
+    Resource(f"{_ROOM}/visits/{{id}}", {"DELETE": Operation(invitations.end_visit, "control")}),
     Resource(f"{_ROOM}/participants", {"POST": Operation(participants.admit, "control")}),
     Resource(
         f"{_ROOM}/participants/{{participant}}",

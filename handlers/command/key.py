@@ -27,16 +27,17 @@ Scopes: {", ".join(SCOPES)}
 \b
 Examples:
   pstn-bridge key crm
-  pstn-bridge key crm-2027 --scopes read+dial+control
+  pstn-bridge key crm --scopes read+dial+control
   (umask 077; pstn-bridge key crm --json > crm.json)
 
 \b
 To change a key without an interruption:
   1. add the new entry to API_KEYS, with a comma, and restart the replicas one
      after the other: both keys are good
-  2. have the new key used; api.answered in the log says the name of each
+  2. have the new key used; api.answered in the log says the name of each, and
+     its place in API_KEYS (key_entry)
   3. take the old entry out and restart again
-An entry has a name of its own, so give the new one another (crm-2027).
+Two entries may have one name meanwhile, with the same scopes.
 """
 _WANTS: Final = f"NAME wants 1 to 32 of a-z 0-9 -, and --scopes some of {', '.join(SCOPES)}, joined by +"
 

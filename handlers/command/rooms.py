@@ -14,15 +14,17 @@ from service.calls.model import Call, call_of
 from service.settings import Settings
 from service.store.calls import Calls
 from service.store.client import Client
-from service.store.room_directory import Member, RoomView
+from service.store.passes import Kind, Passes
+from service.store.room_directory import Member, RoomView, empty_room
 from service.store.rooms import Rooms
 
 _HELP: Final = """\
 Who is in which room, who waits outside, how old its session is, how it is set.
 
 Without a name: all rooms that somebody is in or waits for, or that have
-settings. With one: its members, with the states of their calls. PINs are not
-shown.
+settings. With one: its members, with the states of their calls, and the
+invitations and visits that are open (not with --json). PINs are not shown.
+The API ends invitations and visits by their ids.
 
 \b
 Examples:
@@ -39,6 +41,14 @@ _COLUMNS: Final = (
     Column("settings", 10),
 )
 _MEMBERS: Final = (Column("member", 12), Column("seat"), Column("call"), Column("participant", 8))
+_PASSES: Final = (
+    Column("open"),
+    Column("id"),
+    Column("name", 8),
+    Column("may"),
+    Column("key", 8),
+    Column("for"),
+)
 
 app = application()
 
@@ -50,24 +60,36 @@ def rooms(name: Name = None, *, json: AsJson = False) -> None:
     async def work(client: Client, settings: Settings) -> int:
         directory = Rooms(client)
         now = await shell.now(client)
-        found = await directory.every() if name is None else [await _one(directory, name)]
+        passes = [] if name is None else await _passes(Passes(client), name, now)
+        found = await directory.every() if name is None else [await _one(directory, name, passes)]
         if json:
             show_json(room_view(one, now=now, pins=False) for one in found)
         elif name is None:
             show(_list(found, now))
         else:
             calls = Calls(client, ended_days=settings.ended_call_days)
-            show(await _members(found[0], calls, now))
+            show(
+                [*await _members(found[0], calls, now), *(table(_PASSES, passes, width()) if passes else [])]
+            )
         return shell.DONE
 
     shell.at_store(work)
 
 
-async def _one(directory: Rooms, name: str) -> RoomView:
+async def _one(directory: Rooms, name: str, passes: list[Row]) -> RoomView:
     view = await directory.read(name)
-    if view is None:
+    if view is None and not passes:
         shell.fail(f"there is no room {name}: nobody is in it or waits for it, and it has no settings")
-    return view
+    return view or empty_room(name)
+
+
+async def _passes(passes: Passes, room: str, now: float) -> list[Row]:
+    """What is open, the visits after the invitations."""
+    return [
+        Row((kind, one.id, one.name or "-", "+".join(one.scopes), one.issued_by, span(one.until - now)))
+        for kind in Kind
+        for one in await passes.open_in(room, kind, now=now)
+    ]
 
 
 def _list(found: list[RoomView], now: float) -> list[Text]:

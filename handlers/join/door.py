@@ -1,10 +1,10 @@
 """Who may come in: invitations, the cookies that they become, and where pages may be."""
 
-import secrets
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -16,28 +16,27 @@ from handlers.api.problems import Problem
 from handlers.guard import HEADER_LIMIT
 from service.api_keys import ApiKey
 from service.clock import Clock
-from service.invitations import Expired, Forged, Pass, Scope, Signer
-from service.store.invitations import UsedInvitations
+from service.invitations import INVITATION, VISIT, Expired, Forged, Pass, Scope, Signer, new_id
+from service.store.passes import Passes, State
 
 COOKIE: Final = "pstn_visit"
 NEEDED: Final = {Scope.TALK: "control", Scope.DIAL: "dial", Scope.HANGUP: "control"}
 """The scope of an API key that grants each of a visit's."""
 _JOINS: Final = 3
 _PORTS: Final = {"http": 80, "https": 443}
-VISIT: Final = 12 * 3600.0
-"""Seconds for which a visit is good: longer than any session of Bandwidth's."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Door:
     """`base_url`: where pages are; `device_url`: where Bandwidth's browser SDK connects to.
 
-    What an API key has granted holds for as long as there is such a key, which may still do it.
+    What an API key has granted holds for as long as there is this key, which may still do it, and nobody has
+    ended it.
     """
 
     invitations: Signer
     visits: Signer
-    used: UsedInvitations
+    passes: Passes
     keys: tuple[ApiKey, ...]
     base_url: str
     device_url: str
@@ -45,29 +44,34 @@ class Door:
     joins: Counter[str] = field(default_factory=Counter)
     """How often each visit is joining at this moment."""
 
-    def invite(
-        self, room: str, *, name: str, scopes: tuple[Scope, ...], seconds: float, issued_by: str
-    ) -> tuple[str, float]:
-        """The link, and until when it is good (seconds since the epoch)."""
-        until = self.clock.now() + seconds
-        said = Pass(_id(), room, until, issued_by, name, scopes)
-        return f"{self.base_url}/join/{room}?invitation={self.invitations.sign(said)}", until
+    async def invite(
+        self, room: str, *, name: str, scopes: tuple[Scope, ...], seconds: float, key: ApiKey
+    ) -> tuple[Pass, str]:
+        """The invitation, and its link. Raises Problem and StoreError."""
+        now = self.clock.now()
+        said = Pass(new_id(), room, now + seconds, key.name, name, scopes, self._mark(key))
+        closed = await self.passes.issue(said, now=now)
+        if closed is None:
+            raise Problem("too-many-invitations", "wait until some have run out, or end them")
+        text = self.invitations.sign(replace(said, closed=closed))
+        return said, f"{self.base_url}/join/{room}?invitation={text}"
 
-    async def look(self, room: str, text: str) -> Pass:
-        """An invitation that is good, without using it up. Raises Problem and StoreError."""
-        invitation = self._read(room, text)
-        if await self.used.is_used(room, invitation.id):
-            raise _used()
-        return invitation
+    async def look(self, room: str, text: str) -> None:
+        """Whether an invitation is good, without using it up. Raises Problem and StoreError."""
+        invitation, _ = self._read(room, text)
+        _check(await self.passes.state(invitation))
 
     async def open(self, room: str, text: str) -> Pass:
         """The visit that an invitation becomes, once. Raises Problem and StoreError."""
-        invitation = self._read(room, text)
+        invitation, key = self._read(room, text)
         now = self.clock.now()
-        visit = Pass(_id(), room, now + VISIT, invitation.issued_by, invitation.name, invitation.scopes)
-        if not await self.used.use(room, invitation.id, visit=visit.id, left=invitation.until - now):
-            raise _used()
+        visit = replace(invitation, id=new_id(), until=now + VISIT, issued_by=key.name, key=self._mark(key))
+        _check(await self.passes.use(invitation, visit, now=now))
         return visit
+
+    async def is_over(self, visit: Pass) -> bool:
+        """Whether somebody has ended it. Raises StoreError."""
+        return bool(await self.passes.over([visit]))
 
     def visit(self, request: Request, room: str) -> Pass | None:
         """Whose request it is, by the cookie; None when that is missing, over, or another room's."""
@@ -75,8 +79,12 @@ class Door:
             visit = self.visits.read(_cookie(request.headers.get("cookie", "")), now=self.clock.now())
         except (Forged, Expired):
             return None
-        granted = self._granted(visit)
-        return replace(visit, scopes=granted) if visit.room == room and granted else None
+        key = self._key_of(visit)
+        granted = _granted(visit, key)
+        if key is None or not granted or visit.room != room:
+            return None
+        known = visit.closed if visit.key else _closed_before(visit, VISIT)
+        return replace(visit, scopes=granted, issued_by=key.name, closed=known)
 
     def remember(self, response: Response, visit: Pass) -> None:
         response.set_cookie(
@@ -112,30 +120,38 @@ class Door:
         if (found := _origin(origin)) is None or found not in own:
             raise Problem("foreign-origin", "the request comes from a page that is not ours")
 
-    def _read(self, room: str, text: str) -> Pass:
+    def _read(self, room: str, text: str) -> tuple[Pass, ApiKey]:
         try:
             invitation = self.invitations.read(text, now=self.clock.now())
         except Expired as error:
-            raise Problem("invitation-expired", "ask whoever invited you for a new one") from error
+            raise _over() from error
         except Forged as error:
             raise Problem("invitation-forged", "look whether the whole link was opened") from error
         if invitation.room != room:
             raise Problem("invitation-forged", "the invitation is for another room")
-        if not self._granted(invitation):
-            raise Problem("invitation-expired", "the key that it was made with is gone")
-        return invitation
+        key = self._key_of(invitation)
+        if key is None or not _granted(invitation, key):
+            raise _over()
+        if not invitation.key:
+            invitation = replace(invitation, closed=_closed_before(invitation, INVITATION))
+        return invitation, key
 
-    def _granted(self, said: Pass) -> tuple[Scope, ...]:
-        """What of it the key may still grant."""
-        key = next((one for one in self.keys if one.name == said.issued_by), None)
-        may = key.scopes if key else frozenset()
-        if NEEDED[Scope.TALK] not in may:
-            return ()
-        return tuple(scope for scope in said.scopes if NEEDED[scope] in may)
+    def _mark(self, key: ApiKey) -> str:
+        return self.invitations.marks(key.digest)[0]
+
+    def _key_of(self, said: Pass) -> ApiKey | None:
+        """The key behind it, if it is still one of ours. A release that went by names has left no mark."""
+        if said.key:
+            return self._marked.get(said.key)
+        return next((one for one in self.keys if one.name == said.issued_by), None)
+
+    @cached_property
+    def _marked(self) -> Mapping[str, ApiKey]:
+        return {mark: key for key in self.keys for mark in self.invitations.marks(key.digest)}
 
 
 def door_of(
-    used: UsedInvitations,
+    passes: Passes,
     clock: Clock,
     *,
     keys: tuple[ApiKey, ...],
@@ -147,7 +163,7 @@ def door_of(
         keys=keys,
         invitations=Signer("invitations", *passwords),
         visits=Signer("visits", *passwords),
-        used=used,
+        passes=passes,
         base_url=base_url,
         device_url=device_url,
         clock=clock,
@@ -174,9 +190,28 @@ def _origin(url: str) -> tuple[str, str | None, int | None] | None:
         return None
 
 
-def _used() -> Problem:
-    return Problem("invitation-used", "an invitation opens the room once; ask for a new one")
+def _granted(said: Pass, key: ApiKey | None) -> tuple[Scope, ...]:
+    """What of it the key may still grant."""
+    may = key.scopes if key else frozenset()
+    if NEEDED[Scope.TALK] not in may:
+        return ()
+    return tuple(scope for scope in said.scopes if NEEDED[scope] in may)
 
 
-def _id() -> str:
-    return secrets.token_hex(8)
+def _closed_before(said: Pass, life: float) -> int:
+    """The closing that one knows of which does not say so: none after which it can have been issued."""
+    return int((said.until - life) * 1000)
+
+
+def _check(state: State) -> None:
+    """Raises Problem unless the invitation is good."""
+    match state:
+        case State.USED:
+            raise Problem("invitation-used", "an invitation opens the room once; ask for a new one")
+        case State.OVER:
+            raise _over()
+
+
+def _over() -> Problem:
+    """In the same words whatever has ended it: who holds it need not know."""
+    return Problem("invitation-expired", "ask whoever invited you for a new one")

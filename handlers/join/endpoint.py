@@ -14,7 +14,20 @@ OPEN: Final = "open"
 
 
 class Visited(Resource):
-    """Scopes are those of visits; every answer is for this visitor alone."""
+    """Scopes are those of visits; every answer is for this visitor alone.
+
+    `over`: the kind of problem that it is when the visit was ended; empty where that makes no difference.
+    """
+
+    def __init__(
+        self, template: str, operations: dict[str, Operation], over: str = "invitation-needed"
+    ) -> None:
+        super().__init__(template, operations)
+        self._over = over
+
+    async def check(self, asked: Asked) -> None:
+        if self._over and asked.visit and await asked.bridge.door.is_over(asked.visit):
+            raise over(self._over)
 
     def places(self, edge: Edge) -> Places:
         return edge.visitors
@@ -31,8 +44,13 @@ class Visited(Resource):
             return
         visit = door.visit(asked.request, room)
         if visit is None:
-            raise Problem("invitation-needed", "this browser has no visit to the room, or it is over")
+            raise over()
         asked.visit = visit
         edge_of(asked.request).limits.visit(visit.id, visit.issued_by)
         if operation.scope not in visit.scopes:
             raise Problem("forbidden", "the invitation does not grant it", scope=operation.scope)
+
+
+def over(kind: str = "invitation-needed") -> Problem:
+    """In the same words for a visit that never was and one that was ended."""
+    return Problem(kind, "this browser has no visit to the room, or it is over")

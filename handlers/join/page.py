@@ -1,6 +1,7 @@
 """The page of a room, for whoever has an invitation or a visit; everybody else is told in words."""
 
 import html
+from contextlib import suppress
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
@@ -73,11 +74,18 @@ async def page(request: Request) -> Response:
 
 
 async def _refusal(request: Request, room: str) -> str:
-    """Why the page is not shown, empty when it is. A visit goes before an invitation."""
+    """Why the page is not shown, empty when it is. A visit goes before an invitation.
+
+    While the store is away a visit shows the page, which comes to more when that is back.
+    """
     door = bridge_of(request).door
     if not is_room_name(room):
         return "not-found"
-    if door.visit(request, room) is not None:
+    visit = door.visit(request, room)
+    with suppress(StoreError):
+        if visit and await door.is_over(visit):
+            visit = None
+    if visit:
         return ""
     invitation = request.query_params.get("invitation")
     if not invitation:

@@ -1,5 +1,7 @@
 """The visit itself: from the invitation to the cookie, a seat with its token, signs of life, the end."""
 
+from contextlib import suppress
+
 import msgspec
 from starlette.responses import Response
 
@@ -11,8 +13,10 @@ from handlers.api.problems import Problem
 from handlers.api.reading import read
 from handlers.api.views import time_view
 from handlers.guard import VISITOR_LIMIT
+from handlers.join.endpoint import over
 from service.engine.operators import Refusal
 from service.invitations import LONGEST, Pass
+from service.store.errors import StoreError
 from service.store.room_directory import Member
 
 
@@ -37,7 +41,12 @@ async def open_(asked: Asked) -> Response:
 
 
 async def show(asked: Asked) -> Response:
-    return answer(_view(visit_of(asked)))
+    """What the cookie says needs no store: a page that is open keeps what it shows while that is away."""
+    visit = visit_of(asked)
+    with suppress(StoreError):
+        if await asked.bridge.door.is_over(visit):
+            raise over()
+    return answer(_view(visit))
 
 
 async def sit(asked: Asked) -> Response:
@@ -47,6 +56,11 @@ async def sit(asked: Asked) -> Response:
         admitted = await asked.bridge.participants.admit(
             visit.room, name=body.name or visit.name, visit=visit.id
         )
+    if await asked.bridge.door.is_over(visit):
+        # Meanwhile: whoever has ended it may have looked for its seats before this one was taken.
+        if not isinstance(admitted, Refusal):
+            await asked.bridge.participants.leave(visit.room, admitted.seat)
+        raise over()
     if isinstance(admitted, Refusal):
         raise refused(admitted)
     return answer(

@@ -162,6 +162,21 @@ class Participants:
                 log.info("participant.left", why=why)
         return left
 
+    async def visiting(self, room: str) -> dict[str, str]:
+        """Participants by the visit whose they are."""
+        return {
+            one.browser.visit: one.participant_id
+            for one in await self._members(room)
+            if one.browser and one.browser.visit and one.phase == "in"
+        }
+
+    async def leave_visit(self, room: str, visit: str) -> bool:
+        """Take down whatever browser of the visit has a seat; False when none has."""
+        found = [one for one in await self._of_visit(room, visit) if one.phase in SEATED]
+        for one in found:
+            await self.leave(room, one.seat)
+        return bool(found)
+
     async def subscribe(self, room: str, member: Member, hears: Hears) -> bool:
         """Whom it hears from now on: written down, and owed to Bandwidth. False when it has left."""
         if member.browser is None:

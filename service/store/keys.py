@@ -89,13 +89,28 @@ def left(name: str, seat: str) -> str:
 
 
 def closed(name: str) -> str:
-    """When the room was closed, for a while."""
+    """When the room was closed, for as long as anything is good that was issued before."""
     return f"{_tag(partition_of_room(name))}:closed:{name}"
 
 
 def used_invitation(room: str, invitation: str) -> str:
-    """The visit that an invitation has become."""
+    """The visit that an invitation has become, or a mark that it was ended."""
     return f"{_tag(partition_of_room(room))}:invitation:{invitation}"
+
+
+def ended_visit(room: str, visit: str) -> str:
+    """The mark of a visit that was ended."""
+    return f"{_tag(partition_of_room(room))}:visit:{visit}"
+
+
+def passes(room: str) -> str:
+    """The invitations and visits of a room that are open."""
+    return f"{_tag(partition_of_room(room))}:passes:{room}"
+
+
+def passes_until(room: str) -> str:
+    """The same by the time at which they run out."""
+    return f"{_tag(partition_of_room(room))}:passes-until:{room}"
 
 
 def once(api_key: str, once: str) -> str:

@@ -68,6 +68,13 @@ class RoomView(msgspec.Struct, frozen=True, kw_only=True):
     """Participants that were made ahead, by id, and whether they are in the session for certain."""
 
 
+def empty_room(name: str) -> RoomView:
+    """One that nobody is in, and that nobody has set."""
+    return RoomView(
+        name=name, epoch=0, session_id="", opened=0, members=(), waiting=(), settings=RoomSettings()
+    )
+
+
 class RoomDirectory:
     """Settings of rooms, the digits that name them, and what there is to see."""
 

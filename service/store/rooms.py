@@ -24,6 +24,7 @@ from service.store import keys
 from service.store.client import Client
 from service.store.foreign import with_foreign
 from service.store.outbox import encode_effect
+from service.store.passes import LIFE
 from service.store.room_directory import RoomDirectory, read_settings
 from service.store.scripts import Result, Script, Value
 
@@ -334,9 +335,13 @@ class Rooms(RoomDirectory):
         return bool(await self._run(_SUBSCRIBE, room, now, args))
 
     async def close(self, room: str, *, now: float) -> bool:
-        """Everybody out, seated or waiting; tells whether there was anything that was not closed already."""
-        args: Args = {"marks": keys.left(room, ""), "left_ttl": _LEFT_TTL, "ttl": _TTL}
-        return bool(await self._run(_CLOSE, room, now, args, news=_news(room), closed=keys.closed(room)))
+        """Everybody out, seated or waiting, and invitations and visits of before are over.
+
+        Tells whether there was anything that was not closed already.
+        """
+        args: Args = {"marks": keys.left(room, ""), "left_ttl": _LEFT_TTL, "ttl": _TTL, "life": LIFE}
+        more = {"closed": keys.closed(room), "passes": keys.passes(room), "ends": keys.passes_until(room)}
+        return bool(await self._run(_CLOSE, room, now, args, news=_news(room), **more))
 
     async def owe(
         self,

@@ -190,7 +190,7 @@ async def test_each_request_has_its_line(service: Service, client: Client) -> No
     await client.send("GET", f"/calls/{REF}")
     await client.put("/rooms/sales", {"pin": "4711"})
     await client.send("GET", "/rooms/Sales/+15550100111")
-    line = {"key_name": "all", "level": "info"}
+    line = {"key_name": "all", "key_entry": 1, "level": "info"}
     assert service.log("api.answered", method="GET", route=f"{API}/rooms", status=200, problem="", **line)
     assert service.log(
         "api.answered", route=f"{API}/calls/{{id}}", status=404, problem="not-found", ref=REF, **line

@@ -59,7 +59,7 @@ class BrowserSeat(msgspec.Struct, kw_only=True):
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """The answer to an invitation. `tries`: how often it was sent; `status`: that of the last answer.
 
-    `used`: it had opened the room before, and was answered so.
+    `used`: it had opened the room before, and was answered so. `invited_at`: when it was asked for.
     """
 
     number: int
@@ -67,6 +67,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     tries: int
     status: int | None
     used: bool = False
+    invited_at: float = NEVER
+    over: float = NEVER
 
 
 class Connection(msgspec.Struct, kw_only=True):

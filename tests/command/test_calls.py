@@ -11,7 +11,8 @@ from redis.asyncio import Redis
 
 from tests.api.described import SCHEMAS, check
 from tests.command.shell import Shell
-from tests.harness import CALLEE
+from tests.harness import CALLEE, Service
+from tests.join.visitors import visitor
 from tests.operators import Json, Operator, bridged
 from tests.simulator.simulator import Simulator
 
@@ -154,6 +155,19 @@ async def test_rooms(simulator: Simulator, operator: Operator, shell: Shell) -> 
     check(SCHEMAS["Room"], shown)
     assert shown["settings"]["pin"] is None
     assert shown["members"] == (await operator.room("sales"))["members"]
+    assert len(one.lines) == 5, "nothing of invitations where there are none"
     unknown = await shell.run("rooms", "nowhere", code=1)
     assert unknown.err.startswith("pstn-bridge: error: there is no room nowhere")
     await phone.hang_up()
+
+
+async def test_what_is_open_to_a_room(service: Service, operator: Operator, shell: Shell) -> None:
+    """Also of one that nobody is in."""
+    async with visitor(service, operator, "board", name="Ada Lovelace", scopes=["dial"]):
+        spare = await operator.ask("POST", "/rooms/board/invitations", {})
+        [visit] = (await operator.ask("GET", "/rooms/board/visits"))["visits"]
+        said = await shell.run("rooms", "board")
+    assert said.lines[0] == "board: 0 of 20 members, 0 waiting"
+    assert said.lines[-2].split()[:5] == ["invitation", spare["id"], "-", "talk", "all"]
+    assert said.lines[-1].split()[:6] == ["visit", visit["id"], "Ada", "Lovelace", "talk+dial", "all"]
+    assert spare["url"].partition("=")[2] not in said.out

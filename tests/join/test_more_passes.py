@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 
 import httpx
 import pytest
@@ -10,16 +9,11 @@ from redis.asyncio import Redis
 
 from handlers.page import assets
 from service.invitations import LONGEST, Pass, Scope, Signer
-from service.store.client import Client
-from service.store.invitations import UsedInvitations
 from tests.harness import API_KEY, LOG, PASSWORD, Service, serving
 from tests.join.visitors import Visitor, invitation_of, invited, kind, somebody, visitor
 from tests.operators import NO_TLS, Operator, staffed
 from tests.processes import environment, replica
 from tests.simulator.simulator import Simulator
-from tests.store.repeating import RepeatingClient
-
-QUARTER = 900.0
 
 
 def changed(text: str, place: int) -> str:
@@ -139,40 +133,6 @@ async def test_bodies_that_are_none(service: Service, body: bytes, status: int) 
 
 
 # Once -------------------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-async def used(store_url: str, redis: Redis) -> AsyncIterator[UsedInvitations]:
-    """With a client whose every reply is lost once."""
-    client = RepeatingClient(store_url, redis)
-    yield UsedInvitations(client)
-    await client.close()
-
-
-async def test_an_invitation_becomes_one_visit(used: UsedInvitations, redis: Redis) -> None:
-    assert not await used.is_used("sales", "i")
-    assert await used.use("sales", "i", visit="v1", left=QUARTER)
-    assert await used.is_used("sales", "i")
-    assert not await used.use("sales", "i", visit="v2", left=QUARTER)
-    assert await used.use("support", "i", visit="v2", left=QUARTER), "rooms have invitations of their own"
-    [mark] = [key async for key in redis.scan_iter("*:invitation:i") if await redis.get(key) == b"v1"]
-    assert QUARTER < await redis.ttl(mark) <= QUARTER + 60, "good for as long as the invitation, and a bit"
-
-
-async def test_a_reply_that_was_lost_does_not_lock_out_whoever_it_was_for(
-    used: UsedInvitations,
-) -> None:
-    """The client library sends the script again; the visit finds its own mark."""
-    for _ in range(2):
-        assert await used.use("sales", "i", visit="v1", left=QUARTER)
-
-
-async def test_the_mark_outlives_an_invitation_that_is_just_running_out(store_url: str, redis: Redis) -> None:
-    client = Client(store_url)
-    assert await UsedInvitations(client).use("sales", "i", visit="v", left=0.001)
-    await client.close()
-    [mark] = [key async for key in redis.scan_iter("*:invitation:i")]
-    assert 55 < await redis.ttl(mark) <= 61
 
 
 async def test_two_tabs_at_two_replicas(simulator: Simulator, store_url: str, redis: Redis) -> None:

@@ -1,5 +1,14 @@
--- An invitation becomes one visit, once. Returns 1 when it is this one, also when it was before.
--- keys: used
--- args: visit ttl
+-- An invitation becomes one visit, once. Returns 'opened' when it is this one, also when it was before; 'used' when it
+-- is another; 'over' when it was ended, or the room was closed after the last closing that it knows of (`known`).
+-- uses: passes
+-- keys: used passes ends closed
+-- args: now known visit ttl invitation_field visit_field record till life
+if passes_closed(closed) > tonumber(known) then return 'over' end
 redis.call('SET', used, visit, 'PX', ttl, 'NX')
-return redis.call('GET', used) == visit and 1 or 0
+local became = redis.call('GET', used)
+if became == ENDED then return 'over' end
+if became ~= visit then return 'used' end
+passes_prune(passes, ends, now)
+passes_drop(passes, ends, invitation_field)
+passes_add(passes, ends, visit_field, record, till, life)
+return 'opened'

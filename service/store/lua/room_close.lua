@@ -3,16 +3,25 @@
 -- `marks` is what the keys that mark seats begin with: which seats there are is not known before, so that their
 -- keys cannot be declared; they are in the room's slot like all of its keys.
 -- uses: owed rooms news room_news
--- `closed` says when, to those whose way in had just broken: they have no seat, and are on their way back.
--- keys: room live closed owed agenda news
--- args: now owner name marks left_ttl ttl
+-- `closed` says when, to those whose way in had just broken (they have no seat, and are on their way back), and to
+-- invitations and visits: what was issued before is over, and is no longer listed.
+-- keys: room live closed owed agenda news passes ends
+-- args: now owner name marks left_ttl ttl life
 local at = {
   room = room, live = live, owed = owed, agenda = agenda, news = news, owner = owner, name = name, now = tonumber(now)}
 local seats, waiters = room_people(room)
 local session = epoch_end(at)
 local closing = 'closing:' .. (session or '-')
 local found = session ~= false
-redis.call('SET', closed, at.now, 'PX', left_ttl)
+local when, last = at.now, tonumber(redis.call('GET', closed) or '0')
+if when <= last then when = last end
+if redis.call('ZCOUNT', ends, '(' .. now, '+inf') > 0 then
+  found = true
+  -- Later than the closing that they know of, also when it was in the same millisecond.
+  if when == last then when = last + 1 end
+end
+redis.call('DEL', passes, ends)
+redis.call('SET', closed, string.format('%d', when), 'PX', life)
 
 local function evict(seat)
   found = true

@@ -1,19 +1,17 @@
 """A browser that says that it is there stays in its room, one that has gone is out, and both are told so."""
 
 from bisect import bisect_right
-from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from tests.chaos.closings import Closes, closes_of, may_be_closed
 from tests.chaos.finding import Finding
 from tests.chaos.records import BrowserSeat
 from tests.chaos.replica import PATIENCE
 from tests.chaos.times import NEVER
-from tests.chaos.turn_history import carried_out_by, ends_of
 from tests.simulator.journal import MemberChanged
 
 if TYPE_CHECKING:
-    from tests.chaos.api import Asked
     from tests.chaos.evidence import Evidence
 
 GONE = {404, 410}
@@ -22,8 +20,6 @@ SILENCE = PATIENCE.absent / 2
 UNUSED = PATIENCE.unused / 2
 """Seconds of silence from which on a seat may be given up. The service waits for twice as long: a seat that
 goes before that was given up although the browser was heard of."""
-Closes = Mapping[str, list["Asked"]]
-"""By room, what may have closed it, in the order in which it was asked."""
 
 
 def look(evidence: "Evidence") -> Iterator[Finding]:
@@ -41,14 +37,18 @@ def look(evidence: "Evidence") -> Iterator[Finding]:
                 yield Finding(what=what)
             continue
         # Of an invitation that was sent again nobody knows whether it was used up by an answer that got lost.
-        if entry.status not in {200, None, 503} and not (entry.status == 403 and entry.tries > 1):
+        # With the room it ends as well.
+        unsure = entry.tries > 1 or may_be_closed(
+            evidence, entry.room, since=entry.invited_at, until=entry.over
+        )
+        if entry.status not in {200, None, 503} and not (entry.status == 403 and unsure):
             yield Finding(what=f"visitor {entry.number} got {entry.status} for an invitation to {entry.room}")
 
 
 class _Judge:
     def __init__(self, evidence: "Evidence") -> None:
         self._evidence = evidence
-        self._closes = _closes(evidence)
+        self._closes = closes_of(evidence)
         self._taken_down = _taken_down(evidence)
         self._entered, self._strays = _entered(evidence)
         self._next_given = _next_given(evidence.records.browsers)
@@ -115,10 +115,7 @@ def _cause(evidence: "Evidence", seat: BrowserSeat, out: float, closes: Closes) 
         return "its visit has taken another seat"
     if seat.vanished_at <= out:
         return "Bandwidth does not have it any more"
-    ends = ends_of(evidence.fleet)
-    if any(
-        one.sent_at <= out and seat.asked_at <= carried_out_by(one, ends) for one in closes.get(seat.room, [])
-    ):
+    if may_be_closed(evidence, seat.room, since=seat.asked_at, until=out):
         return "its room was closed"
     return "nothing was heard of it" if _silent_from(evidence, seat, out) <= out else ""
 
@@ -185,15 +182,6 @@ def _wrong_answers(seat: BrowserSeat) -> Iterator[Finding]:
     for one in seat.signs:
         if one.status not in expected[one.what] | {None, 503}:
             yield _finding(seat, f"got {one.status} to its {one.what} at {one.sent_at:.3f}", one.sent_at)
-
-
-def _closes(evidence: "Evidence") -> Closes:
-    found: dict[str, list[Asked]] = defaultdict(list)
-    for one in evidence.asked:
-        room = one.path.removeprefix("/rooms/")
-        if one.method == "DELETE" and room != one.path and "/" not in room and one.status != 404:
-            found[room].append(one)
-    return {room: sorted(all_, key=lambda one: one.sent_at) for room, all_ in found.items()}
 
 
 def _entered(evidence: "Evidence") -> tuple[dict[str, float], dict[str, str]]:

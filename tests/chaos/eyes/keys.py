@@ -30,7 +30,8 @@ STAY: Final[Mapping[str, str]] = MappingProxyType(
 EXPIRE: Final = frozenset(
     {
         *("alias", "call", "calls", "events", "standing", "timeline", "token"),
-        *("closed", "invitation", "left", "live", "room"),
+        *("closed", "left", "live", "room"),
+        *("invitation", "passes", "passes-until", "visit"),
         *("dead", "offered", "searched", "unknown"),
         *("once", "placed", "wrong-pins"),
         *("aside", "clock", "confirmed", "marker", "news", "replica", "replicas"),

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from tests.chaos.before import gave_ids_of_another_kind
+from tests.chaos.closings import closes_of
 from tests.chaos.finding import Finding
 from tests.chaos.records import Connection, Listener
+from tests.chaos.times import NEVER
 from tests.listening import Heard
 
 if TYPE_CHECKING:
@@ -35,13 +37,19 @@ Cursor = tuple[Position, ...]
 def look(evidence: "Evidence") -> Iterator[Finding]:
     streams = Streams(evidence.news)
     for listener in evidence.records.listeners:
-        for number, what in enumerate(_Ear(listener, streams).judged()):
+        for number, what in enumerate(_Ear(listener, streams, _ended(evidence, listener)).judged()):
             if number < SHOWN:
                 whose = "the page" if listener.visit else "an operator"
                 room = listener.room or "all rooms"
                 yield Finding(what=f"listener {listener.number} ({whose}) to {room}: {what}")
     yield from _timelines(evidence, streams)
     yield from _seats(evidence, streams)
+
+
+def _ended(evidence: "Evidence", listener: Listener) -> float:
+    """When the room of a visit may have been closed for the first time, and the visit with it."""
+    closes = closes_of(evidence).get(listener.room or "", []) if listener.visit else []
+    return min((one.sent_at for one in closes), default=NEVER)
 
 
 class Streams:
@@ -76,8 +84,10 @@ class Streams:
 class _Ear:
     """What one listener has heard, followed over its connections."""
 
-    def __init__(self, listener: Listener, streams: Streams) -> None:
+    def __init__(self, listener: Listener, streams: Streams, ended: float = NEVER) -> None:
+        """`ended`: from when on the visit of whoever listens may be over."""
         self._listener = listener
+        self._ended = ended
         self._streams = streams
         self._since: Cursor | None = None
         self._at: Cursor = ()
@@ -87,6 +97,8 @@ class _Ear:
         for connection in self._listener.connections:
             if connection.heard:
                 yield from self._follow(connection)
+            elif connection.status == 403 and self._ended <= connection.over:
+                continue
             elif connection.status not in {200, 503, None}:
                 yield f"was answered {connection.status}"
         if self._listener.stays and not self._listener.stayed:

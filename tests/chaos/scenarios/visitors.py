@@ -39,6 +39,7 @@ class Visitor(Browser):
     async def enter(self) -> bool:
         """From the invitation to the cookie. Where it was used up by an answer that got lost, a new one."""
         for _ in range(TRIES):
+            invited_at = monotonic()
             made = await self.shared.api.send(
                 "POST", f"/rooms/{self.room}/invitations", {"name": f"V{self.number}", "scopes": ["dial"]}
             )
@@ -53,7 +54,14 @@ class Visitor(Browser):
                     break
                 await asyncio.sleep(0.4)
             self.shared.records.entries.append(
-                Entry(number=self.number, room=self.room, tries=tries, status=answer.status)
+                Entry(
+                    number=self.number,
+                    room=self.room,
+                    tries=tries,
+                    status=answer.status,
+                    invited_at=invited_at,
+                    over=answer.over,
+                )
             )
             if answer.is_success:
                 await self._enter_again(invitation)

@@ -1,0 +1,8 @@
+-- An invitation or a visit is over from now on. Returns whether it is; with `listed` only one that is open, or was
+-- ended before, can be: another may never have been, or an invitation has become a visit meanwhile.
+-- uses: passes
+-- keys: passes ends mark
+-- args: field listed life
+local there = passes_drop(passes, ends, field) == 1
+if there or listed == '0' then redis.call('SET', mark, ENDED, 'PX', life, 'NX') end
+return redis.call('GET', mark) == ENDED and 1 or 0

@@ -1,0 +1,9 @@
+-- An invitation is written down, unless `most` are open in the room. Returns when the room was closed last, 0 for
+-- never, which the invitation has to know of; -1 when there is no place for it.
+-- uses: passes
+-- keys: passes ends closed
+-- args: now field record till life most
+passes_prune(passes, ends, now)
+if redis.call('HEXISTS', passes, field) == 0 and redis.call('ZCARD', ends) >= tonumber(most) then return -1 end
+passes_add(passes, ends, field, record, till, life)
+return passes_closed(closed)

@@ -11,7 +11,6 @@ from service.store.scripts import Script
 _ADMIT: Final = Script("admit")
 _FORGET: Final = Script("admit_forget")
 
-_HOUR: Final = 3600
 _REMEMBERED: Final = 24 * 3_600_000
 """Milliseconds for which an idempotency key is known."""
 
@@ -28,7 +27,7 @@ class Mismatch(msgspec.Struct, frozen=True):
 
 class TooMany(msgspec.Struct, frozen=True):
     retry_after: float
-    """Seconds until calls are counted anew."""
+    """Seconds until one of those that are counted is an hour old."""
 
 
 class Admission:
@@ -40,26 +39,25 @@ class Admission:
     ) -> Admitted | Mismatch | TooMany:
         """May `api_key`, by its name, place the call `ref`? `ref` is new for each request.
 
-        `once` is the idempotency key, empty without one; `digest` says what is asked for under it. Calls are
-        counted in fixed hours.
+        `once` is the idempotency key, empty without one; `digest` says what is asked for under it. Calls of
+        the last 60 minutes are counted, whenever those began.
         """
-        window, passed = divmod(now, _HOUR)
         answer, known = await self._client.run(
             _ADMIT,
-            {"once": keys.once(api_key, once), "placed": keys.placed(api_key, int(window))},
+            {"once": keys.once(api_key, once), "placed": keys.placed(api_key)},
             {
                 "idempotent": int(bool(once)),
                 "digest": digest,
                 "ref": ref,
                 "per_hour": per_hour,
                 "once_ttl": _REMEMBERED,
-                "hour": _HOUR * 1000,
+                "now": int(now * 1000),
             },
         )
         if answer == b"mismatch":
             return Mismatch()
         if answer == b"many":
-            return TooMany(_HOUR - passed)
+            return TooMany(float(known) / 1000)
         return Admitted(known.decode(), fresh=answer == b"new")
 
     async def forget(self, *, api_key: str, once: str, ref: str) -> None:

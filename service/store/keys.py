@@ -104,10 +104,10 @@ def once(api_key: str, once: str) -> str:
     return f"{_tag(_hash(api_key) % PARTITIONS)}:once:{name}"
 
 
-def placed(api_key: str, window: int) -> str:
-    """The calls that an API key has placed in one hour."""
+def placed(api_key: str) -> str:
+    """The calls that an API key has placed in the last hour, by when."""
     name = hashlib.sha256(api_key.encode()).hexdigest()[:16]
-    return f"{_tag(_hash(api_key) % PARTITIONS)}:placed:{name}:{window}"
+    return f"{_tag(_hash(api_key) % PARTITIONS)}:placed:{name}"
 
 
 def news(partition: int) -> str:

@@ -67,6 +67,24 @@ async def test_so_many_in_an_hour(admission: Admission) -> None:
     assert await admit(admission, "r3", once="k", now=NOW + HOUR) == Admitted("r3", fresh=True)
 
 
+async def test_the_hour_rolls(admission: Admission) -> None:
+    """Twice the allowance around the full hour, as fixed hours would have it, is refused."""
+    late = NOW + HOUR - 60
+    for n, ref in enumerate(("r1", "r2")):
+        assert await admit(admission, ref, now=late + n) == Admitted(ref, fresh=True)
+    assert await admit(admission, "r3", now=late + 120) == TooMany(HOUR - 120)
+    assert await admit(admission, "r3", now=late + HOUR) == Admitted("r3", fresh=True), "the first is old"
+    assert await admit(admission, "r4", now=late + HOUR) == TooMany(1), "the second is not"
+
+
+async def test_a_limit_that_was_lowered(admission: Admission) -> None:
+    for n in range(3):
+        await admit(admission, f"r{n}", per_hour=3, now=NOW + n)
+    waits = TooMany(HOUR - 8)
+    assert await admit(admission, "r3", per_hour=1, now=NOW + 10) == waits, "until all three are old"
+    assert await admit(admission, "r3", per_hour=0, now=NOW + 10) == TooMany(HOUR)
+
+
 async def test_each_api_key_is_for_itself(admission: Admission) -> None:
     for ref in ("r1", "r2"):
         await admit(admission, ref, once=ref)

@@ -55,6 +55,7 @@ from service.settings import Settings
 from service.store import compression
 from service.store.admission import Admission
 from service.store.calls import Calls
+from service.store.calls_up import CallsUp
 from service.store.client import Client
 from service.store.clock import StoreClock
 from service.store.examination import Evictions
@@ -347,6 +348,7 @@ def _operators(base: _Base, bandwidth: Bandwidth, core: _Core, patience: Patienc
         calls=core.calls,
         rooms=core.rooms,
         admission=Admission(base.store),
+        up=CallsUp(base.store, core.calls, base.clock.now),
         voice=bandwidth.voice,
         callbacks=base.callbacks,
         application_id=settings.bw_voice_application_id,

@@ -15,7 +15,7 @@ from service.bandwidth.tally import counting
 from service.bandwidth.voice import VoiceApi
 from service.calls.effects import HangUp
 from service.calls.events import Dial, Event, NotPlaced, Order, OrderTransfer, Placed
-from service.calls.model import Call, OnMachine
+from service.calls.model import Call, Intent, OnMachine
 from service.calls.room import MEMBERS, Way
 from service.calls.sent import Request as Sent
 from service.clock import Clock
@@ -29,6 +29,7 @@ from service.engine.retries import told_to_wait
 from service.logs import bound
 from service.store.admission import Admission, Admitted, Mismatch, TooMany
 from service.store.calls import Calls, Stored
+from service.store.calls_up import CallsUp, Full, transfer_of
 from service.store.errors import StoreError
 from service.store.rooms import Gone, RoomFull, Rooms
 from service.tasks import Tasks
@@ -37,6 +38,10 @@ log = structlog.get_logger()
 
 _TIMEOUT: Final = 60.0
 """Seconds for a createCall, which is never cancelled: its answer is the only way to its id."""
+_KEYS: Final = 2
+"""How many API keys may have all the calls up at the same time that one may."""
+_FULL: Final = 10.0
+"""Seconds after which one of so many calls may well be over."""
 _CALLBACK_SLACK: Final = 2.0
 _LONGEST_CALLBACK: Final = 25.0
 
@@ -74,7 +79,7 @@ class Refusal(msgspec.Struct, frozen=True):
     """No call has come of it; `retry_after` in seconds where waiting helps."""
 
     reason: str
-    """`room-full`, `room-closed`, `rate-limited`, `calls-per-hour`, `idempotency-mismatch`,
+    """`room-full`, `room-closed`, `rate-limited`, `calls-per-hour`, `calls-at-once`, `idempotency-mismatch`,
     `store-unavailable`, `not-configured`, `request-refused`, `credentials-refused`, `bandwidth-error`,
     `bandwidth-timeout`."""
     detail: str
@@ -82,7 +87,11 @@ class Refusal(msgspec.Struct, frozen=True):
 
 
 class Operators:
-    """`budget`: seconds for a webhook of ours; `per_hour`: calls that one API key may place."""
+    """`budget`: seconds for a webhook of ours; `per_hour`: calls that one API key may place.
+
+    As many of one key may be up at once, and twice as many of all keys together: as a rule calls last less
+    than an hour, and those that do not would add up, hour by hour.
+    """
 
     def __init__(
         self,
@@ -91,6 +100,7 @@ class Operators:
         calls: Calls,
         rooms: Rooms,
         admission: Admission,
+        up: CallsUp,
         voice: VoiceApi,
         callbacks: Callbacks,
         application_id: str | None,
@@ -106,6 +116,7 @@ class Operators:
         self._calls = calls
         self._rooms = rooms
         self._admission = admission
+        self._up = up
         self._voice = voice
         self._callbacks = callbacks
         self._application_id = application_id
@@ -124,7 +135,20 @@ class Operators:
             admitted = await self._admit(api_key)
             if isinstance(admitted, Refusal):
                 return admitted
+            return await self._transfer(ref, event, admitted.ref, api_key)
         return await self._engine.order(ref, event)
+
+    async def _transfer(
+        self, ref: str, event: OrderTransfer, counted: str, api_key: str
+    ) -> Ordered | Refusal:
+        name = transfer_of(ref)
+        if full := await self._full(name, api_key):
+            await self._admission.forget(api_key=api_key, once="", ref=counted)
+            return full
+        ordered = await self._engine.order(ref, event)
+        if ordered.call is None or ordered.call.intent is not Intent.ELSEWHERE:
+            await self._up.give_back(name, api_key=api_key)
+        return ordered
 
     async def place(self, new: NewCall, *, once: str, digest: str, api_key: str) -> Placement | Refusal:
         """Call a number. `once`: an idempotency key, under which `digest` is placed once in 24 hours.
@@ -137,6 +161,9 @@ class Operators:
         admitted = await self._admit(api_key, once, digest)
         if isinstance(admitted, Refusal):
             return admitted
+        if admitted.fresh and (full := await self._full(admitted.ref, api_key)):
+            await self._admission.forget(api_key=api_key, once=once, ref=admitted.ref)
+            return full
         dial = self._dial(new, admitted.ref, api_key)
         with bound(ref=dial.ref):
             stored, fresh = await self._engine.write_down(dial)
@@ -183,6 +210,14 @@ class Operators:
                 return Refusal("calls-per-hour", detail, admitted.retry_after)
             case Admitted():
                 return admitted
+
+    async def _full(self, name: str, api_key: str) -> Refusal | None:
+        limits = {Full.KEY: self._per_hour, Full.ALL: _KEYS * self._per_hour}
+        full = await self._up.take(name, api_key=api_key, of_key=limits[Full.KEY], of_all=limits[Full.ALL])
+        if full is None:
+            return None
+        whose = "an API key has" if full is Full.KEY else "all API keys together have"
+        return Refusal("calls-at-once", f"{whose} {limits[full]} calls up, and no more at once", _FULL)
 
     async def _ask(self, call: Call, dial: Dial, new: NewCall, once: str) -> Placement | Refusal:
         """Never cancelled and never sent twice; who asks hears that its fate is unknown if it takes long."""

@@ -61,6 +61,6 @@ class Admission:
         return Admitted(known.decode(), fresh=answer == b"new")
 
     async def forget(self, *, api_key: str, once: str, ref: str) -> None:
-        """The call `ref` certainly never was: what was asked for may be asked for again."""
-        if once:
-            await self._client.run(_FORGET, {"once": keys.once(api_key, once)}, {"ref": ref})
+        """The call `ref` certainly never was: it is not counted, and may be asked for again."""
+        names = {"once": keys.once(api_key, once), "placed": keys.placed(api_key)}
+        await self._client.run(_FORGET, names, {"ref": ref})

@@ -110,6 +110,17 @@ def placed(api_key: str) -> str:
     return f"{_tag(_hash(api_key) % PARTITIONS)}:placed:{name}"
 
 
+def up(api_key: str) -> str:
+    """Calls that an API key has ordered and that may be up, by when they were last looked at."""
+    name = hashlib.sha256(api_key.encode()).hexdigest()[:16]
+    return f"{_tag(_hash(api_key) % PARTITIONS)}:up:{name}"
+
+
+def up_all() -> str:
+    """The same for all API keys together, in one slot."""
+    return f"{_tag(0)}:up-all"
+
+
 def news(partition: int) -> str:
     """What has changed of calls and rooms, for who looks on."""
     return f"{_tag(partition)}:news"

@@ -113,7 +113,9 @@ async def test_a_call_that_never_was_may_be_asked_for_again(admission: Admission
     assert await admit(admission, "r3", once="k", digest="e") == Admitted("r2", fresh=False), "sent again"
 
 
-async def test_without_an_idempotency_key_nothing_is_to_be_forgotten() -> None:
-    unreachable = Client("unix:///nonexistent/socket")
-    await Admission(unreachable).forget(api_key="shop", once="", ref="r1")
-    await unreachable.close()
+async def test_a_call_that_never_was_is_not_counted(admission: Admission) -> None:
+    for ref in ("r1", "r2"):
+        await admit(admission, ref)
+    await admission.forget(api_key="shop", once="", ref="r1")
+    assert await admit(admission, "r3") == Admitted("r3", fresh=True)
+    assert isinstance(await admit(admission, "r4"), TooMany)

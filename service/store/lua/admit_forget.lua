@@ -1,5 +1,8 @@
--- What was asked for under an idempotency key never was, unless another has been asked for since.
--- keys: once
+-- The call `ref` certainly never was: it is not counted, and what was asked for under an idempotency key may be asked
+-- for again, unless another has been since.
+-- uses: rolling_hour
+-- keys: once placed
 -- args: ref
+hour_take_back(placed, ref)
 if redis.call('HGET', once, 'ref') == ref then redis.call('DEL', once) end
 return 1

@@ -32,7 +32,7 @@ EXPIRE: Final = frozenset(
         *("alias", "call", "calls", "events", "standing", "timeline", "token"),
         *("closed", "invitation", "left", "live", "room"),
         *("dead", "offered", "searched", "unknown"),
-        *("once", "placed", "wrong-pins"),
+        *("once", "placed", "up", "up-all", "wrong-pins"),
         *("aside", "clock", "confirmed", "marker", "news", "replica", "replicas"),
     }
 )

@@ -113,7 +113,7 @@ class _Connections(aiohttp.TCPConnector):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self._factory = partial[ResponseHandler](_Handler, loop=self._loop)
+        self._factory = partial(_Handler, loop=self._loop)  # type: ignore[assignment] # it is a handler
 
     def _release(self, key: Any, protocol: Any, *, should_close: bool = False) -> None:
         super()._release(key, protocol, should_close=should_close)

@@ -187,9 +187,9 @@ def test_an_event_stream_passes_the_proxy() -> None:
     assert int(told[1]) > 2 * PATIENCE.listening
     assert "proxy_buffering off;" in location("/join/")
     template = (DEPLOY / "chart/templates/ingress.yaml").read_text()
-    reads = dict(re.findall(r'"suffix" "(\w+)" "paths" .+? "read" (\d+)', template))
+    reads = dict(re.findall(r'"suffix" "(\w+)" "path" .+? "read" (\d+)', template))
     assert reads.pop("callbacks") == re.findall(r"read_timeout (\d+)s", location("/callbacks/"))[0]
-    assert set(reads) == {"page", "api"}
+    assert set(reads) == {"page", "assets", "api"}
     assert min(map(int, reads.values())) > 2 * PATIENCE.listening
     helpers = (DEPLOY / "chart/templates/_helpers.tpl").read_text()
     assert 'nginx.org/proxy-buffering: "false"' in helpers

@@ -141,6 +141,26 @@ def _folds(what: str, annotations: dict[str, str], paths: list[dict[str, Any]]) 
         raise Failed(f"{what} passes paths on as they come")
 
 
+def policies() -> str:
+    """In from who is named, as soon as somebody is; out only where that is asked for."""
+    wanted = {"community-ingress": ["Ingress"], "everything": ["Ingress", "Egress"]}
+    for name in _sets():
+        found = [one["spec"] for one in objects(name) if one["kind"] == "NetworkPolicy"]
+        if [spec["policyTypes"] for spec in found] != [types for of, types in wanted.items() if of == name]:
+            raise Failed(f"{name}: {[spec['policyTypes'] for spec in found]}")
+        for spec in found:
+            if ("egress" in spec) != ("Egress" in spec["policyTypes"]):
+                raise Failed(f"{name}: its rules are of other types than it says")
+            spaces = [
+                peer.get("namespaceSelector", {}).get("matchLabels", {}).get("kubernetes.io/metadata.name")
+                for peer in spec["ingress"][0]["from"]
+            ]
+            controller = "ingress-nginx" if name == "community-ingress" else "nginx-ingress"
+            if spaces != [controller, "monitoring", None]:
+                raise Failed(f"{name}: lets in {spaces}")
+    return "in from who is named, out where it is asked for"
+
+
 def _one(name: str, kind: str) -> dict[str, Any]:
     return next(one for one in objects(name) if one["kind"] == kind)
 

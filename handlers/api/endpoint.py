@@ -1,5 +1,6 @@
 """One path of the API: sees to method, key and scope, makes what goes wrong a problem, logs the request."""
 
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Final, NamedTuple
 
@@ -57,9 +58,8 @@ class Resource:
         # Personal data, and good for this moment only.
         response.headers["Cache-Control"] = "no-store"
         with bound(ref=asked.ref, room=asked.room):
-            quiet = self._is_quiet(asked.request.method, response.status_code, problem)
-            write = log.warning if response.status_code >= 500 else log.debug if quiet else log.info
-            write(
+            log.log(
+                self._level(asked, response.status_code, problem),
                 "api.answered",
                 method=request.method,
                 route=self.template,
@@ -113,11 +113,17 @@ class Resource:
         limits.key(asked.key.name)
         require(asked.key, operation.scope)
 
-    def _is_quiet(self, method: str, status: int, problem: str) -> bool:
+    def _level(self, asked: Asked, status: int, problem: str) -> int:
         if problem == TOO_MANY:
-            return True  # said once for all of them: `api.limited`
-        operation = self.operations.get(method)
-        return status < 400 and operation is not None and operation.quiet
+            return logging.DEBUG  # said once for all of them: `api.limited`
+        spells = edge_of(asked.request).spells
+        if not asked.key_name and not spells.begins(f"api.answered {problem or status}"):
+            return logging.DEBUG
+        if status >= 500:
+            return logging.WARNING
+        operation = self.operations.get(asked.request.method)
+        quiet = status < 400 and operation is not None and operation.quiet
+        return logging.DEBUG if quiet else logging.INFO
 
     def _operation(self, method: str) -> Operation:
         operation = self.operations.get("GET" if method == "HEAD" else method)

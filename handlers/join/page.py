@@ -11,6 +11,7 @@ from starlette.responses import Response
 from handlers.api.bodies import is_room_name
 from handlers.api.problems import Problem
 from handlers.bridge import bridge_of
+from handlers.edge import edge_of
 from handlers.join.door import Door
 from handlers.page import assets
 from service.logs import bound
@@ -64,7 +65,10 @@ async def page(request: Request) -> Response:
     if not kind and content is None:
         kind = "not-built"
     with bound(room=room if is_room_name(room) else None):
-        log.info("page.opened", problem=kind)
+        if kind:
+            edge_of(request).spells.write(log, "info", "page.opened", kind, problem=kind)
+        else:
+            log.info("page.opened", problem=kind)
     headers = _headers(bridge_of(request).door)
     if kind:
         words = _WORDS[kind]

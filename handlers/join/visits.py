@@ -30,7 +30,7 @@ class Seated(bodies.Shape, frozen=True, kw_only=True):
 
 async def open_(asked: Asked) -> Response:
     body = await read(asked.request, Invited, limit=VISITOR_LIMIT)
-    visit = await asked.bridge.door.open(room_of(asked), body.invitation[: LONGEST + 1])
+    asked.visit = visit = await asked.bridge.door.open(room_of(asked), body.invitation[: LONGEST + 1])
     response = answer(_view(visit))
     asked.bridge.door.remember(response, visit)
     return response

@@ -54,11 +54,9 @@ class Addresses:
         path = _kind(scope["path"])
         edge: Edge = scope["state"]["edge"]
         peer = scope.get("client")
-        edge.spells.write(
-            log,
-            "warning",
+        write = log.warning if edge.spells.begins(f"webhook.misaddressed {path}") else log.debug
+        write(
             "webhook.misaddressed",
-            path,
             method=scope["method"],
             path=path,
             status=status,

@@ -22,8 +22,9 @@ log = structlog.get_logger()
 def note_refused(request: Request, status: int, reason: str) -> None:
     """A webhook was turned away; our own doctor's try is no news, and takes nobody else's line in the log."""
     doctor = request.headers.get("user-agent") == DOCTOR
-    kind = f"{status} {DOCTOR if doctor else ''}"
-    edge_of(request).spells.write(log, "warning", "webhook.refused", kind, status=status, reason=reason)
+    begins = edge_of(request).spells.begins(f"webhook.refused {status} {DOCTOR if doctor else ''}")
+    write = log.warning if begins else log.debug
+    write("webhook.refused", status=status, reason=reason)
     if doctor:
         return
     bridge, peer = bridge_of(request), request.client

@@ -5,7 +5,7 @@ left out is counted all the same (docs/metrics.md).
 """
 
 import logging
-from typing import Any, Final
+from typing import Final
 
 from service.clock import Clock, SystemClock
 
@@ -35,10 +35,6 @@ class Spells:
             return False
         self._told[kind] = now
         return True
-
-    def write(self, log: Any, level: str, event: str, kind: str, **keys: Any) -> None:
-        """At `level` where a spell of the kind begins, and at debug in it."""
-        getattr(log, level if self.begins(f"{event} {kind}") else "debug")(event, **keys)
 
 
 class _Once(logging.Filter):

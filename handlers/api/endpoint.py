@@ -1,6 +1,5 @@
 """One path of the API: sees to method, key and scope, makes what goes wrong a problem, logs the request."""
 
-import logging
 from collections.abc import Awaitable, Callable
 from typing import Final, NamedTuple
 
@@ -58,8 +57,9 @@ class Resource:
         # Personal data, and good for this moment only.
         response.headers["Cache-Control"] = "no-store"
         with bound(ref=asked.ref, room=asked.room):
-            log.log(
-                self._level(asked, response.status_code, problem),
+            quiet = self._is_quiet(asked, response.status_code, problem)
+            write = log.debug if quiet else log.warning if response.status_code >= 500 else log.info
+            write(
                 "api.answered",
                 method=request.method,
                 route=self.template,
@@ -113,17 +113,13 @@ class Resource:
         limits.key(asked.key.name)
         require(asked.key, operation.scope)
 
-    def _level(self, asked: Asked, status: int, problem: str) -> int:
+    def _is_quiet(self, asked: Asked, status: int, problem: str) -> bool:
         if problem == TOO_MANY:
-            return logging.DEBUG  # said once for all of them: `api.limited`
-        spells = edge_of(asked.request).spells
-        if not asked.key_name and not spells.begins(f"api.answered {problem or status}"):
-            return logging.DEBUG
-        if status >= 500:
-            return logging.WARNING
+            return True  # said once for all of them: `api.limited`
+        if not asked.key_name:
+            return not edge_of(asked.request).spells.begins(f"api.answered {problem or status}")
         operation = self.operations.get(asked.request.method)
-        quiet = status < 400 and operation is not None and operation.quiet
-        return logging.DEBUG if quiet else logging.INFO
+        return status < 400 and operation is not None and operation.quiet
 
     def _operation(self, method: str) -> Operation:
         operation = self.operations.get("GET" if method == "HEAD" else method)

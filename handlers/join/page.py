@@ -65,10 +65,9 @@ async def page(request: Request) -> Response:
     if not kind and content is None:
         kind = "not-built"
     with bound(room=room if is_room_name(room) else None):
-        if kind:
-            edge_of(request).spells.write(log, "info", "page.opened", kind, problem=kind)
-        else:
-            log.info("page.opened", problem=kind)
+        begins = not kind or edge_of(request).spells.begins(f"page.opened {kind}")
+        write = log.info if begins else log.debug
+        write("page.opened", problem=kind)
     headers = _headers(bridge_of(request).door)
     if kind:
         words = _WORDS[kind]

@@ -20,10 +20,6 @@ class Invited(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     invitation: str
 
 
-class Named(bodies.Shape, frozen=True, kw_only=True):
-    name: bodies.PersonName | None = None
-
-
 class Seated(bodies.Shape, frozen=True, kw_only=True):
     participant_id: bodies.Id
 
@@ -41,7 +37,7 @@ async def show(asked: Asked) -> Response:
 
 
 async def sit(asked: Asked) -> Response:
-    body = await read(asked.request, Named, optional=True, limit=VISITOR_LIMIT)
+    body = await read(asked.request, bodies.Named, optional=True, limit=VISITOR_LIMIT)
     visit = visit_of(asked)
     with asked.bridge.door.joining(visit):
         admitted = await asked.bridge.participants.admit(

@@ -9,8 +9,11 @@ from collections.abc import Awaitable
 from itertools import chain
 from typing import Final
 
+from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from handlers.api.problems import Problem
+from handlers.api.routes import PREFIX
 from handlers.guard import Refused
 
 TARGET: Final = 8 * 1024
@@ -19,6 +22,7 @@ HEADERS: Final = 32 * 1024
 """Bytes of all headers together, as large as what common proxies pass on."""
 _DOTS: Final = frozenset({".", ".."})
 _NOWHERE: Final = 404
+_NOTHING: Final = "there is nothing here"
 _TARGET_TOO_LONG: Final = 414
 _HEADERS_TOO_LARGE: Final = 431
 
@@ -28,19 +32,28 @@ class Bounds:
         self._app = app
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        if scope["type"] == "http" and (refused := _refusal(scope)):
+        if scope["type"] != "http":
+            return self._app(scope, receive, send)
+        if _is_crooked(scope):
+            return _nowhere(scope)(scope, receive, send)
+        if refused := _refusal(scope):
             return refused.response()(scope, receive, send)
         return self._app(scope, receive, send)
 
 
 def _refusal(scope: Scope) -> Refused | None:
-    if _is_crooked(scope):
-        return Refused(_NOWHERE, "there is nothing here")
     if len(scope["path"]) + len(scope["query_string"]) > TARGET:
         return Refused(_TARGET_TOO_LONG, f"the address is longer than {TARGET} bytes")
     if sum(map(len, chain.from_iterable(scope["headers"]))) > HEADERS:
         return Refused(_HEADERS_TOO_LARGE, f"the headers are larger than {HEADERS} bytes")
     return None
+
+
+def _nowhere(scope: Scope) -> Response:
+    """In the form that other refusals have there, and in the same words everywhere."""
+    if scope["path"].startswith(f"{PREFIX}/"):
+        return Problem("not-found", _NOTHING).response()
+    return Refused(_NOWHERE, _NOTHING).response()
 
 
 def _is_crooked(scope: Scope) -> bool:

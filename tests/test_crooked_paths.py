@@ -1,6 +1,7 @@
 """Paths that a proxy may fold into others than we would: they lead nowhere, and nothing is told of them."""
 
 import asyncio
+import json
 
 from tests.harness import API_KEY, Service
 
@@ -50,9 +51,15 @@ async def ask(service: Service, path: str, method: str = "GET") -> tuple[int, by
 
 
 async def test_crooked_paths_lead_nowhere(service: Service) -> None:
-    nowhere = (404, b"there is nothing here\n")
     found = {(method, path): await ask(service, path, method) for path in CROOKED for method in METHODS}
-    assert {one: answer for one, answer in found.items() if answer != nowhere} == {}
+    assert {status for status, _ in found.values()} == {404}
+    problems = {body for (_, path), (_, body) in found.items() if path.startswith("/api/v1/")}
+    words = {body for (_, path), (_, body) in found.items() if not path.startswith("/api/v1/")}
+    assert words == {b"there is nothing here\n"}
+    [problem] = map(json.loads, problems)
+    assert problem.pop("title")
+    kind = "urn:pstn-bridge:problem:not-found"
+    assert problem == {"type": kind, "status": 404, "detail": "there is nothing here"}
     assert service.log("webhook.misaddressed") == service.log("api.answered") == []
 
 
@@ -60,4 +67,4 @@ async def test_what_only_looks_like_it_is_answered(service: Service) -> None:
     for path, status in STRAIGHT.items():
         answer = await ask(service, path)
         assert answer[0] == status, path
-        assert answer[1] != b"there is nothing here\n", path
+        assert b"there is nothing here" not in answer[1], path

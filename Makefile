@@ -79,6 +79,9 @@ mutants: setup ## change the functional core by a little, thousands of times; ev
 check-deploy: .venv-deploy/.installed ## everything under deploy/, as far as it can be checked here; ARGS=--complete
 	@.venv-deploy/bin/python -m deploy.check $(ARGS)
 
+check-release: setup ## refuse to build a release from images without a digest; ARGS="NODE_IMAGE=... PYTHON_IMAGE=..."
+	@$(BIN)/python -m deploy.check.release $(ARGS)
+
 audit: .venv-audit/.installed ## bills of materials, and known vulnerabilities, into build/; ARGS="--service osv"
 	@.venv-audit/bin/python -m deploy.audit $(ARGS)
 
@@ -173,4 +176,4 @@ $(PAGE)/node_modules/.package-lock.json: $(PAGE)/package.json $(PAGE)/package-lo
 	@$(NPM) ci --prefix .venv-clients --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
-.PHONY: help setup run page demo demo-live clients test test-again fuzz chaos soak bench bench-quick check-deploy audit mutants mutants-storm lint types imports format lock clean
+.PHONY: help setup run page demo demo-live clients test test-again fuzz chaos soak bench bench-quick check-deploy check-release audit mutants mutants-storm lint types imports format lock clean

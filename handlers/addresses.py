@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from handlers.api.endpoint import Resource, Unknown
 from handlers.bridge import Bridge
+from handlers.edge import Edge
 from handlers.guard import DOCTOR
 
 log = structlog.get_logger()
@@ -20,10 +21,6 @@ _DOCTORS: Final = (b"user-agent", DOCTOR.encode())
 _CALLBACKS: Final = "/callbacks/"
 _ANY_SPELLING: Final = "/callback"
 _NOT_FOUND, _NOT_ALLOWED = 404, 405
-_PAUSE: Final = 60.0
-"""Seconds between two lines about one kind of path."""
-_KINDS: Final = 100
-"""Kinds of path that are told apart; a scanner has any number of them."""
 _SHOWN: Final = 40
 """Characters of a path in the log."""
 
@@ -31,8 +28,6 @@ _SHOWN: Final = 40
 class Addresses:
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._told: dict[str, float] = {}
-        """When a kind of path was written down last, in monotonic seconds."""
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] != "http":
@@ -56,14 +51,11 @@ class Addresses:
         bridge.metrics.webhook_astray()
         if _DOCTORS not in scope["headers"]:
             bridge.doings.misaddress(bridge.clock.now())
-        path, now = _kind(scope["path"]), bridge.clock.monotonic()
-        if now - self._told.get(path, -_PAUSE) < _PAUSE:
-            return
-        if path not in self._told and len(self._told) >= _KINDS:
-            del self._told[min(self._told, key=lambda one: self._told[one])]
-        self._told[path] = now
+        path = _kind(scope["path"])
+        edge: Edge = scope["state"]["edge"]
         peer = scope.get("client")
-        log.warning(
+        write = log.warning if edge.spells.begins(f"webhook.misaddressed {path}") else log.debug
+        write(
             "webhook.misaddressed",
             method=scope["method"],
             path=path,

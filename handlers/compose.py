@@ -56,6 +56,7 @@ from service.settings import Settings
 from service.store import compression
 from service.store.admission import Admission
 from service.store.calls import Calls
+from service.store.calls_up import CallsUp
 from service.store.client import Client
 from service.store.clock import StoreClock
 from service.store.examination import Evictions
@@ -348,9 +349,11 @@ def _operators(base: _Base, bandwidth: Bandwidth, core: _Core, patience: Patienc
         calls=core.calls,
         rooms=core.rooms,
         admission=Admission(base.store, per_hour=settings.calls_per_hour),
+        up=CallsUp(base.store, core.calls, base.clock.now),
         voice=bandwidth.voice,
         callbacks=base.callbacks,
         application_id=settings.bw_voice_application_id,
+        per_hour=settings.calls_per_hour,
         budget=settings.webhook_budget,
         patience=patience,
         clock=base.clock,

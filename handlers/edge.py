@@ -9,6 +9,7 @@ from handlers.bridge import Bridge
 from handlers.deferred import Deferred
 from handlers.limits import Limits
 from handlers.places import Places
+from handlers.spells import Spells
 from handlers.stopping import Stopping
 from handlers.streams import Streams
 
@@ -23,6 +24,7 @@ class Edge:
     limits: Limits
     streams: Streams
     deferred: Deferred
+    spells: Spells
     stopping: Stopping
 
 
@@ -38,6 +40,7 @@ def edge_before(bridge: Bridge, *, places: int, rate: int, stopping: Stopping) -
         limits=Limits(rate, bridge.clock, bridge.metrics),
         streams=Streams(stopping, bridge.clock, bridge.tasks, bridge.door.passes.over),
         deferred=Deferred(bridge.tasks, bridge.clock),
+        spells=Spells(bridge.clock),
         stopping=stopping,
     )
 

@@ -44,9 +44,7 @@ async def participant(request: Request) -> Response:
     begun = bridge.clock.monotonic()
     response = await _take(request, bridge)
     result = "answered" if response.status_code < 300 else "refused"
-    if result == "refused":
-        note_refused(request)
-    else:
+    if result == "answered":
         bridge.doings.take()
     bridge.metrics.webhook("participant", result, bridge.clock.monotonic() - begun)
     return response
@@ -56,15 +54,15 @@ async def _take(request: Request, bridge: Bridge) -> Response:
     seat, room = request.path_params["seat"], request.path_params.get("room", "")
     if not bridge.callbacks.proves(f"{room}/{seat}" if room else seat, request.path_params["mac"]):
         refused = Refused(UNAUTHORIZED, "the address is none of ours")
-        log.warning("webhook.refused", status=refused.status, reason=str(refused))
+        note_refused(request, refused.status, str(refused))
         return refused.response()
     try:
         event = msgspec.json.decode(await read_body(request), type=ParticipantEvent)
     except Refused as refused:
-        log.warning("webhook.refused", status=refused.status, reason=str(refused))
+        note_refused(request, refused.status, str(refused))
         return refused.response()
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        log.warning("webhook.refused", status=400, reason=str(error))
+        note_refused(request, 400, str(error))
         return Response("the body is not a participant event\n", 400, media_type="text/plain")
     ref = None if room else call_of(seat)[0]
     with bound(ref=ref, room=room or None, participant_id=event.participantId[:_ID]):

@@ -3,9 +3,11 @@
 import socket
 from collections.abc import Callable
 
+import structlog
 from starlette.requests import Request
 
 from handlers.bridge import bridge_of
+from handlers.edge import edge_of
 from handlers.guard import DOCTOR
 from handlers.upstreams import Bandwidth
 from service.engine.reporter import Doings, Reporter
@@ -14,10 +16,16 @@ from service.store.client import Client
 from service.store.clock import StoreClock
 from service.store.replicas import Replicas
 
+log = structlog.get_logger()
 
-def note_refused(request: Request) -> None:
-    """A webhook was turned away; our own doctor's try is no news."""
-    if request.headers.get("user-agent") == DOCTOR:
+
+def note_refused(request: Request, status: int, reason: str) -> None:
+    """A webhook was turned away; our own doctor's try is no news, and takes nobody else's line in the log."""
+    doctor = request.headers.get("user-agent") == DOCTOR
+    begins = edge_of(request).spells.begins(f"webhook.refused {status} {DOCTOR if doctor else ''}")
+    write = log.warning if begins else log.debug
+    write("webhook.refused", status=status, reason=reason)
+    if doctor:
         return
     bridge, peer = bridge_of(request), request.client
     bridge.doings.refuse(peer.host if peer else "", bridge.clock.now())

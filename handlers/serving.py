@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from handlers.app import create_app
 from handlers.command.shell import DONE, FAILED, STORE, tell
+from handlers.spells import quieten_libraries
 from handlers.stopping import Stopping
 from service import __version__, logs
 from service.engine.patience import Patience
@@ -35,6 +36,7 @@ log = structlog.get_logger()
 def serve(settings: Settings, host: str, port: int, *, run_worker: bool, patience: Patience) -> int:
     """Answer webhooks on this address until a signal ends it; gives the exit code."""
     logs.configure(format=settings.log_format, level=settings.log_level)
+    quieten_libraries()
     for notice in warnings(settings):
         log.warning("setting.questioned", variable=notice.variable, wrong=notice.wrong, wants=notice.wants)
     try:

@@ -78,7 +78,12 @@ def test_every_kind_of_key_is_known_to_the_eye() -> None:
     made |= {getattr(service_keys, name)() for name in ("paused", "replicas", "aside", "clock")}
     made |= {service_keys.left("r", "x"), service_keys.used_invitation("r", "x"), service_keys.once("k", "x")}
     made |= {service_keys.ended_visit("r", "x"), service_keys.passes("r"), service_keys.passes_until("r")}
-    made |= {service_keys.placed("k", 1), service_keys.owed("room:r")}
+    made |= {
+        service_keys.placed("k"),
+        service_keys.up("k"),
+        service_keys.up_all(),
+        service_keys.owed("room:r"),
+    }
     made.add("{p00}:confirmed")  # see RedisClient, where replicas have to confirm
     kinds = {key_of(one).kind for one in made}
     assert kinds == keys.EXPIRE | keys.STAY.keys()

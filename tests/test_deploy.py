@@ -20,6 +20,7 @@ from pydantic import SecretStr
 
 from deploy import callers
 from deploy.check.dockerfile import Copy, Stage, ignored, stages
+from deploy.check.release import main, refusals
 from handlers.app import create_app
 from handlers.guard import BODY_LIMIT
 from service import __version__
@@ -35,7 +36,8 @@ VALUES: dict[str, Any] = yaml.safe_load((DEPLOY / "chart/values.yaml").read_text
 SCHEMA: dict[str, Any] = json.loads((DEPLOY / "chart/values.schema.json").read_text())
 NGINX = (DEPLOY / "nginx.conf").read_text()
 UNIT = (DEPLOY / "systemd/pstn-bridge.service").read_text()
-STAGES = stages((DEPLOY / "Dockerfile").read_text())
+DOCKERFILE = (DEPLOY / "Dockerfile").read_text()
+STAGES = stages(DOCKERFILE)
 PUBLIC = {"/callbacks/", "/join/", "/assets/"}
 REAL = ("bridge-a", "bridge-b")
 SIMULATED = ("bridge-simulated-a", "bridge-simulated-b")
@@ -187,9 +189,9 @@ def test_an_event_stream_passes_the_proxy() -> None:
     assert int(told[1]) > 2 * PATIENCE.listening
     assert "proxy_buffering off;" in location("/join/")
     template = (DEPLOY / "chart/templates/ingress.yaml").read_text()
-    reads = dict(re.findall(r'"suffix" "(\w+)" "paths" .+? "read" (\d+)', template))
+    reads = dict(re.findall(r'"suffix" "(\w+)" "path" .+? "read" (\d+)', template))
     assert reads.pop("callbacks") == re.findall(r"read_timeout (\d+)s", location("/callbacks/"))[0]
-    assert set(reads) == {"page", "api"}
+    assert set(reads) == {"page", "assets", "api"}
     assert min(map(int, reads.values())) > 2 * PATIENCE.listening
     helpers = (DEPLOY / "chart/templates/_helpers.tpl").read_text()
     assert 'nginx.org/proxy-buffering: "false"' in helpers
@@ -347,6 +349,55 @@ def test_every_container_is_locked_up(name: str) -> None:
     assert service["security_opt"] == ["no-new-privileges:true"]
     for published in service.get("ports", []):
         assert published.startswith("127.0.0.1:") or name == "proxy"
+
+
+def test_nothing_of_the_memory_is_written_down() -> None:
+    """Keys, tokens and numbers are in there."""
+    assert re.findall(r"^LimitCORE=(.+)$", UNIT, re.MULTILINE) == ["0"]
+    ours = [one for one in COMPOSE["services"].values() if one.get("image") == "pstn-bridge"]
+    assert ours
+    assert all(one["ulimits"] == {"core": 0} for one in ours)
+
+
+PINNED = {
+    "NODE_IMAGE": f"node@sha256:{64 * 'a'}",
+    "PYTHON_IMAGE": f"mirror:5000/a/python:3@sha256:{64 * '0'}",
+}
+
+
+def test_a_release_is_built_from_images_that_are_named_by_their_digest() -> None:
+    assert list(refusals(DOCKERFILE, PINNED)) == []
+    assert main([f"{name}={image}" for name, image in PINNED.items()]) == 0
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"NODE_IMAGE": PINNED["NODE_IMAGE"]},
+        PINNED | {"PYTHON_IMAGE": ""},
+        PINNED | {"PYTHON_IMAGE": "python:3.11-slim-bookworm"},
+        PINNED | {"PYTHON_IMAGE": f"python@sha256:{63 * 'a'}"},
+        PINNED | {"PYTHON_IMAGE": f"@sha256:{64 * 'a'}"},
+        PINNED | {"PYTHON_IMAGE": f"python@sha256:{64 * 'a'} --no-cache"},
+        PINNED | {"PYHTON_IMAGE": PINNED["PYTHON_IMAGE"]},
+    ],
+)
+def test_a_release_is_not_built_from_others(given: dict[str, str]) -> None:
+    assert len(list(refusals(DOCKERFILE, given))) in {1, 2}
+    assert main([f"{name}={image}" for name, image in given.items()]) == 1
+
+
+def test_no_base_image_goes_round_the_check() -> None:
+    """By its own name in a FROM, or by a part of it."""
+    for written in ("python:3.11", f"python@sha256:{64 * 'a'}", "${PYTHON_IMAGE}-slim", "$PYTHON_IMAGE"):
+        [refused] = refusals(
+            DOCKERFILE.replace("FROM ${PYTHON_IMAGE} AS build", f"FROM {written} AS build"), PINNED
+        )
+        assert "no build argument" in refused
+    bases = {stage.image for stage in STAGES.values()}
+    assert bases == {"${NODE_IMAGE}", "${PYTHON_IMAGE}"}
+    assert all(f"ARG {base[2:-1]}=" in DOCKERFILE.partition("FROM")[0] for base in bases)
 
 
 def test_the_guide_names_every_value_of_the_chart() -> None:

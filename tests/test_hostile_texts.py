@@ -93,7 +93,7 @@ def shapes() -> dict[str, type[msgspec.Struct]]:
 
 
 SHAPES: Final = shapes()
-VISITORS: Final = (visits.Invited, visits.Named, visits.Seated, calls.Dialed)
+VISITORS: Final = (visits.Invited, bodies.Named, visits.Seated, calls.Dialed)
 
 
 def refused(shape: type[msgspec.Struct], value: Any) -> None:

@@ -8,6 +8,7 @@ from redis.asyncio import Redis
 
 from service.store import keys
 from tests.harness import PASSWORD, USERNAME, Service, nothing_left, serving
+from tests.operators import Operator
 from tests.simulator.simulator import Simulator
 from tests.waiting import wait_until
 
@@ -173,3 +174,12 @@ async def test_the_twenty_first_hears_that_the_room_is_full(
         for member in [*members, in_time]:
             await member.hang_up()
         await nothing_left(simulator, redis)
+
+
+async def test_a_callers_name_has_no_marks_that_are_not_seen(
+    simulator: Simulator, service: Service, operator: Operator
+) -> None:
+    phone = await simulator.dial(from_="Ada \u202egnp.\u200bexe")
+    await phone.until("bridged")
+    assert (await operator.call(phone.call_id))["from"] == "Ada gnp.exe"
+    await phone.hang_up()

@@ -59,19 +59,24 @@ def test_nginx_lets_through_what_is_listed_as_public_and_nothing_else() -> None:
     assert below(every, prefixes) == set(templates(EDGE, PUBLIC))
     for prefix in prefixes:
         assert below(every, [prefix]), f"nothing is at {prefix}"
-        assert "proxy_pass http://bridge;" in location(prefix)
+        assert f"proxy_pass http://bridge{prefix};" in location(prefix), "not as it came"
     assert "return 404;" in location("/")
     assert "rewrite" not in NGINX
 
 
 def test_the_ingress_lets_through_the_same_and_operators_by_a_name_of_their_own() -> None:
-    named = re.findall(r'"suffix" "(\w+)" "paths" \(list ([^)]+)\)', INGRESS)
-    paths = {suffix: set(re.findall(r'"([^"]+)"', listed)) for suffix, listed in named}
+    paths = {suffix: {path} for suffix, path in re.findall(r'"suffix" "(\w+)" "path" "([^"]+)"', INGRESS)}
     every = {route.path for route in ROUTES}
     api = paths.pop("api")
     assert below(every, api) == below(every, [PREFIX])
     assert below(every, set.union(*paths.values())) == set(templates(EDGE, PUBLIC))
-    assert set(paths) == {"callbacks", "page"}
+    assert set(paths) == {"callbacks", "page", "assets"}
+
+
+def test_the_ingress_passes_on_what_it_has_looked_up() -> None:
+    helpers = (ROOT / "deploy/chart/templates/_helpers.tpl").read_text()
+    assert "nginx.org/rewrites: serviceName={{ .service }} rewrite={{ .path }}\n" in helpers
+    assert "nginx.ingress.kubernetes.io/rewrite-target: {{ .path }}$1\n" in helpers
 
 
 @pytest.mark.parametrize("table", [PUBLIC, INSIDE])

@@ -86,14 +86,14 @@ async def test_a_room_is_closed_for_those_too_whose_way_in_has_just_broken(
             await phone.until("ended")
             assert phone.heard[-1:] == [CLOSED]
             assert await outcome(operator, phone) == "room-closed"
-        assert await operator.ask("GET", "/rooms") == {"rooms": []}
+        assert await operator.ask("GET", "/rooms") == {"rooms": [], "next": None}
 
 
 # What there is to see ---------------------------------------------------------------------------------------
 
 
 async def test_a_room_as_it_is(simulator: Simulator, service: Service, operator: Operator) -> None:
-    assert await operator.ask("GET", "/rooms") == {"rooms": []}
+    assert await operator.ask("GET", "/rooms") == {"rooms": [], "next": None}
     one, _ = await in_room(simulator, operator, outbound=True)
     other, _ = await in_room(simulator, operator, outbound=False)
     room = await operator.room("sales")

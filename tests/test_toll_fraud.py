@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 
 from tests.harness import API_KEY, CALLEE, NUMBER, Service, nothing_left, serving
 from tests.operators import Json, Operator, bridged
-from tests.outbound import dialed
+from tests.outbound import dialed, ringing
 from tests.simulator.simulator import Simulator
 
 OTHER_KEY = "tests-other-key-0123456789"
@@ -218,6 +218,71 @@ async def test_a_transfer_is_a_call_of_that_hour(simulator: Simulator, guarded: 
         await other.ask("POST", path, body)
     await simulator.until(lambda: len([leg for leg in phone.call.legs if leg.transfer_to == body["to"]]) == 2)
     await phone.hang_up()
+
+
+async def test_each_key_has_so_many_calls_up(simulator: Simulator, guarded: Guarded, redis: Redis) -> None:
+    """As many as it may place in an hour, however many hours they last; what is over makes room."""
+    service, operator = await guarded.start(CALLS_PER_HOUR="2")
+    phone, call = await ringing(simulator, operator)
+    other_phone, _ = await ringing(simulator, operator)
+    await an_hour_passes(redis)
+    body = {"to": CALLEE, "room": "sales"}
+    refused = await operator.send("POST", "/calls", body, Idempotency_Key="one")
+    assert (refused.status_code, refused.json()["rule"]) == (429, "calls-at-once")
+    assert refused.json()["type"] == "urn:pstn-bridge:problem:too-many-calls"
+    assert 0 < int(refused.headers["retry-after"]) <= 60
+    assert len(dialed(simulator)) == 2
+    async with Operator.of(service, OTHER_KEY) as other:
+        simulator.numbers[CALLEE] = "busy"
+        await operator.until((await other.place())["id"], "ended")
+
+    await phone.hang_up()
+    await operator.until(call["id"], "ended")
+    placed = await operator.send("POST", "/calls", body, Idempotency_Key="one")
+    assert placed.status_code == 201, "the same order, now that another call is over"
+    await other_phone.hang_up()
+
+
+async def test_all_keys_together_have_so_many_calls_up(
+    simulator: Simulator, guarded: Guarded, redis: Redis
+) -> None:
+    keys = ",".join(f"{name}:read+dial:tests-key-of-{name}-0123456789" for name in ("a", "b", "c"))
+    service, first = await guarded.start(CALLS_PER_HOUR="1", API_KEYS=f"{KEYS},{keys}")
+    phones = [(await ringing(simulator, first))[0]]
+    for name in ("a", "b"):
+        async with Operator.of(service, f"tests-key-of-{name}-0123456789") as other:
+            answer = await other.send("POST", "/calls", {"to": CALLEE, "room": "sales"})
+            if name == "a":
+                assert answer.status_code == 201
+                phones.append(await simulator.called(CALLEE))
+    assert (answer.status_code, answer.json()["rule"]) == (429, "calls-at-once")
+    assert "all API keys" in answer.json()["detail"]
+    for phone in phones:
+        await phone.hang_up()
+
+
+async def test_a_transfer_is_one_of_the_calls_that_are_up(
+    simulator: Simulator, guarded: Guarded, redis: Redis
+) -> None:
+    _, operator = await guarded.start(CALLS_PER_HOUR="1")
+    first, call = await bridged(simulator, operator)
+    second, other = await bridged(simulator, operator)
+    await operator.ask("POST", f"/calls/{call['id']}/transfer", {"to": "+15550008888"})
+    await first.hears("another number")
+    await an_hour_passes(redis)
+    path, body = f"/calls/{other['id']}/transfer", {"to": "+15550008888"}
+    refused = await operator.send("POST", path, body)
+    assert (refused.status_code, refused.json()["rule"]) == (429, "calls-at-once")
+    assert second.stage == "bridged"
+    await first.hang_up()
+    await operator.until(call["id"], "ended")
+    await operator.ask("POST", path, body)
+    await second.hang_up()
+
+
+async def an_hour_passes(redis: Redis) -> None:
+    """For the count of calls of an hour."""
+    await redis.delete(*[key async for key in redis.scan_iter("*:placed:*")])
 
 
 @pytest.mark.parametrize("typed", ["911", "9-1-1", "112", "+1 911", "1911", 911])

@@ -18,6 +18,7 @@ _CHECKS: Final = (
     Check("chart: refusals", chart.refusals),
     Check("chart: grace period", chart.grace),
     Check("chart: ingress", chart.public),
+    Check("chart: network policy", chart.policies),
     Check("chart: alerts", chart.rules),
     Check("prometheus", programs.prometheus),
     Check("nginx", proxy.configuration),

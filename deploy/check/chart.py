@@ -112,17 +112,53 @@ def rules() -> str:
 
 
 def public() -> str:
-    """No path but these is public, and only webhooks are tried twice."""
+    """No path but these is public, only webhooks are tried twice, and what is passed on was looked up."""
     for name in _sets():
         for one in _ingresses(name):
             meta, host = one["metadata"], one["spec"]["rules"][0]
-            paths = {path["path"] for path in host.get("http", {}).get("paths", [])}
+            paths = {path["path"].removesuffix("(.*)") for path in host.get("http", {}).get("paths", [])}
             if not meta["name"].endswith("-api") and not paths <= {"/callbacks/", "/join/", "/assets/"}:
                 raise Failed(f"{name}: {meta['name']} makes {', '.join(sorted(paths))} public")
-            twice = "non_idempotent" in str(meta.get("annotations"))
-            if twice and paths != {"/callbacks/"}:
+            annotations = meta.get("annotations") or {}
+            if "non_idempotent" in str(annotations) and paths != {"/callbacks/"}:
                 raise Failed(f"{name}: {meta['name']} tries orders twice")
+            if any("proxy-body-size" in key or "client-max-body-size" in key for key in annotations):
+                _folds(f"{name}: {meta['name']}", annotations, host["http"]["paths"])
     return "the paths of every ingress"
+
+
+def _folds(what: str, annotations: dict[str, str], paths: list[dict[str, Any]]) -> None:
+    """Without being named again, a path is passed on as it came, and not as it was folded and looked up."""
+    [path] = paths
+    prefix, service = path["path"].removesuffix("(.*)"), path["backend"]["service"]["name"]
+    f5 = annotations.get("nginx.org/rewrites") == f"serviceName={service} rewrite={prefix}"
+    kubernetes = "nginx.ingress.kubernetes.io"
+    community = path["path"] != prefix and (
+        annotations.get(f"{kubernetes}/rewrite-target"),
+        annotations.get(f"{kubernetes}/use-regex"),
+    ) == (f"{prefix}$1", "true")
+    if not (f5 or community):
+        raise Failed(f"{what} passes paths on as they come")
+
+
+def policies() -> str:
+    """In from who is named, as soon as somebody is; out only where that is asked for."""
+    wanted = {"community-ingress": ["Ingress"], "everything": ["Ingress", "Egress"]}
+    for name in _sets():
+        found = [one["spec"] for one in objects(name) if one["kind"] == "NetworkPolicy"]
+        if [spec["policyTypes"] for spec in found] != [types for of, types in wanted.items() if of == name]:
+            raise Failed(f"{name}: {[spec['policyTypes'] for spec in found]}")
+        for spec in found:
+            if ("egress" in spec) != ("Egress" in spec["policyTypes"]):
+                raise Failed(f"{name}: its rules are of other types than it says")
+            spaces = [
+                peer.get("namespaceSelector", {}).get("matchLabels", {}).get("kubernetes.io/metadata.name")
+                for peer in spec["ingress"][0]["from"]
+            ]
+            controller = "ingress-nginx" if name == "community-ingress" else "nginx-ingress"
+            if spaces != [controller, "monitoring", None]:
+                raise Failed(f"{name}: lets in {spaces}")
+    return "in from who is named, out where it is asked for"
 
 
 def _one(name: str, kind: str) -> dict[str, Any]:

@@ -19,6 +19,7 @@ class Copy(NamedTuple):
 class Stage:
     name: str
     image: str
+    """As it stands there; a build argument is `${ITS_NAME}`."""
     steps: list["Copy | str"] = field(default_factory=list)
     """COPY and RUN, in their order."""
     others: dict[str, str] = field(default_factory=dict)
@@ -35,6 +36,8 @@ def stages(text: str) -> dict[str, Stage]:
     found: dict[str, Stage] = {}
     for line in re.sub(r"\\\n", " ", re.sub(r"^\s*#.*\n", "", text, flags=re.MULTILINE)).splitlines():
         instruction, _, rest = line.strip().partition(" ")
+        if instruction == "ARG" and not found:
+            continue  # of the images below
         if instruction == "FROM":
             image, _, name = rest.partition(" AS ")
             stage = found[name] = Stage(name, image)

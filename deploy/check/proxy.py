@@ -28,6 +28,14 @@ _TRICKS: Final = (
     "/assets/../api/v1/calls",
 )
 """Other ways to write what is inside."""
+_FOLDED: Final = {
+    "/api/v1/..%2f..%2fcallbacks/voice": "/callbacks/voice",
+    "/metrics/%2e%2e/callbacks/voice": "/callbacks/voice",
+    "/join/a/..%2f..%2f/assets/a-1": "/assets/a-1",
+    "/join/b/../a-1/visit?invitation=x%2fy": "/join/a-1/visit?invitation=x%2fy",
+    "/join/a%20b%3f%23%25": "/join/a%20b%3F%23%25",
+}
+"""Other ways to write what is public, and what of them may get through: what nginx has looked up."""
 _EVENT: Final = b": here\n\n"
 
 
@@ -52,9 +60,16 @@ def paths() -> str:
             _expect(port, method, path, 404)
         if set(replica.seen) != set(public):
             raise Failed(f"the replica was asked for {sorted(set(replica.seen) - set(public))}")
+        for path, folded in _FOLDED.items():
+            _expect(port, "GET", path, 200)
+            if replica.seen[-1] != ("GET", folded):
+                raise Failed(f"{path} was passed on as {replica.seen[-1][1]}, and not as {folded}")
         _expect(port, "POST", "/callbacks/voice", 413, b"x" * (_LARGEST + 1))
         _streams(port, replica)
-    return f"{len(public)} public ones pass, {len(inside) + len(_TRICKS)} others do not, events pass at once"
+    others = len(inside) + len(_TRICKS)
+    return (
+        f"{len(public)} public ones pass as they were looked up, {others} others do not, events pass at once"
+    )
 
 
 class _Replica(ThreadingHTTPServer):

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from service.calls.browser import Permission, Streams
+from service.calls.display import displayed
 from service.calls.model import OnMachine
 from service.calls.room import MEMBERS, ROOM_NAME, Alone, RoomSettings, Sound, Then, Waiting, Way
 from service.invitations import INVITATION, Scope
@@ -38,6 +39,8 @@ WANTS: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 """What to say instead of a pattern."""
+_NAMED: Final = 64
+"""Characters of what somebody is called."""
 _LONG: Final = 256
 """Characters to which a pattern is applied, beyond all that it takes: no text of any length is searched."""
 
@@ -51,7 +54,7 @@ Sentence = Annotated[str, Meta(pattern=_SENTENCE, max_length=1000)]
 Url = Annotated[str, Meta(pattern=_URL, max_length=2048)]
 Pin = Annotated[str, Meta(pattern=_PIN, max_length=_LONG)]
 Id = Annotated[str, Meta(pattern=_ID, max_length=_LONG)]
-PersonName = Annotated[str, Meta(pattern=_SENTENCE, max_length=64)]
+PersonName = Annotated[str, Meta(pattern=_SENTENCE, max_length=_NAMED)]
 """What somebody is called; one line."""
 
 
@@ -63,6 +66,16 @@ class Shape(
     forbid_unknown_fields=True,
     omit_defaults=True,
 ): ...
+
+
+class Named(Shape, frozen=True, kw_only=True):
+    """Somebody's name, as it is shown to others; None where nothing of it is to be seen."""
+
+    name: PersonName | None = None
+
+    def __post_init__(self) -> None:
+        if self.name is not None:
+            msgspec.structs.force_setattr(self, "name", displayed(self.name)[:_NAMED].strip() or None)
 
 
 class MachineDetection(Shape, frozen=True, kw_only=True):
@@ -105,13 +118,11 @@ class Subscriptions(Shape, frozen=True, kw_only=True):
     hears: Literal["everyone", "nobody"] | Annotated[list[Id], Meta(min_length=1, max_length=20)]
 
 
-class NewParticipant(Shape, frozen=True, kw_only=True):
-    name: PersonName | None = None
+class NewParticipant(Named, frozen=True, kw_only=True):
     permissions: Annotated[list[Permission], Meta(max_length=2)] | None = None
 
 
-class NewInvitation(Shape, frozen=True, kw_only=True):
-    name: PersonName | None = None
+class NewInvitation(Named, frozen=True, kw_only=True):
     scopes: Annotated[list[Scope], Meta(max_length=3)] | None = None
     expires_in: Annotated[float, Meta(ge=60, le=INVITATION)] | None = None
 

@@ -6,6 +6,7 @@ from starlette.responses import Response
 
 from handlers.api import queries
 from handlers.api.asked import Asked, answer
+from handlers.api.paging import cursor_of
 from handlers.api.problems import Problem, not_found
 from handlers.api.views import call_view, full_call_view
 from service.calls.model import Blame, Call, Intent, Outcome, Phone
@@ -36,7 +37,7 @@ async def listing(asked: Asked) -> Response:
     return answer(
         {
             "calls": [call_view(call, numbers=numbers) for call in found],
-            "next": None if before is None else queries.cursor_of(before),
+            "next": None if before is None else cursor_of(before),
         }
     )
 

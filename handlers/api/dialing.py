@@ -21,6 +21,8 @@ _ONCE: Final = 255
 """Characters of an idempotency key."""
 _TYPED: Final = 64
 """Characters of a number that are looked at before its shape is."""
+_RULES: Final = {"calls-per-hour": "dial-rule", "calls-at-once": "too-many-calls"}
+"""Of refusals that name a rule, the problem that they are."""
 _RING: Final = 30.0
 _PAUSED: Final = 60.0
 """Seconds after which somebody may ask whether calls are taken again."""
@@ -129,6 +131,6 @@ def _new_call(bridge: Bridge, body: bodies.Dial, page_limit: float) -> NewCall:
 
 
 def refused(refusal: Refusal) -> Problem:
-    if refusal.reason == "calls-per-hour":
-        return Problem("dial-rule", refusal.detail, retry_after=refusal.retry_after, rule="calls-per-hour")
+    if kind := _RULES.get(refusal.reason):
+        return Problem(kind, refusal.detail, retry_after=refusal.retry_after, rule=refusal.reason)
     return Problem(refusal.reason, refusal.detail, retry_after=refusal.retry_after)

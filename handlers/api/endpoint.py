@@ -57,8 +57,8 @@ class Resource:
         # Personal data, and good for this moment only.
         response.headers["Cache-Control"] = "no-store"
         with bound(ref=asked.ref, room=asked.room):
-            quiet = self._is_quiet(asked.request.method, response.status_code, problem)
-            write = log.warning if response.status_code >= 500 else log.debug if quiet else log.info
+            quiet = self._is_quiet(asked, response.status_code, problem)
+            write = log.debug if quiet else log.warning if response.status_code >= 500 else log.info
             write(
                 "api.answered",
                 method=request.method,
@@ -118,10 +118,12 @@ class Resource:
         limits.key(asked.key.name)
         require(asked.key, operation.scope)
 
-    def _is_quiet(self, method: str, status: int, problem: str) -> bool:
+    def _is_quiet(self, asked: Asked, status: int, problem: str) -> bool:
         if problem == TOO_MANY:
             return True  # said once for all of them: `api.limited`
-        operation = self.operations.get(method)
+        if not asked.key_name:
+            return not edge_of(asked.request).spells.begins(f"api.answered {problem or status}")
+        operation = self.operations.get(asked.request.method)
         return status < 400 and operation is not None and operation.quiet
 
     def _operation(self, method: str) -> Operation:

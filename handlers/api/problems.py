@@ -46,6 +46,7 @@ KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
         "too-many-invitations": Kind(409, "The room has too many invitations and visits"),
         "gone": Kind(410, "The seat has been given up"),
         "rate-limited": Kind(429, "Too many requests"),
+        "too-many-calls": Kind(429, "Too many calls are up"),
         "too-many-requests": Kind(429, "More requests than are allowed"),
         # Of ourselves, and of Bandwidth behind us.
         "internal-error": Kind(500, "This service has failed"),

@@ -1,21 +1,20 @@
-"""What the list of calls may be asked for, and the cursor by which it goes on."""
+"""What the list of calls may be asked for."""
 
-import base64
 import re
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Annotated, Final
 
 import msgspec
 from starlette.datastructures import QueryParams
 
+from handlers.api import paging
 from handlers.api.bodies import is_room_name
 from handlers.api.problems import invalid
 from service.calls.model import Call, Direction, Status
 from service.calls.refs import is_ref
 
 NAMES: Final = frozenset({"state", "room", "direction", "since", "until", "limit", "cursor"})
-_PAGE: Final = 50
-_LARGEST_PAGE: Final = 200
 _LONG: Final = 256
 """Characters of a parameter that are looked at: more than any of them has."""
 _EPOCH: Final = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
@@ -25,6 +24,7 @@ _TIME: Final = re.compile(  # RFC 3339, which is stricter than what Python reads
 
 Place = tuple[Annotated[float, msgspec.Meta(ge=0, le=1e11)], str]
 """Of a call among all calls: when it began, and its ref."""
+_decode: Final[Callable[[bytes], Place]] = msgspec.json.Decoder(Place).decode
 
 
 class Query(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,37 +50,23 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
 
 def parse(params: QueryParams) -> Query:
     """Raises Problem `invalid` with the parameter's name."""
-    given: dict[str, str] = {}
-    for name, value in params.multi_items():
-        if name in given:
-            raise invalid(name, "is there twice")
-        given[name] = value
-    state, direction, cursor = given.get("state"), given.get("direction"), given.get("cursor")
+    given = paging.given(params)
+    state, direction = given.get("state"), given.get("direction")
     return Query(
         state=None if state is None else Status(_one_of("state", state, tuple(Status))),
         room=_room(given.get("room")),
         direction=None if direction is None else Direction(_one_of("direction", direction, tuple(Direction))),
         since=_time("since", given.get("since")),
         until=_time("until", given.get("until")),
-        limit=_limit(given.get("limit")),
-        before=None if cursor is None else _place(cursor),
+        limit=paging.limit_of(given),
+        before=_place(given),
     )
 
 
-def cursor_of(place: Place) -> str:
-    return base64.urlsafe_b64encode(msgspec.json.encode(place)).decode().rstrip("=")
-
-
-def _place(cursor: str) -> Place:
-    if len(cursor) > _LONG:
-        raise invalid("cursor", "is none that this API has given out")
-    try:
-        raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-        place: Place = msgspec.json.decode(raw, type=Place)
-    except ValueError as error:
-        raise invalid("cursor", "is none that this API has given out") from error
-    if not is_ref(place[1]):
-        raise invalid("cursor", "is none that this API has given out")
+def _place(given: dict[str, str]) -> Place | None:
+    place = paging.place_of(given, _decode)
+    if place is not None and not is_ref(place[1]):
+        raise paging.no_cursor()
     return place
 
 
@@ -94,15 +80,6 @@ def _room(value: str | None) -> str | None:
     if value is not None and not is_room_name(value):
         raise invalid("room", "is no room's name: 1 to 64 of a-z 0-9 -")
     return value
-
-
-def _limit(value: str | None) -> int:
-    if value is None:
-        return _PAGE
-    digits = value.isascii() and value.isdecimal() and len(value) < 10
-    if not digits or not 1 <= int(value) <= _LARGEST_PAGE:
-        raise invalid("limit", f"is no whole number from 1 to {_LARGEST_PAGE}")
-    return int(value)
 
 
 def _time(name: str, value: str | None) -> float | None:

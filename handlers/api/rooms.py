@@ -1,8 +1,11 @@
 """Rooms: who is in them, what they are told to do, and that they are to end."""
 
+from typing import Final
+
+import msgspec
 from starlette.responses import Response
 
-from handlers.api import bodies
+from handlers.api import bodies, paging
 from handlers.api.asked import Asked, answer
 from handlers.api.problems import Problem, invalid, not_found
 from handlers.api.reading import read
@@ -10,12 +13,24 @@ from handlers.api.views import room_view
 from service.store import keys
 from service.store.room_directory import RoomView, empty_room
 
+PARAMETERS: Final = frozenset({"limit", "cursor"})
+"""Of the list."""
+_name: Final = msgspec.json.Decoder(str).decode
+
 
 async def listing(asked: Asked) -> Response:
-    rooms = asked.bridge.rooms
-    found = [await rooms.read(name) for name in sorted(await rooms.names())]
-    # One that has ended meanwhile is not there any more.
-    return answer({"rooms": [_view(asked, room) for room in found if room is not None]})
+    """In the order of their names. One that has ended while they are read is left out: the page is short."""
+    given = paging.given(asked.request.query_params)
+    after = paging.place_of(given, _name)
+    if after is not None and not bodies.is_room_name(after):
+        raise paging.no_cursor()
+    page = await asked.bridge.rooms.page(after=after or "", limit=paging.limit_of(given))
+    return answer(
+        {
+            "rooms": [_view(asked, room) for room in page.rooms],
+            "next": paging.cursor_of(page.last) if page.last else None,
+        }
+    )
 
 
 async def one(asked: Asked) -> Response:

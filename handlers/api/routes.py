@@ -26,7 +26,7 @@ RESOURCES: Final = (
     Resource(f"{PREFIX}/calls/{{id}}/transfer", {"POST": Operation(orders.transfer, "control")}),
     Resource(f"{PREFIX}/calls/{{id}}/hangup", {"POST": Operation(orders.hang_up, "control")}),
     Resource(f"{PREFIX}/calls/{{id}}/subscriptions", {"PUT": Operation(orders.subscribe, "control")}),
-    Resource(f"{PREFIX}/rooms", {"GET": Operation(rooms.listing, "read")}),
+    Resource(f"{PREFIX}/rooms", {"GET": Operation(rooms.listing, "read", rooms.PARAMETERS)}),
     Resource(
         _ROOM,
         {

@@ -21,8 +21,8 @@ from service.store.rooms import Rooms
 _HELP: Final = """\
 Who is in which room, who waits outside, how old its session is, how it is set.
 
-Without a name: all rooms that somebody is in or waits for, or that have
-settings. With one: its members, with the states of their calls, and the
+Without a name: rooms that somebody is in or waits for, or that have settings,
+the fullest first. With one: its members, with the states of their calls, and the
 invitations and visits that are open (not with --json). PINs are not shown.
 The API ends invitations and visits by their ids.
 
@@ -30,6 +30,7 @@ The API ends invitations and visits by their ids.
 Examples:
   pstn-bridge rooms
   pstn-bridge rooms sales
+  pstn-bridge rooms --limit 1000
   pstn-bridge rooms --json | jq -r 'select(.members | length >= 20) | .room'
 """
 _COLUMNS: Final = (
@@ -55,17 +56,20 @@ app = application()
 Name = Annotated[str | None, typer.Argument(metavar="ROOM", help="One room, with its members.")]
 
 
+Limit = Annotated[int, typer.Option(min=1, max=10_000, help="At most so many.")]
+
+
 @app.command(help=_HELP)
-def rooms(name: Name = None, *, json: AsJson = False) -> None:
+def rooms(name: Name = None, *, limit: Limit = 100, json: AsJson = False) -> None:
     async def work(client: Client, settings: Settings) -> int:
         directory = Rooms(client)
         now = await shell.now(client)
         passes = [] if name is None else await _passes(Passes(client), name, now)
-        found = await directory.every() if name is None else [await _one(directory, name, passes)]
+        found = await _fullest(directory) if name is None else [await _one(directory, name, passes)]
         if json:
-            show_json(room_view(one, now=now, pins=False) for one in found)
+            show_json(room_view(one, now=now, pins=False) for one in found[:limit])
         elif name is None:
-            show(_list(found, now))
+            show([*_list(found[:limit], now), *_more(len(found) - limit)])
         else:
             calls = Calls(client, ended_days=settings.ended_call_days)
             show(
@@ -92,6 +96,14 @@ async def _passes(passes: Passes, room: str, now: float) -> list[Row]:
     ]
 
 
+async def _fullest(directory: Rooms) -> list[RoomView]:
+    return sorted(await directory.every(), key=lambda one: (-len(one.members), one.name))
+
+
+def _more(left: int) -> list[Text]:
+    return [Text(f"... and {left} more: --limit shows them", STYLES["faint"])] if left > 0 else []
+
+
 def _list(found: list[RoomView], now: float) -> list[Text]:
     if not found:
         return [Text("no room has members or settings")]
@@ -107,7 +119,7 @@ def _list(found: list[RoomView], now: float) -> list[Text]:
             ),
             "fail" if len(one.members) >= one.settings.limit else "",
         )
-        for one in sorted(found, key=lambda one: (-len(one.members), one.name))
+        for one in found
     ]
     return table(_COLUMNS, rows, width())
 

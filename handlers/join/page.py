@@ -12,6 +12,7 @@ from starlette.responses import Response
 from handlers.api.bodies import is_room_name
 from handlers.api.problems import Problem
 from handlers.bridge import bridge_of
+from handlers.edge import edge_of
 from handlers.join.door import Door
 from handlers.page import assets
 from service.logs import bound
@@ -65,7 +66,9 @@ async def page(request: Request) -> Response:
     if not kind and content is None:
         kind = "not-built"
     with bound(room=room if is_room_name(room) else None):
-        log.info("page.opened", problem=kind)
+        begins = not kind or edge_of(request).spells.begins(f"page.opened {kind}")
+        write = log.info if begins else log.debug
+        write("page.opened", problem=kind)
     headers = _headers(bridge_of(request).door)
     if kind:
         words = _WORDS[kind]

@@ -24,17 +24,13 @@ class Invited(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     invitation: str
 
 
-class Named(bodies.Shape, frozen=True, kw_only=True):
-    name: bodies.PersonName | None = None
-
-
 class Seated(bodies.Shape, frozen=True, kw_only=True):
     participant_id: bodies.Id
 
 
 async def open_(asked: Asked) -> Response:
     body = await read(asked.request, Invited, limit=VISITOR_LIMIT)
-    visit = await asked.bridge.door.open(room_of(asked), body.invitation[: LONGEST + 1])
+    asked.visit = visit = await asked.bridge.door.open(room_of(asked), body.invitation[: LONGEST + 1])
     response = answer(_view(visit))
     asked.bridge.door.remember(response, visit)
     return response
@@ -50,7 +46,7 @@ async def show(asked: Asked) -> Response:
 
 
 async def sit(asked: Asked) -> Response:
-    body = await read(asked.request, Named, optional=True, limit=VISITOR_LIMIT)
+    body = await read(asked.request, bodies.Named, optional=True, limit=VISITOR_LIMIT)
     visit = visit_of(asked)
     with asked.bridge.door.joining(visit):
         admitted = await asked.bridge.participants.admit(

@@ -79,8 +79,7 @@ async def _take(request: Request, *, leg: bool, free: bool) -> Response:
     except Refused as refused:
         ref = request.path_params.get("ref", "")
         with bound(ref=ref if is_ref(ref) else None):
-            log.warning("webhook.refused", status=refused.status, reason=str(refused))
-        note_refused(request)
+            note_refused(request, refused.status, str(refused))
         bridge.metrics.webhook(UNKNOWN_EVENT, "refused", bridge.clock.monotonic() - begun)
         return refused.response()
     except OfNoCall as event:

@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 from msgspec.structs import replace
 
+from service.calls.display import displayed
 from service.calls.model import Direction
 from service.calls.numbers import e164
 from service.calls.policy import Policy
@@ -93,9 +94,9 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True):
         return e164(self.text("to" if self.direction is Direction.INBOUND else "from"), self.policy.ours)
 
     def party(self, name: str) -> str:
-        """`from` or `to`: in E.164 form where it is a number, otherwise as it came (`Anonymous`)."""
+        """`from` or `to`: in E.164 form where it is a number, otherwise as it is shown (`Anonymous`)."""
         text = self.text(name)
-        return e164(text, self.policy.ours) or text
+        return e164(text, self.policy.ours) or displayed(text)[:_TEXT]
 
 
 def parse(

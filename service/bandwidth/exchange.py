@@ -11,7 +11,9 @@ from typing import Any, Final, NamedTuple, Protocol
 
 import aiohttp
 import httpx
+from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
+from aiohttp.http_exceptions import HttpProcessingError
 from httpx_aiohttp import AiohttpTransport
 
 from service.bandwidth.circuit import Circuit
@@ -25,6 +27,10 @@ HEADERS: Final = {
 }
 _DNS_CACHE: Final = 60
 """Seconds."""
+_INTERIM: Final = frozenset({100, *range(102, 200)})
+"""101 is an end of HTTP, and one of the answer."""
+_INTERIM_LIMIT: Final = 20
+"""Before one answer. We ask for none, and a gateway may send a few."""
 
 
 class Request(NamedTuple):
@@ -46,11 +52,12 @@ class Request(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """Whatever came back. `body` is None when it is too large to be an answer to anything we ask."""
+    """Whatever came back. `body` is None when it cannot be an answer to what we ask: `unfit` says why."""
 
     status: int
     body: bytes | None
     headers: Mapping[str, str]
+    unfit: str = ""
 
 
 class Engine(Protocol):
@@ -80,12 +87,33 @@ class _Counted(aiohttp.ClientRequest):
         return await super().send(conn)
 
 
+class _Handler(ResponseHandler):
+    """Bounds what comes before an answer: aiohttp passes over interim ones (1xx) without an end."""
+
+    interim = 0
+
+    def feed_data(self, data: Any, size: int = 0) -> None:
+        message, _ = data
+        if message.code not in _INTERIM:
+            self.interim = 0
+            super().feed_data(data, size)
+        elif self.interim < _INTERIM_LIMIT:
+            self.interim += 1
+        elif self.transport is not None and self.exception() is None:
+            self.set_exception(HttpProcessingError(message="interim responses without end"))
+            self.transport.close()
+
+
 class _Connections(aiohttp.TCPConnector):
     """What was used last is used first: it is the least likely to be closed by now, and the rest may go.
 
     aiohttp takes what has been idle for longest, so that after a busy minute all of its connections are kept
     in turn; each is a cold start for this side and the other.
     """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._factory = partial(_Handler, loop=self._loop)  # type: ignore[assignment] # it is a handler
 
     def _release(self, key: Any, protocol: Any, *, should_close: bool = False) -> None:
         super()._release(key, protocol, should_close=should_close)
@@ -126,8 +154,9 @@ class Pooled:
             allow_redirects=False,
             timeout=aiohttp.ClientTimeout(sock_connect=request.connect),
         ) as response:
-            body = await (response.read() if _small(response) else _bounded(response.content.iter_any()))
-            return Answer(response.status, body, response.headers)
+            if _small(response):
+                return Answer(response.status, await response.read(), response.headers)
+            return await _bounded(response.status, response.headers, response.content.iter_any())
 
     async def close(self) -> None:
         if self._session is not None:
@@ -160,7 +189,7 @@ class Unpooled:
             content=request.content,
             timeout=httpx.Timeout(None, connect=request.connect),
         ) as response:
-            return Answer(response.status_code, await _bounded(response.aiter_bytes()), response.headers)
+            return await _bounded(response.status_code, response.headers, response.aiter_raw())
 
     async def close(self) -> None:
         await self._client.aclose()
@@ -172,6 +201,8 @@ def _session(*, limit: int, **kept: Any) -> aiohttp.ClientSession:
         connector=_Connections(limit=limit, ttl_dns_cache=_DNS_CACHE, ssl=_authorities(), **kept),
         cookie_jar=aiohttp.DummyCookieJar(),
         request_class=_Counted,
+        # A body is packed by whoever does as we did not ask: unpacking it has no bound.
+        auto_decompress=False,
         trust_env=False,
     )
 
@@ -182,11 +213,12 @@ def _small(response: aiohttp.ClientResponse) -> bool:
     return length is not None and length <= BODY_LIMIT and "content-encoding" not in response.headers
 
 
-async def _bounded(pieces: AsyncIterator[bytes]) -> bytes | None:
-    """The body, or None when it is too large to be an answer to anything we ask."""
+async def _bounded(status: int, headers: Mapping[str, str], pieces: AsyncIterator[bytes]) -> Answer:
+    if headers.get("content-encoding", "").strip().lower() not in {"", "identity"}:
+        return Answer(status, None, headers, "packed, and we ask for what is not")
     body = bytearray()
     async for piece in pieces:
         body += piece
         if len(body) > BODY_LIMIT:
-            return None
-    return bytes(body)
+            return Answer(status, None, headers, f"body over {BODY_LIMIT} bytes")
+    return Answer(status, bytes(body), headers)

@@ -10,12 +10,10 @@ from urllib.parse import urlencode
 import aiohttp
 import httpx
 import structlog
-from aiohttp.http_exceptions import ContentEncodingError
 
 from service.bandwidth.circuit import Circuit
 from service.bandwidth.errors import BandwidthError, invalid_response, refused, seconds_of
 from service.bandwidth.exchange import (
-    BODY_LIMIT,
     HEADERS,
     Engine,
     Pooled,
@@ -251,13 +249,13 @@ class Http:
         operation = request.operation
         if self._closed:
             raise BandwidthError(operation, "unreachable", retry=True, detail="our HTTP client is closed")
-        status, body, headers = await request.engine.exchange(request, authorization)
+        status, body, headers, unfit = await request.engine.exchange(request, authorization)
         if date := headers.get("date"):
             self.heard = self.clock.now(), date
         if not 200 <= status < 300:
             raise refused(operation, status, body=body or b"", headers=headers, now=self.clock.now())
         if body is None:
-            raise invalid_response(operation, f"body over {BODY_LIMIT} bytes", status=status)
+            raise invalid_response(operation, unfit, status=status)
         return Response(status, body, headers, _next_page(headers))
 
 
@@ -299,13 +297,8 @@ def _broken(operation: str, error: Exception, *, sent: bool) -> BandwidthError:
     cause = error.__cause__ if isinstance(error, httpx.HTTPError) and error.__cause__ else error
     if isinstance(cause, TimeoutError):
         code, retry = "timeout", True
-    elif _unreadable(error) or isinstance(cause, aiohttp.ClientResponseError):
+    elif isinstance(cause, aiohttp.ClientResponseError):
         code, retry = "invalid-response", False
     else:
         code, retry = "unreachable", True
     return BandwidthError(operation, code, retry=retry, detail=type(cause).__name__, may_have_happened=sent)
-
-
-def _unreadable(error: Exception) -> bool:
-    """It is not packed as its headers say; httpx and aiohttp each say so in their own way."""
-    return isinstance(error, httpx.DecodingError) or isinstance(error.__cause__, ContentEncodingError)

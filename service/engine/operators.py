@@ -15,7 +15,7 @@ from service.bandwidth.tally import counting
 from service.bandwidth.voice import VoiceApi
 from service.calls.effects import HangUp
 from service.calls.events import Dial, Event, NotPlaced, Order, OrderTransfer, Placed
-from service.calls.model import Call, OnMachine
+from service.calls.model import Call, Intent, OnMachine
 from service.calls.room import MEMBERS, Way
 from service.calls.sent import Request as Sent
 from service.clock import Clock
@@ -29,6 +29,7 @@ from service.engine.retries import told_to_wait
 from service.logs import bound
 from service.store.admission import Admission, Admitted, Mismatch, Orderer, TooMany
 from service.store.calls import Calls, Stored
+from service.store.calls_up import CallsUp, Full, transfer_of
 from service.store.errors import StoreError
 from service.store.rooms import Gone, RoomFull, Rooms
 from service.tasks import Tasks
@@ -37,6 +38,10 @@ log = structlog.get_logger()
 
 _TIMEOUT: Final = 60.0
 """Seconds for a createCall, which is never cancelled: its answer is the only way to its id."""
+_KEYS: Final = 2
+"""How many API keys may have all the calls up at the same time that one may."""
+_FULL: Final = 10.0
+"""Seconds after which one of so many calls may well be over."""
 _CALLBACK_SLACK: Final = 2.0
 _LONGEST_CALLBACK: Final = 25.0
 
@@ -74,7 +79,7 @@ class Refusal(msgspec.Struct, frozen=True):
     """No call has come of it; `retry_after` in seconds where waiting helps."""
 
     reason: str
-    """`room-full`, `room-closed`, `rate-limited`, `calls-per-hour`, `idempotency-mismatch`,
+    """`room-full`, `room-closed`, `rate-limited`, `calls-per-hour`, `calls-at-once`, `idempotency-mismatch`,
     `store-unavailable`, `not-configured`, `request-refused`, `credentials-refused`, `bandwidth-error`,
     `bandwidth-timeout`."""
     detail: str
@@ -82,7 +87,11 @@ class Refusal(msgspec.Struct, frozen=True):
 
 
 class Operators:
-    """`budget`: seconds for a webhook of ours."""
+    """`budget`: seconds for a webhook of ours; `per_hour`: calls that one API key may place.
+
+    As many of one key may be up at once, and twice as many of all keys together: as a rule calls last less
+    than an hour, and those that do not would add up, hour by hour.
+    """
 
     def __init__(
         self,
@@ -91,9 +100,11 @@ class Operators:
         calls: Calls,
         rooms: Rooms,
         admission: Admission,
+        up: CallsUp,
         voice: VoiceApi,
         callbacks: Callbacks,
         application_id: str | None,
+        per_hour: int,
         budget: float,
         patience: Patience,
         clock: Clock,
@@ -105,9 +116,11 @@ class Operators:
         self._calls = calls
         self._rooms = rooms
         self._admission = admission
+        self._up = up
         self._voice = voice
         self._callbacks = callbacks
         self._application_id = application_id
+        self._per_hour = per_hour
         self._budget = budget
         self._patience = patience
         self._clock = clock
@@ -123,11 +136,20 @@ class Operators:
             admitted = await self._admit(by)
             if isinstance(admitted, Refusal):
                 return admitted
-            ordered = await self._engine.order(ref, event)
-            if ordered.refused or ordered.call is None:
-                await self._soon(self._give_back(by, admitted.ref), name="transfer.refused")
-            return ordered
+            return await self._transfer(ref, event, admitted.ref, by)
         return await self._engine.order(ref, event)
+
+    async def _transfer(self, ref: str, event: OrderTransfer, counted: str, by: Orderer) -> Ordered | Refusal:
+        name = transfer_of(ref)
+        if full := await self._full(name, by):
+            await self._admission.forget(by, ref=counted)
+            return full
+        ordered = await self._engine.order(ref, event)
+        if ordered.refused or ordered.call is None:
+            await self._soon(self._give_back(by, counted), name="transfer.refused")
+        if ordered.call is None or ordered.call.intent is not Intent.ELSEWHERE:
+            await self._up.give_back(name, api_key=by.api_key)
+        return ordered
 
     async def place(
         self, new: NewCall, *, once: str, digest: str, api_key: str, visit: str = ""
@@ -145,6 +167,9 @@ class Operators:
         admitted = await self._admit(by, digest)
         if isinstance(admitted, Refusal):
             return admitted
+        if admitted.fresh and (full := await self._full(admitted.ref, by)):
+            await self._admission.forget(by, ref=admitted.ref)
+            return full
         dial = self._dial(new, admitted.ref, api_key)
         with bound(ref=dial.ref):
             stored, fresh = await self._engine.write_down(dial)
@@ -187,6 +212,18 @@ class Operators:
                 return Refusal("calls-per-hour", detail, admitted.retry_after)
             case Admitted():
                 return admitted
+
+    async def _full(self, name: str, by: Orderer) -> Refusal | None:
+        limits = {Full.KEY: self._per_hour, Full.ALL: _KEYS * self._per_hour}
+        full = await self._up.take(name, api_key=by.api_key, of_key=limits[Full.KEY], of_all=limits[Full.ALL])
+        if full is None:
+            return None
+        whose = "an API key has" if full is Full.KEY else "all API keys together have"
+        detail = f"{whose} {limits[full]} calls up, and no more at once"
+        if by.visit:
+            # How many a key may have is no business of its visitors.
+            detail = "too many calls are up, and no more at once"
+        return Refusal("calls-at-once", detail, _FULL)
 
     async def _ask(self, call: Call, dial: Dial, new: NewCall, by: Orderer) -> Placement | Refusal:
         """Never cancelled and never sent twice; who asks hears that its fate is unknown if it takes long."""

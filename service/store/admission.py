@@ -11,7 +11,6 @@ from service.store.scripts import Script
 _ADMIT: Final = Script("admit")
 _FORGET: Final = Script("admit_forget")
 
-_HOUR: Final = 3600
 _VISITORS: Final = "visitors"
 _REMEMBERED: Final = 24 * 3_600_000
 """Milliseconds for which an idempotency key is known."""
@@ -28,11 +27,6 @@ class Orderer(msgspec.Struct, frozen=True):
     visit: str = ""
     """Of a visitor, who orders in the name of the key; empty for whoever has the key."""
 
-    @property
-    def hour(self) -> int:
-        """Calls are counted in fixed ones."""
-        return int(self.now // _HOUR)
-
 
 class Admitted(msgspec.Struct, frozen=True):
     ref: str
@@ -46,7 +40,7 @@ class Mismatch(msgspec.Struct, frozen=True):
 
 class TooMany(msgspec.Struct, frozen=True):
     retry_after: float
-    """Seconds until calls are counted anew."""
+    """Seconds until one of those that are counted is an hour old."""
     limit: int
     """Calls of the key in an hour."""
 
@@ -65,16 +59,17 @@ class Admission:
     async def admit(self, by: Orderer, *, digest: str, ref: str) -> Admitted | Mismatch | TooMany:
         """Whether the call `ref`, which is new for each request, may be placed.
 
-        `digest` says what is asked for under the idempotency key.
+        `digest` says what is asked for under the idempotency key. Calls of the last 60 minutes are counted,
+        whenever those began.
         """
         visitors = self._per_hour // 2
         answer, known = await self._client.run(
             _ADMIT,
             {
                 "once": keys.once(by.api_key, by.once),
-                "placed": keys.placed(by.api_key, by.hour),
-                "visitors": keys.placed(by.api_key, by.hour, _VISITORS if by.visit else ""),
-                "visit": keys.placed(by.api_key, by.hour, by.visit and f"visit {by.visit}"),
+                "placed": keys.placed(by.api_key),
+                "visitors": keys.placed(by.api_key, _VISITORS if by.visit else ""),
+                "visit": keys.placed(by.api_key, by.visit and f"visit {by.visit}"),
             },
             {
                 "idempotent": int(bool(by.once)),
@@ -84,13 +79,13 @@ class Admission:
                 "for_visitors": visitors if by.visit else self._per_hour,
                 "for_visit": (visitors + 1) // 2 if by.visit else self._per_hour,
                 "once_ttl": _REMEMBERED,
-                "hour": _HOUR * 1000,
+                "now": int(by.now * 1000),
             },
         )
         if answer == b"mismatch":
             return Mismatch()
         if answer == b"many":
-            return TooMany(_HOUR - by.now % _HOUR, self._per_hour)
+            return TooMany(float(known) / 1000, self._per_hour)
         return Admitted(known.decode(), fresh=answer == b"new")
 
     async def forget(self, by: Orderer, *, ref: str) -> None:
@@ -99,8 +94,8 @@ class Admission:
             _FORGET,
             {
                 "once": keys.once(by.api_key, by.once),
-                "placed": keys.placed(by.api_key, by.hour),
-                "visitors": keys.placed(by.api_key, by.hour, _VISITORS),
+                "placed": keys.placed(by.api_key),
+                "visitors": keys.placed(by.api_key, _VISITORS),
             },
             {"ref": ref},
         )

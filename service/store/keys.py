@@ -119,10 +119,21 @@ def once(api_key: str, once: str) -> str:
     return f"{_tag(_hash(api_key) % PARTITIONS)}:once:{name}"
 
 
-def placed(api_key: str, window: int, by: str = "") -> str:
-    """The calls that an API key has placed in one hour, or `by` some of those who may do so in its name."""
+def placed(api_key: str, by: str = "") -> str:
+    """The calls that an API key, or `by` some who may do so in its name, have placed in the last hour."""
     name = hashlib.sha256(f"{api_key}\0{by}".encode() if by else api_key.encode()).hexdigest()[:16]
-    return f"{_tag(_hash(api_key) % PARTITIONS)}:placed:{name}:{window}"
+    return f"{_tag(_hash(api_key) % PARTITIONS)}:placed:{name}"
+
+
+def up(api_key: str) -> str:
+    """Calls that an API key has ordered and that may be up, by when they were last looked at."""
+    name = hashlib.sha256(api_key.encode()).hexdigest()[:16]
+    return f"{_tag(_hash(api_key) % PARTITIONS)}:up:{name}"
+
+
+def up_all() -> str:
+    """The same for all API keys together, in one slot."""
+    return f"{_tag(0)}:up-all"
 
 
 def news(partition: int) -> str:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -75,6 +75,12 @@ def empty_room(name: str) -> RoomView:
     )
 
 
+class Page(NamedTuple):
+    rooms: list[RoomView]
+    last: str
+    """The name after which it goes on; empty when there is nothing more."""
+
+
 class RoomDirectory:
     """Settings of rooms, the digits that name them, and what there is to see."""
 
@@ -141,7 +147,15 @@ class RoomDirectory:
 
     async def every(self) -> list[RoomView]:
         """All rooms that are live or have settings; one that cannot be read is left out."""
-        names = await self.names()
+        return await self._views(await self.names())
+
+    async def page(self, *, after: str, limit: int) -> Page:
+        """Some of them in the order of their names, which come after this one."""
+        names = [name for name in await self.names() if name > after]
+        last = names[limit - 1] if len(names) > limit else ""
+        return Page(await self._views(names[:limit]), last)
+
+    async def _views(self, names: Sequence[str]) -> list[RoomView]:
         found: list[RoomView] = []
         for begin in range(0, len(names), _AT_ONCE):
             for room, kept in await self._kept(names[begin : begin + _AT_ONCE]):

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from starlette.datastructures import QueryParams
 
 from handlers.api import queries
+from handlers.api.paging import cursor_of
 from handlers.api.problems import Problem
 from service.calls.model import Direction, Status
 
@@ -92,7 +93,7 @@ def test_what_is_refused(text: str, field: str) -> None:
 
 @given(st.floats(0, 1e11), st.from_regex(r"p(0[0-9]|1[0-5])-[a-z2-7]{20}", fullmatch=True))
 def test_a_cursor_leads_back_to_its_place(at: float, ref: str) -> None:
-    assert parsed(f"cursor={queries.cursor_of((at, ref))}").before == (at, ref)
+    assert parsed(f"cursor={cursor_of((at, ref))}").before == (at, ref)
 
 
 @given(st.text())

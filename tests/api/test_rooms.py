@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from tests.api.clients import THEIRS, Client, client_of, problem
 from tests.harness import Service
 from tests.simulator.simulator import Simulator
@@ -37,12 +39,12 @@ async def test_settings_are_replaced_as_a_whole(client: Client) -> None:
         "settings": SET,
     }
     assert await client.get("/rooms/sales") == room
-    assert await client.get("/rooms") == {"rooms": [room]}
+    assert await client.get("/rooms") == {"rooms": [room], "next": None}
     assert (await client.put("/rooms/sales", room["settings"]))["settings"] == SET
     assert (await client.put("/rooms/sales", {"limit": 3.0}))["settings"] == {**UNSET, "limit": 3}
     assert (await client.put("/rooms/sales", {}))["settings"] == UNSET
     problem(await client.send("GET", "/rooms/sales"), 404)
-    assert await client.get("/rooms") == {"rooms": []}
+    assert await client.get("/rooms") == {"rooms": [], "next": None}
 
 
 async def test_a_pin_is_one_rooms(client: Client) -> None:
@@ -153,4 +155,46 @@ async def test_wrong_shapes(client: Client) -> None:
     ):
         answer = await client.send("PUT", "/rooms/sales", json=body)
         assert problem(answer, 422)["field"] == field, body
-    assert await client.get("/rooms") == {"rooms": []}
+    assert await client.get("/rooms") == {"rooms": [], "next": None}
+
+
+async def test_rooms_come_by_pages_in_the_order_of_their_names(client: Client) -> None:
+    names = [f"room-{n:03}" for n in range(53)]
+    for name in reversed(names):
+        await client.put(f"/rooms/{name}", {"limit": 2})
+    first = await client.get("/rooms")
+    assert [one["room"] for one in first["rooms"]] == names[:50]
+    second = await client.get(f"/rooms?cursor={first['next']}")
+    assert [one["room"] for one in second["rooms"]] == names[50:]
+    assert second["next"] is None
+
+    found: list[str] = []
+    more: str | None = ""
+    while more is not None:
+        page = await client.get(f"/rooms?limit=20{more}")
+        assert len(page["rooms"]) <= 20
+        found += [one["room"] for one in page["rooms"]]
+        more = page["next"] and f"&cursor={page['next']}"
+        await client.put(f"/rooms/{names[25]}", {})  # what goes between two pages moves no other
+    assert found == [name for name in names if name != names[25]]
+    for name in names:
+        await client.put(f"/rooms/{name}", {})
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("limit=0", "limit"),
+        ("limit=201", "limit"),
+        ("limit=x", "limit"),
+        ("limit=1&limit=1", "limit"),
+        ("cursor=", "cursor"),
+        ("cursor=x", "cursor"),
+        ("cursor=WyJzYWxlcyJd", "cursor"),  # a list
+        ("cursor=InNhbGVzIQ", "cursor"),  # no name of a room
+        (f"cursor={'x' * 300}", "cursor"),
+        ("state=bridged", "state"),
+    ],
+)
+async def test_what_a_page_of_rooms_may_not_be_asked(client: Client, query: str, field: str) -> None:
+    assert problem(await client.send("GET", f"/rooms?{query}"), 422)["field"] == field

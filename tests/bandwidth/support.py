@@ -143,11 +143,15 @@ def reset(writer: asyncio.StreamWriter) -> None:
     writer.transport.abort()
 
 
-async def get(http: Http, url: str, method: str = "GET", *, timeout: float = 5.0) -> Response:
-    return await http.send("ask", method, f"{url}/x", credentials=BASIC, timeout=timeout)
+async def get(
+    http: Http, url: str, method: str = "GET", *, timeout: float = 5.0, fresh: bool = False
+) -> Response:
+    return await http.send("ask", method, f"{url}/x", credentials=BASIC, timeout=timeout, fresh=fresh)
 
 
-async def failed(http: Http, url: str, method: str = "GET", *, timeout: float = 5.0) -> BandwidthError:
+async def failed(
+    http: Http, url: str, method: str = "GET", *, timeout: float = 5.0, fresh: bool = False
+) -> BandwidthError:
     with pytest.raises(BandwidthError) as caught:
-        await get(http, url, method, timeout=timeout)
+        await get(http, url, method, timeout=timeout, fresh=fresh)
     return caught.value

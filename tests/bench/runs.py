@@ -91,8 +91,15 @@ class Bench:
 
     async def _emptied(self, of: Client) -> bool:
         """Of all but those who have been there from the beginning."""
-        answer = await of.send("GET", "/api/v1/rooms")
-        return all(len(one["members"]) == 1 for one in json.loads(answer.body)["rooms"])
+        cursor = ""
+        while True:
+            answer = await of.send("GET", f"/api/v1/rooms?limit=200{cursor}")
+            page = json.loads(answer.body)
+            if not all(len(one["members"]) == 1 for one in page["rooms"]):
+                return False
+            if not page["next"]:
+                return True
+            cursor = f"&cursor={page['next']}"
 
     def life(self, scenario: str) -> Life:
         lives = {

@@ -231,10 +231,17 @@ async def _listed(site: Site) -> AsyncIterator[Json]:
 
 
 async def _rooms(site: Site) -> list[Json]:
-    answer = await site.api.send("GET", "/rooms")
-    assert answer is not None, "no replica lists its rooms"
-    rooms: list[Json] = answer.json()["rooms"]
-    return rooms
+    rooms: list[Json] = []
+    more = ""
+    while True:
+        page = await site.api.send("GET", f"/rooms{more}")
+        assert page is not None, "no replica lists its rooms"
+        if page.status_code == 422:
+            continue  # of the release before, which has all rooms on one page; the other has given the cursor
+        rooms += page.json()["rooms"]
+        if not page.json().get("next"):
+            return rooms
+        more = f"?limit=200&cursor={page.json()['next']}"
 
 
 async def _news(site: Site, names: list[str]) -> AsyncIterator[News]:

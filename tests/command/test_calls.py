@@ -148,6 +148,12 @@ async def test_rooms(simulator: Simulator, operator: Operator, shell: Shell) -> 
     assert "pin=***" in said.out
     assert "4711" not in said.out
 
+    await operator.set_room("attic", limit=5)
+    fullest = await shell.run("rooms", "--limit", "1")
+    assert [line.split()[0] for line in fullest.lines[1:]] == ["sales", "..."]
+    assert "... and 1 more: --limit shows them" in fullest.out
+    assert len((await shell.run("rooms", "--limit", "1", "--json")).objects) == 1
+
     one = await shell.run("rooms", "sales")
     assert one.lines[0] == "sales: 1 of 5 members, 0 waiting"
     assert one.lines[-1].split() == ["phone", call["id"], "in", "bridged", joined["participantId"]]

@@ -263,3 +263,24 @@ async def test_a_store_that_is_away(simulator: Simulator, tmp_path: Path) -> Non
 
 def test_scopes_are_those_of_the_page() -> None:
     assert [str(scope) for scope in Scope] == ["talk", "dial", "hangup"]
+
+
+async def test_a_name_has_no_marks_that_are_not_seen(service: Service, operator: Operator) -> None:
+    """By whichever way it comes: with an invitation, from the page, from an operator."""
+    turned, room = "Ada \u202egnp.\u200bexe", "sales"
+    async with somebody(service) as invited_, somebody(service) as named:
+        await invited_.open(await invited(operator, room, name=turned))
+        assert (await invited_.send("GET", "/visit")).json()["name"] == "Ada gnp.exe"
+        await named.open(await invited(operator, room, name="\u200f"))
+        assert (await named.send("GET", "/visit")).json()["name"] is None
+        seats = [await invited_.sit(), await named.sit(name=turned)]
+        other = await operator.ask("POST", f"/rooms/{room}/participants", {"name": turned})
+        longer = await operator.ask("POST", f"/rooms/{room}/participants", {"name": "\ufdfa" * 10})
+        shown = {member["name"] for member in (await operator.room(room))["members"]}
+        assert other["name"] == "Ada gnp.exe"
+        assert len(longer["name"]) <= 64
+        assert shown == {"Ada gnp.exe", longer["name"]}
+        await invited_.leave(seats[0])
+        await named.leave(seats[1])
+        for one in (other, longer):
+            await operator.ask("DELETE", f"/rooms/{room}/participants/{one['participantId']}")

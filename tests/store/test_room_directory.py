@@ -144,6 +144,15 @@ async def test_a_room_that_cannot_be_read_leaves_the_others_listed(rooms: Rooms,
         await rooms.read(ROOM)
 
 
+async def test_a_page_reads_no_more_than_it_shows(rooms: Rooms, redis: Redis) -> None:
+    for name in ("a", "b", "c"):
+        await configure(rooms, name, RoomSettings(limit=3))
+    await redis.set(keys.room_settings("b"), '{"limit": "many"}')
+    pages = [await rooms.page(after=after, limit=1) for after in ("", "a", "b", "c")]
+    assert [[one.name for one in page.rooms] for page in pages] == [["a"], [], ["c"], []]
+    assert [page.last for page in pages] == ["a", "b", "", ""]
+
+
 # What there is ----------------------------------------------------------------------------------------------
 
 

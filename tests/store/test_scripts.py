@@ -10,7 +10,7 @@ from service.store.client import Client
 from service.store.errors import StoreUnavailable
 from service.store.scripts import Script
 
-LIBRARIES = {"clock", "owed", "rooms", "news", "room_news"}
+LIBRARIES = {"clock", "owed", "rooms", "news", "room_news", "rolling_hour"}
 NAMES = sorted(
     file.name.removesuffix(".lua")
     for file in (resources.files("service.store") / "lua").iterdir()

@@ -267,8 +267,9 @@ async def test_a_write_that_no_replica_confirms_does_not_count(tmp_path: Path) -
                 with pytest.raises(StoreUnavailable, match=UNCONFIRMED):
                     await write(client, KEYS[0], "1")
                 # Another connection, and nothing to be written any more: it is no more confirmed than before.
+                free = {"pin": "pstn:{p00}:pin:0000"}
                 with pytest.raises(StoreUnavailable, match=UNCONFIRMED):
-                    await other.run(Script("admit_forget"), {"once": "pstn:{p00}:once:x"}, {"ref": "none"})
+                    await other.run(Script("pin_release"), free, {"name": "none", "now": 0})
                 assert await client.run(GET, {"value": KEYS[0]}, {}) == b"1", "reading waits for nobody"
             await healed(client)
             await healed(other)

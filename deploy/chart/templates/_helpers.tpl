@@ -80,14 +80,15 @@ capabilities:
 {{- end -}}
 
 {{/*
-Annotations of the ingress of some paths, for the controller that is named, with the body limit and times of
+Annotations of the ingress of a path, for the controller that is named, with the body limit and times of
 deploy/nginx.conf: `read`: seconds without a byte; `again`: whether a POST may be tried at another replica, which does no
-harm to a webhook and would place a call twice.
+harm to a webhook and would place a call twice. A path is passed on as it was folded to be looked up, not as it came.
 */}}
 {{- define "pstn-bridge.ingressAnnotations" -}}
 {{- $again := ternary "error timeout http_503 non_idempotent" "error timeout" .again -}}
 {{- $rate := int .ingress.requestsPerSecond -}}
 {{- if eq .ingress.controller "nginx" -}}
+nginx.org/rewrites: serviceName={{ .service }} rewrite={{ .path }}
 nginx.org/client-max-body-size: 64k
 nginx.org/proxy-connect-timeout: 1s
 nginx.org/proxy-read-timeout: {{ .read }}s
@@ -103,6 +104,8 @@ nginx.org/limit-req-burst: {{ mul 2 $rate | quote }}
 nginx.org/limit-req-no-delay: "true"
 nginx.org/limit-req-reject-code: "429"
 {{- else if eq .ingress.controller "ingress-nginx" -}}
+nginx.ingress.kubernetes.io/use-regex: "true"
+nginx.ingress.kubernetes.io/rewrite-target: {{ .path }}$1
 nginx.ingress.kubernetes.io/proxy-body-size: 64k
 nginx.ingress.kubernetes.io/proxy-connect-timeout: "1"
 nginx.ingress.kubernetes.io/proxy-read-timeout: {{ .read | quote }}
@@ -127,16 +130,15 @@ nginx.ingress.kubernetes.io/limit-burst-multiplier: "2"
 {{- end -}}
 {{- end -}}
 
-{{- define "pstn-bridge.ingressPaths" -}}
+{{- define "pstn-bridge.ingressPath" -}}
+{{- $rewritten := eq .controller "ingress-nginx" -}}
 http:
   paths:
-    {{- range .paths }}
-    - path: {{ . }}
-      pathType: Prefix
+    - path: {{ .path }}{{ if $rewritten }}(.*){{ end }}
+      pathType: {{ ternary "ImplementationSpecific" "Prefix" $rewritten }}
       backend:
         service:
-          name: {{ $.service }}
+          name: {{ .service }}
           port:
             name: http
-    {{- end }}
 {{- end -}}

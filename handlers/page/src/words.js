@@ -85,6 +85,7 @@ const RULES = {
   "own-number": "That number leads back to this service.",
   prefix: "Numbers in that country or area cannot be called from here.",
   invalid: "There is no such phone number. Check the digits.",
+  "calls-at-once": "Too many calls are up.",
   "calls-per-hour": "The limit of calls for this hour has been reached.",
 };
 

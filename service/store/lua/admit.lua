@@ -2,22 +2,23 @@
 -- counted twice; nor is one that the client sends again because its reply was lost: its ref tells.
 -- The key's visitors have a share of its calls, and each visit one of theirs. For an order of the key itself
 -- `visitors` and `visit` are `placed` again, with the same limit.
--- Returns {'same', ref}, {'mismatch', ''}, {'many', ''} or {'new', ref}.
+-- Returns {'same', ref}, {'mismatch', ''}, {'many', milliseconds to wait} or {'new', ref}.
+-- uses: rolling_hour
 -- keys: once placed visitors visit
--- args: idempotent digest ref per_hour for_visitors for_visit once_ttl hour
+-- args: idempotent digest ref per_hour for_visitors for_visit once_ttl now
 if idempotent == '1' then
   local known = redis.call('HMGET', once, 'digest', 'ref')
   if known[1] and known[1] ~= digest then return {'mismatch', ''} end
   if known[1] and known[2] ~= ref then return {'same', known[2]} end
 end
-if redis.call('SISMEMBER', placed, ref) == 0 then
-  local counts = {[placed] = per_hour, [visitors] = for_visitors, [visit] = for_visit}
+if not hour_has(placed, ref) then
+  local counts, wait = {[placed] = per_hour, [visitors] = for_visitors, [visit] = for_visit}, 0
   for count, limit in pairs(counts) do
-    if redis.call('SCARD', count) >= tonumber(limit) then return {'many', ''} end
+    wait = math.max(wait, hour_wait(count, tonumber(limit), tonumber(now)))
   end
+  if wait > 0 then return {'many', tostring(wait)} end
   for count in pairs(counts) do
-    redis.call('SADD', count, ref)
-    redis.call('PEXPIRE', count, hour)
+    hour_add(count, ref, tonumber(now))
   end
 end
 if idempotent == '1' then

@@ -33,7 +33,7 @@ EXPIRE: Final = frozenset(
         *("closed", "left", "live", "room"),
         *("invitation", "passes", "passes-until", "visit"),
         *("dead", "offered", "searched", "unknown"),
-        *("once", "placed", "wrong-pins"),
+        *("once", "placed", "up", "up-all", "wrong-pins"),
         *("aside", "clock", "confirmed", "marker", "news", "replica", "replicas"),
     }
 )

@@ -1,0 +1,60 @@
+"""Pages of a list: how much of it is wanted, and the cursor by which it goes on."""
+
+import base64
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeVar
+
+import msgspec
+from starlette.datastructures import QueryParams
+
+from handlers.api.problems import Problem, invalid
+
+_PAGE: Final = 50
+_LARGEST: Final = 200
+_LONG: Final = 256
+"""Characters of a cursor that are looked at: more than any has."""
+
+Place = TypeVar("Place")
+
+
+def given(params: QueryParams) -> dict[str, str]:
+    """Each parameter by its name. Raises Problem `invalid` for one that is there twice."""
+    found: dict[str, str] = {}
+    for name, value in params.multi_items():
+        if name in found:
+            raise invalid(name, "is there twice")
+        found[name] = value
+    return found
+
+
+def limit_of(params: Mapping[str, str]) -> int:
+    """Raises Problem `invalid`."""
+    value = params.get("limit")
+    if value is None:
+        return _PAGE
+    digits = value.isascii() and value.isdecimal() and len(value) < 10
+    if not digits or not 1 <= int(value) <= _LARGEST:
+        raise invalid("limit", f"is no whole number from 1 to {_LARGEST}")
+    return int(value)
+
+
+def cursor_of(place: Any) -> str:
+    return base64.urlsafe_b64encode(msgspec.json.encode(place)).decode().rstrip("=")
+
+
+def place_of(params: Mapping[str, str], decode: Callable[[bytes], Place]) -> Place | None:
+    """What the cursor holds, None without one. Raises Problem `invalid` for what does not `decode`."""
+    cursor = params.get("cursor")
+    if cursor is None:
+        return None
+    if len(cursor) > _LONG:
+        raise no_cursor()
+    try:
+        raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+        return decode(raw)
+    except (ValueError, RecursionError) as error:
+        raise no_cursor() from error
+
+
+def no_cursor() -> Problem:
+    return invalid("cursor", "is none that this API has given out")

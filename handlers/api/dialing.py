@@ -49,7 +49,7 @@ async def place(
     _check_caller(bridge, new)
     placed = await bridge.operators.place(new, once=once, digest=digest(body), api_key=asked.key_name)
     if isinstance(placed, Refusal):
-        raise refused(placed)
+        raise refused(placed, asked)
     asked.ref, asked.room = placed.call.ref, placed.call.room
     return placed
 
@@ -122,7 +122,8 @@ def _new_call(bridge: Bridge, body: bodies.Dial, page_limit: float) -> NewCall:
     )
 
 
-def refused(refusal: Refusal) -> Problem:
+def refused(refusal: Refusal, asked: Asked) -> Problem:
     if refusal.reason == "calls-per-hour":
         return Problem("dial-rule", refusal.detail, retry_after=refusal.retry_after, rule="calls-per-hour")
-    return Problem(refusal.reason, refusal.detail, retry_after=refusal.retry_after)
+    detail = (asked.may("numbers") and refusal.words) or refusal.detail
+    return Problem(refusal.reason, detail, retry_after=refusal.retry_after)

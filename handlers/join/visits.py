@@ -48,7 +48,7 @@ async def sit(asked: Asked) -> Response:
             visit.room, name=body.name or visit.name, visit=visit.id
         )
     if isinstance(admitted, Refusal):
-        raise refused(admitted)
+        raise refused(admitted, asked)
     return answer(
         {
             "participantId": admitted.participant_id,

@@ -257,7 +257,7 @@ class Http:
         if not 200 <= status < 300:
             raise refused(operation, status, body=body or b"", headers=headers, now=self.clock.now())
         if body is None:
-            raise invalid_response(operation, f"body over {BODY_LIMIT} bytes", status=status)
+            raise invalid_response(operation, f"body over {BODY_LIMIT // 1000} kB", status=status)
         return Response(status, body, headers, _next_page(headers))
 
 

@@ -79,6 +79,9 @@ class Refusal(msgspec.Struct, frozen=True):
     `bandwidth-timeout`."""
     detail: str
     retry_after: float | None = None
+    words: str = ""
+    """The detail with Bandwidth's own words: for the log, and for keys with the scope `numbers`. What is said
+    there about an account, its numbers and its limits is no business of guests."""
 
 
 class Operators:
@@ -202,7 +205,9 @@ class Operators:
                 if error.may_have_happened:
                     log.warning("call.in_doubt", error=str(error))
                     return None
-                refusal = Refusal(reason_of(error), str(error), told_to_wait(error.retry_after))
+                refusal = Refusal(
+                    reason_of(error), error.brief, told_to_wait(error.retry_after), words=str(error)
+                )
                 return await self._give_up(dial, once, refusal, tally.told(self._clock))
         placed = Placed(self._clock.now(), call_id, tally.told(self._clock))
         call, _ = await asyncio.gather(self._tell(dial.ref, placed), self._name(call_id, dial.ref))
@@ -221,7 +226,7 @@ class Operators:
 
     async def _give_up(self, dial: Dial, once: str, refusal: Refusal, sent: tuple[Sent, ...] = ()) -> Refusal:
         """Nobody was called, so that the same request may be made again."""
-        log.warning("call.refused", reason=refusal.reason, error=refusal.detail)
+        log.warning("call.refused", reason=refusal.reason, error=refusal.words or refusal.detail)
         await self._tell(dial.ref, NotPlaced(self._clock.now(), refusal.reason, sent))
         await self._persistence.write(
             lambda: self._admission.forget(api_key=dial.placed_by, once=once, ref=dial.ref), "order given up"

@@ -15,6 +15,8 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from service import guessable
+
 SCOPES = ("read", "dial", "control", "numbers")
 BARE = frozenset({"read", "dial", "control"})  # what a key without a name may do
 LONGEST = 512  # characters of a key; more is not even hashed
@@ -31,6 +33,8 @@ class ApiKey:
     name: str
     scopes: frozenset[str]
     digest: bytes = field(repr=False)
+    weakness: str = field(default="", repr=False, compare=False)
+    """Why it may be guessed; empty for no reason, and where no more than its digest is known."""
 
 
 def fresh() -> str:
@@ -66,7 +70,7 @@ def parse(text: str) -> tuple[ApiKey, ...]:
 def _entry(entry: str, position: int) -> ApiKey:
     parts = entry.split(":")
     if len(parts) == 1:
-        return ApiKey(f"key-{position}", BARE, _digest(entry, position))
+        return _key(f"key-{position}", BARE, entry, position)
     if len(parts) != 3:
         raise ValueError(f"has neither a key nor name:scopes:key as entry {position}")
     name, scopes, key = parts
@@ -75,7 +79,13 @@ def _entry(entry: str, position: int) -> ApiKey:
     granted = frozenset(scopes.split("+"))
     if not granted <= frozenset(SCOPES):
         raise ValueError(f"has no scopes out of {', '.join(SCOPES)}, joined by +, in entry {position}")
-    return ApiKey(name, granted, _digest(key, position))
+    return _key(name, granted, key, position)
+
+
+def _key(name: str, scopes: frozenset[str], key: str, position: int) -> ApiKey:
+    digest = _digest(key, position)
+    weak = "" if key.startswith("sha256$") else guessable.weakness(key, least=guessable.KEY)
+    return ApiKey(name, scopes, digest, weak)
 
 
 def _digest(key: str, position: int) -> bytes:

@@ -141,7 +141,7 @@ class EmbeddedServer:
         A mounted volume may belong to somebody else and still be ours to write. Whoever else may write there
         can put other files in place of ours: where that is everybody, EmbeddedError.
         """
-        for path in (self.directory, *self.directory.rglob("*")):
+        for path in (self.directory.resolve(), *self.directory.rglob("*")):
             with suppress(PermissionError, FileNotFoundError):
                 if not path.is_symlink() and path.stat().st_mode & 0o077:
                     path.chmod(0o700 if path.is_dir() else 0o600)

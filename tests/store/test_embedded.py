@@ -269,6 +269,18 @@ async def test_data_that_an_older_release_left_open_is_closed(place: Path) -> No
     await server.stop()
 
 
+async def test_a_directory_that_is_reached_by_a_link_is_closed(place: Path) -> None:
+    """As systemd's are, of a service that has a user of its own for each start."""
+    real = place.with_name("real")
+    real.mkdir()
+    real.chmod(0o755)
+    place.symlink_to(real)
+    server = EmbeddedServer(place)
+    await server.start()
+    assert open_to_others(real) == []
+    await server.stop()
+
+
 def not_to_be_changed(_path: Path, _mode: int) -> None:
     raise PermissionError(1, "not yours")
 

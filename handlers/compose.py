@@ -67,6 +67,7 @@ from service.store.outbox import Outbox
 from service.store.passes import Passes
 from service.store.pause import PauseSwitch
 from service.store.replicas import Replicas
+from service.store.rewriting import FileRewriter
 from service.store.rooms import Rooms
 from service.store.standby import StandbyTokens
 from service.store.wrong_pins import WrongPins
@@ -90,7 +91,10 @@ async def running(
         store = await own_store(settings, stack, metrics)
         clock = StoreClock(store, metrics=metrics)
         await clock.begin()
-        base = _Base(settings, clock, Tasks(), Alarm(), store, metrics, Doings(), Persistence(clock))
+        rewriter = FileRewriter(store, every=patience.journal, settle=patience.erasures)
+        base = _Base(
+            settings, clock, Tasks(), Alarm(), store, rewriter, metrics, Doings(), Persistence(clock)
+        )
         http = Http(clock=base.clock, metrics=metrics)
         stack.push_async_callback(http.close)
         bandwidth = bandwidth_of(settings, base.clock, http)
@@ -106,6 +110,8 @@ async def running(
             "watch": _watch(base, patience),
             "report": reporter_of(id_, clock, store, bandwidth, base.doings, draining, standby),
         }
+        if settings.redis_url is None:
+            loops["rewrite"] = rewriter
         if run_worker:
             loops["worker"] = _worker(base, bandwidth, core, patience, standby)
             loops["search"] = _searcher(base, patience)
@@ -140,6 +146,7 @@ class _Base(NamedTuple):
     tasks: Tasks
     alarm: Alarm
     store: Client
+    rewriter: FileRewriter
     metrics: Metrics
     doings: Doings
     persistence: Persistence
@@ -169,7 +176,12 @@ class _Core(NamedTuple):
 
 def _core(base: _Base, bandwidth: Bandwidth, patience: Patience) -> _Core:
     settings, callbacks = base.settings, base.callbacks
-    calls = Calls(base.store, ended_days=settings.ended_call_days, compresses=base.compresses)
+    calls = Calls(
+        base.store,
+        ended_days=settings.ended_call_days,
+        compresses=base.compresses,
+        on_erasure=base.rewriter.erased,
+    )
     rooms = Rooms(
         base.store,
         roll_over=patience.session,

@@ -14,7 +14,8 @@ PROBLEM: Final = "too-many-requests"
 VISIT: Final = Allowance(per_minute=60, burst=30)
 """A page beats six times a minute, and tries to come back once a second while its connection is bad."""
 WRONG_KEYS: Final = Allowance(per_minute=60, burst=30)
-"""Of everybody together: addresses say nothing behind a proxy, and a guesser has many."""
+"""Of everybody together: addresses say nothing behind a proxy, and a guesser has many. It keeps nobody from
+trying, since right keys pass: it is there for the log."""
 REMEMBERED: Final = 10_000
 """Buckets of visits; some 2 MB. Keys are 256 at most (service/api_keys.py)."""
 

@@ -16,6 +16,8 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from service import guessable
+
 SCOPES = ("read", "dial", "control", "numbers")
 BARE = frozenset({"read", "dial", "control"})  # what a key without a name may do
 LONGEST = 512  # characters of a key; more is not even hashed
@@ -36,6 +38,8 @@ class ApiKey:
     """Named by its position."""
     entry: int = field(default=0, compare=False, repr=False)
     """Its position in API_KEYS, from 1: by which two of one name are told apart."""
+    weakness: str = field(default="", repr=False, compare=False)
+    """Why it may be guessed; empty for no reason, and where no more than its digest is known."""
 
 
 def fresh() -> str:
@@ -82,7 +86,7 @@ def _wrong_name(key: ApiKey, others: Sequence[ApiKey]) -> str:
 def _entry(entry: str, position: int) -> ApiKey:
     parts = entry.split(":")
     if len(parts) == 1:
-        return ApiKey(f"key-{position}", BARE, _digest(entry, position), bare=True, entry=position)
+        return _key(f"key-{position}", BARE, entry, position, bare=True)
     if len(parts) != 3:
         raise ValueError(f"has neither a key nor name:scopes:key as entry {position}")
     name, scopes, key = parts
@@ -91,7 +95,13 @@ def _entry(entry: str, position: int) -> ApiKey:
     granted = frozenset(scopes.split("+"))
     if not granted <= frozenset(SCOPES):
         raise ValueError(f"has no scopes out of {', '.join(SCOPES)}, joined by +, in entry {position}")
-    return ApiKey(name, granted, _digest(key, position), entry=position)
+    return _key(name, granted, key, position)
+
+
+def _key(name: str, scopes: frozenset[str], key: str, position: int, *, bare: bool = False) -> ApiKey:
+    digest = _digest(key, position)
+    weak = "" if key.startswith("sha256$") else guessable.weakness(key, least=guessable.KEY)
+    return ApiKey(name, scopes, digest, bare=bare, entry=position, weakness=weak)
 
 
 def _digest(key: str, position: int) -> bytes:

@@ -30,7 +30,7 @@ def basic_auth_is_over(now: float) -> bool:
     return now >= _BASIC_AUTH_ENDS
 
 
-def _loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
     if host == "localhost":
         return True
     try:
@@ -58,7 +58,7 @@ def web_url(value: str) -> str:
 def _url(value: str) -> str:
     """A base to append paths to, which a query would swallow."""
     parts = urlsplit(web_url(value))
-    if parts.scheme == "http" and not _loopback(parts.hostname or ""):
+    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
         raise ValueError("is plain http to another machine")
     if "?" in value or "#" in value:
         raise ValueError("has a query or a fragment")

@@ -1,17 +1,26 @@
-"""What works today and deserves a look: settings that will cost somebody a call, or money, one day."""
+"""What works today and deserves a look: settings that will cost a call, money or a secret one day."""
 
 import difflib
+import hashlib
 import re
 from collections.abc import Iterator, Mapping
+from typing import Final
+from urllib.parse import parse_qs, unquote, urlsplit
 
-from service import outbound
+from service import guessable, outbound
 from service.clock import SystemClock
 from service.dial_plan import countries_under, may_meet
-from service.setting_types import BASIC_AUTH_ENDS, basic_auth_is_over
+from service.setting_types import BASIC_AUTH_ENDS, basic_auth_is_over, is_loopback
 from service.settings import NAMES, SECRETS_DIR, Problem, Settings, process_environment
+from service.store import address
 
 _NEAR = 0.85
 """How alike a name must be to ours to be taken for a slip of the hand."""
+_RANDOM: Final = (
+    f"a random one of {guessable.PASSWORD} characters or more, such as openssl rand -hex 24 makes"
+)
+_OFF: Final = frozenset({"none", "0", "f", "false", "n", "no"})
+"""What the client library takes for no, and for no checking of certificates."""
 
 
 def warnings(
@@ -36,7 +45,7 @@ def warnings(
         if (getattr(settings, name) or "").startswith("http:"):
             wrong = "is plain http, and Bandwidth sends credentials over https only"
             found.append(Problem(name.upper(), wrong, "https outside of a trial on one machine"))
-    found += _money(settings)
+    found += [*_money(settings), *_passwords(settings), *_keys(settings), *_store(settings)]
     for name in sorted(name for name in set(environ) - {*NAMES, SECRETS_DIR} if not name.startswith("XDG_")):
         near = difflib.get_close_matches(name.upper(), NAMES, n=1, cutoff=_NEAR)
         if near or name.startswith("BW_"):
@@ -68,3 +77,53 @@ def _money(settings: Settings) -> Iterator[Problem]:
 def _visitors_dial(settings: Settings) -> bool:
     """Whether some key may grant it: a visit needs the key's scope to control, and to dial."""
     return any({"control", "dial"} <= key.scopes for key in settings.api_keys)
+
+
+def _passwords(settings: Settings) -> Iterator[Problem]:
+    keys = {key.digest for key in settings.api_keys}
+    others = [one.get_secret_value() for one in (settings.bw_client_secret, settings.bw_password) if one]
+    for name in ("callback_password", "callback_password_previous"):
+        secret = getattr(settings, name)
+        if secret is None:
+            continue
+        text = secret.get_secret_value()
+        if text == settings.callback_username:
+            wrong = "is the same as CALLBACK_USERNAME"
+        elif hashlib.sha256(text.encode()).digest() in keys:
+            wrong = "is the same as a key in API_KEYS, so that either opens what the other guards"
+        elif text in others:
+            wrong = "is the same as a secret that Bandwidth has given out"
+        else:
+            wrong = guessable.weakness(text, least=guessable.PASSWORD)
+        if wrong:
+            yield Problem(name.upper(), wrong, _RANDOM)
+
+
+def _keys(settings: Settings) -> Iterator[Problem]:
+    for key in settings.api_keys:
+        if key.weakness:
+            yield Problem(
+                "API_KEYS", f"has a key, {key.name}, that {key.weakness}", "what pstn-bridge key makes"
+            )
+
+
+def _store(settings: Settings) -> Iterator[Problem]:
+    if settings.redis_url is None:
+        return
+    store = address.parse(settings.redis_url.get_secret_value())
+    parts = urlsplit(store.url)
+    hosts = [host for host, _ in store.hosts] or [parts.hostname or ""]
+    if parts.scheme == "unix" or all(map(is_loopback, hosts)):
+        return
+    options = {name: values[-1].lower() for name, values in parse_qs(parts.query).items()}
+    if parts.scheme == "redis":
+        wrong = "is not encrypted on its way to another host, which its password and the numbers go"
+        yield Problem("REDIS_URL", wrong, "rediss:// or valkeys://, unless nobody else is on that way")
+    elif options.get("ssl_cert_reqs") in _OFF or options.get("ssl_check_hostname") in _OFF:
+        wrong = "does not check the store's certificate, so that anybody on the way may be the store"
+        yield Problem(
+            "REDIS_URL", wrong, "ssl_ca_certs with the path of the CA's certificate in place of that"
+        )
+    password = unquote(parts.password or "")
+    if password and (weak := guessable.weakness(password, least=guessable.PASSWORD)):
+        yield Problem("REDIS_URL", f"has a password that {weak}", _RANDOM)

@@ -23,7 +23,7 @@ GOOD: Mapping[str, str] = {
     "BW_CLIENT_SECRET": "client-secret",
     "BASE_CALLBACK_URL": "https://bridge.example.com/pstn",
     "CALLBACK_USERNAME": "bandwidth",
-    "CALLBACK_PASSWORD": "callback-secret",
+    "CALLBACK_PASSWORD": "9f2c-d07b-61ae-48f3",
 }
 # An application in place of ours: how the command treats what happens to one is the same for any.
 SERVER = """
@@ -202,7 +202,7 @@ def test_it_serves_until_a_signal(number: signal.Signals) -> None:
         line = started(process)
         assert line["event"] == "service.started"
         assert line["callback_url"] == "https://bridge.example.com/pstn/callbacks/voice"
-        assert "callback-secret" not in str(line)
+        assert "9f2c-d07b-61ae-48f3" not in str(line)
         with urllib.request.urlopen(line["address"]) as answer:  # noqa: S310 - an address of ours
             assert (answer.read(), answer.headers["server"]) == (b"here", None)
         process.send_signal(number)

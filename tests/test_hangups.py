@@ -94,3 +94,12 @@ async def test_every_cause_cleans_up(simulator: Simulator, service: Service, cau
     await phone.hang_up(cause)
     await simulator.settled()
     assert service.log(event="call.ended", cause=cause)
+
+
+async def test_a_cause_with_a_number_in_it_is_told_without(simulator: Simulator, service: Service) -> None:
+    phone = await simulator.dial()
+    await phone.until("bridged")
+    await phone.hang_up("no route to 9195550188")
+    await simulator.settled()
+    assert service.log(event="call.ended", cause="no route to ********88")
+    assert "9195550188" not in str(service.log())

@@ -21,10 +21,11 @@ from handlers.participants import ParticipantEvent
 from handlers.voice.webhook import ForeignAccount, Malformed, parse
 from service.api_keys import fresh
 from service.api_keys import parse as parse_keys
-from service.bandwidth.errors import seconds_until, words
+from service.bandwidth.errors import DETAIL_LIMIT, seconds_until, words
 from service.bandwidth.exchange import BODY_LIMIT as ANSWER_LIMIT
 from service.bandwidth.http import _next_page
 from service.bandwidth.voice import _query_of
+from service.calls.numbers import hide_numbers
 from service.calls.policy import Policy
 from service.clock import SystemClock
 from service.cursors import Cursors, Holder
@@ -58,6 +59,9 @@ PARTS: Final = (
     " ",
     "9",
     "a",
+    "1    ",
+    "123456-",
+    "abcdef12-",
 )
 TAILS: Final = ("", "x - at `$ ", "\n", "`")
 
@@ -219,6 +223,7 @@ READERS: Final[dict[str, tuple[Callable[[str], object], int]]] = {
     "callback credentials": (credentials, HEADERS),
     "event cursor": (cursor, HEADERS),
     "log line": (lambda text: redact(None, "", {"reason": text, "more": {text: [text]}}), BODY_LIMIT),
+    "foreign words": (hide_numbers, 4 * DETAIL_LIMIT),
     "link header": (next_page, 8190),
     "retry-after": (lambda text: seconds_until(text, now=0), 8190),
 }

@@ -5,6 +5,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from service.setting_warnings import warnings
 from service.settings import NAMES, Settings
@@ -72,7 +73,12 @@ def test_the_shell_of_its_examples_has_what_they_use_and_nothing_that_is_warned_
         exported = line.startswith("export ")
         known |= dict.fromkeys(re.findall(r" ([A-Za-z_]+)=" if exported else r"^([A-Za-z_]+)=", line), "1")
     settings = Settings.model_construct(
-        bw_account_id="5500000", base_callback_url="https://bridge.example.com"
+        bw_account_id="5500000",
+        base_callback_url="https://bridge.example.com",
+        api_keys=(),
+        callback_username="bandwidth",
+        callback_password=SecretStr("9f2c-d07b-61ae-48f3"),
+        redis_url=next(map(SecretStr, re.findall(r"\bREDIS_URL=(\S+)", "".join(blocks))), None),
     )
     assert warnings(settings, known) == ()
 

@@ -278,6 +278,18 @@ async def test_the_end_of_a_called_phone_is_lost(simulator: Simulator, store_url
         assert (ended["outcome"]["blame"], ended["outcome"]["cause"]) == ("callee", "rejected")
 
 
+async def test_a_cause_that_was_asked_for_is_told_without_numbers(
+    simulator: Simulator, store_url: str, redis: Redis
+) -> None:
+    async with staffed(simulator, store_url, redis, UNHEARD) as (service, operator):
+        simulator.webhooks.drop = {"disconnect"}
+        phone, call = await ringing(simulator, operator)
+        await phone.hang_up("no route to 9195550188")
+        ended = await operator.until(call["id"], "ended")
+        assert ended["outcome"]["cause"] == "no route to ********88"
+        assert service.log(event="call.found_ended", cause="no route to ********88")
+
+
 async def lost_call(simulator: Simulator, operator: Operator) -> tuple[Phone, str]:
     """It rings, and neither the response to createCall nor a webhook has come; and our id of it."""
     simulator.webhooks.drop = {"answer", "disconnect"}

@@ -211,6 +211,16 @@ def test_an_odd_result_of_machine_detection_is_none(odd: Any) -> None:
     assert event(sample("machineDetectionComplete", machineDetectionResult=odd)) == MachineDetected(AT, "")
 
 
+@pytest.mark.parametrize("leg", [False, True])
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_number_is_in_words_of_bandwidths(kind: str, leg: bool) -> None:
+    """These are in the log, the timeline and the outcome, for keys that see no numbers as well."""
+    said = "no route to (555) 010-8266"
+    words = dict.fromkeys(("cause", "errorId", "errorMessage", "description"), said)
+    body = sample(kind, **words, machineDetectionResult={"value": said})
+    assert "8266" not in str(event(body, leg=leg))
+
+
 ODD: list[Any] = [5, None, {}, [], True, 1.5, {"a": ["b"]}]
 REQUIRED = {"callId", "eventType", "accountId"}
 

@@ -17,7 +17,7 @@ GOOD: Mapping[str, str] = {
     "BW_CLIENT_SECRET": "client-secret",
     "BASE_CALLBACK_URL": "https://bridge.example.com",
     "CALLBACK_USERNAME": "bandwidth",
-    "CALLBACK_PASSWORD": "callback-secret",
+    "CALLBACK_PASSWORD": "9f2c-d07b-61ae-48f3",
 }
 BASIC = {"BW_USERNAME": "api-user", "BW_PASSWORD": "api-secret"}
 
@@ -88,7 +88,7 @@ def test_the_least_that_is_needed_and_the_defaults() -> None:
         "log_format": "json",
         "log_level": "info",
     }
-    assert settings.callback_password == SecretStr("callback-secret")
+    assert settings.callback_password == SecretStr("9f2c-d07b-61ae-48f3")
 
 
 def test_everything_missing_is_told_at_once() -> None:
@@ -189,8 +189,8 @@ def test_urls_that_are_no_bases(name: str, url: str) -> None:
         ("API_RATE_LIMIT", "0", "-1"),
         ("API_RATE_LIMIT", "1000000", "1000001"),
         ("CALLS_PER_HOUR", "100000", "100001"),
-        ("API_KEYS", "a-key-of-sixteen", "a-key-of-fifteen"[:-1]),
-        ("API_KEYS", "crm:read+dial:a-key-of-sixteen", "crm:everything:a-key-of-sixteen"),
+        ("API_KEYS", "q7d0-1kzv-93mf-x8ha-24ty", "a-key-of-fifteen"[:-1]),
+        ("API_KEYS", "crm:read+dial:q7d0-1kzv-93mf-x8ha-24ty", "crm:everything:q7d0-1kzv-93mf-x8ha-24ty"),
         ("INTERCONNECT", "Bridge", "conference"),
         ("HOLD_MESSAGE", "x" * 1000, "x" * 1001),
         ("PIN_NUMBERS", "+15550100100, +15550100101", "+15550100100,5550100"),
@@ -337,7 +337,7 @@ def test_secrets_are_in_no_message_and_no_repr() -> None:
         assert "hunter2" not in "".join(problems(environ).values())
     settings = load({**GOOD, "REDIS_URL": "redis://:hunter2@localhost"})
     assert "hunter2" not in repr(settings)
-    assert "callback-secret" not in repr(settings)
+    assert "9f2c-d07b-61ae-48f3" not in repr(settings)
 
 
 def test_settings_are_frozen_and_read_no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -384,7 +384,7 @@ def test_warnings() -> None:
         "BASE_CALLBACK_URL": "http://localhost:8080",
         "FALLBACK_CALLBACK_URL": "http://localhost:8081",
         "BW_SOMETHING": "1",
-        "CALLBACK_PASWORD": "slip-of-the-hand",
+        "CALLBACK_PASWORD": "slip-of-the-hand-7x",
     }
     found = {notice.variable: str(notice) for notice in warnings(load(environ), environ)}
     urls = {"BASE_CALLBACK_URL", "FALLBACK_CALLBACK_URL"}
@@ -392,7 +392,7 @@ def test_warnings() -> None:
     assert "2 December 2026" in found["BW_WEBRTC_AUTH"]
     assert "https only" in found["BASE_CALLBACK_URL"]
     assert "the name CALLBACK_PASSWORD" in found["CALLBACK_PASWORD"]
-    assert "slip-of-the-hand" not in str(found)
+    assert "slip-of-the-hand-7x" not in str(found)
 
 
 @pytest.mark.parametrize(
@@ -479,10 +479,10 @@ def test_prefixes_and_countries_that_no_number_can_pass_both(
 @pytest.mark.parametrize(
     ("keys", "shown", "warned"),
     [
-        ("crm:read+dial+control:a-key-of-sixteen", "", True),
-        ("crm:read+dial+control:a-key-of-sixteen", "+15550100100", False),
-        ("crm:read+control:a-key-of-sixteen", "", False),
-        ("crm:dial:a-key-of-sixteen", "", False),
+        ("crm:read+dial+control:q7d0-1kzv-93mf-x8ha-24ty", "", True),
+        ("crm:read+dial+control:q7d0-1kzv-93mf-x8ha-24ty", "+15550100100", False),
+        ("crm:read+control:q7d0-1kzv-93mf-x8ha-24ty", "", False),
+        ("crm:dial:q7d0-1kzv-93mf-x8ha-24ty", "", False),
     ],
 )
 def test_what_calls_show_where_visitors_may_place_them(keys: str, shown: str, *, warned: bool) -> None:

@@ -57,7 +57,7 @@ async def place(
         visit=asked.visit.id if asked.visit else "",
     )
     if isinstance(placed, Refusal):
-        raise refused(placed)
+        raise refused(placed, asked)
     asked.ref, asked.room = placed.call.ref, placed.call.room
     return placed
 
@@ -130,7 +130,8 @@ def _new_call(bridge: Bridge, body: bodies.Dial, page_limit: float) -> NewCall:
     )
 
 
-def refused(refusal: Refusal) -> Problem:
+def refused(refusal: Refusal, asked: Asked) -> Problem:
     if kind := _RULES.get(refusal.reason):
         return Problem(kind, refusal.detail, retry_after=refusal.retry_after, rule=refusal.reason)
-    return Problem(refusal.reason, refusal.detail, retry_after=refusal.retry_after)
+    detail = (asked.may("numbers") and refusal.words) or refusal.detail
+    return Problem(refusal.reason, detail, retry_after=refusal.retry_after)

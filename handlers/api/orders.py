@@ -64,7 +64,7 @@ async def _order(asked: Asked, event: Order) -> Response:
     ref = asked.ref or await ref_in_path(asked)
     ordered = await asked.bridge.operators.order(ref, event, api_key=asked.key_name)
     if isinstance(ordered, Refusal):
-        raise refused(ordered)
+        raise refused(ordered, asked)
     if ordered.call is None or erased(ordered.call):
         raise not_found("call")
     if ordered.refused == OWN_NUMBER:

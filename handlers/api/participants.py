@@ -21,7 +21,7 @@ async def admit(asked: Asked) -> Response:
     permissions = (Permission.AUDIO,) if body.permissions is None else tuple(dict.fromkeys(body.permissions))
     admitted = await asked.bridge.participants.admit(room, name=body.name or "", permissions=permissions)
     if isinstance(admitted, Refusal):
-        raise refused(admitted)
+        raise refused(admitted, asked)
     found = {
         "participantId": admitted.participant_id,
         "room": room,

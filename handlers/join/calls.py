@@ -41,7 +41,7 @@ async def hang_up(asked: Asked) -> Response:
     order = OrderHangup(asked.bridge.clock.now())
     ordered = await asked.bridge.operators.order(ref, order, api_key=asked.key_name)
     if isinstance(ordered, Refusal):
-        raise refused(ordered)
+        raise refused(ordered, asked)
     if ordered.refused:
         raise Problem("refused", ordered.refused)
     return Response(status_code=202)

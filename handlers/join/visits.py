@@ -58,7 +58,7 @@ async def sit(asked: Asked) -> Response:
             await asked.bridge.participants.leave(visit.room, admitted.seat)
         raise over()
     if isinstance(admitted, Refusal):
-        raise refused(admitted)
+        raise refused(admitted, asked)
     return answer(
         {
             "participantId": admitted.participant_id,

@@ -4,4 +4,4 @@ from service.calls.events import Answer
 
 
 def parse(webhook: Webhook) -> Answer:
-    return arrival(Answer, webhook, answered=True, machine=webhook.within("machineDetectionResult", "value"))
+    return arrival(Answer, webhook, answered=True, machine=webhook.machine)

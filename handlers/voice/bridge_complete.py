@@ -6,5 +6,5 @@ from service.calls.events import BridgeComplete
 def parse(webhook: Webhook) -> BridgeComplete:
     """`bridgeComplete` and `bridgeTargetComplete` of the phone."""
     return arrival(
-        BridgeComplete, webhook, answered=True, attempt=webhook.attempt, cause=webhook.text("cause")
+        BridgeComplete, webhook, answered=True, attempt=webhook.attempt, cause=webhook.word("cause")
     )

@@ -12,7 +12,7 @@ def parse(webhook: Webhook) -> Disconnect:
         from_number=webhook.party("from"),
         to_number=webhook.party("to"),
         sip_call_id=webhook.text("sipCallId"),
-        cause=webhook.text("cause") or "unknown",
-        error_id=webhook.text("errorId"),
+        cause=webhook.word("cause") or "unknown",
+        error_id=webhook.word("errorId"),
         sip_response_code=webhook.number("sipResponseCode"),
     )

@@ -11,16 +11,16 @@ def answer(webhook: Webhook) -> LegAnswer:
 
 def bridge_complete(webhook: Webhook) -> LegBridgeComplete:
     """`bridgeComplete` and `bridgeTargetComplete`."""
-    return LegBridgeComplete(webhook.at, webhook.attempt, cause=webhook.text("cause"))
+    return LegBridgeComplete(webhook.at, webhook.attempt, cause=webhook.word("cause"))
 
 
 def disconnect(webhook: Webhook) -> LegDisconnect:
     return LegDisconnect(
         webhook.at,
         webhook.attempt,
-        cause=webhook.text("cause") or "unknown",
+        cause=webhook.word("cause") or "unknown",
         leg_id=webhook.call_id,
-        error_id=webhook.text("errorId"),
+        error_id=webhook.word("errorId"),
         sip_call_id=webhook.text("sipCallId"),
         sip_response_code=webhook.number("sipResponseCode"),
     )

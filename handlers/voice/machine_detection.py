@@ -3,4 +3,4 @@ from service.calls.events import MachineDetected
 
 
 def parse(webhook: Webhook) -> MachineDetected:
-    return MachineDetected(webhook.at, webhook.within("machineDetectionResult", "value"))
+    return MachineDetected(webhook.at, webhook.machine)

@@ -6,8 +6,8 @@ def parse(webhook: Webhook) -> TransferComplete:
     return TransferComplete(
         webhook.at,
         webhook.attempt,
-        cause=webhook.text("cause"),
-        error_id=webhook.text("errorId"),
+        cause=webhook.word("cause"),
+        error_id=webhook.word("errorId"),
         sip_call_id=webhook.text("sipCallId"),
         short=webhook.policy.short_leg,
     )

@@ -6,8 +6,8 @@ def parse(webhook: Webhook) -> TransferDisconnect:
     return TransferDisconnect(
         webhook.at,
         webhook.attempt,
-        cause=webhook.text("cause"),
-        error_id=webhook.text("errorId"),
+        cause=webhook.word("cause"),
+        error_id=webhook.word("errorId"),
         sip_call_id=webhook.text("sipCallId"),
         sip_response_code=webhook.number("sipResponseCode"),
     )

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from service.calls.display import displayed
 from service.calls.model import Direction
-from service.calls.numbers import e164
+from service.calls.numbers import e164, hide_numbers
 from service.calls.policy import Policy
 from service.calls.refs import is_ref, ref_of_call
 
@@ -61,10 +61,19 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True):
     def text(self, name: str) -> str:
         return _text(self.body.get(name))
 
+    def word(self, name: str) -> str:
+        """A text that anybody may see, such as a cause: whatever it is, no number is in it."""
+        return hide_numbers(self.text(name))
+
     def within(self, outer: str, name: str) -> str:
         """The text of a field of an object in the body."""
         value = self.body.get(outer)
         return _text(value.get(name)) if isinstance(value, dict) else ""
+
+    @property
+    def machine(self) -> str:
+        """What machine detection has found, as a word."""
+        return hide_numbers(self.within("machineDetectionResult", "value"))
 
     def number(self, name: str) -> int | None:
         value = self.body.get(name)

@@ -15,7 +15,11 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from service.calls.numbers import hide_numbers
+
 DETAIL_LIMIT = 300
+_READ = 4 * DETAIL_LIMIT
+"""Characters of a text that are looked at: more than are kept, as white space is folded."""
 _LONGEST_DATE = 64
 """Characters; a date as RFC 9110 has it is 29 long."""
 
@@ -26,8 +30,8 @@ class BandwidthError(Exception):
     `code` is one of the codes of `MEANINGS`, or `misrouted`, `timeout`, `unreachable`, `invalid-response`,
     `no-token`, or `paused`: not sent, because the API is down; `retry_after` says when one is sent again.
     `retry`: sending the same idempotent request again makes sense. `retry_after`: Bandwidth's wish, in
-    seconds. `detail`: Bandwidth's own words, one line. `may_have_happened`: the effect may exist at
-    Bandwidth although we were not told so. `made`: the id of what a create has made all the same, where it
+    seconds. `detail`: Bandwidth's words, one line, numbers hidden. `may_have_happened`: the effect may exist
+    at Bandwidth although we were not told so. `made`: the id of what a create has made all the same, where it
     can be read; nothing else of the answer is of use, so that it has to be taken down.
     """
 
@@ -51,7 +55,12 @@ class BandwidthError(Exception):
         self.detail = one_line(detail)
         self.may_have_happened = may_have_happened
         self.made = made
-        super().__init__(f"{operation}: {code}" + (f" ({self.detail})" if self.detail else ""))
+        super().__init__(self.brief + (f" ({self.detail})" if self.detail else ""))
+
+    @property
+    def brief(self) -> str:
+        """Without Bandwidth's own words, for whoever is not to see what may be in them."""
+        return f"{self.operation}: {self.code}"
 
 
 class NotFound(BandwidthError):
@@ -191,12 +200,13 @@ def words(body: bytes) -> str:
     for found in (known.description, known.error, known.message):
         if isinstance(found, str) and found:
             return one_line(found)
-    return one_line(body[: 4 * DETAIL_LIMIT].decode(errors="replace"))
+    return one_line(body[: 4 * _READ].decode(errors="replace"))
 
 
 def one_line(text: str) -> str:
-    """Without control, format and surrogate characters, so that it can stand in a log; 300 characters."""
-    visible = "".join(
-        " " if unicodedata.category(char).startswith("C") else char for char in text[: 4 * DETAIL_LIMIT]
-    )
-    return " ".join(visible.split())[:DETAIL_LIMIT]
+    """Fit for a log: no control, format and surrogate characters, numbers hidden; 300 characters."""
+    visible = "".join(" " if unicodedata.category(char).startswith("C") else char for char in text[:_READ])
+    if len(text) > _READ:
+        # What is left of a number that was cut off may be too short to be known for one.
+        visible = visible.rstrip("0123456789 .-()/+")
+    return hide_numbers(" ".join(visible.split()))[:DETAIL_LIMIT]

@@ -17,6 +17,7 @@ from service.calls.effects import AddParticipant, AskAfter, CheckRoom, CheckTake
 from service.calls.events import DialingOver, FoundEnded, Placed
 from service.calls.looks import Asked, Looks
 from service.calls.model import Call, Direction, Intent, Media, Phone
+from service.calls.numbers import hide_numbers
 from service.calls.outcomes import NOT_FOUND
 from service.clock import Clock
 from service.engine.doubts import Doubts
@@ -246,7 +247,7 @@ class Asker:
         self._metrics.found("call-ended")
 
     async def _tell_ended(self, call: Call, call_id: str, state: CallState) -> None:
-        cause = state.disconnect_cause or ""
+        cause = hide_numbers(state.disconnect_cause or "")
         self._report_ended(call_id, cause)
         ended = FoundEnded(
             at=self._clock.now(),
@@ -257,7 +258,7 @@ class Asker:
             from_number=call.from_number,
             to_number=call.to_number,
             cause=cause,
-            error_id=state.error_id or "",
+            error_id=hide_numbers(state.error_id or ""),
         )
         await self._engine.handle(call.ref, ended)
 

@@ -5,7 +5,10 @@ import hmac
 from typing import Final, TypedDict
 from urllib.parse import urlsplit
 
+from service.invitations import key_for
+
 _MAC_LENGTH: Final = 32
+_PURPOSE: Final = "participant callbacks"
 
 
 class Credentials(TypedDict):
@@ -21,8 +24,9 @@ class Callbacks:
     """URLs under BASE_CALLBACK_URL.
 
     Voice webhooks carry Basic credentials. Participant events cannot (sessions API: only a URL is
-    registered), so that their URL proves itself with a keyed hash. `fallback`: a second address of ours,
-    which Bandwidth tries when the first does not answer.
+    registered), so that their URL proves itself with a keyed hash. URLs are in the logs of proxies, and the
+    key follows from the password, so it is derived slowly: a URL must not be a fast way to try passwords.
+    `fallback`: a second address of ours, which Bandwidth tries when the first does not answer.
     """
 
     def __init__(
@@ -38,7 +42,9 @@ class Callbacks:
         self.password = password
         self._base = base
         self._fallback = fallback
-        self._keys = [_key(one) for one in (password, previous) if one]
+        passwords = [one for one in (password, previous) if one]
+        self._key = key_for(_PURPOSE, password)
+        self._accepted = [key_for(_PURPOSE, one) for one in passwords] + [_fast_key(one) for one in passwords]
 
     def __repr__(self) -> str:
         return f"Callbacks({self._base!r}, {self.username!r}, ***)"
@@ -88,19 +94,23 @@ class Callbacks:
         )
 
     def participant(self, seat: str) -> str:
-        return f"{self._base}/callbacks/participants/{seat}/{_mac(self._keys[0], seat)}"
+        return f"{self._base}/callbacks/participants/{seat}/{_mac(self._key, seat)}"
 
     def browser(self, room: str, seat: str) -> str:
         """The same for somebody without a call that would say which room it is."""
         name = f"{room}/{seat}"
-        return f"{self._base}/callbacks/participants/{name}/{_mac(self._keys[0], name)}"
+        return f"{self._base}/callbacks/participants/{name}/{_mac(self._key, name)}"
 
     def proves(self, seat: str, mac: str) -> bool:
         """Whether the address is one that we gave out; the previous password counts while it is rotated."""
-        return any(hmac.compare_digest(_mac(key, seat).encode(), mac.encode()) for key in self._keys)
+        return any(hmac.compare_digest(_mac(key, seat).encode(), mac.encode()) for key in self._accepted)
 
 
-def _key(password: str) -> bytes:
+def _fast_key(password: str) -> bytes:
+    """What 0.1.0 makes addresses with: accepted from participants of before the upgrade, and given to none.
+
+    To be removed in the release after 0.2.
+    """
     return hashlib.sha256(b"participant callbacks\0" + password.encode()).digest()
 
 

@@ -84,6 +84,9 @@ class Refusal(msgspec.Struct, frozen=True):
     `bandwidth-timeout`."""
     detail: str
     retry_after: float | None = None
+    words: str = ""
+    """The detail with Bandwidth's own words: for the log, and for keys with the scope `numbers`. What is said
+    there about an account, its numbers and its limits is no business of guests."""
 
 
 class Operators:
@@ -243,7 +246,9 @@ class Operators:
                 if error.may_have_happened:
                     log.warning("call.in_doubt", error=str(error))
                     return None
-                refusal = Refusal(reason_of(error), str(error), told_to_wait(error.retry_after))
+                refusal = Refusal(
+                    reason_of(error), error.brief, told_to_wait(error.retry_after), words=str(error)
+                )
                 return await self._give_up(dial, by, refusal, tally.told(self._clock))
         placed = Placed(self._clock.now(), call_id, tally.told(self._clock))
         call, _ = await asyncio.gather(self._tell(dial.ref, placed), self._name(call_id, dial.ref))
@@ -266,7 +271,7 @@ class Operators:
         self, dial: Dial, by: Orderer, refusal: Refusal, sent: tuple[Sent, ...] = ()
     ) -> Refusal:
         """Nobody was called, so that the same request may be made again."""
-        log.warning("call.refused", reason=refusal.reason, error=refusal.detail)
+        log.warning("call.refused", reason=refusal.reason, error=refusal.words or refusal.detail)
         await self._tell(dial.ref, NotPlaced(self._clock.now(), refusal.reason, sent))
         await self._give_back(by, dial.ref)
         return refusal

@@ -302,4 +302,11 @@ class Participants:
         retry_after = told_to_wait(error.retry_after) if isinstance(error, BandwidthError) else None
         # That a participant is gone as soon as it was made is nothing that whoever asks could act on.
         known = "bandwidth-error" if reason == "participant-vanished" else reason
-        return Refusal(known, str(error), retry_after)
+        return Refusal(known, _brief(error, known), retry_after, words=str(error))
+
+
+def _brief(error: Exception, reason: str) -> str:
+    """Without Bandwidth's own words; a doubt quotes them as well."""
+    if isinstance(error, BandwidthError):
+        return error.brief
+    return reason if isinstance(error, InDoubt) else str(error)

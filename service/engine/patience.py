@@ -53,6 +53,10 @@ class Patience(msgspec.Struct, frozen=True, kw_only=True):
     """To live news when there is none, until there is a sign of life; proxies wait for 30 s or a minute."""
     watch: float = 10.0
     """Between two looks whether the store has lost something."""
+    journal: float = 15 * MINUTE
+    """For which what was deleted, such as a spent token, may be in the file of the embedded store."""
+    erasures: float = MINUTE
+    """The same for a call that was erased."""
     short_leg: float = 5.0
     """For which a leg into WebRTC has to last to have been talked on; one that ends before is replaced."""
     searched: float = 5 * MINUTE

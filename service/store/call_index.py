@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
@@ -53,10 +53,13 @@ class Recent(msgspec.Struct, frozen=True):
 
 
 class CallIndex:
-    """Looking at calls. `ended_days` is how long an ended one is kept."""
+    """Looking at calls. `ended_days` is how long an ended one is kept; `on_erasure` follows each erasure."""
 
-    def __init__(self, client: Client, *, ended_days: float) -> None:
+    def __init__(
+        self, client: Client, *, ended_days: float, on_erasure: Callable[[], None] | None = None
+    ) -> None:
         self._client = client
+        self._on_erasure = on_erasure
         self._ended = int(ended_days * 24 * HOUR)
         self._longest = self._ended + LIVE
         """Milliseconds from its beginning for which a call is listed, and has its other name."""
@@ -144,6 +147,8 @@ class CallIndex:
             },
             {"ref": ref, "tombstone": _encode(tombstone), "ttl": AFTER_END, "oldest": self._oldest(now)},
         )
+        if erased and self._on_erasure:
+            self._on_erasure()
         return None if erased is None else bool(erased)
 
     async def _positions(

@@ -1,5 +1,6 @@
 """Calls in the store: load with one trip, commit with one."""
 
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -75,8 +76,15 @@ class Calls(CallIndex):
     With `compresses` what has ended is compressed, and so is each entry of a timeline.
     """
 
-    def __init__(self, client: Client, *, ended_days: float, compresses: bool = False) -> None:
-        super().__init__(client, ended_days=ended_days)
+    def __init__(
+        self,
+        client: Client,
+        *,
+        ended_days: float,
+        compresses: bool = False,
+        on_erasure: Callable[[], None] | None = None,
+    ) -> None:
+        super().__init__(client, ended_days=ended_days, on_erasure=on_erasure)
         self._compresses = compresses
 
     async def load(self, ref: str, event: str = "") -> Stored:

@@ -24,6 +24,7 @@ from shlex import quote as quoted
 from typing import Literal
 from urllib.parse import quote
 
+import structlog
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -37,6 +38,8 @@ _PAUSE = 0.02
 _PATH_LIMIT = 100  # bytes; sun_path holds 104 on macOS and 108 on Linux, a NUL included
 _LOG_LIMIT = 1_000_000
 _LOG_KEPT = 64_000
+
+log = structlog.get_logger()
 
 
 class EmbeddedError(StoreUnavailable):
@@ -73,8 +76,7 @@ class EmbeddedServer:
         """
         try:
             self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with suppress(PermissionError):  # a mounted volume may be another's and still be ours to write
-                self.directory.chmod(0o700)
+            self._close_to_others()
             async with self._turn(_START_LIMIT):
                 if self._use is None:  # a second start, after the server has died, is still one use
                     self._use = self._lock_file("use.lock")
@@ -133,6 +135,30 @@ class EmbeddedServer:
         finally:
             os.close(use)
 
+    def _close_to_others(self) -> None:
+        """The data is for this user alone, what an earlier release has left there included.
+
+        A mounted volume may belong to somebody else and still be ours to write. Whoever else may write there
+        can put other files in place of ours: where that is everybody, EmbeddedError.
+        """
+        for path in (self.directory.resolve(), *self.directory.rglob("*")):
+            with suppress(PermissionError, FileNotFoundError):
+                if not path.is_symlink() and path.stat().st_mode & 0o077:
+                    path.chmod(0o700 if path.is_dir() else 0o600)
+        found = self.directory.stat()
+        if found.st_mode & 0o002:
+            remedy = "give it to the user that the service runs as, or set XDG_STATE_HOME or REDIS_URL"
+            raise EmbeddedError(f"everybody may write in {self.directory}, where numbers are kept: {remedy}")
+        if found.st_uid != os.geteuid() or found.st_mode & 0o077:
+            log.warning(
+                "store.not_private",
+                directory=str(self.directory),
+                owner=found.st_uid,
+                mode=f"{stat.S_IMODE(found.st_mode):o}",
+                hint="others can read the data or put their own in its place: give the directory to the user "
+                "that the service runs as, with mode 700",
+            )
+
     def _lock_file(self, name: str) -> int:
         return os.open(self.directory / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
@@ -176,15 +202,15 @@ class EmbeddedServer:
     def _launch(self, socket: Path) -> None:
         """Start the daemon. It inherits the lock on alive.lock, and removes a stale socket by itself."""
         binary = _binary()
-        log = self.directory / "server.log"
-        if log.exists() and log.stat().st_size > _LOG_LIMIT:
-            log.write_bytes(log.read_bytes()[-_LOG_KEPT:])
+        log_file = self.directory / "server.log"
+        if log_file.exists() and log_file.stat().st_size > _LOG_LIMIT:
+            log_file.write_bytes(log_file.read_bytes()[-_LOG_KEPT:])
         options = {
             "port": "0",
             "unixsocket": str(socket),
             "unixsocketperm": "700",
             "dir": str(self.directory),
-            "logfile": str(log),
+            "logfile": str(log_file),
             "pidfile": str(self.directory / "server.pid"),
             "appendonly": "yes",
             "appendfsync": self._appendfsync,
@@ -196,7 +222,7 @@ class EmbeddedServer:
         alive = self._lock_file("alive.lock")
         try:
             fcntl.flock(alive, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            with log.open("ab") as output:
+            with open(log_file, "ab", opener=_private) as output:
                 subprocess.run(  # noqa: S603 - our own binary and options, no shell
                     [binary, *(word for key, value in options.items() for word in (f"--{key}", value))],
                     stdin=subprocess.DEVNULL,
@@ -204,6 +230,7 @@ class EmbeddedServer:
                     stderr=output,
                     pass_fds=(alive,),
                     start_new_session=True,
+                    umask=0o077,
                     check=False,
                 )
         finally:
@@ -261,6 +288,10 @@ class EmbeddedServer:
         with suppress(OSError):
             return f"the embedded server (process {(self.directory / 'server.pid').read_text().strip()})"
         return "the embedded server"
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _taken(lock: int) -> bool:

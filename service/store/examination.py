@@ -63,7 +63,7 @@ class Evictions:
                 raise
             self._may_ask = False
             return None
-        each = [_said(info) for [info] in answers]
+        each = [said(info) for [info] in answers]
         now = {one.get("run_id", ""): int(one.get("evicted_keys", 0)) for one in each}
         new = sum(max(count - self._before.get(id_, count), 0) for id_, count in now.items())
         self._before = now
@@ -76,26 +76,26 @@ async def examine(client: Client) -> list[Examined]:
 
 
 def _examined(info: Any, time: Any, connection: Any) -> Examined:
-    said = _said(info)
+    words = said(info)
     failed = [
-        name for name in ("aof_last_write_status", "rdb_last_bgsave_status") if said.get(name, "ok") != "ok"
+        name for name in ("aof_last_write_status", "rdb_last_bgsave_status") if words.get(name, "ok") != "ok"
     ]
     return Examined(
         address=_address(connection),
-        product="Valkey" if "valkey_version" in said else "Redis",
-        version=said.get("valkey_version") or said.get("redis_version", ""),
-        append_only=said.get("aof_enabled") == "1",
+        product="Valkey" if "valkey_version" in words else "Redis",
+        version=words.get("valkey_version") or words.get("redis_version", ""),
+        append_only=words.get("aof_enabled") == "1",
         write_error=", ".join(failed),
-        used=int(said.get("used_memory", 0)),
-        allowed=int(said.get("maxmemory", 0)),
-        evicted=int(said.get("evicted_keys", 0)),
-        eviction=said.get("maxmemory_policy", ""),
+        used=int(words.get("used_memory", 0)),
+        allowed=int(words.get("maxmemory", 0)),
+        evicted=int(words.get("evicted_keys", 0)),
+        eviction=words.get("maxmemory_policy", ""),
         time=_seconds(time),
     )
 
 
-def _said(info: Any) -> Mapping[str, str]:
-    """The client library takes it apart on some ways to the store, and not on others."""
+def said(info: Any) -> Mapping[str, str]:
+    """What INFO answers. The client library takes it apart on some ways to the store, and not on others."""
     if isinstance(info, Mapping):
         return {_text(name): _text(value) for name, value in info.items()}
     return dict(re.findall(r"^([^#:\r\n]+):([^\r\n]*)", _text(info), re.MULTILINE))
@@ -104,7 +104,7 @@ def _said(info: Any) -> Mapping[str, str]:
 def _address(connection: Any) -> str:
     """`laddr` of CLIENT INFO, which the client library takes apart as well."""
     if isinstance(connection, Mapping):
-        return _said(connection).get("laddr", "")
+        return said(connection).get("laddr", "")
     found = re.search(r"\bladdr=(\S*)", _text(connection))
     return found[1] if found else ""
 

@@ -1,7 +1,7 @@
 """Calls that are placed: what Bandwidth is asked, what the asker is told, and what is refused."""
 
 import asyncio
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -236,3 +236,28 @@ async def test_numbers_are_masked_for_a_key_without_the_scope(service: Service) 
     assert (call["from"], call["to"]) == ("+1********11", "+1********22")
     async with client_of(service, "curious") as curious:
         assert (await curious.get(f"/calls/{call['id']}"))["to"] == THEIRS
+
+
+SAID: Final = "to (555) 010-0122 cannot be called from 15550100111 on account 9900123"
+"""By Bandwidth, of a refused call."""
+
+
+async def test_bandwidths_words_are_for_keys_that_see_numbers(simulator: Simulator, service: Service) -> None:
+    shown = "to (***) ***-**22 cannot be called from *********11 on account *****23"
+    for name, detail in {
+        "all": f"create-call: bad-request ({shown})",
+        "dialer": "create-call: bad-request",
+    }.items():
+        simulator.faults.add("createCall", status=400, words=SAID)
+        async with client_of(service, name) as client:
+            assert problem(await client.dial(), 502)["detail"] == detail
+
+
+async def test_bandwidths_words_are_in_the_log_without_numbers(
+    simulator: Simulator, service: Service
+) -> None:
+    simulator.faults.add("createCall", status=400, words=SAID)
+    async with client_of(service, "dialer") as client:
+        await client.dial()
+    [line] = service.log("call.refused")
+    assert line["error"].endswith("from *********11 on account *****23)")

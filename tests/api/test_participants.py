@@ -151,3 +151,16 @@ async def test_who_may_only_read_sees_no_token(service: Service, client: Client)
         for seen in (await reader.get(path), await reader.get("/rooms/sales"), await reader.get("/rooms")):
             assert admitted["token"] not in str(seen)
     assert (await client.send("DELETE", path)).status_code == 204
+
+
+async def test_bandwidths_words_are_for_keys_that_see_numbers(simulator: Simulator, service: Service) -> None:
+    said = "to (***) ***-**22 from *********11"
+    for name, detail in {
+        "all": f"create-session: bad-request ({said})",
+        "controller": "create-session: bad-request",
+    }.items():
+        simulator.faults.add("createSession", status=400, words="to (555) 010-0122 from 15550100111")
+        async with client_of(service, name) as client:
+            answer = await client.send("POST", ROOM, json={})
+            assert problem(answer, 502)["detail"] == detail
+    assert all(one["error"].endswith(f"({said})") for one in service.log("participant.refused"))

@@ -113,6 +113,22 @@ def test_words_are_bounded() -> None:
     assert len(BandwidthError("ask", "timeout", detail="z" * 301).detail) == 300
 
 
+@pytest.mark.parametrize("before", range(1180, 1205))
+def test_no_part_of_a_number_is_left_where_words_are_cut(before: int) -> None:
+    text = f"{' ' * before}9195550188, which is not called"
+    assert "555" not in words(text.encode())
+    assert "555" not in words(b'{"description":"' + text.encode() + b'"}')
+    assert (
+        "555" not in BandwidthError("ask", "bad-request", detail=f"{'-' * (before - 900)}9195550188").detail
+    )
+
+
+def test_what_an_error_says_in_brief_has_no_words_of_bandwidths() -> None:
+    error = BandwidthError("create-call", "bad-request", detail="9195550188 is not ours, on account 9900123")
+    assert error.brief == "create-call: bad-request"
+    assert str(error) == "create-call: bad-request (********88 is not ours, on account *****23)"
+
+
 @given(st.binary(max_size=400) | st.text().map(lambda text: text.encode(errors="surrogatepass")))
 def test_words_are_one_printable_line(body: bytes) -> None:
     detail = words(body)

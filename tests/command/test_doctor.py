@@ -95,6 +95,13 @@ async def test_settings_are_wrong(shell: Shell) -> None:
     assert "-> wants the id of your Bandwidth account" in found.out
 
 
+async def test_each_secret_that_may_be_guessed_is_a_line(shell: Shell) -> None:
+    weak = {"CALLBACK_PASSWORD": "x", "CALLBACK_PASSWORD_PREVIOUS": "bandwidth", "API_KEYS": "a" * 16}
+    found = (await shell.run("doctor", "--json", code=None, **weak)).objects
+    lines = {one["found"].split()[0]: one["result"] for one in found if one["check"] == "settings"}
+    assert {name: lines.get(name) for name in weak} == dict.fromkeys(weak, "warn")
+
+
 async def test_the_store_is_away_and_its_password_is_not_shown(shell: Shell) -> None:
     found = await examined(shell, code=1, REDIS_URL="redis://me:hunter2@127.0.0.1:1/0?x=hunter2")
     assert found["store"]["result"] == "fail"

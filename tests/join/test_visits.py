@@ -206,6 +206,23 @@ async def test_numbers_that_are_not_called(simulator: Simulator, store_url: str,
             assert (refused.status_code, refused.json()["rule"]) == (422, rule)
 
 
+async def test_bandwidths_words_are_not_for_visitors(
+    simulator: Simulator, store_url: str, redis: Redis
+) -> None:
+    said = "account 9900123: 15550100111 may not call (555) 010-0122"
+    async with (
+        staffed(simulator, store_url, redis) as (service, operator),
+        visitor(service, operator, scopes=["talk", "dial"]) as ada,
+    ):
+        simulator.faults.add("createCall", status=400, words=said)
+        refused = await ada.send("POST", "/calls", {"to": CALLEE})
+        assert (refused.status_code, refused.json()["detail"]) == (502, "create-call: bad-request")
+        simulator.faults.add("createSession", status=400, words=said)
+        refused = await ada.send("POST", "/participant", {})
+        assert (refused.status_code, refused.json()["detail"]) == (502, "create-session: bad-request")
+        simulator.faults.clear()
+
+
 # What must not be found -------------------------------------------------------------------------------------
 
 

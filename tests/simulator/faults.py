@@ -14,7 +14,7 @@ class Fault:
     `rewrite` makes another body of the answer's, of a request that had its effect; None for none.
     `executed` says whether the request had its effect before it failed. `delay` alone only slows down.
     `hang` and `reset`: it hangs until it is released, and its connection breaks then.
-    `name`: of this kind of fault, for the journal.
+    `words`: what the error body says. `name`: of this kind of fault, for the journal.
     """
 
     def __init__(
@@ -30,6 +30,7 @@ class Fault:
         retry_after: str | None = None,
         page: bool = False,
         rewrite: Callable[[Any], Any] | None = None,
+        words: str = "fault on order",
         name: str = "",
     ) -> None:
         if status is None and not hang and not reset and not delay and not rewrite:
@@ -44,6 +45,7 @@ class Fault:
         self.retry_after = retry_after
         self.page = page
         self.rewrite = rewrite
+        self.words = words
         self.name = name
         self.struck = 0
         self._released = asyncio.Event()
@@ -91,6 +93,7 @@ class Faults:
         retry_after: str | None = None,
         page: bool = False,
         rewrite: Callable[[Any], Any] | None = None,
+        words: str = "fault on order",
         name: str = "",
     ) -> Fault:
         fault = Fault(
@@ -104,6 +107,7 @@ class Faults:
             retry_after=retry_after,
             page=page,
             rewrite=rewrite,
+            words=words,
             name=name,
         )
         self._faults.append(fault)

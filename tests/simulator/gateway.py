@@ -202,7 +202,7 @@ class Gateway:
         headers = {"Retry-After": fault.retry_after} if fault.retry_after is not None else {}
         if fault.page:
             return Answer(fault.status, _PAGE, {"Content-Type": "text/html", **headers})
-        return msgspec.structs.replace(api.error(fault.status, "fault on order"), headers=headers)
+        return msgspec.structs.replace(api.error(fault.status, fault.words), headers=headers)
 
     def _record(
         self,

@@ -3,6 +3,7 @@
 # ruff: noqa: ASYNC240 - a look at a local file does not hold up a test
 
 import asyncio
+import json
 import os
 import shutil
 import signal
@@ -20,6 +21,8 @@ from redis.exceptions import ConnectionError as Refused
 
 from service.store.embedded import EmbeddedError, EmbeddedServer, default_directory
 from service.store.errors import StoreUnavailable
+from tests.harness import LOG, log_to_lines
+from tests.waiting import wait_until
 
 SERVICE = """
 import asyncio, pathlib, sys
@@ -223,3 +226,97 @@ async def test_a_server_that_was_started_again_is_still_one_use(place: Path) -> 
     await server.stop()
     with pytest.raises(Refused):
         await process_of(url)
+
+
+@pytest.fixture
+def careless() -> Iterator[None]:
+    """Whoever starts the service has no mask of their own."""
+    before = os.umask(0)
+    yield
+    os.umask(before)
+
+
+def open_to_others(place: Path) -> list[str]:
+    return [
+        f"{path.relative_to(place)} {path.lstat().st_mode & 0o777:o}"
+        for path in (place, *place.rglob("*"))
+        if path.lstat().st_mode & 0o077
+    ]
+
+
+@pytest.mark.usefixtures("careless")
+async def test_nobody_else_can_read_the_data(place: Path) -> None:
+    server = EmbeddedServer(place)
+    async with connected(await server.start()) as client:
+        await client.set("call", "+15550107777")
+        await client.bgrewriteaof()
+        await client.config_set("save", "3600 1")  # nor what else it may write
+        await client.bgsave()  # waits for the other
+        await wait_until((place / "dump.rdb").exists)
+    assert (place / "appendonlydir").is_dir()
+    assert open_to_others(place) == []
+    await server.stop()
+
+
+async def test_data_that_an_older_release_left_open_is_closed(place: Path) -> None:
+    server = EmbeddedServer(place)
+    await server.start()
+    await server.stop()
+    for path in (place, *place.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    await server.start()
+    assert open_to_others(place) == []
+    await server.stop()
+
+
+async def test_a_directory_that_is_reached_by_a_link_is_closed(place: Path) -> None:
+    """As systemd's are, of a service that has a user of its own for each start."""
+    real = place.with_name("real")
+    real.mkdir()
+    real.chmod(0o755)
+    place.symlink_to(real)
+    server = EmbeddedServer(place)
+    await server.start()
+    assert open_to_others(real) == []
+    await server.stop()
+
+
+def not_to_be_changed(_path: Path, _mode: int) -> None:
+    raise PermissionError(1, "not yours")
+
+
+async def test_a_directory_that_everybody_may_write_in_is_refused(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.mkdir()
+    place.chmod(0o777)
+    monkeypatch.setattr(Path, "chmod", not_to_be_changed)  # as it is for another user's
+    with pytest.raises(EmbeddedError, match=r"everybody may write in .*XDG_STATE_HOME or REDIS_URL"):
+        await EmbeddedServer(place).start()
+    assert not (place / "server.pid").exists()
+
+
+def warned() -> list[tuple[int, str]]:
+    """By the newest service: whose the directory is, and its mode."""
+    lines = [json.loads(line) for line in LOG.written if "store.not_private" in line]
+    return [(line["owner"], line["mode"]) for line in lines]
+
+
+@pytest.mark.parametrize(
+    ("mode", "of_another"), [(0o700, True), (0o770, False), (0o750, True), (0o700, False)]
+)
+async def test_a_directory_of_somebody_elses_is_warned_of(
+    place: Path, monkeypatch: pytest.MonkeyPatch, mode: int, of_another: bool
+) -> None:
+    place.mkdir()
+    place.chmod(mode)
+    owner = os.geteuid()
+    if of_another:
+        monkeypatch.setattr(os, "geteuid", lambda: owner + 1)
+    monkeypatch.setattr(Path, "chmod", not_to_be_changed)
+    log_to_lines()
+    LOG.written.clear()
+    server = EmbeddedServer(place)
+    await server.start()
+    await server.stop()
+    assert warned() == ([(owner, f"{mode:o}")] if of_another or mode != 0o700 else [])

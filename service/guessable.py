@@ -1,0 +1,37 @@
+"""Whether a secret is one that somebody may guess, as far as its text tells."""
+
+from typing import Final
+
+KEY: Final = 24
+"""Characters that an API key should have: anybody may try keys, as fast as a replica answers."""
+PASSWORD: Final = 16
+"""Characters that a password should have. It can be tried at home, at 50 ms each (service/invitations.py)."""
+_DIFFERENT: Final = 6
+"""Characters that differ from each other; of 24 random hex digits hardly one text in 10^8 has fewer."""
+_WORDS: Final = (
+    "password",
+    "passwort",
+    "secret",
+    "change",
+    "example",
+    "callback",
+    "bandwidth",
+    "simulated",
+    "admin",
+    "letmein",
+    "qwerty",
+    "abcdefgh",
+    "123456789",
+)
+"""Examples have them, ours among those; of random texts hardly one in a million has."""
+
+
+def weakness(text: str, *, least: int) -> str:
+    """Why it is not random, in words that follow on its name and tell nothing of it; empty for no reason."""
+    if len(text) < least:
+        return f"has under {least} characters"
+    if len(set(text)) < _DIFFERENT:
+        return f"has under {_DIFFERENT} different characters"
+    if any(word in text.lower() for word in _WORDS):
+        return "has a word in it that is tried first"
+    return ""

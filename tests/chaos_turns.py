@@ -3,8 +3,8 @@
 from typing import Any
 
 from tests.chaos.api import Asked
-from tests.chaos.history import History, Line
 from tests.chaos.stills import Still
+from tests.chaos.turn_history import Line, TurnHistory
 from tests.simulator.journal import Delivery, Happening, MemberChanged, PhoneChanged, Request
 
 ROOM_A, ROOM_B = "+15551110000", "+15551110001"
@@ -28,8 +28,8 @@ class MadeUp:
         """Of processes, by the host of each; operators ask the one without a name."""
         self.calls: dict[str, dict[str, Any]] = {}
 
-    def history(self) -> History:
-        return History(
+    def history(self) -> TurnHistory:
+        return TurnHistory(
             lines=self.lines,
             happenings=self.happenings,
             started=0.0,

@@ -10,7 +10,8 @@ from tests.chaos.api import Asked
 from tests.chaos.evidence import Evidence
 from tests.chaos.eyes import browsers
 from tests.chaos.fleet import Kill
-from tests.chaos.records import NEVER, BrowserSeat, Entry, Event, Kind, Records, Sign
+from tests.chaos.records import BrowserSeat, Entry, Event, Kind, Records, Sign
+from tests.chaos.times import NEVER
 from tests.chaos.troubles import Troubles
 from tests.simulator.journal import MemberChanged, Request
 

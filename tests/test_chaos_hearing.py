@@ -7,7 +7,7 @@ import pytest
 
 from tests.chaos.evidence import Evidence, LogLine
 from tests.chaos.eyes.hearing import NOT_MISSED, heard
-from tests.chaos.history import failed_moves_of
+from tests.chaos.turn_history import failed_moves_of
 from tests.chaos_turns import ROOM_A, ROOM_B, MadeUp
 
 

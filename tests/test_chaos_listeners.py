@@ -15,7 +15,7 @@ from tests.chaos.evidence import Evidence, News
 from tests.chaos.eyes import listeners
 from tests.chaos.records import BrowserSeat, Connection, Listener, Records
 from tests.chaos.scenarios.listeners import live
-from tests.chaos.scenarios.world import World
+from tests.chaos.scenarios.shared import Shared
 from tests.listening import Heard
 
 AT = 1_790_000_000_000
@@ -196,14 +196,14 @@ async def test_who_stays_has_heard_what_it_missed_while_it_was_away() -> None:
     async with httpx.AsyncClient(transport=transport, base_url="https://a.test") as client:
         settled, waiting = asyncio.Event(), list[Coroutine[Any, Any, None]]()
         settled.set()
-        world = SimpleNamespace(
+        shared = SimpleNamespace(
             records=Records(),
             way=SimpleNamespace(hosts=["a", "b"], clients=[client, client]),
             settled=settled,
             listen=waiting.append,
         )
-        await live(cast("World", world), 1, Stays(1))
+        await live(cast("Shared", shared), 1, Stays(1))
         await waiting[0]
-    listener = world.records.listeners[-1]
+    listener = shared.records.listeners[-1]
     assert listener.stayed
     assert [one.kind for one in listener.connections[0].heard] == ["mark", "call", "call", "mark"]

@@ -30,7 +30,8 @@ from tests.chaos.faketime import WrongStore, library
 from tests.chaos.fleet import HOSTS, Fleet, Kill
 from tests.chaos.standstill import standing_still
 from tests.chaos.stills import Stills
-from tests.chaos.troubles import NEVER, Trouble, Troubles
+from tests.chaos.times import NEVER
+from tests.chaos.troubles import Trouble, Troubles
 from tests.chaos.way import HOST, Cut, Way
 from tests.chaos.weathers.freeze import Freeze
 from tests.chaos.weathers.two_releases import Look, wrong_looks

@@ -3,8 +3,8 @@
 import pytest
 
 from tests.chaos.eyes.orders import MOVE_FAILED, came_about, placed, traced
-from tests.chaos.history import Spans
 from tests.chaos.stills import owing
+from tests.chaos.turn_history import Spans
 from tests.chaos_turns import ROOM_A, ROOM_B, MadeUp
 
 JOIN = {"room": "b"}

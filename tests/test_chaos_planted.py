@@ -19,8 +19,8 @@ from service.tasks import Tasks
 from tests.chaos.api import Asked
 from tests.chaos.eyes import hearing, orders
 from tests.chaos.finding import Finding
-from tests.chaos.history import History, Line, Spans
 from tests.chaos.stills import Stills
+from tests.chaos.turn_history import Line, Spans, TurnHistory
 from tests.chaos_turns import ROOM_A, ROOM_B
 from tests.harness import BRIEF, serving
 from tests.operators import Operator
@@ -77,7 +77,7 @@ class Stage:
     async def judged(self) -> list[Finding]:
         simulator = self.simulator
         calls = {phone.call_id: await self._operator.call(phone.call_id) for phone in simulator.phones}
-        history = History(
+        history = TurnHistory(
             lines=[Line(phone.call_id, phone.call.to, phone.call.direction) for phone in simulator.phones],
             happenings=self._happenings,
             started=simulator.started,

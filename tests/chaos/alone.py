@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
-from tests.chaos.histories import NEVER, Histories, History
+from tests.chaos.call_histories import CallHistories, CallHistory
+from tests.chaos.times import NEVER
 from tests.simulator.journal import Happening, MemberChanged, PhoneChanged
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 Span = tuple[float, float]
 
 
-def spans_alone(evidence: "Evidence", histories: Histories) -> dict[str, list[Span]]:
+def spans_alone(evidence: "Evidence", histories: CallHistories) -> dict[str, list[Span]]:
     """By call id: while its phone was bridged into a session in which nobody else was.
 
     It goes on when the phone ends, until its participant is put out: who does not know of the end takes it to
@@ -93,7 +94,7 @@ class _Sessions:
         return {self._owners[there[0]]} if len(there) == 1 and there[0] in self._owners else set()
 
 
-def _last_participant(evidence: "Evidence", history: History) -> str:
+def _last_participant(evidence: "Evidence", history: CallHistory) -> str:
     """Of the last leg of a phone; empty for none.
 
     To the service the phone is in the room from when this one was put there, bridged or not.

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from tests.chaos.troubles import NEVER, Trouble
+from tests.chaos.times import NEVER
+from tests.chaos.troubles import Trouble
 from tests.chaos.under_way import known
 from tests.simulator.clock import epoch_ms, monotonic
 from tests.simulator.journal import Request

@@ -20,11 +20,11 @@ from typing import TypeVar
 
 from tests.chaos.fleet import Down, Kill
 from tests.chaos.operations import CREATES
+from tests.chaos.times import NEVER
 from tests.simulator.journal import Delivery, Request
 
 AGAIN = 1.0
 """Seconds, the longest after which the service repeats a write that the store did not take."""
-NEVER = float("inf")
 TURNED_AWAY = (b"again=", b"cannot be connected right now")
 """What only a degraded reply has in it, or an apology."""
 

@@ -15,6 +15,7 @@ import msgspec
 
 from handlers.command.shell import STORE
 from tests.chaos.stores import SiteStore
+from tests.chaos.times import NEVER
 from tests.chaos.troubles import Troubles
 from tests.operators import NO_TLS
 from tests.simulator.clock import monotonic
@@ -35,7 +36,7 @@ class Down(msgspec.Struct):
     """A time in which an address did not answer, in monotonic seconds."""
 
     begun: float
-    over: float = float("inf")
+    over: float = NEVER
 
 
 class Address:
@@ -72,7 +73,7 @@ class Address:
 
     @property
     def up(self) -> bool:
-        return self.downs[-1].over < float("inf")
+        return self.downs[-1].over < NEVER
 
     async def start(self) -> None:
         """Again while the store is away, as whatever supervises it would. Raises AssertionError."""

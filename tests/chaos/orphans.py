@@ -20,6 +20,7 @@ from tests.chaos.fleet import Fleet, Kill, Stop
 from tests.chaos.operations import CREATES
 from tests.chaos.site import GRACE
 from tests.chaos.store_journal import StoreJournal
+from tests.chaos.times import NEVER
 from tests.simulator.journal import Delivery, Request
 from tests.simulator.simulator import Simulator
 
@@ -109,7 +110,7 @@ class Ends:
 def _ends(kills: Iterable[Kill], stops: Iterable[Stop]) -> Iterator[tuple[str, _End]]:
     for kill in kills:
         # A kill that is not over has buried nothing yet.
-        yield kill.host, _End(kill.begun, kill.at, kill.buried or float("inf"))
+        yield kill.host, _End(kill.begun, kill.at, kill.buried or NEVER)
     for stop in stops:
         # One that is asked to end waits for what is under way, as long as it was told to.
         if stop.over - stop.at >= GRACE:

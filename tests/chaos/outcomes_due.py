@@ -30,11 +30,12 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from tests.chaos.call_histories import CallHistories, CallHistory, is_of_leg, over, place_of
 from tests.chaos.creates import TURNED_AWAY
-from tests.chaos.histories import NEVER, Histories, History, is_of_leg, over, place_of
 from tests.chaos.reply_effects import Effect, Kind
 from tests.chaos.struck import Struck
 from tests.chaos.terms import Terms
+from tests.chaos.times import NEVER
 from tests.simulator.journal import Delivery
 from tests.simulator.webhooks import TIMED_OUT
 
@@ -92,9 +93,9 @@ class Due(msgspec.Struct, frozen=True):
 
 
 def due(
-    history: History,
+    history: CallHistory,
     answers: dict[int, Effect],
-    histories: Histories,
+    histories: CallHistories,
     struck: Struck,
     killed: "Killed",
     terms: Terms,
@@ -118,7 +119,7 @@ def due(
     return Due(plain, frozenset(perhaps))
 
 
-def _known_at(history: History, struck: Struck) -> float:
+def _known_at(history: CallHistory, struck: Struck) -> float:
     """When the end was written down at the latest: until then, what is under way may say why it ends."""
     for one in history.deliveries:
         if one.event_type == "disconnect" and one.call_id == history.call_id and one.status == 204:
@@ -126,7 +127,7 @@ def _known_at(history: History, struck: Struck) -> float:
     return NEVER
 
 
-def _ended_by(history: History, killed: "Killed") -> float:
+def _ended_by(history: CallHistory, killed: "Killed") -> float:
     """When its end was in the store at the latest, for any replica to see."""
     for one in history.deliveries:
         if one.event_type == "disconnect" and one.call_id == history.call_id and one.status == 204:
@@ -134,7 +135,9 @@ def _ended_by(history: History, killed: "Killed") -> float:
     return NEVER
 
 
-def _letting_go(history: History, known_at: float, histories: Histories, terms: Terms) -> frozenset[Outcome]:
+def _letting_go(
+    history: CallHistory, known_at: float, histories: CallHistories, terms: Terms
+) -> frozenset[Outcome]:
     """What it was to be let go with, if it hung up before it was told, or before its end was known."""
     why = {
         ROOM_CLOSED: histories.closed_by(history, known_at),
@@ -146,7 +149,7 @@ def _letting_go(history: History, known_at: float, histories: Histories, terms: 
 
 
 def _told(
-    history: History, answers: dict[int, Effect], known_at: float, terms: Terms
+    history: CallHistory, answers: dict[int, Effect], known_at: float, terms: Terms
 ) -> tuple[frozenset[Outcome], frozenset[Outcome], Delivery | None]:
     """What it was let go with before it ended; with what at that moment; by what answer without the store."""
     told: frozenset[Outcome] = frozenset()
@@ -185,7 +188,7 @@ def _stands_for(words: str) -> frozenset[Outcome]:
 
 
 def _plain(
-    history: History, answers: dict[int, Effect], known_at: float, struck: Struck, killed: "Killed"
+    history: CallHistory, answers: dict[int, Effect], known_at: float, struck: Struck, killed: "Killed"
 ) -> tuple[frozenset[Outcome], frozenset[Outcome]]:
     """Of a call to which nobody has said why it ends; and what else it may be."""
     cause = history.cause
@@ -201,7 +204,7 @@ def _plain(
     return apart[0], apart[1] | ({COMPLETED} if connecting else frozenset())
 
 
-def _apart(history: History, known_at: float) -> tuple[frozenset[Outcome], frozenset[Outcome]]:
+def _apart(history: CallHistory, known_at: float) -> tuple[frozenset[Outcome], frozenset[Outcome]]:
     """Of a call that was in no room; and what else it may be, where several hung up at once."""
     cause, blame = history.cause, "caller" if history.inbound else "callee"
     gave_up = cause == "cancel" and not history.inbound
@@ -220,12 +223,12 @@ def _apart(history: History, known_at: float) -> tuple[frozenset[Outcome], froze
     return ours, frozenset({COMPLETED})
 
 
-def _ordered(history: History, until: float, kind: str = "hangup") -> bool:
+def _ordered(history: CallHistory, until: float, kind: str = "hangup") -> bool:
     """Whether an operator had asked for its end by then, or for something else."""
     return any(one.kind == kind and one.sent_at <= until for one in history.orders)
 
 
-def _is_on_hold(history: History, known_at: float) -> bool:
+def _is_on_hold(history: CallHistory, known_at: float) -> bool:
     """Whether an order had taken the phone out of its leg when it ended, and nothing has led it back."""
     for hold in history.orders:
         if hold.kind == "remove" and hold.over <= history.ended_at:
@@ -237,7 +240,7 @@ def _is_on_hold(history: History, known_at: float) -> bool:
 
 
 def _connected(
-    history: History, answers: dict[int, Effect], known_at: float, struck: Struck, killed: "Killed"
+    history: CallHistory, answers: dict[int, Effect], known_at: float, struck: Struck, killed: "Killed"
 ) -> tuple[bool, bool]:
     """Whether a leg into WebRTC has answered, as the service was told; and whether that is unsure."""
     connected = unsure = False
@@ -263,7 +266,7 @@ def _connected(
     return connected, unsure or ((left or late) and not connected)
 
 
-def _is_bridged_late(history: History, known_at: float, struck: Struck) -> bool:
+def _is_bridged_late(history: CallHistory, known_at: float, struck: Struck) -> bool:
     """Whether a replica may have bridged a phone that had gone, with a leg of ours that was up.
 
     It was asked by one of the two, and Bandwidth gave up waiting as it stood still, or its store did. It had
@@ -302,7 +305,7 @@ class Killed:
         for kill in kills:
             self._kills[kill.host].append(kill.at)
 
-    def found_ended(self, history: History) -> float:
+    def found_ended(self, history: CallHistory) -> float:
         """When it is in the store, at the latest, that Bandwidth was asked, and told of its end; or NEVER.
 
         It is asked again where the answer may not have been written down.

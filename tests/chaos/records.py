@@ -4,9 +4,9 @@ from typing import Any, Literal
 
 import msgspec
 
+from tests.chaos.times import NEVER
 from tests.listening import Heard
 
-NEVER = float("inf")
 Kind = Literal["api", "page"]
 
 

@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from tests.chaos.histories import is_of_leg
+from tests.chaos.call_histories import is_of_leg
 from tests.simulator import bxml
 from tests.simulator.interpreter import check_leg
 from tests.simulator.journal import Delivery

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from tests.chaos.finding import Finding
+from tests.chaos.times import NEVER
 from tests.simulator.journal import (
     Delivery,
     Happening,
@@ -203,7 +204,7 @@ def _ordered(evidence: "Evidence", known: AbstractSet[str]) -> Iterator[Line]:
 def _troubles(evidence: "Evidence", since: float, until: float) -> Iterator[Line]:
     begun, names = evidence.begun, _names(evidence)
     for one in evidence.troubles.between(begun + since, begun + until):
-        over = f"until {one.over - begun:+.3f} s" if one.over < float("inf") else "until the end"
+        over = f"until {one.over - begun:+.3f} s" if one.over < NEVER else "until the end"
         yield Line(
             round(one.begun - begun, 3),
             "weather",

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Final
 
 from service.calls.model import call_of
 from service.engine.stock import NAME as STOCK
+from tests.chaos.call_histories import CallHistory, over, place_of
 from tests.chaos.creates import AGAIN, TURNED_AWAY
 from tests.chaos.hindered import hindered
-from tests.chaos.histories import NEVER, History, over, place_of
 from tests.chaos.operations import WAITED_FOR, is_waited_for
+from tests.chaos.times import NEVER
 from tests.chaos.troubles import Trouble
 from tests.chaos.under_way import UnderWay, failed, known, last_of
 from tests.simulator.journal import Delivery, Request
@@ -121,7 +122,7 @@ class Struck:
         """By which Bandwidth was asked after this call."""
         return self._questions.get(call_id, [])
 
-    def ends_told(self, history: History) -> list[Request]:
+    def ends_told(self, history: CallHistory) -> list[Request]:
         """Questions that were answered with the end of this call, and from which the service learns of it.
 
         Not the one that follows a request which met no such call: it only tells whether that is done.
@@ -171,7 +172,7 @@ class Struck:
         tag = self._tags.get(request.ids.get("participantId", ""), "") or str(body.get("tag", ""))
         return call_of(tag)
 
-    def join(self, history: History, since: float, until: float, url: str) -> str:
+    def join(self, history: CallHistory, since: float, until: float, url: str) -> str:
         """What has struck a way in of this call, under way in this time; empty where nothing has.
 
         Calls wait together for a session or a token, which may have been asked for before this call came.
@@ -187,18 +188,18 @@ class Struck:
                 return f"the breaker of {host} for {api} can have been open"
         return self._hindrance(history, since, until)
 
-    def request(self, history: History, since: float, until: float, url: str) -> Request | None:
+    def request(self, history: CallHistory, since: float, until: float, url: str) -> Request | None:
         """That was struck, for a way in of this call, its rooms or the replica's token, under way then."""
         host = self.host_of(url)
         tokens = last_of(self._tokens, (host,), since, until)
         return last_of(self._by_tag, (history.ref, *sorted(history.rooms)), since, until) or tokens
 
-    def outlasts(self, history: History, at: float, until: float, url: str) -> bool:
+    def outlasts(self, history: CallHistory, at: float, until: float, url: str) -> bool:
         """Whether a request for a way in of this call, struck or not, was still under way at that time."""
         tags = (history.ref, *sorted(history.rooms), self.host_of(url))
         return last_of(self._ways_in, tags, at, until) is not None
 
-    def goes_on(self, history: History, since: float, at: float, url: str) -> bool:
+    def goes_on(self, history: CallHistory, since: float, at: float, url: str) -> bool:
         """Whether an attempt of this call that began since then was still going on at that time.
 
         All that it had asked for by then had been answered well, and it asked for more afterwards: the time
@@ -211,7 +212,7 @@ class Struck:
                 return True
         return False
 
-    def _hindrance(self, history: History, since: float, until: float) -> str:
+    def _hindrance(self, history: CallHistory, since: float, until: float) -> str:
         """Of a replica that was asked to work on this call, from then on."""
         asked = [(self.host_of(one.url), one.sent_at) for one in history.deliveries if since <= over(one)]
         asked += [(one.host, one.sent_at) for one in history.orders]

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from tests.chaos.alone import spans_alone
-from tests.chaos.histories import NEVER, Histories, History
+from tests.chaos.call_histories import CallHistories, CallHistory
+from tests.chaos.times import NEVER
 from tests.simulator.detection import MACHINES
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class Rooms:
 
 
 class Terms:
-    def __init__(self, evidence: "Evidence", histories: Histories) -> None:
+    def __init__(self, evidence: "Evidence", histories: CallHistories) -> None:
         self._arrivals = histories.arrivals
         self._placed = {
             str(one.body["to"]): one.body
@@ -72,15 +73,15 @@ class Terms:
         self._browsers = _browsers(evidence)
         self._alone = spans_alone(evidence, histories)
 
-    def seconds(self, history: History) -> float:
+    def seconds(self, history: CallHistory) -> float:
         """For which a call may last; NEVER where it has no limit."""
         return min(self._limit, float(self.options(history).get("maxDuration") or NEVER))
 
-    def is_time_up(self, history: History, at: float) -> bool:
+    def is_time_up(self, history: CallHistory, at: float) -> bool:
         limit, began = self.seconds(history), history.began
         return limit < NEVER and began < NEVER and at - began >= limit - TOLERANCE
 
-    def is_unwanted(self, history: History, until: float) -> bool:
+    def is_unwanted(self, history: CallHistory, until: float) -> bool:
         """Whether Bandwidth had said by then that a machine took a call that is not for machines."""
         wanted = self.options(history).get("machineDetection") or {}
         return wanted.get("then") in {"hangup", "message"} and any(
@@ -89,12 +90,12 @@ class Terms:
             if one.sent_at <= until
         )
 
-    def message(self, history: History) -> str:
+    def message(self, history: CallHistory) -> str:
         """What is said to a machine; empty for nothing."""
         wanted = self.options(history).get("machineDetection") or {}
         return str(wanted.get("message", "")) if wanted.get("then") == "message" else ""
 
-    def is_full(self, history: History, since: float, until: float) -> bool:
+    def is_full(self, history: CallHistory, since: float, until: float) -> bool:
         """Whether so many had come into one of its rooms by then that it may have been full."""
         for room in history.rooms:
             came = bisect_right(self._arrivals[room], until) + bisect_right(
@@ -106,11 +107,11 @@ class Terms:
                 return True
         return False
 
-    def was_left(self, history: History, until: float) -> bool:
+    def was_left(self, history: CallHistory, until: float) -> bool:
         """Whether it had been the last for long enough by then, in a room that hangs up on the last."""
         return self.seemed_left(history, min(until, history.ended_at))
 
-    def seemed_left(self, history: History, until: float) -> bool:
+    def seemed_left(self, history: CallHistory, until: float) -> bool:
         """The same for who does not know of its end: to them it is there until it is put out."""
         spans = self._alone.get(history.call_id, [])
         longest = max((min(ended, until) - since for since, ended in spans if since <= until), default=0.0)
@@ -119,7 +120,7 @@ class Terms:
         rules = (one.get("alone") for room in history.rooms for one in self._rooms.had(room, 0.0, until))
         return any(one["then"] == "hangup" and longest >= one["after"] - TOLERANCE for one in rules if one)
 
-    def options(self, history: History) -> Mapping[str, Any]:
+    def options(self, history: CallHistory) -> Mapping[str, Any]:
         return {} if history.inbound else self._placed.get(history.to, {})
 
 

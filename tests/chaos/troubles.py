@@ -2,7 +2,8 @@
 
 import msgspec
 
-NEVER = float("inf")
+from tests.chaos.times import NEVER
+
 UNFELT = frozenset({"clock"})
 """Kinds of which nobody may notice anything: they explain nothing."""
 STORE = frozenset({"store-away", "store-frozen", "cut-store", "failover-planned", "failover-killed"})

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from tests.chaos.finding import Finding
-from tests.chaos.history import carried_out_by, ends_of
-from tests.chaos.records import NEVER, BrowserSeat
+from tests.chaos.records import BrowserSeat
 from tests.chaos.replica import PATIENCE
+from tests.chaos.times import NEVER
+from tests.chaos.turn_history import carried_out_by, ends_of
 from tests.simulator.journal import MemberChanged
 
 if TYPE_CHECKING:

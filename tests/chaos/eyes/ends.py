@@ -10,14 +10,14 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from tests.chaos.before import Before
+from tests.chaos.call_histories import CallHistories, CallHistory, histories_of, over
 from tests.chaos.creates import TURNED_AWAY
 from tests.chaos.finding import Finding
-from tests.chaos.histories import Histories, History, histories_of, over
-from tests.chaos.history import ends_of
 from tests.chaos.outcomes_due import INTERNAL, Due, Killed, Outcome, due
 from tests.chaos.reply_effects import Effect, Kind, read
 from tests.chaos.struck import Struck
 from tests.chaos.terms import Terms
+from tests.chaos.turn_history import ends_of
 from tests.simulator import bxml
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def heard_of(evidence: "Evidence", *, taken: bool) -> set[str]:
     }
 
 
-def _was_kept_by_ended(evidence: "Evidence", history: History, struck: Struck) -> bool:
+def _was_kept_by_ended(evidence: "Evidence", history: CallHistory, struck: Struck) -> bool:
     """Whether all who were to write down that it has called ended before they can have done so.
 
     Kept is that it came, at its first round, and that it was let go.
@@ -101,7 +101,7 @@ def _was_kept_by_ended(evidence: "Evidence", history: History, struck: Struck) -
 
 
 def _lines(
-    evidence: "Evidence", ended: list[str], histories: Histories, struck: Struck, truth: "_Truth"
+    evidence: "Evidence", ended: list[str], histories: CallHistories, struck: Struck, truth: "_Truth"
 ) -> Iterator[Finding]:
     lines: dict[str, list[LogLine]] = defaultdict(list)
     for line in evidence.logs:
@@ -133,7 +133,7 @@ def _lines(
             )
 
 
-def _cut_off(evidence: "Evidence", history: History, struck: Struck) -> str:
+def _cut_off(evidence: "Evidence", history: CallHistory, struck: Struck) -> str:
     """What a killed replica was doing with the end of the call, and can have written down and not told.
 
     It was told of the end, or asked Bandwidth and heard of it. Two webhooks in a row that it answered with
@@ -158,17 +158,17 @@ def _cut_off(evidence: "Evidence", history: History, struck: Struck) -> str:
 class _Truth:
     """What the simulator and operators know of how a call has ended."""
 
-    def __init__(self, evidence: "Evidence", histories: Histories, struck: Struck) -> None:
+    def __init__(self, evidence: "Evidence", histories: CallHistories, struck: Struck) -> None:
         simulator = evidence.simulator
         self._rules = bxml.Rules(simulator.settings.uui_limit, simulator.webhooks.may_send_credentials)
         self._killed = Killed(struck, evidence.fleet.kills)
         self._terms = Terms(evidence, histories)
         self._histories, self._struck = histories, struck
 
-    def due(self, history: History) -> Due:
+    def due(self, history: CallHistory) -> Due:
         return self._due(history, _answers(history, self._rules))
 
-    def was_unaware(self, history: History, said: Outcome) -> bool:
+    def was_unaware(self, history: CallHistory, said: Outcome) -> bool:
         """Whether its line may say this since a replica without the store has let it go before its end.
 
         That may be written down after the end (docs/guarantees.md): the line says what is right without it.
@@ -189,7 +189,7 @@ class _Truth:
             del answers[id(one)]
         return any(heard <= until for until in kept) and self._due(history, answers).fits(said)
 
-    def _heard(self, history: History) -> Iterator[float]:
+    def _heard(self, history: CallHistory) -> Iterator[float]:
         """When each replica can have heard first that it has ended."""
         for one in history.deliveries:
             # Also one that Bandwidth has given up on may be handled.
@@ -197,12 +197,12 @@ class _Truth:
                 yield one.sent_at
         yield from (one.at for one in self._struck.ends_told(history))
 
-    def _due(self, history: History, answers: dict[int, Effect]) -> Due:
+    def _due(self, history: CallHistory, answers: dict[int, Effect]) -> Due:
         return due(history, answers, self._histories, self._struck, self._killed, self._terms)
 
 
 def _outcomes(
-    evidence: "Evidence", ended: list[str], histories: Histories, truth: _Truth
+    evidence: "Evidence", ended: list[str], histories: CallHistories, truth: _Truth
 ) -> Iterator[Finding]:
     before = Before(evidence)
     for call_id in ended:
@@ -231,7 +231,7 @@ def _outcomes(
             )
 
 
-def _answers(history: History, rules: bxml.Rules) -> dict[int, Effect]:
+def _answers(history: CallHistory, rules: bxml.Rules) -> dict[int, Effect]:
     found: dict[int, Effect] = {}
     for one in history.deliveries:
         if one.synchronous and one.status == 200:

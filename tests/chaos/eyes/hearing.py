@@ -10,10 +10,10 @@ from itertools import permutations
 from typing import TYPE_CHECKING
 
 from tests.chaos.finding import Finding
-from tests.chaos.history import History, Looked, MemberSeen, PhoneSeen, history_of
+from tests.chaos.model_replay import MemberNow, ModelReplay
 from tests.chaos.stills import Still
 from tests.chaos.story import IDS
-from tests.chaos.world import MemberNow, World
+from tests.chaos.turn_history import Looked, MemberSeen, PhoneSeen, TurnHistory, history_of
 from tests.simulator.journal import Request
 
 if TYPE_CHECKING:
@@ -29,12 +29,12 @@ def look(evidence: "Evidence") -> Iterator[Finding]:
     yield from heard(history_of(evidence))
 
 
-def heard(history: History) -> Iterator[Finding]:
-    world = World(history)
-    listener = _Listener(world)
-    for event in world.play():
+def heard(history: TurnHistory) -> Iterator[Finding]:
+    replay = ModelReplay(history)
+    listener = _Listener(replay)
+    for event in replay.play():
         match event:
-            case PhoneSeen(at, id_, _, str(participant)) if id_ in world.model.parties:
+            case PhoneSeen(at, id_, _, str(participant)) if id_ in replay.model.parties:
                 yield from listener.bridged(id_, participant, at)
                 yield from listener.met(participant, at)
             case MemberSeen(at, participant):
@@ -46,14 +46,14 @@ def heard(history: History) -> Iterator[Finding]:
 
 
 class _Listener:
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, replay: ModelReplay) -> None:
+        self._replay = replay
         self._told: set[tuple[str, ...]] = set()
         self._before = 0.0
         """When the look before began: what was answered by then has been to the store and back."""
 
     def bridged(self, id_: str, participant: str, at: float) -> Iterator[Finding]:
-        if participant not in self._world.members:
+        if participant not in self._replay.members:
             yield Finding(
                 what=f"{id_} was bridged to {participant}, which has never been in a session",
                 ids=(id_, participant),
@@ -63,58 +63,58 @@ class _Listener:
     def rejected(self, text: str) -> Iterator[Finding]:
         """A leg that would have been silence. One whose participant was taken out meanwhile is none."""
         ids = tuple(IDS.findall(text))
-        never = "is in no session" in text and not any(one in self._world.members for one in ids)
+        never = "is in no session" in text and not any(one in self._replay.members for one in ids)
         if never or "has no subscription" in text:
             yield Finding(what=f"a leg was not admitted: {text}", ids=ids)
 
     def met(self, participant: str, at: float) -> Iterator[Finding]:
         """Strangers: that of the participant, and those in its session."""
-        world = self._world
-        id_ = world.party_of.get(participant)
-        member = world.members.get(participant)
+        replay = self._replay
+        id_ = replay.party_of.get(participant)
+        member = replay.members.get(participant)
         if id_ is None or member is None or member.session is None:
             return
-        for other in sorted(world.parties_in(member.session) - {id_}):
-            if not world.model.may_meet(id_, other):
+        for other in sorted(replay.parties_in(member.session) - {id_}):
+            if not replay.model.may_meet(id_, other):
                 yield from self._once(
                     (member.session, *sorted((id_, other))),
-                    f"strangers in session {member.session}: {id_} {world.model.parties[id_]} and "
-                    f"{other} {world.model.parties[other]}",
+                    f"strangers in session {member.session}: {id_} {replay.model.parties[id_]} and "
+                    f"{other} {replay.model.parties[other]}",
                     (id_, other, member.session),
                     at,
                 )
-        if (id_, member.session) in world.misplaced:
+        if (id_, member.session) in replay.misplaced:
             yield from self._once(
                 (member.session, id_),
-                f"{id_} {world.model.parties[id_]} is in session {member.session} of another room",
+                f"{id_} {replay.model.parties[id_]} is in session {member.session} of another room",
                 (id_, member.session),
                 at,
             )
 
     def looked(self, still: Still) -> Iterator[Finding]:
         """Silence, and those who hear whom they are not subscribed to."""
-        world = self._world
+        replay = self._replay
         here: dict[str, list[tuple[str, str, MemberNow]]] = defaultdict(list)
-        for id_ in world.settled(still):
-            seen = world.seen(id_)
-            if seen.rooms and seen.stage == "bridged" and not world.model.stands(id_, seen):
+        for id_ in replay.settled(still):
+            seen = replay.seen(id_)
+            if seen.rooms and seen.stage == "bridged" and not replay.model.stands(id_, seen):
                 # A move has failed, or nothing has come of an order: the eye for orders tells that.
-                world.model.stayed(id_, seen.rooms)
-            party, found = world.model.parties[id_], world.member_of(id_)
+                replay.model.stayed(id_, seen.rooms)
+            party, found = replay.model.parties[id_], replay.member_of(id_)
             if not party.room or found is None:
                 continue
             participant, member = found
             if member.session is not None:
                 here[party.room].append((id_, participant, member))
-            elif id_ in world.phones or not self._is_gone(participant, still):
+            elif id_ in replay.phones or not self._is_gone(participant, still):
                 yield from self._outside(id_, participant, member, still)
         for room, there in here.items():
             for (a, _, hearer), (b, heard_id, heard) in permutations(there, 2):
                 hears = hearer.session == heard.session and _receives(hearer, heard_id)
                 if (
-                    world.model.must_hear(a, b, heard_id)
+                    replay.model.must_hear(a, b, heard_id)
                     if not hears
-                    else not world.model.may_hear(a, b, heard_id)
+                    else not replay.model.may_hear(a, b, heard_id)
                 ):
                     yield from self._once(
                         (a, b, room),
@@ -126,7 +126,7 @@ class _Listener:
 
     def _outside(self, id_: str, participant: str, member: MemberNow, still: Still) -> Iterator[Finding]:
         """Nothing is under way, and the participant is in no session."""
-        requests = self._world.history.requests_by_id
+        requests = self._replay.history.requests_by_id
         vanished = not _taken_out(
             [*requests.get(member.left or "", ()), *requests.get(participant, ())], member.since
         )
@@ -149,7 +149,7 @@ class _Listener:
 
     def _is_gone(self, participant: str, still: Still) -> bool:
         """Whether a browser's participant was taken down."""
-        asked = self._world.history.requests_by_id.get(participant, ())
+        asked = self._replay.history.requests_by_id.get(participant, ())
         return any(one.operation == "deleteParticipant" and one.at <= still.over for one in asked)
 
     def _once(

@@ -7,10 +7,11 @@ of it, and until then the call's time may come to be up.
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from tests.chaos.call_histories import over
 from tests.chaos.finding import Finding
-from tests.chaos.histories import NEVER, over
-from tests.chaos.history import ends_of
 from tests.chaos.struck import Struck
+from tests.chaos.times import NEVER
+from tests.chaos.turn_history import ends_of
 from tests.simulator.journal import Delivery
 
 if TYPE_CHECKING:
@@ -23,9 +24,9 @@ TOLERANCE = 1.0
 
 
 def look(evidence: "Evidence") -> Iterator[Finding]:
-    limit = min(float(one.settings.get(SETTING) or "inf") for one in evidence.fleet.addresses)
+    limit = min(float(one.settings.get(SETTING) or NEVER) for one in evidence.fleet.addresses)
     placed = {
-        str(one.body["to"]): float(one.body.get("maxDuration") or "inf")
+        str(one.body["to"]): float(one.body.get("maxDuration") or NEVER)
         for one in evidence.asked
         if (one.method, one.path) == ("POST", "/calls")
     }
@@ -49,7 +50,7 @@ def look(evidence: "Evidence") -> Iterator[Finding]:
         if outcome.get("reason") != REASON:
             continue
         lasted = ended.get(phone.call_id, evidence.over) - phone.call.began
-        own = min(limit, placed.get(phone.call.to, float("inf")))
+        own = min(limit, placed.get(phone.call.to, NEVER))
         if lasted < own - TOLERANCE:
             yield Finding(
                 what=f"the time of {phone.call_id} was up after {lasted:.1f} s; its limit is {own:.0f} s",

@@ -11,10 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 from tests.chaos.api import Asked
 from tests.chaos.finding import Finding
-from tests.chaos.history import Answered, Begun, History, Looked, Sent, Spans, carried_out_by, history_of
+from tests.chaos.model_replay import ModelReplay, accepted_of
 from tests.chaos.stills import Still
 from tests.chaos.terms import Rooms
-from tests.chaos.world import World, accepted_of
+from tests.chaos.turn_history import (
+    Answered,
+    Begun,
+    Looked,
+    Sent,
+    Spans,
+    TurnHistory,
+    carried_out_by,
+    history_of,
+)
 from tests.standings import OVER, Close, Join, Standing, Where
 
 if TYPE_CHECKING:
@@ -49,7 +58,7 @@ def look(evidence: "Evidence") -> Iterator[Finding]:
     yield from placed(history)
 
 
-def traced(history: History, calls: Mapping[str, Json]) -> Iterator[Finding]:
+def traced(history: TurnHistory, calls: Mapping[str, Json]) -> Iterator[Finding]:
     """Each order that was accepted is in the timeline of its call, and no other."""
     wanted: dict[tuple[str, str], list[Asked]] = defaultdict(list)
     for one in history.asked:
@@ -87,7 +96,7 @@ def _is_idle(asked: Asked) -> bool:
     }
 
 
-def placed(history: History) -> Iterator[Finding]:
+def placed(history: TurnHistory) -> Iterator[Finding]:
     """A number that was called rang once for each key, and not at all where that was refused."""
     rang = Counter(line.to for line in history.lines if line.direction == "outbound")
     by_number: dict[str, list[Asked]] = defaultdict(list)
@@ -122,14 +131,14 @@ def _calls_of(asked: Iterable[Asked]) -> set[str]:
 
 
 def came_about(
-    history: History, calls: Mapping[str, Json], struck: Spans, visitors: Iterable[tuple[str, str]] = ()
+    history: TurnHistory, calls: Mapping[str, Json], struck: Spans, visitors: Iterable[tuple[str, str]] = ()
 ) -> Iterator[Finding]:
     """`struck`: when something was wrong that may hinder a move (monotonic seconds).
 
     `visitors`: participants of browsers, with the room of each, also of those that came by an invitation.
     """
     eye = _Orders(history, calls, struck, visitors)
-    for event in eye.world.play():
+    for event in eye.replay.play():
         match event:
             case Begun(_, id_, standings):
                 eye.begun(id_, standings)
@@ -140,7 +149,7 @@ def came_about(
             case Looked(_, still):
                 yield from eye.looked(still)
     for participant, room in history.browsers.items():
-        if participant not in eye.world.members:
+        if participant not in eye.replay.members:
             what = f"browser {participant} of room {room} has never been in a session"
             yield Finding(what=what, ids=(participant,))
 
@@ -148,12 +157,12 @@ def came_about(
 class _Orders:
     def __init__(
         self,
-        history: History,
+        history: TurnHistory,
         calls: Mapping[str, Json],
         struck: Spans,
         visitors: Iterable[tuple[str, str]],
     ) -> None:
-        self.world = World(history)
+        self.replay = ModelReplay(history)
         self._calls = calls
         self._struck = struck
         self._inside: dict[int, list[str]] = {}
@@ -178,7 +187,7 @@ class _Orders:
             self._came[one.room].add(id_)
 
     def sent(self, asked: Asked) -> None:
-        ordered = self.world.open.get(id(asked))
+        ordered = self.replay.open.get(id(asked))
         match ordered.order if ordered else None:
             case Close() if ordered:
                 self._inside[id(asked)] = [id_ for id_, (_, certain) in ordered.steps.items() if certain]
@@ -191,15 +200,15 @@ class _Orders:
             return
         room = asked.path.split("/")[2]
         self._closings[room].append(at)
-        there = [id_ for id_ in self._inside.get(id(asked), []) if self.world.room_of(id_) == room]
+        there = [id_ for id_ in self._inside.get(id(asked), []) if self.replay.room_of(id_) == room]
         if there and asked.status == NOT_FOUND:
             yield Finding(what=f"{asked.path} said that nobody is there: {there}", ids=(*there,), at=at)
 
     def looked(self, still: Still) -> Iterator[Finding]:
         """Those who are not where they were sent, with nothing under way."""
-        model = self.world.model
-        for id_ in self.world.settled(still):
-            party, seen = model.parties[id_], self.world.seen(id_)
+        model = self.replay.model
+        for id_ in self.replay.settled(still):
+            party, seen = model.parties[id_], self.replay.seen(id_)
             # Whoever is on the way, or waits for a moment, is seen later. One whose participant is in no
             # session is in silence, wherever it was sent: that is for the eye that looks for it.
             silent = seen.session is None and seen.participant is not None and party.may_be(Where.ROOM)
@@ -228,7 +237,7 @@ class _Orders:
             closings = self._closings[room]
             later = bisect_left(closings, join.sent_at)
             return (later < len(closings) and closings[later] <= still.over) or any(
-                one.sent_at <= still.over and join.sent_at <= carried_out_by(one, self.world.history.ends)
+                one.sent_at <= still.over and join.sent_at <= carried_out_by(one, self.replay.history.ends)
                 for one in self._given_up[room]
             )
         return self._struck.touch(join.sent_at, still.over)

@@ -14,13 +14,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
 from service.engine.engine import MARGIN
+from tests.chaos.call_histories import CallHistories, CallHistory, histories_of, is_of_leg, over, place_of
 from tests.chaos.finding import Finding
-from tests.chaos.histories import NEVER, Histories, History, histories_of, is_of_leg, over, place_of
 from tests.chaos.outcomes_due import Killed
 from tests.chaos.reply_effects import Effect, Kind, read
 from tests.chaos.site import BUDGET
 from tests.chaos.struck import Struck
 from tests.chaos.terms import Terms
+from tests.chaos.times import NEVER
 from tests.simulator import bxml
 from tests.simulator.journal import Delivery, Request
 
@@ -64,7 +65,7 @@ def look(evidence: "Evidence") -> Iterator[Finding]:
 # The same webhook again -------------------------------------------------------------------------------------
 
 
-def _copies(all_: Iterable[Answered], histories: Histories, struck: Struck) -> Iterator[Finding]:
+def _copies(all_: Iterable[Answered], histories: CallHistories, struck: Struck) -> Iterator[Finding]:
     same: dict[tuple[str, bytes], list[Answered]] = defaultdict(list)
     offered: dict[tuple[str, ...], float] = {}
     for delivery, effect in all_:
@@ -89,7 +90,7 @@ def _copies(all_: Iterable[Answered], histories: Histories, struck: Struck) -> I
                 break
 
 
-def _differs(earlier: Answered, later: Answered, history: History | None) -> str | None:
+def _differs(earlier: Answered, later: Answered, history: CallHistory | None) -> str | None:
     """What a phone would notice, None for nothing."""
     (one, first), (two, second) = earlier, later
     if (first.kind, first.target) == (second.kind, second.target) and (
@@ -111,7 +112,7 @@ def _differs(earlier: Answered, later: Answered, history: History | None) -> str
 
 
 def _begins(
-    earlier: Answered, later: Answered, history: History | None, offered: Mapping[tuple[str, ...], float]
+    earlier: Answered, later: Answered, history: CallHistory | None, offered: Mapping[tuple[str, ...], float]
 ) -> str | None:
     """What the copy has begun although its webhook had been answered, None for nothing."""
     (one, first), (two, second) = earlier, later
@@ -123,7 +124,7 @@ def _begins(
     return None
 
 
-def _went_on(history: History, earlier: Delivery, later: Delivery) -> bool:
+def _went_on(history: CallHistory, earlier: Delivery, later: Delivery) -> bool:
     """Whether something came about between the two that the call could heed."""
     since, until = earlier.sent_at, over(later)
     webhooks = (one.sent_at for one in history.deliveries if one.body != earlier.body)
@@ -132,7 +133,7 @@ def _went_on(history: History, earlier: Delivery, later: Delivery) -> bool:
     return any(since < at <= until for all_ in (webhooks, orders, stages) for at in all_)
 
 
-def _gone_by(history: History, delivery: Delivery) -> bool:
+def _gone_by(history: CallHistory, delivery: Delivery) -> bool:
     """Whether the phone, or the leg that it is about, had ended when its reply came."""
     ended = [history.ended_at, *(leg.ended_at for leg in history.legs if leg.leg_id == delivery.call_id)]
     return min(ended) <= over(delivery)
@@ -145,7 +146,9 @@ def _without_store(delivery: Delivery, effect: Effect) -> bool:
 # Ends, and coming back --------------------------------------------------------------------------------------
 
 
-def _ends(all_: Iterable[Answered], histories: Histories, struck: Struck, terms: Terms) -> Iterator[Finding]:
+def _ends(
+    all_: Iterable[Answered], histories: CallHistories, struck: Struck, terms: Terms
+) -> Iterator[Finding]:
     for delivery, effect in all_:
         history = histories.about(delivery)
         if history is None or is_of_leg(delivery):
@@ -159,7 +162,7 @@ def _ends(all_: Iterable[Answered], histories: Histories, struck: Struck, terms:
             yield _finding(delivery, f"ended the call with {words!r}, and nothing explains that")
 
 
-def _was_late(delivery: Delivery, history: History, struck: Struck) -> bool:
+def _was_late(delivery: Delivery, history: CallHistory, struck: Struck) -> bool:
     """Whether there was trouble, or Bandwidth has used up the time that there is for a way in."""
     url, since, until = delivery.url, delivery.sent_at, over(delivery)
     if struck.trouble(url, since, until) or _outlasted(delivery, history, struck):
@@ -167,7 +170,7 @@ def _was_late(delivery: Delivery, history: History, struck: Struck) -> bool:
     return until - since >= JOINING and struck.request(history, since, until, url) is not None
 
 
-def _outlasted(delivery: Delivery, history: History, struck: Struck) -> bool:
+def _outlasted(delivery: Delivery, history: CallHistory, struck: Struck) -> bool:
     """Whether the time for a way in was up, and Bandwidth had yet to answer, or to be asked for the rest."""
     time_up, until, url = delivery.sent_at + JOINING, over(delivery), delivery.url
     return time_up <= until and (
@@ -177,7 +180,7 @@ def _outlasted(delivery: Delivery, history: History, struck: Struck) -> bool:
 
 
 def _hang_ups(
-    requests: Iterable[Request], all_: Iterable[Answered], histories: Histories, killed: Killed
+    requests: Iterable[Request], all_: Iterable[Answered], histories: CallHistories, killed: Killed
 ) -> Iterator[Finding]:
     """By request: of whom somebody has ordered it, or who has been told, or left by the far end, before."""
     told: dict[str, float] = {}
@@ -202,13 +205,13 @@ def _hang_ups(
             )
 
 
-def _left(history: History, since: float, until: float) -> bool:
+def _left(history: CallHistory, since: float, until: float) -> bool:
     """Whether a far end has left by then, and the phone had not been bridged anew when it was hung up."""
     bridged = max((at for at, stage in history.stages if stage == "bridged" and at < since), default=0.0)
     return any(leg.hung_up and bridged <= leg.ended_at <= until for leg in history.legs)
 
 
-def _is_known_up(history: History, at: float, killed: Killed) -> bool:
+def _is_known_up(history: CallHistory, at: float, killed: Killed) -> bool:
     """Whether it is in the store by then that the phone has been answered, for any replica to see."""
     return any(
         one.synchronous and one.status == 200 and killed.written(one) <= at and not is_of_leg(one)
@@ -217,7 +220,12 @@ def _is_known_up(history: History, at: float, killed: Killed) -> bool:
 
 
 def _explained(
-    words: str, delivery: Delivery, history: History, histories: Histories, struck: Struck, terms: Terms
+    words: str,
+    delivery: Delivery,
+    history: CallHistory,
+    histories: CallHistories,
+    struck: Struck,
+    terms: Terms,
 ) -> bool:
     until = over(delivery)
     if words == terms.message(history) and terms.is_unwanted(history, until):
@@ -239,11 +247,11 @@ def _explained(
     return False
 
 
-def _ordered(history: History, until: float) -> bool:
+def _ordered(history: CallHistory, until: float) -> bool:
     return any(one.kind == "hangup" and one.sent_at <= until for one in history.orders)
 
 
-def _far_end(history: History, delivery: Delivery) -> bool:
+def _far_end(history: CallHistory, delivery: Delivery) -> bool:
     """Whether the last leg that the phone was bridged with has ended, by whoever was at its other end."""
     legs = [leg for leg in history.legs if leg.begun <= delivery.sent_at]
     return bool(legs) and legs[-1].hung_up and legs[-1].ended_at <= over(delivery)
@@ -253,7 +261,7 @@ def _is_wrong(delivery: Delivery) -> bool:
     return delivery.event_type == "gather" and delivery.payload.get("digits") != RIGHT_DIGITS
 
 
-def _failed(delivery: Delivery, history: History, struck: Struck) -> bool:
+def _failed(delivery: Delivery, history: CallHistory, struck: Struck) -> bool:
     """Since the phone was bridged last: what was before that is no reason any more."""
     url, until = delivery.url, over(delivery)
     if "again=" in url and struck.trouble(url, delivery.sent_at, until):

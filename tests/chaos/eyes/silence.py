@@ -11,10 +11,11 @@ is added (docs/guarantees.md). All of it is by the clock: this eye finds what ha
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
+from tests.chaos.call_histories import CallHistory, histories_of, over
 from tests.chaos.finding import Finding
-from tests.chaos.histories import NEVER, History, histories_of, over
 from tests.chaos.site import BUDGET, TIME_SCALE
 from tests.chaos.struck import Struck
+from tests.chaos.times import NEVER
 
 if TYPE_CHECKING:
     from tests.chaos.evidence import Evidence
@@ -52,7 +53,7 @@ def look(evidence: "Evidence") -> Iterator[Finding]:
             )
 
 
-def _why(history: History, begun: float, ended: float, struck: Struck) -> str:
+def _why(history: CallHistory, begun: float, ended: float, struck: Struck) -> str:
     """What struck the call, or a replica from when it was first asked about the call in this time."""
     asked = [one for one in history.deliveries if one.sent_at <= ended and over(one) >= begun]
     since: dict[str, float] = {}
@@ -64,7 +65,7 @@ def _why(history: History, begun: float, ended: float, struck: Struck) -> str:
     return ""
 
 
-def silent(history: History) -> Iterator[Span]:
+def silent(history: CallHistory) -> Iterator[Span]:
     """From answer to end, what is left between all that it heard."""
     since = history.answered_at
     for begun, ended in sorted(_sounding(history)):
@@ -75,7 +76,7 @@ def silent(history: History) -> Iterator[Span]:
         yield since, history.ended_at
 
 
-def _sounding(history: History) -> Iterator[Span]:
+def _sounding(history: CallHistory) -> Iterator[Span]:
     # Who is sent elsewhere begins to wait anew.
     for order in history.orders:
         yield order.sent_at, order.sent_at

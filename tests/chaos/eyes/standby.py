@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from tests.chaos.asides import asides
 from tests.chaos.finding import Finding
-from tests.chaos.troubles import NEVER
+from tests.chaos.times import NEVER
 
 if TYPE_CHECKING:
     from tests.chaos.evidence import Evidence

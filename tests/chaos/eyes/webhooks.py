@@ -8,7 +8,8 @@ from tests.chaos.asides import Aside, asides
 from tests.chaos.finding import Finding
 from tests.chaos.fleet import Address
 from tests.chaos.site import BUDGET
-from tests.chaos.troubles import NEVER, Trouble
+from tests.chaos.times import NEVER
+from tests.chaos.troubles import Trouble
 from tests.simulator.journal import Delivery, PhoneChanged
 from tests.simulator.webhooks import DROPPED, TIMED_OUT, Failed
 

@@ -7,11 +7,12 @@ from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
-from tests.chaos.records import NEVER, BrowserSeat, Entry, Event, Kind, Listener, Sign
+from tests.chaos.records import BrowserSeat, Entry, Event, Kind, Listener, Sign
 from tests.chaos.scenarios.awaiting import rival, wait_for
 from tests.chaos.scenarios.listeners import listen
 from tests.chaos.scenarios.rooms import ROOMS
-from tests.chaos.scenarios.world import TIMEOUT, Answer, Dice, World, within
+from tests.chaos.scenarios.shared import TIMEOUT, Answer, Dice, Shared, within
+from tests.chaos.times import NEVER
 from tests.harness import API_KEY, FIRST
 from tests.simulator.clock import monotonic
 from tests.simulator.events import ParticipantEvent
@@ -47,8 +48,8 @@ class Browser:
 
     kind: Kind = "api"
 
-    def __init__(self, world: World, number: int, dice: Dice) -> None:
-        self.world = world
+    def __init__(self, shared: Shared, number: int, dice: Dice) -> None:
+        self.shared = shared
         self.number = number
         self.dice = dice
         self.room = dice.choice([*ROOMS, "a", "b"])
@@ -60,7 +61,7 @@ class Browser:
     async def sit(self) -> BrowserSeat | None:
         """Take a seat; None where there is none to be had."""
         asked_at = monotonic()
-        answer = await self.world.api.send(
+        answer = await self.shared.api.send(
             "POST", f"/rooms/{self.room}/participants", {"name": f"B{self.number}"}
         )
         if answer is None or answer.status_code != 201:
@@ -76,7 +77,7 @@ class Browser:
             asked_at=asked_at,
             given_at=monotonic(),
         )
-        self.world.records.browsers.append(self.seat)
+        self.shared.records.browsers.append(self.seat)
         return self.seat
 
     async def send_beat(self, seat: BrowserSeat) -> Answer:
@@ -88,18 +89,20 @@ class Browser:
         _note(seat, "look", answer)
 
     async def send_leave(self, seat: BrowserSeat) -> int | None:
-        answer = await self.world.api.send("DELETE", f"/rooms/{seat.room}/participants/{seat.participant_id}")
+        answer = await self.shared.api.send(
+            "DELETE", f"/rooms/{seat.room}/participants/{seat.participant_id}"
+        )
         return answer.status_code if answer is not None else None
 
     async def _ask(self, method: str, path: str) -> Answer:
         headers = {"authorization": f"Bearer {API_KEY}"}
-        return await self.world.way.ask(self.dice.randrange(2), method, f"/api/v1{path}", headers=headers)
+        return await self.shared.way.ask(self.dice.randrange(2), method, f"/api/v1{path}", headers=headers)
 
     # What it does -------------------------------------------------------------------------------------------
 
     async def beat(self, seat: BrowserSeat) -> int | None:
         """One heartbeat as the way to the service takes it: lost, late or twice."""
-        fate = self.world.heartbeat_fate()
+        fate = self.shared.heartbeat_fate()
         if fate.lost:
             now = monotonic()
             seat.signs.append(Sign(what="beat", sent_at=now, over=now, status=None, asked=False))
@@ -123,7 +126,7 @@ class Browser:
 
     async def tell(self, seat: BrowserSeat, name: ParticipantEvent) -> None:
         """A participant event, as Bandwidth posts it."""
-        simulator = self.world.simulator
+        simulator = self.shared.simulator
         if seat.participant_id not in simulator.sessions.participants:
             return
         sent_at, before = monotonic(), len(simulator.deliveries)
@@ -138,7 +141,7 @@ class Browser:
 
     def vanish(self, seat: BrowserSeat) -> None:
         """Bandwidth deletes the participant of a device that has gone."""
-        sessions = self.world.simulator.sessions
+        sessions = self.shared.simulator.sessions
         if participant := sessions.participants.get(seat.participant_id):
             seat.vanished_at = monotonic()
             sessions.delete_participant(participant)
@@ -149,7 +152,7 @@ class Browser:
             present = group.create_task(self.say_it_is_there())
             ends = monotonic() + seconds
             while (left := ends - monotonic()) > 0:
-                over = await within(self.world.parting, min(left, self.dice.uniform(1, 4)))
+                over = await within(self.shared.parting, min(left, self.dice.uniform(1, 4)))
                 seat = self.seat
                 if over or seat is None:
                     break
@@ -189,7 +192,7 @@ class Browser:
         for attempt in range(TRIES):
             if seat := await self.sit():
                 return seat
-            if await within(self.world.parting, 0.2 * 2**attempt):
+            if await within(self.shared.parting, 0.2 * 2**attempt):
                 break
         return None
 
@@ -205,7 +208,7 @@ class Browser:
 
     async def _subscribe(self, seat: BrowserSeat) -> None:
         """Whom it hears: everybody, nobody, or some of those that are in the session."""
-        sessions = self.world.simulator.sessions
+        sessions = self.shared.simulator.sessions
         own = sessions.participants.get(seat.participant_id)
         session_id = own.session_id if own is not None else None
         session = sessions.sessions.get(session_id or "")
@@ -213,8 +216,8 @@ class Browser:
         chosen = self.dice.sample(others, min(len(others), self.dice.randint(1, 3)))
         hears = self.dice.choice(["everyone", "nobody", chosen or "everyone"])
         path, body = f"/rooms/{seat.room}/participants/{seat.participant_id}/subscriptions", {"hears": hears}
-        asked_at, since = monotonic(), len(self.world.api.asked)
-        answer = await self.world.api.send("PUT", path, body)
+        asked_at, since = monotonic(), len(self.shared.api.asked)
+        answer = await self.shared.api.send("PUT", path, body)
         if answer is None or answer.status_code != 202 or self.dice.random() < 0.5:
             return
 
@@ -225,9 +228,9 @@ class Browser:
         async def explained() -> str:
             if seat.participant_id not in sessions.participants:
                 return "it is not there any more"
-            return rival(self.world, since, ("PUT", path, body), path, f"/rooms/{seat.room}")
+            return rival(self.shared, since, ("PUT", path, body), path, f"/rooms/{seat.room}")
 
-        await wait_for(self.world, "PUT", path, body, asked_at, came, explained)
+        await wait_for(self.shared, "PUT", path, body, asked_at, came, explained)
 
     async def go(self, seat: BrowserSeat) -> None:
         """Leave in one of the ways there are; where no answer came, nothing more is heard of it."""
@@ -242,17 +245,17 @@ class Browser:
                 await self.look(seat)
         if seat.events:
             # The service expects nothing more of a browser that is known by events alone; they may get lost.
-            self.world.stay(self._vanish_in_the_end(seat))
+            self.shared.stay(self._vanish_in_the_end(seat))
 
     async def _vanish_in_the_end(self, seat: BrowserSeat) -> None:
-        await self.world.parting.wait()
+        await self.shared.parting.wait()
         self.vanish(seat)
 
     async def stay(self) -> None:
         """Until the storm is over and all say that it is in its room; then it leaves or falls silent."""
         async with asyncio.TaskGroup() as group:
             present = group.create_task(self.say_it_is_there())
-            await self.world.parting.wait()
+            await self.shared.parting.wait()
             if self.seat is not None and self.presence != "never":
                 await self._come_together()
             present.cancel()
@@ -269,10 +272,10 @@ class Browser:
             await asyncio.sleep(0.3)
 
     async def _is_together(self, seat: BrowserSeat) -> tuple[bool, str]:
-        answer = await self.world.api.send("GET", f"/rooms/{seat.room}")
+        answer = await self.shared.api.send("GET", f"/rooms/{seat.room}")
         room = answer.json() if answer is not None and answer.is_success else {}
         known = {one["participantId"] for one in room.get("members", []) if one["state"] == "in"}
-        participant = self.world.simulator.sessions.participants.get(seat.participant_id)
+        participant = self.shared.simulator.sessions.participants.get(seat.participant_id)
         session = participant.session_id if participant is not None else None
         there = session is not None and session == room.get("sessionId") and seat.participant_id in known
         return there, f"Bandwidth has it in {session}; the room: {room}"
@@ -283,8 +286,8 @@ class Visitor(Browser):
 
     kind: Kind = "page"
 
-    def __init__(self, world: World, number: int, dice: Dice) -> None:
-        super().__init__(world, number, dice)
+    def __init__(self, shared: Shared, number: int, dice: Dice) -> None:
+        super().__init__(shared, number, dice)
         self.presence = "both" if dice.random() < 0.3 else "beats"
         self.cookie = ""
         self._seats: list[BrowserSeat] = []
@@ -293,7 +296,7 @@ class Visitor(Browser):
     async def enter(self) -> bool:
         """From the invitation to the cookie. Where it was used up by an answer that got lost, a new one."""
         for _ in range(TRIES):
-            made = await self.world.api.send(
+            made = await self.shared.api.send(
                 "POST", f"/rooms/{self.room}/invitations", {"name": f"V{self.number}", "scopes": ["dial"]}
             )
             if made is None or made.status_code != 201:
@@ -306,7 +309,7 @@ class Visitor(Browser):
                 if tries == TRIES or (answer.status is not None and answer.status not in {429, 503}):
                     break
                 await asyncio.sleep(0.4)
-            self.world.records.entries.append(
+            self.shared.records.entries.append(
                 Entry(number=self.number, room=self.room, tries=tries, status=answer.status)
             )
             if answer.is_success:
@@ -319,7 +322,7 @@ class Visitor(Browser):
         """As somebody else who has the same link: it opens the room once."""
         answer = await self._door("POST", "/visit", {"invitation": invitation})
         again = Entry(number=self.number, room=self.room, tries=1, status=answer.status, used=True)
-        self.world.records.entries.append(again)
+        self.shared.records.entries.append(again)
 
     async def sit(self) -> BrowserSeat | None:
         """The seat that the visit had before ends by this; of two that are asked for at once one ends."""
@@ -367,26 +370,26 @@ class Visitor(Browser):
             await super().be_there(seconds)
             return
         listener = Listener(number=self.number, room=self.room, visit=True)
-        self.world.records.listeners.append(listener)
+        self.shared.records.listeners.append(listener)
         async with asyncio.TaskGroup() as group:
             headers = {"cookie": self.cookie}
             path = f"/join/{self.room}/events"
-            listening = group.create_task(listen(self.world, listener, path, headers, self.dice))
+            listening = group.create_task(listen(self.shared, listener, path, headers, self.dice))
             await super().be_there(seconds)
             listening.cancel()
 
     async def _door(self, method: str, path: str, body: object) -> Answer:
         headers = {"origin": FIRST, **({"cookie": self.cookie} if self.cookie else {})}
         at = self.dice.randrange(2)
-        return await self.world.way.ask(at, method, f"/join/{self.room}{path}", body, headers)
+        return await self.shared.way.ask(at, method, f"/join/{self.room}{path}", body, headers)
 
 
-async def live(world: World, number: int, dice: Dice) -> None:
-    await _live(Browser(world, number, dice))
+async def live(shared: Shared, number: int, dice: Dice) -> None:
+    await _live(Browser(shared, number, dice))
 
 
-async def live_as_visitor(world: World, number: int, dice: Dice) -> None:
-    visitor = Visitor(world, number, dice)
+async def live_as_visitor(shared: Shared, number: int, dice: Dice) -> None:
+    visitor = Visitor(shared, number, dice)
     if await visitor.enter():
         await _live(visitor)
 
@@ -397,7 +400,7 @@ async def _live(browser: Browser) -> None:
     if await browser.sit() is None:
         return
     if stays:
-        browser.world.stay(browser.stay())
+        browser.shared.stay(browser.stay())
         return
     await browser.be_there(seconds)
     if browser.seat is not None:

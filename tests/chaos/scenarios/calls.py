@@ -3,7 +3,7 @@
 import asyncio
 
 from tests.chaos.scenarios.rooms import NUMBERS, PIN_NUMBER, PRIVATE, ROOMS
-from tests.chaos.scenarios.world import Dice, World
+from tests.chaos.scenarios.shared import Dice, Shared
 from tests.simulator.interconnect import Behaviour
 from tests.simulator.phones import Phone
 
@@ -20,48 +20,48 @@ TALKING = (4.0, 12.0)
 """Seconds for which they do."""
 
 
-async def live(world: World, number: int, dice: Dice) -> None:
-    phone = await (_placed if dice.random() < 0.4 else arrived)(world, number, dice)
+async def live(shared: Shared, number: int, dice: Dice) -> None:
+    phone = await (_placed if dice.random() < 0.4 else arrived)(shared, number, dice)
     if phone is None:
         return
     for _ in range(dice.randrange(5)):
         await asyncio.sleep(dice.uniform(0, LONGEST) ** 2 / LONGEST)
         if not phone.call.ended:
-            await _something(world, phone, dice)
+            await _something(shared, phone, dice)
     await asyncio.sleep(dice.uniform(*TALKING) if dice.random() < TALK else dice.uniform(0, LONGEST))
     if dice.random() >= STAY:
         await phone.hang_up()
 
 
-async def arrived(world: World, number: int, dice: Dice) -> Phone:
+async def arrived(shared: Shared, number: int, dice: Dice) -> Phone:
     to = dice.choice([*NUMBERS, PRIVATE, PIN_NUMBER])
-    phone = await world.simulator.dial(to=to, from_=f"+1555222{number:04}")
+    phone = await shared.simulator.dial(to=to, from_=f"+1555222{number:04}")
     if to == PIN_NUMBER:
         phone.press(dice.choice(DIGITS))
     return phone
 
 
-async def _placed(world: World, number: int, dice: Dice) -> Phone | None:
+async def _placed(shared: Shared, number: int, dice: Dice) -> Phone | None:
     """None where nobody was called, or nobody knows it."""
     callee = f"+1555333{number:04}"
-    world.simulator.numbers[callee] = dice.choice(ANSWERS)
+    shared.simulator.numbers[callee] = dice.choice(ANSWERS)
     body = {
         "to": callee,
         "room": dice.choice(list(ROOMS)),
         "prepare": dice.choice(["answer", "dial"]),
         "callTimeout": 5,
     }
-    await world.api.send("POST", "/calls", body, **{"idempotency-key": f"call-{number}"})
-    return called(world, callee)
+    await shared.api.send("POST", "/calls", body, **{"idempotency-key": f"call-{number}"})
+    return called(shared, callee)
 
 
-def called(world: World, callee: str) -> Phone | None:
+def called(shared: Shared, callee: str) -> Phone | None:
     """The phone that a placed call has made ring; None where there is none."""
-    found = [phone for phone in world.simulator.phones if phone.call.to == callee]
+    found = [phone for phone in shared.simulator.phones if phone.call.to == callee]
     return found[0] if found else None
 
 
-async def _something(world: World, phone: Phone, dice: Dice) -> None:
+async def _something(shared: Shared, phone: Phone, dice: Dice) -> None:
     what = dice.choice(
         ["remove", "join", "join", "join", "far end", "pick up", "hang up"] * 3
         + ["transfer", "hangup", "close"]
@@ -74,7 +74,7 @@ async def _something(world: World, phone: Phone, dice: Dice) -> None:
     elif what == "hang up":
         await phone.hang_up()
     elif what == "close":
-        await world.api.send("DELETE", f"/rooms/{dice.choice(list(ROOMS))}")
+        await shared.api.send("DELETE", f"/rooms/{dice.choice(list(ROOMS))}")
     else:
         bodies = {"join": {"room": dice.choice(list(ROOMS))}, "transfer": {"to": "+15554440000"}}
-        await world.api.send("POST", f"/calls/{phone.call_id}/{what}", bodies.get(what))
+        await shared.api.send("POST", f"/calls/{phone.call_id}/{what}", bodies.get(what))

@@ -6,7 +6,7 @@ import httpx
 
 from tests.chaos.records import Connection, Listener
 from tests.chaos.scenarios.rooms import ROOMS
-from tests.chaos.scenarios.world import Dice, World, within
+from tests.chaos.scenarios.shared import Dice, Shared, within
 from tests.harness import API_KEY
 from tests.listening import Listener as Reader
 from tests.simulator.clock import monotonic
@@ -22,27 +22,27 @@ LAST_WORD = 15.0
 connection that was up by then may still be cut off."""
 
 
-async def live(world: World, number: int, dice: Dice) -> None:
+async def live(shared: Shared, number: int, dice: Dice) -> None:
     room = dice.choice([None, None, None, *ROOMS])
     listener = Listener(number=number, room=room, stays=dice.random() < UNTIL_THE_END)
-    world.records.listeners.append(listener)
+    shared.records.listeners.append(listener)
     headers = {"authorization": f"Bearer {API_KEY}"}
     path = f"/api/v1/rooms/{room}/events" if room else "/api/v1/events"
     if listener.stays:
-        world.listen(_until_the_end(world, listener, path, headers, dice))
+        shared.listen(_until_the_end(shared, listener, path, headers, dice))
         return
     async with asyncio.TaskGroup() as group:
-        task = group.create_task(listen(world, listener, path, headers, dice))
-        await within(world.parting, dice.uniform(*STAYS))
+        task = group.create_task(listen(shared, listener, path, headers, dice))
+        await within(shared.parting, dice.uniform(*STAYS))
         task.cancel()
 
 
 async def _until_the_end(
-    world: World, listener: Listener, path: str, headers: dict[str, str], dice: Dice
+    shared: Shared, listener: Listener, path: str, headers: dict[str, str], dice: Dice
 ) -> None:
     async with asyncio.TaskGroup() as group:
-        task = group.create_task(listen(world, listener, path, headers, dice))
-        await world.settled.wait()
+        task = group.create_task(listen(shared, listener, path, headers, dice))
+        await shared.settled.wait()
         signs, ends = _signs_of_life(listener), monotonic() + LAST_WORD
         while not listener.stayed and monotonic() < ends:
             await asyncio.sleep(0.05)
@@ -50,17 +50,17 @@ async def _until_the_end(
         task.cancel()
 
 
-async def listen(world: World, listener: Listener, path: str, headers: dict[str, str], dice: Dice) -> None:
+async def listen(shared: Shared, listener: Listener, path: str, headers: dict[str, str], dice: Dice) -> None:
     """Without end. After each end of a connection it comes back, at the other replica."""
     at, last = dice.randrange(2), ""
     while True:
-        connection = Connection(host=world.way.hosts[at % 2], begun=monotonic(), last=last)
+        connection = Connection(host=shared.way.hosts[at % 2], begun=monotonic(), last=last)
         listener.connections.append(connection)
         seconds = dice.uniform(0.5, 6) if dice.random() < CUT else None
-        if world.settled.is_set():
+        if shared.settled.is_set():
             seconds = None
         try:
-            last = await _one(world.way.clients[at % 2], connection, path, headers, seconds)
+            last = await _one(shared.way.clients[at % 2], connection, path, headers, seconds)
         finally:
             connection.over = monotonic()
         at += 1

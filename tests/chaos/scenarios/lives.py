@@ -11,7 +11,7 @@ from tests.chaos.plan import Turn
 from tests.chaos.records import Records
 from tests.chaos.scenarios import browsers, calls, listeners, orders
 from tests.chaos.scenarios.rooms import ROOMS
-from tests.chaos.scenarios.world import Life, World
+from tests.chaos.scenarios.shared import Life, Shared
 from tests.simulator.clock import monotonic
 from tests.simulator.simulator import Simulator
 from tests.simulator.webhooks import Fate
@@ -56,7 +56,7 @@ class Lives:
         self._rate = rate
         self._places = asyncio.Semaphore(at_once)
         self._mix = mix
-        self._world = World(simulator, api, records or Records(), heartbeat_fate)
+        self._shared = Shared(simulator, api, records or Records(), heartbeat_fate)
 
     async def prepare(self) -> None:
         for room, settings in ROOMS.items():
@@ -76,11 +76,11 @@ class Lives:
 
     async def part(self) -> None:
         """Browsers that have stayed leave: to be called in calm weather, before all is settled."""
-        await self._world.part()
+        await self._shared.part()
 
     async def end(self) -> None:
         """Listeners that have stayed leave: to be called when all is settled."""
-        await self._world.end()
+        await self._shared.end()
 
     async def _live(self, number: int, goes_on: Callable[[], bool]) -> None:
         async with self._places:
@@ -89,5 +89,5 @@ class Lives:
             self.begun += 1
             dice = random.Random(f"{self._turn.seed} {number}")
             [kind] = dice.choices(list(self._mix), list(self._mix.values()))
-            await LIVES[kind](self._world, number, dice)
+            await LIVES[kind](self._shared, number, dice)
             self.ended += 1

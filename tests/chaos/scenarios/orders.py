@@ -8,7 +8,7 @@ from tests.chaos.replica import PATIENCE
 from tests.chaos.scenarios.awaiting import rival, wait_for
 from tests.chaos.scenarios.calls import arrived, called
 from tests.chaos.scenarios.rooms import CHANGED, ROOMS
-from tests.chaos.scenarios.world import Dice, World
+from tests.chaos.scenarios.shared import Dice, Shared
 from tests.harness import NUMBER
 from tests.simulator.clock import monotonic
 from tests.simulator.interconnect import Behaviour
@@ -57,12 +57,12 @@ DETECTIONS: list[Json | None] = [
 ]
 
 
-async def live(world: World, number: int, dice: Dice) -> None:
+async def live(shared: Shared, number: int, dice: Dice) -> None:
     place = _placed if dice.random() < PLACED else arrived
-    phone = await place(world, number, dice)
+    phone = await place(shared, number, dice)
     if phone is None:
         return
-    operator = Operator(world, phone, dice)
+    operator = Operator(shared, phone, dice)
     if dice.random() < 0.7:
         await operator.until_bridged()
     for _ in range(dice.randint(1, 4)):
@@ -80,10 +80,10 @@ async def live(world: World, number: int, dice: Dice) -> None:
         await operator.erase()
 
 
-async def _placed(world: World, number: int, dice: Dice) -> Phone | None:
+async def _placed(shared: Shared, number: int, dice: Dice) -> Phone | None:
     """None where nobody was called, or nobody knows it."""
     callee = f"+1555666{number:04}"
-    world.simulator.numbers[callee] = dice.choice(ANSWERS)
+    shared.simulator.numbers[callee] = dice.choice(ANSWERS)
     options: Json = {
         "from": dice.choice([None, NUMBER]),
         "announcement": dice.choice([None, "This is the bridge."]),
@@ -99,9 +99,9 @@ async def _placed(world: World, number: int, dice: Dice) -> Phone | None:
     copies = 2 if dice.random() < TWICE else 1
     key = f"order-{number}"
     await asyncio.gather(
-        *(world.api.send("POST", "/calls", body, **{"idempotency-key": key}) for _ in range(copies))
+        *(shared.api.send("POST", "/calls", body, **{"idempotency-key": key}) for _ in range(copies))
     )
-    phone = called(world, callee)
+    phone = called(shared, callee)
     if phone is not None and dice.random() < 0.5:
         phone.pick_up()
     return phone
@@ -110,8 +110,8 @@ async def _placed(world: World, number: int, dice: Dice) -> Phone | None:
 class Operator:
     """Gives orders to one call, and to the room that it is in."""
 
-    def __init__(self, world: World, phone: Phone, dice: Dice) -> None:
-        self._world = world
+    def __init__(self, shared: Shared, phone: Phone, dice: Dice) -> None:
+        self._shared = shared
         self._phone = phone
         self._dice = dice
         self._path = f"/calls/{phone.call_id}"
@@ -140,22 +140,22 @@ class Operator:
         """What is known of the call is deleted, once it is over; before that it is refused."""
         if self._dice.random() < 0.7:
             await asyncio.sleep(1)
-        last = await self._world.api.send("GET", self._path)
+        last = await self._shared.api.send("GET", self._path)
         if last is not None and last.is_success and last.json()["state"] == "ended":
-            self._world.records.erased[self._phone.call_id] = last.json()
-        answer = await self._world.api.send("DELETE", self._path)
+            self._shared.records.erased[self._phone.call_id] = last.json()
+        answer = await self._shared.api.send("DELETE", self._path)
         if answer is not None and answer.status_code == 204:
-            gone = await self._world.api.send("GET", self._path)
+            gone = await self._shared.api.send("GET", self._path)
             if gone is not None and gone.status_code != 404:
-                self._world.api.wrong.append(f"{self._path} was erased, and is there: {gone.text}")
+                self._shared.api.wrong.append(f"{self._path} was erased, and is there: {gone.text}")
 
     async def _send(
         self, method: str, path: str, body: Json | None, came: Callable[[], Awaitable[bool]], *rivals: str
     ) -> None:
         """`rivals`: paths of orders that may undo this one."""
-        world, asked_at = self._world, monotonic()
-        since = len(world.api.asked)
-        answer = await world.api.send(method, path, body)
+        shared, asked_at = self._shared, monotonic()
+        since = len(shared.api.asked)
+        answer = await shared.api.send(method, path, body)
         accepted = answer is not None and answer.is_success
         if not accepted or self._dice.random() >= AWAITED:
             return
@@ -163,9 +163,9 @@ class Operator:
         async def explained() -> str:
             if path.startswith("/calls/") and self._phone.call.ended:
                 return f"the call has ended: {self._phone.cause}"
-            return rival(world, since, (method, path, body), *rivals)
+            return rival(shared, since, (method, path, body), *rivals)
 
-        await wait_for(world, method, path, body, asked_at, came, explained)
+        await wait_for(shared, method, path, body, asked_at, came, explained)
 
     async def _join(self) -> None:
         room = self._dice.choice([*ROOMS, CHANGED])
@@ -175,7 +175,7 @@ class Operator:
             phone = self._phone
             if phone.stage != "bridged" or phone.session_id is None:
                 return False
-            answer = await self._world.api.send("GET", f"/rooms/{room}")
+            answer = await self._shared.api.send("GET", f"/rooms/{room}")
             return answer is not None and answer.json().get("sessionId") == phone.session_id
 
         await self._send("POST", f"{self._path}/join", body, came, self._path, f"/rooms/{room}")
@@ -199,7 +199,7 @@ class Operator:
         await self._send("POST", f"{self._path}/hangup", {}, came)
 
     async def subscribe(self) -> None:
-        sessions = self._world.simulator.sessions
+        sessions = self._shared.simulator.sessions
         session = sessions.sessions.get(self._phone.session_id or "")
         others = sorted(
             id_ for id_ in (session.members if session else {}) if id_ != self._phone.participant_id
@@ -208,7 +208,7 @@ class Operator:
         hears: str | list[str] = self._dice.choice(["everyone", "nobody", chosen or "everyone"])
 
         async def came() -> bool:
-            heard = self._world.simulator.hears(self._phone)
+            heard = self._shared.simulator.hears(self._phone)
             participant = sessions.participants.get(self._phone.participant_id or "")
             if participant is None or hears == "everyone":
                 return participant is not None and not participant.subscriptions.participants
@@ -220,7 +220,7 @@ class Operator:
         path, settings = f"/rooms/{CHANGED}", self._dice.choice(SETTINGS)
 
         async def came() -> bool:
-            answer = await self._world.api.send("GET", path)
+            answer = await self._shared.api.send("GET", path)
             shown = answer.json().get("settings", {}) if answer is not None else {}
             return all(_within(value, shown.get(name)) for name, value in settings.items())
 
@@ -237,7 +237,7 @@ class Operator:
         await self._send("DELETE", f"/rooms/{room}", None, came)
 
     async def _members(self, room: str) -> set[str]:
-        answer = await self._world.api.send("GET", f"/rooms/{room}")
+        answer = await self._shared.api.send("GET", f"/rooms/{room}")
         found = answer.json().get("members", []) if answer is not None else []
         return {one["participantId"] for one in found if one["participantId"] and one["state"] == "in"}
 

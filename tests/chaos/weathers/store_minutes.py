@@ -9,6 +9,7 @@ from redis.asyncio import Redis
 
 from tests.chaos.fleet import Down
 from tests.chaos.standstill import standing_still
+from tests.chaos.times import NEVER
 from tests.chaos.weathers.base import HOLDS, Weather
 from tests.simulator.clock import monotonic
 
@@ -35,7 +36,7 @@ class StoreMinutes(Weather):
         before, seconds = dice.uniform(*BEFORE), dice.uniform(*AWAY)
         if await self.lasts(before):
             await away(site, seconds)
-        await self.lasts(float("inf"))
+        await self.lasts(NEVER)
 
     async def _killed(self, site: "Site", seconds: float) -> None:
         outage = Down(monotonic())

@@ -16,7 +16,7 @@ from service.calls.model import Status
 from tests.chaos import previous
 from tests.chaos.api import Asked
 from tests.chaos.fleet import TREE, Address
-from tests.chaos.troubles import NEVER
+from tests.chaos.times import NEVER
 from tests.chaos.weathers.base import Weather
 from tests.harness import API_KEY
 from tests.operators import NO_TLS

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from tests.chaos.scenarios.rooms import NUMBERS, PIN_NUMBER
+from tests.chaos.times import NEVER
 from tests.simulator.interpreter import SPEECH_SECONDS_AT_MOST, SPEECH_SECONDS_PER_CHARACTER
 from tests.simulator.journal import Delivery, PhoneChanged, SoundHeard, SpeechHeard
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from tests.chaos.api import Asked
     from tests.chaos.evidence import Evidence
 
-NEVER = float("inf")
 PIN_ROOM = "code"
 _URL = re.compile(r"/callbacks/(voice|legs)/([^/?]+)(?:/(\d+))?")
 _ORDER = re.compile(r"/calls/([^/]+)/(join|remove|transfer|hangup)")
@@ -66,7 +66,7 @@ class Order(msgspec.Struct, frozen=True):
     """Where it sends the call."""
 
 
-class History(msgspec.Struct):
+class CallHistory(msgspec.Struct):
     """Of one phone's call, in order. Times are monotonic seconds, NEVER where it has not come to that."""
 
     call_id: str
@@ -120,19 +120,19 @@ class History(msgspec.Struct):
         return next((at for at, stage in self.stages if stage == "bridged"), NEVER)
 
 
-class Histories(msgspec.Struct):
-    of: dict[str, History]
+class CallHistories(msgspec.Struct):
+    of: dict[str, CallHistory]
     """By the call id of the phone."""
-    by_ref: dict[str, History]
+    by_ref: dict[str, CallHistory]
     closed: dict[str, list[tuple[float, float]]] = {}
     """When an operator asked to close each room, and had the answer, in order; NEVER where there was none."""
     arrivals: dict[str, list[float]] = {}
     """When those began that may have come into each room, in order."""
 
-    def __iter__(self) -> Iterator[History]:
+    def __iter__(self) -> Iterator[CallHistory]:
         return iter(self.of.values())
 
-    def closed_by(self, history: History, until: float) -> bool:
+    def closed_by(self, history: CallHistory, until: float) -> bool:
         """Whether an operator has closed a room by then, to which it had been sent before."""
         return any(
             sent_at <= until and over >= history.sent_to(room)
@@ -140,7 +140,7 @@ class Histories(msgspec.Struct):
             for sent_at, over in self.closed.get(room, [])
         )
 
-    def about(self, delivery: Delivery) -> History | None:
+    def about(self, delivery: Delivery) -> CallHistory | None:
         """Whose phone it is about, or the leg of it."""
         parent = delivery.payload.get("parentCallId")
         found = self.of.get(parent) if isinstance(parent, str) else None
@@ -167,9 +167,9 @@ def over(delivery: Delivery) -> float:
     return delivery.sent_at + delivery.ms / 1000
 
 
-def histories_of(evidence: "Evidence") -> Histories:
+def histories_of(evidence: "Evidence") -> CallHistories:
     of = {
-        phone.call_id: History(
+        phone.call_id: CallHistory(
             call_id=phone.call_id,
             inbound=phone.call.direction == "inbound",
             to=phone.call.to,
@@ -183,7 +183,7 @@ def histories_of(evidence: "Evidence") -> Histories:
         kind, ref, _ = place_of(one.url)
         if kind == "voice" and one.call_id in of and not of[one.call_id].ref:
             of[one.call_id].ref = ref
-    histories = Histories(of, {one.ref: one for one in of.values() if one.ref})
+    histories = CallHistories(of, {one.ref: one for one in of.values() if one.ref})
     for one in deliveries:
         if (history := histories.about(one)) is not None:
             history.deliveries.append(one)
@@ -202,7 +202,7 @@ def histories_of(evidence: "Evidence") -> Histories:
     return histories
 
 
-def _play(evidence: "Evidence", histories: Histories) -> None:
+def _play(evidence: "Evidence", histories: CallHistories) -> None:
     started = evidence.simulator.started
     scale = evidence.simulator.settings.time_scale
     legs: dict[str, Leg] = {}
@@ -237,7 +237,7 @@ def _spoken(text: str, scale: float) -> float:
     return min(SPEECH_SECONDS_PER_CHARACTER * len(text), SPEECH_SECONDS_AT_MOST) * scale
 
 
-def _phone(history: History, change: PhoneChanged, at: float) -> None:
+def _phone(history: CallHistory, change: PhoneChanged, at: float) -> None:
     history.stages.append((at, change.stage))
     if change.stage not in {"ringing", "ended"}:
         history.answered_at = min(history.answered_at, at)
@@ -252,7 +252,7 @@ def _leg(leg: Leg, change: PhoneChanged, at: float) -> None:
         leg.ended_at, leg.cause = at, change.cause or ""
 
 
-def _order(asked: Iterable["Asked"], histories: Histories) -> None:
+def _order(asked: Iterable["Asked"], histories: CallHistories) -> None:
     for one in asked:
         accepted = one.status is not None and one.status < 300
         if one.status is not None and not accepted and one.status < 500:
@@ -277,7 +277,7 @@ def _order(asked: Iterable["Asked"], histories: Histories) -> None:
             history.ordered_at = min((one.sent_at for one in placed[history.to]), default=NEVER)
 
 
-def _first_rooms(history: History) -> set[str]:
+def _first_rooms(history: CallHistory) -> set[str]:
     if not history.inbound:
         return set()
     if history.to == PIN_NUMBER:

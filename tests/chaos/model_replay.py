@@ -6,18 +6,18 @@ from collections.abc import Iterator
 import msgspec
 
 from tests.chaos.api import Asked
-from tests.chaos.history import (
+from tests.chaos.stills import Still
+from tests.chaos.turn_history import (
     Answered,
     Begun,
     Entered,
     Event,
-    History,
     Looked,
     MemberSeen,
     PhoneSeen,
     Sent,
+    TurnHistory,
 )
-from tests.chaos.stills import Still
 from tests.model import Model, Step
 from tests.standings import (
     Close,
@@ -57,10 +57,10 @@ class Ordered(msgspec.Struct):
     steps: dict[str, tuple[Step, bool]]
 
 
-class World:
+class ModelReplay:
     """Ids of parties: Bandwidth's of a call, a browser's participant."""
 
-    def __init__(self, history: History) -> None:
+    def __init__(self, history: TurnHistory) -> None:
         self.history = history
         self.model = Model()
         self.phones: dict[str, PhoneNow] = {}

@@ -12,10 +12,10 @@ import msgspec
 
 from tests.chaos.api import Asked
 from tests.chaos.creates import AGAIN
-from tests.chaos.records import NEVER
 from tests.chaos.scenarios.rooms import NUMBERS, PIN_NUMBER, ROOMS
 from tests.chaos.stills import Still
 from tests.chaos.story import IDS
+from tests.chaos.times import NEVER
 from tests.chaos.troubles import Trouble
 from tests.simulator.journal import Delivery, Happening, MemberChanged, PhoneChanged, Request
 from tests.standings import Digits, Standing, Where
@@ -103,7 +103,7 @@ NOTHING = Spans([])
 NO_MOVES: Final[Mapping[str, int]] = MappingProxyType({})
 
 
-class History:
+class TurnHistory:
     """`events` are in order; `webhooks` and `requests` say what was under way, by id of whom it concerned."""
 
     def __init__(
@@ -170,9 +170,9 @@ class History:
         return any(self.requests.get(id_ or "", NOTHING).touch(since, until) for id_ in ids)
 
 
-def history_of(evidence: "Evidence") -> History:
+def history_of(evidence: "Evidence") -> TurnHistory:
     simulator = evidence.simulator
-    return History(
+    return TurnHistory(
         lines=[Line(one.call_id, one.call.to, one.call.direction) for one in simulator.phones],
         happenings=evidence.happenings,
         started=simulator.started,
@@ -254,7 +254,7 @@ def _answers(asked: Iterable[Asked], ends: Iterable[tuple[str, float]]) -> Itera
 
 
 def carried_out_by(asked: Asked, ends: Iterable[tuple[str, float]]) -> float:
-    """When it has been carried out, if it ever is; NEVER where nobody knows. `ends` as in `History`."""
+    """When it has been carried out, if it ever is; NEVER where nobody knows. `ends` as in `TurnHistory`."""
     if not asked.given_up:
         return asked.over
     return min((at for host, at in ends if host == asked.host and at >= asked.over), default=NEVER)

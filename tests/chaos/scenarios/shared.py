@@ -66,7 +66,7 @@ class Way:
             await client.aclose()
 
 
-class World:
+class Shared:
     def __init__(self, simulator: Simulator, api: Api, records: Records, fate: Callable[[], Fate]) -> None:
         self.simulator = simulator
         self.api = api
@@ -100,7 +100,7 @@ class World:
         await self.way.close()
 
 
-Life = Callable[[World, int, Dice], Awaitable[None]]
+Life = Callable[[Shared, int, Dice], Awaitable[None]]
 """Of a number, until it is over."""
 
 

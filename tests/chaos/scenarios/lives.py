@@ -9,7 +9,7 @@ from typing import Final
 from tests.chaos.api import Api
 from tests.chaos.plan import Turn
 from tests.chaos.records import Records
-from tests.chaos.scenarios import browsers, calls, listeners, orders
+from tests.chaos.scenarios import browsers, calls, listeners, orders, visitors
 from tests.chaos.scenarios.rooms import ROOMS
 from tests.chaos.scenarios.shared import Life, Shared
 from tests.simulator.clock import monotonic
@@ -21,7 +21,7 @@ LIVES: Final[Mapping[str, Life]] = MappingProxyType(
         "calls": calls.live,
         "orders": orders.live,
         "browsers": browsers.live,
-        "visitors": browsers.live_as_visitor,
+        "visitors": visitors.live,
         "listeners": listeners.live,
     }
 )

@@ -77,6 +77,7 @@ async def _live_through(site: Site, weather: Weather, say: Say) -> None:
         enough = asyncio.Event()
         repeating = group.create_task(repeat_some(site, weather.repeats, enough))
         group.create_task(site.stills.watch())
+        group.create_task(site.marks.watch())
         begun = monotonic()
         await lives.play(weather.goes_on)
         over = monotonic()
@@ -90,6 +91,7 @@ async def _live_through(site: Site, weather: Weather, say: Say) -> None:
         await lives.end()
         telling.cancel()
         site.stills.stop()
+        site.marks.stop()
         say(f"{site.turn.weather}: lives took {over - begun:.0f} s, and {monotonic() - over:.0f} s to settle")
 
 

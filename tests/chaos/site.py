@@ -13,6 +13,7 @@ from service.clock import SystemClock
 from service.store.errors import StoreError
 from tests.chaos.api import Api
 from tests.chaos.fleet import Fleet
+from tests.chaos.gauges import Gauges
 from tests.chaos.marks import Marks
 from tests.chaos.plan import Turn
 from tests.chaos.records import Records
@@ -67,6 +68,7 @@ class Site:
         self.redis = redis
         self.stills = Stills(redis, store.named)
         self.marks = Marks(redis)
+        self.gauges = Gauges(fleet, self.stills.ask)
         self.troubles = troubles
         self.begun, self.begun_wall = monotonic(), SystemClock().now()
         self.happenings: list[Happening] = []

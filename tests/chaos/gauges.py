@@ -76,13 +76,14 @@ class Gauges:
 
     async def _look_at(self, client: httpx.AsyncClient, process: str, url: str) -> None:
         begun = monotonic()
-        before = await self._live()
+        before = await self.live()
         page = (await client.get(f"{url}/metrics")).text
         shown = shown_in(page)
         if shown is not None:
-            self.all.append(gauge(process, begun, before, shown, await self._live(), monotonic()))
+            self.all.append(gauge(process, begun, before, shown, await self.live(), monotonic()))
 
-    async def _live(self) -> Revisions:
+    async def live(self) -> Revisions:
+        """As the store has them now. Raises RedisError."""
         [names] = await self._ask(("KEYS", "pstn:*:call:*"), **AS_BYTES)
         keys = [name for name in (one.decode() for one in names) if name not in self._ended]
         fields = (("HMGET", key, "revision", "state") for key in keys)

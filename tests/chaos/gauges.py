@@ -84,7 +84,7 @@ class Gauges:
 
     async def live(self) -> Revisions:
         """As the store has them now. Raises RedisError."""
-        [names] = await self._ask(("KEYS", "pstn:*:call:*"), **AS_BYTES)
+        [names] = await self._ask(("KEYS", "pstn:{p??}:call:*"), **AS_BYTES)
         keys = [name for name in (one.decode() for one in names) if name not in self._ended]
         fields = (("HMGET", key, "revision", "state") for key in keys)
         found = await self._ask(*fields, **AS_BYTES) if keys else []

@@ -9,6 +9,7 @@ from tests.chaos.evidence import Evidence, LogLine
 from tests.chaos.fleet import Down, Kill, Stop
 from tests.chaos.plan import Turn
 from tests.chaos.records import BrowserSeat, Records
+from tests.chaos.store_history import Step
 from tests.chaos.troubles import Troubles
 from tests.simulator.journal import (
     Delivery,
@@ -64,6 +65,7 @@ class MadeUpTurn:
         self.calls: dict[str, dict[str, Any]] = {}
         self.logs: list[LogLine] = []
         self.records = Records()
+        self.written: list[Step] = []
         self._happenings: list[Happening] = []
         self._known: dict[str, SimpleNamespace] = {}
         self._phones: list[SimpleNamespace] = []
@@ -256,6 +258,7 @@ class MadeUpTurn:
             troubles=self.troubles,
             asked=self.asked,
             records=self.records,
+            written=self.written,
             logs=self.logs,
             owed={},
             calls=self.calls,

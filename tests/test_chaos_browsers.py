@@ -11,8 +11,10 @@ from tests.chaos.evidence import Evidence
 from tests.chaos.eyes import browsers
 from tests.chaos.fleet import Kill
 from tests.chaos.records import BrowserSeat, Entry, Event, Kind, Records, Sign
+from tests.chaos.store_history import Step
 from tests.chaos.times import NEVER
 from tests.chaos.troubles import Troubles
+from tests.made_up_steps import P, step
 from tests.simulator.journal import MemberChanged, Request
 
 ID = "participant"
@@ -82,6 +84,7 @@ class Made:
         self.alive: list[str] = []
         self.troubles = Troubles()
         self.kills: list[Kill] = []
+        self.written: list[Step] = []
 
     def found(self) -> list[str]:
         evidence = SimpleNamespace(
@@ -93,6 +96,7 @@ class Made:
             alive=SimpleNamespace(participants=self.alive),
             troubles=self.troubles,
             fleet=SimpleNamespace(kills=self.kills, stops=[]),
+            written=self.written,
         )
         return [one.what for one in browsers.look(cast("Evidence", evidence))]
 
@@ -120,9 +124,33 @@ def test_heartbeats_that_are_lost_do_not_count() -> None:
     assert Made(beating(30, *silent), out=39).found() == []
 
 
-def test_given_up_before_it_was_heard_of() -> None:
-    assert Made(seat(), out=20).found() == []
-    assert len(Made(seat(), out=12).found()) == 1
+@pytest.mark.parametrize(("after", "count"), [(0.6, 1), (0.98, 1), (1.0, 0), (5.0, 0)])
+def test_given_up_before_it_was_silent_for_long_enough(after: float, count: int) -> None:
+    """As parts of the time for which it may be silent; the last heartbeat is one of second 29."""
+    silent = [sign("beat", at, None, asked=False) for at in range(30, 80)]
+    assert len(Made(beating(30, *silent), out=29 + after * browsers.SILENCE).found()) == count
+
+
+@pytest.mark.parametrize(("after", "count"), [(0.6, 1), (0.98, 1), (1.0, 0), (5.0, 0)])
+def test_given_up_before_it_was_heard_of(after: float, count: int) -> None:
+    one = seat()
+    assert len(Made(one, out=one.asked_at + after * browsers.UNUSED).found()) == count
+
+
+def test_it_keeps_its_seat_for_too_long() -> None:
+    """As the store's journal has it; told once for each seat."""
+    made = Made(beating(50, sign("leave", 50)), out=50.2)
+    room, owed, look = f"{P}room:r", f"{P}owed:room:r", "check-presence:web-x.1"
+    for number in (1, 2):
+        due = f"{number} 99000 {look} 0 99000 {{}}"
+        made.written.append(
+            step(
+                ("HSET", room, "seat:web-x.1", "in p", "seen:web-x.1", "1000 0 0 0"),
+                ("HSET", owed, look, due),
+            )
+        )
+    [found] = made.found()
+    assert "98000 ms after it was heard of" in found
 
 
 @pytest.mark.parametrize(

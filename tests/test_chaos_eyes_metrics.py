@@ -10,6 +10,9 @@ import pytest
 from service.metrics import BREAKERS
 from tests.chaos.evidence import Evidence, LogLine, Scraped
 from tests.chaos.eyes import metrics
+from tests.chaos.gauges import Gauge, gauge, shown_in
+from tests.chaos.stored_calls import StoredCall
+from tests.chaos.troubles import Troubles
 from tests.simulator.journal import Delivery
 from tests.simulator.webhooks import DROPPED
 
@@ -63,6 +66,8 @@ def of_a_process(text: str, lines: Sequence[dict[str, Any]], deliveries: Sequenc
         logs=log,
         fleet=SimpleNamespace(addresses=[address]),
         simulator=SimpleNamespace(deliveries=deliveries),
+        gauges=[],
+        troubles=Troubles(),
     )
     return [one.what for one in metrics.look(cast("Evidence", evidence))]
 
@@ -142,3 +147,83 @@ def test_webhooks_that_are_not_those_that_were_sent(sent: list[Delivery]) -> Non
 def test_a_switch_that_was_told_of(value: int, events: list[str], expected: int) -> None:
     lines = [*LINES, *({"event": one} for one in events)]
     assert len(of_a_process(f"{COUNTED}pstn_paused {value}\n", lines, SENT)) == expected
+
+
+# Live calls -------------------------------------------------------------------------------------------------
+
+UP = StoredCall(phone="up", media="bridged")
+PAGE = 'pstn_store_up 1.0\npstn_calls{state="bridged"} 1.0\npstn_calls{state="dialing"} 0.0\n'
+
+
+@pytest.mark.parametrize(
+    ("call", "state"),
+    [
+        (UP, "bridged"),
+        (StoredCall(phone="dialing", media="making"), "dialing"),
+        (StoredCall(phone="up"), "detached"),
+        (StoredCall(phone="up", intent="wait"), "initiated"),
+        (StoredCall(phone="up", intent="wait", bridged_at=1.0), "detached"),
+        (StoredCall(phone="up", media="ready"), "joining"),
+        (StoredCall(phone="gone", media="bridged"), "ended"),
+    ],
+)
+def test_what_a_call_is_shown_as(call: StoredCall, state: str) -> None:
+    assert call.state == state
+
+
+def test_what_is_the_same_before_and_afterwards_is_sure() -> None:
+    before = {"same": (b"1", UP), "changes": (b"1", UP), "goes": (b"1", UP)}
+    after = {"same": (b"1", UP), "changes": (b"2", UP), "comes": (b"1", UP)}
+    found = gauge("a", 1.0, before, {}, after, 2.0)
+    assert (found.sure, found.moving) == ({"bridged": 1}, 3)
+
+
+def test_a_page_without_the_store_says_nothing_of_calls() -> None:
+    assert shown_in("pstn_store_up 0.0\n") is None
+    assert shown_in(PAGE) == {"bridged": 1.0, "dialing": 0.0}
+
+
+SHOWN = dict.fromkeys(metrics.STATES, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("shown", "sure", "moving", "count"),
+    [
+        ({"bridged": 2.0}, {"bridged": 2}, 0, 0),
+        ({"bridged": 1.0}, {"bridged": 2}, 0, 1),
+        ({"bridged": 3.0}, {"bridged": 2}, 0, 1),
+        ({"bridged": 3.0}, {"bridged": 2}, 1, 0),
+        ({"bridged": 4.0}, {"bridged": 2}, 1, 1),
+        ({"joining": 1.0}, {}, 0, 1),
+        ({}, {}, 0, 0),
+        ({"ended": 1.0}, {}, 0, 1),
+    ],
+)
+def test_live_calls_are_those_of_the_store(
+    shown: dict[str, float], sure: dict[str, int], moving: int, count: int
+) -> None:
+    gauges = [Gauge("a", at, at + 1, {**SHOWN, **shown}, sure, moving) for at in (1.0, 5.0)]
+    assert len(seen(gauges)) == count, "once for each process"
+
+
+def test_a_page_that_leaves_live_calls_out() -> None:
+    assert seen([Gauge("a", 1.0, 2.0, {}, {}, 0)])
+
+
+@pytest.mark.parametrize(("kind", "count"), [("store-away", 0), ("killed", 1)])
+def test_a_replica_without_the_store_is_not_judged(kind: str, count: int) -> None:
+    troubles = Troubles()
+    troubles.begin(kind, 1.5).over = 9.0
+    assert len(seen([Gauge("a", 1.0, 2.0, SHOWN, {"bridged": 1}, 0)], troubles)) == count
+
+
+def seen(gauges: list[Gauge], troubles: Troubles | None = None) -> list[str]:
+    turn = {
+        "gauges": gauges,
+        "troubles": troubles or Troubles(),
+        "metrics": {},
+        "logs": [],
+        "simulator": SimpleNamespace(deliveries=[]),
+        "fleet": SimpleNamespace(addresses=[]),
+    }
+    return [one.what for one in metrics.look(cast("Evidence", SimpleNamespace(**turn)))]

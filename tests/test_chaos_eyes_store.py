@@ -1,6 +1,8 @@
 """The eyes of the chaos judge for what is in the store: keys, owed work, tokens and leases."""
 
+import re
 from collections.abc import Sequence
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -13,12 +15,13 @@ from service.store.compression import compressed
 from tests.chaos.evidence import Evidence, LogLine, StoredKey
 from tests.chaos.eyes import commits, keys, owing, tokens, workers
 from tests.chaos.finding import Eye
+from tests.chaos.lifetimes import LIVES
 from tests.chaos.previous import VERSION
 from tests.chaos.store_history import Step, key_of
 from tests.chaos.troubles import Troubles
+from tests.made_up_steps import P, mark, step
 from tests.simulator.journal import Request
 
-P = "pstn:{p00}:"
 REF = "p00-" + "a" * 20
 CALL, TOKEN, AGENDA = f"{P}call:{REF}", f"{P}token:{REF}", f"{P}agenda"
 OWED = f"{P}owed:call:{REF}"
@@ -30,12 +33,6 @@ LIKE_A_TOKEN = compressed(
     b'{"phone":"gone","ref":"9feaa489d05e633b74bd2239cfe56cc21d57fd55556593efac7a577691f18367"}'
 )
 """Compressed it happens to have in it what tokens begin with."""
-
-
-def step(*commands: str | tuple[str | bytes, ...]) -> Step:
-    """Commands as texts with blanks between their arguments, or as tuples."""
-    split = (tuple(one.split()) if isinstance(one, str) else one for one in commands)
-    return [[arg.encode() if isinstance(arg, str) else arg for arg in one] for one in split]
 
 
 def evidence(*written: Step, **fields: Any) -> Evidence:
@@ -86,7 +83,66 @@ def test_every_kind_of_key_is_known_to_the_eye() -> None:
     }
     made.add("{p00}:confirmed")  # see RedisClient, where replicas have to confirm
     kinds = {key_of(one).kind for one in made}
-    assert kinds == keys.EXPIRE | keys.STAY.keys()
+    assert kinds == LIVES.keys() | keys.STAY.keys()
+
+
+SPAN = re.compile(r"(\d+) (s|min|h|days)\b")
+MILLISECONDS = {"s": 1000, "min": 60_000, "h": 3_600_000, "days": 24 * 3_600_000}
+AS_ANOTHER = {"events", "timeline", "alias", "calls", "live", "passes-until", "up-all"}
+"""Kinds of keys that live as long as those of another kind, in the words of the table."""
+
+
+def test_keys_live_as_long_as_the_table_of_the_design_says() -> None:
+    text = (Path(__file__).parent.parent / "docs" / "design.md").read_text(encoding="utf-8")
+    said = dict[str, int]()
+    for row in (line for line in text.splitlines() if line.startswith("| `") and "{p" in line):
+        kind = key_of(row.split("`")[1].replace("{pNN}", "{p00}")).kind
+        lives = row.split("|")[4].replace("`ENDED_CALL_DAYS`", "7 days")
+        spans = [int(number) * MILLISECONDS[unit] for number, unit in SPAN.findall(lives)]
+        if spans and kind not in AS_ANOTHER:
+            said[kind] = sum(spans) if " and " in lives else max(spans)
+    assert said == {kind: lives for kind, lives in LIVES.items() if kind not in AS_ANOTHER}
+
+
+@pytest.mark.parametrize(("lives", "count"), [(15 * 60_000, 0), (16 * 60_000, 1), (15_000 * 60_000, 1)])
+def test_a_key_that_is_kept_for_longer_than_is_promised(lives: int, count: int) -> None:
+    """By the server's clock when it was written, which may be set before and afterwards."""
+    key, now = f"{P}left:s", 1_800_000_000_000
+    turn = (
+        mark(1, now),
+        step(f"SET {key} 1 PXAT {now + 50 + lives}"),
+        mark(2, now + 100),
+        mark(3, now - 10**9),
+        mark(4, now),
+    )
+    assert len(seen(keys.look, *turn)) == count
+    assert len(seen(keys.look, *turn, step(f"DEL {key}"))) == count, "although it is gone at the end"
+
+
+def test_a_clock_that_is_set_back_makes_no_key_live_longer() -> None:
+    """What a step has not said when it expires is as it was."""
+    room, now = f"{P}room:r", 1_800_000_000_000
+    turn = (
+        mark(1, now),
+        step(f"HSET {room} members 1", f"PEXPIREAT {room} {now + 12 * 3_600_000}"),
+        mark(2, now),
+        mark(3, now - 3_600_000),
+        step(f"HSET {room} members 2"),
+        mark(4, now - 3_600_000),
+    )
+    assert seen(keys.look, *turn) == []
+
+
+def test_how_long_a_key_is_kept_without_a_journal() -> None:
+    [found] = [
+        one
+        for one in seen(
+            keys.look, keys=[StoredKey(f"{P}replica:x", 19_000), StoredKey(f"{P}replica:y", 60_000)]
+        )
+        if "promised" in one
+    ]
+    assert "replica:y" in found
+    assert "3.0 times" in found
 
 
 def test_well_kept_keys_are_nothing() -> None:

@@ -46,7 +46,7 @@ async def test_the_history_is_what_the_store_has(store: Store) -> None:
         "zset": {b"one": 1.0, b"three": 3.0, b"four": 4.0},
         "text": b"y",
     }
-    assert now.expire == {"hash"}
+    assert now.expires.keys() == {"hash"}
 
 
 def test_there_is_no_history_of_a_store_that_began_with_something(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import msgspec
 
 from tests.chaos.api import Asked
 from tests.chaos.fleet import Fleet
+from tests.chaos.gauges import Gauge
 from tests.chaos.plan import Turn
 from tests.chaos.records import Records
 from tests.chaos.site import Site
@@ -98,6 +99,8 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     """Of the simulator, in order. `at_ms` counts from `simulator.started`."""
     stills: list[Still] = []
     """Looks at what is owed, taken while the turn lasted."""
+    gauges: list[Gauge] = []
+    """Pages of metrics between two looks at the store, taken while the turn lasted, and one at its end."""
     fleet: Fleet
     troubles: Troubles
     asked: list[Asked]
@@ -133,6 +136,7 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def gather(site: Site) -> Evidence:
+    await site.gauges.look()
     metrics, scraped = await _metrics(site)
     logs, noise = await asyncio.to_thread(read_logs, site.fleet)
     redis = site.redis
@@ -155,6 +159,7 @@ async def gather(site: Site) -> Evidence:
         alive=site.simulator.ledger.alive(),
         happenings=site.happenings,
         stills=site.stills.all,
+        gauges=site.gauges.all,
         fleet=site.fleet,
         troubles=site.troubles,
         asked=site.api.asked,

@@ -13,6 +13,8 @@ from service.clock import SystemClock
 from service.store.errors import StoreError
 from tests.chaos.api import Api
 from tests.chaos.fleet import Fleet
+from tests.chaos.gauges import Gauges
+from tests.chaos.marks import Marks
 from tests.chaos.plan import Turn
 from tests.chaos.records import Records
 from tests.chaos.scenarios.rooms import NUMBERS, PIN_NUMBER
@@ -65,6 +67,8 @@ class Site:
         self.api = api
         self.redis = redis
         self.stills = Stills(redis, store.named)
+        self.marks = Marks(redis)
+        self.gauges = Gauges(fleet, self.stills.ask)
         self.troubles = troubles
         self.begun, self.begun_wall = monotonic(), SystemClock().now()
         self.happenings: list[Happening] = []

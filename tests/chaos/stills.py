@@ -79,8 +79,8 @@ class Stills:
                     await asyncio.sleep(self._every)
 
     async def _owing(self) -> frozenset[str]:
-        [names] = await self._ask(("KEYS", "*:owed:*"))
-        owed = await self._ask(*(("HKEYS", name) for name in names))
+        [names] = await self.ask(("KEYS", "*:owed:*"))
+        owed = await self.ask(*(("HKEYS", name) for name in names))
         owners = [_text(name).partition(":owed:")[2] for name in names]
         return frozenset(
             one
@@ -88,15 +88,18 @@ class Stills:
             for one in owing(owner, [_text(field) for field in fields])
         )
 
-    async def _ask(self, *commands: tuple[bytes | str, ...]) -> list[Any]:
+    async def ask(self, *commands: tuple[bytes | str, ...], **options: Any) -> list[Any]:
         """The master, before and after: another may not have heard of the latest. Raises RedisError.
 
+        `options`: of redis-py, for these commands.
         A former one says that it is a master for ten seconds longer, and takes writes.
         """
         before = await self._master()
         pipe = self._redis.pipeline(transaction=False)
-        for command in (("ROLE",), ("CONFIG", "GET", "port"), *commands):
-            pipe.execute_command(*command)
+        pipe.execute_command("ROLE")
+        pipe.execute_command("CONFIG", "GET", "port")
+        for command in commands:
+            pipe.execute_command(*command, **options)
         [role, settings, *answers] = await pipe.execute()
         [port] = dict(settings).values()
         named = {before, await self._master()} - {None}

@@ -20,7 +20,9 @@ EMPTY_BASE: Final = 200
 """Bytes of a base file without keys at most: it has a header and nothing else."""
 MARK: Final = ":confirmed"
 """What is written where replicas have to confirm, after the partition: that they have all until then."""
-EXPIRES: Final = frozenset({b"PX", b"PXAT", b"EX", b"EXAT"})
+AT: Final = b"PXAT"
+"""How a server writes down each expiry of what is set."""
+EXPIRES: Final = frozenset({b"PX", AT, b"EX", b"EXAT"})
 
 
 class Unknown(Exception):
@@ -88,8 +90,8 @@ class State:
 
     def __init__(self) -> None:
         self.keys: dict[str, Value] = {}
-        self.expire: set[str] = set()
-        """Keys that expire by themselves."""
+        self.expires: dict[str, float] = {}
+        """Keys that expire by themselves, and when (by the server's clock, in ms); 0: it is not said."""
 
     def play(self, step: Step) -> dict[str, None]:
         """The keys that it has touched, in order. Raises Unknown."""
@@ -98,7 +100,7 @@ class State:
             if name in {b"FLUSHALL", b"FLUSHDB"}:
                 touched |= dict.fromkeys(self.keys)
                 self.keys.clear()
-                self.expire.clear()
+                self.expires.clear()
                 continue
             write = _WRITES.get(name)
             if write is None:
@@ -129,7 +131,7 @@ class State:
 
     def drop(self, key: str) -> None:
         self.keys.pop(key, None)
-        self.expire.discard(key)
+        self.expires.pop(key, None)
 
     def drop_if_empty(self, key: str) -> None:
         if not self.keys.get(key, True):
@@ -138,10 +140,11 @@ class State:
 
 def _set(state: State, key: str, args: Sequence[bytes]) -> None:
     state.keys[key] = args[0]
-    if EXPIRES & {arg.upper() for arg in args[1:]}:
-        state.expire.add(key)
+    options = [arg.upper() for arg in args[1:]]
+    if EXPIRES & {*options}:
+        state.expires[key] = float(args[2 + options.index(AT)]) if AT in options else 0
     elif b"KEEPTTL" not in args:
-        state.expire.discard(key)
+        state.expires.pop(key, None)
 
 
 def _del(state: State, key: str, _args: Sequence[bytes]) -> None:
@@ -150,11 +153,16 @@ def _del(state: State, key: str, _args: Sequence[bytes]) -> None:
 
 def _expire(state: State, key: str, _args: Sequence[bytes]) -> None:
     if key in state.keys:
-        state.expire.add(key)
+        state.expires[key] = 0
+
+
+def _expire_at(state: State, key: str, args: Sequence[bytes]) -> None:
+    if key in state.keys:
+        state.expires[key] = float(args[0])
 
 
 def _persist(state: State, key: str, _args: Sequence[bytes]) -> None:
-    state.expire.discard(key)
+    state.expires.pop(key, None)
 
 
 def _hash(state: State, key: str) -> dict[bytes, bytes]:
@@ -257,7 +265,7 @@ _WRITES: Final[Mapping[bytes, Callable[[State, str, Sequence[bytes]], None]]] = 
         b"UNLINK": _del,
         b"EXPIRE": _expire,
         b"PEXPIRE": _expire,
-        b"PEXPIREAT": _expire,
+        b"PEXPIREAT": _expire_at,
         b"PERSIST": _persist,
         b"HSET": _hset,
         b"HSETNX": _hsetnx,

@@ -1,9 +1,24 @@
 """Reads the little of a call that the judge has to know, as the store keeps it."""
 
+from types import MappingProxyType
+from typing import Final
+
 import msgspec
 
 from service.store.compression import plain
 from tests.chaos.store_history import Key, State
+
+SHOWN_BY_PHONE: Final = MappingProxyType({"dialing": "dialing", "gone": "ended"})
+SHOWN_BY_MEDIA: Final = MappingProxyType(
+    {
+        "none": "detached",
+        "making": "joining",
+        "ready": "joining",
+        "transferring": "transferring",
+        "bridged": "bridged",
+        "leaving": "detached",
+    }
+)
 
 
 class StoredCall(msgspec.Struct, frozen=True):
@@ -11,11 +26,22 @@ class StoredCall(msgspec.Struct, frozen=True):
 
     phone: str
     media: str = "none"
+    intent: str = "bridge"
     attempt: int = 0
+    bridged_at: float = 0
 
     @property
     def live(self) -> bool:
         return self.phone != "gone"
+
+    @property
+    def state(self) -> str:
+        """As it is shown (docs/calls.md)."""
+        if self.phone in SHOWN_BY_PHONE:
+            return SHOWN_BY_PHONE[self.phone]
+        if self.media == "none" and not self.bridged_at and self.intent in {"ask", "wait"}:
+            return "initiated"
+        return SHOWN_BY_MEDIA[self.media]
 
 
 _decode = msgspec.json.Decoder(StoredCall).decode
@@ -24,4 +50,8 @@ _decode = msgspec.json.Decoder(StoredCall).decode
 def call_in(state: State, key: Key) -> StoredCall | None:
     """The call under that key; None where there is none."""
     text = state.hash(str(key)).get(b"state")
-    return None if text is None else _decode(plain(text))
+    return None if text is None else decoded(text)
+
+
+def decoded(text: bytes) -> StoredCall:
+    return _decode(plain(text))

@@ -13,6 +13,7 @@ import msgspec
 
 from tests.chaos.alone import spans_alone
 from tests.chaos.call_histories import CallHistories, CallHistory
+from tests.chaos.room_members import MEMBERS, full_rooms
 from tests.chaos.times import NEVER
 from tests.simulator.detection import MACHINES
 
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from tests.chaos.api import Asked
     from tests.chaos.evidence import Evidence
 
-MEMBERS: Final = 20
-"""A session has no more (docs/guarantees.md, Bandwidth's own limits)."""
 CALL_LIMIT: Final = "CALL_LIMIT"
 TOLERANCE: Final = 1.0
 """Seconds: what is shared is kept to about a second of what has passed."""
@@ -70,6 +69,7 @@ class Terms:
         }
         self._limit = min(float(one.settings.get(CALL_LIMIT) or NEVER) for one in evidence.fleet.addresses)
         self._rooms = Rooms(evidence.asked)
+        self._full = full_rooms(evidence.written)
         self._browsers = _browsers(evidence)
         self._alone = spans_alone(evidence, histories)
 
@@ -96,7 +96,10 @@ class Terms:
         return str(wanted.get("message", "")) if wanted.get("then") == "message" else ""
 
     def is_full(self, history: CallHistory, since: float, until: float) -> bool:
-        """Whether so many had come into one of its rooms by then that it may have been full."""
+        """Whether one of its rooms may have been full by then, since it was sent there."""
+        if self._full is not None:
+            return any(self._full.was_full(room, history.sent_to(room), until) for room in history.rooms)
+        # Without a journal nobody knows when somebody was out: whoever has come may be there still.
         for room in history.rooms:
             came = bisect_right(self._arrivals[room], until) + bisect_right(
                 self._browsers.get(room, []), until

@@ -77,6 +77,8 @@ async def _live_through(site: Site, weather: Weather, say: Say) -> None:
         enough = asyncio.Event()
         repeating = group.create_task(repeat_some(site, weather.repeats, enough))
         group.create_task(site.stills.watch())
+        group.create_task(site.marks.watch())
+        group.create_task(site.gauges.watch())
         begun = monotonic()
         await lives.play(weather.goes_on)
         over = monotonic()
@@ -90,6 +92,8 @@ async def _live_through(site: Site, weather: Weather, say: Say) -> None:
         await lives.end()
         telling.cancel()
         site.stills.stop()
+        site.marks.stop()
+        site.gauges.stop()
         say(f"{site.turn.weather}: lives took {over - begun:.0f} s, and {monotonic() - over:.0f} s to settle")
 
 

@@ -2,12 +2,15 @@
 
 from bisect import bisect_right
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from tests.chaos.absences import too_late
 from tests.chaos.closings import Closes, closes_of, may_be_closed
 from tests.chaos.finding import Finding
 from tests.chaos.records import BrowserSeat
 from tests.chaos.replica import PATIENCE
+from tests.chaos.store_history import Unknown
 from tests.chaos.times import NEVER
 from tests.simulator.journal import MemberChanged
 
@@ -16,10 +19,12 @@ if TYPE_CHECKING:
 
 GONE = {404, 410}
 """What a heartbeat, or a look, is answered when the seat has been given up."""
-SILENCE = PATIENCE.absent / 2
-UNUSED = PATIENCE.unused / 2
-"""Seconds of silence from which on a seat may be given up. The service waits for twice as long: a seat that
-goes before that was given up although the browser was heard of."""
+TOLERANCE = 1.0
+"""Seconds: what is shared is kept to about a second of what has passed."""
+SILENCE = PATIENCE.absent - TOLERANCE
+UNUSED = PATIENCE.unused - TOLERANCE
+"""Seconds from when a sign of life was sent, or a seat asked for, in which no seat is given up: the service
+counts from when it has heard of it, which is later."""
 
 
 def look(evidence: "Evidence") -> Iterator[Finding]:
@@ -30,6 +35,7 @@ def look(evidence: "Evidence") -> Iterator[Finding]:
         yield from judge.is_in_its_session(seat)
         yield from judge.is_gone(seat)
         yield from _wrong_answers(seat)
+    yield from _stays_too_long(evidence)
     for entry in evidence.records.entries:
         if entry.used:
             if entry.status not in {403, None, 503}:
@@ -43,6 +49,16 @@ def look(evidence: "Evidence") -> Iterator[Finding]:
         )
         if entry.status not in {200, None, 503} and not (entry.status == 403 and unsure):
             yield Finding(what=f"visitor {entry.number} got {entry.status} for an invitation to {entry.room}")
+
+
+def _stays_too_long(evidence: "Evidence") -> Iterator[Finding]:
+    """Once for each seat."""
+    found = set[str]()
+    with suppress(Unknown):  # the eye for keys tells it
+        for late in too_late(evidence.written):
+            if late.seat not in found:
+                found.add(late.seat)
+                yield Finding(what=f"the browser of {late.seat} in {late.room} {late.what}", ids=(late.seat,))
 
 
 class _Judge:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 from tests.chaos.before import Before
 from tests.chaos.finding import Finding
+from tests.chaos.lifetimes import LIVES
+from tests.chaos.marks import MARK, moments
 from tests.chaos.site import PROBE
 from tests.chaos.store_history import Key, State, Unknown, key_of
 
@@ -26,23 +28,19 @@ STAY: Final[Mapping[str, str]] = MappingProxyType(
         "paused": "no new calls are taken until somebody says so",
     }
 )
-"""Kinds of keys that need not expire, and why. All others have to."""
-EXPIRE: Final = frozenset(
-    {
-        *("alias", "call", "calls", "events", "standing", "timeline", "token"),
-        *("closed", "left", "live", "room"),
-        *("invitation", "passes", "passes-until", "visit"),
-        *("dead", "offered", "searched", "unknown"),
-        *("once", "placed", "up", "up-all", "wrong-pins"),
-        *("aside", "clock", "confirmed", "marker", "news", "replica", "replicas"),
-    }
-)
+"""Kinds of keys that need not expire, and why. All others have to, in time (`lifetimes`)."""
 PARTS_OF_A_CALL: Final = frozenset({"events", "timeline", "token"})
 """Kinds of keys that only a call has, under its ref: without the call's own key nobody would read them."""
 STRANGE: Final = frozenset({"unknown", "offered"})
 """Kinds of keys that only a release writes which does not know a kind of work."""
 FAILOVER: Final = "failover-"
 """What the kinds of trouble begin with in which another server becomes master."""
+OURS: Final = frozenset({PROBE, MARK})
+"""Keys that the storm itself writes."""
+RENEW: Final = frozenset({b"SET", b"PEXPIREAT"})
+"""Commands that say when a key expires."""
+SLACK: Final = 1000
+"""Milliseconds: marks stand between steps, and a server goes by what its clock showed a moment ago."""
 PIN: Final = re.compile(rb'"pin":"([^"]*)"')
 
 
@@ -63,20 +61,29 @@ def look(evidence: "Evidence") -> Iterator[Finding]:
             yield Finding(what=what, ids=(key.name, key.name.partition(":")[2]))
 
 
-def wrong(key: Key, *, expires: bool) -> str:
-    """What is wrong with a key of that kind, empty for nothing."""
-    if key.kind not in EXPIRE and key.kind not in STAY:
+def wrong(key: Key, lives: float | None) -> str:
+    """What is wrong with a key of that kind, empty for nothing. `lives`: milliseconds; None for ever."""
+    if key.kind in STAY:
+        return ""
+    longest = LIVES.get(key.kind)
+    if longest is None:
         return f"{key} is of no kind that is known"
-    if not expires and key.kind not in STAY:
+    if lives is None:
         return f"{key} has no expiry"
+    if lives > longest + SLACK:
+        return f"{key} is to be kept for {lives / longest:.1f} times as long as is promised"
     return ""
 
 
 def _stay(evidence: "Evidence") -> Iterator[tuple[str, Key]]:
     """Keys that never go, at the end."""
     for stored in evidence.keys:
+        if stored.name in OURS:
+            continue
+        # With a journal each step was looked at, and the clock may have been set since.
+        lives = 0 if evidence.written else stored.ttl_ms
         key = key_of(stored.name)
-        if what := wrong(key, expires=stored.ttl_ms != -1):
+        if what := wrong(key, None if stored.ttl_ms == -1 else lives):
             yield what, key
 
 
@@ -118,21 +125,24 @@ def _remains(evidence: "Evidence") -> list[str]:
 
 def _in_each_step(evidence: "Evidence") -> Iterator[tuple[str, Key]]:
     state = State()
-    for step in evidence.written:
+    for step, moment in moments(evidence.written):
         try:
             touched = state.play(step)
         except Unknown as unknown:
             yield f"the judge does not know what {unknown} does", Key("", "", "")
             return
+        renewed = {where.decode() for name, where, *_ in step if name in RENEW}
         for text in touched:
-            if text == PROBE:
+            if text in OURS:
                 continue
             key = key_of(text)
             if text not in state.keys:
                 if key.kind == "call":
                     yield from _orphaned(state, key)
                 continue
-            if what := wrong(key, expires=text in state.expire):
+            # By what the server's clock showed when it was set, and not since.
+            lives = state.expires.get(text, 0) - moment.clock if text in renewed else 0
+            if what := wrong(key, lives if text in state.expires else None):
                 yield what, key
             if key.kind in PARTS_OF_A_CALL and f"{key.prefix}:call:{key.name}" not in state.keys:
                 yield f"{key} was written without its call", key

@@ -1,6 +1,8 @@
-"""Compares the counters of each process with its log, and with the webhooks that it was sent.
+"""Compares what each process counts with its log, with the webhooks that it was sent, and with the store.
 
-Only processes that run at the end are looked at: the figures of others are gone with them.
+Live calls are compared all the time, but where something troubles the store: to a replica it may be away, or
+another server. As for the rest, only processes that run at the end are looked at: the figures of others are
+gone with them.
 """
 
 from collections import Counter
@@ -77,11 +79,14 @@ ANSWERED: Final = ("answered", "repeated", "degraded", "deferred", "dropped", "f
 """Results of a webhook that was read."""
 WITHOUT_THE_CALL: Final = ("degraded", "deferred", "dropped")
 """Results of one that was answered without knowing its call."""
+STATES: Final = ("dialing", "initiated", "joining", "transferring", "bridged", "detached")
+"""Of live calls (docs/metrics.md)."""
 OTHERS: Final = frozenset({"unknown", "participant"})
 """Values of `event` that are not Bandwidth's own words."""
 
 
 def look(evidence: "Evidence") -> Iterator[Finding]:
+    yield from _live_calls(evidence)
     lines: dict[str, list[Json]] = {name: [] for name in evidence.metrics}
     for line in evidence.logs:
         if line.process in lines and line.ends <= evidence.scraped[line.process].log_bytes:
@@ -91,6 +96,21 @@ def look(evidence: "Evidence") -> Iterator[Finding]:
         samples = [one for family in text_string_to_metric_families(text) for one in family.samples]
         for what in (*differences(samples, lines[process]), *_webhooks(samples, sent.get(process, []))):
             yield Finding(what=f"{process}: {what}")
+
+
+def _live_calls(evidence: "Evidence") -> Iterator[Finding]:
+    """For each process the first page that does not fit what the store had before and afterwards."""
+    wrong: set[str] = set()
+    troubled = evidence.troubles.of_store
+    for one in evidence.gauges:
+        if one.process in wrong or any(it.begun <= one.over and one.begun <= it.over for it in troubled):
+            continue
+        for state in sorted({*STATES, *one.shown}):
+            least, shown = one.sure.get(state, 0), one.shown.get(state)
+            if shown is None or not least <= shown <= least + one.moving:
+                wrong.add(one.process)
+                what = f"{one.process}: pstn_calls says {shown} {state}; the store had {least}"
+                yield Finding(what=f"{what}, and {one.moving} calls changed", at=one.over)
 
 
 def differences(samples: Sequence[Sample], lines: Sequence["Json"]) -> Iterator[str]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tests.chaos.api import Asked
 from tests.chaos.finding import Finding
 from tests.chaos.model_replay import ModelReplay, accepted_of
+from tests.chaos.room_members import FullRooms, full_rooms
 from tests.chaos.stills import Still
 from tests.chaos.terms import Rooms
 from tests.chaos.turn_history import (
@@ -53,7 +54,8 @@ def look(evidence: "Evidence") -> Iterator[Finding]:
     struck = [(one.begun, one.over) for one in evidence.troubles.felt]
     struck += [(one.at, one.at) for one in evidence.simulator.requests if one.fault]
     visitors = [(one.participant_id, one.room) for one in evidence.records.browsers]
-    yield from came_about(history, evidence.calls, Spans(struck), visitors)
+    full = full_rooms(evidence.written)
+    yield from came_about(history, evidence.calls, Spans(struck), visitors, full)
     yield from traced(history, evidence.calls)
     yield from placed(history)
 
@@ -131,13 +133,18 @@ def _calls_of(asked: Iterable[Asked]) -> set[str]:
 
 
 def came_about(
-    history: TurnHistory, calls: Mapping[str, Json], struck: Spans, visitors: Iterable[tuple[str, str]] = ()
+    history: TurnHistory,
+    calls: Mapping[str, Json],
+    struck: Spans,
+    visitors: Iterable[tuple[str, str]] = (),
+    full: FullRooms | None = None,
 ) -> Iterator[Finding]:
     """`struck`: when something was wrong that may hinder a move (monotonic seconds).
 
     `visitors`: participants of browsers, with the room of each, also of those that came by an invitation.
+    `full`: None where nobody knows, and whoever has come into a room may be there still.
     """
-    eye = _Orders(history, calls, struck, visitors)
+    eye = _Orders(history, calls, struck, visitors, full)
     for event in eye.replay.play():
         match event:
             case Begun(_, id_, standings):
@@ -161,10 +168,12 @@ class _Orders:
         calls: Mapping[str, Json],
         struck: Spans,
         visitors: Iterable[tuple[str, str]],
+        full: FullRooms | None,
     ) -> None:
         self.replay = ModelReplay(history)
         self._calls = calls
         self._struck = struck
+        self._full = full
         self._inside: dict[int, list[str]] = {}
         """Who was in a room for certain when a request to close it was sent, by its identity."""
         self._joins: dict[str, Asked] = {}
@@ -231,6 +240,8 @@ class _Orders:
 
     def _hinders(self, reason: object, id_: str, join: Asked, still: Still) -> bool:
         room = join.body["room"]
+        if reason == "room-full" and self._full is not None:
+            return self._full.was_full(room, join.sent_at, still.over)
         if reason == "room-full":
             return len(self._came[room] - {id_}) >= self._rooms.limit(room, join.sent_at, still.over)
         if reason == "room-closed":

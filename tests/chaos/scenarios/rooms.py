@@ -9,7 +9,7 @@ ROOMS: dict[str, dict[str, Any]] = {
     "legs": {"interconnect": "bridge"},
     "waiting": {"waiting": {"sound": "ring"}},
     "code": {"pin": "1234"},
-    "small": {"limit": 4},
+    "small": {"limit": 2},
     "alone": {"alone": {"after": 2, "then": "hangup"}},
 }
 """Rooms and their settings."""

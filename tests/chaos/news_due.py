@@ -3,7 +3,7 @@
 1. News of a call are told to its room, and to the room that it was in by the news before.
 2. Who has come into a room leaves it, and comes no second time before that. All calls are over.
 3. Whose call was bridged in a room has come into it.
-4. A room that an operator has closed is told to be closed, each time.
+4. A room that an operator has closed is told to be closed, each time; no other is.
 """
 
 import re
@@ -76,7 +76,8 @@ def _of_closings(news: Iterable["News"], asked: Iterable["Asked"]) -> Iterator[D
             tried[found[1]] += 1
             accepted[found[1]] += one.status is not None and one.status < 300
     for room in sorted(told.keys() | tried.keys()):
-        # One of which the answer was lost has closed it, or has not.
-        if not accepted[room] <= told[room] <= tried[room]:
+        # An order of which an answer was lost, on its way to the operator or from the store, may close it and
+        # those who come next: each time it is told.
+        if told[room] < accepted[room] or (told[room] and not tried[room]):
             closed = f"{accepted[room]} of {tried[room]} orders have closed room {room}"
             yield f"{closed}, and news tell of {told[room]}", ()

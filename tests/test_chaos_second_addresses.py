@@ -150,3 +150,11 @@ def test_two_releases_may_tell_the_same_in_other_words(turn: MadeUpTurn) -> None
     fields = {"event": "service.started", "version": VERSION}
     turn.logs.append(LogLine("a", "replica-a0.log", "", fields))
     assert _found(turn) == []
+
+
+def test_participant_events_have_one_address(turn: MadeUpTurn) -> None:
+    url = {"callbackUrl": f"{A}/participants/x"}
+    turn.request("createParticipant", 1.0, body=url)
+    assert _with_site(turn) == []
+    turn.request("updateCall", 1.0, body={"redirectUrl": f"{A}{HERE}"}, callId=CALL)
+    assert len(_with_site(turn)) == 5

@@ -40,6 +40,7 @@ NO_ROOM: Final = "conference could not be found"
 GUESSED: Final = "wrong codes have been entered"
 TIME_UP: Final = "time for this call is over"
 LEFT: Final = "everybody else has left"
+OF_A_CALL: Final = frozenset({"createCall", "updateCall"})
 SHORT_LEGS: Final = 3
 """Legs of ours in a row that end at once, after which a caller is told so (docs/calls.md, States)."""
 RIGHT_DIGITS: Final = "1234"
@@ -173,7 +174,10 @@ def _without_store(delivery: Delivery, effect: Effect) -> bool:
 
 
 def _asked_without(requests: Iterable[Request], addresses: Addresses) -> Iterator[Finding]:
+    """What is made of a call. Participant events have one address, and no credentials."""
     for one in requests:
+        if one.operation not in OF_A_CALL:
+            continue
         for lacking in addresses.lacking(one.body, one.operation):
             ids = tuple(filter(None, (one.ids.get("callId"), one.created)))
             yield Finding(what=f"at {one.at:.3f}: {lacking}", ids=ids, at=one.at)

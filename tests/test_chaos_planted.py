@@ -35,6 +35,9 @@ from tests.simulator.journal import Happening
 from tests.simulator.phones import Phone
 from tests.simulator.simulator import Simulator
 
+LONG = 30.0
+"""Seconds: a test's limit, also where much else runs."""
+
 
 class Stage:
     """One replica, and whatever is seen of it."""
@@ -51,7 +54,10 @@ class Stage:
 
     async def calls(self, to: str) -> Phone:
         phone = await self.simulator.dial(to=to, from_=f"+1555222{len(self.simulator.phones):04}")
-        await self.simulator.until(lambda: phone.stage in {"bridged", "ended"}, what="in, or turned away")
+        # Who meets a session that has vanished is in after some four seconds.
+        await self.simulator.until(
+            lambda: phone.stage in {"bridged", "ended"}, timeout=LONG, what="in, or turned away"
+        )
         return phone
 
     async def orders(self, phone: Phone, what: str, body: Any = None) -> None:
@@ -163,7 +169,9 @@ async def replaced(stage: Stage) -> list[Finding]:
     vanished = str(first.session_id)
     stage.simulator.expire_session(vanished)
     await stage.calls(ROOM_A)
-    await stage.simulator.until(lambda: first.session_id not in {None, vanished}, what="put back")
+    await stage.simulator.until(
+        lambda: first.session_id not in {None, vanished}, timeout=LONG, what="put back"
+    )
     await stage.rests()
     return await stage.judged()
 

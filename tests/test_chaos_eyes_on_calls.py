@@ -48,7 +48,15 @@ async def test_nothing_is_found_where_all_is_well(simulator: Simulator, store: S
         left = [StoredKey(key.decode(), await redis.pttl(key)) async for key in redis.scan_iter("*")]
     written = history(store.journal)
     evidence = SimpleNamespace(
-        written=written, logs=[], keys=left, agenda=[], owed={}, simulator=simulator, troubles=Troubles()
+        written=written,
+        logs=[],
+        noise=[],
+        keys=left,
+        agenda=[],
+        owed={},
+        simulator=simulator,
+        fleet=SimpleNamespace(addresses=[]),
+        troubles=Troubles(),
     )
     found = [
         one for eye in (commits, keys, owing, tokens, workers) for one in eye.look(cast("Evidence", evidence))

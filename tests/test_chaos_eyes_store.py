@@ -10,8 +10,11 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
+from service.engine.callbacks import Callbacks
+from service.invitations import Pass, Signer
 from service.store import keys as service_keys
 from service.store.compression import compressed
+from tests.chaos import unlogged
 from tests.chaos.evidence import Evidence, LogLine, StoredKey
 from tests.chaos.eyes import commits, keys, owing, tokens, workers
 from tests.chaos.finding import Eye
@@ -26,6 +29,15 @@ REF = "p00-" + "a" * 20
 CALL, TOKEN, AGENDA = f"{P}call:{REF}", f"{P}token:{REF}", f"{P}agenda"
 OWED = f"{P}owed:call:{REF}"
 ROOM, ROOM_OWED = f"{P}room:r", f"{P}owed:room:r"
+SETTINGS = {
+    "CALLBACK_USERNAME": "bandwidth",
+    "CALLBACK_PASSWORD": "pass/word",
+    "BW_CLIENT_ID": "client",
+    "BW_CLIENT_SECRET": "s3cret",
+    "API_KEYS": "all:read+dial:key-of-all,reader:read:key-of-reader",
+    "REDIS_URL": "redis://user:of-the-store@127.0.0.1:6379/0",
+    "BW_NUMBER": "+15551234567",
+}
 LIVE = '{"phone":"up","media":"transferring"}'
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJ2IjoidjMifQ.x"
 JSON_WITH_JWT = f'{{"event":"{JWT}"}}'.encode()
@@ -44,7 +56,9 @@ def evidence(*written: Step, **fields: Any) -> Evidence:
         "agenda": [],
         "owed": {},
         "troubles": Troubles(),
-        "simulator": SimpleNamespace(requests=[]),
+        "simulator": SimpleNamespace(requests=[], engine=SimpleNamespace(calls={})),
+        "fleet": SimpleNamespace(addresses=[SimpleNamespace(settings=SETTINGS)]),
+        "noise": [],
     }
     return cast("Evidence", SimpleNamespace(**{**nothing, **fields}))
 
@@ -319,11 +333,60 @@ def test_tokens_elsewhere(written: Step, expected: str) -> None:
     assert bool(found) is bool(expected)
 
 
-@pytest.mark.parametrize(("text", "found"), [(f"uui={JWT}", 1), ("uui=...", 0)])
-def test_a_token_in_a_log(text: str, found: int) -> None:
+SIGNED = Signer("invitation", "pass/word").sign(Pass("i", "a", 1e9, "all"))
+PROVES = Callbacks("https://a.test", "bandwidth", "pass/word").participant("web-1.1")
+PHONE = SimpleNamespace(from_="+15557654321", to="+15551234567", transfer_to="sip:x@y", legs=[])
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        (f"uui={JWT}", "a token"),
+        ("uui=...", ""),
+        ("it said pass/word to us", "CALLBACK_PASSWORD"),
+        ("password=pass%2Fword", "CALLBACK_PASSWORD"),
+        ("b'YmFuZHdpZHRoOnBhc3Mvd29yZA=='", "CALLBACK_PASSWORD"),
+        ("client:s3cret", "BW_CLIENT_SECRET"),
+        ("Basic Y2xpZW50OnMzY3JldA==", "an Authorization header|BW_CLIENT_SECRET"),
+        ("Authorization: Bearer mF_9.B5f-4.1JqM", ""),
+        ("Bearer mF9B5f41JqMmF9B5f41JqM", "an Authorization header"),
+        ("key key-of-all", "API_KEYS"),
+        ("key-of-reader", "API_KEYS"),
+        ("redis://user:of-the-store@127.0.0.1", "REDIS_URL"),
+        ("redis://user:***@127.0.0.1:6379/0", ""),
+        (f"/rooms/a?invitation={SIGNED}", "a signed text"),
+        (PROVES, "an address with its proof"),
+        (PROVES.rpartition("/")[0], ""),
+        ("to +15557654321", "a number in full"),
+        ("to 5557654321", "a number in full"),
+        ("to sip:+15551234567@host", "a number in full"),
+        ("to +1*******21", ""),
+        ("since=1555765432100", ""),
+        (f"at 15557654321{'0' * 9}", ""),
+        ("all reader bandwidth client 127.0.0.1:6379", ""),
+    ],
+)
+def test_what_is_in_a_log(text: str, what: str) -> None:
     line = LogLine("a", "replica-a0.log", text, {"event": "call.changed"})
-    told = seen(tokens.look, logs=[line])
-    assert told == ["replica-a0.log has logged a token with call.changed"] * found
+    simulator = SimpleNamespace(engine=SimpleNamespace(calls={"c": PHONE}))
+    told = seen(tokens.look, logs=[line], simulator=simulator)
+    assert told == [
+        f"replica-a0.log has logged {one} with call.changed" for one in filter(None, what.split("|"))
+    ]
+    told = seen(tokens.look, noise=[f"replica-a0.log: {text}"], simulator=simulator)
+    assert told == [
+        f"replica-a0.log has written {one} besides its log" for one in filter(None, what.split("|"))
+    ]
+    assert not any(secret in one for one in told for secret in ("pass", "s3cret", "key-of", "555"))
+
+
+def test_each_secret_of_the_settings_is_looked_for() -> None:
+    """As they are declared: one that comes later is looked for by itself."""
+    names = {*unlogged.SECRET_SETTINGS}
+    assert {"CALLBACK_PASSWORD", "CALLBACK_PASSWORD_PREVIOUS", "BW_CLIENT_SECRET", "BW_PASSWORD"} < names
+    for name in names - {"REDIS_URL"}:
+        assert [*unlogged.Unlogged([{name: "hidden-1"}], []).found_in("x hidden-1 y")] == [name]
+    assert [*unlogged.Unlogged([{}], []).found_in("nothing is set, nothing is found")] == []
 
 
 def test_a_token_that_is_left_is_seen_without_a_journal() -> None:

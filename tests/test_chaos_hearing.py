@@ -317,6 +317,64 @@ def test_who_stays_as_a_move_has_failed_hears_whom_it_heard(turn: MadeUp) -> Non
     assert [what.partition(" in")[0] for what in found(turn)] == ["x hears y"]
 
 
+@pytest.mark.parametrize(
+    ("asked", "hears", "back", "right"),
+    [
+        ("nobody", None, None, True),
+        ("nobody", None, (), False),
+        (["Y"], ("Y",), None, True),
+        (["Y"], ("Y",), (), False),
+        ("everyone", (), (), True),
+    ],
+)
+def test_who_is_put_back_keeps_its_subscriptions(
+    turn: MadeUp,
+    asked: str | list[str],
+    hears: tuple[str, ...] | None,
+    back: tuple[str, ...] | None,
+    *,
+    right: bool,
+) -> None:
+    """Before anybody looks, and with nobody else there; a session that vanishes takes all out."""
+    turn.talks("x", ROOM_A, "s")
+    turn.asks("PUT", "/calls/x/subscriptions", {"hears": asked}, reply={"hears": asked})
+    turn.member("X", "s", hears)
+    turn.looks()
+    turn.member("X", None, None)
+    turn.member("X", "t", back)
+    lost = [what for what in found(turn) if "without its subscriptions" in what]
+    assert lost == ([] if right else ["x was put back into session t without its subscriptions"])
+
+
+@pytest.mark.parametrize("order", ["everyone", "room b"])
+def test_who_is_put_back_hears_everybody_as_that_was_ordered(turn: MadeUp, order: str) -> None:
+    """Also while it is not known whether that came about."""
+    turn.talks("x", ROOM_A, "s")
+    turn.asks("PUT", "/calls/x/subscriptions", {"hears": "nobody"}, reply={"hears": "nobody"})
+    turn.member("X", "s", None)
+    turn.looks()
+    if order == "everyone":
+        turn.asks("PUT", "/calls/x/subscriptions", {"hears": "everyone"}, None)
+    else:
+        turn.asks("POST", "/calls/x/join", {"room": "b"})
+    turn.member("X", "t")
+    assert found(turn) == []
+
+
+def test_who_is_joined_anew_hears_everybody(turn: MadeUp) -> None:
+    """With a participant that has never heard few, which may be put back as well."""
+    turn.talks("x", ROOM_A, "s")
+    turn.asks("PUT", "/calls/x/subscriptions", {"hears": "nobody"}, reply={"hears": "nobody"})
+    turn.member("X", "s", None)
+    turn.looks()
+    turn.member("X", None, None)
+    turn.member("Z", "s")
+    turn.phone("x", "bridged", "Z")
+    turn.member("Z", None, None)
+    turn.member("Z", "t")
+    assert found(turn) == []
+
+
 def test_who_stays_as_a_second_move_has_failed_before_anybody_looked(turn: MadeUp) -> None:
     """It may be where the first one led, or where it was before."""
     turn.talks("y", ROOM_B, "u")

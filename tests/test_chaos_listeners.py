@@ -29,7 +29,7 @@ def news(second: int, room: str = "a", partition: int = 0, **data: Any) -> News:
     return News(partition, (AT + 1000 * second, 0), "call", (room,), told)
 
 
-ALL = [news(0), news(2), news(4, "b"), news(1, partition=1), news(3, partition=1)]
+ALL = [news(0), news(2), news(4, "b", id="2"), news(1, partition=1), news(3, partition=1)]
 """Of room a at seconds 0, 2, 1 and 3; of room b at 4."""
 
 
@@ -152,9 +152,9 @@ def test_silence_in_the_end() -> None:
 
 
 def test_news_lack_what_a_call_went_through() -> None:
-    call = {"id": "0", "timeline": [{"after": one} for one in ("s0", "s2", "s2", "s4")]}
+    call = {"id": "0", "timeline": [{"after": one} for one in ("s0", "s2", "s2")]}
     assert judged(Records(), {"c": call}) == []
-    assert len(judged(Records(), {"c": call}, [ALL[0], ALL[2]])) == 1
+    assert len(judged(Records(), {"c": call}, [ALL[0]])) == 1
 
 
 def test_looks_of_a_caller_who_waits_are_in_no_timeline() -> None:
@@ -164,7 +164,7 @@ def test_looks_of_a_caller_who_waits_are_in_no_timeline() -> None:
 
     def told(*lack: int) -> list[str]:
         news = [
-            News(0, (1, n), "call", ("a",), {"id": "w", "state": state})
+            News(0, (1, n), "call", ("a",), {"id": "w", "room": "a", "state": state, "participantId": None})
             for n, state in enumerate(states)
             if n not in lack
         ]
@@ -180,19 +180,117 @@ def test_a_call_of_which_only_the_end_is_known() -> None:
     timelines = {"excused": ["ended"], "wrong": ["joining", "ended"]}
     for expected, timeline in timelines.items():
         call = {"id": "unheard", "timeline": [{"after": one} for one in timeline]}
-        evidence = SimpleNamespace(news=ALL, records=Records(), calls={"c": call})
+        evidence = SimpleNamespace(news=ALL, records=Records(), calls={"c": call}, asked=[])
         [one] = listeners.look(cast("Evidence", evidence))
         assert bool(one.excuse) == (expected == "excused")
 
 
-def test_news_lack_that_a_browser_has_left() -> None:
-    told = [
-        News(0, (1, n), "participant", ("a",), {"at": 1, "participantId": "p", "room": "a", "state": state})
-        for n, state in enumerate(("in", "left"))
+def person(*states: str, room: str = "a", rooms: tuple[str, ...] = (), call: str | None = None) -> list[News]:
+    """What news tell of participant p."""
+    data = {"at": 1, "participantId": "p", "room": room, "call": call}
+    return [
+        News(0, (1, n), "participant", rooms or (room,), {**data, "state": state})
+        for n, state in enumerate(states)
     ]
+
+
+@pytest.mark.parametrize(
+    ("states", "right"),
+    [
+        (["in", "left"], True),
+        (["in"], False),
+        (["left"], False),
+        ([], False),
+        (["in", "left", "in", "left"], False),
+    ],
+)
+def test_news_of_a_browser(states: list[str], *, right: bool) -> None:
     seat = BrowserSeat(number=1, kind="api", room="a", participant_id="p", asked_at=0, given_at=0)
-    assert judged(Records(browsers=[seat]), told=told) == []
-    assert len(judged(Records(browsers=[seat]), told=told[:1])) == 1
+    assert (judged(Records(browsers=[seat]), told=person(*states)) == []) is right
+
+
+@pytest.mark.parametrize(
+    ("states", "right"),
+    [
+        (["in", "left"], True),
+        (["in", "left", "in", "left"], True),
+        (["in"], False),
+        (["left"], False),
+        (["in", "in"], False),
+        (["in", "left", "left", "in"], False),
+        (["in", "left", "in"], False),
+    ],
+)
+def test_news_of_a_phone_in_a_room(states: list[str], *, right: bool) -> None:
+    """Moved to another room and back it comes a second time."""
+    assert (judged(Records(), told=person(*states, call="c")) == []) is right
+
+
+def moved(*told: str, participant: str | None = None) -> list[News]:
+    """A call that is bridged in room a, and next in room b; those of b are told to these rooms."""
+    data = {"id": "c", "state": "bridged", "participantId": participant}
+    first = News(0, (1, 0), "call", ("a",), {**data, "room": "a"})
+    return [first, News(0, (1, 1), "call", told, {**data, "room": "b"})]
+
+
+def test_the_room_that_a_call_has_left_is_told() -> None:
+    assert judged(Records(), told=moved("b", "a")) == []
+    [what] = judged(Records(), told=moved("b"))
+    assert what == "room a is not told that c is bridged in 'b'"
+    [what] = judged(Records(), told=moved("a"))
+    assert what == "room b is not told that c is bridged in 'b'"
+    [what] = judged(Records(), told=moved("a", "b", "c"))
+    assert what == "room c is told of c, which is in 'b'"
+
+
+def test_a_call_that_has_come_into_no_room_yet() -> None:
+    data = {"id": "c", "participantId": None}
+    first = News(0, (1, 0), "call", (), {**data, "room": "", "state": "initiated"})
+    told = [first, News(0, (1, 1), "call", ("a",), {**data, "room": "a", "state": "joining"})]
+    assert judged(Records(), told=told) == []
+
+
+def test_who_was_bridged_in_a_room_has_come_into_it() -> None:
+    calls = moved("b", "a", participant="p")
+    both = [*person("in", "left", call="c"), *person("in", "left", room="b", call="c")]
+    assert judged(Records(), told=[*calls, *both]) == []
+    [what] = judged(Records(), told=[*calls, *both[:2]])
+    assert what == "c was bridged in room b, and no news tell of p"
+
+
+def test_people_are_told_to_their_own_room() -> None:
+    [first, second] = judged(Records(), told=person("in", "left", rooms=("b",)))
+    assert "news of room a are told to ['b']" in first
+    assert "news of room a are told to ['b']" in second
+
+
+@pytest.mark.parametrize(
+    ("statuses", "told", "right"),
+    [
+        ([], 0, True),
+        ([202], 1, True),
+        ([202, 202, 404], 2, True),
+        ([404], 0, True),
+        ([202], 0, False),
+        ([202, 202], 1, False),
+        ([None], 0, True),
+        ([None], 1, True),
+        ([404], 1, True),  # it was closed, the answer of the store was lost, and there was nothing left
+        ([202], 2, True),  # as before, and somebody had come meanwhile
+        ([], 1, False),
+    ],
+)
+def test_a_room_that_was_closed(statuses: list[int | None], told: int, *, right: bool) -> None:
+    closings = [
+        Asked(method="DELETE", path="/rooms/a", body=None, host="", sent_at=1, over=2, status=status)
+        for status in statuses
+    ]
+    others = [
+        Asked(method=method, path=path, body=None, host="", sent_at=1, over=2, status=202)
+        for method, path in (("PUT", "/rooms/a"), ("DELETE", "/rooms/a/participants/p"))
+    ]
+    news = [News(0, (1, n), "room", ("a",), {"room": "a", "state": "closed"}) for n in range(told)]
+    assert (judged(Records(), told=news, asked=[*closings, *others]) == []) is right
 
 
 class Stays(Random):

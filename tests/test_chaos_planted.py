@@ -1,5 +1,6 @@
 """The eyes of the storm on calls that were really made: nothing is wrong, and each planted fault is seen."""
 
+import hashlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from typing import Any
@@ -10,32 +11,42 @@ from redis.asyncio import Redis
 from service.bandwidth.webrtc import WebRtcApi
 from service.calls.effects import MoveParticipant
 from service.calls.events import Moved, Order
+from service.calls.model import Call
+from service.calls.news import CallNews, call_news
 from service.calls.policy import Policy
 from service.engine.engine import Engine
 from service.engine.entrance import Entrance
 from service.engine.moving import Mover
 from service.engine.ordered import Ordered
+from service.store import calls, rooms
 from service.tasks import Tasks
+from tests.chaos import news_due
 from tests.chaos.api import Asked
+from tests.chaos.evidence import news_of
 from tests.chaos.eyes import hearing, orders
 from tests.chaos.finding import Finding
 from tests.chaos.stills import Stills
 from tests.chaos.turn_history import Line, Spans, TurnHistory
 from tests.chaos_turns import ROOM_A, ROOM_B
-from tests.harness import BRIEF, serving
+from tests.harness import BRIEF, nothing_left, serving
 from tests.operators import Operator
 from tests.simulator.clock import monotonic
 from tests.simulator.journal import Happening
 from tests.simulator.phones import Phone
 from tests.simulator.simulator import Simulator
 
+LONG = 30.0
+"""Seconds: a test's limit, also where much else runs."""
+
 
 class Stage:
     """One replica, and whatever is seen of it."""
 
-    def __init__(self, simulator: Simulator, operator: Operator, redis: Redis) -> None:
+    def __init__(self, simulator: Simulator, operator: Operator, redis: Redis, store_url: str) -> None:
         self.simulator = simulator
         self.stills = Stills(redis, every=0.02)
+        self._redis = redis
+        self._store_url = store_url
         self._operator = operator
         self._asked: list[Asked] = []
         self._happenings: list[Happening] = []
@@ -43,7 +54,10 @@ class Stage:
 
     async def calls(self, to: str) -> Phone:
         phone = await self.simulator.dial(to=to, from_=f"+1555222{len(self.simulator.phones):04}")
-        await self.simulator.until(lambda: phone.stage in {"bridged", "ended"}, what="in, or turned away")
+        # Who meets a session that has vanished is in after some four seconds.
+        await self.simulator.until(
+            lambda: phone.stage in {"bridged", "ended"}, timeout=LONG, what="in, or turned away"
+        )
         return phone
 
     async def orders(self, phone: Phone, what: str, body: Any = None) -> None:
@@ -74,6 +88,17 @@ class Stage:
         # The look that was under way had begun before.
         await self.stills.rest(1.0)
 
+    async def news_judged(self) -> list[str]:
+        """What live events lack, once all calls are over."""
+        for phone in self.simulator.phones:
+            await phone.hang_up()
+        await nothing_left(self.simulator, self._redis)
+        async with Redis.from_url(self._store_url, decode_responses=True) as redis:
+            names = [str(key) async for key in redis.scan_iter("*")]
+            news = [one async for one in news_of(redis, names)]
+        assert news
+        return [what for what, _ in news_due.due(news, self._asked)]
+
     async def judged(self) -> list[Finding]:
         simulator = self.simulator
         calls = {phone.call_id: await self._operator.call(phone.call_id) for phone in simulator.phones}
@@ -98,12 +123,12 @@ class Stage:
 
 @pytest.fixture
 async def stage(store_url: str, redis: Redis) -> AsyncIterator[Stage]:
-    rooms = f'{{"{ROOM_A}": "a", "{ROOM_B}": "b"}}'
+    map_ = f'{{"{ROOM_A}": "a", "{ROOM_B}": "b"}}'
     async with AsyncExitStack() as stack:
         simulator = await stack.enter_async_context(Simulator())
-        service = await stack.enter_async_context(serving(simulator, store_url, BRIEF, ROOM_MAP=rooms))
+        service = await stack.enter_async_context(serving(simulator, store_url, BRIEF, ROOM_MAP=map_))
         operator = await stack.enter_async_context(Operator.of(service))
-        stage = Stage(simulator, operator, redis)
+        stage = Stage(simulator, operator, redis, store_url)
         tasks = Tasks()
         watching = tasks.start(stage.stills.watch(), name="stills")
         yield stage
@@ -135,12 +160,38 @@ async def visited(stage: Stage) -> list[Finding]:
     return await stage.judged()
 
 
+async def replaced(stage: Stage) -> list[Finding]:
+    """Two in room a, of whom one is to hear nobody; their session vanishes, and a third one comes."""
+    first = await stage.calls(ROOM_A)
+    await stage.calls(ROOM_A)
+    await stage.rests()
+    await stage.asks("PUT", f"/calls/{first.call_id}/subscriptions", {"hears": "nobody"})
+    vanished = str(first.session_id)
+    stage.simulator.expire_session(vanished)
+    await stage.calls(ROOM_A)
+    await stage.simulator.until(
+        lambda: first.session_id not in {None, vanished}, timeout=LONG, what="put back"
+    )
+    await stage.rests()
+    return await stage.judged()
+
+
 async def test_nothing_is_wrong(stage: Stage) -> None:
     assert await played(stage) == []
 
 
 async def test_nothing_is_wrong_with_browsers(stage: Stage) -> None:
     assert await visited(stage) == []
+
+
+async def test_nothing_is_wrong_when_a_session_was_replaced(stage: Stage) -> None:
+    assert await replaced(stage) == []
+
+
+async def test_all_is_told_to_those_who_look_on(stage: Stage) -> None:
+    await played(stage)
+    await stage.asks("DELETE", "/rooms/a")
+    assert await stage.news_judged() == []
 
 
 async def _nothing(*_: Any, **__: Any) -> None:
@@ -156,6 +207,15 @@ _add = WebRtcApi.add_participant
 
 async def _add_deaf(api: WebRtcApi, session: str, participant: str, **more: Any) -> None:
     await _add(api, session, participant, **{**more, "hears": ()})
+
+
+async def _add_hearing_all(entrance: Entrance, room: str, **more: Any) -> None:
+    await _enter(entrance, room, **{**more, "hears": None})
+
+
+def _news_of_one_room(before: Call | None, after: Call) -> CallNews | None:
+    news = call_news(before, after)
+    return news and CallNews(news.rooms[:1], news.call)
 
 
 async def _add_while_not_bridged(entrance: Entrance, room: str, *, session_id: str, **more: Any) -> None:
@@ -206,3 +266,61 @@ async def test_a_fault_of_browsers_is_seen(stage: Stage, monkeypatch: pytest.Mon
             planted.setattr(WebRtcApi, name, _nothing)
         found = await visited(stage)
     assert any(expected in one.what and not one.excuse for one in found), found
+
+
+async def test_subscriptions_lost_when_a_session_was_replaced_are_seen(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as planted:
+        planted.setattr(Entrance, "add", _add_hearing_all)
+        found = await replaced(stage)
+    assert any(" hears " in one.what and not one.excuse for one in found), found
+
+
+async def test_a_move_of_which_the_room_before_is_not_told_is_seen(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as planted:
+        planted.setattr(calls, "call_news", _news_of_one_room)
+        await played(stage)
+        found = await stage.news_judged()
+    assert found
+    assert all("is not told that" in one for one in found), found
+
+
+NOT_TOLD: dict[str, tuple[str, str, str]] = {
+    "that a room was closed": ("_CLOSE", "if found then room_tell_closed(at) end\n", "have closed room a"),
+    "that somebody has left": (
+        "_VACATE",
+        "seat_tell(at, seat, participant, 'left')\n",
+        "and news tell of ['in']",
+    ),
+    "that somebody was put out": (
+        "_CLOSE",
+        "seat_tell(at, one.seat, one.participant, 'left')\n",
+        "and news tell of ['in']",
+    ),
+    "that somebody has come": (
+        "_ENTER",
+        "seat_tell(at, seat, participant, 'in')\n",
+        "and news tell of ['left']",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", NOT_TOLD)
+async def test_news_that_are_left_out_are_seen(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    name, told, expected = NOT_TOLD[what]
+    script = getattr(rooms, name)
+    source = script.source.replace(told, "")
+    assert source != script.source
+    sha = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
+    with monkeypatch.context() as planted:
+        planted.setattr(script, "by_sha", ("EVALSHA", sha))
+        planted.setattr(script, "by_source", ("EVAL", source))
+        await played(stage)
+        await stage.asks("DELETE", "/rooms/a")
+        found = await stage.news_judged()
+    assert any(expected in one for one in found), found

@@ -33,6 +33,8 @@ class Before:
             for line in evidence.logs
             if line.event == "service.started" and line.fields.get("version") == previous.VERSION
         }
+        self.ran = bool(older)
+        """Whether a process of that release has run."""
         self._ended = {
             str(line.fields.get("ref"))
             for line in evidence.logs

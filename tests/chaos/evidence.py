@@ -1,13 +1,14 @@
 """Gathers all there is to see of a turn, for eyes that then need nothing but this."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from heapq import merge
 from pathlib import Path
 from typing import Any
 
 import httpx
 import msgspec
+from redis.asyncio import Redis
 
 from tests.chaos.api import Asked
 from tests.chaos.fleet import Fleet
@@ -182,7 +183,7 @@ async def gather(site: Site) -> Evidence:
         written=await asyncio.to_thread(_written, site),
         records=site.records,
         rooms=await _rooms(site),
-        news=[one async for one in _news(site, [name for name in names if name.endswith(":news")])],
+        news=[one async for one in news_of(redis, names)],
     )
 
 
@@ -249,10 +250,11 @@ async def _rooms(site: Site) -> list[Json]:
         more = f"?limit=200&cursor={page.json()['next']}"
 
 
-async def _news(site: Site, names: list[str]) -> AsyncIterator[News]:
-    for name in sorted(names):
+async def news_of(redis: Redis, names: Iterable[str]) -> AsyncIterator[News]:
+    """Those of the streams among these keys."""
+    for name in sorted(name for name in names if name.endswith(":news")):
         partition = int(name.partition("{p")[2].partition("}")[0])
-        entries: Any = await site.redis.xrange(name)
+        entries: Any = await redis.xrange(name)
         for id_, fields in entries:
             ms, _, seq = id_.partition("-")
             yield News(

@@ -35,15 +35,25 @@ class Effect(msgspec.Struct, frozen=True):
     """Whether that is a call of ours into WebRTC."""
     turned_away: bool = False
     """Whether it comes back because nothing could be decided."""
+    told: tuple[str, ...] = ()
+    """All attributes of the verb. Where it comes back the place depends on when it has asked: their names."""
+
+    def __repr__(self) -> str:
+        """As it is told in a finding: without what has credentials."""
+        return f"{self.kind.name} {' '.join((*self.words, *self.target))}".rstrip()
 
 
 def read(delivery: Delivery, rules: bxml.Rules) -> Effect:
     """Of a reply to a webhook that wants BXML. Raises InvalidBxml."""
+    return effect_of(document_of(delivery, rules), leg=is_of_leg(delivery))
+
+
+def document_of(delivery: Delivery, rules: bxml.Rules) -> Document:
+    """Raises InvalidBxml."""
     document = bxml.parse(delivery.reply, delivery.content_type, delivery.url, rules)
-    leg = is_of_leg(delivery)
     if delivery.payload.get("parentCallId") not in {None, "", delivery.call_id}:
         check_leg(document)
-    return effect_of(document, leg=leg)
+    return document
 
 
 def effect_of(document: Document, *, leg: bool = False) -> Effect:
@@ -56,16 +66,28 @@ def effect_of(document: Document, *, leg: bool = False) -> Effect:
                 return Effect(Kind.ENDS, tuple(words))
             case "Redirect":
                 url = verb.get("redirectUrl") or ""
-                return Effect(Kind.COMES_BACK, tuple(words), turned_away="again=" in url)
+                told = tuple(sorted(verb.attributes))
+                return Effect(Kind.COMES_BACK, tuple(words), turned_away="again=" in url, told=told)
             case "Transfer" | "Bridge" | "Gather" if verb.get(_LEADS_ON[verb.name]) is not None:
                 kind = Kind.GATHERS if verb.name == "Gather" else Kind.CONNECTS
-                return Effect(kind, (*words, *_said(verb)), _target(verb), bridges=verb.name == "Bridge")
+                return Effect(
+                    kind,
+                    (*words, *_said(verb)),
+                    _target(verb),
+                    bridges=verb.name == "Bridge",
+                    told=_told(verb),
+                )
     # The end of a leg's BXML joins it with its phone, unless the document is empty.
     return Effect(Kind.STAYS if leg and document.verbs else Kind.ENDS, tuple(words))
 
 
 def _said(verb: Verb) -> list[str]:
     return [child.text for child in verb.children if child.name == "SpeakSentence"]
+
+
+def _told(verb: Verb) -> tuple[str, ...]:
+    own = (f"{verb.name} {name}={value}" for name, value in sorted(verb.attributes.items()) if name != "uui")
+    return (*own, *(one for child in verb.children for one in _told(child)))
 
 
 def _target(verb: Verb) -> tuple[str, ...]:

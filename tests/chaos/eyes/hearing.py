@@ -1,13 +1,13 @@
 """Nobody hears strangers, and nobody who should be heard is in silence.
 
-At every instant those who are in one session may be in one room. Whenever nothing is under way, all in a room
-hear each other, but for what they are subscribed to.
+At every instant those who are in one session may be in one room, and nobody is put back without what it is
+subscribed to. Whenever nothing is under way, all in a room hear each other, but for that.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from itertools import permutations
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from tests.chaos.finding import Finding
 from tests.chaos.model_replay import MemberNow, ModelReplay
@@ -15,10 +15,13 @@ from tests.chaos.stills import Still
 from tests.chaos.story import IDS
 from tests.chaos.turn_history import Looked, MemberSeen, PhoneSeen, TurnHistory, history_of
 from tests.simulator.journal import Request
+from tests.standings import Standing, Where
 
 if TYPE_CHECKING:
     from tests.chaos.evidence import Evidence
 
+EVERYBODY: Final = ()
+"""As `MemberNow.hears`."""
 NOT_MISSED = "session-not-missed-yet"
 """A session vanished at Bandwidth, and nobody has been told so yet: documented in docs/guarantees.md."""
 OF_A_MEMBER = frozenset({"removeParticipantFromSession", "deleteParticipant"})
@@ -39,6 +42,7 @@ def heard(history: TurnHistory) -> Iterator[Finding]:
                 yield from listener.met(participant, at)
             case MemberSeen(at, participant):
                 yield from listener.met(participant, at)
+                yield from listener.put_in(event)
             case Looked(_, still):
                 yield from listener.looked(still)
     for text in history.rejections:
@@ -49,6 +53,9 @@ class _Listener:
     def __init__(self, replay: ModelReplay) -> None:
         self._replay = replay
         self._told: set[tuple[str, ...]] = set()
+        self._latest: dict[str, MemberSeen] = {}
+        self._hears_few: set[str] = set()
+        """Participants, by the session in which they are or were last."""
         self._before = 0.0
         """When the look before began: what was answered by then has been to the store and back."""
 
@@ -90,6 +97,33 @@ class _Listener:
                 (id_, member.session),
                 at,
             )
+
+    def put_in(self, event: MemberSeen) -> Iterator[Finding]:
+        """Who has heard few, is to hear few, and is put into a session in which it hears everybody.
+
+        It hears nobody at first when it is put back, so that nobody has to look at the right moment. Who is
+        joined anew, with another participant, hears everybody.
+        """
+        participant, session = event.participant, event.session
+        before, self._latest[participant] = self._latest.get(participant), event
+        if session is None:
+            return
+        few = participant in self._hears_few
+        (self._hears_few.discard if event.hears == EVERYBODY else self._hears_few.add)(participant)
+        id_ = self._replay.party_of.get(participant)
+        stays = before is not None and before.session == session
+        if id_ is None or stays or not few or event.hears != EVERYBODY:
+            return
+        if all(one.where is Where.ROOM and one.hears is not None for one in self._standings(id_)):
+            yield from self._once(
+                (id_, session, "everybody"),
+                f"{id_} was put back into session {session} without its subscriptions",
+                (id_, participant, session),
+                event.at,
+            )
+
+    def _standings(self, id_: str) -> frozenset[Standing]:
+        return self._replay.model.parties[id_].standings
 
     def looked(self, still: Still) -> Iterator[Finding]:
         """Silence, and those who hear whom they are not subscribed to."""

@@ -4,9 +4,11 @@
 2. The same webhook again changes nothing and gets the same reply (docs/guarantees.md, 2). Where the reply is
    another one, the phone must not notice: one of the two only has it ask again, and the two were worked on
    at the same time, or the call has gone on in between; or one hangs up what had ended by then. A copy that
-   came after the answer, and finds the phone in a transfer or a bridge, begins nothing.
+   came after the answer, and finds the phone in a transfer or a bridge, begins nothing. What it is told
+   once more it is told with the same attributes.
 3. Nobody is hung up on without a word, unless an operator has said so or the far end has hung up.
 4. Nobody is told that we are sorry, or to come back, without something that has struck.
+5. Each address of ours has the second one beside it, and credentials for both; also in requests.
 """
 
 from collections import defaultdict
@@ -14,10 +16,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
 from service.engine.engine import MARGIN
+from tests.chaos.before import Before
 from tests.chaos.call_histories import CallHistories, CallHistory, histories_of, is_of_leg, over, place_of
 from tests.chaos.finding import Finding
 from tests.chaos.outcomes_due import Killed
-from tests.chaos.reply_effects import Effect, Kind, read
+from tests.chaos.reply_effects import Effect, Kind, document_of, effect_of
+from tests.chaos.second_addresses import Addresses
 from tests.chaos.site import BUDGET
 from tests.chaos.struck import Struck
 from tests.chaos.terms import Terms
@@ -37,6 +41,7 @@ NO_ROOM: Final = "conference could not be found"
 GUESSED: Final = "wrong codes have been entered"
 TIME_UP: Final = "time for this call is over"
 LEFT: Final = "everybody else has left"
+OF_A_CALL: Final = frozenset({"createCall", "updateCall"})
 SHORT_LEGS: Final = 3
 """Legs of ours in a row that end at once, after which a caller is told so (docs/calls.md, States)."""
 RIGHT_DIGITS: Final = "1234"
@@ -50,14 +55,21 @@ def look(evidence: "Evidence") -> Iterator[Finding]:
     simulator = evidence.simulator
     rules = bxml.Rules(simulator.settings.uui_limit, simulator.webhooks.may_send_credentials)
     histories, struck = histories_of(evidence), Struck(evidence)
+    addresses = Addresses(evidence.fleet.addresses[0].settings)
     read_: list[Answered] = []
     for one in simulator.deliveries:
         if one.synchronous and one.status == 200:
             try:
-                read_.append((one, read(one, rules)))
+                document = document_of(one, rules)
             except bxml.InvalidBxml as error:
                 yield _finding(one, f"is no BXML: {error}")
-    yield from _copies(read_, histories, struck)
+                continue
+            read_.append((one, effect_of(document, leg=is_of_leg(one))))
+            for lacking in addresses.lacking_in(document):
+                yield _finding(one, lacking)
+    yield from _asked_without(simulator.requests, addresses)
+    # Two releases may tell of a verb in other words: then it is enough that it does the same.
+    yield from _copies(read_, histories, struck, alike=not Before(evidence).ran)
     yield from _ends(read_, histories, struck, Terms(evidence, histories))
     yield from _hang_ups(simulator.requests, read_, histories, Killed(struck, evidence.fleet.kills))
 
@@ -65,7 +77,10 @@ def look(evidence: "Evidence") -> Iterator[Finding]:
 # The same webhook again -------------------------------------------------------------------------------------
 
 
-def _copies(all_: Iterable[Answered], histories: CallHistories, struck: Struck) -> Iterator[Finding]:
+def _copies(
+    all_: Iterable[Answered], histories: CallHistories, struck: Struck, *, alike: bool
+) -> Iterator[Finding]:
+    """`alike`: whether a copy's reply has to have the same attributes."""
     same: dict[tuple[str, bytes], list[Answered]] = defaultdict(list)
     offered: dict[tuple[str, ...], float] = {}
     for delivery, effect in all_:
@@ -78,7 +93,11 @@ def _copies(all_: Iterable[Answered], histories: CallHistories, struck: Struck) 
         for n, later in enumerate(copies):
             for earlier in copies[:n]:
                 history = histories.about(later[0])
-                problem = _differs(earlier, later, history) or _begins(earlier, later, history, offered)
+                problem = (
+                    _differs(earlier, later, history)
+                    or _begins(earlier, later, history, offered)
+                    or (_told_else(earlier[1], later[1]) if alike else None)
+                )
                 if problem is None:
                     continue
                 excuse = ""
@@ -124,6 +143,15 @@ def _begins(
     return None
 
 
+def _told_else(first: Effect, second: Effect) -> str | None:
+    """What differs in the attributes of two replies that do the same, None for nothing. No value is told."""
+    same = (first.kind, first.target) == (second.kind, second.target)
+    if not same or first.told == second.told:
+        return None
+    names = sorted({one.partition("=")[0] for one in {*first.told} ^ {*second.told}})
+    return f"was answered {first}, then the same with other attributes: {', '.join(names)}"
+
+
 def _went_on(history: CallHistory, earlier: Delivery, later: Delivery) -> bool:
     """Whether something came about between the two that the call could heed."""
     since, until = earlier.sent_at, over(later)
@@ -141,6 +169,19 @@ def _gone_by(history: CallHistory, delivery: Delivery) -> bool:
 
 def _without_store(delivery: Delivery, effect: Effect) -> bool:
     return effect.turned_away or (effect.kind is Kind.ENDS and "again=" in delivery.url)
+
+
+# Addresses ------------------------------------------------------------------------------------------------
+
+
+def _asked_without(requests: Iterable[Request], addresses: Addresses) -> Iterator[Finding]:
+    """What is made of a call. Participant events have one address, and no credentials."""
+    for one in requests:
+        if one.operation not in OF_A_CALL:
+            continue
+        for lacking in addresses.lacking(one.body, one.operation):
+            ids = tuple(filter(None, (one.ids.get("callId"), one.created)))
+            yield Finding(what=f"at {one.at:.3f}: {lacking}", ids=ids, at=one.at)
 
 
 # Ends, and coming back --------------------------------------------------------------------------------------

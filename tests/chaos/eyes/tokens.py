@@ -1,8 +1,9 @@
-"""Device tokens that are kept for longer than they are needed, or where they should not be.
+"""Secrets in logs, and device tokens that are kept for longer than they are needed, or in the wrong place.
 
 A token lets anybody take its participant's place. A call's token is kept until its leg into the room has
 answered; those of a room's stock until a caller gets them, and then as long as the caller has the seat.
-None is ever in a log: whoever reads one need not be let into a room.
+None is ever in a log, and neither is any other secret of the site, or a number in full (`unlogged`): whoever
+reads one need not be let into a room.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,6 +13,7 @@ from service.store.compression import DICTIONARIES, plain
 from tests.chaos.finding import Finding
 from tests.chaos.store_history import Command, Key, State, Unknown, key_of
 from tests.chaos.stored_calls import call_in
+from tests.chaos.unlogged import Unlogged
 
 if TYPE_CHECKING:
     from tests.chaos.evidence import Evidence
@@ -20,7 +22,6 @@ BEFORE_THE_ANSWER: Final = frozenset({"ready", "transferring"})
 """What a call's `media` is while its token is still needed."""
 JWT: Final = b"eyJhbGciOi"
 """What every device token begins with. Three letters of it also come about by chance, as in a hash."""
-_IN_A_LOG: Final = JWT.decode()
 OUT_OF_STOCK: Final = (b"stock:", b"given:")
 """Fields of a room that hold a token."""
 
@@ -34,9 +35,20 @@ def look(evidence: "Evidence") -> Iterator[Finding]:
             found[f"{key} is left at the end", key] = None
     for what, key in found:
         yield Finding(what=what, ids=(key.name,))
+    yield from _in_logs(evidence)
+
+
+def _in_logs(evidence: "Evidence") -> Iterator[Finding]:
+    calls = evidence.simulator.engine.calls.values()
+    ends = {end for one in calls for end in (one.from_, one.to, one.transfer_to or "")}
+    numbers = [one for one in ends if one.startswith("+")]
+    unlogged = Unlogged([one.settings for one in evidence.fleet.addresses], numbers)
     for line in evidence.logs:
-        if _IN_A_LOG in line.text:
-            yield Finding(what=f"{line.process} has logged a token with {line.event}", ids=line.ids)
+        for what in unlogged.found_in(line.text):
+            yield Finding(what=f"{line.process} has logged {what} with {line.event}", ids=line.ids)
+    for text in evidence.noise:
+        for what in unlogged.found_in(text):
+            yield Finding(what=f"{text.partition(':')[0]} has written {what} besides its log")
 
 
 def _in_each_step(evidence: "Evidence") -> Iterator[tuple[str, Key]]:

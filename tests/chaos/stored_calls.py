@@ -1,9 +1,14 @@
 """Reads the little of a call that the judge has to know, as the store keeps it."""
 
+from typing import Final
+
 import msgspec
 
 from service.store.compression import plain
 from tests.chaos.store_history import Key, State
+
+HANG_UP: Final = "hangup"
+"""What a call is meant for that is to end."""
 
 
 class StoredCall(msgspec.Struct, frozen=True):
@@ -12,6 +17,8 @@ class StoredCall(msgspec.Struct, frozen=True):
     phone: str
     media: str = "none"
     attempt: int = 0
+    intent: str = "bridge"
+    max_duration: float = 0
 
     @property
     def live(self) -> bool:

@@ -132,6 +132,18 @@ def test_who_stays_on_hold_though_sent_elsewhere(turn: MadeUp, order: str) -> No
     assert len(lost(turn)) == 1
 
 
+def test_who_stays_with_another_number_though_sent_to_a_room(turn: MadeUp) -> None:
+    """Told once."""
+    turn.asks("POST", "/calls/x/transfer", {})
+    turn.member("X", None)
+    turn.phone("x", "bridged")
+    turn.asks("POST", "/calls/x/join", JOIN)
+    turn.looks()
+    turn.looks()
+    [what] = lost(turn)
+    assert what.startswith("x should be <room b>")
+
+
 @pytest.mark.parametrize(
     ("event", "count"),
     [

@@ -214,6 +214,8 @@ class _Orders:
                 model.found(id_, Standing(Where.HELD))
             elif seen.rooms:
                 model.stayed(id_, seen.rooms)
+            elif seen.stage == "bridged" and seen.participant is None:
+                model.found(id_, Standing(Where.AWAY))
 
     def _was_hindered(self, id_: str, still: Still) -> bool:
         """Whether the call says that a move has failed, and what is to blame came after it was ordered."""

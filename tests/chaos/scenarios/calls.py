@@ -33,21 +33,23 @@ CAME_IN = 8.0
 
 async def live(world: World, number: int, dice: Dice) -> None:
     match number % 10:
+        case 2:
+            await _held(world, number, dice, sent_back=True)
         case 4:
-            await _held(world, number, dice)
+            await _held(world, number, dice, sent_back=False)
         case 9:
             await _outlasting(world, number, dice)
         case _:
             await _ordinary(world, number, dice)
 
 
-async def _held(world: World, number: int, dice: Dice) -> None:
-    """On hold for a while: then it is sent back, or hangs up."""
+async def _held(world: World, number: int, dice: Dice, *, sent_back: bool) -> None:
+    """On hold for a while: then it is sent into a room, or hangs up."""
     phone = await world.simulator.dial(to=dice.choice(TALK_AT_ONCE), from_=f"+1555222{number:04}")
     await _until_bridged(phone)
     await world.api.send("POST", f"/calls/{phone.call_id}/remove")
     await asyncio.sleep(dice.uniform(*HELD))
-    if dice.random() < 0.5:
+    if sent_back:
         await world.api.send("POST", f"/calls/{phone.call_id}/join", {"room": dice.choice(list(ROOMS))})
         await asyncio.sleep(dice.uniform(1, LONGEST))
     await phone.hang_up()

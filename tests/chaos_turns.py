@@ -5,7 +5,7 @@ from typing import Any
 from tests.chaos.api import Asked
 from tests.chaos.stills import Still
 from tests.chaos.turn_history import Line, TurnHistory
-from tests.simulator.journal import Delivery, Happening, MemberChanged, PhoneChanged, Request
+from tests.simulator.journal import Delivery, Happening, MemberChanged, PhoneChanged, Request, SpeechHeard
 
 ROOM_A, ROOM_B = "+15551110000", "+15551110001"
 """Numbers of ours that lead into rooms a and b."""
@@ -50,6 +50,30 @@ class MadeUp:
 
     def phone(self, id_: str, stage: str, participant: str | None = None) -> None:
         self.happenings.append(PhoneChanged(self._tick() * 1000, id_, None, stage, None, participant))
+
+    def hears(self, id_: str, text: str) -> None:
+        self.happenings.append(SpeechHeard(self._tick() * 1000, id_, text))
+
+    def webhook(self, id_: str, event_type: str = "redirect") -> None:
+        """It asks what to do, and has the answer half a second later."""
+        self.deliveries.append(
+            Delivery(
+                event_type=event_type,
+                call_id=id_,
+                payload={},
+                url="",
+                body=b"",
+                username=None,
+                password=None,
+                status=200,
+                ms=500.0,
+                content_type="",
+                reply=b"",
+                error=None,
+                sent_at=self._tick(),
+                synchronous=True,
+            )
+        )
 
     def member(self, participant: str, session: str | None, hears: tuple[str, ...] | None = ()) -> None:
         self.happenings.append(MemberChanged(self._tick() * 1000, participant, session, hears))

@@ -5,6 +5,8 @@ from enum import StrEnum
 
 import msgspec
 
+PLEASE_HOLD = "Please hold."
+"""What somebody on hold is told, and nobody else."""
 Hears = tuple[str, ...] | None
 """Participants that somebody is subscribed to; None: to everyone in the room."""
 
@@ -77,6 +79,8 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     session: str | None = None
     rooms: frozenset[str] = frozenset()
     """Those whose session it may be: one of them it is. Empty where nobody knows."""
+    on_hold: bool = False
+    """Whether it has been told to hold, and nothing has come of it since."""
 
 
 def is_in(standing: Standing, room: str) -> bool:
@@ -127,6 +131,8 @@ def _after_closing(standing: Standing, room: str, kept: bool | None) -> Iterable
 
 def fits(standing: Standing, seen: Seen) -> bool:
     match standing.where:
+        case where if seen.on_hold and where is not Where.HELD:
+            return False
         case Where.OVER:
             return seen.stage == "ended"
         case Where.RINGING:

@@ -305,6 +305,7 @@ def test_whose_room_was_closed_to_which_they_were_sent(sent_at: float, found: in
         ([], 0),
         # The leg has ended as the phone was put on hold.
         ([(3.0, "remove", 202)], 1),
+        ([(3.0, "hold", 202)], 1),
         # It may have broken all the same.
         ([(3.0, "remove", 503)], 0),
         ([(4.95, "remove", 202)], 0),

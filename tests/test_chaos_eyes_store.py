@@ -292,6 +292,151 @@ def test_what_a_round_through_the_store_has_found_was_forgotten() -> None:
     assert seen(owing.look, logs=[line]) == ["a: owed.forgotten"]
 
 
+@pytest.mark.parametrize(
+    ("limit", "phone", "intent", "owes", "found"),
+    [
+        (4, "up", "bridge", False, 1),
+        (4, "up", "bridge", True, 0),
+        (4, "ringing", "ask", False, 1),
+        (4, "dialing", "bridge", False, 0),
+        (4, "gone", "hangup", False, 0),
+        (4, "up", "hangup", False, 0),
+        (0, "up", "bridge", False, 0),
+    ],
+)
+def test_whose_time_nobody_looks_at(limit: int, phone: str, intent: str, *, owes: bool, found: int) -> None:
+    call = state(f'{{"phone":"{phone}","intent":"{intent}","max_duration":{limit}}}')
+    asks = f"HSET {OWED} .seq 1 ask-after 1 end-dialing 1" + (" tell-time-up 1" if owes else "")
+    what = seen(owing.look, step(call, EXPIRES, asks, OWES[1]))
+    assert len(what) == found
+    assert all("a limit of 4 s" in one for one in what)
+
+
+def owed(effect: str) -> str | bytes:
+    return f"1 2 lane 0 3 {effect}"
+
+
+REDIRECT = f'{{"type":"redirect-phone","call_id":"c-1","ref":"{REF}","attempt":2}}'
+HANG_UP = '{"type":"hang-up","call_id":"c-1"}'
+REMOVE = '{"type":"remove-participant","seat":"x","session_id":"s","participant_id":"p"}'
+DELETE = '{"type":"delete-participant","participant_id":"p"}'
+DROP = '{"type":"delete-session","session_id":"s"}'
+URL = f"https://a.test/callbacks/voice/{REF}"
+
+
+def asked_of(operation: str, status: int | None = 200, *, body: Any = None, **ids: str) -> Request:
+    return Request(
+        operation=operation,
+        method="POST",
+        path="/",
+        ids=ids,
+        status=status,
+        at=1.0,
+        ms=5.0,
+        scheme=None,
+        body=body,
+        received=status is not None,
+    )
+
+
+def redirected(attempt: int, status: int | None = 200) -> Request:
+    body = {"state": "active", "redirectUrl": f"{URL}/{attempt}"}
+    return asked_of("updateCall", status, body=body, callId="c-1")
+
+
+def hung_up(call_id: str) -> Request:
+    return asked_of("updateCall", 404, body={"state": "completed"}, callId=call_id)
+
+
+@pytest.mark.parametrize(
+    ("effect", "requests", "found"),
+    [
+        (REDIRECT, [], 1),
+        (REDIRECT, [redirected(2)], 0),
+        (REDIRECT, [redirected(2, 503)], 1),
+        (REDIRECT, [redirected(2, None)], 1),
+        (REDIRECT, [redirected(2, 404)], 0),
+        (REDIRECT, [redirected(2, 503), redirected(2)], 0),
+        (REDIRECT, [redirected(1)], 1),
+        (REDIRECT, [hung_up("c-1")], 1),
+        (HANG_UP, [hung_up("c-1")], 0),
+        (HANG_UP, [hung_up("c-2")], 1),
+        (HANG_UP, [redirected(2)], 1),
+        (REMOVE, [asked_of("removeParticipantFromSession", sessionId="s", participantId="p")], 0),
+        (REMOVE, [asked_of("removeParticipantFromSession", sessionId="t", participantId="p")], 1),
+        (DELETE, [asked_of("deleteParticipant", participantId="p")], 0),
+        (DELETE, [asked_of("deleteParticipant", 500, participantId="p")], 1),
+        (DROP, [asked_of("deleteSession", sessionId="s")], 0),
+        (DROP, [asked_of("deleteParticipant", participantId="p")], 1),
+        ('{"type":"leave-room"}', [], 0),
+        ("*", [], 0),
+    ],
+)
+def test_what_is_struck_off_was_done(effect: str, requests: list[Request], found: int) -> None:
+    owes = step(("HSET", OWED, "work", owed(effect)))
+    simulator = SimpleNamespace(requests=requests)
+    strikes = step(f"HDEL {OWED} work")
+    assert len(seen(owing.look, BEGUN, owes, strikes, simulator=simulator)) == found
+    # Called off by what has happened to the call, or laid aside as a dead letter.
+    called_off = step(state(), f"HDEL {OWED} work")
+    dead = step(f"HDEL {OWED} work", f"ZADD {P}dead 1 work")
+    for other in (called_off, dead):
+        assert seen(owing.look, BEGUN, owes, other, simulator=simulator) == []
+
+
+@pytest.mark.parametrize(
+    ("call", "found"),
+    [
+        ('{"phone":"up","media":"bridged"}', 1),
+        ('{"phone":"up","intent":"hold"}', 1),
+        ('{"phone":"up","intent":"hangup"}', 0),
+        ('{"phone":"gone"}', 0),
+        ("", 0),
+    ],
+)
+def test_that_its_time_is_up_was_told_to_the_call(call: str, found: int) -> None:
+    effect = f'{{"type":"tell-time-up","ref":"{REF}"}}'
+    owes = step(("HSET", OWED, "tell-time-up", owed(effect)))
+    told = step(state(call)) if call else step(f"DEL {CALL}")
+    assert len(seen(owing.look, BEGUN, owes, told, step(f"HDEL {OWED} tell-time-up"))) == found
+
+
+@pytest.mark.parametrize(
+    ("answers", "session", "found"),
+    [([], "s", 1), ([404], "s", 1), ([200, 404], "s", 0), ([404], "t", 0), ([200], "", 0)],
+    ids=["not asked", "vanished", "found", "replaced", "closed"],
+)
+def test_a_doubt_of_a_session_is_over(answers: list[int], session: str, found: int) -> None:
+    effect = '{"type":"check-session","room":"r","session_id":"s","looks":[]}'
+    keeps = f"HSET {ROOM_OWED} .seq 1 check-room:? 1 replace-session:? 1"
+    begun = step(f"HSET {ROOM} session s", keeps.replace("?", "s"), f"ZADD {AGENDA} 5 room:r")
+    doubt = step(f"HSET {ROOM} doubt s", ("HSET", ROOM_OWED, "check-session:s", owed(effect)))
+    now = f"HSET {ROOM} session {session}" if session else f"HDEL {ROOM} session"
+    simulator = SimpleNamespace(requests=[asked_of("getSession", one, sessionId="s") for one in answers])
+    turn = [
+        begun,
+        doubt,
+        step(now, keeps.replace("?", session or "s")),
+        step(f"HDEL {ROOM_OWED} check-session:s"),
+    ]
+    assert len(seen(owing.look, *turn, simulator=simulator)) == found
+
+
+def test_a_session_that_vanishes_after_a_doubt_of_it_was_over() -> None:
+    """What was found once is no answer to a second doubt."""
+    effect = '{"type":"check-session","room":"r","session_id":"s","looks":[]}'
+    begun = step(
+        f"HSET {ROOM} session s",
+        f"HSET {ROOM_OWED} .seq 1 check-room:s 1 replace-session:s 1",
+        f"ZADD {AGENDA} 5 room:r",
+    )
+    doubt = step(f"HSET {ROOM} doubt s", ("HSET", ROOM_OWED, "check-session:s", owed(effect)))
+    over = step(f"HDEL {ROOM_OWED} check-session:s")
+    simulator = SimpleNamespace(requests=[asked_of("getSession", one, sessionId="s") for one in (200, 404)])
+    assert seen(owing.look, begun, doubt, over, simulator=simulator) == []
+    assert len(seen(owing.look, begun, doubt, over, doubt, over, simulator=simulator)) == 1
+
+
 # Tokens -----------------------------------------------------------------------------------------------------
 
 

@@ -305,7 +305,7 @@ def evidence(
         started=0.0,
         deliveries=deliveries,
         requests=requests,
-        webhooks=SimpleNamespace(failed=failed),
+        webhooks=SimpleNamespace(failed=failed, lost=[]),
         phones=[SimpleNamespace(call_id="c-1", call=SimpleNamespace(began=0, to=CALLEE))],
     )
     return cast(
@@ -488,6 +488,58 @@ def test_whose_time_is_up_before_it_is(
     shown.fleet.addresses[0].settings["CALL_LIMIT"] = limit
     shown.asked.append(placed(own))
     assert len(list(limits.look(shown))) == found
+
+
+@pytest.mark.parametrize(
+    ("own", "ended", "requests", "troubles", "found"),
+    [
+        (30, 36, [], [], 0),
+        (30, 40, [], [], 1),
+        (30, None, [], [], 1),
+        (None, 400, [], [], 0),
+        (30, 40, struck(20), [], 0),
+        (30, 40, struck(0.5), [], 1),
+        (30, 40, [request(20, "getCall")], [], 1),
+        (30, 40, [], [Trouble("frozen", 20, 25, B)], 0),
+        (30, 40, [], [Trouble("clock", 20, 25, B)], 1),
+    ],
+)
+def test_who_outlives_its_time(
+    tmp_path: Path,
+    own: int | None,
+    ended: float | None,
+    requests: list[Request],
+    troubles: list[Trouble],
+    found: int,
+) -> None:
+    shown = outliving(tmp_path, own, ended, requests=requests, troubles=troubles)
+    assert len(list(limits.look(shown))) == found
+
+
+@pytest.mark.parametrize(
+    ("status", "seconds", "found"), [(200, 1.0, 1), (200, 5.0, 0), (None, 1.0, 0)], ids=["", "late", "lost"]
+)
+def test_who_outlives_its_time_as_a_webhook_fared_badly(
+    tmp_path: Path, status: int | None, seconds: float, found: int
+) -> None:
+    sent = [delivery(30, 30 + seconds, status)]
+    assert len(list(limits.look(outliving(tmp_path, 30, 40, deliveries=sent)))) == found
+
+
+@pytest.mark.parametrize(("told", "found"), [(1.5, 1), (4, 0)])
+def test_whose_answer_was_told_when_it_was_known_who_took_the_call(
+    tmp_path: Path, told: float, found: int
+) -> None:
+    answer = msgspec.structs.replace(delivery(told, told, 200), event_type="answer")
+    assert len(list(limits.look(outliving(tmp_path, 30, 40, deliveries=[answer])))) == found
+
+
+def outliving(directory: Path, own: int | None, ended: float | None, **more: Any) -> Evidence:
+    """A call that was answered at second 1, and ended so much later, or not."""
+    shown = evidence(directory, hung_up_at=2000.0 if ended is None else 1 + ended, **more)
+    shown.happenings.insert(0, PhoneChanged(1000, "c-1", None, "answered", None))
+    shown.asked.append(placed(own))
+    return shown
 
 
 def placed(max_duration: int | None) -> Asked:

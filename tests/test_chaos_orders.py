@@ -1,11 +1,13 @@
 """The eye of the storm that looks for orders which have not come about, on turns that are made up."""
 
+import msgspec
 import pytest
 
 from tests.chaos.eyes.orders import MOVE_FAILED, came_about, placed, traced
 from tests.chaos.stills import owing
 from tests.chaos.turn_history import Spans
 from tests.chaos_turns import ROOM_A, ROOM_B, MadeUp
+from tests.standings import PLEASE_HOLD
 
 JOIN = {"room": "b"}
 
@@ -77,6 +79,113 @@ def test_whose_session_has_vanished_is_not_astray(turn: MadeUp) -> None:
 def test_a_later_order_came_first(turn: MadeUp) -> None:
     turn.asks("POST", "/calls/x/remove", None)
     turn.asks("POST", "/calls/x/join", {"room": "a"})
+    turn.looks()
+    assert lost(turn) == []
+
+
+def held(turn: MadeUp) -> None:
+    turn.member("X", None)
+    turn.phone("x", "answered")
+    turn.hears("x", PLEASE_HOLD)
+
+
+@pytest.mark.parametrize(("order", "count"), [("remove", 0), ("hold", 0), ("transfer", 1), ("", 1)])
+def test_on_hold_is_who_was_put_there(turn: MadeUp, order: str, count: int) -> None:
+    if order:
+        turn.asks("POST", f"/calls/x/{order}", {})
+    held(turn)
+    turn.looks()
+    turn.looks()
+    assert len(lost(turn)) == count
+
+
+def test_who_calls_and_is_put_on_hold_at_once(turn: MadeUp) -> None:
+    turn.dials("y", ROOM_A)
+    turn.phone("y", "answered")
+    turn.hears("y", PLEASE_HOLD)
+    turn.looks()
+    [what] = lost(turn)
+    assert what.startswith("y should be <room a>")
+
+
+def test_a_sentence_that_is_not_for_those_on_hold(turn: MadeUp) -> None:
+    """Whoever is on the way may hear anything."""
+    turn.dials("y", ROOM_A)
+    turn.phone("y", "answered")
+    turn.hears("y", "Welcome.")
+    turn.looks()
+    assert lost(turn) == []
+
+
+@pytest.mark.parametrize("order", ["join", "transfer", "hangup"])
+def test_who_stays_on_hold_though_sent_elsewhere(turn: MadeUp, order: str) -> None:
+    turn.asks("POST", "/calls/x/remove", {})
+    held(turn)
+    turn.asks("POST", f"/calls/x/{order}", JOIN)
+    turn.looks("call:ref-x")
+    assert lost(turn) == []
+    turn.looks()
+    [what] = lost(turn)
+    assert what.startswith("x should be")
+    # Once, until it is sent elsewhere again.
+    turn.looks()
+    assert len(lost(turn)) == 1
+
+
+def test_who_stays_with_another_number_though_sent_to_a_room(turn: MadeUp) -> None:
+    """Told once."""
+    turn.asks("POST", "/calls/x/transfer", {})
+    turn.member("X", None)
+    turn.phone("x", "bridged")
+    turn.asks("POST", "/calls/x/join", JOIN)
+    turn.looks()
+    turn.looks()
+    [what] = lost(turn)
+    assert what.startswith("x should be <room b>")
+
+
+@pytest.mark.parametrize(
+    ("event", "count"),
+    [
+        ("redirected", 0),
+        ("asks", 0),
+        ("hears", 0),
+        ("transferring", 0),
+        ("asked after", 1),
+        ("told again", 1),
+    ],
+)
+def test_who_was_on_hold_and_is_on_the_way(turn: MadeUp, event: str, count: int) -> None:
+    """Until the phone has asked, and has heard anew what to do, nothing is known of it."""
+    turn.asks("POST", "/calls/x/remove", {})
+    held(turn)
+    turn.asks("POST", "/calls/x/join", JOIN)
+    match event:
+        case "redirected":
+            turn.request("updateCall", callId="x")
+        case "asks":
+            turn.webhook("x")
+        case "hears":
+            turn.hears("x", "Welcome.")
+        case "transferring":
+            turn.phone("x", event)
+        case "asked after":
+            turn.request("getCall", callId="x")
+        case "told again":
+            turn.request("updateCall", callId="x")
+            turn.webhook("x")
+            turn.hears("x", PLEASE_HOLD)
+    turn.looks()
+    assert len(lost(turn)) == count
+
+
+def test_two_operators_one_of_whom_puts_it_on_hold(turn: MadeUp) -> None:
+    """Either may have come last."""
+    turn.asks("POST", "/calls/x/join", JOIN)
+    turn.asks("POST", "/calls/x/remove", {})
+    first, second = turn.asked
+    turn.asked = [msgspec.structs.replace(first, over=second.over + 0.1), second]
+    held(turn)
     turn.looks()
     assert lost(turn) == []
 

@@ -18,6 +18,7 @@ from service.engine.engine import Engine
 from service.engine.entrance import Entrance
 from service.engine.moving import Mover
 from service.engine.ordered import Ordered
+from service.engine.phones import Phones
 from service.store import calls, rooms
 from service.tasks import Tasks
 from tests.chaos import news_due
@@ -239,6 +240,7 @@ FAULTS: dict[str, tuple[type, str, Callable[..., Any], str]] = {
     "nobody hears anything": (WebRtcApi, "add_participant", _add_deaf, "has no subscription"),
     "moved out, and not in": (Entrance, "add", _add_while_not_bridged, "which is in no session"),
     "all come into one room": (Policy, "room", lambda *_: "a", "strangers in session"),
+    "a phone on hold is not asked": (Phones, "redirect", _nothing, "should be <room a>"),
     "a move is only written down": (Mover, "move", _moved, "should be <room b>"),
 }
 

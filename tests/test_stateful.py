@@ -37,7 +37,20 @@ from tests.simulator.journal import Delivery
 from tests.simulator.phones import Phone
 from tests.simulator.settings import SimulatorSettings
 from tests.simulator.simulator import Simulator
-from tests.standings import OVER, Close, HangUp, Hold, Join, Order, Seen, Standing, Subscribe, Transfer, Where
+from tests.standings import (
+    OVER,
+    PLEASE_HOLD,
+    Close,
+    HangUp,
+    Hold,
+    Join,
+    Order,
+    Seen,
+    Standing,
+    Subscribe,
+    Transfer,
+    Where,
+)
 from tests.waiting import wait_until
 
 EXAMPLES: Final = int(os.getenv("STATEFUL_EXAMPLES", "0"))
@@ -335,6 +348,7 @@ class Calls(RuleBasedStateMachine):
             participant=phone.participant_id,
             session=phone.session_id,
             rooms=frozenset(filter(None, [call["room"]])),
+            on_hold=phone.stage == "answered" and phone.sounds[-1:] == [("speak", PLEASE_HOLD)],
         )
         states = STATES[one.party.one.where]
         if not self.model.stands(one.id, seen) or call["state"] not in states:

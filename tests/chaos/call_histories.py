@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 PIN_ROOM = "code"
 _URL = re.compile(r"/callbacks/(voice|legs)/([^/?]+)(?:/(\d+))?")
-_ORDER = re.compile(r"/calls/([^/]+)/(join|remove|transfer|hangup)")
+_ORDER = re.compile(r"/calls/([^/]+)/(join|remove|hold|transfer|hangup)")
 _ROOM = re.compile(r"/rooms/([^/]+)$")
 
 
@@ -263,7 +263,8 @@ def _order(asked: Iterable["Asked"], histories: CallHistories) -> None:
             if history is not None:
                 room = str(body.get("room", ""))
                 ends = one.over if accepted else NEVER
-                history.orders.append(Order(found[2], one.sent_at, one.host, ends, room))
+                kind = "remove" if found[2] == "hold" else found[2]
+                history.orders.append(Order(kind, one.sent_at, one.host, ends, room))
                 history.rooms |= {room} - {""}
         elif one.method == "DELETE" and (found := _ROOM.search(one.path)) is not None:
             histories.closed.setdefault(found[1], []).append((one.sent_at, one.over if accepted else NEVER))

@@ -21,6 +21,7 @@ from tests.chaos.fleet import Down, Fleet, Kill
 from tests.chaos.made_up import CALLS_A_SECOND, Made, call_of
 from tests.chaos.plan import Turn
 from tests.chaos.records import Records
+from tests.chaos.stills import Still
 from tests.chaos.troubles import Trouble, Troubles
 from tests.simulator.ledger import Alive
 from tests.simulator.simulator import Simulator
@@ -75,6 +76,8 @@ def evidence_of(calls: int, directory: Path, id_of: Callable[[str], str] = str) 
         "troubles": fleet.troubles,
         "asked": [asked for one in made for asked in one.asked],
         "logs": sorted((line for one in made for line in _lines(one)), key=lambda line: line.timestamp),
+        "written": [step for one in made for step in one.written],
+        "stills": [Still(at, at + 0.01, frozenset()) for at in range(0, calls // CALLS_A_SECOND, 5)],
         "keys": [
             StoredKey(f"pstn:{{{one.ref}}}:{kind}", 60_000) for one in made for kind in ("call", "events")
         ],

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from tests.chaos.api import Asked
+from tests.chaos.store_history import Step
 from tests.simulator.journal import (
     Delivery,
     Happening,
@@ -17,9 +18,11 @@ from tests.simulator.journal import (
     PhoneChanged,
     Request,
     RequestAnswered,
+    SpeechHeard,
     WebhookDelivered,
 )
 from tests.simulator.simulator import Simulator
+from tests.standings import PLEASE_HOLD
 
 CALLS_A_SECOND = 12
 LINES = 24
@@ -40,6 +43,8 @@ class Made(msgspec.Struct, frozen=True, kw_only=True):
     happenings: list[Happening]
     asked: list[Asked]
     lines: list[dict[str, Any]]
+    written: list[Step]
+    """To the store."""
     shown: dict[str, Any]
     """What the API says of it."""
 
@@ -87,6 +92,7 @@ def call_of(number: int, simulator: Simulator, hosts: Sequence[str], id_of: Call
             *(RequestAnswered((one.at * 1000 + one.ms), one) for one in requests),
             *(WebhookDelivered((one.sent_at * 1000 + one.ms), one) for one in deliveries),
             PhoneChanged((at + STEP) * 1000, call_id, None, "bridged", None, participant),
+            SpeechHeard((at + STEP * 3) * 1000, call_id, PLEASE_HOLD),
             PhoneChanged((at + STEP * 5) * 1000, call_id, None, "ended", "hangup"),
             MemberChanged((at + STEP) * 1000, participant, session, ()),
             MemberChanged((at + STEP * 5) * 1000, participant, None, None),
@@ -115,6 +121,7 @@ def call_of(number: int, simulator: Simulator, hosts: Sequence[str], id_of: Call
             }
             for n in range(LINES)
         ],
+        written=_written(ref, call_id),
         shown={
             "id": ref,
             "callId": call_id,
@@ -124,6 +131,22 @@ def call_of(number: int, simulator: Simulator, hosts: Sequence[str], id_of: Call
             "timeline": [],
         },
     )
+
+
+def _written(ref: str, call_id: str) -> list[Step]:
+    """A redirect that is owed, and struck off."""
+    owner = f"call:{ref}"
+    call, owed = f"pstn:{{p00}}:{owner}", f"pstn:{{p00}}:owed:{owner}"
+    effect = f'{{"type":"redirect-phone","call_id":"{call_id}","ref":"{ref}","attempt":1}}'
+    begun = [
+        ("HSET", call, "revision", "1", "state", '{"phone":"up"}'),
+        ("PEXPIREAT", call, "9"),
+        ("HSET", owed, "ask-after", "1", "redirect-phone", f"1 2 redirect-phone 0 3 {effect}"),
+        ("ZADD", "pstn:{p00}:agenda", "5", owner),
+    ]
+    struck_off = [("HDEL", owed, "redirect-phone")]
+    over = [("HSET", call, "revision", "2", "state", '{"phone":"gone"}'), ("DEL", owed)]
+    return [[[word.encode() for word in one] for one in step] for step in (begun, struck_off, over)]
 
 
 def _phone(simulator: Simulator, call_id: str, participant: str) -> None:

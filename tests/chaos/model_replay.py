@@ -14,6 +14,7 @@ from tests.chaos.turn_history import (
     Event,
     Looked,
     MemberSeen,
+    PhoneHeard,
     PhoneSeen,
     Sent,
     TurnHistory,
@@ -40,6 +41,8 @@ class PhoneNow(msgspec.Struct):
     stage: str = "ringing"
     participant: str | None = None
     since: float = 0.0
+    held_at: float | None = None
+    """When it was told to hold, if it has heard nothing since."""
 
 
 class MemberNow(msgspec.Struct):
@@ -76,6 +79,8 @@ class ModelReplay:
         """Parties with the session in which they cannot be."""
         self.open: dict[int, Ordered] = {}
         """Requests on their way, by their identity."""
+        self._now = 0.0
+        """Of the latest event."""
         self._answered_at: dict[str, float] = {}
         """When the latest request that concerned each party was answered."""
         self._failed: Counter[str] = Counter()
@@ -84,6 +89,7 @@ class ModelReplay:
     def play(self) -> Iterator[Event]:
         """Each event once it has happened."""
         for event in self.history.events:
+            self._now = event.at
             self._take(event)
             yield event
 
@@ -101,8 +107,13 @@ class ModelReplay:
             stage = "bridged" if session else "ended"
             return Seen(stage=stage, participant=id_, session=session, rooms=rooms)
         phone = self.phones[id_]
+        on_hold = phone.held_at is not None and not self.history.has_asked(id_, phone.held_at, self._now)
         return Seen(
-            stage=phone.stage, participant=phone.participant or participant, session=session, rooms=rooms
+            stage=phone.stage,
+            participant=phone.participant or participant,
+            session=session,
+            rooms=rooms,
+            on_hold=on_hold,
         )
 
     def parties_in(self, session: str) -> set[str]:
@@ -173,6 +184,8 @@ class ModelReplay:
             case PhoneSeen(_, id_) if id_ in self.model.parties:
                 self._phone(event)
                 self._narrow(event.participant)
+            case PhoneHeard(at, id_, hold) if id_ in self.phones:
+                self.phones[id_].held_at = at if hold else None
             case MemberSeen(_, participant):
                 self._member(event)
                 self._narrow(participant)
@@ -182,7 +195,7 @@ class ModelReplay:
                 self._sent(asked)
             case Answered(at, asked):
                 self._answered(at, asked)
-            case Looked() | Begun() | PhoneSeen() | Entered():
+            case Looked() | Begun() | PhoneSeen() | PhoneHeard() | Entered():
                 pass
 
     def _phone(self, event: PhoneSeen) -> None:
@@ -190,6 +203,7 @@ class ModelReplay:
         if phone.participant is not None and self.party_of.get(phone.participant) == event.call_id:
             del self.party_of[phone.participant]
         phone.stage, phone.participant, phone.since = event.stage, event.participant, event.at
+        phone.held_at = None
         if event.participant is not None:
             self.party_of[event.participant] = event.call_id
         if event.stage == "ended":

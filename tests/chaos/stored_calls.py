@@ -19,6 +19,8 @@ SHOWN_BY_MEDIA: Final = MappingProxyType(
         "leaving": "detached",
     }
 )
+HANG_UP: Final = "hangup"
+"""What a call is meant for that is to end."""
 
 
 class StoredCall(msgspec.Struct, frozen=True):
@@ -29,6 +31,7 @@ class StoredCall(msgspec.Struct, frozen=True):
     intent: str = "bridge"
     attempt: int = 0
     bridged_at: float = 0
+    max_duration: float = 0
 
     @property
     def live(self) -> bool:

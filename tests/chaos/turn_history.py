@@ -1,6 +1,6 @@
 """Brings what happened in a turn into one order: phones, participants, operators, looks at the store."""
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from itertools import accumulate
@@ -17,8 +17,16 @@ from tests.chaos.stills import Still
 from tests.chaos.story import IDS
 from tests.chaos.times import NEVER
 from tests.chaos.troubles import Trouble
-from tests.simulator.journal import Delivery, Happening, MemberChanged, PhoneChanged, Request
-from tests.standings import Digits, Standing, Where
+from tests.simulator.journal import (
+    Delivery,
+    Happening,
+    MemberChanged,
+    PhoneChanged,
+    Request,
+    SoundHeard,
+    SpeechHeard,
+)
+from tests.standings import PLEASE_HOLD, Digits, Standing, Where
 
 if TYPE_CHECKING:
     from tests.chaos.evidence import Evidence
@@ -48,6 +56,15 @@ class PhoneSeen(msgspec.Struct, frozen=True):
     call_id: str
     stage: str
     participant: str | None
+
+
+class PhoneHeard(msgspec.Struct, frozen=True):
+    """Something was said or played to it."""
+
+    at: float
+    call_id: str
+    hold: bool
+    """Whether it was told to hold."""
 
 
 class MemberSeen(msgspec.Struct, frozen=True):
@@ -82,7 +99,7 @@ class Looked(msgspec.Struct, frozen=True):
     still: Still
 
 
-Event = Begun | PhoneSeen | MemberSeen | Sent | Answered | Entered | Looked
+Event = Begun | PhoneSeen | PhoneHeard | MemberSeen | Sent | Answered | Entered | Looked
 
 
 class Spans:
@@ -147,11 +164,17 @@ class TurnHistory:
             for id_, all_ in self.requests_by_id.items()
         }
         self.webhooks = _webhooks(deliveries := list(deliveries))
+        self._asks = _asks(deliveries)
+        self._updates = {
+            id_: Spans((one.at, one.at + one.ms / 1000) for one in all_ if one.operation == "updateCall")
+            for id_, all_ in self.requests_by_id.items()
+        }
         self.browsers = dict(_browsers(self.asked))
         """Rooms, by the participants that operators have put there."""
         self.outages = Spans((one.begun, one.over + AGAIN) for one in outages)
         events: list[Event] = [
             *_phones(self.lines, happenings := list(happenings), started, self.asked, refs),
+            *_heard(self.lines, happenings, started),
             *_members(happenings, started),
             *(Sent(one.sent_at, one) for one in self.asked),
             *_answers(self.asked, self.ends),
@@ -164,6 +187,14 @@ class TurnHistory:
         """Whether a webhook of the call was under way."""
         ids = (call_id, self.refs.get(call_id, ""))
         return any(self.webhooks.get(id_, NOTHING).touch(since, until) for id_ in ids)
+
+    def has_asked(self, call_id: str, since: float, until: float) -> bool:
+        """Whether the phone has asked what it does next, or Bandwidth was told to have it ask, or ends it."""
+        asks = self._asks.get(call_id, [])
+        first = bisect_left(asks, since)
+        return (first < len(asks) and asks[first] <= until) or (
+            self._updates.get(call_id, NOTHING).touch(since, until)
+        )
 
     def asking(self, ids: Iterable[str | None], since: float, until: float) -> bool:
         """Whether a request to Bandwidth about one of these was under way."""
@@ -240,6 +271,14 @@ def _first(line: Line, rooms: Mapping[str, set[str]], refs: Mapping[str, str]) -
     return frozenset({Standing(Where.ROOM, room, waits=room in WAITED_FOR)})
 
 
+def _heard(lines: Iterable[Line], happenings: Iterable[Happening], started: float) -> Iterable[Event]:
+    phones = {one.call_id for one in lines}
+    for one in happenings:
+        if isinstance(one, SpeechHeard | SoundHeard) and one.call_id in phones:
+            hold = isinstance(one, SpeechHeard) and one.text == PLEASE_HOLD
+            yield PhoneHeard(started + one.at_ms / 1000, one.call_id, hold)
+
+
 def _members(happenings: Iterable[Happening], started: float) -> Iterable[Event]:
     for one in happenings:
         if isinstance(one, MemberChanged):
@@ -285,6 +324,17 @@ def _by_id(requests: Iterable[Request]) -> dict[str, list[Request]]:
         for name, id_ in one.ids.items():
             if name != "accountId":
                 found[id_].append(one)
+    return found
+
+
+def _asks(deliveries: Iterable[Delivery]) -> dict[str, list[float]]:
+    """By call: when its phone asked what it does next."""
+    found: dict[str, list[float]] = defaultdict(list)
+    for one in deliveries:
+        if one.synchronous:
+            found[one.call_id].append(one.sent_at)
+    for times in found.values():
+        times.sort()
     return found
 
 

@@ -1,18 +1,23 @@
-"""No call is ended because its time is up before that is so, whatever clocks show.
+"""No call is ended because its time is up before that is so, whatever clocks show; and none goes on after it.
 
 To the service a call goes on until its end is written down. A replica without the store keeps what it is told
 of it, and until then the call's time may come to be up.
+
+When it is up, a worker is to see it at its next look, have the phone ask, and say so in the answer. That is
+by the clock, and wanted of a call which nothing has struck as long as it lasted: what is lost in the store,
+and so never comes, the eye for what is owed sees in any weather.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from tests.chaos.call_histories import over
 from tests.chaos.finding import Finding
+from tests.chaos.site import BUDGET
 from tests.chaos.struck import Struck
 from tests.chaos.times import NEVER
-from tests.chaos.turn_history import ends_of
-from tests.simulator.journal import Delivery
+from tests.chaos.turn_history import Spans, ends_of
+from tests.simulator.journal import Delivery, Happening, PhoneChanged
 
 if TYPE_CHECKING:
     from tests.chaos.evidence import Evidence
@@ -21,6 +26,10 @@ SETTING = "CALL_LIMIT"
 REASON = "time-limit"
 TOLERANCE = 1.0
 """Seconds: what is shared is kept to about a second of what has passed."""
+LOOK = 1.0
+"""Seconds between two looks of a worker at what is due."""
+SAID = 2.0
+"""Seconds that the last sentence takes, with the machine's own time on top."""
 
 
 def look(evidence: "Evidence") -> Iterator[Finding]:
@@ -46,17 +55,61 @@ def look(evidence: "Evidence") -> Iterator[Finding]:
             )
             ended[one.call_id] = min(known, ended.get(one.call_id, evidence.over))
     for phone in evidence.simulator.phones:
+        own = min(limit, placed.get(phone.call.to, NEVER))
         outcome = evidence.calls.get(phone.call_id, {}).get("outcome") or {}
         if outcome.get("reason") != REASON:
             continue
         lasted = ended.get(phone.call_id, evidence.over) - phone.call.began
-        own = min(limit, placed.get(phone.call.to, NEVER))
         if lasted < own - TOLERANCE:
             yield Finding(
                 what=f"the time of {phone.call_id} was up after {lasted:.1f} s; its limit is {own:.0f} s",
                 ids=(phone.call_id,),
                 at=ended.get(phone.call_id),
             )
+    yield from _outliving(evidence, limit, placed)
+
+
+def _outliving(evidence: "Evidence", limit: float, placed: Mapping[str, float]) -> Iterator[Finding]:
+    up = _spans_up(evidence.happenings, evidence.simulator.started)
+    wrong = Spans(_wrong(evidence))
+    hurt: set[str] = set()
+    """Calls with a webhook that fared badly."""
+    told: dict[str, float] = {}
+    """When the answer of each was told: not before Bandwidth knows whether a machine took the call."""
+    for one in (*evidence.simulator.deliveries, *evidence.simulator.webhooks.lost):
+        if one.status is None or over(one) - one.sent_at > BUDGET:
+            hurt.add(one.call_id)
+        elif one.event_type == "answer":
+            told.setdefault(one.call_id, over(one))
+    for phone in evidence.simulator.phones:
+        since, until = up.get(phone.call_id, (NEVER, NEVER))
+        own = min(limit, placed.get(phone.call.to, NEVER))
+        longest = own + LOOK + BUDGET + SAID + TOLERANCE
+        lasted = min(until, evidence.over) - max(since, told.get(phone.call_id, since))
+        if lasted <= longest or wrong.touch(since, until) or phone.call_id in hurt:
+            continue
+        yield Finding(
+            what=f"{phone.call_id} went on for {lasted:.1f} s; its limit is {own:.0f} s",
+            ids=(phone.call_id,),
+            at=since + own,
+        )
+
+
+def _spans_up(happenings: Iterable[Happening], started: float) -> dict[str, tuple[float, float]]:
+    """From when to when each phone was up."""
+    found: dict[str, tuple[float, float]] = {}
+    for one in happenings:
+        if isinstance(one, PhoneChanged) and one.parent_call_id is None and one.stage != "ringing":
+            at = started + one.at_ms / 1000
+            since, _ = found.get(one.call_id, (at, NEVER))
+            found[one.call_id] = (since, at if one.stage == "ended" else NEVER)
+    return found
+
+
+def _wrong(evidence: "Evidence") -> Iterator[tuple[float, float]]:
+    """When something struck, whomever it concerned: breakers and leases are shared."""
+    yield from ((one.begun, one.over) for one in evidence.troubles.felt)
+    yield from ((one.at, one.at + one.ms / 1000) for one in evidence.simulator.requests if one.fault)
 
 
 def _known_by(told: Delivery, struck: Struck, ends: Sequence[tuple[str, float]]) -> float:

@@ -1,7 +1,7 @@
 """What was accepted of operators has come about, what was refused has changed nothing, nobody rang twice.
 
 Of an order that was accepted the call's timeline has an entry. Whenever nothing is under way for a call, it
-is where it was sent last.
+is where it was sent last. Who is told to hold was put on hold, and has not been sent elsewhere since.
 """
 
 from bisect import bisect_left
@@ -218,17 +218,22 @@ class _Orders:
         model = self.replay.model
         for id_ in self.replay.settled(still):
             party, seen = model.parties[id_], self.replay.seen(id_)
-            # Whoever is on the way, or waits for a moment, is seen later. One whose participant is in no
-            # session is in silence, wherever it was sent: that is for the eye that looks for it.
+            # Whoever is on the way, or waits for a moment, is seen later; on hold is who was put there. One
+            # whose participant is in no session is in silence, wherever it was sent: that is for the eye that
+            # looks for it.
             silent = seen.session is None and seen.participant is not None and party.may_be(Where.ROOM)
-            judged = seen.stage == "bridged" and not silent
+            judged = seen.on_hold or (seen.stage == "bridged" and not silent)
             if not (judged or party.standings == {OVER}) or model.stands(id_, seen):
                 continue
             excuse = MOVE_FAILED if seen.rooms and self._was_hindered(id_, still) else ""
             yield Finding(what=f"{id_} should be {party}: {seen}", ids=(id_,), at=still.over, excuse=excuse)
             # It is told once.
-            if seen.rooms:
+            if seen.on_hold:
+                model.found(id_, Standing(Where.HELD))
+            elif seen.rooms:
                 model.stayed(id_, seen.rooms)
+            elif seen.stage == "bridged" and seen.participant is None:
+                model.found(id_, Standing(Where.AWAY))
 
     def _was_hindered(self, id_: str, still: Still) -> bool:
         """Whether the call says that a move has failed, and what is to blame came after it was ordered."""

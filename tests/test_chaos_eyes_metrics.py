@@ -172,10 +172,11 @@ def test_what_a_call_is_shown_as(call: StoredCall, state: str) -> None:
 
 
 def test_what_is_the_same_before_and_afterwards_is_sure() -> None:
-    before = {"same": (b"1", UP), "changes": (b"1", UP), "goes": (b"1", UP)}
-    after = {"same": (b"1", UP), "changes": (b"2", UP), "comes": (b"1", UP)}
+    gone = StoredCall(phone="gone")
+    before = {"same": (b"1", UP), "changes": (b"1", UP), "goes": (b"1", UP), "was gone": (b"1", gone)}
+    after = {"same": (b"1", UP), "changes": (b"2", UP), "comes": (b"1", UP), "comes and goes": (b"2", gone)}
     found = gauge("a", 1.0, before, {}, after, 2.0)
-    assert (found.sure, found.moving) == ({"bridged": 1}, 3)
+    assert (found.sure, found.moving) == ({"bridged": 1}, 4)
 
 
 def test_a_page_without_the_store_says_nothing_of_calls() -> None:

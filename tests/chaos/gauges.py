@@ -30,7 +30,7 @@ AS_BYTES: Final[Mapping[str, Any]] = MappingProxyType({NEVER_DECODE: True})
 Ask = Callable[..., Awaitable[list[Any]]]
 """The store's master: answers to commands, in order. Raises RedisError where it is none any more."""
 Revisions = Mapping[str, tuple[bytes, StoredCall]]
-"""Live calls by their keys, with what changes whenever one is written."""
+"""Calls by their keys, with what changes whenever one is written."""
 
 
 class Gauge(msgspec.Struct, frozen=True):
@@ -44,7 +44,7 @@ class Gauge(msgspec.Struct, frozen=True):
     sure: dict[str, int]
     """Those that were so before and afterwards."""
     moving: int
-    """Others that there were before or afterwards."""
+    """Others that there were before, or have come meanwhile."""
 
 
 class Gauges:
@@ -76,36 +76,37 @@ class Gauges:
 
     async def _look_at(self, client: httpx.AsyncClient, process: str, url: str) -> None:
         begun = monotonic()
-        before = await self.live()
+        before = await self.read()
         page = (await client.get(f"{url}/metrics")).text
         shown = shown_in(page)
         if shown is not None:
-            self.all.append(gauge(process, begun, before, shown, await self.live(), monotonic()))
+            self.all.append(gauge(process, begun, before, shown, await self.read(), monotonic()))
 
-    async def live(self) -> Revisions:
-        """As the store has them now. Raises RedisError."""
+    async def read(self) -> Revisions:
+        """All but those that were known to have ended. Raises RedisError."""
         [names] = await self._ask(("KEYS", "pstn:{p??}:call:*"), **AS_BYTES)
         keys = [name for name in (one.decode() for one in names) if name not in self._ended]
         fields = (("HMGET", key, "revision", "state") for key in keys)
         found = await self._ask(*fields, **AS_BYTES) if keys else []
-        live: dict[str, tuple[bytes, StoredCall]] = {}
+        calls: dict[str, tuple[bytes, StoredCall]] = {}
         for key, (revision, state) in zip(keys, found, strict=True):
             if state is None:
                 continue
-            call = decoded(state)
-            if call.live:
-                live[key] = (revision, call)
-            else:
+            calls[key] = (revision, decoded(state))
+            if not calls[key][1].live:
                 self._ended.add(key)
-        return live
+        return calls
 
 
 def gauge(
     process: str, begun: float, before: Revisions, shown: dict[str, float], after: Revisions, over: float
 ) -> Gauge:
-    same = [key for key, one in before.items() if after.get(key) == one]
-    sure = Counter(before[key][1].state for key in same)
-    return Gauge(process, begun, over, shown, dict(sure), len({*before, *after}) - len(same))
+    """One that has come and ended in between was perhaps counted."""
+    live = {key: one for key, one in before.items() if one[1].live}
+    same = [key for key, one in live.items() if after.get(key) == one]
+    sure = Counter(live[key][1].state for key in same)
+    moving = len(live) - len(same) + len(after.keys() - before.keys())
+    return Gauge(process, begun, over, shown, dict(sure), moving)
 
 
 def shown_in(page: str) -> dict[str, float] | None:

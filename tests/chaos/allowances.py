@@ -41,7 +41,6 @@ ALLOWANCES: Final[Mapping[str, str]] = MappingProxyType(
         "worker-in-trouble": (
             "a worker was killed, frozen or cut off with work under way, and another took over"
         ),
-        "no-journal": "another server has taken over, whose journal does not go back to the beginning",
         "session-not-missed-yet": "Bandwidth lost a session, and nobody has asked it for anything since",
         "move-failed": "a move failed, and was told so, after something had struck",
     }

@@ -39,17 +39,13 @@ def test_nothing_struck(turn: MadeUpTurn) -> None:
 
 
 @pytest.mark.parametrize(
-    ("at", "ids", "excused"),
-    [
-        (16, {"participantId": "P", "sessionId": "s"}, True),
-        (16, {"participantId": "Q", "sessionId": "s"}, False),
-        (5, {"participantId": "P", "sessionId": "s"}, False),
-        (21, {"participantId": "P", "sessionId": "s"}, False),
-    ],
+    ("at", "participant", "excused"),
+    [(16, "P", True), (16, "Q", False), (5, "P", False), (21, "P", False)],
     ids=["its own", "of another participant", "before the order", "after it had failed"],
 )
-def test_a_request_was_struck(turn: MadeUpTurn, at: float, ids: dict[str, str], excused: bool) -> None:
-    turn.request("removeParticipantFromSession", at, status=500, fault="status 500", **ids)
+def test_a_request_was_struck(turn: MadeUpTurn, at: float, participant: str, excused: bool) -> None:
+    fault = "status 500"
+    turn.request("removeParticipantFromSession", at, status=500, fault=fault, participantId=participant)
     assert struck(turn) is excused
 
 

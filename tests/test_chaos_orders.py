@@ -102,8 +102,13 @@ def test_a_move_that_failed(turn: MadeUp, reason: str, struck: bool, closed: boo
         turn.asks("DELETE", "/rooms/b", None, 404)
     turn.calls["x"]["timeline"].append({"event": "moveFailed", "reason": reason})
     turn.looks()
-    asked: list[object] = []
-    [found] = came_about(turn.history(), turn.calls, lambda *which: asked.append(which) or struck)
+    asked: list[tuple[object, ...]] = []
+
+    def were_struck(*which: object) -> bool:
+        asked.append(which)
+        return struck
+
+    [found] = came_about(turn.history(), turn.calls, were_struck)
     assert found.excuse == (MOVE_FAILED if excused else "")
     known = ("ref-x", "X", turn.asked[1:2], reason, turn.stills[-1].over)
     assert asked == ([known] if reason == "bandwidth-error" else [])

@@ -19,7 +19,7 @@ from service.tasks import Tasks
 from tests.chaos.api import Asked
 from tests.chaos.eyes import hearing, orders
 from tests.chaos.finding import Finding
-from tests.chaos.history import History, Line, Spans
+from tests.chaos.history import History, Line
 from tests.chaos.stills import Stills
 from tests.chaos_turns import ROOM_A, ROOM_B
 from tests.harness import BRIEF, serving
@@ -90,7 +90,7 @@ class Stage:
         )
         return [
             *hearing.heard(history),
-            *orders.came_about(history, calls, Spans([])),
+            *orders.came_about(history, calls, lambda *_which: False),
             *orders.traced(history, calls),
             *orders.placed(history),
         ]

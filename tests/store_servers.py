@@ -31,7 +31,11 @@ LEFT_BEHIND: Final = [
 ]
 """For tests of failovers: the client library leaves connections to a master that has failed to the garbage
 collector, which complains of them in whatever test runs by then."""
-OPTIONS: Final = ("--save", "", "--appendonly", "yes", "--repl-diskless-sync-delay", "0")
+OPTIONS: Final = (
+    *("--save", "", "--appendonly", "yes", "--repl-diskless-sync-delay", "0"),
+    # What a server takes over from another stands in its journal as commands, as all else does.
+    *("--aof-use-rdb-preamble", "no"),
+)
 
 
 def _free_ports() -> Iterator[int]:

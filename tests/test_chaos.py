@@ -53,7 +53,7 @@ async def test_what_is_found_is_told_as_a_story(folder: Path, monkeypatch: pytes
 
     def blames_the_first(evidence: Evidence) -> Iterator[Finding]:
         [phone, *_] = evidence.simulator.phones
-        yield Finding(what="made up", ids=(phone.call_id,))
+        yield Finding(what="made up", ids=(phone.call_id,), at=evidence.over)
 
     def holds_back(evidence: Evidence) -> Iterator[Finding]:
         yield Finding(what="made up", excuse="unanswered")
@@ -75,7 +75,8 @@ async def test_what_is_found_is_told_as_a_story(folder: Path, monkeypatch: pytes
     legs = [line.split() for line in story if " phone       leg " in line]
     stages = [words[5] for words in legs if words[4] == legs[0][4]]
     assert stages[:2] == ["ringing", "answered"], "also where both were within a millisecond"
-    printed = said[said.index("first: made up") + 1 :]
+    assert story[-1] == f"{told['at']:+9.3f} s  found       made up"
+    printed = said[said.index(f"first: made up, at {told['at']:+.3f} s") + 1 :]
     assert (
         printed[0]
         == "  eyes/first.py: The storm in small, with a fixed seed: `make chaos` plays it at length."

@@ -239,14 +239,28 @@ def test_a_room_in_doubt_of_its_session_whose_people_are_sent_elsewhere(
     assert (found(turn) == []) is fine
 
 
-def test_the_one_that_was_told_that_a_session_has_vanished_may_be_dead(turn: MadeUp) -> None:
+@pytest.mark.parametrize(
+    ("seat", "owed", "is_dead"),
+    [
+        ("other.1", "other.1", True),
+        ("other.1", "other.1-2", True),
+        ("other.1", "another.1", False),
+        ("web-o", "web-o", True),
+        ("web-o", "web-p", False),
+        ("stock", "other.1", True),
+    ],
+)
+def test_the_one_that_was_told_that_a_session_has_vanished_may_be_dead(
+    turn: MadeUp, seat: str, owed: str, *, is_dead: bool
+) -> None:
     """What it was about is owed until another is told, too."""
+    turn.request("createParticipant", 201, body={"tag": seat}, created="other")
     turn.talks("x", ROOM_A, "s")
     turn.member("X", None)
     turn.request("updateParticipantSubscriptions", 404, sessionId="s", participantId="other")
-    turn.looks("seat:other.1")
-    turn.looks("seat:other.1")
-    assert found(turn) == [NOT_MISSED]
+    turn.looks(f"seat:{owed}")
+    turn.looks(f"seat:{owed}")
+    assert (found(turn) == [NOT_MISSED]) is is_dead
     turn.looks()
     excused, what = found(turn)
     assert excused == NOT_MISSED

@@ -335,6 +335,8 @@ NO_ANSWER = partial(delivery, status=None, error=TIMED_OUT)
     [
         (NO_ANSWER(21, 27), 0),
         (NO_ANSWER(29, 35), 0),
+        (NO_ANSWER(29.5, 35.5), 1),
+        (NO_ANSWER(14.5, 20.5), 1),
         (NO_ANSWER(31, 37), 1),
         (NO_ANSWER(21, 27, to="b"), 1),
         (delivery(26, 32, 200), 0),
@@ -343,7 +345,19 @@ NO_ANSWER = partial(delivery, status=None, error=TIMED_OUT)
         (delivery(21, 22, 500), 1),
         (delivery(21, 22, 503), 1),
     ],
-    ids=["frozen", "frozen first", "afterwards", "the other", "late", "just", "too late", "500", "503"],
+    ids=[
+        "frozen",
+        "frozen first",
+        "for a moment",
+        "when it was over",
+        "afterwards",
+        "the other",
+        "late",
+        "just",
+        "too late",
+        "500",
+        "503",
+    ],
 )
 def test_what_a_frozen_replica_may_do(tmp_path: Path, one: Delivery, wrong: int) -> None:
     found = list(webhooks.look(evidence(tmp_path, deliveries=[one], troubles=[FROZEN])))
@@ -354,6 +368,26 @@ def test_of_two_addresses_one_answers_though_the_other_is_frozen(tmp_path: Path)
     failed = Failed("initiate", "c-1", [NO_ANSWER(21, 27), NO_ANSWER(27, 33, to="b")])
     [found] = webhooks.look(evidence(tmp_path, failed=[failed], troubles=[FROZEN]))
     assert not found.excuse
+
+
+@pytest.mark.parametrize(
+    ("thaws", "to_b", "excused"),
+    [
+        (24.0, NO_ANSWER(26, 32, to="b"), True),
+        (21.0, NO_ANSWER(26, 32, to="b"), True),
+        (20.5, NO_ANSWER(26, 32, to="b"), False),
+        (24.0, NO_ANSWER(29, 35, to="b"), False),
+    ],
+    ids=["both", "just", "one for a moment", "one not at all"],
+)
+def test_one_stood_still_after_the_other(
+    tmp_path: Path, thaws: float, to_b: Delivery, *, excused: bool
+) -> None:
+    """While it was asked each stood still for so long that it had no time to answer."""
+    troubles = [Trouble("frozen", 20, thaws, A), Trouble("frozen", 26, 28, B)]
+    failed = Failed("initiate", "c-1", [NO_ANSWER(20, 26), to_b])
+    [found] = webhooks.look(evidence(tmp_path, failed=[failed], troubles=troubles))
+    assert bool(found.excuse) is excused
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ import pytest
 
 from tests.chaos.eyes.orders import MOVE_FAILED, came_about, placed, traced
 from tests.chaos.stills import owing
-from tests.chaos.turn_history import Spans
 from tests.chaos_turns import ROOM_A, ROOM_B, MadeUp
 from tests.standings import PLEASE_HOLD
 
@@ -20,7 +19,11 @@ def turn() -> MadeUp:
 
 
 def lost(turn: MadeUp) -> list[str]:
-    return [one.excuse or one.what for one in came_about(turn.history(), turn.calls, Spans([]))]
+    return [one.excuse or one.what for one in came_about(turn.history(), turn.calls, by_nothing)]
+
+
+def by_nothing(*_which: object) -> bool:
+    return False
 
 
 def untraced(turn: MadeUp) -> list[str]:
@@ -201,17 +204,23 @@ def test_two_operators_one_of_whom_puts_it_on_hold(turn: MadeUp) -> None:
 )
 def test_a_move_that_failed(turn: MadeUp, reason: str, struck: bool, closed: bool, excused: bool) -> None:
     turn.talks("y", ROOM_A, "s")
-    # What went wrong before is no excuse.
+    # What was closed before is no excuse.
     turn.asks("DELETE", "/rooms/b", None, 404)
-    before = turn.now
     turn.asks("POST", "/calls/x/join", JOIN)
     if closed:
         turn.asks("DELETE", "/rooms/b", None, 404)
     turn.calls["x"]["timeline"].append({"event": "moveFailed", "reason": reason})
     turn.looks()
-    wrong = [(before, turn.now - 1)] if struck else [(before, before)]
-    [found] = came_about(turn.history(), turn.calls, Spans(wrong))
+    asked: list[tuple[object, ...]] = []
+
+    def were_struck(*which: object) -> bool:
+        asked.append(which)
+        return struck
+
+    [found] = came_about(turn.history(), turn.calls, were_struck)
     assert found.excuse == (MOVE_FAILED if excused else "")
+    known = ("ref-x", "X", turn.asked[1:2], reason, turn.stills[-1].over)
+    assert asked == ([known] if reason == "bandwidth-error" else [])
 
 
 @pytest.mark.parametrize("struck", [True, False])
@@ -220,14 +229,12 @@ def test_a_second_move_that_failed_before_anybody_looked(turn: MadeUp, *, told: 
     """Its session may be that of either room before, and is not that of the one where it should be."""
     turn.asks("POST", "/calls/x/join", {"room": "c"})
     turn.member("X", "t")
-    before = turn.now
     turn.asks("POST", "/calls/x/join", JOIN)
     if told:
         turn.calls["x"]["timeline"].append({"event": "moveFailed", "reason": "bandwidth-error"})
-    wrong = [(before + 0.5, turn.now)] if struck else []
     turn.looks()
     turn.looks()
-    [found] = came_about(turn.history(), turn.calls, Spans(wrong))
+    [found] = came_about(turn.history(), turn.calls, lambda *_which: struck)
     assert found.what.startswith("x should be <room b>")
     assert found.excuse == (MOVE_FAILED if told and struck else "")
 
@@ -240,7 +247,7 @@ def test_a_room_that_is_closed_late(turn: MadeUp, given_up: bool, excuse: str) -
     turn.asks("POST", "/calls/x/join", JOIN)
     turn.calls["x"]["timeline"].append({"event": "moveFailed", "reason": "room-closed"})
     turn.looks()
-    [found] = came_about(turn.history(), turn.calls, Spans([]))
+    [found] = came_about(turn.history(), turn.calls, by_nothing)
     assert found.excuse == excuse
 
 
@@ -255,7 +262,7 @@ def test_a_room_that_is_full(turn: MadeUp, limit: int, excuse: str) -> None:
     failed = [{"event": "moveFailed", "reason": one} for one in ("room-full", "bandwidth-error")]
     turn.calls["x"]["timeline"] += failed
     turn.looks()
-    [found] = came_about(turn.history(), turn.calls, Spans([]))
+    [found] = came_about(turn.history(), turn.calls, by_nothing)
     assert found.excuse == excuse
 
 
@@ -265,7 +272,7 @@ def test_a_room_that_visitors_have_filled(turn: MadeUp) -> None:
     turn.calls["x"]["timeline"].append({"event": "moveFailed", "reason": "room-full"})
     turn.looks()
     for visitors, excuse in (([], ""), ([("w", "b")], MOVE_FAILED), ([("w", "a")], "")):
-        [found] = came_about(turn.history(), turn.calls, Spans([]), visitors)
+        [found] = came_about(turn.history(), turn.calls, by_nothing, visitors)
         assert found.excuse == excuse
 
 

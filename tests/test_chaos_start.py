@@ -2,11 +2,14 @@
 
 import importlib.util
 import json
+import os
 import resource
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -31,6 +34,7 @@ def folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Of a short name, since the store's socket is in it."""
     with tempfile.TemporaryDirectory(prefix="start-") as name:
         monkeypatch.setattr(tempfile, "tempdir", name)
+        monkeypatch.delenv("TMPDIR", raising=False)
         yield Path(name)
 
 
@@ -114,6 +118,12 @@ def test_no_memory_for_the_store(refused: Start, monkeypatch: pytest.MonkeyPatch
 def test_nowhere_to_write(refused: Start, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(folder / "missing"))
     assert "No such file or directory" in refused("calm")
+
+
+def test_tmpdir_that_cannot_be_written(refused: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No other place is taken instead."""
+    monkeypatch.setenv("TMPDIR", "/proc/missing")
+    assert "/proc/missing" in refused("calm")
 
 
 def test_a_port_that_is_taken(refused: Start, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -217,3 +227,41 @@ def test_what_was_found_before_an_interruption_is_kept(
     assert chaos.main() == 130
     assert ("what was found before is in" in capsys.readouterr().err) is found
     assert [one.name for one in folder.glob("*/*/details.json")] == ["details.json"] * found
+
+
+def test_a_storm_that_breaks_off_is_told_from_one_that_has_found_something(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    async def died(_told: object, _turns: object, directory: Path) -> None:
+        (directory / "1").mkdir()
+        raise ExceptionGroup("several", [ConnectionError("the store died")])
+
+    monkeypatch.setattr(chaos, "_played", died)
+    assert chaos.main() == 3
+    output, errors = capsys.readouterr()
+    assert output == "", "no figures"
+    assert "ConnectionError: the store died" in errors
+    assert f"it broke off; logs are in {folder}" in errors
+    assert [one.name for one in folder.glob("*/*")] == ["1"]
+
+
+def test_one_interrupt_after_the_other(folder: Path) -> None:
+    """All that ran is ended all the same, and nobody has to read a traceback."""
+    settings = {"TMPDIR": str(folder), "CHAOS_CALLS": "300", "CHAOS_WEATHER": "calm"}
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.chaos"],
+        cwd=Path(__file__).parents[1],
+        env={"PATH": os.environ["PATH"], **settings},  # noqa: TID251 - a child needs the path
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        assert any("alive:" in line for line in process.stderr)
+        for number in (signal.SIGINT, signal.SIGINT, signal.SIGTERM):
+            process.send_signal(number)
+            time.sleep(0.02)
+        output, errors = process.communicate(timeout=60)
+    assert (process.returncode, output) == (130, ""), errors
+    assert "Traceback" not in errors
+    assert list(folder.iterdir()) == []

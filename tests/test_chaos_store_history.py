@@ -1,13 +1,16 @@
 """The history of the store that the chaos judge reads: it is what the store has after each step."""
 
 from collections.abc import AsyncIterator
+from itertools import chain
 from pathlib import Path
 
 import pytest
 from redis.asyncio import Redis
 
 from tests.chaos.store_history import State, Unknown, history
+from tests.store_servers import HOST, OPTIONS, Server, running
 from tests.stores import Store
+from tests.waiting import wait_until
 
 
 @pytest.fixture
@@ -49,9 +52,43 @@ async def test_the_history_is_what_the_store_has(store: Store) -> None:
     assert now.expires.keys() == {"hash"}
 
 
-def test_there_is_no_history_of_a_store_that_began_with_something(tmp_path: Path) -> None:
+async def test_the_history_of_a_server_that_has_taken_over_a_copy(tmp_path: Path) -> None:
+    """What it had before is gone; all that it was given stands in the first step."""
+    async with running(Server(tmp_path, *OPTIONS)) as master, running(Server(tmp_path, *OPTIONS)) as copy:
+        await copy.redis.set("before", "x")
+        await master.redis.hset("hash", mapping={"a": "1", "b": "2"})
+        await master.redis.pexpire("hash", 60_000)
+        await master.redis.zadd("zset", {"one": 1, "two": 2})
+        await master.redis.set("text", "x")
+        await master.redis.sadd("set", "a", "b")
+        await master.redis.xadd("stream", {"a": "1"})
+        await copy.asked("REPLICAOF", HOST, master.port)
+        await wait_until(copy.is_in_step)
+        await master.redis.set("text", "y")
+        journal = copy.directory / "appendonlydir"
+        await wait_until(lambda: [b"SET", b"text", b"y"] in chain(*history(journal)))
+        steps, now = history(journal), State()
+    for one in steps:
+        now.play(one)
+    assert [len(one) for one in steps] == [7, 1]
+    assert now.keys == {
+        "hash": {b"a": b"1", b"b": b"2"},
+        "zset": {b"one": 1.0, b"two": 2.0},
+        "text": b"y",
+        "set": {b"a", b"b"},
+        "stream": 1,
+    }
+    assert now.expires.keys() == {"hash"}
+
+
+def test_there_is_no_history_of_a_store_that_began_with_what_cannot_be_read(tmp_path: Path) -> None:
+    files = [("a.1.base.rdb", "b"), ("a.0.incr.aof", "h"), ("a.1.incr.aof", "i")]
+    lines = [f"file {name} seq 1 type {kind}\n" for name, kind in files]
+    (tmp_path / "a.manifest").write_text("".join(lines))
+    for name, _ in files:
+        (tmp_path / name).write_bytes(b"*2\r\n$3\r\nDEL\r\n$1\r\na\r\n")
+    assert history(tmp_path) == [[[b"DEL", b"a"]]]
     (tmp_path / "a.1.base.rdb").write_bytes(b"x" * 1000)
-    (tmp_path / "a.1.incr.aof").write_bytes(b"*2\r\n$3\r\nDEL\r\n$1\r\na\r\n")
     assert history(tmp_path) == []
     assert history(tmp_path / "none") == []
 

@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import pytest
 
+from tests.chaos.store_history import State, history
 from tests.chaos.store_journal import StoreJournal
 from tests.chaos.stores import SentinelSet
 from tests.store_servers import LEFT_BEHIND
@@ -29,6 +30,7 @@ async def test_client_and_journal_follow_the_master(store: SentinelSet) -> None:
     journals, written = [store.journal], [str(uuid4())]
     async with store.client() as redis:
         await redis.set("key", written[0])
+        await redis.sadd("first", "kept")
         for way in ("COORDINATED", "killed", "plain"):
             if way == "killed":
                 await store.kill()
@@ -44,6 +46,11 @@ async def test_client_and_journal_follow_the_master(store: SentinelSet) -> None:
             written.append(str(uuid4()))
             await redis.set("key", written[-1])
             assert written[-1] in StoreJournal(store.journal).ids(), way
+            now = State()
+            for step in history(store.journal):
+                now.play(step)
+            assert now.text("key") == written[-1].encode(), way
+            assert now.members("first") == {b"kept"}, f"{way}: what was there before it took over"
     assert all(old != new for old, new in pairwise(journals))
 
 

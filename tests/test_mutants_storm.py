@@ -126,6 +126,13 @@ def test_an_unknown_name_is_answered_with_all(
     assert all(file.stem in said for file in PATCHES.glob("*.patch"))
 
 
+@NEEDS_GIT
+def test_nowhere_to_write(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("TMPDIR", "/proc/missing")
+    assert main([]) == TROUBLE
+    assert "/proc/missing" in capsys.readouterr().err
+
+
 def test_the_list_is_no_trouble(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ONLY", "list")
     assert main([]) == 0

@@ -1,7 +1,7 @@
 """`make chaos`: plays a storm and prints one line of JSON.
 
-Exit 0: nothing is left, late or wrong. 1: something is, or the storm itself broke off, with a traceback.
-2: it cannot start, or a setting is wrong. 130: it was interrupted.
+Exit 0: nothing is left, late or wrong. 1: something is. 2: it cannot start, or a setting is wrong. 3: the
+storm itself broke off, with a traceback. 130: it was interrupted.
 """
 
 import asyncio
@@ -9,8 +9,10 @@ import shutil
 import signal
 import sys
 import tempfile
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from msgspec.structs import replace
@@ -21,8 +23,9 @@ from tests.chaos.report import Report
 from tests.chaos.site import CannotStart
 from tests.chaos.storm import storm
 from tests.chaos.weathers import WEATHERS
+from tests.temporary import temporary_place
 
-PASSED, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+PASSED, FAILED, USAGE, BROKEN_OFF, INTERRUPTED = 0, 1, 2, 3, 130
 
 
 def main(arguments: Sequence[str] = ()) -> int:
@@ -33,7 +36,7 @@ def main(arguments: Sequence[str] = ()) -> int:
         told = options(list(WEATHERS))
         left_out, in_part = _left_out(told)
         turns = _turns(told, [name for name in told.weathers if name not in left_out])
-        directory = Path(tempfile.mkdtemp(prefix="pstn-chaos-"))
+        directory = Path(tempfile.mkdtemp(prefix="pstn-chaos-", dir=temporary_place()))
     except ValueError as error:
         _say(str(error))
         return USAGE
@@ -52,9 +55,10 @@ def main(arguments: Sequence[str] = ()) -> int:
         _say(str(error))
         _keep_failures(directory)
         return USAGE
-    except BaseException:
+    except BaseException:  # noqa: BLE001 - it is told, and has a code of its own
+        traceback.print_exc()
         _say(f"it broke off; logs are in {directory}")
-        raise
+        return BROKEN_OFF
     print(msgspec.json.encode(replace(report, left_out=left_out | in_part)).decode())
     if not report.passed:
         if report.shows_nothing:
@@ -97,8 +101,23 @@ def _turns(told: Options, weathers: Sequence[str]) -> list[Turn]:
 async def _played(told: Options, turns: Sequence[Turn], directory: Path) -> Report:
     playing = asyncio.current_task()
     assert playing is not None
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, playing.cancel)
+    _end_at(playing, signal.SIGTERM, signal.SIGINT)
     return await storm(told.seed, turns, directory, _say, shrink_minutes=told.shrink, keep=told.keep)
+
+
+def _end_at(playing: asyncio.Task[Any], *numbers: signal.Signals) -> None:
+    """The first of them ends it; what comes after that would leave running what is being ended."""
+    loop = asyncio.get_running_loop()
+
+    def end() -> None:
+        for number in heeded:
+            loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_IGN)
+        playing.cancel()
+
+    heeded = [one for one in numbers if signal.getsignal(one) is not signal.SIG_IGN]
+    for number in heeded:
+        loop.add_signal_handler(number, end)
 
 
 def _say(line: str) -> None:
@@ -106,4 +125,7 @@ def _say(line: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)

@@ -15,7 +15,10 @@ ALLOWANCES: Final[Mapping[str, str]] = MappingProxyType(
         ),
         "answer-unreadable": "a create was carried out, and its answer arrived without the id",
         "killed-before-written": "the process was killed before it can have written down what a create made",
-        "unanswered": "a webhook found nobody at either address, or was lost on the way to them",
+        "unanswered": (
+            "a webhook was lost on its way to each address, or found nobody there, or one that stood "
+            "still for too long to answer it"
+        ),
         "turned-away": (
             "a caller met no store, and the process that kept their call in memory ended before the "
             "store was back"
@@ -41,8 +44,7 @@ ALLOWANCES: Final[Mapping[str, str]] = MappingProxyType(
         "worker-in-trouble": (
             "a worker was killed, frozen or cut off with work under way, and another took over"
         ),
-        "no-journal": "another server has taken over, whose journal does not go back to the beginning",
         "session-not-missed-yet": "Bandwidth lost a session, and nobody has asked it for anything since",
-        "move-failed": "a move failed, and was told so, after something had struck",
+        "move-failed": "a move failed, and was told so, after something had struck that move itself",
     }
 )

@@ -17,7 +17,8 @@ Value = bytes | dict[bytes, bytes] | dict[bytes, float] | set[bytes] | int
 """A string, a hash, a sorted set, a set; of a list or a stream the number of entries, from 1 on."""
 
 EMPTY_BASE: Final = 200
-"""Bytes of a base file without keys at most: it has a header and nothing else."""
+"""Bytes of a binary base without keys at most: it has a header and nothing else."""
+BINARY: Final = ".rdb"
 MARK: Final = ":confirmed"
 """What is written where replicas have to confirm, after the partition: that they have all until then."""
 AT: Final = b"PXAT"
@@ -30,16 +31,36 @@ class Unknown(Exception):
 
 
 def history(journal: Path) -> list[Step]:
-    """All steps, in order. Empty where there is no journal that begins with an empty store."""
-    parts = sorted(journal.glob("*.incr.aof"), key=_number)
-    bases = list(journal.glob("*.base.rdb"))
-    if not parts or any(base.stat().st_size > EMPTY_BASE for base in bases):
+    """All steps, in order. Empty where there is no journal, or its beginning cannot be read.
+
+    Of a server that has taken over a copy the first step is all that the copy had.
+    """
+    bases, parts = _files(journal)
+    if not parts or any(base.suffix == BINARY and base.stat().st_size > EMPTY_BASE for base in bases):
         return []
-    return [step for part in parts for step in _steps(_commands(part.read_bytes()))]
+    copied = [
+        [b"HSET" if name == b"HMSET" else name, *args]
+        for base in bases
+        if base.suffix != BINARY
+        for name, *args in _commands(base.read_bytes())
+        if name != b"SELECT"
+    ]
+    steps = [step for part in parts for step in _steps(_commands(part.read_bytes()))]
+    return [copied, *steps] if copied else steps
 
 
-def _number(part: Path) -> int:
-    return int(part.name.split(".")[-3])
+def _files(journal: Path) -> tuple[list[Path], list[Path]]:
+    """The base, and what was written since, as the manifest has them: older ones may lie there still."""
+    bases: list[Path] = []
+    parts: list[Path] = []
+    for manifest in journal.glob("*.manifest"):
+        for line in manifest.read_text(encoding="utf-8").splitlines():
+            words = line.split()
+            fields = dict(zip(words[::2], words[1::2], strict=True))
+            kinds = {"b": bases, "i": parts}
+            if (files := kinds.get(fields["type"])) is not None:
+                files.append(journal / fields["file"])
+    return bases, parts
 
 
 def _commands(text: bytes) -> Iterator[Command]:
@@ -281,6 +302,7 @@ _WRITES: Final[Mapping[bytes, Callable[[State, str, Sequence[bytes]], None]]] = 
         b"RPUSHX": _pushx,
         b"LTRIM": _trim,
         b"XADD": _added,
+        b"XSETID": _trim,
         b"XTRIM": _trim,
     }
 )

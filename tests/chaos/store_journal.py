@@ -19,7 +19,7 @@ class StoreJournal:
         self._read: dict[Path, int] = {}
 
     def ids(self) -> set[str]:
-        for part in sorted(self._journal.glob("*.incr.aof")):
+        for part in sorted(self._journal.glob("*.aof")):
             with part.open("rb") as file:
                 file.seek(max(self._read.get(part, 0) - LONGEST, 0))
                 rest = b""

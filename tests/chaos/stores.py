@@ -63,8 +63,8 @@ class _Asking(Sentinel):
 class SentinelSet:
     """A master, two replicas and three Sentinels.
 
-    The journal is that of the present master alone. It goes back to when that server last took over a copy of
-    its master's data, and has nothing in it that a former master took and did not pass on.
+    The journal is that of the present master alone. It begins with what that server had when it last took
+    over a copy of its master's data, and has nothing in it that a former master took and did not pass on.
     """
 
     def __init__(self, directory: Path) -> None:

@@ -59,7 +59,7 @@ def told(evidence: "Evidence", found: Mapping[str, list[Finding]]) -> list[dict[
             "eye": eye,
             "what": one.what,
             "at": (at := _since(evidence, one.at)),
-            "story": story_of(evidence, one.ids, around=at),
+            "story": story_of(evidence, one.ids, around=at, what=one.what),
         }
         for eye, all_ in found.items()
         for one in all_
@@ -67,10 +67,13 @@ def told(evidence: "Evidence", found: Mapping[str, list[Finding]]) -> list[dict[
     ]
 
 
-def story_of(evidence: "Evidence", ids: Iterable[str], *, around: float | None = None) -> list[str]:
+def story_of(
+    evidence: "Evidence", ids: Iterable[str], *, around: float | None = None, what: str = ""
+) -> list[str]:
     """All that happened to a call, participant or session, and what went wrong around it meanwhile.
 
-    Of a long one what lies `around`, in seconds since the turn began: most of that before.
+    Of a long one what lies `around`, in seconds since the turn began: most of that before. `what` was found
+    stands at that time.
     """
     known = relatives_of(evidence, {one for one in ids if one})
     # Each of them is in the order in which it happened, also within a millisecond: sorting keeps that.
@@ -84,7 +87,8 @@ def story_of(evidence: "Evidence", ids: Iterable[str], *, around: float | None =
         key=_AT,
     )
     if lines:
-        lines = sorted([*_troubles(evidence, lines[0].at, lines[-1].at), *lines], key=_AT)
+        found = [Line(around, "found", what)] if around is not None and what else []
+        lines = sorted([*_troubles(evidence, lines[0].at, lines[-1].at), *lines, *found], key=_AT)
     return [str(line) for line in lines[_part([line.at for line in lines], around, MOST)]]
 
 

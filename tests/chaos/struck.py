@@ -8,7 +8,7 @@ answering a webhook that was sent after it, with the store at hand.
 
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -177,22 +177,34 @@ class Struck:
 
         Calls wait together for a session or a token, which may have been asked for before this call came.
         """
-        host = self.host_of(url)
-        for tag in (history.ref, *sorted(history.rooms)):
+        tags = (history.ref, *sorted(history.rooms))
+        return self._way_in(tags, self.host_of(url), since, until, ROW) or self._hindrance(
+            history, since, until
+        )
+
+    def way_into(self, room: str, host: str, since: float, until: float) -> str:
+        """The same of a way into this room for a participant that there is already."""
+        spans = self._hindered.get(host, [])
+        hindered = (what for begun, over, what in spans if begun <= until and since <= over)
+        return self._way_in((room,), host, since, until, ("token", "webrtc")) or next(hindered, "")
+
+    def _way_in(self, tags: Sequence[str], host: str, since: float, until: float, apis: Iterable[str]) -> str:
+        for tag in tags:
             if _meets(self._doubts.get(tag, []), since, until):
                 return f"the session of {tag} had vanished, and there was no new one"
-        if (one := self.request(history, since, until, url)) is not None:
+        if (one := self._request(tags, host, since, until)) is not None:
             return f"{one.operation} was struck: {one.fault or one.status}"
-        for api in ROW:
+        for api in apis:
             if _meets(self._open.get((host, api), []), since, until):
                 return f"the breaker of {host} for {api} can have been open"
-        return self._hindrance(history, since, until)
+        return ""
 
     def request(self, history: CallHistory, since: float, until: float, url: str) -> Request | None:
         """That was struck, for a way in of this call, its rooms or the replica's token, under way then."""
-        host = self.host_of(url)
-        tokens = last_of(self._tokens, (host,), since, until)
-        return last_of(self._by_tag, (history.ref, *sorted(history.rooms)), since, until) or tokens
+        return self._request((history.ref, *sorted(history.rooms)), self.host_of(url), since, until)
+
+    def _request(self, tags: Sequence[str], host: str, since: float, until: float) -> Request | None:
+        return last_of(self._by_tag, tags, since, until) or last_of(self._tokens, (host,), since, until)
 
     def outlasts(self, history: CallHistory, at: float, until: float, url: str) -> bool:
         """Whether a request for a way in of this call, struck or not, was still under way at that time."""

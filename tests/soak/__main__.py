@@ -21,6 +21,7 @@ from tests.simulator.settings import SimulatorSettings
 from tests.simulator.simulator import Simulator
 from tests.soak.calls import NUMBERS, Calls
 from tests.soak.measures import Growth, Look, growths, look
+from tests.temporary import temporary_place
 from tests.waiting import wait_until
 
 LATENCY = 0.04
@@ -148,7 +149,12 @@ async def _wrong(found: Soak) -> list[str]:
 
 def main() -> int:
     wanted = arguments()
-    with tempfile.TemporaryDirectory(prefix="pstn-soak-") as folder:
+    try:
+        directory = tempfile.TemporaryDirectory(prefix="pstn-soak-", dir=temporary_place())
+    except OSError as error:
+        print(f"soak: {error}", file=sys.stderr)
+        return 2
+    with directory as folder:
         seen = asyncio.run(soak(wanted, Path(folder)))
     found: list[Growth] = growths(seen.looks, seen.before, seen.after)
     print("\n".join(map(str, [*found, *(f"FAIL {one}" for one in seen.wrong)])))

@@ -3,6 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
+from tests.soak import __main__ as soak
 from tests.soak.measures import Look, growths
 
 FLAT = Look(
@@ -58,3 +59,10 @@ def test_too_short_a_soak_says_nothing() -> None:
 def test_what_is_left_in_the_quiet_is_named() -> None:
     left = replace(FLAT, descriptors=[25, 41], tasks=[18, 12])
     assert grown([FLAT] * 8, left) == ["replica 1, tasks in the quiet", "replica 2, descriptors in the quiet"]
+
+
+def test_nowhere_to_write(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("TMPDIR", "/proc/missing")
+    monkeypatch.setattr("sys.argv", ["soak"])
+    assert soak.main() == 2
+    assert "/proc/missing" in capsys.readouterr().err

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator
 from itertools import permutations
 from typing import TYPE_CHECKING, Final
 
+from service.calls.model import call_of
+from service.engine.stock import NAME as STOCK
 from tests.chaos.finding import Finding
 from tests.chaos.model_replay import MemberNow, ModelReplay
 from tests.chaos.stills import Still
@@ -169,10 +171,10 @@ class _Listener:
             # That nobody is there to be taken out says nothing of the session.
             and one.operation not in OF_A_MEMBER
             and member.since <= one.at + one.ms / 1000 <= self._before
+            # Who was told so may have been killed since: what it was about is owed until another is told.
+            and not self._is_owed(one, still)
             for one in requests.get(member.left or "", ())
         )
-        # Who was told so may have been killed since: what it was about is owed until another is told, too.
-        missed = missed and not any(one.startswith("seat:") for one in still.owing)
         yield from self._once(
             (id_, participant, f"{member.since}"),
             f"{id_} is connected to {participant}, which is in no session",
@@ -180,6 +182,13 @@ class _Listener:
             still.over,
             excuse=NOT_MISSED if vanished and not missed else "",
         )
+
+    def _is_owed(self, request: Request, still: Still) -> bool:
+        """Whether something is, for the seat that it was about. Of one in stock nobody knows which."""
+        seat = self._replay.history.seats.get(request.ids.get("participantId", ""), "")
+        ref, _ = call_of(seat)
+        seats = [one.removeprefix("seat:") for one in still.owing if one.startswith("seat:")]
+        return any(seat in {"", STOCK, one} or (ref and call_of(one)[0] == ref) for one in seats)
 
     def _is_gone(self, participant: str, still: Still) -> bool:
         """Whether a browser's participant was taken down."""

@@ -6,12 +6,13 @@ is where it was sent last. Who is told to hold was put on hold, and has not been
 
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tests.chaos.api import Asked
 from tests.chaos.finding import Finding
 from tests.chaos.model_replay import ModelReplay, accepted_of
+from tests.chaos.moves import Moves
 from tests.chaos.room_members import FullRooms, full_rooms
 from tests.chaos.stills import Still
 from tests.chaos.terms import Rooms
@@ -20,7 +21,6 @@ from tests.chaos.turn_history import (
     Begun,
     Looked,
     Sent,
-    Spans,
     TurnHistory,
     carried_out_by,
     history_of,
@@ -47,15 +47,14 @@ ACCEPTED = 202
 REFUSED = (502, 503)
 """Bandwidth's refusal, or the store's failure before anybody was asked."""
 CREATED = 201
+WereStruck = Callable[[str, str, Sequence[Asked], str, float], bool]
 
 
 def look(evidence: "Evidence") -> Iterator[Finding]:
     history = history_of(evidence)
-    struck = [(one.begun, one.over) for one in evidence.troubles.felt]
-    struck += [(one.at, one.at) for one in evidence.simulator.requests if one.fault]
     visitors = [(one.participant_id, one.room) for one in evidence.records.browsers]
     full = full_rooms(evidence.written)
-    yield from came_about(history, evidence.calls, Spans(struck), visitors, full)
+    yield from came_about(history, evidence.calls, Moves(evidence).were_struck, visitors, full)
     yield from traced(history, evidence.calls)
     yield from placed(history)
 
@@ -135,16 +134,16 @@ def _calls_of(asked: Iterable[Asked]) -> set[str]:
 def came_about(
     history: TurnHistory,
     calls: Mapping[str, Json],
-    struck: Spans,
+    were_struck: WereStruck,
     visitors: Iterable[tuple[str, str]] = (),
     full: FullRooms | None = None,
 ) -> Iterator[Finding]:
-    """`struck`: when something was wrong that may hinder a move (monotonic seconds).
+    """`were_struck`: as of `Moves`.
 
     `visitors`: participants of browsers, with the room of each, also of those that came by an invitation.
     `full`: None where nobody knows, and whoever has come into a room may be there still.
     """
-    eye = _Orders(history, calls, struck, visitors, full)
+    eye = _Orders(history, calls, were_struck, visitors, full)
     for event in eye.replay.play():
         match event:
             case Begun(_, id_, standings):
@@ -166,18 +165,18 @@ class _Orders:
         self,
         history: TurnHistory,
         calls: Mapping[str, Json],
-        struck: Spans,
+        were_struck: WereStruck,
         visitors: Iterable[tuple[str, str]],
         full: FullRooms | None,
     ) -> None:
         self.replay = ModelReplay(history)
         self._calls = calls
-        self._struck = struck
+        self._were_struck = were_struck
         self._full = full
         self._inside: dict[int, list[str]] = {}
         """Who was in a room for certain when a request to close it was sent, by its identity."""
-        self._joins: dict[str, Asked] = {}
-        """The latest of each call."""
+        self._joins: dict[str, list[Asked]] = defaultdict(list)
+        """Of each call, in order."""
         self._closings: dict[str, list[float]] = defaultdict(list)
         """When requests to close each room were answered."""
         self._given_up: dict[str, list[Asked]] = defaultdict(list)
@@ -201,7 +200,8 @@ class _Orders:
             case Close() if ordered:
                 self._inside[id(asked)] = [id_ for id_, (_, certain) in ordered.steps.items() if certain]
             case Join() if ordered:
-                self._joins |= dict.fromkeys(ordered.steps, asked)
+                for id_ in ordered.steps:
+                    self._joins[id_].append(asked)
                 self._came[asked.body["room"]].update(ordered.steps)
 
     def answered(self, asked: Asked, at: float) -> Iterator[Finding]:
@@ -237,13 +237,14 @@ class _Orders:
 
     def _was_hindered(self, id_: str, still: Still) -> bool:
         """Whether the call says that a move has failed, and what is to blame came after it was ordered."""
-        join, call = self._joins.get(id_), self._calls.get(id_)
+        joins, call = self._joins.get(id_), self._calls.get(id_)
         entries = call["timeline"] if call else []
         # Later ones may have failed for other reasons.
-        reasons = {one.get("reason") for one in entries if one["event"] == "moveFailed"}
-        return join is not None and any(self._hinders(one, id_, join, still) for one in reasons)
+        reasons = {str(one.get("reason")) for one in entries if one["event"] == "moveFailed"}
+        return joins is not None and any(self._hinders(one, id_, joins, still) for one in reasons)
 
-    def _hinders(self, reason: object, id_: str, join: Asked, still: Still) -> bool:
+    def _hinders(self, reason: str, id_: str, joins: Sequence[Asked], still: Still) -> bool:
+        join = joins[-1]
         room = join.body["room"]
         if reason == "room-full" and self._full is not None:
             return self._full.was_full(room, join.sent_at, still.over)
@@ -256,4 +257,6 @@ class _Orders:
                 one.sent_at <= still.over and join.sent_at <= carried_out_by(one, self.replay.history.ends)
                 for one in self._given_up[room]
             )
-        return self._struck.touch(join.sent_at, still.over)
+        found = self.replay.member_of(id_)
+        ref = self.replay.history.refs.get(id_, "")
+        return found is not None and self._were_struck(ref, found[0], joins, reason, still.over)

@@ -25,7 +25,7 @@ AWAY = 503
 def look(evidence: "Evidence") -> Iterator[Finding]:
     judge = _Judge(evidence)
     for one in evidence.simulator.deliveries:
-        if one.status is not None and one.ms / 1000 - judge.stood_still(one) > BUDGET + SLACK:
+        if one.status is not None and judge.had_time(one):
             yield _finding("late", one)
         if one.status not in {200, 204} and not (judge.is_excused(one) or judge.is_sent_away(one)):
             yield _finding("wrong", one)
@@ -77,11 +77,15 @@ class _Judge:
             max(0.0, min(trouble.over, _ended(one)) - max(trouble.begun, one.sent_at)) for trouble in frozen
         )
 
+    def had_time(self, one: Delivery) -> bool:
+        """Whether the replica that it came to was going for longer than it may take to answer."""
+        return one.ms / 1000 - self.stood_still(one) > BUDGET + SLACK
+
     def is_excused(self, one: Delivery) -> bool:
-        """It was lost on the way, or came to a replica that was not there, or that stood still."""
+        """It was lost on the way, or came to a replica that was not there, or stood still for too long."""
         if one.status is not None:
             return False
-        return self.found_nobody(one) or (one.error == TIMED_OUT and self.stood_still(one) > 0)
+        return self.found_nobody(one) or (one.error == TIMED_OUT and not self.had_time(one))
 
     def reached_nobody(self, failed: Failed) -> bool:
         """Neither of the two addresses; with one of them alone we have told Bandwidth too little."""

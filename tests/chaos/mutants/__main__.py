@@ -31,6 +31,7 @@ from tests.chaos.mutants.runs import ROOT, Runs, Trouble
 from tests.chaos.mutants.table import Run, survivors, table
 from tests.chaos.weathers import WEATHERS
 from tests.simulator.clock import monotonic
+from tests.temporary import temporary_place
 
 SEEN, SURVIVED, TROUBLE = 0, 1, 2
 LIST = "list"
@@ -60,7 +61,7 @@ def main(arguments: Sequence[str], patches: Path = PATCHES) -> int:
             _say(f"{one.name} is left out: {WEATHERS[one.weather].missing()}")
     try:
         return asyncio.run(_play(playable, range(first, first + count), jobs))
-    except (BadPatch, Trouble) as error:
+    except (BadPatch, Trouble, OSError) as error:
         _say(str(error))
         return TROUBLE
 
@@ -70,7 +71,7 @@ async def _play(chosen: Sequence[Mutant], seeds: Sequence[int], jobs: int) -> in
     _say(
         f"{len(chosen)} mutants, seeds {seeds[0]} to {seeds[-1]}, {jobs} at a time; the unchanged tree first"
     )
-    with tempfile.TemporaryDirectory(prefix="pstn-mutants-") as name:
+    with tempfile.TemporaryDirectory(prefix="pstn-mutants-", dir=temporary_place()) as name:
         playing = Runs(Path(name), seeds=seeds, jobs=jobs, say=_say)
         runs = await playing.control((order(one)[0], one) for one in chosen)
         if failed := [run for run in runs if run.found]:

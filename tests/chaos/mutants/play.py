@@ -15,13 +15,14 @@ import msgspec
 from tests.chaos.plan import Turn
 from tests.chaos.site import CannotStart
 from tests.chaos.turn import play
+from tests.temporary import temporary_place
 
 FOUND = 10
 
 
 def main(arguments: Sequence[str]) -> int:
     weather, seed, calls = arguments
-    with tempfile.TemporaryDirectory(prefix="pstn-mutant-") as name:
+    with tempfile.TemporaryDirectory(prefix="pstn-mutant-", dir=temporary_place()) as name:
         turn = Turn(weather, int(seed), int(calls))
         try:
             report = asyncio.run(play(turn, Path(name) / "t", _say))

@@ -10,7 +10,7 @@ import structlog
 from service.clock import Clock
 from service.engine.persist import FIRST_PAUSE, LONGEST_PAUSE, is_in_vain, note_failure
 from service.logs import bound, bound_as, bound_now
-from service.store.errors import StoreError
+from service.store.errors import StoreError, StoreUnavailable
 from service.tasks import Tasks
 
 log = structlog.get_logger()
@@ -47,14 +47,16 @@ class Deferred:
         """Calls, some of whose webhooks wait and none is being handled."""
         self._of: dict[str, deque[_Kept]] = {}
         """By call, also while one of its webhooks is being handled: those that wait."""
+        self._unreadable: set[str] = set()
+        """Calls of which the store has what this release cannot read: nobody waits for their webhooks."""
         self._workers = 0
 
     def __len__(self) -> int:
         return sum(map(len, self._of.values()))
 
     def __contains__(self, ref: str) -> bool:
-        """Whether webhooks of this call are kept, or one of them is just being handled."""
-        return ref in self._of
+        """Whether webhooks of this call are kept, or one of them is just being handled, with hope."""
+        return ref in self._of and ref not in self._unreadable
 
     def keep(self, handle: Handle, event_type: str, ref: str) -> bool:
         """False where there is no room for one more. Handling has to be safe to repeat."""
@@ -101,6 +103,7 @@ class Deferred:
                 self._turns.append(ref)
                 return False
         del self._of[ref]
+        self._unreadable.discard(ref)
         return True
 
     async def _handled(self, one: _Kept) -> bool:
@@ -109,6 +112,8 @@ class Deferred:
             await one.handle()
         except StoreError as error:
             one.tries += 1
+            if not isinstance(error, StoreUnavailable):
+                self._unreadable.add(one.ref)
             note_failure(one.event_type, one.tries, error)
             if is_in_vain(error, one.tries):
                 self._tell(one)

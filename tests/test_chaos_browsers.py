@@ -96,6 +96,7 @@ class Made:
             alive=SimpleNamespace(participants=self.alive),
             troubles=self.troubles,
             fleet=SimpleNamespace(kills=self.kills, stops=[]),
+            logs=[],
             written=self.written,
         )
         return [one.what for one in browsers.look(cast("Evidence", evidence))]

@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING, Final
 from tests.chaos import previous
 from tests.chaos.outcomes_due import CANCELLED, COMPLETED, Due, Outcome
 from tests.listening import Heard
+from tests.simulator.journal import Delivery
 
 if TYPE_CHECKING:
     from tests.chaos.evidence import Evidence
 
 THE_PHONES: Final = {"abandoned", "rejected"}
 """Ends for which a phone is blamed."""
+UNAUTHORIZED: Final = 401
+PARTICIPANTS: Final = "/callbacks/participants/"
 TOLD: Final = "told"
 """A field of a browser's seat that the release before does not know; it goes with the key, after 12 hours."""
 
@@ -22,6 +25,15 @@ TOLD: Final = "told"
 def gave_ids_of_another_kind(last: str, heard: Iterable[Heard]) -> bool:
     """Only one of both releases signs the ids of live events, and neither knows those of the other."""
     return any(("." in one.id) is not ("." in last) for one in heard)
+
+
+def knows_no_address(evidence: "Evidence", delivery: Delivery) -> bool:
+    """Participant events at addresses that this release has made are refused by the one before.
+
+    They tell it nothing but what it would have logged (docs/deploy.md).
+    """
+    refused = delivery.status == UNAUTHORIZED and PARTICIPANTS in delivery.url
+    return refused and Before(evidence).ran
 
 
 class Before:

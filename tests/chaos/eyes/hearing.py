@@ -163,9 +163,9 @@ class _Listener:
     def _outside(self, id_: str, participant: str, member: MemberNow, still: Still) -> Iterator[Finding]:
         """Nothing is under way, and the participant is in no session."""
         requests = self._replay.history.requests_by_id
-        vanished = not _taken_out(
-            [*requests.get(member.left or "", ()), *requests.get(participant, ())], member.since
-        )
+        # Of requests about its session, those that take out others are none.
+        ended = (one for one in requests.get(member.left or "", ()) if one.operation not in OF_A_MEMBER)
+        vanished = not _taken_out([*ended, *requests.get(participant, ())], member.since)
         missed = any(
             one.status == 404
             # That nobody is there to be taken out says nothing of the session.

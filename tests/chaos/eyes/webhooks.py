@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from tests.chaos.asides import Aside, asides
+from tests.chaos.before import knows_no_address
 from tests.chaos.finding import Finding
 from tests.chaos.fleet import Address
 from tests.chaos.site import BUDGET
@@ -27,7 +28,8 @@ def look(evidence: "Evidence") -> Iterator[Finding]:
     for one in evidence.simulator.deliveries:
         if one.status is not None and judge.had_time(one):
             yield _finding("late", one)
-        if one.status not in {200, 204} and not (judge.is_excused(one) or judge.is_sent_away(one)):
+        excused = judge.is_excused(one) or judge.is_sent_away(one) or knows_no_address(evidence, one)
+        if one.status not in {200, 204} and not excused:
             yield _finding("wrong", one)
     for failed in evidence.simulator.webhooks.failed:
         yield Finding(

@@ -337,3 +337,18 @@ async def test_a_way_in_that_breaks_once_costs_a_moment(
         await phone.hang_up()
         await wait_until(lambda: service.log(event="call.ended", reason="completed", blame="nobody"))
         await nothing_left(simulator, redis)
+
+
+@pytest.mark.parametrize(("times", "reason"), [(1, "completed"), (9, "room-full")])
+async def test_a_session_that_is_full_at_bandwidth_is_a_room_that_is(
+    simulator: Simulator, service: Service, times: int, reason: str
+) -> None:
+    """Some who have lost their seat are still to be taken out: the caller waits for two rounds at most."""
+    simulator.faults.add("addParticipantToSession", status=409, times=times)
+    phone = await simulator.dial()
+    await phone.until("bridged" if times == 1 else "ended")
+    if not phone.call.ended:
+        await phone.hang_up()
+    await wait_until(lambda: service.log(event="call.ended"))
+    assert service.log(event="call.ended")[0]["reason"] == reason
+    assert len(service.log(event="join.put_off")) == min(times, 2)

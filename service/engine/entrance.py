@@ -1,7 +1,7 @@
 """The way of a participant into a room's session, for who comes from outside and from another room alike."""
 
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any, Final, NamedTuple, TypeVar
 
 import structlog
@@ -42,6 +42,20 @@ class Refused(Exception):
         super().__init__(detail or reason)
         self.reason = reason
         self.passes = passes
+
+
+@contextmanager
+def _full_at_bandwidth() -> Iterator[None]:
+    """A new participant that conflicts is in no other session: this one is full.
+
+    It may be so for as long as some who have lost their seat, or were made ahead, are to be taken out.
+    """
+    try:
+        yield
+    except BandwidthError as error:
+        if (error.operation, error.code) != ("add-participant", "conflict"):
+            raise
+        raise Refused("room-full", str(error), passes=True) from error
 
 
 class Entered(NamedTuple):
@@ -99,7 +113,7 @@ class Entrance:
 
         The seat has been reserved. `check` is given the device token, and raises for one that is of no use.
         """
-        with ExitStack() as owned:
+        with ExitStack() as owned, _full_at_bandwidth():
             making = owned.enter_context(
                 self.creates.participant(room, seat, callback_url, permissions, deadline=deadline)
             )

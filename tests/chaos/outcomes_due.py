@@ -275,8 +275,9 @@ def _is_found_first(history: CallHistory, answered: Delivery, struck: Struck) ->
 def _is_bridged_late(history: CallHistory, known_at: float, struck: Struck) -> bool:
     """Whether a replica may have bridged a phone that had gone, with a leg of ours that was up.
 
-    It was asked by one of the two, and Bandwidth gave up waiting as it stood still, or its store did. It had
-    not caught up when the phone hung up: it may have bridged them then, before it heard of that.
+    It was asked by one of the two, and Bandwidth gave up waiting as it stood still, or its store did; or it
+    told the phone to come back without the store. It had not caught up when the phone hung up: it may have
+    bridged them then, before it heard of that.
     """
     asks = [
         one
@@ -287,7 +288,7 @@ def _is_bridged_late(history: CallHistory, known_at: float, struck: Struck) -> b
     ]
     up = {leg.leg_id for leg in history.legs if leg.ours and leg.ended_at > history.ended_at}
     return not up.isdisjoint(one.call_id for one in asks) and any(
-        one.error == TIMED_OUT
+        (one.error == TIMED_OUT or any(sign in one.reply for sign in TURNED_AWAY))
         and bool(struck.trouble(one.url, one.sent_at, over(one)))
         and struck.kept_until(one.url, one.sent_at, over(one)) > history.ended_at
         for one in asks

@@ -34,6 +34,7 @@ from tests.chaos.times import NEVER
 from tests.chaos.troubles import Trouble, Troubles
 from tests.chaos.way import HOST, Cut, Way
 from tests.chaos.weathers.freeze import Freeze
+from tests.chaos.weathers.store_minutes import StoreMinutes
 from tests.chaos.weathers.two_releases import Look, wrong_looks
 from tests.simulator.clock import epoch_ms, monotonic
 from tests.simulator.journal import Delivery, PhoneChanged, Request
@@ -105,6 +106,35 @@ async def test_frozen_replicas_go_on_when_the_weather_ends(
         blowing.cancel()
         await asyncio.wait({blowing})
     assert state_of(process.pid) != "T"
+
+
+async def test_a_replica_is_killed_before_the_store_is_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("_hangs", "_paused", "_takes_no_writes"):
+        monkeypatch.setattr(StoreMinutes, name, vars(StoreMinutes)["_killed"])
+    for name, seconds in (("BEFORE", 0.0), ("AWAY", 0.2), ("KILLED", 0.5)):
+        monkeypatch.setattr(f"tests.chaos.weathers.store_minutes.{name}", (seconds, seconds))
+    happened: list[str] = []
+
+    def happens(what: str) -> Any:
+        async def happen(*_: object, **__: object) -> None:
+            happened.append(what)
+
+        return happen
+
+    store = SimpleNamespace(kill=happens("store away"), start=happens("store back"))
+    fleet = SimpleNamespace(addresses=["a", "b"], outages=[], kill=happens("replica killed"))
+    site: Any = SimpleNamespace(
+        store=store,
+        fleet=fleet,
+        troubles=Troubles(),
+        simulator=SimpleNamespace(webhooks=SimpleNamespace(), faults=[]),
+    )
+    weather = StoreMinutes(Random(1))
+    blowing = asyncio.get_running_loop().create_task(weather.blow(site))
+    await wait_until(lambda: "store back" in happened)
+    weather.calm(site)
+    await blowing
+    assert happened == ["store away", "replica killed", "store back"]
 
 
 SAYS = """

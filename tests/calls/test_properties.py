@@ -2,9 +2,10 @@
 
 from typing import Final
 
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from service.calls.decide import decide
 from service.calls.model import OnMachine, Phone
 from service.calls.room import Then
 from tests.calls.cues import (
@@ -14,6 +15,7 @@ from tests.calls.cues import (
     ROOM,
     TOKEN_LIFE,
     disconnect,
+    turned_away,
 )
 from tests.calls.signals import (
     DIALING,
@@ -181,3 +183,24 @@ def test_a_call_in_any_order(
     except AssertionError as error:
         error.add_note(world.tell_tale())
         raise
+
+
+@settings(derandomize=not SEED, phases=PHASES, deadline=None, max_examples=300, database=None)
+@given(story=STORIES, opening=st.integers(0, BRIDGED), before=st.lists(STEPS, max_size=10))
+def test_that_we_have_let_a_caller_go_may_be_known_after_its_end(
+    story: Story, opening: int, before: list[Draw]
+) -> None:
+    """It is told once the store is back, and so is the end: by whichever replica comes first."""
+    world = story.begin()
+    for step in _steps(story, opening, before, USUAL, []):
+        _take(story, world, step)
+    call = world.call
+    assume(call is not None and call.live and call.phone is not Phone.DIALING)
+    assert call is not None
+    let_go, over = turned_away(answered=True, let_go=True)(world.now + 1), disconnect()(world.now + 2)
+    outcomes = set()
+    for first, second in ((let_go, over), (over, let_go)):
+        known = decide(decide(call, first).call, second).call
+        assert known is not None
+        outcomes.add((known.outcome, known.let_go_at, known.ended_at))
+    assert len(outcomes) == 1, outcomes

@@ -1,5 +1,10 @@
-"""The store is away for more than a minute, once in a turn: killed, hanging, or not taking writes."""
+"""The store is away for more than a minute, once in a turn: killed, hanging, or not taking writes.
 
+Meanwhile the replica is killed that webhooks go to first, with all that it keeps in memory. What comes from
+then on the other has to keep.
+"""
+
+import asyncio
 import os
 import signal
 from contextlib import suppress
@@ -19,6 +24,8 @@ if TYPE_CHECKING:
 BEFORE = (5.0, 15.0)
 """Seconds until it goes: by then there are calls in rooms."""
 AWAY = (60.0, 90.0)
+KILLED = (0.2, 0.5)
+"""Share of that time after which a replica is killed. It is started when the store is to be back."""
 RATE = 2.0
 """Calls in a second: of those who are turned away each takes up to three of a replica's 1,000 places."""
 SPREAD = 110.0
@@ -33,9 +40,13 @@ class StoreMinutes(Weather):
     async def blow(self, site: "Site") -> None:
         dice = self.dice
         away = dice.choice([self._killed, self._hangs, self._paused, self._takes_no_writes])
-        before, seconds = dice.uniform(*BEFORE), dice.uniform(*AWAY)
+        before, seconds, killed = dice.uniform(*BEFORE), dice.uniform(*AWAY), dice.uniform(*KILLED)
+        address, _ = site.fleet.addresses
         if await self.lasts(before):
-            await away(site, seconds)
+            async with asyncio.TaskGroup() as group:
+                group.create_task(away(site, seconds))
+                if await self.lasts(seconds * killed):
+                    await site.fleet.kill(address, away=seconds * (1 - killed))
         await self.lasts(NEVER)
 
     async def _killed(self, site: "Site", seconds: float) -> None:

@@ -90,6 +90,23 @@ def test_everybody_else_has_left(
     assert len(_replied(turn)) == found
 
 
+def test_everybody_has_left_a_session_that_replaced_another() -> None:
+    """Out of the one before its participant is taken once more, and not found."""
+    turn = _placed()
+    turn.order(0.1, "/rooms/a", {"alone": {"after": 2, "then": "hangup"}}, method="PUT", status=200)
+    turn.browser("B", "a", 0.2)
+    turn.member(1.5, "B", "s")
+    turn.member(1.6, "P", "s")
+    turn.stage(2.1, "bridged", participant="P")
+    turn.request("removeParticipantFromSession", 2.2, status=404, participantId="P", sessionId="r")
+    turn.request("removeParticipantFromSession", 3.0, participantId="B", sessionId="s")
+    turn.member(3.0, "B", None)
+    turn.stage(6.0, "answered")
+    turn.webhook("redirect", 6.1, LEFT)
+    turn.stage(7.0, "ended", "hangup")
+    assert _replied(turn) == []
+
+
 @pytest.mark.parametrize(("others", "found"), [(3.0, 0), (0.9, 1)])
 def test_everybody_had_left_while_it_was_on_its_way(others: float, found: int) -> None:
     """`others`: when the only browser has left; the phone of this turn is up since 1.0."""

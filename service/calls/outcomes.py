@@ -111,7 +111,8 @@ def _verdict(call: Call | None, event: Disconnect) -> tuple[Blame, str]:
         return blame_for(failure), failure
     if call is not None and call.failure:
         return blame_for(call.failure), call.failure
-    if call is not None and call.bridged_at and cause in _NORMAL:
+    # A caller who gave up while it rang ("cancel") was never in the room, though its leg may have been.
+    if call is not None and call.bridged_at and cause == "hangup":
         if call.broken_at and event.at - call.broken_at > _TOGETHER:
             return blame_for("transfer-failed"), "transfer-failed"
         return Blame.NOBODY, "completed"

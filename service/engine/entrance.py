@@ -1,7 +1,7 @@
 """The way of a participant into a room's session, for who comes from outside and from another room alike."""
 
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any, Final, NamedTuple, TypeVar
 
 import structlog
@@ -229,7 +229,11 @@ class Entrance:
         if taken != session_id:
             # It was replaced meanwhile, for those who had a seat.
             if not isinstance(error, NotFound):
-                await self._webrtc.remove_participant(session_id, participant_id, timeout=self.left(deadline))
+                # What failed may have been done all the same; if not, the next request conflicts.
+                with suppress(BandwidthError):
+                    await self._webrtc.remove_participant(
+                        session_id, participant_id, timeout=self.left(deadline)
+                    )
             await self.add(room, session_id=taken, participant_id=participant_id, deadline=deadline)
             return taken
         if isinstance(error, NotFound):

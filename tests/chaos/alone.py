@@ -132,7 +132,8 @@ def _gone(evidence: "Evidence") -> Iterator[tuple[float, MemberChanged]]:
     times: list[tuple[float, str]] = [
         (one.at, one.ids.get("participantId", ""))
         for one in evidence.simulator.requests
-        if one.operation in {"removeParticipantFromSession", "deleteParticipant"}
+        # Not found, it is in another session, or in none.
+        if one.operation in {"removeParticipantFromSession", "deleteParticipant"} and one.status != 404
     ]
     for seat in evidence.records.browsers:
         times += ((one.sent_at, seat.participant_id) for one in seat.signs if one.what == "leave")

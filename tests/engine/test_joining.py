@@ -149,11 +149,16 @@ async def test_a_seat_that_was_given_up_while_its_participant_is_added(
     assert DeleteParticipant in await bench.owed()
 
 
-@pytest.mark.parametrize("vanished", [True, False])
+@pytest.mark.parametrize(("vanished", "fails"), [(True, False), (False, False), (False, True)])
 async def test_a_session_that_was_replaced_during_the_create(
-    simulator: Simulator, bench: Bench, vanished: bool
+    simulator: Simulator, bench: Bench, *, vanished: bool, fails: bool
 ) -> None:
-    """Bandwidth knows the old one still, or not any more: the participant gets into the new one."""
+    """Bandwidth knows the old one still, or not any more: the participant gets into the new one.
+
+    `fails`: that it was taken out of the old one is answered with a failure of something in between.
+    """
+    if fails:
+        simulator.faults.add("removeParticipantFromSession", status=504, executed=True)
     old = await inhabited(bench)
     gate = simulator.gates.hold("createParticipant")
     joining = bench.tasks.start(bench.joined(since=0, deadline=bench.clock.monotonic() + 5), name="join")

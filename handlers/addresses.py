@@ -54,7 +54,7 @@ class Addresses:
         path = _kind(scope["path"])
         edge: Edge = scope["state"]["edge"]
         peer = scope.get("client")
-        write = log.warning if edge.spells.begins(f"webhook.misaddressed {path}") else log.debug
+        write = log.warning if edge.spells.begins("webhook.misaddressed", path) else log.debug
         write(
             "webhook.misaddressed",
             method=scope["method"],

@@ -11,30 +11,39 @@ from service.clock import Clock, SystemClock
 
 SPELL: Final = 60.0
 """Seconds between two lines of a kind."""
-KINDS: Final = 100
-"""Kinds that are told apart at a time; all others are one."""
-_OTHERS: Final = ""
+OF_INPUT: Final = 20
+"""Kinds made of what somebody has sent that are told apart at a time; all others of an event are one."""
 _LIBRARIES: Final = ("uvicorn.error", "asyncio")
 """They warn of what is no HTTP, and of who has gone."""
 
 
 class Spells:
+    """Kinds made of input have a table of their own: whoever makes many up is in no other line's way."""
+
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._told: dict[str, float] = {}
-        """When a kind was written down last, in monotonic seconds."""
+        self._own: dict[str, float] = {}
+        """When a kind was written down last, in monotonic seconds. There are as many as the code names."""
+        self._of_input: dict[str, float] = {}
 
-    def begins(self, kind: str) -> bool:
-        """Whether a line of this kind is to be written."""
+    def begins(self, kind: str, of: str = "") -> bool:
+        """Whether a line of this kind is to be written. `kind` is in the code's own words, `of` in any."""
         now = self._clock.monotonic()
-        if kind not in self._told and len(self._told) >= KINDS:
-            self._told = {one: at for one, at in self._told.items() if now - at < SPELL}
-            if len(self._told) >= KINDS:
-                kind = _OTHERS
-        if (at := self._told.get(kind)) is not None and now - at < SPELL:
-            return False
-        self._told[kind] = now
-        return True
+        if not of:
+            return _begins(self._own, kind, now)
+        one = f"{kind} {of}"
+        if one not in self._of_input and len(self._of_input) >= OF_INPUT:
+            self._of_input = {told: at for told, at in self._of_input.items() if now - at < SPELL}
+            if len(self._of_input) >= OF_INPUT:
+                return _begins(self._own, kind, now)
+        return _begins(self._of_input, one, now)
+
+
+def _begins(told: dict[str, float], kind: str, now: float) -> bool:
+    if (at := told.get(kind)) is not None and now - at < SPELL:
+        return False
+    told[kind] = now
+    return True
 
 
 class _Once(logging.Filter):
@@ -45,7 +54,7 @@ class _Once(logging.Filter):
         self._spells = Spells(SystemClock())
 
     def filter(self, record: logging.LogRecord) -> bool:
-        return record.levelno != logging.WARNING or self._spells.begins(str(record.msg))
+        return record.levelno != logging.WARNING or self._spells.begins(record.name, str(record.msg))
 
 
 def quieten_libraries() -> None:

@@ -115,15 +115,16 @@ def _store(settings: Settings) -> Iterator[Problem]:
     hosts = [host for host, _ in store.hosts] or [parts.hostname or ""]
     if parts.scheme == "unix" or all(map(is_loopback, hosts)):
         return
-    options = {name: values[-1].lower() for name, values in parse_qs(parts.query).items()}
+    options = {name: values[0] for name, values in parse_qs(parts.query).items()}  # the first, as the client
     if parts.scheme == "redis":
         wrong = "is not encrypted on its way to another host, which its password and the numbers go"
         yield Problem("REDIS_URL", wrong, "rediss:// or valkeys://, unless nobody else is on that way")
-    elif options.get("ssl_cert_reqs") in _OFF or options.get("ssl_check_hostname") in _OFF:
+    elif any(options.get(name, "").lower() in _OFF for name in ("ssl_cert_reqs", "ssl_check_hostname")):
         wrong = "does not check the store's certificate, so that anybody on the way may be the store"
         yield Problem(
             "REDIS_URL", wrong, "ssl_ca_certs with the path of the CA's certificate in place of that"
         )
-    password = unquote(parts.password or "")
-    if password and (weak := guessable.weakness(password, least=guessable.PASSWORD)):
-        yield Problem("REDIS_URL", f"has a password that {weak}", _RANDOM)
+    own = unquote(parts.password or "") or options.get("password", "")
+    for whose, password in (("", own), (" of the Sentinels", options.get("sentinel_password", ""))):
+        if password and (weak := guessable.weakness(password, least=guessable.PASSWORD)):
+            yield Problem("REDIS_URL", f"has a password{whose} that {weak}", _RANDOM)

@@ -8,7 +8,7 @@ import httpx
 from redis.asyncio import Redis
 
 from handlers.guard import DOCTOR
-from handlers.spells import KINDS, SPELL, Spells
+from handlers.spells import OF_INPUT, SPELL, Spells
 from tests.clocks import SetClock
 from tests.harness import API_KEYS, PASSWORD, USERNAME, Service
 from tests.processes import environment, replica
@@ -103,11 +103,33 @@ def test_a_spell_ends() -> None:
         clock.advance(SPELL)
 
 
-def test_kinds_are_forgotten_and_more_than_so_many_are_one() -> None:
+def test_kinds_of_input_are_forgotten_and_more_than_so_many_are_one() -> None:
     clock = SetClock()
     spells = Spells(clock)
-    assert all(spells.begins(str(kind)) for kind in range(KINDS))
-    assert [spells.begins(f"more {kind}") for kind in range(3)] == [True, False, False]
+    assert all(spells.begins("astray", str(kind)) for kind in range(OF_INPUT))
+    assert [spells.begins("astray", f"more {kind}") for kind in range(3)] == [True, False, False]
+    assert [spells.begins("else", f"more {kind}") for kind in range(3)] == [True, False, False]
     clock.advance(SPELL)
-    assert spells.begins("another"), "those of before are over"
-    assert not spells.begins("another")
+    assert spells.begins("astray", "another"), "those of before are over"
+    assert not spells.begins("astray", "another")
+
+
+def test_kinds_of_input_take_nothing_from_others() -> None:
+    spells = Spells(SetClock())
+    for kind in range(1000):
+        spells.begins("astray", str(kind))
+    assert all(spells.begins(f"own {kind}") for kind in range(200)), "more than may be made of input"
+    assert not any(spells.begins(f"own {kind}") for kind in range(200)), "and none of them is forgotten"
+
+
+async def test_whoever_makes_up_addresses_silences_nobody(service: Service) -> None:
+    async with httpx.AsyncClient(base_url=service.url) as client:
+        for first in "abcdefghijk":
+            for second in "abcdefghijk":
+                await client.post(f"/{first}/{second}", json={})
+        for method, path, more, (event, status) in STRANGERS:
+            if event == "webhook.misaddressed":
+                continue
+            assert (await client.request(method, path, **more)).status_code == status, (method, path)
+    for line, (event, status) in (("warning", ("webhook.refused", 401)), ("info", ("api.answered", 401))):
+        assert len(service.log(event, level=line, status=status)) == 1, event

@@ -84,7 +84,13 @@ def test_a_way_to_the_store_that_is_not_encrypted(scheme: str, rest: str) -> Non
 @pytest.mark.parametrize("kind", ["", "+cluster"])
 @pytest.mark.parametrize(
     "option",
-    ["ssl_cert_reqs=none", "ssl_cert_reqs=NONE", "ssl_check_hostname=false", "ssl_check_hostname=0"],
+    [
+        "ssl_cert_reqs=none",
+        "ssl_cert_reqs=NONE",
+        "ssl_check_hostname=false",
+        "ssl_check_hostname=0",
+        "ssl_cert_reqs=none&ssl_cert_reqs=required",
+    ],
 )
 def test_a_store_whose_certificate_is_not_checked(kind: str, option: str) -> None:
     [found] = warned(REDIS_URL=f"rediss{kind}://:{STRONG}@store.example.com?ssl_ca_certs=/ca&{option}")
@@ -92,10 +98,27 @@ def test_a_store_whose_certificate_is_not_checked(kind: str, option: str) -> Non
     assert found.wrong.startswith("does not check the store's certificate")
 
 
-@pytest.mark.parametrize("url", ["rediss://:{}@store.example.com", "rediss://me:{}@store.example.com"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "rediss://:{}@store.example.com",
+        "rediss://me:{}@store.example.com",
+        "rediss://store.example.com?password={}",
+        f"rediss://store.example.com?password={{}}&password={STRONG}",
+        f"rediss+cluster://:{{}}@store.example.com?password={STRONG}",
+        f"rediss+sentinel://store.example.com/main?password={{}}&sentinel_password={STRONG}",
+    ],
+)
 def test_a_password_of_the_store_that_may_be_guessed(url: str) -> None:
     [found] = warned(REDIS_URL=url.format("hunter2"))
     assert str(found).startswith("REDIS_URL has a password that has under 16 characters; wants ")
+    assert "hunter2" not in str(found)
+
+
+def test_a_password_of_the_sentinels_that_may_be_guessed() -> None:
+    url = f"rediss+sentinel://:{STRONG}@store.example.com/main?sentinel_password=hunter2"
+    [found] = warned(REDIS_URL=url)
+    assert str(found).startswith("REDIS_URL has a password of the Sentinels that has under 16 characters; ")
     assert "hunter2" not in str(found)
 
 
@@ -111,6 +134,7 @@ def test_a_password_of_the_store_that_may_be_guessed(url: str) -> None:
         {"REDIS_URL": "redis+sentinel://127.0.0.1,localhost/main"},
         {"REDIS_URL": "unix:///run/valkey.sock"},
         {"REDIS_URL": f"rediss://:{STRONG}@store.example.com/0?ssl_ca_certs=/etc/ca.pem"},
+        {"REDIS_URL": f"rediss://:{STRONG}@store.example.com/0?password=hunter2"},  # not taken by the client
         {"REDIS_URL": "valkeys+cluster://store.example.com?ssl_cert_reqs=required&ssl_check_hostname=true"},
     ],
 )

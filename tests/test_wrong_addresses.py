@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
-from handlers.spells import KINDS
+from handlers.spells import OF_INPUT
 from tests.harness import PASSWORD, USERNAME, Service
 from tests.join.visitors import somebody
 
@@ -83,14 +83,14 @@ async def test_what_is_no_webhook_leaves_none(service: Service) -> None:
 
 
 async def test_a_scanner_fills_no_log(service: Service) -> None:
-    """So many kinds are told apart, and all others are one."""
+    """So many paths are told apart, and all others are one."""
     for first in "abcdefghijk":
         for second in "abcdefghijk":
             await send(service, "POST", f"/{first}/{second}")
     assert await counted(service) == 121
-    assert len(astray(service)) == KINDS + 1
+    assert len(astray(service)) == OF_INPUT + 1
     await send(service, "POST", "/k/k")
-    assert len(astray(service)) == KINDS + 1
+    assert len(astray(service)) == OF_INPUT + 1
 
 
 async def test_what_a_conference_says_of_itself_is_taken(service: Service) -> None:

@@ -15,7 +15,7 @@ from handlers.join.door import NEEDED
 from service.invitations import Scope
 from service.store.passes import Kind, Listed
 
-_SECONDS: Final = 900.0
+SECONDS: Final = 900.0
 
 
 async def invite(asked: Asked) -> Response:
@@ -30,7 +30,7 @@ async def invite(asked: Asked) -> Response:
         room,
         name=body.name or "",
         scopes=scopes,
-        seconds=_SECONDS if body.expires_in is None else body.expires_in,
+        seconds=SECONDS if body.expires_in is None else body.expires_in,
         key=asked.key,
     )
     made = {"url": url, "id": invitation.id, "room": room, "scopes": scopes}

@@ -52,7 +52,7 @@ class Ended:
         self.reason = ""
 
     def tell(self, reason: str) -> None:
-        """The first reason counts: `slow`, `lost`, `store` or `stopping`."""
+        """The first reason counts: `slow`, `lost`, `store`, `stopping`, `crowded` or `over`."""
         self.reason = self.reason or reason
         self._event.set()
 

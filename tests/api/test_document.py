@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from handlers.api import bodies, queries
+from handlers.api.invitations import SECONDS
 from handlers.api.problems import KINDS, Problem
 from handlers.api.reading import shaped
 from handlers.api.routes import RESOURCES
@@ -16,6 +17,8 @@ from service.api_keys import SCOPES
 from service.calls.model import Blame, Call, Direction, OnMachine, Phone, Status
 from service.calls.room import RoomSettings, Sound, Then, Way
 from service.dial_plan import Rule
+from service.invitations import INVITATION
+from service.store.passes import MOST
 from service.store.room_directory import RoomView
 from tests.api.described import DOC, SCHEMAS, check, operations, resolved
 
@@ -141,6 +144,15 @@ def test_every_body_has_examples_that_fit(where: str, content: dict[str, Any]) -
     assert content["examples"], where
     for example in content["examples"].values():
         check(content["schema"], resolved(example)["value"])
+
+
+def test_numbers_in_words_are_those_of_the_code() -> None:
+    paths = DOC["paths"]
+    for what, method in (("invitations", "get"), ("invitations", "post"), ("visits", "get")):
+        words = paths[f"/api/v1/rooms/{{room}}/{what}"][method]["description"]
+        assert f"{MOST} invitations and visits" in words, (what, method)
+    expires = SCHEMAS["NewInvitation"]["properties"]["expiresIn"]
+    assert (expires["maximum"], f"{SECONDS:.0f} by default" in expires["description"]) == (INVITATION, True)
 
 
 def test_examples_of_requests_are_taken() -> None:

@@ -340,7 +340,8 @@ async def test_an_invitation_is_ended(service: Service, operator: Operator) -> N
     other = await invited(operator)
     assert await end(operator, f"/rooms/support/invitations/{made['id']}") == 404
     assert await end(operator, f"/rooms/sales/visits/{made['id']}") == 404
-    assert await end(operator, f"/rooms/sales/invitations/{made['id']}") == 204
+    for _ in range(2):
+        assert await end(operator, f"/rooms/sales/invitations/{made['id']}") == 204
     async with somebody(service) as ada:
         link = invitation_of(made["url"])
         assert "has run out" in (await ada.send("GET", f"?invitation={link}")).text

@@ -290,6 +290,8 @@ async def test_a_name_has_no_marks_that_are_not_seen(service: Service, operator:
         assert (await invited_.send("GET", "/visit")).json()["name"] == "Ada gnp.exe"
         await named.open(await invited(operator, room, name="\u200f"))
         assert (await named.send("GET", "/visit")).json()["name"] is None
+        await named.open(await invited(operator, room, name="\u3164 \u2800"))
+        assert (await named.send("GET", "/visit")).json()["name"] is None
         seats = [await invited_.sit(), await named.sit(name=turned)]
         other = await operator.ask("POST", f"/rooms/{room}/participants", {"name": turned})
         longer = await operator.ask("POST", f"/rooms/{room}/participants", {"name": "\ufdfa" * 10})

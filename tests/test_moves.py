@@ -8,6 +8,7 @@ from redis.asyncio import Redis
 
 from service.calls.effects import AddParticipant
 from service.clock import SystemClock
+from service.engine.creation import NEVER
 from service.engine.entrance import Entrance
 from service.engine.patience import Patience
 from service.store.client import Client
@@ -120,6 +121,46 @@ async def test_who_moves_on_while_put_back_is_taken_out_of_the_session_of_before
     assert moved
     assert phone.session_id is None
     assert other.session_id == session
+    await phone.hang_up()
+    await other.hang_up()
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["while it arrives", "as it has arrived"])
+async def test_who_arrives_as_the_session_is_replaced_gets_into_the_new_one(
+    simulator: Simulator,
+    service: Service,
+    operator: Operator,
+    store_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    late: bool,
+) -> None:
+    """`late`: the mover has looked for the last time, and only what the room owes its members is left."""
+    other, their = await in_room(simulator, operator, outbound=True, room="support")
+    phone, call = await in_room(simulator, operator, outbound=False)
+    seat, old = f"{their['id']}.1", other.session_id
+    assert old is not None
+    client = Client(store_url)
+    rooms, adds, replaced = Rooms(client), Entrance.add, list[str]()
+
+    async def add(entrance: Entrance, room: str, **of: Any) -> None:
+        if room == "support" and of["session_id"] == old and not replaced:
+            new = await entrance.creates.session("support", deadline=NEVER).within(5)
+            replaced.append(new)
+            if late:
+                await adds(entrance, room, **of)
+            now = SystemClock().now()
+            await rooms.replace_session("support", seat, vanished=old, made_session=new, now=now)
+            if late:
+                return
+        await adds(entrance, room, **of)
+
+    monkeypatch.setattr(Entrance, "add", add)
+    await move(operator, phone, "support")
+    await operator.arrives(call["id"], "support")
+    await simulator.until(lambda: replaced == [phone.session_id], what="it is in the new one")
+    del simulator.sessions.sessions[old]  # the one that is said to have vanished
+    await client.close()
     await phone.hang_up()
     await other.hang_up()
 

@@ -77,6 +77,8 @@ log = structlog.get_logger()
 _HEARS_TRIES: Final = 8
 _FIRST_DELAY: Final = 0.5
 _LONGEST_DELAY: Final = 150.0
+_ARRIVING: Final = 0.5
+"""Seconds in which a move is through, as a rule."""
 """Seconds between two looks at what nothing is said of."""
 
 
@@ -364,6 +366,9 @@ class Performer:
         ref, join = call_of(effect.seat)
         # Somebody waits in silence: who is not known is put back at once, and hears everybody.
         call = (await self._calls.load(ref)).call
+        if call is not None and call.next_room and call.next_seat == effect.seat:
+            # Who moves it here puts it there, or has just put it into the session of before.
+            raise NotYet(_ARRIVING, effect)
         if call is not None and call.seat != effect.seat:
             # It has moved on in the same moment, and would be brought back among strangers.
             if attempt > 1:

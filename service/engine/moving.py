@@ -85,7 +85,16 @@ class Mover:
         if old := await self._session(effect.room):
             await self._webrtc.remove_participant(old, participant, timeout=self._entrance.left(deadline))
         await self._entrance.add(room, session_id=session_id, participant_id=participant, deadline=deadline)
-        return session_id
+        return await self._followed(room, session_id, participant, deadline)
+
+    async def _followed(self, room: str, session_id: str, participant: str, deadline: float) -> str:
+        """The session in which it is, once it has followed the others where theirs was replaced meanwhile."""
+        new = await self._session(room)
+        if new in {"", session_id}:
+            return session_id
+        await self._webrtc.remove_participant(session_id, participant, timeout=self._entrance.left(deadline))
+        await self._entrance.add(room, session_id=new, participant_id=participant, deadline=deadline)
+        return new
 
     async def _take_seat(self, room: str, seat: str, participant: str, place: Place, deadline: float) -> str:
         """The session of the other room, which is a new one if it has none."""

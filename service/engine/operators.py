@@ -161,8 +161,8 @@ class Operators:
 
         `visit`: whose call it is, if a visitor orders it in the name of the key.
 
-        Written down first, then a seat is reserved, then Bandwidth is asked. Raises StoreError, and then a
-        call that was written down ends by itself.
+        Written down first, then counted among those that are up, then seated, then Bandwidth is asked. Raises
+        StoreError, and then a call that was written down ends by itself.
         """
         if self._application_id is None:
             return Refusal("not-configured", "outbound calls need BW_VOICE_APPLICATION_ID")
@@ -170,9 +170,6 @@ class Operators:
         admitted = await self._admit(by, digest)
         if isinstance(admitted, Refusal):
             return admitted
-        if admitted.fresh and (full := await self._full(admitted.ref, by)):
-            await self._admission.forget(by, ref=admitted.ref)
-            return full
         dial = self._dial(new, admitted.ref, api_key)
         with bound(ref=dial.ref):
             stored, fresh = await self._engine.write_down(dial)
@@ -180,7 +177,10 @@ class Operators:
                 raise ValueError("a call that was written down is not there")
             if not fresh:
                 return _again(stored.call)
+            # Of requests that are the same one comes here: what it gives back, no other of them goes on with.
             try:
+                if full := await self._full(dial.ref, by):
+                    return await self._refuse(dial, by, full)
                 seat = await self._rooms.reserve(
                     new.room, stored.call.seat, waits=False, limit=MEMBERS, now=self._clock.now()
                 )
@@ -345,5 +345,6 @@ def _again(call: Call) -> Placement | Refusal:
     """What the same request is told while the first is still being answered."""
     if call.failure and not call.live and not call.call_id:
         reason = "store-unavailable" if call.failure == "internal-error" else call.failure
-        return Refusal(reason, "the same request has just failed: it may be made again")
+        wait = _FULL if reason == "calls-at-once" else None
+        return Refusal(reason, "the same request has just failed: it may be made again", wait)
     return Placement(call, bool(call.call_id) or not call.live)

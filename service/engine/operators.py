@@ -92,8 +92,8 @@ class Refusal(msgspec.Struct, frozen=True):
 class Operators:
     """`budget`: seconds for a webhook of ours; `per_hour`: calls that one API key may place.
 
-    As many of one key may be up at once, and twice as many of all keys together: as a rule calls last less
-    than an hour, and those that do not would add up, hour by hour.
+    As many of one key may be up at once, half of them its visitors', and twice as many of all keys together:
+    as a rule calls last less than an hour, and those that do not would add up, hour by hour.
     """
 
     def __init__(
@@ -217,11 +217,12 @@ class Operators:
                 return admitted
 
     async def _full(self, name: str, by: Orderer) -> Refusal | None:
-        limits = {Full.KEY: self._per_hour, Full.ALL: _KEYS * self._per_hour}
-        full = await self._up.take(name, api_key=by.api_key, of_key=limits[Full.KEY], of_all=limits[Full.ALL])
+        limits = {Full.VISITORS: self._per_hour // 2} if by.visit else {}
+        limits |= {Full.KEY: self._per_hour, Full.ALL: _KEYS * self._per_hour}
+        full = await self._up.take(name, api_key=by.api_key, limits=limits)
         if full is None:
             return None
-        whose = "an API key has" if full is Full.KEY else "all API keys together have"
+        whose = "all API keys together have" if full is Full.ALL else "an API key has"
         detail = f"{whose} {limits[full]} calls up, and no more at once"
         if by.visit:
             # How many a key may have is no business of its visitors.

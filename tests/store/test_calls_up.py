@@ -37,9 +37,12 @@ class Bench:
         self._up = CallsUp(client, self.known, lambda: self.now)  # type: ignore[arg-type] # what is used of it
 
     async def take(
-        self, name: str, *, api_key: str = "shop", of_key: int = 2, of_all: int = 4
+        self, name: str, *, api_key: str = "shop", of_key: int = 2, of_all: int = 4, of_visitors: int = 0
     ) -> Full | None:
-        return await self._up.take(name, api_key=api_key, of_key=of_key, of_all=of_all)
+        """`of_visitors`: of whoever orders in the name of the key; 0 for an order of the key itself."""
+        limits = {Full.VISITORS: of_visitors} if of_visitors else {}
+        limits |= {Full.KEY: of_key, Full.ALL: of_all}
+        return await self._up.take(name, api_key=api_key, limits=limits)
 
     async def give_back(self, name: str) -> None:
         await self._up.give_back(name, api_key="shop")
@@ -59,6 +62,29 @@ async def test_so_many_of_a_key(bench: Bench) -> None:
     assert await bench.take("r3") is Full.KEY
     assert await bench.take("r1") is None, "it is one of them"
     assert await bench.take("r3", api_key="desk") is None
+
+
+async def test_so_many_of_a_keys_visitors(bench: Bench) -> None:
+    for ref in ("r1", "r2", "r3"):
+        bench.known.write(ref)
+    assert await bench.take("r1", of_visitors=1) is None
+    assert await bench.take("r2", of_visitors=1) is Full.VISITORS
+    assert await bench.take("r2", api_key="desk", of_visitors=1) is None, "those of another key"
+    assert await bench.take("r3") is None, "what is left to the key, which r2 has not taken"
+    assert await bench.take("r4") is Full.KEY, "the visitors' is one of the key's"
+    bench.known.write("r1", live=False)
+    assert await bench.take("r4", of_visitors=1) is None
+
+
+async def test_what_is_refused_is_counted_nowhere(bench: Bench) -> None:
+    for ref in ("r1", "r2"):
+        bench.known.write(ref)
+        assert await bench.take(ref) is None
+    bench.known.write("r3")
+    assert await bench.take("r3", of_visitors=1) is Full.KEY
+    bench.known.write("r1", live=False)
+    bench.known.write("r4")
+    assert await bench.take("r4", of_visitors=1) is None
 
 
 async def test_so_many_of_all(bench: Bench) -> None:

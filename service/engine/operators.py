@@ -15,7 +15,7 @@ from service.bandwidth.tally import counting
 from service.bandwidth.voice import VoiceApi
 from service.calls.effects import HangUp
 from service.calls.events import Dial, Event, NotPlaced, Order, OrderTransfer, Placed
-from service.calls.model import Call, Intent, OnMachine
+from service.calls.model import Call, OnMachine
 from service.calls.room import MEMBERS, Way
 from service.calls.sent import Request as Sent
 from service.clock import Clock
@@ -143,15 +143,13 @@ class Operators:
         return await self._engine.order(ref, event)
 
     async def _transfer(self, ref: str, event: OrderTransfer, counted: str, by: Orderer) -> Ordered | Refusal:
-        name = transfer_of(ref)
-        if full := await self._full(name, by):
+        if full := await self._full(transfer_of(ref), by):
             await self._admission.forget(by, ref=counted)
             return full
+        # Refused, it counts for some seconds more: another order to this call may be let through by its name.
         ordered = await self._engine.order(ref, event)
         if ordered.refused or ordered.call is None:
             await self._soon(self._give_back(by, counted), name="transfer.refused")
-        if ordered.call is None or ordered.call.intent is not Intent.ELSEWHERE:
-            await self._up.give_back(name, api_key=by.api_key)
         return ordered
 
     async def place(

@@ -49,18 +49,16 @@ class CallsUp:
         self._now = now
 
     async def take(self, name: str, *, api_key: str, limits: Mapping[Full, int]) -> Full | None:
-        """Count `name`, a ref or `transfer_of` one, for each of `limits`; or say which is met."""
+        """Count `name`, a ref or `transfer_of` one, for each of `limits`; or say which is met.
+
+        What is refused stays counted for the others until somebody looks, and it is over: taken out here, it
+        might be what another order, to the same call, has been let through by.
+        """
         counted = _counted(api_key)
         for full, limit in limits.items():
             if not await self._take(counted[full], name, limit):
-                await self.give_back(name, api_key=api_key)
                 return full
         return None
-
-    async def give_back(self, name: str, *, api_key: str) -> None:
-        """Nothing has come of the order."""
-        for up in _counted(api_key).values():
-            await self._looked(up, over=[name])
 
     async def _take(self, up: str, name: str, limit: int) -> bool:
         if await self._fits(up, name, limit):

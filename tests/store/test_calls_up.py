@@ -44,9 +44,6 @@ class Bench:
         limits |= {Full.KEY: of_key, Full.ALL: of_all}
         return await self._up.take(name, api_key=api_key, limits=limits)
 
-    async def give_back(self, name: str) -> None:
-        await self._up.give_back(name, api_key="shop")
-
 
 @pytest.fixture
 def bench(repeating: Client) -> Bench:
@@ -76,15 +73,23 @@ async def test_so_many_of_a_keys_visitors(bench: Bench) -> None:
     assert await bench.take("r4", of_visitors=1) is None
 
 
-async def test_what_is_refused_is_counted_nowhere(bench: Bench) -> None:
-    for ref in ("r1", "r2"):
+async def test_what_is_refused_is_counted_for_nobody_once_it_is_over(bench: Bench) -> None:
+    for ref in ("r1", "r2", "r3"):
         bench.known.write(ref)
+    for ref in ("r1", "r2"):
         assert await bench.take(ref) is None
-    bench.known.write("r3")
     assert await bench.take("r3", of_visitors=1) is Full.KEY
-    bench.known.write("r1", live=False)
+    for ref in ("r1", "r3"):
+        bench.known.write(ref, live=False)
     bench.known.write("r4")
     assert await bench.take("r4", of_visitors=1) is None
+
+
+async def test_one_of_two_transfers_of_a_call_does_not_uncount_the_other(bench: Bench) -> None:
+    """The first is refused by all, and the second let through before the first is told."""
+    bench.known.write("r1", intent=Intent.ELSEWHERE)
+    assert await bench.take(transfer_of("r1"), of_key=1, of_all=0) is Full.ALL
+    assert await bench.take("r2", of_key=1) is Full.KEY
 
 
 async def test_so_many_of_all(bench: Bench) -> None:
@@ -94,7 +99,7 @@ async def test_so_many_of_all(bench: Bench) -> None:
     for _ in range(3):
         assert await bench.take("r3", api_key="c", of_key=1, of_all=2) is Full.ALL
     bench.known.write("r1", live=False)
-    assert await bench.take("r3", api_key="c", of_key=1, of_all=2) is None, "its own key has not counted it"
+    assert await bench.take("r3", api_key="c", of_key=1, of_all=2) is None
 
 
 async def test_what_is_over_makes_room(bench: Bench) -> None:
@@ -127,12 +132,24 @@ async def test_a_transfer_counts_for_as_long_as_the_phone_is_elsewhere(bench: Be
     assert await bench.take("r5", of_key=3) is Full.KEY, "the call itself is up"
 
 
-async def test_what_came_to_nothing_is_given_back(bench: Bench) -> None:
-    for ref in ("r1", "r2"):
-        bench.known.write(ref)
-        await bench.take(ref)
-    await bench.give_back("r1")
-    assert await bench.take("r3") is None
+async def test_a_transfer_that_was_refused_counts_for_seconds(bench: Bench) -> None:
+    """And not until the call is over: nobody has to tell."""
+    bench.known.write("r1")
+    for name in ("r1", transfer_of("r1")):
+        assert await bench.take(name) is None
+    assert await bench.take("r2") is Full.KEY
+    bench.now += LATER
+    assert await bench.take("r2") is None
+
+
+async def test_a_key_that_is_refused_does_not_uncount_what_another_has_sent_away(bench: Bench) -> None:
+    bench.known.write("r1", direction=Direction.INBOUND, intent=Intent.ELSEWHERE)
+    bench.known.write("r2")
+    assert await bench.take(transfer_of("r1"), of_all=2) is None
+    assert await bench.take("r2", api_key="desk", of_key=1, of_all=2) is None
+    assert await bench.take(transfer_of("r1"), api_key="desk", of_key=1, of_all=2) is Full.KEY
+    bench.known.write("r3")
+    assert await bench.take("r3", of_all=2) is Full.ALL
 
 
 async def test_many_at_once(client: Client, redis: Redis) -> None:

@@ -226,15 +226,15 @@ async def test_who_asks_again_before_a_refusal_is_forgotten_is_refused_too(
     await phone.hang_up()
 
 
+@pytest.mark.parametrize("broken", [keys.up_all(), keys.room("sales")])
 async def test_the_same_may_be_asked_again_when_the_store_failed_before_anybody_was_called(
-    simulator: Simulator, service: Service, operator: Operator, redis: Redis
+    simulator: Simulator, service: Service, operator: Operator, redis: Redis, broken: str
 ) -> None:
-    room = keys.room("sales")
-    await redis.set(room, "which the script cannot read")
+    await redis.set(broken, "which the script cannot read")
     body = {"to": CALLEE, "room": "sales", "callTimeout": PATIENT}
     failed = await operator.send("POST", "/calls", body, Idempotency_Key="one")
     assert failed.status_code == 503
-    await redis.delete(room)
+    await redis.delete(broken)
     call = await only_call(operator)
     await operator.until(call["id"], "ended")
 

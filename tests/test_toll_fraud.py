@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 
 from tests.harness import API_KEY, CALLEE, NUMBER, Service, nothing_left, serving
 from tests.operators import Json, Operator, bridged
-from tests.outbound import dialed, ringing
+from tests.outbound import asking, dialed, ringing, why
 from tests.simulator.simulator import Simulator
 
 OTHER_KEY = "tests-other-key-0123456789"
@@ -241,6 +241,35 @@ async def test_each_key_has_so_many_calls_up(simulator: Simulator, guarded: Guar
     placed = await operator.send("POST", "/calls", body, Idempotency_Key="one")
     assert placed.status_code == 201, "the same order, now that another call is over"
     await other_phone.hang_up()
+
+
+async def test_copies_of_an_order_do_not_pass_the_limits_together(
+    simulator: Simulator, guarded: Guarded, redis: Redis
+) -> None:
+    """Of those that come at once one is refused, and no other goes on with what that one has given back."""
+    _, operator = await guarded.start(CALLS_PER_HOUR="2")
+    phones = [(await ringing(simulator, operator))[0] for _ in range(2)]
+    await an_hour_passes(redis)
+    for once in ("one", "two", "three"):
+        copies = [asking(operator, once) for _ in range(8)]
+        answers = [await copy for copy in copies]
+        assert {answer.status_code for answer in answers} <= {202, 429}, "202: nobody knows yet"
+        assert 429 in {answer.status_code for answer in answers}
+        for answer in answers:
+            if answer.status_code == 429:
+                assert (answer.json()["rule"], answer.headers["retry-after"]) == ("calls-at-once", "10")
+    assert len(dialed(simulator)) == 2
+    ended = (await operator.ask("GET", "/calls?state=ended"))["calls"]
+    assert {why(one) for one in ended} == {("limit", "calls-at-once")}
+
+    for phone in phones:
+        await phone.hang_up()
+    simulator.numbers[CALLEE] = "busy"
+    for once in ("one", "two"):
+        answer = await asking(operator, once)
+        assert answer.status_code == 201, "the hour has counted none of them"
+        await operator.until(answer.json()["id"], "ended")
+    assert (await asking(operator, "three")).status_code == 422
 
 
 async def test_all_keys_together_have_so_many_calls_up(

@@ -27,6 +27,10 @@ REASONS: Final[Mapping[str, Reason]] = MappingProxyType(
         "rate-limited": Reason(
             "Bandwidth takes no more requests for now (429)", "slow down, or have the account's limit raised"
         ),
+        "calls-at-once": Reason(
+            "as many calls were up as API keys may have, and nobody was called",
+            "CALLS_PER_HOUR; `pstn-bridge calls`",
+        ),
         "room-closed": Reason("the room was closed while the call was in it, or on its way there"),
         "credentials-refused": Reason(
             "Bandwidth refuses our credentials", "`pstn-bridge doctor`; BW_CLIENT_ID and BW_CLIENT_SECRET"

@@ -37,6 +37,7 @@ FAILURES: Final[Mapping[str, Blame]] = MappingProxyType(
     {
         "room-full": Blame.LIMIT,
         "rate-limited": Blame.LIMIT,
+        "calls-at-once": Blame.LIMIT,
         "room-closed": Blame.NOBODY,
         "credentials-refused": Blame.SERVICE,
         "request-refused": Blame.SERVICE,

@@ -15,7 +15,7 @@ from service.bandwidth.tally import counting
 from service.bandwidth.voice import VoiceApi
 from service.calls.effects import HangUp
 from service.calls.events import Dial, Event, NotPlaced, Order, OrderTransfer, Placed
-from service.calls.model import Call, Intent, OnMachine
+from service.calls.model import Call, OnMachine
 from service.calls.room import MEMBERS, Way
 from service.calls.sent import Request as Sent
 from service.clock import Clock
@@ -92,8 +92,8 @@ class Refusal(msgspec.Struct, frozen=True):
 class Operators:
     """`budget`: seconds for a webhook of ours; `per_hour`: calls that one API key may place.
 
-    As many of one key may be up at once, and twice as many of all keys together: as a rule calls last less
-    than an hour, and those that do not would add up, hour by hour.
+    As many of one key may be up at once, half of them its visitors', and twice as many of all keys together:
+    as a rule calls last less than an hour, and those that do not would add up, hour by hour.
     """
 
     def __init__(
@@ -143,15 +143,13 @@ class Operators:
         return await self._engine.order(ref, event)
 
     async def _transfer(self, ref: str, event: OrderTransfer, counted: str, by: Orderer) -> Ordered | Refusal:
-        name = transfer_of(ref)
-        if full := await self._full(name, by):
+        if full := await self._full(transfer_of(ref), by):
             await self._admission.forget(by, ref=counted)
             return full
+        # Refused, it counts for some seconds more: another order to this call may be let through by its name.
         ordered = await self._engine.order(ref, event)
         if ordered.refused or ordered.call is None:
             await self._soon(self._give_back(by, counted), name="transfer.refused")
-        if ordered.call is None or ordered.call.intent is not Intent.ELSEWHERE:
-            await self._up.give_back(name, api_key=by.api_key)
         return ordered
 
     async def place(
@@ -161,8 +159,8 @@ class Operators:
 
         `visit`: whose call it is, if a visitor orders it in the name of the key.
 
-        Written down first, then a seat is reserved, then Bandwidth is asked. Raises StoreError, and then a
-        call that was written down ends by itself.
+        Written down first, then counted among those that are up, then seated, then Bandwidth is asked. Raises
+        StoreError, and then a call that was written down ends by itself.
         """
         if self._application_id is None:
             return Refusal("not-configured", "outbound calls need BW_VOICE_APPLICATION_ID")
@@ -170,9 +168,6 @@ class Operators:
         admitted = await self._admit(by, digest)
         if isinstance(admitted, Refusal):
             return admitted
-        if admitted.fresh and (full := await self._full(admitted.ref, by)):
-            await self._admission.forget(by, ref=admitted.ref)
-            return full
         dial = self._dial(new, admitted.ref, api_key)
         with bound(ref=dial.ref):
             stored, fresh = await self._engine.write_down(dial)
@@ -180,7 +175,10 @@ class Operators:
                 raise ValueError("a call that was written down is not there")
             if not fresh:
                 return _again(stored.call)
+            # Of requests that are the same one comes here: what it gives back, no other of them goes on with.
             try:
+                if full := await self._full(dial.ref, by):
+                    return await self._refuse(dial, by, full)
                 seat = await self._rooms.reserve(
                     new.room, stored.call.seat, waits=False, limit=MEMBERS, now=self._clock.now()
                 )
@@ -217,11 +215,12 @@ class Operators:
                 return admitted
 
     async def _full(self, name: str, by: Orderer) -> Refusal | None:
-        limits = {Full.KEY: self._per_hour, Full.ALL: _KEYS * self._per_hour}
-        full = await self._up.take(name, api_key=by.api_key, of_key=limits[Full.KEY], of_all=limits[Full.ALL])
+        limits = {Full.VISITORS: self._per_hour // 2} if by.visit else {}
+        limits |= {Full.KEY: self._per_hour, Full.ALL: _KEYS * self._per_hour}
+        full = await self._up.take(name, api_key=by.api_key, limits=limits)
         if full is None:
             return None
-        whose = "an API key has" if full is Full.KEY else "all API keys together have"
+        whose = "all API keys together have" if full is Full.ALL else "an API key has"
         detail = f"{whose} {limits[full]} calls up, and no more at once"
         if by.visit:
             # How many a key may have is no business of its visitors.
@@ -345,5 +344,6 @@ def _again(call: Call) -> Placement | Refusal:
     """What the same request is told while the first is still being answered."""
     if call.failure and not call.live and not call.call_id:
         reason = "store-unavailable" if call.failure == "internal-error" else call.failure
-        return Refusal(reason, "the same request has just failed: it may be made again")
+        wait = _FULL if reason == "calls-at-once" else None
+        return Refusal(reason, "the same request has just failed: it may be made again", wait)
     return Placement(call, bool(call.call_id) or not call.live)

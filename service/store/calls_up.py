@@ -1,10 +1,10 @@
-"""How many calls are up at once that API keys have ordered: of each key, and of all together.
+"""How many ordered calls are up at once: of each API key, of its visitors, and of all keys together.
 
 Nobody has to tell when a call is over, so that nothing is lost with a replica that dies. Where no more fit,
 those that are counted are looked at, and what is over makes room.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from typing import Final
 
@@ -27,6 +27,10 @@ _TRANSFER: Final = "/transfer"
 
 
 class Full(StrEnum):
+    """Whose calls they are that are as many as may be."""
+
+    VISITORS = "visitors"
+    """Those who order in the name of the key."""
     KEY = "key"
     ALL = "all"
 
@@ -44,20 +48,17 @@ class CallsUp:
         self._calls = calls
         self._now = now
 
-    async def take(self, name: str, *, api_key: str, of_key: int, of_all: int) -> Full | None:
-        """Count `name`, a ref or `transfer_of` one, among what is up; or say which limit is met."""
-        own, every = keys.up(api_key), keys.up_all()
-        if not await self._take(own, name, of_key):
-            return Full.KEY
-        if not await self._take(every, name, of_all):
-            await self._looked(own, over=[name])
-            return Full.ALL
-        return None
+    async def take(self, name: str, *, api_key: str, limits: Mapping[Full, int]) -> Full | None:
+        """Count `name`, a ref or `transfer_of` one, for each of `limits`; or say which is met.
 
-    async def give_back(self, name: str, *, api_key: str) -> None:
-        """Nothing has come of the order."""
-        for up in (keys.up(api_key), keys.up_all()):
-            await self._looked(up, over=[name])
+        What is refused stays counted for the others until somebody looks, and it is over: taken out here, it
+        might be what another order, to the same call, has been let through by.
+        """
+        counted = _counted(api_key)
+        for full, limit in limits.items():
+            if not await self._take(counted[full], name, limit):
+                return full
+        return None
 
     async def _take(self, up: str, name: str, limit: int) -> bool:
         if await self._fits(up, name, limit):
@@ -94,6 +95,11 @@ class CallsUp:
     @property
     def _ms(self) -> int:
         return int(self._now() * 1000)
+
+
+def _counted(api_key: str) -> dict[Full, str]:
+    visitors = keys.up(api_key, Full.VISITORS)
+    return {Full.VISITORS: visitors, Full.KEY: keys.up(api_key), Full.ALL: keys.up_all()}
 
 
 def _is_up(name: str, call: Call | None) -> bool:

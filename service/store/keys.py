@@ -125,9 +125,9 @@ def placed(api_key: str, by: str = "") -> str:
     return f"{_tag(_hash(api_key) % PARTITIONS)}:placed:{name}"
 
 
-def up(api_key: str) -> str:
-    """Calls that an API key has ordered and that may be up, by when they were last looked at."""
-    name = hashlib.sha256(api_key.encode()).hexdigest()[:16]
+def up(api_key: str, by: str = "") -> str:
+    """Calls that a key, or `by` some in its name, has ordered and that may be up, by when last looked at."""
+    name = hashlib.sha256(f"{api_key}\0{by}".encode() if by else api_key.encode()).hexdigest()[:16]
     return f"{_tag(_hash(api_key) % PARTITIONS)}:up:{name}"
 
 

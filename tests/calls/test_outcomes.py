@@ -44,6 +44,7 @@ NOT_BRIDGED = [
 FAILED = [
     ("room-full", Blame.LIMIT),
     ("rate-limited", Blame.LIMIT),
+    ("calls-at-once", Blame.LIMIT),
     ("room-closed", Blame.NOBODY),
     ("credentials-refused", Blame.SERVICE),
     ("request-refused", Blame.SERVICE),

@@ -181,6 +181,39 @@ async def test_visitors_leave_calls_to_their_key(simulator: Simulator, store_url
         assert (refused.status_code, refused.json()["rule"]) == (422, "calls-per-hour")
 
 
+async def test_visitors_leave_room_for_calls_of_their_key(
+    simulator: Simulator, store_url: str, redis: Redis
+) -> None:
+    """Of the calls that are up at once, however many hours they last."""
+    simulator.numbers[CALLEE] = "ring"
+    body = {"to": CALLEE}
+    async with (
+        staffed(simulator, store_url, redis, CALLS_PER_HOUR="4") as (service, operator),
+        visitor(service, operator, scopes=["dial"]) as ada,
+        visitor(service, operator, scopes=["dial"]) as bob,
+    ):
+        calls = []
+        for who in (ada, bob):
+            answer = await who.send("POST", "/calls", body)
+            assert answer.status_code == 201
+            calls.append(answer.json()["id"])
+        await redis.delete(*[key async for key in redis.scan_iter("*:placed:*")])  # an hour passes
+        refused = await ada.send("POST", "/calls", body)
+        assert (refused.status_code, refused.json()["rule"]) == (429, "calls-at-once")
+        assert not re.search(r"\d|key", refused.json()["detail"]), "whose limit it is, and which"
+        calls += [(await operator.place())["id"] for _ in range(2)]
+        refused = await operator.send("POST", "/calls", {**body, "room": "sales"})
+        assert (refused.status_code, refused.json()["rule"]) == (429, "calls-at-once")
+        assert "4 calls" in refused.json()["detail"]
+        await operator.order(calls[0], "hangup")
+        await operator.until(calls[0], "ended")
+        answer = await bob.send("POST", "/calls", body)
+        assert answer.status_code == 201, "one of theirs is over"
+        for call in (*calls[1:], answer.json()["id"]):
+            await operator.order(call, "hangup")
+            await operator.until(call, "ended")
+
+
 async def test_what_bandwidth_refuses_a_visitor_costs_the_key_nothing(
     simulator: Simulator, store_url: str, redis: Redis
 ) -> None:

@@ -37,12 +37,12 @@ class Bench:
         self._up = CallsUp(client, self.known, lambda: self.now)  # type: ignore[arg-type] # what is used of it
 
     async def take(
-        self, name: str, *, api_key: str = "shop", of_key: int = 2, of_all: int = 4
+        self, name: str, *, api_key: str = "shop", of_key: int = 2, of_all: int = 4, of_visitors: int = 0
     ) -> Full | None:
-        return await self._up.take(name, api_key=api_key, of_key=of_key, of_all=of_all)
-
-    async def give_back(self, name: str) -> None:
-        await self._up.give_back(name, api_key="shop")
+        """`of_visitors`: of whoever orders in the name of the key; 0 for an order of the key itself."""
+        limits = {Full.VISITORS: of_visitors} if of_visitors else {}
+        limits |= {Full.KEY: of_key, Full.ALL: of_all}
+        return await self._up.take(name, api_key=api_key, limits=limits)
 
 
 @pytest.fixture
@@ -61,6 +61,37 @@ async def test_so_many_of_a_key(bench: Bench) -> None:
     assert await bench.take("r3", api_key="desk") is None
 
 
+async def test_so_many_of_a_keys_visitors(bench: Bench) -> None:
+    for ref in ("r1", "r2", "r3"):
+        bench.known.write(ref)
+    assert await bench.take("r1", of_visitors=1) is None
+    assert await bench.take("r2", of_visitors=1) is Full.VISITORS
+    assert await bench.take("r2", api_key="desk", of_visitors=1) is None, "those of another key"
+    assert await bench.take("r3") is None, "what is left to the key, which r2 has not taken"
+    assert await bench.take("r4") is Full.KEY, "the visitors' is one of the key's"
+    bench.known.write("r1", live=False)
+    assert await bench.take("r4", of_visitors=1) is None
+
+
+async def test_what_is_refused_is_counted_for_nobody_once_it_is_over(bench: Bench) -> None:
+    for ref in ("r1", "r2", "r3"):
+        bench.known.write(ref)
+    for ref in ("r1", "r2"):
+        assert await bench.take(ref) is None
+    assert await bench.take("r3", of_visitors=1) is Full.KEY
+    for ref in ("r1", "r3"):
+        bench.known.write(ref, live=False)
+    bench.known.write("r4")
+    assert await bench.take("r4", of_visitors=1) is None
+
+
+async def test_one_of_two_transfers_of_a_call_does_not_uncount_the_other(bench: Bench) -> None:
+    """The first is refused by all, and the second let through before the first is told."""
+    bench.known.write("r1", intent=Intent.ELSEWHERE)
+    assert await bench.take(transfer_of("r1"), of_key=1, of_all=0) is Full.ALL
+    assert await bench.take("r2", of_key=1) is Full.KEY
+
+
 async def test_so_many_of_all(bench: Bench) -> None:
     for ref, key in (("r1", "a"), ("r2", "b")):
         bench.known.write(ref)
@@ -68,7 +99,7 @@ async def test_so_many_of_all(bench: Bench) -> None:
     for _ in range(3):
         assert await bench.take("r3", api_key="c", of_key=1, of_all=2) is Full.ALL
     bench.known.write("r1", live=False)
-    assert await bench.take("r3", api_key="c", of_key=1, of_all=2) is None, "its own key has not counted it"
+    assert await bench.take("r3", api_key="c", of_key=1, of_all=2) is None
 
 
 async def test_what_is_over_makes_room(bench: Bench) -> None:
@@ -101,12 +132,24 @@ async def test_a_transfer_counts_for_as_long_as_the_phone_is_elsewhere(bench: Be
     assert await bench.take("r5", of_key=3) is Full.KEY, "the call itself is up"
 
 
-async def test_what_came_to_nothing_is_given_back(bench: Bench) -> None:
-    for ref in ("r1", "r2"):
-        bench.known.write(ref)
-        await bench.take(ref)
-    await bench.give_back("r1")
-    assert await bench.take("r3") is None
+async def test_a_transfer_that_was_refused_counts_for_seconds(bench: Bench) -> None:
+    """And not until the call is over: nobody has to tell."""
+    bench.known.write("r1")
+    for name in ("r1", transfer_of("r1")):
+        assert await bench.take(name) is None
+    assert await bench.take("r2") is Full.KEY
+    bench.now += LATER
+    assert await bench.take("r2") is None
+
+
+async def test_a_key_that_is_refused_does_not_uncount_what_another_has_sent_away(bench: Bench) -> None:
+    bench.known.write("r1", direction=Direction.INBOUND, intent=Intent.ELSEWHERE)
+    bench.known.write("r2")
+    assert await bench.take(transfer_of("r1"), of_all=2) is None
+    assert await bench.take("r2", api_key="desk", of_key=1, of_all=2) is None
+    assert await bench.take(transfer_of("r1"), api_key="desk", of_key=1, of_all=2) is Full.KEY
+    bench.known.write("r3")
+    assert await bench.take("r3", of_all=2) is Full.ALL
 
 
 async def test_many_at_once(client: Client, redis: Redis) -> None:

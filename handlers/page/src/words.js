@@ -27,6 +27,7 @@ const OUTCOMES = {
   "wrong-pin": "Ended: wrong code",
   "pin-guessing": "Too many wrong codes from this number",
   "rate-limited": "Too many calls at once, try again shortly",
+  "calls-at-once": "Too many calls at once, try again shortly",
   "account-limit": "Too many calls at once, try again shortly",
   capacity: "The phone network is busy, try again shortly",
   "never-heard-of": "The phone network did not take the call",

@@ -50,7 +50,7 @@ async def sit(asked: Asked) -> Response:
     visit = visit_of(asked)
     with asked.bridge.door.joining(visit):
         admitted = await asked.bridge.participants.admit(
-            visit.room, name=body.name or visit.name, visit=visit.id
+            visit.room, name=body.name or visit.name, visit=visit.id, until=visit.until
         )
     if await asked.bridge.door.is_over(visit):
         # Meanwhile: whoever has ended it may have looked for its seats before this one was taken.

@@ -9,7 +9,7 @@ from handlers.bridge import Bridge
 from handlers.deferred import Deferred
 from handlers.limits import Limits
 from handlers.places import Places
-from handlers.spells import Spells
+from handlers.spells import VISITORS, Spells
 from handlers.stopping import Stopping
 from handlers.streams import Streams
 
@@ -25,6 +25,8 @@ class Edge:
     streams: Streams
     deferred: Deferred
     spells: Spells
+    opened: Spells
+    """Of pages, by the id of the visit or the invitation."""
     stopping: Stopping
 
 
@@ -41,6 +43,7 @@ def edge_before(bridge: Bridge, *, places: int, rate: int, stopping: Stopping) -
         streams=Streams(stopping, bridge.clock, bridge.tasks, bridge.door.passes.over),
         deferred=Deferred(bridge.tasks, bridge.clock),
         spells=Spells(bridge.clock),
+        opened=Spells(bridge.clock, VISITORS),
         stopping=stopping,
     )
 

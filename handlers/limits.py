@@ -58,7 +58,10 @@ class Limits:
         self._count(self._keys, name, "key-limit", name, "this key has asked too often; see API_RATE_LIMIT")
 
     def visit(self, visit: str, issued_by: str) -> None:
-        """A request of a page, which takes nothing from what the key behind its invitation may do."""
+        """A request of a page, or with a link (by its invitation's id, as it is no visit yet).
+
+        It takes nothing from what the key behind the invitation may do.
+        """
         self._count(self.visits, visit, "visit-limit", issued_by, "this page has asked too often")
 
     def wrong_key(self) -> None:

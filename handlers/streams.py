@@ -1,7 +1,7 @@
 """Answers that go on for as long as somebody listens, as server-sent events (HTML standard, section 9.2)."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable, Iterator
 from contextlib import aclosing, contextmanager, suppress
 from typing import Final
 
@@ -28,7 +28,7 @@ VISITORS: Final = 400
 EACH: Final = 5
 """Of one visitor: a few tabs, and what of them has not been noticed to be gone."""
 OVER: Final = 2.0
-"""Seconds between two looks at whether the visits of those who listen were ended, in one trip for all."""
+"""Seconds between two looks at whether the visits of those who listen are over, in one trip for all."""
 _LOOK: Final = 0.1
 """Seconds between two looks at whether the service is to end."""
 _LAST_WORD: Final = 1.0
@@ -43,7 +43,7 @@ _HEADERS: Final = {
 class Streams:
     """Those that are open. They end when the service does: it would wait for them.
 
-    `over`: which of these visits were ended; their streams end with them.
+    `over`: which of these visits were ended; their streams end with them, and with a visit's own time.
     """
 
     def __init__(self, stopping: Stopping, clock: Clock, tasks: Tasks, over: Over) -> None:
@@ -87,11 +87,15 @@ class Streams:
 
     async def _ask(self) -> None:
         while visits := {one for one in self._open.values() if one}:
+            self._end(visit for visit in visits if visit.until <= self.clock.now())  # also without the store
             with suppress(StoreError):  # those who listen wait for it, or are ended (service/engine/live.py)
-                for visit in await self._over(visits):
-                    for one in self._of(visit):
-                        one.tell("over")
+                self._end(await self._over(visits))
             await self.clock.sleep(OVER)
+
+    def _end(self, visits: Iterable[Pass]) -> None:
+        for visit in visits:
+            for one in self._of(visit):
+                one.tell("over")
 
     def _of(self, visitor: Pass) -> list[Ended]:
         return [one for one, whose in self._open.items() if whose and whose.id == visitor.id]

@@ -17,7 +17,7 @@ from handlers.edge import edge_of
 from handlers.streams import EventStream, Streams
 from service.calls.browser import is_browser
 from service.calls.model import call_of
-from service.calls.news import shown
+from service.calls.news import for_visitor, shown
 from service.cursors import Holder
 from service.engine.live import Ended, Lost, Told
 from service.store.errors import StoreError
@@ -107,7 +107,10 @@ class _Feed:
     def _block(self, told: Told) -> bytes:
         if told.entry is None:
             return self.mark(told.cursor)
-        return self._raw(told.entry.kind, told.entry.data, told.cursor)
+        data, room = told.entry.data, self.holder.room
+        if self.holder.kind == "visit" and room is not None:
+            data = for_visitor(data, room)
+        return self._raw(told.entry.kind, data, told.cursor)
 
     def _event(self, kind: str, data: dict[str, Any], cursor: Cursor | None) -> bytes:
         return self._raw(kind, msgspec.json.encode(data), cursor)

@@ -39,12 +39,13 @@ async def one(asked: Asked) -> Response:
 
 
 async def leave(asked: Asked) -> Response:
-    """With the visit of a visitor, who would come back with the same cookie."""
-    room, member = await _member(asked)
-    if member.browser and (visit := member.browser.visit):
+    """With the visit of a visitor, who would come back with the same cookie, or just has."""
+    room, id_ = room_in_path(asked), asked.request.path_params["participant"]
+    if visit := await asked.bridge.participants.visit_of(room, id_):
         await asked.bridge.door.passes.end_visit(room, visit, listed=False)
         await asked.bridge.participants.leave_visit(room, visit)
     else:
+        _, member = await _member(asked)
         await asked.bridge.participants.leave(room, member.seat)
     return Response(status_code=204)
 

@@ -79,9 +79,9 @@ class Problem(Exception):
         self.kind = kind
         self.status, self.title = KINDS[kind]
         self.members = members
-        self._headers = dict(headers or {})
+        self.headers = dict(headers or {})
         if retry_after is not None:
-            self._headers["Retry-After"] = str(max(1, math.ceil(retry_after)))
+            self.headers["Retry-After"] = str(max(1, math.ceil(retry_after)))
 
     def response(self) -> Response:
         body: dict[str, Any] = {
@@ -92,7 +92,7 @@ class Problem(Exception):
             **self.members,
         }
         return Response(
-            msgspec.json.encode(body), self.status, self._headers, media_type="application/problem+json"
+            msgspec.json.encode(body), self.status, self.headers, media_type="application/problem+json"
         )
 
 

@@ -56,16 +56,33 @@ class Door:
         text = self.invitations.sign(replace(said, closed=closed))
         return said, f"{self.base_url}/join/{room}?invitation={text}"
 
-    async def look(self, room: str, text: str) -> None:
-        """Whether an invitation is good, without using it up. Raises Problem and StoreError."""
-        invitation, _ = self._read(room, text)
+    def invitation(self, room: str, text: str) -> Pass:
+        """What a link says, in the name that its key has now; whether it was used or ended says the store.
+
+        Raises Problem.
+        """
+        try:
+            invitation = self.invitations.read(text, now=self.clock.now())
+        except Expired as error:
+            raise _over() from error
+        except Forged as error:
+            raise Problem("invitation-forged", "look whether the whole link was opened") from error
+        if invitation.room != room:
+            raise Problem("invitation-forged", "the invitation is for another room")
+        key = self._key_of(invitation)
+        if key is None or not _granted(invitation, key):
+            raise _over()
+        closed = invitation.closed if invitation.key else _closed_before(invitation, INVITATION)
+        return replace(invitation, issued_by=key.name, key=self._mark(key), closed=closed)
+
+    async def look(self, invitation: Pass) -> None:
+        """Whether it is good, without using it up. Raises Problem and StoreError."""
         _check(await self.passes.state(invitation))
 
-    async def open(self, room: str, text: str) -> Pass:
-        """The visit that an invitation becomes, once. Raises Problem and StoreError."""
-        invitation, key = self._read(room, text)
+    async def open(self, invitation: Pass) -> Pass:
+        """The visit that it becomes, once. Raises Problem and StoreError."""
         now = self.clock.now()
-        visit = replace(invitation, id=new_id(), until=now + VISIT, issued_by=key.name, key=self._mark(key))
+        visit = replace(invitation, id=new_id(), until=now + VISIT)
         _check(await self.passes.use(invitation, visit, now=now))
         return visit
 
@@ -119,22 +136,6 @@ class Door:
         own = {_origin(self.base_url), _origin(f"http://{request.headers.get('host', '')}")}
         if (found := _origin(origin)) is None or found not in own:
             raise Problem("foreign-origin", "the request comes from a page that is not ours")
-
-    def _read(self, room: str, text: str) -> tuple[Pass, ApiKey]:
-        try:
-            invitation = self.invitations.read(text, now=self.clock.now())
-        except Expired as error:
-            raise _over() from error
-        except Forged as error:
-            raise Problem("invitation-forged", "look whether the whole link was opened") from error
-        if invitation.room != room:
-            raise Problem("invitation-forged", "the invitation is for another room")
-        key = self._key_of(invitation)
-        if key is None or not _granted(invitation, key):
-            raise _over()
-        if not invitation.key:
-            invitation = replace(invitation, closed=_closed_before(invitation, INVITATION))
-        return invitation, key
 
     def _mark(self, key: ApiKey) -> str:
         return self.invitations.marks(key.digest)[0]

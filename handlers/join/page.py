@@ -10,13 +10,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from handlers.api.bodies import is_room_name
-from handlers.api.problems import Problem
+from handlers.api.problems import Problem, not_found
 from handlers.bridge import bridge_of
 from handlers.edge import edge_of
 from handlers.join.door import Door
+from handlers.join.endpoint import over
 from handlers.page import assets
 from service.logs import bound
 from service.store.errors import StoreError
+
+_BUSY_PAUSE: Final = 2.0
+"""Seconds after which somebody may try again who found no place."""
 
 log = structlog.get_logger()
 
@@ -52,6 +56,10 @@ _WORDS: Final = {
         "The page is missing",
         "The service runs without its page. Whoever runs it has to build it: make page.",
     ),
+    "too-many-requests": _Words(
+        429, "Too many requests", "This link has been opened too often. Open it again in a moment."
+    ),
+    "overloaded": _Words(503, "The service is busy", "Open the link again in a moment."),
     "store-unavailable": _Words(
         503, "The service is not available", "It should be back soon. Open the link again in a moment."
     ),
@@ -60,46 +68,54 @@ _WORDS: Final = {
 
 async def page(request: Request) -> Response:
     """Opening a link does not use an invitation up: programs that look at mail open links as well."""
-    room = request.path_params["room"]
-    kind = await _refusal(request, room)
+    room, edge = request.path_params["room"], edge_of(request)
     content = assets.page()
-    if not kind and content is None:
-        kind = "not-built"
+    headers = _headers(bridge_of(request).door)
+    visitor, kind = "", ""
+    try:
+        visitor = await _let_in(request, room)
+        kind = "not-built" if content is None else ""
+    except Problem as problem:
+        kind = problem.kind
+        headers.update(problem.headers)
+    except StoreError:
+        kind = "store-unavailable"
     with bound(room=room if is_room_name(room) else None):
-        begins = not kind or edge_of(request).spells.begins(f"page.opened {kind}")
+        begins = edge.spells.begins(f"page.opened {kind}") if kind else edge.opened.begins("page.opened", visitor)
         write = log.info if begins else log.debug
         write("page.opened", problem=kind)
-    headers = _headers(bridge_of(request).door)
     if kind:
         words = _WORDS[kind]
         return Response(_told(words), words.status, headers, media_type="text/html")
     return Response(content, 200, headers, media_type="text/html")
 
 
-async def _refusal(request: Request, room: str) -> str:
-    """Why the page is not shown, empty when it is. A visit goes before an invitation.
+async def _let_in(request: Request, room: str) -> str:
+    """Whom the page is shown to: the id of a visit, which goes before an invitation, or of that.
 
-    While the store is away a visit shows the page, which comes to more when that is back.
+    While the store is away a visit shows the page, which comes to more when that is back. Raises Problem and
+    StoreError.
     """
-    door = bridge_of(request).door
+    door, edge = bridge_of(request).door, edge_of(request)
     if not is_room_name(room):
-        return "not-found"
-    visit = door.visit(request, room)
-    with suppress(StoreError):
-        if visit and await door.is_over(visit):
-            visit = None
+        raise not_found("room")
+    visit, link = door.visit(request, room), request.query_params.get("invitation")
     if visit:
-        return ""
-    invitation = request.query_params.get("invitation")
-    if not invitation:
-        return "invitation-needed"
-    try:
-        await door.look(room, invitation)
-    except Problem as problem:
-        return problem.kind
-    except StoreError:
-        return "store-unavailable"
-    return ""
+        edge.limits.visit(visit.id, visit.issued_by)
+    with edge.visitors.one() as free:
+        if not free or edge.webhooks.full:
+            raise Problem("overloaded", "nothing has been done", retry_after=_BUSY_PAUSE)
+        with suppress(StoreError):
+            if visit and await door.is_over(visit):
+                visit = None
+        if visit:
+            return visit.id
+        if not link:
+            raise over()
+        invitation = door.invitation(room, link)
+        edge.limits.visit(invitation.id, invitation.issued_by)
+        await door.look(invitation)
+        return invitation.id
 
 
 def _headers(door: Door) -> dict[str, str]:

@@ -12,6 +12,7 @@ from handlers.api.events import stream
 from handlers.api.problems import Problem
 from handlers.api.reading import read
 from handlers.api.views import time_view
+from handlers.edge import edge_of
 from handlers.guard import VISITOR_LIMIT
 from handlers.join.endpoint import over
 from service.engine.operators import Refusal
@@ -30,9 +31,12 @@ class Seated(bodies.Shape, frozen=True, kw_only=True):
 
 async def open_(asked: Asked) -> Response:
     body = await read(asked.request, Invited, limit=VISITOR_LIMIT)
-    asked.visit = visit = await asked.bridge.door.open(room_of(asked), body.invitation[: LONGEST + 1])
+    door = asked.bridge.door
+    invitation = door.invitation(room_of(asked), body.invitation[: LONGEST + 1])
+    edge_of(asked.request).limits.visit(invitation.id, invitation.issued_by)
+    asked.visit = visit = await door.open(invitation)
     response = answer(_view(visit))
-    asked.bridge.door.remember(response, visit)
+    door.remember(response, visit)
     return response
 
 
@@ -50,7 +54,7 @@ async def sit(asked: Asked) -> Response:
     visit = visit_of(asked)
     with asked.bridge.door.joining(visit):
         admitted = await asked.bridge.participants.admit(
-            visit.room, name=body.name or visit.name, visit=visit.id
+            visit.room, name=body.name or visit.name, visit=visit.id, until=visit.until
         )
     if await asked.bridge.door.is_over(visit):
         # Meanwhile: whoever has ended it may have looked for its seats before this one was taken.

@@ -44,6 +44,8 @@ class Browser(msgspec.Struct, frozen=True, omit_defaults=True):
     visit: str = ""
     """Whose browser it is: one visit has one at most."""
     hears: Hears = None
+    until: float = 0
+    """When that visit runs out, in seconds since the epoch; 0 for who has none."""
 
 
 class Presence(msgspec.Struct, frozen=True):
@@ -82,6 +84,11 @@ def absent_from(presence: Presence, *, unused: float, absent: float) -> float:
     if presence.there:
         return math.inf
     return presence.disconnected + absent
+
+
+def over_from(browser: Browser | None) -> float:
+    """From when on it has no business here any more, whoever is there (seconds since the epoch)."""
+    return browser.until if browser and browser.until else math.inf
 
 
 def seat_of_browser(name: str) -> str:

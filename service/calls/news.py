@@ -14,6 +14,10 @@ class CallNews(msgspec.Struct, frozen=True):
     call: dict[str, Any]
 
 
+class _Where(msgspec.Struct, frozen=True):
+    room: str | None = None
+
+
 def shown(call: Call) -> dict[str, Any]:
     """A call in live events, in the words of the API. Numbers are masked, whoever is to read it."""
     return {
@@ -26,6 +30,16 @@ def shown(call: Call) -> dict[str, Any]:
         "participantId": call.participant_id or None,
         "outcome": call.outcome and {"blame": call.outcome.blame, "reason": call.outcome.reason},
     }
+
+
+def for_visitor(data: bytes, room: str) -> bytes:
+    """What a visitor of this room is told of it (JSON): where a call has gone is not said, only that it has.
+
+    Other rooms are none of a visitor's business, not even their names.
+    """
+    if msgspec.json.decode(data, type=_Where).room == room:
+        return data
+    return msgspec.json.encode({**msgspec.json.decode(data), "room": None})
 
 
 def call_news(before: Call | None, after: Call) -> CallNews | None:

@@ -12,6 +12,7 @@ from service.calls.browser import (
     Hears,
     Permission,
     absent_from,
+    over_from,
     seat_of_browser,
 )
 from service.calls.effects import CheckPresence
@@ -95,16 +96,17 @@ class Participants:
         name: str = "",
         permissions: tuple[Permission, ...] = (Permission.AUDIO,),
         visit: str = "",
+        until: float = 0,
     ) -> Admitted | Refusal:
         """A seat, a session where the room has none, and a participant in it with its own subscription.
 
         The seat goes back when nothing is heard of the browser in time. Whatever browser the visit had before
-        leaves, so that nobody is there twice.
+        leaves, so that nobody is there twice. `until`: when the visit runs out, and its browser leaves.
         """
         deadline = self._clock.monotonic() + self._budget
         while True:
             try:
-                return await self._admit(room, Browser(name, permissions, visit), deadline)
+                return await self._admit(room, Browser(name, permissions, visit, until=until), deadline)
             except InDoubt as error:
                 if deadline - self._clock.monotonic() <= self._patience.vanished.pause:
                     return self._refused(error)
@@ -148,6 +150,12 @@ class Participants:
         return next(
             (one for one in members if one.phase in SEATED and one.participant_id == participant_id), None
         )
+
+    async def visit_of(self, room: str, participant_id: str) -> str:
+        """Whose browser this is, or was until it is taken down; empty for nobody's."""
+        members = await self._members(room)
+        found = (one.browser for one in members if one.browser and one.participant_id == participant_id)
+        return next((browser.visit for browser in found), "")
 
     async def beat(self, room: str, seat: str) -> bool:
         """A sign of life; False when it has no seat any more."""
@@ -213,18 +221,19 @@ class Participants:
                 await self.leave(room, seat, why="reported")
 
     async def check_presence(self, effect: CheckPresence) -> None:
-        """Take it down if it has been silent for too long. Raises NotYet while it has not, and Missing."""
+        """Take it down if it was silent for too long, or its visit is over. Raises NotYet, Missing."""
         found = [one for one in await self._members(effect.room) if one.seat == effect.seat]
         if not found:
             raise Missing
         [member] = found
         if member.phase not in SEATED:
             return
-        until = absent_from(member.presence, unused=self._patience.unused, absent=self._patience.absent)
-        left = until - self._clock.now()
+        absent = absent_from(member.presence, unused=self._patience.unused, absent=self._patience.absent)
+        over = over_from(member.browser)
+        left = min(absent, over) - self._clock.now()
         if left > 0:
             raise NotYet(min(left, self._patience.quiet))
-        await self.leave(effect.room, effect.seat, why="absent")
+        await self.leave(effect.room, effect.seat, why="over" if over < absent else "absent")
 
     async def hears(self, room: str, seat: str) -> Hears:
         member = await self._seated(room, seat)

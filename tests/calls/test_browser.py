@@ -5,12 +5,14 @@ import math
 import pytest
 
 from service.calls.browser import (
+    Browser,
     Permission,
     Presence,
     Streams,
     absent_from,
     heard_id,
     is_browser,
+    over_from,
     seat_of_browser,
 )
 from service.calls.refs import ref_of_call
@@ -43,6 +45,14 @@ TAKEN = 1000.0
 def test_when_it_counts_as_gone(beat: float, connected: float, disconnected: float, gone: float) -> None:
     presence = Presence(TAKEN, beat, connected, disconnected)
     assert absent_from(presence, unused=UNUSED, absent=ABSENT) == gone
+
+
+@pytest.mark.parametrize(
+    ("browser", "over"),
+    [(None, math.inf), (Browser(visit="v"), math.inf), (Browser(visit="v", until=9.0), 9.0)],
+)
+def test_until_when_it_may_be_there(browser: Browser | None, over: float) -> None:
+    assert over_from(browser) == over
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,11 @@
 """What onlookers are told of a call, and that no number is told as a whole."""
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
 from service.calls.model import Blame, Call, Direction, Media, Outcome, Phone
-from service.calls.news import CallNews, call_news, shown
+from service.calls.news import CallNews, call_news, for_visitor, shown
 from service.calls.numbers import masked
 
 CALL = Call(
@@ -65,6 +66,13 @@ def test_a_change_is_told_once_where_the_call_is(change: dict[str, object], told
 def test_a_move_is_told_in_both_rooms() -> None:
     moved = replace(CALL, room="support")
     assert call_news(CALL, moved) == CallNews(("support", "sales"), {**TOLD, "room": "support"})
+
+
+@pytest.mark.parametrize(("room", "told"), [("sales", "sales"), ("support", None)])
+def test_a_visitor_is_told_no_other_rooms_name(room: str, told: str | None) -> None:
+    data = msgspec.json.encode({**TOLD, "room": room, "at": "now"})
+    seen = msgspec.json.decode(for_visitor(data, "sales"))
+    assert seen == {**TOLD, "room": told, "at": "now"}
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
+from itertools import count
 from typing import Any
 
 import pytest
@@ -33,7 +34,9 @@ class Bench:
     def __init__(self, simulator: Simulator, client: Client) -> None:
         self.clock = SetClock()
         self.parts = Parts(simulator, client, self.clock)
+        numbers = count(2)
         self.participants = self.parts.participants
+        self.participants._new_name = lambda: f"{next(numbers):x}".rjust(16, "a")  # noqa: SLF001 - names differ
         self.performer = self.parts.performer(RecordingEngine())
         self.outbox = Outbox(client, worker="w", lease=45)
         self.fails = False
@@ -60,8 +63,8 @@ class Bench:
                 self.meanwhile = None
             raise
 
-    async def admit(self) -> Admitted:
-        admitted = await self.participants.admit(ROOM)
+    async def admit(self, **more: Any) -> Admitted:
+        admitted = await self.participants.admit(ROOM, **more)
         assert isinstance(admitted, Admitted)
         return admitted
 
@@ -122,3 +125,20 @@ async def test_what_is_told_during_a_look_counts(bench: Bench, redis: Redis) -> 
     await bench.turn()
     value: Any = await redis.hget(keys.owed(OWNER), f"check-presence:{one.seat}")
     assert int(value.split()[1]) / 1000 - bench.clock.now() == pytest.approx(PATIENCE.absent)
+
+
+@pytest.mark.parametrize("beats", [False, True])
+async def test_who_is_there_leaves_when_the_visit_runs_out(bench: Bench, beats: bool) -> None:
+    """Also where nothing but `onConnect` was heard of it, which says that it is there."""
+    ends = bench.clock.now() + 5 * HOUR
+    leaves, stays = [await bench.admit(visit=f"v-{n}", until=ends + n * HOUR) for n in range(2)]
+    for one in (leaves, stays):
+        await bench.participants.report(ROOM, one.seat, one.participant_id, "onConnect")
+    while (left := ends - bench.clock.now()) > 0:
+        await bench.turn()
+        assert await bench.phase(leaves.seat) == "in"
+        if beats:
+            await bench.participants.beat(ROOM, leaves.seat)
+        bench.clock.advance(min(left, PATIENCE.absent - 1 if beats else PATIENCE.quiet))
+    await bench.turn()
+    assert (await bench.phase(leaves.seat), await bench.phase(stays.seat)) == ("", "in")

@@ -9,6 +9,7 @@ import pytest
 from redis.asyncio import Redis
 
 from handlers.streams import OVER
+from service.clock import SystemClock
 from service.invitations import INVITATION, VISIT, Pass, Scope, Signer
 from service.store import keys
 from service.store.passes import MOST
@@ -208,6 +209,17 @@ async def test_open_streams_end_with_the_visit(simulator: Simulator, store_url: 
             assert not others.over
         for place in (service, other):
             await wait_until(lambda place=place: place.log("stream.ended", reason="over"))  # type: ignore[misc]
+
+
+async def test_an_open_stream_ends_when_the_visit_has_run_out(service: Service, operator: Operator) -> None:
+    async with visitor(service, operator) as ada, somebody(service) as bob:
+        said = Pass("b" * 16, "sales", SystemClock().now() + OVER, "all")
+        bob.cookie = f"pstn_visit={Signer('visits', PASSWORD).sign(said)}"
+        async with watching(bob) as heard, watching(ada) as others:
+            await heard.until("snapshot")
+            await wait_until(lambda: heard.over, seconds=OVER + SOON, what="the stream goes on")
+            assert not others.over
+    assert service.log("stream.ended", reason="over")
 
 
 async def test_one_that_is_sitting_down_as_it_ends_gets_no_seat(

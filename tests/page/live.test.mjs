@@ -60,9 +60,13 @@ test("who has gone elsewhere is not shown, who is on hold is", () => {
   const inside = play(empty, told(call), participant(phone));
   const away = participant({ ...phone, state: "left" });
   assert.deepEqual(keys(reduce(inside, away, "sales", 0)), []);
-  assert.deepEqual(keys(reduce(inside, told({ ...call, room: "support" }), "sales", 0)), ["p01-a"], "still a member");
-  const moved = reduce(reduce(inside, told({ ...call, room: "support" }), "sales", 0), away, "sales", 0);
-  assert.deepEqual(keys(moved), []);
+  for (const room of ["support", null]) {
+    // A visitor is not told where it has gone.
+    assert.deepEqual(keys(reduce(inside, told({ ...call, room }), "sales", 0)), ["p01-a"], "still a member");
+    const moved = reduce(reduce(inside, told({ ...call, room }), "sales", 0), away, "sales", 0);
+    assert.deepEqual(keys(moved), []);
+    assert.deepEqual(moved.calls, {}, "nothing is kept of a call that is elsewhere");
+  }
   const held = reduce(reduce(inside, told({ ...call, state: "detached" }), "sales", 0), away, "sales", 0);
   assert.deepEqual(keys(held), ["p01-a"]);
   const back = reduce(held, participant({ ...phone, participantId: "ph2" }), "sales", 0);
@@ -91,5 +95,5 @@ test("what is not known changes nothing", () => {
   const live = play(empty);
   assert.equal(reduce(live, { type: "weather", data: {} }, "sales", 0), live);
   assert.equal(reduce(live, { type: "reset", data: {} }, "sales", 0), live);
-  assert.equal(reduce(live, told({ ...call, room: "support" }), "sales", 0), live);
+  assert.equal(reduce(live, told({ ...call, room: null }), "sales", 0), live);
 });

@@ -3,8 +3,9 @@
  * Pure.
  *
  * @typedef {{participantId: string, kind: "phone" | "browser", call: string | null, name: string | null}} Person
- * @typedef {{id: string, room: string, state: string, direction: string, from: string | null, to: string | null,
+ * @typedef {{id: string, room: string | null, state: string, direction: string, from: string | null, to: string | null,
  *   participantId: string | null, outcome: {blame: string, reason: string} | null}} Call
+ *   `room`: null where it has gone to another room, whose name is not told.
  * @typedef {Call & {away?: boolean, seenAt: number}} KnownCall
  *   `away`: its participant has left, and nothing newer is known of the call. `seenAt`: milliseconds, ours.
  * @typedef {{known: boolean, closed: boolean, people: Record<string, Person>, calls: Record<string, KnownCall>}} Live

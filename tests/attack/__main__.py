@@ -41,11 +41,11 @@ come, {REQUESTS} requests and {CONNECTIONS} new connections a second together, a
 
 {{kinds}}
 
-The service and its store run on one core; the callers, the hostile clients and a stub of Bandwidth that takes
-{UPSTREAM:g} ms for an answer on another. Callers must not wait much longer, nor anybody be told that something
-has failed; the event loop must not stand still, and memory must be as it was when it is calm again. Each
-kind of hostile client has to be answered as it should be, or the attack has shown nothing. Rate limits are off:
-they would keep most of it from what it is aimed at.
+The service and its store run on one core; the callers, the hostile clients and a stub of Bandwidth, which
+takes {UPSTREAM:g} ms for an answer, on another. Callers must not wait much longer, nor anybody be told that
+something has failed; the event loop must not stand still, and memory must be as it was when it is calm again.
+Each kind of hostile client has to be answered as it should be, or the attack has shown nothing. Rate limits
+are off: they would keep most of it from what it is aimed at.
 
 Exit code 0: all of it held; 1: a line that begins with FAIL says what did not.
 """
@@ -122,6 +122,7 @@ class Attack:
 
 
 async def attack(wanted: argparse.Namespace, folder: Path) -> Figures:
+    hostile.prepare()
     seconds, watch, tally = wanted.seconds, folder / "pauses", Tally()
     async with stage(folder) as found:
         if not found.cores.apart:

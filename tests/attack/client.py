@@ -31,10 +31,21 @@ class Tally:
 
 
 class Client:
-    """`requests`, `connections`: the turns that it shares with the others of its kind."""
+    """`requests`, `connections`: the turns that it shares with the others of its kind.
+
+    `churn`: after how large a share of answers it closes a connection and opens another.
+    """
 
     def __init__(
-        self, kind: str, port: int, tally: Tally, *, requests: Pace, connections: Pace, seed: int
+        self,
+        kind: str,
+        port: int,
+        tally: Tally,
+        *,
+        requests: Pace,
+        connections: Pace,
+        churn: float,
+        seed: int,
     ) -> None:
         self.kind = kind
         self.tally = tally
@@ -42,6 +53,7 @@ class Client:
         self._port = port
         self._requests = requests
         self._connections = connections
+        self._churn = churn
         self._kept: deque[Line] = deque()
         self._open: set[Line] = set()
 
@@ -62,7 +74,7 @@ class Client:
         await self.turn()
         answer = await self.heard(line, raw)
         if answer is not None:
-            self._kept.append(line)
+            self._keep(line)
         return answer
 
     async def at_once(self, count: int, method: str, path: str, body: bytes) -> list[Answer]:
@@ -72,7 +84,9 @@ class Client:
         for _ in lines:
             await self.turn()
         answers = await asyncio.gather(*(self.heard(line, raw) for line in lines))
-        self._kept.extend(line for line, answer in zip(lines, answers, strict=True) if answer is not None)
+        for line, answer in zip(lines, answers, strict=True):
+            if answer is not None:
+                self._keep(line)
         return [one for one in answers if one is not None]
 
     async def heard(self, line: Line, raw: bytes = b"") -> Answer | None:
@@ -105,6 +119,12 @@ class Client:
         """For a request."""
         await self._requests.turn()
         self.tally.requests += 1
+
+    def _keep(self, line: Line) -> None:
+        if self.dice.random() < self._churn:
+            self.leave(line)
+        else:
+            self._kept.append(line)
 
     def told(self, answer: str) -> None:
         self.tally.told(self.kind, answer)

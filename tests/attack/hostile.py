@@ -170,6 +170,11 @@ KINDS: Final = (
 )
 
 
+def prepare() -> None:
+    """Make the bodies, which takes time that callers would have to wait."""
+    _webhooks(), _orders(), _visitors()
+
+
 async def play(kinds: Iterable[Kind], port: int, seconds: float, tally: Tally) -> None:
     """All of them at once, for so long; what they have open ends with them."""
     clients: list[Client] = []
@@ -184,6 +189,7 @@ async def play(kinds: Iterable[Kind], port: int, seconds: float, tally: Tally) -
                         tally,
                         requests=requests,
                         connections=connections,
+                        churn=kind.connections / kind.requests,
                         seed=len(clients),
                     )
                     clients.append(one)

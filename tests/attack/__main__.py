@@ -157,7 +157,8 @@ async def attack(wanted: argparse.Namespace, folder: Path) -> Figures:
 def main() -> int:
     wanted = arguments()
     logs.configure(format="console", level="error", stream=sys.stderr)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (FILES, FILES))
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(FILES, hard), hard))
     with tempfile.TemporaryDirectory(prefix="pstn-attack-") as folder:
         figures = uvloop.run(attack(wanted, Path(folder)))
     guards = verdict(figures, wanted.kinds)

@@ -18,6 +18,7 @@ from service import logs
 from tests.attack import hostile
 from tests.attack.callers import IS_BRIDGED, WEBHOOKS, Callers
 from tests.attack.client import Tally
+from tests.attack.listening import crowd
 from tests.attack.pace import CONNECTIONS, REQUESTS
 from tests.attack.replica import longest
 from tests.attack.report import is_harmless, report
@@ -30,7 +31,7 @@ from tests.soak.measures import look
 UPSTREAM: Final = 40.0
 """Milliseconds until Bandwidth answers."""
 WARM: Final = 25.0
-"""Seconds at the most before the first phase, else as long as that: rooms, pools and caches fill."""
+"""Seconds before the first phase, or that of a phase: rooms, pools and caches fill, listeners come and go."""
 FILES: Final = 4096
 """That may be open: a connection is one, and there are a thousand."""
 SHOWN: Final = 5
@@ -136,7 +137,7 @@ async def attack(wanted: argparse.Namespace, folder: Path) -> Figures:
         async with Redis.from_url(store.url) as redis, asyncio.TaskGroup() as group:
             calling = group.create_task(callers.play())
             one = Attack(found, replica, redis, callers, watch)
-            await one.phase("warming up", asyncio.sleep(min(WARM, seconds)))
+            await one.phase("warming up", crowd(replica.port, min(WARM, seconds)))
             before = await one.phase("calm before", asyncio.sleep(seconds))
             during = await one.phase("hostile", hostile.play(wanted.kinds, replica.port, seconds, tally))
             after = await one.phase("calm after", asyncio.sleep(seconds))

@@ -23,6 +23,8 @@ _VOICE: Final = "/callbacks/voice"
 _API: Final = "/api/v1"
 _DRIP: Final = 0.1
 """Seconds between two bytes."""
+_CHURN: Final = 0.8
+"""Of the connections that a kind may open, in the course of its requests: with all of them it would wait."""
 
 
 class Kind(NamedTuple):
@@ -189,7 +191,7 @@ async def play(kinds: Iterable[Kind], port: int, seconds: float, tally: Tally) -
                         tally,
                         requests=requests,
                         connections=connections,
-                        churn=kind.connections / kind.requests,
+                        churn=_CHURN * kind.connections / kind.requests,
                         seed=len(clients),
                     )
                     clients.append(one)

@@ -87,5 +87,9 @@ class Line:
             taken += len(some)
         return taken
 
+    def end(self) -> None:
+        """Say nothing more; the other side then closes, and whoever listens is done."""
+        self._writer.write_eof()
+
     def close(self) -> None:
         self._writer.close()

@@ -5,12 +5,13 @@ import base64
 from typing import Final
 
 from handlers.api.routes import PREFIX
+from handlers.streams import LIMIT
 from service.calls.refs import PARTITIONS
 from service.clock import SystemClock
 from service.cursors import Cursors, Holder
 from service.store.news import Cursor
 from tests.attack.client import Client
-from tests.attack.lines import Line
+from tests.attack.lines import Line, request
 from tests.bench.stage import ROOMS
 from tests.harness import PASSWORD, READER_KEY
 
@@ -22,6 +23,24 @@ _STUCK: Final = 30.0
 """Seconds for which it does so."""
 _FIRST: Final = b"\n\n"
 """Where the first event of a stream ends."""
+
+
+async def crowd(port: int, seconds: float) -> None:
+    """As many as there are places for come, none of them hostile, and are gone well before the time is over.
+
+    A process keeps for the next listeners what so many have taken once (30 KB each): that is no growth.
+    """
+    lines: list[Line] = []
+    async with asyncio.TaskGroup() as group:
+        for _ in range(LIMIT):
+            lines.append(await Line.to(port))
+            await lines[-1].say(request("GET", _EVERY, {"Authorization": _BEARER}, 0))
+            group.create_task(lines[-1].listen())
+            await asyncio.sleep(seconds / 2 / LIMIT)
+        await asyncio.sleep(seconds / 4)
+        for line in lines:
+            line.end()
+    await asyncio.sleep(seconds / 8)
 
 
 async def listen(client: Client) -> None:

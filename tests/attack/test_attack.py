@@ -1,4 +1,4 @@
-"""The parts of an attack: hostile clients keep to their limits and arrive; a loop that stands still is seen."""
+"""The parts of an attack: hostile clients keep to limits and arrive; a loop that stands still is seen."""
 
 import asyncio
 import resource

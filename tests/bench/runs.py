@@ -378,7 +378,7 @@ class Bench:
     async def listeners(self, count: int) -> None:
         """Memory of browsers and operators that listen to live events: of so many beside as many others.
 
-        Of no more than there are places for: who is refused takes a fifth, and is no listener.
+        Of no more than there are places for.
         """
         count = min(count, LIMIT // 2)
         clients = [operator(self.service) for _ in range(2 * count)]
@@ -386,7 +386,8 @@ class Bench:
         for half in (clients[:count], clients[count:]):
             before = machine.resident_bytes(self.service.pid)
             for client in half:
-                await client.opened("GET", "/api/v1/events")
+                if (status := await client.opened("GET", "/api/v1/events")) != 200:
+                    raise RuntimeError(f"a listener was not let in: {status}")
             await asyncio.sleep(0.5)
         self.figures["listener: bytes in the service"] = (
             machine.resident_bytes(self.service.pid) - before

@@ -12,17 +12,15 @@ from tests.attack.client import Client, Tally
 from tests.attack.doors import issue, open_at_once, open_forged
 from tests.attack.listening import forged_cursor, listen, take_nothing
 from tests.attack.pace import Pace
+from tests.attack.slow import BASIC, slow_body, slow_headers, too_large
+from tests.bench.callers import CALLBACKS
 from tests.harness import PASSWORD, READER_KEY, USERNAME
 
 FEW_KEY: Final = "attack-few-key-0123456789"
 """Of an operator who may dial and give orders, and read nothing."""
 KEYS: Final = f"few:dial+control:{FEW_KEY}"
-_BASIC: Final = "Basic " + base64.b64encode(f"{USERNAME}:{PASSWORD}".encode()).decode()
 _WRONG_BASIC: Final = "Basic " + base64.b64encode(f"{USERNAME}:{PASSWORD[:-1]}".encode()).decode()
-_VOICE: Final = "/callbacks/voice"
 _API: Final = "/api/v1"
-_DRIP: Final = 0.1
-"""Seconds between two bytes."""
 _CHURN: Final = 0.8
 """Of the connections that a kind may open, in the course of its requests: with all of them it would wait."""
 
@@ -59,13 +57,13 @@ def _visitors() -> list[bytes]:
 
 
 async def webhook(client: Client) -> None:
-    path = client.dice.choice((_VOICE, f"{_VOICE}/p07-nobody/1", "/callbacks/legs/p07-nobody/1"))
-    await client.ask("POST", path, client.dice.choice(_webhooks()), Authorization=_BASIC)
+    path = client.dice.choice((CALLBACKS, f"{CALLBACKS}/p07-nobody/1", "/callbacks/legs/p07-nobody/1"))
+    await client.ask("POST", path, client.dice.choice(_webhooks()), Authorization=BASIC)
 
 
 async def webhook_without(client: Client) -> None:
     shown = client.dice.choice((_WRONG_BASIC, "Basic " + "A" * 4000, ""))
-    await client.ask("POST", _VOICE, client.dice.choice(_webhooks()), Authorization=shown)
+    await client.ask("POST", CALLBACKS, client.dice.choice(_webhooks()), Authorization=shown)
 
 
 async def order(client: Client) -> None:
@@ -84,57 +82,6 @@ async def order(client: Client) -> None:
 
 async def visitor(client: Client) -> None:
     await client.ask("POST", "/join/attack/visit", client.dice.choice(_visitors()))
-
-
-async def too_large(client: Client) -> None:
-    """Declared, or found out; by a byte, or by a megabyte."""
-    path, limit = client.dice.choice(((_VOICE, BODY_LIMIT), ("/join/attack/visit", VISITOR_LIMIT)))
-    size = client.dice.choice((limit + 1, 1_000_000))
-    declared = client.dice.random() < 0.5
-    line = await client.line()
-    try:
-        await client.begin(line, "POST", path, size if declared else None, Authorization=_BASIC)
-        piece = b" " * size
-        answer = await client.heard(line, piece if declared else b"%x\r\n%s\r\n0\r\n\r\n" % (size, piece))
-    except OSError:
-        answer = None
-        client.told("closed")
-    if answer is not None:
-        client.told(answer.label)
-    client.leave(line)
-
-
-async def slow_headers(client: Client) -> None:
-    """For some seconds byte by byte, and then the rest: that there is an answer shows that it was read."""
-    line = await client.line()
-    await client.turn()
-    head = f"POST {_VOICE} HTTP/1.1\r\nHost: x\r\nX-Slow: aaaaaaaaaa".encode()
-    await line.drip(head, _DRIP)
-    answer = await client.heard(line, b"\r\nContent-Length: 0\r\n\r\n")
-    if answer is not None:
-        client.told(answer.label)
-        client.leave(line)
-
-
-async def slow_body(client: Client) -> None:
-    """Each byte in time, and never all of them."""
-    line = await client.line()
-    await client.begin(line, "POST", _VOICE, BODY_LIMIT, Authorization=_BASIC)
-    async with asyncio.TaskGroup() as group:
-        dripping = group.create_task(_drip(line.drip(b" " * BODY_LIMIT, _DRIP)))
-        answer = await client.heard(line)
-        dripping.cancel()
-    if answer is not None:
-        client.told(answer.label)
-        client.leave(line)
-
-
-async def _drip(dripping: Awaitable[None]) -> None:
-    """Until the other side closes."""
-    try:
-        await dripping
-    except OSError:
-        return
 
 
 async def wrong_key(client: Client) -> None:
@@ -161,7 +108,7 @@ KINDS: Final = (
     Kind("bodies that are too large", too_large, 4, 4, 4, ("413",), ("closed",)),
     Kind("slow headers", slow_headers, 60, 6, 6, ("401",)),
     Kind("slow bodies", slow_body, 60, 6, 6, ("408",)),
-    Kind("streams that are listened to", listen, 420, 12, 12, ("200",), ("503 overloaded",)),
+    Kind("streams that are listened to", listen, 520, 12, 12, ("200",), ("503 overloaded",)),
     Kind("streams of which nothing is taken", take_nothing, 60, 2, 2, ("200",), ("503 overloaded",)),
     Kind("forged cursors", forged_cursor, 12, 6, 6, ("200 reset",), ("503 overloaded",)),
     Kind("wrong keys", wrong_key, 8, 35, 1, ("401",)),

@@ -82,19 +82,28 @@ def say(line: str) -> None:
 class Attack:
     """One replica, who calls it, and what is found out meanwhile."""
 
-    def __init__(self, found: Stage, replica: Process, redis: Redis, callers: Callers, watch: Path) -> None:
+    def __init__(
+        self, found: Stage, replica: Process, store_pid: int, redis: Redis, callers: Callers, watch: Path
+    ) -> None:
         self._cores = found.cores
         self._replica = replica
+        self._store_pid = store_pid
         self._redis = redis
         self._callers = callers
         self._watch = watch
 
     async def phase(self, name: str, meanwhile: Awaitable[None]) -> Phase:
         say(name)
+        pids = (self._replica.pid, self._store_pid)
+        computed = [machine.processor_seconds(pid) for pid in pids]
         begun = time.monotonic()
         with machine.watching(self._cores.load) as load, machine.watching(self._cores.service) as service:
             await meanwhile
         ended = time.monotonic()
+        taken = [
+            (machine.processor_seconds(pid) - before) / (ended - begun)
+            for pid, before in zip(pids, computed, strict=True)
+        ]
         # Outside of the phase: to look at every key costs the store some time.
         seen = await look(
             at=ended - begun,
@@ -115,6 +124,8 @@ class Attack:
             own=1000 * pause.own,
             load=load.share,
             service=service.share,
+            replica=taken[0],
+            store_cpu=taken[1],
             resident=seen.resident[0],
             store=seen.store_rest,
         )
@@ -136,7 +147,8 @@ async def attack(wanted: argparse.Namespace, folder: Path) -> Figures:
         callers = Callers(webhooks(replica), wanted.callers)
         async with Redis.from_url(store.url) as redis, asyncio.TaskGroup() as group:
             calling = group.create_task(callers.play())
-            one = Attack(found, replica, redis, callers, watch)
+            store_pid = int((await redis.info("server"))["process_id"])
+            one = Attack(found, replica, store_pid, redis, callers, watch)
             await one.phase("warming up", crowd(replica.port, min(WARM, seconds)))
             before = await one.phase("calm before", asyncio.sleep(seconds))
             during = await one.phase("hostile", hostile.play(wanted.kinds, replica.port, seconds, tally))

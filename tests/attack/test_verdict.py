@@ -19,6 +19,8 @@ CALM = Phase(
     own=2,
     load=0.3,
     service=0.4,
+    replica=0.25,
+    store_cpu=0.1,
     resident=100_000_000,
     store=2_000_000,
 )
@@ -76,6 +78,7 @@ def test_all_of_it_holds() -> None:
         (replace(GOOD, connections=CONNECTIONS * 0.89), "new hostile connections a second"),
         (replace(GOOD, connections=CONNECTIONS * 1.03), "new hostile connections a second"),
         (in_hostile(load=0.91), "hostile: share of the load's core"),
+        (in_after(service=0.86), "calm after: share of the service's core that others took"),
     ],
 )
 def test_what_does_not_hold_is_named(figures: Figures, what: str) -> None:

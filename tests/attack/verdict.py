@@ -23,6 +23,8 @@ _ARRIVED: Final = 0.9
 """Of what hostile clients may send, at the least: less is no attack."""
 _SLACK: Final = 1.02
 """Of the same, at the most: a minute has no sharp ends."""
+_OTHERS: Final = 0.5
+"""Share of the service's core that other processes may take: beyond it the times are theirs, in the calm too."""
 _WENT_ON: Final = 0.8
 """Calls of the hostile minute to those of the calm one before: callers call as ever."""
 
@@ -37,6 +39,9 @@ class Phase(msgspec.Struct, frozen=True, kw_only=True):
     """Milliseconds in which the loop itself computed, meanwhile."""
     load: float
     """Share of the core of callers and hostile clients that was busy; of the service's the same."""
+    replica: float
+    """Share of a core that the replica took; the store the same."""
+    store_cpu: float
     service: float
     resident: int
     """Bytes of the replica, at the end."""
@@ -77,6 +82,10 @@ def verdict(figures: Figures, kinds: Sequence[Kind] = KINDS) -> list[Guard]:
             "new hostile connections a second", figures.connections, sum(one.connections for one in kinds)
         ),
         *(Guard(f"{name}: share of the load's core", one.load, TOO_BUSY) for name, one in phases.items()),
+        *(
+            Guard(f"{name}: share of the service's core that others took", _others(one), _OTHERS)
+            for name, one in phases.items()
+        ),
         *(_answered(kind, figures.answers.get(kind.name, Counter())) for kind in kinds),
     ]
 
@@ -99,6 +108,10 @@ def _p99(phase: Phase, webhook: str) -> float:
 
 def _allowed(calm: float) -> float:
     return max(TIMES * calm, calm + MORE)
+
+
+def _others(phase: Phase) -> float:
+    return max(0.0, phase.service - phase.replica - phase.store_cpu)
 
 
 def _grown(after: int, before: int) -> float:

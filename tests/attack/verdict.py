@@ -24,7 +24,7 @@ _ARRIVED: Final = 0.9
 _SLACK: Final = 1.02
 """Of the same, at the most: a minute has no sharp ends."""
 _OTHERS: Final = 0.5
-"""Share of the service's core that other processes may take: beyond it the times are theirs, in the calm too."""
+"""Share of the service's core that others may take: beyond it the times are theirs, in the calm too."""
 _WENT_ON: Final = 0.8
 """Calls of the hostile minute to those of the calm one before: callers call as ever."""
 
@@ -70,7 +70,7 @@ def verdict(figures: Figures, kinds: Sequence[Kind] = KINDS) -> list[Guard]:
     return [
         *(_slower(webhook, hostile, calm, after) for webhook in WEBHOOKS),
         *(_recovered(webhook, after, calm) for webhook in WEBHOOKS),
-        *(Guard(f"{name}: longest pause of the loop, ms", one.pause, PAUSE) for name, one in phases.items()),
+        *(_paused(name, one) for name, one in phases.items()),
         Guard("callers who were not let in or not answered", len(figures.wrong), 0),
         Guard("calls of the hostile phase", hostile.bridged, _WENT_ON * max(calm.bridged, 1), least=True),
         Guard("answers of 500 and more, `overloaded` apart", _failed(figures.answers), 0),
@@ -99,6 +99,12 @@ def _recovered(webhook: str, after: Phase, calm: Phase) -> Guard:
     """Or the calm after would excuse what the attack has left."""
     name = f"calm after: p99 of `{webhook}`, ms"
     return Guard(name, _p99(after, webhook), _allowed(calm.p99.get(webhook, 0.0)))
+
+
+def _paused(name: str, phase: Phase) -> Guard:
+    """Where the loop has hardly computed meanwhile, somebody else had its core."""
+    what = f"{name}: longest pause of the loop, ms, of which it computed {phase.own:.1f}"
+    return Guard(what, phase.pause, PAUSE)
 
 
 def _p99(phase: Phase, webhook: str) -> float:

@@ -54,6 +54,9 @@ mutants-storm: setup ## plant faults in copies of the service; the storm has to 
 soak: setup ## half an hour of ordinary calls over two replicas; fails when something has grown; ARGS=--help says more
 	@$(BIN)/python -m tests.soak $(ARGS)
 
+attack: setup ## hostile clients beside 200 callers, who must not notice; four minutes; ARGS=--help says more
+	@$(BIN)/python -m tests.attack $(ARGS)
+
 bench: setup ## silence before a call is bridged, calls a second, and what each costs; ARGS=--help says more
 	@$(BIN)/python -m tests.bench $(ARGS)
 
@@ -176,4 +179,4 @@ $(PAGE)/node_modules/.package-lock.json: $(PAGE)/package.json $(PAGE)/package-lo
 	@$(NPM) ci --prefix .venv-clients --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
-.PHONY: help setup run page demo demo-live clients test test-again fuzz chaos soak bench bench-quick check-deploy check-release audit mutants mutants-storm lint types imports format lock clean
+.PHONY: help setup run page demo demo-live clients test test-again fuzz chaos soak attack bench bench-quick check-deploy check-release audit mutants mutants-storm lint types imports format lock clean

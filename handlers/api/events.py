@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Final
 
 import msgspec
@@ -18,8 +18,8 @@ from handlers.streams import EventStream, Streams
 from service.calls.browser import is_browser
 from service.calls.model import call_of
 from service.calls.news import for_visitor, shown
-from service.cursors import Holder
-from service.engine.live import Ended, Lost, Told
+from service.cursors import Cursors, Holder
+from service.engine.live import Batch, Ended, Lost, Told
 from service.store.errors import StoreError
 from service.store.news import Cursor
 from service.store.room_directory import Member
@@ -28,6 +28,10 @@ _RETRY: Final = b"retry: 1000\n"
 """Milliseconds after which a client comes back whose stream has ended: another replica serves it as well."""
 _BUSY_PAUSE: Final = 2.0
 """Seconds after which somebody may try again who found no place."""
+_ALIVE: Final = msgspec.json.encode({"begins": False})
+"""Of the mark that is a sign of life."""
+_KEPT: Final = 64
+"""Batches as written for one holder, of 20 KB at most; all who share one take it at the same time."""
 
 
 async def of_room(asked: Asked) -> Response:
@@ -74,8 +78,8 @@ class _Feed:
         while True:
             try:
                 async with aclosing(self.bridge.live.listen(cursor, self.holder.room, ended)) as news:
-                    async for told in news:
-                        yield self._block(told)
+                    async for batch in news:
+                        yield _written(self.bridge.cursors, self.holder, batch)
             except Lost:
                 try:
                     first, cursor = await self.beginning(lost=True)
@@ -98,27 +102,36 @@ class _Feed:
         return reset + self._event("snapshot", await _snapshot(self.bridge, room), cursor), cursor
 
     def mark(self, cursor: Cursor, *, begins: bool = False) -> bytes:
-        """A place to come back to. With data: some clients forget the id of an event that comes without.
-
-        `begins`: what has happened before is not in this stream.
-        """
+        """A place to come back to; `begins`: what has happened before is not in this stream."""
         return self._event("mark", {"begins": begins}, cursor)
 
-    def _block(self, told: Told) -> bytes:
-        if told.entry is None:
-            return self.mark(told.cursor)
-        data, room = told.entry.data, self.holder.room
-        if self.holder.kind == "visit" and room is not None:
-            data = for_visitor(data, room)
-        return self._raw(told.entry.kind, data, told.cursor)
-
     def _event(self, kind: str, data: dict[str, Any], cursor: Cursor | None) -> bytes:
-        return self._raw(kind, msgspec.json.encode(data), cursor)
+        text = self.bridge.cursors.text(cursor, self.holder) if cursor else ""
+        return _block(kind, msgspec.json.encode(data), text)
 
-    def _raw(self, kind: str, data: bytes, cursor: Cursor | None) -> bytes:
-        """JSON has no line breaks, so that one line of data is enough."""
-        id_ = b"id: %s\n" % self.bridge.cursors.text(cursor, self.holder).encode() if cursor else b""
-        return b"event: %s\n%sdata: %s\n\n" % (kind.encode(), id_, data)
+
+# For all who listen with one key: that there are hundreds of them costs no signatures.
+@lru_cache(maxsize=_KEPT)
+def _written(cursors: Cursors, holder: Holder, batch: Batch) -> bytes:
+    return b"".join(_told(one, holder, cursors.text(one.cursor, holder)) for one in batch.told)
+
+
+def _told(told: Told, holder: Holder, id_: str) -> bytes:
+    if told.entry is None:
+        return _block("mark", _ALIVE, id_)
+    data = told.entry.data
+    if holder.kind == "visit" and holder.room is not None:
+        data = for_visitor(data, holder.room)
+    return _block(told.entry.kind, data, id_)
+
+
+def _block(kind: str, data: bytes, id_: str) -> bytes:
+    """JSON has no line breaks, so that one line of data is enough.
+
+    A mark has data as well: some clients forget the id of an event that comes without.
+    """
+    named = f"id: {id_}\n" if id_ else ""
+    return b"event: %s\n%sdata: %s\n\n" % (kind.encode(), named.encode(), data)
 
 
 async def _snapshot(bridge: Bridge, room: str) -> dict[str, Any]:

@@ -81,7 +81,9 @@ async def page(request: Request) -> Response:
     except StoreError:
         kind = "store-unavailable"
     with bound(room=room if is_room_name(room) else None):
-        begins = edge.spells.begins(f"page.opened {kind}") if kind else edge.opened.begins("page.opened", visitor)
+        begins = (
+            edge.spells.begins(f"page.opened {kind}") if kind else edge.opened.begins("page.opened", visitor)
+        )
         write = log.info if begins else log.debug
         write("page.opened", problem=kind)
     if kind:

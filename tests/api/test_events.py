@@ -4,6 +4,7 @@ import asyncio
 import json
 import signal
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from service.cursors import Cursors, Holder
 from service.engine.patience import Patience
 from service.store import keys
 from service.store.client import Client as Store
-from service.store.news import News
+from service.store.news import Cursor, News
 from tests.api.clients import ALL, API, KEYS, THEIRS, Client, client_of, problem, serving_api
 from tests.api.described import SCHEMAS, check
 from tests.harness import API_KEY, API_KEYS, PASSWORD, Service, serving
@@ -105,6 +106,32 @@ async def test_a_call_from_its_beginning_to_its_end(
         assert [one.kind for one in other.heard] == ["snapshot"]
         assert THEIRS not in str(all_.heard)
         assert (room.retry, all_.retry) == (1000, 1000)
+
+
+async def test_what_many_hear_with_one_key_is_signed_once(
+    simulator: Simulator, service: Service, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The ids of events are signatures, and hundreds may listen: callers would wait for all of them."""
+    text, signed = Cursors.text, list[Cursor]()
+
+    def counted(cursors: Cursors, cursor: Cursor, holder: Holder) -> str:
+        signed.append(cursor)
+        return text(cursors, cursor, holder)
+
+    async with AsyncExitStack() as stack:
+        every = [await stack.enter_async_context(hear(service)) for _ in range(10)]
+
+        async def call_that_all_hear(ended: int) -> int:
+            phone, _ = await dialed(simulator, client)
+            await phone.hang_up()
+            await wait_until(lambda: all(len(one.of("call", state="ended")) == ended for one in every))
+            return len(every[0].heard)
+
+        before = await call_that_all_hear(1)  # with it they find the place where all others are
+        monkeypatch.setattr(Cursors, "text", counted)
+        more = await call_that_all_hear(2) - before
+    assert more > 5
+    assert len(signed) <= more + 2
 
 
 async def test_a_call_that_goes_to_another_room(

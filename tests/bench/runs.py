@@ -9,6 +9,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
+from handlers.streams import LIMIT
 from tests.bench import machine
 from tests.bench.callers import Call
 from tests.bench.figures import Guard, Row, percentile, ratio, timed
@@ -375,13 +376,18 @@ class Bench:
             other.close()
 
     async def listeners(self, count: int) -> None:
-        """Memory of browsers and operators that listen to live events: of so many beside as many others."""
+        """Memory of browsers and operators that listen to live events: of so many beside as many others.
+
+        Of no more than there are places for.
+        """
+        count = min(count, LIMIT // 2)
         clients = [operator(self.service) for _ in range(2 * count)]
         before = 0
         for half in (clients[:count], clients[count:]):
             before = machine.resident_bytes(self.service.pid)
             for client in half:
-                await client.opened("GET", "/api/v1/events")
+                if (status := await client.opened("GET", "/api/v1/events")) != 200:
+                    raise RuntimeError(f"a listener was not let in: {status}")
             await asyncio.sleep(0.5)
         self.figures["listener: bytes in the service"] = (
             machine.resident_bytes(self.service.pid) - before

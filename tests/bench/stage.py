@@ -41,6 +41,7 @@ class Process:
     port: int
     started: float
     """Seconds until it answered."""
+    log: Path
 
 
 @dataclass
@@ -58,9 +59,9 @@ class Stage:
     async def bare(self) -> Process:
         return await self._run(self.cores.service, "tests.bench.bare", [], path="/")
 
-    async def store(self) -> "Store":
+    async def store(self, *, core: int | None = None) -> "Store":
         server = EmbeddedServer(self.folder / f"store{self._next()}")
-        with machine.on(self.cores.load):
+        with machine.on(self.cores.load if core is None else core):
             url = await server.start()
         self.stack.push_async_callback(server.stop)
         client = await self.stack.enter_async_context(Redis.from_url(url))
@@ -75,8 +76,13 @@ class Stage:
         stock: int = 0,
         store_format: int = 1,
         python: Path | None = None,
+        started_as: Sequence[str] = ("handlers.cli",),
+        more_keys: str = "",
     ) -> Process:
-        """`stock`: participants that a room has ready for its next callers. `python`: another build's."""
+        """`stock`: participants that a room has ready for its next callers. `python`: another build's.
+
+        `started_as`: the module, and its arguments before those of the command. `more_keys`: of the API.
+        """
         port = stub.process.port
         settings = {
             "BW_ACCOUNT_ID": ACCOUNT,
@@ -90,7 +96,7 @@ class Stage:
             "BASE_CALLBACK_URL": "https://bridge.test",
             "CALLBACK_USERNAME": USERNAME,
             "CALLBACK_PASSWORD": PASSWORD,
-            "API_KEYS": API_KEYS,
+            "API_KEYS": f"{API_KEYS},{more_keys}" if more_keys else API_KEYS,
             "API_RATE_LIMIT": "0",
             "CALLS_PER_HOUR": "100000",
             "PREPARED_PARTICIPANTS": str(stock),
@@ -101,9 +107,9 @@ class Stage:
             "REDIS_URL": store.url,
         }
         where = self.cores.service if core is None else core
-        return await self._run(
-            where, "handlers.cli", ["serve", "--port"], path="/readyz", settings=settings, python=python
-        )
+        module, *before = started_as
+        arguments = [*before, "serve", "--port"]
+        return await self._run(where, module, arguments, path="/readyz", settings=settings, python=python)
 
     async def _run(
         self,
@@ -142,7 +148,7 @@ class Stage:
                     raise RuntimeError(f"{module} ended at once: {log.read_text()[-2000:]}")
                 await asyncio.sleep(0.01)
         client.close()
-        return Process(process.pid, port, time.perf_counter() - begun)
+        return Process(process.pid, port, time.perf_counter() - begun, log)
 
     def _next(self) -> int:
         self._started += 1

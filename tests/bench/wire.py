@@ -32,9 +32,11 @@ class Connection(asyncio.Protocol):
             self._answer.set_exception(exc or ConnectionResetError("closed by the server"))
 
     def data_received(self, data: bytes) -> None:
+        if self._answer is None:
+            return  # what an answer without an end goes on with
         self._received += data
         head, found, body = self._received.partition(b"\r\n\r\n")
-        if not found or self._answer is None:
+        if not found:
             return
         length = 0
         for line in head.lower().split(b"\r\n"):
@@ -43,15 +45,17 @@ class Connection(asyncio.Protocol):
         if len(body) >= length:
             self._received = b""
             self._answer.set_result(Answer(int(head[9:12]), body))
+            self._answer = None
 
     def begin(self, request: bytes) -> None:
         assert self._transport is not None
         self._transport.write(request)
 
     async def ask(self, request: bytes) -> Answer:
-        self._answer = asyncio.get_running_loop().create_future()
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._answer = answer
         self.begin(request)
-        return await self._answer
+        return await answer
 
     def close(self) -> None:
         if self._transport is not None:
@@ -78,11 +82,13 @@ class Client:
         self._idle.append(connection)
         return answer
 
-    async def opened(self, method: str, path: str) -> None:
-        """Send, and do not wait for an answer that may have no end."""
+    async def opened(self, method: str, path: str) -> int:
+        """The status of an answer that may have no end, on a connection of its own."""
         connection = await self._connect()
-        connection.begin(f"{method} {path} HTTP/1.1\r\n{self._head}content-length: 0\r\n\r\n".encode())
+        head = f"{method} {path} HTTP/1.1\r\n{self._head}content-length: 0\r\n\r\n"
+        answer = await connection.ask(head.encode())
         self._idle.append(connection)
+        return answer.status
 
     def _kept(self) -> Connection | None:
         """One that the server has not closed meanwhile, as it does with those that are idle for long."""

@@ -1,8 +1,9 @@
 """The tail of live news: one for all listeners, while there are any, and nothing lost on the way."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from redis.asyncio import Redis
 
 from service.clock import SystemClock
-from service.engine.live import POLL, Ended, Live, Lost, Told
+from service.engine.live import POLL, TOGETHER, WOKEN, Batch, Ended, Live, Lost, Told
 from service.store import keys
 from service.store.client import Client
 from service.store.news import PAGE, Cursor, News, Page
@@ -41,13 +42,15 @@ class Ear:
     def __init__(self) -> None:
         self.ended = Ended()
         self.heard: list[Told] = []
+        self.batches: list[Batch] = []
         self.lost = False
 
     async def hear(self, live: Live, cursor: Cursor, room: str | None) -> None:
         try:
             async with aclosing(live.listen(cursor, room, self.ended)) as news:
-                async for told in news:
-                    self.heard.append(told)
+                async for batch in news:
+                    self.batches.append(batch)
+                    self.heard.extend(batch.told)
         except Lost:
             self.lost = True
 
@@ -155,7 +158,7 @@ async def test_a_room_hears_its_own(parts: Parts, redis: Redis) -> None:
     async with parts.listener(beginning, "sales") as sales, parts.listener(beginning) as all_:
         await say(redis, 1, 2, room="lobby")
         await say(redis, 3, room="sales support")
-        await wait_until(lambda: len(all_.words) == 3)
+        await wait_until(lambda: len(all_.words) == 3 and sales.words)
         assert sales.words == [3]
 
 
@@ -253,6 +256,57 @@ async def test_a_stream_that_begins_anew_on_a_clock_that_is_behind_is_heard(
         await wait_until(lambda: ear.words == [3, 19])
 
 
+async def test_what_all_are_told_is_put_together_once(parts: Parts, redis: Redis) -> None:
+    """Whoever writes it down does so once for hundreds, and in one piece; what is told in a room too."""
+    beginning = await parts.live.latest()
+    rooms = [None, None, "lobby", "lobby", "sales"]
+    async with AsyncExitStack() as stack:
+        ears = [await stack.enter_async_context(parts.listener(beginning, room)) for room in rooms]
+        await say(redis, *range(16))
+        await say(redis, 16, room="sales")
+        await wait_until(lambda: [len(ear.words) for ear in ears] == [17, 17, 16, 16, 1])
+        await wait_until(lambda: all(one.follows for one in parts.live._listeners))  # noqa: SLF001 - not told
+        await say(redis, *range(20, 30))
+        await wait_until(lambda: [len(ear.words) for ear in ears] == [27, 27, 26, 26, 1])
+        one, other, room, same_room, _ = (ear.batches[-1] for ear in ears)
+        assert one is other
+        assert room is same_room
+        assert len(one.told) == 10
+
+
+async def test_a_lot_is_told_in_pieces(parts: Parts, redis: Redis) -> None:
+    async with parts.listener(await parts.live.latest()) as ear:
+        await say(redis, *range(500))
+        await wait_until(lambda: len(ear.words) == 500)
+        assert max(len(batch.told) for batch in ear.batches) == TOGETHER
+
+
+async def test_a_crowd_of_listeners_lets_others_in_between(lively: Parts, redis: Redis) -> None:
+    """However many they are: what each makes of its batch takes time, and callers wait meanwhile."""
+    parts, rounds, took = lively, 0, Counter[int]()
+
+    class Busy(Ear):
+        async def hear(self, live: Live, cursor: Cursor, room: str | None) -> None:
+            async with aclosing(live.listen(cursor, room, self.ended)) as news:
+                async for batch in news:
+                    self.heard.extend(batch.told)
+                    took[rounds] += batch.told[0].entry is not None
+
+    beginning, crowd = await parts.live.latest(), [Busy() for _ in range(20 * WOKEN)]
+    hearing = [parts.tasks.start(one.hear(parts.live, beginning, None), name="hear") for one in crowd]
+    for one in crowd:
+        await one.follows()
+    await say(redis, 1)
+    async with asyncio.timeout(10):
+        while took.total() < len(crowd):
+            await asyncio.sleep(0)
+            rounds += 1
+    assert max(took.values()) <= WOKEN
+    for task in hearing:
+        task.cancel()
+    await asyncio.wait(hearing)
+
+
 async def asked_in_a_second(redis: Redis) -> int:
     await redis.config_resetstat()
     await asyncio.sleep(1)  # a rate takes time to measure
@@ -271,7 +325,7 @@ async def test_who_does_not_keep_up_is_ended_and_others_go_on(
         aclosing(parts.live.listen(beginning, None, slow)) as news,
         parts.listener(beginning) as quick,
     ):
-        last = (await anext(news)).cursor  # a sign of life, after which nothing is taken any more
+        last = (await anext(news)).told[-1].cursor  # a sign of life, after which nothing is taken any more
         await say(redis, *range(30))
         await wait_until(lambda: len(quick.words) == 30)
         await wait_until(lambda: slow.reason == "slow")

@@ -45,15 +45,15 @@ GONE = NOW + 1000 + TERM
         # It is put off, since it is not yet time.
         ([taken(), BEAT, takes_up(GONE - 4000), step(look(GONE))], 0),
         # It is time, for a long time.
-        ([taken(), BEAT, takes_up(GONE + 1500), step(look(GONE + 5500))], 1),
+        ([taken(), BEAT, takes_up(GONE + 6500), step(look(GONE + 10500))], 1),
         # By clocks of two replicas, which differ a little.
         ([taken(), BEAT, takes_up(GONE + 500), step(look(GONE + 4500))], 0),
         # It was not done, as without the store.
-        ([taken(), BEAT, takes_up(GONE + 1500), step(look(GONE + 5500, since=NOW))], 0),
+        ([taken(), BEAT, takes_up(GONE + 6500), step(look(GONE + 10500, since=NOW))], 0),
         # It has beaten since.
-        ([taken(), BEAT, takes_up(GONE + 1500), step(heard(beat=GONE + 1400)), step(look(GONE + 5500))], 0),
+        ([taken(), BEAT, takes_up(GONE + 6500), step(heard(beat=GONE + 6400)), step(look(GONE + 10500))], 0),
         # What was found out in time was written down when a worker had taken up more.
-        ([taken(), BEAT, takes_up(GONE - 4000), takes_up(GONE + 1500), step(look(GONE))], 0),
+        ([taken(), BEAT, takes_up(GONE - 4000), takes_up(GONE + 6500), step(look(GONE))], 0),
         # It has connected: no news is good news.
         ([taken(), step(heard(connected=NOW + 1)), takes_up(GONE + 9000), step(look(GONE + 13000))], 0),
         # It has lost its connection.
@@ -75,6 +75,6 @@ def test_when_a_silent_browser_is_given_up(written: list[Step], count: int) -> N
 
 
 def test_who_stays_too_long_is_named() -> None:
-    [found] = too_late([taken(), BEAT, takes_up(GONE + 1500), step(look(GONE + 5500))])
+    [found] = too_late([taken(), BEAT, takes_up(GONE + 6500), step(look(GONE + 10500))])
     assert (found.seat, found.room) == (SEAT, "r")
-    assert "1500 ms" in found.what
+    assert "6500 ms" in found.what

@@ -144,6 +144,8 @@ async def _answer(request: Request, kind: Kind, webhook: Webhook, begun: float, 
     # What came before for the same call, and waits for the store, comes first: its end is told once.
     waits = not kind.wants_bxml and webhook.ref in edge_of(request).deferred
     if waits and _defer(request, kind, webhook, kind.parse(webhook), free=free):
+        why = "what came before it waits for the store"
+        log.warning("webhook.degraded", event_type=webhook.event_type, error=why)
         return _Answered(Response(status_code=204), "deferred", "deferred")
     try:
         answer = await _handle(request, kind, webhook, left, free=free)

@@ -3,13 +3,19 @@
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from tests.chaos.marks import Moment, moments
 from tests.chaos.store_history import Key, State, Step, Unknown, key_of
 from tests.chaos.times import NEVER
+
+if TYPE_CHECKING:
+    from tests.chaos.evidence import Evidence
+
+FAILOVER: Final = "failover-"
+"""What the kinds of trouble begin with in which another server becomes master."""
 
 MEMBERS: Final = 20
 """A session has no more (docs/guarantees.md, Bandwidth's own limits)."""
@@ -59,6 +65,12 @@ class FullRooms:
         last = bisect_right(spans, until, key=lambda span: span[0])
         # They begin one after the other, and end so.
         return last > 0 and spans[last - 1][1] >= since
+
+
+def full_rooms_of(evidence: "Evidence") -> FullRooms | None:
+    """None as well where another server has taken over: what was before is in no journal."""
+    taken_over = any(one.kind.startswith(FAILOVER) for one in evidence.troubles.all)
+    return None if taken_over else full_rooms(evidence.written)
 
 
 def full_rooms(written: Iterable[Step]) -> FullRooms | None:

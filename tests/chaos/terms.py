@@ -13,7 +13,7 @@ import msgspec
 
 from tests.chaos.alone import spans_alone
 from tests.chaos.call_histories import CallHistories, CallHistory
-from tests.chaos.room_members import MEMBERS, full_rooms
+from tests.chaos.room_members import MEMBERS, full_rooms_of
 from tests.chaos.times import NEVER
 from tests.simulator.detection import MACHINES
 
@@ -69,7 +69,7 @@ class Terms:
         }
         self._limit = min(float(one.settings.get(CALL_LIMIT) or NEVER) for one in evidence.fleet.addresses)
         self._rooms = Rooms(evidence.asked)
-        self._full = full_rooms(evidence.written)
+        self._full = full_rooms_of(evidence)
         self._browsers = _browsers(evidence)
         self._alone = spans_alone(evidence, histories)
 

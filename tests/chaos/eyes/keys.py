@@ -39,6 +39,8 @@ RENEW: Final = frozenset({b"SET", b"PEXPIREAT"})
 """Commands that say when a key expires."""
 SLACK: Final = 1000
 """Milliseconds: marks stand between steps, and a server goes by what its clock showed a moment ago."""
+SET: Final = 3_600_000
+"""The same where its clock is set between two marks, by minutes."""
 PIN: Final = re.compile(rb'"pin":"([^"]*)"')
 
 
@@ -54,7 +56,7 @@ def look(evidence: "Evidence") -> Iterator[Finding]:
             yield Finding(what=what, ids=(key.name, key.name.partition(":")[2]))
 
 
-def wrong(key: Key, lives: float | None) -> str:
+def wrong(key: Key, lives: float | None, slack: int = SLACK) -> str:
     """What is wrong with a key of that kind, empty for nothing. `lives`: milliseconds; None for ever."""
     if key.kind in STAY:
         return ""
@@ -63,7 +65,7 @@ def wrong(key: Key, lives: float | None) -> str:
         return f"{key} is of no kind that is known"
     if lives is None:
         return f"{key} has no expiry"
-    if lives > longest + SLACK:
+    if lives > longest + slack:
         return f"{key} is to be kept for {lives / longest:.1f} times as long as is promised"
     return ""
 
@@ -118,6 +120,7 @@ def _remains(evidence: "Evidence") -> list[str]:
 
 def _in_each_step(evidence: "Evidence") -> Iterator[tuple[str, Key]]:
     state = State()
+    slack = SET if any(one.kind == "clock" for one in evidence.troubles.all) else SLACK
     for step, moment in moments(evidence.written):
         try:
             touched = state.play(step)
@@ -135,7 +138,7 @@ def _in_each_step(evidence: "Evidence") -> Iterator[tuple[str, Key]]:
                 continue
             # By what the server's clock showed when it was set, and not since.
             lives = state.expires.get(text, 0) - moment.clock if text in renewed else 0
-            if what := wrong(key, lives if text in state.expires else None):
+            if what := wrong(key, lives if text in state.expires else None, slack):
                 yield what, key
             if key.kind in PARTS_OF_A_CALL and f"{key.prefix}:call:{key.name}" not in state.keys:
                 yield f"{key} was written without its call", key

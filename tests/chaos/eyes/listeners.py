@@ -61,11 +61,14 @@ class Streams:
 
     def __init__(self, news: Sequence["News"]) -> None:
         self.by_key: dict[str, list[News]] = defaultdict(list)
+        self.elsewhere: dict[str, list[News]] = defaultdict(list)
+        """By key without the room, which a visit to another one is not told."""
         self.calls: dict[str, list[News]] = defaultdict(list)
         self.participants: dict[str, list[News]] = defaultdict(list)
         self._by_room: dict[str | None, dict[int, list[News]]] = defaultdict(lambda: defaultdict(list))
         for one in news:
             self.by_key[key_of(one.kind, one.data)].append(one)
+            self.elsewhere[key_of(one.kind, {**one.data, "room": None})].append(one)
             for room in (None, *one.rooms):
                 self._by_room[room][one.partition].append(one)
             if one.kind == "call":
@@ -151,7 +154,8 @@ class _Ear:
         if one.kind == "mark":
             return
         key = key_of(one.kind, {**one.data, "at": _ms(one.data["at"])})
-        found = self._streams.by_key.get(key, [])
+        hides = self._listener.visit and one.data.get("room", "") is None
+        found = (self._streams.elsewhere if hides else self._streams.by_key).get(key, [])
         known = [entry for entry in found if not self._heard[entry.partition, entry.position]]
         if not found:
             yield f"heard what has not happened: {one.kind} {one.data}"

@@ -13,7 +13,7 @@ from tests.chaos.api import Asked
 from tests.chaos.finding import Finding
 from tests.chaos.model_replay import ModelReplay, accepted_of
 from tests.chaos.moves import Moves
-from tests.chaos.room_members import FullRooms, full_rooms
+from tests.chaos.room_members import FullRooms, full_rooms_of
 from tests.chaos.stills import Still
 from tests.chaos.terms import Rooms
 from tests.chaos.turn_history import (
@@ -53,7 +53,7 @@ WereStruck = Callable[[str, str, Sequence[Asked], str, float], bool]
 def look(evidence: "Evidence") -> Iterator[Finding]:
     history = history_of(evidence)
     visitors = [(one.participant_id, one.room) for one in evidence.records.browsers]
-    full = full_rooms(evidence.written)
+    full = full_rooms_of(evidence)
     yield from came_about(history, evidence.calls, Moves(evidence).were_struck, visitors, full)
     yield from traced(history, evidence.calls)
     yield from placed(history)
@@ -237,11 +237,13 @@ class _Orders:
 
     def _was_hindered(self, id_: str, still: Still) -> bool:
         """Whether the call says that a move has failed, and what is to blame came after it was ordered."""
-        joins, call = self._joins.get(id_), self._calls.get(id_)
+        # One that was refused leads nowhere.
+        joins = [one for one in self._joins.get(id_, ()) if accepted_of(one) is not False]
+        call = self._calls.get(id_)
         entries = call["timeline"] if call else []
         # Later ones may have failed for other reasons.
         reasons = {str(one.get("reason")) for one in entries if one["event"] == "moveFailed"}
-        return joins is not None and any(self._hinders(one, id_, joins, still) for one in reasons)
+        return bool(joins) and any(self._hinders(one, id_, joins, still) for one in reasons)
 
     def _hinders(self, reason: str, id_: str, joins: Sequence[Asked], still: Still) -> bool:
         join = joins[-1]

@@ -92,7 +92,7 @@ async def test_a_journal_that_the_service_writes_says_how_many_are_in_a_room(sto
     assert full.was_full("r", 0, 1)
 
 
-@pytest.mark.parametrize(("late", "count"), [(0.0, 0), (2.0, 1)])
+@pytest.mark.parametrize(("late", "count"), [(0.0, 0), (6.0, 1)])
 async def test_a_journal_that_the_service_writes_says_who_stays_too_long(
     store: Store, late: float, count: int
 ) -> None:

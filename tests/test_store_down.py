@@ -196,13 +196,9 @@ async def test_a_talk_that_the_store_missed_counts_though_an_order_ends_it_first
         await gate.reached()
         await store.kill()
         gate.release()
-        await phone.until("bridged")
+        await wait_until(lambda: service.log(event="webhook.degraded", event_type="transferAnswer"))
         await store.start()
-
-        async def met_again() -> bool:
-            return (await operator.send("GET", f"/calls/{phone.call_id}")).is_success
-
-        await wait_until(met_again, what="the store is not met again")
+        await _met_again(operator)
         await operator.order(phone.call_id, "transfer", to="+15550102222")
         await wait_until(lambda: service.log(event="webhook.answered", reply="elsewhere"))
         await wait_until(lambda: service.log(event="event.ignored", event_type="transferAnswer"), seconds=10)
@@ -223,11 +219,7 @@ async def test_an_end_waits_for_what_is_to_be_told_before_it(
         phone = await simulator.dial()
         await phone.hears("We are sorry")
         await store.start()
-
-        async def met_again() -> bool:
-            return (await operator.send("GET", "/rooms")).is_success
-
-        await wait_until(met_again, what="the store is not met again")
+        await _met_again(operator)
         await wait_until(lambda: service.log(event="call.ended"), seconds=15, what="its end is not known")
         [line] = service.log(event="call.ended")
         assert (line["blame"], line["reason"]) == ("service", "internal-error")
@@ -276,3 +268,12 @@ async def test_who_was_turned_away_and_never_came_back_is_known(simulator: Simul
         assert told == ["turnedAway", "foundEnded"]
         async with Redis.from_url(store.url) as redis:
             await nothing_left(simulator, redis)
+
+
+async def _met_again(operator: Operator) -> None:
+    """What reads the store is answered again."""
+
+    async def answered() -> bool:
+        return (await operator.send("GET", "/rooms")).is_success
+
+    await wait_until(answered, what="the store is not met again")

@@ -292,6 +292,16 @@ def test_who_comes_after_a_room_was_closed(turn: MadeUp) -> None:
     assert lost(turn) == []
 
 
+def test_who_comes_while_a_room_is_being_closed(turn: MadeUp) -> None:
+    """The first request closes it, and is answered after the second, which finds nobody."""
+    turn.asks("POST", "/rooms/a/participants", {}, 201, reply={"participantId": "W"})
+    turn.asks("DELETE", "/rooms/a")
+    turn.member("W", "s")
+    turn.asks("DELETE", "/rooms/a", None, 404)
+    turn.asked[1] = msgspec.structs.replace(turn.asked[1], over=turn.asked[2].over + 0.5)
+    assert lost(turn) == []
+
+
 def test_a_browser_that_never_came(turn: MadeUp) -> None:
     turn.asks("POST", "/rooms/a/participants", {}, 201, reply={"participantId": "W"})
     [what] = lost(turn)

@@ -70,3 +70,15 @@ async def test_what_a_dead_master_did_not_pass_on_is_in_no_journal(store: Sentin
         await store.start()
         assert await redis.get("key") is None
     assert alone not in StoreJournal(store.journal).ids()
+
+
+def test_who_was_only_seen_in_a_session_is_in_no_journal(tmp_path: Path) -> None:
+    owned, stranger, later = (str(uuid4()) for _ in range(3))
+    file = tmp_path / "appendonly.aof.1.incr.aof"
+    look = f'{{"type":"check-room","session_id":"{owned}","strangers":{{"{stranger}":1.5}}}}'
+    journal = StoreJournal(tmp_path)
+    # What is written comes in pieces, and is read in others.
+    file.write_text(f"$9\r\n{look[:85]}")
+    assert journal.ids() == {owned}
+    file.write_text(f"$9\r\n{look}\r\n$9\r\n{later}\r\n")
+    assert journal.ids() == {owned, later}

@@ -181,6 +181,7 @@ class ModelReplay:
         match event:
             case Begun(_, id_, standings) if standings:
                 self.model.begun(id_, next(iter(standings))).steps[0].standings = standings
+                self._meet_closings(id_)
             case PhoneSeen(_, id_) if id_ in self.model.parties:
                 self._phone(event)
                 self._narrow(event.participant)
@@ -223,6 +224,7 @@ class ModelReplay:
         if room is not None and event.participant not in self.model.parties:
             self.model.begun(event.participant, Standing(Where.ROOM, room))
             self.party_of[event.participant] = event.participant
+            self._meet_closings(event.participant)
 
     def _narrow(self, participant: str | None) -> None:
         """Whose session it is follows from who is in it, and where they are from whose it is."""
@@ -273,6 +275,12 @@ class ModelReplay:
             )
             steps[id_] = (self.model.sent(id_, order), certain)
         self.open[id(asked)] = Ordered(order, steps)
+
+    def _meet_closings(self, id_: str) -> None:
+        """Who comes while a room is being closed may be among those who have to go."""
+        for ordered in self.open.values():
+            if isinstance(ordered.order, Close) and id_ in self.model.affected_by_closing(ordered.order.room):
+                ordered.steps[id_] = (self.model.sent(id_, ordered.order), False)
 
     def _is_there(self, id_: str) -> bool:
         found = self.member_of(id_)

@@ -1,17 +1,19 @@
 """Which ids the store has ever been given: its append-only file is a journal of all that was written down."""
 
+import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from tests.chaos.story import IDS
 
 PIECE = 256 * 1024
 """Bytes that are looked through at once: no other thread runs meanwhile."""
-LONGEST = 128
-"""Bytes of an id at most; one may lie across two pieces."""
+_STRANGERS = re.compile(rb'"strangers":\{[^}]*\}')
+"""Whom a look at a session has found there. It is noted until the next look; nobody owns them by that."""
 
 
 class StoreJournal:
-    """Each byte is read once, however often it is asked."""
+    """Each byte is read once, however often it is asked, but for the end of a line."""
 
     def __init__(self, journal: Path) -> None:
         self._journal = journal
@@ -21,11 +23,15 @@ class StoreJournal:
     def ids(self) -> set[str]:
         for part in sorted(self._journal.glob("*.aof")):
             with part.open("rb") as file:
-                file.seek(max(self._read.get(part, 0) - LONGEST, 0))
+                file.seek(self._read.get(part, 0))
                 rest = b""
                 while piece := file.read(PIECE):
-                    text = (rest + piece).decode("ascii", "replace")
-                    self._ids.update(IDS.findall(text))
-                    rest = piece[-LONGEST:]
-                self._read[part] = file.tell()
+                    whole, end, rest = (rest + piece).rpartition(b"\n")
+                    self._ids.update(_ids(whole + end))
+                self._ids.update(_ids(rest))
+                self._read[part] = file.tell() - len(rest)
         return self._ids
+
+
+def _ids(text: bytes) -> Iterable[str]:
+    return IDS.findall(_STRANGERS.sub(b"", text).decode("ascii", "replace"))

@@ -157,9 +157,10 @@ def test_news_lack_what_a_call_went_through() -> None:
     assert len(judged(Records(), {"c": call}, [ALL[0]])) == 1
 
 
-def test_looks_of_a_caller_who_waits_are_in_no_timeline() -> None:
-    states = ["joining", "initiated", "joining", "initiated", "joining", "initiated", "joining", "bridged"]
-    pairs = [("new", "joining"), ("joining", "initiated"), ("joining", "bridged")]
+@pytest.mark.parametrize("waits", ["initiated", "detached"])
+def test_looks_of_a_caller_who_waits_are_in_no_timeline(waits: str) -> None:
+    states = ["joining", waits, "joining", waits, "joining", waits, "joining", "bridged"]
+    pairs = [("new", "joining"), ("joining", waits), ("joining", "bridged")]
     call = {"id": "w", "timeline": [{"before": before, "after": after} for before, after in pairs]}
 
     def told(*lack: int) -> list[str]:

@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 NEWS = {"participant", "call", "room"}
 UNKNOWN = "new"
 """What a timeline calls a call before it is known."""
-LOOK = ("initiated", "joining", "initiated")
-"""States of a call that waits for somebody to come, looks, and finds nobody."""
+WAITS = {"initiated", "detached"}
+"""States of a call that waits for somebody to come: at the beginning, and after it was left alone."""
+LOOKS = "joining"
 SHOWN = 20
 """Findings of one listener that are told: a stream that is cut off lacks everything."""
 Position = tuple[int, int]
@@ -223,7 +224,7 @@ def _steps(states: Sequence[str]) -> list[str]:
     for state in states:
         if found[-1:] != [state]:
             found.append(state)
-        if tuple(found[-3:]) == LOOK:
+        if found[-2:-1] == [LOOKS] and state in WAITS and found[-3:-2] == [state]:
             del found[-2:]
     return found
 

@@ -16,7 +16,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from service import guessable
+from service import weak_secrets
 
 SCOPES = ("read", "dial", "control", "numbers")
 BARE = frozenset({"read", "dial", "control"})  # what a key without a name may do
@@ -100,7 +100,7 @@ def _entry(entry: str, position: int) -> ApiKey:
 
 def _key(name: str, scopes: frozenset[str], key: str, position: int, *, bare: bool = False) -> ApiKey:
     digest = _digest(key, position)
-    weak = "" if key.startswith("sha256$") else guessable.weakness(key, least=guessable.KEY)
+    weak = "" if key.startswith("sha256$") else weak_secrets.weakness(key, least=weak_secrets.KEY)
     return ApiKey(name, scopes, digest, bare=bare, entry=position, weakness=weak)
 
 

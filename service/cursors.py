@@ -16,7 +16,7 @@ import msgspec
 
 from service.calls.refs import PARTITIONS
 from service.invitations import key_for
-from service.store.news import Cursor
+from service.store.change_feed import Cursor
 
 FRESH: Final = 50 * 60.0
 """Seconds for which a cursor is good: less than a stream lives after its last entry (news.lua), so that one

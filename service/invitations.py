@@ -1,6 +1,6 @@
 """Invitations into rooms, and the visits that they become: signed texts that say what somebody may do.
 
-The store knows which of them have been ended, and lists those that are open (service/store/passes.py).
+The store knows which of them have been ended, and lists those that are open (service/store/invitations.py).
 
     text = base64url(JSON) "." base64url(HMAC-SHA256 of that)
 

@@ -14,7 +14,7 @@ from pydantic import ValidationInfo as Info
 from pydantic_settings import NoDecode
 
 from service import api_keys, dial_plan
-from service.store import address
+from service.store.redis import address
 
 BASIC_AUTH_ENDS = "2 December 2026"
 _BASIC_AUTH_ENDS = datetime(2026, 12, 2, tzinfo=UTC).timestamp()

@@ -7,17 +7,19 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from service import guessable, outbound
+from service import outbound
+
+from service import weak_secrets
 from service.clock import SystemClock
 from service.dial_plan import countries_under, may_meet
 from service.setting_types import BASIC_AUTH_ENDS, basic_auth_is_over, is_loopback
 from service.settings import NAMES, SECRETS_DIR, Problem, Settings, process_environment
-from service.store import address
+from service.store.redis import address
 
 _NEAR = 0.85
 """How alike a name must be to ours to be taken for a slip of the hand."""
 _RANDOM: Final = (
-    f"a random one of {guessable.PASSWORD} characters or more, such as openssl rand -hex 24 makes"
+    f"a random one of {weak_secrets.PASSWORD} characters or more, such as openssl rand -hex 24 makes"
 )
 _OFF: Final = frozenset({"none", "0", "f", "false", "n", "no"})
 """What the client library takes for no, and for no checking of certificates."""
@@ -94,7 +96,7 @@ def _passwords(settings: Settings) -> Iterator[Problem]:
         elif text in others:
             wrong = "is the same as a secret that Bandwidth has given out"
         else:
-            wrong = guessable.weakness(text, least=guessable.PASSWORD)
+            wrong = weak_secrets.weakness(text, least=weak_secrets.PASSWORD)
         if wrong:
             yield Problem(name.upper(), wrong, _RANDOM)
 
@@ -126,5 +128,5 @@ def _store(settings: Settings) -> Iterator[Problem]:
         )
     own = unquote(parts.password or "") or options.get("password", "")
     for whose, password in (("", own), (" of the Sentinels", options.get("sentinel_password", ""))):
-        if password and (weak := guessable.weakness(password, least=guessable.PASSWORD)):
+        if password and (weak := weak_secrets.weakness(password, least=weak_secrets.PASSWORD)):
             yield Problem("REDIS_URL", f"has a password{whose} that {weak}", _RANDOM)

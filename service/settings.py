@@ -41,7 +41,7 @@ from service.setting_types import (
     store_url,
     web_url,
 )
-from service.store import address
+from service.store.redis import address
 
 SECRETS_DIR = "SECRETS_DIR"
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
-from service.store.embedded import EmbeddedServer
-from tests.command import zygote
+from service.store.redis.embedded import EmbeddedServer
+from tests.cli import preloaded_process
 from tests.harness import Service, nothing_left, serving
 from tests.operators import Operator
-from tests.outliving import adopt_orphans, nothing_outlives
+from tests.leaked_processes import adopt_orphans, nothing_outlives
 from tests.simulator.settings import SimulatorSettings
 from tests.simulator.simulator import Simulator
 from tests.store_servers import Server, launched
@@ -25,7 +25,7 @@ def pytest_configure() -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    zygote.end()
+    preloaded_process.end()
     nothing_outlives(session)
 
 

@@ -11,10 +11,10 @@ import structlog
 import uvicorn
 from redis.asyncio import Redis
 
-from handlers.app import create_app
-from handlers.stopping import Stopping
+from handlers.app.asgi import create_app
+from handlers.http.draining import Stopping
 from service import logs
-from service.engine.patience import Patience
+from service.engine.timeouts import Patience
 from service.settings import Settings, load
 from tests.simulator.simulator import Simulator
 from tests.waiting import wait_until

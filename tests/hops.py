@@ -13,7 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Final
 
-from service.store.embedded import EmbeddedServer
+from service.store.redis.embedded import EmbeddedServer
 from tests.harness import serving
 from tests.simulator.settings import SimulatorSettings
 from tests.simulator.simulator import Simulator

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 import msgspec
 
-from tests.standings import OVER, Join, Order, Seen, Standing, Where, after, fits, hears, is_in, picked_up
+from tests.party_state import OVER, Join, Order, Seen, Standing, Where, after, fits, hears, is_in, picked_up
 
 NOT_YET = 2**62
 

@@ -8,7 +8,7 @@ from typing import Any, Final, Self
 import httpx
 from redis.asyncio import Redis
 
-from service.engine.patience import PATIENCE, Patience
+from service.engine.timeouts import PATIENCE, Patience
 from tests.harness import API_KEY, CALLEE, Service, nothing_left, serving
 from tests.simulator.phones import Phone
 from tests.simulator.simulator import Simulator

@@ -18,7 +18,7 @@ from redis.backoff import NoBackoff
 from redis.crc import key_slot
 from redis.exceptions import RedisError, ResponseError
 
-from service.store.embedded import _binary
+from service.store.redis.embedded import _binary
 from tests.waiting import wait_until
 
 HOST: Final = "127.0.0.1"

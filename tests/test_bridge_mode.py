@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from tests.bridged import joined_again, leg_answers_first, leg_of, leg_orders, replies, requests
+from tests.bridge_mode import joined_again, leg_answers_first, leg_of, leg_orders, replies, requests
 from tests.harness import CALLEE, NUMBER, ORIGIN, PASSWORD, USERNAME, Service, nothing_left, serving
 from tests.operators import Operator, bridged
 from tests.simulator.clock import monotonic

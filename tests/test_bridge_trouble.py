@@ -10,7 +10,7 @@ import pytest
 from redis.asyncio import Redis
 
 from service.calls.rules import arriving, legs
-from tests.bridged import joined_again, leg_answers_first, leg_of, leg_orders, verbs
+from tests.bridge_mode import joined_again, leg_answers_first, leg_of, leg_orders, verbs
 from tests.harness import CALLEE, PASSWORD, USERNAME, Service, nothing_left, serving
 from tests.operators import Operator, bridged
 from tests.simulator.journal import Delivery

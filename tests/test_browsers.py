@@ -10,8 +10,8 @@ from redis.asyncio import Redis
 
 from service.calls.browser import Browser
 from service.clock import SystemClock
-from service.engine.patience import Patience
-from service.store.client import Client
+from service.engine.timeouts import Patience
+from service.store.redis.client import Client
 from service.store.rooms import Rooms
 from tests.harness import ORIGIN, Service
 from tests.operators import NO_TLS, Json, Operator, bridged, staffed

@@ -13,7 +13,7 @@ import httpx
 import pytest
 from redis.asyncio import Redis
 
-from service.engine.patience import Patience
+from service.engine.timeouts import Patience
 from service.tasks import Tasks
 from tests.browsers import enters
 from tests.harness import API_KEYS, LOG, Service, nothing_left, serving

@@ -16,7 +16,7 @@ from msgspec.structs import fields
 
 from tests.chaos.allowances import ALLOWANCES
 from tests.chaos.evidence import Evidence
-from tests.chaos.eyes import EYES
+from tests.chaos.checks import EYES
 from tests.chaos.finding import Finding
 from tests.chaos.mutants.mutant import mutants
 from tests.chaos.options import options
@@ -24,8 +24,8 @@ from tests.chaos.plan import Turn, plan
 from tests.chaos.report import Report
 from tests.chaos.shrink import shrink
 from tests.chaos.storm import LINES, storm
-from tests.chaos.story import IDS, shown
-from tests.chaos.weathers import WEATHERS
+from tests.chaos.finding_timeline import IDS, shown
+from tests.chaos.faults import WEATHERS
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[1]
@@ -59,7 +59,7 @@ async def test_what_is_found_is_told_as_a_story(folder: Path, monkeypatch: pytes
         yield Finding(what="made up", excuse="unanswered")
         yield Finding(what="made up", excuse="it was Monday")
 
-    monkeypatch.setattr("tests.chaos.eyes.EYES", {"first": blames_the_first, "excused": holds_back})
+    monkeypatch.setattr("tests.chaos.checks.EYES", {"first": blames_the_first, "excused": holds_back})
     said: list[str] = []
     turn = Turn("calm", seed=3, calls=2)
     report = await storm(3, [turn], folder, said.append, shrink_minutes=0)

@@ -8,13 +8,13 @@ import pytest
 
 from tests.chaos.api import Asked
 from tests.chaos.evidence import Evidence
-from tests.chaos.eyes import browsers
+from tests.chaos.checks import browsers
 from tests.chaos.fleet import Kill
 from tests.chaos.records import BrowserSeat, Entry, Event, Kind, Records, Sign
 from tests.chaos.store_history import Step
 from tests.chaos.times import NEVER
 from tests.chaos.troubles import Troubles
-from tests.made_up_steps import P, step
+from tests.store_step_builders import P, step
 from tests.simulator.journal import MemberChanged, Request
 
 ID = "participant"

@@ -4,11 +4,11 @@ import msgspec
 import pytest
 
 from tests.chaos.evidence import LogLine
-from tests.chaos.eyes import ends
+from tests.chaos.checks import ends
 from tests.chaos.finding import Finding
 from tests.chaos.fleet import Kill, Stop
-from tests.chaos.previous import VERSION
-from tests.made_up_turns import (
+from tests.chaos.previous_release import VERSION
+from tests.chaos_evidence_builder import (
     BRIDGE,
     CALL,
     CLOSED,

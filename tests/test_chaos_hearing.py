@@ -6,9 +6,9 @@ from typing import cast
 import pytest
 
 from tests.chaos.evidence import Evidence, LogLine
-from tests.chaos.eyes.hearing import NOT_MISSED, heard
+from tests.chaos.checks.hearing import NOT_MISSED, heard
 from tests.chaos.turn_history import failed_moves_of
-from tests.chaos_turns import ROOM_A, ROOM_B, MadeUp
+from tests.chaos_history_builder import ROOM_A, ROOM_B, MadeUp
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from redis.asyncio import Redis
 from tests.chaos.cost import Work, evidence_of, work_of
 from tests.chaos.creates import killed_before_written
 from tests.chaos.evidence import Evidence, LogLine
-from tests.chaos.eyes import EYES, doubts, leaks
-from tests.chaos.eyes.doubts import leaves_in_doubt
+from tests.chaos.checks import EYES, doubts, leaks
+from tests.chaos.checks.doubts import leaves_in_doubt
 from tests.chaos.finding import Finding
 from tests.chaos.fleet import Down, Fleet, Kill, Stop
 from tests.chaos.orphans import (

@@ -13,11 +13,11 @@ import pytest
 
 from tests.chaos.api import Asked
 from tests.chaos.evidence import Evidence, News
-from tests.chaos.eyes import listeners
+from tests.chaos.checks import listeners
 from tests.chaos.records import BrowserSeat, Connection, Listener, Records
 from tests.chaos.scenarios.listeners import live
 from tests.chaos.scenarios.shared import Shared
-from tests.listening import Heard
+from tests.event_listener import Heard
 
 AT = 1_790_000_000_000
 """Milliseconds since the epoch, of the first news."""

@@ -21,21 +21,21 @@ import pytest
 from redis.asyncio import Redis
 
 from service.tasks import Tasks
-from tests.chaos import set_clock
+from tests.chaos import clock_offset
 from tests.chaos.api import Api, Asked
-from tests.chaos.asides import asides
+from tests.chaos.standby_spans import asides
 from tests.chaos.evidence import Evidence, LogLine, read_logs
-from tests.chaos.eyes import limits, logs, standby, webhooks
+from tests.chaos.checks import limits, logs, standby, webhooks
 from tests.chaos.faketime import WrongStore, library
 from tests.chaos.fleet import HOSTS, Fleet, Kill
-from tests.chaos.standstill import standing_still
-from tests.chaos.stills import Stills
+from tests.chaos.stopped_process import standing_still
+from tests.chaos.snapshots import Stills
 from tests.chaos.times import NEVER
 from tests.chaos.troubles import Trouble, Troubles
-from tests.chaos.way import HOST, Cut, Way
-from tests.chaos.weathers.freeze import Freeze
-from tests.chaos.weathers.store_minutes import StoreMinutes
-from tests.chaos.weathers.two_releases import Look, wrong_looks
+from tests.chaos.severable_proxy import HOST, Cut, Way
+from tests.chaos.faults.freeze import Freeze
+from tests.chaos.faults.store_minutes import StoreMinutes
+from tests.chaos.faults.two_releases import Look, wrong_looks
 from tests.simulator.clock import epoch_ms, monotonic
 from tests.simulator.journal import Delivery, PhoneChanged, Request
 from tests.simulator.webhooks import DROPPED, TIMED_OUT, Failed
@@ -86,9 +86,9 @@ def test_what_was_killed_meanwhile_goes_on_no_more(process: subprocess.Popen[byt
 async def test_frozen_replicas_go_on_when_the_weather_ends(
     process: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch, ends: str
 ) -> None:
-    monkeypatch.setattr("tests.chaos.weathers.freeze.STORE", 0)
-    monkeypatch.setattr("tests.chaos.weathers.freeze.IN_A_JOIN", 0)
-    monkeypatch.setattr("tests.chaos.weathers.freeze.BETWEEN", (0, 0))
+    monkeypatch.setattr("tests.chaos.faults.freeze.STORE", 0)
+    monkeypatch.setattr("tests.chaos.faults.freeze.IN_A_JOIN", 0)
+    monkeypatch.setattr("tests.chaos.faults.freeze.BETWEEN", (0, 0))
     address = SimpleNamespace(host=A, pid=process.pid)
     troubles = Troubles()
     simulator = SimpleNamespace(webhooks=SimpleNamespace(), faults=[])
@@ -112,7 +112,7 @@ async def test_a_replica_is_killed_before_the_store_is_back(monkeypatch: pytest.
     for name in ("_hangs", "_paused", "_takes_no_writes"):
         monkeypatch.setattr(StoreMinutes, name, vars(StoreMinutes)["_killed"])
     for name, seconds in (("BEFORE", 0.0), ("AWAY", 0.2), ("KILLED", 0.5)):
-        monkeypatch.setattr(f"tests.chaos.weathers.store_minutes.{name}", (seconds, seconds))
+        monkeypatch.setattr(f"tests.chaos.faults.store_minutes.{name}", (seconds, seconds))
     happened: list[str] = []
 
     def happens(what: str) -> Any:
@@ -141,8 +141,8 @@ SAYS = """
 import sys
 from pathlib import Path
 from service.clock import SystemClock
-from tests.chaos import set_clock
-set_clock.go_by(Path(sys.argv[1]))
+from tests.chaos import clock_offset
+clock_offset.go_by(Path(sys.argv[1]))
 for _ in sys.stdin:
     print(SystemClock().now(), flush=True)
 """
@@ -150,13 +150,13 @@ for _ in sys.stdin:
 
 def test_a_replicas_clock_is_set_while_it_runs(tmp_path: Path) -> None:
     file = tmp_path / "clock"
-    set_clock.set_offset(file, 0)
+    clock_offset.set_offset(file, 0)
     command = [sys.executable, "-c", SAYS, str(file)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:  # noqa: S603
         assert child.stdin
         assert child.stdout
         for offset in (0.0, 7200.0, -3600.0):
-            set_clock.set_offset(file, offset)
+            clock_offset.set_offset(file, offset)
             child.stdin.write("\n")
             child.stdin.flush()
             assert float(child.stdout.readline()) - epoch_ms() / 1000 == pytest.approx(offset, abs=5)

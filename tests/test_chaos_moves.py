@@ -6,7 +6,7 @@ import pytest
 
 from tests.chaos.evidence import LogLine
 from tests.chaos.moves import Moves
-from tests.made_up_turns import REF, MadeUpTurn
+from tests.chaos_evidence_builder import REF, MadeUpTurn
 
 A, B = "127.0.0.1", "localhost"
 REASON = "bandwidth-error"

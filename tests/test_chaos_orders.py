@@ -3,10 +3,10 @@
 import msgspec
 import pytest
 
-from tests.chaos.eyes.orders import MOVE_FAILED, came_about, placed, traced
-from tests.chaos.stills import owing
-from tests.chaos_turns import ROOM_A, ROOM_B, MadeUp
-from tests.standings import PLEASE_HOLD
+from tests.chaos.checks.orders import MOVE_FAILED, came_about, placed, traced
+from tests.chaos.snapshots import owing
+from tests.chaos_history_builder import ROOM_A, ROOM_B, MadeUp
+from tests.party_state import PLEASE_HOLD
 
 JOIN = {"room": "b"}
 

@@ -12,23 +12,23 @@ from service.bandwidth.webrtc import WebRtcApi
 from service.calls.effects import MoveParticipant
 from service.calls.events import Moved, Order
 from service.calls.model import Call
-from service.calls.news import CallNews, call_news
+from service.calls.change_view import CallNews, call_news
 from service.calls.policy import Policy
-from service.engine.engine import Engine
-from service.engine.entrance import Entrance
-from service.engine.moving import Mover
-from service.engine.ordered import Ordered
+from service.engine.event_handler import Engine
+from service.engine.joining.session_join import Entrance
+from service.engine.joining.move import Mover
+from service.engine.order_result import Ordered
 from service.engine.phones import Phones
 from service.store import calls, rooms
 from service.tasks import Tasks
-from tests.chaos import news_due
+from tests.chaos import expected_feed
 from tests.chaos.api import Asked
 from tests.chaos.evidence import news_of
-from tests.chaos.eyes import hearing, orders
+from tests.chaos.checks import hearing, orders
 from tests.chaos.finding import Finding
-from tests.chaos.stills import Stills
+from tests.chaos.snapshots import Stills
 from tests.chaos.turn_history import Line, TurnHistory
-from tests.chaos_turns import ROOM_A, ROOM_B
+from tests.chaos_history_builder import ROOM_A, ROOM_B
 from tests.harness import BRIEF, nothing_left, serving
 from tests.operators import Operator
 from tests.simulator.clock import monotonic
@@ -98,7 +98,7 @@ class Stage:
             names = [str(key) async for key in redis.scan_iter("*")]
             news = [one async for one in news_of(redis, names)]
         assert news
-        return [what for what, _ in news_due.due(news, self._asked)]
+        return [what for what, _ in expected_feed.due(news, self._asked)]
 
     async def judged(self) -> list[Finding]:
         simulator = self.simulator

@@ -2,10 +2,10 @@
 
 import pytest
 
-from tests.chaos.eyes import replies, silence
+from tests.chaos.checks import replies, silence
 from tests.chaos.finding import Finding
 from tests.chaos.fleet import Kill
-from tests.made_up_turns import (
+from tests.chaos_evidence_builder import (
     CALL,
     CLOSED,
     COME_BACK,

@@ -2,14 +2,14 @@
 
 import pytest
 
-from tests.chaos.eyes import orders, replies, rooms
+from tests.chaos.checks import orders, replies, rooms
 from tests.chaos.finding import Finding
 from tests.chaos.marks import moments
 from tests.chaos.room_members import full_rooms
 from tests.chaos.store_history import Step
-from tests.chaos_turns import ROOM_A, ROOM_B, MadeUp
-from tests.made_up_steps import P, mark, step
-from tests.made_up_turns import CALL, HANGUP, REF, MadeUpTurn
+from tests.chaos_history_builder import ROOM_A, ROOM_B, MadeUp
+from tests.store_step_builders import P, mark, step
+from tests.chaos_evidence_builder import CALL, HANGUP, REF, MadeUpTurn
 
 ROOM = f"{P}room:a"
 FULL = (

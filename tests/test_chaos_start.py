@@ -18,11 +18,11 @@ from typing import Any
 import pytest
 
 from tests.chaos import __main__ as chaos
-from tests.chaos import previous
+from tests.chaos import previous_release
 from tests.chaos.plan import Turn
 from tests.chaos.report import TurnReport
-from tests.chaos.weathers import WEATHERS
-from tests.chaos.weathers.base import Counts
+from tests.chaos.faults import WEATHERS
+from tests.chaos.faults.base import Counts
 from tests.stores import Store
 
 Captured = pytest.CaptureFixture[str]
@@ -153,7 +153,7 @@ while True:
 
 
 def no_history(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(previous, "RELEASE", "0123456789abcdef")
+    monkeypatch.setattr(previous_release, "RELEASE", "0123456789abcdef")
 
 
 def test_the_release_before_is_not_there(refused: Start, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,7 +163,7 @@ def test_the_release_before_is_not_there(refused: Start, monkeypatch: pytest.Mon
 
 def test_no_git(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
-    assert previous.missing() == "git is not here"
+    assert previous_release.missing() == "git is not here"
 
 
 def test_what_is_left_out_is_in_the_report(

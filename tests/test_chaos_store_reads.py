@@ -7,19 +7,19 @@ from pathlib import Path
 import pytest
 
 from service.calls.browser import Browser
-from service.calls.room import RoomSettings
-from service.store.client import Client
+from service.calls.room_settings import RoomSettings
+from service.store.redis.client import Client
 from service.store.compression import compressed
 from service.store.outbox import Later, Outbox
-from service.store.room_directory import RoomDirectory
+from service.store.room_index import RoomDirectory
 from service.store.rooms import Place, RoomFull, Rooms
-from tests.chaos.absences import too_late
+from tests.chaos.silent_browsers import too_late
 from tests.chaos.fleet import Fleet
-from tests.chaos.gauges import Gauges
+from tests.chaos.live_call_counts import Gauges
 from tests.chaos.marks import MARK, Marks, moments
 from tests.chaos.replica import PATIENCE
 from tests.chaos.room_members import counts, full_rooms
-from tests.chaos.stills import Stills
+from tests.chaos.snapshots import Stills
 from tests.chaos.store_history import history
 from tests.chaos.times import NEVER
 from tests.simulator.clock import epoch_ms, monotonic

@@ -31,7 +31,7 @@ import contextlib, socket, sys
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
-from handlers.serving import run
+from handlers.cli.server import run
 from service import logs
 from service.settings import load
 from service.store.errors import StoreUnavailable

@@ -4,7 +4,7 @@ import asyncio
 
 from redis.asyncio import Redis
 
-from tests.ahead import AHEAD
+from tests.clock_ahead import AHEAD
 from tests.harness import API_KEYS, ORIGIN, nothing_left
 from tests.operators import Operator
 from tests.processes import environment, replica
@@ -23,7 +23,7 @@ async def test_a_replica_whose_clock_is_an_hour_ahead_ends_nothing(
     settings = environment(simulator, REDIS_URL=store_url, API_KEYS=API_KEYS, CALL_LIMIT="1800")
     async with (
         replica(settings) as right,
-        replica(settings, module="tests.ahead") as ahead,
+        replica(settings, module="tests.clock_ahead") as ahead,
         Operator.at(right.url, key_of(API_KEYS)) as operator,
         Operator.at(ahead.url, key_of(API_KEYS)) as other,
     ):

@@ -10,7 +10,7 @@ import pytest
 from service.calls.refs import PARTITIONS
 from service.cursors import FRESH, Cursors, Holder
 from service.invitations import key_for
-from service.store.news import Cursor
+from service.store.change_feed import Cursor
 from tests.store.seats import NOW
 
 CURSORS = Cursors("secret")

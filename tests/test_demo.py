@@ -23,7 +23,7 @@ from tests.demo.checks import (
     unseen_steps,
     verdict,
 )
-from tests.demo.lines import STEPS, Line, Names, lines_of
+from tests.demo.output import STEPS, Line, Names, lines_of
 from tests.simulator.journal import PhoneChanged, Request, RequestAnswered
 from tests.simulator.simulator import Simulator
 

@@ -21,10 +21,10 @@ from pydantic import SecretStr
 from deploy import callers
 from deploy.check.dockerfile import Copy, Stage, ignored, stages
 from deploy.check.release import main, refusals
-from handlers.app import create_app
-from handlers.guard import BODY_LIMIT
+from handlers.app.asgi import create_app
+from handlers.http.request_guard import BODY_LIMIT
 from service import __version__
-from service.engine.patience import PATIENCE
+from service.engine.timeouts import PATIENCE
 from service.settings import NAMES, SECRETS_DIR, Settings, load
 from tests.processes import free_port
 from tests.waiting import wait_until

@@ -47,11 +47,11 @@ def test_a_name_that_is_none_is_seen() -> None:
     for name in (
         "test_nothing_of_the_kind",
         "tests/nothing",
-        "tests/test_rate.py::test_nothing",
+        "tests/test_token_bucket.py::test_nothing",
         "tests/nothing.py::test_two_spells",
     ):
         assert not exists(name)
-    for name in ("test_rate", "tests/test_rate.py", "tests/test_rate.py::test_two_spells", "tests/join"):
+    for name in ("test_rate", "tests/test_token_bucket.py", "tests/test_token_bucket.py::test_two_spells", "tests/join"):
         assert exists(name)
 
 

@@ -10,9 +10,9 @@ import httpx
 import pytest
 from redis.asyncio import Redis
 
-from handlers.compose import running
-from handlers.stopping import Stopping
-from service.engine.patience import PATIENCE
+from handlers.app.container import running
+from handlers.http.draining import Stopping
+from service.engine.timeouts import PATIENCE
 from service.settings import load
 from service.tasks import Tasks
 from tests.clocks import SetClock

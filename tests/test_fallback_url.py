@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from tests.bridged import joined_again, leg_answers_first, replies, requests
+from tests.bridge_mode import joined_again, leg_answers_first, replies, requests
 from tests.harness import CALLEE, ORIGIN, PASSWORD, USERNAME, Service, nothing_left, serving
 from tests.operators import Operator
 from tests.simulator.phones import Phone

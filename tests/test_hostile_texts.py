@@ -11,26 +11,26 @@ from starlette.datastructures import QueryParams
 from starlette.requests import Request
 
 from handlers.api import bodies, queries
-from handlers.api.problems import Problem
-from handlers.api.reading import shaped
-from handlers.bounds import HEADERS, TARGET
-from handlers.guard import BODY_LIMIT, VISITOR_LIMIT, CallbackCredentials, Refused
+from handlers.http.problems import Problem
+from handlers.api.json_body import shaped
+from handlers.app.request_bounds import HEADERS, TARGET
+from handlers.http.request_guard import BODY_LIMIT, VISITOR_LIMIT, CallbackCredentials, Refused
 from handlers.join import calls, visits
-from handlers.join.door import COOKIE, Door, door_of
-from handlers.participants import ParticipantEvent
-from handlers.voice.webhook import ForeignAccount, Malformed, parse
+from handlers.http.visitor_access import COOKIE, Door, door_of
+from handlers.webhooks.participant_events import ParticipantEvent
+from handlers.webhooks.payload import ForeignAccount, Malformed, parse
 from service.api_keys import fresh
 from service.api_keys import parse as parse_keys
 from service.bandwidth.errors import DETAIL_LIMIT, seconds_until, words
-from service.bandwidth.exchange import BODY_LIMIT as ANSWER_LIMIT
-from service.bandwidth.http import _next_page
+from service.bandwidth.transport import BODY_LIMIT as ANSWER_LIMIT
+from service.bandwidth.api_client import _next_page
 from service.bandwidth.voice import _query_of
 from service.calls.numbers import hide_numbers
 from service.calls.policy import Policy
 from service.clock import SystemClock
 from service.cursors import Cursors, Holder
 from service.logs import redact
-from service.store.passes import Passes
+from service.store.invitations import Passes
 from tests.harness import API_KEY, Service
 from tests.join.visitors import somebody
 

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from service.engine.patience import Patience
+from service.engine.timeouts import Patience
 from service.store import keys
-from service.store.survey import STEP
+from service.store.gauges import STEP
 from tests.harness import Service, nothing_left, serving
 from tests.operators import bridged, staffed
 from tests.scraping import Page, scraped, until

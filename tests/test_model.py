@@ -3,7 +3,7 @@
 import pytest
 
 from tests.model import Model, Party
-from tests.standings import OVER, Close, HangUp, Hold, Join, Order, Seen, Standing, Subscribe, Transfer, Where
+from tests.party_state import OVER, Close, HangUp, Hold, Join, Order, Seen, Standing, Subscribe, Transfer, Where
 
 A, B, C = (Standing(Where.ROOM, name) for name in "abc")
 RINGING = Standing(Where.RINGING, "a")

@@ -8,10 +8,10 @@ from redis.asyncio import Redis
 
 from service.calls.effects import AddParticipant
 from service.clock import SystemClock
-from service.engine.creation import NEVER
-from service.engine.entrance import Entrance
-from service.engine.patience import Patience
-from service.store.client import Client
+from service.engine.joining.compensated import NEVER
+from service.engine.joining.session_join import Entrance
+from service.engine.timeouts import Patience
+from service.store.redis.client import Client
 from service.store.rooms import Rooms
 from tests.harness import Service
 from tests.operators import Json, Operator, bridged, consistent, in_room, staffed

@@ -9,13 +9,13 @@ import pytest
 from msgspec.structs import replace
 
 from tests.chaos.allowances import ALLOWANCES
-from tests.chaos.eyes import EYES
+from tests.chaos.checks import EYES
 from tests.chaos.mutants.__main__ import SURVIVED, TROUBLE, main
 from tests.chaos.mutants.layers import LAYERS, Layer, order
 from tests.chaos.mutants.mutant import AREAS, PATCHES, BadPatch, Mutant, apply, mutants, named, read
 from tests.chaos.mutants.runs import ROOT, Runs, Trouble
 from tests.chaos.mutants.table import CONTROL, Run, survivors, table
-from tests.chaos.weathers import WEATHERS
+from tests.chaos.faults import WEATHERS
 
 HEADER = "Breaks: it\n  goes on\nArea: join\nLayer: storm\nEye: leaks\nAllowance: one,\n  other\n\n"
 NEEDS_GIT = pytest.mark.skipif(which("git") is None, reason="git, which applies the patches, is not here")

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from service.engine.patience import Patience
+from service.engine.timeouts import Patience
 from service.store import keys
 from tests.harness import CALLEE, ORIGIN, Service, nothing_left, serving
 from tests.operators import Operator

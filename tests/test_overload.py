@@ -15,10 +15,10 @@ import httpx
 import pytest
 from redis.asyncio import Redis
 
-from handlers.deferred import LIMIT, Deferred
-from handlers.places import Places
+from service.engine.backlog import LIMIT, Deferred
+from handlers.http.concurrency import Places
 from service.clock import SystemClock
-from service.engine.persist import UNREADABLE_TRIES
+from service.engine.outbox.retry_write import UNREADABLE_TRIES
 from service.logs import bound, bound_now
 from service.store.errors import StoreCorrupt, StoreUnavailable
 from service.tasks import Tasks
@@ -289,7 +289,7 @@ class TestDeferred:
 
     async def test_what_the_store_cannot_read_is_given_up(self, monkeypatch: pytest.MonkeyPatch) -> None:
         for name in ("FIRST_PAUSE", "LONGEST_PAUSE"):
-            monkeypatch.setattr(f"handlers.deferred.{name}", 0)
+            monkeypatch.setattr(f"service.engine.backlog.{name}", 0)
         tries = 0
 
         async def handle() -> None:

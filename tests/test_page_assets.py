@@ -97,7 +97,7 @@ def test_the_built_page_is_whole_and_keeps_a_strict_policy() -> None:
 
 
 def test_the_page_has_words_for_each_end_of_a_call() -> None:
-    words = (PAGE / "src" / "words.js").read_text()
+    words = (PAGE / "src" / "messages.js").read_text()
     outcomes = words.split("OUTCOMES = {")[1].split("};")[0]
     told = set(re.findall(r'^  "?([a-z-]+)"?: "', outcomes, re.MULTILINE))
     slugs = {reason for _blame, reason in CAUSES.values()} | set(FAILURES)

@@ -56,7 +56,7 @@ def test_units() -> None:
 
 def test_the_page_knows_the_emergency_numbers_of_all_countries() -> None:
     """Of two and three digits; it tells of them without asking the service."""
-    source, _, _ = (PAGE / "src" / "emergencies.js").read_text().partition("split")
+    source, _, _ = (PAGE / "src" / "emergency_numbers.js").read_text().partition("split")
     listed = re.findall(r"\d{2,3}", source)
     patterns = {
         described.emergency.national_number_pattern

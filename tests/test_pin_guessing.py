@@ -7,10 +7,10 @@ import httpx
 import pytest
 from redis.asyncio import Redis
 
-from service.store.client import Client
+from service.store.redis.client import Client
 from service.store.wrong_pins import WrongPins
 from tests.harness import API_KEY, PASSWORD, USERNAME, Service, serving
-from tests.listening import NO_TLS
+from tests.event_listener import NO_TLS
 from tests.simulator.simulator import Simulator
 
 NUMBER, OTHER = "+19195550101", "+19195550102"

@@ -13,9 +13,9 @@ import pytest
 from starlette.routing import Route
 
 from deploy.check.public import INSIDE, PUBLIC, addresses, templates
-from handlers.api.endpoint import Resource
+from handlers.http.resource import Resource
 from handlers.api.routes import PREFIX
-from handlers.app import create_app
+from handlers.app.asgi import create_app
 from service.settings import load
 from tests.test_deploy import NGINX, REQUIRED, location
 

@@ -9,7 +9,7 @@ import pytest
 from redis.asyncio import Redis
 
 from service.calls.refs import ref_of_call
-from service.engine.patience import HOUR, Patience
+from service.engine.timeouts import HOUR, Patience
 from service.store import keys
 from tests.harness import CALLEE, NUMBER, ORIGIN, nothing_left, serving
 from tests.operators import Operator, bridged, staffed

@@ -5,12 +5,12 @@ from typing import Any
 import httpx
 from redis.asyncio import Redis
 
-from handlers.command.health.replicas import check_replicas
-from handlers.guard import DOCTOR
+from handlers.cli.health.replicas import check_replicas
+from handlers.http.request_guard import DOCTOR
 from service.bandwidth.breaker import FAILURES
-from service.store.client import Client
+from service.store.redis.client import Client
 from service.store.replicas import Replicas, Report
-from tests.command.shell import Shell
+from tests.cli.shell import Shell
 from tests.harness import Service, serving
 from tests.simulator.simulator import Simulator
 from tests.waiting import wait_until

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from service.engine.patience import PATIENCE, Patience
+from service.engine.timeouts import PATIENCE, Patience
 from tests.harness import CALLEE, Service
 from tests.operators import Operator, bridged, consistent, in_room, staffed
 from tests.simulator.phones import Phone

@@ -5,8 +5,8 @@ from itertools import pairwise
 
 from starlette.requests import Request
 
-from handlers.guard import CallbackCredentials, Refused
-from service.engine.callbacks import Callbacks
+from handlers.http.request_guard import CallbackCredentials, Refused
+from service.bandwidth.callback_urls import Callbacks
 from service.invitations import Forged, Pass, Signer
 
 OLD, NEW = "old-password", "new-password"

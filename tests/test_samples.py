@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from handlers.participants import ParticipantEvent
-from handlers.voice.registry import KINDS, LEG_KINDS, kind_of
-from handlers.voice.webhook import ForeignAccount, Malformed, Webhook, parse
+from handlers.webhooks.participant_events import ParticipantEvent
+from handlers.webhooks.registry import KINDS, LEG_KINDS, kind_of
+from handlers.webhooks.payload import ForeignAccount, Malformed, Webhook, parse
 from service.calls.events import (
     Answer,
     BridgeComplete,

@@ -12,7 +12,7 @@ from aiortc import RTCSessionDescription
 
 from tests.simulator.media.peers import peer_connection
 from tests.simulator.scripted import ORIGIN, scene
-from tests.sounding import MICROPHONE, browser, heard, hears, listen, phone, seats, sounding
+from tests.audible import MICROPHONE, browser, heard, hears, listen, phone, seats, sounding
 
 
 async def test_the_token_in_the_address_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:

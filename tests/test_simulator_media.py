@@ -8,7 +8,7 @@ import pytest
 from tests.simulator.media import sections
 from tests.simulator.media.scripts import GREETING
 from tests.simulator.scripted import transfer, uui
-from tests.sounding import (
+from tests.audible import (
     CLEAR,
     MICROPHONE,
     OTHER_MICROPHONE,

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import yaml
 
-from service.bandwidth.http import Http
+from service.bandwidth.api_client import Http
 from service.calls.refs import PARTITIONS
-from service.engine.worker import _AT_ONCE
+from service.engine.outbox.worker import _AT_ONCE
 from service.settings import Settings
-from service.store.topology import CONNECTIONS
+from service.store.redis.backends import CONNECTIONS
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs/sizing.md").read_text()

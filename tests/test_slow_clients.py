@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
-from handlers.guard import BODY_LIMIT, BODY_SECONDS
+from handlers.http.request_guard import BODY_LIMIT, BODY_SECONDS
 from tests.harness import API_KEY, API_KEYS, PASSWORD, USERNAME, nothing_left
 from tests.processes import Replica, environment, replica
 from tests.simulator.clock import monotonic

@@ -9,7 +9,7 @@ import httpx
 from redis.asyncio import Redis
 
 from service.bandwidth.breaker import LONGEST
-from tests.command.shell import Shell
+from tests.cli.shell import Shell
 from tests.harness import ORIGIN, PASSWORD, USERNAME, Service, nothing_left, serving
 from tests.processes import free_port
 from tests.proxy import Proxy, proxy_to

@@ -27,7 +27,7 @@ from hypothesis.stateful import (
 )
 from redis.asyncio import Redis
 
-from service.engine.patience import Patience
+from service.engine.timeouts import Patience
 from tests.browsers import Browser
 from tests.harness import Service, nothing_left, serving
 from tests.model import Model, Party
@@ -37,7 +37,7 @@ from tests.simulator.journal import Delivery
 from tests.simulator.phones import Phone
 from tests.simulator.settings import SimulatorSettings
 from tests.simulator.simulator import Simulator
-from tests.standings import (
+from tests.party_state import (
     OVER,
     PLEASE_HOLD,
     Close,

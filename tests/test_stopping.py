@@ -5,7 +5,7 @@ import signal
 
 from redis.asyncio import Redis
 
-from handlers.compose import running
+from handlers.app.container import running
 from tests.harness import (
     BRIEF,
     ORIGIN,

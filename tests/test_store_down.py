@@ -11,7 +11,7 @@ import httpx
 import pytest
 from redis.asyncio import Redis
 
-from service.engine.patience import Patience
+from service.engine.timeouts import Patience
 from tests.harness import nothing_left, serving
 from tests.operators import Operator
 from tests.simulator.simulator import Simulator
@@ -188,8 +188,8 @@ async def test_a_way_in_that_is_open_stays_open(simulator: Simulator, store: Sto
 async def test_a_talk_that_the_store_missed_counts_though_an_order_ends_it_first(
     simulator: Simulator, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("handlers.deferred.FIRST_PAUSE", 3.0)
-    monkeypatch.setattr("handlers.deferred.LONGEST_PAUSE", 3.0)
+    monkeypatch.setattr("service.engine.backlog.FIRST_PAUSE", 3.0)
+    monkeypatch.setattr("service.engine.backlog.LONGEST_PAUSE", 3.0)
     async with serving(simulator, store.url) as service, Operator.of(service) as operator:
         gate = simulator.gates.hold("webhook:transferAnswer")
         phone = await simulator.dial()
@@ -212,7 +212,7 @@ async def test_an_end_waits_for_what_is_to_be_told_before_it(
 ) -> None:
     """The store is back, and that the caller was let go without it is not written down yet."""
     for name in ("FIRST_PAUSE", "LONGEST_PAUSE"):
-        monkeypatch.setattr(f"handlers.deferred.{name}", 3.0)
+        monkeypatch.setattr(f"service.engine.backlog.{name}", 3.0)
     soon = Patience(transferring=0.3, longest=0.6)
     async with serving(simulator, store.url, soon) as service, Operator.of(service) as operator:
         await store.kill()

@@ -51,10 +51,10 @@ def ids(lines: list[dict[str, Any]], kind: str) -> set[str]:
 async def test_what_was_made_is_kept_for_as_long_as_we_live(
     simulator: Simulator, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in ("service.engine.persist", "handlers.deferred"):
+    for module in ("service.engine.outbox.retry_write", "service.engine.backlog"):
         for name in ("FIRST_PAUSE", "LONGEST_PAUSE"):
             monkeypatch.setattr(f"{module}.{name}", 0.001)
-    monkeypatch.setattr("service.engine.persist._TRIES_A_SECOND", 10_000)
+    monkeypatch.setattr("service.engine.outbox.retry_write._TRIES_A_SECOND", 10_000)
     async with serving(simulator, store.url, WEBHOOK_BUDGET="2") as service:
         phones = await cut_off_in_the_making(simulator, store, 3)
         for phone in phones:

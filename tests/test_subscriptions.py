@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from service.engine.patience import Patience
+from service.engine.timeouts import Patience
 from tests.harness import Service
 from tests.operators import Operator, bridged, consistent, in_room, staffed
 from tests.simulator.faults import Fault

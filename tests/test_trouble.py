@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 from redis.asyncio import Redis
 
-from service.engine.patience import PATIENCE, Patience
+from service.engine.timeouts import PATIENCE, Patience
 from tests.harness import Service, nothing_left, serving
 from tests.simulator.settings import SimulatorSettings
 from tests.simulator.simulator import Simulator

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from service.calls.room import Alone, RoomSettings, Then, Waiting
+from service.calls.room_settings import Alone, RoomSettings, Then, Waiting
 from service.clock import SystemClock
-from service.store.client import Client
+from service.store.redis.client import Client
 from service.store.rooms import Rooms
 from tests.harness import CALLEE, Service
 from tests.operators import Operator, bridged, consistent, staffed

@@ -5,7 +5,7 @@ from base64 import urlsafe_b64encode
 
 import pytest
 
-from service import guessable
+from service import weak_secrets
 from service.api_keys import fresh
 from service.setting_warnings import warnings
 from service.settings import Problem, load
@@ -147,7 +147,7 @@ def test_random_ones_are_not_warned_of() -> None:
     for n in range(5000):
         digest = hashlib.sha256(f"{n}".encode()).digest()
         for text in (digest.hex()[:24], digest.hex(), urlsafe_b64encode(digest[:18]).decode()):
-            assert guessable.weakness(text, least=guessable.KEY) == "", text
+            assert weak_secrets.weakness(text, least=weak_secrets.KEY) == "", text
     assert warned(API_KEYS=f"crm:read:{fresh()}") == []
 
 

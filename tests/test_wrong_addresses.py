@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
-from handlers.spells import OF_INPUT
+from handlers.http.log_throttle import OF_INPUT
 from tests.harness import PASSWORD, USERNAME, Service
 from tests.join.visitors import somebody
 

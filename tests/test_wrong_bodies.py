@@ -5,7 +5,7 @@ from typing import Any, Final
 import pytest
 from redis.asyncio import Redis
 
-from service.engine.patience import Patience
+from service.engine.timeouts import Patience
 from tests.browsers import enters
 from tests.harness import Service, serving
 from tests.operators import Operator, bridged, staffed

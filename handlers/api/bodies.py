@@ -14,7 +14,7 @@ from msgspec import Meta
 from service.calls.browser import Permission, Streams
 from service.calls.display import displayed
 from service.calls.model import OnMachine
-from service.calls.room import MEMBERS, ROOM_NAME, Alone, RoomSettings, Sound, Then, Waiting, Way
+from service.calls.room_settings import MEMBERS, ROOM_NAME, Alone, RoomSettings, Sound, Then, Waiting, Way
 from service.invitations import INVITATION, Scope
 
 _CONTROL: Final = r"\u0000-\u001f\u007f-\u009f\ufffe\uffff"

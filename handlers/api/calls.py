@@ -5,9 +5,9 @@ from typing import Final
 from starlette.responses import Response
 
 from handlers.api import queries
-from handlers.api.asked import Asked, answer
+from handlers.http.context import Asked, answer
 from handlers.api.paging import cursor_of
-from handlers.api.problems import Problem, not_found
+from handlers.http.problems import Problem, not_found
 from handlers.api.views import call_view, full_call_view
 from service.calls.model import Blame, Call, Intent, Outcome, Phone
 from service.calls.outcomes import ERASED, erased

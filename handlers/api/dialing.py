@@ -7,11 +7,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from handlers.api import bodies
-from handlers.api.asked import Asked, answer
-from handlers.api.problems import Problem, invalid
-from handlers.api.reading import digest, read
+from handlers.http.context import Asked, answer
+from handlers.http.problems import Problem, invalid
+from handlers.api.json_body import digest, read
 from handlers.api.views import call_view
-from handlers.bridge import Bridge
+from handlers.http.services import Bridge
 from service.calls.model import OnMachine
 from service.dial_plan import EMERGENCY, OWN, is_emergency
 from service.engine.operators import NewCall, Placement, Refusal

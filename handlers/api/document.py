@@ -5,7 +5,7 @@ from typing import Final
 
 from starlette.responses import Response
 
-from handlers.api.asked import Asked
+from handlers.http.context import Asked
 
 DOCUMENT: Final = files("handlers.api").joinpath("openapi.json").read_bytes()
 

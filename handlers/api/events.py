@@ -9,20 +9,20 @@ from typing import Any, Final
 import msgspec
 from starlette.responses import Response
 
-from handlers.api.asked import Asked
-from handlers.api.problems import Problem
+from handlers.http.context import Asked
+from handlers.http.problems import Problem
 from handlers.api.rooms import room_in_path
-from handlers.bridge import Bridge
-from handlers.edge import edge_of
-from handlers.streams import EventStream, Streams
+from handlers.http.services import Bridge
+from handlers.http.state import edge_of
+from handlers.http.sse import EventStream, Streams
 from service.calls.browser import is_browser
 from service.calls.model import call_of
-from service.calls.news import for_visitor, shown
+from service.calls.change_view import for_visitor, shown
 from service.cursors import Cursors, Holder
-from service.engine.live import Batch, Ended, Lost, Told
+from service.engine.change_feed import Batch, Ended, Lost, Told
 from service.store.errors import StoreError
-from service.store.news import Cursor
-from service.store.room_directory import Member
+from service.store.change_feed import Cursor
+from service.store.room_index import Member
 
 _RETRY: Final = b"retry: 1000\n"
 """Milliseconds after which a client comes back whose stream has ended: another replica serves it as well."""

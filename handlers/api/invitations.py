@@ -5,15 +5,15 @@ from typing import Any, Final
 from starlette.responses import Response
 
 from handlers.api import bodies
-from handlers.api.asked import Asked, answer
-from handlers.api.keys import require
-from handlers.api.problems import not_found
-from handlers.api.reading import read
+from handlers.http.context import Asked, answer
+from handlers.http.api_key_auth import require
+from handlers.http.problems import not_found
+from handlers.api.json_body import read
 from handlers.api.rooms import room_in_path
 from handlers.api.views import time_view
-from handlers.join.door import NEEDED
+from handlers.http.visitor_access import NEEDED
 from service.invitations import Scope
-from service.store.passes import Kind, Listed
+from service.store.invitations import Kind, Listed
 
 SECONDS: Final = 900.0
 

@@ -3,13 +3,13 @@
 from starlette.responses import Response
 
 from handlers.api import bodies
-from handlers.api.asked import Asked, answer
+from handlers.http.context import Asked, answer
 from handlers.api.calls import ref_in_path
 from handlers.api.dialing import check_emergency, check_number, own_number, refused
-from handlers.api.problems import Problem, invalid, not_found
-from handlers.api.reading import read
+from handlers.http.problems import Problem, invalid, not_found
+from handlers.api.json_body import read
 from handlers.api.views import call_view
-from handlers.bridge import Bridge
+from handlers.http.services import Bridge
 from service.calls.events import (
     Order,
     OrderHangup,

@@ -7,7 +7,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 from starlette.datastructures import QueryParams
 
-from handlers.api.problems import Problem, invalid
+from handlers.http.problems import Problem, invalid
 
 _PAGE: Final = 50
 _LARGEST: Final = 200

@@ -3,16 +3,16 @@
 from starlette.responses import Response
 
 from handlers.api import bodies
-from handlers.api.asked import Asked, answer
+from handlers.http.context import Asked, answer
 from handlers.api.dialing import refused
-from handlers.api.problems import Problem, invalid, not_found
-from handlers.api.reading import read
+from handlers.http.problems import Problem, invalid, not_found
+from handlers.api.json_body import read
 from handlers.api.rooms import room_in_path
 from handlers.api.views import participant_view, time_view
 from service.calls.browser import Hears, Permission
 from service.calls.model import call_of
 from service.engine.operators import Refusal
-from service.store.room_directory import Member
+from service.store.room_index import Member
 
 
 async def admit(asked: Asked) -> Response:

@@ -10,7 +10,7 @@ from starlette.datastructures import QueryParams
 
 from handlers.api import paging
 from handlers.api.bodies import is_room_name
-from handlers.api.problems import invalid
+from handlers.http.problems import invalid
 from service.calls.model import Call, Direction, Status
 from service.calls.refs import is_ref
 

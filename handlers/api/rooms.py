@@ -6,12 +6,12 @@ import msgspec
 from starlette.responses import Response
 
 from handlers.api import bodies, paging
-from handlers.api.asked import Asked, answer
-from handlers.api.problems import Problem, invalid, not_found
-from handlers.api.reading import read
+from handlers.http.context import Asked, answer
+from handlers.http.problems import Problem, invalid, not_found
+from handlers.api.json_body import read
 from handlers.api.views import room_view
 from service.store import keys
-from service.store.room_directory import RoomView, empty_room
+from service.store.room_index import RoomView, empty_room
 
 PARAMETERS: Final = frozenset({"limit", "cursor"})
 """Of the list."""

@@ -6,7 +6,7 @@ from starlette.routing import BaseRoute, Route
 
 from handlers.api import calls, dialing, events, invitations, orders, participants, queries, rooms
 from handlers.api.document import document
-from handlers.api.endpoint import Operation, Resource, Unknown
+from handlers.http.resource import Operation, Resource, Unknown
 
 PREFIX: Final = "/api/v1"
 _ROOM: Final = f"{PREFIX}/rooms/{{room}}"

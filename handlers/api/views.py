@@ -7,8 +7,8 @@ from typing import Any
 from service.calls.browser import Browser, Hears
 from service.calls.model import Call, Outcome, call_of
 from service.calls.numbers import masked
-from service.calls.room import RoomSettings
-from service.store.room_directory import Member, RoomView
+from service.calls.room_settings import RoomSettings
+from service.store.room_index import Member, RoomView
 
 
 def call_view(call: Call, *, numbers: bool) -> dict[str, Any]:

@@ -3,13 +3,13 @@
 from starlette.responses import Response
 
 from handlers.api import bodies
-from handlers.api.asked import Asked, answer
+from handlers.http.context import Asked, answer
 from handlers.api.calls import ref_in_path
 from handlers.api.dialing import check_emergency, place, refused
-from handlers.api.problems import Problem, not_found
-from handlers.api.reading import read
+from handlers.http.problems import Problem, not_found
+from handlers.api.json_body import read
 from handlers.api.views import call_view
-from handlers.guard import VISITOR_LIMIT
+from handlers.http.request_guard import VISITOR_LIMIT
 from handlers.join.visits import room_of
 from service.calls.events import OrderHangup
 from service.engine.operators import Refusal

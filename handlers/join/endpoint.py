@@ -2,12 +2,12 @@
 
 from typing import Final
 
-from handlers.api.asked import Asked
+from handlers.http.context import Asked
 from handlers.api.bodies import is_room_name
-from handlers.api.endpoint import Operation, Resource
-from handlers.api.problems import Problem, not_found
-from handlers.edge import Edge, edge_of
-from handlers.places import Places
+from handlers.http.resource import Operation, Resource
+from handlers.http.problems import Problem, not_found
+from handlers.http.state import Edge, edge_of
+from handlers.http.concurrency import Places
 
 OPEN: Final = "open"
 """For what takes no cookie yet, in the place of a scope."""

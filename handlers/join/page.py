@@ -10,10 +10,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from handlers.api.bodies import is_room_name
-from handlers.api.problems import Problem, not_found
-from handlers.bridge import bridge_of
-from handlers.edge import edge_of
-from handlers.join.door import Door
+from handlers.http.problems import Problem, not_found
+from handlers.http.services import bridge_of
+from handlers.http.state import edge_of
+from handlers.http.visitor_access import Door
 from handlers.join.endpoint import over
 from handlers.page import assets
 from service.logs import bound

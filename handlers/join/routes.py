@@ -4,7 +4,7 @@ from typing import Final
 
 from starlette.routing import BaseRoute, Route
 
-from handlers.api.endpoint import Operation
+from handlers.http.resource import Operation
 from handlers.join import calls, visits
 from handlers.join.endpoint import OPEN, Visited
 from handlers.join.page import page

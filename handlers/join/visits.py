@@ -6,19 +6,19 @@ import msgspec
 from starlette.responses import Response
 
 from handlers.api import bodies
-from handlers.api.asked import Asked, answer
+from handlers.http.context import Asked, answer
 from handlers.api.dialing import refused
 from handlers.api.events import stream
-from handlers.api.problems import Problem
-from handlers.api.reading import read
+from handlers.http.problems import Problem
+from handlers.api.json_body import read
 from handlers.api.views import time_view
-from handlers.edge import edge_of
-from handlers.guard import VISITOR_LIMIT
+from handlers.http.state import edge_of
+from handlers.http.request_guard import VISITOR_LIMIT
 from handlers.join.endpoint import over
 from service.engine.operators import Refusal
 from service.invitations import LONGEST, Pass
 from service.store.errors import StoreError
-from service.store.room_directory import Member
+from service.store.room_index import Member
 
 
 class Invited(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -12,8 +12,8 @@ import structlog
 from service.bandwidth.breaker import Breaker
 from service.bandwidth.circuit import Circuit, Kind
 from service.bandwidth.errors import BandwidthError, invalid_response
-from service.bandwidth.http import Credentials, Http
-from service.bandwidth.limits import is_visible
+from service.bandwidth.api_client import Credentials, Http
+from service.bandwidth.validation import is_visible
 from service.clock import Clock
 from service.tasks import Tasks
 

@@ -8,7 +8,7 @@ import xml.etree.ElementTree as ET
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Literal, NamedTuple
 
-from service.bandwidth import limits
+from service.bandwidth import validation
 
 DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>'
 
@@ -23,10 +23,10 @@ class SpeakSentence:
     locale: str | None = None
 
     def __post_init__(self) -> None:
-        if not limits.xml_text(self.text).strip():
+        if not validation.xml_text(self.text).strip():
             raise ValueError("SpeakSentence: text must not be blank")
-        limits.check_voice("voice", self.voice)
-        limits.check_voice("locale", self.locale)
+        validation.check_voice("voice", self.voice)
+        validation.check_voice("locale", self.locale)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class PlayAudio:
     url: str
 
     def __post_init__(self) -> None:
-        limits.check_url("PlayAudio", self.url)
+        validation.check_url("PlayAudio", self.url)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Pause:
     seconds: float
 
     def __post_init__(self) -> None:
-        limits.check_between("duration", self.seconds, 0.1, limits.DAY)
+        validation.check_between("duration", self.seconds, 0.1, validation.DAY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Ring:
     answer_call: bool = True
 
     def __post_init__(self) -> None:
-        limits.check_between("duration", self.seconds, 0.1, limits.DAY)
+        validation.check_between("duration", self.seconds, 0.1, validation.DAY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class Tag:
     text: str
 
     def __post_init__(self) -> None:
-        limits.check_tag("Tag", self.text)
+        validation.check_tag("Tag", self.text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +85,9 @@ class Redirect:
     tag: str | None = None
 
     def __post_init__(self) -> None:
-        limits.check_url("redirectUrl", self.url)
-        limits.check_url("redirectFallbackUrl", self.fallback_url)
-        limits.check_tag("tag", self.tag)
+        validation.check_url("redirectUrl", self.url)
+        validation.check_url("redirectFallbackUrl", self.fallback_url)
+        validation.check_tag("tag", self.tag)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,10 +107,10 @@ class _Target:
     tag: str | None = None
 
     def check(self) -> None:
-        limits.check_url("transferAnswerUrl", self.answer_url)
-        limits.check_url("transferDisconnectUrl", self.disconnect_url)
-        limits.check_url("transferAnswerFallbackUrl", self.answer_fallback_url)
-        limits.check_tag("tag", self.tag)
+        validation.check_url("transferAnswerUrl", self.answer_url)
+        validation.check_url("transferDisconnectUrl", self.disconnect_url)
+        validation.check_url("transferAnswerFallbackUrl", self.answer_fallback_url)
+        validation.check_tag("tag", self.tag)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ class PhoneNumber(_Target):
     number: str
 
     def __post_init__(self) -> None:
-        limits.check_number("PhoneNumber", self.number)
+        validation.check_number("PhoneNumber", self.number)
         self.check()
 
 
@@ -131,8 +131,8 @@ class SipUri(_Target):
     uui: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        limits.check_sip_uri("SipUri", self.uri)
-        limits.check_length("uui", self.uui, limits.UUI_LIMIT)
+        validation.check_sip_uri("SipUri", self.uri)
+        validation.check_length("uui", self.uui, validation.UUI_LIMIT)
         self.check()
 
 
@@ -159,14 +159,14 @@ class Transfer:
     fallback_password: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        if not 1 <= len(self.targets) <= limits.TARGETS:
-            raise ValueError(f"Transfer: 1 to {limits.TARGETS} targets, not {len(self.targets)}")
-        limits.check_url("transferCompleteUrl", self.complete_url)
-        limits.check_url("transferCompleteFallbackUrl", self.fallback_url)
-        limits.check_caller_id("transferCallerId", self.caller_id)
-        limits.check_tag("tag", self.tag)
+        if not 1 <= len(self.targets) <= validation.TARGETS:
+            raise ValueError(f"Transfer: 1 to {validation.TARGETS} targets, not {len(self.targets)}")
+        validation.check_url("transferCompleteUrl", self.complete_url)
+        validation.check_url("transferCompleteFallbackUrl", self.fallback_url)
+        validation.check_caller_id("transferCallerId", self.caller_id)
+        validation.check_tag("tag", self.tag)
         if self.call_timeout is not None:
-            limits.check_between("callTimeout", self.call_timeout, 1, 300)
+            validation.check_between("callTimeout", self.call_timeout, 1, 300)
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,20 +195,20 @@ class Gather:
     tag: str | None = None
 
     def __post_init__(self) -> None:
-        limits.check_url("gatherUrl", self.url)
-        limits.check_url("gatherFallbackUrl", self.fallback_url)
-        limits.check_tag("tag", self.tag)
-        limits.check_keys("terminatingDigits", self.terminating_digits)
+        validation.check_url("gatherUrl", self.url)
+        validation.check_url("gatherFallbackUrl", self.fallback_url)
+        validation.check_tag("tag", self.tag)
+        validation.check_keys("terminatingDigits", self.terminating_digits)
         if self.max_digits is not None:
-            limits.check_count("maxDigits", self.max_digits, 1, 50)
+            validation.check_count("maxDigits", self.max_digits, 1, 50)
         if self.inter_digit_timeout is not None:
-            limits.check_between("interDigitTimeout", self.inter_digit_timeout, 1, 60)
+            validation.check_between("interDigitTimeout", self.inter_digit_timeout, 1, 60)
         if self.first_digit_timeout is not None:
-            limits.check_between("firstDigitTimeout", self.first_digit_timeout, 0, 60)
-        limits.check_count("Gather: prompts", len(self.prompts), 0, limits.GATHER_PROMPTS)
+            validation.check_between("firstDigitTimeout", self.first_digit_timeout, 0, 60)
+        validation.check_count("Gather: prompts", len(self.prompts), 0, validation.GATHER_PROMPTS)
         if self.repeat_count is not None:
-            most = limits.GATHER_PROMPTS // max(len(self.prompts), 1)
-            limits.check_count("repeatCount", self.repeat_count, 1, most)
+            most = validation.GATHER_PROMPTS // max(len(self.prompts), 1)
+            validation.check_count("repeatCount", self.repeat_count, 1, most)
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,12 +233,12 @@ class Bridge:
     tag: str | None = None
 
     def __post_init__(self) -> None:
-        limits.check_id("Bridge", self.call_id)
-        limits.check_url("bridgeCompleteUrl", self.complete_url)
-        limits.check_url("bridgeTargetCompleteUrl", self.target_complete_url)
-        limits.check_url("bridgeCompleteFallbackUrl", self.complete_fallback_url)
-        limits.check_url("bridgeTargetCompleteFallbackUrl", self.target_complete_fallback_url)
-        limits.check_tag("tag", self.tag)
+        validation.check_id("Bridge", self.call_id)
+        validation.check_url("bridgeCompleteUrl", self.complete_url)
+        validation.check_url("bridgeTargetCompleteUrl", self.target_complete_url)
+        validation.check_url("bridgeCompleteFallbackUrl", self.complete_fallback_url)
+        validation.check_url("bridgeTargetCompleteFallbackUrl", self.target_complete_fallback_url)
+        validation.check_tag("tag", self.tag)
 
 
 Verb = SpeakSentence | PlayAudio | Pause | Ring | Hangup | Tag | Redirect | Transfer | Gather | Bridge
@@ -326,8 +326,8 @@ def render(*verbs: Verb) -> bytes:
     text = ET.tostring(root, encoding="unicode")
     # ElementTree escapes every `>` in texts and attributes, so ` />` is always the end of an empty element.
     document = (DECLARATION + text.replace(" />", "/>")).encode()
-    if len(document) > limits.DOCUMENT_LIMIT:
-        raise ValueError(f"document: {len(document)} bytes, at most {limits.DOCUMENT_LIMIT}")
+    if len(document) > validation.DOCUMENT_LIMIT:
+        raise ValueError(f"document: {len(document)} bytes, at most {validation.DOCUMENT_LIMIT}")
     return document
 
 
@@ -337,7 +337,7 @@ def _element(verb: Verb | SipUri | PhoneNumber) -> ET.Element:
     attributes = {name: _written(value) for name, value in values.items() if value is not None}
     element = ET.Element(type(verb).__name__, attributes)
     if shape.text is not None:
-        element.text = limits.xml_text(getattr(verb, shape.text))
+        element.text = validation.xml_text(getattr(verb, shape.text))
     if shape.inside is not None:
         element.extend(_element(one) for one in getattr(verb, shape.inside))
     return element
@@ -346,4 +346,4 @@ def _element(verb: Verb | SipUri | PhoneNumber) -> ET.Element:
 def _written(value: str | float) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
-    return limits.xml_text(value) if isinstance(value, str) else limits.plain(value)
+    return validation.xml_text(value) if isinstance(value, str) else validation.plain(value)

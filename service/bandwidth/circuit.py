@@ -10,7 +10,7 @@ import structlog
 
 from service.bandwidth.breaker import Breaker
 from service.bandwidth.errors import BandwidthError, NotFound
-from service.bandwidth.reach import Reach
+from service.bandwidth.reachability import Reach
 from service.clock import Clock, SystemClock
 from service.metrics import Metrics
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from service.bandwidth.bxml import SipUri, Transfer, Verb
-from service.bandwidth.limits import UUI_LIMIT, check_sip_uri
+from service.bandwidth.validation import UUI_LIMIT, check_sip_uri
 
 SIPX_URI = "sip:sipx.webrtc.bandwidth.com:5060"
 

@@ -6,10 +6,10 @@ from typing import Final, TypeVar
 
 from service.bandwidth.circuit import Circuit, Kind
 from service.bandwidth.errors import BandwidthError
-from service.bandwidth.http import Credentials, Http, Response
-from service.bandwidth.reach import Reach
-from service.bandwidth.unreadable import Unreadable
-from service.bandwidth.wire import account_base, unusable
+from service.bandwidth.api_client import Credentials, Http, Response
+from service.bandwidth.reachability import Reach
+from service.bandwidth.unreadable_responses import Unreadable
+from service.bandwidth.codec import account_base, unusable
 
 T = TypeVar("T")
 Circuits = Mapping[Kind, Circuit]

@@ -9,11 +9,11 @@ from urllib.parse import urlencode, urljoin, urlsplit
 import msgspec
 
 from service.bandwidth.errors import BandwidthError, NotFound
-from service.bandwidth.http import Credentials, Http, Response
-from service.bandwidth.limits import is_visible
-from service.bandwidth.new_call import NewCall, as_json
+from service.bandwidth.api_client import Credentials, Http, Response
+from service.bandwidth.validation import is_visible
+from service.bandwidth.create_call import NewCall, as_json
 from service.bandwidth.upstream import Circuits, Upstream, circuits_of, done
-from service.bandwidth.wire import decode, encode, known_id, made_id, segment, unusable
+from service.bandwidth.codec import decode, encode, known_id, made_id, segment, unusable
 
 _LONGEST_LINK: Final = 8192
 """Characters; aiohttp takes no longer header."""

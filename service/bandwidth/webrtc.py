@@ -9,9 +9,9 @@ from typing import Final
 import msgspec
 
 from service.bandwidth.errors import BandwidthError, NotFound
-from service.bandwidth.http import Credentials, Http, Response
+from service.bandwidth.api_client import Credentials, Http, Response
 from service.bandwidth.upstream import Circuits, Upstream, circuits_of, done
-from service.bandwidth.wire import decode, encode, known_id, made_id, segment, unusable
+from service.bandwidth.codec import decode, encode, known_id, made_id, segment, unusable
 from service.calls.browser import Hears, Permission, Streams, heard_id
 
 TAG_LIMIT = 50  # WebRTC overview: at most 50 characters, and no personal data

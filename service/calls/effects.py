@@ -10,7 +10,7 @@ import msgspec
 
 from service.calls.browser import Hears
 from service.calls.looks import Looks
-from service.calls.room import Then
+from service.calls.room_settings import Then
 
 
 class _OwnLane(msgspec.Struct, frozen=True):

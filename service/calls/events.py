@@ -5,11 +5,11 @@ Webhooks of Bandwidth, the outcomes of what the shell was asked to do, orders of
 
 import msgspec
 
-from service.calls.guessing import NONE, Guesses
+from service.calls.pin_guessing import NONE, Guesses
 from service.calls.looks import Asked
 from service.calls.model import Direction, OnMachine
-from service.calls.room import Then, Waiting, Way
-from service.calls.sent import Request
+from service.calls.room_settings import Then, Waiting, Way
+from service.calls.request_record import Request
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from service.calls.room import Waiting
+from service.calls.room_settings import Waiting
 
 
 class Join(msgspec.Struct, frozen=True, tag="join"):

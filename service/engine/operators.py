@@ -9,27 +9,27 @@ import msgspec
 import structlog
 
 from service.bandwidth.errors import BandwidthError
-from service.bandwidth.new_call import MachineDetection
-from service.bandwidth.new_call import NewCall as Request
-from service.bandwidth.tally import counting
+from service.bandwidth.create_call import MachineDetection
+from service.bandwidth.create_call import NewCall as Request
+from service.bandwidth.request_log import counting
 from service.bandwidth.voice import VoiceApi
 from service.calls.effects import HangUp
 from service.calls.events import Dial, Event, NotPlaced, Order, OrderTransfer, Placed
 from service.calls.model import Call, OnMachine
-from service.calls.room import MEMBERS, Way
-from service.calls.sent import Request as Sent
+from service.calls.room_settings import MEMBERS, Way
+from service.calls.request_record import Request as Sent
 from service.clock import Clock
-from service.engine.callbacks import Callbacks
-from service.engine.engine import Engine
-from service.engine.joining import reason_of
-from service.engine.ordered import Ordered
-from service.engine.patience import Patience
-from service.engine.persist import Persistence
-from service.engine.retries import told_to_wait
+from service.bandwidth.callback_urls import Callbacks
+from service.engine.event_handler import Engine
+from service.engine.joining.call_join import reason_of
+from service.engine.order_result import Ordered
+from service.engine.timeouts import Patience
+from service.engine.outbox.retry_write import Persistence
+from service.engine.outbox.retries import told_to_wait
 from service.logs import bound
-from service.store.admission import Admission, Admitted, Mismatch, Orderer, TooMany
+from service.store.outbound_quota import Admission, Admitted, Mismatch, Orderer, TooMany
 from service.store.calls import Calls, Stored
-from service.store.calls_up import CallsUp, Full, transfer_of
+from service.store.concurrent_calls import CallsUp, Full, transfer_of
 from service.store.errors import StoreError
 from service.store.rooms import Gone, RoomFull, Rooms
 from service.tasks import Tasks

@@ -5,7 +5,7 @@ from typing import Final
 from service.bandwidth.errors import BandwidthError, Conflict, NotFound
 from service.bandwidth.voice import VoiceApi
 from service.calls.effects import RedirectPhone
-from service.engine.callbacks import Callbacks
+from service.bandwidth.callback_urls import Callbacks
 
 TIMEOUT: Final = 10.0
 """Seconds for one request that nobody on the phone waits for."""

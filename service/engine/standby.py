@@ -9,7 +9,7 @@ import structlog
 
 from service.bandwidth.circuit import Circuit
 from service.bandwidth.errors import BandwidthError
-from service.bandwidth.http import Credentials
+from service.bandwidth.api_client import Credentials
 from service.clock import Clock
 from service.metrics import Metrics
 from service.store.errors import StoreError

@@ -11,10 +11,10 @@ from service.calls.model import SCHEMA, Call, Direction
 from service.calls.outcomes import erased
 from service.calls.refs import PARTITIONS, is_ref, partition_of_ref, ref_of_call
 from service.store import keys
-from service.store.client import Client
+from service.store.redis.client import Client
 from service.store.compression import plain
 from service.store.errors import NewerSchema, StoreCorrupt
-from service.store.scripts import Script, Value
+from service.store.redis.scripts import Script, Value
 from service.store.timeline import unpacked
 
 _GET: Final = Script("get")

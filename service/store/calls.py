@@ -7,18 +7,18 @@ import msgspec
 
 from service.calls.effects import Owed
 from service.calls.model import Call
-from service.calls.news import call_news
+from service.calls.change_view import call_news
 from service.calls.refs import partition_of_ref
 from service.calls.replies import Reply
 from service.store import keys
 from service.store.call_index import AFTER_END, HOUR, LIVE, CallIndex, is_tombstone, read_call
-from service.store.client import Client
+from service.store.redis.client import Client
 from service.store.compression import compressed, plain
 from service.store.errors import StoreCorrupt
-from service.store.foreign import foreign, with_foreign
+from service.store.unknown_fields import foreign, with_foreign
 from service.store.outbox import TIMELINE, encode_owed
-from service.store.scripts import Script
-from service.store.survey import STEP, standing
+from service.store.redis.scripts import Script
+from service.store.gauges import STEP, standing
 from service.store.timeline import packed
 
 _LOAD: Final = Script("call_load")

@@ -19,8 +19,8 @@ import structlog
 from service.clock import Clock, SystemClock
 from service.metrics import Metrics
 from service.store import keys
-from service.store.client import Client
-from service.store.scripts import Result, Script
+from service.store.redis.client import Client
+from service.store.redis.scripts import Result, Script
 
 _ASK: Final = Script("clock_ask")
 _READ: Final = Script("clock_read")

@@ -8,8 +8,8 @@ from typing import Final, NamedTuple
 from service.calls.refs import PARTITIONS
 from service.clock import Clock
 from service.store import keys
-from service.store.client import Client
-from service.store.scripts import Script, Value
+from service.store.redis.client import Client
+from service.store.redis.scripts import Script, Value
 
 _MARKER: Final = Script("marker")
 _GET: Final = Script("get")

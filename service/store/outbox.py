@@ -8,10 +8,10 @@ import msgspec
 
 from service.calls.effects import KINDS, AskAfter, CheckRoom, Effect, Owed, ReplaceSession, name_of
 from service.store import keys
-from service.store.client import Client
+from service.store.redis.client import Client
 from service.store.compression import compressed
-from service.store.foreign import foreign, with_foreign
-from service.store.scripts import Script
+from service.store.unknown_fields import foreign, with_foreign
+from service.store.redis.scripts import Script
 from service.store.timeline import packed
 
 _CLAIM: Final = Script("agenda_claim")

@@ -5,9 +5,9 @@ from typing import Final
 import msgspec
 
 from service.store import keys
-from service.store.client import Client
+from service.store.redis.client import Client
 from service.store.errors import StoreCorrupt
-from service.store.scripts import Script
+from service.store.redis.scripts import Script
 
 _GET: Final = Script("get")
 _PUT: Final = Script("put")

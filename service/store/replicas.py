@@ -5,9 +5,9 @@ from typing import Final
 import msgspec
 
 from service.store import keys
-from service.store.client import Client
+from service.store.redis.client import Client
 from service.store.clock import StoreClock
-from service.store.scripts import Script
+from service.store.redis.scripts import Script
 
 _WRITE: Final = Script("replica_write")
 _READ: Final = Script("replica_read")

@@ -19,14 +19,14 @@ from service.calls.effects import (
     Subscribe,
 )
 from service.calls.policy import is_own_room
-from service.calls.room import MEMBERS, Alone, RoomSettings, Waiting
+from service.calls.room_settings import MEMBERS, Alone, RoomSettings, Waiting
 from service.store import keys
-from service.store.client import Client
-from service.store.foreign import with_foreign
+from service.store.redis.client import Client
+from service.store.unknown_fields import with_foreign
 from service.store.outbox import encode_effect
-from service.store.passes import LIFE
-from service.store.room_directory import RoomDirectory, read_settings
-from service.store.scripts import Result, Script, Value
+from service.store.invitations import LIFE
+from service.store.room_index import RoomDirectory, read_settings
+from service.store.redis.scripts import Result, Script, Value
 
 _RESERVE: Final = Script("room_reserve")
 _ENTER: Final = Script("room_enter")

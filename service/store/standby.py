@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from service.store import keys
-from service.store.client import Client
+from service.store.redis.client import Client
 from service.store.replicas import SHOWN
-from service.store.scripts import Script
+from service.store.redis.scripts import Script
 
 _RENEW: Final = Script("standby_renew")
 _RELEASE: Final = Script("standby_release")

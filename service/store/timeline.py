@@ -6,7 +6,7 @@ from typing import Any, Final
 import msgspec
 from msgspec.structs import astuple
 
-from service.calls.sent import Request
+from service.calls.request_record import Request
 from service.store.compression import plain
 
 _NEW: Final = "new"

@@ -4,10 +4,10 @@ import hashlib
 import hmac
 from typing import Final
 
-from service.calls.guessing import ON_NUMBER, Guesses
+from service.calls.pin_guessing import ON_NUMBER, Guesses
 from service.store import keys
-from service.store.client import Client
-from service.store.scripts import Script, Value
+from service.store.redis.client import Client
+from service.store.redis.scripts import Script, Value
 
 _COUNT: Final = Script("pin_wrong")
 _READ: Final = Script("pin_wrongs")

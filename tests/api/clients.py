@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import httpx
 
-from tests.api.described import check_response
+from tests.api.schema_check import check_response
 from tests.harness import Service, serving
 from tests.simulator.simulator import Simulator
 

@@ -9,18 +9,18 @@ import pytest
 
 from handlers.api import bodies, queries
 from handlers.api.invitations import SECONDS
-from handlers.api.problems import KINDS, Problem
-from handlers.api.reading import shaped
+from handlers.http.problems import KINDS, Problem
+from handlers.api.json_body import shaped
 from handlers.api.routes import RESOURCES
 from handlers.api.views import call_view, room_view
 from service.api_keys import SCOPES
 from service.calls.model import Blame, Call, Direction, OnMachine, Phone, Status
-from service.calls.room import RoomSettings, Sound, Then, Way
+from service.calls.room_settings import RoomSettings, Sound, Then, Way
 from service.dial_plan import Rule
 from service.invitations import INVITATION
-from service.store.passes import MOST
-from service.store.room_directory import RoomView
-from tests.api.described import DOC, SCHEMAS, check, operations, resolved
+from service.store.invitations import MOST
+from service.store.room_index import RoomView
+from tests.api.schema_check import DOC, SCHEMAS, check, operations, resolved
 
 
 def test_every_route_and_method_is_described_and_the_other_way_round() -> None:

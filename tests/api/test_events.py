@@ -14,14 +14,14 @@ from redis.asyncio import Redis
 
 from service.clock import SystemClock
 from service.cursors import Cursors, Holder
-from service.engine.patience import Patience
+from service.engine.timeouts import Patience
 from service.store import keys
-from service.store.client import Client as Store
-from service.store.news import Cursor, News
+from service.store.redis.client import Client as Store
+from service.store.change_feed import Cursor, News
 from tests.api.clients import ALL, API, KEYS, THEIRS, Client, client_of, problem, serving_api
-from tests.api.described import SCHEMAS, check
+from tests.api.schema_check import SCHEMAS, check
 from tests.harness import API_KEY, API_KEYS, PASSWORD, Service, serving
-from tests.listening import Listener, listening
+from tests.event_listener import Listener, listening
 from tests.operators import Operator
 from tests.processes import environment, replica
 from tests.simulator.phones import Phone
@@ -252,7 +252,7 @@ async def test_headers(service: Service, client: Client, monkeypatch: pytest.Mon
     assert "content-length" not in headers
     head = await client.http.head("/events")
     assert (head.status_code, head.headers["content-type"], head.content) == (200, "text/event-stream", b"")
-    monkeypatch.setattr("handlers.streams.LIMIT", 1)
+    monkeypatch.setattr("handlers.http.sse.LIMIT", 1)
     async with hear(service) as listener:
         await wait_until(lambda: listener.last, what="HEAD has begun to listen")
 
@@ -260,7 +260,7 @@ async def test_headers(service: Service, client: Client, monkeypatch: pytest.Mon
 async def test_no_more_than_there_are_places_for(
     service: Service, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("handlers.streams.LIMIT", 2)
+    monkeypatch.setattr("handlers.http.sse.LIMIT", 2)
     async with hear(service, "sales") as first:
         async with hear(service):
             answer = await client.send("GET", "/events")

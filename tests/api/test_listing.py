@@ -8,9 +8,9 @@ from typing import Any, cast
 import pytest
 from starlette.requests import Request
 
-from handlers.api.asked import Asked
+from handlers.http.context import Asked
 from handlers.api.calls import listing
-from handlers.bridge import Bridge
+from handlers.http.services import Bridge
 from service.calls.model import Call, Direction, Phone
 from service.store.call_index import Position, Recent
 

@@ -10,7 +10,7 @@ from starlette.datastructures import QueryParams
 
 from handlers.api import queries
 from handlers.api.paging import cursor_of
-from handlers.api.problems import Problem
+from handlers.http.problems import Problem
 from service.calls.model import Direction, Status
 
 REF = "p01-" + "a" * 20

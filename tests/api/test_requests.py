@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from tests.api.clients import API, KEYS, Client, client_of, problem, serving_api
-from tests.api.described import operations
+from tests.api.schema_check import operations
 from tests.harness import Service
 from tests.simulator.simulator import Simulator
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.api.clients import client_of, problem, serving_api
-from tests.api.described import operations
+from tests.api.schema_check import operations
 from tests.simulator.simulator import Simulator
 from tests.stores import Store
 

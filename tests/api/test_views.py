@@ -5,9 +5,9 @@ import pytest
 from handlers.api.views import call_view, full_call_view, room_view
 from service.calls.model import Blame, Call, Direction, Media, Outcome, Phone
 from service.calls.numbers import masked
-from service.calls.room import Alone, RoomSettings, Waiting, Way
-from service.store.room_directory import Member, RoomView
-from tests.api.described import SCHEMAS, check
+from service.calls.room_settings import Alone, RoomSettings, Waiting, Way
+from service.store.room_index import Member, RoomView
+from tests.api.schema_check import SCHEMAS, check
 
 REF = "p01-" + "a" * 20
 

@@ -25,7 +25,7 @@ from tests.attack.report import is_harmless, report
 from tests.attack.verdict import Figures, Phase, verdict
 from tests.bench import machine
 from tests.bench.figures import listed, percentile
-from tests.bench.stage import Process, Stage, stage, webhooks
+from tests.bench.processes import Process, Stage, stage, webhooks
 from tests.soak.measures import look
 
 UPSTREAM: Final = 40.0

@@ -7,8 +7,8 @@ from collections.abc import Awaitable
 from typing import Final, NamedTuple
 
 from tests.bench.callers import Call, NotBridged
-from tests.bench.stage import ROOMS, STRANGER, room_number
-from tests.bench.wire import Client
+from tests.bench.processes import ROOMS, STRANGER, room_number
+from tests.bench.fast_http import Client
 
 COMES_IN, IS_BRIDGED, HANGS_UP = "comes in", "is bridged", "hangs up"
 WEBHOOKS: Final = (COMES_IN, IS_BRIDGED, HANGS_UP)

@@ -6,7 +6,7 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import Final
 
-from tests.attack.lines import Answer, Line, request
+from tests.attack.connection import Answer, Line, request
 from tests.attack.pace import Pace
 
 WAITS: Final = 15.0

@@ -6,10 +6,10 @@ from collections.abc import Awaitable, Callable, Iterable
 from functools import cache
 from typing import Final, NamedTuple
 
-from handlers.guard import BODY_LIMIT, VISITOR_LIMIT
+from handlers.http.request_guard import BODY_LIMIT, VISITOR_LIMIT
 from tests.attack import bodies
 from tests.attack.client import Client, Tally
-from tests.attack.doors import issue, open_at_once, open_forged
+from tests.attack.invitations import issue, open_at_once, open_forged
 from tests.attack.listening import forged_cursor, listen, take_nothing
 from tests.attack.pace import Pace
 from tests.attack.slow import BASIC, slow_body, slow_headers, too_large

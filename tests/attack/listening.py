@@ -5,14 +5,14 @@ import base64
 from typing import Final
 
 from handlers.api.routes import PREFIX
-from handlers.streams import LIMIT
+from handlers.http.sse import LIMIT
 from service.calls.refs import PARTITIONS
 from service.clock import SystemClock
 from service.cursors import Cursors, Holder
-from service.store.news import Cursor
+from service.store.change_feed import Cursor
 from tests.attack.client import Client
-from tests.attack.lines import Line, request
-from tests.bench.stage import ROOMS
+from tests.attack.connection import Line, request
+from tests.bench.processes import ROOMS
 from tests.harness import PASSWORD, READER_KEY
 
 _BEARER: Final = f"Bearer {READER_KEY}"

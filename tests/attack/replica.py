@@ -14,8 +14,8 @@ from typing import Any, Final
 import msgspec
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from handlers import serving
-from handlers.app import create_app
+from handlers.cli import server
+from handlers.app.asgi import create_app
 from handlers.cli import main
 
 EVERY: Final = 0.005
@@ -86,5 +86,5 @@ def _write(write: Callable[[bytes], Any], pause: Pause) -> None:
 
 if __name__ == "__main__":
     FILE = Path(sys.argv[1])
-    serving.create_app = lambda *args, **named: _Watched(create_app(*args, **named), FILE)  # type: ignore[assignment, attr-defined]
+    server.create_app = lambda *args, **named: _Watched(create_app(*args, **named), FILE)  # type: ignore[assignment, attr-defined]
     sys.exit(main(sys.argv[2:]))

@@ -5,7 +5,7 @@ import base64
 from collections.abc import Awaitable
 from typing import Final
 
-from handlers.guard import BODY_LIMIT, VISITOR_LIMIT
+from handlers.http.request_guard import BODY_LIMIT, VISITOR_LIMIT
 from tests.attack.client import Client
 from tests.bench.callers import CALLBACKS
 from tests.harness import PASSWORD, USERNAME

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from handlers.guard import BODY_LIMIT, VISITOR_LIMIT
+from handlers.http.request_guard import BODY_LIMIT, VISITOR_LIMIT
 from tests.attack import bodies, hostile
 from tests.attack.callers import WEBHOOKS, Callers
 from tests.attack.client import Tally
-from tests.attack.lines import Answer
+from tests.attack.connection import Answer
 from tests.attack.pace import CONNECTIONS, REQUESTS, Pace
 from tests.attack.replica import Pause, longest, watch
 from tests.attack.report import is_harmless
-from tests.bench.stage import stage, webhooks
+from tests.bench.processes import stage, webhooks
 from tests.waiting import wait_until
 
 

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from service.bandwidth.http import Http
+from service.bandwidth.api_client import Http
 from tests.bandwidth.support import Loopback
 from tests.clocks import SetClock
 

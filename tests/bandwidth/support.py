@@ -19,7 +19,7 @@ from starlette.routing import Route
 
 from service.bandwidth.auth import Basic
 from service.bandwidth.errors import BandwidthError
-from service.bandwidth.http import Http, Response
+from service.bandwidth.api_client import Http, Response
 from tests.waiting import wait_until
 
 BASIC = Basic("user", "very-secret")

@@ -6,8 +6,8 @@ import pytest
 
 from service.bandwidth.auth import Basic
 from service.bandwidth.errors import BandwidthError, Conflict, Misrouted, NotFound
-from service.bandwidth.http import Http
-from service.bandwidth.tally import Tally, counting
+from service.bandwidth.api_client import Http
+from service.bandwidth.request_log import Tally, counting
 from service.bandwidth.voice import CallState, VoiceApi
 from service.bandwidth.webrtc import CreatedParticipant, WebRtcApi
 from tests.bandwidth.support import Loopback, Reply

@@ -8,8 +8,8 @@ import pytest
 
 from service.bandwidth.auth import FAILURES, MARGIN, PAUSE_AFTER_FAILURE, Basic, OAuth
 from service.bandwidth.errors import BandwidthError
-from service.bandwidth.http import Http
-from service.bandwidth.tally import Tally, counting
+from service.bandwidth.api_client import Http
+from service.bandwidth.request_log import Tally, counting
 from service.tasks import Tasks
 from tests.bandwidth.support import Loopback, Reply
 from tests.clocks import SetClock

@@ -23,7 +23,7 @@ from service.bandwidth.bxml import (
     Verb,
     render,
 )
-from service.bandwidth.limits import DOCUMENT_LIMIT, plain, xml_text
+from service.bandwidth.validation import DOCUMENT_LIMIT, plain, xml_text
 
 HEAD = '<?xml version="1.0" encoding="UTF-8"?>'
 URL = "https://bridge.example/callbacks/voice"

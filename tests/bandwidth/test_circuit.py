@@ -9,9 +9,9 @@ from service.bandwidth.auth import Basic
 from service.bandwidth.breaker import SHORTEST
 from service.bandwidth.circuit import HINT, Circuit, Kind
 from service.bandwidth.errors import BandwidthError
-from service.bandwidth.http import Http
-from service.bandwidth.new_call import NewCall
-from service.bandwidth.tally import Tally, counting
+from service.bandwidth.api_client import Http
+from service.bandwidth.create_call import NewCall
+from service.bandwidth.request_log import Tally, counting
 from service.bandwidth.upstream import KINDS
 from service.bandwidth.voice import VoiceApi
 from service.bandwidth.webrtc import WebRtcApi

@@ -6,9 +6,9 @@ import pytest
 
 from service.bandwidth.auth import Basic
 from service.bandwidth.errors import BandwidthError
-from service.bandwidth.exchange import BODY_LIMIT
-from service.bandwidth.http import Http
-from service.bandwidth.tally import Tally, counting
+from service.bandwidth.transport import BODY_LIMIT
+from service.bandwidth.api_client import Http
+from service.bandwidth.request_log import Tally, counting
 from service.tasks import Tasks
 from tests.bandwidth.support import BASIC, Loopback, Reply, Wire, failed, get, reset
 from tests.waiting import wait_until

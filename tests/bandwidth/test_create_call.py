@@ -10,9 +10,9 @@ import pytest
 
 from service.bandwidth.auth import Basic
 from service.bandwidth.errors import BandwidthError
-from service.bandwidth.http import Http
-from service.bandwidth.new_call import MachineDetection, NewCall, as_json
-from service.bandwidth.tally import Tally, counting
+from service.bandwidth.api_client import Http
+from service.bandwidth.create_call import MachineDetection, NewCall, as_json
+from service.bandwidth.request_log import Tally, counting
 from service.bandwidth.voice import VoiceApi
 from tests.bandwidth.support import BASIC, Loopback, Reply, Wire, reset
 

@@ -10,7 +10,7 @@ import pytest
 
 from service.bandwidth.auth import Basic
 from service.bandwidth.errors import BandwidthError, NotFound
-from service.bandwidth.http import Http
+from service.bandwidth.api_client import Http
 from service.bandwidth.voice import PAGES, FoundCall, TooManyCalls, VoiceApi
 from service.bandwidth.webrtc import WebRtcApi
 from tests.bandwidth.support import BASIC, Loopback, Reply

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from service.bandwidth.errors import NotFound
-from service.bandwidth.http import Http
+from service.bandwidth.api_client import Http
 from service.bandwidth.webrtc import WebRtcApi
 from tests.bandwidth.support import BASIC, Loopback, Reply
 

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from service.bandwidth.errors import BandwidthError
-from service.bandwidth.http import Http
-from service.bandwidth.new_call import NewCall
-from service.bandwidth.unreadable import QUIET
+from service.bandwidth.api_client import Http
+from service.bandwidth.create_call import NewCall
+from service.bandwidth.unreadable_responses import QUIET
 from service.bandwidth.voice import VoiceApi
 from service.bandwidth.webrtc import WebRtcApi
 from tests.bandwidth.support import BASIC, Loopback, Reply

@@ -13,10 +13,10 @@ import uvloop
 
 from service import logs
 from tests.bench import machine
-from tests.bench.beside import Pairs, python_of
+from tests.bench.comparison import Pairs, python_of
 from tests.bench.figures import listed, table
 from tests.bench.runs import SCENARIOS, Bench
-from tests.bench.stage import ROOMS, stage
+from tests.bench.processes import ROOMS, stage
 
 PARTS = ("air", "throughput", "kept", "replicas", "start", "quiet", "listeners", "memory", "held")
 ABOUT = """\

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from tests.bench.wire import Client
+from tests.bench.fast_http import Client
 
 _BXML = b'<?xml version="1.0" encoding="UTF-8"?><Response><Pause duration="30"/></Response>'
 

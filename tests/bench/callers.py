@@ -6,7 +6,7 @@ import time
 from typing import Any, Final
 from uuid import uuid4
 
-from tests.bench.wire import Answer, Client
+from tests.bench.fast_http import Answer, Client
 from tests.simulator.clock import timestamp
 
 ACCOUNT: Final = "9900000"

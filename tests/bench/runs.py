@@ -9,12 +9,12 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
-from handlers.streams import LIMIT
+from handlers.http.sse import LIMIT
 from tests.bench import machine
 from tests.bench.callers import Call
 from tests.bench.figures import Guard, Row, percentile, ratio, timed
-from tests.bench.stage import ROOMS, STRANGER, Process, Stage, Store, Stub, operator, room_number, webhooks
-from tests.bench.wire import Client
+from tests.bench.processes import ROOMS, STRANGER, Process, Stage, Store, Stub, operator, room_number, webhooks
+from tests.bench.fast_http import Client
 from tests.harness import CALLEE, NUMBER
 from tests.waiting import wait_until
 

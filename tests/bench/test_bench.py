@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from tests.bench import machine
-from tests.bench.beside import python_of, spread
+from tests.bench.comparison import python_of, spread
 from tests.bench.figures import Guard, Row, percentile, ratio, table, timed
-from tests.bench.wire import Client
+from tests.bench.fast_http import Client
 
 
 def test_percentiles_are_times_that_were_measured() -> None:

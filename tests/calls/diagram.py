@@ -12,7 +12,7 @@ from service.calls.effects import Owed
 from service.calls.model import Call, Intent, Media, Phone
 from service.calls.replies import Join
 from service.calls.replies import name_of as name_of_reply
-from tests.calls.cues import NOW
+from tests.calls.event_builders import NOW
 from tests.calls.representative import Case, State, cases, on_an_older_attempt, on_no_call
 
 PAGE: Final = Path(__file__).parents[2] / "docs" / "calls.md"

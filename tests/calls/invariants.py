@@ -45,7 +45,7 @@ from service.calls.replies import (
     Wait,
 )
 from service.calls.rules.learning import learn
-from tests.calls.cues import REF
+from tests.calls.event_builders import REF
 
 ON_A_LEG: Final = (Arrival, TransferAnswer, TransferComplete, LegAnswer, LegBridgeComplete, Unknown)
 """Webhooks whose reply is run; an empty document would hang the leg up."""

@@ -14,8 +14,8 @@ from service.calls.decision import Decision
 from service.calls.events import Event
 from service.calls.model import Call, Intent, Media, Phone, Status
 from service.calls.replies import Nothing, Reply
-from tests.calls.cues import NOW, Cue
-from tests.calls.dues import Due
+from tests.calls.event_builders import NOW, Cue
+from tests.calls.expected_effects import Due
 
 
 class Playbook:

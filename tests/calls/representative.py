@@ -11,7 +11,7 @@ from service.calls.decision import Decision
 from service.calls.events import Event
 from service.calls.model import Call, Direction, Intent, Leg, Media, OnMachine, Phone
 from service.calls.rules.arriving import SETTLES
-from tests.calls.cues import (
+from tests.calls.event_builders import (
     FALLBACK,
     NOW,
     ROOM,
@@ -36,7 +36,7 @@ from tests.calls.cues import (
     unknown,
     vanished,
 )
-from tests.calls.signals import (
+from tests.calls.control_event_builders import (
     WAITING,
     dial,
     dialing_over,

@@ -9,7 +9,7 @@ from service.calls.decide import decide
 from service.calls.model import Call, Intent, Leg, Media, Status
 from service.calls.replies import Apologise, Hangup, Join, Transfer, Wait
 from service.calls.rules.joining import FULL_ROUNDS, ROUND, ROUNDS
-from tests.calls.cues import (
+from tests.calls.event_builders import (
     LEASE,
     NOW,
     OTHER_ROOM,
@@ -23,9 +23,9 @@ from tests.calls.cues import (
     transfer_answer,
     transfer_complete,
 )
-from tests.calls.dues import hang_up, hang_up_leg, leave
+from tests.calls.expected_effects import hang_up, hang_up_leg, leave
 from tests.calls.playbook import play
-from tests.calls.signals import (
+from tests.calls.control_event_builders import (
     dial,
     found_empty,
     leg_answer,

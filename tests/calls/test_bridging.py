@@ -18,7 +18,7 @@ from service.calls.replies import (
     Wait,
 )
 from service.calls.rules.arriving import LEG_RINGS, SETTLES
-from tests.calls.cues import (
+from tests.calls.event_builders import (
     CALL_ID,
     FALLBACK,
     LEASE,
@@ -34,9 +34,9 @@ from tests.calls.cues import (
     redirect,
     vanished,
 )
-from tests.calls.dues import AT_THE_END, hang_up, hang_up_leg, leave, redirect_phone
+from tests.calls.expected_effects import AT_THE_END, hang_up, hang_up_leg, leave, redirect_phone
 from tests.calls.playbook import Playbook, play
-from tests.calls.signals import (
+from tests.calls.control_event_builders import (
     dial,
     leg_answer,
     leg_bridge_complete,

@@ -4,7 +4,7 @@ import pytest
 
 from service.calls.model import Blame, Intent, Media, Outcome, Status
 from service.calls.replies import AskDigits, Farewell, Join, Nothing
-from tests.calls.cues import NOW, Cue, disconnect, initiate, redirect, turned_away
+from tests.calls.event_builders import NOW, Cue, disconnect, initiate, redirect, turned_away
 from tests.calls.playbook import play
 
 CLOSED = "We are closed."

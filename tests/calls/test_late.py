@@ -6,9 +6,9 @@ from msgspec.structs import replace
 from service.calls.events import OrderHold
 from service.calls.late import PROMPT, came_about, waited
 from service.calls.model import Call, Leg, Media, Phone
-from tests.calls.cues import Cue, disconnect, initiate, joined, transfer_answer, transfer_complete
+from tests.calls.event_builders import Cue, disconnect, initiate, joined, transfer_answer, transfer_complete
 from tests.calls.playbook import Playbook, play
-from tests.calls.signals import order_transfer
+from tests.calls.control_event_builders import order_transfer
 
 
 def transferring() -> Playbook:

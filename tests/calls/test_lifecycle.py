@@ -21,7 +21,7 @@ from service.calls.replies import (
     Wait,
 )
 from service.store.call_index import is_tombstone
-from tests.calls.cues import (
+from tests.calls.event_builders import (
     ELSEWHERE,
     FALLBACK,
     LEASE,
@@ -45,7 +45,7 @@ from tests.calls.cues import (
     unknown,
     vanished,
 )
-from tests.calls.dues import AT_THE_END, hang_up, leave, redirect_phone
+from tests.calls.expected_effects import AT_THE_END, hang_up, leave, redirect_phone
 from tests.calls.playbook import Playbook, play
 
 

@@ -5,7 +5,7 @@ from msgspec.structs import replace
 
 from service.calls.model import Blame, Intent, Media, Outcome, Phone
 from service.calls.replies import Apologise, AskDigits, AwaitOthers, Hold, Join, Nothing
-from tests.calls.cues import (
+from tests.calls.event_builders import (
     OTHER_ROOM,
     ROOM,
     Cue,
@@ -17,7 +17,7 @@ from tests.calls.cues import (
     redirect,
     transfer_answer,
 )
-from tests.calls.dues import (
+from tests.calls.expected_effects import (
     AT_THE_END,
     check_page,
     hang_up,
@@ -28,7 +28,7 @@ from tests.calls.dues import (
     tell_time_up,
 )
 from tests.calls.playbook import Playbook, play
-from tests.calls.signals import (
+from tests.calls.control_event_builders import (
     WAITING,
     dial,
     found_empty,

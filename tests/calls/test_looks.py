@@ -11,7 +11,7 @@ from service.calls.looks import Asked, Enough, Looks
 from service.calls.model import Blame, Intent, Leg, Media, Outcome
 from service.calls.outcomes import NOT_FOUND
 from service.calls.replies import Nothing
-from tests.calls.cues import (
+from tests.calls.event_builders import (
     NOW,
     OVER,
     Cue,
@@ -31,9 +31,9 @@ from tests.calls.cues import (
     unknown,
     vanished,
 )
-from tests.calls.dues import AT_THE_END, leave
+from tests.calls.expected_effects import AT_THE_END, leave
 from tests.calls.playbook import play
-from tests.calls.signals import (
+from tests.calls.control_event_builders import (
     leg_answer,
     leg_bridge_complete,
     leg_disconnect,

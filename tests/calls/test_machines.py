@@ -4,7 +4,7 @@ import pytest
 
 from service.calls.model import Blame, Intent, Media, OnMachine, Outcome, Phone, Status
 from service.calls.replies import Apologise, Farewell, Hangup, Join, Nothing, Transfer, Wait
-from tests.calls.cues import (
+from tests.calls.event_builders import (
     LEASE,
     Cue,
     a_call,
@@ -14,9 +14,9 @@ from tests.calls.cues import (
     redirect,
     transfer_answer,
 )
-from tests.calls.dues import AT_THE_END, hang_up, hang_up_leg, leave, name_call, redirect_phone
+from tests.calls.expected_effects import AT_THE_END, hang_up, hang_up_leg, leave, name_call, redirect_phone
 from tests.calls.playbook import Playbook, play
-from tests.calls.signals import (
+from tests.calls.control_event_builders import (
     dial,
     leg_answer,
     machine,

@@ -4,7 +4,7 @@ import pytest
 
 from service.calls.model import Intent, Leg, Media, Status
 from service.calls.replies import Hangup, Hold, Join, Nothing, Wait
-from tests.calls.cues import (
+from tests.calls.event_builders import (
     OTHER_ROOM,
     ROOM,
     Cue,
@@ -18,9 +18,9 @@ from tests.calls.cues import (
     transfer_disconnect,
     vanished,
 )
-from tests.calls.dues import AT_THE_END, hang_up, hang_up_leg, leave, move, redirect_phone, subscribe
+from tests.calls.expected_effects import AT_THE_END, hang_up, hang_up_leg, leave, move, redirect_phone, subscribe
 from tests.calls.playbook import Playbook, play
-from tests.calls.signals import (
+from tests.calls.control_event_builders import (
     evicted,
     left_alone,
     leg_disconnect,

@@ -8,11 +8,13 @@ from typing import get_args
 import pytest
 from msgspec import StructMeta
 
-from service.calls import decision, effects, events, model, policy, replies, room
+from service.calls import decision, effects, events, model, policy, replies
+
+from service.calls import room_settings
 from service.calls.effects import AskAfter, CallEffect
 from service.calls.model import Media, call_of, seat_of
-from tests.calls.cues import REF, ROOM, a_call
-from tests.calls.dues import (
+from tests.calls.event_builders import REF, ROOM, a_call
+from tests.calls.expected_effects import (
     check_page,
     end_dialing,
     hang_up,
@@ -55,14 +57,14 @@ def test_an_effect_is_replaced_by_id_and_waits_in_a_lane(
     assert (effects.name_of(effect), effect.id, effect.lane) == (name, id_, lane)
 
 
-@pytest.mark.parametrize("module", [decision, effects, events, model, policy, replies, room])
+@pytest.mark.parametrize("module", [decision, effects, events, model, policy, replies, room_settings])
 def test_nothing_can_be_changed_that_others_hold_too(module: ModuleType) -> None:
     structs = [one for one in vars(module).values() if isinstance(one, StructMeta)]
     assert structs
     assert [one for one in structs if not one.__struct_config__.frozen] == []
 
 
-@pytest.mark.parametrize("module", [model, room])
+@pytest.mark.parametrize("module", [model, room_settings])
 def test_words_are_stored_as_they_are_named(module: ModuleType) -> None:
     kinds = [kind for kind in StrEnum.__subclasses__() if kind.__module__ == module.__name__]
     words = [word for kind in kinds for word in kind]

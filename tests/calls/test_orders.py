@@ -7,10 +7,10 @@ from msgspec.structs import replace
 
 from service.calls.model import Blame, Call, Direction, Intent, Media, Outcome, Phone, Status
 from service.calls.replies import Apologise, Elsewhere, Hangup, Hold, Join, KeepTag, Nothing, Transfer, Wait
-from service.calls.room import Way
+from service.calls.room_settings import Way
 from service.calls.rules.joining import ROUND
 from service.calls.rules.orders import OWN_NUMBER
-from tests.calls.cues import (
+from tests.calls.event_builders import (
     ELSEWHERE,
     FALLBACK,
     LEASE,
@@ -28,9 +28,9 @@ from tests.calls.cues import (
     transfer_complete,
     transfer_disconnect,
 )
-from tests.calls.dues import Due, hang_up, leave, redirect_phone, subscribe
+from tests.calls.expected_effects import Due, hang_up, leave, redirect_phone, subscribe
 from tests.calls.playbook import Playbook, play
-from tests.calls.signals import (
+from tests.calls.control_event_builders import (
     WAITING,
     evicted,
     left_alone,

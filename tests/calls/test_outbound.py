@@ -4,8 +4,8 @@ import pytest
 
 from service.calls.model import Blame, Direction, Intent, Media, Outcome, Phone, Status
 from service.calls.replies import Apologise, Elsewhere, Hangup, Join, KeepTag, Nothing, Transfer, Wait
-from service.calls.room import Way
-from tests.calls.cues import (
+from service.calls.room_settings import Way
+from tests.calls.event_builders import (
     CALL_ID,
     CALLER,
     FALLBACK,
@@ -22,7 +22,7 @@ from tests.calls.cues import (
     transfer_answer,
     vanished,
 )
-from tests.calls.dues import (
+from tests.calls.expected_effects import (
     AT_THE_END,
     end_dialing,
     hang_up,
@@ -33,7 +33,7 @@ from tests.calls.dues import (
     tell_time_up,
 )
 from tests.calls.playbook import Playbook, play
-from tests.calls.signals import (
+from tests.calls.control_event_builders import (
     DIALING,
     dial,
     dialing_over,

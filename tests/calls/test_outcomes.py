@@ -9,7 +9,7 @@ from service.calls.decide import decide
 from service.calls.model import Blame, Call, Direction, Media, Outcome
 from service.calls.outcomes import CAUSES, FAILURES
 from service.calls.replies import Nothing
-from tests.calls.cues import (
+from tests.calls.event_builders import (
     NOW,
     a_call,
     disconnect,
@@ -20,7 +20,7 @@ from tests.calls.cues import (
     transfer_complete,
 )
 from tests.calls.playbook import play
-from tests.calls.signals import order_hangup, order_transfer
+from tests.calls.control_event_builders import order_hangup, order_transfer
 
 ROOT = Path(__file__).parents[2]
 OUTCOMES = ROOT / "service" / "calls" / "outcomes.py"

@@ -7,9 +7,9 @@ from typing import Final, NamedTuple
 import pytest
 
 from service.calls.model import Direction, OnMachine
-from service.calls.room import Then
-from tests.calls.cues import OTHER_ROOM, ROOM, Cue, disconnect
-from tests.calls.signals import (
+from service.calls.room_settings import Then
+from tests.calls.event_builders import OTHER_ROOM, ROOM, Cue, disconnect
+from tests.calls.control_event_builders import (
     dialing_over,
     hold_up,
     left_alone,
@@ -26,8 +26,8 @@ from tests.calls.signals import (
     time_short,
     time_up,
 )
-from tests.calls.stories import Story, go_on, webhooks_of
-from tests.calls.world import World
+from tests.calls.scenarios import Story, go_on, webhooks_of
+from tests.calls.call_model import World
 
 Happening = Callable[[Story, World], None]
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from service.calls.guessing import Guesses
+from service.calls.pin_guessing import Guesses
 from service.calls.model import Blame, Intent, Media, Outcome, Phone, Status
 from service.calls.replies import Apologise, AskDigits, Elsewhere, Hangup, Join, Transfer, Wait
-from tests.calls.cues import (
+from tests.calls.event_builders import (
     ELSEWHERE,
     FALLBACK,
     LEASE,
@@ -17,9 +17,9 @@ from tests.calls.cues import (
     redirect,
     transfer_answer,
 )
-from tests.calls.dues import AT_THE_END, hang_up, redirect_phone
+from tests.calls.expected_effects import AT_THE_END, hang_up, redirect_phone
 from tests.calls.playbook import Playbook, play
-from tests.calls.signals import evicted, order_hangup, order_hold, order_join, order_transfer
+from tests.calls.control_event_builders import evicted, order_hangup, order_hold, order_join, order_transfer
 
 
 def asked() -> Playbook:

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from service.calls.decide import decide
 from service.calls.model import OnMachine, Phone
-from service.calls.room import Then
-from tests.calls.cues import (
+from service.calls.room_settings import Then
+from tests.calls.event_builders import (
     FALLBACK,
     LEASE,
     OTHER_ROOM,
@@ -17,15 +17,15 @@ from tests.calls.cues import (
     disconnect,
     turned_away,
 )
-from tests.calls.signals import (
+from tests.calls.control_event_builders import (
     DIALING,
     left_alone,
     not_placed,
     order_join,
     placed,
 )
-from tests.calls.stories import ORDERS, Story, carry_on, go_on, webhooks_of
-from tests.calls.world import World
+from tests.calls.scenarios import ORDERS, Story, carry_on, go_on, webhooks_of
+from tests.calls.call_model import World
 from tests.seeded import PHASES, SEED
 
 PAUSES: Final = st.sampled_from(

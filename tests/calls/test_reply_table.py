@@ -17,7 +17,7 @@ from service.calls.replies import (
     Transfer,
     Wait,
 )
-from tests.calls.cues import (
+from tests.calls.event_builders import (
     CALL_ID,
     CALLER,
     ELSEWHERE,
@@ -40,9 +40,9 @@ from tests.calls.cues import (
     transfer_disconnect,
     unknown,
 )
-from tests.calls.dues import Due, hang_up, leave
+from tests.calls.expected_effects import Due, hang_up, leave
 from tests.calls.playbook import Playbook, play
-from tests.calls.signals import leg_answer, leg_bridge_complete
+from tests.calls.control_event_builders import leg_answer, leg_bridge_complete
 
 ARRIVALS = [
     pytest.param(initiate(), id="initiate"),

@@ -5,8 +5,8 @@ from msgspec.structs import replace
 
 from service.calls.model import Blame, Call, Intent, Leg, Media, Outcome, Status
 from service.calls.replies import Apologise, AwaitOthers, Hangup, Hold, Join, Nothing, Transfer, Wait
-from service.calls.room import Then
-from tests.calls.cues import (
+from service.calls.room_settings import Then
+from tests.calls.event_builders import (
     FALLBACK,
     LEASE,
     NOW,
@@ -20,9 +20,9 @@ from tests.calls.cues import (
     transfer_answer,
     unknown,
 )
-from tests.calls.dues import AT_THE_END, hang_up, hang_up_leg, leave, redirect_phone
+from tests.calls.expected_effects import AT_THE_END, hang_up, hang_up_leg, leave, redirect_phone
 from tests.calls.playbook import Playbook, play
-from tests.calls.signals import (
+from tests.calls.control_event_builders import (
     WAITING,
     evicted,
     found_empty,

@@ -22,7 +22,7 @@ from tests.chaos.plan import Turn, plan
 from tests.chaos.report import Report
 from tests.chaos.site import CannotStart
 from tests.chaos.storm import storm
-from tests.chaos.weathers import WEATHERS
+from tests.chaos.faults import WEATHERS
 from tests.temporary import temporary_place
 
 PASSED, FAILED, USAGE, BROKEN_OFF, INTERRUPTED = 0, 1, 2, 3, 130

@@ -15,13 +15,13 @@ from typing import Any, get_origin, get_type_hints
 import msgspec
 
 from tests.chaos.evidence import Evidence, LogLine, StoredKey
-from tests.chaos.eyes import EYES
+from tests.chaos.checks import EYES
 from tests.chaos.finding import Eye
 from tests.chaos.fleet import Down, Fleet, Kill
-from tests.chaos.made_up import CALLS_A_SECOND, Made, call_of
+from tests.chaos.synthetic_call import CALLS_A_SECOND, Made, call_of
 from tests.chaos.plan import Turn
 from tests.chaos.records import Records
-from tests.chaos.stills import Still
+from tests.chaos.snapshots import Still
 from tests.chaos.troubles import Trouble, Troubles
 from tests.simulator.ledger import Alive
 from tests.simulator.simulator import Simulator

@@ -12,13 +12,13 @@ from redis.asyncio import Redis
 
 from tests.chaos.api import Asked
 from tests.chaos.fleet import Fleet
-from tests.chaos.gauges import Gauge
+from tests.chaos.live_call_counts import Gauge
 from tests.chaos.plan import Turn
 from tests.chaos.records import Records
 from tests.chaos.site import Site
-from tests.chaos.stills import Still
+from tests.chaos.snapshots import Still
 from tests.chaos.store_history import Step, history
-from tests.chaos.story import IDS
+from tests.chaos.finding_timeline import IDS
 from tests.chaos.troubles import Troubles
 from tests.operators import NO_TLS
 from tests.simulator.clock import monotonic

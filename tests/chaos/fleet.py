@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import msgspec
 
-from handlers.command.shell import STORE
+from handlers.cli.runtime import STORE
 from tests.chaos.stores import SiteStore
 from tests.chaos.times import NEVER
 from tests.chaos.troubles import Troubles

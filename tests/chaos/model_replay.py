@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import msgspec
 
 from tests.chaos.api import Asked
-from tests.chaos.stills import Still
+from tests.chaos.snapshots import Still
 from tests.chaos.turn_history import (
     Answered,
     Begun,
@@ -20,7 +20,7 @@ from tests.chaos.turn_history import (
     TurnHistory,
 )
 from tests.model import Model, Step
-from tests.standings import (
+from tests.party_state import (
     Close,
     HangUp,
     Hears,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from tests.chaos.struck import Struck
+from tests.chaos.fault_impact import Struck
 from tests.chaos.troubles import STORE
 from tests.simulator.journal import Request
 

@@ -5,7 +5,7 @@ from typing import Any, Literal
 import msgspec
 
 from tests.chaos.times import NEVER
-from tests.listening import Heard
+from tests.event_listener import Heard
 
 Kind = Literal["api", "page"]
 

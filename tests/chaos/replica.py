@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 
 from handlers.cli import main
-from service.engine.patience import Patience
-from tests.chaos import set_clock
+from service.engine.timeouts import Patience
+from tests.chaos import clock_offset
 
 PATIENCE = Patience(
     asked=3,
@@ -29,6 +29,6 @@ PATIENCE = Patience(
 )
 
 if __name__ == "__main__":
-    if clock := os.environ.get(set_clock.VARIABLE):  # noqa: TID251 - this is ours, not the service's
-        set_clock.go_by(Path(clock))
+    if clock := os.environ.get(clock_offset.VARIABLE):  # noqa: TID251 - this is ours, not the service's
+        clock_offset.go_by(Path(clock))
     sys.exit(main(sys.argv[1:], patience=PATIENCE))

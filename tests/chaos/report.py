@@ -9,7 +9,7 @@ import msgspec
 from tests.chaos.evidence import Evidence
 from tests.chaos.finding import Finding
 from tests.chaos.plan import Turn
-from tests.chaos.weathers.base import Counts
+from tests.chaos.faults.base import Counts
 from tests.simulator.journal import PhoneChanged
 
 

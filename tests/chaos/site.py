@@ -13,15 +13,15 @@ from service.clock import SystemClock
 from service.store.errors import StoreError
 from tests.chaos.api import Api
 from tests.chaos.fleet import Fleet
-from tests.chaos.gauges import Gauges
+from tests.chaos.live_call_counts import Gauges
 from tests.chaos.marks import Marks
 from tests.chaos.plan import Turn
 from tests.chaos.records import Records
 from tests.chaos.scenarios.rooms import NUMBERS, PIN_NUMBER
-from tests.chaos.stills import Stills
+from tests.chaos.snapshots import Stills
 from tests.chaos.stores import SiteStore
 from tests.chaos.troubles import Troubles
-from tests.chaos.weathers.base import Weather
+from tests.chaos.faults.base import Weather
 from tests.harness import API_KEYS, FIRST, NUMBER, SECOND, point_at_two
 from tests.processes import environment
 from tests.simulator.clock import monotonic

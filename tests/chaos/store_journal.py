@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from tests.chaos.story import IDS
+from tests.chaos.finding_timeline import IDS
 
 PIECE = 256 * 1024
 """Bytes that are looked through at once: no other thread runs meanwhile."""

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import msgspec
 
-from tests.chaos.eyes import looks_for
+from tests.chaos.checks import looks_for
 from tests.chaos.plan import Turn
 from tests.chaos.report import Report, TurnReport, sum_of
 from tests.chaos.shrink import shrink
-from tests.chaos.story import shown
+from tests.chaos.finding_timeline import shown
 from tests.chaos.turn import Say, play
-from tests.chaos.weathers import WEATHERS
+from tests.chaos.faults import WEATHERS
 from tests.simulator.clock import monotonic
 
 LINES = 60

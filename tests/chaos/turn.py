@@ -7,16 +7,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.chaos.evidence import gather
-from tests.chaos.eyes import look
+from tests.chaos.checks import look
 from tests.chaos.plan import Turn
 from tests.chaos.repeats import repeat_some
 from tests.chaos.report import TurnReport, report_on
-from tests.chaos.scenarios.lives import Lives
+from tests.chaos.scenarios.runner import Lives
 from tests.chaos.settling import settle
 from tests.chaos.site import CannotStart, Site, site_of
-from tests.chaos.story import told
-from tests.chaos.weathers import WEATHERS
-from tests.chaos.weathers.base import Weather
+from tests.chaos.finding_timeline import told
+from tests.chaos.faults import WEATHERS
+from tests.chaos.faults.base import Weather
 from tests.simulator.clock import monotonic
 
 EVERY = 5.0

@@ -13,8 +13,8 @@ import msgspec
 from tests.chaos.api import Asked
 from tests.chaos.creates import AGAIN
 from tests.chaos.scenarios.rooms import NUMBERS, PIN_NUMBER, ROOMS
-from tests.chaos.stills import Still
-from tests.chaos.story import IDS
+from tests.chaos.snapshots import Still
+from tests.chaos.finding_timeline import IDS
 from tests.chaos.times import NEVER
 from tests.chaos.troubles import Trouble
 from tests.simulator.journal import (
@@ -26,7 +26,7 @@ from tests.simulator.journal import (
     SoundHeard,
     SpeechHeard,
 )
-from tests.standings import PLEASE_HOLD, Digits, Standing, Where
+from tests.party_state import PLEASE_HOLD, Digits, Standing, Where
 
 if TYPE_CHECKING:
     from tests.chaos.evidence import Evidence

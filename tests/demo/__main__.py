@@ -28,7 +28,7 @@ from tests.demo.calls import (
     measure,
 )
 from tests.demo.checks import Failure, Timings, Track, too_slow, unseen_steps, verdict
-from tests.demo.operated import (
+from tests.demo.operator_demo import (
     ASKED,
     HELD,
     MOVED,

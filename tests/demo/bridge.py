@@ -14,7 +14,7 @@ from typing import Final
 
 import aiohttp
 
-from service.store.embedded import EmbeddedServer, default_directory
+from service.store.redis.embedded import EmbeddedServer, default_directory
 from tests.demo.checks import Failure
 from tests.simulator.clock import monotonic
 from tests.simulator.simulator import Simulator

@@ -9,7 +9,7 @@ import aiohttp
 
 from tests.demo.bridge import SALES
 from tests.demo.checks import Failure, Timings, Track, forbidden, left_over, missing
-from tests.demo.lines import BANDWIDTH, PHONE, Line, Names, lines_of
+from tests.demo.output import BANDWIDTH, PHONE, Line, Names, lines_of
 from tests.operators import Operator
 from tests.simulator.clock import monotonic
 from tests.simulator.journal import Happening

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from statistics import median
 from typing import NamedTuple
 
-from tests.demo.lines import OUTBOUND_ONLY, STEPS, Line
+from tests.demo.output import OUTBOUND_ONLY, STEPS, Line
 from tests.simulator.ledger import Alive
 from tests.simulator.simulator import Simulator
 

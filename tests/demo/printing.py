@@ -6,7 +6,7 @@ from statistics import median
 from typing import Final, TextIO
 
 from tests.demo.checks import Timings
-from tests.demo.lines import OUTBOUND_ONLY, STEPS, Line
+from tests.demo.output import OUTBOUND_ONLY, STEPS, Line
 
 _BOLD, _GREEN, _RED, _DIM = "1", "32", "31", "2"
 _HEAD: Final = (

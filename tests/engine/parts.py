@@ -1,30 +1,30 @@
 """The shell put together for tests, around a simulator and a store."""
 
 from service.bandwidth.auth import Basic
-from service.bandwidth.http import Http
+from service.bandwidth.api_client import Http
 from service.bandwidth.interconnect import SipTransfer
 from service.bandwidth.voice import VoiceApi
 from service.bandwidth.webrtc import WebRtcApi
 from service.calls.effects import Effect
-from service.calls.room import Way
+from service.calls.room_settings import Way
 from service.clock import Clock, SystemClock
-from service.engine.alarm import Alarm
-from service.engine.asking import Asker
-from service.engine.callbacks import Callbacks
-from service.engine.doubts import Doubts
-from service.engine.effects import Performer
-from service.engine.entrance import Entrance
-from service.engine.joining import Joiner
-from service.engine.legs import Legs
-from service.engine.moving import Mover
-from service.engine.participants import Participants
-from service.engine.patience import PATIENCE, Patience
-from service.engine.performing import Handles, NotYet
+from service.engine.outbox.wakeup import Alarm
+from service.engine.reconciler import Asker
+from service.bandwidth.callback_urls import Callbacks
+from service.engine.session_checks import Doubts
+from service.engine.effect_executor import Performer
+from service.engine.joining.session_join import Entrance
+from service.engine.joining.call_join import Joiner
+from service.engine.joining.webrtc_leg import Legs
+from service.engine.joining.move import Mover
+from service.engine.browsers import Participants
+from service.engine.timeouts import PATIENCE, Patience
+from service.engine.outbox.protocols import Handles, NotYet
 from service.engine.phones import Phones
-from service.engine.stock import Stocker
+from service.engine.joining.prepared import Stocker
 from service.metrics import Metrics
 from service.store.calls import Calls
-from service.store.client import Client
+from service.store.redis.client import Client
 from service.store.rooms import Rooms
 from service.tasks import Tasks
 from tests.clocks import SetClock

@@ -16,9 +16,9 @@ from service.calls.effects import (
 )
 from service.calls.events import DialingOver
 from service.calls.model import Media, Phone
-from service.engine.performing import NotYet
-from tests.engine.test_asking import Bench, bench, client, living
-from tests.engine.test_effects import REF, SEAT, UNKNOWN
+from service.engine.outbox.protocols import NotYet
+from tests.engine.test_reconciler import Bench, bench, client, living
+from tests.engine.test_effect_executor import REF, SEAT, UNKNOWN
 
 __all__ = ["bench", "client"]
 

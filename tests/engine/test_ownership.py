@@ -20,25 +20,25 @@ from service.calls.effects import DeleteParticipant, DeleteSession, HangUpLeg, M
 from service.calls.events import Initiate
 from service.calls.model import Call, Direction, Phone
 from service.calls.refs import ref_of_call
-from service.calls.room import Way
+from service.calls.room_settings import Way
 from service.clock import SystemClock
-from service.engine.alarm import Alarm
-from service.engine.creation import TooSlow
-from service.engine.engine import Engine
-from service.engine.entrance import Refused
-from service.engine.joining import Joiner
-from service.engine.legs import Legs
-from service.engine.moving import Mover
-from service.engine.patience import PATIENCE
-from service.engine.performing import NotYet
-from service.engine.stock import Stocker
+from service.engine.outbox.wakeup import Alarm
+from service.engine.joining.compensated import TooSlow
+from service.engine.event_handler import Engine
+from service.engine.joining.session_join import Refused
+from service.engine.joining.call_join import Joiner
+from service.engine.joining.webrtc_leg import Legs
+from service.engine.joining.move import Mover
+from service.engine.timeouts import PATIENCE
+from service.engine.outbox.protocols import NotYet
+from service.engine.joining.prepared import Stocker
 from service.metrics import Metrics
 from service.store import keys
-from service.store.client import Client
+from service.store.redis.client import Client
 from service.store.errors import StoreError, StoreUnavailable
 from service.store.outbox import Outbox, Work
 from service.store.rooms import Rooms, Seat
-from service.store.scripts import Result, Script, Value
+from service.store.redis.scripts import Result, Script, Value
 from tests.engine.parts import Parts
 from tests.simulator.simulator import Simulator
 from tests.waiting import wait_until

@@ -7,7 +7,7 @@ import structlog
 
 from service.engine.pause import Pause
 from service.metrics import Metrics
-from service.store.client import Client
+from service.store.redis.client import Client
 from service.store.pause import Paused, PauseSwitch
 from service.tasks import Tasks
 from tests.waiting import wait_until

@@ -9,18 +9,18 @@ import pytest
 from redis.asyncio import Redis
 
 from service.calls.effects import CheckPresence, Effect
-from service.engine.alarm import Alarm
-from service.engine.participants import Admitted
-from service.engine.patience import HOUR, PATIENCE
-from service.engine.performing import NotYet
-from service.engine.worker import Worker
+from service.engine.outbox.wakeup import Alarm
+from service.engine.browsers import Admitted
+from service.engine.timeouts import HOUR, PATIENCE
+from service.engine.outbox.protocols import NotYet
+from service.engine.outbox.worker import Worker
 from service.store import keys
-from service.store.client import Client
+from service.store.redis.client import Client
 from service.store.errors import StoreUnavailable
 from service.store.outbox import Outbox
 from tests.clocks import SetClock
 from tests.engine.parts import Parts
-from tests.engine.test_effects import RecordingEngine
+from tests.engine.test_effect_executor import RecordingEngine
 from tests.simulator.simulator import Simulator
 from tests.waiting import wait_until
 

@@ -16,8 +16,8 @@ from service.calls.effects import (
     RemoveParticipant,
     StockRoom,
 )
-from service.engine.retries import OBEYED, backoff, obeyed
-from tests.effects import sample
+from service.engine.outbox.retries import OBEYED, backoff, obeyed
+from tests.sample_effects import sample
 
 KINDS: tuple[type[Effect], ...] = get_args(Effect)
 

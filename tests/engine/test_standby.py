@@ -9,11 +9,11 @@ from redis.asyncio import Redis
 from service.bandwidth.auth import Basic
 from service.bandwidth.circuit import Circuit, Kind
 from service.bandwidth.errors import BandwidthError, NotFound
-from service.engine.reporter import Doings, Reporter
+from service.engine.replica_reporter import Doings, Reporter
 from service.engine.standby import _REMEMBERED, LOST, Api, Standby
 from service.metrics import Metrics
 from service.store import keys
-from service.store.client import Client
+from service.store.redis.client import Client
 from service.store.replicas import Replicas, Report
 from service.store.standby import LEASE, StandbyTokens
 from service.tasks import Tasks

@@ -10,7 +10,7 @@ import structlog
 from redis.asyncio import Redis
 
 from service.bandwidth.errors import BandwidthError
-from service.bandwidth.tally import current_tally
+from service.bandwidth.request_log import current_tally
 from service.calls.effects import (
     DeleteParticipant,
     DeleteSession,
@@ -23,17 +23,17 @@ from service.calls.effects import (
 from service.calls.model import Call, Direction, Phone
 from service.calls.refs import PARTITIONS, ref_of_call
 from service.calls.replies import Nothing
-from service.engine.alarm import Alarm
-from service.engine.creation import TooSlow
-from service.engine.patience import HOUR, MINUTE
-from service.engine.performing import NotYet
-from service.engine.worker import Worker
+from service.engine.outbox.wakeup import Alarm
+from service.engine.joining.compensated import TooSlow
+from service.engine.timeouts import HOUR, MINUTE
+from service.engine.outbox.protocols import NotYet
+from service.engine.outbox.worker import Worker
 from service.store import keys
 from service.store.calls import Calls, Change
-from service.store.client import Client
+from service.store.redis.client import Client
 from service.store.errors import StoreUnavailable
 from service.store.outbox import Outbox, Work
-from service.store.owed_directory import OwedDirectory
+from service.store.outbox_index import OwedDirectory
 from service.store.rooms import Rooms
 from service.tasks import Tasks
 from tests.clocks import SetClock

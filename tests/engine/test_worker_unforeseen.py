@@ -14,19 +14,19 @@ from redis.asyncio import Redis
 from service.calls.effects import DeleteParticipant, DeleteSession, Effect, name_of
 from service.calls.model import call_of, seat_of
 from service.calls.refs import PARTITIONS
-from service.engine.alarm import Alarm
-from service.engine.patience import HOUR, MINUTE
-from service.engine.worker import Worker
+from service.engine.outbox.wakeup import Alarm
+from service.engine.timeouts import HOUR, MINUTE
+from service.engine.outbox.worker import Worker
 from service.metrics import Metrics
 from service.store import keys
-from service.store.client import Client
+from service.store.redis.client import Client
 from service.store.errors import StoreUnavailable
 from service.store.outbox import Outbox, Unreadable
-from service.store.owed_directory import OwedDirectory
-from service.store.survey import survey
+from service.store.outbox_index import OwedDirectory
+from service.store.gauges import survey
 from service.tasks import Tasks
 from tests.clocks import SetClock
-from tests.effects import REF, sample
+from tests.sample_effects import REF, sample
 from tests.waiting import wait_until
 
 KINDS: tuple[type[Effect], ...] = get_args(Effect)

@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 from yarl import URL
 
 from service.calls.refs import ref_of_call
-from service.engine.patience import Patience
+from service.engine.timeouts import Patience
 from service.tasks import Tasks
 from tests.fuzz.inputs import ROOMS, Input, made
 from tests.harness import API_KEY, ORIGIN, PASSWORD, USERNAME, Service, nothing_left, serving

@@ -9,11 +9,11 @@ import httpx
 import pytest
 from redis.asyncio import Redis
 
-from handlers.streams import EACH
+from handlers.http.sse import EACH
 from service.invitations import Pass, Signer
 from tests.harness import API_KEYS, CALLEE, PASSWORD, Service
 from tests.join.visitors import Visitor, invited, kind, somebody, visitor
-from tests.listening import listening
+from tests.event_listener import listening
 from tests.operators import NO_TLS, Operator, staffed
 from tests.simulator.simulator import Simulator
 from tests.waiting import wait_until
@@ -234,8 +234,8 @@ async def test_visitors_leave_streams_to_operators(
     service: Service, operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Together as well, and all at once."""
-    monkeypatch.setattr("handlers.streams.VISITORS", 3)
-    monkeypatch.setattr("handlers.streams.LIMIT", 4)
+    monkeypatch.setattr("handlers.http.sse.VISITORS", 3)
+    monkeypatch.setattr("handlers.http.sse.LIMIT", 4)
     async with (
         visitor(service, operator) as ada,
         visitor(service, operator) as bob,

@@ -16,7 +16,7 @@ from service.clock import SystemClock
 from service.tasks import Tasks
 from tests.harness import CALLEE, LOG, ORIGIN, Service, nothing_left, serving
 from tests.join.visitors import Visitor, invited, kind, somebody, visitor
-from tests.listening import Listener, listening
+from tests.event_listener import Listener, listening
 from tests.operators import Json, Operator, bridged
 from tests.simulator.simulator import Simulator
 from tests.store.repeating import contents

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import pytest
 from redis.asyncio import Redis
 
-from handlers.limits import VISIT
+from handlers.http.rate_limits import VISIT
 from tests.join.visitors import Visitor, invited, kind, somebody, visitor
 from tests.operators import staffed
 from tests.scraping import scraped

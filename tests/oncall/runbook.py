@@ -5,9 +5,9 @@ import re
 import shlex
 from typing import Final
 
-from tests.command.shell import Said, Shell, run
+from tests.cli.shell import Said, Shell, run
 from tests.harness import Service
-from tests.oncall.film import ROOT
+from tests.oncall.scrape_recorder import ROOT
 
 _RUNBOOK: Final = (ROOT / "docs" / "runbook.md").read_text()
 

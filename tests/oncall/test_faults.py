@@ -9,10 +9,10 @@ import pytest
 from msgspec.structs import replace
 from redis.asyncio import Redis
 
-from service.engine.patience import PATIENCE, Patience
-from tests.command.shell import Said, Shell
+from service.engine.timeouts import PATIENCE, Patience
+from tests.cli.shell import Said, Shell
 from tests.harness import Service, serving
-from tests.oncall.film import Alert, Film
+from tests.oncall.scrape_recorder import Alert, Film
 from tests.oncall.runbook import followed, told
 from tests.operators import Operator
 from tests.promtool import needs_promtool

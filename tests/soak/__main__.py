@@ -14,7 +14,7 @@ from typing import NamedTuple
 import msgspec
 from redis.asyncio import Redis
 
-from service.store.embedded import EmbeddedServer
+from service.store.redis.embedded import EmbeddedServer
 from tests.harness import API_KEYS, FIRST, NUMBER, SECOND, point_at_two
 from tests.processes import Replica, environment, replica
 from tests.simulator.settings import SimulatorSettings

@@ -3,7 +3,7 @@ from collections.abc import AsyncIterator
 import pytest
 from redis.asyncio import Redis
 
-from service.store.client import Client
+from service.store.redis.client import Client
 from service.store.outbox import Outbox
 from service.store.rooms import Rooms
 from tests.store.repeating import RepeatingClient

@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from redis.asyncio import Redis
 
-from service.store.client import Client
-from service.store.scripts import Result, Script, Value
+from service.store.redis.client import Client
+from service.store.redis.scripts import Result, Script, Value
 
 FORGETFUL: Final = {"room_vacate", "room_close", "room_configure"}
 """Sent again they answer that there is nothing to do; whoever asks must be able to go on from that too."""

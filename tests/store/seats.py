@@ -5,7 +5,7 @@ from typing import Any, Final
 from redis.asyncio import Redis
 
 from service.calls.effects import Effect, FreeSeat
-from service.calls.room import RoomSettings
+from service.calls.room_settings import RoomSettings
 from service.store import keys
 from service.store.outbox import Outbox, Unreadable, read_effect
 from service.store.rooms import Doubted, Empty, Gone, Place, RoomFull, Rooms, Seat

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from service.store.address import Kind, parse
+from service.store.redis.address import Kind, parse
 
 
 @pytest.mark.parametrize(

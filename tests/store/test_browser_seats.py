@@ -17,12 +17,12 @@ from service.calls.effects import (
     SummonWaiter,
     TellAlone,
 )
-from service.calls.room import Alone, RoomSettings, Sound, Then, Waiting
+from service.calls.room_settings import Alone, RoomSettings, Sound, Then, Waiting
 from service.store import keys
-from service.store.client import Client
+from service.store.redis.client import Client
 from service.store.errors import StoreCorrupt
 from service.store.outbox import Outbox
-from service.store.room_directory import Member
+from service.store.room_index import Member
 from service.store.rooms import ABSENT, UNUSED, Empty, Gone, Place, RoomFull, Rooms, Seat
 from tests.store.seats import NO_SETTINGS, NOW, ROOM, left_over, owed, owes, reserve, seated, work_off
 

@@ -14,7 +14,7 @@ from service.calls.replies import Nothing
 from service.store import keys
 from service.store.call_index import Recent
 from service.store.calls import Calls, Change
-from service.store.client import Client
+from service.store.redis.client import Client
 from service.store.errors import StoreCorrupt
 from tests.store.repeating import contents
 

@@ -11,9 +11,9 @@ from service.calls.replies import Hangup, Join, Transfer
 from service.store import keys
 from service.store.call_index import LIVE
 from service.store.calls import Calls, Change
-from service.store.client import Client
+from service.store.redis.client import Client
 from service.store.errors import NewerSchema, StoreCorrupt, StoreUnavailable
-from service.store.survey import STATES, STEP
+from service.store.gauges import STATES, STEP
 
 REF = ref_of_call("c-1")
 CALL = Call(

@@ -3,9 +3,9 @@
 import pytest
 from redis.asyncio import Redis
 
-from service.store.client import Client
+from service.store.redis.client import Client
 from service.store.errors import StoreUnavailable
-from service.store.scripts import Script
+from service.store.redis.scripts import Script
 
 GET = Script("get")
 

@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from service.calls.model import Call, Outcome, Phone
 from service.store import keys
 from service.store.calls import Calls
-from service.store.client import Client
+from service.store.redis.client import Client
 from service.store.compression import DICTIONARIES, compressed, plain
 from service.store.errors import StoreCorrupt
 from tests.harness import serving

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
-from service.store.embedded import EmbeddedError, EmbeddedServer
+from service.store.redis.embedded import EmbeddedError, EmbeddedServer
 
 CALLS = 200
 

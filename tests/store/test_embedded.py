@@ -19,14 +19,14 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as Refused
 
-from service.store.embedded import EmbeddedError, EmbeddedServer, default_directory
+from service.store.redis.embedded import EmbeddedError, EmbeddedServer, default_directory
 from service.store.errors import StoreUnavailable
 from tests.harness import LOG, log_to_lines
 from tests.waiting import wait_until
 
 SERVICE = """
 import asyncio, pathlib, sys
-from service.store.embedded import EmbeddedServer
+from service.store.redis.embedded import EmbeddedServer
 print(asyncio.run(EmbeddedServer(pathlib.Path(sys.argv[1])).start()), flush=True)
 sys.stdin.read()
 """

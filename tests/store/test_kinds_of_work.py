@@ -7,9 +7,9 @@ from redis.asyncio import Redis
 from service.calls.effects import KINDS, DeleteParticipant, DeleteSession
 from service.calls.looks import Looks
 from service.store import keys
-from service.store.client import Client
+from service.store.redis.client import Client
 from service.store.outbox import Later, Outbox, Unreadable, Work
-from service.store.owed_directory import OwedDirectory
+from service.store.outbox_index import OwedDirectory
 from service.store.rooms import Rooms
 
 OWNER = keys.owner_room("lobby")

@@ -9,10 +9,10 @@ from redis.asyncio import Redis
 from service.calls.refs import PARTITIONS
 from service.clock import SystemClock
 from service.store import keys
-from service.store.client import Client
-from service.store.examination import Evicted, Evictions
+from service.store.redis.client import Client
+from service.store.health import Evicted, Evictions
 from service.store.marker import Lost, Markers
-from service.store.scripts import Script
+from service.store.redis.scripts import Script
 from tests.store_servers import OPTIONS, Server, running
 
 NOTHING: Final = Lost(0, 0)

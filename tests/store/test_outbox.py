@@ -7,7 +7,7 @@ from redis.asyncio import Redis
 from service.calls.effects import DeleteParticipant, DeleteSession
 from service.calls.looks import Looks
 from service.store import keys
-from service.store.client import Client
+from service.store.redis.client import Client
 from service.store.outbox import Later, Outbox
 from service.store.rooms import Rooms
 

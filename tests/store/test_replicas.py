@@ -5,7 +5,7 @@ from redis.asyncio import Redis
 
 from service.metrics import BREAKERS
 from service.store import keys
-from service.store.client import Client
+from service.store.redis.client import Client
 from service.store.replicas import LARGEST, LIFE, Replicas, Report, encoded
 
 FULL = Report(

@@ -11,7 +11,7 @@ from service.calls.effects import (
     RemoveParticipant,
     ReplaceSession,
 )
-from service.calls.room import Alone, RoomSettings, Waiting
+from service.calls.room_settings import Alone, RoomSettings, Waiting
 from service.store import keys
 from service.store.outbox import Outbox
 from service.store.rooms import Gone, Place, Rooms, Seat

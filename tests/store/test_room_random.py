@@ -22,9 +22,9 @@ from service.calls.effects import (
     TellAlone,
 )
 from service.calls.model import call_of
-from service.calls.room import Alone, RoomSettings, Waiting
+from service.calls.room_settings import Alone, RoomSettings, Waiting
 from service.store import keys
-from service.store.client import Client
+from service.store.redis.client import Client
 from service.store.outbox import Outbox, Unreadable, Work
 from service.store.rooms import Empty, Place, Rooms, Seat
 from tests.seeded import SEED

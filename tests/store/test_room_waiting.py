@@ -4,7 +4,7 @@ import pytest
 from redis.asyncio import Redis
 
 from service.calls.effects import SummonWaiter, TellAlone
-from service.calls.room import Alone, RoomSettings, Sound, Then, Waiting
+from service.calls.room_settings import Alone, RoomSettings, Sound, Then, Waiting
 from service.store import keys
 from service.store.outbox import Outbox
 from service.store.rooms import Doubted, Empty, Gone, Place, RoomFull, Rooms, Seat

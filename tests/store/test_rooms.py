@@ -13,7 +13,7 @@ from service.calls.effects import (
     RemoveParticipant,
 )
 from service.store import keys
-from service.store.client import Client
+from service.store.redis.client import Client
 from service.store.outbox import Outbox
 from service.store.rooms import Gone, Place, RoomFull, Rooms, Seat
 from tests.store.seats import NO_SETTINGS, NOW, ROOM, left_over, owed, reserve, seated

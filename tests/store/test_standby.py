@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from redis.asyncio import Redis
 
 from service.store import keys
-from service.store.client import Client
+from service.store.redis.client import Client
 from service.store.replicas import Replicas, Report
 from service.store.standby import FRESH, LEASE, StandbyTokens
 

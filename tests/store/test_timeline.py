@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from service.calls.sent import Request
+from service.calls.request_record import Request
 from service.store.timeline import packed, unpacked
 
 REQUESTS = (

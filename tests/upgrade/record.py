@@ -20,7 +20,7 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from service.store.embedded import EmbeddedServer
+from service.store.redis.embedded import EmbeddedServer
 from tests.browsers import enters
 from tests.harness import API_KEY, API_KEYS, NUMBER, ORIGIN, PASSWORD, USERNAME
 from tests.operators import Operator

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from redis.asyncio import Redis
 
-from service.store.survey import STEP
+from service.store.gauges import STEP
 from tests.simulator.calls import Call, Callbacks
 from tests.simulator.events import build
 from tests.simulator.phones import Phone

@@ -20,9 +20,9 @@ from service.calls.effects import (
     StockRoom,
     name_of,
 )
-from service.store.client import Client
+from service.store.redis.client import Client
 from service.store.outbox import Unreadable, read_effect
-from service.store.owed_directory import OwedDirectory
+from service.store.outbox_index import OwedDirectory
 from tests.harness import NUMBER, Service, nothing_left, serving
 from tests.operators import Operator
 from tests.upgrade.record import NUMBERS, SETTINGS

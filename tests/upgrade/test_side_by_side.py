@@ -12,11 +12,11 @@ import msgspec
 import pytest
 
 from service import __version__
-from tests.chaos import previous
+from tests.chaos import previous_release
 from tests.chaos.plan import Turn
 from tests.chaos.site import Site
 from tests.chaos.turn import play
-from tests.chaos.weathers.two_releases import STATES, TwoReleases
+from tests.chaos.faults.two_releases import STATES, TwoReleases
 
 MOST = 2000
 """Calls; no more begin when both replicas are back."""
@@ -63,7 +63,7 @@ def lines(logs: list[Path]) -> list[dict[str, Any]]:
     ]
 
 
-@pytest.mark.skipif(bool(previous.missing()), reason=previous.missing())
+@pytest.mark.skipif(bool(previous_release.missing()), reason=previous_release.missing())
 async def test_forth_and_back_under_load(folder: Path) -> None:
     rolls: list[Rolling] = []
 
@@ -82,7 +82,7 @@ async def test_forth_and_back_under_load(folder: Path) -> None:
     assert [one.older for one in roll.phases] == FORTH_AND_BACK
     assert all(later.phones > earlier.phones for earlier, later in pairwise(roll.phases)), "calls went on"
 
-    for release in ("this", previous.VERSION):
+    for release in ("this", previous_release.VERSION):
         looks = [one for one in roll.looks if one.release == release]
         # A call that an operator has erased is not found; the turn finds any other that is not.
         assert {one.status for one in looks} <= {200, 404}, release
@@ -90,7 +90,7 @@ async def test_forth_and_back_under_load(folder: Path) -> None:
         assert len(looks) > 30, release
         said = lines([log for of, log in roll.logs() if of == release])
         versions = {one["version"] for one in said if one["event"] == "service.started"}
-        assert versions == {previous.VERSION if release == previous.VERSION else __version__}
+        assert versions == {previous_release.VERSION if release == previous_release.VERSION else __version__}
         assert [one for one in said if one["level"] == "error"] == [], release
         # It would look again every 30 s; what it does not know is not written.
         assert [one["effect"] for one in said if one["event"] == "effect.not_known"] == [], release

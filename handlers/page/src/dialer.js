@@ -2,10 +2,10 @@
 
 import { byId, setText } from "./dom.js";
 import { readNumber, shownNumber } from "./numbers.js";
-import { Problem } from "./server.js";
-import { callWords, problemWords } from "./words.js";
+import { Problem } from "./api_client.js";
+import { callWords, problemWords } from "./messages.js";
 
-/** @typedef {import("./live.js").Call} Call */
+/** @typedef {import("./room_state.js").Call} Call */
 
 export class Dialer {
   /** @type {Call | null} the last one that was placed here */

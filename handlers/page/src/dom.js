@@ -15,7 +15,7 @@ export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-/** @param {string} id of a notice @param {import("./words.js").Words | null} words null hides it */
+/** @param {string} id of a notice @param {import("./messages.js").Message | null} words null hides it */
 export function notice(id, words) {
   const element = byId(id);
   element.hidden = words === null;

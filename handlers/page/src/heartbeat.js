@@ -1,7 +1,7 @@
 /** Signs of life for one seat, and what the service says to them. */
 
 import { delay } from "./backoff.js";
-import { Problem } from "./server.js";
+import { Problem } from "./api_client.js";
 
 /** Milliseconds; the service gives a seat up that it has not heard of for 45 s. */
 const INTERVAL = 10_000;

@@ -2,7 +2,7 @@
 
 import { byId, setText } from "./dom.js";
 import { ToneQueue } from "./tones.js";
-import { TONES } from "./words.js";
+import { TONES } from "./messages.js";
 
 const KEYS = ["1", "2", "3", "4", "5", "6", "7", "8", "9", "*", "0", "#"];
 /** @type {Record<string, string>} */

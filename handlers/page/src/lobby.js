@@ -2,7 +2,7 @@
 
 import { byId, drawMeter, notice, sayMeter, setText } from "./dom.js";
 import { levelWords, wakeMeters } from "./levels.js";
-import { microphoneWords, problemWords } from "./words.js";
+import { microphoneWords, problemWords } from "./messages.js";
 
 /** From 0 to 1; whoever speaks into a microphone that works is louder. */
 const HEARD = 0.35;
@@ -37,7 +37,7 @@ export class Lobby {
     if (!byId("name").value) byId("name").value = name ?? "";
   }
 
-  /** @param {import("./words.js").Told | null} problem */
+  /** @param {import("./messages.js").ShownProblem | null} problem */
   show(problem) {
     notice("lobby-problem", problem && problemWords(problem));
     this.#showCheck();

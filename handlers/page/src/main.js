@@ -1,22 +1,22 @@
 /** The page: its parts put together, and shown as the state of the conversation wants it. */
 
-import { Admission } from "./admission.js";
-import { Conversation } from "./conversation.js";
+import { VisitorAccess } from "./visitor_access.js";
+import { RoomSession } from "./room_session.js";
 import { Dialer } from "./dialer.js";
 import { announce, byId, notice, setIcon, setText } from "./dom.js";
 import { Gateway } from "./gateway.js";
 import { Keypad } from "./keypad.js";
 import { wakeMeters } from "./levels.js";
-import { NOTHING, reduce, rows } from "./live.js";
+import { EMPTY_ROOM, reduce, rows } from "./room_state.js";
 import { Lobby } from "./lobby.js";
 import { Microphone } from "./microphone.js";
-import { News } from "./news.js";
-import { People } from "./people.js";
-import { Problem, Server } from "./server.js";
-import { Sound } from "./sound.js";
-import { ENDINGS, LINKS, microphoneWords, problemWords, STEPS } from "./words.js";
+import { EventStream } from "./event_stream.js";
+import { Roster } from "./roster.js";
+import { Problem, ApiClient } from "./api_client.js";
+import { Playback } from "./playback.js";
+import { ENDINGS, LINKS, microphoneWords, problemWords, STEPS } from "./messages.js";
 
-/** @typedef {import("./machine.js").State} State */
+/** @typedef {import("./page_state.js").State} State */
 
 /** Milliseconds between two looks at the meters, for eyes and for screen readers. */
 const DRAWN = 60;
@@ -27,29 +27,29 @@ const SECTIONS = { lobby: "lobby", joining: "joining", room: "in-room", over: "o
 const TITLES = { lobby: "Join", joining: "Joining", room: "In", over: "Out of" };
 
 class Page {
-  live = NOTHING;
+  live = EMPTY_ROOM;
   /** Whether the person wants to be heard, also after coming back. */
   speaking = true;
 
   constructor() {
     this.room = decodeURIComponent(location.pathname.split("/")[2] ?? "");
-    this.server = new Server(this.room);
-    this.admission = new Admission(this.server);
+    this.api = new ApiClient(this.room);
+    this.access = new VisitorAccess(this.api);
     this.microphone = new Microphone(() => this.#microphoneEnded());
-    this.sound = new Sound(byId("sound"), (blocked) => (byId("blocked").hidden = !blocked));
-    this.conversation = new Conversation(this.server, this.microphone, this.sound, (listener) => new Gateway(listener), {
+    this.playback = new Playback(byId("sound"), (blocked) => (byId("blocked").hidden = !blocked));
+    this.session = new RoomSession(this.api, this.microphone, this.playback, (listener) => new Gateway(listener), {
       onState: (state, problem) => this.#show(state, problem),
       onStep: (step) => setText(byId("step"), STEPS[step]),
     });
     this.lobby = new Lobby(this.microphone, { admit: () => this.#admit(), join: () => this.#join() });
-    this.people = new People({
-      level: (row) => (row.self ? this.microphone.level() : this.sound.level(row.participantId ?? "")),
+    this.roster = new Roster({
+      level: (row) => (row.self ? this.microphone.level() : this.playback.level(row.participantId ?? "")),
       muted: () => (this.microphone.open ? this.microphone.muted : null),
       hangUp: (call) => this.#hangUp(call),
     });
-    this.dialer = new Dialer((to) => this.server.dial(to));
-    this.keypad = new Keypad((tone) => this.conversation.sendTone(tone));
-    this.news = new News(this.server.events, (news) => this.#tell(news));
+    this.dialer = new Dialer((to) => this.api.dial(to));
+    this.keypad = new Keypad((tone) => this.session.sendTone(tone));
+    this.eventStream = new EventStream(this.api.events, (news) => this.#tell(news));
   }
 
   start() {
@@ -59,38 +59,38 @@ class Page {
     this.lobby.show(null);
     this.#drawAgain(0, 0);
     // A link in the address is for the person's own first step; a cookie may be looked at.
-    if (!this.admission.invitation) this.#admit();
+    if (!this.access.invitation) this.#admit();
   }
 
   #listen() {
     byId("mute-button").addEventListener("click", () => this.#toggleMute());
-    byId("leave-button").addEventListener("click", () => this.conversation.leave());
-    byId("cancel-button").addEventListener("click", () => this.conversation.cancel());
+    byId("leave-button").addEventListener("click", () => this.session.leave());
+    byId("cancel-button").addEventListener("click", () => this.session.cancel());
     byId("again-button").addEventListener("click", () => this.#again());
     byId("sound-button").addEventListener("click", () => {
       wakeMeters();
-      this.sound.unblock();
+      this.playback.unblock();
       byId("mute-button").focus();
     });
     document.addEventListener("keydown", (event) => {
-      if (isShortcut(event) && this.conversation.state.name === "room") this.#toggleMute();
+      if (isShortcut(event) && this.session.state.name === "room") this.#toggleMute();
     });
-    addEventListener("offline", () => this.conversation.offline());
-    addEventListener("online", () => this.conversation.look());
-    document.addEventListener("visibilitychange", () => document.hidden || this.conversation.look());
-    addEventListener("pagehide", () => this.conversation.farewell());
+    addEventListener("offline", () => this.session.offline());
+    addEventListener("online", () => this.session.look());
+    document.addEventListener("visibilitychange", () => document.hidden || this.session.look());
+    addEventListener("pagehide", () => this.session.farewell());
     addEventListener("pageshow", (event) => event.persisted && location.reload());
   }
 
   /** @returns {Promise<boolean>} */
   async #admit() {
     try {
-      const visit = await this.admission.ask();
+      const visit = await this.access.ask();
       this.lobby.suggestName(visit.name);
       return true;
     } catch (error) {
       const problem = error instanceof Problem ? error : new Problem({ kind: "internal-error", status: 0 });
-      if (problem.final) this.conversation.refuse(problem);
+      if (problem.final) this.session.refuse(problem);
       else this.lobby.show(problem);
       return false;
     }
@@ -98,11 +98,11 @@ class Page {
 
   #join() {
     this.speaking = this.microphone.open;
-    this.conversation.join(this.lobby.name);
+    this.session.join(this.lobby.name);
   }
 
   async #again() {
-    if (this.speaking && !(await this.lobby.check())) this.conversation.back();
+    if (this.speaking && !(await this.lobby.check())) this.session.back();
     else this.#join();
   }
 
@@ -136,18 +136,18 @@ class Page {
   }
 
   #enter() {
-    this.live = NOTHING;
+    this.live = EMPTY_ROOM;
     notice("room-problem", null);
-    byId("dialer").hidden = !this.admission.may("dial");
+    byId("dialer").hidden = !this.access.may("dial");
     this.#showMute();
-    this.news.start();
+    this.eventStream.start();
   }
 
-  /** @param {import("./machine.js").Ending} why @param {Problem | null} problem */
+  /** @param {import("./page_state.js").Ending} why @param {Problem | null} problem */
   #end(why, problem) {
-    this.news.stop();
+    this.eventStream.stop();
     this.microphone.close();
-    this.people.clear();
+    this.roster.clear();
     this.keypad.clear();
     const words = why === "refused" ? problemWords(problem ?? { kind: "internal-error" }) : ENDINGS[why];
     setText(byId("over-title"), words.title);
@@ -156,28 +156,28 @@ class Page {
     byId("again-button").hidden = problem?.status === 403 || problem?.status === 401;
   }
 
-  /** @param {import("./live.js").News} news */
+  /** @param {import("./room_state.js").RoomEvent} news */
   #tell(news) {
     const before = this.live;
     this.live = reduce(before, news, this.room, Date.now());
-    const self = this.conversation.participantId;
+    const self = this.session.participantId;
     if (news.type === "participant" && news.data.state === "left" && news.data.participantId === self) {
-      this.conversation.look();
+      this.session.look();
     }
-    if (this.live.closed && !before.closed) this.conversation.closed();
+    if (this.live.closed && !before.closed) this.session.closed();
     if (this.live !== before) this.#render();
   }
 
   #render() {
-    if (this.conversation.state.name !== "room" || !this.live.known) return;
-    const shown = rows(this.live, this.conversation.participantId, Date.now());
-    this.people.show(shown, this.admission.may("hangup"));
+    if (this.session.state.name !== "room" || !this.live.known) return;
+    const shown = rows(this.live, this.session.participantId, Date.now());
+    this.roster.show(shown, this.access.may("hangup"));
     this.dialer.show(this.live.calls);
   }
 
   async #toggleMute() {
     if (this.microphone.open) {
-      this.conversation.mute(!this.microphone.muted);
+      this.session.mute(!this.microphone.muted);
       announce(this.microphone.muted ? "Microphone muted" : "Microphone on");
     } else {
       await this.#openMicrophone();
@@ -194,7 +194,7 @@ class Page {
     if (fault !== null) return;
     this.speaking = true;
     try {
-      await this.conversation.publish();
+      await this.session.publish();
       announce("Microphone on");
     } catch {
       this.microphone.close();
@@ -203,7 +203,7 @@ class Page {
   }
 
   #microphoneEnded() {
-    if (this.conversation.state.name !== "room") return this.lobby.show(null);
+    if (this.session.state.name !== "room") return this.lobby.show(null);
     notice("room-problem", microphoneWords("ended"));
     this.#showMute();
     this.#render();
@@ -220,7 +220,7 @@ class Page {
   /** @param {string} call */
   async #hangUp(call) {
     try {
-      await this.server.hangUp(call);
+      await this.api.hangUp(call);
       notice("room-problem", null);
     } catch (error) {
       notice("room-problem", problemWords(error instanceof Problem ? error : { kind: "internal-error" }));
@@ -233,9 +233,9 @@ class Page {
       const interval = matchMedia("(prefers-reduced-motion: reduce)").matches ? DRAWN_CALMLY : DRAWN;
       if (now - drawn < interval) return this.#drawAgain(drawn, told);
       const aloud = now - told >= TOLD;
-      const { name } = this.conversation.state;
+      const { name } = this.session.state;
       if (name === "lobby") this.lobby.draw(aloud);
-      if (name === "room") this.people.draw(aloud);
+      if (name === "room") this.roster.draw(aloud);
       if (aloud) this.#render();
       this.#drawAgain(now, aloud ? now : told);
     });

@@ -1,7 +1,7 @@
 /** Phone numbers: what people type, and how masked ones are shown and read out. Pure. */
 
-import { isEmergency } from "./emergencies.js";
-import { EMERGENCY } from "./words.js";
+import { isEmergency } from "./emergency_numbers.js";
+import { EMERGENCY } from "./messages.js";
 
 /**
  * What was typed, as E.164, or what is wrong with it. Which numbers may be called is the service's business.

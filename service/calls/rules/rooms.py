@@ -7,7 +7,7 @@ from service.calls.effects import LeaveRoom, Owed
 from service.calls.events import Evicted, LeftAlone, Moved, MoveFailed, Summoned
 from service.calls.model import Call, Intent, Media, Phone, seat_of
 from service.calls.replies import Nothing
-from service.calls.room import Then
+from service.calls.room_settings import Then
 from service.calls.rules.parts import ask_phone, break_off, give_up_seats, hang_up, turn
 
 

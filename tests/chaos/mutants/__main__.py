@@ -29,7 +29,7 @@ from tests.chaos.mutants.layers import LAYERS, Layer, order
 from tests.chaos.mutants.mutant import PATCHES, BadPatch, Mutant, apply, listed, mutants, named
 from tests.chaos.mutants.runs import ROOT, Runs, Trouble
 from tests.chaos.mutants.table import Run, survivors, table
-from tests.chaos.weathers import WEATHERS
+from tests.chaos.faults import WEATHERS
 from tests.simulator.clock import monotonic
 from tests.temporary import temporary_place
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
-from tests.chaos import previous
+from tests.chaos import previous_release
 from tests.chaos.mutants.layers import Layer, order
 from tests.chaos.mutants.mutant import Mutant, apply
 from tests.chaos.mutants.table import CONTROL, Run
@@ -137,7 +137,7 @@ async def _ended(command: Sequence[str], tree: Path, seed: int, longest: float) 
             "PYTHONPATH": str(tree),
             "PROPERTY_SEED": str(seed),
             # The copy has no history of its own, out of which the release before is taken.
-            "GIT_DIR": previous.history(),
+            "GIT_DIR": previous_release.history(),
         },
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,

@@ -8,7 +8,7 @@ from tests.chaos.records import Connection, Listener
 from tests.chaos.scenarios.rooms import ROOMS
 from tests.chaos.scenarios.shared import Dice, Shared, within
 from tests.harness import API_KEY
-from tests.listening import Listener as Reader
+from tests.event_listener import Listener as Reader
 from tests.simulator.clock import monotonic
 
 STAYS = (4.0, 16.0)

@@ -19,7 +19,7 @@ from tests.simulator.webhooks import Fate
 
 Dice = random.Random
 TIMEOUT = 5.0
-"""Seconds that a page waits for the answer to a heartbeat (handlers/page/src/server.js)."""
+"""Seconds that a page waits for the answer to a heartbeat (handlers/page/src/api_client.js)."""
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):

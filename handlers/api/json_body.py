@@ -1,0 +1,82 @@
+"""From the bytes of a body to its Struct; what does not fit is told with the field it is about."""
+
+import hashlib
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+import msgspec
+from starlette.requests import Request
+
+from handlers.api.bodies import WANTS
+from handlers.http.problems import Problem, invalid
+from handlers.http.request_guard import BODY_LIMIT, HEADER_LIMIT, read_body
+
+_PLACE: Final = " - at `$"
+_NAMED: Final = ("Object missing required field `", "Object contains unknown field `")
+_END: Final = 200
+"""Characters of each end of a message that are looked at; in between it may quote a name of any length."""
+_FIELD: Final = 100
+"""Characters of a field's name; the unknown ones are as long as somebody likes."""
+
+Body = TypeVar("Body", bound=msgspec.Struct)
+
+
+async def read(
+    request: Request,
+    shape: type[Body],
+    *,
+    optional: bool = False,
+    limit: int = BODY_LIMIT,
+    first: Callable[[Any], None] = lambda _: None,
+) -> Body:
+    """Raises Problem, and guard's Refused for a body over `limit` bytes. `optional`: it may be empty.
+
+    `first` is shown what was decoded, for what is to be told before anything about its shape.
+    """
+    raw = await read_body(request, limit)
+    if optional and not raw:
+        return shape()
+    declared = request.headers.get("content-type", "")[:HEADER_LIMIT].partition(";")[0]
+    if raw and declared.strip().lower() != "application/json":
+        raise Problem("unsupported-media-type", "wants Content-Type: application/json")
+    decoded = _decoded(raw)
+    first(decoded)
+    return shaped(decoded, shape)
+
+
+def shaped(value: Any, shape: type[Body]) -> Body:
+    try:
+        return msgspec.convert(value, shape)
+    except msgspec.ValidationError as error:
+        detail, field = _explained(str(error))
+        raise invalid(field, detail) from error
+
+
+def digest(body: msgspec.Struct) -> str:
+    """The same for bodies that ask for the same, in whatever order and spelling."""
+    return hashlib.sha256(msgspec.json.encode(body)).hexdigest()
+
+
+def _decoded(raw: bytes) -> Any:
+    try:
+        return msgspec.json.decode(raw)
+    except RecursionError as error:
+        raise Problem("malformed", "the body is nested too deeply") from error
+    except ValueError as error:  # msgspec's DecodeError, and bytes that are no UTF-8
+        raise Problem("malformed", f"the body is not JSON: {error}") from error
+
+
+def _explained(told: str) -> tuple[str, str]:
+    """The message without the place in it, and the place as a name with dots: `hears.0`."""
+    if len(told) > 2 * _END:
+        told = told[:_END] + told[-_END:]
+    detail, found, place = told.rpartition(_PLACE)
+    if not found:
+        detail, place = told, ""
+    for pattern, wants in WANTS.items():
+        if detail.endswith(f"matching regex {pattern!r}"):
+            detail = wants
+    parts = [part for part in place.rstrip("`").replace("[", ".").replace("]", ".").split(".") if part]
+    if prefix := next((one for one in _NAMED if detail.startswith(one)), None):
+        parts.append(detail[len(prefix) :].removesuffix("`"))
+    return detail, ".".join(parts)[:_FIELD] or "body"

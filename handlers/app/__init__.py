@@ -1,0 +1,1 @@
+"""Builds the service once: its parts, its routes, and what runs beside them."""

@@ -1,0 +1,88 @@
+"""The application: its routes, and what runs as long as it does."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, TypedDict
+
+from starlette.applications import Starlette
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from handlers.app.webhook_paths import Addresses
+from handlers.api.routes import ROUTES
+from handlers.app.request_bounds import Bounds
+from handlers.http.services import Bridge
+from handlers.app.container import running
+from handlers.http.state import Edge, edge_before
+from handlers.http.security_headers import SecurityHeaders
+from handlers.join.routes import ROUTES as JOIN_ROUTES
+from handlers.ops.metrics import metrics
+from handlers.page import assets
+from handlers.webhooks.participant_events import participant
+from handlers.ops.probes import livez, readyz
+from handlers.http.draining import Stopping
+from handlers.webhooks.endpoint import leg, voice
+from service.engine.timeouts import PATIENCE, Patience
+from service.settings import Settings
+
+
+class State(TypedDict):
+    """What requests find in their state."""
+
+    bridge: Bridge
+    edge: Edge
+
+
+class _Application(Starlette):
+    """Starlette's, with headers around its own answers to errors as well, which middleware does not see."""
+
+    def __init__(self, base_url: str, **parts: Any) -> None:
+        self._base_url = base_url
+        super().__init__(**parts)
+
+    def build_middleware_stack(self) -> ASGIApp:
+        return SecurityHeaders(Bounds(Addresses(super().build_middleware_stack())), self._base_url)
+
+
+def create_app(
+    settings: Settings,
+    *,
+    run_worker: bool = True,
+    patience: Patience = PATIENCE,
+    stopping: Stopping | None = None,
+) -> Starlette:
+    """An ASGI application; its start raises StoreUnavailable when the store cannot be reached."""
+    stopping = stopping or Stopping()
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[State]:
+        assets.tell_if_missing()
+        async with running(
+            settings, run_worker=run_worker, patience=patience, draining=lambda: stopping.told
+        ) as bridge:
+            edge = edge_before(
+                bridge, places=settings.max_webhooks, rate=settings.api_rate_limit, stopping=stopping
+            )
+            yield {"bridge": bridge, "edge": edge}
+
+    app = _Application(
+        settings.base_callback_url,
+        lifespan=lifespan,
+        routes=[
+            Route("/callbacks/voice", voice, methods=["POST"]),
+            Route("/callbacks/voice/{ref}", voice, methods=["POST"]),
+            Route("/callbacks/voice/{ref}/{attempt}", voice, methods=["POST"]),
+            Route("/callbacks/legs/{ref}/{attempt}", leg, methods=["POST"]),
+            Route("/callbacks/participants/{seat}/{mac}", participant, methods=["POST"]),
+            Route("/callbacks/participants/{room}/{seat}/{mac}", participant, methods=["POST"]),
+            *ROUTES,
+            *JOIN_ROUTES,
+            assets.ROUTE,
+            Route("/livez", livez, methods=["GET"]),
+            Route("/readyz", readyz, methods=["GET"]),
+            Route("/metrics", metrics, methods=["GET"]),
+        ],
+    )
+    # Somebody's proxy may have ended TLS, of which Starlette's redirect would know nothing.
+    app.router.redirect_slashes = False
+    return app

@@ -1,0 +1,262 @@
+"""`pstn-bridge calls`: the calls that are up, and how the latest ended."""
+
+import asyncio
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Annotated, Final, NamedTuple, NoReturn
+
+import typer
+from rich.console import Group
+from rich.live import Live
+from rich.text import Text
+
+from handlers.api.views import call_view
+from handlers.cli import runtime
+from handlers.cli.options import AsJson, Numbers, application
+from handlers.cli.printing import STYLES, Column, Row, console, show, show_json, table, width
+from handlers.cli.reasons import UNANSWERED
+from handlers.cli.times import Since, clock, span
+from service.calls.late import waited
+from service.calls.model import Blame, Call, Direction, Status
+from service.calls.numbers import masked
+from service.calls.outcomes import erased
+from service.settings import Settings
+from service.store.calls import Calls
+from service.store.redis.client import Client
+from service.store.errors import StoreError
+from service.store.pause import Paused, PauseSwitch
+
+_HELP: Final = """\
+The calls that are up and those that began in the last 15 minutes, newest first.
+
+One line a call: when it began (UTC), its id (a beginning of it is enough for
+`pstn-bridge call`), which way it goes, the number at the other side, its room,
+how long it has been up, and its state, or whose fault its end was and why. With
+--since: those that began since then, whatever has become of them.
+
+\b
+Examples:
+  pstn-bridge calls --watch
+  pstn-bridge calls --ended-by bandwidth --since 2h
+  pstn-bridge calls --ended-by service/credentials-refused
+  pstn-bridge calls --state bridged --room sales
+  pstn-bridge calls --since 1d --limit 1000 --json | jq -r .outcome.reason
+"""
+_RECENT: Final = 900.0
+_PAGE: Final = 500
+_LOOK: Final = 100_000
+"""Calls that are looked at for one list."""
+_EVERY: Final = 2.0
+_SHORT: Final = 12
+"""Characters of an id that tell calls apart, where there is no room for more."""
+_NARROW: Final = 100
+_ENDED_BY: Final = re.compile(r"([a-z]*)(?:/([a-z-]+))?")
+_COLUMNS: Final = (
+    Column("began"),
+    Column("call"),
+    Column("way"),
+    Column("other side", 6),
+    Column("room", 8),
+    Column("for"),
+    Column("state, or ended by", 12),
+)
+_FINE: Final = frozenset({Blame.NOBODY, Blame.CALLER, Blame.CALLEE})
+_WAYS: Final = {Direction.INBOUND: "in", Direction.OUTBOUND: "out"}
+
+
+class Filter(NamedTuple):
+    state: Status | None
+    room: str | None
+    direction: Direction | None
+    blame: str
+    reason: str
+    since: float | None
+    """Seconds."""
+    limit: int
+
+    def takes(self, call: Call) -> bool:
+        return (
+            self.state in {None, call.status}
+            and self.room in {None, call.room, call.next_room}
+            and self.direction in {None, call.direction}
+            and self._ended(call)
+        )
+
+    def _ended(self, call: Call) -> bool:
+        if not self.blame and not self.reason:
+            return True
+        end = call.outcome
+        return end is not None and self.blame in {"", end.blame} and self.reason in {"", end.reason}
+
+
+class Found(NamedTuple):
+    calls: list[Call]
+    more: bool
+    paused: Paused | None
+    at: float
+    """When it was looked, in seconds since the epoch."""
+
+
+def _ended_by(text: str) -> tuple[str, str]:
+    """Blame and reason, each empty for any; raises BadParameter."""
+    found = _ENDED_BY.fullmatch(text)
+    blame, reason = (found[1], found[2] or "") if found else ("", "")
+    if not found or (blame and blame not in set(Blame)):
+        wants = f"wants one of {', '.join(Blame)}, or that with /reason, or /reason"
+        raise typer.BadParameter(wants, param_hint="--ended-by")
+    return blame, reason
+
+
+app = application()
+
+
+@app.command(help=_HELP)
+def calls(
+    *,
+    state: Annotated[Status | None, typer.Option(help="Only those in this state.")] = None,
+    room: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Only those in, or for, this room.")
+    ] = None,
+    direction: Annotated[Direction | None, typer.Option(help="Only those.")] = None,
+    since: Since = None,
+    ended_by: Annotated[
+        str, typer.Option(metavar="BLAME/REASON", help="Such as bandwidth, limit/room-full or /busy.")
+    ] = "",
+    limit: Annotated[int, typer.Option(min=1, max=_LOOK, help="At most so many.")] = 100,
+    watch: Annotated[bool, typer.Option("--watch", help="Go on showing them, until Ctrl-C.")] = False,
+    numbers: Numbers = False,
+    json: AsJson = False,
+) -> None:
+    wanted = Filter(state, room, direction, *_ended_by(ended_by), since, limit)
+
+    async def work(client: Client, settings: Settings) -> int:
+        if watch:
+            await _watch(client, settings, wanted, numbers=numbers, as_json=json)
+        found = await _look(client, settings, wanted)
+        if json:
+            show_json(call_view(one, numbers=numbers) for one in found.calls)
+        else:
+            show(page(found, wanted, now=found.at, wide=width(), numbers=numbers))
+        return runtime.DONE
+
+    with suppress(KeyboardInterrupt):
+        runtime.at_store(work)
+
+
+async def _look(client: Client, settings: Settings, wanted: Filter) -> Found:
+    index, now = Calls(client, ended_days=settings.ended_call_days), await runtime.now(client)
+    paused, live, recent = await asyncio.gather(
+        PauseSwitch(client).read(),
+        index.live() if wanted.since is None else _none(),
+        _recent(index, wanted, now - (_RECENT if wanted.since is None else wanted.since)),
+    )
+    every = {call.ref: call for call in (*recent, *live) if wanted.takes(call) and not erased(call)}
+    newest = sorted(every.values(), key=lambda call: (call.created_at, call.ref), reverse=True)
+    return Found(newest[: wanted.limit], len(newest) > wanted.limit, paused, now)
+
+
+async def _none() -> list[Call]:
+    return []
+
+
+async def _recent(index: Calls, wanted: Filter, since: float) -> list[Call]:
+    """One more than are wanted, so that it is known whether there are more."""
+    found: list[Call] = []
+    before, looked = None, 0
+    while looked < _LOOK and len(found) <= wanted.limit:
+        recent = await index.recent(before=before, since=since, until=None, limit=_PAGE)
+        found += [call for call in recent.calls if wanted.takes(call) and not erased(call)]
+        before, looked = recent.next, looked + _PAGE
+        if before is None:
+            break
+    return found
+
+
+def page(found: Found, wanted: Filter, *, now: float, wide: int | None, numbers: bool) -> list[Text]:
+    rows = [_row(one, now, numbers=numbers, short=wide is not None and wide < _NARROW) for one in found.calls]
+    lines = table(_COLUMNS, rows, wide) if rows else []
+    return [*_paused(found.paused, now), *lines, *_late(found, now), *_foot(found, wanted)]
+
+
+def _row(call: Call, now: float, *, numbers: bool, short: bool) -> Row:
+    outcome = call.outcome
+    blamed = outcome is not None and outcome.blame not in _FINE
+    other = call.from_number if call.direction is Direction.INBOUND else call.to_number
+    cells = (
+        clock(call.created_at)[:8],
+        call.ref[:_SHORT] if short else call.ref,
+        _WAYS[call.direction],
+        other if numbers else masked(other),
+        call.room,
+        span((call.ended_at or now) - call.created_at),
+        f"{outcome.blame}/{outcome.reason}" if outcome else _state(call, now),
+    )
+    return Row(cells, "fail" if blamed or waited(call, now) else "" if call.live else "faint")
+
+
+def _state(call: Call, now: float) -> str:
+    late = waited(call, now)
+    return f"! {call.status} for {span(late)}" if late else str(call.status)
+
+
+def _paused(paused: Paused | None, now: float) -> Iterator[Text]:
+    if paused:
+        words = f"PAUSED for {span(now - paused.since)}: new calls are not taken (pstn-bridge resume)"
+        yield Text(words, STYLES["warn"])
+
+
+def _late(found: Found, now: float) -> Iterator[Text]:
+    if count := sum(waited(call, now) > 0 for call in found.calls):
+        words = f"! {count} not answered by Bandwidth's gateway, as far as we know: {UNANSWERED}"
+        yield Text(words, STYLES["fail"])
+
+
+def _foot(found: Found, wanted: Filter) -> Iterator[Text]:
+    period = (
+        "up, or began in the last 15m" if wanted.since is None else f"began in the last {span(wanted.since)}"
+    )
+    if not found.calls:
+        yield Text(
+            f"no such call {'is ' if wanted.since is None else ''}{period}; --since looks further back"
+        )
+    elif found.more:
+        yield Text(f"... and more: --limit shows more than {wanted.limit}", STYLES["faint"])
+
+
+async def _watch(
+    client: Client, settings: Settings, wanted: Filter, *, numbers: bool, as_json: bool
+) -> NoReturn:
+    """Until it is interrupted; a store that goes away is told, and looked for again."""
+    told: dict[str, str] = {}
+    with Live(console=console(), auto_refresh=False, screen=False) as live:
+        while True:
+            try:
+                found = await _look(client, settings, wanted)
+            except StoreError as error:
+                runtime.tell(f"the store is away: {error}") if as_json else live.update(
+                    Text(f"the store is away: {error}", STYLES["fail"]), refresh=True
+                )
+            else:
+                if as_json:
+                    _tell_changes(found, told, numbers=numbers)
+                else:
+                    live.update(Group(*_screen(found, wanted, numbers=numbers)), refresh=True)
+            await asyncio.sleep(_EVERY)
+
+
+def _screen(found: Found, wanted: Filter, *, numbers: bool) -> list[Text]:
+    """No more lines than the terminal has."""
+    size = shutil.get_terminal_size()
+    lines = page(found, wanted, now=found.at, wide=size.columns, numbers=numbers)
+    return lines[: size.lines - 1]
+
+
+def _tell_changes(found: Found, told: dict[str, str], *, numbers: bool) -> None:
+    """A line for each call that is new or has changed."""
+    for call in reversed(found.calls):
+        view = call_view(call, numbers=numbers)
+        if told.get(call.ref) != str(view):
+            told[call.ref] = str(view)
+            show_json([view])

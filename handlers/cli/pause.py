@@ -1,0 +1,65 @@
+"""`pstn-bridge pause`: take no new calls."""
+
+import sys
+from typing import Annotated, Any, Final
+
+import typer
+
+from handlers.api.views import time_view
+from handlers.cli import runtime
+from handlers.cli.options import AsJson, application
+from handlers.cli.printing import show_json
+from service.settings import Settings
+from service.store.redis.client import Client
+from service.store.pause import Paused, PauseSwitch
+
+_HELP: Final = """\
+Take no new calls, on all replicas, within two seconds. Calls that are up go on.
+
+Whoever calls hears a message and is hung up (their calls end as limit/closed);
+POST /calls answers 503 with the problem `paused`. It stays so, also over
+restarts, until `pstn-bridge resume`. Again, it only changes the message.
+
+\b
+Examples:
+  pstn-bridge pause
+  pstn-bridge pause --message "We are moving. Please call again at six."
+"""
+_LONGEST: Final = 1000
+
+app = application()
+
+
+@app.command(help=_HELP)
+def pause(
+    *,
+    message: Annotated[str, typer.Option(metavar="TEXT", help="What callers hear.")] = "",
+    json: AsJson = False,
+) -> None:
+    if len(message) > _LONGEST or not message.isprintable():
+        raise typer.BadParameter(f"wants a sentence of up to {_LONGEST} characters", param_hint="--message")
+
+    async def work(client: Client, _settings: Settings) -> int:
+        switch = PauseSwitch(client)
+        before = await switch.read()
+        paused = Paused(before.since if before else await runtime.now(client), message.strip())
+        await switch.set(paused)
+        _say(paused, "paused: new calls are not taken; calls that are up go on", as_json=json)
+        return runtime.DONE
+
+    runtime.at_store(work)
+
+
+def _say(paused: Paused | None, words: str, *, as_json: bool) -> None:
+    if as_json:
+        show_json([view(paused)])
+    else:
+        sys.stdout.write(f"{words}\n")
+
+
+def view(paused: Paused | None) -> dict[str, Any]:
+    return {
+        "paused": paused is not None,
+        "since": time_view(paused.since) if paused else None,
+        "message": (paused.message if paused else "") or None,
+    }

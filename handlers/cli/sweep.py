@@ -1,0 +1,337 @@
+"""`pstn-bridge sweep`: what was made at Bandwidth and nobody knows of any more, by what the logs tell."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any, Final, get_args
+
+import typer
+
+from handlers.cli import runtime
+from handlers.cli.logs import STANDARD_INPUT, Line, read_logs
+from handlers.cli.options import AsJson, application
+from handlers.cli.printing import Column, Row, show, show_json, table, width
+from handlers.cli.times import duration, iso, moment
+from handlers.app.store import name_of_store
+from handlers.app.bandwidth import Bandwidth, bandwidth_of
+from service.bandwidth.errors import BandwidthError
+from service.bandwidth.api_client import Http
+from service.bandwidth.validation import is_visible
+from service.bandwidth.voice import FoundCall
+from service.clock import SystemClock
+from service.engine.orphan_sweep import AGE, Judged, Kind, Sweeper, Thing, unknown_calls
+from service.settings import Settings
+from service.store.redis.client import Client
+from service.store.known_ids import Known
+from service.store.marker import is_marked
+
+_HELP: Final = """\
+What was made at Bandwidth and nobody knows of any more, by what the logs tell.
+
+A replica that is killed, or that ends while the store is away, may leave a
+session or a participant behind of which only its log tells: each line that
+makes one names it (create.done), and so does each that could not be stored
+(cleanup.not_stored). Of those whose removal no line tells of, all that are
+older than 10 minutes and that the store does not know are asked for at
+Bandwidth. With --apply they are taken down, participants before sessions; a
+session with members that are not taken down stays. Without it, nothing is
+changed.
+
+Calls at Bandwidth that are up and that the store does not know are listed, and
+never hung up from here: one that lives makes itself known by its webhooks.
+
+There is no list of sessions at Bandwidth: what neither the store nor a log
+knows of lives for up to 9 hours. Give the logs of this installation only, and
+of all its replicas, written with LOG_FORMAT=json and LOG_LEVEL=info: what
+another store knows would be taken down. What was made before the store was
+empty or lost what it held, as a log tells (store.marked, store.state_lost),
+stays: whoever is talking may be in it.
+
+\b
+Examples:
+  pstn-bridge sweep                               which calls nobody knows
+  pstn-bridge sweep --from-logs *.log             what would be taken down
+  pstn-bridge sweep --from-logs *.log --apply     takes it down
+  kubectl logs -l app=pstn-bridge --tail=-1 | pstn-bridge sweep --from-logs -
+
+\b
+fates:
+  left        would be taken down by --apply     taken-down  it was
+  in-use      has other members, and stays       gone        is not there
+  known       to the store, and stays            young       stays
+  unsure      older than a loss of the store     unknown     a call: look
+  failed      could not be asked or ended
+"""
+_MADE: Final = frozenset({"create.done", "create.unusable", "cleanup.not_stored"})
+_LOST: Final = frozenset({"store.state_lost", "store.marked"})
+_ENDED: Final[Mapping[str, Kind]] = {"delete-participant": "participant", "delete-session": "session"}
+_KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
+_MOST: Final = 1_000_000
+"""Things that are kept in memory while the logs are read."""
+_LONGEST_ID: Final = 200
+_EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC).timestamp()
+_LATEST: Final = datetime(2100, 1, 1, tzinfo=UTC).timestamp()
+_EVERY: Final = 5.0
+"""Seconds between two lines about how far it is."""
+_WANTED: Final = "it takes logs of this service with LOG_FORMAT=json and LOG_LEVEL=info"
+_SHOWN: Final = frozenset({"left", "taken-down", "in-use", "unsure", "failed"})
+
+app = application()
+
+
+@app.command(help=_HELP)
+def sweep(
+    more: Annotated[list[str] | None, typer.Argument(metavar="[FILE...]", help="More logs.")] = None,
+    *,
+    from_logs: Annotated[
+        list[str] | None,
+        typer.Option("--from-logs", metavar="FILE...", help="Logs as JSON lines; - is standard input."),
+    ] = None,
+    apply: Annotated[bool, typer.Option("--apply", help="Take it down.")] = False,
+    since: Annotated[
+        float,
+        typer.Option("--since", parser=duration, metavar="24h", help="Of calls: those begun so long ago."),
+    ] = "24h",  # type: ignore[assignment] # as it would be typed
+    json: AsJson = False,
+) -> None:
+    names = [*(from_logs or []), *(more or [])]
+    if more and not from_logs:
+        runtime.fail(f"give logs as: pstn-bridge sweep --from-logs {' '.join(more)}", runtime.USAGE)
+    if not all(names):
+        runtime.fail("--from-logs wants names of files, and one is empty", runtime.USAGE)
+    if apply and not names:
+        runtime.fail("--apply wants --from-logs: only the logs say what there is", runtime.USAGE)
+
+    async def work(client: Client, settings: Settings) -> int:
+        await client.ask_all([("PING",)])  # before logs are read for minutes
+        await _check_store(client, settings, apply=apply)
+        logs = _Logs()
+        with ExitStack() as stack:
+            for line in read_logs(list(map(Path, names)), stack):
+                logs.take(line)
+        _check_logs(logs, names, apply=apply)
+        begun = await runtime.now(client) - since
+        return await _sweep(client, settings, logs, apply=apply, since=begun, as_json=json)
+
+    runtime.at_store(work)
+
+
+async def _check_store(client: Client, settings: Settings, *, apply: bool) -> None:
+    """One that no service uses knows nothing, and everything would be taken down."""
+    if not await is_marked(client):
+        _object(
+            f"no service has ever used this store: {name_of_store(settings)}: give REDIS_URL and its "
+            "database as the service has them; a service that runs has used it within 10 seconds",
+            refuse=apply,
+        )
+
+
+def _check_logs(logs: "_Logs", names: Sequence[str], *, apply: bool) -> None:
+    if logs.undated:
+        _object(f"when the store lost what it held cannot be read: {logs.undated}", refuse=apply)
+    if names and not logs.telling:
+        _object(f"no line tells what was made or taken down: {_WANTED}", refuse=apply)
+    else:
+        for file in sorted({_file(one) for one in names} - logs.telling):
+            runtime.tell(f"warning: no line of {file} tells what was made or taken down: {_WANTED}")
+
+
+def _object(words: str, *, refuse: bool) -> None:
+    if refuse:
+        runtime.fail(words)
+    runtime.tell(f"warning: {words}")
+
+
+def _file(name: str) -> str:
+    return STANDARD_INPUT if name == "-" else str(Path(name))
+
+
+class _Logs:
+    """What the lines tell of: made, and not taken down."""
+
+    def __init__(self) -> None:
+        self.things: dict[tuple[Kind, str], Thing] = {}
+        self.made = 0
+        self.bad = 0
+        """Lines that are not ours, or that tell of something without saying what or when."""
+        self.telling: set[str] = set()
+        """Files with a line of a service that writes down what it makes."""
+        self.lost_at = 0.0
+        """When the store was empty or has lost what it held, in seconds since the epoch."""
+        self.undated = ""
+        """A line that tells of that without saying when."""
+        self._ended: set[tuple[Kind, str]] = set()
+
+    def take(self, line: Line) -> None:
+        event, at = line.fields.get("event"), _time(line.fields.get("timestamp"))
+        if not isinstance(event, str) or at is None:
+            self.bad += bool(line.text.strip())
+            if isinstance(event, str) and event in _LOST:
+                self.undated = f"{line.file}, line {line.number}: {event} has no timestamp with a zone"
+            return
+        if event in _MADE or line.fields.get("level") in ("debug", "info"):
+            self.telling.add(line.file)
+        if event in _MADE:
+            self._make(line, at)
+        elif event in _LOST:
+            self.lost_at = max(self.lost_at, at)
+        elif event == "effect.done":
+            self._end(line)
+
+    def _end(self, line: Line) -> None:
+        for effect, kind in _ENDED.items():
+            id_ = line.fields.get(f"{kind}_id")
+            if line.fields.get("effect") == effect and isinstance(id_, str):
+                self._ended.add((kind, id_))
+                self.things.pop((kind, id_), None)
+
+    def _make(self, line: Line, at: float) -> None:
+        found = False
+        for kind in _KINDS:
+            id_ = line.fields.get(f"{kind}_id")
+            if not isinstance(id_, str) or not _is_id(id_):
+                continue
+            found, key = True, (kind, id_)
+            if key in self._ended or key in self.things:
+                continue
+            if len(self.things) == _MOST:
+                runtime.fail(f"the logs tell of more than {_MOST:,} things: give fewer of them")
+            self.made += 1
+            room = line.fields.get("room")
+            self.things[key] = Thing(kind, id_, at, room if isinstance(room, str) else "")
+        # A leg and a call are no things of the sessions API; Bandwidth lists them.
+        self.bad += not found and not {"leg_id", "call_id"} & line.fields.keys()
+
+
+def _time(text: object) -> float | None:
+    """None for what is no time of this century, or one of nobody knows which zone."""
+    if not isinstance(text, str):
+        return None
+    try:
+        at = datetime.fromisoformat(text)
+        seconds = at.timestamp()
+    except (ValueError, OverflowError):
+        return None
+    return seconds if at.tzinfo and _EARLIEST <= seconds < _LATEST else None
+
+
+def _is_id(text: str) -> bool:
+    return is_visible(text, longest=_LONGEST_ID) and bool(text.strip("."))
+
+
+async def _sweep(
+    client: Client, settings: Settings, logs: _Logs, *, apply: bool, since: float, as_json: bool
+) -> int:
+    clock, known = SystemClock(), Known(client)
+    http = Http(clock=clock)
+    progress = _Progress(clock.monotonic())
+    try:
+        bandwidth = bandwidth_of(settings, clock, http)
+        sweeper = Sweeper(
+            webrtc=bandwidth.webrtc,
+            known=known,
+            clock=clock,
+            apply=apply,
+            told=lambda done, of: progress.tell(done, of, clock.monotonic()),
+            lost_at=logs.lost_at,
+        )
+        judged = await sweeper.sweep(list(logs.things.values()))
+        calls = await _calls(bandwidth, settings, known, since)
+    except BandwidthError as error:
+        runtime.tell(f"error: Bandwidth: {error}")
+        return runtime.FAILED
+    finally:
+        await http.close()
+    _show(judged, calls, as_json=as_json)
+    _summarize(judged, calls, logs, apply=apply)
+    return runtime.FAILED if any(one.fate == "failed" for one in judged) else runtime.DONE
+
+
+async def _calls(bandwidth: Bandwidth, settings: Settings, known: Known, since: float) -> list[FoundCall]:
+    if settings.bw_voice_application_id is None:
+        runtime.tell("warning: calls are not listed: BW_VOICE_APPLICATION_ID says which are ours")
+        return []
+    return await unknown_calls(
+        bandwidth.voice,
+        known,
+        SystemClock(),
+        application_id=settings.bw_voice_application_id,
+        since=since,
+    )
+
+
+class _Progress:
+    def __init__(self, now: float) -> None:
+        self._next = now + _EVERY
+
+    def tell(self, done: int, of: int, now: float) -> None:
+        if now >= self._next:
+            self._next = now + _EVERY
+            runtime.tell(f"{done} of {of} asked for")
+
+
+def _show(judged: Iterable[Judged], calls: Iterable[FoundCall], *, as_json: bool) -> None:
+    if as_json:
+        show_json(_views(judged, calls))
+        return
+    rows = [
+        Row([one.fate, one.thing.kind, one.thing.id, moment(one.thing.made), one.thing.room, one.detail])
+        for one in judged
+        if one.fate in _SHOWN
+    ]
+    rows += [
+        Row(["unknown", "call", one.call_id, one.start_time or "-", "", f"{one.direction} {one.state}"])
+        for one in calls
+    ]
+    if rows:
+        titles = ("fate", "kind", "id", "made", "room", "more")
+        show(
+            table([Column(title, 12 if title in {"room", "more"} else 0) for title in titles], rows, width())
+        )
+
+
+def _views(judged: Iterable[Judged], calls: Iterable[FoundCall]) -> Iterator[dict[str, Any]]:
+    for one in judged:
+        yield {
+            "fate": one.fate,
+            "kind": one.thing.kind,
+            "id": one.thing.id,
+            "made": iso(one.thing.made),
+            "room": one.thing.room,
+            "detail": one.detail,
+        }
+    for call in calls:
+        yield {
+            "fate": "unknown",
+            "kind": "call",
+            "id": call.call_id,
+            "made": call.start_time,
+            "direction": call.direction,
+            "state": call.state,
+        }
+
+
+def _summarize(judged: list[Judged], calls: list[FoundCall], logs: _Logs, *, apply: bool) -> None:
+    """To standard error, which does not get in the way of JSON."""
+    fates = Counter(one.fate for one in judged)
+    counts = ", ".join(f"{fates[fate]} {fate}" for fate in sorted(fates)) or "none"
+    runtime.tell(
+        f"made and not taken down, by the logs: {len(judged)} ({counts}); lines that say nothing: {logs.bad}"
+    )
+    runtime.tell(f"calls that are up and unknown to the store: {len(calls)}")
+    if fates["unsure"]:
+        runtime.tell(
+            f"unsure: {fates['unsure']} made before the store was empty or lost what it held "
+            f"({moment(logs.lost_at)}): "
+            "they stay, since callers may be in them, and end by themselves within 9 hours"
+        )
+    if young := [one.thing.made for one in judged if one.fate == "young"]:
+        again = datetime.fromtimestamp(max(young) + AGE, UTC) + timedelta(minutes=1)
+        runtime.tell(
+            f"{len(young)} {'is' if len(young) == 1 else 'are'} younger than {AGE / 60:.0f} minutes: "
+            f"run it again after {again:%H:%M} UTC"
+        )
+    if fates["left"] and not apply:
+        runtime.tell("nothing was changed; --apply takes down what is left")

@@ -1,0 +1,1 @@
+"""What all endpoints share; it knows none of them."""

@@ -1,0 +1,1 @@
+"""Endpoints for probes and metrics."""

@@ -1,0 +1,58 @@
+"""Probes: whether the process lives, and whether it can take calls."""
+
+from typing import Any, Final
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+
+from handlers.http.services import bridge_of
+from handlers.http.state import edge_of
+from service.store.errors import StoreError
+from service.store.replicas import Report
+
+_NAMES: Final = frozenset({"host", "refused_by"})
+
+
+async def livez(_request: Request) -> Response:
+    return PlainTextResponse("ok\n")
+
+
+async def readyz(request: Request) -> Response:
+    """200 when the store answers and a token has been obtained, otherwise 503 with what is missing.
+
+    503 as well once the service has been told to end: it still serves then, and wants nothing new to do. One
+    that is `paused` takes no new calls, and is ready: those that are up need it. So is one with a breaker
+    open: the others would fare no better; where one does, this one stands aside, and is not ready. What the
+    replicas say of themselves is there to be read.
+    """
+    if edge_of(request).stopping.told:
+        return JSONResponse({"ready": False, "checks": {"service": "stopping"}}, 503)
+    bridge = bridge_of(request)
+    checks = {"store": "ok", "token": "ok"}
+    replicas: list[Report] = []
+    try:
+        await bridge.store.ping()
+        replicas = await bridge.replicas.read()
+    except StoreError as error:
+        checks["store"] = str(error)
+    if not all(credentials.obtained for credentials in bridge.bandwidth_credentials):
+        checks["token"] = "none obtained from Bandwidth yet"  # noqa: S105 - a message
+    if bridge.standby.aside:
+        unreached = ", ".join(bridge.standby.unreached)
+        checks["bandwidth"] = f"stands aside for other replicas: cannot reach {unreached} from here"
+    ready = all(found == "ok" for found in checks.values())
+    told = {
+        "ready": ready,
+        "paused": bridge.pause.current is not None,
+        "checks": checks,
+        "breakers": {f"{one.api}/{one.kind}": "open" if one.open else "closed" for one in bridge.circuits},
+        "replicas": [_told(one) for one in replicas],
+    }
+    return JSONResponse(told, 200 if ready else 503)
+
+
+def _told(report: Report) -> dict[str, Any]:
+    """Without names and addresses: whoever reaches a probe may read it."""
+    told: dict[str, Any] = msgspec.to_builtins(report)
+    return {name: value for name, value in told.items() if name not in _NAMES}

@@ -1,8 +1,0 @@
-from handlers.voice.webhook import Webhook
-from service.calls.events import TransferAnswer
-
-
-def parse(webhook: Webhook) -> TransferAnswer:
-    return TransferAnswer(
-        webhook.at, webhook.attempt, leg_id=webhook.call_id, tag=webhook.text("tag"), told=webhook.told
-    )

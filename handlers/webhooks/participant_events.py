@@ -1,0 +1,83 @@
+"""Participant events of the sessions API (beta at Bandwidth; they may never come)."""
+
+import re
+from typing import Any, Final
+
+import msgspec
+import structlog
+from starlette.requests import Request
+from starlette.responses import Response
+
+from handlers.http.services import Bridge, bridge_of
+from handlers.http.request_guard import UNAUTHORIZED, Refused, read_body
+from handlers.http.refused_webhooks import note_refused
+from service.calls.model import call_of
+from service.logs import bound
+from service.store.errors import StoreError
+
+_ID: Final = 64
+"""Characters that are looked at of an id, and of a word; Bandwidth's have 36."""
+
+_MS: Final = re.compile(r"[0-9]{1,15}")
+"""What a store's script can compare as a number."""
+
+log = structlog.get_logger()
+
+
+class ParticipantEvent(msgspec.Struct, frozen=True):
+    """Sessions API, webhooks: `onConnect`, `onLeave`, `onDisconnect`."""
+
+    event: str
+    participantId: str = ""  # noqa: N815 - Bandwidth's name
+    timestamp: Any = None  # milliseconds as a string in the documents' example, as a number in a sample
+
+    @property
+    def told_ms(self) -> int:
+        """When it happened by Bandwidth's clock; 0 if it does not say so."""
+        text = str(self.timestamp)
+        return int(text) if _MS.fullmatch(text) else 0
+
+
+async def participant(request: Request) -> Response:
+    """A browser's tell that it has come or gone; a phone's are logged, its call's webhooks say as much."""
+    bridge = bridge_of(request)
+    begun = bridge.clock.monotonic()
+    response = await _take(request, bridge)
+    result = "answered" if response.status_code < 300 else "refused"
+    if result == "answered":
+        bridge.doings.take()
+    bridge.metrics.webhook("participant", result, bridge.clock.monotonic() - begun)
+    return response
+
+
+async def _take(request: Request, bridge: Bridge) -> Response:
+    seat, room = request.path_params["seat"], request.path_params.get("room", "")
+    if not bridge.callbacks.proves(f"{room}/{seat}" if room else seat, request.path_params["mac"]):
+        refused = Refused(UNAUTHORIZED, "the address is none of ours")
+        note_refused(request, refused.status, str(refused))
+        return refused.response()
+    try:
+        event = msgspec.json.decode(await read_body(request), type=ParticipantEvent)
+    except Refused as refused:
+        note_refused(request, refused.status, str(refused))
+        return refused.response()
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        note_refused(request, 400, str(error))
+        return Response("the body is not a participant event\n", 400, media_type="text/plain")
+    ref = None if room else call_of(seat)[0]
+    with bound(ref=ref, room=room or None, participant_id=event.participantId[:_ID]):
+        log.info("participant.reported", event_type=event.event[:_ID])
+        if room:
+            return await _tell(bridge, room, seat, event)
+    return Response(status_code=200)
+
+
+async def _tell(bridge: Bridge, room: str, seat: str, event: ParticipantEvent) -> Response:
+    try:
+        await bridge.participants.report(
+            room, seat, event.participantId[:_ID], event.event[:_ID], event.told_ms
+        )
+    except StoreError as error:
+        # Its heartbeat, or a look at who is in the session, tells as much a little later.
+        log.warning("webhook.degraded", event_type=event.event[:_ID], error=str(error))
+    return Response(status_code=200)

@@ -1,0 +1,16 @@
+"""Webhooks about the B leg of a transfer that come under the names of the phone's own."""
+
+from handlers.webhooks.payload import Webhook
+from service.calls.events import LegNoted
+
+
+def asks(webhook: Webhook) -> LegNoted:
+    """`initiate`, `answer`, `gather`: they want a reply, and it must not end the leg."""
+    return LegNoted(
+        webhook.at, webhook.event_type, leg_id=webhook.call_id, keeps=webhook.text("tag") or webhook.ref
+    )
+
+
+def noted(webhook: Webhook) -> LegNoted:
+    """`disconnect`, `machineDetectionComplete`: transferDisconnect and transferComplete tell what matters."""
+    return LegNoted(webhook.at, webhook.event_type, leg_id=webhook.call_id)

@@ -1,0 +1,70 @@
+"""What both APIs share: ids in paths, and JSON both ways."""
+
+import re
+from typing import TypeVar
+from urllib.parse import quote
+
+import msgspec
+
+from service.bandwidth.errors import BandwidthError, invalid_response
+from service.bandwidth.api_client import Response
+from service.bandwidth.validation import is_visible
+
+T = TypeVar("T")
+encode = msgspec.json.encode
+
+
+def segment(name: str, value: str) -> str:
+    """An id as one segment of a path. Raises ValueError for what can be no id.
+
+    Nothing but dots is refused too: encoding leaves `..` as it is, and that would lead out of the collection.
+    """
+    if not is_visible(value, longest=200) or not value.strip("."):
+        raise ValueError(f"{name}: not an id")
+    return quote(value, safe="")
+
+
+def account_base(base_url: str, account_id: str) -> str:
+    return f"{base_url.rstrip('/')}/accounts/{segment('account_id', account_id)}"
+
+
+def decode(operation: str, response: Response, shape: type[T]) -> T:
+    """A response body as `shape`, fields it does not know left aside.
+
+    Raises BandwidthError `invalid-response`. It does not quote the body, which may hold a device token.
+    """
+    try:
+        return msgspec.json.decode(response.body, type=shape)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise unusable(operation, response, type(error).__name__) from None
+
+
+def known_id(operation: str, response: Response, value: str) -> str:
+    """An id out of a response, fit to be used in later requests."""
+    try:
+        segment("id", value)
+    except ValueError as error:
+        raise unusable(operation, response, str(error)) from None
+    return value
+
+
+def made_id(response: Response, *path: str) -> str:
+    """Of what a create has made, also out of a body that is broken or lacks all else; empty for none.
+
+    `path`: the names that lead to it. The body has to begin as an object does: the page of somebody in
+    between may have ids of its own.
+    """
+    *outer, last = [re.escape(name).encode() for name in path]
+    within = b"".join(rb'.*?"%b"\s*:\s*\{' % name for name in outer)
+    pattern = rb'\s*\{%b[^{}]*?"%b"\s*:\s*"([!#-\[\]-~]{1,200})"' % (within, last)
+    found = re.match(pattern, response.body, re.DOTALL)
+    id_ = found[1].decode() if found else ""
+    try:
+        segment("id", id_)
+    except ValueError:
+        return ""
+    return id_
+
+
+def unusable(operation: str, response: Response, why: str) -> BandwidthError:
+    return invalid_response(operation, why, status=response.status)

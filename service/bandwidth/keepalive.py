@@ -1,0 +1,52 @@
+"""What the next caller would have to wait for is there already, also after hours in which nobody called."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+
+from service.bandwidth.api_client import Credentials, Http
+from service.clock import Clock
+from service.tasks import surviving
+
+EVERY: Final = 45.0
+"""Seconds. Load balancers close what is idle for a minute, and a handshake is two or three trips."""
+
+
+class Warmth:
+    """Runs until it is cancelled."""
+
+    def __init__(
+        self,
+        *,
+        http: Http,
+        credentials: Sequence[Credentials],
+        url: str,
+        connections: int,
+        clock: Clock,
+        every: float = EVERY,
+    ) -> None:
+        """`connections`: how many are kept to `url`, where callers are waited for; 0 for none."""
+        self._http = http
+        self._credentials = credentials
+        self._url = url
+        self._connections = connections
+        self._clock = clock
+        self._every = every
+
+    async def run(self) -> None:
+        await asyncio.gather(*map(self._keep_token, self._credentials), self._keep_connections())
+
+    async def _keep_token(self, credentials: Credentials) -> None:
+        seconds: float | None = 0.0
+        while seconds is not None:
+            await self._clock.sleep(seconds)
+            seconds = self._every
+            with surviving("warmth.token"):
+                seconds = await credentials.tend()
+
+    async def _keep_connections(self) -> None:
+        while self._connections:
+            # All at the same time, or one connection would do for them all.
+            with surviving("warmth.connections"):
+                await asyncio.gather(*(self._http.knock(self._url) for _ in range(self._connections)))
+            await self._clock.sleep(self._every)

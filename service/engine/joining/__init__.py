@@ -1,0 +1,1 @@
+"""Gets calls, browsers and prepared participants into the sessions of rooms."""

@@ -1,0 +1,100 @@
+"""What the store holds, counted for the metrics: one trip, and little work for the store whatever it holds.
+
+Which state a live call is in stands in one sorted set for each partition, kept by the scripts that write
+calls: the score is the state's place in `STATES` times `STEP`, plus the time at which the call's key expires.
+A commit moves its call, so that it is never counted twice, and a call that is forgotten without an end falls
+out of the count by itself.
+"""
+
+from typing import Final
+
+import msgspec
+
+from service.calls.effects import (
+    AskAfter,
+    CheckPage,
+    CheckPresence,
+    CheckRoom,
+    CheckSession,
+    EndDialing,
+    ReplaceSession,
+    TellAlone,
+    TellHoldUp,
+    TellTimeShort,
+    TellTimeUp,
+)
+from service.calls.model import Call, Status
+from service.calls.refs import PARTITIONS
+from service.metrics import Survey
+from service.store import keys
+from service.store.call_index import LIVE
+from service.store.redis.client import Client
+from service.store.redis.scripts import Script
+
+_SURVEY: Final = Script("survey")
+
+STATES: Final = tuple(str(status) for status in Status if status is not Status.ENDED)
+STEP: Final = 10**13
+"""More milliseconds since the epoch than there will be before the year 2286."""
+_LATE: Final = 20_000
+"""Milliseconds without news of a call whose leg is to answer; an announcement is over by then."""
+_SOON: Final = 60_000
+"""Milliseconds: the longest that work is put off which has failed, but for what Bandwidth itself asks for."""
+_OWNERS: Final = 50
+"""Whose work is looked into for the oldest, in each partition."""
+_ROOMS: Final = 100
+"""Rooms of a partition whose members are counted; of more, a random choice."""
+_QUESTIONS: Final = msgspec.json.encode(
+    [
+        str(kind.__struct_config__.tag)
+        for kind in (
+            *(AskAfter, CheckPage, CheckPresence, CheckRoom, CheckSession, EndDialing, ReplaceSession),
+            *(TellAlone, TellHoldUp, TellTimeShort, TellTimeUp),
+        )
+    ]
+)
+
+
+def standing(call: Call) -> int | str:
+    """The call's place among the states, as the scripts take it; empty for one that has ended."""
+    return STATES.index(call.status) if call.live else ""
+
+
+async def survey(client: Client, *, now: float) -> Survey:
+    """`now`: seconds since the epoch. Raises StoreUnavailable."""
+    parts = await client.run_many(
+        _SURVEY,
+        [
+            (
+                {
+                    "agenda": keys.agenda(one),
+                    "dead": keys.dead(one),
+                    "live": keys.live(one),
+                    "standing": keys.standing(one),
+                },
+                {
+                    "now": int(now * 1000),
+                    "prefix": keys.prefix(one),
+                    "soon": _SOON,
+                    "owners": _OWNERS,
+                    "rooms": _ROOMS,
+                    "questions": _QUESTIONS,
+                    "states": len(STATES),
+                    "answers": STATES.index(Status.TRANSFERRING),
+                    "heard": LIVE - _LATE,
+                    "step": STEP,
+                },
+            )
+            for one in range(PARTITIONS)
+        ],
+    )
+    due, near, later, oldest, dead, rooms, members, states, late = zip(*parts, strict=True)
+    return Survey(
+        calls={state: sum(one[place] for one in states) for place, state in enumerate(STATES)},
+        late=sum(late),
+        owed={"now": sum(due), "soon": sum(near), "later": sum(later)},
+        owed_oldest=max(oldest) / 1000,
+        dead_letters=sum(dead),
+        rooms=sum(rooms),
+        room_members=tuple(size for sizes in members for size in sizes),
+    )

@@ -1,0 +1,182 @@
+"""Invitations and visits in the store: which are open, which have become what, and which are over.
+
+They are signed texts (service/invitations.py), good as long as nothing here says otherwise: a mark of its
+own, or that the room was closed after the last closing that the text knows of. A store that has lost all
+ends nobody's visit. Marks and lists run out with what they are about.
+"""
+
+from collections.abc import Collection
+from enum import StrEnum
+from typing import Final
+
+import msgspec
+
+from service.invitations import INVITATION, Pass
+from service.store import keys
+from service.store.redis.client import Client
+from service.store.errors import StoreCorrupt
+from service.store.redis.scripts import Script, Value
+
+_ISSUE: Final = Script("pass_issue")
+_USE: Final = Script("invitation_use")
+_READ: Final = Script("pass_read")
+_END: Final = Script("pass_end")
+_LIST: Final = Script("pass_list")
+
+MOST: Final = 5000
+"""Invitations and visits of one room that are open; some 200 bytes each."""
+_SLACK: Final = 60.0
+"""Seconds by which a replica's clock may be behind."""
+LIFE: Final = int((INVITATION + _SLACK) * 1000)
+"""Milliseconds for which anything is good at most; a visit is so for less."""
+_ENDED: Final = b"-"
+"""As in passes.lua: the mark of what was ended."""
+
+
+class Kind(StrEnum):
+    INVITATION = "invitation"
+    VISIT = "visit"
+
+
+class State(StrEnum):
+    """Of an invitation."""
+
+    OPEN = "open"
+    USED = "used"
+    OVER = "over"
+
+
+class Listed(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One that is open. Its id opens nothing."""
+
+    id: str
+    name: str
+    scopes: tuple[str, ...]
+    """Words of whichever release has written them."""
+    issued_by: str
+    """The name of an API key."""
+    until: float
+    """Seconds since the epoch."""
+
+
+_decode: Final = msgspec.json.Decoder(Listed).decode
+
+
+class Passes:
+    """All methods raise StoreUnavailable. `most`: how many may be open in a room."""
+
+    def __init__(self, client: Client, *, most: int = MOST) -> None:
+        self._client = client
+        self._most = most
+
+    async def issue(self, invitation: Pass, *, now: float) -> int | None:
+        """Write it down. The closing of its room that it has to know of; None when too many are open."""
+        closed = await self._client.run(
+            _ISSUE,
+            {**_open_in(invitation.room), "closed": keys.closed(invitation.room)},
+            {
+                "now": _ms(now),
+                "field": _field(Kind.INVITATION, invitation.id),
+                "record": _record(invitation),
+                "till": _ms(invitation.until),
+                "life": LIFE,
+                "most": self._most,
+            },
+        )
+        return None if closed < 0 else int(closed)
+
+    async def use(self, invitation: Pass, visit: Pass, *, now: float) -> State:
+        """Have the invitation become this visit: OPEN when it has, also when it had before."""
+        room = invitation.room
+        answer = await self._client.run(
+            _USE,
+            {
+                "used": keys.used_invitation(room, invitation.id),
+                **_open_in(room),
+                "closed": keys.closed(room),
+            },
+            {
+                "now": _ms(now),
+                "known": invitation.closed,
+                "visit": visit.id,
+                "ttl": _ms(max(0.0, invitation.until - now) + _SLACK),
+                "invitation_field": _field(Kind.INVITATION, invitation.id),
+                "visit_field": _field(Kind.VISIT, visit.id),
+                "record": _record(visit),
+                "till": _ms(visit.until),
+                "life": LIFE,
+            },
+        )
+        return State.OPEN if answer == b"opened" else State(answer.decode())
+
+    async def state(self, invitation: Pass) -> State:
+        closed, became = await self._client.run(
+            _READ,
+            {
+                "closed": keys.closed(invitation.room),
+                "mark": keys.used_invitation(invitation.room, invitation.id),
+            },
+            {},
+        )
+        if became == _ENDED or int(closed) > invitation.closed:
+            return State.OVER
+        return State.USED if became else State.OPEN
+
+    async def over(self, visits: Collection[Pass]) -> set[Pass]:
+        """Those of the visits that were ended, or whose room was closed."""
+        asked = list(visits)
+        found = await self._client.run_many(
+            _READ,
+            [
+                ({"closed": keys.closed(one.room), "mark": keys.ended_visit(one.room, one.id)}, {})
+                for one in asked
+            ],
+        )
+        return {
+            one for one, (closed, mark) in zip(asked, found, strict=True) if mark or int(closed) > one.closed
+        }
+
+    async def end_invitation(self, room: str, id_: str) -> bool:
+        """False when no such invitation is open."""
+        return await self._end(room, Kind.INVITATION, id_, keys.used_invitation(room, id_))
+
+    async def end_visit(self, room: str, id_: str, *, listed: bool = True) -> bool:
+        """False when no such visit is open. `listed`: not also one that is not on the list."""
+        return await self._end(room, Kind.VISIT, id_, keys.ended_visit(room, id_), listed=listed)
+
+    async def open_in(self, room: str, kind: Kind, *, now: float) -> list[Listed]:
+        """Those that are open, the first to run out first. Raises StoreCorrupt."""
+        flat = iter(await self._client.run(_LIST, {"passes": keys.passes(room)}, {}))
+        found = [_listed(room, record) for field, record in zip(flat, flat, strict=True) if _is(kind, field)]
+        return sorted((one for one in found if one.until > now), key=lambda one: (one.until, one.id))
+
+    async def _end(self, room: str, kind: Kind, id_: str, mark: str, *, listed: bool = True) -> bool:
+        args: dict[str, Value] = {"field": _field(kind, id_), "listed": int(listed), "life": LIFE}
+        return bool(await self._client.run(_END, {**_open_in(room), "mark": mark}, args))
+
+
+def _open_in(room: str) -> dict[str, str]:
+    return {"passes": keys.passes(room), "ends": keys.passes_until(room)}
+
+
+def _field(kind: Kind, id_: str) -> str:
+    return f"{kind}:{id_}"
+
+
+def _is(kind: Kind, field: bytes) -> bool:
+    return field.startswith(f"{kind}:".encode())
+
+
+def _record(said: Pass) -> bytes:
+    return msgspec.json.encode(Listed(said.id, said.name, said.scopes, said.issued_by, said.until))
+
+
+def _listed(room: str, record: bytes) -> Listed:
+    try:
+        return _decode(record)
+    except msgspec.DecodeError as error:
+        raise StoreCorrupt(f"an open invitation or visit of room {room}: {error}") from error
+
+
+def _ms(seconds: float) -> int:
+    return int(seconds * 1000)

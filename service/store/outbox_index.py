@@ -1,0 +1,186 @@
+"""Owed work for who looks at it: what is owed and when it is due, and the dead letters."""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from service.calls.effects import Effect, name_of
+from service.calls.refs import PARTITIONS
+from service.store import keys
+from service.store.redis.client import Client
+from service.store.outbox import Unreadable, read_effect
+from service.store.redis.scripts import Script
+
+_AGENDA: Final = Script("agenda_read")
+_OWED: Final = Script("owed_read")
+_DEAD: Final = Script("dead_read")
+_REPLAY: Final = Script("dead_replay")
+_DROP: Final = Script("dead_drop")
+_RETRY: Final = Script("owed_retry")
+_FORGET: Final = Script("owed_drop")
+_NAME: Final = 10
+"""Characters of the name of an effect or a dead letter."""
+
+
+class OwedEffect(msgspec.Struct, frozen=True):
+    """Times are seconds since the epoch."""
+
+    owner: str
+    """`call:<ref>` or `room:<name>`."""
+    effect: str
+    due: float
+    since: float
+    tries: int
+    """How often it has been tried in vain."""
+    about: Effect | Unreadable
+    id: str
+
+    @property
+    def name(self) -> str:
+        """By which it is retried or dropped: the same as long as it is owed."""
+        return hashlib.sha256(f"{self.owner}/{self.id}".encode()).hexdigest()[:_NAME]
+
+
+class DeadLetter(msgspec.Struct, frozen=True):
+    """An effect that was tried for too long and laid aside. Times are seconds since the epoch."""
+
+    name: str
+    """By which it is replayed or dropped."""
+    owner: str
+    effect: Effect | Unreadable
+    since: float
+    died: float
+    tries: int
+    error: str
+    text: bytes
+    """As the store keeps it."""
+
+    @property
+    def effect_name(self) -> str:
+        return self.effect.name if isinstance(self.effect, Unreadable) else name_of(self.effect)
+
+
+class _Letter(msgspec.Struct):
+    owner: str
+    id: str
+    lane: str
+    tries: int
+    since: float
+    died: float
+    error: str
+    effect: str
+
+
+_FORM: Final = re.compile(r"[0-9]+ ([0-9]+) \S+ ([0-9]+) ([0-9]+) (.*)", re.DOTALL)
+_decode: Final = msgspec.json.Decoder(_Letter).decode
+
+
+class OwedDirectory:
+    """Raises StoreUnavailable."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    async def owed(self, *, limit: int) -> list[OwedEffect]:
+        """What is owed, the earliest due first: that of `limit` owners in each partition."""
+        agendas = await self._client.run_many(
+            _AGENDA, [({"agenda": keys.agenda(one)}, {"limit": limit}) for one in range(PARTITIONS)]
+        )
+        return await self.owed_by([owner.decode() for agenda in agendas for owner in agenda[::2]])
+
+    async def owed_by(self, owners: Sequence[str]) -> list[OwedEffect]:
+        """What these owe, the earliest due first."""
+        every = await self._client.run_many(_OWED, [({"owed": keys.owed(owner)}, {}) for owner in owners])
+        found = []
+        for owner, flat in zip(owners, every, strict=True):
+            fields = iter(flat)
+            found += [
+                _owed_effect(owner, name.decode(), value.decode())
+                for name, value in zip(fields, fields, strict=True)
+                if not name.startswith(b".")
+            ]
+        return sorted(found, key=lambda one: one.due)
+
+    async def dead(self) -> list[DeadLetter]:
+        """All dead letters, oldest first."""
+        every = await self._client.run_many(
+            _DEAD, [({"dead": keys.dead(partition)}, {}) for partition in range(PARTITIONS)]
+        )
+        found = [_dead_letter(text) for texts in every for text in texts]
+        return sorted(found, key=lambda one: one.died)
+
+    async def replay(self, letter: DeadLetter, *, now: float) -> bool:
+        """Owe its effect again, from now on; False when somebody has replayed or dropped it before."""
+        kept = _decode(letter.text)
+        partition = keys.partition_of_owner(letter.owner)
+        again = await self._client.run(
+            _REPLAY,
+            {"owed": keys.owed(kept.owner), "agenda": keys.agenda(partition), "dead": keys.dead(partition)},
+            {
+                "now": int(now * 1000),
+                "letter": letter.text,
+                "owner": kept.owner,
+                "id": kept.id,
+                "lane": kept.lane,
+                "effect": kept.effect,
+            },
+        )
+        return bool(again)
+
+    async def drop(self, letter: DeadLetter) -> bool:
+        """Forget it; False when somebody has replayed or dropped it before."""
+        partition = keys.partition_of_owner(letter.owner)
+        dropped = await self._client.run(_DROP, {"dead": keys.dead(partition)}, {"letter": letter.text})
+        return bool(dropped)
+
+    async def retry(self, effect: OwedEffect, *, now: float) -> bool:
+        """Have it done from now on, whatever it waits for; False when it is not owed any more."""
+        return await self._change(_RETRY, effect, now)
+
+    async def forget(self, effect: OwedEffect, *, now: float) -> bool:
+        """False when it is not owed any more. What was behind it goes on."""
+        return await self._change(_FORGET, effect, now)
+
+    async def _change(self, script: Script, effect: OwedEffect, now: float) -> bool:
+        changed = await self._client.run(
+            script,
+            {
+                "owed": keys.owed(effect.owner),
+                "agenda": keys.agenda(keys.partition_of_owner(effect.owner)),
+            },
+            {"now": int(now * 1000), "owner": effect.owner, "id": effect.id},
+        )
+        return bool(changed)
+
+
+def _owed_effect(owner: str, id_: str, value: str) -> OwedEffect:
+    """From the form that `owed.lua` describes. What has another one is unreadable, and can be dropped."""
+    form = _FORM.fullmatch(value)
+    due, tries, since, text = form.groups() if form else ("0", "0", "0", "")
+    effect = read_effect(text.encode(), owner, id_)
+    return OwedEffect(
+        id=id_,
+        owner=owner,
+        effect=effect.name if isinstance(effect, Unreadable) else name_of(effect),
+        due=int(due) / 1000,
+        since=int(since) / 1000,
+        tries=int(tries),
+        about=effect,
+    )
+
+
+def _dead_letter(text: bytes) -> DeadLetter:
+    kept = _decode(text)
+    return DeadLetter(
+        name=hashlib.sha256(text).hexdigest()[:_NAME],
+        owner=kept.owner,
+        effect=read_effect(kept.effect.encode(), kept.owner, kept.id),
+        since=kept.since / 1000,
+        died=kept.died / 1000,
+        tries=kept.tries,
+        error=kept.error,
+        text=text,
+    )

@@ -1,0 +1,78 @@
+"""Live calls and rooms that owe nothing any more of what they must: nobody would ever look at them again.
+
+Every script that writes a call or a room writes what it owes in the same step, so that there are none. But
+somebody may delete a key, and what was struck off for a wrong reason nobody does.
+"""
+
+from collections.abc import AsyncIterator
+from typing import Final, NamedTuple
+
+from service.calls.model import Status
+from service.store import keys
+from service.store.redis.client import Client
+from service.store.redis.scripts import Script
+from service.store.gauges import STATES, STEP
+
+_FORGOTTEN: Final = Script("forgotten")
+_PART: Final = 400
+"""Calls that are looked at in one step, some commands for each: about a millisecond of the store."""
+_ROOMS: Final = 50
+"""Rooms; each is read whole."""
+_RECENT: Final = 4 * 3_600_000
+"""Milliseconds since an ended call began: what it owes still is looked for on the agenda."""
+
+
+class Forgotten(NamedTuple):
+    """`what` is owed anew, by its kind; or `agenda`: it was owed, and nobody would have looked."""
+
+    owner: str
+    what: str
+
+
+class Search:
+    """`every`: seconds in which a partition is looked through once, by whichever replica comes first.
+
+    `rings`: seconds for which a call may be dialed; `roll_over`: until a room gets a new session.
+    """
+
+    def __init__(self, client: Client, *, every: float, rings: float, roll_over: float) -> None:
+        self._client = client
+        self._every = every
+        self._rings = rings
+        self._roll_over = roll_over
+
+    async def through(self, partition: int, *, now: float) -> AsyncIterator[list[Forgotten]]:
+        """One step after the other. Raises StoreError."""
+        cursor = b""
+        while True:
+            cursor, *found = await self._client.run(
+                _FORGOTTEN,
+                {
+                    "searched": keys.searched(partition),
+                    "standing": keys.standing(partition),
+                    "calls": keys.calls(partition),
+                    "live": keys.live(partition),
+                    "agenda": keys.agenda(partition),
+                },
+                {
+                    "now": _ms(now),
+                    "prefix": keys.prefix(partition),
+                    "cursor": cursor,
+                    "every": _ms(self._every),
+                    "count": _PART,
+                    "rooms": _ROOMS,
+                    "step": STEP,
+                    "dialing": STATES.index(Status.DIALING),
+                    "rings": _ms(self._rings),
+                    "recent": _RECENT,
+                    "roll_over": _ms(self._roll_over),
+                },
+            )
+            texts = iter([text.decode() for text in found])
+            yield [Forgotten(owner, what) for owner, what in zip(texts, texts, strict=True)]
+            if not cursor:
+                return
+
+
+def _ms(seconds: float) -> int:
+    return int(seconds * 1000)

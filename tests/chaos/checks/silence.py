@@ -1,0 +1,90 @@
+"""How long a phone that was answered heard nothing, and talked to nobody.
+
+Silent is a phone that is answered, in no bridge, and to which nothing is said, played or rung. A number that
+it is sent to rings for it. In a bridge it hears who is there, if anybody is: that is not looked at.
+
+Silence lasts for a pause that we ask for and for a webhook that we answer within our budget. Where something
+struck its way in it is asked to wait for three rounds of that, and the time in which nobody at all answered
+is added (docs/guarantees.md). All of it is by the clock: this eye finds what hangs, not what is slow.
+"""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Final
+
+from tests.chaos.call_histories import CallHistory, histories_of, over
+from tests.chaos.finding import Finding
+from tests.chaos.site import BUDGET, TIME_SCALE
+from tests.chaos.fault_impact import Struck
+from tests.chaos.times import NEVER
+
+if TYPE_CHECKING:
+    from tests.chaos.evidence import Evidence
+
+PAUSE: Final = 10.0 * TIME_SCALE
+"""Seconds, the longest that a phone is to be silent before it asks again: a round of holding."""
+SLACK: Final = 1.0
+"""Seconds that the machine itself may take on top."""
+ROUNDS: Final = 3
+"""How often a caller is asked to wait while nothing can be done (docs/guarantees.md, The store)."""
+
+Span = tuple[float, float]
+
+
+def look(evidence: "Evidence") -> Iterator[Finding]:
+    struck = Struck(evidence)
+    for history in histories_of(evidence):
+        for begun, ended in silent(history):
+            # In this time nobody was there to say anything.
+            away = sum(
+                min(over(one), ended) - max(one.sent_at, begun)
+                for one in (*history.deliveries, *history.lost)
+                if one.synchronous and one.status is None and one.sent_at < ended and over(one) > begun
+            )
+            seconds = ended - begun - away
+            if seconds <= PAUSE + BUDGET + SLACK:
+                continue
+            why = _why(history, begun, ended, struck)
+            excused = bool(why) and seconds <= ROUNDS * (PAUSE + BUDGET) + SLACK
+            yield Finding(
+                what=f"{history.call_id} heard nothing for {seconds:.1f} s from {begun:.3f} on; {why}",
+                ids=(history.call_id, history.ref),
+                at=begun,
+                excuse="silence-in-trouble" if excused else "",
+            )
+
+
+def _why(history: CallHistory, begun: float, ended: float, struck: Struck) -> str:
+    """What struck the call, or a replica from when it was first asked about the call in this time."""
+    asked = [one for one in history.deliveries if one.sent_at <= ended and over(one) >= begun]
+    since: dict[str, float] = {}
+    for one in asked or history.deliveries[-1:]:
+        since.setdefault(one.url, max(begun, one.sent_at) if asked else begun)
+    for url, first in (since or {"": begun}).items():
+        if why := struck.join(history, first, ended, url) or struck.trouble(url, first, ended):
+            return why
+    return ""
+
+
+def silent(history: CallHistory) -> Iterator[Span]:
+    """From answer to end, what is left between all that it heard."""
+    since = history.answered_at
+    for begun, ended in sorted(_sounding(history)):
+        if begun > since:
+            yield since, min(begun, history.ended_at)
+        since = max(since, ended)
+    if since < history.ended_at < NEVER:
+        yield since, history.ended_at
+
+
+def _sounding(history: CallHistory) -> Iterator[Span]:
+    # Who is sent elsewhere begins to wait anew.
+    for order in history.orders:
+        yield order.sent_at, order.sent_at
+    for one in history.heard:
+        yield one.at, one.at + one.seconds
+    for leg in history.legs:
+        if not leg.to.startswith("sip"):
+            yield leg.begun, leg.ended_at
+    for n, (at, stage) in enumerate(history.stages):
+        if stage == "bridged":
+            yield at, history.stages[n + 1][0] if n + 1 < len(history.stages) else NEVER

@@ -1,0 +1,20 @@
+"""A replica stands aside only where it alone is cut off from Bandwidth, and comes back."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from tests.chaos.standby_spans import asides
+from tests.chaos.finding import Finding
+from tests.chaos.times import NEVER
+
+if TYPE_CHECKING:
+    from tests.chaos.evidence import Evidence
+
+
+def look(evidence: "Evidence") -> Iterator[Finding]:
+    running = set(evidence.metrics)
+    for one in asides(evidence):
+        if not one.is_right:
+            yield Finding(what=f"{one.process} stood aside, and nothing had cut it off", at=one.begun)
+        if one.over == NEVER and one.process in running:
+            yield Finding(what=f"{one.process} has stood aside to the end", at=one.begun)

@@ -1,0 +1,13 @@
+"""Mostly orders, by two operators at the same call: webhooks get lost, replicas come and go."""
+
+from types import MappingProxyType
+from typing import ClassVar
+
+from tests.chaos.scenarios.runner import Mix
+from tests.chaos.faults.kills import RestlessReplicas
+
+
+class Orders(RestlessReplicas):
+    mix: ClassVar[Mix] = MappingProxyType(
+        {"calls": 2, "orders": 10, "browsers": 1, "visitors": 1, "listeners": 1}
+    )

@@ -1,0 +1,61 @@
+"""The store is a Sentinel set, whose master changes: as planned, in both ways there are, and by being killed.
+
+With STORE_REPLICAS=1 and Sentinels that can be heard nothing is lost that was acknowledged. So no loss is
+excused: no replica of the service is killed here.
+"""
+
+from collections.abc import Mapping
+from itertools import cycle
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from tests.chaos.fleet import Down
+from tests.chaos.stores import SentinelSet
+from tests.chaos.faults.base import Weather
+from tests.simulator.clock import monotonic
+
+if TYPE_CHECKING:
+    from tests.chaos.site import Site
+
+KILLED = "killed"
+COORDINATED = "COORDINATED"
+"""The old master waits for its replica before they change places."""
+PLAIN = "plain"
+"""The replica is promoted, and the old master takes writes for another 10 s."""
+
+
+class SentinelFailovers(Weather):
+    settings: ClassVar[Mapping[str, str]] = {"STORE_REPLICAS": "1"}
+    rate = 7.0
+
+    def make_store(self, directory: Path) -> SentinelSet:
+        self._store = SentinelSet(directory)
+        return self._store
+
+    async def blow(self, site: "Site") -> None:
+        ways = [COORDINATED, PLAIN, KILLED]
+        self.dice.shuffle(ways)
+        for way in cycle(ways):
+            if not await self.lasts(self.dice.uniform(1, 3)):
+                return
+            await self._fail_over(site, way)
+
+    async def _fail_over(self, site: "Site", way: str) -> None:
+        """Until the former master is a replica."""
+        store = self._store
+        outage = Down(monotonic())
+        site.fleet.outages.append(outage)
+        kind = "failover-killed" if way == KILLED else "failover-planned"
+        trouble = site.troubles.begin(kind, outage.begun, detail=way)
+        if way == KILLED:
+            await store.kill()
+        else:
+            await store.fail_over(*([COORDINATED] if way == COORDINATED else []))
+        await store.replaced()
+        # A former master tells what it knows to whoever is still connected to it.
+        await site.redis.connection_pool.disconnect()
+        outage.over = trouble.over = monotonic()
+        if way == KILLED:
+            await store.start()
+        else:
+            await store.whole()

@@ -1,0 +1,73 @@
+"""What processes of the release before this one do that this one has mended, rule by rule.
+
+A rule excuses nothing but what such a process has decided itself, by its own log.
+"""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Final
+
+from tests.chaos import previous_release
+from tests.chaos.expected_outcomes import CANCELLED, COMPLETED, Due, Outcome
+from tests.event_listener import Heard
+from tests.simulator.journal import Delivery
+
+if TYPE_CHECKING:
+    from tests.chaos.evidence import Evidence
+
+THE_PHONES: Final = {"abandoned", "rejected"}
+"""Ends for which a phone is blamed."""
+UNAUTHORIZED: Final = 401
+PARTICIPANTS: Final = "/callbacks/participants/"
+TOLD: Final = "told"
+"""A field of a browser's seat that the release before does not know; it goes with the key, after 12 hours."""
+
+
+def gave_ids_of_another_kind(last: str, heard: Iterable[Heard]) -> bool:
+    """Only one of both releases signs the ids of live events, and neither knows those of the other."""
+    return any(("." in one.id) is not ("." in last) for one in heard)
+
+
+def knows_no_address(evidence: "Evidence", delivery: Delivery) -> bool:
+    """Participant events at addresses that this release has made are refused by the one before.
+
+    They tell it nothing but what it would have logged (docs/deploy.md).
+    """
+    refused = delivery.status == UNAUTHORIZED and PARTICIPANTS in delivery.url
+    return refused and Before(evidence).ran
+
+
+class Before:
+    """Nothing is excused where no process of that release ran."""
+
+    def __init__(self, evidence: "Evidence") -> None:
+        older = {
+            line.process
+            for line in evidence.logs
+            if line.event == "service.started" and line.fields.get("version") == previous_release.VERSION
+        }
+        self.ran = bool(older)
+        """Whether a process of that release has run."""
+        self._ended = {
+            str(line.fields.get("ref"))
+            for line in evidence.logs
+            if line.event == "call.ended" and line.process in older
+        }
+        """Refs of the calls whose end it has written down."""
+
+        self._freed = {
+            str(line.fields.get("seat"))
+            for line in evidence.logs
+            if line.event == "effect.done"
+            and line.fields.get("effect") == "free-seat"
+            and line.process in older
+        }
+
+    def has_left(self, room: Iterable[bytes]) -> bool:
+        """By the fields of a room: whether all that is left is `told`, of seats that it has freed."""
+        names = [field.decode().partition(":") for field in room]
+        return bool(names) and all(kind == TOLD and seat in self._freed for kind, _, seat in names)
+
+    def blames_who_was_hung_up_on(self, ref: str, outcome: Outcome, wanted: Due) -> bool:
+        """To it a call that was hung up by an order was ended by its phone."""
+        ordered = bool(wanted.sure) and wanted.sure <= {CANCELLED, COMPLETED}
+        return ref in self._ended and ordered and outcome[1] in THE_PHONES

@@ -1,7 +1,0 @@
-"""Fine weather: nothing goes wrong, so that nothing is there that could excuse a finding."""
-
-from tests.chaos.weathers.base import Weather
-
-
-class Calm(Weather):
-    pass

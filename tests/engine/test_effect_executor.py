@@ -1,0 +1,174 @@
+"""Every effect may be done twice, and may come too late; both are no errors."""
+
+from collections.abc import AsyncIterator
+from typing import NamedTuple
+
+import pytest
+
+from service.calls.browser import Browser
+from service.calls.effects import (
+    AddParticipant,
+    AskAfter,
+    CheckPage,
+    CheckPresence,
+    DeleteParticipant,
+    DeleteSession,
+    Effect,
+    EndDialing,
+    Evict,
+    FreeSeat,
+    LeaveRoom,
+    NameCall,
+    RemoveParticipant,
+    ReplaceSession,
+    Subscribe,
+    SummonWaiter,
+    TellAlone,
+    TellHoldUp,
+    TellTimeShort,
+    TellTimeUp,
+)
+from service.calls.events import (
+    Event,
+    Evicted,
+    HoldUp,
+    LeftAlone,
+    ParticipantVanished,
+    Summoned,
+    TimeShort,
+    TimeUp,
+)
+from service.calls.looks import Looks
+from service.calls.model import Call, Media
+from service.calls.refs import ref_of_call
+from service.calls.room_settings import Then
+from service.engine.effect_executor import Performer
+from service.engine.outbox.protocols import NotYet
+from service.store.redis.client import Client
+from service.store.rooms import Rooms
+from tests.calls.event_builders import a_call
+from tests.clocks import SetClock
+from tests.engine.parts import Parts, looked_at
+from tests.simulator.simulator import Simulator
+
+CLOCK = SetClock()
+REF = ref_of_call("c-1")
+SEAT = f"{REF}.1"
+UNKNOWN = "00000000-0000-4000-8000-000000000000"
+EFFECTS: list[Effect] = [
+    LeaveRoom("lobby", SEAT),
+    AddParticipant("lobby", SEAT, UNKNOWN, UNKNOWN),
+    RemoveParticipant(SEAT, UNKNOWN, UNKNOWN),
+    DeleteParticipant(SEAT, UNKNOWN),
+    FreeSeat("lobby", SEAT),
+    DeleteSession(UNKNOWN),
+    LeaveRoom("lobby", SEAT, keep=True),
+    NameCall("c-1", REF),
+    ReplaceSession("lobby", UNKNOWN),
+]
+TOLD: list[tuple[Effect, type[Event]]] = [
+    (SummonWaiter("lobby", REF), Summoned),
+    (TellAlone("lobby", SEAT, Then.HANGUP), LeftAlone),
+    (Evict("lobby", SEAT), Evicted),
+    (TellTimeUp(REF), TimeUp),
+    (TellTimeShort(REF), TimeShort),
+    (TellHoldUp(REF, 1, soon=True), HoldUp),
+]
+
+
+MISSING: list[Effect] = [
+    AskAfter(REF),
+    EndDialing(REF),
+    Subscribe("lobby", UNKNOWN, ()),
+    CheckPage("lobby"),
+    CheckPresence("lobby", "web-a.1"),
+    *(effect for effect, _ in TOLD),
+]
+
+
+class Told(NamedTuple):
+    call: Call | None
+
+
+class RecordingEngine:
+    """Knows every call, unless it is told that it does not."""
+
+    def __init__(self) -> None:
+        self.handled: list[tuple[str, type[Event]]] = []
+        self.knows = True
+
+    async def handle(self, ref: str, event: Event, key: str = "") -> Told:
+        self.handled.append((ref, type(event)))
+        return Told(a_call(Media.BRIDGED) if self.knows else None)
+
+
+@pytest.fixture
+def engine() -> RecordingEngine:
+    return RecordingEngine()
+
+
+@pytest.fixture
+async def client(store_url: str) -> AsyncIterator[Client]:
+    client = Client(store_url)
+    yield client
+    await client.close()
+
+
+@pytest.fixture
+async def performer(
+    simulator: Simulator, client: Client, engine: RecordingEngine
+) -> AsyncIterator[Performer]:
+    parts = Parts(simulator, client, CLOCK)
+    yield parts.performer(engine)
+    await parts.http.close()
+
+
+@pytest.mark.parametrize("effect", EFFECTS, ids=lambda effect: type(effect).__name__)
+async def test_what_is_gone_already_is_done(performer: Performer, effect: Effect) -> None:
+    for attempt in (1, 2):
+        await performer.perform(effect, attempt=attempt)
+
+
+async def test_a_member_that_cannot_be_put_back_is_told_of(
+    simulator: Simulator, performer: Performer, engine: RecordingEngine, client: Client
+) -> None:
+    rooms, now = Rooms(client), CLOCK.now()
+    sessions = simulator.sessions
+    session = sessions.create_session("lobby").id
+    await rooms.reserve("lobby", SEAT, waits=False, limit=20, now=now)
+    await rooms.enter("lobby", SEAT, participant_id=UNKNOWN, made_session=session, now=now)
+    # Three looks, over four seconds.
+    assert await looked_at(performer, CLOCK, AddParticipant("lobby", SEAT, session, UNKNOWN)) == [2, 2]
+    assert engine.handled == [(REF, ParticipantVanished)]
+
+
+@pytest.mark.parametrize("effect", MISSING, ids=lambda effect: type(effect).__name__)
+async def test_what_the_store_does_not_have_is_looked_for_again(
+    performer: Performer, engine: RecordingEngine, effect: Effect
+) -> None:
+    """Three looks over fifteen seconds: one may have been at a server that lags behind."""
+    engine.knows = False
+    assert await looked_at(performer, CLOCK, effect) == [7.5, 7.5]
+
+
+async def test_what_was_found_again_is_looked_for_as_often_as_before(
+    simulator: Simulator, client: Client, engine: RecordingEngine
+) -> None:
+    parts = Parts(simulator, client, CLOCK)
+    performer, now = parts.performer(engine), CLOCK.now()
+    seat = "web-a.1"
+    missed = CheckPresence("lobby", seat, Looks(now - 60, now - 7.5, 2))
+    browser = Browser("", (), "")
+    await parts.rooms.reserve("lobby", seat, waits=False, limit=20, now=now, browser=browser)
+    with pytest.raises(NotYet) as again:
+        await performer.perform(missed, attempt=3)
+    assert again.value.instead == CheckPresence("lobby", seat)
+    await parts.http.close()
+
+
+@pytest.mark.parametrize(("effect", "event"), TOLD, ids=lambda one: getattr(one, "__name__", None))
+async def test_a_call_is_told(
+    performer: Performer, engine: RecordingEngine, effect: Effect, event: type[Event]
+) -> None:
+    await performer.perform(effect, attempt=1)
+    assert engine.handled == [(REF, event)]

@@ -1,0 +1,32 @@
+"""One of each kind of effect."""
+
+from typing import Any
+
+import msgspec
+
+from service.calls.effects import Effect
+from service.calls.refs import ref_of_call
+from service.calls.room_settings import Then
+
+REF = ref_of_call("c-1")
+_BY_NAME: dict[str, Any] = {
+    "call_id": "c-1",
+    "ref": REF,
+    "room": "lobby",
+    "next_room": "sales",
+    "seat": f"{REF}.1",
+    "next_seat": f"{REF}.1-1",
+    "session_id": "S",
+    "participant_id": "P",
+    "attempt": 1,
+    "place": 0,
+    "hears": None,
+    "then": next(iter(Then)),
+    "soon": True,
+}
+
+
+def sample(kind: type[Effect], **given: Any) -> Effect:
+    """Of this kind; `given` where it has such a field."""
+    fields = {field.encode_name for field in msgspec.structs.fields(kind) if field.required}
+    return kind(**{name: given.get(name, _BY_NAME[name]) for name in fields})

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from service import weak_secrets
 
 SCOPES = ("read", "dial", "control", "numbers")
-BARE = frozenset({"read", "dial", "control"})  # what a key without a name may do
+UNNAMED_KEY_SCOPES = frozenset({"read", "dial", "control"})  # what a key without a name may do
 LONGEST = 512  # characters of a key; more is not even hashed
 _MOST = 256  # keys, as each costs a comparison in every request
 _NAME = re.compile(r"[a-z0-9-]{1,32}")
@@ -34,7 +34,7 @@ class ApiKey:
     name: str
     scopes: frozenset[str]
     digest: bytes = field(repr=False)
-    bare: bool = field(default=False, compare=False, repr=False)
+    is_unnamed: bool = field(default=False, compare=False, repr=False)
     """Named by its position."""
     entry: int = field(default=0, compare=False, repr=False)
     """Its position in API_KEYS, from 1: by which two of one name are told apart."""
@@ -42,12 +42,12 @@ class ApiKey:
     """Why it may be guessed; empty for no reason, and where no more than its digest is known."""
 
 
-def fresh() -> str:
+def generate_key() -> str:
     """A new key: 256 random bits, after a name by which scanners for lost secrets know it."""
     return f"pstn_{secrets.token_urlsafe(32)}"
 
 
-def entry_of(name: str, scopes: Sequence[str], key: str) -> str:
+def make_entry(name: str, scopes: Sequence[str], key: str) -> str:
     """What goes into API_KEYS for this key, which is not in it. Raises ValueError like `parse`."""
     text = f"{name}:{'+'.join(scopes)}:sha256${hashlib.sha256(key.encode()).hexdigest()}"
     parse(text)
@@ -76,7 +76,7 @@ def parse(text: str) -> tuple[ApiKey, ...]:
 
 def _wrong_name(key: ApiKey, others: Sequence[ApiKey]) -> str:
     """What is wrong with a key whose name these have; empty for nothing."""
-    if any(one.bare for one in (key, *others)):
+    if any(one.is_unnamed for one in (key, *others)):
         return "again" if others else ""
     if any(one.scopes != key.scopes for one in others):
         return "with other scopes"
@@ -86,7 +86,7 @@ def _wrong_name(key: ApiKey, others: Sequence[ApiKey]) -> str:
 def _entry(entry: str, position: int) -> ApiKey:
     parts = entry.split(":")
     if len(parts) == 1:
-        return _key(f"key-{position}", BARE, entry, position, bare=True)
+        return _key(f"key-{position}", UNNAMED_KEY_SCOPES, entry, position, bare=True)
     if len(parts) != 3:
         raise ValueError(f"has neither a key nor name:scopes:key as entry {position}")
     name, scopes, key = parts
@@ -100,8 +100,8 @@ def _entry(entry: str, position: int) -> ApiKey:
 
 def _key(name: str, scopes: frozenset[str], key: str, position: int, *, bare: bool = False) -> ApiKey:
     digest = _digest(key, position)
-    weak = "" if key.startswith("sha256$") else weak_secrets.weakness(key, least=weak_secrets.KEY)
-    return ApiKey(name, scopes, digest, bare=bare, entry=position, weakness=weak)
+    weak = "" if key.startswith("sha256$") else weak_secrets.weakness(key, min_length=weak_secrets.MIN_KEY_LENGTH)
+    return ApiKey(name, scopes, digest, is_unnamed=bare, entry=position, weakness=weak)
 
 
 def _digest(key: str, position: int) -> bytes:
@@ -115,7 +115,7 @@ def _digest(key: str, position: int) -> bytes:
     return hashlib.sha256(key.encode()).digest()
 
 
-def find(keys: tuple[ApiKey, ...], presented: str) -> ApiKey | None:
+def find_key(keys: tuple[ApiKey, ...], presented: str) -> ApiKey | None:
     """Whose key `presented` is. It is compared with every key, so that the time tells nothing of any."""
     if not 0 < len(presented) <= LONGEST:
         return None

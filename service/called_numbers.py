@@ -18,7 +18,7 @@ class CalledNumbers:
     def __contains__(self, number: object) -> bool:
         return number in self._numbers
 
-    def hear(self, number: str) -> None:
+    def add(self, number: str) -> None:
         """A phone has called this number. SIP URIs are not kept: they name what their callers like."""
         if not _E164.fullmatch(number):
             return

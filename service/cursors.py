@@ -15,10 +15,10 @@ from typing import Final, NamedTuple
 import msgspec
 
 from service.calls.refs import PARTITIONS
-from service.invitations import key_for
+from service.invitations import derive_key
 from service.store.change_feed import Cursor
 
-FRESH: Final = 50 * 60.0
+MAX_AGE: Final = 50 * 60.0
 """Seconds for which a cursor is good: less than a stream lives after its last entry (news.lua), so that one
 that is not there has not been missed. The rest is for clocks that differ."""
 _LONGEST: Final = 600
@@ -27,7 +27,7 @@ _MAC: Final = 16
 """Bytes: it is in every event that is sent."""
 
 
-class Holder(NamedTuple):
+class CursorHolder(NamedTuple):
     """Who listens, and to what. A cursor is no use to any other."""
 
     kind: str
@@ -38,21 +38,21 @@ class Holder(NamedTuple):
     """None for all rooms."""
 
 
-class Cursors:
+class CursorSigner:
     """`passwords`: the present one first."""
 
     def __init__(self, *passwords: str) -> None:
-        self._keys = [key_for("cursors", password) for password in passwords]
+        self._keys = [derive_key("cursors", password) for password in passwords]
 
     def __repr__(self) -> str:
         return "Cursors(***)"
 
-    def text(self, cursor: Cursor, holder: Holder) -> str:
+    def sign(self, cursor: Cursor, holder: CursorHolder) -> str:
         """In 50 to 170 characters that may be in a header."""
         position = _text(msgspec.msgpack.encode(_flat(cursor)))
         return f"{position}.{_mac(self._keys[0], position, holder)}"
 
-    def read(self, text: str, holder: Holder, *, now: float) -> Cursor | None:
+    def verify(self, text: str, holder: CursorHolder, *, now: float) -> Cursor | None:
         """None for what nobody can go on from: it was not given to this holder, or too long ago."""
         position, dot, mac = text.partition(".")
         if not dot or len(text) > _LONGEST or not text.isascii():
@@ -61,7 +61,7 @@ class Cursors:
         if not any(matches):
             return None
         cursor = _cursor(position)
-        return cursor if cursor is not None and abs(now - cursor.at) < FRESH else None
+        return cursor if cursor is not None and abs(now - cursor.at) < MAX_AGE else None
 
 
 def _flat(cursor: Cursor) -> list[int | None]:
@@ -87,7 +87,7 @@ def _cursor(text: str) -> Cursor | None:
     return Cursor(at / 1000, tuple(positions))
 
 
-def _mac(key: bytes, position: str, holder: Holder) -> str:
+def _mac(key: bytes, position: str, holder: CursorHolder) -> str:
     said = msgspec.msgpack.encode((position, *holder))
     return _text(hmac.digest(key, said, "sha256")[:_MAC])
 

@@ -44,18 +44,18 @@ _NORTH_AMERICA: Final = frozenset({None, "US", "CA"})
 """Regions where exchange 976 is pay-per-call; on Jamaica it is an exchange like others."""
 
 
-class Refusal(msgspec.Struct, frozen=True):
+class DialRefusal(msgspec.Struct, frozen=True):
     """Why a number is not called; `detail` is fit for logs and answers, as it never holds the number."""
 
     rule: Rule
     detail: str
 
 
-EMERGENCY: Final = Refusal("emergency", "reaches an emergency service, which is never called")
-OWN: Final = Refusal("own-number", "is a number of ours: the call would come back to this service")
+EMERGENCY_REFUSAL: Final = DialRefusal("emergency", "reaches an emergency service, which is never called")
+OWN_NUMBER_REFUSAL: Final = DialRefusal("own-number", "is a number of ours: the call would come back to this service")
 
 
-_OUTSIDE: Final = Refusal(
+_OUTSIDE: Final = DialRefusal(
     "prefix", "is outside of what may be called: OUTBOUND_COUNTRIES and OUTBOUND_PREFIXES say what that is"
 )
 
@@ -68,7 +68,7 @@ class DialPlan(msgspec.Struct, frozen=True):
 
     prefixes: tuple[str, ...]
     countries: tuple[str, ...] = ()
-    ours: frozenset[str] = frozenset()
+    own_numbers: frozenset[str] = frozenset()
 
     @classmethod
     def from_settings(
@@ -77,7 +77,7 @@ class DialPlan(msgspec.Struct, frozen=True):
         own_number: str | None,
         *,
         countries: tuple[str, ...] | None = None,
-        ours: frozenset[str] = frozenset(),
+        own_numbers: frozenset[str] = frozenset(),
     ) -> Self:
         """The plan of OUTBOUND_PREFIXES and OUTBOUND_COUNTRIES; without those, the country of BW_NUMBER.
 
@@ -86,11 +86,11 @@ class DialPlan(msgspec.Struct, frozen=True):
         """
         if prefixes or countries:
             countries = countries or ()
-            return cls(prefixes or _codes_of(countries), countries, ours)
+            return cls(prefixes or _codes_of(countries), countries, own_numbers)
         home = _country_of(own_number) if own_number else None
-        return cls(_codes_of((home,)), (home,), ours) if home else cls((), (), ours)
+        return cls(_codes_of((home,)), (home,), own_numbers) if home else cls((), (), own_numbers)
 
-    def refusal(self, number: str) -> Refusal | None:
+    def refusal_for(self, number: str) -> DialRefusal | None:
         """Why `number` is not called, None if it may be.
 
         Raises ValueError for what is not E.164 with 7 to 15 digits, save that a shorter emergency number is
@@ -106,22 +106,22 @@ class DialPlan(msgspec.Struct, frozen=True):
             and phonenumbers.format_number(parsed, PhoneNumberFormat.E164) == number
         )
         if parsed is not None and _emergency(parsed, number, valid=valid):
-            return EMERGENCY
+            return EMERGENCY_REFUSAL
         if len(number) < len("+") + _SHORTEST:
             raise ValueError("is no number in E.164 form")
         if number.startswith(_UNIVERSAL) or (parsed is not None and _premium(parsed, number, valid=valid)):
-            return Refusal("premium", "is a premium-rate number, which is never called")
-        if number in self.ours:
-            return OWN
+            return DialRefusal("premium", "is a premium-rate number, which is never called")
+        if number in self.own_numbers:
+            return OWN_NUMBER_REFUSAL
         if not number.startswith(self.prefixes):
             return _OUTSIDE
         if parsed is None or not (valid or _possible(parsed, number)):
-            return Refusal("invalid", "is a number that cannot exist")
-        return self._outside(parsed, valid=valid) if self.countries else None
+            return DialRefusal("invalid", "is a number that cannot exist")
+        return self._country_refusal(parsed, valid=valid) if self.countries else None
 
-    def _outside(self, parsed: PhoneNumber, *, valid: bool) -> Refusal | None:
+    def _country_refusal(self, parsed: PhoneNumber, *, valid: bool) -> DialRefusal | None:
         if not valid:
-            return Refusal("invalid", "is no valid number; OUTBOUND_PREFIXES alone would let it pass")
+            return DialRefusal("invalid", "is no valid number; OUTBOUND_PREFIXES alone would let it pass")
         if any(phonenumbers.is_valid_number_for_region(parsed, country) for country in self.countries):
             return None
         return _OUTSIDE
@@ -162,7 +162,7 @@ def countries_under(prefix: str) -> int:
     return sum(len(regions) for code, regions in codes.items() if str(code).startswith(digits))
 
 
-def may_meet(prefixes: tuple[str, ...], countries: tuple[str, ...]) -> bool:
+def can_overlap(prefixes: tuple[str, ...], countries: tuple[str, ...]) -> bool:
     """Whether a number can be under one of `prefixes` and in one of `countries`, going by country codes.
 
     False is certain. True is not: which country an area code is in, as +1416 is Canada's, is not looked at.
@@ -188,13 +188,13 @@ def _parsed(number: str) -> PhoneNumber | None:
         return None
 
 
-def _behind(parsed: PhoneNumber, number: str) -> str:
+def _national_part(parsed: PhoneNumber, number: str) -> str:
     """What follows the country code, as it was given."""
     return number[len(f"+{parsed.country_code or 0}") :]
 
 
 def _emergency(parsed: PhoneNumber, number: str, *, valid: bool) -> bool:
-    dialled = _behind(parsed, number)  # the library knows emergency numbers as they are dialled locally
+    dialled = _national_part(parsed, number)  # the library knows emergency numbers as they are dialled locally
     matches = phonenumbers.is_emergency_number if valid else phonenumbers.connects_to_emergency_number
     return any(
         matches(dialled, region)
@@ -207,7 +207,7 @@ def _premium(parsed: PhoneNumber, number: str, *, valid: bool) -> bool:
         return True
     if _PAY_PER_CALL.match(number) and phonenumbers.region_code_for_number(parsed) in _NORTH_AMERICA:
         return True
-    if not valid and _behind(parsed, number).startswith(_DIRECTORY):
+    if not valid and _national_part(parsed, number).startswith(_DIRECTORY):
         return True
     shorter = PhoneNumber()
     shorter.merge_from(parsed)
@@ -218,4 +218,4 @@ def _possible(parsed: PhoneNumber, number: str) -> bool:
     """Whether an invalid number could exist: by its length, and by not beginning with a code to dial out."""
     begins = ("0", "1") if parsed.country_code == _NANP else ("0",)
     reason = phonenumbers.is_possible_number_with_reason(parsed)
-    return reason == ValidationResult.IS_POSSIBLE and not _behind(parsed, number).startswith(begins)
+    return reason == ValidationResult.IS_POSSIBLE and not _national_part(parsed, number).startswith(begins)

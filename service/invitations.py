@@ -21,9 +21,9 @@ import msgspec
 
 LONGEST: Final = 1024
 """Characters; more is not even looked at."""
-INVITATION: Final = 86_400.0
+INVITATION_LIFETIME: Final = 86_400.0
 """Seconds for which an invitation is good at most."""
-VISIT: Final = 12 * 3600.0
+VISIT_LIFETIME: Final = 12 * 3600.0
 """Seconds for which a visit is good: longer than any session of Bandwidth's."""
 _MARK: Final = 8
 """Bytes by which one API key is told from the others."""
@@ -48,25 +48,25 @@ class Pass(msgspec.Struct, frozen=True, omit_defaults=True):
     """The name of the API key behind it: what the visitor's calls are counted under."""
     name: str = ""
     scopes: tuple[Scope, ...] = (Scope.TALK,)
-    key: str = ""
+    key_mark: str = msgspec.field(default="", name="key")
     """The mark of that key (`Signer.marks`), as names pass on. Empty from a release that went by names."""
-    closed: int = 0
+    room_closed_at: int = msgspec.field(default=0, name="closed")
     """When the room had been closed last, by then: milliseconds since the epoch; 0 for never."""
 
 
-class Forged(Exception):
+class InvalidPass(Exception):
     """It is not one of ours, or not whole."""
 
 
-class Expired(Exception):
+class ExpiredPass(Exception):
     """It was one of ours."""
 
 
-class Signer:
+class PassSigner:
     """Of one purpose. `passwords`: the present one first."""
 
     def __init__(self, purpose: str, *passwords: str) -> None:
-        self._keys = [key_for(purpose, password) for password in passwords]
+        self._keys = [derive_key(purpose, password) for password in passwords]
 
     def __repr__(self) -> str:
         return "Signer(***)"
@@ -75,31 +75,31 @@ class Signer:
         body = msgspec.json.encode(said)
         return f"{_text(body)}.{_text(_mac(self._keys[0], body))}"
 
-    def marks(self, digest: bytes) -> tuple[str, ...]:
+    def key_marks(self, digest: bytes) -> tuple[str, ...]:
         """What stands for an API key with this digest in a pass, by each password, the present one first.
 
         A visitor can read it: without the password nobody can try keys on it.
         """
         return tuple(_text(_mac(key, b"api-key:" + digest)[:_MARK]) for key in self._keys)
 
-    def read(self, text: str, *, now: float) -> Pass:
+    def verify(self, text: str, *, now: float) -> Pass:
         """Raises Forged and Expired. Compares in constant time, and with every key."""
         body, mac = _parts(text)
         matches = [hmac.compare_digest(_mac(key, body), mac) for key in self._keys]
         if not any(matches):
-            raise Forged
+            raise InvalidPass
         try:
             said = msgspec.json.decode(body, type=Pass)
         except msgspec.DecodeError as error:
             # Signed by a release that writes them in another way.
-            raise Forged from error
+            raise InvalidPass from error
         if said.until <= now:
-            raise Expired
+            raise ExpiredPass
         return said
 
 
 @lru_cache(maxsize=16)
-def key_for(purpose: str, password: str) -> bytes:
+def derive_key(purpose: str, password: str) -> bytes:
     """Slow to make, since whoever has a link can try passwords on it: some 50 ms, once."""
     return hashlib.scrypt(password.encode(), salt=purpose.encode(), n=2**14, r=8, p=1, dklen=32)
 
@@ -111,14 +111,14 @@ def new_id() -> str:
 
 def _parts(text: str) -> tuple[bytes, bytes]:
     if len(text) > LONGEST or not text.isascii() or text.count(".") != 1:
-        raise Forged
+        raise InvalidPass
     try:
         body, mac = (base64.b64decode(_padded(one), b"-_", validate=True) for one in text.split("."))
     except binascii.Error as error:
-        raise Forged from error
+        raise InvalidPass from error
     if text != f"{_text(body)}.{_text(mac)}":
         # Another spelling of the same bytes would be another text for the same pass.
-        raise Forged
+        raise InvalidPass
     return body, mac
 
 

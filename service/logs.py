@@ -52,11 +52,11 @@ def configure(
         stream = sys.stdout
         if hasattr(stream, "reconfigure"):  # the locale must not make a caller's name raise
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
-    lines = _Lines(stream)
+    lines = _LineWriter(stream)
     chain: list[Processor] = [
         _describe_exception,
         redact,
-        _begin(clock or SystemClock()),
+        _add_header(clock or SystemClock()),
         _json_line if format == "json" else _console(colors=stream.isatty()),
     ]
     structlog.configure(
@@ -66,13 +66,13 @@ def configure(
         cache_logger_on_first_use=True,
     )
     root = logging.getLogger()
-    root.handlers = [_Handler(chain, lines)]
+    root.handlers = [_StdlibHandler(chain, lines)]
     root.setLevel(logging.INFO if level == "debug" else max(logging.WARNING, _LEVELS[level]))
     access = logging.getLogger("uvicorn.access")  # each webhook has a line of ours
     access.handlers, access.propagate = [], False
 
 
-class bound:  # noqa: N801 - used like a function
+class log_context:  # noqa: N801 - used like a function
     """Adds ref, call_id, room, session_id, participant_id and such to each line inside, where not None.
 
     All in one context variable: structlog has one for each key, and setting and reading those took more than
@@ -86,38 +86,38 @@ class bound:  # noqa: N801 - used like a function
 
     def __enter__(self) -> None:
         # Masked once, and not on each line.
-        outside = _bound.get()
+        outside = _log_context.get()
         inside = {**outside}
         for key, value in self._keys.items():
             # What is bound again, as much is, was masked when it was bound first.
             if value is not None and outside.get(key) is not value:
                 inside[key] = _clean(key, value)
-        self._outside = _bound.set(inside)
+        self._outside = _log_context.set(inside)
 
     def __exit__(self, *_: object) -> None:
-        _bound.reset(self._outside)
+        _log_context.reset(self._outside)
 
 
-def bound_now() -> Mapping[str, str | None]:
+def current_log_context() -> Mapping[str, str | None]:
     """What is bound here, for work that goes on elsewhere."""
-    return _bound.get()
+    return _log_context.get()
 
 
 @contextmanager
-def bound_as(keys: Mapping[str, str | None]) -> Iterator[None]:
+def use_log_context(keys: Mapping[str, str | None]) -> Iterator[None]:
     """These and no others: a task that does the work of many has what was bound where it was started."""
-    outside = _bound.set(keys)
+    outside = _log_context.set(keys)
     try:
         yield
     finally:
-        _bound.reset(outside)
+        _log_context.reset(outside)
 
 
 _NOTHING: Final[Mapping[str, str | None]] = {}
-_bound: ContextVar[Mapping[str, str | None]] = ContextVar("log_keys", default=_NOTHING)
+_log_context: ContextVar[Mapping[str, str | None]] = ContextVar("log_keys", default=_NOTHING)
 
 
-class _Lines:
+class _LineWriter:
     """Writes whole lines. A reader that has gone away must not fail the call that is being logged."""
 
     def __init__(self, stream: TextIO) -> None:
@@ -138,10 +138,10 @@ class _Lines:
     debug = info = warning = error = critical = msg
 
 
-class _Handler(logging.Handler):
+class _StdlibHandler(logging.Handler):
     """What libraries log through the standard library, in the shape of our own lines."""
 
-    def __init__(self, chain: list[Processor], lines: _Lines) -> None:
+    def __init__(self, chain: list[Processor], lines: _LineWriter) -> None:
         super().__init__()
         self._chain = chain
         self._lines = lines
@@ -156,7 +156,7 @@ class _Handler(logging.Handler):
             self.handleError(record)
 
 
-def _begin(clock: Clock) -> Processor:
+def _add_header(clock: Clock) -> Processor:
     """When, how grave and what; then what is bound, and what was said. All of it is masked already."""
 
     def begin(_logger: Any, method: str, event: EventDict) -> EventDict:
@@ -166,7 +166,7 @@ def _begin(clock: Clock) -> Processor:
             "timestamp": f"{_second(second)}.{int((now - second) * 1000):03}Z",
             "level": _LEVEL_OF.get(method, method),
             "event": event["event"],
-            **_bound.get(),
+            **_log_context.get(),
             **event,
         }
 

@@ -20,19 +20,19 @@ from service.clock import Clock, SystemClock
 from service.series import Counters, Histograms
 
 UNKNOWN: Final = "unknown"
-FINDS: Final = (
+RECONCILER_FINDS: Final = (
     *("call-ended", "call-found", "forgotten", "session-vanished", "stranger-removed", "taken-missing"),
 )
-STOCK: Final = ("made", "taken", "replaced", "failed")
+PREPARED_RESULTS: Final = ("made", "taken", "replaced", "failed")
 REFUSALS: Final = ("unauthorized", "forbidden", "key-limit", "visit-limit", "guess-limit")
 _KINDS: Final = ("creates", "clean-up", "questions")
 BREAKERS: Final = (*((api, kind) for api in ("voice", "webrtc") for kind in _KINDS), ("token", "tokens"))
 _TROUBLE: Final = ("refused", "unavailable")
-_LEGS: Final = ("transfer", "bridge")
-_WAYS: Final = (*_LEGS, "none")
+_INTERCONNECTS: Final = ("transfer", "bridge")
+_INTERCONNECTS_OR_NONE: Final = (*_INTERCONNECTS, "none")
 _OPENMETRICS: Final = "application/openmetrics-text"
 
-_ASTRAY = "wrong-address"
+_MISADDRESSED = "wrong-address"
 # Seconds. A webhook is answered within 8, and Bandwidth gives up after 15.
 _FAST: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 3.0)
 _REQUEST: Final = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 60.0)
@@ -43,16 +43,16 @@ _MEMBERS: Final = (1, 2, 3, 5, 10, 15, 19, 20)
 """People; a session takes 20."""
 
 
-class Survey(NamedTuple):
+class StoreGauges(NamedTuple):
     """What the store holds, for all replicas together."""
 
     calls: Mapping[str, int]
     """Live calls by their status."""
-    late: int
+    late_transfers: int
     """Calls whose leg into the room has not answered for long."""
-    owed: Mapping[str, int]
+    owners_by_due: Mapping[str, int]
     """Calls and rooms that owe work, by when somebody has to look: `now`, `soon` (in a minute) or `later`."""
-    owed_oldest: float
+    oldest_owed_seconds: float
     """Seconds for which the oldest work that should be done has been owed."""
     dead_letters: int
     rooms: int
@@ -66,7 +66,7 @@ class Metrics:
     def __init__(self, clock: Clock | None = None) -> None:
         self.registry = CollectorRegistry()
         self._clock = clock or SystemClock()
-        self._survey: Survey | None = None
+        self._gauges: StoreGauges | None = None
         self._define_edge()
         self._define_bandwidth()
         self._define_work()
@@ -85,7 +85,7 @@ class Metrics:
             self._api_refused.add((reason,), 0)
         self._webhooks = Counters(r, "pstn_webhooks", "Webhooks answered", ["event", "result"])
         self._webhooks.add((UNKNOWN, "refused"), 0)
-        self._webhooks.add((UNKNOWN, _ASTRAY), 0)
+        self._webhooks.add((UNKNOWN, _MISADDRESSED), 0)
         self._pins_wrong = Counters(r, "pstn_pins_wrong", "PINs that opened no room", ["suspicious"])
         self._pins_wrong.add(("yes",), 0)
         self._webhook_seconds = Histograms(
@@ -94,13 +94,13 @@ class Metrics:
         self._dead_air = Histograms(
             r, "pstn_dead_air_seconds", "From webhook to what ends silence", ["way"], _SILENCE
         )
-        for way in _WAYS:
+        for way in _INTERCONNECTS_OR_NONE:
             self._dead_air.prepare((way,))
         self._transfer_seconds = Histograms(
             r, "pstn_transfer_seconds", "From BXML to the leg's answer", ["way"], _TRANSFER
         )
         self._unanswered = Counters(r, "pstn_transfers_unanswered", "Legs that did not answer", ["way"])
-        for way in _LEGS:
+        for way in _INTERCONNECTS:
             self._transfer_seconds.prepare((way,))
             self._unanswered.add((way,), 0)
         self._ended = Counters(r, "pstn_calls_ended", "Calls that ended", ["blame", "reason", "direction"])
@@ -141,11 +141,11 @@ class Metrics:
     def _define_work(self) -> None:
         r = self.registry
         self._effects = Counters(r, "pstn_effects", "Owed work that was tried", ["effect", "result"])
-        self._stock = Counters(r, "pstn_stock", "Participants made ahead", ["result"])
-        for result in STOCK:
-            self._stock.add((result,), 0)
+        self._prepared = Counters(r, "pstn_stock", "Participants made ahead", ["result"])
+        for result in PREPARED_RESULTS:
+            self._prepared.add((result,), 0)
         self._finds = Counters(r, "pstn_reconciler_finds", "What nobody had told us", ["find"])
-        for find in FINDS:
+        for find in RECONCILER_FINDS:
             self._finds.add((find,), 0)
 
     def _define_store(self) -> None:
@@ -170,9 +170,9 @@ class Metrics:
         self._webhooks.add((event, result))
         self._webhook_seconds.observe((event,), seconds)
 
-    def webhook_astray(self) -> None:
+    def webhook_misaddressed(self) -> None:
         """One may have been sent to an address that is none of ours."""
-        self._webhooks.add((UNKNOWN, _ASTRAY))
+        self._webhooks.add((UNKNOWN, _MISADDRESSED))
 
     def pin_wrong(self, *, suspicious: bool) -> None:
         """`suspicious`: there were so many on this number within an hour that somebody may be guessing."""
@@ -185,20 +185,20 @@ class Metrics:
     def paused(self, *, is_paused: bool) -> None:
         self._paused.set(is_paused)
 
-    def standby(self, *, is_aside: bool) -> None:
-        self._standby.set(is_aside)
+    def standby(self, *, is_on_standby: bool) -> None:
+        self._standby.set(is_on_standby)
 
-    def dead_air(self, way: str, seconds: float) -> None:
+    def dead_air(self, interconnect: str, seconds: float) -> None:
         """A phone has been silent from its webhook to the BXML; `way`: transfer, bridge, or none."""
-        self._dead_air.observe((way,), seconds)
+        self._dead_air.observe((interconnect,), seconds)
 
-    def transfer_answered(self, way: str, seconds: float) -> None:
+    def transfer_answered(self, interconnect: str, seconds: float) -> None:
         """The leg into the room has; `way`: transfer or bridge."""
-        self._transfer_seconds.observe((way,), max(seconds, 0.0))
+        self._transfer_seconds.observe((interconnect,), max(seconds, 0.0))
 
-    def transfer_unanswered(self, way: str) -> None:
+    def transfer_unanswered(self, interconnect: str) -> None:
         """It did not, in time or at all, as far as anybody has told us."""
-        self._unanswered.add((way,))
+        self._unanswered.add((interconnect,))
 
     def call_ended(self, blame: str, reason: str, direction: str) -> None:
         self._ended.add((blame, reason, direction))
@@ -245,11 +245,11 @@ class Metrics:
         """An answer that is not what the operation answers."""
         self._unreadable.add((operation,))
 
-    def stock(self, result: str) -> None:
+    def prepared(self, result: str) -> None:
         """`result`: one of STOCK."""
-        self._stock.add((result,))
+        self._prepared.add((result,))
 
-    def found(self, find: str) -> None:
+    def reconciler_find(self, find: str) -> None:
         """`find`: one of FINDS."""
         self._finds.add((find,))
 
@@ -260,7 +260,7 @@ class Metrics:
         """`kind`: timeout, connection, or answer: an error that the store has answered with."""
         self._store_errors.add((kind,))
 
-    def running(self, tasks: int) -> None:
+    def tasks(self, tasks: int) -> None:
         """Tasks of the event loop, those of requests included."""
         self._tasks.set(tasks)
 
@@ -278,9 +278,9 @@ class Metrics:
 
     # What is asked -----------------------------------------------------------------------------------------
 
-    def exposed(self, accept: str, survey: Survey | None) -> tuple[bytes, str]:
+    def render(self, accept: str, gauges: StoreGauges | None) -> tuple[bytes, str]:
         """The page, and its content type. `survey`: None while the store is away."""
-        self._survey = survey
+        self._gauges = gauges
         if _OPENMETRICS in accept:
             encode: Callable[[CollectorRegistry], bytes] = openmetrics.generate_latest
             return encode(self.registry), openmetrics.CONTENT_TYPE_LATEST
@@ -292,14 +292,14 @@ class Metrics:
 
     def collect(self) -> Iterable[Metric]:
         """What was surveyed: not there rather than out of date while the store is away."""
-        survey = self._survey
+        survey = self._gauges
         yield GaugeMetricFamily("pstn_store_up", "1 while the store answers", value=float(survey is not None))
         if survey is None:
             return
         yield _by("pstn_calls", "Live calls", "state", survey.calls)
-        yield GaugeMetricFamily("pstn_transfers_late", "Legs that do not answer", value=survey.late)
-        yield _by("pstn_owed", "Calls and rooms that owe work", "due", survey.owed)
-        yield GaugeMetricFamily("pstn_owed_oldest_seconds", "Owed for so long", value=survey.owed_oldest)
+        yield GaugeMetricFamily("pstn_transfers_late", "Legs that do not answer", value=survey.late_transfers)
+        yield _by("pstn_owed", "Calls and rooms that owe work", "due", survey.owners_by_due)
+        yield GaugeMetricFamily("pstn_owed_oldest_seconds", "Owed for so long", value=survey.oldest_owed_seconds)
         yield GaugeMetricFamily("pstn_dead_letters", "Laid aside", value=survey.dead_letters)
         yield GaugeMetricFamily("pstn_rooms", "Rooms with somebody in them", value=survey.rooms)
         yield _members(survey.room_members)

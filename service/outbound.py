@@ -1,6 +1,6 @@
 """What the settings say about numbers that are called: which ones, and which one is the fallback."""
 
-from service.dial_plan import DialPlan, Refusal
+from service.dial_plan import DialPlan, DialRefusal
 from service.settings import Settings
 
 
@@ -14,11 +14,11 @@ def dial_plan(settings: Settings) -> DialPlan:
         settings.outbound_prefixes,
         settings.bw_number,
         countries=settings.outbound_countries,
-        ours=own_numbers(settings),
+        own_numbers=own_numbers(settings),
     )
 
 
-def fallback_refusal(settings: Settings) -> Refusal | None:
+def fallback_refusal(settings: Settings) -> DialRefusal | None:
     """Why FALLBACK_NUMBER is not used; it goes through the plan of what may be called.
 
     Where no setting says what may be called, its own country may be.
@@ -28,8 +28,8 @@ def fallback_refusal(settings: Settings) -> Refusal | None:
         return None
     plan = dial_plan(settings)
     if not plan.prefixes:
-        plan = DialPlan.from_settings(None, number, ours=plan.ours)
-    return plan.refusal(number)
+        plan = DialPlan.from_settings(None, number, own_numbers=plan.own_numbers)
+    return plan.refusal_for(number)
 
 
 def fallback_number(settings: Settings) -> str:

@@ -165,7 +165,7 @@ Number = Annotated[
 ]
 User = Annotated[str, AfterValidator(_user), Field(max_length=1024)]
 Secret = Annotated[SecretStr, Field(max_length=1024)]  # Bandwidth's limit for callback credentials
-Rooms = Annotated[
+RoomMap = Annotated[
     Mapping[str, str], NoDecode, BeforeValidator(_rooms), AfterValidator(_room_map), PlainSerializer(dict)
 ]
 Keys = Annotated[

@@ -30,7 +30,7 @@ from service.setting_types import (
     Numbers,
     PinTimeout,
     Prefixes,
-    Rooms,
+    RoomMap,
     Scheme,
     Secret,
     Sentence,
@@ -47,7 +47,7 @@ SECRETS_DIR = "SECRETS_DIR"
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class SettingProblem:
     """One thing that is wrong with one variable, in plain words and without the value of a secret."""
 
     variable: str
@@ -61,7 +61,7 @@ class Problem:
 class ConfigurationError(Exception):
     """The environment does not make a configuration; `problems` lists everything that is wrong with it."""
 
-    def __init__(self, problems: tuple[Problem, ...]) -> None:
+    def __init__(self, problems: tuple[SettingProblem, ...]) -> None:
         super().__init__("\n".join(map(str, problems)))
         self.problems = problems
 
@@ -142,7 +142,7 @@ class Settings(BaseSettings):
             pattern=f"^{ROOM_NAME}$", description="per-call, per-number, or a room name (1-64 of a-z 0-9 -)"
         ),
     ] = "per-call"
-    room_map: Rooms = Field(
+    room_map: RoomMap = Field(
         default_factory=dict, description='JSON from number to room name, such as {"+15550100100": "sales"}'
     )
     webhook_budget: float = Field(
@@ -205,17 +205,17 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     environ = process_environment() if environ is None else environ
     directory = environ.get(SECRETS_DIR, "").strip() or None
     values: dict[str, Any] = {name.lower(): environ[name] for name in NAMES if environ.get(name, "").strip()}
-    problems: list[Problem] = []
+    problems: list[SettingProblem] = []
     build: Callable[..., Settings] = Settings  # its declared signature has the fields only
     if directory and not Path(directory).is_dir():
-        problems.append(Problem(SECRETS_DIR, "is no directory", "a directory of files named like variables"))
+        problems.append(SettingProblem(SECRETS_DIR, "is no directory", "a directory of files named like variables"))
         directory = None
     try:
         settings = build(_secrets_dir=directory, **values)
     except ValidationError as error:
         problems += [_problem(detail) for detail in error.errors(include_url=False)]
     except (OSError, ValueError) as error:
-        problems.append(Problem(SECRETS_DIR, f"has an unreadable file ({error})", "readable UTF-8 text"))
+        problems.append(SettingProblem(SECRETS_DIR, f"has an unreadable file ({error})", "readable UTF-8 text"))
     if problems:
         raise ConfigurationError(tuple(problems))
     return settings
@@ -228,7 +228,7 @@ def process_environment() -> Mapping[str, str]:
 _SHOWN = ("literal_error", "int_", "float_", "finite_number", "greater_than", "less_than")
 
 
-def _problem(detail: Any) -> Problem:
+def _problem(detail: Any) -> SettingProblem:
     """Pydantic's error as one of ours. Only values of closed kinds are shown: free text may be a secret."""
     field = str(detail["loc"][0])
     kind, value = detail["type"], detail["input"]
@@ -242,4 +242,4 @@ def _problem(detail: Any) -> Problem:
         wrong = "is too long"
     else:
         wrong = "is malformed"
-    return Problem(field.upper(), wrong, Settings.model_fields[field].description or "")
+    return SettingProblem(field.upper(), wrong, Settings.model_fields[field].description or "")

@@ -12,32 +12,32 @@ T = TypeVar("T")
 
 
 @contextmanager
-def surviving(task: str) -> Iterator[None]:
+def log_failures(task_name: str) -> Iterator[None]:
     """Around one turn of a loop that has to go on: what is raised is logged as that of a task is."""
     try:
         yield
     except Exception as error:  # noqa: BLE001 - it is logged
-        _failed(task, error)
+        _log_failure(task_name, error)
 
 
-async def is_set_within(event: asyncio.Event, seconds: float) -> bool:
+async def wait_set(event: asyncio.Event, timeout: float) -> bool:
     with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(timeout):
             await event.wait()
     return event.is_set()
 
 
-async def repeated(
-    task: str, look: Callable[[], Awaitable[object]], *, every: float, over: asyncio.Event
+async def repeat(
+    task_name: str, action: Callable[[], Awaitable[object]], *, every: float, stop: asyncio.Event
 ) -> None:
     """Look, at once and then every so many seconds, until it is over; whatever a look raises is logged."""
-    while not over.is_set():
-        with surviving(task):
-            await look()
-        await is_set_within(over, every)
+    while not stop.is_set():
+        with log_failures(task_name):
+            await action()
+        await wait_set(stop, every)
 
 
-def _failed(task: str, error: BaseException) -> None:
+def _log_failure(task: str, error: BaseException) -> None:
     log.error("task.failed", task=task, error=repr(error), exc_info=error)
 
 
@@ -59,7 +59,7 @@ class Tasks:
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._running.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            _failed(task.get_name(), error)
+            _log_failure(task.get_name(), error)
 
     async def wait(self, seconds: float) -> int:
         """Let the running tasks finish for so long, then cancel the rest; tells how many were cut off."""

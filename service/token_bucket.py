@@ -11,37 +11,37 @@ _ROUNDING: Final = 1e-6
 """Seconds by which sums of floats may be off; nobody is sent away for less."""
 
 
-class Allowance(NamedTuple):
+class RateLimit(NamedTuple):
     """So many requests a minute in the long run, and `burst` (1 or more) at once after a pause."""
 
     per_minute: float
     burst: int
 
     @property
-    def each(self) -> float:
+    def seconds_per_token(self) -> float:
         """Seconds in which one token comes back."""
         return 60 / self.per_minute
 
 
 class Bucket(NamedTuple):
     full_at: float = -math.inf
-    refusing: bool = False
+    is_refusing: bool = False
     """Somebody has been sent away since it was last full."""
 
 
-class Taken(NamedTuple):
+class TakeResult(NamedTuple):
     bucket: Bucket
-    wait: float
+    wait_seconds: float
     """Seconds until there is a token; 0 when one has been taken."""
-    begins: bool = False
+    is_first_refusal: bool = False
     """The first to be sent away since the bucket was last full."""
 
 
-def take(bucket: Bucket, allowance: Allowance, now: float) -> Taken:
+def take(bucket: Bucket, limit: RateLimit, now: float) -> TakeResult:
     """One token, if there is one. To be sent away costs nothing, so that whoever waits as told is let in."""
     missing = max(0.0, bucket.full_at - now)
-    refusing = bucket.refusing and missing > 0
-    wait = missing - (allowance.burst - 1) * allowance.each
+    refusing = bucket.is_refusing and missing > 0
+    wait = missing - (limit.burst - 1) * limit.seconds_per_token
     if wait > _ROUNDING:
-        return Taken(Bucket(bucket.full_at, refusing=True), wait, begins=not refusing)
-    return Taken(Bucket(now + missing + allowance.each, refusing), 0.0)
+        return TakeResult(Bucket(bucket.full_at, is_refusing=True), wait, is_first_refusal=not refusing)
+    return TakeResult(Bucket(now + missing + limit.seconds_per_token, refusing), 0.0)

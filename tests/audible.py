@@ -3,9 +3,9 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from tests.sdk_browser import Browser
+from tests.sdk_browser import SdkBrowser
 from tests.simulator import Phone, SimulatorSettings
-from tests.simulator.scripted import Scene, Seat, scene, transfer, uui
+from tests.simulator.scripted import ScriptedScene, JoinedParticipant, scene, transfer, uui
 
 MICROPHONE = 1000
 OTHER_MICROPHONE = 1500
@@ -15,7 +15,7 @@ CLEAR = 0.1
 
 
 @asynccontextmanager
-async def sounding(**settings: object) -> AsyncIterator[Scene]:
+async def simulator_with_audio(**settings: object) -> AsyncIterator[ScriptedScene]:
     """A scene with media, in which nobody may be left at the end."""
     async with scene(SimulatorSettings(media=True, **settings)) as stage:  # type: ignore[arg-type]  # by name
         yield stage
@@ -23,17 +23,17 @@ async def sounding(**settings: object) -> AsyncIterator[Scene]:
         assert stage.sim.complaints == []
 
 
-async def seats(stage: Scene, number: int) -> list[Seat]:
+async def seats(stage: ScriptedScene, number: int) -> list[JoinedParticipant]:
     """In one session, each subscribed to all of it."""
     session_id = await stage.session()
     return [await stage.seat(session_id) for _ in range(number)]
 
 
-def browser(stage: Scene, seat: Seat) -> Browser:
-    return Browser(stage.sim.device_url, seat.token)
+def browser(stage: ScriptedScene, seat: JoinedParticipant) -> SdkBrowser:
+    return SdkBrowser(stage.sim.device_url, seat.token)
 
 
-async def phone(stage: Scene, seat: Seat) -> Phone:
+async def phone(stage: ScriptedScene, seat: JoinedParticipant) -> Phone:
     """One that is through to its participant."""
     stage.service.on("initiate", transfer(uui(seat.token)))
     phone = await stage.sim.dial()
@@ -41,15 +41,15 @@ async def phone(stage: Scene, seat: Seat) -> Phone:
     return phone
 
 
-async def heard(stage: Scene, sounds: Callable[[], object], expected: object) -> None:
+async def heard(stage: ScriptedScene, sounds: Callable[[], object], expected: object) -> None:
     await stage.sim.until(lambda: sounds() == expected, what=f"{expected}, but {sounds()}")
 
 
-async def hears(stage: Scene, phone: Phone, *hz: int) -> None:
+async def hears(stage: ScriptedScene, phone: Phone, *hz: int) -> None:
     await heard(stage, lambda: stage.sim.media.heard(phone).frequencies(AUDIBLE), [*hz])
 
 
-async def listen(stage: Scene, listener: Seat, speakers: list[dict[str, object]]) -> None:
+async def listen(stage: ScriptedScene, listener: JoinedParticipant, speakers: list[dict[str, object]]) -> None:
     path = (
         f"{stage.webrtc}/sessions/{listener.session_id}/participants/{listener.participant_id}/subscriptions"
     )

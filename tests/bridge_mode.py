@@ -13,7 +13,7 @@ def verbs(document: bytes | str | None, name: str) -> list[ET.Element]:
     return [] if not document else list(ET.fromstring(document).iter(name))
 
 
-def replies(simulator: Simulator, name: str) -> list[tuple[Delivery, ET.Element]]:
+def replies_with_verb(simulator: Simulator, name: str) -> list[tuple[Delivery, ET.Element]]:
     """Replies with such a verb in it, and who was answered with it."""
     return [
         (delivery, verb)
@@ -27,7 +27,7 @@ def requests(simulator: Simulator, operation: str) -> list[Request]:
     return [one for one in simulator.requests if one.operation == operation]
 
 
-def leg_orders(simulator: Simulator) -> list[Any]:
+def leg_requests(simulator: Simulator) -> list[Any]:
     """The bodies of all createCalls into WebRTC."""
     return [
         one.body for one in requests(simulator, "createCall") if one.body["to"] == simulator.interconnect.uri
@@ -47,6 +47,6 @@ async def joined_again(simulator: Simulator, phone: Phone, participant_id: str |
     )
 
 
-def leg_answers_first(simulator: Simulator) -> None:
+def delay_create_call(simulator: Simulator) -> None:
     """The next createCall makes its call at once, and says so later: the call's webhooks overtake it."""
     simulator.faults.add("createCall", delay=0.1, executed=True)

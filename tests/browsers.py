@@ -4,14 +4,14 @@ from typing import Any
 
 import httpx
 
-from tests.harness import ORIGIN, Service
+from tests.harness import ORIGIN, RunningService
 from tests.operators import NO_TLS, Json, Operator
 from tests.simulator.sessions import Participant
 from tests.simulator.simulator import Simulator
 from tests.waiting import wait_until
 
 
-class Browser:
+class ApiBrowser:
     def __init__(self, simulator: Simulator, operator: Operator, admitted: Json) -> None:
         self.simulator = simulator
         self.operator = operator
@@ -36,7 +36,7 @@ class Browser:
         path = f"{self.path}/subscriptions"
         return (await self.operator.send("PUT", path, {"hears": hears})).status_code
 
-    async def tell(self, service: Service, event: str) -> int:
+    async def tell(self, service: RunningService, event: str) -> int:
         """A participant event, as Bandwidth would post it to the address that was registered."""
         assert self.participant
         url = str(self.participant.callback_url).replace(ORIGIN, service.url)
@@ -55,5 +55,5 @@ class Browser:
         await wait_until(is_gone, seconds=seconds, what=f"{self.path} is still there")
 
 
-async def enters(simulator: Simulator, operator: Operator, room: str = "sales", **more: Any) -> Browser:
-    return Browser(simulator, operator, await operator.ask("POST", f"/rooms/{room}/participants", more))
+async def add_browser(simulator: Simulator, operator: Operator, room: str = "sales", **more: Any) -> ApiBrowser:
+    return ApiBrowser(simulator, operator, await operator.ask("POST", f"/rooms/{room}/participants", more))

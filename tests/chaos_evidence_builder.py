@@ -4,9 +4,9 @@ import json
 from types import SimpleNamespace
 from typing import Any, cast
 
-from tests.chaos.api import Asked
-from tests.chaos.evidence import Evidence, LogLine
-from tests.chaos.fleet import Down, Kill, Stop
+from tests.chaos.api import OperatorRequest
+from tests.chaos.evidence import Evidence, ReplicaLogLine
+from tests.chaos.fleet import Downtime, Kill, Stop
 from tests.chaos.plan import Turn
 from tests.chaos.records import BrowserSeat, Records
 from tests.chaos.store_history import Step
@@ -50,20 +50,20 @@ def transfer(token: str, attempt: int = 1) -> str:
     )
 
 
-class MadeUpTurn:
+class EvidenceBuilder:
     """`phone` first, then whatever happens to it, in order."""
 
     def __init__(self) -> None:
         self.troubles = Troubles()
-        self.asked: list[Asked] = []
+        self.asked: list[OperatorRequest] = []
         self.requests: list[Request] = []
         self.deliveries: list[Delivery] = []
         self.lost: list[Delivery] = []
         self.kills: list[Kill] = []
         self.stops: list[Stop] = []
-        self.outages: list[Down] = []
+        self.outages: list[Downtime] = []
         self.calls: dict[str, dict[str, Any]] = {}
-        self.logs: list[LogLine] = []
+        self.logs: list[ReplicaLogLine] = []
         self.records = Records()
         self.written: list[Step] = []
         self._happenings: list[Happening] = []
@@ -217,7 +217,7 @@ class MadeUpTurn:
         self, at: float, path: str, body: Any = None, *, method: str = "POST", status: int = 202
     ) -> None:
         self.asked.append(
-            Asked(method=method, path=path, body=body, host="a", sent_at=at, over=at + 0.1, status=status)
+            OperatorRequest(method=method, path=path, body=body, host="a", sent_at=at, answered_at=at + 0.1, status=status)
         )
 
     def ended(self, blame: str, reason: str, cause: str, *, lines: int = 1, said: str = "") -> None:
@@ -225,7 +225,7 @@ class MadeUpTurn:
         outcome = {"blame": blame, "reason": reason, "cause": cause}
         self.calls[CALL] = {"id": REF, "state": "ended", "outcome": outcome}
         fields = {"event": "call.ended", "ref": REF, **outcome, "reason": said or reason}
-        self.logs += [LogLine("a", "replica-a0.log", json.dumps(fields), fields)] * lines
+        self.logs += [ReplicaLogLine("a", "replica-a0.log", json.dumps(fields), fields)] * lines
 
     def evidence(self) -> Evidence:
         simulator = SimpleNamespace(
@@ -256,9 +256,9 @@ class MadeUpTurn:
             happenings=sorted(self._happenings, key=lambda one: one.at_ms),
             fleet=cast("Any", fleet),
             troubles=self.troubles,
-            asked=self.asked,
+            operator_requests=self.asked,
             records=self.records,
-            written=self.written,
+            store_steps=self.written,
             logs=self.logs,
             owed={},
             calls=self.calls,

@@ -2,26 +2,26 @@
 
 from typing import Any
 
-from tests.chaos.api import Asked
-from tests.chaos.snapshots import Still
-from tests.chaos.turn_history import Line, TurnHistory
+from tests.chaos.api import OperatorRequest
+from tests.chaos.snapshots import Snapshot
+from tests.chaos.turn_history import PhoneCall, TurnHistory
 from tests.simulator.journal import Delivery, Happening, MemberChanged, PhoneChanged, Request, SpeechHeard
 
 ROOM_A, ROOM_B = "+15551110000", "+15551110001"
 """Numbers of ours that lead into rooms a and b."""
 
 
-class MadeUp:
+class TurnHistoryBuilder:
     """Each method is something that happens, one second after what happened before."""
 
     def __init__(self) -> None:
         self.now = 0.0
-        self.lines: list[Line] = []
+        self.lines: list[PhoneCall] = []
         self.happenings: list[Happening] = []
-        self.asked: list[Asked] = []
+        self.asked: list[OperatorRequest] = []
         self.requests: list[Request] = []
         self.deliveries: list[Delivery] = []
-        self.stills: list[Still] = []
+        self.stills: list[Snapshot] = []
         self.rejections: list[str] = []
         self.failed_moves: dict[str, int] = {}
         self.ends: list[tuple[str, float]] = []
@@ -44,7 +44,7 @@ class MadeUp:
         )
 
     def dials(self, id_: str, to: str, *, direction: str = "inbound") -> None:
-        self.lines.append(Line(id_, to, direction))
+        self.lines.append(PhoneCall(id_, to, direction))
         self.calls[id_] = {"id": f"ref-{id_}", "timeline": []}
         self.phone(id_, "ringing")
 
@@ -98,13 +98,13 @@ class MadeUp:
         """`entry`: what the call's timeline says of it."""
         sent_at = self._tick()
         self.asked.append(
-            Asked(
+            OperatorRequest(
                 method=method,
                 path=path,
                 body=body,
                 host=host,
                 sent_at=sent_at,
-                over=self._tick(),
+                answered_at=self._tick(),
                 status=status,
                 **more,
             )
@@ -143,7 +143,7 @@ class MadeUp:
     def looks(self, *owing: str, since: float | None = None) -> None:
         """`since`: when the look began, if it has lasted."""
         at = self._tick()
-        self.stills.append(Still(at if since is None else since, at + 0.1, frozenset(owing)))
+        self.stills.append(Snapshot(at if since is None else since, at + 0.1, frozenset(owing)))
 
     def _tick(self) -> float:
         self.now += 1.0

@@ -11,12 +11,12 @@ from redis.asyncio import Redis
 
 from service.store.redis.embedded import EmbeddedServer
 from tests.cli import preloaded_process
-from tests.harness import Service, nothing_left, serving
+from tests.harness import RunningService, nothing_left, serving
 from tests.operators import Operator
-from tests.leaked_processes import adopt_orphans, nothing_outlives
+from tests.leaked_processes import adopt_orphans, assert_no_processes
 from tests.simulator.settings import SimulatorSettings
 from tests.simulator.simulator import Simulator
-from tests.store_servers import Server, launched
+from tests.store_servers import RedisServer, launched
 
 
 def pytest_configure() -> None:
@@ -26,7 +26,7 @@ def pytest_configure() -> None:
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     preloaded_process.end()
-    nothing_outlives(session)
+    assert_no_processes(session)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -39,7 +39,7 @@ def store_server(request: pytest.FixtureRequest) -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="bridge-store-") as directory:
         binary = request.config.getoption("--redis-server")
         if binary:
-            with launched(Server(Path(directory), binary=binary)) as url:
+            with launched(RedisServer(Path(directory), binary=binary)) as url:
                 yield url
             return
         server = EmbeddedServer(Path(directory))
@@ -70,7 +70,7 @@ async def simulator() -> AsyncIterator[Simulator]:
 
 
 @pytest.fixture
-async def service(simulator: Simulator, store_url: str, redis: Redis) -> AsyncIterator[Service]:
+async def service(simulator: Simulator, store_url: str, redis: Redis) -> AsyncIterator[RunningService]:
     """One replica with default settings; whoever uses it has to leave nothing behind."""
     async with serving(simulator, store_url) as service:
         yield service
@@ -85,7 +85,7 @@ def nothing_for_others() -> Iterator[None]:
 
 
 @pytest.fixture
-async def operator(service: Service) -> AsyncIterator[Operator]:
+async def operator(service: RunningService) -> AsyncIterator[Operator]:
     """Somebody with a key that may do everything, at that replica."""
     async with Operator.of(service) as operator:
         yield operator

@@ -12,9 +12,9 @@ import uvicorn
 from redis.asyncio import Redis
 
 from handlers.app.asgi import create_app
-from handlers.http.draining import Stopping
+from handlers.http.draining import Drain
 from service import logs
-from service.engine.timeouts import Patience
+from service.engine.timeouts import Timeouts
 from service.settings import Settings, load
 from tests.simulator.simulator import Simulator
 from tests.waiting import wait_until
@@ -32,11 +32,11 @@ READER_KEY = "tests-reader-key-0123456789"
 API_KEYS = f"all:read+dial+control+numbers:{API_KEY},reader:read:{READER_KEY}"
 
 
-BRIEF = Patience(short_leg=0)
+SHORT_TIMEOUTS = Timeouts(min_leg_duration=0)
 """Talks are short in tests: a far end that hangs up at once is no fault there, unless a test says so."""
 
 
-class Lines:
+class LogBuffer:
     """Where the log goes in tests; each service reads from where it began."""
 
     def __init__(self) -> None:
@@ -49,7 +49,7 @@ class Lines:
     def flush(self) -> None: ...
 
 
-LOG = Lines()
+LOG = LogBuffer()
 
 
 def log_to_lines() -> None:
@@ -117,17 +117,17 @@ class _Server(uvicorn.Server):
         await self.lifespan.shutdown()
 
 
-class Service:
+class RunningService:
     """One replica."""
 
-    def __init__(self, settings: Settings, listener: socket.socket, patience: Patience = BRIEF) -> None:
+    def __init__(self, settings: Settings, listener: socket.socket, patience: Timeouts = SHORT_TIMEOUTS) -> None:
         self.settings = settings
         self._listener = listener
         self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         self._from = len(LOG.written)
-        self._stopping = Stopping()
+        self._stopping = Drain()
         config = uvicorn.Config(
-            create_app(settings, patience=patience, stopping=self._stopping),
+            create_app(settings, timeouts=patience, drain=self._stopping),
             lifespan="on",
             log_config=None,
             access_log=False,
@@ -143,7 +143,7 @@ class Service:
         assert self._server.started, "the service did not start"
 
     async def stop(self) -> None:
-        self._stopping.tell()
+        self._stopping.signal()
         self._server.stopping.set()
         if self._task:
             await self._task
@@ -157,14 +157,14 @@ class Service:
 
 @asynccontextmanager
 async def serving(
-    simulator: Simulator, store_url: str, patience: Patience = BRIEF, /, **overrides: str
-) -> AsyncIterator[Service]:
+    simulator: Simulator, store_url: str, patience: Timeouts = SHORT_TIMEOUTS, /, **overrides: str
+) -> AsyncIterator[RunningService]:
     """A replica that the simulator's application points at."""
     log_to_lines()
     # With the protocol named asyncio switches Nagle's algorithm off; left on, replies take 40 ms more.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
-    service = Service(settings_for(simulator, store_url, **overrides), listener, patience)
+    service = RunningService(settings_for(simulator, store_url, **overrides), listener, patience)
     simulator.webhooks.map_origin(ORIGIN, service.url)
     application = simulator.application
     application.initiate_url = application.status_url = f"{ORIGIN}/callbacks/voice"

@@ -38,7 +38,7 @@ def children() -> dict[int, str]:
     return found
 
 
-def nothing_outlives(session: pytest.Session) -> None:
+def assert_no_processes(session: pytest.Session) -> None:
     """For the process that began the run; workers end before it looks."""
     if sys.platform != "linux" or hasattr(session.config, "workerinput"):
         return

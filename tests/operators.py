@@ -8,8 +8,8 @@ from typing import Any, Final, Self
 import httpx
 from redis.asyncio import Redis
 
-from service.engine.timeouts import PATIENCE, Patience
-from tests.harness import API_KEY, CALLEE, Service, nothing_left, serving
+from service.engine.timeouts import DEFAULT_TIMEOUTS, Timeouts
+from tests.harness import API_KEY, CALLEE, RunningService, nothing_left, serving
 from tests.simulator.phones import Phone
 from tests.simulator.simulator import Simulator
 from tests.waiting import wait_until
@@ -84,7 +84,7 @@ class Operator:
             await self.ask("PUT", f"/rooms/{name}", {})
 
     @classmethod
-    def of(cls, service: Service, key: str = API_KEY) -> AbstractAsyncContextManager[Self]:
+    def of(cls, service: RunningService, key: str = API_KEY) -> AbstractAsyncContextManager[Self]:
         return cls.at(service.url, key)
 
     @classmethod
@@ -98,9 +98,9 @@ class Operator:
 
 
 @asynccontextmanager
-async def staffed(
-    simulator: Simulator, store_url: str, redis: Redis, patience: Patience = PATIENCE, /, **overrides: str
-) -> AsyncIterator[tuple[Service, Operator]]:
+async def operator_for(
+    simulator: Simulator, store_url: str, redis: Redis, patience: Timeouts = DEFAULT_TIMEOUTS, /, **overrides: str
+) -> AsyncIterator[tuple[RunningService, Operator]]:
     """A replica set up like this with somebody at it, who leave nothing behind."""
     async with serving(simulator, store_url, patience, **overrides) as service:
         async with Operator.of(service) as operator:
@@ -115,7 +115,7 @@ async def bridged(simulator: Simulator, operator: Operator, *, to: str | None = 
     return phone, await operator.until(phone.call_id, "bridged")
 
 
-async def in_room(
+async def join_outbound(
     simulator: Simulator, operator: Operator, *, outbound: bool, room: str = "sales"
 ) -> tuple[Phone, Json]:
     """A call that is in this room; an inbound one is moved there from its own."""

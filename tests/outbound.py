@@ -27,7 +27,7 @@ def dialed(simulator: Simulator) -> list[Any]:
     return [one.body for one in simulator.requests if one.operation == "createCall"]
 
 
-def asking(operator: Operator, once: str | None = None, **more: Any) -> Task[httpx.Response]:
+def start_placing(operator: Operator, once: str | None = None, **more: Any) -> Task[httpx.Response]:
     """An order for a call that is not waited for; `once` is its Idempotency-Key."""
     body = {"to": CALLEE, "room": "sales", "callTimeout": PATIENT, **more}
     headers = {} if once is None else {"Idempotency_Key": once}
@@ -60,6 +60,6 @@ def entry(call: Json, event: str) -> Json:
     return dict(found)
 
 
-def why(call: Json) -> tuple[str, str]:
+def end_reason(call: Json) -> tuple[str, str]:
     """Whose fault its end was, and which."""
     return call["outcome"]["blame"], call["outcome"]["reason"]

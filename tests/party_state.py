@@ -11,66 +11,66 @@ Hears = tuple[str, ...] | None
 """Participants that somebody is subscribed to; None: to everyone in the room."""
 
 
-class Where(StrEnum):
+class Location(StrEnum):
     RINGING = "ringing"
     OUTSIDE = "outside"  # asked for digits, in no room yet
     ROOM = "room"
     HELD = "held"
-    AWAY = "away"  # with another number
+    TRANSFERRED = "away"  # with another number
     OVER = "over"
 
 
-class Standing(msgspec.Struct, frozen=True):
+class PartyState(msgspec.Struct, frozen=True):
     """What may be true of one phone or browser."""
 
-    where: Where
+    location: Location
     room: str = ""
     """The room that it is in, or that it comes into when it is picked up."""
     hears: Hears = None
-    waits: bool = False
+    waits_for_others: bool = False
     """Whether it stays outside of the room while nobody else is there."""
 
     def __str__(self) -> str:
-        return " ".join(filter(None, [self.where, self.room]))
+        return " ".join(filter(None, [self.location, self.room]))
 
 
-OVER = Standing(Where.OVER)
+OVER = PartyState(Location.OVER)
 
 
-class Join(msgspec.Struct, frozen=True):
+class JoinOrder(msgspec.Struct, frozen=True):
     room: str
 
 
-class Hold(msgspec.Struct, frozen=True):
+class HoldOrder(msgspec.Struct, frozen=True):
     pass
 
 
-class Transfer(msgspec.Struct, frozen=True):
+class TransferOrder(msgspec.Struct, frozen=True):
     pass
 
 
-class HangUp(msgspec.Struct, frozen=True):
+class HangUpOrder(msgspec.Struct, frozen=True):
     """By an operator, or a browser that is sent out."""
 
 
-class Close(msgspec.Struct, frozen=True):
+class CloseOrder(msgspec.Struct, frozen=True):
     room: str
 
 
-class Subscribe(msgspec.Struct, frozen=True):
+class SubscribeOrder(msgspec.Struct, frozen=True):
     hears: Hears
 
 
-class Digits(msgspec.Struct, frozen=True):
+class PinEntered(msgspec.Struct, frozen=True):
     """The PIN of a room was entered."""
 
     room: str
 
 
-Order = Join | Hold | Transfer | HangUp | Close | Subscribe | Digits
+Order = JoinOrder | HoldOrder | TransferOrder | HangUpOrder | CloseOrder | SubscribeOrder | PinEntered
 
 
-class Seen(msgspec.Struct, frozen=True, kw_only=True):
+class Observation(msgspec.Struct, frozen=True, kw_only=True):
     """What there is to see of a phone or a browser."""
 
     stage: str
@@ -83,68 +83,68 @@ class Seen(msgspec.Struct, frozen=True, kw_only=True):
     """Whether it has been told to hold, and nothing has come of it since."""
 
 
-def is_in(standing: Standing, room: str) -> bool:
-    return standing.where is Where.ROOM and standing.room == room
+def is_in(state: PartyState, room: str) -> bool:
+    return state.location is Location.ROOM and state.room == room
 
 
-def hears(standing: Standing, participant: str) -> bool:
-    return standing.hears is None or participant in standing.hears
+def hears(state: PartyState, participant: str) -> bool:
+    return state.hears is None or participant in state.hears
 
 
-def picked_up(standing: Standing) -> Standing:
-    return Standing(Where.ROOM, standing.room) if standing.where is Where.RINGING else standing
+def picked_up(state: PartyState) -> PartyState:
+    return PartyState(Location.ROOM, state.room) if state.location is Location.RINGING else state
 
 
-def after(standing: Standing, order: Order, *, kept: bool | None) -> Iterable[Standing]:
+def state_after(state: PartyState, order: Order, *, kept: bool | None) -> Iterable[PartyState]:
     """More than one thing where nobody knows which."""
-    if standing.where is Where.OVER:
-        return [standing]
+    if state.location is Location.OVER:
+        return [state]
     match order:
-        case Join(room):
-            return [_after_joining(standing, room)]
-        case Hold():
-            return [Standing(Where.HELD)]
-        case Transfer():
-            return [Standing(Where.AWAY)]
-        case HangUp():
+        case JoinOrder(room):
+            return [_state_after_join(state, room)]
+        case HoldOrder():
+            return [PartyState(Location.HELD)]
+        case TransferOrder():
+            return [PartyState(Location.TRANSFERRED)]
+        case HangUpOrder():
             return [OVER]
-        case Digits(room):
-            return [Standing(Where.ROOM, room)]
-        case Subscribe(hears):
-            return [msgspec.structs.replace(standing, hears=hears)]
-        case Close(room):
-            return _after_closing(standing, room, kept)
+        case PinEntered(room):
+            return [PartyState(Location.ROOM, room)]
+        case SubscribeOrder(hears):
+            return [msgspec.structs.replace(state, hears=hears)]
+        case CloseOrder(room):
+            return _state_after_close(state, room, kept)
 
 
-def _after_joining(standing: Standing, room: str) -> Standing:
-    if standing.where is Where.RINGING:
-        return Standing(Where.RINGING, room)
+def _state_after_join(state: PartyState, room: str) -> PartyState:
+    if state.location is Location.RINGING:
+        return PartyState(Location.RINGING, room)
     # To be sent where it is changes nothing; operators send nobody to wait.
-    return standing if is_in(standing, room) and not standing.waits else Standing(Where.ROOM, room)
+    return state if is_in(state, room) and not state.waits_for_others else PartyState(Location.ROOM, room)
 
 
-def _after_closing(standing: Standing, room: str, kept: bool | None) -> Iterable[Standing]:
-    if standing.where is Where.RINGING and standing.room == room:
-        return {True: [OVER], False: [standing], None: [OVER, standing]}[kept]
-    return [OVER if is_in(standing, room) else standing]
+def _state_after_close(state: PartyState, room: str, kept: bool | None) -> Iterable[PartyState]:
+    if state.location is Location.RINGING and state.room == room:
+        return {True: [OVER], False: [state], None: [OVER, state]}[kept]
+    return [OVER if is_in(state, room) else state]
 
 
-def fits(standing: Standing, seen: Seen) -> bool:
-    match standing.where:
-        case where if seen.on_hold and where is not Where.HELD:
+def matches(state: PartyState, observation: Observation) -> bool:
+    match state.location:
+        case where if observation.on_hold and where is not Location.HELD:
             return False
-        case Where.OVER:
-            return seen.stage == "ended"
-        case Where.RINGING:
-            return seen.stage == "ringing"
-        case Where.OUTSIDE:
-            return seen.stage in {"ringing", "answered"} and seen.participant is None
-        case Where.HELD:
-            return seen.stage == "answered" and seen.participant is None
-        case Where.AWAY:
-            return seen.stage in {"transferring", "bridged"} and seen.participant is None
-        case Where.ROOM if standing.waits and seen.stage == "answered":
+        case Location.OVER:
+            return observation.stage == "ended"
+        case Location.RINGING:
+            return observation.stage == "ringing"
+        case Location.OUTSIDE:
+            return observation.stage in {"ringing", "answered"} and observation.participant is None
+        case Location.HELD:
+            return observation.stage == "answered" and observation.participant is None
+        case Location.TRANSFERRED:
+            return observation.stage in {"transferring", "bridged"} and observation.participant is None
+        case Location.ROOM if state.waits_for_others and observation.stage == "answered":
             return True
-        case Where.ROOM:
-            there = seen.stage == "bridged" and None not in {seen.participant, seen.session}
-            return there and (not seen.rooms or standing.room in seen.rooms)
+        case Location.ROOM:
+            there = observation.stage == "bridged" and None not in {observation.participant, observation.session}
+            return there and (not observation.rooms or state.room in observation.rooms)

@@ -46,7 +46,7 @@ def environment(simulator: Simulator, **overrides: str) -> dict[str, str]:
     }
 
 
-class Replica:
+class ReplicaProcess:
     def __init__(self, process: asyncio.subprocess.Process, port: int, log: Path) -> None:
         self.process = process
         self.url = f"http://127.0.0.1:{port}"
@@ -87,7 +87,7 @@ class Replica:
 @asynccontextmanager
 async def replica(
     settings: Mapping[str, str], *arguments: str, module: str = "handlers.cli"
-) -> AsyncIterator[Replica]:
+) -> AsyncIterator[ReplicaProcess]:
     """Started and ready; killed at the end if it still runs. `module`: what is started in its place."""
     port = free_port()
     command = [sys.executable, "-m", module, "serve", "--port", str(port), *arguments]
@@ -100,7 +100,7 @@ async def replica(
                 stdout=output,
                 stderr=output,
             )
-            child = Replica(process, port, log)
+            child = ReplicaProcess(process, port, log)
             try:
                 await child.ready()
                 yield child

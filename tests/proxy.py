@@ -8,7 +8,7 @@ from typing import Final
 HOST: Final = "127.0.0.1"
 
 
-class Proxy:
+class SlowProxy:
     """Forwards what comes to `url` to a port; `delay` is in seconds, for each piece of an answer."""
 
     def __init__(self, port: int) -> None:
@@ -49,8 +49,8 @@ class Proxy:
 
 
 @asynccontextmanager
-async def proxy_to(port: int) -> AsyncIterator[Proxy]:
-    proxy = Proxy(port)
+async def proxy_to(port: int) -> AsyncIterator[SlowProxy]:
+    proxy = SlowProxy(port)
     server = await asyncio.start_server(proxy.accept, HOST, 0)
     at = server.sockets[0].getsockname()[1]
     proxy.url, proxy.http = f"redis://{HOST}:{at}/0", f"http://{HOST}:{at}"

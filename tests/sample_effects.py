@@ -6,10 +6,10 @@ import msgspec
 
 from service.calls.effects import Effect
 from service.calls.refs import ref_of_call
-from service.calls.room_settings import Then
+from service.calls.room_settings import AloneAction
 
 REF = ref_of_call("c-1")
-_BY_NAME: dict[str, Any] = {
+_FIELD_VALUES: dict[str, Any] = {
     "call_id": "c-1",
     "ref": REF,
     "room": "lobby",
@@ -19,14 +19,14 @@ _BY_NAME: dict[str, Any] = {
     "session_id": "S",
     "participant_id": "P",
     "attempt": 1,
-    "place": 0,
+    "seat_no": 0,
     "hears": None,
-    "then": next(iter(Then)),
-    "soon": True,
+    "then": next(iter(AloneAction)),
+    "is_warning": True,
 }
 
 
 def sample(kind: type[Effect], **given: Any) -> Effect:
     """Of this kind; `given` where it has such a field."""
-    fields = {field.encode_name for field in msgspec.structs.fields(kind) if field.required}
-    return kind(**{name: given.get(name, _BY_NAME[name]) for name in fields})
+    fields = {field.name for field in msgspec.structs.fields(kind) if field.required}
+    return kind(**{name: given.get(name, _FIELD_VALUES[name]) for name in fields})

@@ -10,7 +10,7 @@ from tests.waiting import wait_until
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 
 
-class Page:
+class MetricsPage:
     def __init__(self, text: str, content_type: str) -> None:
         self.text = text
         parse = openmetrics if content_type.startswith("application/openmetrics-text") else plain
@@ -34,16 +34,16 @@ class Page:
         return name in self.names
 
 
-async def scraped(url: str, accept: str = "text/plain") -> Page:
+async def scraped(url: str, accept: str = "text/plain") -> MetricsPage:
     async with httpx.AsyncClient(verify=NO_TLS) as client:
         answer = await client.get(f"{url}/metrics", headers={"accept": accept})
     assert answer.status_code == 200
-    return Page(answer.text, answer.headers["content-type"])
+    return MetricsPage(answer.text, answer.headers["content-type"])
 
 
-async def until(url: str, name: str, value: float = 1, *, seconds: float = 8.0, **labels: str) -> Page:
+async def wait_for_metric(url: str, name: str, value: float = 1, *, seconds: float = 8.0, **labels: str) -> MetricsPage:
     """The page, once the metric has reached the value."""
-    pages: list[Page] = []
+    pages: list[MetricsPage] = []
 
     async def reached() -> bool:
         pages[:] = [await scraped(url)]

@@ -21,7 +21,7 @@ from tests.simulator.background import Background
 from tests.simulator.clock import monotonic
 from tests.simulator.media import pcm, sections
 from tests.simulator.media.digits import KEYS
-from tests.simulator.media.hearing import Heard, Recording
+from tests.simulator.media.hearing import RecordedAudio, Recording
 from tests.simulator.media.peers import peer_connection
 from tests.simulator.media.sections import Description, Section
 
@@ -58,11 +58,11 @@ class Stream:
         self.alias: str | None = metadata.get("alias")
         self.recording = Recording()
 
-    def heard(self) -> Heard:
-        return Heard(self.recording)
+    def heard(self) -> RecordedAudio:
+        return RecordedAudio(self.recording)
 
 
-class Browser:
+class SdkBrowser:
     """`streams` are those that are available now, by id; `unavailable` the ids of those that went."""
 
     def __init__(self, device_url: str, token: str) -> None:
@@ -161,7 +161,7 @@ class Browser:
         assert self._subscribing is not None
         return len(sections.parse(self._subscribing.remoteDescription.sdp).sections)
 
-    def hears(self, participant_id: str) -> Heard:
+    def hears(self, participant_id: str) -> RecordedAudio:
         """The one stream of a participant; KeyError when there is none."""
         for stream in self.streams.values():
             if stream.participant_id == participant_id:

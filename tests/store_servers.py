@@ -54,7 +54,7 @@ PORTS: Final = _free_ports()
 """For whatever listens and is killed."""
 
 
-class Server:
+class RedisServer:
     """One process, which can be killed and started again, on a port and a directory of its own."""
 
     def __init__(self, directory: Path, *options: str, binary: str | None = None) -> None:
@@ -92,7 +92,7 @@ class Server:
             self._process = None
 
     @contextmanager
-    def held(self) -> Iterator[None]:
+    def dump(self) -> Iterator[None]:
         """There, and doing nothing."""
         assert self._process
         self._process.send_signal(signal.SIGSTOP)
@@ -117,7 +117,7 @@ class Server:
         return str((await self.redis.info(section)).get(name))
 
 
-class Cluster:
+class ClusterGroup:
     """Three masters, each with a replica: every second of `servers` is one of the server before it."""
 
     _OPTIONS = (
@@ -126,7 +126,7 @@ class Cluster:
     )
 
     def __init__(self, directory: Path) -> None:
-        self.servers = [Server(directory, *OPTIONS, *self._OPTIONS) for _ in range(6)]
+        self.servers = [RedisServer(directory, *OPTIONS, *self._OPTIONS) for _ in range(6)]
         self.url = f"redis+cluster://{HOST}:{self.servers[0].port},{HOST}:{self.servers[2].port}"
 
     async def start(self) -> None:
@@ -172,10 +172,10 @@ class Cluster:
         await wait_until(self.whole, seconds=20, what="the cluster never became whole again")
 
     @staticmethod
-    async def id_of(server: Server) -> str:
+    async def id_of(server: RedisServer) -> str:
         return str((await server.asked("CLUSTER", "MYID")).decode())
 
-    async def master_of(self, key: str) -> Server:
+    async def master_of(self, key: str) -> RedisServer:
         slot = key_slot(key.encode())
         for server in self.servers:
             if await server.answers():
@@ -193,7 +193,7 @@ class Cluster:
         if back:
             await dead.start()
 
-    async def switch(self, key: str) -> Server:
+    async def switch(self, key: str) -> RedisServer:
         """As is planned: the master of the key, which is returned, and its replica change places."""
         old = await self.master_of(key)
         replica = await self._replica_of(old)
@@ -201,17 +201,17 @@ class Cluster:
         await self._promoted(replica)
         return old
 
-    async def _replica_of(self, master: Server) -> Server:
+    async def _replica_of(self, master: RedisServer) -> RedisServer:
         (replica,) = [one for one in self.servers if await self._is_replica_of(one, master)]
         return replica
 
-    async def _promoted(self, replica: Server) -> None:
+    async def _promoted(self, replica: RedisServer) -> None:
         async def promoted() -> bool:
             return await replica.stat("replication", "role") == "master"
 
         await wait_until(promoted, seconds=20, what="the replica never became master")
 
-    async def _is_replica_of(self, server: Server, master: Server) -> bool:
+    async def _is_replica_of(self, server: RedisServer, master: RedisServer) -> bool:
         return await server.stat("replication", "master_port") == str(master.port)
 
     async def migrate(self, key: str) -> None:
@@ -229,24 +229,24 @@ class Cluster:
         await wait_until(moved, seconds=20, what="the slot never moved")
 
 
-class Sentinels:
+class SentinelGroup:
     """A master, replicas, and three Sentinels who agree by two."""
 
     def __init__(self, directory: Path, replicas: int = 2) -> None:
-        self.servers = [Server(directory, *OPTIONS) for _ in range(1 + replicas)]
+        self.servers = [RedisServer(directory, *OPTIONS) for _ in range(1 + replicas)]
         self.sentinels = [self._sentinel(directory, self.servers[0]) for _ in range(3)]
         hosts = ",".join(f"{HOST}:{one.port}" for one in self.sentinels)
         self.url = f"redis+sentinel://{hosts}/{SERVICE}/0"
 
     @staticmethod
-    def _sentinel(directory: Path, master: Server) -> Server:
+    def _sentinel(directory: Path, master: RedisServer) -> RedisServer:
         configuration = directory / f"sentinel-{next(PORTS)}.conf"
         configuration.write_text(
             f"sentinel monitor {SERVICE} {HOST} {master.port} 2\n"
             f"sentinel down-after-milliseconds {SERVICE} 1000\n"
             f"sentinel failover-timeout {SERVICE} 5000\n"
         )
-        return Server(directory, str(configuration), "--sentinel")
+        return RedisServer(directory, str(configuration), "--sentinel")
 
     async def start(self) -> None:
         for server in self.servers:
@@ -261,7 +261,7 @@ class Sentinels:
         for server in (*self.sentinels, *self.servers):
             await server.stop()
 
-    async def master(self, by: int = 0) -> Server:
+    async def master(self, by: int = 0) -> RedisServer:
         """As this Sentinel says."""
         _, port = await self.sentinels[by].asked("SENTINEL", "GET-MASTER-ADDR-BY-NAME", SERVICE)
         return next(one for one in self.servers if one.port == int(port))
@@ -295,7 +295,7 @@ class Sentinels:
                 return
         raise AssertionError("no replica became master")
 
-    async def _replaced(self, old: Server, by: int = 0) -> None:
+    async def _replaced(self, old: RedisServer, by: int = 0) -> None:
         async def replaced() -> bool:
             master = await self.master(by)
             return master is not old and await master.stat("replication", "role") == "master"
@@ -303,7 +303,7 @@ class Sentinels:
         await wait_until(replaced, seconds=15, what="no replica became master")
 
 
-Topology = TypeVar("Topology", Server, Cluster, Sentinels)
+Topology = TypeVar("Topology", RedisServer, ClusterGroup, SentinelGroup)
 
 
 @asynccontextmanager
@@ -316,7 +316,7 @@ async def running(topology: Topology) -> AsyncIterator[Topology]:
 
 
 @contextmanager
-def launched(server: Server) -> Iterator[str]:
+def launched(server: RedisServer) -> Iterator[str]:
     """The URL of a server that outlives event loops."""
 
     async def start() -> None:

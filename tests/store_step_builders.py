@@ -2,7 +2,7 @@
 
 from tests.chaos.store_history import Step
 
-P = "pstn:{p00}:"
+PARTITION = "pstn:{p00}:"
 """What the keys of a partition begin with."""
 
 

@@ -12,7 +12,7 @@ from service.store.redis.embedded import EmbeddedServer
 from tests.waiting import wait_until
 
 
-class Store:
+class RestartableStore:
     """A server of the test's own, to be killed and started again."""
 
     def __init__(self, directory: Path, server: EmbeddedServer | None = None) -> None:

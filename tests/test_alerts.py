@@ -10,9 +10,9 @@ import pytest
 import yaml
 from redis.asyncio import Redis
 
-from tests.operators import bridged, staffed
+from tests.operators import bridged, operator_for
 from tests.promtool import promtool
-from tests.scraping import OPENMETRICS, scraped, until
+from tests.scraping import OPENMETRICS, scraped, wait_for_metric
 from tests.simulator.simulator import Simulator
 
 ROOT = Path(__file__).parent.parent
@@ -63,11 +63,11 @@ def sections() -> dict[str, str]:
 @pytest.fixture
 async def seen(simulator: Simulator, store_url: str, redis: Redis) -> set[str]:
     """The names on the page of a service that has seen calls: one that went well, one that did not."""
-    async with staffed(simulator, store_url, redis) as (service, operator):
+    async with operator_for(simulator, store_url, redis) as (service, operator):
         phone, _ = await bridged(simulator, operator)
         simulator.faults.add("deleteParticipant", status=500)
         await phone.hang_up()
-        page = await until(service.url, "pstn_bandwidth_retries_total", operation="delete-participant")
+        page = await wait_for_metric(service.url, "pstn_bandwidth_retries_total", operation="delete-participant")
         later = await scraped(service.url, OPENMETRICS)
         return page.names | later.names
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.api_keys import BARE, SCOPES, ApiKey, find, parse
+from service.api_keys import UNNAMED_KEY_SCOPES, SCOPES, ApiKey, find_key, parse
 
 ONE = "a-key-of-sixteen"
 TWO = "another-key-$~!+/_long-enough"
@@ -19,11 +19,11 @@ def digest(key: str) -> bytes:
 
 def test_bare_keys_are_named_by_position_and_order_no_numbers() -> None:
     assert parse(f"{ONE}, crm:read:{'x' * 16} ,{TWO}\n") == (
-        ApiKey("key-1", BARE, digest(ONE)),
+        ApiKey("key-1", UNNAMED_KEY_SCOPES, digest(ONE)),
         ApiKey("crm", frozenset({"read"}), digest("x" * 16)),
-        ApiKey("key-3", BARE, digest(TWO)),
+        ApiKey("key-3", UNNAMED_KEY_SCOPES, digest(TWO)),
     )
-    assert set(SCOPES) - BARE == {"numbers"}
+    assert set(SCOPES) - UNNAMED_KEY_SCOPES == {"numbers"}
 
 
 def test_named_keys_have_the_scopes_they_name() -> None:
@@ -38,16 +38,16 @@ def test_while_a_key_is_renewed_two_have_its_name() -> None:
     old, new = parse(f"crm:read+dial:{ONE},crm:dial+read:{TWO}")
     assert (old.name, old.scopes) == (new.name, new.scopes)
     assert (old.entry, new.entry) == (1, 2)
-    assert find((old, new), ONE) is old
-    assert find((old, new), TWO) is new
+    assert find_key((old, new), ONE) is old
+    assert find_key((old, new), TWO) is new
 
 
 @pytest.mark.parametrize("shown", [digest(ONE).hex(), digest(ONE).hex().upper()])
 @pytest.mark.parametrize("entry", ["sha256${}", "crm:dial:sha256${}"])
 def test_a_key_given_by_its_digest(entry: str, shown: str) -> None:
     keys = parse(entry.format(shown))
-    assert find(keys, ONE) is keys[0]
-    assert find(keys, f"sha256${shown}") is None  # who has read the setting has no key
+    assert find_key(keys, ONE) is keys[0]
+    assert find_key(keys, f"sha256${shown}") is None  # who has read the setting has no key
 
 
 @pytest.mark.parametrize(
@@ -78,8 +78,8 @@ def test_a_key_given_by_its_digest(entry: str, shown: str) -> None:
             "has the name of entry 1 for the third time in entry 3",
         ),
         (f"key-2:read:{ONE},{TWO}", "has the name of entry 1 again in entry 2"),
-        (f"key-2:{'+'.join(sorted(BARE))}:{ONE},{TWO}", "has the name of entry 1 again in entry 2"),
-        (f"{ONE},key-1:{'+'.join(sorted(BARE))}:{TWO}", "has the name of entry 1 again in entry 2"),
+        (f"key-2:{'+'.join(sorted(UNNAMED_KEY_SCOPES))}:{ONE},{TWO}", "has the name of entry 1 again in entry 2"),
+        (f"{ONE},key-1:{'+'.join(sorted(UNNAMED_KEY_SCOPES))}:{TWO}", "has the name of entry 1 again in entry 2"),
         (f"{ONE},{TWO},crm:read:{ONE}", "has the key of entry 1 again in entry 3"),
         (f"{ONE},sha256${digest(ONE).hex()}", "has the key of entry 1 again in entry 2"),
         ("," * 256, "has more than 256 entries"),
@@ -111,23 +111,23 @@ def test_a_key_is_not_seen() -> None:
 
 def test_whose_key_it_is() -> None:
     keys = parse(f"{ONE},crm:read:{TWO}")
-    assert find(keys, ONE) is keys[0]
-    assert find(keys, TWO) is keys[1]
+    assert find_key(keys, ONE) is keys[0]
+    assert find_key(keys, TWO) is keys[1]
     for other in ("", ONE[:-1], ONE + " ", ONE.upper(), f"{ONE},crm", "é" * 16, "\udcff" * 16):
-        assert find(keys, other) is None
-    assert find((), ONE) is None
+        assert find_key(keys, other) is None
+    assert find_key((), ONE) is None
 
 
 def test_the_longest_key() -> None:
     longest = "x" * 512
     keys = (
         *parse(longest),
-        ApiKey("by-digest", BARE, digest(longest + "x")),
-        ApiKey("none", BARE, digest("")),
+        ApiKey("by-digest", UNNAMED_KEY_SCOPES, digest(longest + "x")),
+        ApiKey("none", UNNAMED_KEY_SCOPES, digest("")),
     )
-    assert find(keys, longest) is keys[0]
-    assert find(keys, longest + "x") is None
-    assert find(keys, "") is None
+    assert find_key(keys, longest) is keys[0]
+    assert find_key(keys, longest + "x") is None
+    assert find_key(keys, "") is None
 
 
 def test_every_key_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,5 +139,5 @@ def test_every_key_is_compared(monkeypatch: pytest.MonkeyPatch) -> None:
 
     keys = parse(f"{ONE},{TWO},{'x' * 16}")
     monkeypatch.setattr(hmac, "compare_digest", counting)
-    assert find(keys, ONE) is keys[0]
+    assert find_key(keys, ONE) is keys[0]
     assert compared == [key.digest for key in keys]

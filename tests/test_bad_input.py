@@ -8,7 +8,7 @@ import httpx
 import pytest
 from redis.asyncio import Redis
 
-from tests.harness import PASSWORD, USERNAME, Service, serving
+from tests.harness import PASSWORD, USERNAME, RunningService, serving
 from tests.simulator.simulator import Simulator
 
 URL = "/callbacks/voice"
@@ -25,7 +25,7 @@ def body(**fields: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-async def client(service: Service) -> Any:
+async def client(service: RunningService) -> Any:
     async with httpx.AsyncClient(base_url=service.url, auth=(USERNAME, PASSWORD)) as client:
         yield client
 
@@ -51,7 +51,7 @@ async def no_key_left(redis: Redis) -> Any:
         "Basic " + base64.b64encode(b"\xff\xfe").decode(),
     ],
 )
-async def test_wrong_or_missing_credentials(service: Service, url: str, header: str | None) -> None:
+async def test_wrong_or_missing_credentials(service: RunningService, url: str, header: str | None) -> None:
     async with httpx.AsyncClient(base_url=service.url) as client:
         answer = await client.post(url, json=body(), headers={"Authorization": header} if header else {})
     assert answer.status_code == 401
@@ -121,7 +121,7 @@ async def test_too_large(client: httpx.AsyncClient, url: str) -> None:
 
 
 @BOTH
-async def test_an_unknown_event_of_no_call(client: httpx.AsyncClient, service: Service, url: str) -> None:
+async def test_an_unknown_event_of_no_call(client: httpx.AsyncClient, service: RunningService, url: str) -> None:
     answer = await client.post(url, json=body(eventType="somethingNew"))
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith("application/xml")
@@ -177,7 +177,7 @@ async def test_participant_events_need_their_address(client: httpx.AsyncClient) 
     assert answer.status_code == 401
 
 
-async def test_a_client_that_stops_in_the_middle(service: Service) -> None:
+async def test_a_client_that_stops_in_the_middle(service: RunningService) -> None:
     host, port = service.url.removeprefix("http://").split(":")
     credentials = base64.b64encode(f"{USERNAME}:{PASSWORD}".encode()).decode()
     _, writer = await asyncio.open_connection(host, int(port))
@@ -205,7 +205,7 @@ class TestLiveCall:
         """Not here: there is a call."""
 
     async def test_an_unknown_event_keeps_it_waiting(
-        self, simulator: Simulator, service: Service, client: httpx.AsyncClient
+        self, simulator: Simulator, service: RunningService, client: httpx.AsyncClient
     ) -> None:
         phone = await simulator.dial()
         await phone.until("bridged")
@@ -217,7 +217,7 @@ class TestLiveCall:
         await phone.hang_up()
 
     async def test_half_a_character_inside(
-        self, simulator: Simulator, service: Service, client: httpx.AsyncClient
+        self, simulator: Simulator, service: RunningService, client: httpx.AsyncClient
     ) -> None:
         phone = await simulator.dial()
         await phone.until("bridged")
@@ -228,7 +228,7 @@ class TestLiveCall:
         await phone.hang_up()
 
     async def test_participant_events_are_logged(
-        self, simulator: Simulator, service: Service, client: httpx.AsyncClient
+        self, simulator: Simulator, service: RunningService, client: httpx.AsyncClient
     ) -> None:
         phone = await simulator.dial()
         await phone.until("bridged")

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from tests.bridge_mode import joined_again, leg_answers_first, leg_of, leg_orders, replies, requests
-from tests.harness import CALLEE, NUMBER, ORIGIN, PASSWORD, USERNAME, Service, nothing_left, serving
+from tests.bridge_mode import joined_again, delay_create_call, leg_of, leg_requests, replies_with_verb, requests
+from tests.harness import CALLEE, NUMBER, ORIGIN, PASSWORD, USERNAME, RunningService, nothing_left, serving
 from tests.operators import Operator, bridged
 from tests.simulator.clock import monotonic
 from tests.simulator.interpreter import SPEECH_SECONDS_PER_CHARACTER
@@ -20,7 +20,7 @@ GREETING = "This call may be recorded."
 
 
 @pytest.fixture
-async def service(simulator: Simulator, store_url: str, redis: Redis) -> AsyncIterator[Service]:
+async def service(simulator: Simulator, store_url: str, redis: Redis) -> AsyncIterator[RunningService]:
     """As everybody's, but with the other way in; whoever uses it has to leave nothing behind."""
     async with serving(simulator, store_url, INTERCONNECT="bridge") as service:
         yield service
@@ -41,23 +41,23 @@ WAYS = pytest.mark.parametrize("how", ["inbound", "answer", "dial"])
 @WAYS
 @pytest.mark.parametrize("first", ["leg", "phone"])
 async def test_whoever_answers_first_one_bridge_runs(
-    simulator: Simulator, service: Service, operator: Operator, how: str, first: str
+    simulator: Simulator, service: RunningService, operator: Operator, how: str, first: str
 ) -> None:
     simulator.numbers[CALLEE] = "ring"
     if first == "phone":
         simulator.interconnect.answer_delay = 0.2
     elif how == "inbound":
-        leg_answers_first(simulator)
+        delay_create_call(simulator)
     phone = await arrives(simulator, operator, how)
     if how == "answer" and first == "leg":
-        leg_answers_first(simulator)
+        delay_create_call(simulator)
     if how == "dial" and first == "leg":
-        await simulator.until(lambda: bool(replies(simulator, "Pause")), what="the leg is parked")
+        await simulator.until(lambda: bool(replies_with_verb(simulator, "Pause")), what="the leg is parked")
     phone.pick_up()
     await phone.until("bridged")
     leg = leg_of(phone, simulator)
 
-    [(asked, bridge)] = replies(simulator, "Bridge")
+    [(asked, bridge)] = replies_with_verb(simulator, "Bridge")
     runs, target = ("phone", "leg") if first == "leg" else ("leg", "phone")
     calls = {"phone": phone.call_id, "leg": leg.call_id}
     assert (asked.call_id, bridge.text) == (calls[runs], calls[target])
@@ -70,12 +70,12 @@ async def test_whoever_answers_first_one_bridge_runs(
 
 @WAYS
 async def test_what_createcall_of_the_leg_says(
-    simulator: Simulator, service: Service, operator: Operator, how: str
+    simulator: Simulator, service: RunningService, operator: Operator, how: str
 ) -> None:
     phone = await arrives(simulator, operator, how)
     await phone.until("bridged")
     call = await operator.call(phone.call_id)
-    [order] = leg_orders(simulator)
+    [order] = leg_requests(simulator)
     participant = simulator.sessions.participants[str(phone.participant_id)]
     url = f"{ORIGIN}/callbacks/legs/{call['id']}/1"
     assert {
@@ -96,13 +96,13 @@ async def test_a_leg_is_called_from_a_number_of_ours_where_none_is_set(
     async with serving(simulator, store_url, INTERCONNECT="bridge", BW_NUMBER="") as service:
         phone = await simulator.dial(to="+15551110000", from_="+15552220000")
         await phone.until("bridged")
-        assert [order["from"] for order in leg_orders(simulator)] == ["+15551110000"]
+        assert [order["from"] for order in leg_requests(simulator)] == ["+15551110000"]
         await phone.hang_up()
         async with Operator.of(service) as operator:
             await operator.place(**{"from": "+15551110009"})
             called = await simulator.called(CALLEE)
             await called.until("bridged")
-            assert [order["from"] for order in leg_orders(simulator)][1:] == ["+15551110009"]
+            assert [order["from"] for order in leg_requests(simulator)][1:] == ["+15551110009"]
             await called.hang_up()
         await nothing_left(simulator, redis)
 
@@ -119,13 +119,13 @@ async def test_the_way_can_be_said_elsewhere(
         phone = await simulator.called(CALLEE)
         await phone.until("bridged")
         if said == "join":
-            assert leg_orders(simulator) == []
+            assert leg_requests(simulator) == []
             await operator.until(call["id"], "bridged")
             await operator.order(call["id"], "remove")
             await phone.hears("Please hold")
             await operator.order(call["id"], "join", room="support", **way)
             await phone.until("bridged")
-        assert len(leg_orders(simulator)) == 1
+        assert len(leg_requests(simulator)) == 1
         assert simulator.legs_into_webrtc() == [leg_of(phone, simulator)]
         await phone.hang_up()
         await operator.reset_rooms()
@@ -147,7 +147,7 @@ async def test_those_in_a_room_hear_one_another(simulator: Simulator, store_url:
 
 @WAYS
 async def test_the_phone_hears_ringing_while_the_leg_rings(
-    simulator: Simulator, service: Service, operator: Operator, how: str
+    simulator: Simulator, service: RunningService, operator: Operator, how: str
 ) -> None:
     simulator.interconnect.answer_delay = 0.4
     phone = await arrives(simulator, operator, how)
@@ -188,7 +188,7 @@ async def test_the_announcement_is_said_once_and_to_its_end(
 
 @pytest.mark.parametrize("how", ["far end hangs up", "participant deleted", "leg vanishes silently"])
 async def test_the_phone_survives_its_leg(
-    simulator: Simulator, service: Service, operator: Operator, how: str
+    simulator: Simulator, service: RunningService, operator: Operator, how: str
 ) -> None:
     phone, call = await bridged(simulator, operator)
     before, leg = str(phone.participant_id), leg_of(phone, simulator)
@@ -210,7 +210,7 @@ async def test_the_phone_survives_its_leg(
 
 
 async def test_legs_that_end_at_once_are_not_made_for_ever(
-    simulator: Simulator, service: Service, operator: Operator
+    simulator: Simulator, service: RunningService, operator: Operator
 ) -> None:
     phone, call = await bridged(simulator, operator)
     for _ in range(2):
@@ -221,12 +221,12 @@ async def test_legs_that_end_at_once_are_not_made_for_ever(
     await phone.until("ended")
     assert len(phone.heard) == 1
     assert "sorry" in phone.heard[0]
-    assert len(leg_orders(simulator)) == 3
+    assert len(leg_requests(simulator)) == 3
     ended = await operator.until(call["id"], "ended")
     assert ended["outcome"]["reason"] == "transfer-failed"
 
 
-async def test_on_hold_and_back(simulator: Simulator, service: Service, operator: Operator) -> None:
+async def test_on_hold_and_back(simulator: Simulator, service: RunningService, operator: Operator) -> None:
     phone, call = await bridged(simulator, operator)
     before = phone.participant_id
     await operator.order(call["id"], "remove")
@@ -239,7 +239,7 @@ async def test_on_hold_and_back(simulator: Simulator, service: Service, operator
     await phone.hang_up()
 
 
-async def test_a_move_keeps_both_legs(simulator: Simulator, service: Service, operator: Operator) -> None:
+async def test_a_move_keeps_both_legs(simulator: Simulator, service: RunningService, operator: Operator) -> None:
     phone, call = await bridged(simulator, operator)
     leg, session, participant = leg_of(phone, simulator), phone.session_id, phone.participant_id
     await operator.order(call["id"], "join", room="support")
@@ -256,7 +256,7 @@ async def test_a_move_keeps_both_legs(simulator: Simulator, service: Service, op
 
 
 async def test_a_move_that_is_tried_again_when_nobody_wants_it_any_more(
-    simulator: Simulator, service: Service, operator: Operator
+    simulator: Simulator, service: RunningService, operator: Operator
 ) -> None:
     phone, call = await bridged(simulator, operator)
     simulator.faults.add("addParticipantToSession", status=500)
@@ -293,7 +293,7 @@ async def test_to_another_number(store_url: str, redis: Redis, way: str, fault: 
         assert len(phone.call.legs) - len(elsewhere) == (way == "transfer")
 
 
-async def test_hang_up_by_order(simulator: Simulator, service: Service, operator: Operator) -> None:
+async def test_hang_up_by_order(simulator: Simulator, service: RunningService, operator: Operator) -> None:
     phone, call = await bridged(simulator, operator)
     await operator.order(call["id"], "hangup")
     await phone.until("ended")
@@ -301,14 +301,14 @@ async def test_hang_up_by_order(simulator: Simulator, service: Service, operator
     assert phone.heard == []
 
 
-async def test_the_room_is_closed(simulator: Simulator, service: Service, operator: Operator) -> None:
+async def test_the_room_is_closed(simulator: Simulator, service: RunningService, operator: Operator) -> None:
     phone, call = await bridged(simulator, operator)
     await operator.ask("DELETE", f"/rooms/{call['room']}")
     await phone.until("ended")
     assert phone.heard == ["This conference has been closed. Goodbye."]
 
 
-async def test_the_time_is_over(simulator: Simulator, service: Service, operator: Operator) -> None:
+async def test_the_time_is_over(simulator: Simulator, service: RunningService, operator: Operator) -> None:
     call = await operator.place(maxDuration=1)
     phone = await simulator.called(CALLEE)
     await phone.until("bridged")

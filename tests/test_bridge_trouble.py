@@ -10,19 +10,19 @@ import pytest
 from redis.asyncio import Redis
 
 from service.calls.rules import arriving, legs
-from tests.bridge_mode import joined_again, leg_answers_first, leg_of, leg_orders, verbs
-from tests.harness import CALLEE, PASSWORD, USERNAME, Service, nothing_left, serving
+from tests.bridge_mode import joined_again, delay_create_call, leg_of, leg_requests, verbs
+from tests.harness import CALLEE, PASSWORD, USERNAME, RunningService, nothing_left, serving
 from tests.operators import Operator, bridged
 from tests.simulator.journal import Delivery
 from tests.simulator.phones import Phone
 from tests.simulator.settings import SimulatorSettings
 from tests.simulator.simulator import Simulator
-from tests.stores import Store
+from tests.stores import RestartableStore
 from tests.waiting import wait_until
 
 
 @pytest.fixture
-async def service(simulator: Simulator, store_url: str, redis: Redis) -> AsyncIterator[Service]:
+async def service(simulator: Simulator, store_url: str, redis: Redis) -> AsyncIterator[RunningService]:
     """With the other way in; whoever uses it has to leave nothing behind."""
     async with serving(simulator, store_url, INTERCONNECT="bridge") as service:
         yield service
@@ -48,7 +48,7 @@ ON_THE_WAY = [
 
 
 @pytest.mark.parametrize("moment", ON_THE_WAY)
-async def test_the_phone_hangs_up_on_the_way_in(simulator: Simulator, service: Service, moment: str) -> None:
+async def test_the_phone_hangs_up_on_the_way_in(simulator: Simulator, service: RunningService, moment: str) -> None:
     gate = simulator.gates.hold(moment)
     phone = await simulator.dial()
     await gate.reached()
@@ -70,7 +70,7 @@ async def test_the_phone_hangs_up_on_the_way_in(simulator: Simulator, service: S
     ],
 )
 async def test_a_callee_hangs_up_on_the_way_in(
-    simulator: Simulator, service: Service, operator: Operator, prepare: str, moment: str
+    simulator: Simulator, service: RunningService, operator: Operator, prepare: str, moment: str
 ) -> None:
     simulator.numbers[CALLEE] = "ring"
     if prepare == "dial":
@@ -92,7 +92,7 @@ async def test_a_callee_hangs_up_on_the_way_in(
 @pytest.mark.parametrize("first", ["phone", "leg"])
 @pytest.mark.parametrize(("leaver", "at"), [("phone", "webhook"), ("leg", "webhook"), ("leg", "reply")])
 async def test_the_phone_hangs_up_while_the_bridge_ends(
-    simulator: Simulator, service: Service, first: str, leaver: str, at: str
+    simulator: Simulator, service: RunningService, first: str, leaver: str, at: str
 ) -> None:
     """`first` answers first, so that the other one runs the bridge."""
     phone = await _bridged(simulator, first)
@@ -113,7 +113,7 @@ async def _bridged(simulator: Simulator, first: str) -> Phone:
     if first == "phone":
         simulator.interconnect.answer_delay = 0.1
     else:
-        leg_answers_first(simulator)
+        delay_create_call(simulator)
     phone = await simulator.dial()
     await phone.until("bridged")
     return phone
@@ -145,7 +145,7 @@ async def test_a_leg_that_does_not_come_about(
         [words] = set(phone.heard)
         assert ("another number" if fallback and how == "inbound" else "sorry") in words
         # One that is refused is tried once more.
-        assert len(leg_orders(simulator)) <= (3 if mode == "reject" else 2)
+        assert len(leg_requests(simulator)) <= (3 if mode == "reject" else 2)
         await wait_until(lambda: service.log(event="call.ended", reason="transfer-failed"))
         await nothing_left(simulator, redis)
 
@@ -158,9 +158,9 @@ async def _on_the_way(simulator: Simulator, operator: Operator, how: str) -> Pho
 
 
 async def test_a_leg_that_rings_while_nobody_says_that_it_ended(
-    simulator: Simulator, service: Service, monkeypatch: pytest.MonkeyPatch
+    simulator: Simulator, service: RunningService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(arriving, "LEG_RINGS", 1.0)
+    monkeypatch.setattr(arriving, "LEG_RING_TIMEOUT", 1.0)
     simulator.interconnect.mode = "timeout"
     simulator.webhooks.drop.add("disconnect")
     phone = await simulator.dial()
@@ -182,7 +182,7 @@ FATES: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("how", ["inbound", "answer", "dial"])
 @pytest.mark.parametrize("fate", FATES)
 async def test_createcall_of_the_leg_fails(
-    simulator: Simulator, service: Service, operator: Operator, how: str, fate: str
+    simulator: Simulator, service: RunningService, operator: Operator, how: str, fate: str
 ) -> None:
     simulator.numbers[CALLEE] = "ring"
     if how == "inbound":
@@ -247,11 +247,11 @@ async def test_a_leg_of_unknown_fate_that_answers_is_let_go(store_url: str, redi
 
 @pytest.mark.parametrize("first", ["phone", "leg"])
 async def test_a_bridge_with_somebody_who_has_just_gone(
-    simulator: Simulator, service: Service, first: str
+    simulator: Simulator, service: RunningService, first: str
 ) -> None:
     """Who runs it finds the target gone; the phone is joined by another leg."""
     if first == "leg":
-        leg_answers_first(simulator)
+        delay_create_call(simulator)
         gate = simulator.gates.hold("reply:initiate")
         phone = await simulator.dial()
         await gate.reached()
@@ -284,7 +284,7 @@ async def test_a_bridge_with_somebody_who_has_just_gone(
 @pytest.mark.parametrize(
     "kind", ["initiate", "answer", "bridgeComplete", "bridgeTargetComplete", "disconnect"]
 )
-async def test_twice_at_once(simulator: Simulator, service: Service, first: str, kind: str) -> None:
+async def test_twice_at_once(simulator: Simulator, service: RunningService, first: str, kind: str) -> None:
     simulator.latency = 0.01
     simulator.webhooks.duplicate.add(kind)
     phone = await _bridged(simulator, first)
@@ -293,7 +293,7 @@ async def test_twice_at_once(simulator: Simulator, service: Service, first: str,
     await joined_again(simulator, phone, before)
     await phone.hang_up()
     await simulator.settled()
-    assert len(leg_orders(simulator)) == 2
+    assert len(leg_requests(simulator)) == 2
     assert len(service.log(event="call.ended")) == 1
     assert phone.heard == []
 
@@ -301,7 +301,7 @@ async def test_twice_at_once(simulator: Simulator, service: Service, first: str,
 @pytest.mark.parametrize("first", ["phone", "leg"])
 @pytest.mark.parametrize("late", ["disconnect", "bridgeComplete", "bridgeTargetComplete"])
 async def test_whatever_is_told_first_of_a_leg_that_has_ended(
-    simulator: Simulator, service: Service, operator: Operator, first: str, late: str
+    simulator: Simulator, service: RunningService, operator: Operator, first: str, late: str
 ) -> None:
     phone = await _bridged(simulator, first)
     before = phone.participant_id
@@ -309,17 +309,17 @@ async def test_whatever_is_told_first_of_a_leg_that_has_ended(
     await phone.far_end_hangs_up()
     await joined_again(simulator, phone, before)
     await simulator.until(lambda: len(told(simulator, "disconnect")) == 1, what="the disconnect is told")
-    assert len(leg_orders(simulator)) == 2
+    assert len(leg_requests(simulator)) == 2
     await operator.until(phone.call_id, "bridged")
     simulator.webhooks.delay.clear()
     await phone.hang_up()
 
 
 async def test_a_phone_that_does_not_ask_is_asked(
-    simulator: Simulator, service: Service, monkeypatch: pytest.MonkeyPatch
+    simulator: Simulator, service: RunningService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Bandwidth has told of the leg's end and, whatever it was, has not asked what the phone does."""
-    monkeypatch.setattr(legs, "SETTLES", 0.2)
+    monkeypatch.setattr(legs, "BRIDGE_SETTLE_TIME", 0.2)
     phone = await _bridged(simulator, "phone")
     before = phone.participant_id
     gate = simulator.gates.hold("webhook:bridgeTargetComplete")
@@ -332,7 +332,7 @@ async def test_a_phone_that_does_not_ask_is_asked(
 
 
 @pytest.mark.parametrize("when", ["answer", "bridgeComplete"])
-async def test_the_store_is_away_when_the_leg_asks(simulator: Simulator, when: str, store: Store) -> None:
+async def test_the_store_is_away_when_the_leg_asks(simulator: Simulator, when: str, store: RestartableStore) -> None:
     async with serving(simulator, store.url, INTERCONNECT="bridge"):
         simulator.interconnect.answer_delay = 0.05
         gates = [simulator.gates.hold(f"webhook:{one}") for one in (when, "disconnect")]
@@ -355,9 +355,9 @@ async def test_the_store_is_away_when_the_leg_asks(simulator: Simulator, when: s
 
 
 @pytest.fixture
-async def store() -> AsyncIterator[Store]:
+async def store() -> AsyncIterator[RestartableStore]:
     with tempfile.TemporaryDirectory(prefix="bridge-leg-") as directory:
-        store = Store(Path(directory))
+        store = RestartableStore(Path(directory))
         await store.start()
         yield store
         await store.start()
@@ -365,7 +365,7 @@ async def store() -> AsyncIterator[Store]:
 
 
 async def test_an_unknown_event_of_a_leg_keeps_it(
-    simulator: Simulator, service: Service, operator: Operator
+    simulator: Simulator, service: RunningService, operator: Operator
 ) -> None:
     phone, call = await bridged(simulator, operator)
     path = f"/callbacks/legs/{call['id']}/1"

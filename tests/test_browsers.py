@@ -10,15 +10,15 @@ from redis.asyncio import Redis
 
 from service.calls.browser import Browser
 from service.clock import SystemClock
-from service.engine.timeouts import Patience
+from service.engine.timeouts import Timeouts
 from service.store.redis.client import Client
 from service.store.rooms import Rooms
-from tests.harness import ORIGIN, Service
-from tests.operators import NO_TLS, Json, Operator, bridged, staffed
+from tests.harness import ORIGIN, RunningService
+from tests.operators import NO_TLS, Json, Operator, bridged, operator_for
 from tests.simulator.simulator import Simulator
 from tests.waiting import wait_until
 
-HASTY = Patience(unused=0.8, absent=0.8, quiet=0.2, strangers=0.2, gone=0.2, old_session=0.2)
+HASTY = Timeouts(unused_seat=0.8, browser_absence=0.8, idle_check=0.2, orphan_grace=0.2, vanished_grace=0.2, old_session_grace=0.2)
 """For tests of what happens when nothing happens."""
 
 
@@ -58,7 +58,7 @@ async def gone(operator: Operator, browser: Json) -> None:
     await wait_until(away, seconds=5, what="the browser still has its seat")
 
 
-async def tell(simulator: Simulator, service: Service, browser: Json, event: str, **more: Any) -> int:
+async def tell(simulator: Simulator, service: RunningService, browser: Json, event: str, **more: Any) -> int:
     """A participant event, as Bandwidth posts it to the address that was registered."""
     participant = simulator.sessions.participants[browser["participantId"]]
     assert participant.callback_url
@@ -71,8 +71,8 @@ async def tell(simulator: Simulator, service: Service, browser: Json, event: str
 @pytest.fixture
 async def hasty(
     simulator: Simulator, store_url: str, redis: Redis
-) -> AsyncIterator[tuple[Service, Operator]]:
-    async with staffed(simulator, store_url, redis, HASTY, ROOM_POLICY="sales") as (service, operator):
+) -> AsyncIterator[tuple[RunningService, Operator]]:
+    async with operator_for(simulator, store_url, redis, HASTY, ROOM_POLICY="sales") as (service, operator):
         yield service, operator
 
 
@@ -109,7 +109,7 @@ async def test_what_it_may_publish_is_asked_for(simulator: Simulator, operator: 
 
 
 async def test_the_last_one_out_deletes_the_session(
-    simulator: Simulator, hasty: tuple[Service, Operator]
+    simulator: Simulator, hasty: tuple[RunningService, Operator]
 ) -> None:
     """A browser and a phone, in either order."""
     _, operator = hasty
@@ -151,14 +151,14 @@ async def test_a_full_room(simulator: Simulator, operator: Operator) -> None:
 # Whether somebody is there ----------------------------------------------------------------------------------
 
 
-async def test_a_token_that_is_never_used_frees_its_seat(hasty: tuple[Service, Operator]) -> None:
+async def test_a_token_that_is_never_used_frees_its_seat(hasty: tuple[RunningService, Operator]) -> None:
     service, operator = hasty
     browser = await admitted(operator)
     await gone(operator, browser)
     assert [line["why"] for line in service.log("participant.left")] == ["absent"]
 
 
-async def test_who_beats_stays_and_who_stops_goes(hasty: tuple[Service, Operator]) -> None:
+async def test_who_beats_stays_and_who_stops_goes(hasty: tuple[RunningService, Operator]) -> None:
     _, operator = hasty
     browser = await admitted(operator)
     path = f"/rooms/sales/participants/{browser['participantId']}/heartbeat"
@@ -170,7 +170,7 @@ async def test_who_beats_stays_and_who_stops_goes(hasty: tuple[Service, Operator
 
 
 async def test_who_has_connected_needs_no_heartbeat(
-    simulator: Simulator, hasty: tuple[Service, Operator]
+    simulator: Simulator, hasty: tuple[RunningService, Operator]
 ) -> None:
     service, operator = hasty
     browser = await admitted(operator)
@@ -183,7 +183,7 @@ async def test_who_has_connected_needs_no_heartbeat(
     await gone(operator, browser)
 
 
-async def test_who_comes_back_in_time_stays(simulator: Simulator, hasty: tuple[Service, Operator]) -> None:
+async def test_who_comes_back_in_time_stays(simulator: Simulator, hasty: tuple[RunningService, Operator]) -> None:
     service, operator = hasty
     browser = await admitted(operator)
     for event in ("onConnect", "onDisconnect", "onConnect"):
@@ -195,7 +195,7 @@ async def test_who_comes_back_in_time_stays(simulator: Simulator, hasty: tuple[S
     assert [line["why"] for line in service.log("participant.left")] == ["reported"]
 
 
-async def test_events_of_others_change_nothing(simulator: Simulator, hasty: tuple[Service, Operator]) -> None:
+async def test_events_of_others_change_nothing(simulator: Simulator, hasty: tuple[RunningService, Operator]) -> None:
     service, operator = hasty
     browser = await admitted(operator)
     await tell(simulator, service, browser, "onConnect")
@@ -211,7 +211,7 @@ async def test_events_of_others_change_nothing(simulator: Simulator, hasty: tupl
 
 
 async def test_who_is_not_at_bandwidth_any_more_is_not_in_the_room(
-    simulator: Simulator, hasty: tuple[Service, Operator]
+    simulator: Simulator, hasty: tuple[RunningService, Operator]
 ) -> None:
     """The media server deletes participants whose device has gone; here nobody tells us."""
     service, operator = hasty
@@ -225,7 +225,7 @@ async def test_who_is_not_at_bandwidth_any_more_is_not_in_the_room(
 
 
 async def test_who_has_yet_to_be_put_into_a_new_session_keeps_the_seat(
-    simulator: Simulator, hasty: tuple[Service, Operator]
+    simulator: Simulator, hasty: tuple[RunningService, Operator]
 ) -> None:
     """Bandwidth does not let it in for longer than a device that has gone is looked for."""
     service, operator = hasty
@@ -240,7 +240,7 @@ async def test_who_has_yet_to_be_put_into_a_new_session_keeps_the_seat(
         asked = [one for one in simulator.requests if one.operation == "listSessionParticipants"]
         return sum(one.ids["sessionId"] in new for one in asked)
 
-    await wait_until(lambda: fault.struck > 0 and looks() >= 4, seconds=10, what="looked for again and again")
+    await wait_until(lambda: fault.hit_count > 0 and looks() >= 4, seconds=10, what="looked for again and again")
     assert await seen(operator, browser)
     simulator.faults.clear()
     participant = simulator.sessions.participants[browser["participantId"]]
@@ -294,7 +294,7 @@ async def test_a_subscription_to_somebody_elsewhere(operator: Operator) -> None:
 
 
 async def test_a_phones_participant_belongs_to_its_call(
-    simulator: Simulator, hasty: tuple[Service, Operator]
+    simulator: Simulator, hasty: tuple[RunningService, Operator]
 ) -> None:
     _, operator = hasty
     phone, call = await bridged(simulator, operator)
@@ -310,7 +310,7 @@ async def test_a_phones_participant_belongs_to_its_call(
 
 
 async def test_who_waits_outside_is_let_in_by_a_browser(
-    simulator: Simulator, hasty: tuple[Service, Operator]
+    simulator: Simulator, hasty: tuple[RunningService, Operator]
 ) -> None:
     service, operator = hasty
     await operator.set_room("sales", waiting={"sound": "ring"})
@@ -325,7 +325,7 @@ async def test_who_waits_outside_is_let_in_by_a_browser(
 
 
 async def test_a_phone_that_the_browsers_have_left_is_told(
-    simulator: Simulator, hasty: tuple[Service, Operator]
+    simulator: Simulator, hasty: tuple[RunningService, Operator]
 ) -> None:
     service, operator = hasty
     await operator.set_room("sales", alone={"after": 1, "then": "hangup"})
@@ -343,7 +343,7 @@ async def test_a_phone_that_the_browsers_have_left_is_told(
 
 
 async def test_a_browser_that_is_left_alone_stays(
-    simulator: Simulator, hasty: tuple[Service, Operator]
+    simulator: Simulator, hasty: tuple[RunningService, Operator]
 ) -> None:
     service, operator = hasty
     await operator.set_room("sales", alone={"after": 1, "then": "hangup"})
@@ -357,7 +357,7 @@ async def test_a_browser_that_is_left_alone_stays(
     await left(operator, browser)
 
 
-async def test_a_room_that_is_closed(simulator: Simulator, hasty: tuple[Service, Operator]) -> None:
+async def test_a_room_that_is_closed(simulator: Simulator, hasty: tuple[RunningService, Operator]) -> None:
     _, operator = hasty
     browser = await admitted(operator)
     phone, call = await bridged(simulator, operator)
@@ -368,7 +368,7 @@ async def test_a_room_that_is_closed(simulator: Simulator, hasty: tuple[Service,
     assert (await operator.send("DELETE", "/rooms/sales")).status_code == 404
 
 
-async def test_a_session_that_has_vanished(simulator: Simulator, hasty: tuple[Service, Operator]) -> None:
+async def test_a_session_that_has_vanished(simulator: Simulator, hasty: tuple[RunningService, Operator]) -> None:
     """Whoever notices replaces it for all; a browser keeps its subscriptions."""
     service, operator = hasty
     phone, _ = await bridged(simulator, operator)
@@ -388,7 +388,7 @@ async def test_a_session_that_has_vanished(simulator: Simulator, hasty: tuple[Se
 
 
 async def test_a_participant_that_vanished_with_its_session(
-    simulator: Simulator, hasty: tuple[Service, Operator]
+    simulator: Simulator, hasty: tuple[RunningService, Operator]
 ) -> None:
     service, operator = hasty
     browser = await admitted(operator)
@@ -421,7 +421,7 @@ async def test_bandwidth_fails(simulator: Simulator, operator: Operator, operati
 async def test_what_is_made_too_late_is_taken_down(
     simulator: Simulator, store_url: str, redis: Redis, operation: str
 ) -> None:
-    async with staffed(simulator, store_url, redis, WEBHOOK_BUDGET="1") as (_, operator):
+    async with operator_for(simulator, store_url, redis, WEBHOOK_BUDGET="1") as (_, operator):
         simulator.faults.add(operation, delay=1.5)
         refused = await operator.send("POST", "/rooms/sales/participants", {})
         assert (refused.status_code, refused.json()["type"]) == (
@@ -432,14 +432,14 @@ async def test_what_is_made_too_late_is_taken_down(
 
 
 async def test_a_seat_whose_replica_died_before_it_asked_for_anything(
-    hasty: tuple[Service, Operator], store_url: str
+    hasty: tuple[RunningService, Operator], store_url: str
 ) -> None:
     _, operator = hasty
     client = Client(store_url)
-    await Rooms(client, unused=0.3).reserve(
+    await Rooms(client, unused_timeout=0.3).reserve(
         "sales",
         "web-aaaaaaaaaaaaaaaa.1",
-        waits=False,
+        wait_if_empty=False,
         limit=20,
         now=SystemClock().now(),
         browser=Browser("Ada"),

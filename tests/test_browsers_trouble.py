@@ -13,15 +13,15 @@ import httpx
 import pytest
 from redis.asyncio import Redis
 
-from service.engine.timeouts import Patience
+from service.engine.timeouts import Timeouts
 from service.tasks import Tasks
-from tests.browsers import enters
-from tests.harness import API_KEYS, LOG, Service, nothing_left, serving
-from tests.operators import Operator, staffed
+from tests.browsers import add_browser
+from tests.harness import API_KEYS, LOG, RunningService, nothing_left, serving
+from tests.operators import Operator, operator_for
 from tests.outbound import operations
 from tests.processes import environment, replica
 from tests.simulator.simulator import Simulator
-from tests.stores import Store
+from tests.stores import RestartableStore
 from tests.waiting import wait_until
 
 MAKING = ["createSession", "createParticipant", "addParticipantToSession"]
@@ -51,7 +51,7 @@ def kind(answer: httpx.Response) -> str:
 )
 async def test_a_step_is_refused(
     simulator: Simulator,
-    service: Service,
+    service: RunningService,
     operator: Operator,
     step: str,
     status: int,
@@ -66,7 +66,7 @@ async def test_a_step_is_refused(
 
 
 async def test_nobody_is_told_to_wait_for_an_hour(
-    simulator: Simulator, service: Service, operator: Operator
+    simulator: Simulator, service: RunningService, operator: Operator
 ) -> None:
     simulator.faults.add("createParticipant", status=429, retry_after="3600")
     assert (await operator.send("POST", ROOM, {})).headers["Retry-After"] == "60"
@@ -75,7 +75,7 @@ async def test_nobody_is_told_to_wait_for_an_hour(
 @pytest.mark.parametrize("step", MAKING)
 async def test_a_step_hangs(simulator: Simulator, store_url: str, redis: Redis, step: str) -> None:
     """Answered within the budget; what the hanging request makes after all is taken down."""
-    async with staffed(simulator, store_url, redis, WEBHOOK_BUDGET="1") as (_, operator):
+    async with operator_for(simulator, store_url, redis, WEBHOOK_BUDGET="1") as (_, operator):
         fault = simulator.faults.add(step, hang=True)
         began = asyncio.get_running_loop().time()
         refused = await operator.send("POST", ROOM, {})
@@ -88,9 +88,9 @@ async def test_a_step_hangs(simulator: Simulator, store_url: str, redis: Redis, 
 
 @pytest.mark.parametrize("step", ["removeParticipantFromSession", "deleteParticipant", "deleteSession"])
 async def test_taking_it_down_is_tried_again(
-    simulator: Simulator, service: Service, operator: Operator, step: str
+    simulator: Simulator, service: RunningService, operator: Operator, step: str
 ) -> None:
-    browser = await enters(simulator, operator)
+    browser = await add_browser(simulator, operator)
     simulator.faults.add(step, status=500, times=2)
     assert await browser.leave() == 204
     assert (await operator.send("GET", browser.path)).status_code == 404, (
@@ -104,7 +104,7 @@ async def test_a_participant_that_is_gone_as_soon_as_it_was_made(
     simulator: Simulator, store_url: str, redis: Redis
 ) -> None:
     """It was not found, which is not the truth yet: a while later the browser gets another one."""
-    async with staffed(simulator, store_url, redis, Patience(gone=0.4)) as (_, operator):
+    async with operator_for(simulator, store_url, redis, Timeouts(vanished_grace=0.4)) as (_, operator):
         gate = simulator.gates.hold("addParticipantToSession")
         coming = asking(operator)
         await gate.reached()
@@ -119,7 +119,7 @@ async def test_a_participant_that_is_gone_as_soon_as_it_was_made(
 
 async def test_participants_that_are_never_found(simulator: Simulator, store_url: str, redis: Redis) -> None:
     more = {"WEBHOOK_BUDGET": "4"}
-    async with staffed(simulator, store_url, redis, Patience(gone=0.4), **more) as (service, operator):
+    async with operator_for(simulator, store_url, redis, Timeouts(vanished_grace=0.4), **more) as (service, operator):
         simulator.faults.add("addParticipantToSession", status=404, times=None)
         refused = await asking(operator)
         assert (refused.status_code, kind(refused)) == (502, "bandwidth-error")
@@ -132,7 +132,7 @@ async def test_participants_that_are_never_found(simulator: Simulator, store_url
 
 @pytest.mark.parametrize("step", MAKING)
 async def test_the_room_is_closed_while_it_comes(
-    simulator: Simulator, service: Service, operator: Operator, step: str
+    simulator: Simulator, service: RunningService, operator: Operator, step: str
 ) -> None:
     gate = simulator.gates.hold(step)
     coming = asking(operator)
@@ -148,7 +148,7 @@ async def test_the_room_is_closed_while_it_comes(
     else:
         assert answer.status_code in {409, 502}
     await nothing_left_at(simulator)
-    browser = await enters(simulator, operator)
+    browser = await add_browser(simulator, operator)
     assert await browser.leave() == 204
 
 
@@ -157,9 +157,9 @@ async def nothing_left_at(simulator: Simulator) -> None:
 
 
 async def test_whoever_sends_it_away_at_once_does_it_once(
-    simulator: Simulator, service: Service, operator: Operator
+    simulator: Simulator, service: RunningService, operator: Operator
 ) -> None:
-    browser = await enters(simulator, operator)
+    browser = await add_browser(simulator, operator)
     answers = await asyncio.gather(*(browser.leave() for _ in range(5)))
     assert set(answers) <= {204, 404}
     assert 204 in answers
@@ -169,9 +169,9 @@ async def test_whoever_sends_it_away_at_once_does_it_once(
     assert await browser.leave() == 404
 
 
-async def test_many_come_and_go_at_once(simulator: Simulator, service: Service, operator: Operator) -> None:
+async def test_many_come_and_go_at_once(simulator: Simulator, service: RunningService, operator: Operator) -> None:
     """The session is the same for all, and goes with the last of them."""
-    browsers = await asyncio.gather(*(enters(simulator, operator) for _ in range(12)))
+    browsers = await asyncio.gather(*(add_browser(simulator, operator) for _ in range(12)))
     await simulator.until(lambda: len(simulator.sessions.sessions) == 1, what="one session")
     [session] = simulator.sessions.sessions.values()
     assert set(session.members) == {browser.id for browser in browsers}
@@ -184,9 +184,9 @@ async def test_many_come_and_go_at_once(simulator: Simulator, service: Service, 
 
 async def test_it_hears_the_same_in_a_new_session(simulator: Simulator, store_url: str, redis: Redis) -> None:
     """Each session is replaced before its age ends it."""
-    patience = Patience(session=0.8, old_session=0.2)
-    async with staffed(simulator, store_url, redis, patience) as (_, operator):
-        one, other, third = [await enters(simulator, operator) for _ in range(3)]
+    patience = Timeouts(session_max_age=0.8, old_session_grace=0.2)
+    async with operator_for(simulator, store_url, redis, patience) as (_, operator):
+        one, other, third = [await add_browser(simulator, operator) for _ in range(3)]
         assert one.participant
         before = one.participant.session_id
         streams = [{"participantId": other.id, "streamAliases": ["desk"]}]
@@ -262,7 +262,7 @@ async def test_a_replica_is_killed_on_the_way(
         await first.ended()
         with pytest.raises(httpx.TransportError):
             await coming
-    patience = Patience(unused=0.1, quiet=60, session=60)
+    patience = Timeouts(unused_seat=0.1, idle_check=60, session_max_age=60)
     async with serving(simulator, store_url, patience) as service, Operator.of(service) as second:
         assert [one["state"] for one in (await second.room("sales"))["members"]] == [
             "in" if step == "addParticipantToSession" else "reserved"
@@ -278,11 +278,11 @@ def key_of(keys: str) -> str:
 
 async def test_any_replica_serves_any_browser(simulator: Simulator, store_url: str, redis: Redis) -> None:
     async with (
-        staffed(simulator, store_url, redis) as (_, one),
+        operator_for(simulator, store_url, redis) as (_, one),
         serving(simulator, store_url) as second,
         Operator.of(second) as other,
     ):
-        browser = await enters(simulator, one, name="Anna")
+        browser = await add_browser(simulator, one, name="Anna")
         assert await browser.tell(second, "onConnect") == 200
         assert (await one.ask("GET", browser.path))["connected"]
         assert (await other.ask("GET", browser.path))["name"] == "Anna"
@@ -295,21 +295,21 @@ async def test_any_replica_serves_any_browser(simulator: Simulator, store_url: s
 
 
 @pytest.fixture
-async def store() -> AsyncIterator[Store]:
+async def store() -> AsyncIterator[RestartableStore]:
     with tempfile.TemporaryDirectory(prefix="bridge-down-") as directory:
-        store = Store(Path(directory))
+        store = RestartableStore(Path(directory))
         await store.start()
         yield store
         await store.start()
         await store.stop()
 
 
-async def test_without_a_store_nobody_comes_in(simulator: Simulator, store: Store) -> None:
+async def test_without_a_store_nobody_comes_in(simulator: Simulator, store: RestartableStore) -> None:
     async with (
         serving(simulator, store.url, WEBHOOK_BUDGET="2") as service,
         Operator.of(service) as operator,
     ):
-        browser = await enters(simulator, operator)
+        browser = await add_browser(simulator, operator)
         await store.kill()
         refused = await operator.send("POST", ROOM, {})
         assert (refused.status_code, kind(refused)) == (503, "store-unavailable")
@@ -322,7 +322,7 @@ async def test_without_a_store_nobody_comes_in(simulator: Simulator, store: Stor
 
 
 @pytest.mark.parametrize("step", MAKING)
-async def test_the_store_goes_while_it_comes(simulator: Simulator, store: Store, step: str) -> None:
+async def test_the_store_goes_while_it_comes(simulator: Simulator, store: RestartableStore, step: str) -> None:
     """Whoever asked is told; what was made for it is taken down when the store is back."""
     async with (
         serving(simulator, store.url, WEBHOOK_BUDGET="2") as service,
@@ -348,10 +348,10 @@ async def test_the_store_goes_while_it_comes(simulator: Simulator, store: Store,
 
 
 async def test_its_token_is_for_whoever_asked(
-    simulator: Simulator, service: Service, operator: Operator, redis: Redis
+    simulator: Simulator, service: RunningService, operator: Operator, redis: Redis
 ) -> None:
     began = len(LOG.written)
-    browser = await enters(simulator, operator, name="Anna Blume")
+    browser = await add_browser(simulator, operator, name="Anna Blume")
     await browser.tell(service, "onConnect")
     assert browser.token not in json.dumps(await operator.ask("GET", browser.path))
     assert browser.token not in json.dumps(await operator.room("sales"))

@@ -8,8 +8,8 @@ from redis.asyncio import Redis
 
 from service.calls.refs import ref_of_call
 from service.store import keys
-from tests.harness import PASSWORD, USERNAME, Service, serving
-from tests.operators import Operator, bridged, staffed
+from tests.harness import PASSWORD, USERNAME, RunningService, serving
+from tests.operators import Operator, bridged, operator_for
 from tests.simulator.phones import Phone
 from tests.simulator.simulator import Simulator
 from tests.waiting import wait_until
@@ -27,7 +27,7 @@ async def away(redis: Redis, phone: Phone) -> AsyncIterator[None]:
 
 
 async def test_a_leg_that_has_answered_stays(simulator: Simulator, store_url: str, redis: Redis) -> None:
-    async with staffed(simulator, store_url, redis) as (service, operator):
+    async with operator_for(simulator, store_url, redis) as (service, operator):
         gate = simulator.gates.hold("webhook:transferAnswer")
         phone = await simulator.dial()
         await gate.reached()
@@ -43,7 +43,7 @@ async def test_a_leg_that_has_answered_stays(simulator: Simulator, store_url: st
 async def test_who_asks_what_to_do_is_told_to_come_back(
     simulator: Simulator, store_url: str, redis: Redis
 ) -> None:
-    async with staffed(simulator, store_url, redis) as (_, operator):
+    async with operator_for(simulator, store_url, redis) as (_, operator):
         phone, _ = await bridged(simulator, operator)
         gate = simulator.gates.hold("reply:transferComplete")
         async with away(redis, phone):
@@ -69,7 +69,7 @@ async def test_a_call_that_is_lost_begins_anew(simulator: Simulator, store_url: 
         await operator.until(phone.call_id, "ended")
 
 
-async def test_a_leg_of_ours_whose_call_is_lost_asks_a_few_times(service: Service) -> None:
+async def test_a_leg_of_ours_whose_call_is_lost_asks_a_few_times(service: RunningService) -> None:
     path, ends = f"/callbacks/legs/{ref_of_call('c-1')}/1", []
     body = {"eventType": "answer", "callId": "leg", "direction": "outbound"}
     async with httpx.AsyncClient(base_url=service.url, auth=(USERNAME, PASSWORD)) as client:

@@ -16,16 +16,16 @@ from msgspec.structs import fields
 
 from tests.chaos.allowances import ALLOWANCES
 from tests.chaos.evidence import Evidence
-from tests.chaos.checks import EYES
+from tests.chaos.checks import CHECKS
 from tests.chaos.finding import Finding
 from tests.chaos.mutants.mutant import mutants
 from tests.chaos.options import options
 from tests.chaos.plan import Turn, plan
-from tests.chaos.report import Report
+from tests.chaos.report import StormReport
 from tests.chaos.shrink import shrink
 from tests.chaos.storm import LINES, storm
-from tests.chaos.finding_timeline import IDS, shown
-from tests.chaos.faults import WEATHERS
+from tests.chaos.finding_timeline import IDS, print_timelines
+from tests.chaos.faults import FAULT_PROFILES
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[1]
@@ -59,7 +59,7 @@ async def test_what_is_found_is_told_as_a_story(folder: Path, monkeypatch: pytes
         yield Finding(what="made up", excuse="unanswered")
         yield Finding(what="made up", excuse="it was Monday")
 
-    monkeypatch.setattr("tests.chaos.checks.EYES", {"first": blames_the_first, "excused": holds_back})
+    monkeypatch.setattr("tests.chaos.checks.CHECKS", {"first": blames_the_first, "excused": holds_back})
     said: list[str] = []
     turn = Turn("calm", seed=3, calls=2)
     report = await storm(3, [turn], folder, said.append, shrink_minutes=0)
@@ -99,7 +99,7 @@ async def test_what_is_found_is_told_as_a_story(folder: Path, monkeypatch: pytes
 def test_what_is_printed_lies_around_the_finding() -> None:
     """Most of it before."""
     story = [f"{at:+9.3f} s  phone       hears: nothing" for at in range(200)]
-    lines = [*shown([{"eye": "leaks", "what": "it", "at": 100.0, "story": story}], 40, {"leaks": "All."})]
+    lines = [*print_timelines([{"eye": "leaks", "what": "it", "at": 100.0, "story": story}], 40, {"leaks": "All."})]
     assert lines[:2] == ["leaks: it, at +100.000 s", "  eyes/leaks.py: All."]
     times = [float(line.split()[0]) for line in lines[2:]]
     assert (times[0], times[-1], len(times)) == (71, 110, 40)
@@ -108,7 +108,7 @@ def test_what_is_printed_lies_around_the_finding() -> None:
 def test_what_is_printed_has_short_ids() -> None:
     ids = ["c-0a4da2ff-52489c6e-4f60-41f3-98ac-f28de9229902", "067c4ba2-6f20-44d4-a8c0-1ea89342e1a9"]
     story = [f"   +1.000 s  phone       call {ids[0]} bridged to {ids[1]}"]
-    *_, line = shown([{"eye": "leaks", "what": "it", "at": None, "story": story}], 40, {"leaks": "All."})
+    *_, line = print_timelines([{"eye": "leaks", "what": "it", "at": None, "story": story}], 40, {"leaks": "All."})
     assert line == "     +1.000 s  phone       call c-0a4da2ff… bridged to 067c4ba2-6…"
 
 
@@ -170,14 +170,14 @@ def test_wrong_usage(folder: Path, wrong: str) -> None:
 
 def test_every_weather_gets_a_turn() -> None:
     turns = plan(7700, 7, ["calm", "kills", "freeze"])
-    assert [turn.weather for turn in turns] == ["calm", "kills", "freeze"] * 3 + ["calm", "kills"]
+    assert [turn.fault_profile for turn in turns] == ["calm", "kills", "freeze"] * 3 + ["calm", "kills"]
     assert {turn.calls for turn in turns} == {700}
     assert sum(turn.calls for turn in turns) == 7700
     assert len({turn.seed for turn in turns}) == len(turns)
 
 
 def test_few_calls_are_few_turns() -> None:
-    assert [(turn.weather, turn.calls) for turn in plan(2, 7, ["calm", "kills", "freeze"])] == [
+    assert [(turn.fault_profile, turn.calls) for turn in plan(2, 7, ["calm", "kills", "freeze"])] == [
         ("calm", 1),
         ("kills", 1),
     ]
@@ -253,8 +253,8 @@ async def test_looking_for_a_smaller_case_ends_in_time() -> None:
 def test_the_documentation_names_every_weather_eye_and_allowance() -> None:
     text = (ROOT / "docs" / "chaos.md").read_text()
     assert re.findall(r"^\| `([a-z-]+)` \|", text, re.MULTILINE) == [
-        *WEATHERS,
-        *EYES,
+        *FAULT_PROFILES,
+        *CHECKS,
         *ALLOWANCES,
     ]
     for one in mutants():
@@ -266,23 +266,23 @@ def test_the_documentation_names_every_figure() -> None:
     text = (ROOT / "docs" / "chaos.md").read_text()
     section = text.split("## The line of JSON")[1].split("\n## ")[0]
     named = re.findall("`([a-z0-9_]+)`", "".join(re.findall(r"^- (.+?): ", section, re.MULTILINE)))
-    assert {*named} == {one.name for one in fields(Report)}
+    assert {*named} == {one.name for one in fields(StormReport)}
 
 
-def _report(**found: int) -> Report:
+def _report(**found: int) -> StormReport:
     """Of a storm after which all is well, but for this."""
     kinds = {str: "", int: 0, float: 0.0}
-    figures = {one.name: kinds[one.type] for one in fields(Report) if one.type in kinds}
-    return msgspec.convert({**figures, "turns": {}, "troubles": {}, "excused": {}, "found": found}, Report)
+    figures = {one.name: kinds[one.type] for one in fields(StormReport) if one.type in kinds}
+    return msgspec.convert({**figures, "turns": {}, "troubles": {}, "excused": {}, "found": found}, StormReport)
 
 
-@pytest.mark.parametrize("eye", EYES)
+@pytest.mark.parametrize("eye", CHECKS)
 def test_what_fails_a_storm(eye: str) -> None:
-    assert not _report(**{**dict.fromkeys(EYES, 0), eye: 1}).passed
+    assert not _report(**{**dict.fromkeys(CHECKS, 0), eye: 1}).passed
 
 
 @pytest.mark.parametrize(("calls", "bridged", "passed"), [(1, 0, True), (20, 1, True), (20, 0, False)])
 def test_what_does_not_fail_a_storm(calls: int, bridged: int, *, passed: bool) -> None:
     """But one of some calls in which nobody came through: a service that answers nothing has no faults."""
-    report = _report(**dict.fromkeys(EYES, 0))
+    report = _report(**dict.fromkeys(CHECKS, 0))
     assert msgspec.structs.replace(report, calls=calls, bridged=bridged).passed is passed

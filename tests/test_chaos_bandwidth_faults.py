@@ -10,12 +10,12 @@ import pytest
 from tests.chaos import settling
 from tests.chaos.operations import CREATE_CALL, CREATES, OTHERS
 from tests.chaos.site import Site
-from tests.chaos.faults.base import PENDING, Weather
+from tests.chaos.faults.base import MAX_PENDING_FAULTS, FaultProfile
 from tests.chaos.faults.gateway_pages import GatewayPages
 from tests.chaos.faults.lost_answers import LostAnswers
 from tests.chaos.faults.one_operation import HOW, OneOperation
 from tests.chaos.faults.slow_creates import SlowCreates
-from tests.chaos.faults.bursts import Spells
+from tests.chaos.faults.bursts import FaultBursts
 from tests.chaos.faults.wrong_bodies import ANY, NO_ID, OTHERS_OWN, WITH_ID, WrongBodies
 from tests.simulator.faults import Fault
 from tests.simulator.simulator import Simulator
@@ -30,12 +30,12 @@ ANSWERS: dict[str, dict[str, Any]] = {
 }
 
 
-def strikes(weather: Spells, spells: int = 60) -> list[Fault]:
+def strikes(weather: FaultBursts, spells: int = 60) -> list[Fault]:
     """Of twenty requests of each operation in each spell."""
     found: list[Fault | None] = []
     for _ in range(spells):
-        assert weather.begin() or isinstance(weather, SlowCreates)
-        found += [weather.strike(operation) for operation in sorted(OPERATIONS) for _ in range(20)]
+        assert weather.begin_burst() or isinstance(weather, SlowCreates)
+        found += [weather.fault_for(operation) for operation in sorted(OPERATIONS) for _ in range(20)]
     return [fault for fault in found if fault is not None]
 
 
@@ -104,14 +104,14 @@ def test_an_id_is_in_a_wrong_body_or_it_is_not(operation: str) -> None:
 def test_faults_on_order_do_not_pile_up() -> None:
     """While the store is away nothing is asked of Bandwidth."""
     simulator = Simulator()
-    weather, site = Weather(Random(1)), cast("Site", SimpleNamespace(simulator=simulator))
-    for _ in range(PENDING):
-        assert weather.may_order(site, "createSession")
+    weather, site = FaultProfile(Random(1)), cast("Site", SimpleNamespace(simulator=simulator))
+    for _ in range(MAX_PENDING_FAULTS):
+        assert weather.may_add_fault(site, "createSession")
         simulator.faults.add("createSession", status=503)
-    assert not weather.may_order(site, "createSession")
-    assert weather.may_order(site, "createParticipant")
+    assert not weather.may_add_fault(site, "createSession")
+    assert weather.may_add_fault(site, "createParticipant")
     assert simulator.faults.take("createSession") is not None
-    assert weather.may_order(site, "createSession")
+    assert weather.may_add_fault(site, "createSession")
 
 
 def _text(body: Any) -> str:

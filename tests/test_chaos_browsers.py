@@ -6,15 +6,15 @@ from typing import Any, cast
 
 import pytest
 
-from tests.chaos.api import Asked
+from tests.chaos.api import OperatorRequest
 from tests.chaos.evidence import Evidence
 from tests.chaos.checks import browsers
 from tests.chaos.fleet import Kill
-from tests.chaos.records import BrowserSeat, Entry, Event, Kind, Records, Sign
+from tests.chaos.records import BrowserSeat, InvitationUse, PostedEvent, Kind, Records, SeatRequest
 from tests.chaos.store_history import Step
 from tests.chaos.times import NEVER
 from tests.chaos.troubles import Troubles
-from tests.store_step_builders import P, step
+from tests.store_step_builders import PARTITION, step
 from tests.simulator.journal import MemberChanged, Request
 
 ID = "participant"
@@ -37,28 +37,28 @@ def request(operation: str, at: float, *, created: str | None = None, **ids: str
     )
 
 
-def sign(what: Any, at: float, status: int | None = 204, *, asked: bool = True) -> Sign:
-    return Sign(what=what, sent_at=at, over=at + 0.01, status=status, asked=asked)
+def sign(what: Any, at: float, status: int | None = 204, *, asked: bool = True) -> SeatRequest:
+    return SeatRequest(kind=what, sent_at=at, over=at + 0.01, status=status, asked=asked)
 
 
-def event(name: str, at: float, status: int | None = 200) -> Event:
-    return Event(name=name, sent_at=at, over=at + 0.01, status=status)
+def event(name: str, at: float, status: int | None = 200) -> PostedEvent:
+    return PostedEvent(name=name, sent_at=at, over=at + 0.01, status=status)
 
 
-def closed(at: float, status: int | None = 202, *, given_up: bool = False) -> Asked:
-    return Asked(
+def closed(at: float, status: int | None = 202, *, given_up: bool = False) -> OperatorRequest:
+    return OperatorRequest(
         method="DELETE",
         path="/rooms/a",
         body=None,
         host="",
         sent_at=at,
-        over=at + 0.1,
+        answered_at=at + 0.1,
         status=status,
         given_up=given_up,
     )
 
 
-def closed_late(made: "Made", *, ended: float = NEVER) -> None:
+def closed_late(made: "BrowserEvidence", *, ended: float = NEVER) -> None:
     """`ended`: when the process had ended that was asked."""
     made.asked.append(closed(9, None, given_up=True))
     made.kills = [Kill(ended, "")]
@@ -69,7 +69,7 @@ def seat(kind: Kind = "api", id_: str = ID, **more: Any) -> BrowserSeat:
     return BrowserSeat(kind=kind, participant_id=id_, **given)
 
 
-class Made:
+class BrowserEvidence:
     """A turn of one browser in room a, which came in at 11 and was deleted at `out`."""
 
     def __init__(self, *seats: BrowserSeat, out: float = 60.0) -> None:
@@ -79,7 +79,7 @@ class Made:
             *(request("deleteParticipant", out, participantId=one.participant_id) for one in seats),
         ]
         self.happenings: list[Any] = [MemberChanged(10_500, one.participant_id, SESSION, ()) for one in seats]
-        self.asked: list[Asked] = []
+        self.asked: list[OperatorRequest] = []
         self.rooms: list[Any] = []
         self.alive: list[str] = []
         self.troubles = Troubles()
@@ -99,49 +99,49 @@ class Made:
             logs=[],
             written=self.written,
         )
-        return [one.what for one in browsers.look(cast("Evidence", evidence))]
+        return [one.what for one in browsers.check(cast("Evidence", evidence))]
 
 
-def beating(until: int, *more: Sign, kind: Kind = "api", **fields: Any) -> BrowserSeat:
+def beating(until: int, *more: SeatRequest, kind: Kind = "api", **fields: Any) -> BrowserSeat:
     return seat(kind, signs=[*(sign("beat", at) for at in range(11, until)), *more], **fields)
 
 
 def test_nothing_is_wrong() -> None:
-    assert Made(beating(50, sign("leave", 50), sign("look", 51, 404)), out=50.2).found() == []
+    assert BrowserEvidence(beating(50, sign("leave", 50), sign("look", 51, 404)), out=50.2).found() == []
 
 
 def test_thrown_out_while_it_beats() -> None:
-    [found] = Made(beating(50), out=40).found()
+    [found] = BrowserEvidence(beating(50), out=40).found()
     assert "was thrown out at 40.000" in found
 
 
 def test_told_that_it_is_out_while_it_beats() -> None:
-    [found] = Made(beating(30, sign("beat", 30, 404))).found()
+    [found] = BrowserEvidence(beating(30, sign("beat", 30, 404))).found()
     assert "was thrown out at 30.010" in found
 
 
 def test_heartbeats_that_are_lost_do_not_count() -> None:
     silent = [sign("beat", at, None, asked=False) for at in range(30, 50)]
-    assert Made(beating(30, *silent), out=39).found() == []
+    assert BrowserEvidence(beating(30, *silent), out=39).found() == []
 
 
 @pytest.mark.parametrize(("after", "count"), [(0.6, 1), (0.98, 1), (1.0, 0), (5.0, 0)])
 def test_given_up_before_it_was_silent_for_long_enough(after: float, count: int) -> None:
     """As parts of the time for which it may be silent; the last heartbeat is one of second 29."""
     silent = [sign("beat", at, None, asked=False) for at in range(30, 80)]
-    assert len(Made(beating(30, *silent), out=29 + after * browsers.SILENCE).found()) == count
+    assert len(BrowserEvidence(beating(30, *silent), out=29 + after * browsers.SILENCE).found()) == count
 
 
 @pytest.mark.parametrize(("after", "count"), [(0.6, 1), (0.98, 1), (1.0, 0), (5.0, 0)])
 def test_given_up_before_it_was_heard_of(after: float, count: int) -> None:
     one = seat()
-    assert len(Made(one, out=one.asked_at + after * browsers.UNUSED).found()) == count
+    assert len(BrowserEvidence(one, out=one.asked_at + after * browsers.UNUSED).found()) == count
 
 
 def test_it_keeps_its_seat_for_too_long() -> None:
     """As the store's journal has it; told once for each seat."""
-    made = Made(beating(50, sign("leave", 50)), out=50.2)
-    room, owed, look = f"{P}room:r", f"{P}owed:room:r", "check-presence:web-x.1"
+    made = BrowserEvidence(beating(50, sign("leave", 50)), out=50.2)
+    room, owed, look = f"{PARTITION}room:r", f"{PARTITION}owed:room:r", "check-presence:web-x.1"
     for number in (1, 2):
         due = f"{number} 99000 {look} 0 99000 {{}}"
         made.written.append(
@@ -167,8 +167,8 @@ def test_it_keeps_its_seat_for_too_long() -> None:
     ],
     ids=["leaves", "onLeave", "vanishes", "another tab", "room closed", "perhaps closed", "closed late"],
 )
-def test_what_explains_that_it_is_out(explains: Callable[[Made], None]) -> None:
-    made = Made(beating(40), out=40)
+def test_what_explains_that_it_is_out(explains: Callable[[BrowserEvidence], None]) -> None:
+    made = BrowserEvidence(beating(40), out=40)
     explains(made)
     assert made.found() == []
 
@@ -185,24 +185,24 @@ def test_what_explains_that_it_is_out(explains: Callable[[Made], None]) -> None:
     ],
     ids=["left later", "closed later", "closed before it came", "refused", "ended", "nothing to close"],
 )
-def test_what_does_not(explains: Callable[[Made], None]) -> None:
-    made = Made(beating(40), out=40)
+def test_what_does_not(explains: Callable[[BrowserEvidence], None]) -> None:
+    made = BrowserEvidence(beating(40), out=40)
     explains(made)
     assert len(made.found()) == 1
 
 
 def test_known_by_events_alone() -> None:
     known = seat(events=[event("onConnect", 12)])
-    assert len(Made(known, out=40).found()) == 1
+    assert len(BrowserEvidence(known, out=40).found()) == 1
     known.events.append(event("onDisconnect", 30))
-    assert Made(known, out=40).found() == []
+    assert BrowserEvidence(known, out=40).found() == []
 
 
 @pytest.mark.parametrize(
     ("kind", "found"), [("store-away", 0), ("store-frozen", 0), ("cut-store", 0), ("clock", 1)]
 )
 def test_an_event_that_the_store_did_not_hear_of(kind: str, found: int) -> None:
-    made = Made(seat(events=[event("onConnect", 12)]), out=40)
+    made = BrowserEvidence(seat(events=[event("onConnect", 12)]), out=40)
     made.troubles.begin(kind, 11.9).over = 12.1
     assert len(made.found()) == found
 
@@ -210,9 +210,9 @@ def test_an_event_that_the_store_did_not_hear_of(kind: str, found: int) -> None:
 @pytest.mark.parametrize("how", ["leave", "onLeave", "closed"])
 def test_there_after_it_has_left(how: str) -> None:
     one = beating(30, sign("beat", 31))
-    made = Made(one, out=30.5)
+    made = BrowserEvidence(one, out=30.5)
     if how == "leave":
-        one.signs.append(sign("leave", 30))
+        one.requests.append(sign("leave", 30))
     elif how == "onLeave":
         one.events.append(event("onLeave", 30))
     else:
@@ -224,34 +224,34 @@ def test_there_after_it_has_left(how: str) -> None:
 def test_the_visit_has_two_seats() -> None:
     old = beating(32, kind="page", next_asked_at=29.0)
     new = seat("page", "another", asked_at=29.0, given_at=30.0, signs=[sign("leave", 40)])
-    made = Made(old, new, out=40)
+    made = BrowserEvidence(old, new, out=40)
     assert ["is there at 31.000" in one for one in made.found()] == [True]
 
 
 @pytest.mark.parametrize("status", [500, 403, 409])
 def test_a_wrong_answer(status: int) -> None:
-    assert len(Made(beating(20, sign("beat", 20, status), sign("leave", 21)), out=21.1).found()) == 1
+    assert len(BrowserEvidence(beating(20, sign("beat", 20, status), sign("leave", 21)), out=21.1).found()) == 1
 
 
 def test_in_no_session_when_it_is_told_that_it_is_in() -> None:
-    made = Made(beating(20, sign("leave", 20)), out=21)
+    made = BrowserEvidence(beating(20, sign("leave", 20)), out=21)
     made.happenings = [MemberChanged(11_500, ID, SESSION, ())]
     assert len(made.found()) == 1
 
 
 def test_in_the_session_of_another_room() -> None:
-    made = Made(beating(20, sign("leave", 20)), out=21)
+    made = BrowserEvidence(beating(20, sign("leave", 20)), out=21)
     made.happenings.append(MemberChanged(12_000, ID, "other", ()))
     assert len(made.found()) == 1
 
 
 def test_not_in_its_session_when_all_is_calm() -> None:
     one = beating(20, sign("leave", 20), together=False, looked_at=19.0)
-    assert len(Made(one, out=21).found()) == 1
+    assert len(BrowserEvidence(one, out=21).found()) == 1
 
 
 def test_still_there_when_all_is_over() -> None:
-    made = Made(beating(20, sign("leave", 20)), out=21)
+    made = BrowserEvidence(beating(20, sign("leave", 20)), out=21)
     made.rooms = [{"room": "a", "members": [{"participantId": ID}]}]
     made.alive = [ID]
     assert len(made.found()) == 2
@@ -261,8 +261,8 @@ def test_still_there_when_all_is_over() -> None:
     ("tries", "status", "wrong"), [(1, 200, 0), (1, 403, 1), (2, 403, 0), (2, None, 0), (1, 500, 1)]
 )
 def test_an_invitation(tries: int, status: int | None, wrong: int) -> None:
-    made = Made()
-    made.records.entries.append(Entry(number=1, room="a", tries=tries, status=status))
+    made = BrowserEvidence()
+    made.records.invitation_uses.append(InvitationUse(number=1, room="a", tries=tries, status=status))
     assert len(made.found()) == wrong
 
 
@@ -271,15 +271,15 @@ def test_an_invitation(tries: int, status: int | None, wrong: int) -> None:
 )
 def test_an_invitation_to_a_room_that_was_closed(at: float, status: int, wrong: int) -> None:
     """Between its being asked for and its being answered, or nothing else explains it."""
-    made = Made()
-    entry = Entry(number=1, room="a", tries=1, status=status, invited_at=5, over=10)
-    made.records.entries.append(entry)
+    made = BrowserEvidence()
+    entry = InvitationUse(number=1, room="a", tries=1, status=status, invited_at=5, over=10)
+    made.records.invitation_uses.append(entry)
     made.asked.append(closed(at))
     assert len(made.found()) == wrong
 
 
 @pytest.mark.parametrize(("status", "wrong"), [(403, 0), (503, 0), (None, 0), (200, 1), (500, 1)])
 def test_an_invitation_that_was_used(status: int | None, wrong: int) -> None:
-    made = Made()
-    made.records.entries.append(Entry(number=1, room="a", tries=1, status=status, used=True))
+    made = BrowserEvidence()
+    made.records.invitation_uses.append(InvitationUse(number=1, room="a", tries=1, status=status, used=True))
     assert len(made.found()) == wrong

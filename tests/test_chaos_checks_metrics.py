@@ -8,10 +8,10 @@ from typing import Any, cast
 import pytest
 
 from service.metrics import BREAKERS
-from tests.chaos.evidence import Evidence, LogLine, Scraped
+from tests.chaos.evidence import Evidence, ReplicaLogLine, ScrapeTime
 from tests.chaos.checks import metrics
-from tests.chaos.live_call_counts import Gauge, gauge, shown_in
-from tests.chaos.stored_calls import StoredCall
+from tests.chaos.live_call_counts import LiveCallCount, live_call_count, shown_in
+from tests.chaos.stored_calls import StoredCallState
 from tests.chaos.troubles import Troubles
 from tests.simulator.journal import Delivery
 from tests.simulator.webhooks import DROPPED
@@ -56,20 +56,20 @@ def of_a_process(text: str, lines: Sequence[dict[str, Any]], deliveries: Sequenc
         for api, kind in BREAKERS
         if f'api="{api}",kind="{kind}"' not in text
     )
-    log = [LogLine("h", "a0", "", one, n) for n, one in enumerate(lines)]
-    log.append(LogLine("h", "a0", "", ENDED, 1000))
-    log.append(LogLine("h", "b0", "", ENDED, 1))
+    log = [ReplicaLogLine("h", "a0", "", one, n) for n, one in enumerate(lines)]
+    log.append(ReplicaLogLine("h", "a0", "", ENDED, 1000))
+    log.append(ReplicaLogLine("h", "b0", "", ENDED, 1))
     address = SimpleNamespace(name="a", begun=5.0, logs=[Path("a0")])
     evidence = SimpleNamespace(
         metrics={"a0": text + closed},
-        scraped={"a0": Scraped(20, 21, len(lines))},
+        scraped={"a0": ScrapeTime(20, 21, len(lines))},
         logs=log,
         fleet=SimpleNamespace(addresses=[address]),
         simulator=SimpleNamespace(deliveries=deliveries),
         gauges=[],
         troubles=Troubles(),
     )
-    return [one.what for one in metrics.look(cast("Evidence", evidence))]
+    return [one.what for one in metrics.check(cast("Evidence", evidence))]
 
 
 def delivery(sent_at: float, status: int | None = 200, error: str | None = None, name: str = "a") -> Delivery:
@@ -151,7 +151,7 @@ def test_a_switch_that_was_told_of(value: int, events: list[str], expected: int)
 
 # Live calls -------------------------------------------------------------------------------------------------
 
-UP = StoredCall(phone="up", media="bridged")
+UP = StoredCallState(phone="up", media="bridged")
 PAGE = 'pstn_store_up 1.0\npstn_calls{state="bridged"} 1.0\npstn_calls{state="dialing"} 0.0\n'
 
 
@@ -159,24 +159,24 @@ PAGE = 'pstn_store_up 1.0\npstn_calls{state="bridged"} 1.0\npstn_calls{state="di
     ("call", "state"),
     [
         (UP, "bridged"),
-        (StoredCall(phone="dialing", media="making"), "dialing"),
-        (StoredCall(phone="up"), "detached"),
-        (StoredCall(phone="up", intent="wait"), "initiated"),
-        (StoredCall(phone="up", intent="wait", bridged_at=1.0), "detached"),
-        (StoredCall(phone="up", media="ready"), "joining"),
-        (StoredCall(phone="gone", media="bridged"), "ended"),
+        (StoredCallState(phone="dialing", media="making"), "dialing"),
+        (StoredCallState(phone="up"), "detached"),
+        (StoredCallState(phone="up", intent="wait"), "initiated"),
+        (StoredCallState(phone="up", intent="wait", bridged_at=1.0), "detached"),
+        (StoredCallState(phone="up", media="ready"), "joining"),
+        (StoredCallState(phone="gone", media="bridged"), "ended"),
     ],
 )
-def test_what_a_call_is_shown_as(call: StoredCall, state: str) -> None:
+def test_what_a_call_is_shown_as(call: StoredCallState, state: str) -> None:
     assert call.state == state
 
 
 def test_what_is_the_same_before_and_afterwards_is_sure() -> None:
-    gone = StoredCall(phone="gone")
+    gone = StoredCallState(phone="gone")
     before = {"same": (b"1", UP), "changes": (b"1", UP), "goes": (b"1", UP), "was gone": (b"1", gone)}
     after = {"same": (b"1", UP), "changes": (b"2", UP), "comes": (b"1", UP), "comes and goes": (b"2", gone)}
-    found = gauge("a", 1.0, before, {}, after, 2.0)
-    assert (found.sure, found.moving) == ({"bridged": 1}, 4)
+    found = live_call_count("a", 1.0, before, {}, after, 2.0)
+    assert (found.certain, found.moving) == ({"bridged": 1}, 4)
 
 
 def test_a_page_without_the_store_says_nothing_of_calls() -> None:
@@ -203,22 +203,22 @@ SHOWN = dict.fromkeys(metrics.STATES, 0.0)
 def test_live_calls_are_those_of_the_store(
     shown: dict[str, float], sure: dict[str, int], moving: int, count: int
 ) -> None:
-    gauges = [Gauge("a", at, at + 1, {**SHOWN, **shown}, sure, moving) for at in (1.0, 5.0)]
+    gauges = [LiveCallCount("a", at, at + 1, {**SHOWN, **shown}, sure, moving) for at in (1.0, 5.0)]
     assert len(seen(gauges)) == count, "once for each process"
 
 
 def test_a_page_that_leaves_live_calls_out() -> None:
-    assert seen([Gauge("a", 1.0, 2.0, {}, {}, 0)])
+    assert seen([LiveCallCount("a", 1.0, 2.0, {}, {}, 0)])
 
 
 @pytest.mark.parametrize(("kind", "count"), [("store-away", 0), ("killed", 1)])
 def test_a_replica_without_the_store_is_not_judged(kind: str, count: int) -> None:
     troubles = Troubles()
     troubles.begin(kind, 1.5).over = 9.0
-    assert len(seen([Gauge("a", 1.0, 2.0, SHOWN, {"bridged": 1}, 0)], troubles)) == count
+    assert len(seen([LiveCallCount("a", 1.0, 2.0, SHOWN, {"bridged": 1}, 0)], troubles)) == count
 
 
-def seen(gauges: list[Gauge], troubles: Troubles | None = None) -> list[str]:
+def seen(gauges: list[LiveCallCount], troubles: Troubles | None = None) -> list[str]:
     turn = {
         "gauges": gauges,
         "troubles": troubles or Troubles(),
@@ -227,4 +227,4 @@ def seen(gauges: list[Gauge], troubles: Troubles | None = None) -> list[str]:
         "simulator": SimpleNamespace(deliveries=[]),
         "fleet": SimpleNamespace(addresses=[]),
     }
-    return [one.what for one in metrics.look(cast("Evidence", SimpleNamespace(**turn)))]
+    return [one.what for one in metrics.check(cast("Evidence", SimpleNamespace(**turn)))]

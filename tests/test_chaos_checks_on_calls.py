@@ -12,25 +12,25 @@ from redis.asyncio import Redis
 from tests.chaos.evidence import Evidence, StoredKey
 from tests.chaos.checks import commits, keys, owing, tokens, workers
 from tests.chaos.checks.metrics import differences
-from tests.chaos.store_history import State, history, key_of
+from tests.chaos.store_history import StoreState, history, key_of
 from tests.chaos.troubles import Troubles
 from tests.harness import ORIGIN, nothing_left, serving
 from tests.scraping import scraped
 from tests.simulator.simulator import Simulator
-from tests.stores import Store
+from tests.stores import RestartableStore
 
 CALLS = 6
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    store = Store(tmp_path / "store")
+async def store(tmp_path: Path) -> AsyncIterator[RestartableStore]:
+    store = RestartableStore(tmp_path / "store")
     await store.start()
     yield store
     await store.stop()
 
 
-async def test_nothing_is_found_where_all_is_well(simulator: Simulator, store: Store) -> None:
+async def test_nothing_is_found_where_all_is_well(simulator: Simulator, store: RestartableStore) -> None:
     """Several calls come into one room and leave it at once; the eyes have something to look at."""
     settings = {"PREPARED_PARTICIPANTS": "1", "ROOM_MAP": '{"+15551110000": "a"}'}
     async with (
@@ -62,7 +62,7 @@ async def test_nothing_is_found_where_all_is_well(simulator: Simulator, store: S
         one for eye in (commits, keys, owing, tokens, workers) for one in eye.look(cast("Evidence", evidence))
     ]
     assert found == []
-    kinds = {key_of(key).kind for step in written for key in State().play(step)}
+    kinds = {key_of(key).kind for step in written for key in StoreState().play(step)}
     assert kinds >= {"call", "room", "owed", "agenda", "token"}
 
 

@@ -10,25 +10,25 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
-from service.bandwidth.callback_urls import Callbacks
-from service.invitations import Pass, Signer
+from service.bandwidth.callback_urls import CallbackUrls
+from service.invitations import Pass, PassSigner
 from service.store import keys as service_keys
-from service.store.compression import compressed
+from service.store.compression import compress_text
 from tests.chaos import log_secrets
-from tests.chaos.evidence import Evidence, LogLine, StoredKey
+from tests.chaos.evidence import Evidence, ReplicaLogLine, StoredKey
 from tests.chaos.checks import commits, keys, owing, tokens, workers
-from tests.chaos.finding import Eye
+from tests.chaos.finding import Check
 from tests.chaos.lifetimes import LIVES
 from tests.chaos.previous_release import VERSION
 from tests.chaos.store_history import Step, key_of
 from tests.chaos.troubles import Troubles
-from tests.store_step_builders import P, mark, step
+from tests.store_step_builders import PARTITION, mark, step
 from tests.simulator.journal import Request
 
 REF = "p00-" + "a" * 20
-CALL, TOKEN, AGENDA = f"{P}call:{REF}", f"{P}token:{REF}", f"{P}agenda"
-OWED = f"{P}owed:call:{REF}"
-ROOM, ROOM_OWED = f"{P}room:r", f"{P}owed:room:r"
+CALL, TOKEN, AGENDA = f"{PARTITION}call:{REF}", f"{PARTITION}token:{REF}", f"{PARTITION}agenda"
+OWED = f"{PARTITION}owed:call:{REF}"
+ROOM, ROOM_OWED = f"{PARTITION}room:r", f"{PARTITION}owed:room:r"
 SETTINGS = {
     "CALLBACK_USERNAME": "bandwidth",
     "CALLBACK_PASSWORD": "pass/word",
@@ -41,7 +41,7 @@ SETTINGS = {
 LIVE = '{"phone":"up","media":"transferring"}'
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJ2IjoidjMifQ.x"
 JSON_WITH_JWT = f'{{"event":"{JWT}"}}'.encode()
-LIKE_A_TOKEN = compressed(
+LIKE_A_TOKEN = compress_text(
     b'{"phone":"gone","ref":"9feaa489d05e633b74bd2239cfe56cc21d57fd55556593efac7a577691f18367"}'
 )
 """Compressed it happens to have in it what tokens begin with."""
@@ -63,7 +63,7 @@ def evidence(*written: Step, **fields: Any) -> Evidence:
     return cast("Evidence", SimpleNamespace(**{**nothing, **fields}))
 
 
-def seen(eye: Eye, *written: Step, **fields: Any) -> list[str]:
+def seen(eye: Check, *written: Step, **fields: Any) -> list[str]:
     return [one.what for one in eye(evidence(*written, **fields)) if not one.excuse]
 
 
@@ -82,17 +82,17 @@ BEGUN = step(state(), EXPIRES, *OWES)
 
 def test_every_kind_of_key_is_known_to_the_eye() -> None:
     """Of the service's own list."""
-    of_calls = ("call", "events", "timeline", "token", "room", "room_settings", "closed", "pin", "wrong_pins")
+    of_calls = ("call", "events", "timeline", "token", "room", "room_settings", "room_closed_at", "pin", "wrong_pins")
     made = {getattr(service_keys, name)(REF) for name in (*of_calls, "alias", "replica")}
-    of_partitions = ("calls", "standing", "configured", "live", "news", "marker", "agenda", "searched")
+    of_partitions = ("calls", "live_calls", "configured", "live_rooms", "news", "marker", "agenda", "searched")
     made |= {getattr(service_keys, name)(0) for name in (*of_partitions, "unknown", "offered", "dead")}
-    made |= {getattr(service_keys, name)() for name in ("paused", "replicas", "aside", "clock")}
-    made |= {service_keys.left("r", "x"), service_keys.used_invitation("r", "x"), service_keys.once("k", "x")}
+    made |= {getattr(service_keys, name)() for name in ("paused", "replicas", "standby", "clock")}
+    made |= {service_keys.vacated_seat("r", "x"), service_keys.used_invitation("r", "x"), service_keys.idempotency_key("k", "x")}
     made |= {service_keys.ended_visit("r", "x"), service_keys.passes("r"), service_keys.passes_until("r")}
     made |= {
         service_keys.placed("k"),
-        service_keys.up("k"),
-        service_keys.up_all(),
+        service_keys.concurrent_calls("k"),
+        service_keys.all_concurrent_calls(),
         service_keys.owed("room:r"),
     }
     made.add("{p00}:confirmed")  # see RedisClient, where replicas have to confirm
@@ -121,7 +121,7 @@ def test_keys_live_as_long_as_the_table_of_the_design_says() -> None:
 @pytest.mark.parametrize(("lives", "count"), [(15 * 60_000, 0), (16 * 60_000, 1), (15_000 * 60_000, 1)])
 def test_a_key_that_is_kept_for_longer_than_is_promised(lives: int, count: int) -> None:
     """By the server's clock when it was written, which may be set before and afterwards."""
-    key, now = f"{P}left:s", 1_800_000_000_000
+    key, now = f"{PARTITION}left:s", 1_800_000_000_000
     turn = (
         mark(1, now),
         step(f"SET {key} 1 PXAT {now + 50 + lives}"),
@@ -129,13 +129,13 @@ def test_a_key_that_is_kept_for_longer_than_is_promised(lives: int, count: int) 
         mark(3, now - 10**9),
         mark(4, now),
     )
-    assert len(seen(keys.look, *turn)) == count
-    assert len(seen(keys.look, *turn, step(f"DEL {key}"))) == count, "although it is gone at the end"
+    assert len(seen(keys.check, *turn)) == count
+    assert len(seen(keys.check, *turn, step(f"DEL {key}"))) == count, "although it is gone at the end"
 
 
 def test_a_clock_that_is_set_back_makes_no_key_live_longer() -> None:
     """What a step has not said when it expires is as it was."""
-    room, now = f"{P}room:r", 1_800_000_000_000
+    room, now = f"{PARTITION}room:r", 1_800_000_000_000
     turn = (
         mark(1, now),
         step(f"HSET {room} members 1", f"PEXPIREAT {room} {now + 12 * 3_600_000}"),
@@ -144,14 +144,14 @@ def test_a_clock_that_is_set_back_makes_no_key_live_longer() -> None:
         step(f"HSET {room} members 2"),
         mark(4, now - 3_600_000),
     )
-    assert seen(keys.look, *turn) == []
+    assert seen(keys.check, *turn) == []
 
 
 def test_how_long_a_key_is_kept_without_a_journal() -> None:
     [found] = [
         one
         for one in seen(
-            keys.look, keys=[StoredKey(f"{P}replica:x", 19_000), StoredKey(f"{P}replica:y", 60_000)]
+            keys.check, keys=[StoredKey(f"{PARTITION}replica:x", 19_000), StoredKey(f"{PARTITION}replica:y", 60_000)]
         )
         if "promised" in one
     ]
@@ -160,9 +160,9 @@ def test_how_long_a_key_is_kept_without_a_journal() -> None:
 
 
 def test_well_kept_keys_are_nothing() -> None:
-    events = f"{P}events:{REF}"
+    events = f"{PARTITION}events:{REF}"
     ended = step(state('{"phone":"gone"}'), f"DEL {OWED}", f"ZREM {AGENDA} call:{REF}")
-    settings = step(("SET", f"{P}settings:r", '{"pin":"12"}'), f"SADD {P}configured r", f"SET {P}pin:12 r")
+    settings = step(("SET", f"{PARTITION}settings:r", '{"pin":"12"}'), f"SADD {PARTITION}configured r", f"SET {PARTITION}pin:12 r")
     turn = [
         settings,
         BEGUN,
@@ -171,8 +171,8 @@ def test_well_kept_keys_are_nothing() -> None:
         step(f"DEL {TOKEN}"),
         ended,
     ]
-    for eye in (keys.look, owing.look, tokens.look, workers.look):
-        stored = [StoredKey(f"{P}pin:12", -1), StoredKey(CALL, 9), StoredKey(events, 9)]
+    for eye in (keys.check, owing.check, tokens.check, workers.check):
+        stored = [StoredKey(f"{PARTITION}pin:12", -1), StoredKey(CALL, 9), StoredKey(events, 9)]
         assert seen(eye, *turn, keys=stored) == []
 
 
@@ -180,32 +180,32 @@ def test_well_kept_keys_are_nothing() -> None:
     ("written", "expected"),
     [
         (step(state()), "has no expiry"),
-        (step(f"SADD {P}live r", f"PEXPIREAT {P}live 9", f"SREM {P}live r", f"SADD {P}live r"), "no expiry"),
-        (step(f"SET {P}what:x 1 PXAT 9"), "no kind that is known"),
+        (step(f"SADD {PARTITION}live r", f"PEXPIREAT {PARTITION}live 9", f"SREM {PARTITION}live r", f"SADD {PARTITION}live r"), "no expiry"),
+        (step(f"SET {PARTITION}what:x 1 PXAT 9"), "no kind that is known"),
         (step("SET other 1 PXAT 9"), "no kind that is known"),
-        (step(f"HSET {P}events:{REF} a b", f"PEXPIREAT {P}events:{REF} 9"), "written without its call"),
-        (step(f"SET {P}pin:12 r"), "whose settings do not have it"),
-        (step(f"SADD {P}configured r"), "not both"),
-        (step(f"SADD {P}live r", f"PEXPIREAT {P}live 9"), "which is not there"),
+        (step(f"HSET {PARTITION}events:{REF} a b", f"PEXPIREAT {PARTITION}events:{REF} 9"), "written without its call"),
+        (step(f"SET {PARTITION}pin:12 r"), "whose settings do not have it"),
+        (step(f"SADD {PARTITION}configured r"), "not both"),
+        (step(f"SADD {PARTITION}live r", f"PEXPIREAT {PARTITION}live 9"), "which is not there"),
     ],
 )
 def test_keys_that_are_wrong_after_some_step(written: Step, expected: str) -> None:
-    assert expected in " ".join(seen(keys.look, written))
+    assert expected in " ".join(seen(keys.check, written))
 
 
 def test_a_command_that_the_judge_does_not_know() -> None:
-    assert seen(keys.look, step("BITOP AND a b c")) == ["the judge does not know what BITOP does"]
+    assert seen(keys.check, step("BITOP AND a b c")) == ["the judge does not know what BITOP does"]
 
 
 def test_what_was_wrong_and_put_right_is_seen() -> None:
-    [found] = seen(keys.look, step(state()), step(EXPIRES))
+    [found] = seen(keys.check, step(state()), step(EXPIRES))
     assert "has no expiry" in found
 
 
 def test_a_call_that_goes_before_its_parts() -> None:
-    events = f"{P}events:{REF}"
+    events = f"{PARTITION}events:{REF}"
     [found] = seen(
-        keys.look, [*BEGUN, *step(f"HSET {events} a b", f"PEXPIREAT {events} 9")], step(f"DEL {CALL}")
+        keys.check, [*BEGUN, *step(f"HSET {events} a b", f"PEXPIREAT {events} 9")], step(f"DEL {CALL}")
     )
     assert "went before its events" in found
 
@@ -213,23 +213,23 @@ def test_a_call_that_goes_before_its_parts() -> None:
 @pytest.mark.parametrize(
     ("stored", "expected"),
     [
-        (StoredKey(f"{P}news", -1), "has no expiry"),
+        (StoredKey(f"{PARTITION}news", -1), "has no expiry"),
         (StoredKey(ROOM, 9), "is left, and on no agenda"),
         (StoredKey(ROOM_OWED, -1), "is on no agenda"),
-        (StoredKey(f"{P}timeline:{REF}", 9), "left without its call"),
-        (StoredKey(f"{P}offered", 9), "but one release"),
+        (StoredKey(f"{PARTITION}timeline:{REF}", 9), "left without its call"),
+        (StoredKey(f"{PARTITION}offered", 9), "but one release"),
     ],
 )
 def test_keys_that_are_wrong_at_the_end(stored: StoredKey, expected: str) -> None:
     """Whether the store has a journal or not."""
-    started = LogLine("a", "a0", "", {"event": "service.started", "version": "1"})
-    assert expected in " ".join(seen(keys.look, keys=[stored], logs=[started]))
+    started = ReplicaLogLine("a", "a0", "", {"event": "service.started", "version": "1"})
+    assert expected in " ".join(seen(keys.check, keys=[stored], logs=[started]))
 
 
 def test_what_somebody_will_look_at_may_be_left() -> None:
     """A browser may sit in a room for as long as it likes."""
     stored = [StoredKey(ROOM, 9), StoredKey(ROOM_OWED, -1), StoredKey(AGENDA, -1)]
-    assert seen(keys.look, BEGUN, keys=stored, agenda=["room:r"], owed={"room:r": ["check-room:s"]}) == []
+    assert seen(keys.check, BEGUN, keys=stored, agenda=["room:r"], owed={"room:r": ["check-room:s"]}) == []
 
 
 @pytest.mark.parametrize(
@@ -242,16 +242,16 @@ def test_what_somebody_will_look_at_may_be_left() -> None:
 )
 def test_what_the_release_before_leaves_of_a_room(version: str, field: str, excuse: str) -> None:
     freed = {"event": "effect.done", "effect": "free-seat", "seat": "web-1"}
-    said = [LogLine("a", "a0", "", one) for one in ({"event": "service.started", "version": version}, freed)]
+    said = [ReplicaLogLine("a", "a0", "", one) for one in ({"event": "service.started", "version": version}, freed)]
     left = evidence(
         step(f"HSET {ROOM} {field} 1", f"PEXPIREAT {ROOM} 9"), keys=[StoredKey(ROOM, 9)], logs=said
     )
-    assert [one.excuse for one in keys.look(left)] == [excuse]
+    assert [one.excuse for one in keys.check(left)] == [excuse]
 
 
 def test_what_a_release_does_not_know_is_marked_beside_another_release() -> None:
-    started = [LogLine("a", one, "", {"event": "service.started", "version": one}) for one in ("1", "2")]
-    assert seen(keys.look, BEGUN, keys=[StoredKey(f"{P}offered", 9)], logs=started) == []
+    started = [ReplicaLogLine("a", one, "", {"event": "service.started", "version": one}) for one in ("1", "2")]
+    assert seen(keys.check, BEGUN, keys=[StoredKey(f"{PARTITION}offered", 9)], logs=started) == []
 
 
 # Owed work --------------------------------------------------------------------------------------------------
@@ -272,24 +272,24 @@ def test_what_a_release_does_not_know_is_marked_beside_another_release() -> None
     ],
 )
 def test_what_is_not_owed(written: Step, expected: str) -> None:
-    found = seen(owing.look, written)
+    found = seen(owing.check, written)
     assert expected in " ".join(found)
     assert bool(found) is bool(expected)
 
 
 def test_an_agenda_that_forgets_is_seen_though_the_owner_is_put_back() -> None:
-    [found] = seen(owing.look, BEGUN, step(f"ZREM {AGENDA} call:{REF}"), step(OWES[1]))
+    [found] = seen(owing.check, BEGUN, step(f"ZREM {AGENDA} call:{REF}"), step(OWES[1]))
     assert "was on no agenda" in found
 
 
 def test_a_call_that_is_being_dialed_is_seen_to_by_one_of_two() -> None:
     dialing = state('{"phone":"dialing"}')
-    assert seen(owing.look, step(dialing, f"HSET {OWED} .seq 1 end-dialing 1", OWES[1])) == []
+    assert seen(owing.check, step(dialing, f"HSET {OWED} .seq 1 end-dialing 1", OWES[1])) == []
 
 
 def test_what_a_round_through_the_store_has_found_was_forgotten() -> None:
-    line = LogLine("a", "a0", "owed.forgotten", {"event": "owed.forgotten"})
-    assert seen(owing.look, logs=[line]) == ["a: owed.forgotten"]
+    line = ReplicaLogLine("a", "a0", "owed.forgotten", {"event": "owed.forgotten"})
+    assert seen(owing.check, logs=[line]) == ["a: owed.forgotten"]
 
 
 @pytest.mark.parametrize(
@@ -307,7 +307,7 @@ def test_what_a_round_through_the_store_has_found_was_forgotten() -> None:
 def test_whose_time_nobody_looks_at(limit: int, phone: str, intent: str, *, owes: bool, found: int) -> None:
     call = state(f'{{"phone":"{phone}","intent":"{intent}","max_duration":{limit}}}')
     asks = f"HSET {OWED} .seq 1 ask-after 1 end-dialing 1" + (" tell-time-up 1" if owes else "")
-    what = seen(owing.look, step(call, EXPIRES, asks, OWES[1]))
+    what = seen(owing.check, step(call, EXPIRES, asks, OWES[1]))
     assert len(what) == found
     assert all("a limit of 4 s" in one for one in what)
 
@@ -376,12 +376,12 @@ def test_what_is_struck_off_was_done(effect: str, requests: list[Request], found
     owes = step(("HSET", OWED, "work", owed(effect)))
     simulator = SimpleNamespace(requests=requests)
     strikes = step(f"HDEL {OWED} work")
-    assert len(seen(owing.look, BEGUN, owes, strikes, simulator=simulator)) == found
+    assert len(seen(owing.check, BEGUN, owes, strikes, simulator=simulator)) == found
     # Called off by what has happened to the call, or laid aside as a dead letter.
     called_off = step(state(), f"HDEL {OWED} work")
-    dead = step(f"HDEL {OWED} work", f"ZADD {P}dead 1 work")
+    dead = step(f"HDEL {OWED} work", f"ZADD {PARTITION}dead 1 work")
     for other in (called_off, dead):
-        assert seen(owing.look, BEGUN, owes, other, simulator=simulator) == []
+        assert seen(owing.check, BEGUN, owes, other, simulator=simulator) == []
 
 
 @pytest.mark.parametrize(
@@ -398,7 +398,7 @@ def test_that_its_time_is_up_was_told_to_the_call(call: str, found: int) -> None
     effect = f'{{"type":"tell-time-up","ref":"{REF}"}}'
     owes = step(("HSET", OWED, "tell-time-up", owed(effect)))
     told = step(state(call)) if call else step(f"DEL {CALL}")
-    assert len(seen(owing.look, BEGUN, owes, told, step(f"HDEL {OWED} tell-time-up"))) == found
+    assert len(seen(owing.check, BEGUN, owes, told, step(f"HDEL {OWED} tell-time-up"))) == found
 
 
 @pytest.mark.parametrize(
@@ -419,7 +419,7 @@ def test_a_doubt_of_a_session_is_over(answers: list[int], session: str, found: i
         step(now, keeps.replace("?", session or "s")),
         step(f"HDEL {ROOM_OWED} check-session:s"),
     ]
-    assert len(seen(owing.look, *turn, simulator=simulator)) == found
+    assert len(seen(owing.check, *turn, simulator=simulator)) == found
 
 
 def test_a_session_that_vanishes_after_a_doubt_of_it_was_over() -> None:
@@ -433,8 +433,8 @@ def test_a_session_that_vanishes_after_a_doubt_of_it_was_over() -> None:
     doubt = step(f"HSET {ROOM} doubt s", ("HSET", ROOM_OWED, "check-session:s", owed(effect)))
     over = step(f"HDEL {ROOM_OWED} check-session:s")
     simulator = SimpleNamespace(requests=[asked_of("getSession", one, sessionId="s") for one in (200, 404)])
-    assert seen(owing.look, begun, doubt, over, simulator=simulator) == []
-    assert len(seen(owing.look, begun, doubt, over, doubt, over, simulator=simulator)) == 1
+    assert seen(owing.check, begun, doubt, over, simulator=simulator) == []
+    assert len(seen(owing.check, begun, doubt, over, doubt, over, simulator=simulator)) == 1
 
 
 # Tokens -----------------------------------------------------------------------------------------------------
@@ -445,18 +445,18 @@ KEPT = f"SET {TOKEN} {JWT} PXAT 99"
 
 @pytest.mark.parametrize("kept", ['{"phone":"up","media":"bridged"}', '{"phone":"gone","media":"ready"}'])
 def test_a_token_of_a_call_that_was_answered_or_is_over(kept: str) -> None:
-    [found] = seen(tokens.look, BEGUN, step(KEPT), step(state(kept)))
+    [found] = seen(tokens.check, BEGUN, step(KEPT), step(state(kept)))
     assert "was kept while its call was" in found
-    assert seen(tokens.look, BEGUN, step(KEPT), step(state(kept), f"DEL {TOKEN}")) == []
+    assert seen(tokens.check, BEGUN, step(KEPT), step(state(kept), f"DEL {TOKEN}")) == []
 
 
 def test_a_token_of_an_ended_call_whose_state_is_compressed() -> None:
-    ended = ("HSET", CALL, "state", compressed(b'{"phone":"gone"}'))
-    assert len(seen(tokens.look, BEGUN, step(KEPT), step(ended))) == 1
+    ended = ("HSET", CALL, "state", compress_text(b'{"phone":"gone"}'))
+    assert len(seen(tokens.check, BEGUN, step(KEPT), step(ended))) == 1
 
 
 def test_a_token_that_comes_after_the_answer() -> None:
-    assert len(seen(tokens.look, step(state('{"phone":"up","media":"bridged"}')), step(KEPT))) == 1
+    assert len(seen(tokens.check, step(state('{"phone":"up","media":"bridged"}')), step(KEPT))) == 1
 
 
 @pytest.mark.parametrize(
@@ -467,19 +467,19 @@ def test_a_token_that_comes_after_the_answer() -> None:
         (step(("HSET", ROOM, "session", "s", "stock:p", f"ready s 1 {JWT}")), ""),
         (step(("HSET", ROOM, "stock:p", f"ready s 1 {JWT}")), "which had no session"),
         (step(("HSET", ROOM, "web:x", JWT)), "a token was written into"),
-        (step(f"RPUSH {P}timeline:{REF} {JWT}"), "a token was written into"),
-        (step(("RPUSH", f"{P}timeline:{REF}", compressed(JSON_WITH_JWT))), "a token was written into"),
+        (step(f"RPUSH {PARTITION}timeline:{REF} {JWT}"), "a token was written into"),
+        (step(("RPUSH", f"{PARTITION}timeline:{REF}", compress_text(JSON_WITH_JWT))), "a token was written into"),
         (step(("HSET", CALL, "state", LIKE_A_TOKEN)), ""),
     ],
 )
 def test_tokens_elsewhere(written: Step, expected: str) -> None:
-    found = seen(tokens.look, written)
+    found = seen(tokens.check, written)
     assert expected in " ".join(found)
     assert bool(found) is bool(expected)
 
 
-SIGNED = Signer("invitation", "pass/word").sign(Pass("i", "a", 1e9, "all"))
-PROVES = Callbacks("https://a.test", "bandwidth", "pass/word").participant("web-1.1")
+SIGNED = PassSigner("invitation", "pass/word").sign(Pass("i", "a", 1e9, "all"))
+PROVES = CallbackUrls("https://a.test", "bandwidth", "pass/word").participant_url("web-1.1")
 PHONE = SimpleNamespace(from_="+15557654321", to="+15551234567", transfer_to="sip:x@y", legs=[])
 
 
@@ -512,13 +512,13 @@ PHONE = SimpleNamespace(from_="+15557654321", to="+15551234567", transfer_to="si
     ],
 )
 def test_what_is_in_a_log(text: str, what: str) -> None:
-    line = LogLine("a", "replica-a0.log", text, {"event": "call.changed"})
+    line = ReplicaLogLine("a", "replica-a0.log", text, {"event": "call.changed"})
     simulator = SimpleNamespace(engine=SimpleNamespace(calls={"c": PHONE}))
-    told = seen(tokens.look, logs=[line], simulator=simulator)
+    told = seen(tokens.check, logs=[line], simulator=simulator)
     assert told == [
         f"replica-a0.log has logged {one} with call.changed" for one in filter(None, what.split("|"))
     ]
-    told = seen(tokens.look, noise=[f"replica-a0.log: {text}"], simulator=simulator)
+    told = seen(tokens.check, noise=[f"replica-a0.log: {text}"], simulator=simulator)
     assert told == [
         f"replica-a0.log has written {one} besides its log" for one in filter(None, what.split("|"))
     ]
@@ -530,12 +530,12 @@ def test_each_secret_of_the_settings_is_looked_for() -> None:
     names = {*log_secrets.SECRET_SETTINGS}
     assert {"CALLBACK_PASSWORD", "CALLBACK_PASSWORD_PREVIOUS", "BW_CLIENT_SECRET", "BW_PASSWORD"} < names
     for name in names - {"REDIS_URL"}:
-        assert [*log_secrets.Unlogged([{name: "hidden-1"}], []).found_in("x hidden-1 y")] == [name]
-    assert [*log_secrets.Unlogged([{}], []).found_in("nothing is set, nothing is found")] == []
+        assert [*log_secrets.LogSecrets([{name: "hidden-1"}], []).secrets_in("x hidden-1 y")] == [name]
+    assert [*log_secrets.LogSecrets([{}], []).secrets_in("nothing is set, nothing is found")] == []
 
 
 def test_a_token_that_is_left_is_seen_without_a_journal() -> None:
-    assert seen(tokens.look, keys=[StoredKey(TOKEN, 9)]) == [f"{TOKEN} is left at the end"]
+    assert seen(tokens.check, keys=[StoredKey(TOKEN, 9)]) == [f"{TOKEN} is left at the end"]
 
 
 # Workers ----------------------------------------------------------------------------------------------------
@@ -550,7 +550,7 @@ LEASE = workers.LEASE
 
 
 def it_is(now: int) -> Step:
-    return step(("SET", f"{P}clock", f"500 {now - 500} 0", "PXAT", "99"))
+    return step(("SET", f"{PARTITION}clock", f"500 {now - 500} 0", "PXAT", "99"))
 
 
 @pytest.mark.parametrize(
@@ -565,23 +565,23 @@ def it_is(now: int) -> Step:
 def test_a_lease_of_another(between: Sequence[Step], begun: int, expected: int) -> None:
     """`begun`: when the second worker took it."""
     turn = [it_is(NOW), leased("a", NOW + LEASE), *between, it_is(begun), leased("b", begun + LEASE)]
-    assert len(seen(workers.look, *turn)) == expected
+    assert len(seen(workers.check, *turn)) == expected
 
 
 def test_a_lease_that_is_taken_again_by_the_same() -> None:
-    assert seen(workers.look, it_is(NOW), leased("a", NOW + LEASE), leased("a", NOW + LEASE + 5)) == []
+    assert seen(workers.check, it_is(NOW), leased("a", NOW + LEASE), leased("a", NOW + LEASE + 5)) == []
 
 
 @pytest.mark.parametrize(("ends", "expected"), [(NOW + LEASE + 5, 0), (NOW + LEASE, 1)])
 def test_a_worker_that_goes_on_has_a_lease(ends: int, expected: int) -> None:
     goes_on = step(("HSET", ROOM_OWED, ".lease", f"a {ends}"), f"ZADD {AGENDA} {NOW + LEASE + 5} room:r")
-    assert len(seen(workers.look, it_is(NOW), leased("a", NOW + LEASE), goes_on)) == expected
+    assert len(seen(workers.check, it_is(NOW), leased("a", NOW + LEASE), goes_on)) == expected
 
 
 def test_who_is_to_end_takes_over_what_is_due_and_leaves_it() -> None:
     """The lease ends as it is written: it did not begin a whole lease ago."""
     turn = [it_is(NOW), leased("a", NOW + LEASE), it_is(NOW + LEASE + 5), leased("b", NOW + LEASE + 5)]
-    assert seen(workers.look, *turn) == []
+    assert seen(workers.check, *turn) == []
 
 
 def deletion(at: float, host: str, *, received: bool = True) -> Request:
@@ -623,7 +623,7 @@ def test_two_replicas_ask_the_same(
         host, begun, over = trouble
         troubles.begin("killed", begun, host=host).over = over
     simulator = SimpleNamespace(requests=[deletion(10, "a"), second])
-    assert len(seen(workers.look, simulator=simulator, troubles=troubles)) == expected
+    assert len(seen(workers.check, simulator=simulator, troubles=troubles)) == expected
 
 
 @pytest.mark.parametrize(
@@ -649,7 +649,7 @@ def test_rooms_that_both_owe_that_somebody_is_taken_down(
         for at, host in [(10, "a"), (10.5, "b")]
     ]
     simulator = SimpleNamespace(requests=[*moves, *takes_down])
-    assert len(seen(workers.look, simulator=simulator, troubles=Troubles())) == expected
+    assert len(seen(workers.check, simulator=simulator, troubles=Troubles())) == expected
 
 
 @pytest.mark.parametrize(
@@ -659,12 +659,12 @@ def test_what_does_not_take_a_lease_away_excuses_nothing(kind: str, expected: in
     troubles = Troubles()
     troubles.begin(kind, 10.2, host="a").over = 10.3
     simulator = SimpleNamespace(requests=[deletion(10, "a"), deletion(10.5, "b")])
-    assert len(seen(workers.look, simulator=simulator, troubles=troubles)) == expected
+    assert len(seen(workers.check, simulator=simulator, troubles=troubles)) == expected
 
 
 def test_a_request_that_was_given_up_is_under_way_for_nobody() -> None:
     simulator = SimpleNamespace(requests=[deletion(10, "a", received=False), deletion(10.5, "b")])
-    assert seen(workers.look, simulator=simulator) == []
+    assert seen(workers.check, simulator=simulator) == []
 
 
 @pytest.mark.parametrize(("sessions", "expected"), [(("s", "t"), 0), (("s", "s"), 1)])
@@ -677,14 +677,14 @@ def test_both_rooms_of_a_participant_that_was_moved_take_it_down(
     moves = [asked("addParticipantToSession", 5, "a", sessionId=one) for one in sessions]
     deletions = [asked("deleteParticipant", 10, "a"), asked("deleteParticipant", 10.5, "b")]
     simulator = SimpleNamespace(requests=[*moves, *deletions])
-    assert len(seen(workers.look, simulator=simulator)) == expected
+    assert len(seen(workers.check, simulator=simulator)) == expected
 
 
 @pytest.mark.parametrize("kind", ["failover-killed", "store-away"])
 def test_a_journal_is_never_missing(kind: str) -> None:
     troubles = Troubles()
     troubles.begin(kind, 1.0)
-    assert [one.excuse for one in keys.look(evidence(troubles=troubles))] == [""]
+    assert [one.excuse for one in keys.check(evidence(troubles=troubles))] == [""]
 
 
 # Commits ----------------------------------------------------------------------------------------------------
@@ -701,5 +701,5 @@ def test_a_journal_is_never_missing(kind: str) -> None:
     ],
 )
 def test_calls_that_go_back(before: str, after: str, expected: int) -> None:
-    assert len(seen(commits.look, step(state(before)), step(state(after)))) == expected
-    assert seen(commits.look, step(state(before)), step(f"DEL {CALL}"), step(state(after))) == []
+    assert len(seen(commits.check, step(state(before)), step(state(after)))) == expected
+    assert seen(commits.check, step(state(before)), step(f"DEL {CALL}"), step(state(after))) == []

@@ -4,7 +4,7 @@ import pytest
 
 from tests.chaos.checks import ends, replies
 from tests.chaos.finding import Finding
-from tests.chaos_evidence_builder import CALL, HANGUP, REF, MadeUpTurn
+from tests.chaos_evidence_builder import CALL, HANGUP, REF, EvidenceBuilder
 
 TIME_UP = "<SpeakSentence>The time for this call is over. Goodbye.</SpeakSentence>" + HANGUP
 LEFT = "<SpeakSentence>Everybody else has left this conference. Goodbye.</SpeakSentence>" + HANGUP
@@ -16,8 +16,8 @@ HUMAN = "human"
 MACHINE = "answering-machine"
 
 
-def _placed(**options: object) -> MadeUpTurn:
-    turn = MadeUpTurn()
+def _placed(**options: object) -> EvidenceBuilder:
+    turn = EvidenceBuilder()
     turn.phone(inbound=False)
     turn.order(0.5, "/calls", {"to": "+15551110000", "room": "a", **options})
     turn.stage(1.0, "ringing")
@@ -26,8 +26,8 @@ def _placed(**options: object) -> MadeUpTurn:
     return turn
 
 
-def _replied(turn: MadeUpTurn) -> list[Finding]:
-    return list(replies.look(turn.evidence()))
+def _replied(turn: EvidenceBuilder) -> list[Finding]:
+    return list(replies.check(turn.evidence()))
 
 
 @pytest.mark.parametrize(
@@ -151,7 +151,7 @@ def test_the_outcome_is_why_it_was_let_go(reply: str, reason: str, found: int) -
     turn.stage(5.0, "ended", "hangup")
     turn.webhook("disconnect", 5.0, status=204)
     turn.ended("limit" if reason == "time-limit" else "nobody", reason, "hangup")
-    assert len(list(ends.look(turn.evidence()))) == found
+    assert len(list(ends.check(turn.evidence()))) == found
 
 
 def test_who_hangs_up_before_it_is_told_had_its_time_all_the_same() -> None:
@@ -159,4 +159,4 @@ def test_who_hangs_up_before_it_is_told_had_its_time_all_the_same() -> None:
     turn.stage(5.0, "ended", "hangup", hung_up=True)
     turn.webhook("disconnect", 5.0, status=204)
     turn.ended("limit", "time-limit", "hangup")
-    assert list(ends.look(turn.evidence())) == []
+    assert list(ends.check(turn.evidence())) == []

@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from tests.chaos.evidence import LogLine
+from tests.chaos.evidence import ReplicaLogLine
 from tests.chaos.checks import ends
 from tests.chaos.finding import Finding
 from tests.chaos.fleet import Kill, Stop
@@ -21,33 +21,33 @@ from tests.chaos_evidence_builder import (
     WAIT,
     A,
     B,
-    MadeUpTurn,
+    EvidenceBuilder,
     transfer,
 )
 from tests.simulator.webhooks import TIMED_OUT
 
 
-def _turn(*, inbound: bool = True) -> MadeUpTurn:
-    turn = MadeUpTurn()
+def _turn(*, inbound: bool = True) -> EvidenceBuilder:
+    turn = EvidenceBuilder()
     turn.phone(inbound=inbound)
     turn.stage(1.0, "ringing")
     turn.webhook("initiate" if inbound else "answer", 1.0, transfer("t"))
     return turn
 
 
-def _connect(turn: MadeUpTurn) -> None:
+def _connect(turn: EvidenceBuilder) -> None:
     turn.stage(1.2, "transferring")
     turn.webhook("transferAnswer", 1.3, KEEP, call_id=LEG, url=f"{A}/voice/{REF}/1")
     turn.stage(1.5, "bridged")
 
 
-def _hang_up(turn: MadeUpTurn, at: float = 5.0, cause: str = "hangup") -> None:
+def _hang_up(turn: EvidenceBuilder, at: float = 5.0, cause: str = "hangup") -> None:
     turn.stage(at, "ended", cause, hung_up=True)
     turn.webhook("disconnect", at, status=204)
 
 
-def _found(turn: MadeUpTurn) -> list[Finding]:
-    return list(ends.look(turn.evidence()))
+def _found(turn: EvidenceBuilder) -> list[Finding]:
+    return list(ends.check(turn.evidence()))
 
 
 # One line for each ------------------------------------------------------------------------------------------
@@ -84,7 +84,7 @@ def test_the_line_says_the_same() -> None:
 def test_the_line_came_before_it_was_known_that_they_were_let_go(
     reply: str, heard_at: float, blame: str, said: str, excuse: str
 ) -> None:
-    turn = MadeUpTurn()
+    turn = EvidenceBuilder()
     turn.phone()
     turn.stage(1.0, "ringing")
     turn.troubles.begin("store-away", 0.9).over = 5.0
@@ -185,7 +185,7 @@ def test_who_hung_up_before_a_frozen_replica_bridged_them(outcome: tuple[str, st
 
 
 def test_who_hung_up_while_a_frozen_replica_was_asked_for_their_leg() -> None:
-    turn = MadeUpTurn()
+    turn = EvidenceBuilder()
     turn.phone(inbound=False)
     turn.stage(1.0, "answered")
     turn.webhook("answer", 1.0, WAIT)
@@ -249,9 +249,9 @@ def _asks_a_frozen_replica(
     error: str = TIMED_OUT,
     thaws: float = 9.0,
     unanswered_for: float = 6.0,
-) -> MadeUpTurn:
+) -> EvidenceBuilder:
     """A phone of ours answers while the replica stands still that is asked, and hangs up at 5.0."""
-    turn = MadeUpTurn()
+    turn = EvidenceBuilder()
     turn.phone(inbound=False)
     turn.stage(1.0, "answered")
     if host:
@@ -356,7 +356,7 @@ def test_who_was_hung_up_on_while_the_release_before_ran(version: str, reason: s
     turn.stage(5.0, "ended", "hangup")
     turn.ended("caller", reason, "hangup")
     started = {"event": "service.started", "version": version}
-    turn.logs.append(LogLine("a", "replica-a0.log", "", started))
+    turn.logs.append(ReplicaLogLine("a", "replica-a0.log", "", started))
     assert [one.excuse for one in _found(turn)] == [excuse]
 
 
@@ -402,7 +402,7 @@ def test_whose_room_was_closed_as_they_were_let_go_with_the_store_at_hand() -> N
     assert len(_found(turn)) == 1
 
 
-def _let_go_without_the_store(again: str = "?again=3", ended_at: str = f"{A}/voice/{REF}") -> MadeUpTurn:
+def _let_go_without_the_store(again: str = "?again=3", ended_at: str = f"{A}/voice/{REF}") -> EvidenceBuilder:
     """A replica is cut off from the store until 8.0, and lets the phone go; it is told as a closed room."""
     turn = _turn()
     turn.troubles.begin("cut-store", 2.0, host="127.0.0.1").over = 8.0
@@ -426,7 +426,7 @@ def test_whose_webhook_was_handled_when_nobody_waited_for_it(
     limit: int, status: int | None, found: int
 ) -> None:
     """The phone had gone by then, and the room was full."""
-    turn = MadeUpTurn()
+    turn = EvidenceBuilder()
     turn.phone()
     turn.order(0.1, "/rooms/a", {"limit": limit}, method="PUT", status=200)
     turn.browser("B", "a", 0.5)
@@ -524,7 +524,7 @@ def _left_in_the_room(
     others_leave: float | None = 6.0,
     then: str = "hangup",
     bridged: bool = True,
-) -> MadeUpTurn:
+) -> EvidenceBuilder:
     """A phone hangs up at 5.0, and is told as left alone, in a room that hangs up on who is that for four."""
     turn = _turn()
     turn.order(0.1, "/rooms/a", {"alone": {"after": 4, "then": then}}, method="PUT", status=200)
@@ -547,7 +547,7 @@ def _left_in_the_room(
 
 
 def _learns(
-    turn: MadeUpTurn, at: float, *, fault: str | None = None, call_id: str = CALL, served: int = 2
+    turn: EvidenceBuilder, at: float, *, fault: str | None = None, call_id: str = CALL, served: int = 2
 ) -> None:
     """A replica asks Bandwidth, which says that the call has ended, and answers so many webhooks since."""
     turn.request("getCall", at, fault=fault, callId=call_id)
@@ -570,7 +570,7 @@ def _learns(
 def test_what_else_came_before_their_end_was_known(
     orders: list[str], blame: str, reason: str, disconnect: int | None, learned: float, found: int
 ) -> None:
-    turn = MadeUpTurn()
+    turn = EvidenceBuilder()
     turn.phone(inbound=False)
     turn.order(0.5, "/calls", {"to": "+15551110000", "room": "a", "maxDuration": 7})
     turn.stage(1.0, "answered")
@@ -629,8 +629,8 @@ def test_who_was_let_go_is_known_by_who_has_let_it_go() -> None:
     assert [one.excuse for one in _found(turn)] == [""]
 
 
-def _turned_away() -> MadeUpTurn:
-    turn = MadeUpTurn()
+def _turned_away() -> EvidenceBuilder:
+    turn = EvidenceBuilder()
     turn.phone()
     turn.stage(1.0, "ringing")
     turn.troubles.begin("store-away", 0.9).over = 3.0

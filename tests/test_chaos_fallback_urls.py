@@ -4,10 +4,10 @@ import re
 
 import pytest
 
-from tests.chaos.evidence import LogLine
+from tests.chaos.evidence import ReplicaLogLine
 from tests.chaos.checks import replies
 from tests.chaos.previous_release import VERSION
-from tests.chaos_evidence_builder import CALL, REF, WAIT, A, B, MadeUpTurn
+from tests.chaos_evidence_builder import CALL, REF, WAIT, A, B, EvidenceBuilder
 
 LOGIN = 'username="bandwidth" password="secret" fallbackUsername="bandwidth" fallbackPassword="secret"'
 SITE = {
@@ -20,25 +20,25 @@ HERE = f"/voice/{REF}/1"
 
 
 @pytest.fixture
-def turn() -> MadeUpTurn:
+def turn() -> EvidenceBuilder:
     """One phone, which rings at 1.0."""
-    turn = MadeUpTurn()
+    turn = EvidenceBuilder()
     turn.phone()
     turn.stage(1.0, "ringing")
     turn.calls[CALL] = {"id": REF}
     return turn
 
 
-def _found(turn: MadeUpTurn) -> list[str]:
-    return [one.what for one in replies.look(turn.evidence())]
+def _found(turn: EvidenceBuilder) -> list[str]:
+    return [one.what for one in replies.check(turn.evidence())]
 
 
-def _with_site(turn: MadeUpTurn) -> list[str]:
+def _with_site(turn: EvidenceBuilder) -> list[str]:
     """What is found where there is a second address."""
     evidence = turn.evidence()
     for address in evidence.fleet.addresses:
         address.settings.update(SITE)
-    return [one.what.rpartition(": ")[2] for one in replies.look(evidence)]
+    return [one.what.rpartition(": ")[2] for one in replies.check(evidence)]
 
 
 def _whole(verb: str, *names: str, inside: str = "") -> str:
@@ -61,7 +61,7 @@ ATTRIBUTES = re.compile(r' (\w*(?:FallbackUrl|sername|assword))="[^"]*"')
 
 
 @pytest.mark.parametrize("reply", WHOLE)
-def test_a_reply_with_all_addresses(turn: MadeUpTurn, reply: str) -> None:
+def test_a_reply_with_all_addresses(turn: EvidenceBuilder, reply: str) -> None:
     turn.webhook("redirect", 1.0, reply)
     assert _with_site(turn) == []
 
@@ -69,7 +69,7 @@ def test_a_reply_with_all_addresses(turn: MadeUpTurn, reply: str) -> None:
 @pytest.mark.parametrize(
     ("reply", "lacking"), [(one, found.span()) for one in WHOLE for found in ATTRIBUTES.finditer(one)]
 )
-def test_a_reply_that_lacks_one(turn: MadeUpTurn, reply: str, lacking: tuple[int, int]) -> None:
+def test_a_reply_that_lacks_one(turn: EvidenceBuilder, reply: str, lacking: tuple[int, int]) -> None:
     """Of each attribute, one after the other: it is named, and no secret is told."""
     begin, end = lacking
     found = ATTRIBUTES.match(reply, begin)
@@ -83,7 +83,7 @@ def test_a_reply_that_lacks_one(turn: MadeUpTurn, reply: str, lacking: tuple[int
     assert len(_with_site(turn)) == ("FallbackUrl" in found[1])
 
 
-def test_without_a_second_address_none_is_due(turn: MadeUpTurn) -> None:
+def test_without_a_second_address_none_is_due(turn: EvidenceBuilder) -> None:
     turn.webhook("redirect", 1.0, WAIT)
     assert _found(turn) == []
 
@@ -108,7 +108,7 @@ DETECTION = {
     ("lacks", "lacks_of_detection"),
     [("", ""), *((one, "") for one in NEW_CALL if "allback" in one), *(("", one) for one in DETECTION)],
 )
-def test_a_request_with_addresses(turn: MadeUpTurn, lacks: str, lacks_of_detection: str) -> None:
+def test_a_request_with_addresses(turn: EvidenceBuilder, lacks: str, lacks_of_detection: str) -> None:
     detection = {name: value for name, value in DETECTION.items() if name != lacks_of_detection}
     body = {name: value for name, value in NEW_CALL.items() if name != lacks}
     turn.request("createCall", 1.0, created=CALL, body={**body, "machineDetection": detection})
@@ -126,7 +126,7 @@ def test_a_request_with_addresses(turn: MadeUpTurn, lacks: str, lacks_of_detecti
         (WHOLE[2].replace("transferDisconnectUrl", 'tag="x" transferDisconnectUrl'), "tag"),
     ],
 )
-def test_a_copy_with_other_attributes(turn: MadeUpTurn, again: str, differs: str) -> None:
+def test_a_copy_with_other_attributes(turn: EvidenceBuilder, again: str, differs: str) -> None:
     turn.webhook("initiate", 1.0, WHOLE[2])
     turn.webhook("initiate", 3.0, again)
     found = _found(turn)
@@ -134,7 +134,7 @@ def test_a_copy_with_other_attributes(turn: MadeUpTurn, again: str, differs: str
     assert len(found) == bool(differs)
 
 
-def test_who_comes_back_does_so_elsewhere(turn: MadeUpTurn) -> None:
+def test_who_comes_back_does_so_elsewhere(turn: EvidenceBuilder) -> None:
     """The next attempt, or another round; but that has a second address as well."""
     turn.webhook("redirect", 1.0, WHOLE[0])
     turn.webhook("redirect", 3.0, WHOLE[0].replace("/1", "/2"))
@@ -143,16 +143,16 @@ def test_who_comes_back_does_so_elsewhere(turn: MadeUpTurn) -> None:
     assert len(_found(turn)) == 1
 
 
-def test_two_releases_may_tell_the_same_in_other_words(turn: MadeUpTurn) -> None:
+def test_two_releases_may_tell_the_same_in_other_words(turn: EvidenceBuilder) -> None:
     turn.webhook("initiate", 1.0, WHOLE[2])
     turn.webhook("initiate", 3.0, WHOLE[2].replace("<Transfer ", '<Transfer callTimeout="30" '))
     assert len(_found(turn)) == 1
     fields = {"event": "service.started", "version": VERSION}
-    turn.logs.append(LogLine("a", "replica-a0.log", "", fields))
+    turn.logs.append(ReplicaLogLine("a", "replica-a0.log", "", fields))
     assert _found(turn) == []
 
 
-def test_participant_events_have_one_address(turn: MadeUpTurn) -> None:
+def test_participant_events_have_one_address(turn: EvidenceBuilder) -> None:
     url = {"callbackUrl": f"{A}/participants/x"}
     turn.request("createParticipant", 1.0, body=url)
     assert _with_site(turn) == []

@@ -5,35 +5,35 @@ from typing import cast
 
 import pytest
 
-from tests.chaos.evidence import Evidence, LogLine
+from tests.chaos.evidence import Evidence, ReplicaLogLine
 from tests.chaos.checks.hearing import NOT_MISSED, heard
 from tests.chaos.turn_history import failed_moves_of
-from tests.chaos_history_builder import ROOM_A, ROOM_B, MadeUp
+from tests.chaos_history_builder import ROOM_A, ROOM_B, TurnHistoryBuilder
 
 
 @pytest.fixture
-def turn() -> MadeUp:
-    return MadeUp()
+def turn() -> TurnHistoryBuilder:
+    return TurnHistoryBuilder()
 
 
-def found(turn: MadeUp) -> list[str]:
+def found(turn: TurnHistoryBuilder) -> list[str]:
     return [one.excuse or one.what for one in heard(turn.history())]
 
 
-def test_two_who_talk(turn: MadeUp) -> None:
+def test_two_who_talk(turn: TurnHistoryBuilder) -> None:
     turn.talks("x", ROOM_A, "s")
     turn.talks("y", ROOM_A, "s")
     turn.looks()
     assert found(turn) == []
 
 
-def test_strangers(turn: MadeUp) -> None:
+def test_strangers(turn: TurnHistoryBuilder) -> None:
     turn.talks("x", ROOM_A, "s")
     turn.talks("y", ROOM_B, "s")
     assert "strangers in session s" in found(turn)[0]
 
 
-def test_strangers_who_come_one_after_the_other(turn: MadeUp) -> None:
+def test_strangers_who_come_one_after_the_other(turn: TurnHistoryBuilder) -> None:
     """A session is one room's, also when those of before have left it."""
     turn.talks("x", ROOM_A, "s")
     turn.member("X", None)
@@ -43,7 +43,7 @@ def test_strangers_who_come_one_after_the_other(turn: MadeUp) -> None:
 
 
 @pytest.mark.parametrize(("status", "strangers"), [(202, False), (None, False), (409, True)])
-def test_who_was_sent_there(turn: MadeUp, status: int | None, strangers: bool) -> None:
+def test_who_was_sent_there(turn: TurnHistoryBuilder, status: int | None, strangers: bool) -> None:
     turn.talks("x", ROOM_A, "s")
     turn.talks("y", ROOM_B, "t")
     turn.asks("POST", "/calls/y/join", {"room": "a"}, status)
@@ -51,7 +51,7 @@ def test_who_was_sent_there(turn: MadeUp, status: int | None, strangers: bool) -
     assert bool(found(turn)) is strangers
 
 
-def test_who_was_there_does_not_come_back(turn: MadeUp) -> None:
+def test_who_was_there_does_not_come_back(turn: TurnHistoryBuilder) -> None:
     turn.talks("x", ROOM_A, "s")
     turn.talks("y", ROOM_B, "t")
     turn.asks("POST", "/calls/y/join", {"room": "a"})
@@ -67,7 +67,7 @@ def test_who_was_there_does_not_come_back(turn: MadeUp) -> None:
     ids=["frozen", "not there", "ended before"],
 )
 def test_an_order_that_is_carried_out_after_a_later_one(
-    turn: MadeUp, given_up: bool, ended: bool, *, fine: bool
+    turn: TurnHistoryBuilder, given_up: bool, ended: bool, *, fine: bool
 ) -> None:
     """Nobody answered for too long, and the operator asked the other replica: the first was only frozen."""
     turn.talks("x", ROOM_A, "s")
@@ -89,7 +89,7 @@ def test_an_order_that_is_carried_out_after_a_later_one(
     assert any("strangers in session u" in one for one in found(turn))
 
 
-def test_who_is_where_it_was_as_a_move_has_failed(turn: MadeUp) -> None:
+def test_who_is_where_it_was_as_a_move_has_failed(turn: TurnHistoryBuilder) -> None:
     turn.talks("x", ROOM_A, "s")
     turn.talks("y", ROOM_B, "t")
     turn.asks("POST", "/calls/y/join", {"room": "a"})
@@ -105,7 +105,7 @@ def test_who_is_where_it_was_as_a_move_has_failed(turn: MadeUp) -> None:
 
 
 @pytest.mark.parametrize(("failed", "back", "fine"), [(1, 1, True), (0, 1, False), (1, 2, False)])
-def test_who_comes_back_as_a_move_has_failed(turn: MadeUp, failed: int, back: int, *, fine: bool) -> None:
+def test_who_comes_back_as_a_move_has_failed(turn: TurnHistoryBuilder, failed: int, back: int, *, fine: bool) -> None:
     """Seen where it was sent: then the answer to that could not be read, and it was taken back."""
     turn.talks("x", ROOM_A, "s")
     turn.talks("y", ROOM_B, "t")
@@ -121,7 +121,7 @@ def test_who_comes_back_as_a_move_has_failed(turn: MadeUp, failed: int, back: in
 
 @pytest.mark.parametrize(("failed", "fine"), [(1, True), (0, False)])
 def test_who_is_put_back_before_all_others_into_a_new_session(
-    turn: MadeUp, failed: int, *, fine: bool
+    turn: TurnHistoryBuilder, failed: int, *, fine: bool
 ) -> None:
     """The session of the room that it was to leave was replaced meanwhile."""
     turn.talks("x", ROOM_A, "s")
@@ -141,14 +141,14 @@ def test_moves_that_have_failed_are_told_by_timeline_or_log() -> None:
     timeline = [{"event": "moveFailed"}, {"event": "moved"}, {"event": "effectFailed"}]
     again = {"event": "effect.retried", "ref": "ref-x", "effect": "move-participant"}
     logs = [
-        LogLine("a", "a0", "", fields)
+        ReplicaLogLine("a", "a0", "", fields)
         for fields in (again, again | {"ref": "ref-y"}, again | {"effect": "hang-up"}, again | {"event": "x"})
     ]
     calls = {"x": {"id": "ref-x", "timeline": timeline}, "z": {"id": "ref-z", "timeline": []}}
     assert failed_moves_of(cast("Evidence", SimpleNamespace(logs=logs, calls=calls))) == {"x": 2, "z": 0}
 
 
-def test_bridged_to_what_was_never_in_a_session(turn: MadeUp) -> None:
+def test_bridged_to_what_was_never_in_a_session(turn: TurnHistoryBuilder) -> None:
     turn.dials("x", ROOM_A)
     turn.phone("x", "bridged", "X")
     [what] = found(turn)
@@ -163,7 +163,7 @@ def test_bridged_to_what_was_never_in_a_session(turn: MadeUp) -> None:
         ("token of no live participant", 0),
     ],
 )
-def test_a_leg_that_was_not_admitted(turn: MadeUp, text: str, count: int) -> None:
+def test_a_leg_that_was_not_admitted(turn: TurnHistoryBuilder, text: str, count: int) -> None:
     participant = "12345678-1234-1234-1234-123456789abc"
     turn.rejections.append(text.format(participant))
     assert len(found(turn)) == count
@@ -172,7 +172,7 @@ def test_a_leg_that_was_not_admitted(turn: MadeUp, text: str, count: int) -> Non
     assert len(found(turn)) == ("subscription" in text)
 
 
-def test_silence(turn: MadeUp) -> None:
+def test_silence(turn: TurnHistoryBuilder) -> None:
     turn.talks("x", ROOM_A, "s")
     turn.talks("y", ROOM_A, "t")
     assert found(turn) == []
@@ -180,7 +180,7 @@ def test_silence(turn: MadeUp) -> None:
     assert [what.partition(" in")[0] for what in found(turn)] == ["x does not hear y", "y does not hear x"]
 
 
-def test_no_silence_while_something_is_owed(turn: MadeUp) -> None:
+def test_no_silence_while_something_is_owed(turn: TurnHistoryBuilder) -> None:
     turn.talks("x", ROOM_A, "s")
     turn.talks("y", ROOM_A, "t")
     turn.looks("room:a")
@@ -189,7 +189,7 @@ def test_no_silence_while_something_is_owed(turn: MadeUp) -> None:
 
 
 @pytest.mark.parametrize(("room", "right"), [("call-ref-x", True), ("call-ref-y", False)])
-def test_a_room_of_one_call_owes_something(turn: MadeUp, room: str, right: bool) -> None:
+def test_a_room_of_one_call_owes_something(turn: TurnHistoryBuilder, room: str, right: bool) -> None:
     turn.talks("x", "+15550000000", "s")
     turn.member("X", None)
     turn.request("addParticipantToSession", 404, sessionId="s", participantId="other")
@@ -198,14 +198,14 @@ def test_a_room_of_one_call_owes_something(turn: MadeUp, room: str, right: bool)
     assert (found(turn) == []) is right
 
 
-def test_a_session_that_nobody_knows_to_have_vanished(turn: MadeUp) -> None:
+def test_a_session_that_nobody_knows_to_have_vanished(turn: TurnHistoryBuilder) -> None:
     turn.talks("x", ROOM_A, "s")
     turn.member("X", None)
     turn.looks()
     assert found(turn) == [NOT_MISSED]
 
 
-def test_a_session_that_is_known_to_have_vanished(turn: MadeUp) -> None:
+def test_a_session_that_is_known_to_have_vanished(turn: TurnHistoryBuilder) -> None:
     turn.talks("x", ROOM_A, "s")
     turn.member("X", None)
     turn.request("addParticipantToSession", 404, sessionId="s", participantId="other")
@@ -217,7 +217,7 @@ def test_a_session_that_is_known_to_have_vanished(turn: MadeUp) -> None:
     assert "which is in no session" in what
 
 
-def test_that_somebody_was_not_there_to_be_taken_out_tells_nothing_of_the_session(turn: MadeUp) -> None:
+def test_that_somebody_was_not_there_to_be_taken_out_tells_nothing_of_the_session(turn: TurnHistoryBuilder) -> None:
     turn.talks("x", ROOM_A, "s")
     turn.member("X", None)
     turn.request("removeParticipantFromSession", 404, sessionId="s", participantId="other")
@@ -228,7 +228,7 @@ def test_that_somebody_was_not_there_to_be_taken_out_tells_nothing_of_the_sessio
 
 @pytest.mark.parametrize(("owing", "fine"), [("room:a", True), ("room:b", False)])
 def test_a_room_in_doubt_of_its_session_whose_people_are_sent_elsewhere(
-    turn: MadeUp, owing: str, *, fine: bool
+    turn: TurnHistoryBuilder, owing: str, *, fine: bool
 ) -> None:
     turn.talks("x", ROOM_A, "s")
     turn.asks("POST", "/calls/x/join", {"room": "c"})
@@ -251,7 +251,7 @@ def test_a_room_in_doubt_of_its_session_whose_people_are_sent_elsewhere(
     ],
 )
 def test_the_one_that_was_told_that_a_session_has_vanished_may_be_dead(
-    turn: MadeUp, seat: str, owed: str, *, is_dead: bool
+    turn: TurnHistoryBuilder, seat: str, owed: str, *, is_dead: bool
 ) -> None:
     """What it was about is owed until another is told, too."""
     turn.request("createParticipant", 201, body={"tag": seat}, created="other")
@@ -267,7 +267,7 @@ def test_the_one_that_was_told_that_a_session_has_vanished_may_be_dead(
     assert "which is in no session" in what
 
 
-def test_taken_out_by_a_request(turn: MadeUp) -> None:
+def test_taken_out_by_a_request(turn: TurnHistoryBuilder) -> None:
     turn.talks("x", ROOM_A, "s")
     turn.request("removeParticipantFromSession", sessionId="s", participantId="X")
     turn.now -= 0.8
@@ -277,7 +277,7 @@ def test_taken_out_by_a_request(turn: MadeUp) -> None:
     assert "which is in no session" in what
 
 
-def test_who_is_to_hear_nobody(turn: MadeUp) -> None:
+def test_who_is_to_hear_nobody(turn: TurnHistoryBuilder) -> None:
     turn.talks("x", ROOM_A, "s")
     turn.talks("y", ROOM_A, "s")
     turn.asks("PUT", "/calls/x/subscriptions", {"hears": "nobody"}, reply={"hears": "nobody"})
@@ -293,7 +293,7 @@ def test_who_is_to_hear_nobody(turn: MadeUp) -> None:
 @pytest.mark.parametrize("asked", ["nobody", ["Z"]])
 @pytest.mark.parametrize("hears", [None, ()])
 def test_whose_order_to_hear_nobody_was_not_answered(
-    turn: MadeUp, status: int | None, asked: str | list[str], hears: tuple[str, ...] | None
+    turn: TurnHistoryBuilder, status: int | None, asked: str | list[str], hears: tuple[str, ...] | None
 ) -> None:
     """Its replica may have ended before it had written that down, and after it."""
     turn.talks("x", ROOM_A, "s")
@@ -307,7 +307,7 @@ def test_whose_order_to_hear_nobody_was_not_answered(
 @pytest.mark.parametrize(
     ("asked", "status"), [("everyone", None), ("everyone", 503), ("nobody", 409), (["Y"], None)]
 )
-def test_who_hears_nobody_and_was_not_to(turn: MadeUp, asked: str | list[str], status: int | None) -> None:
+def test_who_hears_nobody_and_was_not_to(turn: TurnHistoryBuilder, asked: str | list[str], status: int | None) -> None:
     turn.talks("x", ROOM_A, "s")
     turn.talks("y", ROOM_A, "s")
     turn.asks("PUT", "/calls/x/subscriptions", {"hears": asked}, status)
@@ -316,7 +316,7 @@ def test_who_hears_nobody_and_was_not_to(turn: MadeUp, asked: str | list[str], s
     assert [what.partition(" in")[0] for what in found(turn)] == ["x does not hear y"]
 
 
-def test_who_stays_as_a_move_has_failed_hears_whom_it_heard(turn: MadeUp) -> None:
+def test_who_stays_as_a_move_has_failed_hears_whom_it_heard(turn: TurnHistoryBuilder) -> None:
     turn.talks("x", ROOM_A, "s")
     turn.talks("y", ROOM_A, "s")
     turn.asks("PUT", "/calls/x/subscriptions", {"hears": "nobody"}, reply={"hears": "nobody"})
@@ -342,7 +342,7 @@ def test_who_stays_as_a_move_has_failed_hears_whom_it_heard(turn: MadeUp) -> Non
     ],
 )
 def test_who_is_put_back_keeps_its_subscriptions(
-    turn: MadeUp,
+    turn: TurnHistoryBuilder,
     asked: str | list[str],
     hears: tuple[str, ...] | None,
     back: tuple[str, ...] | None,
@@ -361,7 +361,7 @@ def test_who_is_put_back_keeps_its_subscriptions(
 
 
 @pytest.mark.parametrize("order", ["everyone", "room b"])
-def test_who_is_put_back_hears_everybody_as_that_was_ordered(turn: MadeUp, order: str) -> None:
+def test_who_is_put_back_hears_everybody_as_that_was_ordered(turn: TurnHistoryBuilder, order: str) -> None:
     """Also while it is not known whether that came about."""
     turn.talks("x", ROOM_A, "s")
     turn.asks("PUT", "/calls/x/subscriptions", {"hears": "nobody"}, reply={"hears": "nobody"})
@@ -375,7 +375,7 @@ def test_who_is_put_back_hears_everybody_as_that_was_ordered(turn: MadeUp, order
     assert found(turn) == []
 
 
-def test_who_is_joined_anew_hears_everybody(turn: MadeUp) -> None:
+def test_who_is_joined_anew_hears_everybody(turn: TurnHistoryBuilder) -> None:
     """With a participant that has never heard few, which may be put back as well."""
     turn.talks("x", ROOM_A, "s")
     turn.asks("PUT", "/calls/x/subscriptions", {"hears": "nobody"}, reply={"hears": "nobody"})
@@ -389,7 +389,7 @@ def test_who_is_joined_anew_hears_everybody(turn: MadeUp) -> None:
     assert found(turn) == []
 
 
-def test_who_stays_as_a_second_move_has_failed_before_anybody_looked(turn: MadeUp) -> None:
+def test_who_stays_as_a_second_move_has_failed_before_anybody_looked(turn: TurnHistoryBuilder) -> None:
     """It may be where the first one led, or where it was before."""
     turn.talks("y", ROOM_B, "u")
     turn.looks()
@@ -412,7 +412,7 @@ def test_who_stays_as_a_second_move_has_failed_before_anybody_looked(turn: MadeU
     assert [what.partition(" in")[0] for what in found(turn)] == ["x does not hear z", "z does not hear x"]
 
 
-def test_a_browser(turn: MadeUp) -> None:
+def test_a_browser(turn: TurnHistoryBuilder) -> None:
     turn.talks("x", ROOM_A, "s")
     turn.asks("POST", "/rooms/a/participants", {}, 201, reply={"participantId": "W"})
     turn.member("W", "s")
@@ -422,7 +422,7 @@ def test_a_browser(turn: MadeUp) -> None:
     assert len(found(turn)) == 3
 
 
-def test_a_browser_that_has_gone(turn: MadeUp) -> None:
+def test_a_browser_that_has_gone(turn: TurnHistoryBuilder) -> None:
     turn.asks("POST", "/rooms/a/participants", {}, 201, reply={"participantId": "W"})
     turn.member("W", "s")
     turn.request("deleteParticipant", participantId="W")
@@ -431,7 +431,7 @@ def test_a_browser_that_has_gone(turn: MadeUp) -> None:
     assert found(turn) == []
 
 
-def test_a_browser_whose_subscriptions_a_room_has_yet_to_change(turn: MadeUp) -> None:
+def test_a_browser_whose_subscriptions_a_room_has_yet_to_change(turn: TurnHistoryBuilder) -> None:
     turn.request("createParticipant", 200, body={"tag": "web-1.1"}, created="P")
     turn.talks("x", ROOM_A, "s")
     turn.asks("POST", "/rooms/a/participants", {}, 201, reply={"participantId": "P"})

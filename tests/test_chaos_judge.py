@@ -10,13 +10,13 @@ import msgspec
 import pytest
 from redis.asyncio import Redis
 
-from tests.chaos.cost import Work, evidence_of, work_of
+from tests.chaos.cost import CheckCost, evidence_of, work_of
 from tests.chaos.creates import killed_before_written
-from tests.chaos.evidence import Evidence, LogLine
-from tests.chaos.checks import EYES, doubts, leaks
+from tests.chaos.evidence import Evidence, ReplicaLogLine
+from tests.chaos.checks import CHECKS, doubts, leaks
 from tests.chaos.checks.doubts import leaves_in_doubt
 from tests.chaos.finding import Finding
-from tests.chaos.fleet import Down, Fleet, Kill, Stop
+from tests.chaos.fleet import Downtime, Fleet, Kill, Stop
 from tests.chaos.orphans import (
     ANSWER_LOST,
     ANSWER_UNREADABLE,
@@ -32,10 +32,10 @@ from tests.simulator.faults import Fault
 from tests.simulator.journal import Delivery, Request
 from tests.simulator.ledger import Alive
 from tests.simulator.simulator import Simulator
-from tests.stores import Store
+from tests.stores import RestartableStore
 
 HOST = "127.0.0.1"
-KILL = Kill(at=50, host=HOST, begun=10, buried=55)
+KILL = Kill(at=50, host=HOST, begun=10, reaped_at=55)
 CREATE = (20.0, 22.0)
 """When the create was asked and answered of which the question is."""
 
@@ -85,7 +85,7 @@ def is_lost(
     asked: tuple[float, float] = CREATE,
     webhooks: list[Delivery] | None = None,
     others: list[Request] | None = None,
-    outages: list[Down] | None = None,
+    outages: list[Downtime] | None = None,
     kills: list[Kill] | None = None,
     host: str = HOST,
 ) -> bool:
@@ -178,11 +178,11 @@ def test_it_waited_for_another_create() -> None:
 )
 def test_the_store_was_away(over: float, expected: bool) -> None:
     """A write that it did not take is repeated after a second at the latest."""
-    assert is_lost(outages=[Down(21, over)]) is expected
+    assert is_lost(outages=[Downtime(21, over)]) is expected
 
 
 def test_the_store_was_away_before() -> None:
-    assert not is_lost(outages=[Down(1, 19)])
+    assert not is_lost(outages=[Downtime(1, 19)])
 
 
 def untold(fault: Fault | None, over: float = 22.0, *, received: bool = False, told: bool = True) -> Request:
@@ -232,13 +232,13 @@ def test_what_was_not_told(asked: Request, expected: str) -> None:
 @pytest.mark.parametrize(
     ("kills", "stops", "expected"),
     [
-        ([Kill(at=21, host=HOST, begun=10, buried=23)], [], ANSWER_LOST),
-        ([Kill(at=21, host="localhost", begun=10, buried=23)], [], ""),
-        ([Kill(at=19, host=HOST, begun=10, buried=19.5)], [], ""),
-        ([Kill(at=19.9, host=HOST, begun=10, buried=20.1)], [], ANSWER_LOST),
-        ([Kill(at=23, host=HOST, begun=10, buried=24)], [], ""),
-        ([], [Stop(at=21 - GRACE, over=21, host=HOST, begun=5, buried=21.1)], ANSWER_LOST),
-        ([], [Stop(at=20.5, over=21, host=HOST, begun=5, buried=21.1)], ""),
+        ([Kill(at=21, host=HOST, begun=10, reaped_at=23)], [], ANSWER_LOST),
+        ([Kill(at=21, host="localhost", begun=10, reaped_at=23)], [], ""),
+        ([Kill(at=19, host=HOST, begun=10, reaped_at=19.5)], [], ""),
+        ([Kill(at=19.9, host=HOST, begun=10, reaped_at=20.1)], [], ANSWER_LOST),
+        ([Kill(at=23, host=HOST, begun=10, reaped_at=24)], [], ""),
+        ([], [Stop(at=21 - GRACE, over=21, host=HOST, begun=5, reaped_at=21.1)], ANSWER_LOST),
+        ([], [Stop(at=20.5, over=21, host=HOST, begun=5, reaped_at=21.1)], ""),
     ],
     ids=[
         "killed while it waited",
@@ -272,22 +272,22 @@ def test_what_leaves_a_replica_in_doubt(asked: Request, expected: bool) -> None:
 
 def test_a_create_in_doubt_that_no_log_has(tmp_path: Path) -> None:
     evidence = evidence_of(4, tmp_path)
-    assert [*doubts.look(evidence)] == []
+    assert [*doubts.check(evidence)] == []
     evidence.simulator.requests.append(untold(CUT, told=False))
-    assert len([*doubts.look(evidence)]) == 1
+    assert len([*doubts.check(evidence)]) == 1
     fields = {"event": "create.in_doubt", "operation": "create-participant"}
-    line = LogLine(HOST, "a.log", "", fields)
+    line = ReplicaLogLine(HOST, "a.log", "", fields)
     there = msgspec.structs.replace(evidence, logs=[*evidence.logs, line])
-    assert [*doubts.look(there)] == []
+    assert [*doubts.check(there)] == []
     elsewhere = msgspec.structs.replace(line, host="localhost")
-    assert [*doubts.look(msgspec.structs.replace(evidence, logs=[elsewhere]))] != []
+    assert [*doubts.check(msgspec.structs.replace(evidence, logs=[elsewhere]))] != []
 
 
 def test_a_create_in_doubt_whose_process_was_killed_at_once(tmp_path: Path) -> None:
     evidence = evidence_of(4, tmp_path)
     evidence.simulator.requests.append(untold(CUT, told=False))
-    evidence.fleet.kills.append(Kill(at=22.1, host=HOST, begun=10, buried=23))
-    assert [*doubts.look(evidence)] == []
+    evidence.fleet.kills.append(Kill(at=22.1, host=HOST, begun=10, reaped_at=23))
+    assert [*doubts.check(evidence)] == []
 
 
 def test_what_lives_is_told_with_its_allowance(tmp_path: Path) -> None:
@@ -298,7 +298,7 @@ def test_what_lives_is_told_with_its_allowance(tmp_path: Path) -> None:
     ]
     evidence.simulator.requests.extend(asked)
     alive = Alive(calls=[], legs=[], sessions=[], participants=["cut", "left", "never answered"])
-    found = leaks.look(msgspec.structs.replace(evidence, alive=alive))
+    found = leaks.check(msgspec.structs.replace(evidence, alive=alive))
     assert [(one.ids[0], one.excuse) for one in found] == [
         ("cut", ANSWER_LOST),
         ("left", ""),
@@ -313,8 +313,8 @@ async def simulator() -> AsyncIterator[Simulator]:
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    store = Store(tmp_path / "store")
+async def store(tmp_path: Path) -> AsyncIterator[RestartableStore]:
+    store = RestartableStore(tmp_path / "store")
     await store.start()
     yield store
     await store.stop()
@@ -323,7 +323,7 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
 class Trial:
     """A simulator and a store, and no replicas: what they would have done is done here."""
 
-    def __init__(self, simulator: Simulator, store: Store, redis: Redis, directory: Path) -> None:
+    def __init__(self, simulator: Simulator, store: RestartableStore, redis: Redis, directory: Path) -> None:
         self.simulator = simulator
         self.redis = redis
         self.fleet = Fleet(directory, store, {"BW_TOKEN_URL": simulator.token_url})
@@ -344,7 +344,7 @@ class Trial:
 
     async def kill(self) -> None:
         at = monotonic()
-        await self.fleet.addresses[0].bury()
+        await self.fleet.addresses[0].reap()
         self.fleet.kills.append(Kill(at, HOST, 0, monotonic()))
 
     def allowances(self) -> dict[str, str]:
@@ -356,7 +356,7 @@ class Trial:
 
 
 @pytest.fixture
-async def trial(simulator: Simulator, store: Store, tmp_path: Path) -> AsyncIterator[Trial]:
+async def trial(simulator: Simulator, store: RestartableStore, tmp_path: Path) -> AsyncIterator[Trial]:
     async with Redis.from_url(store.url) as redis:
         yield Trial(simulator, store, redis, tmp_path)
 
@@ -434,7 +434,7 @@ async def test_what_a_process_asked_as_it_died(trial: Trial) -> None:
 def test_every_address_is_told_apart(tmp_path: Path) -> None:
     """By the host by which it knows Bandwidth."""
     settings = {"BW_TOKEN_URL": f"http://{HOST}:1/token"}
-    hosts = [address.host for address in Fleet(tmp_path, Store(tmp_path), settings).addresses]
+    hosts = [address.host for address in Fleet(tmp_path, RestartableStore(tmp_path), settings).addresses]
     assert hosts == [HOST, "localhost"]
 
 
@@ -442,20 +442,20 @@ FEW, MANY = 200, 1200
 """Calls."""
 
 
-def grows(few: Work, many: Work) -> bool:
+def grows(few: CheckCost, many: CheckCost) -> bool:
     """By more than there are more calls, with something for sorting and for what is done once."""
     return many.steps > 1.25 * MANY / FEW * few.steps + 1000
 
 
 @pytest.fixture(scope="module")
-def work() -> tuple[dict[str, Work], dict[str, Work]]:
+def work() -> tuple[dict[str, CheckCost], dict[str, CheckCost]]:
     """Of a look at few calls and at many, by eye."""
     return work_of(FEW), work_of(MANY)
 
 
-@pytest.mark.parametrize("eye", EYES)
+@pytest.mark.parametrize("eye", CHECKS)
 def test_a_look_costs_as_much_as_there_are_calls(
-    work: tuple[dict[str, Work], dict[str, Work]], eye: str
+    work: tuple[dict[str, CheckCost], dict[str, CheckCost]], eye: str
 ) -> None:
     """Counted are lines that run and ids that are compared, which is the same on each machine."""
     few, many = (one[eye] for one in work)

@@ -11,22 +11,22 @@ import httpx
 import msgspec
 import pytest
 
-from tests.chaos.api import Asked
-from tests.chaos.evidence import Evidence, News
+from tests.chaos.api import OperatorRequest
+from tests.chaos.evidence import Evidence, StoredFeedItem
 from tests.chaos.checks import listeners
-from tests.chaos.records import BrowserSeat, Connection, Listener, Records
-from tests.chaos.scenarios.listeners import live
-from tests.chaos.scenarios.shared import Shared
-from tests.event_listener import Heard
+from tests.chaos.records import BrowserSeat, ListenerConnection, ListenerRecord, Records
+from tests.chaos.scenarios.listeners import play
+from tests.chaos.scenarios.shared import ScenarioContext
+from tests.event_listener import ReceivedEvent
 
 AT = 1_790_000_000_000
 """Milliseconds since the epoch, of the first news."""
 TIME = "2026-09-21T14:13:{:02}.000Z"
 
 
-def news(second: int, room: str = "a", partition: int = 0, **data: Any) -> News:
+def news(second: int, room: str = "a", partition: int = 0, **data: Any) -> StoredFeedItem:
     told = {"at": AT + 1000 * second, "id": f"{partition}", "room": room, "state": f"s{second}", **data}
-    return News(partition, (AT + 1000 * second, 0), "call", (room,), told)
+    return StoredFeedItem(partition, (AT + 1000 * second, 0), "call", (room,), told)
 
 
 ALL = [news(0), news(2), news(4, "b", id="2"), news(1, partition=1), news(3, partition=1)]
@@ -39,34 +39,34 @@ def id_of(*seconds: int | None) -> str:
     return base64.urlsafe_b64encode(msgspec.msgpack.encode([AT, *flat])).decode().rstrip("=")
 
 
-def heard(one: News, *reaches: int | None) -> Heard:
+def heard(one: StoredFeedItem, *reaches: int | None) -> ReceivedEvent:
     second = (one.position[0] - AT) // 1000
-    return Heard(one.kind, {**one.data, "at": TIME.format(20 + second)}, id_of(*reaches))
+    return ReceivedEvent(one.kind, {**one.data, "at": TIME.format(20 + second)}, id_of(*reaches))
 
 
-BEGIN = Heard("snapshot", {}, id_of(0, None))
+BEGIN = ReceivedEvent("snapshot", {}, id_of(0, None))
 FIRST, SECOND, THIRD = heard(ALL[3], 0, 1), heard(ALL[1], 2, 1), heard(ALL[4], 2, 3)
 
 
-def found(*connections: Connection, room: str | None = "a", stayed: bool = False) -> list[str]:
-    listener = Listener(number=1, room=room, connections=list(connections), stays=stayed, stayed=stayed)
+def found(*connections: ListenerConnection, room: str | None = "a", stayed: bool = False) -> list[str]:
+    listener = ListenerRecord(number=1, room=room, connections=list(connections), stays=stayed, stayed=stayed)
     return judged(Records(listeners=[listener]))
 
 
 def judged(
     records: Records,
     calls: dict[str, Any] | None = None,
-    told: list[News] | None = None,
-    asked: Sequence[Asked] = (),
+    told: list[StoredFeedItem] | None = None,
+    asked: Sequence[OperatorRequest] = (),
 ) -> list[str]:
     evidence = SimpleNamespace(
         news=told if told is not None else ALL, records=records, calls=calls or {}, asked=asked
     )
-    return [one.what for one in listeners.look(cast("Evidence", evidence))]
+    return [one.what for one in listeners.check(cast("Evidence", evidence))]
 
 
-def came(*events: Heard, last: str = "") -> Connection:
-    return Connection(host="", begun=0, last=last, status=200, heard=list(events))
+def came(*events: ReceivedEvent, last: str = "") -> ListenerConnection:
+    return ListenerConnection(host="", begun=0, last=last, status=200, heard=list(events))
 
 
 def test_all_is_heard() -> None:
@@ -105,7 +105,7 @@ def test_something_that_has_not_happened() -> None:
 
 
 def test_it_is_taken_up_again() -> None:
-    mark = Heard("mark", {"begins": False}, FIRST.id)
+    mark = ReceivedEvent("mark", {"begins": False}, FIRST.id)
     assert found(came(BEGIN, FIRST), came(mark, SECOND, THIRD, last=FIRST.id), stayed=True) == []
     assert len(found(came(BEGIN, FIRST), came(mark, THIRD, last=FIRST.id), stayed=True)) == 1
 
@@ -113,10 +113,10 @@ def test_it_is_taken_up_again() -> None:
 @pytest.mark.parametrize("room", ["a", None])
 def test_it_begins_anew_where_its_id_is_of_another_kind(room: str | None) -> None:
     """At a process of the release before, which signs none, and back."""
-    before = came(BEGIN if room else Heard("mark", {"begins": True}, BEGIN.id), FIRST)
+    before = came(BEGIN if room else ReceivedEvent("mark", {"begins": True}, BEGIN.id), FIRST)
     signed = f"{id_of(2, 1)}.mac"
-    reset = Heard("reset", {}, FIRST.id if room else signed)
-    rest = [Heard("snapshot", {}, signed)] if room else []
+    reset = ReceivedEvent("reset", {}, FIRST.id if room else signed)
+    rest = [ReceivedEvent("snapshot", {}, signed)] if room else []
     third = THIRD._replace(id=f"{THIRD.id}.mac")
     last = FIRST.id
     assert found(before, came(reset, *rest, third, last=last), room=room) == []
@@ -128,26 +128,26 @@ def test_it_begins_anew_where_its_id_is_of_another_kind(room: str | None) -> Non
 
 
 def test_it_is_taken_up_elsewhere() -> None:
-    mark = Heard("mark", {"begins": False}, SECOND.id)
+    mark = ReceivedEvent("mark", {"begins": False}, SECOND.id)
     assert any("taken up" in one for one in found(came(BEGIN, FIRST), came(mark, THIRD, last=FIRST.id)))
 
 
 @pytest.mark.parametrize("kind", ["reset", "snapshot"])
 def test_it_has_to_begin_anew(kind: str) -> None:
-    anew = Heard(kind, {}, id_of(2, 1))
+    anew = ReceivedEvent(kind, {}, id_of(2, 1))
     assert found(came(BEGIN, FIRST), came(anew, last=FIRST.id))
     assert found(came(BEGIN, FIRST, anew))
 
 
 def test_all_rooms() -> None:
-    begin = Heard("mark", {"begins": True}, id_of(0, 1))
+    begin = ReceivedEvent("mark", {"begins": True}, id_of(0, 1))
     last = heard(ALL[2], 4, 3)
     assert found(came(begin, SECOND, THIRD, last), room=None, stayed=True) == []
     assert len(found(came(begin, SECOND, THIRD), room=None, stayed=True)) == 1
 
 
 def test_silence_in_the_end() -> None:
-    listener = Listener(number=1, room="a", stays=True, connections=[came(BEGIN)])
+    listener = ListenerRecord(number=1, room="a", stays=True, connections=[came(BEGIN)])
     assert any("nothing more" in one for one in judged(Records(listeners=[listener])))
 
 
@@ -165,7 +165,7 @@ def test_looks_of_a_caller_who_waits_are_in_no_timeline(waits: str) -> None:
 
     def told(*lack: int) -> list[str]:
         news = [
-            News(0, (1, n), "call", ("a",), {"id": "w", "room": "a", "state": state, "participantId": None})
+            StoredFeedItem(0, (1, n), "call", ("a",), {"id": "w", "room": "a", "state": state, "participantId": None})
             for n, state in enumerate(states)
             if n not in lack
         ]
@@ -182,15 +182,15 @@ def test_a_call_of_which_only_the_end_is_known() -> None:
     for expected, timeline in timelines.items():
         call = {"id": "unheard", "timeline": [{"after": one} for one in timeline]}
         evidence = SimpleNamespace(news=ALL, records=Records(), calls={"c": call}, asked=[])
-        [one] = listeners.look(cast("Evidence", evidence))
+        [one] = listeners.check(cast("Evidence", evidence))
         assert bool(one.excuse) == (expected == "excused")
 
 
-def person(*states: str, room: str = "a", rooms: tuple[str, ...] = (), call: str | None = None) -> list[News]:
+def person(*states: str, room: str = "a", rooms: tuple[str, ...] = (), call: str | None = None) -> list[StoredFeedItem]:
     """What news tell of participant p."""
     data = {"at": 1, "participantId": "p", "room": room, "call": call}
     return [
-        News(0, (1, n), "participant", rooms or (room,), {**data, "state": state})
+        StoredFeedItem(0, (1, n), "participant", rooms or (room,), {**data, "state": state})
         for n, state in enumerate(states)
     ]
 
@@ -227,11 +227,11 @@ def test_news_of_a_phone_in_a_room(states: list[str], *, right: bool) -> None:
     assert (judged(Records(), told=person(*states, call="c")) == []) is right
 
 
-def moved(*told: str, participant: str | None = None) -> list[News]:
+def moved(*told: str, participant: str | None = None) -> list[StoredFeedItem]:
     """A call that is bridged in room a, and next in room b; those of b are told to these rooms."""
     data = {"id": "c", "state": "bridged", "participantId": participant}
-    first = News(0, (1, 0), "call", ("a",), {**data, "room": "a"})
-    return [first, News(0, (1, 1), "call", told, {**data, "room": "b"})]
+    first = StoredFeedItem(0, (1, 0), "call", ("a",), {**data, "room": "a"})
+    return [first, StoredFeedItem(0, (1, 1), "call", told, {**data, "room": "b"})]
 
 
 def test_the_room_that_a_call_has_left_is_told() -> None:
@@ -246,8 +246,8 @@ def test_the_room_that_a_call_has_left_is_told() -> None:
 
 def test_a_call_that_has_come_into_no_room_yet() -> None:
     data = {"id": "c", "participantId": None}
-    first = News(0, (1, 0), "call", (), {**data, "room": "", "state": "initiated"})
-    told = [first, News(0, (1, 1), "call", ("a",), {**data, "room": "a", "state": "joining"})]
+    first = StoredFeedItem(0, (1, 0), "call", (), {**data, "room": "", "state": "initiated"})
+    told = [first, StoredFeedItem(0, (1, 1), "call", ("a",), {**data, "room": "a", "state": "joining"})]
     assert judged(Records(), told=told) == []
 
 
@@ -283,14 +283,14 @@ def test_people_are_told_to_their_own_room() -> None:
 )
 def test_a_room_that_was_closed(statuses: list[int | None], told: int, *, right: bool) -> None:
     closings = [
-        Asked(method="DELETE", path="/rooms/a", body=None, host="", sent_at=1, over=2, status=status)
+        OperatorRequest(method="DELETE", path="/rooms/a", body=None, host="", sent_at=1, answered_at=2, status=status)
         for status in statuses
     ]
     others = [
-        Asked(method=method, path=path, body=None, host="", sent_at=1, over=2, status=202)
+        OperatorRequest(method=method, path=path, body=None, host="", sent_at=1, answered_at=2, status=202)
         for method, path in (("PUT", "/rooms/a"), ("DELETE", "/rooms/a/participants/p"))
     ]
-    news = [News(0, (1, n), "room", ("a",), {"room": "a", "state": "closed"}) for n in range(told)]
+    news = [StoredFeedItem(0, (1, n), "room", ("a",), {"room": "a", "state": "closed"}) for n in range(told)]
     assert (judged(Records(), told=news, asked=[*closings, *others]) == []) is right
 
 
@@ -324,7 +324,7 @@ async def test_who_stays_has_heard_what_it_missed_while_it_was_away() -> None:
             settled=settled,
             listen=waiting.append,
         )
-        await live(cast("Shared", shared), 1, Stays(1))
+        await play(cast("ScenarioContext", shared), 1, Stays(1))
         await waiting[0]
     listener = shared.records.listeners[-1]
     assert listener.stayed
@@ -341,10 +341,10 @@ async def test_who_stays_has_heard_what_it_missed_while_it_was_away() -> None:
     ],
 )
 def test_a_visit_may_have_ended_with_its_room(visit: bool, path: str, sent_at: float, wrong: int) -> None:
-    refused = Connection(host="", begun=9.5, last="", status=403, over=10.0)
-    listener = Listener(number=1, room="a", visit=visit, connections=[refused])
-    close = Asked(
-        method="DELETE", path=path, body=None, host="", sent_at=sent_at, over=sent_at + 0.1, status=202
+    refused = ListenerConnection(host="", begun=9.5, last="", status=403, over=10.0)
+    listener = ListenerRecord(number=1, room="a", visit=visit, connections=[refused])
+    close = OperatorRequest(
+        method="DELETE", path=path, body=None, host="", sent_at=sent_at, answered_at=sent_at + 0.1, status=202
     )
     found = judged(Records(listeners=[listener]), asked=[close])
     assert sum("was answered 403" in what for what in found) == wrong

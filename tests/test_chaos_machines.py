@@ -22,24 +22,24 @@ from redis.asyncio import Redis
 
 from service.tasks import Tasks
 from tests.chaos import clock_offset
-from tests.chaos.api import Api, Asked
-from tests.chaos.standby_spans import asides
-from tests.chaos.evidence import Evidence, LogLine, read_logs
+from tests.chaos.api import OperatorApi, OperatorRequest
+from tests.chaos.standby_spans import standby_spans
+from tests.chaos.evidence import Evidence, ReplicaLogLine, read_logs
 from tests.chaos.checks import limits, logs, standby, webhooks
 from tests.chaos.faketime import WrongStore, library
 from tests.chaos.fleet import HOSTS, Fleet, Kill
-from tests.chaos.stopped_process import standing_still
-from tests.chaos.snapshots import Stills
+from tests.chaos.stopped_process import stopped
+from tests.chaos.snapshots import Snapshots
 from tests.chaos.times import NEVER
 from tests.chaos.troubles import Trouble, Troubles
-from tests.chaos.severable_proxy import HOST, Cut, Way
-from tests.chaos.faults.freeze import Freeze
+from tests.chaos.severable_proxy import HOST, Cut, SeverableProxy
+from tests.chaos.faults.freeze import FrozenProcesses
 from tests.chaos.faults.store_minutes import StoreMinutes
-from tests.chaos.faults.two_releases import Look, wrong_looks
+from tests.chaos.faults.two_releases import CallCheck, wrong_looks
 from tests.simulator.clock import epoch_ms, monotonic
 from tests.simulator.journal import Delivery, PhoneChanged, Request
-from tests.simulator.webhooks import DROPPED, TIMED_OUT, Failed
-from tests.stores import Store
+from tests.simulator.webhooks import DROPPED, TIMED_OUT, FailedDelivery
+from tests.stores import RestartableStore
 from tests.waiting import wait_until
 
 A, B = HOSTS["a"], HOSTS["b"]
@@ -67,7 +67,7 @@ def state_of(pid: int) -> str:
 
 def test_it_goes_on_however_the_block_is_left(process: subprocess.Popen[bytes]) -> None:
     def fail() -> None:
-        with standing_still(process.pid):
+        with stopped(process.pid):
             asyncio.run(wait_until(lambda: state_of(process.pid) == "T"))
             raise ZeroDivisionError
 
@@ -77,7 +77,7 @@ def test_it_goes_on_however_the_block_is_left(process: subprocess.Popen[bytes]) 
 
 
 def test_what_was_killed_meanwhile_goes_on_no_more(process: subprocess.Popen[bytes]) -> None:
-    with standing_still(process.pid):
+    with stopped(process.pid):
         process.kill()
         process.wait()
 
@@ -95,11 +95,11 @@ async def test_frozen_replicas_go_on_when_the_weather_ends(
     site: Any = SimpleNamespace(
         fleet=SimpleNamespace(addresses=[address, address]), troubles=troubles, simulator=simulator
     )
-    weather = Freeze(Random(1))
-    blowing = asyncio.get_running_loop().create_task(weather.blow(site))
+    weather = FrozenProcesses(Random(1))
+    blowing = asyncio.get_running_loop().create_task(weather.inject(site))
     await wait_until(lambda: state_of(process.pid) == "T")
     if ends == "calm":
-        weather.calm(site)
+        weather.stop(site)
         await blowing
         assert [(one.kind, one.over < NEVER) for one in troubles.all] == [("frozen", True)]
     else:
@@ -130,9 +130,9 @@ async def test_a_replica_is_killed_before_the_store_is_back(monkeypatch: pytest.
         simulator=SimpleNamespace(webhooks=SimpleNamespace(), faults=[]),
     )
     weather = StoreMinutes(Random(1))
-    blowing = asyncio.get_running_loop().create_task(weather.blow(site))
+    blowing = asyncio.get_running_loop().create_task(weather.inject(site))
     await wait_until(lambda: "store back" in happened)
-    weather.calm(site)
+    weather.stop(site)
     await blowing
     assert happened == ["store away", "replica killed", "store back"]
 
@@ -191,10 +191,10 @@ class Served:
         self.swallowed: set[str] = set()
 
     @asynccontextmanager
-    async def way(self) -> AsyncIterator[Way]:
+    async def way(self) -> AsyncIterator[SeverableProxy]:
         server = await asyncio.start_server(self._serve, HOST, 0)
         port = server.sockets[0].getsockname()[1]
-        way = Way(partial(asyncio.open_connection, HOST, port), self.swallowed)
+        way = SeverableProxy(partial(asyncio.open_connection, HOST, port), self.swallowed)
         await way.open()
         try:
             yield way
@@ -216,7 +216,7 @@ def served() -> Served:
 
 
 @asynccontextmanager
-async def asking(way: Way) -> AsyncIterator[httpx.AsyncClient]:
+async def asking(way: SeverableProxy) -> AsyncIterator[httpx.AsyncClient]:
     async with httpx.AsyncClient(base_url=f"http://{HOST}:{way.port}", timeout=5) as client:
         yield client
 
@@ -305,10 +305,10 @@ def request(at: float, operation: str, *, host: str = A, fault: str | None = Non
     )
 
 
-def line(at: float, event: str, **fields: Any) -> LogLine:
+def line(at: float, event: str, **fields: Any) -> ReplicaLogLine:
     wall = epoch_ms() / 1000 - monotonic() + at
     text = datetime.fromtimestamp(wall, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return LogLine(A, "replica-a0.log", "", {"event": event, "timestamp": text, **fields})
+    return ReplicaLogLine(A, "replica-a0.log", "", {"event": event, "timestamp": text, **fields})
 
 
 CALLEE = "+15556660001"
@@ -318,9 +318,9 @@ def evidence(
     directory: Path,
     *,
     deliveries: Sequence[Delivery] = (),
-    failed: Sequence[Failed] = (),
+    failed: Sequence[FailedDelivery] = (),
     requests: Sequence[Request] = (),
-    logs: Sequence[LogLine] = (),
+    logs: Sequence[ReplicaLogLine] = (),
     troubles: Sequence[Trouble] = (),
     calls: dict[str, Any] | None = None,
     hung_up_at: float = 900.0,
@@ -328,7 +328,7 @@ def evidence(
     """Of a turn in which a call began at second 0."""
     all_ = Troubles()
     all_.all.extend(troubles)
-    fleet = Fleet(directory, Store(directory), {})
+    fleet = Fleet(directory, RestartableStore(directory), {})
     for address in fleet.addresses:
         address.downs[-1].over = 0.0
     simulator = SimpleNamespace(
@@ -390,13 +390,13 @@ NO_ANSWER = partial(delivery, status=None, error=TIMED_OUT)
     ],
 )
 def test_what_a_frozen_replica_may_do(tmp_path: Path, one: Delivery, wrong: int) -> None:
-    found = list(webhooks.look(evidence(tmp_path, deliveries=[one], troubles=[FROZEN])))
+    found = list(webhooks.check(evidence(tmp_path, deliveries=[one], troubles=[FROZEN])))
     assert [bool(finding.excuse) for finding in found] == [False] * wrong
 
 
 def test_of_two_addresses_one_answers_though_the_other_is_frozen(tmp_path: Path) -> None:
-    failed = Failed("initiate", "c-1", [NO_ANSWER(21, 27), NO_ANSWER(27, 33, to="b")])
-    [found] = webhooks.look(evidence(tmp_path, failed=[failed], troubles=[FROZEN]))
+    failed = FailedDelivery("initiate", "c-1", [NO_ANSWER(21, 27), NO_ANSWER(27, 33, to="b")])
+    [found] = webhooks.check(evidence(tmp_path, failed=[failed], troubles=[FROZEN]))
     assert not found.excuse
 
 
@@ -415,8 +415,8 @@ def test_one_stood_still_after_the_other(
 ) -> None:
     """While it was asked each stood still for so long that it had no time to answer."""
     troubles = [Trouble("frozen", 20, thaws, A), Trouble("frozen", 26, 28, B)]
-    failed = Failed("initiate", "c-1", [NO_ANSWER(20, 26), to_b])
-    [found] = webhooks.look(evidence(tmp_path, failed=[failed], troubles=troubles))
+    failed = FailedDelivery("initiate", "c-1", [NO_ANSWER(20, 26), to_b])
+    [found] = webhooks.check(evidence(tmp_path, failed=[failed], troubles=troubles))
     assert bool(found.excuse) is excused
 
 
@@ -432,7 +432,7 @@ def test_one_stood_still_after_the_other(
 def test_nobody_is_to_be_found_at_both_addresses(
     tmp_path: Path, tries: list[Delivery], *, excused: bool
 ) -> None:
-    [found] = webhooks.look(evidence(tmp_path, failed=[Failed("initiate", "c-1", tries)]))
+    [found] = webhooks.check(evidence(tmp_path, failed=[FailedDelivery("initiate", "c-1", tries)]))
     assert bool(found.excuse) is excused
 
 
@@ -447,7 +447,7 @@ def aside(directory: Path, **changed: Any) -> tuple[int, int]:
     """How many findings of the two eyes."""
     shown = {"deliveries": SENT_AWAY, "requests": KNOWS, "logs": ASIDE, "troubles": [CUT], **changed}
     found = evidence(directory, **shown)
-    return len(list(webhooks.look(found))), len(list(standby.look(found)))
+    return len(list(webhooks.check(found))), len(list(standby.check(found)))
 
 
 def test_one_that_is_cut_off_stands_aside(tmp_path: Path) -> None:
@@ -481,7 +481,7 @@ def test_standing_aside_when_the_way_is_whole_again(
     tmp_path: Path, asked: list[Request], right: bool
 ) -> None:
     late = [line(40.3, "replica.aside"), line(41, "replica.back")]
-    [spell] = asides(evidence(tmp_path, requests=asked, logs=late, troubles=[CUT]))
+    [spell] = standby_spans(evidence(tmp_path, requests=asked, logs=late, troubles=[CUT]))
     assert spell.is_right is right
 
 
@@ -524,7 +524,7 @@ def struck(*at: float, operation: str = "token", fault: str = "reset", host: str
 )
 def test_standing_aside_without_an_answer(tmp_path: Path, asked: list[Request], *, right: bool) -> None:
     logs = [line(2, "service.started"), line(12, "replica.aside", apis=["voice", "webrtc"])]
-    [spell] = asides(evidence(tmp_path, requests=asked, logs=logs))
+    [spell] = standby_spans(evidence(tmp_path, requests=asked, logs=logs))
     assert spell.is_right is right
 
 
@@ -550,8 +550,8 @@ def test_whose_time_is_up_before_it_is(
     ended = msgspec.structs.replace(delivery(over, over, 204), event_type="disconnect")
     shown = evidence(tmp_path, deliveries=[ended], calls={"c-1": {"outcome": {"reason": reason}}})
     shown.fleet.addresses[0].settings["CALL_LIMIT"] = limit
-    shown.asked.append(placed(own))
-    assert len(list(limits.look(shown))) == found
+    shown.operator_requests.append(placed(own))
+    assert len(list(limits.check(shown))) == found
 
 
 @pytest.mark.parametrize(
@@ -577,7 +577,7 @@ def test_who_outlives_its_time(
     found: int,
 ) -> None:
     shown = outliving(tmp_path, own, ended, requests=requests, troubles=troubles)
-    assert len(list(limits.look(shown))) == found
+    assert len(list(limits.check(shown))) == found
 
 
 @pytest.mark.parametrize(
@@ -587,7 +587,7 @@ def test_who_outlives_its_time_as_a_webhook_fared_badly(
     tmp_path: Path, status: int | None, seconds: float, found: int
 ) -> None:
     sent = [delivery(30, 30 + seconds, status)]
-    assert len(list(limits.look(outliving(tmp_path, 30, 40, deliveries=sent)))) == found
+    assert len(list(limits.check(outliving(tmp_path, 30, 40, deliveries=sent)))) == found
 
 
 @pytest.mark.parametrize(("told", "found"), [(1.5, 1), (4, 0)])
@@ -595,25 +595,25 @@ def test_whose_answer_was_told_when_it_was_known_who_took_the_call(
     tmp_path: Path, told: float, found: int
 ) -> None:
     answer = msgspec.structs.replace(delivery(told, told, 200), event_type="answer")
-    assert len(list(limits.look(outliving(tmp_path, 30, 40, deliveries=[answer])))) == found
+    assert len(list(limits.check(outliving(tmp_path, 30, 40, deliveries=[answer])))) == found
 
 
 def outliving(directory: Path, own: int | None, ended: float | None, **more: Any) -> Evidence:
     """A call that was answered at second 1, and ended so much later, or not."""
     shown = evidence(directory, hung_up_at=2000.0 if ended is None else 1 + ended, **more)
     shown.happenings.insert(0, PhoneChanged(1000, "c-1", None, "answered", None))
-    shown.asked.append(placed(own))
+    shown.operator_requests.append(placed(own))
     return shown
 
 
-def placed(max_duration: int | None) -> Asked:
-    return Asked(
+def placed(max_duration: int | None) -> OperatorRequest:
+    return OperatorRequest(
         method="POST",
         path="/calls",
         body={"to": CALLEE, "maxDuration": max_duration},
         host=A,
         sent_at=0,
-        over=0,
+        answered_at=0,
         status=201,
     )
 
@@ -644,10 +644,10 @@ def test_whose_end_was_kept_until_the_store_was_back(
         logs=[line(at, "webhook.degraded", call_id="c-1", event_type=said)],
         calls={"c-1": {"outcome": {"reason": "time-limit"}}},
     )
-    shown.asked.append(placed(limit))
+    shown.operator_requests.append(placed(limit))
     if killed is not None:
         shown.fleet.kills.append(Kill(killed, A))
-    assert len(list(limits.look(shown))) == found
+    assert len(list(limits.check(shown))) == found
 
 
 @pytest.mark.parametrize(
@@ -657,7 +657,7 @@ def test_what_is_told_once_is_kept_until_the_process_ends(
     tmp_path: Path, events: list[str], found: int
 ) -> None:
     lines = [line(at, event) for at, event in enumerate(events)]
-    assert len(list(logs.look(evidence(tmp_path, logs=lines)))) == found
+    assert len(list(logs.check(evidence(tmp_path, logs=lines)))) == found
 
 
 def test_a_clock_that_is_set_back_changes_no_order_of_a_log(tmp_path: Path) -> None:
@@ -692,10 +692,10 @@ def test_a_clock_explains_nothing() -> None:
 def test_a_call_that_was_erased_is_not_found(
     status: int, state: str, asked_at: float | None, wrong: int
 ) -> None:
-    erasing = Asked(
-        method="DELETE", path="/calls/c-1", body=None, host=A, sent_at=asked_at or 0, over=9, status=204
+    erasing = OperatorRequest(
+        method="DELETE", path="/calls/c-1", body=None, host=A, sent_at=asked_at or 0, answered_at=9, status=204
     )
-    looks = [Look("this", "c-1", status, state, over=5.0)]
+    looks = [CallCheck("this", "c-1", status, state, over=5.0)]
     assert len(wrong_looks(looks, [erasing] if asked_at else [])) == wrong
 
 
@@ -704,7 +704,7 @@ def test_a_call_that_was_erased_is_not_found(
 )
 async def test_nobody_looks_but_at_the_master(folder: Path, role: str, named: int | None, looks: int) -> None:
     """Another may lag behind: what is owed would be missed there. A socket has no port."""
-    store = Store(folder)
+    store = RestartableStore(folder)
     await store.start()
 
     async def name() -> int | None:
@@ -713,7 +713,7 @@ async def test_nobody_looks_but_at_the_master(folder: Path, role: str, named: in
     async with store.client() as redis:
         if role == "slave":
             await redis.replicaof(HOST, "1")
-        stills = Stills(redis, name, every=0.02)
+        stills = Snapshots(redis, name, every=0.02)
         watching = Tasks().start(stills.watch(), name="watching")
         await asyncio.sleep(0.1)
         stills.stop()
@@ -743,8 +743,8 @@ async def test_an_operator_gives_up_what_is_not_answered(
 
     monkeypatch.setattr(httpx.AsyncClient, "request", request)
     addresses = [SimpleNamespace(host=name, url=f"http://{name}") for name in HOSTS]
-    api = Api(cast("Fleet", SimpleNamespace(addresses=addresses)), Random(1))
+    api = OperatorApi(cast("Fleet", SimpleNamespace(addresses=addresses)), Random(1))
     answer = await api.send("POST", "/calls/c/join", {"room": "a"})
     await api.close()
     assert answer is not None
-    assert [(one.status, one.given_up) for one in api.asked] == [(None, given_up), (202, False)]
+    assert [(one.status, one.given_up) for one in api.requests] == [(None, given_up), (202, False)]

@@ -5,20 +5,20 @@ import pytest
 
 from tests.chaos.checks.orders import MOVE_FAILED, came_about, placed, traced
 from tests.chaos.snapshots import owing
-from tests.chaos_history_builder import ROOM_A, ROOM_B, MadeUp
+from tests.chaos_history_builder import ROOM_A, ROOM_B, TurnHistoryBuilder
 from tests.party_state import PLEASE_HOLD
 
 JOIN = {"room": "b"}
 
 
 @pytest.fixture
-def turn() -> MadeUp:
-    turn = MadeUp()
+def turn() -> TurnHistoryBuilder:
+    turn = TurnHistoryBuilder()
     turn.talks("x", ROOM_A, "s")
     return turn
 
 
-def lost(turn: MadeUp) -> list[str]:
+def lost(turn: TurnHistoryBuilder) -> list[str]:
     return [one.excuse or one.what for one in came_about(turn.history(), turn.calls, by_nothing)]
 
 
@@ -26,12 +26,12 @@ def by_nothing(*_which: object) -> bool:
     return False
 
 
-def untraced(turn: MadeUp) -> list[str]:
+def untraced(turn: TurnHistoryBuilder) -> list[str]:
     return [one.what for one in traced(turn.history(), turn.calls)]
 
 
 @pytest.mark.parametrize("what", ["join", "remove", "transfer", "hangup"])
-def test_nothing_came_of_it(turn: MadeUp, what: str) -> None:
+def test_nothing_came_of_it(turn: TurnHistoryBuilder, what: str) -> None:
     turn.talks("y", "+15551110001", "t")
     turn.member("X", "s")
     turn.asks("POST", f"/calls/x/{what}", JOIN)
@@ -47,7 +47,7 @@ def test_nothing_came_of_it(turn: MadeUp, what: str) -> None:
 @pytest.mark.parametrize(
     ("what", "stage"), [("remove", "answered"), ("transfer", "bridged"), ("hangup", "ended")]
 )
-def test_it_came_about(turn: MadeUp, what: str, stage: str) -> None:
+def test_it_came_about(turn: TurnHistoryBuilder, what: str, stage: str) -> None:
     turn.asks("POST", f"/calls/x/{what}", JOIN)
     turn.member("X", None)
     turn.phone("x", stage)
@@ -55,7 +55,7 @@ def test_it_came_about(turn: MadeUp, what: str, stage: str) -> None:
     assert lost(turn) == []
 
 
-def test_an_order_that_was_answered_while_somebody_looked(turn: MadeUp) -> None:
+def test_an_order_that_was_answered_while_somebody_looked(turn: TurnHistoryBuilder) -> None:
     turn.phone("x", "bridged")
     began = turn.now
     turn.asks("POST", "/calls/x/hangup")
@@ -66,34 +66,34 @@ def test_an_order_that_was_answered_while_somebody_looked(turn: MadeUp) -> None:
 
 
 @pytest.mark.parametrize("status", [409, None, 503])
-def test_refused_or_of_unknown_fate(turn: MadeUp, status: int | None) -> None:
+def test_refused_or_of_unknown_fate(turn: TurnHistoryBuilder, status: int | None) -> None:
     turn.asks("POST", "/calls/x/hangup", None, status)
     turn.looks()
     assert lost(turn) == []
 
 
-def test_whose_session_has_vanished_is_not_astray(turn: MadeUp) -> None:
+def test_whose_session_has_vanished_is_not_astray(turn: TurnHistoryBuilder) -> None:
     turn.asks("POST", "/calls/x/join", JOIN)
     turn.member("X", None)
     turn.looks()
     assert lost(turn) == []
 
 
-def test_a_later_order_came_first(turn: MadeUp) -> None:
+def test_a_later_order_came_first(turn: TurnHistoryBuilder) -> None:
     turn.asks("POST", "/calls/x/remove", None)
     turn.asks("POST", "/calls/x/join", {"room": "a"})
     turn.looks()
     assert lost(turn) == []
 
 
-def held(turn: MadeUp) -> None:
+def held(turn: TurnHistoryBuilder) -> None:
     turn.member("X", None)
     turn.phone("x", "answered")
     turn.hears("x", PLEASE_HOLD)
 
 
 @pytest.mark.parametrize(("order", "count"), [("remove", 0), ("hold", 0), ("transfer", 1), ("", 1)])
-def test_on_hold_is_who_was_put_there(turn: MadeUp, order: str, count: int) -> None:
+def test_on_hold_is_who_was_put_there(turn: TurnHistoryBuilder, order: str, count: int) -> None:
     if order:
         turn.asks("POST", f"/calls/x/{order}", {})
     held(turn)
@@ -102,7 +102,7 @@ def test_on_hold_is_who_was_put_there(turn: MadeUp, order: str, count: int) -> N
     assert len(lost(turn)) == count
 
 
-def test_who_calls_and_is_put_on_hold_at_once(turn: MadeUp) -> None:
+def test_who_calls_and_is_put_on_hold_at_once(turn: TurnHistoryBuilder) -> None:
     turn.dials("y", ROOM_A)
     turn.phone("y", "answered")
     turn.hears("y", PLEASE_HOLD)
@@ -111,7 +111,7 @@ def test_who_calls_and_is_put_on_hold_at_once(turn: MadeUp) -> None:
     assert what.startswith("y should be <room a>")
 
 
-def test_a_sentence_that_is_not_for_those_on_hold(turn: MadeUp) -> None:
+def test_a_sentence_that_is_not_for_those_on_hold(turn: TurnHistoryBuilder) -> None:
     """Whoever is on the way may hear anything."""
     turn.dials("y", ROOM_A)
     turn.phone("y", "answered")
@@ -121,7 +121,7 @@ def test_a_sentence_that_is_not_for_those_on_hold(turn: MadeUp) -> None:
 
 
 @pytest.mark.parametrize("order", ["join", "transfer", "hangup"])
-def test_who_stays_on_hold_though_sent_elsewhere(turn: MadeUp, order: str) -> None:
+def test_who_stays_on_hold_though_sent_elsewhere(turn: TurnHistoryBuilder, order: str) -> None:
     turn.asks("POST", "/calls/x/remove", {})
     held(turn)
     turn.asks("POST", f"/calls/x/{order}", JOIN)
@@ -135,7 +135,7 @@ def test_who_stays_on_hold_though_sent_elsewhere(turn: MadeUp, order: str) -> No
     assert len(lost(turn)) == 1
 
 
-def test_who_stays_with_another_number_though_sent_to_a_room(turn: MadeUp) -> None:
+def test_who_stays_with_another_number_though_sent_to_a_room(turn: TurnHistoryBuilder) -> None:
     """Told once."""
     turn.asks("POST", "/calls/x/transfer", {})
     turn.member("X", None)
@@ -158,7 +158,7 @@ def test_who_stays_with_another_number_though_sent_to_a_room(turn: MadeUp) -> No
         ("told again", 1),
     ],
 )
-def test_who_was_on_hold_and_is_on_the_way(turn: MadeUp, event: str, count: int) -> None:
+def test_who_was_on_hold_and_is_on_the_way(turn: TurnHistoryBuilder, event: str, count: int) -> None:
     """Until the phone has asked, and has heard anew what to do, nothing is known of it."""
     turn.asks("POST", "/calls/x/remove", {})
     held(turn)
@@ -182,12 +182,12 @@ def test_who_was_on_hold_and_is_on_the_way(turn: MadeUp, event: str, count: int)
     assert len(lost(turn)) == count
 
 
-def test_two_operators_one_of_whom_puts_it_on_hold(turn: MadeUp) -> None:
+def test_two_operators_one_of_whom_puts_it_on_hold(turn: TurnHistoryBuilder) -> None:
     """Either may have come last."""
     turn.asks("POST", "/calls/x/join", JOIN)
     turn.asks("POST", "/calls/x/remove", {})
     first, second = turn.asked
-    turn.asked = [msgspec.structs.replace(first, over=second.over + 0.1), second]
+    turn.asked = [msgspec.structs.replace(first, over=second.answered_at + 0.1), second]
     held(turn)
     turn.looks()
     assert lost(turn) == []
@@ -202,7 +202,7 @@ def test_two_operators_one_of_whom_puts_it_on_hold(turn: MadeUp) -> None:
         ("room-closed", False, True, True),
     ],
 )
-def test_a_move_that_failed(turn: MadeUp, reason: str, struck: bool, closed: bool, excused: bool) -> None:
+def test_a_move_that_failed(turn: TurnHistoryBuilder, reason: str, struck: bool, closed: bool, excused: bool) -> None:
     turn.talks("y", ROOM_A, "s")
     # What was closed before is no excuse.
     turn.asks("DELETE", "/rooms/b", None, 404)
@@ -225,7 +225,7 @@ def test_a_move_that_failed(turn: MadeUp, reason: str, struck: bool, closed: boo
 
 @pytest.mark.parametrize("struck", [True, False])
 @pytest.mark.parametrize("told", [True, False])
-def test_a_second_move_that_failed_before_anybody_looked(turn: MadeUp, *, told: bool, struck: bool) -> None:
+def test_a_second_move_that_failed_before_anybody_looked(turn: TurnHistoryBuilder, *, told: bool, struck: bool) -> None:
     """Its session may be that of either room before, and is not that of the one where it should be."""
     turn.asks("POST", "/calls/x/join", {"room": "c"})
     turn.member("X", "t")
@@ -240,7 +240,7 @@ def test_a_second_move_that_failed_before_anybody_looked(turn: MadeUp, *, told: 
 
 
 @pytest.mark.parametrize(("given_up", "excuse"), [(True, MOVE_FAILED), (False, "")])
-def test_a_room_that_is_closed_late(turn: MadeUp, given_up: bool, excuse: str) -> None:
+def test_a_room_that_is_closed_late(turn: TurnHistoryBuilder, given_up: bool, excuse: str) -> None:
     """The operator had given the request up before the call was sent there."""
     turn.talks("y", ROOM_A, "s")
     turn.asks("DELETE", "/rooms/b", None, None, given_up=given_up)
@@ -252,7 +252,7 @@ def test_a_room_that_is_closed_late(turn: MadeUp, given_up: bool, excuse: str) -
 
 
 @pytest.mark.parametrize(("limit", "excuse"), [(1, MOVE_FAILED), (2, "")])
-def test_a_room_that_is_full(turn: MadeUp, limit: int, excuse: str) -> None:
+def test_a_room_that_is_full(turn: TurnHistoryBuilder, limit: int, excuse: str) -> None:
     turn.asks("PUT", "/rooms/b", {"limit": 1}, 200)
     turn.asks("PUT", "/rooms/b", {"limit": limit}, 200)
     turn.talks("y", ROOM_A, "s")
@@ -266,7 +266,7 @@ def test_a_room_that_is_full(turn: MadeUp, limit: int, excuse: str) -> None:
     assert found.excuse == excuse
 
 
-def test_a_room_that_visitors_have_filled(turn: MadeUp) -> None:
+def test_a_room_that_visitors_have_filled(turn: TurnHistoryBuilder) -> None:
     turn.asks("PUT", "/rooms/b", {"limit": 1}, 200)
     turn.asks("POST", "/calls/x/join", JOIN)
     turn.calls["x"]["timeline"].append({"event": "moveFailed", "reason": "room-full"})
@@ -277,14 +277,14 @@ def test_a_room_that_visitors_have_filled(turn: MadeUp) -> None:
 
 
 @pytest.mark.parametrize(("status", "count"), [(202, 1), (None, 0), (404, 1)])
-def test_a_room_that_was_closed(turn: MadeUp, status: int | None, count: int) -> None:
+def test_a_room_that_was_closed(turn: TurnHistoryBuilder, status: int | None, count: int) -> None:
     turn.asks("DELETE", "/rooms/a", None, status)
     if status != 404:
         turn.looks()
     assert len(lost(turn)) == count
 
 
-def test_who_comes_after_a_room_was_closed(turn: MadeUp) -> None:
+def test_who_comes_after_a_room_was_closed(turn: TurnHistoryBuilder) -> None:
     turn.asks("DELETE", "/rooms/a")
     turn.phone("x", "ended")
     turn.talks("y", ROOM_A, "t")
@@ -292,24 +292,24 @@ def test_who_comes_after_a_room_was_closed(turn: MadeUp) -> None:
     assert lost(turn) == []
 
 
-def test_who_comes_while_a_room_is_being_closed(turn: MadeUp) -> None:
+def test_who_comes_while_a_room_is_being_closed(turn: TurnHistoryBuilder) -> None:
     """The first request closes it, and is answered after the second, which finds nobody."""
     turn.asks("POST", "/rooms/a/participants", {}, 201, reply={"participantId": "W"})
     turn.asks("DELETE", "/rooms/a")
     turn.member("W", "s")
     turn.asks("DELETE", "/rooms/a", None, 404)
-    turn.asked[1] = msgspec.structs.replace(turn.asked[1], over=turn.asked[2].over + 0.5)
+    turn.asked[1] = msgspec.structs.replace(turn.asked[1], over=turn.asked[2].answered_at + 0.5)
     assert lost(turn) == []
 
 
-def test_a_browser_that_never_came(turn: MadeUp) -> None:
+def test_a_browser_that_never_came(turn: TurnHistoryBuilder) -> None:
     turn.asks("POST", "/rooms/a/participants", {}, 201, reply={"participantId": "W"})
     [what] = lost(turn)
     assert "browser W" in what
 
 
 @pytest.mark.parametrize("owns", [True, False])
-def test_a_browser_that_was_sent_out(turn: MadeUp, owns: bool) -> None:
+def test_a_browser_that_was_sent_out(turn: TurnHistoryBuilder, owns: bool) -> None:
     turn.asks("POST", "/rooms/a/participants", {}, 201, reply={"participantId": "W"})
     turn.member("W", "s")
     turn.asks("DELETE", "/rooms/a/participants/W", None, 204)
@@ -328,12 +328,12 @@ def test_a_browser_that_was_sent_out(turn: MadeUp, owns: bool) -> None:
         (None, "", 0),
     ],
 )
-def test_an_order_is_in_the_timeline_or_not(turn: MadeUp, status: int | None, entry: str, count: int) -> None:
+def test_an_order_is_in_the_timeline_or_not(turn: TurnHistoryBuilder, status: int | None, entry: str, count: int) -> None:
     turn.asks("POST", "/calls/x/join", JOIN, status, entry=entry, reply={"room": "a", "state": "bridged"})
     assert len(untraced(turn)) == count
 
 
-def test_who_is_sent_where_it_is_leaves_no_trace(turn: MadeUp) -> None:
+def test_who_is_sent_where_it_is_leaves_no_trace(turn: TurnHistoryBuilder) -> None:
     reply = {"room": "b", "state": "bridged", "nextRoom": None}
     turn.asks("POST", "/calls/x/join", JOIN, reply=reply)
     assert untraced(turn) == []
@@ -341,13 +341,13 @@ def test_who_is_sent_where_it_is_leaves_no_trace(turn: MadeUp) -> None:
     assert len(untraced(turn)) == 1
 
 
-def test_who_has_ended_is_hung_up_without_a_trace(turn: MadeUp) -> None:
+def test_who_has_ended_is_hung_up_without_a_trace(turn: TurnHistoryBuilder) -> None:
     turn.asks("POST", "/calls/x/hangup", None, reply={"room": "a", "state": "ended"})
     assert untraced(turn) == []
 
 
 def test_a_browser_that_a_room_has_yet_to_take_out() -> None:
-    turn = MadeUp()
+    turn = TurnHistoryBuilder()
     turn.request("createParticipant", 200, body={"tag": "web-1.1"}, created="P")
     turn.member("P", "s")
     turn.asks("POST", "/rooms/a/participants", {}, 201, reply={"participantId": "P"})
@@ -387,7 +387,7 @@ CALL = {"to": "+15553330001", "room": "a"}
     ],
 )
 def test_a_number_rings_once_for_a_key(statuses: list[int | None], rings: int, right: bool) -> None:
-    turn = MadeUp()
+    turn = TurnHistoryBuilder()
     for status in statuses:
         reply = {"id": "ref"} if status in {201, 202} else None
         turn.asks("POST", "/calls", CALL, status, reply=reply, idempotency_key="key")
@@ -408,7 +408,7 @@ def test_a_number_rings_once_for_a_key(statuses: list[int | None], rings: int, r
 )
 def test_one_key_is_one_call(statuses: list[int], right: bool) -> None:
     """Every answer names another call; one of unknown fate that was refused never was one."""
-    turn = MadeUp()
+    turn = TurnHistoryBuilder()
     for number, status in enumerate(statuses):
         reply = {"id": f"ref-{number}"} if status in {201, 202} else None
         turn.asks("POST", "/calls", CALL, status, reply=reply, idempotency_key="key")

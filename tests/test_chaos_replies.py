@@ -17,7 +17,7 @@ from tests.chaos_evidence_builder import (
     WAIT,
     A,
     B,
-    MadeUpTurn,
+    EvidenceBuilder,
     transfer,
 )
 
@@ -26,33 +26,33 @@ FALLBACK = f"{B}/voice/{REF}"
 
 
 @pytest.fixture
-def turn() -> MadeUpTurn:
+def turn() -> EvidenceBuilder:
     """One phone that calls room a, and rings at 1.0."""
-    turn = MadeUpTurn()
+    turn = EvidenceBuilder()
     turn.phone()
     turn.stage(1.0, "ringing")
     turn.calls[CALL] = {"id": REF}
     return turn
 
 
-def _found(turn: MadeUpTurn) -> list[Finding]:
-    return list(replies.look(turn.evidence()))
+def _found(turn: EvidenceBuilder) -> list[Finding]:
+    return list(replies.check(turn.evidence()))
 
 
-def _clean(turn: MadeUpTurn) -> bool:
+def _clean(turn: EvidenceBuilder) -> bool:
     return _found(turn) == []
 
 
 # What Bandwidth takes ---------------------------------------------------------------------------------------
 
 
-def test_a_reply_that_is_no_bxml(turn: MadeUpTurn) -> None:
+def test_a_reply_that_is_no_bxml(turn: EvidenceBuilder) -> None:
     turn.webhook("initiate", 1.0, "<Hold/>")
     [found] = _found(turn)
     assert "is no BXML" in found.what
 
 
-def test_a_leg_is_not_told_to_transfer(turn: MadeUpTurn) -> None:
+def test_a_leg_is_not_told_to_transfer(turn: EvidenceBuilder) -> None:
     turn.webhook("transferAnswer", 1.0, transfer("t"), call_id=LEG)
     [found] = _found(turn)
     assert "is no BXML" in found.what
@@ -62,39 +62,39 @@ def test_a_leg_is_not_told_to_transfer(turn: MadeUpTurn) -> None:
 
 
 @pytest.mark.parametrize("reply", [transfer("t"), WAIT])
-def test_the_same_reply(turn: MadeUpTurn, reply: str) -> None:
+def test_the_same_reply(turn: EvidenceBuilder, reply: str) -> None:
     turn.webhook("initiate", 1.0, reply)
     turn.webhook("initiate", 3.0, reply, url=FALLBACK)
     assert _clean(turn)
 
 
-def test_another_transfer(turn: MadeUpTurn) -> None:
+def test_another_transfer(turn: EvidenceBuilder) -> None:
     turn.webhook("initiate", 1.0, transfer("t"))
     turn.webhook("initiate", 3.0, transfer("u", 2))
     [found] = _found(turn)
     assert found.excuse == ""
 
 
-def test_asked_to_wait_while_the_first_is_worked_on(turn: MadeUpTurn) -> None:
+def test_asked_to_wait_while_the_first_is_worked_on(turn: EvidenceBuilder) -> None:
     turn.webhook("initiate", 1.0, transfer("t"), seconds=1.0)
     turn.webhook("initiate", 1.5, WAIT)
     assert _clean(turn)
 
 
-def test_asked_to_wait_although_nothing_has_happened(turn: MadeUpTurn) -> None:
+def test_asked_to_wait_although_nothing_has_happened(turn: EvidenceBuilder) -> None:
     turn.webhook("initiate", 1.0, transfer("t"))
     turn.webhook("initiate", 3.0, WAIT)
     assert len(_found(turn)) == 1
 
 
-def test_asked_to_wait_as_the_transfer_was_answered(turn: MadeUpTurn) -> None:
+def test_asked_to_wait_as_the_transfer_was_answered(turn: EvidenceBuilder) -> None:
     turn.webhook("initiate", 1.0, transfer("t"))
     turn.webhook("transferAnswer", 2.0, KEEP, call_id=LEG)
     turn.webhook("initiate", 3.0, WAIT)
     assert _clean(turn)
 
 
-def test_a_copy_that_ends_what_was_asked_to_wait(turn: MadeUpTurn) -> None:
+def test_a_copy_that_ends_what_was_asked_to_wait(turn: EvidenceBuilder) -> None:
     """Whatever explains the apology: the phone was to come back by itself."""
     turn.request("createParticipant", 1.1, status=500, tag=f"{REF}.1", fault="status 500")
     turn.webhook("redirect", 1.0, WAIT)
@@ -104,7 +104,7 @@ def test_a_copy_that_ends_what_was_asked_to_wait(turn: MadeUpTurn) -> None:
 
 
 @pytest.mark.parametrize(("stage", "clean"), [("bridged", False), ("answered", True)])
-def test_a_copy_that_begins_something(turn: MadeUpTurn, stage: str, clean: bool) -> None:
+def test_a_copy_that_begins_something(turn: EvidenceBuilder, stage: str, clean: bool) -> None:
     turn.webhook("redirect", 1.0, WAIT)
     turn.webhook("redirect", 1.5, transfer("t"), number=1)
     turn.stage(2.0, stage)
@@ -116,7 +116,7 @@ def test_a_copy_that_begins_something(turn: MadeUpTurn, stage: str, clean: bool)
     ("made", "used", "clean"), [(False, False, True), (True, False, True), (True, True, False)]
 )
 def test_an_apology_while_the_rooms_session_is_looked_for(
-    turn: MadeUpTurn, *, made: bool, used: bool, clean: bool
+    turn: EvidenceBuilder, *, made: bool, used: bool, clean: bool
 ) -> None:
     """Whoever has had another made may have been killed before it was the room's."""
     turn.request("createSession", 0.1, tag="a", created="s-1")
@@ -129,21 +129,21 @@ def test_an_apology_while_the_rooms_session_is_looked_for(
     assert _clean(turn) == clean
 
 
-def test_a_copy_that_gets_what_others_got_meanwhile(turn: MadeUpTurn) -> None:
+def test_a_copy_that_gets_what_others_got_meanwhile(turn: EvidenceBuilder) -> None:
     turn.webhook("redirect", 1.0, WAIT)
     turn.webhook("redirect", 1.5, transfer("t"), number=1)
     turn.webhook("redirect", 1.8, transfer("t"))
     assert _clean(turn)
 
 
-def test_hung_up_as_the_phone_has_gone(turn: MadeUpTurn) -> None:
+def test_hung_up_as_the_phone_has_gone(turn: EvidenceBuilder) -> None:
     turn.webhook("initiate", 1.0, transfer("t"))
     turn.stage(2.0, "ended", "cancel", hung_up=True)
     turn.webhook("initiate", 3.0, HANGUP)
     assert _clean(turn)
 
 
-def test_hung_up_although_the_phone_is_there(turn: MadeUpTurn) -> None:
+def test_hung_up_although_the_phone_is_there(turn: EvidenceBuilder) -> None:
     turn.webhook("initiate", 1.0, transfer("t"))
     turn.order(2.0, f"/calls/{CALL}/hangup", {})
     turn.webhook("initiate", 3.0, HANGUP)
@@ -154,20 +154,20 @@ def test_hung_up_although_the_phone_is_there(turn: MadeUpTurn) -> None:
 
 
 @pytest.mark.parametrize("reply", [HANGUP, "", transfer("t").replace("transferCompleteUrl", "tag")])
-def test_hung_up_without_a_word(turn: MadeUpTurn, reply: str) -> None:
+def test_hung_up_without_a_word(turn: EvidenceBuilder, reply: str) -> None:
     turn.webhook("transferComplete", 5.0, reply)
     [found] = _found(turn)
     assert "nothing explains that" in found.what
 
 
-def test_hung_up_as_the_far_end_has(turn: MadeUpTurn) -> None:
+def test_hung_up_as_the_far_end_has(turn: EvidenceBuilder) -> None:
     turn.leg(2.0, "bridged")
     turn.leg(4.0, "ended", "hangup", hung_up=True)
     turn.webhook("transferComplete", 5.0, HANGUP)
     assert _clean(turn)
 
 
-def test_hung_up_as_we_have_ended_the_leg(turn: MadeUpTurn) -> None:
+def test_hung_up_as_we_have_ended_the_leg(turn: EvidenceBuilder) -> None:
     turn.leg(2.0, "bridged")
     turn.leg(4.0, "ended", "hangup")
     turn.webhook("transferComplete", 5.0, HANGUP)
@@ -175,13 +175,13 @@ def test_hung_up_as_we_have_ended_the_leg(turn: MadeUpTurn) -> None:
 
 
 @pytest.mark.parametrize(("at", "clean"), [(4.0, True), (6.0, False)])
-def test_hung_up_by_an_order(turn: MadeUpTurn, at: float, clean: bool) -> None:
+def test_hung_up_by_an_order(turn: EvidenceBuilder, at: float, clean: bool) -> None:
     turn.order(at, f"/calls/{REF}/hangup", {})
     turn.webhook("redirect", 5.0, HANGUP)
     assert _clean(turn) == clean
 
 
-def test_an_order_that_was_refused_explains_nothing(turn: MadeUpTurn) -> None:
+def test_an_order_that_was_refused_explains_nothing(turn: EvidenceBuilder) -> None:
     turn.order(4.0, f"/calls/{CALL}/hangup", {}, status=409)
     turn.webhook("redirect", 5.0, HANGUP)
     assert len(_found(turn)) == 1
@@ -196,14 +196,14 @@ def test_an_order_that_was_refused_explains_nothing(turn: MadeUpTurn) -> None:
         (0.5, "/rooms/a", False),
     ],
 )
-def test_the_room_was_closed(turn: MadeUpTurn, at: float, path: str, clean: bool) -> None:
+def test_the_room_was_closed(turn: EvidenceBuilder, at: float, path: str, clean: bool) -> None:
     turn.order(at, path, method="DELETE", status=204)
     turn.webhook("redirect", 5.0, CLOSED)
     assert _clean(turn) == clean
 
 
 @pytest.mark.parametrize(("sent_at", "clean"), [(3.0, True), (9.0, False)])
-def test_a_room_was_closed_to_which_the_call_was_sent(turn: MadeUpTurn, sent_at: float, clean: bool) -> None:
+def test_a_room_was_closed_to_which_the_call_was_sent(turn: EvidenceBuilder, sent_at: float, clean: bool) -> None:
     """Who is sent there afterwards comes into a room that is open again."""
     turn.order(sent_at, f"/calls/{CALL}/join", {"room": "b"})
     turn.order(4.0, "/rooms/b", method="DELETE", status=204)
@@ -211,7 +211,7 @@ def test_a_room_was_closed_to_which_the_call_was_sent(turn: MadeUpTurn, sent_at:
     assert _clean(turn) == clean
 
 
-def test_an_apology_for_nothing(turn: MadeUpTurn) -> None:
+def test_an_apology_for_nothing(turn: EvidenceBuilder) -> None:
     turn.webhook("initiate", 1.0, SORRY)
     assert len(_found(turn)) == 1
 
@@ -220,7 +220,7 @@ def test_an_apology_for_nothing(turn: MadeUpTurn) -> None:
     ("tag", "fault", "clean"),
     [(f"{REF}.1", "status 500", True), (f"{REF}.1", None, False), (f"{REF[:-1]}b.1", "status 500", False)],
 )
-def test_an_apology_for_a_fault(turn: MadeUpTurn, tag: str, fault: str | None, clean: bool) -> None:
+def test_an_apology_for_a_fault(turn: EvidenceBuilder, tag: str, fault: str | None, clean: bool) -> None:
     turn.request("createParticipant", 1.1, status=500 if fault else 200, tag=tag, fault=fault)
     turn.webhook("initiate", 1.0, SORRY, seconds=0.5)
     assert _clean(turn) == clean
@@ -234,7 +234,7 @@ OTHER = f"{REF[:-1]}b.1"
     [(OTHER, 500, False), (f"{REF}.1", 500, True), ("stock", 500, True), (OTHER, 404, True)],
 )
 def test_an_apology_as_somebody_was_not_added_to_the_session(
-    turn: MadeUpTurn, tag: str, status: int, clean: bool
+    turn: EvidenceBuilder, tag: str, status: int, clean: bool
 ) -> None:
     """Of the call itself; one that was made for who comes next; or the session is in doubt, to all."""
     turn.request("createSession", 0.2, tag="a", created="s")
@@ -246,21 +246,21 @@ def test_an_apology_as_somebody_was_not_added_to_the_session(
 
 
 @pytest.mark.parametrize(("legs", "clean"), [(2, False), (3, True)])
-def test_an_apology_as_three_legs_in_a_row_have_ended(turn: MadeUpTurn, legs: int, clean: bool) -> None:
+def test_an_apology_as_three_legs_in_a_row_have_ended(turn: EvidenceBuilder, legs: int, clean: bool) -> None:
     for n in range(legs):
         turn.our_leg(2.0 + n, 2.5 + n, f"c-leg-{n}")
     turn.webhook("bridgeComplete", 6.0, SORRY)
     assert _clean(turn) == clean
 
 
-def test_that_an_older_leg_has_ended_explains_nothing(turn: MadeUpTurn) -> None:
+def test_that_an_older_leg_has_ended_explains_nothing(turn: EvidenceBuilder) -> None:
     turn.our_leg(2.0, 3.0, "c-leg")
     turn.leg(4.0, "bridged")
     turn.webhook("redirect", 6.0, HANGUP)
     assert len(_found(turn)) == 1
 
 
-def test_what_struck_before_the_phone_was_bridged_is_no_reason(turn: MadeUpTurn) -> None:
+def test_what_struck_before_the_phone_was_bridged_is_no_reason(turn: EvidenceBuilder) -> None:
     turn.request("createParticipant", 1.1, status=500, tag=f"{REF}.1", fault="status 500")
     turn.stage(2.0, "bridged")
     turn.webhook("redirect", 5.0, SORRY)
@@ -277,7 +277,7 @@ def test_what_struck_before_the_phone_was_bridged_is_no_reason(turn: MadeUpTurn)
     ],
 )
 def test_an_apology_while_a_breaker_is_open(
-    turn: MadeUpTurn, failures: int, success_at: float, host: str, clean: bool
+    turn: EvidenceBuilder, failures: int, success_at: float, host: str, clean: bool
 ) -> None:
     for n in range(failures):
         turn.request("createSession", 0.5 + n / 100, status=500, tag="b", fault="status 500", host=host)
@@ -295,7 +295,7 @@ _CHANGES = {"redirect": "active", "hang up": "completed"}
     [("completed", 200, True), ("completed", 500, True), ("active", 200, False), ("active", 500, True)],
 )
 def test_a_hang_up_says_nothing_about_the_breaker_of_those_who_wait(
-    turn: MadeUpTurn, state: str, status: int, clean: bool
+    turn: EvidenceBuilder, state: str, status: int, clean: bool
 ) -> None:
     for n in range(5):
         turn.request("updateCall", 0.5 + n / 100, status=None, fault="reset", body=REDIRECT, callId=f"c-{n}")
@@ -304,7 +304,7 @@ def test_a_hang_up_says_nothing_about_the_breaker_of_those_who_wait(
     assert _clean(turn) == clean
 
 
-def test_hang_ups_that_fail_do_not_open_it(turn: MadeUpTurn) -> None:
+def test_hang_ups_that_fail_do_not_open_it(turn: EvidenceBuilder) -> None:
     for n in range(9):
         hang_up = {"state": "completed"}
         turn.request("updateCall", 0.5 + n / 100, status=500, fault="x", body=hang_up, callId=f"c-{n}")
@@ -315,7 +315,7 @@ def test_hang_ups_that_fail_do_not_open_it(turn: MadeUpTurn) -> None:
 @pytest.mark.parametrize(("others", "clean"), [(4, True), (3, False)])
 @pytest.mark.parametrize("operation", ["addParticipantToSession", "createParticipant", "createCall"])
 def test_repeats_of_one_piece_of_work_are_one_failure_to_a_breaker(
-    turn: MadeUpTurn, operation: str, others: int, clean: bool
+    turn: EvidenceBuilder, operation: str, others: int, clean: bool
 ) -> None:
     for n in range(5 + others):
         one = max(n - 4, 0)
@@ -345,7 +345,7 @@ def test_repeats_of_one_piece_of_work_are_one_failure_to_a_breaker(
     ],
 )
 def test_an_apology_by_a_replica_that_could_not_reach_bandwidth(
-    turn: MadeUpTurn, kind: str, host: str, answered: int, operation: str, clean: bool
+    turn: EvidenceBuilder, kind: str, host: str, answered: int, operation: str, clean: bool
 ) -> None:
     turn.troubles.begin(kind, 1.1, host=host).over = 2.0
     turn.webhook("initiate", 1.2, WAIT)
@@ -362,7 +362,7 @@ def test_an_apology_by_a_replica_that_could_not_reach_bandwidth(
 
 
 @pytest.mark.parametrize(("order", "clean"), [(True, True), (False, False)])
-def test_hung_up_by_request(turn: MadeUpTurn, order: bool, clean: bool) -> None:
+def test_hung_up_by_request(turn: EvidenceBuilder, order: bool, clean: bool) -> None:
     if order:
         turn.order(4.0, f"/calls/{CALL}/hangup", {})
     turn.request("updateCall", 5.0, body={"state": "completed"}, callId=CALL)
@@ -371,7 +371,7 @@ def test_hung_up_by_request(turn: MadeUpTurn, order: bool, clean: bool) -> None:
 
 
 @pytest.mark.parametrize(("anew", "clean"), [(False, True), (True, False)])
-def test_hung_up_by_request_as_the_far_end_had_left(turn: MadeUpTurn, anew: bool, clean: bool) -> None:
+def test_hung_up_by_request_as_the_far_end_had_left(turn: EvidenceBuilder, anew: bool, clean: bool) -> None:
     """That it left a leg is no reason any more once the phone was bridged `anew`."""
     turn.stage(1.5, "bridged")
     turn.leg(1.5, "bridged")
@@ -412,9 +412,9 @@ def test_hung_up_as_its_room_was_closed_and_a_replica_without_the_store_knew_it_
     assert _clean(turn) == clean
 
 
-def _dialed() -> MadeUpTurn:
+def _dialed() -> EvidenceBuilder:
     """A phone that an operator has called into room a answers at 4.0."""
-    turn = MadeUpTurn()
+    turn = EvidenceBuilder()
     turn.phone(inbound=False)
     turn.calls[CALL] = {"id": REF}
     turn.order(0.5, "/calls", {"to": "+15551110000", "room": "a"})
@@ -423,7 +423,7 @@ def _dialed() -> MadeUpTurn:
     return turn
 
 
-def _hung_up_as_its_room_is_closed(turn: MadeUpTurn, at: float = 5.0) -> None:
+def _hung_up_as_its_room_is_closed(turn: EvidenceBuilder, at: float = 5.0) -> None:
     turn.order(at - 0.9, "/rooms/a", method="DELETE")
     turn.request("updateCall", at, body={"state": "completed"}, callId=CALL)
     turn.stage(at + 0.005, "ended", "hangup")
@@ -432,7 +432,7 @@ def _hung_up_as_its_room_is_closed(turn: MadeUpTurn, at: float = 5.0) -> None:
 # Coming back ------------------------------------------------------------------------------------------------
 
 
-def test_asked_to_come_back_for_nothing(turn: MadeUpTurn) -> None:
+def test_asked_to_come_back_for_nothing(turn: EvidenceBuilder) -> None:
     turn.webhook("initiate", 1.0, COME_BACK)
     assert len(_found(turn)) == 1
 
@@ -441,7 +441,7 @@ def test_asked_to_come_back_for_nothing(turn: MadeUpTurn) -> None:
     ("fault", "seconds", "clean"), [("hang", 3.3, True), ("hang", 0.2, False), (None, 3.3, False)]
 )
 def test_asked_to_come_back_as_a_request_took_all_of_the_time(
-    turn: MadeUpTurn, fault: str | None, seconds: float, clean: bool
+    turn: EvidenceBuilder, fault: str | None, seconds: float, clean: bool
 ) -> None:
     turn.request("createParticipant", 1.1, seconds=seconds - 0.2, tag=f"{REF}.1", fault=fault)
     turn.webhook("initiate", 1.0, COME_BACK, seconds=seconds)
@@ -451,7 +451,7 @@ def test_asked_to_come_back_as_a_request_took_all_of_the_time(
 @pytest.mark.parametrize(("asked_at", "seconds", "clean"), [(3.0, 1.5, True), (3.0, 1.0, False)])
 @pytest.mark.parametrize("reply", [COME_BACK, SORRY])
 def test_bandwidth_had_not_answered_when_the_time_was_up(
-    turn: MadeUpTurn, reply: str, asked_at: float, seconds: float, clean: bool
+    turn: EvidenceBuilder, reply: str, asked_at: float, seconds: float, clean: bool
 ) -> None:
     turn.request("createParticipant", asked_at, seconds=seconds, tag=f"{REF}.1")
     turn.webhook("initiate", 1.0, reply, seconds=3.3)
@@ -474,7 +474,7 @@ def test_bandwidth_had_not_answered_when_the_time_was_up(
     ],
 )
 def test_an_apology_as_the_time_was_up_between_two_requests(
-    turn: MadeUpTurn,
+    turn: EvidenceBuilder,
     host: str,
     attempt: int,
     status: int,
@@ -491,7 +491,7 @@ def test_an_apology_as_the_time_was_up_between_two_requests(
     assert _clean(turn) == clean
 
 
-def test_what_it_asked_for_when_the_time_was_up_may_have_failed(turn: MadeUpTurn) -> None:
+def test_what_it_asked_for_when_the_time_was_up_may_have_failed(turn: EvidenceBuilder) -> None:
     leg = {"answerUrl": f"{A}/legs/{REF}/1"}
     turn.request("createParticipant", 1.1, seconds=2.4, tag=f"{REF}.1", created="p-1")
     turn.request("createCall", 4.7, status=500, fault="status 500", body=leg)
@@ -499,7 +499,7 @@ def test_what_it_asked_for_when_the_time_was_up_may_have_failed(turn: MadeUpTurn
     assert _clean(turn)
 
 
-def test_an_apology_before_the_time_was_up(turn: MadeUpTurn) -> None:
+def test_an_apology_before_the_time_was_up(turn: EvidenceBuilder) -> None:
     turn.request("createParticipant", 1.0, seconds=4.0, tag=f"{REF}.1")
     turn.webhook("initiate", 1.0, SORRY, seconds=2.0)
     assert len(_found(turn)) == 1
@@ -507,7 +507,7 @@ def test_an_apology_before_the_time_was_up(turn: MadeUpTurn) -> None:
 
 @pytest.mark.parametrize(("begun", "clean"), [(0.7, True), (0.5, False)])
 def test_an_apology_after_a_token_that_others_have_asked_for(
-    turn: MadeUpTurn, begun: float, clean: bool
+    turn: EvidenceBuilder, begun: float, clean: bool
 ) -> None:
     turn.request("token", begun, seconds=0.4, status=429, fault="status 429")
     turn.webhook("initiate", 1.0, SORRY)
@@ -516,7 +516,7 @@ def test_an_apology_after_a_token_that_others_have_asked_for(
 
 @pytest.mark.parametrize(("served_at", "clean"), [(None, True), (2.5, False), (1.5, True)])
 def test_a_trouble_is_over_when_a_webhook_was_answered_after_it(
-    turn: MadeUpTurn, served_at: float | None, clean: bool
+    turn: EvidenceBuilder, served_at: float | None, clean: bool
 ) -> None:
     turn.troubles.begin("store-away", 1.0).over = 2.0
     if served_at is not None:
@@ -525,7 +525,7 @@ def test_a_trouble_is_over_when_a_webhook_was_answered_after_it(
     assert _clean(turn) == clean
 
 
-def test_a_copy_that_met_no_store_is_counted(turn: MadeUpTurn) -> None:
+def test_a_copy_that_met_no_store_is_counted(turn: EvidenceBuilder) -> None:
     turn.webhook("transferComplete", 1.0, WAIT)
     turn.troubles.begin("store-away", 2.0)
     turn.webhook("transferComplete", 3.0, SORRY, url=f"{FALLBACK}/1?again=3")
@@ -535,11 +535,11 @@ def test_a_copy_that_met_no_store_is_counted(turn: MadeUpTurn) -> None:
 # Silence ----------------------------------------------------------------------------------------------------
 
 
-def _silences(turn: MadeUpTurn) -> list[str]:
-    return [one.excuse for one in silence.look(turn.evidence())]
+def _silences(turn: EvidenceBuilder) -> list[str]:
+    return [one.excuse for one in silence.check(turn.evidence())]
 
 
-def test_a_phone_that_hears_something_every_few_seconds(turn: MadeUpTurn) -> None:
+def test_a_phone_that_hears_something_every_few_seconds(turn: EvidenceBuilder) -> None:
     turn.stage(1.0, "answered")
     turn.hears(4.0, "Please hold.")
     turn.rings(8.0, 2.0)
@@ -549,28 +549,28 @@ def test_a_phone_that_hears_something_every_few_seconds(turn: MadeUpTurn) -> Non
     assert _silences(turn) == []
 
 
-def test_a_phone_that_hears_nothing(turn: MadeUpTurn) -> None:
+def test_a_phone_that_hears_nothing(turn: EvidenceBuilder) -> None:
     turn.stage(1.0, "answered")
     turn.hears(2.0, "One moment, please.")
     turn.stage(12.0, "ended", "hangup", hung_up=True)
     assert _silences(turn) == [""]
 
 
-def test_silence_after_something_has_struck(turn: MadeUpTurn) -> None:
+def test_silence_after_something_has_struck(turn: EvidenceBuilder) -> None:
     turn.request("createParticipant", 3.0, status=500, tag=f"{REF}.1", fault="status 500")
     turn.stage(1.0, "answered")
     turn.stage(12.0, "ended", "hangup", hung_up=True)
     assert _silences(turn) == ["silence-in-trouble"]
 
 
-def test_silence_that_no_trouble_explains(turn: MadeUpTurn) -> None:
+def test_silence_that_no_trouble_explains(turn: EvidenceBuilder) -> None:
     turn.request("createParticipant", 3.0, status=500, tag=f"{REF}.1", fault="status 500")
     turn.stage(1.0, "answered")
     turn.stage(32.0, "ended", "hangup", hung_up=True)
     assert _silences(turn) == [""]
 
 
-def test_nobody_was_there_to_say_anything(turn: MadeUpTurn) -> None:
+def test_nobody_was_there_to_say_anything(turn: EvidenceBuilder) -> None:
     turn.stage(1.0, "answered")
     turn.webhook("redirect", 2.0, status=None, seconds=6.0)
     turn.stage(12.0, "ended", "hangup", hung_up=True)
@@ -578,7 +578,7 @@ def test_nobody_was_there_to_say_anything(turn: MadeUpTurn) -> None:
 
 
 @pytest.mark.parametrize(("host", "excuse"), [("127.0.0.1", "silence-in-trouble"), ("localhost", "")])
-def test_the_replica_that_was_asked_first_stood_still(turn: MadeUpTurn, host: str, excuse: str) -> None:
+def test_the_replica_that_was_asked_first_stood_still(turn: EvidenceBuilder, host: str, excuse: str) -> None:
     turn.stage(1.0, "answered")
     turn.troubles.begin("frozen", 2.5, host=host).over = 7.0
     turn.webhook("answer", 2.0, WAIT, seconds=5.5)
@@ -589,7 +589,7 @@ def test_the_replica_that_was_asked_first_stood_still(turn: MadeUpTurn, host: st
 
 
 @pytest.mark.parametrize(("seconds", "found"), [(6.0, 0), (1.0, 1)])
-def test_a_webhook_got_lost(turn: MadeUpTurn, seconds: float, found: int) -> None:
+def test_a_webhook_got_lost(turn: EvidenceBuilder, seconds: float, found: int) -> None:
     turn.stage(1.0, "answered")
     turn.webhook("redirect", 2.0, status=None, seconds=seconds)
     turn.lost.append(turn.deliveries.pop())
@@ -598,7 +598,7 @@ def test_a_webhook_got_lost(turn: MadeUpTurn, seconds: float, found: int) -> Non
 
 
 @pytest.mark.parametrize(("ordered_at", "found"), [(6.0, 0), (0.5, 1)])
-def test_who_is_sent_elsewhere_begins_to_wait_anew(turn: MadeUpTurn, ordered_at: float, found: int) -> None:
+def test_who_is_sent_elsewhere_begins_to_wait_anew(turn: EvidenceBuilder, ordered_at: float, found: int) -> None:
     turn.stage(1.0, "answered")
     turn.order(ordered_at, f"/calls/{CALL}/join", {"room": "b"})
     turn.stage(11.0, "bridged")

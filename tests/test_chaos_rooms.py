@@ -7,18 +7,18 @@ from tests.chaos.finding import Finding
 from tests.chaos.marks import moments
 from tests.chaos.room_members import full_rooms
 from tests.chaos.store_history import Step
-from tests.chaos_history_builder import ROOM_A, ROOM_B, MadeUp
-from tests.store_step_builders import P, mark, step
-from tests.chaos_evidence_builder import CALL, HANGUP, REF, MadeUpTurn
+from tests.chaos_history_builder import ROOM_A, ROOM_B, TurnHistoryBuilder
+from tests.store_step_builders import PARTITION, mark, step
+from tests.chaos_evidence_builder import CALL, HANGUP, REF, EvidenceBuilder
 
-ROOM = f"{P}room:a"
+ROOM = f"{PARTITION}room:a"
 FULL = (
     "<SpeakSentence>We are sorry, this conference is full. Please try again later.</SpeakSentence>" + HANGUP
 )
 
 
 def limited(limit: int) -> Step:
-    return step(("SET", f"{P}settings:a", f'{{"limit":{limit}}}'))
+    return step(("SET", f"{PARTITION}settings:a", f'{{"limit":{limit}}}'))
 
 
 def takes(*seats: str) -> Step:
@@ -34,9 +34,9 @@ def frees(seat: str) -> Step:
 
 
 def seen(*written: Step) -> list[Finding]:
-    turn = MadeUpTurn()
+    turn = EvidenceBuilder()
     turn.written += written
-    return list(rooms.look(turn.evidence()))
+    return list(rooms.check(turn.evidence()))
 
 
 # When a step was written ------------------------------------------------------------------------------------
@@ -113,7 +113,7 @@ def test_without_a_journal_nobody_knows_when_a_room_was_full() -> None:
 
 @pytest.mark.parametrize(("freed", "found"), [(False, 0), (True, 1)])
 def test_a_caller_is_told_that_a_room_is_full_which_others_have_left(freed: bool, found: int) -> None:
-    turn = MadeUpTurn()
+    turn = EvidenceBuilder()
     turn.phone(inbound=False)
     turn.order(6.5, "/calls", {"to": "+15551110000", "room": "a"})
     turn.stage(7.0, "ringing")
@@ -131,12 +131,12 @@ def test_a_caller_is_told_that_a_room_is_full_which_others_have_left(freed: bool
     ]
     turn.webhook("answer", 8.0, FULL)
     turn.stage(9.0, "ended", "hangup")
-    assert len(list(replies.look(turn.evidence()))) == found
+    assert len(list(replies.check(turn.evidence()))) == found
 
 
 @pytest.mark.parametrize(("freed", "excuse"), [(False, orders.MOVE_FAILED), (True, "")])
 def test_a_move_failed_since_the_room_was_full(freed: bool, excuse: str) -> None:
-    turn = MadeUp()
+    turn = TurnHistoryBuilder()
     turn.talks("x", ROOM_A, "s")
     turn.asks("PUT", "/rooms/b", {"limit": 1}, 200)
     turn.talks("z", ROOM_B, "t")
@@ -144,7 +144,7 @@ def test_a_move_failed_since_the_room_was_full(freed: bool, excuse: str) -> None
     turn.calls["x"]["timeline"].append({"event": "moveFailed", "reason": "room-full"})
     turn.looks()
     room = ROOM.replace(":a", ":b")
-    written = [step(("SET", f"{P}settings:b", '{"limit":1}'), f"HSET {room} seat:z in"), mark(1), mark(2)]
+    written = [step(("SET", f"{PARTITION}settings:b", '{"limit":1}'), f"HSET {room} seat:z in"), mark(1), mark(2)]
     written += [step(f"HDEL {room} seat:z")] * freed + [mark(3), mark(4)]
     full = full_rooms(written)
     [found] = orders.came_about(turn.history(), turn.calls, lambda *_: False, full=full)

@@ -4,9 +4,9 @@ import pytest
 
 from tests.chaos.silent_browsers import ABSENT, LEASE, too_late
 from tests.chaos.store_history import Step
-from tests.store_step_builders import P, step
+from tests.store_step_builders import PARTITION, step
 
-ROOM, OWED = f"{P}room:r", f"{P}owed:room:r"
+ROOM, OWED = f"{PARTITION}room:r", f"{PARTITION}owed:room:r"
 SEAT = "web-x.1"
 NOW = 1_800_000_000_000
 """When the seat was taken (milliseconds since the epoch)."""

@@ -21,9 +21,9 @@ from tests.chaos import __main__ as chaos
 from tests.chaos import previous_release
 from tests.chaos.plan import Turn
 from tests.chaos.report import TurnReport
-from tests.chaos.faults import WEATHERS
+from tests.chaos.faults import FAULT_PROFILES
 from tests.chaos.faults.base import Counts
-from tests.stores import Store
+from tests.stores import RestartableStore
 
 Captured = pytest.CaptureFixture[str]
 Start = Callable[..., str]
@@ -64,7 +64,7 @@ def reason(errors: str) -> str:
 def test_a_weather_that_there_is_not(refused: Start) -> None:
     line = refused("fog")
     assert "there is no weather fog" in line
-    for name in WEATHERS:
+    for name in FAULT_PROFILES:
         assert name in line
 
 
@@ -104,14 +104,14 @@ def test_no_disk_for_the_store(folder: Path) -> None:
 
 def test_no_memory_for_the_store(refused: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     """It starts, and takes no writes."""
-    start = Store.start
+    start = RestartableStore.start
 
-    async def full(store: Store) -> None:
+    async def full(store: RestartableStore) -> None:
         await start(store)
         async with store.client() as client:
             await client.config_set("maxmemory", "1")
 
-    monkeypatch.setattr(Store, "start", full)
+    monkeypatch.setattr(RestartableStore, "start", full)
     assert "used memory > 'maxmemory'" in refused("calm")
 
 

@@ -7,21 +7,21 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
-from tests.chaos.store_history import State, Unknown, history
-from tests.store_servers import HOST, OPTIONS, Server, running
-from tests.stores import Store
+from tests.chaos.store_history import StoreState, UnknownCommand, history
+from tests.store_servers import HOST, OPTIONS, RedisServer, running
+from tests.stores import RestartableStore
 from tests.waiting import wait_until
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    store = Store(tmp_path / "store")
+async def store(tmp_path: Path) -> AsyncIterator[RestartableStore]:
+    store = RestartableStore(tmp_path / "store")
     await store.start()
     yield store
     await store.stop()
 
 
-async def test_the_history_is_what_the_store_has(store: Store) -> None:
+async def test_the_history_is_what_the_store_has(store: RestartableStore) -> None:
     """Also after a kill, and of a step that was cut off nothing."""
     lua = "redis.call('HSET', KEYS[1], 'a', 1); redis.call('PEXPIRE', KEYS[1], 60000)"
     async with Redis.from_url(store.url) as redis:
@@ -40,7 +40,7 @@ async def test_the_history_is_what_the_store_has(store: Store) -> None:
     async with Redis.from_url(store.url) as redis:
         await redis.srem("set", "a", "b")
         await redis.hset("hash", "b", "2")
-    steps, now = history(store.journal), State()
+    steps, now = history(store.journal), StoreState()
     for one in steps:
         now.play(one)
     assert [name for name, *_ in steps[0]] == [b"HSET", b"PEXPIREAT"]
@@ -54,7 +54,7 @@ async def test_the_history_is_what_the_store_has(store: Store) -> None:
 
 async def test_the_history_of_a_server_that_has_taken_over_a_copy(tmp_path: Path) -> None:
     """What it had before is gone; all that it was given stands in the first step."""
-    async with running(Server(tmp_path, *OPTIONS)) as master, running(Server(tmp_path, *OPTIONS)) as copy:
+    async with running(RedisServer(tmp_path, *OPTIONS)) as master, running(RedisServer(tmp_path, *OPTIONS)) as copy:
         await copy.redis.set("before", "x")
         await master.redis.hset("hash", mapping={"a": "1", "b": "2"})
         await master.redis.pexpire("hash", 60_000)
@@ -67,7 +67,7 @@ async def test_the_history_of_a_server_that_has_taken_over_a_copy(tmp_path: Path
         await master.redis.set("text", "y")
         journal = copy.directory / "appendonlydir"
         await wait_until(lambda: [b"SET", b"text", b"y"] in chain(*history(journal)))
-        steps, now = history(journal), State()
+        steps, now = history(journal), StoreState()
     for one in steps:
         now.play(one)
     assert [len(one) for one in steps] == [7, 1]
@@ -94,5 +94,5 @@ def test_there_is_no_history_of_a_store_that_began_with_what_cannot_be_read(tmp_
 
 
 def test_a_command_that_is_not_known_is_told() -> None:
-    with pytest.raises(Unknown, match="BITOP"):
-        State().play([[b"BITOP", b"AND", b"a", b"b"]])
+    with pytest.raises(UnknownCommand, match="BITOP"):
+        StoreState().play([[b"BITOP", b"AND", b"a", b"b"]])

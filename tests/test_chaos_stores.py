@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.chaos.store_history import State, history
+from tests.chaos.store_history import StoreState, history
 from tests.chaos.store_journal import StoreJournal
 from tests.chaos.stores import SentinelSet
 from tests.store_servers import LEFT_BEHIND
@@ -46,7 +46,7 @@ async def test_client_and_journal_follow_the_master(store: SentinelSet) -> None:
             written.append(str(uuid4()))
             await redis.set("key", written[-1])
             assert written[-1] in StoreJournal(store.journal).ids(), way
-            now = State()
+            now = StoreState()
             for step in history(store.journal):
                 now.play(step)
             assert now.text("key") == written[-1].encode(), way
@@ -60,7 +60,7 @@ async def test_what_a_dead_master_did_not_pass_on_is_in_no_journal(store: Sentin
         master = await store.servers.master()
         with ExitStack() as stack:
             for replica in store.servers.servers[1:]:
-                stack.enter_context(replica.held())
+                stack.enter_context(replica.dump())
             # Its sockets would still pass on what it wrote.
             await master.asked("CLIENT", "KILL", "TYPE", "replica")
             await redis.set("key", alone)

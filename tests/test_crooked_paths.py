@@ -3,7 +3,7 @@
 import asyncio
 import json
 
-from tests.harness import API_KEY, Service
+from tests.harness import API_KEY, RunningService
 
 CROOKED = [
     "/callbacks/../metrics",
@@ -40,7 +40,7 @@ STRAIGHT = {
 """What looks like it, or is it in the query, and is answered as it always was."""
 
 
-async def ask(service: Service, path: str, method: str = "GET") -> tuple[int, bytes]:
+async def ask(service: RunningService, path: str, method: str = "GET") -> tuple[int, bytes]:
     """As it is written: clients fold paths too."""
     reader, writer = await asyncio.open_connection("127.0.0.1", int(service.url.rpartition(":")[2]))
     lines = (f"{method} {path} HTTP/1.1", "Host: x", f"Authorization: Bearer {API_KEY}", "Connection: close")
@@ -50,7 +50,7 @@ async def ask(service: Service, path: str, method: str = "GET") -> tuple[int, by
     return int(head.split()[1]), body
 
 
-async def test_crooked_paths_lead_nowhere(service: Service) -> None:
+async def test_crooked_paths_lead_nowhere(service: RunningService) -> None:
     found = {(method, path): await ask(service, path, method) for path in CROOKED for method in METHODS}
     assert {status for status, _ in found.values()} == {404}
     problems = {body for (_, path), (_, body) in found.items() if path.startswith("/api/v1/")}
@@ -63,7 +63,7 @@ async def test_crooked_paths_lead_nowhere(service: Service) -> None:
     assert service.log("webhook.misaddressed") == service.log("api.answered") == []
 
 
-async def test_what_only_looks_like_it_is_answered(service: Service) -> None:
+async def test_what_only_looks_like_it_is_answered(service: RunningService) -> None:
     for path, status in STRAIGHT.items():
         answer = await ask(service, path)
         assert answer[0] == status, path

@@ -12,18 +12,18 @@ from typing import Any
 
 import pytest
 
-from tests.demo.calls import REFUSED, WAY_IN, WAY_OUT, Stage, all_the_way
+from tests.demo.calls import REFUSED, WAY_IN, WAY_OUT, DemoRun, all_the_way
 from tests.demo.checks import (
-    Failure,
+    CheckFailed,
     Timings,
-    forbidden,
+    unwanted_steps,
     left_over,
-    missing,
+    missing_steps,
     too_slow,
     unseen_steps,
     verdict,
 )
-from tests.demo.output import STEPS, Line, Names, lines_of
+from tests.demo.output import STEPS, OutputLine, CallNames, output_lines
 from tests.simulator.journal import PhoneChanged, Request, RequestAnswered
 from tests.simulator.simulator import Simulator
 
@@ -48,20 +48,20 @@ WHOLE = [
 ]
 
 
-def seen(*whats: str, **statuses: str) -> list[Line]:
-    return [Line(at, "", "", what, status=statuses.get(what, "")) for at, what in enumerate(whats)]
+def seen(*whats: str, **statuses: str) -> list[OutputLine]:
+    return [OutputLine(at, "", "", what, status=statuses.get(what, "")) for at, what in enumerate(whats)]
 
 
 def test_a_whole_call_has_everything() -> None:
     lines = seen(*WHOLE)
-    assert missing(lines, [*WAY_IN, *WAY_OUT]) == []
-    assert missing(reversed(lines), [*WAY_IN, *WAY_OUT]) == []
+    assert missing_steps(lines, [*WAY_IN, *WAY_OUT]) == []
+    assert missing_steps(reversed(lines), [*WAY_IN, *WAY_OUT]) == []
     assert unseen_steps(lines) == []
 
 
 @pytest.mark.parametrize("what", WHOLE)
 def test_whatever_is_missing_is_named(what: str) -> None:
-    (problem,) = missing(seen(*(one for one in WHOLE if one != what)), [*WAY_IN, *WAY_OUT])
+    (problem,) = missing_steps(seen(*(one for one in WHOLE if one != what)), [*WAY_IN, *WAY_OUT])
     assert problem.startswith(what)
     assert problem.endswith("was not seen")
 
@@ -84,17 +84,17 @@ def test_a_step_that_nothing_belonged_to_is_named(step: int, whats: set[str]) ->
 def test_the_order_counts() -> None:
     early = [what for what in WHOLE if what != "deleteSession"]
     early.insert(5, "deleteSession")
-    assert missing(seen(*early), [*WAY_IN, *WAY_OUT]) == ["deleteSession (step 9) was seen, but too early"]
+    assert missing_steps(seen(*early), [*WAY_IN, *WAY_OUT]) == ["deleteSession (step 9) was seen, but too early"]
 
 
 def test_what_was_refused_was_not_seen() -> None:
     lines = seen(*WHOLE, createSession="500", deleteSession="204")
-    assert missing(lines, [*WAY_IN, *WAY_OUT]) == ["createSession (step 1) was not seen"]
+    assert missing_steps(lines, [*WAY_IN, *WAY_OUT]) == ["createSession (step 1) was not seen"]
     assert unseen_steps(lines) == ["step 1 (createSession) was not seen"]
 
 
 def test_what_must_not_be_is_named() -> None:
-    assert forbidden(seen(*WHOLE), {"BXML <Transfer>", "updateCall"}) == [
+    assert unwanted_steps(seen(*WHOLE), {"BXML <Transfer>", "updateCall"}) == [
         "BXML <Transfer> (step 6) was seen, and must not be"
     ]
 
@@ -117,8 +117,8 @@ async def test_whatever_is_left_is_named(simulator: Simulator) -> None:
 
 async def test_a_call_that_nobody_answers_is_a_failure(simulator: Simulator) -> None:
     simulator.application.initiate_url = "http://127.0.0.1:1/callbacks/voice"
-    stage = Stage(simulator)
-    with pytest.raises(Failure) as failure:
+    stage = DemoRun(simulator)
+    with pytest.raises(CheckFailed) as failure:
         await stage.play(all_the_way, [*WAY_IN, *WAY_OUT])
     problems = str(failure.value).splitlines()
     assert "ended before bridged" in problems[0]
@@ -133,30 +133,30 @@ async def test_a_call_that_nobody_answers_is_a_failure(simulator: Simulator) -> 
 async def test_a_call_that_goes_on_is_a_failure(simulator: Simulator) -> None:
     simulator.application.initiate_url = "http://127.0.0.1:1/callbacks/voice"
     simulator.gates.hold("webhook:initiate")
-    stage = Stage(simulator)
+    stage = DemoRun(simulator)
 
-    async def dials(stage: Stage) -> None:
+    async def dials(stage: DemoRun) -> None:
         await stage.simulator.dial()
         raise AssertionError("given up")
 
-    with pytest.raises(Failure, match=r"^given up\ncall c-.* is still alive\n"):
+    with pytest.raises(CheckFailed, match=r"^given up\ncall c-.* is still alive\n"):
         await stage.play(dials, REFUSED)
 
 
 def test_requests_and_phones_as_lines() -> None:
     made: dict[str, Any] = {"method": "POST", "path": "", "ids": {}, "at": 3.01, "scheme": None, "body": None}
     request = Request(operation="createSession", status=200, ms=40.0, received=True, **made)
-    names = Names()
+    names = CallNames()
     assert [
         line._replace(at_ms=round(line.at_ms))
-        for line in lines_of(RequestAnswered(50.0, request), names, 3.0)
-    ] == [Line(10, "bridge", "Bandwidth", "createSession", status="200", ms=40.0)]
+        for line in output_lines(RequestAnswered(50.0, request), names, 3.0)
+    ] == [OutputLine(10, "bridge", "Bandwidth", "createSession", status="200", ms=40.0)]
     lost = Request(operation="createSession", status=None, ms=40.0, received=False, **made)
-    assert not next(lines_of(RequestAnswered(50.0, lost), names)).well
-    assert list(lines_of(PhoneChanged(7.0, "c-1", None, "ended", "hangup"), names)) == [
-        Line(7.0, "phone", "Bandwidth", "call ended", "caller 1, hangup")
+    assert not next(output_lines(RequestAnswered(50.0, lost), names)).is_success
+    assert list(output_lines(PhoneChanged(7.0, "c-1", None, "ended", "hangup"), names)) == [
+        OutputLine(7.0, "phone", "Bandwidth", "call ended", "caller 1, hangup")
     ]
-    assert list(lines_of(PhoneChanged(7.0, "c-2", "c-1", "ended", "hangup"), names)) == []
+    assert list(output_lines(PhoneChanged(7.0, "c-2", "c-1", "ended", "hangup"), names)) == []
 
 
 @pytest.fixture

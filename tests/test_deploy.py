@@ -24,7 +24,7 @@ from deploy.check.release import main, refusals
 from handlers.app.asgi import create_app
 from handlers.http.request_guard import BODY_LIMIT
 from service import __version__
-from service.engine.timeouts import PATIENCE
+from service.engine.timeouts import DEFAULT_TIMEOUTS
 from service.settings import NAMES, SECRETS_DIR, Settings, load
 from tests.processes import free_port
 from tests.waiting import wait_until
@@ -186,13 +186,13 @@ def test_the_proxy_waits_for_a_webhook_and_not_for_who_dawdles() -> None:
 def test_an_event_stream_passes_the_proxy() -> None:
     told = re.search(r"proxy_read_timeout (\d+)s", location("/join/"))
     assert told
-    assert int(told[1]) > 2 * PATIENCE.listening
+    assert int(told[1]) > 2 * DEFAULT_TIMEOUTS.feed_heartbeat
     assert "proxy_buffering off;" in location("/join/")
     template = (DEPLOY / "chart/templates/ingress.yaml").read_text()
     reads = dict(re.findall(r'"suffix" "(\w+)" "path" .+? "read" (\d+)', template))
     assert reads.pop("callbacks") == re.findall(r"read_timeout (\d+)s", location("/callbacks/"))[0]
     assert set(reads) == {"page", "assets", "api"}
-    assert min(map(int, reads.values())) > 2 * PATIENCE.listening
+    assert min(map(int, reads.values())) > 2 * DEFAULT_TIMEOUTS.feed_heartbeat
     helpers = (DEPLOY / "chart/templates/_helpers.tpl").read_text()
     assert 'nginx.org/proxy-buffering: "false"' in helpers
     assert 'nginx.ingress.kubernetes.io/proxy-buffering: "off"' in helpers

@@ -14,7 +14,7 @@ EVERYWHERE = DialPlan(tuple(f"+{digit}" for digit in range(1, 10)))
 
 
 def rule(plan: DialPlan, number: str) -> str | None:
-    refusal = plan.refusal(number)
+    refusal = plan.refusal_for(number)
     return refusal.rule if refusal else None
 
 
@@ -194,9 +194,9 @@ def test_countries(
 
 def test_a_number_of_ours_is_not_called() -> None:
     ours = frozenset({"+19195550100"})
-    for plan in (DialPlan(("+1",), ours=ours), DialPlan.from_settings(None, "+442071838750", ours=ours)):
+    for plan in (DialPlan(("+1",), own_numbers=ours), DialPlan.from_settings(None, "+442071838750", own_numbers=ours)):
         assert rule(plan, "+19195550100") == "own-number"
-    assert rule(DialPlan(("+1",), ours=ours), "+19195550101") is None
+    assert rule(DialPlan(("+1",), own_numbers=ours), "+19195550101") is None
 
 
 @pytest.mark.parametrize(
@@ -259,7 +259,7 @@ def test_by_default_the_country_of_our_number(own: str | None, number: str, expe
 )
 def test_what_is_no_number(number: str) -> None:
     with pytest.raises(ValueError, match=r"^is no number in E\.164 form$"):
-        EVERYWHERE.refusal(number)
+        EVERYWHERE.refusal_for(number)
 
 
 @settings(derandomize=True, deadline=None)
@@ -270,7 +270,7 @@ def test_what_is_no_number(number: str) -> None:
     ),
 )
 def test_any_number_is_judged_and_the_judgement_holds_no_digit_of_it(number: str, plan: DialPlan) -> None:
-    refusal = plan.refusal(number)
+    refusal = plan.refusal_for(number)
     if refusal is None:
         assert number.startswith(plan.prefixes)
     else:

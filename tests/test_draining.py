@@ -10,15 +10,15 @@ import httpx
 import pytest
 from redis.asyncio import Redis
 
-from handlers.app.container import running
-from handlers.http.draining import Stopping
-from service.engine.timeouts import PATIENCE
+from handlers.app.container import running_services
+from handlers.http.draining import Drain
+from service.engine.timeouts import DEFAULT_TIMEOUTS
 from service.settings import load
 from service.tasks import Tasks
 from tests.clocks import SetClock
 from tests.harness import ORIGIN, nothing_left
 from tests.operators import NO_TLS
-from tests.processes import Replica, environment, replica
+from tests.processes import ReplicaProcess, environment, replica
 from tests.simulator.phones import Phone
 from tests.simulator.simulator import Simulator
 from tests.test_stopping import point_at
@@ -29,22 +29,22 @@ LOOK = 0.1
 DELAY = "3"
 
 
-class Balancer:
+class LoadBalancer:
     """Sends webhooks to the replicas that say they are ready, in turn, as often as it looks."""
 
     def __init__(self, simulator: Simulator) -> None:
         self._simulator = simulator
-        self._replicas: list[Replica] = []
+        self._replicas: list[ReplicaProcess] = []
 
     @asynccontextmanager
-    async def before(self, *replicas: Replica) -> AsyncIterator[None]:
+    async def before(self, *replicas: ReplicaProcess) -> AsyncIterator[None]:
         self._replicas = list(replicas)
         point_at(self._simulator, replicas[0].url)
         looking = Tasks().start(self._look(), name="balancer")
         yield
         looking.cancel()
 
-    def add(self, one: Replica) -> None:
+    def add(self, one: ReplicaProcess) -> None:
         self._replicas.append(one)
 
     async def _look(self) -> None:
@@ -55,7 +55,7 @@ class Balancer:
                 await asyncio.sleep(LOOK)
 
 
-async def _ready(client: httpx.AsyncClient, one: Replica) -> bool:
+async def _ready(client: httpx.AsyncClient, one: ReplicaProcess) -> bool:
     try:
         return (await client.get(f"{one.url}/readyz")).status_code == 200
     except httpx.TransportError:
@@ -93,7 +93,7 @@ async def test_a_rolling_restart_under_load(simulator: Simulator, store_url: str
     settings = environment(simulator, REDIS_URL=store_url, DRAIN_DELAY=DELAY)
     async with AsyncExitStack() as stack:
         old = [await stack.enter_async_context(replica(settings)) for _ in range(2)]
-        balancer = Balancer(simulator)
+        balancer = LoadBalancer(simulator)
         await stack.enter_async_context(balancer.before(*old))
         load = Load(simulator)
         for leaving in old:
@@ -177,7 +177,7 @@ async def test_what_a_worker_holds_is_handed_over_at_once(
     async with replica(settings, "--no-worker") as answering:
         point_at(simulator, answering.url)
         async with AsyncExitStack() as leaving:
-            await leaving.enter_async_context(running(load(settings), run_worker=True, patience=PATIENCE))
+            await leaving.enter_async_context(running_services(load(settings), run_worker=True, timeouts=DEFAULT_TIMEOUTS))
             phones = [await simulator.dial() for _ in range(3)]
             for phone in phones:
                 await phone.until("bridged")
@@ -190,7 +190,7 @@ async def test_what_a_worker_holds_is_handed_over_at_once(
             gate.release()
             await ending
         assert simulator.ledger.alive().participants, "the one that ends has done all by itself"
-        async with running(load(settings), run_worker=True, patience=PATIENCE):
+        async with running_services(load(settings), run_worker=True, timeouts=DEFAULT_TIMEOUTS):
             await nothing_left(simulator, redis, seconds=10)
 
 
@@ -199,7 +199,7 @@ async def test_what_begins_at_the_last_moment_is_finished_too(simulator: Simulat
     told, ends = asyncio.Event(), []
     async with AsyncExitStack() as leaving:
         settings = load(environment(simulator, REDIS_URL=store_url))
-        service = running(settings, run_worker=False, patience=PATIENCE)
+        service = running_services(settings, run_worker=False, timeouts=DEFAULT_TIMEOUTS)
         bridge = await leaving.enter_async_context(service)
 
         async def last() -> None:
@@ -222,13 +222,13 @@ async def test_what_begins_at_the_last_moment_is_finished_too(simulator: Simulat
 
 def test_the_first_time_begins_the_delay_and_the_second_ends_it() -> None:
     clock = SetClock()
-    stopping = Stopping(5, clock)
-    assert (stopping.told, stopping.over) == (False, False)
-    stopping.tell()
-    assert (stopping.told, stopping.over) == (True, False)
+    stopping = Drain(5, clock)
+    assert (stopping.has_begun, stopping.is_over) == (False, False)
+    stopping.signal()
+    assert (stopping.has_begun, stopping.is_over) == (True, False)
     clock.advance(5)
-    assert stopping.over
-    hurried = Stopping(5, clock)
-    hurried.tell()
-    hurried.tell()
-    assert hurried.over
+    assert stopping.is_over
+    hurried = Drain(5, clock)
+    hurried.signal()
+    hurried.signal()
+    assert hurried.is_over

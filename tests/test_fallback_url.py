@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from tests.bridge_mode import joined_again, leg_answers_first, replies, requests
-from tests.harness import CALLEE, ORIGIN, PASSWORD, USERNAME, Service, nothing_left, serving
+from tests.bridge_mode import joined_again, delay_create_call, replies_with_verb, requests
+from tests.harness import CALLEE, ORIGIN, PASSWORD, USERNAME, RunningService, nothing_left, serving
 from tests.operators import Operator
 from tests.simulator.phones import Phone
 from tests.simulator.simulator import Simulator
-from tests.stores import Store
+from tests.stores import RestartableStore
 from tests.waiting import wait_until
 
 FALLBACK = "https://fallback.test"
@@ -23,7 +23,7 @@ FALLBACK_CREDENTIALS = {"fallbackUsername": USERNAME, "fallbackPassword": PASSWO
 
 
 @asynccontextmanager
-async def two(simulator: Simulator, store_url: str, **more: str) -> AsyncIterator[tuple[Service, Operator]]:
+async def two(simulator: Simulator, store_url: str, **more: str) -> AsyncIterator[tuple[RunningService, Operator]]:
     """Two replicas, each with an address of its own; the operator is at the second."""
     settings = {"FALLBACK_CALLBACK_URL": FALLBACK, "PIN_NUMBERS": PIN_NUMBER, **more}
     async with (
@@ -73,15 +73,15 @@ async def test_every_place_that_takes_one_is_given_one(
         elsewhere = await simulator.dial()
         await elsewhere.until("bridged")
 
-        [(_, gather)] = replies(simulator, "Gather")
+        [(_, gather)] = replies_with_verb(simulator, "Gather")
         check(gather.attrib, "gather")
-        for _, transfer in replies(simulator, "Transfer"):
+        for _, transfer in replies_with_verb(simulator, "Transfer"):
             check(transfer.attrib, "transferComplete")
             for target in transfer.iter("SipUri"):
                 check(target.attrib, "transferAnswer")
                 assert "transferDisconnectFallbackUrl" not in target.attrib
-        assert len(list(replies(simulator, "PhoneNumber"))) == 1
-        for _, redirect in replies(simulator, "Redirect"):
+        assert len(list(replies_with_verb(simulator, "PhoneNumber"))) == 1
+        for _, redirect in replies_with_verb(simulator, "Redirect"):
             check(redirect.attrib, "redirect")
         [placed] = requests(simulator, "createCall")
         check(placed.body, "answer")
@@ -101,10 +101,10 @@ async def test_a_bridge_is_given_two(simulator: Simulator, store_url: str, redis
     async with two(simulator, store_url, INTERCONNECT="bridge"):
         simulator.interconnect.answer_delay = 0.1 if first == "phone" else 0
         if first == "leg":
-            leg_answers_first(simulator)
+            delay_create_call(simulator)
         phone = await simulator.dial()
         await phone.until("bridged")
-        [(_, bridge)] = replies(simulator, "Bridge")
+        [(_, bridge)] = replies_with_verb(simulator, "Bridge")
         check(bridge.attrib, "bridgeComplete", "bridgeTargetComplete")
         [leg] = requests(simulator, "createCall")
         check(leg.body, "answer")
@@ -115,7 +115,7 @@ async def test_a_bridge_is_given_two(simulator: Simulator, store_url: str, redis
 class Fallen:
     """While the first address does not answer."""
 
-    def __init__(self, simulator: Simulator, first: Service) -> None:
+    def __init__(self, simulator: Simulator, first: RunningService) -> None:
         self._simulator = simulator
         self._first = first
 
@@ -176,7 +176,7 @@ async def test_a_bridge_goes_on_at_the_second_address(
     async with two(simulator, store_url, INTERCONNECT="bridge") as (first, _):
         simulator.interconnect.answer_delay = 0.1 if answers_first == "phone" else 0
         if answers_first == "leg":
-            leg_answers_first(simulator)
+            delay_create_call(simulator)
         with Fallen(simulator, first):
             phone = await simulator.dial()
             await phone.until("bridged")
@@ -217,7 +217,7 @@ async def test_what_the_store_missed_of_a_transfer_is_taken_in_later(
     simulator: Simulator, tmp_path: Path
 ) -> None:
     """The leg is let in without it, and what may be ordered of the call depends on its being in."""
-    store = Store(tmp_path)
+    store = RestartableStore(tmp_path)
     await store.start()
     async with serving(simulator, store.url) as service, Operator.of(service) as operator:
         gate = simulator.gates.hold("webhook:transferAnswer")
@@ -237,7 +237,7 @@ async def test_what_the_store_missed_of_a_transfer_is_taken_in_later(
 
 async def test_the_store_goes_while_a_place_is_prepared(simulator: Simulator, tmp_path: Path) -> None:
     """Nobody is on the phone yet: it is made anew when somebody is."""
-    store = Store(tmp_path)
+    store = RestartableStore(tmp_path)
     await store.start()
     more = {"WEBHOOK_BUDGET": "2"}
     async with serving(simulator, store.url, **more) as service, Operator.of(service) as operator:

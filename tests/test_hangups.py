@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.harness import Service
+from tests.harness import RunningService
 from tests.simulator.simulator import Simulator
 
 MOMENTS = {
@@ -17,7 +17,7 @@ MOMENTS = {
 
 
 @pytest.mark.parametrize("gate_name", MOMENTS.values(), ids=MOMENTS.keys())
-async def test_on_the_way_in(simulator: Simulator, service: Service, gate_name: str) -> None:
+async def test_on_the_way_in(simulator: Simulator, service: RunningService, gate_name: str) -> None:
     gate = simulator.gates.hold(gate_name)
     phone = await simulator.dial()
     await gate.reached()
@@ -30,7 +30,7 @@ async def test_on_the_way_in(simulator: Simulator, service: Service, gate_name: 
     assert phone.heard == []
 
 
-async def test_while_bridged(simulator: Simulator, service: Service) -> None:
+async def test_while_bridged(simulator: Simulator, service: RunningService) -> None:
     phone = await simulator.dial()
     await phone.until("bridged")
     await phone.hang_up()
@@ -39,7 +39,7 @@ async def test_while_bridged(simulator: Simulator, service: Service) -> None:
 
 
 @pytest.mark.parametrize("gate_name", ["webhook:transferComplete", "reply:transferComplete"])
-async def test_after_the_far_end_left(simulator: Simulator, service: Service, gate_name: str) -> None:
+async def test_after_the_far_end_left(simulator: Simulator, service: RunningService, gate_name: str) -> None:
     phone = await simulator.dial()
     await phone.until("bridged")
     gate = simulator.gates.hold(gate_name)
@@ -52,7 +52,7 @@ async def test_after_the_far_end_left(simulator: Simulator, service: Service, ga
     gate.release()
 
 
-async def test_during_the_apology(simulator: Simulator, service: Service) -> None:
+async def test_during_the_apology(simulator: Simulator, service: RunningService) -> None:
     simulator.faults.add("createSession", status=500)
     gate = simulator.gates.hold("reply:initiate")
     phone = await simulator.dial()
@@ -64,7 +64,7 @@ async def test_during_the_apology(simulator: Simulator, service: Service) -> Non
 
 
 @pytest.mark.parametrize("order", ["together", "leg-first", "call-first"])
-async def test_whichever_leg_is_reported_first(simulator: Simulator, service: Service, order: str) -> None:
+async def test_whichever_leg_is_reported_first(simulator: Simulator, service: RunningService, order: str) -> None:
     late = {"leg-first": "disconnect", "call-first": "transferDisconnect"}.get(order)
     if late:
         simulator.webhooks.delay[late] = 0.3
@@ -88,7 +88,7 @@ CAUSES = [
 
 
 @pytest.mark.parametrize("cause", CAUSES)
-async def test_every_cause_cleans_up(simulator: Simulator, service: Service, cause: str) -> None:
+async def test_every_cause_cleans_up(simulator: Simulator, service: RunningService, cause: str) -> None:
     phone = await simulator.dial()
     await phone.until("bridged")
     await phone.hang_up(cause)
@@ -96,7 +96,7 @@ async def test_every_cause_cleans_up(simulator: Simulator, service: Service, cau
     assert service.log(event="call.ended", cause=cause)
 
 
-async def test_a_cause_with_a_number_in_it_is_told_without(simulator: Simulator, service: Service) -> None:
+async def test_a_cause_with_a_number_in_it_is_told_without(simulator: Simulator, service: RunningService) -> None:
     phone = await simulator.dial()
     await phone.until("bridged")
     await phone.hang_up("no route to 9195550188")

@@ -12,27 +12,27 @@ from starlette.requests import Request
 
 from handlers.api import bodies, queries
 from handlers.http.problems import Problem
-from handlers.api.json_body import shaped
+from handlers.api.json_body import convert_body
 from handlers.app.request_bounds import HEADERS, TARGET
-from handlers.http.request_guard import BODY_LIMIT, VISITOR_LIMIT, CallbackCredentials, Refused
+from handlers.http.request_guard import BODY_LIMIT, VISITOR_LIMIT, CallbackCredentials, HttpError
 from handlers.join import calls, visits
-from handlers.http.visitor_access import COOKIE, Door, door_of
+from handlers.http.visitor_access import COOKIE, VisitorAccess, create_visitor_access
 from handlers.webhooks.participant_events import ParticipantEvent
-from handlers.webhooks.payload import ForeignAccount, Malformed, parse
-from service.api_keys import fresh
+from handlers.webhooks.payload import ForeignAccount, MalformedWebhook, parse
+from service.api_keys import generate_key
 from service.api_keys import parse as parse_keys
-from service.bandwidth.errors import DETAIL_LIMIT, seconds_until, words
+from service.bandwidth.errors import DETAIL_LIMIT, parse_retry_after, error_text
 from service.bandwidth.transport import BODY_LIMIT as ANSWER_LIMIT
 from service.bandwidth.api_client import _next_page
-from service.bandwidth.voice import _query_of
+from service.bandwidth.voice import _next_page_query
 from service.calls.numbers import hide_numbers
 from service.calls.policy import Policy
 from service.clock import SystemClock
-from service.cursors import Cursors, Holder
+from service.cursors import CursorSigner, CursorHolder
 from service.logs import redact
 from service.store.invitations import Passes
-from tests.harness import API_KEY, Service
-from tests.join.visitors import somebody
+from tests.harness import API_KEY, RunningService
+from tests.join.visitors import new_visitor
 
 MOST: Final = 0.010
 """Seconds of processor time for one text of the largest size."""
@@ -87,8 +87,8 @@ def cost(read: Callable[[str], object], text: str) -> float:
 
 def shapes() -> dict[str, type[msgspec.Struct]]:
     """Every body that there is."""
-    found: dict[str, type[msgspec.Struct]] = {"Invited": visits.Invited}
-    waiting = [bodies.Shape]
+    found: dict[str, type[msgspec.Struct]] = {"Invited": visits.RedeemBody}
+    waiting = [bodies.RequestBody]
     while waiting:
         for one in waiting.pop().__subclasses__():
             found[one.__name__] = one
@@ -97,12 +97,12 @@ def shapes() -> dict[str, type[msgspec.Struct]]:
 
 
 SHAPES: Final = shapes()
-VISITORS: Final = (visits.Invited, bodies.Named, visits.Seated, calls.Dialed)
+VISITORS: Final = (visits.RedeemBody, bodies.NamedBody, visits.SeatBody, calls.VisitorDialBody)
 
 
 def refused(shape: type[msgspec.Struct], value: Any) -> None:
     try:
-        shaped(value, shape)
+        convert_body(value, shape)
     except Problem as problem:
         body = bytes(problem.response().body)
         assert len(body) < 1500
@@ -136,14 +136,14 @@ def webhook(text: str) -> None:
         *({**common, name: text} for name in ("eventType", "callId", "accountId", "parentCallId", "from")),
         {**common, text: text},
     ):
-        with contextlib.suppress(Malformed, ForeignAccount):
+        with contextlib.suppress(MalformedWebhook, ForeignAccount):
             parse(msgspec.json.encode(body), at=0, account_id="1", policy=Policy()).text("from")
 
 
 def digits(text: str) -> None:
     """Numbers without an end, which Python would turn into one of ours in quadratic time."""
     for number in (b"9" * len(text), b"1e" + b"9" * len(text), b"0." + b"9" * len(text)):
-        with contextlib.suppress(Malformed):
+        with contextlib.suppress(MalformedWebhook):
             parse(b'{"eventType":"x","callId":' + number + b"}", at=0, account_id="1", policy=Policy())
 
 
@@ -154,7 +154,7 @@ def participant_event(text: str) -> None:
 
 
 def query(text: str) -> None:
-    for name in queries.NAMES:
+    for name in queries.PARAMETERS:
         with contextlib.suppress(Problem):
             queries.parse(QueryParams({name: text}))
 
@@ -165,8 +165,8 @@ def request_with(name: str, text: str) -> Request:
     )
 
 
-KEYS: Final = parse_keys(f"x:control:{fresh()}")
-DOOR: Final[Door] = door_of(
+KEYS: Final = parse_keys(f"x:control:{generate_key()}")
+DOOR: Final[VisitorAccess] = create_visitor_access(
     cast("Passes", None),  # no invitation is opened here
     SystemClock(),
     keys=KEYS,
@@ -174,12 +174,12 @@ DOOR: Final[Door] = door_of(
     device_url="wss://x",
     passwords=("callback password",),
 )
-DOOR.visit(request_with("cookie", ""), "a")  # the key is made once, slowly
+DOOR.read_visit(request_with("cookie", ""), "a")  # the key is made once, slowly
 
 
 def cookie(text: str) -> None:
     for one in (text, f"{COOKIE}={text}", f'{COOKIE}="{text}"'):
-        assert DOOR.visit(request_with("cookie", one), "a") is None
+        assert DOOR.read_visit(request_with("cookie", one), "a") is None
 
 
 def origin(text: str) -> None:
@@ -189,27 +189,27 @@ def origin(text: str) -> None:
 
 
 def cursor(text: str) -> None:
-    cursors, holder = Cursors("a"), Holder("key", "a", None)
+    cursors, holder = CursorSigner("a"), CursorHolder("key", "a", None)
     for one in (text, f"{text}.", f".{text}", f"AAAA.{text}"):
-        assert cursors.read(one, holder, now=0) is None
+        assert cursors.verify(one, holder, now=0) is None
 
 
 def credentials(text: str) -> None:
     for one in (text, f"Basic {text}"):
-        with pytest.raises(Refused):
+        with pytest.raises(HttpError):
             CallbackCredentials("a", "b").check(request_with("authorization", one))
 
 
 def answered(text: str) -> None:
     """What Bandwidth, or somebody before it, says about an error."""
-    assert len(words(text.encode())) <= 300
-    words(msgspec.json.encode({"description": text}))
+    assert len(error_text(text.encode())) <= 300
+    error_text(msgspec.json.encode({"description": text}))
 
 
 def next_page(text: str) -> None:
     for one in (text, f"<{text}>; rel=next", f'<x>; rel="{text}'):
         if url := _next_page({"link": one}):
-            _query_of(url, "https://voice.bandwidth.com/api/v2/accounts/1/calls")
+            _next_page_query(url, "https://voice.bandwidth.com/api/v2/accounts/1/calls")
 
 
 READERS: Final[dict[str, tuple[Callable[[str], object], int]]] = {
@@ -225,7 +225,7 @@ READERS: Final[dict[str, tuple[Callable[[str], object], int]]] = {
     "log line": (lambda text: redact(None, "", {"reason": text, "more": {text: [text]}}), BODY_LIMIT),
     "foreign words": (hide_numbers, 4 * DETAIL_LIMIT),
     "link header": (next_page, 8190),
-    "retry-after": (lambda text: seconds_until(text, now=0), 8190),
+    "retry-after": (lambda text: parse_retry_after(text, now=0), 8190),
 }
 """Each reader of outside text, and the largest that reaches it."""
 
@@ -248,14 +248,14 @@ def test_an_error_body_of_bandwidths_of_the_largest_size() -> None:
 
 
 @pytest.mark.parametrize("path", ["visit", "participant", "heartbeat", "leave", "calls"])
-async def test_a_visitors_body_is_4_kib_at_most(service: Service, path: str) -> None:
-    async with somebody(service) as visitor:
+async def test_a_visitors_body_is_4_kib_at_most(service: RunningService, path: str) -> None:
+    async with new_visitor(service) as visitor:
         answer = await visitor.send("POST", f"/{path}", {"x": "y" * VISITOR_LIMIT})
     assert answer.status_code == (413 if path == "visit" else 403)
 
 
-async def test_an_address_and_headers_of_any_length_are_not_looked_at(service: Service) -> None:
-    async with somebody(service) as visitor:
+async def test_an_address_and_headers_of_any_length_are_not_looked_at(service: RunningService) -> None:
+    async with new_visitor(service) as visitor:
         client = visitor.client
         fits = await client.get("/livez", params={"x": "y" * (TARGET - 10)})
         long = await client.get("/livez", params={"x": "y" * TARGET})

@@ -7,7 +7,7 @@ import pytest
 from redis.asyncio import Redis
 
 from service.store import keys
-from tests.harness import PASSWORD, USERNAME, Service, nothing_left, serving
+from tests.harness import PASSWORD, USERNAME, RunningService, nothing_left, serving
 from tests.operators import Operator
 from tests.simulator.simulator import Simulator
 from tests.waiting import wait_until
@@ -18,7 +18,7 @@ def operations(simulator: Simulator) -> list[str]:
 
 
 async def test_a_call_is_bridged_and_leaves_nothing(
-    simulator: Simulator, service: Service, redis: Redis
+    simulator: Simulator, service: RunningService, redis: Redis
 ) -> None:
     phone = await simulator.dial()
     await phone.until("bridged")
@@ -37,7 +37,7 @@ async def test_a_call_is_bridged_and_leaves_nothing(
     assert service.log(event="call.ended", blame="nobody", reason="completed", requests=3, retries=0)
 
 
-async def test_what_is_said_to_bandwidth(simulator: Simulator, service: Service) -> None:
+async def test_what_is_said_to_bandwidth(simulator: Simulator, service: RunningService) -> None:
     phone = await simulator.dial()
     await phone.until("bridged")
 
@@ -73,7 +73,7 @@ async def test_what_is_said_to_bandwidth(simulator: Simulator, service: Service)
     await phone.hang_up()
 
 
-async def test_the_far_end_leaves_first(simulator: Simulator, service: Service) -> None:
+async def test_the_far_end_leaves_first(simulator: Simulator, service: RunningService) -> None:
     phone = await simulator.dial()
     await phone.until("bridged")
 
@@ -177,7 +177,7 @@ async def test_the_twenty_first_hears_that_the_room_is_full(
 
 
 async def test_a_callers_name_has_no_marks_that_are_not_seen(
-    simulator: Simulator, service: Service, operator: Operator
+    simulator: Simulator, service: RunningService, operator: Operator
 ) -> None:
     phone = await simulator.dial(from_="Ada \u202egnp.\u200bexe")
     await phone.until("bridged")

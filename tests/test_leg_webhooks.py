@@ -6,14 +6,14 @@ import httpx
 import pytest
 from redis.asyncio import Redis
 
-from tests.harness import PASSWORD, USERNAME, Service, nothing_left
+from tests.harness import PASSWORD, USERNAME, RunningService, nothing_left
 from tests.operators import Operator
 from tests.simulator.phones import Phone
 from tests.simulator.simulator import Simulator
 
 
 async def told(
-    service: Service, phone: Phone, event_type: str, *, path: str = "", **more: Any
+    service: RunningService, phone: Phone, event_type: str, *, path: str = "", **more: Any
 ) -> httpx.Response:
     """Of the leg of a phone, at the same moment for all that is told of it."""
     assert phone.leg is not None
@@ -31,7 +31,7 @@ async def told(
 
 @pytest.mark.parametrize("by_ref", [False, True])
 async def test_the_end_of_the_leg_is_not_the_end_of_the_phone(
-    simulator: Simulator, service: Service, redis: Redis, *, by_ref: bool
+    simulator: Simulator, service: RunningService, redis: Redis, *, by_ref: bool
 ) -> None:
     async with Operator.of(service) as operator:
         phone = await simulator.dial()
@@ -50,7 +50,7 @@ async def test_the_end_of_the_leg_is_not_the_end_of_the_phone(
 
 @pytest.mark.parametrize("event_type", ["initiate", "answer", "redirect", "gather"])
 async def test_a_leg_that_asks_is_told_something_harmless(
-    simulator: Simulator, service: Service, event_type: str
+    simulator: Simulator, service: RunningService, event_type: str
 ) -> None:
     """Its call goes on: a hang-up would end the talk, and a transfer would be one into nowhere."""
     phone = await simulator.dial()
@@ -64,7 +64,7 @@ async def test_a_leg_that_asks_is_told_something_harmless(
 
 @pytest.mark.parametrize("event_type", ["initiate", "answer", "redirect", "gather"])
 async def test_a_colleague_s_leg_is_not_hung_up(
-    simulator: Simulator, service: Service, event_type: str
+    simulator: Simulator, service: RunningService, event_type: str
 ) -> None:
     async with Operator.of(service) as operator:
         phone = await simulator.dial()
@@ -83,7 +83,7 @@ async def test_a_colleague_s_leg_is_not_hung_up(
 
 @pytest.mark.parametrize("event_type", ["initiate", "answer", "gather"])
 async def test_a_leg_that_asks_has_not_answered(
-    simulator: Simulator, service: Service, event_type: str
+    simulator: Simulator, service: RunningService, event_type: str
 ) -> None:
     async with Operator.of(service) as operator:
         gate = simulator.gates.hold("webhook:transferAnswer")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.harness import Service
+from tests.harness import RunningService
 from tests.simulator.simulator import Simulator
 
 ROOT = Path(__file__).parent.parent
@@ -52,7 +52,7 @@ class Module:
 
     def bound(self) -> set[str]:
         """Keys that are put on all lines of a piece of work, as far as they are written out at the call."""
-        calls = [node for node in self.nodes if isinstance(node, ast.Call) and _called(node) == "bound"]
+        calls = [node for node in self.nodes if isinstance(node, ast.Call) and _called(node) == "log_context"]
         keywords = [keyword for call in calls for keyword in call.keywords]
         return {keyword.arg for keyword in keywords if keyword.arg is not None}
 
@@ -176,7 +176,7 @@ def test_an_event_does_not_use_a_shared_key_for_its_own_ends() -> None:
     assert [said.name for said in in_code() if said.keys & shared()] == []
 
 
-async def test_the_lines_of_a_call_have_documented_keys_only(simulator: Simulator, service: Service) -> None:
+async def test_the_lines_of_a_call_have_documented_keys_only(simulator: Simulator, service: RunningService) -> None:
     phone = await simulator.dial()
     await phone.until("bridged")
     await phone.far_end_hangs_up()

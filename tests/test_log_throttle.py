@@ -7,10 +7,10 @@ from typing import Any
 import httpx
 from redis.asyncio import Redis
 
-from handlers.http.request_guard import DOCTOR
-from handlers.http.log_throttle import OF_INPUT, SPELL, Spells
+from handlers.http.request_guard import DOCTOR_USER_AGENT
+from handlers.http.log_throttle import MAX_DETAILS, INTERVAL, LogThrottle
 from tests.clocks import SetClock
-from tests.harness import API_KEYS, PASSWORD, USERNAME, Service
+from tests.harness import API_KEYS, PASSWORD, USERNAME, RunningService
 from tests.processes import environment, replica
 from tests.simulator.simulator import Simulator
 
@@ -44,7 +44,7 @@ UPGRADE = (
 )
 
 
-async def test_a_stranger_causes_one_line(service: Service) -> None:
+async def test_a_stranger_causes_one_line(service: RunningService) -> None:
     """Some of them are of one kind: what the line names is the same."""
     async with httpx.AsyncClient(base_url=service.url) as client:
         for method, path, more, (event, status) in STRANGERS:
@@ -62,17 +62,17 @@ async def test_a_stranger_causes_one_line(service: Service) -> None:
     assert [one for one, times in kinds.items() if one[0] in asked and times > 1] == []
 
 
-async def test_what_is_of_another_kind_has_a_line_of_its_own(service: Service) -> None:
+async def test_what_is_of_another_kind_has_a_line_of_its_own(service: RunningService) -> None:
     async with httpx.AsyncClient(base_url=service.url) as client:
         for _ in range(TIMES):
-            await client.post("/callbacks/voice", auth=WRONG, headers={"user-agent": DOCTOR})
+            await client.post("/callbacks/voice", auth=WRONG, headers={"user-agent": DOCTOR_USER_AGENT})
             await client.post("/callbacks/voice", auth=WRONG)
             await client.post("/callbacks/voice", auth=CREDENTIALS, content=b"{")
     told = [one["status"] for one in service.log("webhook.refused", level="warning")]
     assert told == [401, 401, 400], "our own doctor's try takes nobody's line"
 
 
-async def test_who_has_a_key_has_a_line_for_each_request(service: Service) -> None:
+async def test_who_has_a_key_has_a_line_for_each_request(service: RunningService) -> None:
     key = API_KEYS.split(":")[2].split(",")[0]
     async with httpx.AsyncClient(base_url=service.url) as client:
         for _ in range(TIMES):
@@ -96,33 +96,33 @@ async def test_what_is_no_http_causes_one_line(simulator: Simulator, store_url: 
 
 def test_a_spell_ends() -> None:
     clock = SetClock()
-    spells = Spells(clock)
+    spells = LogThrottle(clock)
     for _ in range(3):
-        assert spells.begins("a")
-        assert not spells.begins("a")
-        clock.advance(SPELL)
+        assert spells.allows("a")
+        assert not spells.allows("a")
+        clock.advance(INTERVAL)
 
 
 def test_kinds_of_input_are_forgotten_and_more_than_so_many_are_one() -> None:
     clock = SetClock()
-    spells = Spells(clock)
-    assert all(spells.begins("astray", str(kind)) for kind in range(OF_INPUT))
-    assert [spells.begins("astray", f"more {kind}") for kind in range(3)] == [True, False, False]
-    assert [spells.begins("else", f"more {kind}") for kind in range(3)] == [True, False, False]
-    clock.advance(SPELL)
-    assert spells.begins("astray", "another"), "those of before are over"
-    assert not spells.begins("astray", "another")
+    spells = LogThrottle(clock)
+    assert all(spells.allows("astray", str(kind)) for kind in range(MAX_DETAILS))
+    assert [spells.allows("astray", f"more {kind}") for kind in range(3)] == [True, False, False]
+    assert [spells.allows("else", f"more {kind}") for kind in range(3)] == [True, False, False]
+    clock.advance(INTERVAL)
+    assert spells.allows("astray", "another"), "those of before are over"
+    assert not spells.allows("astray", "another")
 
 
 def test_kinds_of_input_take_nothing_from_others() -> None:
-    spells = Spells(SetClock())
+    spells = LogThrottle(SetClock())
     for kind in range(1000):
-        spells.begins("astray", str(kind))
-    assert all(spells.begins(f"own {kind}") for kind in range(200)), "more than may be made of input"
-    assert not any(spells.begins(f"own {kind}") for kind in range(200)), "and none of them is forgotten"
+        spells.allows("astray", str(kind))
+    assert all(spells.allows(f"own {kind}") for kind in range(200)), "more than may be made of input"
+    assert not any(spells.allows(f"own {kind}") for kind in range(200)), "and none of them is forgotten"
 
 
-async def test_whoever_makes_up_addresses_silences_nobody(service: Service) -> None:
+async def test_whoever_makes_up_addresses_silences_nobody(service: RunningService) -> None:
     async with httpx.AsyncClient(base_url=service.url) as client:
         for first in "abcdefghijk":
             for second in "abcdefghijk":

@@ -70,9 +70,9 @@ def test_the_level_decides(stream: io.StringIO) -> None:
 
 def test_bound_keys_are_on_every_line_inside(stream: io.StringIO) -> None:
     log = structlog.get_logger()
-    with logs.bound(ref="r-1", call_id=None):
+    with logs.log_context(ref="r-1", call_id=None):
         log.info("call.answered")
-        with logs.bound(room="sales"):
+        with logs.log_context(room="sales"):
             log.info("call.joined")
     log.info("call.over")
     keys = [

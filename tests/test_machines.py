@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from tests.harness import CALLEE, ORIGIN, PASSWORD, USERNAME, Service
+from tests.harness import CALLEE, ORIGIN, PASSWORD, USERNAME, RunningService
 from tests.operators import Json, Operator
-from tests.outbound import MAKING, dialed, entry, operations, why
+from tests.outbound import MAKING, dialed, entry, operations, end_reason
 from tests.simulator.detection import Value
 from tests.simulator.phones import Phone
 from tests.simulator.simulator import Simulator
@@ -53,7 +53,7 @@ def told(simulator: Simulator) -> Any:
 @pytest.mark.parametrize("then", ["join", "hangup", "message"])
 @MODES
 async def test_what_is_asked_for(
-    simulator: Simulator, service: Service, operator: Operator, mode: str, then: str
+    simulator: Simulator, service: RunningService, operator: Operator, mode: str, then: str
 ) -> None:
     """A message that is said before the tone is not recorded: then the result has to wait for it."""
     simulator.numbers[CALLEE] = "busy"
@@ -69,7 +69,7 @@ async def test_what_is_asked_for(
 
 
 async def test_by_default_the_result_is_not_waited_for(
-    simulator: Simulator, service: Service, operator: Operator
+    simulator: Simulator, service: RunningService, operator: Operator
 ) -> None:
     simulator.numbers[CALLEE] = "busy"
     call = await operator.place(machineDetection={"then": "hangup"})
@@ -84,7 +84,7 @@ async def test_by_default_the_result_is_not_waited_for(
 @pytest.mark.parametrize("result", ["human", "silence", "timeout", "error"])
 @MODES
 async def test_who_is_not_known_to_be_a_machine_comes_in(
-    simulator: Simulator, service: Service, operator: Operator, mode: str, result: Value, then: str
+    simulator: Simulator, service: RunningService, operator: Operator, mode: str, result: Value, then: str
 ) -> None:
     simulator.detections[CALLEE] = result
     call = await placed(simulator, operator, mode, then)
@@ -94,7 +94,7 @@ async def test_who_is_not_known_to_be_a_machine_comes_in(
     assert there["failure"] is None
     assert (phone.stage, phone.heard) == ("bridged", [])
     await phone.hang_up()
-    assert why(await operator.until(call["id"], "ended")) == ("nobody", "completed")
+    assert end_reason(await operator.until(call["id"], "ended")) == ("nobody", "completed")
 
 
 # Machines ---------------------------------------------------------------------------------------------------
@@ -103,7 +103,7 @@ async def test_who_is_not_known_to_be_a_machine_comes_in(
 @MACHINES
 @MODES
 async def test_a_machine_is_brought_in_where_that_is_wanted(
-    simulator: Simulator, service: Service, operator: Operator, mode: str, machine: Value
+    simulator: Simulator, service: RunningService, operator: Operator, mode: str, machine: Value
 ) -> None:
     simulator.detections[CALLEE] = machine
     call = await placed(simulator, operator, mode, "join")
@@ -118,7 +118,7 @@ async def test_a_machine_is_brought_in_where_that_is_wanted(
 @MODES
 @WAYS_TO_PREPARE
 async def test_a_machine_is_hung_up_without_a_word(
-    simulator: Simulator, service: Service, operator: Operator, mode: str, machine: Value, prepare: str
+    simulator: Simulator, service: RunningService, operator: Operator, mode: str, machine: Value, prepare: str
 ) -> None:
     simulator.detections[CALLEE] = machine
     call = await placed(simulator, operator, mode, "hangup", prepare=prepare)
@@ -126,7 +126,7 @@ async def test_a_machine_is_hung_up_without_a_word(
     await phone.until("ended")
     assert (phone.cause, phone.heard) == ("hangup", [])
     ended = await operator.until(call["id"], "ended")
-    assert (ended["machine"], why(ended)) == (machine, OVER)
+    assert (ended["machine"], end_reason(ended)) == (machine, OVER)
     if (mode, prepare) == ("sync", "answer"):
         assert not set(MAKING) & set(operations(simulator))
 
@@ -135,7 +135,7 @@ async def test_a_machine_is_hung_up_without_a_word(
 @MODES
 @WAYS_TO_PREPARE
 async def test_a_machine_is_told_a_message_after_its_tone(
-    simulator: Simulator, service: Service, operator: Operator, mode: str, machine: Value, prepare: str
+    simulator: Simulator, service: RunningService, operator: Operator, mode: str, machine: Value, prepare: str
 ) -> None:
     simulator.detections[CALLEE] = machine
     call = await placed(simulator, operator, mode, "message", prepare=prepare, announcement="Hello.")
@@ -146,11 +146,11 @@ async def test_a_machine_is_told_a_message_after_its_tone(
     # Whoever it might have been was being brought in meanwhile; a machine that is waited for is not.
     assert phone.heard == (["Hello.", MESSAGE] if mode == "async" else [MESSAGE])
     ended = await operator.until(call["id"], "ended")
-    assert (ended["machine"], why(ended)) == (machine, OVER)
+    assert (ended["machine"], end_reason(ended)) == (machine, OVER)
 
 
 async def test_who_is_in_the_room_stays_there(
-    simulator: Simulator, service: Service, operator: Operator
+    simulator: Simulator, service: RunningService, operator: Operator
 ) -> None:
     await operator.place(to="+15550002222")
     colleague = await simulator.called("+15550002222")
@@ -183,7 +183,7 @@ async def known(simulator: Simulator) -> None:
     "gate_name", ["webhook:answer", "createParticipant", "reply:answer", "webhook:transferAnswer"]
 )
 async def test_the_result_comes_on_the_way_in(
-    simulator: Simulator, service: Service, operator: Operator, gate_name: str, then: str
+    simulator: Simulator, service: RunningService, operator: Operator, gate_name: str, then: str
 ) -> None:
     simulator.numbers[CALLEE] = "voicemail"
     gate = simulator.gates.hold(gate_name)
@@ -196,12 +196,12 @@ async def test_the_result_comes_on_the_way_in(
     phone = await simulator.called(CALLEE)
     await phone.until("ended")
     assert phone.heard == ([MESSAGE] if then == "message" else [])
-    assert why(await operator.until(call["id"], "ended")) == OVER
+    assert end_reason(await operator.until(call["id"], "ended")) == OVER
 
 
 @pytest.mark.parametrize("then", ["hangup", "message"])
 async def test_the_result_comes_with_the_answer_while_the_place_is_being_made(
-    simulator: Simulator, service: Service, operator: Operator, then: str
+    simulator: Simulator, service: RunningService, operator: Operator, then: str
 ) -> None:
     simulator.numbers[CALLEE] = "voicemail"
     gate = simulator.gates.hold("createParticipant")
@@ -209,13 +209,13 @@ async def test_the_result_comes_with_the_answer_while_the_place_is_being_made(
     phone = await simulator.called(CALLEE)
     await phone.until("ended")
     assert phone.heard == ([MESSAGE] if then == "message" else [])
-    assert why(await operator.until(call["id"], "ended")) == OVER
+    assert end_reason(await operator.until(call["id"], "ended")) == OVER
     gate.release()
     await simulator.until(lambda: "createParticipant" in operations(simulator))
 
 
 async def test_a_machine_that_hangs_up_in_the_middle_of_the_message(
-    simulator: Simulator, service: Service, operator: Operator
+    simulator: Simulator, service: RunningService, operator: Operator
 ) -> None:
     simulator.numbers[CALLEE] = "voicemail"
     call = await placed(simulator, operator, "sync", "message")
@@ -223,13 +223,13 @@ async def test_a_machine_that_hangs_up_in_the_middle_of_the_message(
     await phone.hears(MESSAGE)
     await phone.hang_up()
     ended = await operator.until(call["id"], "ended")
-    assert why(ended) == OVER
+    assert end_reason(ended) == OVER
     assert entry(ended, "disconnect")["cause"] == "hangup"
 
 
 @pytest.mark.parametrize("mode", ["async", "sync"])
 async def test_the_result_comes_twice(
-    simulator: Simulator, service: Service, operator: Operator, mode: str
+    simulator: Simulator, service: RunningService, operator: Operator, mode: str
 ) -> None:
     simulator.webhooks.duplicate.add("machineDetectionComplete" if mode == "async" else "answer")
     simulator.numbers[CALLEE] = "voicemail"
@@ -237,12 +237,12 @@ async def test_the_result_comes_twice(
     phone = await simulator.called(CALLEE)
     await phone.until("ended")
     assert phone.heard == [MESSAGE]
-    assert why(await operator.until(call["id"], "ended")) == OVER
+    assert end_reason(await operator.until(call["id"], "ended")) == OVER
 
 
 @MODES
 async def test_the_phone_hangs_up_before_it_is_known(
-    simulator: Simulator, service: Service, operator: Operator, mode: str
+    simulator: Simulator, service: RunningService, operator: Operator, mode: str
 ) -> None:
     gate = simulator.gates.hold("webhook:machineDetectionComplete" if mode == "async" else "webhook:answer")
     simulator.numbers[CALLEE] = "voicemail"

@@ -9,15 +9,15 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from service.engine.timeouts import Patience
+from service.engine.timeouts import Timeouts
 from service.store import keys
 from service.store.gauges import STEP
-from tests.harness import Service, nothing_left, serving
-from tests.operators import bridged, staffed
-from tests.scraping import Page, scraped, until
+from tests.harness import RunningService, nothing_left, serving
+from tests.operators import bridged, operator_for
+from tests.scraping import MetricsPage, scraped, wait_for_metric
 from tests.simulator.sessions import Subscriptions
 from tests.simulator.simulator import Simulator
-from tests.stores import Store
+from tests.stores import RestartableStore
 from tests.test_reconciler import LOOKS, LOST, SOON, UNHEARD, lost_call
 
 LIVE = {"dialing", "initiated", "joining", "transferring", "bridged", "detached"}
@@ -25,17 +25,17 @@ AT_ONCE = "0.0003"
 """Hours: one second."""
 
 
-def states(page: Page) -> dict[str, float]:
+def states(page: MetricsPage) -> dict[str, float]:
     return {one.labels["state"]: one.value for one in page.samples if one.name == "pstn_calls" and one.value}
 
 
 # A call -----------------------------------------------------------------------------------------------------
 
 
-async def test_a_call_from_start_to_end(simulator: Simulator, service: Service, redis: Redis) -> None:
+async def test_a_call_from_start_to_end(simulator: Simulator, service: RunningService, redis: Redis) -> None:
     phone = await simulator.dial()
     await phone.until("bridged")
-    page = await until(service.url, "pstn_webhooks_total", event="transferAnswer", result="answered")
+    page = await wait_for_metric(service.url, "pstn_webhooks_total", event="transferAnswer", result="answered")
     assert page.get("pstn_webhooks_total", event="initiate", result="answered") == 1
     assert page.get("pstn_webhook_seconds_count", event="initiate") == 1
     assert page.get("pstn_dead_air_seconds_count", way="transfer") == 1
@@ -78,7 +78,7 @@ async def test_each_state_is_counted_on_every_replica(
 ) -> None:
     async with (
         serving(simulator, store_url) as other,
-        staffed(simulator, store_url, redis) as (service, operator),
+        operator_for(simulator, store_url, redis) as (service, operator),
     ):
         gate = simulator.gates.hold("createParticipant")
         phone = await simulator.dial()
@@ -86,7 +86,7 @@ async def test_each_state_is_counted_on_every_replica(
         assert states(await scraped(other.url)) == {"joining": 1}
         gate.release()
         await phone.until("bridged")
-        await until(other.url, "pstn_calls", state="bridged")
+        await wait_for_metric(other.url, "pstn_calls", state="bridged")
         await operator.order(phone.call_id, "remove")
         await operator.until(phone.call_id, "detached")
         pages = [await scraped(url) for url in (service.url, other.url)]
@@ -97,11 +97,11 @@ async def test_each_state_is_counted_on_every_replica(
 
 
 async def test_calls_that_are_forgotten_without_an_end_are_not_counted_for_ever(
-    simulator: Simulator, service: Service, redis: Redis
+    simulator: Simulator, service: RunningService, redis: Redis
 ) -> None:
     phone = await simulator.dial()
     await phone.until("bridged")
-    await until(service.url, "pstn_calls", state="bridged")
+    await wait_for_metric(service.url, "pstn_calls", state="bridged")
     [key] = [key async for key in redis.scan_iter("*:standing")]
     ranked: Any = await redis.zrange(key, 0, -1, withscores=True)
     [(ref, score)] = ranked
@@ -118,7 +118,7 @@ async def test_calls_that_are_forgotten_without_an_end_are_not_counted_for_ever(
 async def test_the_silence_of_both_ways_and_of_none(
     simulator: Simulator, store_url: str, redis: Redis
 ) -> None:
-    async with staffed(simulator, store_url, redis, INTERCONNECT="bridge") as (service, operator):
+    async with operator_for(simulator, store_url, redis, INTERCONNECT="bridge") as (service, operator):
         phone, _ = await bridged(simulator, operator)
         page = await scraped(service.url)
         assert page.get("pstn_dead_air_seconds_count", way="bridge") == 1
@@ -133,7 +133,7 @@ async def test_the_silence_of_both_ways_and_of_none(
         await phone.hang_up()
 
 
-async def test_a_leg_that_is_not_answered(simulator: Simulator, service: Service, redis: Redis) -> None:
+async def test_a_leg_that_is_not_answered(simulator: Simulator, service: RunningService, redis: Redis) -> None:
     """As if its caller had heard nothing for 21 s by then."""
     gate = simulator.gates.hold("webhook:transferAnswer")
     phone = await simulator.dial()
@@ -147,7 +147,7 @@ async def test_a_leg_that_is_not_answered(simulator: Simulator, service: Service
     assert (await scraped(service.url)).get("pstn_transfers_late") == 1
     gate.release()
     await phone.until("bridged")
-    page = await until(service.url, "pstn_transfer_seconds_count")
+    page = await wait_for_metric(service.url, "pstn_transfer_seconds_count")
     assert (states(page), page.get("pstn_transfers_late")) == ({"bridged": 1}, 0)
     assert page.get("pstn_transfers_unanswered_total") == 0
     await phone.hang_up()
@@ -155,11 +155,11 @@ async def test_a_leg_that_is_not_answered(simulator: Simulator, service: Service
 
 @pytest.mark.parametrize("way", ["transfer", "bridge"])
 async def test_legs_that_are_refused(simulator: Simulator, store_url: str, redis: Redis, way: str) -> None:
-    async with staffed(simulator, store_url, redis, INTERCONNECT=way) as (service, _):
+    async with operator_for(simulator, store_url, redis, INTERCONNECT=way) as (service, _):
         simulator.interconnect.mode = "reject"
         phone = await simulator.dial()
         await phone.until("ended")
-        page = await until(service.url, "pstn_transfers_unanswered_total", way=way)
+        page = await wait_for_metric(service.url, "pstn_transfers_unanswered_total", way=way)
         # What is refused is tried once more.
         assert page.get("pstn_transfers_unanswered_total") == 2
         assert page.get("pstn_transfer_seconds_count") == 0
@@ -168,19 +168,19 @@ async def test_legs_that_are_refused(simulator: Simulator, store_url: str, redis
 # Webhooks ---------------------------------------------------------------------------------------------------
 
 
-async def test_how_webhooks_are_answered(simulator: Simulator, service: Service) -> None:
+async def test_how_webhooks_are_answered(simulator: Simulator, service: RunningService) -> None:
     simulator.webhooks.duplicate.add("disconnect")
     phone = await simulator.dial()
     await phone.until("bridged")
     await simulator.participant_event(phone.participant_id or "", "onLeave")
     await phone.hang_up()
     await simulator.settled()
-    page = await until(service.url, "pstn_webhooks_total", event="disconnect", result="repeated")
+    page = await wait_for_metric(service.url, "pstn_webhooks_total", event="disconnect", result="repeated")
     assert page.get("pstn_webhooks_total", event="disconnect", result="answered") == 1
     assert page.get("pstn_webhooks_total", event="participant", result="answered") == 1
 
 
-async def test_what_the_outside_names_is_no_label(simulator: Simulator, service: Service) -> None:
+async def test_what_the_outside_names_is_no_label(simulator: Simulator, service: RunningService) -> None:
     phone = await simulator.dial()
     await phone.until("bridged")
     delivery = next(one for one in simulator.deliveries if one.event_type == "initiate")
@@ -205,11 +205,11 @@ async def test_bandwidth_fails(simulator: Simulator, store_url: str, redis: Redi
             await one.until("bridged")
         fault = simulator.faults.add("removeParticipantFromSession", status=500, times=None)
         await phones[0].hang_up()
-        page = await until(service.url, "pstn_bandwidth_retries_total", operation="remove-participant")
+        page = await wait_for_metric(service.url, "pstn_bandwidth_retries_total", operation="remove-participant")
         assert page.get("pstn_breaker_open") == 0
         for phone in phones[1:]:
             await phone.hang_up()
-        page = await until(service.url, "pstn_breaker_open", api="webrtc", kind="clean-up", seconds=20)
+        page = await wait_for_metric(service.url, "pstn_breaker_open", api="webrtc", kind="clean-up", seconds=20)
         assert page.get("pstn_breaker_open") == 1
         failed = page.get("pstn_bandwidth_requests_total", operation="remove-participant", status="500")
         assert failed >= 6
@@ -217,37 +217,37 @@ async def test_bandwidth_fails(simulator: Simulator, store_url: str, redis: Redi
         assert page.get("pstn_owed_oldest_seconds") > 0
         assert page.get("pstn_owed", due="soon") + page.get("pstn_owed", due="now") >= 1
         await other.hang_up()
-        page = await until(service.url, "pstn_bandwidth_requests_total", status="paused")
+        page = await wait_for_metric(service.url, "pstn_bandwidth_requests_total", status="paused")
         assert page.get("pstn_effects_total", effect="remove-participant", result="paused") >= 1
         simulator.faults.clear()
-        assert fault.struck >= 5
+        assert fault.hit_count >= 5
         await nothing_left(simulator, redis, seconds=30)
         assert (await scraped(service.url)).get("pstn_breaker_open") == 0
 
 
 async def test_a_token_is_refused_or_cannot_be_had(simulator: Simulator, store_url: str) -> None:
     async with serving(simulator, store_url, BW_CLIENT_SECRET="wrong") as service:
-        page = await until(service.url, "pstn_token_failing", reason="refused")
+        page = await wait_for_metric(service.url, "pstn_token_failing", reason="refused")
         assert page.get("pstn_token_failures_total", reason="refused") >= 1
         assert page.get("pstn_token_failing", reason="unavailable") == 0
         assert page.get("pstn_token_failures_total", reason="unavailable") == 0
         assert page.get("pstn_bandwidth_requests_total", api="token", status="401") >= 1
     simulator.faults.add("token", status=503)
     async with serving(simulator, store_url) as service:
-        page = await until(service.url, "pstn_token_failing", reason="unavailable")
+        page = await wait_for_metric(service.url, "pstn_token_failing", reason="unavailable")
         assert page.get("pstn_token_failing", reason="refused") == 0
         phone = await simulator.dial()
         await simulator.until(lambda: phone.stage in {"bridged", "ended"}, timeout=15)
-        page = await until(service.url, "pstn_bandwidth_requests_total", api="token", status="200")
+        page = await wait_for_metric(service.url, "pstn_bandwidth_requests_total", api="token", status="200")
         assert page.get("pstn_token_failing") == 0
         await phone.hang_up()
         await simulator.settled()
 
 
 @pytest.fixture
-async def store() -> AsyncIterator[Store]:
+async def store() -> AsyncIterator[RestartableStore]:
     with tempfile.TemporaryDirectory(prefix="bridge-metrics-") as directory:
-        store = Store(Path(directory))
+        store = RestartableStore(Path(directory))
         await store.start()
         yield store
         await store.start()
@@ -255,12 +255,12 @@ async def store() -> AsyncIterator[Store]:
 
 
 async def test_without_the_store_the_page_says_what_the_process_knows(
-    simulator: Simulator, store: Store
+    simulator: Simulator, store: RestartableStore
 ) -> None:
     async with serving(simulator, store.url) as service:
         phone = await simulator.dial()
         await phone.until("bridged")
-        assert states(await until(service.url, "pstn_calls", state="bridged")) == {"bridged": 1}
+        assert states(await wait_for_metric(service.url, "pstn_calls", state="bridged")) == {"bridged": 1}
         await store.kill()
         loop = asyncio.get_running_loop()
         began = loop.time()
@@ -272,10 +272,10 @@ async def test_without_the_store_the_page_says_what_the_process_knows(
         assert page.get("pstn_webhooks_total", event="initiate") == 1
         assert page.get("pstn_store_errors_total", kind="connection") >= 1
         await phone.hang_up()
-        await until(service.url, "pstn_webhooks_total", event="disconnect", result="deferred")
+        await wait_for_metric(service.url, "pstn_webhooks_total", event="disconnect", result="deferred")
         refused = await simulator.dial()
         await refused.hears("One moment")
-        page = await until(service.url, "pstn_webhooks_total", event="initiate", result="degraded")
+        page = await wait_for_metric(service.url, "pstn_webhooks_total", event="initiate", result="degraded")
         # Whoever is asked to hold comes back, on a slow machine before the page is read.
         assert 1 <= page.get("pstn_dead_air_seconds_count", way="none") <= 3
         await store.start()
@@ -295,30 +295,30 @@ async def test_dead_letters(simulator: Simulator, store_url: str) -> None:
         phone = await simulator.dial()
         await phone.until("bridged")
         await phone.hang_up()
-        page = await until(service.url, "pstn_dead_letters", seconds=20)
+        page = await wait_for_metric(service.url, "pstn_dead_letters", seconds=20)
         assert page.get("pstn_effects_total", effect="delete-session", result="dead") == 1
 
 
 async def test_the_oldest_work_is_what_fails_and_not_what_waits(
     simulator: Simulator, store_url: str, redis: Redis
 ) -> None:
-    often = Patience(quiet=0.3, longest=0.3)
-    async with staffed(simulator, store_url, redis, often) as (service, operator):
+    often = Timeouts(idle_check=0.3, idle_check_max=0.3)
+    async with operator_for(simulator, store_url, redis, often) as (service, operator):
         phone, _ = await bridged(simulator, operator)
-        page = await until(service.url, "pstn_effects_total", 4, effect="ask-after", result="waits")
+        page = await wait_for_metric(service.url, "pstn_effects_total", 4, effect="ask-after", result="waits")
         assert page.get("pstn_owed_oldest_seconds") < 1.5
         simulator.faults.add("deleteSession", status=500, times=4)
         await phone.hang_up()
-        await until(service.url, "pstn_owed_oldest_seconds", 2)
+        await wait_for_metric(service.url, "pstn_owed_oldest_seconds", 2)
 
 
-async def found(service: Service, find: str) -> None:
-    page = await until(service.url, "pstn_reconciler_finds_total", find=find)
+async def found(service: RunningService, find: str) -> None:
+    page = await wait_for_metric(service.url, "pstn_reconciler_finds_total", find=find)
     assert page.get("pstn_reconciler_finds_total") == 1, find
 
 
 async def test_a_lost_end_is_found(simulator: Simulator, store_url: str, redis: Redis) -> None:
-    async with staffed(simulator, store_url, redis, SOON) as (service, operator):
+    async with operator_for(simulator, store_url, redis, SOON) as (service, operator):
         phone, _ = await bridged(simulator, operator)
         simulator.webhooks.drop = LOST
         await phone.hang_up()
@@ -326,7 +326,7 @@ async def test_a_lost_end_is_found(simulator: Simulator, store_url: str, redis: 
 
 
 async def test_a_lost_call_is_found(simulator: Simulator, store_url: str, redis: Redis) -> None:
-    async with staffed(simulator, store_url, redis, UNHEARD) as (service, operator):
+    async with operator_for(simulator, store_url, redis, UNHEARD) as (service, operator):
         phone, _ = await lost_call(simulator, operator)
         await phone.until("ended", timeout=5)
         await found(service, "call-found")
@@ -336,12 +336,12 @@ async def test_a_lost_call_is_found(simulator: Simulator, store_url: str, redis:
 async def test_strangers_and_vanished_sessions_are_found(
     simulator: Simulator, store_url: str, redis: Redis
 ) -> None:
-    async with staffed(simulator, store_url, redis, LOOKS, ROOM_POLICY="lobby") as (service, operator):
+    async with operator_for(simulator, store_url, redis, LOOKS, ROOM_POLICY="lobby") as (service, operator):
         phone, _ = await bridged(simulator, operator)
         session = simulator.sessions.sessions[phone.session_id or ""]
         stranger = simulator.sessions.create_participant("", None, ["AUDIO"], "V3")
         simulator.sessions.add(session, stranger, Subscriptions())
         await found(service, "stranger-removed")
         simulator.expire_session(session.id)
-        await until(service.url, "pstn_reconciler_finds_total", find="session-vanished")
+        await wait_for_metric(service.url, "pstn_reconciler_finds_total", find="session-vanished")
         await phone.hang_up()

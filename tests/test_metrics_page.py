@@ -4,18 +4,18 @@ import asyncio
 import re
 from pathlib import Path
 
-from service.metrics import FINDS, Metrics
+from service.metrics import RECONCILER_FINDS, Metrics
 from service.series import Counters, Histograms
-from tests.harness import NUMBER, Service, serving
+from tests.harness import NUMBER, RunningService, serving
 from tests.operators import Operator
-from tests.scraping import OPENMETRICS, Page, scraped, until
+from tests.scraping import OPENMETRICS, MetricsPage, scraped, wait_for_metric
 from tests.simulator.simulator import Simulator
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "metrics.md"
 ROWS = re.compile(r"^\| `(pstn_\w+)(?:\{([\w,]+)\})?` \|", re.MULTILINE)
 
 
-async def test_both_forms_say_the_same(simulator: Simulator, service: Service) -> None:
+async def test_both_forms_say_the_same(simulator: Simulator, service: RunningService) -> None:
     phone = await simulator.dial()
     await phone.until("bridged")
     plain, openmetrics = await scraped(service.url), await scraped(service.url, OPENMETRICS)
@@ -39,7 +39,7 @@ def defined() -> dict[str, set[str]]:
     return families
 
 
-async def test_all_is_documented_and_the_other_way_round(simulator: Simulator, service: Service) -> None:
+async def test_all_is_documented_and_the_other_way_round(simulator: Simulator, service: RunningService) -> None:
     page = await scraped(service.url)
     surveyed = {
         family.name: {label for one in family.samples for label in one.labels} - {"le"}
@@ -53,10 +53,10 @@ async def test_all_is_documented_and_the_other_way_round(simulator: Simulator, s
     }
     assert defined() | surveyed == documented()
     [row] = [line for line in DOCUMENT.read_text().splitlines() if line.startswith("| `pstn_reconciler")]
-    assert set(re.findall(r"`([a-z-]+)`", row)) == set(FINDS)
+    assert set(re.findall(r"`([a-z-]+)`", row)) == set(RECONCILER_FINDS)
 
 
-async def test_fifty_calls_name_nobody_and_add_no_series(simulator: Simulator, service: Service) -> None:
+async def test_fifty_calls_name_nobody_and_add_no_series(simulator: Simulator, service: RunningService) -> None:
     async def one() -> None:
         phone = await simulator.dial()
         await phone.until("bridged", timeout=20)
@@ -65,13 +65,13 @@ async def test_fifty_calls_name_nobody_and_add_no_series(simulator: Simulator, s
 
     await one()
     await simulator.settled()
-    before = await until(service.url, "pstn_effects_total", effect="delete-session", result="done")
+    before = await wait_for_metric(service.url, "pstn_effects_total", effect="delete-session", result="done")
     await asyncio.gather(*(one() for _ in range(50)))
     await simulator.settled()
-    after = await until(service.url, "pstn_effects_total", 51, effect="delete-session", result="done")
+    after = await wait_for_metric(service.url, "pstn_effects_total", 51, effect="delete-session", result="done")
     assert after.get("pstn_calls_ended_total") == 51
 
-    def series(page: Page) -> set[tuple[str, frozenset[tuple[str, str]]]]:
+    def series(page: MetricsPage) -> set[tuple[str, frozenset[tuple[str, str]]]]:
         return {(one.name, frozenset(one.labels.items())) for one in page.samples}
 
     new = series(after) - series(before)
@@ -98,7 +98,7 @@ async def test_applications_in_one_process_count_apart(simulator: Simulator, sto
         assert [page.get("pstn_calls_ended_total") for page in pages] == [0, 1]
 
 
-async def test_operators_are_no_label(operator: Operator, service: Service) -> None:
+async def test_operators_are_no_label(operator: Operator, service: RunningService) -> None:
     await operator.ask("GET", "/calls")
     page = await scraped(service.url)
     assert "all" not in {value for one in page.samples for value in one.labels.values()}

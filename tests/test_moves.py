@@ -8,19 +8,19 @@ from redis.asyncio import Redis
 
 from service.calls.effects import AddParticipant
 from service.clock import SystemClock
-from service.engine.joining.compensated import NEVER
-from service.engine.joining.session_join import Entrance
-from service.engine.timeouts import Patience
+from service.engine.joining.compensated import NO_REPEAT
+from service.engine.joining.session_join import SessionJoiner
+from service.engine.timeouts import Timeouts
 from service.store.redis.client import Client
 from service.store.rooms import Rooms
-from tests.harness import Service
-from tests.operators import Json, Operator, bridged, consistent, in_room, staffed
+from tests.harness import RunningService
+from tests.operators import Json, Operator, bridged, consistent, join_outbound, operator_for
 from tests.simulator.phones import Phone
 from tests.simulator.settings import SimulatorSettings
 from tests.simulator.simulator import Simulator
 
 STEPS = ["createSession", "removeParticipantFromSession", "addParticipantToSession"]
-DOUBTS = Patience(gone=0.8, old_session=0.2)
+DOUBTS = Timeouts(vanished_grace=0.8, old_session_grace=0.2)
 AFTER = ["updateCall", "webhook:redirect", "deleteParticipant", "deleteSession"]
 
 both = pytest.mark.parametrize("outbound", [False, True], ids=["inbound", "outbound"])
@@ -40,9 +40,9 @@ def sessions(simulator: Simulator) -> int:
 
 @both
 async def test_both_legs_stay_up(
-    simulator: Simulator, service: Service, operator: Operator, *, outbound: bool
+    simulator: Simulator, service: RunningService, operator: Operator, *, outbound: bool
 ) -> None:
-    phone, call = await in_room(simulator, operator, outbound=outbound)
+    phone, call = await join_outbound(simulator, operator, outbound=outbound)
     leg, participant, session = phone.leg, phone.participant_id, phone.session_id
     ordered = await move(operator, phone, "support")
     assert (ordered["state"], ordered["room"], ordered["nextRoom"]) == ("bridged", "sales", "support")
@@ -64,11 +64,11 @@ async def test_both_legs_stay_up(
 
 
 async def test_who_has_moved_on_is_not_put_into_the_session_of_before(
-    simulator: Simulator, service: Service, operator: Operator, store_url: str
+    simulator: Simulator, service: RunningService, operator: Operator, store_url: str
 ) -> None:
     """Those in the room are put into its new session; one of them has just left for another room."""
-    phone, call = await in_room(simulator, operator, outbound=True)
-    other, _ = await in_room(simulator, operator, outbound=False)
+    phone, call = await join_outbound(simulator, operator, outbound=True)
+    other, _ = await join_outbound(simulator, operator, outbound=False)
     seat, session, participant = f"{call['id']}.1", phone.session_id, phone.participant_id
     assert session is not None
     assert participant is not None
@@ -76,7 +76,7 @@ async def test_who_has_moved_on_is_not_put_into_the_session_of_before(
     there = await operator.arrives(call["id"], "support")
     client = Client(store_url)
     now = SystemClock().now()
-    await Rooms(client).owe("sales", AddParticipant("sales", seat, session, participant), now=now, due=now)
+    await Rooms(client).schedule("sales", AddParticipant("sales", seat, session, participant), now=now, due=now)
     await client.close()
     await simulator.until(
         lambda: bool(service.log("effect.done", effect="add-participant")), what="it is done"
@@ -89,31 +89,31 @@ async def test_who_has_moved_on_is_not_put_into_the_session_of_before(
 
 async def test_who_moves_on_while_put_back_is_taken_out_of_the_session_of_before(
     simulator: Simulator,
-    service: Service,
+    service: RunningService,
     operator: Operator,
     store_url: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Both rooms get new sessions meanwhile: the other one has taken it out, and has yet to put it back."""
-    phone, call = await in_room(simulator, operator, outbound=True)
-    other, _ = await in_room(simulator, operator, outbound=False)
+    phone, call = await join_outbound(simulator, operator, outbound=True)
+    other, _ = await join_outbound(simulator, operator, outbound=False)
     seat, session, participant = f"{call['id']}.1", phone.session_id, phone.participant_id
     assert session is not None
     assert participant is not None
-    adds = Entrance.add
+    adds = SessionJoiner.add_to_session
     moved: list[str] = []
 
-    async def add(entrance: Entrance, room: str, **of: Any) -> None:
+    async def add(entrance: SessionJoiner, room: str, **of: Any) -> None:
         if room == "sales" and not moved:
             await move(operator, phone, "support")
             moved.append((await operator.arrives(call["id"], "support"))["sessionId"])
             await entrance._webrtc.remove_participant(moved[0], participant, timeout=5)  # noqa: SLF001
         await adds(entrance, room, **of)
 
-    monkeypatch.setattr(Entrance, "add", add)
+    monkeypatch.setattr(SessionJoiner, "add_to_session", add)
     client = Client(store_url)
     now = SystemClock().now()
-    await Rooms(client).owe("sales", AddParticipant("sales", seat, session, participant), now=now, due=now)
+    await Rooms(client).schedule("sales", AddParticipant("sales", seat, session, participant), now=now, due=now)
     await client.close()
     await simulator.until(
         lambda: bool(service.log("effect.done", effect="add-participant")), what="it is done"
@@ -128,7 +128,7 @@ async def test_who_moves_on_while_put_back_is_taken_out_of_the_session_of_before
 @pytest.mark.parametrize("late", [False, True], ids=["while it arrives", "as it has arrived"])
 async def test_who_arrives_as_the_session_is_replaced_gets_into_the_new_one(
     simulator: Simulator,
-    service: Service,
+    service: RunningService,
     operator: Operator,
     store_url: str,
     monkeypatch: pytest.MonkeyPatch,
@@ -136,26 +136,26 @@ async def test_who_arrives_as_the_session_is_replaced_gets_into_the_new_one(
     late: bool,
 ) -> None:
     """`late`: the mover has looked for the last time, and only what the room owes its members is left."""
-    other, their = await in_room(simulator, operator, outbound=True, room="support")
-    phone, call = await in_room(simulator, operator, outbound=False)
+    other, their = await join_outbound(simulator, operator, outbound=True, room="support")
+    phone, call = await join_outbound(simulator, operator, outbound=False)
     seat, old = f"{their['id']}.1", other.session_id
     assert old is not None
     client = Client(store_url)
-    rooms, adds, replaced = Rooms(client), Entrance.add, list[str]()
+    rooms, adds, replaced = Rooms(client), SessionJoiner.add_to_session, list[str]()
 
-    async def add(entrance: Entrance, room: str, **of: Any) -> None:
+    async def add(entrance: SessionJoiner, room: str, **of: Any) -> None:
         if room == "support" and of["session_id"] == old and not replaced:
-            new = await entrance.creates.session("support", deadline=NEVER).within(5)
+            new = await entrance.creator.create_session("support", deadline=NO_REPEAT).wait(5)
             replaced.append(new)
             if late:
                 await adds(entrance, room, **of)
             now = SystemClock().now()
-            await rooms.replace_session("support", seat, vanished=old, made_session=new, now=now)
+            await rooms.replace_session("support", seat, vanished_session_id=old, new_session_id=new, now=now)
             if late:
                 return
         await adds(entrance, room, **of)
 
-    monkeypatch.setattr(Entrance, "add", add)
+    monkeypatch.setattr(SessionJoiner, "add_to_session", add)
     await move(operator, phone, "support")
     await operator.arrives(call["id"], "support")
     await simulator.until(lambda: replaced == [phone.session_id], what="it is in the new one")
@@ -166,10 +166,10 @@ async def test_who_arrives_as_the_session_is_replaced_gets_into_the_new_one(
 
 
 async def test_who_hears_whom_before_and_after(
-    simulator: Simulator, service: Service, operator: Operator
+    simulator: Simulator, service: RunningService, operator: Operator
 ) -> None:
     one, other, third = [
-        (await in_room(simulator, operator, outbound=False, room=room))[0] for room in ("a", "a", "b")
+        (await join_outbound(simulator, operator, outbound=False, room=room))[0] for room in ("a", "a", "b")
     ]
     assert simulator.hears(one) == {other.participant_id}
     assert simulator.hears(third) == set()
@@ -184,9 +184,9 @@ async def test_who_hears_whom_before_and_after(
 
 
 async def test_there_and_back_and_there_again(
-    simulator: Simulator, service: Service, operator: Operator
+    simulator: Simulator, service: RunningService, operator: Operator
 ) -> None:
-    phone, _ = await in_room(simulator, operator, outbound=False, room="a")
+    phone, _ = await join_outbound(simulator, operator, outbound=False, room="a")
     leg, participant = phone.leg, phone.participant_id
     for room in ("b", "a", "b", "c"):
         await move(operator, phone, room)
@@ -198,7 +198,7 @@ async def test_there_and_back_and_there_again(
     await phone.hang_up()
 
 
-async def test_two_moves_at_once_are_one(simulator: Simulator, service: Service, operator: Operator) -> None:
+async def test_two_moves_at_once_are_one(simulator: Simulator, service: RunningService, operator: Operator) -> None:
     phone, _ = await bridged(simulator, operator)
     gate = simulator.gates.hold("createSession")
     answers = await asyncio.gather(
@@ -214,9 +214,9 @@ async def test_two_moves_at_once_are_one(simulator: Simulator, service: Service,
 
 
 async def test_remove_and_join_after_a_move(
-    simulator: Simulator, service: Service, operator: Operator
+    simulator: Simulator, service: RunningService, operator: Operator
 ) -> None:
-    phone, _ = await in_room(simulator, operator, outbound=True)
+    phone, _ = await join_outbound(simulator, operator, outbound=True)
     await move(operator, phone, "support")
     await operator.arrives(phone.call_id, "support")
     await operator.order(phone.call_id, "remove")
@@ -234,7 +234,7 @@ async def test_remove_and_join_after_a_move(
 @pytest.mark.parametrize("step", STEPS)
 @pytest.mark.parametrize("first", [False, True], ids=["lost", "told"])
 async def test_the_phone_hangs_up(
-    simulator: Simulator, service: Service, operator: Operator, step: str, *, first: bool
+    simulator: Simulator, service: RunningService, operator: Operator, step: str, *, first: bool
 ) -> None:
     phone, call = await bridged(simulator, operator)
     gate = simulator.gates.hold(step)
@@ -250,7 +250,7 @@ async def test_the_phone_hangs_up(
 @pytest.mark.parametrize("step", STEPS)
 @pytest.mark.parametrize("what", ["remove", "hangup", "transfer"])
 async def test_something_else_is_ordered(
-    simulator: Simulator, service: Service, operator: Operator, step: str, what: str
+    simulator: Simulator, service: RunningService, operator: Operator, step: str, what: str
 ) -> None:
     phone, _ = await bridged(simulator, operator)
     gate = simulator.gates.hold(step)
@@ -269,10 +269,10 @@ async def test_something_else_is_ordered(
 
 
 async def test_a_full_room_leaves_it_where_it_is(
-    simulator: Simulator, service: Service, operator: Operator
+    simulator: Simulator, service: RunningService, operator: Operator
 ) -> None:
     await operator.set_room("small", limit=1)
-    inside, _ = await in_room(simulator, operator, outbound=False, room="small")
+    inside, _ = await join_outbound(simulator, operator, outbound=False, room="small")
     phone, call = await bridged(simulator, operator)
     before = simulator.hears(phone), phone.leg, phone.session_id
     await move(operator, phone, "small")
@@ -290,7 +290,7 @@ async def test_a_full_room_leaves_it_where_it_is(
 
 @pytest.mark.parametrize(("step", "status"), list(zip(STEPS, [403, 400, 403], strict=True)))
 async def test_a_step_that_is_refused_brings_it_back(
-    simulator: Simulator, service: Service, operator: Operator, step: str, status: int
+    simulator: Simulator, service: RunningService, operator: Operator, step: str, status: int
 ) -> None:
     phone, call = await bridged(simulator, operator)
     leg = phone.leg
@@ -307,12 +307,12 @@ async def test_a_step_that_is_refused_brings_it_back(
 async def test_the_session_of_the_other_room_has_vanished(
     simulator: Simulator, store_url: str, redis: Redis
 ) -> None:
-    async with staffed(simulator, store_url, redis, DOUBTS) as (_, operator):
+    async with operator_for(simulator, store_url, redis, DOUBTS) as (_, operator):
         await moves_into_a_vanished_session(simulator, operator)
 
 
 async def moves_into_a_vanished_session(simulator: Simulator, operator: Operator) -> None:
-    inside, _ = await in_room(simulator, operator, outbound=False, room="support")
+    inside, _ = await join_outbound(simulator, operator, outbound=False, room="support")
     phone, _ = await bridged(simulator, operator)
     simulator.expire_session(str(inside.session_id))
     await move(operator, phone, "support")
@@ -324,7 +324,7 @@ async def moves_into_a_vanished_session(simulator: Simulator, operator: Operator
 
 
 async def test_the_session_that_it_leaves_has_vanished(
-    simulator: Simulator, service: Service, operator: Operator
+    simulator: Simulator, service: RunningService, operator: Operator
 ) -> None:
     phone, _ = await bridged(simulator, operator)
     simulator.expire_session(str(phone.session_id))
@@ -335,9 +335,9 @@ async def test_the_session_that_it_leaves_has_vanished(
 
 
 async def test_whose_participant_is_gone_is_told_and_nobody_else_is_disturbed(
-    simulator: Simulator, service: Service, operator: Operator
+    simulator: Simulator, service: RunningService, operator: Operator
 ) -> None:
-    inside, _ = await in_room(simulator, operator, outbound=False, room="support")
+    inside, _ = await join_outbound(simulator, operator, outbound=False, room="support")
     session = inside.session_id
     phone, _ = await bridged(simulator, operator)
     del simulator.sessions.participants[str(phone.participant_id)]
@@ -354,19 +354,19 @@ async def test_whose_participant_is_gone_is_told_and_nobody_else_is_disturbed(
 async def test_a_session_that_vanishes_after_a_move_is_replaced_for_all(store_url: str, redis: Redis) -> None:
     async with (
         Simulator(SimulatorSettings(time_scale=0.25)) as simulator,
-        staffed(simulator, store_url, redis, DOUBTS) as (_, operator),
+        operator_for(simulator, store_url, redis, DOUBTS) as (_, operator),
     ):
         await all_are_in_a_new_session(simulator, operator)
 
 
 async def all_are_in_a_new_session(simulator: Simulator, operator: Operator) -> None:
     """Who comes when it has vanished hears rounds of waiting, half a second each, and gets in."""
-    inside, _ = await in_room(simulator, operator, outbound=False, room="support")
+    inside, _ = await join_outbound(simulator, operator, outbound=False, room="support")
     phone, _ = await bridged(simulator, operator)
     await move(operator, phone, "support")
     await operator.arrives(phone.call_id, "support")
     simulator.expire_session(str(phone.session_id))
-    late, _ = await in_room(simulator, operator, outbound=True, room="support")
+    late, _ = await join_outbound(simulator, operator, outbound=True, room="support")
     everybody = [inside, phone, late]
     await simulator.until(lambda: len({one.session_id for one in everybody}) == 1)
     assert simulator.hears(late) == {inside.participant_id, phone.participant_id}
@@ -379,9 +379,9 @@ async def all_are_in_a_new_session(simulator: Simulator, operator: Operator) -> 
 @pytest.mark.parametrize("step", STEPS)
 @pytest.mark.parametrize("closed", ["sales", "support"], ids=["its-own", "the-other"])
 async def test_a_room_is_closed_while_it_is_on_its_way(
-    simulator: Simulator, service: Service, operator: Operator, step: str, closed: str
+    simulator: Simulator, service: RunningService, operator: Operator, step: str, closed: str
 ) -> None:
-    phone, _ = await in_room(simulator, operator, outbound=True)
+    phone, _ = await join_outbound(simulator, operator, outbound=True)
     gate = simulator.gates.hold(step)
     await move(operator, phone, "support")
     await gate.reached()
@@ -405,10 +405,10 @@ async def test_a_room_is_closed_while_it_is_on_its_way(
 @pytest.mark.parametrize("closed", ["sales", "support"])
 @pytest.mark.parametrize("after", [0.0, 0.002, 0.004, 0.006])
 async def test_a_room_is_closed_as_it_arrives(
-    simulator: Simulator, service: Service, operator: Operator, closed: str, after: float
+    simulator: Simulator, service: RunningService, operator: Operator, closed: str, after: float
 ) -> None:
     """It was quicker, and lives on; or it was not, and is told."""
-    phone, _ = await in_room(simulator, operator, outbound=True)
+    phone, _ = await join_outbound(simulator, operator, outbound=True)
     gate = simulator.gates.hold("addParticipantToSession")
     await move(operator, phone, "support")
     await gate.reached()
@@ -427,9 +427,9 @@ async def test_a_room_is_closed_as_it_arrives(
 
 
 async def test_a_move_is_seen_in_both_rooms_until_it_is_through(
-    simulator: Simulator, service: Service, operator: Operator
+    simulator: Simulator, service: RunningService, operator: Operator
 ) -> None:
-    phone, _ = await in_room(simulator, operator, outbound=True)
+    phone, _ = await join_outbound(simulator, operator, outbound=True)
     gate = simulator.gates.hold("addParticipantToSession")
     await move(operator, phone, "support")
     await gate.reached()
@@ -454,7 +454,7 @@ async def test_a_step_that_fails_once_is_tried_again(
     simulator: Simulator, store_url: str, redis: Redis, step: str, status: int, *, executed: bool
 ) -> None:
     """Also where it was carried out, and only its answer was lost."""
-    async with staffed(simulator, store_url, redis) as (_, operator):
+    async with operator_for(simulator, store_url, redis) as (_, operator):
         phone, _call = await bridged(simulator, operator)
         leg = phone.leg
         simulator.faults.add(step, status=status, executed=executed)

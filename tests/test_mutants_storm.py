@@ -9,13 +9,13 @@ import pytest
 from msgspec.structs import replace
 
 from tests.chaos.allowances import ALLOWANCES
-from tests.chaos.checks import EYES
+from tests.chaos.checks import CHECKS
 from tests.chaos.mutants.__main__ import SURVIVED, TROUBLE, main
 from tests.chaos.mutants.layers import LAYERS, Layer, order
 from tests.chaos.mutants.mutant import AREAS, PATCHES, BadPatch, Mutant, apply, mutants, named, read
-from tests.chaos.mutants.runs import ROOT, Runs, Trouble
+from tests.chaos.mutants.runs import ROOT, Runs, RunFailed
 from tests.chaos.mutants.table import CONTROL, Run, survivors, table
-from tests.chaos.faults import WEATHERS
+from tests.chaos.faults import FAULT_PROFILES
 
 HEADER = "Breaks: it\n  goes on\nArea: join\nLayer: storm\nEye: leaks\nAllowance: one,\n  other\n\n"
 NEEDS_GIT = pytest.mark.skipif(which("git") is None, reason="git, which applies the patches, is not here")
@@ -49,9 +49,9 @@ def test_headers_name_what_there_is() -> None:
     found = mutants()
     assert {one.area for one in found} == {*AREAS}
     assert {one.layer for one in found} <= {layer.name for layer in LAYERS}
-    assert {one.weather for one in found} <= {*WEATHERS}
-    eyes = {eye for one in found if one.layer == "storm" for eye in one.eye.split(", ")}
-    assert eyes - {"none"} <= {*EYES}
+    assert {one.fault_profile for one in found} <= {*FAULT_PROFILES}
+    eyes = {eye for one in found if one.layer == "storm" for eye in one.check.split(", ")}
+    assert eyes - {"none"} <= {*CHECKS}
     for one in found:
         assert order(one)[0].name == one.layer, f"{one.name}: {one.layer} runs nothing that it changes"
 
@@ -70,7 +70,7 @@ def test_a_header_is_read(patch: Path) -> None:
         breaks="it goes on",
         area="join",
         layer="storm",
-        eye="leaks",
+        check="leaks",
         allowances=("one", "other"),
         files=frozenset({"service/one.py"}),
     )
@@ -178,7 +178,7 @@ async def test_a_layer_says_by_its_exit_code_what_it_has_found(
 
 async def test_a_layer_that_fails_itself_has_seen_nothing(patch: Path, tree: Path) -> None:
     playing = Runs(tree, seeds=[7], jobs=1, say=print)
-    with pytest.raises(Trouble, match=r"some-fault: layer fake with seed 7 ended with 1: .*no mutant"):
+    with pytest.raises(RunFailed, match=r"some-fault: layer fake with seed 7 ended with 1: .*no mutant"):
         await playing.play_one(tree, _layer("raise RuntimeError('no mutant')"), read(patch), 7)
 
 

@@ -3,8 +3,8 @@
 import pytest
 from redis.asyncio import Redis
 
-from tests.harness import Service
-from tests.operators import Operator, bridged, in_room, staffed
+from tests.harness import RunningService
+from tests.operators import Operator, bridged, join_outbound, operator_for
 from tests.simulator.phones import Phone
 from tests.simulator.simulator import Simulator
 from tests.waiting import wait_until
@@ -32,9 +32,9 @@ async def on_hold(simulator: Simulator, operator: Operator) -> Phone:
 
 @both
 async def test_who_is_removed_stays_on_the_line_and_leaves_nothing_in_the_room(
-    simulator: Simulator, service: Service, operator: Operator, *, outbound: bool
+    simulator: Simulator, service: RunningService, operator: Operator, *, outbound: bool
 ) -> None:
-    phone, call = await in_room(simulator, operator, outbound=outbound)
+    phone, call = await join_outbound(simulator, operator, outbound=outbound)
     answered = await operator.order(call["id"], "remove")
     assert answered["state"] == "detached"
 
@@ -53,7 +53,7 @@ async def test_who_is_removed_stays_on_the_line_and_leaves_nothing_in_the_room(
 
 
 async def test_hold_goes_on_round_after_round(
-    simulator: Simulator, service: Service, operator: Operator
+    simulator: Simulator, service: RunningService, operator: Operator
 ) -> None:
     phone = await on_hold(simulator, operator)
     await simulator.until(lambda: phone.heard == ["Please hold."] * 4, what="four rounds")
@@ -69,7 +69,7 @@ async def test_hold_goes_on_round_after_round(
 async def test_what_is_heard_on_hold(
     simulator: Simulator, store_url: str, redis: Redis, variable: str, value: str, sound: tuple[str, ...]
 ) -> None:
-    async with staffed(simulator, store_url, redis, **{variable: value}) as (_, operator):
+    async with operator_for(simulator, store_url, redis, **{variable: value}) as (_, operator):
         phone, call = await bridged(simulator, operator)
         await operator.order(call["id"], "remove")
         await simulator.until(lambda: phone.sounds == [sound, sound, sound], what="three rounds")
@@ -79,7 +79,7 @@ async def test_what_is_heard_on_hold(
 async def test_the_others_stay_in_the_session_of_who_is_removed(
     simulator: Simulator, store_url: str, redis: Redis
 ) -> None:
-    async with staffed(simulator, store_url, redis, ROOM_POLICY="lobby") as (_, operator):
+    async with operator_for(simulator, store_url, redis, ROOM_POLICY="lobby") as (_, operator):
         one, _ = await bridged(simulator, operator)
         other, _ = await bridged(simulator, operator)
         assert simulator.hears(other) == {one.participant_id}
@@ -102,8 +102,8 @@ async def test_the_others_stay_in_the_session_of_who_is_removed(
 async def test_from_hold_into_a_room(
     simulator: Simulator, store_url: str, redis: Redis, room: str, *, outbound: bool
 ) -> None:
-    async with staffed(simulator, store_url, redis, ANNOUNCEMENT="Welcome.") as (_, operator):
-        phone, call = await in_room(simulator, operator, outbound=outbound)
+    async with operator_for(simulator, store_url, redis, ANNOUNCEMENT="Welcome.") as (_, operator):
+        phone, call = await join_outbound(simulator, operator, outbound=outbound)
         first = phone.participant_id
         await operator.order(call["id"], "remove")
         await phone.hears("Please hold")
@@ -117,7 +117,7 @@ async def test_from_hold_into_a_room(
 
 
 async def test_join_where_it_is_changes_nothing(
-    simulator: Simulator, service: Service, operator: Operator
+    simulator: Simulator, service: RunningService, operator: Operator
 ) -> None:
     phone, call = await bridged(simulator, operator)
     before = await operator.call(call["id"])
@@ -128,10 +128,10 @@ async def test_join_where_it_is_changes_nothing(
 
 
 async def test_from_hold_into_a_room_that_is_full(
-    simulator: Simulator, service: Service, operator: Operator
+    simulator: Simulator, service: RunningService, operator: Operator
 ) -> None:
     await operator.set_room("small", limit=1)
-    first, _ = await in_room(simulator, operator, outbound=False, room="small")
+    first, _ = await join_outbound(simulator, operator, outbound=False, room="small")
     second = await on_hold_beside(simulator, operator)
     await operator.order(second.call_id, "join", room="small")
     await second.until("ended")
@@ -154,9 +154,9 @@ async def on_hold_beside(simulator: Simulator, operator: Operator) -> Phone:
 @both
 @pytest.mark.parametrize("from_hold", [False, True], ids=["from-the-room", "from-hold"])
 async def test_transfer_to_a_number_that_answers(
-    simulator: Simulator, service: Service, operator: Operator, *, outbound: bool, from_hold: bool
+    simulator: Simulator, service: RunningService, operator: Operator, *, outbound: bool, from_hold: bool
 ) -> None:
-    phone, call = await in_room(simulator, operator, outbound=outbound)
+    phone, call = await join_outbound(simulator, operator, outbound=outbound)
     if from_hold:
         await operator.order(call["id"], "remove")
         await phone.hears("Please hold")
@@ -177,7 +177,7 @@ async def test_transfer_to_a_number_that_answers(
 
 @pytest.mark.parametrize("behaviour", ["busy", "reject", "no-answer"])
 async def test_transfer_to_a_number_that_does_not_answer_is_told(
-    simulator: Simulator, service: Service, operator: Operator, behaviour: str
+    simulator: Simulator, service: RunningService, operator: Operator, behaviour: str
 ) -> None:
     simulator.numbers[ELSEWHERE] = behaviour  # type: ignore[assignment] # one of its words
     phone, call = await bridged(simulator, operator)
@@ -189,7 +189,7 @@ async def test_transfer_to_a_number_that_does_not_answer_is_told(
 
 
 async def test_back_into_a_room_from_another_number(
-    simulator: Simulator, service: Service, operator: Operator
+    simulator: Simulator, service: RunningService, operator: Operator
 ) -> None:
     phone, call = await bridged(simulator, operator)
     await operator.order(call["id"], "transfer", to=ELSEWHERE)
@@ -212,17 +212,17 @@ async def hung_up(operator: Operator, phone: Phone) -> None:
 
 @both
 async def test_hangup_of_a_call_in_its_room(
-    simulator: Simulator, service: Service, operator: Operator, *, outbound: bool
+    simulator: Simulator, service: RunningService, operator: Operator, *, outbound: bool
 ) -> None:
-    phone, _ = await in_room(simulator, operator, outbound=outbound)
+    phone, _ = await join_outbound(simulator, operator, outbound=outbound)
     await hung_up(operator, phone)
 
 
-async def test_hangup_on_hold(simulator: Simulator, service: Service, operator: Operator) -> None:
+async def test_hangup_on_hold(simulator: Simulator, service: RunningService, operator: Operator) -> None:
     await hung_up(operator, await on_hold(simulator, operator))
 
 
-async def test_hangup_at_another_number(simulator: Simulator, service: Service, operator: Operator) -> None:
+async def test_hangup_at_another_number(simulator: Simulator, service: RunningService, operator: Operator) -> None:
     phone, call = await bridged(simulator, operator)
     await operator.order(call["id"], "transfer", to=ELSEWHERE)
     await simulator.until(lambda: bool(phone.leg and phone.leg.transfer_to == ELSEWHERE and phone.call.peer))
@@ -240,7 +240,7 @@ async def test_hangup_at_another_number(simulator: Simulator, service: Service, 
     ],
 )
 async def test_hangup_on_the_way_in(
-    simulator: Simulator, service: Service, operator: Operator, moment: str
+    simulator: Simulator, service: RunningService, operator: Operator, moment: str
 ) -> None:
     gate = simulator.gates.hold(moment)
     phone = await simulator.dial()
@@ -252,7 +252,7 @@ async def test_hangup_on_the_way_in(
     assert phone.heard == []
 
 
-async def test_hangup_while_it_is_dialed(simulator: Simulator, service: Service, operator: Operator) -> None:
+async def test_hangup_while_it_is_dialed(simulator: Simulator, service: RunningService, operator: Operator) -> None:
     simulator.numbers[ELSEWHERE] = "ring"
     call = await operator.place(ELSEWHERE)
     phone = await simulator.called(ELSEWHERE)
@@ -272,7 +272,7 @@ async def refused(operator: Operator, id_: str, what: str) -> int:
 
 
 async def test_who_is_in_no_room_cannot_be_removed(
-    simulator: Simulator, service: Service, operator: Operator
+    simulator: Simulator, service: RunningService, operator: Operator
 ) -> None:
     gate = simulator.gates.hold("createSession")
     phone = await simulator.dial()
@@ -290,7 +290,7 @@ async def test_who_is_in_no_room_cannot_be_removed(
 
 @pytest.mark.parametrize("what", ["remove", "join", "transfer"])
 async def test_a_call_that_has_ended_takes_no_orders(
-    simulator: Simulator, service: Service, operator: Operator, what: str
+    simulator: Simulator, service: RunningService, operator: Operator, what: str
 ) -> None:
     phone, call = await bridged(simulator, operator)
     await phone.hang_up()
@@ -304,7 +304,7 @@ async def test_a_call_that_has_ended_takes_no_orders(
 
 
 async def test_hangup_of_a_call_that_has_ended_is_done(
-    simulator: Simulator, service: Service, operator: Operator
+    simulator: Simulator, service: RunningService, operator: Operator
 ) -> None:
     phone, call = await bridged(simulator, operator)
     await phone.hang_up()
@@ -320,7 +320,7 @@ async def test_a_call_that_there_is_not(operator: Operator, what: str, id_: str)
 
 
 async def test_while_it_is_being_hung_up_nothing_else_is_begun(
-    simulator: Simulator, service: Service, operator: Operator
+    simulator: Simulator, service: RunningService, operator: Operator
 ) -> None:
     gate = simulator.gates.hold("updateCall")
     phone, call = await bridged(simulator, operator)

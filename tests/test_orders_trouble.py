@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from tests.harness import Service
-from tests.operators import Operator, bridged, consistent, in_room, staffed
+from tests.harness import RunningService
+from tests.operators import Operator, bridged, consistent, join_outbound, operator_for
 from tests.simulator.phones import Phone
 from tests.simulator.settings import SimulatorSettings
 from tests.simulator.simulator import Simulator
@@ -46,7 +46,7 @@ TRANSFER = [
 
 async def goes_at(
     simulator: Simulator,
-    service: Service,
+    service: RunningService,
     operator: Operator,
     phone: Phone,
     gate_name: str,
@@ -72,7 +72,7 @@ async def on_hold(simulator: Simulator, operator: Operator) -> Phone:
 
 @pytest.mark.parametrize("gate_name", REMOVE)
 async def test_the_phone_hangs_up_while_it_is_removed(
-    simulator: Simulator, service: Service, operator: Operator, gate_name: str
+    simulator: Simulator, service: RunningService, operator: Operator, gate_name: str
 ) -> None:
     phone, _ = await bridged(simulator, operator)
     await goes_at(simulator, service, operator, phone, gate_name, "remove")
@@ -80,7 +80,7 @@ async def test_the_phone_hangs_up_while_it_is_removed(
 
 @pytest.mark.parametrize("gate_name", JOIN)
 async def test_the_phone_hangs_up_while_it_is_joined_again(
-    simulator: Simulator, service: Service, operator: Operator, gate_name: str
+    simulator: Simulator, service: RunningService, operator: Operator, gate_name: str
 ) -> None:
     phone = await on_hold(simulator, operator)
     await simulator.until(lambda: not simulator.ledger.alive().sessions)
@@ -89,7 +89,7 @@ async def test_the_phone_hangs_up_while_it_is_joined_again(
 
 @pytest.mark.parametrize("gate_name", TRANSFER)
 async def test_the_phone_hangs_up_while_it_is_transferred(
-    simulator: Simulator, service: Service, operator: Operator, gate_name: str
+    simulator: Simulator, service: RunningService, operator: Operator, gate_name: str
 ) -> None:
     phone, _ = await bridged(simulator, operator)
     await goes_at(simulator, service, operator, phone, gate_name, "transfer", to=ELSEWHERE)
@@ -97,7 +97,7 @@ async def test_the_phone_hangs_up_while_it_is_transferred(
 
 @pytest.mark.parametrize("gate_name", ["webhook:transferComplete", "reply:transferComplete"])
 async def test_the_phone_hangs_up_as_the_other_number_is_busy(
-    simulator: Simulator, service: Service, operator: Operator, gate_name: str
+    simulator: Simulator, service: RunningService, operator: Operator, gate_name: str
 ) -> None:
     simulator.numbers[ELSEWHERE] = "busy"
     phone = await on_hold(simulator, operator)
@@ -106,9 +106,9 @@ async def test_the_phone_hangs_up_as_the_other_number_is_busy(
 
 @pytest.mark.parametrize("gate_name", ["updateCall", "removeParticipantFromSession", "webhook:disconnect"])
 async def test_the_phone_hangs_up_while_it_is_hung_up(
-    simulator: Simulator, service: Service, operator: Operator, gate_name: str
+    simulator: Simulator, service: RunningService, operator: Operator, gate_name: str
 ) -> None:
-    phone, call = await in_room(simulator, operator, outbound=True)
+    phone, call = await join_outbound(simulator, operator, outbound=True)
     gate = simulator.gates.hold(gate_name)
     await operator.order(call["id"], "hangup")
     await gate.reached()
@@ -124,18 +124,18 @@ async def test_a_phone_that_cannot_be_fetched_at_once_is_fetched_later(store_url
     """Where deleting the participant does not end its leg, nothing but updateCall reaches the phone."""
     async with (
         Simulator(SimulatorSettings(delete_ends_leg=False)) as simulator,
-        staffed(simulator, store_url, redis) as (_, operator),
+        operator_for(simulator, store_url, redis) as (_, operator),
     ):
         phone, call = await bridged(simulator, operator)
         fault = simulator.faults.add("updateCall", status=409)
         await operator.order(call["id"], "remove")
         await phone.hears("Please hold")
-        assert fault.struck == 1
+        assert fault.hit_count == 1
         await phone.hang_up()
 
 
 async def test_what_cannot_be_taken_down_at_once_is_taken_down_later(
-    simulator: Simulator, service: Service, operator: Operator
+    simulator: Simulator, service: RunningService, operator: Operator
 ) -> None:
     phone, call = await bridged(simulator, operator)
     troubles = {"removeParticipantFromSession": 500, "deleteParticipant": 429, "deleteSession": 503}
@@ -143,7 +143,7 @@ async def test_what_cannot_be_taken_down_at_once_is_taken_down_later(
     await operator.order(call["id"], "remove")
     await phone.hears("Please hold")
     await simulator.until(lambda: not simulator.ledger.alive().sessions)
-    assert [fault.struck for fault in faults] == [1, 1, 1]
+    assert [fault.hit_count for fault in faults] == [1, 1, 1]
     assert phone.stage == "answered"
     await phone.hang_up()
 
@@ -153,7 +153,7 @@ async def test_what_cannot_be_taken_down_at_once_is_taken_down_later(
     [("createSession", 500), ("createParticipant", 429), ("addParticipantToSession", 403)],
 )
 async def test_who_cannot_be_joined_again_is_told(
-    simulator: Simulator, service: Service, operator: Operator, operation: str, status: int
+    simulator: Simulator, service: RunningService, operator: Operator, operation: str, status: int
 ) -> None:
     phone = await on_hold(simulator, operator)
     await simulator.until(lambda: not simulator.ledger.alive().sessions)
@@ -168,26 +168,26 @@ async def test_who_cannot_be_joined_again_is_told(
     "operation", ["updateCall", "removeParticipantFromSession", "deleteParticipant", "deleteSession"]
 )
 async def test_a_request_hangs_and_the_phone_hangs_up(
-    simulator: Simulator, service: Service, operator: Operator, operation: str, order: str
+    simulator: Simulator, service: RunningService, operator: Operator, operation: str, order: str
 ) -> None:
     phone, call = await bridged(simulator, operator)
     fault = simulator.faults.add(operation, hang=True)
     body = {"join": {"room": "support"}, "transfer": {"to": ELSEWHERE}}.get(order, {})
     await operator.order(call["id"], order, **body)
-    await simulator.until(lambda: fault.struck == 1 or phone.stage == "ended" or order == "join")
+    await simulator.until(lambda: fault.hit_count == 1 or phone.stage == "ended" or order == "join")
     await phone.hang_up()
     await operator.until(call["id"], "ended")
-    await simulator.until(lambda: fault.struck == 1 or simulator.ledger.empty)
+    await simulator.until(lambda: fault.hit_count == 1 or simulator.ledger.empty)
     fault.release()
 
 
 async def test_a_hangup_waits_for_no_request_that_hangs(
-    simulator: Simulator, service: Service, operator: Operator
+    simulator: Simulator, service: RunningService, operator: Operator
 ) -> None:
     phone, call = await bridged(simulator, operator)
     fault = simulator.faults.add("createSession", hang=True)
     await operator.order(call["id"], "join", room="support")
-    await simulator.until(lambda: fault.struck == 1)
+    await simulator.until(lambda: fault.hit_count == 1)
     await operator.order(call["id"], "hangup")
     await phone.until("ended", timeout=3)
     fault.release()
@@ -220,7 +220,7 @@ async def at_some_time(operator: Operator, phone: Phone, order: Order, seconds: 
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("pair", PAIRS.values(), ids=PAIRS.keys())
 async def test_opposite_orders_at_once_have_one_end(
-    simulator: Simulator, service: Service, operator: Operator, pair: tuple[Order, Order], seed: int
+    simulator: Simulator, service: RunningService, operator: Operator, pair: tuple[Order, Order], seed: int
 ) -> None:
     chance = random.Random(f"{pair}{seed}")
     simulator.latency = chance.choice([0.0, 0.01, 0.03])
@@ -242,7 +242,7 @@ async def test_opposite_orders_at_once_have_one_end(
 async def test_a_room_full_of_orders(simulator: Simulator, store_url: str, redis: Redis, seed: int) -> None:
     """Three phones, four operators, whatever comes to their minds."""
     chance = random.Random(seed)
-    async with staffed(simulator, store_url, redis, ROOM_POLICY="room-a") as (_, operator):
+    async with operator_for(simulator, store_url, redis, ROOM_POLICY="room-a") as (_, operator):
         simulator.latency = chance.choice([0.0, 0.01, 0.02])
         phones = [(await bridged(simulator, operator))[0] for _ in range(3)]
         orders = [JOIN_A, JOIN_B, REMOVED, AWAY, JOIN_A, JOIN_B]

@@ -14,12 +14,12 @@ from tests.harness import (
     PASSWORD,
     READER_KEY,
     USERNAME,
-    Service,
+    RunningService,
     nothing_left,
     serving,
 )
 from tests.operators import Operator
-from tests.outbound import MAKING, PATIENT, asking, dialed, operations, ringing, why
+from tests.outbound import MAKING, PATIENT, start_placing, dialed, operations, ringing, end_reason
 from tests.simulator.simulator import Simulator
 
 WAYS_TO_PREPARE = pytest.mark.parametrize("prepare", ["answer", "dial"])
@@ -29,7 +29,7 @@ SECOND = "https://second.test"
 @WAYS_TO_PREPARE
 @pytest.mark.parametrize("interconnect", ["transfer", "bridge"])
 async def test_a_number_is_called_and_brought_into_a_room(
-    simulator: Simulator, service: Service, operator: Operator, prepare: str, interconnect: str
+    simulator: Simulator, service: RunningService, operator: Operator, prepare: str, interconnect: str
 ) -> None:
     asked = {"to": CALLEE, "room": "sales", "prepare": prepare, "interconnect": interconnect}
     placed = await operator.send("POST", "/calls", asked)
@@ -49,12 +49,12 @@ async def test_a_number_is_called_and_brought_into_a_room(
 
     await phone.hang_up()
     ended = await operator.until(call["id"], "ended")
-    assert why(ended) == ("nobody", "completed")
+    assert end_reason(ended) == ("nobody", "completed")
     assert len(dialed(simulator)) == (2 if interconnect == "bridge" else 1)
 
 
 async def test_by_default_nothing_is_made_for_a_phone_that_has_not_answered(
-    simulator: Simulator, service: Service, operator: Operator
+    simulator: Simulator, service: RunningService, operator: Operator
 ) -> None:
     gate = simulator.gates.hold("webhook:answer")
     await operator.place()
@@ -68,7 +68,7 @@ async def test_by_default_nothing_is_made_for_a_phone_that_has_not_answered(
 
 
 async def test_prepared_at_dialing_the_place_in_the_room_is_made_while_it_rings(
-    simulator: Simulator, service: Service, operator: Operator
+    simulator: Simulator, service: RunningService, operator: Operator
 ) -> None:
     phone, _ = await ringing(simulator, operator, prepare="dial")
     await simulator.until(lambda: set(MAKING) <= set(operations(simulator)), what="made")
@@ -80,7 +80,7 @@ async def test_prepared_at_dialing_the_place_in_the_room_is_made_while_it_rings(
 
 
 async def test_prepared_at_dialing_neither_waits_for_the_other(
-    simulator: Simulator, service: Service, operator: Operator
+    simulator: Simulator, service: RunningService, operator: Operator
 ) -> None:
     gates = [simulator.gates.hold(step) for step in ("createCall", "createSession", "createParticipant")]
     placing = asyncio.gather(operator.place(prepare="dial"))
@@ -95,7 +95,7 @@ async def test_prepared_at_dialing_neither_waits_for_the_other(
 
 
 async def test_a_place_that_could_not_be_made_in_advance_is_made_at_the_answer(
-    simulator: Simulator, service: Service, operator: Operator
+    simulator: Simulator, service: RunningService, operator: Operator
 ) -> None:
     simulator.faults.add("createParticipant", status=500, times=2)
     phone, call = await ringing(simulator, operator, prepare="dial")
@@ -108,7 +108,7 @@ async def test_a_place_that_could_not_be_made_in_advance_is_made_at_the_answer(
 
 
 async def test_who_answers_before_the_place_is_made_waits_for_it(
-    simulator: Simulator, service: Service, operator: Operator
+    simulator: Simulator, service: RunningService, operator: Operator
 ) -> None:
     gate = simulator.gates.hold("createParticipant")
     await operator.place(prepare="dial")
@@ -136,7 +136,7 @@ def least(call_id: str) -> dict[str, Any]:
     }
 
 
-async def test_what_bandwidth_is_told(simulator: Simulator, service: Service, operator: Operator) -> None:
+async def test_what_bandwidth_is_told(simulator: Simulator, service: RunningService, operator: Operator) -> None:
     simulator.numbers[CALLEE] = "reject"
     call = await operator.place()
     assert dialed(simulator) == [least(call["id"])]
@@ -144,7 +144,7 @@ async def test_what_bandwidth_is_told(simulator: Simulator, service: Service, op
 
 
 async def test_what_bandwidth_is_told_of_what_is_wanted(
-    simulator: Simulator, service: Service, operator: Operator
+    simulator: Simulator, service: RunningService, operator: Operator
 ) -> None:
     own: dict[str, Any] = {"from": "+15550001111", "callTimeout": 42, "tag": 'order 4711 "é"'}
     call = await operator.place(**own)
@@ -180,7 +180,7 @@ async def test_a_second_address_of_ours_is_told_too(
 
 
 async def test_no_number_is_in_what_we_call_things(
-    simulator: Simulator, service: Service, operator: Operator
+    simulator: Simulator, service: RunningService, operator: Operator
 ) -> None:
     call = await operator.place()
     phone = await simulator.called(CALLEE)
@@ -195,7 +195,7 @@ async def test_no_number_is_in_what_we_call_things(
 
 
 async def test_numbers_are_shown_to_who_may_see_them(
-    simulator: Simulator, service: Service, operator: Operator
+    simulator: Simulator, service: RunningService, operator: Operator
 ) -> None:
     simulator.numbers[CALLEE] = "busy"
     call = await operator.place()
@@ -214,7 +214,7 @@ async def test_numbers_are_shown_to_who_may_see_them(
 )  # fmt: skip
 async def test_what_is_said_first(
     simulator: Simulator,
-    service: Service,
+    service: RunningService,
     operator: Operator,
     prepare: str,
     own: str | None,
@@ -232,7 +232,7 @@ async def test_what_is_said_first(
 
 
 async def test_the_id_in_the_answer_names_the_call_at_once(
-    simulator: Simulator, service: Service, operator: Operator
+    simulator: Simulator, service: RunningService, operator: Operator
 ) -> None:
     for _ in range(5):
         placed = await operator.place()
@@ -245,7 +245,7 @@ async def test_the_id_in_the_answer_names_the_call_at_once(
 
 
 async def test_nobody_is_called_for_a_full_room(
-    simulator: Simulator, service: Service, operator: Operator
+    simulator: Simulator, service: RunningService, operator: Operator
 ) -> None:
     await operator.set_room("sales", limit=1)
     await operator.place()
@@ -258,7 +258,7 @@ async def test_nobody_is_called_for_a_full_room(
     assert refused.json()["type"] == "urn:pstn-bridge:problem:room-full"
     assert len(dialed(simulator)) == 1
     calls = (await operator.ask("GET", "/calls?state=ended"))["calls"]
-    assert [why(one) for one in calls] == [("limit", "room-full")]
+    assert [end_reason(one) for one in calls] == [("limit", "room-full")]
 
     # Once there is room, the same request is a new one.
     await phone.hang_up()
@@ -271,7 +271,7 @@ async def test_nobody_is_called_for_a_full_room(
 
 
 async def test_a_phone_that_rings_has_its_place(
-    simulator: Simulator, service: Service, operator: Operator
+    simulator: Simulator, service: RunningService, operator: Operator
 ) -> None:
     """Twenty are in a session at most, so that the twenty-first would be answered by an apology."""
     numbers = [f"+155500030{n:02}" for n in range(22)]
@@ -288,7 +288,7 @@ async def test_a_phone_that_rings_has_its_place(
 
 
 async def test_the_same_request_is_one_call(
-    simulator: Simulator, service: Service, operator: Operator
+    simulator: Simulator, service: RunningService, operator: Operator
 ) -> None:
     first = await operator.send(
         "POST", "/calls", {"to": CALLEE, "room": "sales", "prepare": "dial"}, Idempotency_Key="one"
@@ -309,10 +309,10 @@ async def test_the_same_request_is_one_call(
 
 
 async def test_the_same_request_many_times_at_once_is_one_call(
-    simulator: Simulator, service: Service, operator: Operator
+    simulator: Simulator, service: RunningService, operator: Operator
 ) -> None:
     gate = simulator.gates.hold("createCall")
-    orders = [asking(operator, "one") for _ in range(5)]
+    orders = [start_placing(operator, "one") for _ in range(5)]
     await simulator.until(lambda: sum(order.done() for order in orders) == 4, what="all but one are answered")
     gate.release()
     answers = await asyncio.gather(*orders)
@@ -326,7 +326,7 @@ async def test_the_same_request_many_times_at_once_is_one_call(
 
 
 async def test_another_request_under_the_same_key_is_refused(
-    simulator: Simulator, service: Service, operator: Operator
+    simulator: Simulator, service: RunningService, operator: Operator
 ) -> None:
     simulator.numbers[CALLEE] = "reject"
     body = {"to": CALLEE, "room": "sales"}
@@ -338,7 +338,7 @@ async def test_another_request_under_the_same_key_is_refused(
 
 
 async def test_without_a_key_every_request_is_a_call(
-    simulator: Simulator, service: Service, operator: Operator
+    simulator: Simulator, service: RunningService, operator: Operator
 ) -> None:
     simulator.numbers[CALLEE] = "busy"
     calls = [await operator.place() for _ in range(2)]

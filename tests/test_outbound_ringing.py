@@ -3,9 +3,9 @@
 import pytest
 from redis.asyncio import Redis
 
-from tests.harness import CALLEE, Service, nothing_left, serving
+from tests.harness import CALLEE, RunningService, nothing_left, serving
 from tests.operators import Operator
-from tests.outbound import MAKING, asking, dialed, entry, only_call, operations, ringing, why
+from tests.outbound import MAKING, start_placing, dialed, entry, only_call, operations, ringing, end_reason
 from tests.simulator.interconnect import Behaviour
 from tests.simulator.simulator import Simulator
 from tests.waiting import wait_until
@@ -27,7 +27,7 @@ WAYS_TO_PREPARE = pytest.mark.parametrize("prepare", ["answer", "dial"])
 )
 async def test_nobody_answers(
     simulator: Simulator,
-    service: Service,
+    service: RunningService,
     operator: Operator,
     prepare: str,
     phone_does: Behaviour,
@@ -38,7 +38,7 @@ async def test_nobody_answers(
     simulator.numbers[CALLEE] = phone_does
     call = await operator.place(prepare=prepare, callTimeout=1)
     ended = await operator.until(call["id"], "ended")
-    assert why(ended) == ("callee", reason)
+    assert end_reason(ended) == ("callee", reason)
     assert (ended["outcome"]["cause"], ended["outcome"]["sipResponseCode"]) == (cause, sip)
     assert ended["outcome"]["errorId"]
     assert (ended["answeredAt"], ended["bridgedAt"]) == (None, None)
@@ -60,7 +60,7 @@ MOMENTS = {
 @WAYS_TO_PREPARE
 @pytest.mark.parametrize("gate_name", MOMENTS.values(), ids=MOMENTS.keys())
 async def test_the_phone_hangs_up_on_the_way_in(
-    simulator: Simulator, service: Service, operator: Operator, gate_name: str, prepare: str
+    simulator: Simulator, service: RunningService, operator: Operator, gate_name: str, prepare: str
 ) -> None:
     gate = simulator.gates.hold(gate_name)
     call = await operator.place(prepare=prepare)
@@ -72,7 +72,7 @@ async def test_the_phone_hangs_up_on_the_way_in(
 
     ended = await operator.until(call["id"], "ended")
     through = gate_name == "reply:transferAnswer"
-    assert why(ended) == (("nobody", "completed") if through else ("callee", "abandoned"))
+    assert end_reason(ended) == (("nobody", "completed") if through else ("callee", "abandoned"))
     assert entry(ended, "disconnect")["cause"] == "hangup"
     gate.release()
     await simulator.settled()
@@ -84,17 +84,17 @@ async def test_the_phone_hangs_up_on_the_way_in(
 
 @WAYS_TO_PREPARE
 async def test_the_phone_hangs_up_while_it_rings(
-    simulator: Simulator, service: Service, operator: Operator, prepare: str
+    simulator: Simulator, service: RunningService, operator: Operator, prepare: str
 ) -> None:
     phone, call = await ringing(simulator, operator, prepare=prepare)
     if prepare == "dial":
         await simulator.until(lambda: set(MAKING) <= set(operations(simulator)))
     await phone.hang_up()
-    assert why(await operator.until(call["id"], "ended")) == ("callee", "rejected")
+    assert end_reason(await operator.until(call["id"], "ended")) == ("callee", "rejected")
 
 
 async def test_the_phone_hangs_up_while_its_place_is_made_in_advance(
-    simulator: Simulator, service: Service, operator: Operator
+    simulator: Simulator, service: RunningService, operator: Operator
 ) -> None:
     gate = simulator.gates.hold("createParticipant")
     phone, call = await ringing(simulator, operator, prepare="dial")
@@ -105,13 +105,13 @@ async def test_the_phone_hangs_up_while_its_place_is_made_in_advance(
     await simulator.until(lambda: "createParticipant" in operations(simulator))
 
 
-async def test_the_far_end_hangs_up(simulator: Simulator, service: Service, operator: Operator) -> None:
+async def test_the_far_end_hangs_up(simulator: Simulator, service: RunningService, operator: Operator) -> None:
     call = await operator.place()
     phone = await simulator.called(CALLEE)
     await phone.until("bridged")
     await phone.far_end_hangs_up()
     await phone.until("ended")
-    assert why(await operator.until(call["id"], "ended")) == ("nobody", "completed")
+    assert end_reason(await operator.until(call["id"], "ended")) == ("nobody", "completed")
 
 
 async def test_who_cannot_be_brought_in_is_told(simulator: Simulator, store_url: str, redis: Redis) -> None:
@@ -124,7 +124,7 @@ async def test_who_cannot_be_brought_in_is_told(simulator: Simulator, store_url:
         await phone.until("ended")
         assert len(phone.heard) == 1
         assert "sorry" in phone.heard[0]
-        assert why(await operator.until(call["id"], "ended")) == ("bandwidth", "bandwidth-error")
+        assert end_reason(await operator.until(call["id"], "ended")) == ("bandwidth", "bandwidth-error")
         await nothing_left(simulator, redis)
 
 
@@ -134,11 +134,11 @@ async def test_who_cannot_be_brought_in_is_told(simulator: Simulator, store_url:
 @WAYS_TO_PREPARE
 @pytest.mark.parametrize("first", ["answer of Bandwidth", "answer of the phone"])
 async def test_hung_up_before_bandwidths_id_is_known(
-    simulator: Simulator, service: Service, operator: Operator, prepare: str, first: str
+    simulator: Simulator, service: RunningService, operator: Operator, prepare: str, first: str
 ) -> None:
     simulator.numbers[CALLEE] = "ring"
     fault = simulator.faults.add("createCall", hang=True, executed=True)
-    placing = asking(operator, prepare=prepare)
+    placing = start_placing(operator, prepare=prepare)
     phone = await simulator.called(CALLEE)
     call = await only_call(operator)
     assert (await operator.order(call["id"], "hangup"))["state"] == "dialing"
@@ -155,25 +155,25 @@ async def test_hung_up_before_bandwidths_id_is_known(
     ended = await operator.until(call["id"], "ended")
     assert ended["outcome"]["blame"] in {"nobody", "callee"}
     if first == "answer of Bandwidth":
-        assert (phone.cause, why(ended)) == ("cancel", ("nobody", "cancelled"))
+        assert (phone.cause, end_reason(ended)) == ("cancel", ("nobody", "cancelled"))
     if prepare == "answer":
         assert not set(MAKING) & set(operations(simulator))
 
 
 @WAYS_TO_PREPARE
 async def test_hung_up_while_it_rings(
-    simulator: Simulator, service: Service, operator: Operator, prepare: str
+    simulator: Simulator, service: RunningService, operator: Operator, prepare: str
 ) -> None:
     phone, call = await ringing(simulator, operator, prepare=prepare)
     await operator.order(call["id"], "hangup")
     await phone.until("ended")
     assert phone.cause == "cancel"
-    assert why(await operator.until(call["id"], "ended")) == ("nobody", "cancelled")
+    assert end_reason(await operator.until(call["id"], "ended")) == ("nobody", "cancelled")
 
 
 @WAYS_TO_PREPARE
 async def test_hung_up_by_order_while_its_answer_is_on_the_way(
-    simulator: Simulator, service: Service, operator: Operator, prepare: str
+    simulator: Simulator, service: RunningService, operator: Operator, prepare: str
 ) -> None:
     gate = simulator.gates.hold("webhook:answer")
     call = await operator.place(prepare=prepare)
@@ -190,7 +190,7 @@ async def test_hung_up_by_order_while_its_answer_is_on_the_way(
 @WAYS_TO_PREPARE
 @pytest.mark.parametrize("through", [True, False])
 async def test_sent_to_another_room_while_it_rings(
-    simulator: Simulator, service: Service, operator: Operator, prepare: str, *, through: bool
+    simulator: Simulator, service: RunningService, operator: Operator, prepare: str, *, through: bool
 ) -> None:
     """Also while its place in the first room is being made."""
     gate = simulator.gates.hold("createParticipant")
@@ -219,7 +219,7 @@ async def test_sent_to_another_room_while_it_rings(
     ("order", "body"), [("transfer", {"to": "+15550008888"}), ("remove", None)], ids=["transfer", "remove"]
 )
 async def test_what_needs_a_phone_that_has_answered(
-    simulator: Simulator, service: Service, operator: Operator, order: str, body: dict[str, str] | None
+    simulator: Simulator, service: RunningService, operator: Operator, order: str, body: dict[str, str] | None
 ) -> None:
     phone, call = await ringing(simulator, operator)
     refused = await operator.send("POST", f"/calls/{call['id']}/{order}", body)
@@ -232,7 +232,7 @@ async def test_what_needs_a_phone_that_has_answered(
 
 @WAYS_TO_PREPARE
 async def test_the_room_is_closed_while_it_rings(
-    simulator: Simulator, service: Service, operator: Operator, prepare: str
+    simulator: Simulator, service: RunningService, operator: Operator, prepare: str
 ) -> None:
     phone, call = await ringing(simulator, operator, prepare=prepare)
     if prepare == "dial":
@@ -240,21 +240,21 @@ async def test_the_room_is_closed_while_it_rings(
     await operator.ask("DELETE", "/rooms/sales")
     await phone.until("ended")
     assert phone.cause == "cancel"
-    assert why(await operator.until(call["id"], "ended")) == ("nobody", "room-closed")
+    assert end_reason(await operator.until(call["id"], "ended")) == ("nobody", "room-closed")
 
 
 # The time for it is over ------------------------------------------------------------------------------------
 
 
 async def test_after_its_time_a_call_is_told_and_hung_up(
-    simulator: Simulator, service: Service, operator: Operator
+    simulator: Simulator, service: RunningService, operator: Operator
 ) -> None:
     call = await operator.place(maxDuration=1)
     phone = await simulator.called(CALLEE)
     await phone.until("bridged")
     await phone.until("ended")
     assert phone.heard == ["The time for this call is over. Goodbye."]
-    assert why(await operator.until(call["id"], "ended")) == ("limit", "time-limit")
+    assert end_reason(await operator.until(call["id"], "ended")) == ("limit", "time-limit")
 
 
 async def test_the_time_begins_with_the_answer(simulator: Simulator, store_url: str, redis: Redis) -> None:

@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from service.engine.timeouts import Patience
+from service.engine.timeouts import Timeouts
 from service.store import keys
-from tests.harness import CALLEE, ORIGIN, Service, nothing_left, serving
+from tests.harness import CALLEE, ORIGIN, RunningService, nothing_left, serving
 from tests.operators import Operator
-from tests.outbound import PATIENT, asking, dialed, entry, only_call, operations, why
+from tests.outbound import PATIENT, start_placing, dialed, entry, only_call, operations, end_reason
 from tests.simulator.settings import SimulatorSettings
 from tests.simulator.simulator import Simulator
 from tests.waiting import wait_until
@@ -18,8 +18,8 @@ WAYS_TO_PREPARE = pytest.mark.parametrize("prepare", ["answer", "dial"])
 BODY = {"to": CALLEE, "room": "sales"}
 SECOND = "https://second.test"
 DEAD = "http://127.0.0.1:1"
-HASTY = Patience(asked=0.1)
-UNHEARD = Patience(unheard=-0.9)
+HASTY = Timeouts(create_call_wait=0.1)
+UNHEARD = Timeouts(dial_grace=-0.9)
 """A call that may ring for a second is given up after a tenth of one."""
 
 
@@ -28,10 +28,10 @@ UNHEARD = Patience(unheard=-0.9)
 
 @WAYS_TO_PREPARE
 async def test_the_answer_of_the_phone_overtakes_that_of_bandwidth(
-    simulator: Simulator, service: Service, operator: Operator, prepare: str
+    simulator: Simulator, service: RunningService, operator: Operator, prepare: str
 ) -> None:
     fault = simulator.faults.add("createCall", hang=True, executed=True)
-    placing = asking(operator, prepare=prepare)
+    placing = start_placing(operator, prepare=prepare)
     phone = await simulator.called(CALLEE)
     await phone.until("bridged")
     assert not placing.done()
@@ -44,11 +44,11 @@ async def test_the_answer_of_the_phone_overtakes_that_of_bandwidth(
 
 
 async def test_the_end_of_the_call_overtakes_the_answer_of_bandwidth(
-    simulator: Simulator, service: Service, operator: Operator
+    simulator: Simulator, service: RunningService, operator: Operator
 ) -> None:
     simulator.numbers[CALLEE] = "busy"
     fault = simulator.faults.add("createCall", hang=True, executed=True)
-    placing = asking(operator)
+    placing = start_placing(operator)
     call = await only_call(operator)
     ended = await operator.until(call["id"], "ended")
     fault.release()
@@ -75,7 +75,7 @@ async def test_a_call_that_rings_after_all_is_joined(
         phone = await simulator.called(CALLEE)
         await phone.until("bridged")
         assert (await operator.until(call["id"], "bridged"))["callId"] == phone.call_id
-        assert fault.struck == len(dialed(simulator)) == 1
+        assert fault.hit_count == len(dialed(simulator)) == 1
         await phone.hang_up()
         await nothing_left(simulator, redis)
 
@@ -108,7 +108,7 @@ IN_DOUBT = [{"status": 500}, {"status": 503}, {"status": 408}, {"reset": True}]
 
 @pytest.mark.parametrize("trouble", IN_DOUBT)
 async def test_a_call_whose_fate_is_unknown_is_joined_when_it_rings(
-    simulator: Simulator, service: Service, operator: Operator, trouble: dict[str, Any]
+    simulator: Simulator, service: RunningService, operator: Operator, trouble: dict[str, Any]
 ) -> None:
     fault = simulator.faults.add("createCall", executed=True, times=None, **trouble)
     placed = await operator.send("POST", "/calls", BODY)
@@ -117,7 +117,7 @@ async def test_a_call_whose_fate_is_unknown_is_joined_when_it_rings(
     await phone.until("bridged")
     assert (await operator.until(placed.json()["id"], "bridged"))["callId"] == phone.call_id
     assert service.log("call.in_doubt")
-    assert fault.struck == 1
+    assert fault.hit_count == 1
     await phone.hang_up()
     # Nobody was told its id, and yet it was not lost.
     [unreceived] = simulator.ledger.unreceived
@@ -134,8 +134,8 @@ async def test_a_call_that_never_was_is_given_up(
         placed = await operator.send("POST", "/calls", BODY | {"callTimeout": 1, "prepare": prepare})
         assert placed.status_code == 202
         call = await operator.until(placed.json()["id"], "ended")
-        assert why(call) == ("bandwidth", "never-heard-of")
-        assert fault.struck == 1
+        assert end_reason(call) == ("bandwidth", "never-heard-of")
+        assert fault.hit_count == 1
         await nothing_left(simulator, redis)
 
 
@@ -151,7 +151,7 @@ REFUSED = [
 @pytest.mark.parametrize(("prepare", "status", "times", "reason", "answered"), REFUSED)
 async def test_a_call_that_bandwidth_refuses(
     simulator: Simulator,
-    service: Service,
+    service: RunningService,
     operator: Operator,
     prepare: str,
     status: int,
@@ -166,7 +166,7 @@ async def test_a_call_that_bandwidth_refuses(
     assert refused.json()["type"] == f"urn:pstn-bridge:problem:{reason}"
     assert refused.headers["retry-after"] == "7"
     call = await only_call(operator)
-    assert (call["state"], why(call)[1]) == ("ended", reason)
+    assert (call["state"], end_reason(call)[1]) == ("ended", reason)
     await simulator.settled()
 
     # There was no call, and so the same request may be made again.
@@ -179,11 +179,11 @@ async def test_a_call_that_bandwidth_refuses(
 
 
 async def test_the_same_may_be_asked_again_although_the_store_failed_when_bandwidth_refused(
-    simulator: Simulator, service: Service, operator: Operator, redis: Redis
+    simulator: Simulator, service: RunningService, operator: Operator, redis: Redis
 ) -> None:
     fault = simulator.faults.add("createCall", status=400, delay=0.5)
-    placing = asking(operator, once="one")
-    await wait_until(lambda: fault.struck)
+    placing = start_placing(operator, once="one")
+    await wait_until(lambda: fault.hit_count)
     [once] = [key async for key in redis.scan_iter("*:once:*")]
     await redis.rename(once, "aside")
     await redis.set(once, "which the script cannot read")
@@ -204,12 +204,12 @@ async def test_the_same_may_be_asked_again_although_the_store_failed_when_bandwi
 
 
 async def test_who_asks_again_before_a_refusal_is_forgotten_is_refused_too(
-    simulator: Simulator, service: Service, operator: Operator, redis: Redis
+    simulator: Simulator, service: RunningService, operator: Operator, redis: Redis
 ) -> None:
     """Not 201 with a call that was never placed: whoever hears that does not ask a third time."""
     gate = simulator.gates.hold("createCall")
     simulator.faults.add("createCall", status=400)
-    placing = asking(operator, once="one")
+    placing = start_placing(operator, once="one")
     await wait_until(lambda: service.log("call.changed", event_type="dial"))
     [once] = [key async for key in redis.scan_iter("*:once:*")]
     known = await redis.dump(once) or b""
@@ -226,9 +226,9 @@ async def test_who_asks_again_before_a_refusal_is_forgotten_is_refused_too(
     await phone.hang_up()
 
 
-@pytest.mark.parametrize("broken", [keys.up_all(), keys.room("sales")])
+@pytest.mark.parametrize("broken", [keys.all_concurrent_calls(), keys.room("sales")])
 async def test_the_same_may_be_asked_again_when_the_store_failed_before_anybody_was_called(
-    simulator: Simulator, service: Service, operator: Operator, redis: Redis, broken: str
+    simulator: Simulator, service: RunningService, operator: Operator, redis: Redis, broken: str
 ) -> None:
     await redis.set(broken, "which the script cannot read")
     body = {"to": CALLEE, "room": "sales", "callTimeout": PATIENT}
@@ -251,7 +251,7 @@ async def test_the_same_may_be_asked_again_when_the_store_failed_before_anybody_
 
 
 async def test_a_token_that_has_run_out_is_no_refusal(
-    simulator: Simulator, service: Service, operator: Operator
+    simulator: Simulator, service: RunningService, operator: Operator
 ) -> None:
     simulator.faults.add("createCall", status=401)
     await operator.place()
@@ -273,7 +273,7 @@ async def test_bandwidth_cannot_be_reached(
         assert refused.status_code == 502
         assert refused.json()["type"] == "urn:pstn-bridge:problem:bandwidth-error"
         call = await only_call(operator)
-        assert why(call) == ("bandwidth", "bandwidth-error")
+        assert end_reason(call) == ("bandwidth", "bandwidth-error")
         await nothing_left(simulator, redis)
 
 
@@ -306,7 +306,7 @@ async def test_a_call_that_is_not_heard_of_is_ended(store_url: str, redis: Redis
         simulator.webhooks.drop.add("disconnect")
         call = await operator.place(callTimeout=1, prepare="dial")
         ended = await operator.until(call["id"], "ended")
-        assert why(ended) == (("callee", "busy") if number == "busy" else ("bandwidth", "never-heard-of"))
+        assert end_reason(ended) == (("callee", "busy") if number == "busy" else ("bandwidth", "never-heard-of"))
         phone = await simulator.called(CALLEE)
         assert phone.cause == ("busy" if number == "busy" else "cancel")
         await nothing_left(simulator, redis)
@@ -317,7 +317,7 @@ async def test_a_call_that_is_not_heard_of_is_ended(store_url: str, redis: Redis
     [("answer", "answer"), ("answer", "dial"), ("transferAnswer", "dial"), ("disconnect", "answer")],
 )
 async def test_a_webhook_that_comes_twice(
-    simulator: Simulator, service: Service, operator: Operator, kind: str, prepare: str
+    simulator: Simulator, service: RunningService, operator: Operator, kind: str, prepare: str
 ) -> None:
     simulator.latency = 0.02
     simulator.webhooks.duplicate.add(kind)
@@ -327,7 +327,7 @@ async def test_a_webhook_that_comes_twice(
     assert phone.heard == []
     await phone.hang_up()
     ended = await operator.until(call["id"], "ended")
-    assert why(ended) == ("nobody", "completed")
+    assert end_reason(ended) == ("nobody", "completed")
     await simulator.settled()
     for step in ("createCall", "createSession", "createParticipant"):
         assert operations(simulator).count(step) == 1
@@ -335,7 +335,7 @@ async def test_a_webhook_that_comes_twice(
 
 
 async def test_an_answer_that_comes_again_when_all_is_over(
-    simulator: Simulator, service: Service, operator: Operator, redis: Redis
+    simulator: Simulator, service: RunningService, operator: Operator, redis: Redis
 ) -> None:
     await operator.place()
     phone = await simulator.called(CALLEE)
@@ -398,7 +398,7 @@ async def test_the_answer_finds_another_replica_by_our_second_address(
 
 
 async def test_the_timeline_tells_how_bandwidth_calls_it(
-    simulator: Simulator, service: Service, operator: Operator
+    simulator: Simulator, service: RunningService, operator: Operator
 ) -> None:
     simulator.numbers[CALLEE] = "busy"
     call = await operator.place()

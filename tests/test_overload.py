@@ -15,14 +15,14 @@ import httpx
 import pytest
 from redis.asyncio import Redis
 
-from service.engine.backlog import LIMIT, Deferred
-from handlers.http.concurrency import Places
+from service.engine.backlog import LIMIT, Backlog
+from handlers.http.concurrency import ConcurrencyLimit
 from service.clock import SystemClock
 from service.engine.outbox.retry_write import UNREADABLE_TRIES
-from service.logs import bound, bound_now
+from service.logs import log_context, current_log_context
 from service.store.errors import StoreCorrupt, StoreUnavailable
 from service.tasks import Tasks
-from tests.harness import LOG, PASSWORD, USERNAME, Service, log_to_lines, nothing_left, serving
+from tests.harness import LOG, PASSWORD, USERNAME, RunningService, log_to_lines, nothing_left, serving
 from tests.operators import NO_TLS, Operator
 from tests.processes import environment, replica
 from tests.simulator import bxml
@@ -49,7 +49,7 @@ def webhook(number: int, event_type: str = "initiate", **fields: Any) -> dict[st
 
 
 @pytest.fixture
-async def busy(simulator: Simulator, store_url: str) -> AsyncIterator[Service]:
+async def busy(simulator: Simulator, store_url: str) -> AsyncIterator[RunningService]:
     """A replica whose two places are taken by calls that Bandwidth lets wait."""
     async with serving(simulator, store_url, MAX_WEBHOOKS="2") as service:
         gate = simulator.gates.hold("createParticipant")
@@ -64,13 +64,13 @@ async def busy(simulator: Simulator, store_url: str) -> AsyncIterator[Service]:
 
 
 @pytest.fixture
-async def client(busy: Service) -> AsyncIterator[httpx.AsyncClient]:
+async def client(busy: RunningService) -> AsyncIterator[httpx.AsyncClient]:
     auth = (USERNAME, PASSWORD)
     async with httpx.AsyncClient(base_url=busy.url, auth=auth, verify=NO_TLS) as client:
         yield client
 
 
-async def test_a_caller_who_finds_no_place_is_kept_and_gets_in(simulator: Simulator, busy: Service) -> None:
+async def test_a_caller_who_finds_no_place_is_kept_and_gets_in(simulator: Simulator, busy: RunningService) -> None:
     waiting = await simulator.dial()
     await waiting.hears("One moment")
     assert len([one for one in simulator.requests if one.operation == "createSession"]) == 2
@@ -117,7 +117,7 @@ async def test_what_is_told_once_is_handled_all_the_same(
         assert not service.log(level="error")
 
 
-async def test_what_is_told_once_is_refused_when_no_more_can_be_put_off(busy: Service, redis: Redis) -> None:
+async def test_what_is_told_once_is_refused_when_no_more_can_be_put_off(busy: RunningService, redis: Redis) -> None:
     async with flood(busy.url) as client:
         await redis.client_pause(2000)
         told = [client.post(URL, json=webhook(number, "disconnect")) for number in range(LIMIT + 100)]
@@ -133,7 +133,7 @@ async def test_what_is_told_once_is_refused_when_no_more_can_be_put_off(busy: Se
     await wait_until(taken_in, seconds=15)
 
 
-async def test_operators_are_told_to_come_back_and_probes_are_answered(busy: Service) -> None:
+async def test_operators_are_told_to_come_back_and_probes_are_answered(busy: RunningService) -> None:
     async with Operator.of(busy) as operator:
         answer = await operator.send("GET", "/calls")
         assert (answer.status_code, answer.json()["type"]) == (503, "urn:pstn-bridge:problem:overloaded")
@@ -220,7 +220,7 @@ async def _post(
     return "come-back" if b"One moment" in raw else "transfer", took
 
 
-class TestDeferred:
+class TestBacklog:
     async def test_it_is_bounded_and_goes_on_when_the_store_is_back(self) -> None:
         away, handled = asyncio.Event(), []
 
@@ -232,9 +232,9 @@ class TestDeferred:
             handled.append(number)
 
         tasks = Tasks()
-        deferred = Deferred(tasks, SystemClock(), limit=20)
+        deferred = Backlog(tasks, SystemClock(), limit=20)
         kept = [
-            deferred.keep(partial(handle, number), "disconnect", f"call-{number}") for number in range(22)
+            deferred.add(partial(handle, number), "disconnect", f"call-{number}") for number in range(22)
         ]
         # Workers begin with the first turn of the loop.
         assert kept == [True] * 20 + [False] * 2
@@ -243,7 +243,7 @@ class TestDeferred:
         away.set()
         assert await tasks.wait(10) == 0
         assert sorted(handled) == [n for n in range(20) if n != 3]
-        assert deferred.keep(partial(handle, 30), "disconnect", "call-3")
+        assert deferred.add(partial(handle, 30), "disconnect", "call-3")
         assert await tasks.wait(1) == 0
         assert handled[-1] == 30
 
@@ -258,10 +258,10 @@ class TestDeferred:
 
         tasks, log = Tasks(), len(LOG.written)
         log_to_lines()
-        deferred = Deferred(tasks, SystemClock())
+        deferred = Backlog(tasks, SystemClock())
         for name in [*(f"bad-{number}" for number in range(20)), "good"]:
-            assert deferred.keep(partial(handle, name), "disconnect", name)
-            assert deferred.keep(partial(handle, f"{name}, later"), "recordingAvailable", name)
+            assert deferred.add(partial(handle, name), "disconnect", name)
+            assert deferred.add(partial(handle, f"{name}, later"), "recordingAvailable", name)
         await wait_until(lambda: len(handled) == 2)
         assert handled == ["good", "good, later"]
         assert await tasks.wait(0) == 8
@@ -276,13 +276,13 @@ class TestDeferred:
         handled: list[tuple[str, object]] = []
 
         async def handle(name: str) -> None:
-            handled.append((name, bound_now().get("call_id")))
+            handled.append((name, current_log_context().get("call_id")))
 
         tasks = Tasks()
-        deferred = Deferred(tasks, SystemClock())
+        deferred = Backlog(tasks, SystemClock())
         for number in range(20):
-            with bound(call_id=f"c-{number}"):
-                assert deferred.keep(partial(handle, f"c-{number}"), "disconnect", f"call-{number}")
+            with log_context(call_id=f"c-{number}"):
+                assert deferred.add(partial(handle, f"c-{number}"), "disconnect", f"call-{number}")
         assert await tasks.wait(10) == 0
         assert len(handled) == 20
         assert [name for name, key in handled if key != name] == []
@@ -298,7 +298,7 @@ class TestDeferred:
             raise StoreCorrupt("what is this")
 
         tasks = Tasks()
-        assert Deferred(tasks, SystemClock()).keep(handle, "disconnect", "call-1")
+        assert Backlog(tasks, SystemClock()).add(handle, "disconnect", "call-1")
         assert await tasks.wait(20) == 0
         assert tries == UNREADABLE_TRIES
 
@@ -311,25 +311,25 @@ class TestDeferred:
             handled.append(name)
 
         tasks = Tasks()
-        deferred = Deferred(tasks, SystemClock(), limit=4)
+        deferred = Backlog(tasks, SystemClock(), limit=4)
         for name in ("came", "let go", "gone"):
-            assert deferred.keep(partial(handle, name), name, "call-1")
-        assert deferred.keep(partial(handle, "other"), "disconnect", "call-2")
-        assert not deferred.keep(partial(handle, "one more"), "disconnect", "call-1")
+            assert deferred.add(partial(handle, name), name, "call-1")
+        assert deferred.add(partial(handle, "other"), "disconnect", "call-2")
+        assert not deferred.add(partial(handle, "one more"), "disconnect", "call-1")
         assert await tasks.wait(5) == 0
         assert handled == ["other", "came", "let go", "gone"]
         assert len(deferred) == 0
 
 
 async def test_what_goes_on_after_its_answer_keeps_its_place() -> None:
-    places, done = Places(1), asyncio.Event()
+    places, done = ConcurrencyLimit(1), asyncio.Event()
     tasks = Tasks()
-    with places.one() as free:
+    with places.slot() as free:
         assert free
-        places.keep(tasks.start(done.wait(), name="late"))
-    assert places.full
-    with places.one() as free:
+        places.hold_until_done(tasks.start(done.wait(), name="late"))
+    assert places.is_full
+    with places.slot() as free:
         assert not free
     done.set()
     await tasks.wait(1)
-    assert places.taken == 0
+    assert places.in_use == 0

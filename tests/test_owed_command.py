@@ -20,7 +20,7 @@ AT_ONCE = "0.0001"
 """Hours: a third of a second."""
 
 
-class Shell:
+class CommandRunner:
     """Runs the command with the settings of the service."""
 
     def __init__(self, simulator: Simulator, **settings: str) -> None:
@@ -45,7 +45,7 @@ class Shell:
         return [json.loads(line) for line in (await self.run(*arguments, "--json")).splitlines()]
 
 
-async def stuck(simulator: Simulator, operator: Operator, shell: Shell) -> dict[str, Any]:
+async def stuck(simulator: Simulator, operator: Operator, shell: CommandRunner) -> dict[str, Any]:
     """A session that Bandwidth would not delete for longer than is tried; the dead letter."""
     simulator.faults.add("deleteSession", status=500, times=None)
     phone, _ = await bridged(simulator, operator)
@@ -66,7 +66,7 @@ async def test_what_could_not_be_done_is_shown_and_replayed(
 ) -> None:
     async with serving(simulator, store_url, OWED_HOURS=AT_ONCE, ROOM_POLICY="lobby") as service:
         async with Operator.of(service) as operator:
-            shell = Shell(simulator, REDIS_URL=store_url)
+            shell = CommandRunner(simulator, REDIS_URL=store_url)
             assert await shell.run("dead") == "there are no dead letters\n"
             letter = await stuck(simulator, operator, shell)
         assert (letter["owner"], letter["effect"], letter["error"]) == (
@@ -91,7 +91,7 @@ async def test_what_nobody_wants_any_more_is_dropped(
     simulator: Simulator, store_url: str, redis: Redis
 ) -> None:
     async with serving(simulator, store_url, OWED_HOURS=AT_ONCE, ROOM_POLICY="lobby") as service:
-        shell = Shell(simulator, REDIS_URL=store_url)
+        shell = CommandRunner(simulator, REDIS_URL=store_url)
         async with Operator.of(service) as operator:
             letter = await stuck(simulator, operator, shell)
         await shell.run("drop", "--all")
@@ -100,7 +100,7 @@ async def test_what_nobody_wants_any_more_is_dropped(
         assert [one async for one in redis.scan_iter("*:dead")] == []
 
 
-async def owing(simulator: Simulator, operator: Operator, shell: Shell) -> dict[str, Any]:
+async def owing(simulator: Simulator, operator: Operator, shell: CommandRunner) -> dict[str, Any]:
     """What is owed when a session cannot be deleted: tried again and again."""
     simulator.faults.add("deleteSession", status=500, times=None)
     phone, _ = await bridged(simulator, operator)
@@ -120,7 +120,7 @@ async def test_what_is_still_tried_can_be_retried_and_dropped(
     simulator: Simulator, store_url: str, redis: Redis
 ) -> None:
     async with serving(simulator, store_url, ROOM_POLICY="lobby") as service:
-        shell = Shell(simulator, REDIS_URL=store_url)
+        shell = CommandRunner(simulator, REDIS_URL=store_url)
         async with Operator.of(service) as operator:
             owed = await owing(simulator, operator, shell)
         name = owed["name"]
@@ -140,7 +140,7 @@ async def test_what_is_put_off_is_done_when_somebody_says_so(
     simulator: Simulator, store_url: str, redis: Redis
 ) -> None:
     async with serving(simulator, store_url, ROOM_POLICY="lobby") as service:
-        shell = Shell(simulator, REDIS_URL=store_url)
+        shell = CommandRunner(simulator, REDIS_URL=store_url)
         async with Operator.of(service) as operator:
             owed = await owing(simulator, operator, shell)
         field = "delete-session:" + next(iter(simulator.ledger.alive().sessions))
@@ -170,7 +170,7 @@ async def test_what_is_owed_is_listed(simulator: Simulator, store_url: str, redi
     async with serving(simulator, store_url) as service:
         async with Operator.of(service) as operator:
             phone, call = await bridged(simulator, operator)
-            rows = await Shell(simulator, REDIS_URL=store_url).rows("list")
+            rows = await CommandRunner(simulator, REDIS_URL=store_url).rows("list")
             assert [(one["owner"].split(":")[0], one["effect"]) for one in rows] == [
                 ("room", "check-room"),
                 ("call", "ask-after"),
@@ -203,7 +203,7 @@ async def test_what_does_not_work_is_explained(
     code: int,
     words: str,
 ) -> None:
-    shell = Shell(simulator, XDG_STATE_HOME=str(tmp_path), **settings)
+    shell = CommandRunner(simulator, XDG_STATE_HOME=str(tmp_path), **settings)
     assert words in await shell.run(*arguments, code=code)
     assert contents(tmp_path) == [], "looking starts and writes nothing"
 
@@ -211,7 +211,7 @@ async def test_what_does_not_work_is_explained(
 async def test_the_embedded_store_of_a_running_service_is_found(simulator: Simulator, tmp_path: Path) -> None:
     server = EmbeddedServer(tmp_path / "pstn-bridge")
     await server.start()
-    shell = Shell(simulator, XDG_STATE_HOME=str(tmp_path))
+    shell = CommandRunner(simulator, XDG_STATE_HOME=str(tmp_path))
     assert await shell.run("list") == "nothing is owed\n"
     assert await shell.run() == "nothing is owed\n", "this is what somebody means who does not say what"
     await server.stop()

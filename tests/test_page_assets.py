@@ -13,7 +13,7 @@ import pytest
 from redis.asyncio import Redis
 
 from handlers.page import assets
-from handlers.page.assets import read, serve
+from handlers.page.assets import read_build, serve
 from service.calls.outcomes import CAUSES, FAILURES
 from tests.harness import serving
 from tests.simulator.simulator import Simulator
@@ -36,7 +36,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_what_is_built_may_be_kept_for_ever(folder: Path) -> None:
-    built = read(folder)
+    built = read_build(folder)
     assert built
     assert built.page == b"<!doctype html>"
     response = serve(built, "page-1.js")
@@ -51,20 +51,20 @@ def test_what_is_built_may_be_kept_for_ever(folder: Path) -> None:
     ["index.html", "manifest.json", "../secret.txt", "..%2fsecret.txt", "/etc/passwd", "", "page-1.js "],
 )
 def test_nothing_else_is_served(folder: Path, name: str) -> None:
-    assert serve(read(folder), name).status_code == 404
+    assert serve(read_build(folder), name).status_code == 404
 
 
 def test_there_is_no_page_until_the_build_is_whole(folder: Path) -> None:
     (folder / "page-1.js").unlink()
-    assert read(folder) is None
-    assert read(folder / "nowhere") is None
+    assert read_build(folder) is None
+    assert read_build(folder / "nowhere") is None
     assert serve(None, "page-1.js").status_code == 404
 
 
 async def test_the_service_serves_them_or_says_that_they_are_missing(
     simulator: Simulator, store_url: str, redis: Redis, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(assets, "_built", lambda: read(folder))
+    monkeypatch.setattr(assets, "_built", lambda: read_build(folder))
     async with serving(simulator, store_url) as service, httpx.AsyncClient(base_url=service.url) as client:
         assert (await client.get("/assets/page-1.js")).text == "hello()"
         assert (await client.head("/assets/page-1.js")).status_code == 200
@@ -79,9 +79,9 @@ async def test_the_service_serves_them_or_says_that_they_are_missing(
         assert len(service.log("page.missing", level="warning")) == 1
 
 
-@pytest.mark.skipif(read(PAGE / "built") is None, reason="the page is not built: make page")
+@pytest.mark.skipif(read_build(PAGE / "built") is None, reason="the page is not built: make page")
 def test_the_built_page_is_whole_and_keeps_a_strict_policy() -> None:
-    built = read(PAGE / "built")
+    built = read_build(PAGE / "built")
     assert built
     html = built.page.decode()
     assert set(re.findall(r'"/assets/([^"]+)"', html)) <= set(built.assets)

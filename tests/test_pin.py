@@ -7,13 +7,13 @@ import pytest
 from redis.asyncio import Redis
 
 from service.store import keys
-from tests.harness import LOG, NUMBER, Service
-from tests.operators import Json, Operator, consistent, staffed
+from tests.harness import LOG, NUMBER, RunningService
+from tests.operators import Json, Operator, consistent, operator_for
 from tests.simulator.phones import Phone
 from tests.simulator.simulator import Simulator
 from tests.waiting import wait_until
 
-Staff = tuple[Service, Operator]
+Staff = tuple[RunningService, Operator]
 PROMPT = "Please enter your conference code, followed by the pound key."
 WRONG = "That code is not known. Please try again."
 GOODBYE = "Your conference could not be found. Goodbye."
@@ -23,7 +23,7 @@ OTHER_PIN = "48206"
 
 @pytest.fixture
 async def staff(simulator: Simulator, store_url: str, redis: Redis) -> AsyncIterator[Staff]:
-    async with staffed(simulator, store_url, redis, PIN_NUMBERS=NUMBER) as (service, operator):
+    async with operator_for(simulator, store_url, redis, PIN_NUMBERS=NUMBER) as (service, operator):
         await operator.set_room("sales", pin=PIN)
         await operator.set_room("support", pin=OTHER_PIN)
         yield service, operator
@@ -113,7 +113,7 @@ async def test_three_times_wrong_is_enough(
 
 async def test_as_often_as_the_settings_say(simulator: Simulator, store_url: str, redis: Redis) -> None:
     words = {"PIN_PROMPT": "Code?", "PIN_WRONG": "No.", "PIN_GOODBYE": "Bye.", "PIN_TRIES": "1"}
-    async with staffed(simulator, store_url, redis, PIN_NUMBERS=NUMBER, **words):
+    async with operator_for(simulator, store_url, redis, PIN_NUMBERS=NUMBER, **words):
         phone = await simulator.dial()
         await phone.hears("Code?")
         phone.press("1234#")
@@ -122,7 +122,7 @@ async def test_as_often_as_the_settings_say(simulator: Simulator, store_url: str
 
 
 async def test_other_numbers_ask_for_nothing(simulator: Simulator, store_url: str, redis: Redis) -> None:
-    async with staffed(simulator, store_url, redis, PIN_NUMBERS="+15550103333"):
+    async with operator_for(simulator, store_url, redis, PIN_NUMBERS="+15550103333"):
         phone = await simulator.dial()
         await phone.until("bridged")
         assert phone.heard == []

@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 
 from service.store.redis.client import Client
 from service.store.wrong_pins import WrongPins
-from tests.harness import API_KEY, PASSWORD, USERNAME, Service, serving
+from tests.harness import API_KEY, PASSWORD, USERNAME, RunningService, serving
 from tests.event_listener import NO_TLS
 from tests.simulator.simulator import Simulator
 
@@ -20,7 +20,7 @@ TOO_MANY = "Too many wrong codes have been entered."
 
 
 @pytest.fixture
-async def service(simulator: Simulator, store_url: str) -> AsyncIterator[Service]:
+async def service(simulator: Simulator, store_url: str) -> AsyncIterator[RunningService]:
     async with (
         serving(simulator, store_url, PIN_NUMBERS=f"{NUMBER},{OTHER}") as service,
         httpx.AsyncClient(base_url=f"{service.url}/api/v1/rooms") as client,
@@ -31,10 +31,10 @@ async def service(simulator: Simulator, store_url: str) -> AsyncIterator[Service
         await client.put("/sales", json={}, headers=headers)
 
 
-class Line:
+class GuessingCaller:
     """Calls by webhooks alone, so that many of them take little time."""
 
-    def __init__(self, service: Service, from_: str = CALLER, to: str = NUMBER) -> None:
+    def __init__(self, service: RunningService, from_: str = CALLER, to: str = NUMBER) -> None:
         self._url = f"{service.url}/callbacks/voice"
         self._ids = count()
         self._at = count()
@@ -68,8 +68,8 @@ class Line:
         return answer.text
 
 
-async def test_after_ten_wrong_ones_a_callers_next_calls_are_let_go(service: Service) -> None:
-    line = Line(service)
+async def test_after_ten_wrong_ones_a_callers_next_calls_are_let_go(service: RunningService) -> None:
+    line = GuessingCaller(service)
     await line.guess(9)
     assert "<Gather" in await line.call()
     assert "<Gather" in await line.enter("1234")  # the tenth: this call goes on
@@ -80,11 +80,11 @@ async def test_after_ten_wrong_ones_a_callers_next_calls_are_let_go(service: Ser
         assert "<Hangup" in answer
     line.from_ = "sip:+15557654321@elsewhere.example"
     assert TOO_MANY in await line.call()
-    assert "<Gather" in await Line(service, "+15557654322").call()
+    assert "<Gather" in await GuessingCaller(service, "+15557654322").call()
 
 
-async def test_right_ones_and_none_at_all_are_not_counted(service: Service) -> None:
-    line = Line(service)
+async def test_right_ones_and_none_at_all_are_not_counted(service: RunningService) -> None:
+    line = GuessingCaller(service)
     await line.guess(9)
     await line.call()
     await line.enter("")
@@ -93,15 +93,15 @@ async def test_right_ones_and_none_at_all_are_not_counted(service: Service) -> N
     assert "<Gather" in await line.call()
 
 
-async def test_a_hundred_on_a_number_leave_one_try_a_call(service: Service, redis: Redis) -> None:
-    hidden = Line(service, "Anonymous")
+async def test_a_hundred_on_a_number_leave_one_try_a_call(service: RunningService, redis: Redis) -> None:
+    hidden = GuessingCaller(service, "Anonymous")
     await hidden.guess(99)
     assert "<Gather" in await hidden.call()  # a caller without a number is not let go for others
     assert "<Gather" not in await hidden.enter("1234")
-    other = Line(service, "Anonymous", OTHER)
+    other = GuessingCaller(service, "Anonymous", OTHER)
     await other.call()
     assert "<Gather" in await other.enter("1234")
-    right = Line(service)
+    right = GuessingCaller(service)
     await right.call()
     assert "<Transfer" in await right.enter(PIN)
     await right.hang_up()

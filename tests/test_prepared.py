@@ -6,10 +6,10 @@ from typing import Any, Final
 import pytest
 from redis.asyncio import Redis
 
-from service.engine.timeouts import Patience
+from service.engine.timeouts import Timeouts
 from service.store import keys
 from tests.harness import serving
-from tests.operators import bridged, staffed
+from tests.operators import bridged, operator_for
 from tests.simulator.phones import Phone
 from tests.simulator.simulator import Simulator
 from tests.waiting import wait_until
@@ -55,7 +55,7 @@ def before_its_answer(simulator: Simulator, phone: Phone) -> list[str]:
 async def test_who_comes_next_is_in_the_room_without_a_request(
     simulator: Simulator, store_url: str, redis: Redis
 ) -> None:
-    async with staffed(simulator, store_url, redis, **STOCKED) as (service, operator):
+    async with operator_for(simulator, store_url, redis, **STOCKED) as (service, operator):
         first, _ = await bridged(simulator, operator)
         await in_stock(redis)
         simulator.latency = 0.2
@@ -76,7 +76,7 @@ async def test_who_comes_next_is_in_the_room_without_a_request(
 
 
 async def test_two_at_once_and_one_in_stock(simulator: Simulator, store_url: str, redis: Redis) -> None:
-    async with staffed(simulator, store_url, redis, **STOCKED) as (_, operator):
+    async with operator_for(simulator, store_url, redis, **STOCKED) as (_, operator):
         phones = [(await bridged(simulator, operator))[0]]
         await in_stock(redis)
         phones += [one for one, _ in await asyncio.gather(*(bridged(simulator, operator) for _ in range(2)))]
@@ -87,14 +87,14 @@ async def test_two_at_once_and_one_in_stock(simulator: Simulator, store_url: str
 
 async def test_several_in_stock(simulator: Simulator, store_url: str, redis: Redis) -> None:
     settings = {**STOCKED, "PREPARED_PARTICIPANTS": "3"}
-    async with staffed(simulator, store_url, redis, **settings) as (_, operator):
+    async with operator_for(simulator, store_url, redis, **settings) as (_, operator):
         phone, _ = await bridged(simulator, operator)
         await in_stock(redis, 3)
         await phone.hang_up()
 
 
 async def test_a_callers_own_room_has_none(simulator: Simulator, store_url: str, redis: Redis) -> None:
-    async with staffed(simulator, store_url, redis, PREPARED_PARTICIPANTS="1") as (_, operator):
+    async with operator_for(simulator, store_url, redis, PREPARED_PARTICIPANTS="1") as (_, operator):
         phone, _ = await bridged(simulator, operator)
         await asyncio.sleep(0.3)
         assert requests(simulator, "createParticipant") == 1
@@ -102,7 +102,7 @@ async def test_a_callers_own_room_has_none(simulator: Simulator, store_url: str,
 
 
 async def test_one_that_is_too_old_is_replaced(simulator: Simulator, store_url: str, redis: Redis) -> None:
-    async with staffed(simulator, store_url, redis, Patience(stock=0.3), **STOCKED) as (_, operator):
+    async with operator_for(simulator, store_url, redis, Timeouts(prepared_lifetime=0.3), **STOCKED) as (_, operator):
         phone, _ = await bridged(simulator, operator)
         await wait_until(lambda: requests(simulator, "createParticipant") > 3, seconds=10)
         await wait_until(lambda: requests(simulator, "deleteParticipant") > 1, seconds=10)
@@ -112,7 +112,7 @@ async def test_one_that_is_too_old_is_replaced(simulator: Simulator, store_url: 
 async def test_a_rejected_transfer_earns_one_join_of_its_own(
     simulator: Simulator, store_url: str, redis: Redis
 ) -> None:
-    async with staffed(simulator, store_url, redis, **STOCKED) as (_, operator):
+    async with operator_for(simulator, store_url, redis, **STOCKED) as (_, operator):
         first, _ = await bridged(simulator, operator)
         await in_stock(redis)
         simulator.interconnect.mode = "reject"
@@ -131,7 +131,7 @@ async def test_a_rejected_transfer_earns_one_join_of_its_own(
 
 
 async def test_after_that_it_is_a_failure_as_ever(simulator: Simulator, store_url: str, redis: Redis) -> None:
-    async with staffed(simulator, store_url, redis, **STOCKED) as (_, operator):
+    async with operator_for(simulator, store_url, redis, **STOCKED) as (_, operator):
         first, _ = await bridged(simulator, operator)
         await in_stock(redis)
         simulator.interconnect.mode = "reject"
@@ -147,7 +147,7 @@ async def test_bandwidth_does_not_make_one(
     simulator: Simulator, store_url: str, redis: Redis, operation: str
 ) -> None:
     """Then the room goes without, and who comes goes the ordinary way."""
-    async with staffed(simulator, store_url, redis, **STOCKED) as (service, operator):
+    async with operator_for(simulator, store_url, redis, **STOCKED) as (service, operator):
         first, _ = await bridged(simulator, operator)
         await in_stock(redis)
         simulator.faults.add(operation, status=500, times=1)
@@ -163,8 +163,8 @@ async def test_bandwidth_does_not_make_one(
 async def test_the_reconciler_knows_them_and_misses_them(
     simulator: Simulator, store_url: str, redis: Redis
 ) -> None:
-    patience = Patience(quiet=0.2, longest=0.4, strangers=0.1, gone=0.2)
-    async with staffed(simulator, store_url, redis, patience, **STOCKED) as (service, operator):
+    patience = Timeouts(idle_check=0.2, idle_check_max=0.4, orphan_grace=0.1, vanished_grace=0.2)
+    async with operator_for(simulator, store_url, redis, patience, **STOCKED) as (service, operator):
         phone, _ = await bridged(simulator, operator)
         await in_stock(redis)
         await asyncio.sleep(1.0)
@@ -178,7 +178,7 @@ async def test_the_reconciler_knows_them_and_misses_them(
 
 async def test_two_replicas(simulator: Simulator, store_url: str, redis: Redis) -> None:
     """One makes it, the other hands it out."""
-    async with staffed(simulator, store_url, redis, **STOCKED) as (_, operator):
+    async with operator_for(simulator, store_url, redis, **STOCKED) as (_, operator):
         first, _ = await bridged(simulator, operator)
         await in_stock(redis)
         async with serving(simulator, store_url, **STOCKED):

@@ -6,13 +6,13 @@ from redis.asyncio import Redis
 
 from service import __version__
 from service.metrics import BREAKERS
-from service.store.replicas import Report
-from tests.harness import Service, serving
+from service.store.replicas import ReplicaReport
+from tests.harness import RunningService, serving
 from tests.simulator.simulator import Simulator
 from tests.waiting import wait_until
 
 
-async def test_ready_with_a_store_and_a_token(simulator: Simulator, service: Service) -> None:
+async def test_ready_with_a_store_and_a_token(simulator: Simulator, service: RunningService) -> None:
     async with httpx.AsyncClient(base_url=service.url) as client:
         assert (await client.get("/livez")).status_code == 200
         await wait_until(lambda: service.log(event="request.sent", operation="obtain-token"))
@@ -26,7 +26,7 @@ async def test_ready_with_a_store_and_a_token(simulator: Simulator, service: Ser
     told = ready.json()
     [replica] = told.pop("replicas")
     assert replica["version"] == __version__
-    assert set(replica) <= {field.name for field in msgspec.structs.fields(Report)} - {"host", "refused_by"}
+    assert set(replica) <= {field.name for field in msgspec.structs.fields(ReplicaReport)} - {"host", "refused_by"}
     assert told == {
         "ready": True,
         "paused": False,

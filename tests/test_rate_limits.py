@@ -11,13 +11,13 @@ from redis.asyncio import Redis
 from handlers.http import rate_limits
 from handlers.http.problems import Problem
 from handlers.api.routes import PREFIX
-from handlers.http.rate_limits import REMEMBERED, VISIT, WRONG_KEYS, Buckets, Limits
+from handlers.http.rate_limits import MAX_BUCKETS, VISIT_LIMIT, WRONG_KEY_LIMIT, Buckets, RateLimits
 from service.metrics import Metrics
 from tests.api.clients import KEYS, Client, client_of, problem, serving_api
 from tests.clocks import SetClock
-from tests.harness import Service
-from tests.join.visitors import kind, visitor
-from tests.operators import staffed
+from tests.harness import RunningService
+from tests.join.visitors import problem_kind, visitor
+from tests.operators import operator_for
 from tests.scraping import scraped
 from tests.simulator.simulator import Simulator
 
@@ -27,19 +27,19 @@ BURST = 2
 
 
 @pytest.fixture
-async def service(simulator: Simulator, store_url: str) -> AsyncIterator[Service]:
+async def service(simulator: Simulator, store_url: str) -> AsyncIterator[RunningService]:
     async with serving_api(simulator, store_url, API_RATE_LIMIT=str(PER_MINUTE)) as service:
         yield service
 
 
 @asynccontextmanager
-async def guesser(service: Service) -> AsyncIterator[Client]:
+async def guesser(service: RunningService) -> AsyncIterator[Client]:
     client = Client(service, "wrong-key-0123456789")
     async with client.http:
         yield client
 
 
-async def test_one_key_is_refused_and_others_are_not(service: Service) -> None:
+async def test_one_key_is_refused_and_others_are_not(service: RunningService) -> None:
     async with client_of(service) as busy, client_of(service, "reader") as other:
         for _ in range(BURST):
             await busy.get("/rooms")
@@ -59,7 +59,7 @@ async def test_one_key_is_refused_and_others_are_not(service: Service) -> None:
         assert page.get("pstn_api_refused_total") == 3
 
 
-async def test_it_is_refused_before_anything_else(service: Service, redis: Redis) -> None:
+async def test_it_is_refused_before_anything_else(service: RunningService, redis: Redis) -> None:
     """Nothing of the body is waited for, the store is not asked, and a scope that lacks is not told of."""
     async with client_of(service, "reader") as client:
         for _ in range(BURST):
@@ -86,13 +86,13 @@ async def test_it_is_refused_before_anything_else(service: Service, redis: Redis
     await writer.wait_closed()
 
 
-async def test_guesses_are_refused_and_a_valid_key_is_never_locked_out(service: Service) -> None:
+async def test_guesses_are_refused_and_a_valid_key_is_never_locked_out(service: RunningService) -> None:
     async with guesser(service) as guessing, client_of(service) as client:
         answers = await asyncio.gather(
-            *(guessing.send("GET", "/rooms") for _ in range(WRONG_KEYS.burst + 10))
+            *(guessing.send("GET", "/rooms") for _ in range(WRONG_KEY_LIMIT.burst + 10))
         )
         statuses = [answer.status_code for answer in answers]
-        assert statuses.count(401) >= WRONG_KEYS.burst
+        assert statuses.count(401) >= WRONG_KEY_LIMIT.burst
         assert set(statuses) == {401, 429}
         assert {answer.headers.get("retry-after", "") for answer in answers} == {"", "1"}
         await client.get("/rooms")
@@ -108,13 +108,13 @@ async def test_a_visit_has_an_allowance_of_its_own(
 ) -> None:
     limited = {"API_RATE_LIMIT": str(PER_MINUTE)}
     async with (
-        staffed(simulator, store_url, redis, **limited) as (service, operator),
+        operator_for(simulator, store_url, redis, **limited) as (service, operator),
         visitor(service, operator) as busy,
     ):
-        answers = await asyncio.gather(*(busy.send("GET", "/visit") for _ in range(VISIT.burst + 5)))
+        answers = await asyncio.gather(*(busy.send("GET", "/visit") for _ in range(VISIT_LIMIT.burst + 5)))
         refused = [answer for answer in answers if answer.status_code != 200]
         assert 1 <= len(refused) <= 5
-        assert {kind(answer) for answer in refused} == {"too-many-requests"}
+        assert {problem_kind(answer) for answer in refused} == {"too-many-requests"}
         assert {answer.headers["retry-after"] for answer in refused} == {"1"}
         # The key behind it has lost nothing, and the next to be invited neither.
         async with visitor(service, operator) as other:
@@ -126,43 +126,43 @@ async def test_a_visit_has_an_allowance_of_its_own(
 async def test_zero_is_no_limit(simulator: Simulator, store_url: str) -> None:
     async with serving_api(simulator, store_url, API_RATE_LIMIT="0") as service, guesser(service) as guessing:
         answers = await asyncio.gather(
-            *(guessing.send("GET", "/rooms") for _ in range(WRONG_KEYS.burst + 10))
+            *(guessing.send("GET", "/rooms") for _ in range(WRONG_KEY_LIMIT.burst + 10))
         )
         assert {answer.status_code for answer in answers} == {401}
 
 
-async def test_what_asks_for_no_key_is_not_limited(service: Service) -> None:
+async def test_what_asks_for_no_key_is_not_limited(service: RunningService) -> None:
     async with httpx.AsyncClient(base_url=service.url) as client:
         for path in ("/livez", f"{PREFIX}/openapi.json"):
-            answers = [await client.get(path) for _ in range(WRONG_KEYS.burst + 5)]
+            answers = [await client.get(path) for _ in range(WRONG_KEY_LIMIT.burst + 5)]
             assert {answer.status_code for answer in answers} == {200}
 
 
 def test_who_has_waited_as_told_is_let_in() -> None:
     clock = SetClock()
     metrics = Metrics(clock)
-    limits_ = Limits(60, clock, metrics)
+    limits_ = RateLimits(60, clock, metrics)
     for _ in range(6):
-        limits_.key("crm")
+        limits_.check_key("crm")
     clock.advance(0.3)
     with pytest.raises(Problem) as refused:
-        limits_.key("crm")
+        limits_.check_key("crm")
     wait = refused.value.response().headers["retry-after"]
     assert wait == "1", "in whole seconds, rounded up"
     clock.advance(float(wait))
-    limits_.key("crm")
+    limits_.check_key("crm")
 
 
 def test_visits_are_remembered_up_to_a_bound_and_the_latest_stay(monkeypatch: pytest.MonkeyPatch) -> None:
-    buckets = Buckets(rate_limits.VISIT, most=3)
-    for _ in range(VISIT.burst + 1):
+    buckets = Buckets(rate_limits.VISIT_LIMIT, max_buckets=3)
+    for _ in range(VISIT_LIMIT.burst + 1):
         buckets.take("busy", 0.0)
     for name in ("a", "b", "c", "d"):
         buckets.take(name, 0.0)
-        assert buckets.take("busy", 0.0).wait > 0, "whoever goes on asking is not forgotten"
+        assert buckets.take("busy", 0.0).wait_seconds > 0, "whoever goes on asking is not forgotten"
     assert len(buckets) == 3
     clock = SetClock()
-    many = Limits(600, clock, Metrics(clock))
-    for number in range(REMEMBERED + 10):
-        many.visit(str(number), "crm")
-    assert len(many.visits) == REMEMBERED
+    many = RateLimits(600, clock, Metrics(clock))
+    for number in range(MAX_BUCKETS + 10):
+        many.check_visit(str(number), "crm")
+    assert len(many.visits) == MAX_BUCKETS

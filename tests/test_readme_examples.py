@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pytest
 from redis.asyncio import Redis
 
-from tests.harness import API_KEY, Service, nothing_left, serving
+from tests.harness import API_KEY, RunningService, nothing_left, serving
 from tests.join.visitors import visitor
 from tests.operators import Operator
 from tests.simulator.simulator import Simulator
@@ -78,7 +78,7 @@ async def test_the_examples_work(simulator: Simulator, store_url: str, redis: Re
         await nothing_left(simulator, redis)
 
 
-async def _run_all(service: Service, operator: Operator, home: Path) -> None:
+async def _run_all(service: RunningService, operator: Operator, home: Path) -> None:
     call = participant = invitation = visit = ""
     examples = commands()
     assert len(examples) >= 10

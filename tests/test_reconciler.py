@@ -9,21 +9,21 @@ import pytest
 from redis.asyncio import Redis
 
 from service.calls.refs import ref_of_call
-from service.engine.timeouts import HOUR, Patience
+from service.engine.timeouts import HOUR, Timeouts
 from service.store import keys
 from tests.harness import CALLEE, NUMBER, ORIGIN, nothing_left, serving
-from tests.operators import Operator, bridged, staffed
-from tests.outbound import PATIENT, asking, operations, ringing
+from tests.operators import Operator, bridged, operator_for
+from tests.outbound import PATIENT, start_placing, operations, ringing
 from tests.simulator.phones import Phone
 from tests.simulator.sessions import Subscriptions
 from tests.simulator.settings import SimulatorSettings
 from tests.simulator.simulator import Simulator
 from tests.waiting import wait_until
 
-SOON = Patience(joining=0.3, transferring=0.3, quiet=0.3, longest=0.6, unknown=1.0)
+SOON = Timeouts(join_check=0.3, transfer_check=0.3, idle_check=0.3, idle_check_max=0.6, not_found_grace=1.0)
 LOST = {"disconnect", "transferDisconnect", "transferComplete", "gather", "redirect"}
 RINGS = 0.5
-UNHEARD = Patience(unheard=RINGS - PATIENT)
+UNHEARD = Timeouts(dial_grace=RINGS - PATIENT)
 """A call is given up after half a second, however long it may ring."""
 
 
@@ -48,7 +48,7 @@ async def forget(redis: Redis, owner: str) -> None:
 async def test_a_call_that_nobody_would_ask_after_is_found_and_ended(
     simulator: Simulator, store_url: str, redis: Redis
 ) -> None:
-    async with staffed(simulator, store_url, redis, Patience(searched=1.6)) as (service, operator):
+    async with operator_for(simulator, store_url, redis, Timeouts(unscheduled_scan=1.6)) as (service, operator):
         phone, _ = await bridged(simulator, operator)
         ref = ref_of_call(phone.call_id)
         await forget(redis, keys.owner_call(ref))
@@ -64,7 +64,7 @@ async def test_a_seat_whose_leaving_was_forgotten_is_free_in_the_end(
     simulator: Simulator, store_url: str, redis: Redis
 ) -> None:
     settings = {"ROOM_POLICY": "lobby"}
-    async with staffed(simulator, store_url, redis, Patience(searched=1.6), **settings) as (
+    async with operator_for(simulator, store_url, redis, Timeouts(unscheduled_scan=1.6), **settings) as (
         service,
         operator,
     ):
@@ -89,7 +89,7 @@ async def test_a_seat_whose_leaving_was_forgotten_is_free_in_the_end(
 
 
 async def test_a_lost_disconnect(simulator: Simulator, store_url: str, redis: Redis) -> None:
-    async with staffed(simulator, store_url, redis, SOON) as (service, operator):
+    async with operator_for(simulator, store_url, redis, SOON) as (service, operator):
         phone, _ = await bridged(simulator, operator)
         simulator.webhooks.drop = LOST
         await phone.hang_up()
@@ -104,7 +104,7 @@ async def test_a_lost_disconnect(simulator: Simulator, store_url: str, redis: Re
 async def test_a_lost_disconnect_while_it_was_joining(
     simulator: Simulator, store_url: str, redis: Redis, step: str
 ) -> None:
-    async with staffed(simulator, store_url, redis, SOON) as (_, operator):
+    async with operator_for(simulator, store_url, redis, SOON) as (_, operator):
         simulator.webhooks.drop = {"disconnect", "transferDisconnect"}
         gate = simulator.gates.hold(step)
         phone = await simulator.dial()
@@ -120,7 +120,7 @@ async def test_a_lost_disconnect_of_a_phone_that_is_in_no_room(
     simulator: Simulator, store_url: str, redis: Redis, wish: str
 ) -> None:
     settings = {"PIN_NUMBERS": "+15551110000"} if wish == "pin" else {"ROOM_POLICY": "lobby"}
-    async with staffed(simulator, store_url, redis, SOON, **settings) as (_, operator):
+    async with operator_for(simulator, store_url, redis, SOON, **settings) as (_, operator):
         if wish == "wait":
             await operator.set_room("lobby", waiting={"sound": "ring"})
         if wish in {"wait", "pin"}:
@@ -144,8 +144,8 @@ async def test_a_lost_disconnect_of_a_phone_that_is_in_no_room(
 async def test_a_call_that_lives_is_asked_after_less_and_less(
     simulator: Simulator, store_url: str, redis: Redis
 ) -> None:
-    patience = Patience(quiet=0.2, longest=1.6)
-    async with staffed(simulator, store_url, redis, patience) as (service, operator):
+    patience = Timeouts(idle_check=0.2, idle_check_max=1.6)
+    async with operator_for(simulator, store_url, redis, patience) as (service, operator):
         phone, _ = await bridged(simulator, operator)
         begun = asyncio.get_running_loop().time()
         await wait_until(lambda: asked(simulator) == 3, seconds=10)
@@ -159,7 +159,7 @@ async def test_a_call_that_lives_is_asked_after_less_and_less(
 async def test_whoever_is_heard_of_is_not_asked_after(
     simulator: Simulator, store_url: str, redis: Redis
 ) -> None:
-    async with staffed(simulator, store_url, redis) as (_, operator):
+    async with operator_for(simulator, store_url, redis) as (_, operator):
         phones = [(await bridged(simulator, operator))[0] for _ in range(10)]
         agenda = [key async for key in redis.scan_iter("*:agenda")]
         # One look for each call and one for its session, a quarter of an hour away.
@@ -174,7 +174,7 @@ async def test_whoever_is_heard_of_is_not_asked_after(
 async def test_no_call_is_asked_after_twice_at_once(
     simulator: Simulator, store_url: str, redis: Redis, replicas: int
 ) -> None:
-    patience = Patience(quiet=0.3, longest=HOUR)
+    patience = Timeouts(idle_check=0.3, idle_check_max=HOUR)
     async with AsyncExitStack() as stack:
         services = [
             await stack.enter_async_context(serving(simulator, store_url, patience)) for _ in range(replicas)
@@ -200,7 +200,7 @@ async def test_no_call_is_asked_after_twice_at_once(
 async def test_a_call_that_bandwidth_cannot_see_yet_is_not_over(store_url: str, redis: Redis) -> None:
     async with (
         Simulator(SimulatorSettings(call_visible_after=1.5)) as simulator,
-        staffed(simulator, store_url, redis, Patience(quiet=0.2, unknown=60)) as (service, operator),
+        operator_for(simulator, store_url, redis, Timeouts(idle_check=0.2, not_found_grace=60)) as (service, operator),
     ):
         phone, _ = await bridged(simulator, operator)
         told = partial(service.log, event="call.asked_after")
@@ -213,7 +213,7 @@ async def test_a_call_that_bandwidth_cannot_see_yet_is_not_over(store_url: str, 
 async def test_a_call_that_bandwidth_has_never_heard_of(
     simulator: Simulator, store_url: str, redis: Redis
 ) -> None:
-    async with staffed(simulator, store_url, redis, SOON) as (service, operator):
+    async with operator_for(simulator, store_url, redis, SOON) as (service, operator):
         phone, _ = await bridged(simulator, operator)
         participant = simulator.sessions.participants[phone.participant_id or ""]
         simulator.webhooks.drop = LOST
@@ -225,7 +225,7 @@ async def test_a_call_that_bandwidth_has_never_heard_of(
         begun, before = asyncio.get_running_loop().time(), asked(simulator)
         simulator.sessions.delete_participant(participant)
         assert await outcome(operator, phone.call_id) == ("vanished", "not-found")
-        assert asyncio.get_running_loop().time() - begun >= SOON.unknown
+        assert asyncio.get_running_loop().time() - begun >= SOON.not_found_grace
         assert asked(simulator) - before >= 5
         assert service.log(event="call.found_ended", cause="not-found", call_id=phone.call_id)
 
@@ -235,7 +235,7 @@ async def test_a_call_that_bandwidth_has_never_heard_of(
 async def test_a_call_that_is_not_known_for_a_moment_goes_on(
     simulator: Simulator, store_url: str, redis: Redis, *, page: bool, times: int
 ) -> None:
-    async with staffed(simulator, store_url, redis, SOON) as (service, operator):
+    async with operator_for(simulator, store_url, redis, SOON) as (service, operator):
         phone, _ = await bridged(simulator, operator)
         # Nor does the list of its session show that it is there.
         simulator.faults.add("listSessionParticipants", status=404, times=None)
@@ -252,7 +252,7 @@ async def test_a_webhook_of_a_call_in_doubt_speaks_for_it(
     simulator: Simulator, store_url: str, redis: Redis
 ) -> None:
     """A round of hold changes nothing in the call, and yet it is a sign of life."""
-    async with staffed(simulator, store_url, redis, SOON) as (service, operator):
+    async with operator_for(simulator, store_url, redis, SOON) as (service, operator):
         phone, _ = await bridged(simulator, operator)
         await operator.order(phone.call_id, "remove")
         await operator.until(phone.call_id, "detached")
@@ -270,7 +270,7 @@ async def test_a_webhook_of_a_call_in_doubt_speaks_for_it(
 
 
 async def test_the_end_of_a_called_phone_is_lost(simulator: Simulator, store_url: str, redis: Redis) -> None:
-    async with staffed(simulator, store_url, redis, UNHEARD) as (_, operator):
+    async with operator_for(simulator, store_url, redis, UNHEARD) as (_, operator):
         simulator.webhooks.drop = {"disconnect"}
         phone, call = await ringing(simulator, operator)
         await phone.hang_up("rejected")
@@ -281,7 +281,7 @@ async def test_the_end_of_a_called_phone_is_lost(simulator: Simulator, store_url
 async def test_a_cause_that_was_asked_for_is_told_without_numbers(
     simulator: Simulator, store_url: str, redis: Redis
 ) -> None:
-    async with staffed(simulator, store_url, redis, UNHEARD) as (service, operator):
+    async with operator_for(simulator, store_url, redis, UNHEARD) as (service, operator):
         simulator.webhooks.drop = {"disconnect"}
         phone, call = await ringing(simulator, operator)
         await phone.hang_up("no route to 9195550188")
@@ -295,13 +295,13 @@ async def lost_call(simulator: Simulator, operator: Operator) -> tuple[Phone, st
     simulator.webhooks.drop = {"answer", "disconnect"}
     simulator.numbers[CALLEE] = "ring"
     simulator.faults.add("createCall", reset=True, executed=True)
-    answer = await asking(operator)
+    answer = await start_placing(operator)
     assert (answer.status_code, answer.json()["callId"]) == (202, None)
     return simulator.phones[-1], answer.json()["id"]
 
 
 async def test_the_one_call_that_fits_is_ended(simulator: Simulator, store_url: str, redis: Redis) -> None:
-    async with staffed(simulator, store_url, redis, UNHEARD) as (_, operator):
+    async with operator_for(simulator, store_url, redis, UNHEARD) as (_, operator):
         phone, ref = await lost_call(simulator, operator)
         await phone.until("ended", timeout=5)
         call = await operator.until(ref, "ended")
@@ -310,7 +310,7 @@ async def test_the_one_call_that_fits_is_ended(simulator: Simulator, store_url: 
 
 
 async def test_one_that_is_known_does_not_fit(simulator: Simulator, store_url: str, redis: Redis) -> None:
-    async with staffed(simulator, store_url, redis, UNHEARD) as (_, operator):
+    async with operator_for(simulator, store_url, redis, UNHEARD) as (_, operator):
         known, _ = await bridged_by_us(simulator, operator)
         phone, _ = await lost_call(simulator, operator)
         await phone.until("ended", timeout=5)
@@ -321,7 +321,7 @@ async def test_one_that_is_known_does_not_fit(simulator: Simulator, store_url: s
 
 
 async def test_of_two_that_fit_none_is_taken(simulator: Simulator, store_url: str, redis: Redis) -> None:
-    async with staffed(simulator, store_url, redis, UNHEARD) as (_, operator):
+    async with operator_for(simulator, store_url, redis, UNHEARD) as (_, operator):
         # Somebody else at the same account calls the same number, from the same one.
         foreign = await foreign_call(simulator)
         phone, ref = await lost_call(simulator, operator)
@@ -359,13 +359,13 @@ async def bridged_by_us(simulator: Simulator, operator: Operator) -> tuple[Phone
 
 # Who is in a session ----------------------------------------------------------------------------------------
 
-LOOKS = Patience(quiet=0.3, longest=0.6, strangers=0.5, old_session=0.2, gone=0.4)
+LOOKS = Timeouts(idle_check=0.3, idle_check_max=0.6, orphan_grace=0.5, old_session_grace=0.2, vanished_grace=0.4)
 
 
 async def test_a_stranger_is_taken_out_after_a_while(
     simulator: Simulator, store_url: str, redis: Redis
 ) -> None:
-    async with staffed(simulator, store_url, redis, LOOKS, ROOM_POLICY="lobby") as (service, operator):
+    async with operator_for(simulator, store_url, redis, LOOKS, ROOM_POLICY="lobby") as (service, operator):
         phones = [(await bridged(simulator, operator))[0] for _ in range(2)]
         sessions = simulator.sessions
         stranger = sessions.create_participant("", None, ["AUDIO"], "V3")
@@ -373,7 +373,7 @@ async def test_a_stranger_is_taken_out_after_a_while(
         sessions.add(session, stranger, Subscriptions())
         appeared = asyncio.get_running_loop().time()
         await wait_until(lambda: stranger.id not in sessions.participants, seconds=5)
-        assert asyncio.get_running_loop().time() - appeared >= LOOKS.strangers
+        assert asyncio.get_running_loop().time() - appeared >= LOOKS.orphan_grace
         assert set(session.members) == {phone.participant_id for phone in phones}
         await wait_until(lambda: service.log(event="stranger.removed"))
         [line] = service.log(event="stranger.removed")
@@ -385,7 +385,7 @@ async def test_a_stranger_is_taken_out_after_a_while(
 async def test_a_stranger_who_cannot_be_taken_out_keeps_no_other_in(
     simulator: Simulator, store_url: str, redis: Redis
 ) -> None:
-    async with staffed(simulator, store_url, redis, LOOKS, ROOM_POLICY="lobby") as (service, operator):
+    async with operator_for(simulator, store_url, redis, LOOKS, ROOM_POLICY="lobby") as (service, operator):
         phone, _ = await bridged(simulator, operator)
         sessions = simulator.sessions
         session = sessions.sessions[phone.session_id or ""]
@@ -406,7 +406,7 @@ async def test_a_stranger_who_cannot_be_taken_out_keeps_no_other_in(
 
 
 async def test_who_leaves_by_themselves_is_let_go(simulator: Simulator, store_url: str, redis: Redis) -> None:
-    async with staffed(simulator, store_url, redis, LOOKS, ROOM_POLICY="lobby") as (service, operator):
+    async with operator_for(simulator, store_url, redis, LOOKS, ROOM_POLICY="lobby") as (service, operator):
         phone, _ = await bridged(simulator, operator)
         sessions = simulator.sessions
         session = sessions.sessions[phone.session_id or ""]
@@ -423,7 +423,7 @@ async def test_who_leaves_by_themselves_is_let_go(simulator: Simulator, store_ur
 async def test_a_session_that_has_vanished_under_its_members_is_replaced(
     simulator: Simulator, store_url: str, redis: Redis
 ) -> None:
-    async with staffed(simulator, store_url, redis, LOOKS, ROOM_POLICY="lobby") as (_, operator):
+    async with operator_for(simulator, store_url, redis, LOOKS, ROOM_POLICY="lobby") as (_, operator):
         phones = [(await bridged(simulator, operator))[0] for _ in range(2)]
         vanished = phones[0].session_id or ""
         simulator.expire_session(vanished)

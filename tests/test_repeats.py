@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from redis.asyncio import Redis
 
-from tests.harness import Service, nothing_left
+from tests.harness import RunningService, nothing_left
 from tests.simulator.journal import Delivery
 from tests.simulator.simulator import Simulator
 
@@ -24,7 +24,7 @@ async def delivered(simulator: Simulator, redis: Redis, kind: str) -> Delivery:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_twice_at_once(simulator: Simulator, service: Service, kind: str) -> None:
+async def test_twice_at_once(simulator: Simulator, service: RunningService, kind: str) -> None:
     simulator.latency = 0.02
     simulator.webhooks.duplicate.add(kind)
     phone = await simulator.dial()
@@ -41,7 +41,7 @@ async def test_twice_at_once(simulator: Simulator, service: Service, kind: str) 
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_again_later(simulator: Simulator, service: Service, redis: Redis, kind: str) -> None:
+async def test_again_later(simulator: Simulator, service: RunningService, redis: Redis, kind: str) -> None:
     delivery = await delivered(simulator, redis, kind)
     requests = len(simulator.requests)
 
@@ -55,7 +55,7 @@ async def test_again_later(simulator: Simulator, service: Service, redis: Redis,
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_two_hundred_at_once(simulator: Simulator, service: Service, redis: Redis, kind: str) -> None:
+async def test_two_hundred_at_once(simulator: Simulator, service: RunningService, redis: Redis, kind: str) -> None:
     delivery = await delivered(simulator, redis, kind)
     requests = len(simulator.requests)
 
@@ -67,7 +67,7 @@ async def test_two_hundred_at_once(simulator: Simulator, service: Service, redis
     assert len(service.log(event="call.ended")) == 1
 
 
-async def test_two_hundred_while_the_first_is_worked_on(simulator: Simulator, service: Service) -> None:
+async def test_two_hundred_while_the_first_is_worked_on(simulator: Simulator, service: RunningService) -> None:
     gate = simulator.gates.hold("createParticipant")
     simulator.webhooks.duplicate.add("initiate")
     phone = await simulator.dial()
@@ -85,7 +85,7 @@ async def test_two_hundred_while_the_first_is_worked_on(simulator: Simulator, se
 
 
 async def test_initiate_again_before_the_transfer_is_answered_gets_the_same_transfer(
-    simulator: Simulator, service: Service
+    simulator: Simulator, service: RunningService
 ) -> None:
     gate = simulator.gates.hold("reply:initiate")
     phone = await simulator.dial()
@@ -100,7 +100,7 @@ async def test_initiate_again_before_the_transfer_is_answered_gets_the_same_tran
 
 
 async def test_a_repeat_of_what_is_being_worked_on_is_told_to_come_back(
-    simulator: Simulator, service: Service
+    simulator: Simulator, service: RunningService
 ) -> None:
     gate = simulator.gates.hold("createParticipant")
     simulator.webhooks.duplicate.add("initiate")
@@ -118,7 +118,7 @@ async def test_a_repeat_of_what_is_being_worked_on_is_told_to_come_back(
 
 
 async def test_disconnect_first_makes_nothing_of_the_late_initiate(
-    simulator: Simulator, service: Service
+    simulator: Simulator, service: RunningService
 ) -> None:
     gate = simulator.gates.hold("webhook:initiate")
     phone = await simulator.dial()
@@ -132,7 +132,7 @@ async def test_disconnect_first_makes_nothing_of_the_late_initiate(
 
 
 async def test_a_late_copy_of_what_was_told_to_come_back_leaves_the_talk_alone(
-    simulator: Simulator, service: Service
+    simulator: Simulator, service: RunningService
 ) -> None:
     gate = simulator.gates.hold("createParticipant")
     simulator.webhooks.duplicate.add("initiate")

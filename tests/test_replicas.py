@@ -6,12 +6,12 @@ import httpx
 from redis.asyncio import Redis
 
 from handlers.cli.health.replicas import check_replicas
-from handlers.http.request_guard import DOCTOR
-from service.bandwidth.breaker import FAILURES
+from handlers.http.request_guard import DOCTOR_USER_AGENT
+from service.bandwidth.breaker import FAILURE_THRESHOLD
 from service.store.redis.client import Client
-from service.store.replicas import Replicas, Report
+from service.store.replicas import Replicas, ReplicaReport
 from tests.cli.shell import Shell
-from tests.harness import Service, serving
+from tests.harness import RunningService, serving
 from tests.simulator.simulator import Simulator
 from tests.waiting import wait_until
 
@@ -29,7 +29,7 @@ async def lines(shell: Shell) -> Replies:
     return [one for one in found if "replica" in one["check"]]
 
 
-async def turn_away(service: Service, **headers: str) -> None:
+async def turn_away(service: RunningService, **headers: str) -> None:
     async with httpx.AsyncClient(base_url=service.url, headers=headers) as client:
         assert (await client.post("/callbacks/voice", json={})).status_code == 401
         assert (await client.post("/callbacks/participants/a/b", json={})).status_code == 401
@@ -42,7 +42,7 @@ async def test_a_breaker_that_is_open_is_known_everywhere(
         shell = Shell.at(simulator, service, store_url)
         for operation in ("createSession", "createParticipant"):
             simulator.faults.add(operation, status=500, times=None)
-        for _ in range(FAILURES):
+        for _ in range(FAILURE_THRESHOLD):
             phone = await simulator.dial()
             await phone.until("ended")
 
@@ -61,10 +61,10 @@ async def test_a_breaker_that_is_open_is_known_everywhere(
 
 
 async def test_webhooks_that_are_refused_and_from_whom(
-    simulator: Simulator, service: Service, store_url: str
+    simulator: Simulator, service: RunningService, store_url: str
 ) -> None:
     shell = Shell.at(simulator, service, store_url)
-    await turn_away(service, **{"User-Agent": DOCTOR})
+    await turn_away(service, **{"User-Agent": DOCTOR_USER_AGENT})
     await turn_away(service)
 
     async def known() -> bool:
@@ -80,7 +80,7 @@ async def test_webhooks_that_are_refused_and_from_whom(
 
 
 async def test_webhooks_that_came_to_a_wrong_address(
-    simulator: Simulator, service: Service, store_url: str
+    simulator: Simulator, service: RunningService, store_url: str
 ) -> None:
     shell = Shell.at(simulator, service, store_url)
 
@@ -88,7 +88,7 @@ async def test_webhooks_that_came_to_a_wrong_address(
         async with httpx.AsyncClient(base_url=service.url, headers=headers) as client:
             assert (await client.post("/callback/voice", json={})).status_code == 404
 
-    await misdirect(**{"User-Agent": DOCTOR})
+    await misdirect(**{"User-Agent": DOCTOR_USER_AGENT})
     for _ in range(3):
         await misdirect()
 
@@ -105,18 +105,18 @@ async def test_webhooks_that_came_to_a_wrong_address(
 
 def test_a_wrong_address_that_was_corrected_is_told_of_no_more() -> None:
     for seconds, result in ((899, "warn"), (901, "ok")):
-        report = Report(id="a", at=9000, has_token=True, misaddressed=3, misaddressed_at=9000 - seconds)
+        report = ReplicaReport(id="a", at=9000, has_token=True, misaddressed=3, misaddressed_at=9000 - seconds)
         _, line = check_replicas([report], 9000)
         assert line.result == result
 
 
 def test_a_machine_whose_clock_is_off_is_named() -> None:
     for off, words in ((3600.0, "1h00m ahead of"), (-42.0, "42s behind")):
-        _, line = check_replicas([Report(id="a", at=9000, has_token=True, clock_off=off)], 9000)
+        _, line = check_replicas([ReplicaReport(id="a", at=9000, has_token=True, clock_offset=off)], 9000)
         assert line.result == "warn"
         assert f"its machine's clock is {words} the time that all replicas go by" in line.found
         assert "NTP" in line.do
-    _, line = check_replicas([Report(id="a", at=9000, has_token=True)], 9000)
+    _, line = check_replicas([ReplicaReport(id="a", at=9000, has_token=True)], 9000)
     assert line.result == "ok"
 
 
@@ -129,7 +129,7 @@ async def test_nobody_two_versions_and_one_that_drains(
     client = Client(store_url)
     for n, version in enumerate(("0.9", "1.0")):
         await Replicas(client).write(
-            Report(id=f"{n}", at=100, version=version, has_token=bool(n), draining=bool(n))
+            ReplicaReport(id=f"{n}", at=100, version=version, has_token=bool(n), draining=bool(n))
         )
     await client.close()
     all_, first, second = await lines(shell)

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from service.engine.timeouts import PATIENCE, Patience
-from tests.harness import CALLEE, Service
-from tests.operators import Operator, bridged, consistent, in_room, staffed
+from service.engine.timeouts import DEFAULT_TIMEOUTS, Timeouts
+from tests.harness import CALLEE, RunningService
+from tests.operators import Operator, bridged, consistent, join_outbound, operator_for
 from tests.simulator.phones import Phone
 from tests.simulator.simulator import Simulator
 from tests.waiting import wait_until
@@ -38,7 +38,7 @@ async def test_who_was_on_hold_gets_back_into_a_room_that_their_old_seat_still_f
     simulator: Simulator, store_url: str, redis: Redis, way: str
 ) -> None:
     settings = {"ROOM_POLICY": "lobby", "INTERCONNECT": way}
-    async with staffed(simulator, store_url, redis, PATIENCE, **settings) as (service, operator):
+    async with operator_for(simulator, store_url, redis, DEFAULT_TIMEOUTS, **settings) as (service, operator):
         await operator.set_room("lobby", limit=2)
         phones = [(await bridged(simulator, operator))[0] for _ in range(2)]
         gate = simulator.gates.hold("removeParticipantFromSession")
@@ -57,7 +57,7 @@ async def test_whose_leg_breaks_in_a_full_room_gets_back(
     simulator: Simulator, store_url: str, redis: Redis
 ) -> None:
     settings = {"ROOM_POLICY": "lobby", "INTERCONNECT": "bridge"}
-    async with staffed(simulator, store_url, redis, PATIENCE, **settings) as (_, operator):
+    async with operator_for(simulator, store_url, redis, DEFAULT_TIMEOUTS, **settings) as (_, operator):
         await operator.set_room("lobby", limit=2)
         phones = [(await bridged(simulator, operator))[0] for _ in range(2)]
         [leg, _] = simulator.legs_into_webrtc()
@@ -75,7 +75,7 @@ async def test_whose_leg_breaks_in_a_full_room_gets_back(
 async def test_a_room_is_closed_for_those_too_whose_way_in_has_just_broken(
     simulator: Simulator, store_url: str, redis: Redis, moment: str
 ) -> None:
-    async with staffed(simulator, store_url, redis, PATIENCE, ROOM_POLICY="lobby") as (_, operator):
+    async with operator_for(simulator, store_url, redis, DEFAULT_TIMEOUTS, ROOM_POLICY="lobby") as (_, operator):
         phones = [(await bridged(simulator, operator))[0] for _ in range(2)]
         gate = simulator.gates.hold(moment)
         await phones[0].far_end_hangs_up("error")
@@ -92,10 +92,10 @@ async def test_a_room_is_closed_for_those_too_whose_way_in_has_just_broken(
 # What there is to see ---------------------------------------------------------------------------------------
 
 
-async def test_a_room_as_it_is(simulator: Simulator, service: Service, operator: Operator) -> None:
+async def test_a_room_as_it_is(simulator: Simulator, service: RunningService, operator: Operator) -> None:
     assert await operator.ask("GET", "/rooms") == {"rooms": [], "next": None}
-    one, _ = await in_room(simulator, operator, outbound=True)
-    other, _ = await in_room(simulator, operator, outbound=False)
+    one, _ = await join_outbound(simulator, operator, outbound=True)
+    other, _ = await join_outbound(simulator, operator, outbound=False)
     room = await operator.room("sales")
     assert "sales" in {one["room"] for one in (await operator.ask("GET", "/rooms"))["rooms"]}
     assert room["sessionId"] == one.session_id
@@ -132,7 +132,7 @@ async def test_a_room_that_is_only_set(operator: Operator) -> None:
 async def test_the_announcement_of_the_room_is_said(
     simulator: Simulator, store_url: str, redis: Redis
 ) -> None:
-    async with staffed(simulator, store_url, redis, ROOM_POLICY="sales", ANNOUNCEMENT="Anywhere.") as (
+    async with operator_for(simulator, store_url, redis, ROOM_POLICY="sales", ANNOUNCEMENT="Anywhere.") as (
         _,
         operator,
     ):
@@ -154,7 +154,7 @@ async def test_the_announcement_of_the_room_is_said(
 
 
 async def test_no_more_than_the_limit(simulator: Simulator, store_url: str, redis: Redis) -> None:
-    async with staffed(simulator, store_url, redis, ROOM_POLICY="lobby") as (_, operator):
+    async with operator_for(simulator, store_url, redis, ROOM_POLICY="lobby") as (_, operator):
         await operator.set_room("lobby", limit=2)
         inside = [(await bridged(simulator, operator))[0] for _ in range(2)]
         late = await simulator.dial()
@@ -171,7 +171,7 @@ async def test_no_more_than_the_limit(simulator: Simulator, store_url: str, redi
             await phone.hang_up()
 
 
-async def test_the_way_in_is_the_rooms(simulator: Simulator, service: Service, operator: Operator) -> None:
+async def test_the_way_in_is_the_rooms(simulator: Simulator, service: RunningService, operator: Operator) -> None:
     await operator.set_room("sales", interconnect="bridge")
     await operator.place()
     phone = await simulator.called(CALLEE)
@@ -185,10 +185,10 @@ async def test_the_way_in_is_the_rooms(simulator: Simulator, service: Service, o
 
 
 async def test_everybody_in_it_is_told_and_hung_up(
-    simulator: Simulator, service: Service, operator: Operator
+    simulator: Simulator, service: RunningService, operator: Operator
 ) -> None:
-    inside = [(await in_room(simulator, operator, outbound=outbound))[0] for outbound in (False, True)]
-    aside, _ = await in_room(simulator, operator, outbound=False)
+    inside = [(await join_outbound(simulator, operator, outbound=outbound))[0] for outbound in (False, True)]
+    aside, _ = await join_outbound(simulator, operator, outbound=False)
     await operator.order(aside.call_id, "remove")
     await aside.hears("Please hold")
     elsewhere, _ = await bridged(simulator, operator)
@@ -219,7 +219,7 @@ async def test_everybody_in_it_is_told_and_hung_up(
     ],
 )
 async def test_who_is_joining(simulator: Simulator, store_url: str, redis: Redis, step: str) -> None:
-    async with staffed(simulator, store_url, redis, ROOM_POLICY="lobby") as (_, operator):
+    async with operator_for(simulator, store_url, redis, ROOM_POLICY="lobby") as (_, operator):
         gate = simulator.gates.hold(step)
         phone = await simulator.dial()
         await gate.reached()
@@ -232,7 +232,7 @@ async def test_who_is_joining(simulator: Simulator, store_url: str, redis: Redis
 
 @pytest.mark.parametrize("prepare", ["answer", "dial"])
 async def test_who_is_being_called(
-    simulator: Simulator, service: Service, operator: Operator, prepare: str
+    simulator: Simulator, service: RunningService, operator: Operator, prepare: str
 ) -> None:
     simulator.numbers[OTHER] = "ring"
     await operator.place(OTHER, prepare=prepare, callTimeout=300)
@@ -246,7 +246,7 @@ async def test_who_is_being_called(
 
 @pytest.mark.parametrize("step", ["createSession", "createParticipant", "addParticipantToSession"])
 async def test_who_is_being_called_while_its_place_is_prepared(
-    simulator: Simulator, service: Service, operator: Operator, step: str
+    simulator: Simulator, service: RunningService, operator: Operator, step: str
 ) -> None:
     simulator.numbers[OTHER] = "ring"
     gate = simulator.gates.hold(step)
@@ -261,9 +261,9 @@ async def test_who_is_being_called_while_its_place_is_prepared(
 
 @pytest.mark.parametrize("step", ["updateCall", "webhook:redirect", "reply:redirect", "deleteParticipant"])
 async def test_who_hangs_up_while_it_is_closed(
-    simulator: Simulator, service: Service, operator: Operator, step: str
+    simulator: Simulator, service: RunningService, operator: Operator, step: str
 ) -> None:
-    phone, _ = await in_room(simulator, operator, outbound=True)
+    phone, _ = await join_outbound(simulator, operator, outbound=True)
     gate = simulator.gates.hold(step)
     await close(operator, "sales")
     await gate.reached()
@@ -273,22 +273,22 @@ async def test_who_hangs_up_while_it_is_closed(
 
 
 async def test_bandwidth_fails_while_it_is_closed(
-    simulator: Simulator, service: Service, operator: Operator
+    simulator: Simulator, service: RunningService, operator: Operator
 ) -> None:
-    phones = [(await in_room(simulator, operator, outbound=outbound))[0] for outbound in (False, True)]
+    phones = [(await join_outbound(simulator, operator, outbound=outbound))[0] for outbound in (False, True)]
     steps = ["updateCall", "removeParticipantFromSession", "deleteParticipant", "deleteSession"]
     faults = [simulator.faults.add(step, status=500, retry_after="0") for step in steps]
     await close(operator, "sales")
     for phone in phones:
         await phone.until("ended")
     await simulator.settled()
-    assert [fault.struck for fault in faults] == [1, 1, 1, 1]
+    assert [fault.hit_count for fault in faults] == [1, 1, 1, 1]
 
 
 async def test_who_comes_right_after_finds_a_new_one(
     simulator: Simulator, store_url: str, redis: Redis
 ) -> None:
-    async with staffed(simulator, store_url, redis, ROOM_POLICY="lobby") as (_, operator):
+    async with operator_for(simulator, store_url, redis, ROOM_POLICY="lobby") as (_, operator):
         gate = simulator.gates.hold("removeParticipantFromSession")
         old, _ = await bridged(simulator, operator)
         before, session = await operator.room("lobby"), old.session_id
@@ -309,8 +309,8 @@ async def test_who_comes_right_after_finds_a_new_one(
 # The age of a session ---------------------------------------------------------------------------------------
 
 
-SHORT = Patience(session=0.6, old_session=0.2)
-LONGER = Patience(session=2.2, old_session=0.2)
+SHORT = Timeouts(session_max_age=0.6, old_session_grace=0.2)
+LONGER = Timeouts(session_max_age=2.2, old_session_grace=0.2)
 
 
 @pytest.mark.parametrize("fault", [None, "addParticipantToSession"])
@@ -319,7 +319,7 @@ async def test_a_session_is_replaced_before_its_age_ends_it(
 ) -> None:
     # Room for another try before it is replaced once more.
     age = LONGER if fault else SHORT
-    async with staffed(simulator, store_url, redis, age, ROOM_POLICY="lobby") as (_, operator):
+    async with operator_for(simulator, store_url, redis, age, ROOM_POLICY="lobby") as (_, operator):
         phones = [(await bridged(simulator, operator))[0] for _ in range(3)]
         legs = [phone.leg for phone in phones]
         participants = [phone.participant_id for phone in phones]
@@ -348,8 +348,8 @@ async def test_a_session_is_replaced_before_its_age_ends_it(
 async def test_a_session_of_twenty_is_replaced_and_everybody_hears_everybody(
     simulator: Simulator, store_url: str, redis: Redis
 ) -> None:
-    age = Patience(session=8, old_session=0.5)
-    async with staffed(simulator, store_url, redis, age, ROOM_POLICY="lobby") as (_, operator):
+    age = Timeouts(session_max_age=8, old_session_grace=0.5)
+    async with operator_for(simulator, store_url, redis, age, ROOM_POLICY="lobby") as (_, operator):
         phones = [(await bridged(simulator, operator))[0] for _ in range(20)]
         [old] = {phone.session_id for phone in phones}
         every = {str(phone.participant_id) for phone in phones}
@@ -374,7 +374,7 @@ async def subscribe(operator: Operator, phone: Phone, hears: Any) -> None:
 async def test_who_hangs_up_while_the_session_is_replaced(
     simulator: Simulator, store_url: str, redis: Redis
 ) -> None:
-    async with staffed(simulator, store_url, redis, SHORT, ROOM_POLICY="lobby") as (_, operator):
+    async with operator_for(simulator, store_url, redis, SHORT, ROOM_POLICY="lobby") as (_, operator):
         phones = [(await bridged(simulator, operator))[0] for _ in range(2)]
         gate = simulator.gates.hold("addParticipantToSession")
         await gate.reached(count=2)
@@ -387,7 +387,7 @@ async def test_who_hangs_up_while_the_session_is_replaced(
 async def test_a_room_that_ends_while_its_session_is_replaced(
     simulator: Simulator, store_url: str, redis: Redis
 ) -> None:
-    async with staffed(simulator, store_url, redis, SHORT, ROOM_POLICY="lobby") as (_, operator):
+    async with operator_for(simulator, store_url, redis, SHORT, ROOM_POLICY="lobby") as (_, operator):
         phone, _ = await bridged(simulator, operator)
         gate = simulator.gates.hold("createSession")
         await gate.reached()

@@ -5,9 +5,9 @@ from itertools import pairwise
 
 from starlette.requests import Request
 
-from handlers.http.request_guard import CallbackCredentials, Refused
-from service.bandwidth.callback_urls import Callbacks
-from service.invitations import Forged, Pass, Signer
+from handlers.http.request_guard import CallbackCredentials, HttpError
+from service.bandwidth.callback_urls import CallbackUrls
+from service.invitations import InvalidPass, Pass, PassSigner
 
 OLD, NEW = "old-password", "new-password"
 STEPS = ((OLD, None), (OLD, NEW), (NEW, OLD), (NEW, None))
@@ -19,19 +19,19 @@ PASS = Pass("1", "sales", 2_000_000_000.0, "crm")
 class Replica:
     def __init__(self, password: str, previous: str | None) -> None:
         self.credentials = CallbackCredentials("bandwidth", password, previous)
-        self.callbacks = Callbacks("https://bridge.test", "bandwidth", password, previous)
-        self.visits = Signer("visits", *(one for one in (password, previous) if one))
+        self.callbacks = CallbackUrls("https://bridge.test", "bandwidth", password, previous)
+        self.visits = PassSigner("visits", *(one for one in (password, previous) if one))
 
     def takes_what_is_handed_out_by(self, other: "Replica") -> bool:
         shown = other.callbacks.credentials
         header = basic(shown["username"], shown["password"])
-        address = other.callbacks.participant(SEAT).rpartition("/")[2]
+        address = other.callbacks.participant_url(SEAT).rpartition("/")[2]
         try:
             self.credentials.check(Request({"type": "http", "headers": [(b"authorization", header)]}))
-            self.visits.read(other.visits.sign(PASS), now=0.0)
-        except (Refused, Forged):
+            self.visits.verify(other.visits.sign(PASS), now=0.0)
+        except (HttpError, InvalidPass):
             return False
-        return self.callbacks.proves(SEAT, address)
+        return self.callbacks.verifies(SEAT, address)
 
 
 def basic(username: str, password: str) -> bytes:

@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from handlers.webhooks.participant_events import ParticipantEvent
-from handlers.webhooks.registry import KINDS, LEG_KINDS, kind_of
-from handlers.webhooks.payload import ForeignAccount, Malformed, Webhook, parse
+from handlers.webhooks.registry import WEBHOOK_KINDS, LEG_KINDS, kind_of
+from handlers.webhooks.payload import ForeignAccount, MalformedWebhook, Webhook, parse
 from service.calls.events import (
     Answer,
     BridgeComplete,
@@ -21,11 +21,11 @@ from service.calls.events import (
     LegBridgeComplete,
     LegDisconnect,
     MachineDetected,
-    Redirect,
+    Redirected,
     TransferAnswer,
     TransferComplete,
     TransferDisconnect,
-    Unknown,
+    UnknownWebhook,
 )
 from service.calls.model import Direction
 from service.calls.policy import Policy
@@ -41,7 +41,7 @@ OUTBOUND = "c-0d94e7b2-93f6a1c8-5e27-4d10-8b3f-c2a9641d70e5"
 REF, OUTBOUND_REF = "p07-ycvam76wtzoffh3qmcwe", ref_of_call(OUTBOUND)
 GIVEN_OUT = "p03-aaaaaaaaaaaaaaaaaaaa"
 AT = 1_772_719_332.0
-POLICY = Policy(room_map={"+19195550100": "sales"}, announcement="Hello.", fallback="+19195550199")
+POLICY = Policy(room_map={"+19195550100": "sales"}, announcement="Hello.", fallback_number="+19195550199")
 
 ON_THE_LINE: dict[str, Any] = {
     "ref": REF,
@@ -59,8 +59,8 @@ DIALED: dict[str, Any] = {
     "from_number": "+19195550100",
     "to_number": "+19195550163",
 }
-ARRIVING: dict[str, Any] = {"lease_until": AT + 8, "announcement": "Hello.", "fallback": "+19195550199"}
-CAME_IN: dict[str, Any] = {**ON_THE_LINE, **ARRIVING, "waits": True}
+ARRIVING: dict[str, Any] = {"lease_until": AT + 8, "announcement": "Hello.", "fallback_number": "+19195550199"}
+CAME_IN: dict[str, Any] = {**ON_THE_LINE, **ARRIVING, "waits_for_others": True}
 SIP = {name: json.loads((SAMPLES / f"{name}.json").read_text()).get("sipCallId", "") for name in STEMS}
 REDIRECTED, LEG_ANSWERED, ANSWERED = 1772719333.78, 1772719332.655, 1772719807.951
 """When these happened, by Bandwidth's clock."""
@@ -74,17 +74,17 @@ EXPECTED: dict[str, Event] = {
         call_id=INBOUND,
         direction=Direction.INBOUND,
         room=f"call-{REF}",
-        waits=True,
+        waits_for_others=True,
         **ARRIVING,
     ),
     "answer": Answer(at=AT, answered=True, machine="human", sip_call_id=SIP["answer"], **DIALED, **ARRIVING),
-    "redirect": Redirect(at=AT, answered=True, told=REDIRECTED, **CAME_IN),
+    "redirect": Redirected(at=AT, answered=True, event_time=REDIRECTED, **CAME_IN),
     "gather": Gathered(at=AT, answered=True, digits="4711", **CAME_IN),
     "bridgeComplete": BridgeComplete(at=AT, answered=True, attempt=2, cause="busy", **CAME_IN),
     "bridgeTargetComplete": BridgeComplete(at=AT, answered=True, attempt=2, **CAME_IN),
     "machineDetectionComplete": MachineDetected(AT, "answering-machine"),
-    "transferAnswer": TransferAnswer(AT, 2, leg_id=LEG, tag=f"{REF}.1", told=LEG_ANSWERED),
-    "transferAnswer-without-parent": TransferAnswer(AT, 2, leg_id=LEG, tag=f"{REF}.1", told=LEG_ANSWERED),
+    "transferAnswer": TransferAnswer(AT, 2, leg_id=LEG, tag=f"{REF}.1", event_time=LEG_ANSWERED),
+    "transferAnswer-without-parent": TransferAnswer(AT, 2, leg_id=LEG, tag=f"{REF}.1", event_time=LEG_ANSWERED),
     "transferComplete": TransferComplete(
         AT,
         2,
@@ -107,8 +107,8 @@ EXPECTED: dict[str, Event] = {
 }
 """For webhooks at the second attempt's URL."""
 OF_A_LEG: dict[str, Event] = {
-    "answer": LegAnswer(AT, 2, leg_id=OUTBOUND, told=ANSWERED),
-    "redirect": LegAnswer(AT, 2, leg_id=INBOUND, told=REDIRECTED),
+    "answer": LegAnswer(AT, 2, leg_id=OUTBOUND, event_time=ANSWERED),
+    "redirect": LegAnswer(AT, 2, leg_id=INBOUND, event_time=REDIRECTED),
     "bridgeComplete": LegBridgeComplete(AT, 2, cause="busy"),
     "bridgeTargetComplete": LegBridgeComplete(AT, 2),
     "disconnect": LegDisconnect(AT, 2, cause="hangup", leg_id=INBOUND, sip_call_id=SIP["disconnect"]),
@@ -138,11 +138,11 @@ def event(body: bytes | dict[str, Any], *, leg: bool = False) -> Event:
 
 def test_there_is_a_sample_of_each_kind_and_an_expectation_for_each_sample() -> None:
     found = {path.stem for path in SAMPLES.iterdir()}
-    assert set(KINDS) <= found
+    assert set(WEBHOOK_KINDS) <= found
     assert found == {*EXPECTED, "participant-onConnect"}
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", WEBHOOK_KINDS)
 def test_a_sample_has_the_documented_fields(kind: str) -> None:
     always, sometimes = (set(fields.split()) for fields in FIELDS[kind])
     names = set(sample(kind))
@@ -159,7 +159,7 @@ def test_what_a_sample_becomes(name: str) -> None:
     assert (webhook.event_type, webhook.call_id) == (body["eventType"], body["callId"])
     if "eventTime" in body:
         leg = "leg:" if "parentCallId" in body else ""
-        assert webhook.key == f"{leg}{body['eventType']}@{body['eventTime']}"
+        assert webhook.event_key == f"{leg}{body['eventType']}@{body['eventTime']}"
 
 
 def test_a_participant_event() -> None:
@@ -183,7 +183,7 @@ def test_a_participant_event() -> None:
     ],
 )
 def test_when_a_participant_event_happened(timestamp: object, told_ms: int) -> None:
-    assert ParticipantEvent(event="onConnect", timestamp=timestamp).told_ms == told_ms
+    assert ParticipantEvent(event="onConnect", timestamp=timestamp).happened_ms == told_ms
 
 
 @pytest.mark.parametrize("name", EXPECTED)
@@ -195,14 +195,14 @@ def test_unknown_fields_are_ignored(name: str) -> None:
 @pytest.mark.parametrize(("kind", "leg"), [("recordComplete", False), ("newIn2027", False), ("gather", True)])
 def test_an_unknown_kind_is_accepted(kind: str, leg: bool) -> None:
     body = sample("redirect", eventType=kind)
-    assert event(body, leg=leg) == Unknown(AT, kind)
+    assert event(body, leg=leg) == UnknownWebhook(AT, kind)
     assert kind_of(read(body, leg=leg)).wants_bxml
 
 
 @pytest.mark.parametrize("kind", LEG_KINDS)
 def test_what_a_sample_becomes_at_the_address_of_a_leg(kind: str) -> None:
     assert event(raw(kind), leg=True) == OF_A_LEG[kind]
-    at_the_same_moment = read(raw(kind), leg=True).key, read(raw(kind)).key
+    at_the_same_moment = read(raw(kind), leg=True).event_key, read(raw(kind)).event_key
     assert len(set(at_the_same_moment)) == 2
 
 
@@ -212,7 +212,7 @@ def test_an_odd_result_of_machine_detection_is_none(odd: Any) -> None:
 
 
 @pytest.mark.parametrize("leg", [False, True])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", WEBHOOK_KINDS)
 def test_no_number_is_in_words_of_bandwidths(kind: str, leg: bool) -> None:
     """These are in the log, the timeline and the outcome, for keys that see no numbers as well."""
     said = "no route to (555) 010-8266"
@@ -221,12 +221,12 @@ def test_no_number_is_in_words_of_bandwidths(kind: str, leg: bool) -> None:
     assert "8266" not in str(event(body, leg=leg))
 
 
-ODD: list[Any] = [5, None, {}, [], True, 1.5, {"a": ["b"]}]
+UNUSUAL: list[Any] = [5, None, {}, [], True, 1.5, {"a": ["b"]}]
 REQUIRED = {"callId", "eventType", "accountId"}
 
 
-@pytest.mark.parametrize("odd", ODD, ids=json.dumps)
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("odd", UNUSUAL, ids=json.dumps)
+@pytest.mark.parametrize("kind", WEBHOOK_KINDS)
 def test_an_odd_type_is_as_good_as_absent(kind: str, odd: Any) -> None:
     """All optional fields at once; only `sipResponseCode` is a number by right."""
     names = set(sample(kind)) - REQUIRED
@@ -256,24 +256,24 @@ def test_a_disconnect_with_an_odd_field(changes: dict[str, Any], expected: dict[
 
 def test_an_odd_tag_and_an_odd_time() -> None:
     assert event(sample("transferAnswer", tag={})) == TransferAnswer(
-        AT, 2, leg_id=LEG, tag="", told=LEG_ANSWERED
+        AT, 2, leg_id=LEG, tag="", event_time=LEG_ANSWERED
     )
     for odd in (None, 5, "", "2" * 257):
         first, second = (
             read(sample("disconnect", eventTime=odd, cause=cause)) for cause in ("hangup", "busy")
         )
-        assert first.key.startswith("disconnect#")
-        assert first.key == read(sample("disconnect", eventTime=odd)).key != second.key
+        assert first.event_key.startswith("disconnect#")
+        assert first.event_key == read(sample("disconnect", eventTime=odd)).event_key != second.event_key
 
 
 @pytest.mark.parametrize("value", [None, 5, "", [], {}, True, "x" * 257])
 @pytest.mark.parametrize("name", ["callId", "eventType"])
 def test_without_a_call_or_a_type_it_is_malformed(name: str, value: Any) -> None:
-    with pytest.raises(Malformed, match=name):
+    with pytest.raises(MalformedWebhook, match=name):
         read(sample("initiate", **{name: value}))
     body = sample("initiate")
     del body[name]
-    with pytest.raises(Malformed, match=name):
+    with pytest.raises(MalformedWebhook, match=name):
         read(body)
 
 
@@ -296,7 +296,7 @@ def test_without_a_call_or_a_type_it_is_malformed(name: str, value: Any) -> None
     ids=lambda body: body[:24].decode(errors="replace"),
 )
 def test_what_is_no_json_object_is_malformed(body: bytes) -> None:
-    with pytest.raises(Malformed):
+    with pytest.raises(MalformedWebhook):
         read(body)
 
 
@@ -346,5 +346,5 @@ def test_a_redirect_of_a_leg_that_was_told_to_wait() -> None:
 )
 def test_a_time_that_cannot_be_read_is_no_time(time: object) -> None:
     told = event(sample("redirect", eventTime=time))
-    assert isinstance(told, Redirect)
-    assert told.told in {0, 253402383599.0}
+    assert isinstance(told, Redirected)
+    assert told.event_time in {0, 253402383599.0}

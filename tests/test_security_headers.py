@@ -13,7 +13,7 @@ from handlers.http.request_guard import BODY_LIMIT
 from handlers.page import assets
 from tests.harness import API_KEY, API_KEYS, PASSWORD, USERNAME, settings_for
 from tests.operators import NO_TLS
-from tests.processes import Replica, environment, replica
+from tests.processes import ReplicaProcess, environment, replica
 from tests.simulator.simulator import Simulator
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS")
@@ -25,7 +25,7 @@ BUILT = Path(assets.__file__).parent / "built"
 
 
 @pytest.fixture
-async def running(simulator: Simulator, store_url: str) -> AsyncIterator[Replica]:
+async def running(simulator: Simulator, store_url: str) -> AsyncIterator[ReplicaProcess]:
     """In a process of its own: what the server adds counts as well."""
     settings = environment(simulator, REDIS_URL=store_url, API_KEYS=API_KEYS)
     async with replica(settings) as running:
@@ -55,7 +55,7 @@ def paths(app_routes: list[Route]) -> list[str]:
     return [re.sub(r"\{(\w+)(:\w+)?\}", lambda one: values.get(one[1], "x"), one.path) for one in app_routes]
 
 
-async def test_every_route_and_every_refusal(running: Replica, simulator: Simulator, store_url: str) -> None:
+async def test_every_route_and_every_refusal(running: ReplicaProcess, simulator: Simulator, store_url: str) -> None:
     routes = [one for one in create_app(settings_for(simulator, store_url)).routes if isinstance(one, Route)]
     seen: set[int] = set()
     callbacks = httpx.BasicAuth(USERNAME, PASSWORD)

@@ -5,15 +5,15 @@ import asyncio
 import pytest
 from redis.asyncio import Redis
 
-from service.engine.timeouts import Patience
-from tests.operators import bridged, staffed
+from service.engine.timeouts import Timeouts
+from tests.operators import bridged, operator_for
 from tests.outbound import operations
 from tests.simulator.settings import SimulatorSettings
 from tests.simulator.simulator import Simulator
 from tests.test_prepared import STOCKED, in_stock
 from tests.waiting import wait_until
 
-DOUBTS = Patience(gone=0.8, old_session=0.2)
+DOUBTS = Timeouts(vanished_grace=0.8, old_session_grace=0.2)
 """A round in which a caller waits takes half a second in the tests here, and two looks are 0.4 s apart."""
 SLOWER = SimulatorSettings(time_scale=0.25)
 ADD, GET, LIST = "addParticipantToSession", "getSession", "listSessionParticipants"
@@ -28,7 +28,7 @@ async def test_a_moment_of_404_cuts_nobody_off(
 ) -> None:
     async with (
         Simulator(SLOWER) as simulator,
-        staffed(simulator, store_url, redis, DOUBTS, ROOM_POLICY="lobby") as (service, operator),
+        operator_for(simulator, store_url, redis, DOUBTS, ROOM_POLICY="lobby") as (service, operator),
     ):
         phones = [(await bridged(simulator, operator))[0] for _ in range(2)]
         session = phones[0].session_id
@@ -51,7 +51,7 @@ async def test_a_moment_of_404_cuts_nobody_off(
 async def test_callers_get_into_the_new_session_once_it_is_decided(store_url: str, redis: Redis) -> None:
     async with (
         Simulator(SLOWER) as simulator,
-        staffed(simulator, store_url, redis, DOUBTS, ROOM_POLICY="lobby") as (service, operator),
+        operator_for(simulator, store_url, redis, DOUBTS, ROOM_POLICY="lobby") as (service, operator),
     ):
         phones = [(await bridged(simulator, operator))[0]]
         vanished = phones[0].session_id or ""
@@ -60,7 +60,7 @@ async def test_callers_get_into_the_new_session_once_it_is_decided(store_url: st
         phones += [await simulator.dial() for _ in range(3)]
         for phone in phones[1:]:
             await phone.until("bridged", timeout=10)
-        assert asyncio.get_running_loop().time() - begun >= DOUBTS.gone
+        assert asyncio.get_running_loop().time() - begun >= DOUBTS.vanished_grace
         await simulator.until(lambda: len({phone.session_id for phone in phones}) == 1)
         assert phones[0].session_id != vanished
         assert operations(simulator).count("createSession") == 2
@@ -74,7 +74,7 @@ async def test_callers_get_into_the_new_session_once_it_is_decided(store_url: st
 async def test_a_caller_whose_participants_are_never_found_is_told_in_the_end(
     simulator: Simulator, store_url: str, redis: Redis
 ) -> None:
-    async with staffed(simulator, store_url, redis, DOUBTS) as (service, operator):
+    async with operator_for(simulator, store_url, redis, DOUBTS) as (service, operator):
         simulator.faults.add(ADD, status=404, times=None)
         phone = await simulator.dial()
         await phone.until("ended", timeout=10)
@@ -95,7 +95,7 @@ async def test_a_prepared_participant_is_looked_at_beside_the_call(
     """One request for both who took one, and what is not there is put right with the phones up."""
     async with (
         Simulator(SLOWER) as simulator,
-        staffed(simulator, store_url, redis, DOUBTS, **STOCKED) as (service, operator),
+        operator_for(simulator, store_url, redis, DOUBTS, **STOCKED) as (service, operator),
     ):
         first, _ = await bridged(simulator, operator)
         await in_stock(redis)

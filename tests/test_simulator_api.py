@@ -11,16 +11,16 @@ import httpx
 import pytest
 
 from tests.simulator import SimulatorSettings
-from tests.simulator.auth import Tokens
+from tests.simulator.auth import AccessTokens
 from tests.simulator.faults import Fault
-from tests.simulator.scripted import NO_TLS, Scene, scene, transfer
+from tests.simulator.scripted import NO_TLS, ScriptedScene, scene, transfer
 
 PARK = '<Response><Pause duration="86400"/></Response>'
 ROOT = Path(__file__).parents[1]
 GRANT = {"grant_type": "client_credentials"}
 
 
-async def access_token(stage: Scene) -> str:
+async def access_token(stage: ScriptedScene) -> str:
     answer = await stage.client.post(
         stage.sim.token_url, data=GRANT, auth=(stage.sim.client_id, stage.sim.client_secret)
     )
@@ -57,7 +57,7 @@ async def test_tokens_are_for_the_client_until_they_are_revoked() -> None:
 
 def test_tokens_expire() -> None:
     now = 0.0
-    tokens = Tokens(60, lambda: now)
+    tokens = AccessTokens(60, lambda: now)
     token = tokens.issue()
     now = 59.9
     assert tokens.valid(token)
@@ -285,7 +285,7 @@ async def test_a_hung_request_goes_on_when_it_is_released() -> None:
         await stage.sim.until(lambda: True)
         fault.release()
         assert await asking in stage.sim.sessions.sessions
-        assert fault.struck == 1
+        assert fault.hit_count == 1
 
 
 async def test_a_hung_request_is_cut_off_when_it_is_released() -> None:
@@ -305,13 +305,13 @@ async def test_the_fate_of_each_request_is_asked_for() -> None:
     async with scene() as stage:
         order = stage.sim.faults.add("createSession", status=503)
         struck = Fault("createSession", status=429, name="fate")
-        stage.sim.faults.fate = lambda operation: struck if operation == "createSession" else None
+        stage.sim.faults.fault_for = lambda operation: struck if operation == "createSession" else None
         assert stage.sim.faults.pending("createSession") == 1
         statuses = [
             (await stage.client.post(f"{stage.webrtc}/sessions", json={})).status_code for _ in range(3)
         ]
         assert statuses == [503, 429, 429]
-        assert (order.struck, struck.struck, stage.sim.faults.pending("createSession")) == (1, 2, 0)
+        assert (order.hit_count, struck.hit_count, stage.sim.faults.pending("createSession")) == (1, 2, 0)
         assert stage.sim.requests[-1].fault == "status 429, fate"
         await stage.participant()
         stage.sim.faults.clear()

@@ -7,7 +7,7 @@ import pytest
 from starlette.responses import Response
 
 from tests.simulator import SimulatorSettings
-from tests.simulator.scripted import ORIGIN, Scene, scene
+from tests.simulator.scripted import ORIGIN, ScriptedScene, scene
 
 PARK = '<Response><Pause duration="86400"/></Response>'
 NUMBER = "+15550002222"
@@ -15,7 +15,7 @@ SYNC = {"mode": "sync"}
 CALLBACK = {"callbackUrl": f"{ORIGIN}/machine", "username": "amd", "password": "secret"}
 
 
-async def sync_result(stage: Scene, **fields: Any) -> Any:
+async def sync_result(stage: ScriptedScene, **fields: Any) -> Any:
     stage.service.on("answer", PARK)
     await stage.place(machineDetection=SYNC | fields)
     await stage.told("answer")

@@ -12,12 +12,12 @@ from aiortc import RTCSessionDescription
 
 from tests.simulator.media.peers import peer_connection
 from tests.simulator.scripted import ORIGIN, scene
-from tests.audible import MICROPHONE, browser, heard, hears, listen, phone, seats, sounding
+from tests.audible import MICROPHONE, browser, heard, hears, listen, phone, seats, simulator_with_audio
 
 
 async def test_the_token_in_the_address_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    async with sounding() as stage:
+    async with simulator_with_audio() as stage:
         ann = await stage.seat()
         async with browser(stage, ann) as anns:
             await anns.call("ping", {})
@@ -25,7 +25,7 @@ async def test_the_token_in_the_address_is_not_logged(caplog: pytest.LogCaptureF
 
 
 async def test_a_participant_that_is_deleted_takes_its_browser_along() -> None:
-    async with sounding() as stage:
+    async with simulator_with_audio() as stage:
         ann = await stage.seat()
         async with browser(stage, ann) as anns:
             await anns.publish(MICROPHONE)
@@ -36,7 +36,7 @@ async def test_a_participant_that_is_deleted_takes_its_browser_along() -> None:
 
 
 async def test_a_lost_socket_comes_back_to_what_it_missed() -> None:
-    async with sounding() as stage:
+    async with simulator_with_audio() as stage:
         ann, one = await seats(stage, 2)
         ring = await phone(stage, one)
         stage.sim.sessions.participants[ann.participant_id].callback_url = f"{ORIGIN}/participants"
@@ -63,7 +63,7 @@ async def test_a_lost_socket_comes_back_to_what_it_missed() -> None:
 
 
 async def test_an_offer_that_was_lost_comes_again_as_a_newer_one() -> None:
-    async with sounding() as stage:
+    async with simulator_with_audio() as stage:
         ann, one = await seats(stage, 2)
         async with browser(stage, ann) as anns:
             await stage.sim.until(lambda: anns.revisions == [1])
@@ -80,7 +80,7 @@ async def test_an_offer_that_was_lost_comes_again_as_a_newer_one() -> None:
 
 
 async def test_a_reply_that_was_lost_follows_on_the_next_socket() -> None:
-    async with sounding() as stage, asyncio.TaskGroup() as tasks:
+    async with simulator_with_audio() as stage, asyncio.TaskGroup() as tasks:
         ann = await stage.seat()
         async with browser(stage, ann) as anns:
             anns.pause = 0.5
@@ -103,7 +103,7 @@ async def test_a_reply_that_was_lost_follows_on_the_next_socket() -> None:
 
 
 async def test_participant_events_can_be_switched_off() -> None:
-    async with sounding(participant_events=False) as stage:
+    async with simulator_with_audio(participant_events=False) as stage:
         ann = await stage.seat()
         stage.sim.sessions.participants[ann.participant_id].callback_url = f"{ORIGIN}/participants"
         async with browser(stage, ann):
@@ -113,7 +113,7 @@ async def test_participant_events_can_be_switched_off() -> None:
 
 
 async def test_a_browser_that_does_not_come_back_is_given_up() -> None:
-    async with sounding(device_grace=0.1) as stage:
+    async with simulator_with_audio(device_grace=0.1) as stage:
         ann = await stage.seat()
         async with browser(stage, ann) as anns:
             anns.comes_back = False
@@ -122,7 +122,7 @@ async def test_a_browser_that_does_not_come_back_is_given_up() -> None:
 
 
 async def test_a_gateway_that_forgets_leaves_the_browser_without_media() -> None:
-    async with sounding() as stage:
+    async with simulator_with_audio() as stage:
         ann, one = await seats(stage, 2)
         ring = await phone(stage, one)
         async with browser(stage, ann) as anns:
@@ -139,7 +139,7 @@ async def test_a_gateway_that_forgets_leaves_the_browser_without_media() -> None
 
 @pytest.mark.parametrize(("code", "back"), [(1011, True), (1000, False)])
 async def test_the_code_of_a_close_says_whether_to_come_back(code: int, back: bool) -> None:
-    async with sounding() as stage:
+    async with simulator_with_audio() as stage:
         ann = await stage.seat()
         async with browser(stage, ann) as anns:
             [before] = stage.sim.media.devices
@@ -150,7 +150,7 @@ async def test_the_code_of_a_close_says_whether_to_come_back(code: int, back: bo
 
 @pytest.mark.parametrize("frame", ["no JSON", '{"jsonrpc": "2.0"}'])
 async def test_a_frame_that_is_no_json_rpc_closes_the_socket(frame: str) -> None:
-    async with sounding() as stage, aiohttp.ClientSession() as client:
+    async with simulator_with_audio() as stage, aiohttp.ClientSession() as client:
         seat = await stage.seat()
         async with client.ws_connect(f"{stage.sim.device_url}/v3/?token={seat.token}&uniqueId=1") as socket:
             await socket.send_str(frame)
@@ -168,7 +168,7 @@ async def test_a_frame_that_is_no_json_rpc_closes_the_socket(frame: str) -> None
     ],
 )
 async def test_a_call_that_cannot_be_done_gets_an_error(method: str, params: dict[str, object]) -> None:
-    async with sounding() as stage, browser(stage, await stage.seat()) as anns:
+    async with simulator_with_audio() as stage, browser(stage, await stage.seat()) as anns:
         await stage.sim.until(lambda: anns.revisions == [1])
         with pytest.raises(AssertionError, match="-32000"):
             await anns.call(method, params)
@@ -176,7 +176,7 @@ async def test_a_call_that_cannot_be_done_gets_an_error(method: str, params: dic
 
 
 async def test_a_token_of_nobody_is_refused_for_good_or_for_ever() -> None:
-    async with sounding() as stage, aiohttp.ClientSession() as client:
+    async with simulator_with_audio() as stage, aiohttp.ClientSession() as client:
         url = f"{stage.sim.device_url}/v3/?token=nobody&client=browser&uniqueId=1"
         async with client.ws_connect(url) as socket:
             assert (await socket.receive()).data == 1000

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.simulator import Phone
-from tests.simulator.scripted import ORIGIN, Scene, scene
+from tests.simulator.scripted import ORIGIN, ScriptedScene, scene
 
 PARK = '<Response><Pause duration="86400"/></Response>'
 BYE = "<Response><Hangup/></Response>"
@@ -20,7 +20,7 @@ def bridge(target: str, urls: str = BOTH) -> str:
     )
 
 
-async def parked(stage: Scene) -> Phone:
+async def parked(stage: ScriptedScene) -> Phone:
     """A phone that has called in and is waiting."""
     stage.service.on("initiate", PARK)
     phone = await stage.sim.dial()
@@ -28,7 +28,7 @@ async def parked(stage: Scene) -> Phone:
     return phone
 
 
-async def waiting(stage: Scene) -> Phone:
+async def waiting(stage: ScriptedScene) -> Phone:
     """A leg into WebRTC that is waiting."""
     stage.service.on("answer", PARK)
     leg = await stage.into_webrtc((await stage.seat()).token)
@@ -36,7 +36,7 @@ async def waiting(stage: Scene) -> Phone:
     return leg
 
 
-async def legs(stage: Scene, executor: str = "leg", urls: str = BOTH) -> tuple[Phone, Phone]:
+async def legs(stage: ScriptedScene, executor: str = "leg", urls: str = BOTH) -> tuple[Phone, Phone]:
     """Phone and leg, bridged by one of them."""
     if executor == "leg":
         phone = await parked(stage)

@@ -18,12 +18,12 @@ from tests.audible import (
     listen,
     phone,
     seats,
-    sounding,
+    simulator_with_audio,
 )
 
 
 async def test_two_browsers_and_two_phones_each_hear_the_other_three() -> None:
-    async with sounding() as stage:
+    async with simulator_with_audio() as stage:
         ann, bob, one, two = await seats(stage, 4)
         first, second = await phone(stage, one), await phone(stage, two)
         assert (first.tone, second.tone) == (440, 550)
@@ -43,7 +43,7 @@ async def test_two_browsers_and_two_phones_each_hear_the_other_three() -> None:
 
 
 async def test_what_a_phone_hears_can_be_measured_and_listened_to(tmp_path: Path) -> None:
-    async with sounding() as stage:
+    async with simulator_with_audio() as stage:
         ann, seat = await seats(stage, 2)
         ring = await phone(stage, seat)
         async with browser(stage, ann) as anns:
@@ -61,7 +61,7 @@ async def test_what_a_phone_hears_can_be_measured_and_listened_to(tmp_path: Path
 
 
 async def test_a_browser_hears_exactly_those_it_subscribes_to() -> None:
-    async with sounding() as stage:
+    async with simulator_with_audio() as stage:
         ann, one, two, three = await seats(stage, 4)
         for seat in (one, two, three):
             await phone(stage, seat)
@@ -90,7 +90,7 @@ async def test_a_browser_hears_exactly_those_it_subscribes_to() -> None:
 
 
 async def test_streams_are_subscribed_to_by_their_alias() -> None:
-    async with sounding() as stage:
+    async with simulator_with_audio() as stage:
         ann, bob, one = await seats(stage, 3)
         ring = await phone(stage, one)
         async with browser(stage, ann) as anns, browser(stage, bob) as bobs:
@@ -107,7 +107,7 @@ async def test_streams_are_subscribed_to_by_their_alias() -> None:
 
 
 async def test_who_leaves_the_session_or_hangs_up_is_heard_no_more() -> None:
-    async with sounding() as stage:
+    async with simulator_with_audio() as stage:
         ann, bob, one = await seats(stage, 3)
         ring = await phone(stage, one)
         async with browser(stage, ann) as anns, browser(stage, bob) as bobs:
@@ -130,7 +130,7 @@ async def test_who_leaves_the_session_or_hangs_up_is_heard_no_more() -> None:
 
 
 async def test_nothing_is_taken_of_a_participant_that_may_not_publish() -> None:
-    async with sounding() as stage:
+    async with simulator_with_audio() as stage:
         ann, one = await seats(stage, 2)
         ring = await phone(stage, one)
         stage.sim.sessions.participants[ann.participant_id].publish_permissions = ["VIDEO"]
@@ -143,7 +143,7 @@ async def test_nothing_is_taken_of_a_participant_that_may_not_publish() -> None:
 
 
 async def test_a_stream_is_unpublished_and_published_again() -> None:
-    async with sounding() as stage:
+    async with simulator_with_audio() as stage:
         ann, one = await seats(stage, 2)
         ring = await phone(stage, one)
         async with browser(stage, ann) as anns:
@@ -163,7 +163,7 @@ async def test_a_stream_is_unpublished_and_published_again() -> None:
 
 
 async def test_digits_arrive_and_do_not_disturb() -> None:
-    async with sounding() as stage:
+    async with simulator_with_audio() as stage:
         ann, one = await seats(stage, 2)
         ring = await phone(stage, one)
         async with browser(stage, ann) as anns:
@@ -178,7 +178,7 @@ async def test_digits_arrive_and_do_not_disturb() -> None:
 
 
 async def test_a_phone_that_greets_repeats_what_it_hears() -> None:
-    async with sounding() as stage:
+    async with simulator_with_audio() as stage:
         ann, one = await seats(stage, 2)
         stage.service.on("initiate", transfer(uui(one.token)))
         ring = await stage.sim.dial()

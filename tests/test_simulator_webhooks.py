@@ -10,7 +10,7 @@ from starlette.responses import Response
 from tests.simulator import SimulatorSettings
 from tests.simulator.journal import PhoneChanged, RequestAnswered, SpeechHeard, WebhookDelivered
 from tests.simulator.scripted import ORIGIN, scene
-from tests.simulator.webhooks import Fate
+from tests.simulator.webhooks import DeliveryFault
 
 PARK = '<Response><Pause duration="86400"/></Response>'
 BYE = "<Response><Hangup/></Response>"
@@ -117,14 +117,14 @@ async def test_dropped_and_delayed_webhooks() -> None:
 async def test_each_try_of_a_webhook_can_have_a_fate_of_its_own() -> None:
     asked: list[tuple[str, str]] = []
 
-    def fate(event_type: str, url: str) -> Fate:
+    def fate(event_type: str, url: str) -> DeliveryFault:
         asked.append((event_type, url.removeprefix(ORIGIN)))
         lost = event_type == "initiate" and not url.endswith("/fallback")
-        return Fate(lost=lost, copies=1 if lost else 2)
+        return DeliveryFault(lost=lost, copies=1 if lost else 2)
 
     async with scene(SimulatorSettings(callback_timeout=0.1)) as stage:
         stage.sim.application.initiate_fallback_url = f"{ORIGIN}/fallback"
-        stage.sim.webhooks.fate = fate
+        stage.sim.webhooks.delivery_fault = fate
         stage.service.on("initiate", BYE)
         phone = await stage.sim.dial()
         await phone.until("ended")

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import yaml
 
-from service.bandwidth.api_client import Http
+from service.bandwidth.api_client import HttpClient
 from service.calls.refs import PARTITIONS
-from service.engine.outbox.worker import _AT_ONCE
+from service.engine.outbox.worker import _CONCURRENCY
 from service.settings import Settings
 from service.store.redis.backends import CONNECTIONS
 
@@ -21,8 +21,8 @@ def test_the_limits_are_those_of_the_code() -> None:
     values = yaml.safe_load((ROOT / "deploy/chart/values.yaml").read_text())
     assert [int(value) for value in re.findall(r"\| (\d+)(?: %)? \|", limits)] == [
         Settings.model_fields["max_webhooks"].default,
-        inspect.signature(Http).parameters["connections"].default,
-        _AT_ONCE,
+        inspect.signature(HttpClient).parameters["connections"].default,
+        _CONCURRENCY,
         CONNECTIONS,
         PARTITIONS,
         values["autoscaling"]["targetCPUUtilizationPercentage"],

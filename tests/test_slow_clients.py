@@ -14,7 +14,7 @@ from redis.asyncio import Redis
 
 from handlers.http.request_guard import BODY_LIMIT, BODY_SECONDS
 from tests.harness import API_KEY, API_KEYS, PASSWORD, USERNAME, nothing_left
-from tests.processes import Replica, environment, replica
+from tests.processes import ReplicaProcess, environment, replica
 from tests.simulator.clock import monotonic
 from tests.simulator.simulator import Simulator
 from tests.test_stopping import point_at
@@ -38,7 +38,7 @@ def many_files() -> Iterator[None]:
 
 
 @pytest.fixture
-async def bridge(simulator: Simulator, store_url: str, redis: Redis) -> AsyncIterator[Replica]:
+async def bridge(simulator: Simulator, store_url: str, redis: Redis) -> AsyncIterator[ReplicaProcess]:
     settings = environment(simulator, REDIS_URL=store_url, API_KEYS=API_KEYS, MAX_WEBHOOKS="100")
     async with replica(settings) as bridge:
         point_at(simulator, bridge.url)
@@ -46,7 +46,7 @@ async def bridge(simulator: Simulator, store_url: str, redis: Redis) -> AsyncIte
         await nothing_left(simulator, redis)
 
 
-class Client:
+class RawClient:
     """A connection of its own, and what is said on it."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -78,23 +78,23 @@ class Client:
 
 
 @asynccontextmanager
-async def clients(bridge: Replica, count: int) -> AsyncIterator[list[Client]]:
+async def clients(bridge: ReplicaProcess, count: int) -> AsyncIterator[list[RawClient]]:
     host, port = bridge.url.removeprefix("http://").split(":")
     pairs = [await asyncio.open_connection(host, int(port)) for _ in range(count)]
     try:
-        yield [Client(*pair) for pair in pairs]
+        yield [RawClient(*pair) for pair in pairs]
     finally:
         for _, writer in pairs:
             writer.close()
 
 
-def resident(bridge: Replica) -> float:
+def resident(bridge: ReplicaProcess) -> float:
     """MB of memory that the replica has at this moment."""
     pages = int(Path(f"/proc/{bridge.process.pid}/statm").read_text().split()[1])
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
-def peak(bridge: Replica) -> float:
+def peak(bridge: ReplicaProcess) -> float:
     """MB that it ever had."""
     status = Path(f"/proc/{bridge.process.pid}/status").read_text()
     found = re.search(r"VmHWM:\s+(\d+) kB", status)
@@ -112,7 +112,7 @@ async def a_call_goes_on_as_always(simulator: Simulator) -> None:
 
 @BOTH
 async def test_a_body_that_does_not_come(
-    simulator: Simulator, bridge: Replica, target: tuple[str, str]
+    simulator: Simulator, bridge: ReplicaProcess, target: tuple[str, str]
 ) -> None:
     async with clients(bridge, 50) as slow:
         for one in slow:
@@ -128,7 +128,7 @@ async def test_a_body_that_does_not_come(
     assert not bridge.log("api.failed")
 
 
-async def test_a_body_that_drips_is_not_waited_for(bridge: Replica) -> None:
+async def test_a_body_that_drips_is_not_waited_for(bridge: ReplicaProcess) -> None:
     """Each byte in time, and never all of them: it is the whole that has a limit."""
     async with clients(bridge, 1) as (slow,):
         await slow.begin(WEBHOOK, length=10_000)
@@ -146,12 +146,12 @@ async def test_a_body_that_drips_is_not_waited_for(bridge: Replica) -> None:
 
 @BOTH
 async def test_bodies_of_many_megabytes_are_refused_and_not_held(
-    simulator: Simulator, bridge: Replica, target: tuple[str, str]
+    simulator: Simulator, bridge: ReplicaProcess, target: tuple[str, str]
 ) -> None:
     before, size = peak(bridge), 10_000_000
     async with clients(bridge, 20) as generous:
 
-        async def send(one: Client, *, declared: bool) -> int:
+        async def send(one: RawClient, *, declared: bool) -> int:
             await one.begin(target, length=size if declared else 0)
             piece = b" " * 100_000
             for _ in range(size // len(piece)):
@@ -167,7 +167,7 @@ async def test_bodies_of_many_megabytes_are_refused_and_not_held(
 
 @BOTH
 async def test_a_body_that_is_declared_too_large_is_refused_before_it_comes(
-    bridge: Replica, target: tuple[str, str]
+    bridge: ReplicaProcess, target: tuple[str, str]
 ) -> None:
     async with clients(bridge, 1) as (client,):
         await client.begin(target, length=BODY_LIMIT + 1)
@@ -176,7 +176,7 @@ async def test_a_body_that_is_declared_too_large_is_refused_before_it_comes(
 
 
 async def test_bodies_that_stop_just_below_the_limit_take_no_more_than_the_limit(
-    simulator: Simulator, bridge: Replica
+    simulator: Simulator, bridge: ReplicaProcess
 ) -> None:
     """As many as there are places for, and as many more."""
     before = peak(bridge)
@@ -190,7 +190,7 @@ async def test_bodies_that_stop_just_below_the_limit_take_no_more_than_the_limit
     await a_call_goes_on_as_always(simulator)
 
 
-async def test_a_thousand_idle_connections(simulator: Simulator, bridge: Replica) -> None:
+async def test_a_thousand_idle_connections(simulator: Simulator, bridge: ReplicaProcess) -> None:
     before = resident(bridge)
     async with clients(bridge, IDLE) as idle:
         for number, one in enumerate(idle):

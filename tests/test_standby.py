@@ -8,12 +8,12 @@ from urllib.parse import urlsplit
 import httpx
 from redis.asyncio import Redis
 
-from service.bandwidth.breaker import LONGEST
+from service.bandwidth.breaker import MAX_PAUSE
 from tests.cli.shell import Shell
-from tests.harness import ORIGIN, PASSWORD, USERNAME, Service, nothing_left, serving
+from tests.harness import ORIGIN, PASSWORD, USERNAME, RunningService, nothing_left, serving
 from tests.processes import free_port
-from tests.proxy import Proxy, proxy_to
-from tests.scraping import Page, scraped, until
+from tests.proxy import SlowProxy, proxy_to
+from tests.scraping import MetricsPage, scraped, wait_for_metric
 from tests.simulator.phones import Phone
 from tests.simulator.simulator import Simulator
 from tests.waiting import wait_until
@@ -23,18 +23,18 @@ LOSES = {"WEBHOOK_BUDGET": "2"}
 """Those who come before it is noticed are turned away soon."""
 
 
-def made(page: Page) -> float:
+def made(page: MetricsPage) -> float:
     return page.get("pstn_bandwidth_requests_total", operation="create-participant", status="200")
 
 
 class Two(NamedTuple):
     """Both are at both addresses, in turn; the way of `cut` to Bandwidth is the test's."""
 
-    well: Service
-    cut: Service
-    way: Proxy
+    well: RunningService
+    cut: RunningService
+    way: SlowProxy
 
-    async def ready(self, service: Service) -> dict[str, Any]:
+    async def ready(self, service: RunningService) -> dict[str, Any]:
         async with httpx.AsyncClient(base_url=service.url) as client:
             answer = await client.get("/readyz")
             told: dict[str, Any] = answer.json()
@@ -52,7 +52,7 @@ class Two(NamedTuple):
         async def back() -> bool:
             return bool((await self.ready(self.cut))["status"] == 200)
 
-        await wait_until(back, seconds=LONGEST + 5, what=lambda: "it is back")
+        await wait_until(back, seconds=MAX_PAUSE + 5, what=lambda: "it is back")
 
 
 @asynccontextmanager
@@ -126,7 +126,7 @@ async def test_callers_get_in_by_way_of_the_other(simulator: Simulator, store_ur
 async def _what_asks_nothing_of_bandwidth_is_answered_as_always(both: Two, there: list[Phone]) -> None:
     before = (await scraped(both.cut.url)).get("pstn_webhooks_total", event="disconnect", result="answered")
     await leave(there)
-    await until(both.cut.url, "pstn_webhooks_total", before + 4, event="disconnect", result="answered")
+    await wait_for_metric(both.cut.url, "pstn_webhooks_total", before + 4, event="disconnect", result="answered")
 
 
 async def _it_is_told(simulator: Simulator, store_url: str, both: Two) -> None:
@@ -140,7 +140,7 @@ async def _it_is_told(simulator: Simulator, store_url: str, both: Two) -> None:
     assert "PstnReplicaAside" in aside[0]["do"]
 
 
-async def _nothing_is_asked_through_it(simulator: Simulator, redis: Redis, both: Two) -> Page:
+async def _nothing_is_asked_through_it(simulator: Simulator, redis: Redis, both: Two) -> MetricsPage:
     before = await scraped(both.cut.url)
     assert before.get("pstn_standby") == 1
     came = await bridged(simulator, 8)

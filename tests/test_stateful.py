@@ -27,9 +27,9 @@ from hypothesis.stateful import (
 )
 from redis.asyncio import Redis
 
-from service.engine.timeouts import Patience
-from tests.browsers import Browser
-from tests.harness import Service, nothing_left, serving
+from service.engine.timeouts import Timeouts
+from tests.browsers import ApiBrowser
+from tests.harness import RunningService, nothing_left, serving
 from tests.model import Model, Party
 from tests.operators import Json, Operator
 from tests.seeded import SEED
@@ -40,23 +40,23 @@ from tests.simulator.simulator import Simulator
 from tests.party_state import (
     OVER,
     PLEASE_HOLD,
-    Close,
-    HangUp,
-    Hold,
-    Join,
+    CloseOrder,
+    HangUpOrder,
+    HoldOrder,
+    JoinOrder,
     Order,
-    Seen,
-    Standing,
-    Subscribe,
-    Transfer,
-    Where,
+    Observation,
+    PartyState,
+    SubscribeOrder,
+    TransferOrder,
+    Location,
 )
 from tests.waiting import wait_until
 
 EXAMPLES: Final = int(os.getenv("STATEFUL_EXAMPLES", "0"))
 NUMBERS: Final = {"+15551110000": "a", "+15551110001": "a", "+15551110002": "b"}
 AWAY: Final = "+15554440000"
-SOON: Final = Patience(joining=0.3, transferring=0.3, quiet=0.4, longest=0.6, unknown=1.0, short_leg=0)
+SOON: Final = Timeouts(join_check=0.3, transfer_check=0.3, idle_check=0.4, idle_check_max=0.6, not_found_grace=1.0, min_leg_duration=0)
 MAKING: Final = ["createSession", "createParticipant", "addParticipantToSession"]
 CLEANING: Final = ["updateCall", "removeParticipantFromSession", "deleteParticipant", "deleteSession"]
 LATER: Final = {"ask-after", "check-room", "replace-session", "end-dialing", "check-presence"}
@@ -66,11 +66,11 @@ SETTLED: Final = 12.0
 MOST_RESTARTS: Final = 2
 HEARS: Final[dict[str, tuple[str, ...] | None]] = {"everyone": None, "nobody": ()}
 STATES: Final = {
-    Where.RINGING: {"dialing"},
-    Where.ROOM: {"bridged"},
-    Where.HELD: {"detached"},
-    Where.AWAY: {"detached"},
-    Where.OVER: {"ended"},
+    Location.RINGING: {"dialing"},
+    Location.ROOM: {"bridged"},
+    Location.HELD: {"detached"},
+    Location.TRANSFERRED: {"detached"},
+    Location.OVER: {"ended"},
 }
 """What the API calls it."""
 
@@ -81,7 +81,7 @@ TALKING: Final = precondition(lambda self: any(one.party.live for one in self.ca
 """Steps are few: what befalls nobody is a step lost."""
 
 
-class Caller:
+class PhoneUnderTest:
     """A phone, and what the model says of it."""
 
     def __init__(self, phone: Phone, party: Party) -> None:
@@ -98,32 +98,32 @@ class Caller:
 
     @property
     def seated(self) -> bool:
-        return self.party.may_be(Where.ROOM)
+        return self.party.may_be_at(Location.ROOM)
 
     def __repr__(self) -> str:
         return f"<{self.id} should be {self.party}>"
 
 
-class Visitor:
+class BrowserUnderTest:
     """A browser, and what the model says of it. Its id is that of its participant."""
 
-    def __init__(self, browser: Browser, party: Party) -> None:
+    def __init__(self, browser: ApiBrowser, party: Party) -> None:
         self.browser = browser
         self.party = party
         self.id = self.participant_id = browser.id
 
     @property
-    def seen(self) -> Seen:
+    def seen(self) -> Observation:
         there = self.browser.participant
         if there is None:
-            return Seen(stage="ended")
-        return Seen(stage="bridged", participant=self.id, session=there.session_id)
+            return Observation(stage="ended")
+        return Observation(stage="bridged", participant=self.id, session=there.session_id)
 
     def __repr__(self) -> str:
         return f"<browser {self.id} should be {self.party}: {self.seen}>"
 
 
-class Calls(RuleBasedStateMachine):
+class CallMachine(RuleBasedStateMachine):
     """Every step is carried out and waited for; then model, API and ledger have to say the same."""
 
     store_url: str
@@ -133,8 +133,8 @@ class Calls(RuleBasedStateMachine):
         self.runner = asyncio.Runner()
         self.stack = AsyncExitStack()
         self.model = Model()
-        self.callers: list[Caller] = []
-        self.visitors: list[Visitor] = []
+        self.callers: list[PhoneUnderTest] = []
+        self.visitors: list[BrowserUnderTest] = []
         self.dialed = 0
         self.restarts = 0
         self.troubled = False
@@ -159,7 +159,7 @@ class Calls(RuleBasedStateMachine):
 
     async def _start(self) -> None:
         rooms = json.dumps(NUMBERS)
-        self.service: Service = await self.replica.enter_async_context(
+        self.service: RunningService = await self.replica.enter_async_context(
             serving(self.simulator, self.store_url, SOON, ROOM_MAP=rooms, CALLS_PER_HOUR="1000")
         )
         self.operator: Operator = await self.replica.enter_async_context(Operator.of(self.service))
@@ -167,10 +167,10 @@ class Calls(RuleBasedStateMachine):
     # What callers do
 
     @rule(target=phones, to=st.sampled_from(sorted(NUMBERS)))
-    def dial_in(self, to: str) -> Caller:
+    def dial_in(self, to: str) -> PhoneUnderTest:
         self.dialed += 1
         phone = self.do(self.simulator.dial(to=to, from_=f"+1555222{self.dialed:04}"))
-        return self._added(phone, Standing(Where.ROOM, NUMBERS[to]))
+        return self._added(phone, PartyState(Location.ROOM, NUMBERS[to]))
 
     @rule(
         target=phones,
@@ -178,92 +178,92 @@ class Calls(RuleBasedStateMachine):
         prepare=st.sampled_from(["answer", "dial"]),
         behaviour=st.sampled_from(["answer", "ring", "busy"]),
     )
-    def dial_out(self, room: str, prepare: str, behaviour: Any) -> Caller:
+    def dial_out(self, room: str, prepare: str, behaviour: Any) -> PhoneUnderTest:
         self.dialed += 1
         callee = f"+1555333{self.dialed:04}"
         self.simulator.numbers[callee] = behaviour
         self.do(self.operator.place(to=callee, room=room, prepare=prepare, callTimeout=300))
         phone = self.do(self.simulator.called(callee))
-        there = {"answer": Standing(Where.ROOM, room), "ring": Standing(Where.RINGING, room), "busy": OVER}
+        there = {"answer": PartyState(Location.ROOM, room), "ring": PartyState(Location.RINGING, room), "busy": OVER}
         return self._added(phone, there[behaviour])
 
     @rule(one=phones)
-    def pick_up(self, one: Caller) -> None:
-        if one.party.may_be(Where.RINGING):
+    def pick_up(self, one: PhoneUnderTest) -> None:
+        if one.party.may_be_at(Location.RINGING):
             one.phone.pick_up()
             self.model.picked_up(one.id)
 
     @rule(one=consumes(phones), told=st.booleans())
-    def hang_up(self, one: Caller, told: bool) -> None:
+    def hang_up(self, one: PhoneUnderTest, told: bool) -> None:
         """Where nobody is told somebody asks; after a phone that rings only when it can ring no longer."""
-        if not told and not one.party.may_be(Where.RINGING):
+        if not told and not one.party.may_be_at(Location.RINGING):
             self.simulator.webhooks.drop = {"disconnect", "transferDisconnect"}
         self.do(one.phone.hang_up())
         self.model.ended(one.id)
 
     @rule(one=consumes(phones))
-    def far_end_hangs_up(self, one: Caller) -> None:
-        if one.seated or one.party.may_be(Where.AWAY):
+    def far_end_hangs_up(self, one: PhoneUnderTest) -> None:
+        if one.seated or one.party.may_be_at(Location.TRANSFERRED):
             self.do(one.phone.far_end_hangs_up())
             self.model.ended(one.id)
 
     # What browsers do
 
     @rule(target=browsers, room=ROOMS)
-    def enter(self, room: str) -> MultipleResults[Visitor]:
+    def enter(self, room: str) -> MultipleResults[BrowserUnderTest]:
         admitted = self.do(self.operator.send("POST", f"/rooms/{room}/participants", {}))
         if not admitted.is_success:
             assert self.troubled, admitted.text
             return multiple()
-        browser = Browser(self.simulator, self.operator, admitted.json())
-        one = Visitor(browser, self.model.begun(browser.id, Standing(Where.ROOM, room)))
+        browser = ApiBrowser(self.simulator, self.operator, admitted.json())
+        one = BrowserUnderTest(browser, self.model.add(browser.id, PartyState(Location.ROOM, room)))
         self.visitors.append(one)
         return multiple(one)
 
     @rule(one=consumes(browsers))
-    def leave(self, one: Visitor) -> None:
+    def leave(self, one: BrowserUnderTest) -> None:
         self._expect(one, self.do(self._browser(one).leave()), 204)
-        self.model.done(one.id, HangUp())
+        self.model.finish(one.id, HangUpOrder())
 
     @rule(one=browsers, hears=st.sampled_from(["everyone", "nobody"]))
-    def subscribe_browser(self, one: Visitor, hears: str) -> None:
+    def subscribe_browser(self, one: BrowserUnderTest, hears: str) -> None:
         if self._expect(one, self.do(self._browser(one).subscribe(hears)), 202):
-            self.model.done(one.id, Subscribe(HEARS[hears]))
+            self.model.finish(one.id, SubscribeOrder(HEARS[hears]))
 
-    def _browser(self, one: Visitor) -> Browser:
+    def _browser(self, one: BrowserUnderTest) -> ApiBrowser:
         """Operated by way of the replica that runs now."""
         one.browser.operator = self.operator
         return one.browser
 
-    def _expect(self, one: Visitor, status: int, expected: int) -> bool:
+    def _expect(self, one: BrowserUnderTest, status: int, expected: int) -> bool:
         assert status == (expected if one.party.live else 404), (one, status)
         return one.party.live
 
     # What operators order
 
     @rule(one=phones)
-    def remove(self, one: Caller) -> None:
-        self._order(one, "remove", Hold())
+    def remove(self, one: PhoneUnderTest) -> None:
+        self._order(one, "remove", HoldOrder())
 
     @rule(one=phones, room=ROOMS)
-    def join(self, one: Caller, room: str) -> None:
-        self._order(one, "join", Join(room), {"room": room})
+    def join(self, one: PhoneUnderTest, room: str) -> None:
+        self._order(one, "join", JoinOrder(room), {"room": room})
 
     @rule(one=phones)
-    def transfer(self, one: Caller) -> None:
-        self._order(one, "transfer", Transfer(), {"to": AWAY})
+    def transfer(self, one: PhoneUnderTest) -> None:
+        self._order(one, "transfer", TransferOrder(), {"to": AWAY})
 
     @rule(one=consumes(phones))
-    def end(self, one: Caller) -> None:
-        self._order(one, "hangup", HangUp())
+    def end(self, one: PhoneUnderTest) -> None:
+        self._order(one, "hangup", HangUpOrder())
 
     @rule(one=phones, hears=st.sampled_from(["everyone", "nobody"]))
-    def subscribe(self, one: Caller, hears: str) -> None:
+    def subscribe(self, one: PhoneUnderTest, hears: str) -> None:
         body = {"hears": hears}
         answer = self.do(self.operator.send("PUT", f"/calls/{one.id}/subscriptions", body))
         assert answer.status_code in {202, 404, 409}, answer.text
         if answer.status_code == 202:
-            self.model.done(one.id, Subscribe(HEARS[hears]))
+            self.model.finish(one.id, SubscribeOrder(HEARS[hears]))
 
     @TALKING
     @rule(room=ROOMS)
@@ -272,12 +272,12 @@ class Calls(RuleBasedStateMachine):
         there = self.model.seated(room)
         assert answer.status_code == (202 if there else 404), (answer.text, there)
         for id_ in there:
-            self.model.done(id_, Close(room))
+            self.model.finish(id_, CloseOrder(room))
 
     # What goes wrong
 
     @rule(one=phones)
-    def repeat_the_last_webhook(self, one: Caller) -> None:
+    def repeat_the_last_webhook(self, one: PhoneUnderTest) -> None:
         last: list[Delivery] = [
             told for told in self.simulator.deliveries if told.call_id == one.phone.call_id and told.status
         ]
@@ -337,33 +337,33 @@ class Calls(RuleBasedStateMachine):
                 # What was to be prepared while it rings has failed: it is tried again when it is picked up.
                 one.party.kept = await self._busy()
         self.why = f"{self.callers}, {self.visitors}: {rooms}; {self.simulator.ledger.alive()}"
-        visitors = all(self.model.stands(one.id, one.seen) for one in self.visitors)
+        visitors = all(self.model.matches(one.id, one.seen) for one in self.visitors)
         return visitors and self._seats_stand(rooms) and self._ledger_stands(rooms)
 
-    def _stands(self, one: Caller, call: Json) -> bool:
+    def _stands(self, one: PhoneUnderTest, call: Json) -> bool:
         """The phone is as the model says, and the API says the same of it."""
         phone = one.phone
-        seen = Seen(
+        seen = Observation(
             stage=phone.stage,
             participant=phone.participant_id,
             session=phone.session_id,
             rooms=frozenset(filter(None, [call["room"]])),
             on_hold=phone.stage == "answered" and phone.sounds[-1:] == [("speak", PLEASE_HOLD)],
         )
-        states = STATES[one.party.one.where]
-        if not self.model.stands(one.id, seen) or call["state"] not in states:
+        states = STATES[one.party.only_state.location]
+        if not self.model.matches(one.id, seen) or call["state"] not in states:
             return False
-        match one.party.one.where:
-            case Where.RINGING:
-                return bool(call["room"] == one.party.one.room)
-            case Where.AWAY:
+        match one.party.only_state.location:
+            case Location.RINGING:
+                return bool(call["room"] == one.party.only_state.room)
+            case Location.TRANSFERRED:
                 return phone.leg is not None and phone.leg.transfer_to == AWAY
-            case Where.ROOM:
+            case Location.ROOM:
                 shown = (call["nextRoom"], call["participantId"], call["sessionId"])
                 return shown == (None, phone.participant_id, phone.session_id)
         return True
 
-    async def _excused(self, one: Caller, call: Json) -> bool:
+    async def _excused(self, one: PhoneUnderTest, call: Json) -> bool:
         """What a request that failed may have made of it, once nothing is owed any more."""
         if not self.troubled or await self._busy():
             return False
@@ -371,7 +371,7 @@ class Calls(RuleBasedStateMachine):
         if phone.call.ended and call["state"] == "ended":
             self.model.ended(one.id)
         elif phone.stage == "bridged" and call["state"] == "bridged" and not call["nextRoom"]:
-            self.model.found(one.id, Standing(Where.ROOM, call["room"]))
+            self.model.set_state(one.id, PartyState(Location.ROOM, call["room"]))
         return self._stands(one, call)
 
     async def _busy(self) -> bool:
@@ -381,9 +381,9 @@ class Calls(RuleBasedStateMachine):
 
     def _seats_stand(self, rooms: list[Json]) -> bool:
         """Everybody who is in a room has a seat there and nowhere else, and hears whom the model says."""
-        everybody: list[Caller | Visitor] = [*self.callers, *self.visitors]
+        everybody: list[PhoneUnderTest | BrowserUnderTest] = [*self.callers, *self.visitors]
         for room in rooms:
-            here = [one for one in everybody if one.party.may_be(Where.ROOM, room["room"])]
+            here = [one for one in everybody if one.party.may_be_at(Location.ROOM, room["room"])]
             seated = {member["participantId"] for member in room["members"]} - {None}
             wanted = self.model.seated(room["room"])
             if not {one.participant_id for one in here} <= seated or len(room["members"]) != len(wanted):
@@ -392,17 +392,17 @@ class Calls(RuleBasedStateMachine):
                 ringing = seated - {other.participant_id for other in here}
                 heard = {other.participant_id for other in here if self._must_hear(one, other)}
                 # Whoever hears everyone is subscribed to those as well who have yet to pick up.
-                heard |= ringing if one.party.one.hears is None else set()
+                heard |= ringing if one.party.only_state.hears is None else set()
                 if self._hears(one) != heard:
                     return False
-        wanted_rooms = {one.party.one.room for one in everybody if one.party.seated(one.party.one.room)}
+        wanted_rooms = {one.party.only_state.room for one in everybody if one.party.seated(one.party.only_state.room)}
         return {room["room"] for room in rooms} == wanted_rooms
 
-    def _must_hear(self, one: Caller | Visitor, other: Caller | Visitor) -> bool:
+    def _must_hear(self, one: PhoneUnderTest | BrowserUnderTest, other: PhoneUnderTest | BrowserUnderTest) -> bool:
         return one is not other and self.model.must_hear(one.id, other.id, other.participant_id)
 
-    def _hears(self, one: Caller | Visitor) -> set[str]:
-        return self.simulator.hears(one.phone) if isinstance(one, Caller) else one.browser.hears
+    def _hears(self, one: PhoneUnderTest | BrowserUnderTest) -> set[str]:
+        return self.simulator.hears(one.phone) if isinstance(one, PhoneUnderTest) else one.browser.hears
 
     def _ledger_stands(self, rooms: list[Json]) -> bool:
         """At Bandwidth lives what the rooms have, and nothing else."""
@@ -432,17 +432,17 @@ class Calls(RuleBasedStateMachine):
         await nothing_left(self.simulator, self.redis, seconds=SETTLED)
         assert self.service.log(level="error") == []
 
-    def _added(self, phone: Phone, standing: Standing) -> Caller:
-        party = self.model.begun(phone.call_id, standing, kept=standing.where is Where.RINGING)
-        one = Caller(phone, party)
+    def _added(self, phone: Phone, standing: PartyState) -> PhoneUnderTest:
+        party = self.model.add(phone.call_id, standing, kept=standing.location is Location.RINGING)
+        one = PhoneUnderTest(phone, party)
         self.callers.append(one)
         return one
 
-    def _order(self, one: Caller, what: str, order: Order, body: Json | None = None) -> None:
+    def _order(self, one: PhoneUnderTest, what: str, order: Order, body: Json | None = None) -> None:
         answer = self.do(self.operator.send("POST", f"/calls/{one.id}/{what}", body))
         assert answer.status_code in {202, 404, 409}, answer.text
         if answer.status_code == 202:
-            self.model.done(one.id, order)
+            self.model.finish(one.id, order)
 
     def _asked(self) -> int:
         return sum(one.operation == "getCall" for one in self.simulator.requests)
@@ -450,7 +450,7 @@ class Calls(RuleBasedStateMachine):
 
 def test_whatever_comes_model_api_and_ledger_agree(store_server: str) -> None:
     run_state_machine_as_test(
-        type("CallsHere", (Calls,), {"store_url": store_server}),
+        type("CallsHere", (CallMachine,), {"store_url": store_server}),
         settings=settings(
             max_examples=EXAMPLES or 14,
             stateful_step_count=15,

@@ -5,9 +5,9 @@ import signal
 
 from redis.asyncio import Redis
 
-from handlers.app.container import running
+from handlers.app.container import running_services
 from tests.harness import (
-    BRIEF,
+    SHORT_TIMEOUTS,
     ORIGIN,
     PASSWORD,
     SECOND,
@@ -140,7 +140,7 @@ async def test_what_is_cut_off_still_writes_down_what_it_owes(simulator: Simulat
         written.append("owed")
 
     settings = settings_for(simulator, store_url, SHUTDOWN_GRACE="1")
-    async with running(settings, run_worker=False, patience=BRIEF) as bridge:
+    async with running_services(settings, run_worker=False, timeouts=SHORT_TIMEOUTS) as bridge:
 
         async def hangs() -> None:
             try:

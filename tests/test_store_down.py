@@ -11,25 +11,25 @@ import httpx
 import pytest
 from redis.asyncio import Redis
 
-from service.engine.timeouts import Patience
+from service.engine.timeouts import Timeouts
 from tests.harness import nothing_left, serving
 from tests.operators import Operator
 from tests.simulator.simulator import Simulator
-from tests.stores import Store
+from tests.stores import RestartableStore
 from tests.waiting import wait_until
 
 
 @pytest.fixture
-async def store() -> AsyncIterator[Store]:
+async def store() -> AsyncIterator[RestartableStore]:
     with tempfile.TemporaryDirectory(prefix="bridge-down-") as directory:
-        store = Store(Path(directory))
+        store = RestartableStore(Path(directory))
         await store.start()
         yield store
         await store.start()
         await store.stop()
 
 
-async def test_a_caller_waits_for_the_store(simulator: Simulator, store: Store) -> None:
+async def test_a_caller_waits_for_the_store(simulator: Simulator, store: RestartableStore) -> None:
     async with serving(simulator, store.url) as service:
         await store.kill()
         phone = await simulator.dial()
@@ -50,7 +50,7 @@ async def test_a_caller_waits_for_the_store(simulator: Simulator, store: Store) 
             await nothing_left(simulator, redis)
 
 
-async def test_an_outage_leaves_its_trace(simulator: Simulator, store: Store) -> None:
+async def test_an_outage_leaves_its_trace(simulator: Simulator, store: RestartableStore) -> None:
     """When the caller came, and how often they were told to wait, is known once the store is back."""
     async with serving(simulator, store.url) as service:
         await store.kill()
@@ -75,7 +75,7 @@ async def test_an_outage_leaves_its_trace(simulator: Simulator, store: Store) ->
             await nothing_left(simulator, redis)
 
 
-async def test_a_store_that_hangs_is_not_waited_for(simulator: Simulator, store: Store) -> None:
+async def test_a_store_that_hangs_is_not_waited_for(simulator: Simulator, store: RestartableStore) -> None:
     async with (
         serving(simulator, store.url, WEBHOOK_BUDGET="1") as service,
         Redis.from_url(store.url) as redis,
@@ -92,7 +92,7 @@ async def test_a_store_that_hangs_is_not_waited_for(simulator: Simulator, store:
         assert not service.log(level="error")
 
 
-async def test_a_store_that_goes_in_the_middle_of_a_join(simulator: Simulator, store: Store) -> None:
+async def test_a_store_that_goes_in_the_middle_of_a_join(simulator: Simulator, store: RestartableStore) -> None:
     """What the join has made by then is not forgotten, and the caller gets in with the next attempt."""
     async with serving(simulator, store.url, WEBHOOK_BUDGET="3"):
         gate = simulator.gates.hold("createParticipant")
@@ -108,7 +108,7 @@ async def test_a_store_that_goes_in_the_middle_of_a_join(simulator: Simulator, s
             await nothing_left(simulator, redis)
 
 
-async def test_a_caller_does_not_wait_for_ever(simulator: Simulator, store: Store) -> None:
+async def test_a_caller_does_not_wait_for_ever(simulator: Simulator, store: RestartableStore) -> None:
     async with serving(simulator, store.url):
         await store.kill()
         phone = await simulator.dial()
@@ -119,7 +119,7 @@ async def test_a_caller_does_not_wait_for_ever(simulator: Simulator, store: Stor
         assert simulator.ledger.empty
 
 
-async def test_who_was_let_go_was_let_go_by_us(simulator: Simulator, store: Store) -> None:
+async def test_who_was_let_go_was_let_go_by_us(simulator: Simulator, store: RestartableStore) -> None:
     """The caller heard our apology and was hung up: nobody is to look for the fault at their end."""
     async with serving(simulator, store.url) as service, Operator.of(service) as operator:
         await store.kill()
@@ -151,7 +151,7 @@ async def test_who_was_let_go_was_let_go_by_us(simulator: Simulator, store: Stor
             await nothing_left(simulator, redis)
 
 
-async def test_who_hung_up_before_our_apology_has_given_up(simulator: Simulator, store: Store) -> None:
+async def test_who_hung_up_before_our_apology_has_given_up(simulator: Simulator, store: RestartableStore) -> None:
     async with serving(simulator, store.url) as service, Operator.of(service) as operator:
         await store.kill()
         phone = await simulator.dial()
@@ -173,7 +173,7 @@ async def test_who_hung_up_before_our_apology_has_given_up(simulator: Simulator,
             await nothing_left(simulator, redis)
 
 
-async def test_a_way_in_that_is_open_stays_open(simulator: Simulator, store: Store) -> None:
+async def test_a_way_in_that_is_open_stays_open(simulator: Simulator, store: RestartableStore) -> None:
     async with serving(simulator, store.url):
         gate = simulator.gates.hold("webhook:transferAnswer")
         phone = await simulator.dial()
@@ -186,7 +186,7 @@ async def test_a_way_in_that_is_open_stays_open(simulator: Simulator, store: Sto
 
 
 async def test_a_talk_that_the_store_missed_counts_though_an_order_ends_it_first(
-    simulator: Simulator, store: Store, monkeypatch: pytest.MonkeyPatch
+    simulator: Simulator, store: RestartableStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("service.engine.backlog.FIRST_PAUSE", 3.0)
     monkeypatch.setattr("service.engine.backlog.LONGEST_PAUSE", 3.0)
@@ -208,12 +208,12 @@ async def test_a_talk_that_the_store_missed_counts_though_an_order_ends_it_first
 
 
 async def test_an_end_waits_for_what_is_to_be_told_before_it(
-    simulator: Simulator, store: Store, monkeypatch: pytest.MonkeyPatch
+    simulator: Simulator, store: RestartableStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The store is back, and that the caller was let go without it is not written down yet."""
     for name in ("FIRST_PAUSE", "LONGEST_PAUSE"):
         monkeypatch.setattr(f"service.engine.backlog.{name}", 3.0)
-    soon = Patience(transferring=0.3, longest=0.6)
+    soon = Timeouts(transfer_check=0.3, idle_check_max=0.6)
     async with serving(simulator, store.url, soon) as service, Operator.of(service) as operator:
         await store.kill()
         phone = await simulator.dial()
@@ -226,7 +226,7 @@ async def test_an_end_waits_for_what_is_to_be_told_before_it(
 
 
 async def test_a_disconnect_that_the_store_missed_is_taken_in_later(
-    simulator: Simulator, store: Store
+    simulator: Simulator, store: RestartableStore
 ) -> None:
     async with serving(simulator, store.url) as service:
         phone = await simulator.dial()
@@ -247,8 +247,8 @@ async def _hung_up(simulator: Simulator, phone: object) -> None:
     await simulator.settled(timeout=15)
 
 
-async def test_who_was_turned_away_and_never_came_back_is_known(simulator: Simulator, store: Store) -> None:
-    soon = Patience(transferring=0.3, longest=0.6)
+async def test_who_was_turned_away_and_never_came_back_is_known(simulator: Simulator, store: RestartableStore) -> None:
+    soon = Timeouts(transfer_check=0.3, idle_check_max=0.6)
     async with serving(simulator, store.url, soon) as service, Operator.of(service) as operator:
         simulator.webhooks.drop = {"disconnect"}
         await store.kill()

@@ -17,12 +17,12 @@ from redis.asyncio import RedisCluster
 
 from service.store import keys
 from service.tasks import Tasks
-from tests.browsers import Browser, enters
-from tests.harness import ORIGIN, Service, nothing_left, serving
+from tests.browsers import ApiBrowser, add_browser
+from tests.harness import ORIGIN, RunningService, nothing_left, serving
 from tests.operators import Operator
 from tests.simulator.settings import SimulatorSettings
 from tests.simulator.simulator import Simulator
-from tests.store_servers import LEFT_BEHIND, Cluster, Sentinels, running
+from tests.store_servers import LEFT_BEHIND, ClusterGroup, SentinelGroup, running
 from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.stores, *LEFT_BEHIND]
@@ -42,10 +42,10 @@ class Order:
         self.call_id, self.event, self.acknowledged = call_id, event, acknowledged
 
 
-class Life:
+class Traffic:
     """Orders, callers and browsers for as long as it lasts, at two replicas in turn."""
 
-    def __init__(self, simulator: Simulator, operators: list[Operator], browsers: list[Browser]) -> None:
+    def __init__(self, simulator: Simulator, operators: list[Operator], browsers: list[ApiBrowser]) -> None:
         self.simulator = simulator
         self.browsers = browsers
         self.orders: list[Order] = []
@@ -114,7 +114,7 @@ class Life:
         await self._order(f"/calls/{phone.call_id}/remove", None, HELD)
         await phone.hang_up()
 
-    async def _beat(self, browser: Browser) -> None:
+    async def _beat(self, browser: ApiBrowser) -> None:
         while not self._over:
             status = (await self.operator.send("POST", f"{browser.path}/heartbeat")).status_code
             if status not in {204, 503}:
@@ -132,15 +132,15 @@ class Life:
         return order.event == PLACED or HELD in events
 
 
-class Bridge:
+class ServiceUnderFailover:
     """Two replicas, and browsers in a room of theirs."""
 
     def __init__(self, simulator: Simulator, replicas: int) -> None:
         self.simulator = simulator
         self.replicas = replicas
-        self.services: list[Service] = []
+        self.services: list[RunningService] = []
         self.operators: list[Operator] = []
-        self.browsers: list[Browser] = []
+        self.browsers: list[ApiBrowser] = []
 
     @classmethod
     @asynccontextmanager
@@ -154,12 +154,12 @@ class Bridge:
                 bridge.operators.append(await enter(Operator.of(bridge.services[-1])))
             bridge.simulator.webhooks.map_origin(ORIGIN, *(one.url for one in bridge.services))
             for _ in range(3):
-                bridge.browsers.append(await enters(bridge.simulator, bridge.operators[0], "browsers"))
+                bridge.browsers.append(await add_browser(bridge.simulator, bridge.operators[0], "browsers"))
             yield bridge
 
     async def lives_through(self, how: str, trouble: Awaitable[Any]) -> tuple[list[Order], float]:
         """Orders that were lost, and when the trouble was over: another was master."""
-        life = Life(self.simulator, self.operators, self.browsers)
+        life = Traffic(self.simulator, self.operators, self.browsers)
         async with life.going_on():
             await asyncio.sleep(BEFORE)
             begun = time.monotonic()
@@ -192,8 +192,8 @@ class Bridge:
 async def test_sentinels_fail_over(tmp_path: Path, replicas: int) -> None:
     """One replica more than has to confirm, or nobody would be there to confirm afterwards."""
     async with (
-        running(Sentinels(tmp_path, max(2, 1 + replicas))) as store,
-        Bridge.to(store.url, replicas) as bridge,
+        running(SentinelGroup(tmp_path, max(2, 1 + replicas))) as store,
+        ServiceUnderFailover.to(store.url, replicas) as bridge,
     ):
         lost, _ = await bridge.lives_through("COORDINATED", store.switch("COORDINATED"))
         assert not lost
@@ -212,8 +212,8 @@ async def test_sentinels_fail_over(tmp_path: Path, replicas: int) -> None:
 @pytest.mark.parametrize("replicas", [0, 1])
 async def test_a_cluster_fails_over_and_moves_slots(tmp_path: Path, replicas: int) -> None:
     async with (
-        running(Cluster(tmp_path)) as cluster,
-        Bridge.to(cluster.url, replicas) as bridge,
+        running(ClusterGroup(tmp_path)) as cluster,
+        ServiceUnderFailover.to(cluster.url, replicas) as bridge,
     ):
         room = keys.room("browsers")
         lost, _ = await bridge.lives_through("planned", cluster.switch(room))

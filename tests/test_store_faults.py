@@ -10,10 +10,10 @@ from typing import Final
 
 import pytest
 
-from tests.harness import Service, nothing_left, serving
+from tests.harness import RunningService, nothing_left, serving
 from tests.proxy import proxy_to
 from tests.simulator.simulator import Simulator
-from tests.store_servers import OPTIONS, Server, running
+from tests.store_servers import OPTIONS, RedisServer, running
 from tests.waiting import wait_until
 
 NOBODY: Final = ("REPLICAOF", "127.0.0.1", "1")
@@ -22,7 +22,7 @@ NOBODY: Final = ("REPLICAOF", "127.0.0.1", "1")
 class Broken:
     """A store, and a way to it, with one fault at a time."""
 
-    def __init__(self, server: Server, stack: AsyncExitStack) -> None:
+    def __init__(self, server: RedisServer, stack: AsyncExitStack) -> None:
         self.server = server
         self._stack = stack
 
@@ -38,7 +38,7 @@ class Broken:
         elif fault == "loses replicas":
             await asked("CONFIG", "SET", "min-replicas-to-write", 1)
         elif fault == "frozen":
-            self._stack.enter_context(self.server.held())
+            self._stack.enter_context(self.server.dump())
         elif fault == "restarting":
             self.server.kill()
 
@@ -56,10 +56,10 @@ FAULTS: Final = ["full", "read-only", "stale", "loses replicas", "frozen", "rest
 
 
 @asynccontextmanager
-async def breakable(simulator: Simulator, directory: Path) -> AsyncIterator[tuple[Broken, Service]]:
+async def breakable(simulator: Simulator, directory: Path) -> AsyncIterator[tuple[Broken, RunningService]]:
     async with (
         AsyncExitStack() as stack,
-        running(Server(directory, *OPTIONS)) as server,
+        running(RedisServer(directory, *OPTIONS)) as server,
         serving(simulator, server.url, WEBHOOK_BUDGET="4") as service,
     ):
         yield Broken(server, stack), service
@@ -112,7 +112,7 @@ async def test_who_was_being_joined_does_not_wait_for_the_end_of_that_attempt(
     """It is written down that somebody works on it for as long as a webhook lasts; nobody does any more."""
     async with (
         AsyncExitStack() as stack,
-        running(Server(tmp_path, *OPTIONS)) as server,
+        running(RedisServer(tmp_path, *OPTIONS)) as server,
         serving(simulator, server.url, WEBHOOK_BUDGET="14") as service,
     ):
         store = Broken(server, stack)
@@ -147,7 +147,7 @@ async def test_what_is_bridged_stays_and_is_taken_down(
 
 async def test_a_store_that_is_slow_and_one_that_is_too_slow(simulator: Simulator, tmp_path: Path) -> None:
     async with (
-        running(Server(tmp_path, *OPTIONS)) as server,
+        running(RedisServer(tmp_path, *OPTIONS)) as server,
         proxy_to(server.port) as proxy,
         serving(simulator, proxy.url) as service,
     ):
@@ -173,8 +173,8 @@ async def test_a_store_that_is_slow_and_one_that_is_too_slow(simulator: Simulato
 async def test_a_name_that_leads_to_a_new_master(simulator: Simulator, tmp_path: Path) -> None:
     """The old one stays up and takes no more writes; nothing but the name says who is master now."""
     async with (
-        running(Server(tmp_path, *OPTIONS)) as old,
-        running(Server(tmp_path, *OPTIONS)) as new,
+        running(RedisServer(tmp_path, *OPTIONS)) as old,
+        running(RedisServer(tmp_path, *OPTIONS)) as new,
         proxy_to(old.port) as proxy,
         serving(simulator, proxy.url) as service,
     ):

@@ -13,7 +13,7 @@ from tests.harness import nothing_left, serving
 from tests.processes import environment, replica
 from tests.simulator.phones import Phone
 from tests.simulator.simulator import Simulator
-from tests.stores import Store
+from tests.stores import RestartableStore
 from tests.test_stopping import point_at
 from tests.waiting import wait_until
 
@@ -22,16 +22,16 @@ LONG_AGO = 300
 
 
 @pytest.fixture
-async def store() -> AsyncIterator[Store]:
+async def store() -> AsyncIterator[RestartableStore]:
     with tempfile.TemporaryDirectory(prefix="bridge-gone-") as directory:
-        store = Store(Path(directory))
+        store = RestartableStore(Path(directory))
         await store.start()
         yield store
         await store.start()
         await store.stop()
 
 
-async def cut_off_in_the_making(simulator: Simulator, store: Store, number: int) -> list[Phone]:
+async def cut_off_in_the_making(simulator: Simulator, store: RestartableStore, number: int) -> list[Phone]:
     """Callers whose session and participant come into being when the store has gone."""
     gates = [simulator.gates.hold(one) for one in ("createSession", "createParticipant")]
     phones = [await simulator.dial() for _ in range(number)]
@@ -49,7 +49,7 @@ def ids(lines: list[dict[str, Any]], kind: str) -> set[str]:
 
 
 async def test_what_was_made_is_kept_for_as_long_as_we_live(
-    simulator: Simulator, store: Store, monkeypatch: pytest.MonkeyPatch
+    simulator: Simulator, store: RestartableStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for module in ("service.engine.outbox.retry_write", "service.engine.backlog"):
         for name in ("FIRST_PAUSE", "LONGEST_PAUSE"):
@@ -74,7 +74,7 @@ async def test_what_was_made_is_kept_for_as_long_as_we_live(
         assert service.log("store.write_lost") == []
 
 
-async def test_what_was_made_is_told_when_the_process_ends(simulator: Simulator, store: Store) -> None:
+async def test_what_was_made_is_told_when_the_process_ends(simulator: Simulator, store: RestartableStore) -> None:
     settings = environment(simulator, REDIS_URL=store.url, WEBHOOK_BUDGET="2", SHUTDOWN_GRACE="1")
     async with replica(settings) as leaving:
         point_at(simulator, leaving.url)

@@ -19,7 +19,7 @@ from service.store import keys
 from service.tasks import Tasks
 from tests.harness import ORIGIN, nothing_left, serving
 from tests.simulator.simulator import Simulator
-from tests.store_servers import LEFT_BEHIND, OPTIONS, SERVICE, Cluster, Sentinels, Server, running
+from tests.store_servers import LEFT_BEHIND, OPTIONS, SERVICE, ClusterGroup, SentinelGroup, RedisServer, running
 from tests.test_storm import Storm
 
 pytestmark = [pytest.mark.stores, *LEFT_BEHIND]
@@ -60,7 +60,7 @@ async def storm(
 async def test_the_redis_of_debian(simulator: Simulator, tmp_path: Path) -> None:
     binary = shutil.which("redis-server")
     assert binary, "there is no redis-server: apt-get install redis-server"
-    server = Server(tmp_path, *OPTIONS, "--appendfsync", "always", binary=binary)
+    server = RedisServer(tmp_path, *OPTIONS, "--appendfsync", "always", binary=binary)
     dice = random.Random(1)
 
     async def trouble() -> None:
@@ -77,7 +77,7 @@ async def test_the_redis_of_debian(simulator: Simulator, tmp_path: Path) -> None
 
 
 async def test_a_cluster(simulator: Simulator, tmp_path: Path) -> None:
-    async with running(Cluster(tmp_path)) as cluster:
+    async with running(ClusterGroup(tmp_path)) as cluster:
 
         async def trouble() -> None:
             await asyncio.sleep(5)
@@ -92,7 +92,7 @@ async def test_a_cluster(simulator: Simulator, tmp_path: Path) -> None:
 
 
 async def test_sentinels(simulator: Simulator, tmp_path: Path) -> None:
-    async with running(Sentinels(tmp_path)) as store:
+    async with running(SentinelGroup(tmp_path)) as store:
 
         async def trouble() -> None:
             await asyncio.sleep(5)

@@ -11,11 +11,11 @@ from msgspec.structs import replace
 from redis.asyncio import Redis
 
 from service.tasks import Tasks
-from tests.harness import BRIEF, ORIGIN, nothing_left, serving
+from tests.harness import SHORT_TIMEOUTS, ORIGIN, nothing_left, serving
 from tests.operators import Operator
 from tests.simulator.phones import Phone
 from tests.simulator.simulator import Simulator
-from tests.stores import Store
+from tests.stores import RestartableStore
 from tests.waiting import wait_until
 
 CALLS = 60
@@ -40,7 +40,7 @@ OPERATIONS = [
     "deleteSession",
 ]
 ROOMS = ["a", "b", "c"]
-PATIENCE = replace(BRIEF, old_session=2)
+PATIENCE = replace(SHORT_TIMEOUTS, old_session_grace=2)
 """A session that a fault had look vanished has been replaced; its removal is owed a minute later."""
 
 
@@ -155,7 +155,7 @@ class Storm:
         there = {phone.participant_id, *self.simulator.hears(phone)}
         return phone.session_id == room["sessionId"] and there == members
 
-    async def bad_store(self, store: Store, redis: Redis) -> None:
+    async def bad_store(self, store: RestartableStore, redis: Redis) -> None:
         """Killed and started again, or hanging, while calls come and go."""
         await asyncio.sleep(0.4)
         for kill in (True, False, True):
@@ -254,7 +254,7 @@ async def test_nothing_is_left_whatever_calls_are_told(
 async def test_nothing_is_left_when_the_store_came_and_went(
     simulator: Simulator, tmp_path: Path, way: str, seed: int
 ) -> None:
-    store = Store(tmp_path)
+    store = RestartableStore(tmp_path)
     await store.start()
     async with (
         serving(simulator, store.url, PATIENCE, ROOM_POLICY="lobby", INTERCONNECT=way) as replica,

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from service.engine.timeouts import Patience
-from tests.harness import Service
-from tests.operators import Operator, bridged, consistent, in_room, staffed
+from service.engine.timeouts import Timeouts
+from tests.harness import RunningService
+from tests.operators import Operator, bridged, consistent, join_outbound, operator_for
 from tests.simulator.faults import Fault
 from tests.simulator.phones import Phone
 from tests.simulator.settings import SimulatorSettings
@@ -17,10 +17,10 @@ from tests.simulator.simulator import Simulator
 from tests.waiting import wait_until
 
 
-class Floor:
+class ConferenceRoom:
     """Three phones in one room."""
 
-    def __init__(self, simulator: Simulator, service: Service, operator: Operator) -> None:
+    def __init__(self, simulator: Simulator, service: RunningService, operator: Operator) -> None:
         self.simulator = simulator
         self.service = service
         self.operator = operator
@@ -45,14 +45,14 @@ class Floor:
 
 
 @pytest.fixture
-async def floor(store_url: str, redis: Redis) -> AsyncIterator[Floor]:
+async def floor(store_url: str, redis: Redis) -> AsyncIterator[ConferenceRoom]:
     """What phones hear takes a quarter of its time: rounds of waiting are longer than looks."""
-    patience = Patience(gone=0.8, old_session=0.2, short_leg=0)
+    patience = Timeouts(vanished_grace=0.8, old_session_grace=0.2, min_leg_duration=0)
     async with (
         Simulator(SimulatorSettings(time_scale=0.25)) as simulator,
-        staffed(simulator, store_url, redis, patience, ROOM_POLICY="lobby") as (service, operator),
+        operator_for(simulator, store_url, redis, patience, ROOM_POLICY="lobby") as (service, operator),
     ):
-        floor = Floor(simulator, service, operator)
+        floor = ConferenceRoom(simulator, service, operator)
         for _ in range(3):
             await floor.enter()
         yield floor
@@ -60,7 +60,7 @@ async def floor(store_url: str, redis: Redis) -> AsyncIterator[Floor]:
             await phone.hang_up()
 
 
-async def test_nobody_and_everybody(floor: Floor) -> None:
+async def test_nobody_and_everybody(floor: ConferenceRoom) -> None:
     one, other, third = floor.phones
     await floor.hears(one, other, third)
     assert await floor.subscribe(one, "nobody") == 202
@@ -75,7 +75,7 @@ async def test_nobody_and_everybody(floor: Floor) -> None:
 
 
 @pytest.mark.parametrize("by", ["call id", "our id", "participant"])
-async def test_those_who_are_named(floor: Floor, by: str) -> None:
+async def test_those_who_are_named(floor: ConferenceRoom, by: str) -> None:
     one, other, third = floor.phones
     call = await floor.operator.call(other.call_id)
     id_ = {"call id": other.call_id, "our id": call["id"], "participant": call["participantId"]}[by]
@@ -88,16 +88,16 @@ async def test_those_who_are_named(floor: Floor, by: str) -> None:
     await floor.hears(one, other, third)
 
 
-async def test_strangers_are_refused(floor: Floor) -> None:
+async def test_strangers_are_refused(floor: ConferenceRoom) -> None:
     one, other, _ = floor.phones
-    stranger, there = await in_room(floor.simulator, floor.operator, outbound=True)
+    stranger, there = await join_outbound(floor.simulator, floor.operator, outbound=True)
     floor.phones.append(stranger)
     for id_ in (stranger.call_id, there["id"], there["participantId"], "c-unknown", "nonsense"):
         assert await floor.subscribe(one, [other.call_id, id_]) == 422, id_
     await floor.hears(one, *floor.phones[1:3])
 
 
-async def test_who_has_left_is_a_stranger(floor: Floor) -> None:
+async def test_who_has_left_is_a_stranger(floor: ConferenceRoom) -> None:
     one, other, third = floor.phones
     await third.hang_up()
     await floor.operator.until(third.call_id, "ended")
@@ -105,7 +105,7 @@ async def test_who_has_left_is_a_stranger(floor: Floor) -> None:
     await floor.hears(one, other)
 
 
-async def test_who_is_not_bridged_hears_nobody(floor: Floor) -> None:
+async def test_who_is_not_bridged_hears_nobody(floor: ConferenceRoom) -> None:
     one, other, _ = floor.phones
     await floor.operator.order(one.call_id, "remove")
     assert await floor.subscribe(one, "nobody") == 409
@@ -117,7 +117,7 @@ async def test_who_is_not_bridged_hears_nobody(floor: Floor) -> None:
     assert await floor.subscribe(one, [other.call_id]) == 409
 
 
-async def test_it_is_dropped_on_a_new_join(floor: Floor) -> None:
+async def test_it_is_dropped_on_a_new_join(floor: ConferenceRoom) -> None:
     one, other, third = floor.phones
     await floor.subscribe(one, [other.call_id])
     await floor.hears(one, other)
@@ -129,7 +129,7 @@ async def test_it_is_dropped_on_a_new_join(floor: Floor) -> None:
     assert await floor.said(one) == "everyone"
 
 
-async def test_it_is_dropped_on_a_move(floor: Floor) -> None:
+async def test_it_is_dropped_on_a_move(floor: ConferenceRoom) -> None:
     one, other, third = floor.phones
     await floor.subscribe(one, "nobody")
     await floor.hears(one)
@@ -141,7 +141,7 @@ async def test_it_is_dropped_on_a_move(floor: Floor) -> None:
 
 
 @pytest.mark.parametrize("listed", [True, False], ids=["somebody", "nobody"])
-async def test_it_is_kept_by_a_move_that_fails(floor: Floor, *, listed: bool) -> None:
+async def test_it_is_kept_by_a_move_that_fails(floor: ConferenceRoom, *, listed: bool) -> None:
     one, other, _ = floor.phones
     await floor.subscribe(one, [other.call_id] if listed else "nobody")
     heard = [other] if listed else []
@@ -155,7 +155,7 @@ async def test_it_is_kept_by_a_move_that_fails(floor: Floor, *, listed: bool) ->
     assert await floor.said(one) == ([other.participant_id] if listed else "nobody")
 
 
-async def test_a_move_that_fails_leaves_nobody_in_silence(floor: Floor) -> None:
+async def test_a_move_that_fails_leaves_nobody_in_silence(floor: ConferenceRoom) -> None:
     """Somebody whom it hears goes as it is put back: those that are left are heard."""
     one, other, _ = floor.phones
     await floor.subscribe(one, [other.call_id])
@@ -171,7 +171,7 @@ async def test_a_move_that_fails_leaves_nobody_in_silence(floor: Floor) -> None:
                 return Fault(operation, status=404)
         return None
 
-    floor.simulator.faults.fate = fate
+    floor.simulator.faults.fault_for = fate
     await floor.operator.order(one.call_id, "join", room="sales")
     await wait_until(lambda: asked["updateParticipantSubscriptions"] == 2, seconds=10)
     await floor.hears(one, other)
@@ -179,7 +179,7 @@ async def test_a_move_that_fails_leaves_nobody_in_silence(floor: Floor) -> None:
     assert await floor.said(one) == [other.participant_id]
 
 
-async def test_a_session_that_has_vanished_is_missed_by_who_is_subscribed(floor: Floor) -> None:
+async def test_a_session_that_has_vanished_is_missed_by_who_is_subscribed(floor: ConferenceRoom) -> None:
     one, other, third = floor.phones
     vanished = str(one.session_id)
     floor.simulator.expire_session(vanished)
@@ -191,7 +191,7 @@ async def test_a_session_that_has_vanished_is_missed_by_who_is_subscribed(floor:
 
 
 @pytest.mark.parametrize("listed", [True, False], ids=["somebody", "nobody"])
-async def test_it_is_kept_when_the_session_is_replaced(floor: Floor, *, listed: bool) -> None:
+async def test_it_is_kept_when_the_session_is_replaced(floor: ConferenceRoom, *, listed: bool) -> None:
     one, other, _ = floor.phones
     await floor.subscribe(one, [other.call_id] if listed else "nobody")
     heard = [other] if listed else []
@@ -207,7 +207,7 @@ async def test_it_is_kept_when_the_session_is_replaced(floor: Floor, *, listed: 
     assert all(phone.stage == "bridged" and phone.heard == [] for phone in floor.phones)
 
 
-async def test_who_is_heard_has_gone_when_the_session_is_replaced(floor: Floor) -> None:
+async def test_who_is_heard_has_gone_when_the_session_is_replaced(floor: ConferenceRoom) -> None:
     one, other, third = floor.phones
     await floor.subscribe(one, [other.call_id, third.call_id])
     await floor.hears(one, other, third)
@@ -219,16 +219,16 @@ async def test_who_is_heard_has_gone_when_the_session_is_replaced(floor: Floor) 
     assert one.session_id == late.session_id
 
 
-async def test_it_is_tried_again(floor: Floor) -> None:
+async def test_it_is_tried_again(floor: ConferenceRoom) -> None:
     one, other, _ = floor.phones
     fault = floor.simulator.faults.add("updateParticipantSubscriptions", status=500)
     await floor.subscribe(one, [other.call_id])
     await floor.hears(one, other)
-    assert fault.struck == 1
+    assert fault.hit_count == 1
 
 
 @pytest.mark.parametrize("whose", [0, 1], ids=["its-own", "the-other"])
-async def test_a_phone_hangs_up_while_it_is_carried_out(floor: Floor, whose: int) -> None:
+async def test_a_phone_hangs_up_while_it_is_carried_out(floor: ConferenceRoom, whose: int) -> None:
     gate = floor.simulator.gates.hold("updateParticipantSubscriptions")
     one, other, _ = floor.phones
     await floor.subscribe(one, [other.call_id])
@@ -239,7 +239,7 @@ async def test_a_phone_hangs_up_while_it_is_carried_out(floor: Floor, whose: int
 
 
 @pytest.mark.parametrize("left", [1, 0], ids=["somebody", "nobody"])
-async def test_who_is_to_be_heard_goes_while_it_is_carried_out(floor: Floor, left: int) -> None:
+async def test_who_is_to_be_heard_goes_while_it_is_carried_out(floor: ConferenceRoom, left: int) -> None:
     """Bandwidth refuses all of it for the one who has gone: nobody is heard but those who were named."""
     one, other, third = floor.phones
     late = await floor.enter()

@@ -5,8 +5,8 @@ from redis.asyncio import Redis
 
 from service.store import keys
 from tests.harness import CALLEE
-from tests.join.visitors import Visitor, visitor
-from tests.operators import Json, Operator, bridged, staffed
+from tests.join.visitors import ApiVisitor, visitor
+from tests.operators import Json, Operator, bridged, operator_for
 from tests.simulator.phones import Phone
 from tests.simulator.simulator import Simulator
 from tests.waiting import wait_until
@@ -23,7 +23,7 @@ async def ended(operator: Operator, phone: Phone, call: Json, reason: str) -> No
 @pytest.mark.parametrize("interconnect", ["transfer", "bridge"])
 async def test_any_call_ends(simulator: Simulator, store_url: str, redis: Redis, interconnect: str) -> None:
     more = {"CALL_LIMIT": "1", "INTERCONNECT": interconnect}
-    async with staffed(simulator, store_url, redis, **more) as (_, operator):
+    async with operator_for(simulator, store_url, redis, **more) as (_, operator):
         phone, call = await bridged(simulator, operator)
         await ended(operator, phone, call, "time-limit")
         assert phone.heard == ["The time for this call is over. Goodbye."]
@@ -32,7 +32,7 @@ async def test_any_call_ends(simulator: Simulator, store_url: str, redis: Redis,
 async def test_an_outbound_call_ends_at_the_first_of_its_limits(
     simulator: Simulator, store_url: str, redis: Redis
 ) -> None:
-    async with staffed(simulator, store_url, redis, CALL_LIMIT="1") as (_, operator):
+    async with operator_for(simulator, store_url, redis, CALL_LIMIT="1") as (_, operator):
         for limit in (None, 3600):
             call = await operator.place(maxDuration=limit)
             phone = await simulator.called(CALLEE)
@@ -41,7 +41,7 @@ async def test_an_outbound_call_ends_at_the_first_of_its_limits(
 
 
 async def test_hold_ends(simulator: Simulator, store_url: str, redis: Redis) -> None:
-    async with staffed(simulator, store_url, redis, HOLD_LIMIT="1") as (_, operator):
+    async with operator_for(simulator, store_url, redis, HOLD_LIMIT="1") as (_, operator):
         phone, call = await bridged(simulator, operator)
         await operator.order(call["id"], "remove")
         await ended(operator, phone, call, "hold-limit")
@@ -54,7 +54,7 @@ async def test_who_is_on_hold_is_told_before(
     simulator: Simulator, store_url: str, redis: Redis, name: str
 ) -> None:
     more = {name: "34", "HOLD_MUSIC_URL": "https://example.com/hold.wav"}
-    async with staffed(simulator, store_url, redis, **more) as (_, operator):
+    async with operator_for(simulator, store_url, redis, **more) as (_, operator):
         phone, call = await bridged(simulator, operator)
         await operator.order(call["id"], "remove")
         await phone.hears(SOON, timeout=30)
@@ -70,7 +70,7 @@ async def _lacks(redis: Redis, key: str, field: str) -> bool:
     return not await redis.hexists(key, field)
 
 
-async def called(simulator: Simulator, ada: Visitor) -> tuple[Phone, Json]:
+async def called(simulator: Simulator, ada: ApiVisitor) -> tuple[Phone, Json]:
     answer = await ada.send("POST", "/calls", {"to": CALLEE})
     assert answer.status_code == 201, answer.text
     phone = await simulator.called(CALLEE)
@@ -81,7 +81,7 @@ async def called(simulator: Simulator, ada: Visitor) -> tuple[Phone, Json]:
 
 async def test_a_call_of_a_page_ends(simulator: Simulator, store_url: str, redis: Redis) -> None:
     async with (
-        staffed(simulator, store_url, redis, VISITOR_CALL_LIMIT="1") as (service, operator),
+        operator_for(simulator, store_url, redis, VISITOR_CALL_LIMIT="1") as (service, operator),
         visitor(service, operator, scopes=["talk", "dial"]) as ada,
     ):
         seat = await ada.sit()
@@ -94,7 +94,7 @@ async def test_it_ends_when_nobody_is_left_on_the_page(
     simulator: Simulator, store_url: str, redis: Redis
 ) -> None:
     """Other phones in the room go on, and so does it while another browser is there."""
-    async with staffed(simulator, store_url, redis, VISITOR_ALONE="1") as (service, operator):
+    async with operator_for(simulator, store_url, redis, VISITOR_ALONE="1") as (service, operator):
         other = await operator.place("+15557650000")
         other_phone = await simulator.called("+15557650000")
         await other_phone.until("bridged")
@@ -120,7 +120,7 @@ async def test_it_ends_when_nobody_has_ever_been_on_the_page(
     simulator: Simulator, store_url: str, redis: Redis
 ) -> None:
     async with (
-        staffed(simulator, store_url, redis, VISITOR_ALONE="1") as (service, operator),
+        operator_for(simulator, store_url, redis, VISITOR_ALONE="1") as (service, operator),
         visitor(service, operator, scopes=["talk", "dial"]) as ada,
     ):
         phone, call = await called(simulator, ada)
@@ -131,7 +131,7 @@ async def test_who_comes_back_in_time_finds_the_phone(
     simulator: Simulator, store_url: str, redis: Redis
 ) -> None:
     async with (
-        staffed(simulator, store_url, redis, VISITOR_ALONE="3600") as (service, operator),
+        operator_for(simulator, store_url, redis, VISITOR_ALONE="3600") as (service, operator),
         visitor(service, operator, scopes=["talk", "dial"]) as ada,
     ):
         first = await ada.sit()

@@ -6,9 +6,9 @@ from contextlib import AsyncExitStack
 import pytest
 from redis.asyncio import Redis
 
-from tests.harness import API_KEY, CALLEE, NUMBER, Service, nothing_left, serving
+from tests.harness import API_KEY, CALLEE, NUMBER, RunningService, nothing_left, serving
 from tests.operators import Json, Operator, bridged
-from tests.outbound import asking, dialed, ringing, why
+from tests.outbound import start_placing, dialed, ringing, end_reason
 from tests.simulator.simulator import Simulator
 
 OTHER_KEY = "tests-other-key-0123456789"
@@ -44,7 +44,7 @@ class Guarded:
         self._store_url = store_url
         self._stack = AsyncExitStack()
 
-    async def start(self, **settings: str) -> tuple[Service, Operator]:
+    async def start(self, **settings: str) -> tuple[RunningService, Operator]:
         enter = self._stack.enter_async_context
         service = await enter(serving(self._simulator, self._store_url, **{"API_KEYS": KEYS, **settings}))
         return service, await enter(Operator.of(service))
@@ -251,7 +251,7 @@ async def test_copies_of_an_order_do_not_pass_the_limits_together(
     phones = [(await ringing(simulator, operator))[0] for _ in range(2)]
     await an_hour_passes(redis)
     for once in ("one", "two", "three"):
-        copies = [asking(operator, once) for _ in range(8)]
+        copies = [start_placing(operator, once) for _ in range(8)]
         answers = [await copy for copy in copies]
         assert {answer.status_code for answer in answers} <= {202, 429}, "202: nobody knows yet"
         assert 429 in {answer.status_code for answer in answers}
@@ -260,16 +260,16 @@ async def test_copies_of_an_order_do_not_pass_the_limits_together(
                 assert (answer.json()["rule"], answer.headers["retry-after"]) == ("calls-at-once", "10")
     assert len(dialed(simulator)) == 2
     ended = (await operator.ask("GET", "/calls?state=ended"))["calls"]
-    assert {why(one) for one in ended} == {("limit", "calls-at-once")}
+    assert {end_reason(one) for one in ended} == {("limit", "calls-at-once")}
 
     for phone in phones:
         await phone.hang_up()
     simulator.numbers[CALLEE] = "busy"
     for once in ("one", "two"):
-        answer = await asking(operator, once)
+        answer = await start_placing(operator, once)
         assert answer.status_code == 201, "the hour has counted none of them"
         await operator.until(answer.json()["id"], "ended")
-    assert (await asking(operator, "three")).status_code == 422
+    assert (await start_placing(operator, "three")).status_code == 422
 
 
 async def test_all_keys_together_have_so_many_calls_up(

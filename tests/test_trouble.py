@@ -5,13 +5,13 @@ from collections.abc import AsyncIterator
 import pytest
 from redis.asyncio import Redis
 
-from service.engine.timeouts import PATIENCE, Patience
-from tests.harness import Service, nothing_left, serving
+from service.engine.timeouts import DEFAULT_TIMEOUTS, Timeouts
+from tests.harness import RunningService, nothing_left, serving
 from tests.simulator.settings import SimulatorSettings
 from tests.simulator.simulator import Simulator
 from tests.waiting import wait_until
 
-DOUBTS = Patience(gone=0.8, old_session=0.2)
+DOUBTS = Timeouts(vanished_grace=0.8, old_session_grace=0.2)
 """A round in which a caller waits takes half a second of theirs, and two looks are 0.4 s apart."""
 CREATES = ["createSession", "createParticipant"]
 STEPS = [*CREATES, "addParticipantToSession"]
@@ -26,7 +26,7 @@ async def slower() -> AsyncIterator[Simulator]:
 
 @pytest.mark.parametrize("step", STEPS)
 @pytest.mark.parametrize("status", [500, 429, 403, 400])
-async def test_a_step_fails(simulator: Simulator, service: Service, step: str, status: int) -> None:
+async def test_a_step_fails(simulator: Simulator, service: RunningService, step: str, status: int) -> None:
     # A create that failed on Bandwidth's side is sent once more.
     simulator.faults.add(step, status=status, times=2 if status == 500 and step in CREATES else 1)
     phone = await simulator.dial()
@@ -101,7 +101,7 @@ async def test_a_step_hangs(simulator: Simulator, store_url: str, redis: Redis, 
 
 
 @pytest.mark.parametrize("step", ["removeParticipantFromSession", "deleteParticipant", "deleteSession"])
-async def test_owed_work_is_tried_again(simulator: Simulator, service: Service, step: str) -> None:
+async def test_owed_work_is_tried_again(simulator: Simulator, service: RunningService, step: str) -> None:
     simulator.faults.add(step, status=500, times=2)
     phone = await simulator.dial()
     await phone.until("bridged")
@@ -195,7 +195,7 @@ async def test_whose_participant_vanished_is_told(slower: Simulator, store_url: 
         await nothing_left(slower, redis)
 
 
-async def test_a_transfer_that_is_refused(simulator: Simulator, service: Service) -> None:
+async def test_a_transfer_that_is_refused(simulator: Simulator, service: RunningService) -> None:
     simulator.interconnect.mode = "reject"
     phone = await simulator.dial()
     await phone.until("ended")
@@ -224,7 +224,7 @@ async def test_the_fallback_number_is_tried_once(
         await nothing_left(simulator, redis)
 
 
-async def test_an_expired_token_is_renewed_once(simulator: Simulator, service: Service) -> None:
+async def test_an_expired_token_is_renewed_once(simulator: Simulator, service: RunningService) -> None:
     await wait_until(lambda: any(r.operation == "token" for r in simulator.requests))
     simulator.revoke_tokens()
     phone = await simulator.dial()
@@ -300,7 +300,7 @@ async def test_a_way_in_that_breaks_three_times(
     simulator: Simulator, store_url: str, redis: Redis, cause: str, fallback: str
 ) -> None:
     """It is joined again with a new participant, twice; then the caller is told, or sent elsewhere."""
-    async with serving(simulator, store_url, PATIENCE, FALLBACK_NUMBER=fallback) as service:
+    async with serving(simulator, store_url, DEFAULT_TIMEOUTS, FALLBACK_NUMBER=fallback) as service:
         phone = await simulator.dial()
         participants: list[str | None] = []
 
@@ -328,7 +328,7 @@ async def test_a_way_in_that_breaks_three_times(
 async def test_a_way_in_that_breaks_once_costs_a_moment(
     simulator: Simulator, store_url: str, redis: Redis
 ) -> None:
-    async with serving(simulator, store_url, PATIENCE) as service:
+    async with serving(simulator, store_url, DEFAULT_TIMEOUTS) as service:
         phone = await simulator.dial()
         await phone.until("bridged")
         first = phone.participant_id
@@ -341,7 +341,7 @@ async def test_a_way_in_that_breaks_once_costs_a_moment(
 
 @pytest.mark.parametrize(("times", "reason"), [(1, "completed"), (9, "room-full")])
 async def test_a_session_that_is_full_at_bandwidth_is_a_room_that_is(
-    simulator: Simulator, service: Service, times: int, reason: str
+    simulator: Simulator, service: RunningService, times: int, reason: str
 ) -> None:
     """Some who have lost their seat are still to be taken out: the caller waits for two rounds at most."""
     simulator.faults.add("addParticipantToSession", status=409, times=times)

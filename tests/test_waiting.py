@@ -7,17 +7,17 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from service.calls.room_settings import Alone, RoomSettings, Then, Waiting
+from service.calls.room_settings import AloneSettings, RoomSettings, AloneAction, WaitingSettings
 from service.clock import SystemClock
 from service.store.redis.client import Client
 from service.store.rooms import Rooms
-from tests.harness import CALLEE, Service
-from tests.operators import Operator, bridged, consistent, staffed
+from tests.harness import CALLEE, RunningService
+from tests.operators import Operator, bridged, consistent, operator_for
 from tests.simulator.phones import Phone
 from tests.simulator.simulator import Simulator
 from tests.waiting import wait_until
 
-Staff = tuple[Service, Operator]
+Staff = tuple[RunningService, Operator]
 MUSIC = "https://example.com/wait.wav"
 RING = {"sound": "ring"}
 GOODBYE = "Everybody else has left this conference. Goodbye."
@@ -26,7 +26,7 @@ GOODBYE = "Everybody else has left this conference. Goodbye."
 @pytest.fixture
 async def staff(simulator: Simulator, store_url: str, redis: Redis) -> AsyncIterator[Staff]:
     """All calls are for one room, in which the first waits."""
-    async with staffed(simulator, store_url, redis, ROOM_POLICY="lobby") as (service, operator):
+    async with operator_for(simulator, store_url, redis, ROOM_POLICY="lobby") as (service, operator):
         await operator.set_room("lobby", waiting=RING)
         yield service, operator
         for phone in simulator.phones:
@@ -166,7 +166,7 @@ async def test_other_orders_to_the_waiter(simulator: Simulator, staff: Staff, wh
 
 async def test_nobody_comes(simulator: Simulator, staff: Staff, store_url: str) -> None:
     _, operator = staff
-    await briefly(store_url, RoomSettings(waiting=Waiting(limit=0.3)))
+    await briefly(store_url, RoomSettings(waiting=WaitingSettings(limit=0.3)))
     first = await simulator.dial()
     await first.until("ended")
     assert "nobody has joined" in first.heard[-1]
@@ -249,7 +249,7 @@ async def test_who_came_leaves_while_the_waiter_comes_in(
     simulator: Simulator, staff: Staff, store_url: str, step: str
 ) -> None:
     _, operator = staff
-    await briefly(store_url, RoomSettings(waiting=Waiting(), alone=Alone(after=0.3)))
+    await briefly(store_url, RoomSettings(waiting=WaitingSettings(), alone=AloneSettings(after=0.3)))
     first = await outside(simulator, operator)
     summons = simulator.gates.hold("updateCall")
     second, _ = await bridged(simulator, operator)
@@ -286,7 +286,7 @@ async def test_the_summons_is_tried_again(simulator: Simulator, staff: Staff, st
     fault = simulator.faults.add("updateCall", status=status, retry_after="0")
     await bridged(simulator, operator)
     await first.until("bridged", timeout=2)
-    assert fault.struck <= 1
+    assert fault.hit_count <= 1
 
 
 async def test_who_is_summoned_by_a_request_that_is_lost_comes_with_the_next_round(
@@ -314,7 +314,7 @@ async def together(simulator: Simulator, operator: Operator) -> tuple[Phone, Pho
 
 @pytest.fixture
 async def lonely(staff: Staff, store_url: str) -> Staff:
-    await briefly(store_url, RoomSettings(waiting=Waiting(), alone=Alone(after=0.4)))
+    await briefly(store_url, RoomSettings(waiting=WaitingSettings(), alone=AloneSettings(after=0.4)))
     return staff
 
 
@@ -331,7 +331,7 @@ async def test_the_last_is_told_and_hung_up(simulator: Simulator, lonely: Staff)
 
 async def test_the_last_waits_outside_again(simulator: Simulator, lonely: Staff, store_url: str) -> None:
     _, operator = lonely
-    await briefly(store_url, RoomSettings(waiting=Waiting(), alone=Alone(after=0.1, then=Then.WAIT)))
+    await briefly(store_url, RoomSettings(waiting=WaitingSettings(), alone=AloneSettings(after=0.1, then=AloneAction.WAIT)))
     one, other = await together(simulator, operator)
     rings = len(one.sounds)
     await other.hang_up()

@@ -6,16 +6,16 @@ from base64 import urlsafe_b64encode
 import pytest
 
 from service import weak_secrets
-from service.api_keys import fresh
+from service.api_keys import generate_key
 from service.setting_warnings import warnings
-from service.settings import Problem, load
+from service.settings import SettingProblem, load
 from tests.test_cli import command
 from tests.test_settings import GOOD
 
 STRONG = "q7d0-1kzv-93mf-x8ha-24ty"
 
 
-def warned(**environ: str) -> list[Problem]:
+def warned(**environ: str) -> list[SettingProblem]:
     return list(warnings(load({**GOOD, **environ}), {}))
 
 
@@ -147,8 +147,8 @@ def test_random_ones_are_not_warned_of() -> None:
     for n in range(5000):
         digest = hashlib.sha256(f"{n}".encode()).digest()
         for text in (digest.hex()[:24], digest.hex(), urlsafe_b64encode(digest[:18]).decode()):
-            assert weak_secrets.weakness(text, least=weak_secrets.KEY) == "", text
-    assert warned(API_KEYS=f"crm:read:{fresh()}") == []
+            assert weak_secrets.weakness(text, min_length=weak_secrets.MIN_KEY_LENGTH) == "", text
+    assert warned(API_KEYS=f"crm:read:{generate_key()}") == []
 
 
 WEAK = {

@@ -5,32 +5,32 @@ from typing import Any
 import httpx
 import pytest
 
-from handlers.http.log_throttle import OF_INPUT
-from tests.harness import PASSWORD, USERNAME, Service
-from tests.join.visitors import somebody
+from handlers.http.log_throttle import MAX_DETAILS
+from tests.harness import PASSWORD, USERNAME, RunningService
+from tests.join.visitors import new_visitor
 
 EVENT = {"eventType": "initiate", "callId": "c-1", "accountId": "9900000", "to": "+15550100100"}
 
 
-async def send(service: Service, method: str, path: str, body: Any = EVENT) -> httpx.Response:
+async def send(service: RunningService, method: str, path: str, body: Any = EVENT) -> httpx.Response:
     async with httpx.AsyncClient(auth=(USERNAME, PASSWORD)) as client:
         return await client.request(method, f"{service.url}{path}", json=body)
 
 
-async def counted(service: Service) -> float:
+async def counted(service: RunningService) -> float:
     wanted = 'pstn_webhooks_total{event="unknown",result="wrong-address"} '
     text = (await send(service, "GET", "/metrics")).text
     return float(next(line for line in text.splitlines() if line.startswith(wanted)).removeprefix(wanted))
 
 
-def astray(service: Service) -> list[dict[str, Any]]:
+def astray(service: RunningService) -> list[dict[str, Any]]:
     return service.log("webhook.misaddressed", level="warning")
 
 
 @pytest.mark.parametrize(
     "path", ["/callbacks/voice/", "//callbacks/voice", "/callbacks//voice", "//callbacks//voice/"]
 )
-async def test_slashes_too_many_are_taken(service: Service, path: str) -> None:
+async def test_slashes_too_many_are_taken(service: RunningService, path: str) -> None:
     answer = await send(service, "POST", path)
     assert answer.status_code == 200
     assert "<Transfer" in answer.text
@@ -59,7 +59,7 @@ async def test_slashes_too_many_are_taken(service: Service, path: str) -> None:
     ],
 )
 async def test_any_other_leaves_a_trace(
-    service: Service, method: str, path: str, status: int, shown: str
+    service: RunningService, method: str, path: str, status: int, shown: str
 ) -> None:
     for _ in range(3):
         answer = await send(service, method, path, EVENT if method == "POST" else None)
@@ -71,8 +71,8 @@ async def test_any_other_leaves_a_trace(
     assert "5550100100" not in str(line)
 
 
-async def test_what_is_no_webhook_leaves_none(service: Service) -> None:
-    async with somebody(service) as visitor:
+async def test_what_is_no_webhook_leaves_none(service: RunningService) -> None:
+    async with new_visitor(service) as visitor:
         await visitor.send("POST", "/visit", {"invitation": "x"})
         await visitor.client.get("/favicon.ico")
         await visitor.client.post("/wp-login.php", data={"a": "b"})
@@ -82,18 +82,18 @@ async def test_what_is_no_webhook_leaves_none(service: Service) -> None:
     assert (astray(service), await counted(service)) == ([], 0)
 
 
-async def test_a_scanner_fills_no_log(service: Service) -> None:
+async def test_a_scanner_fills_no_log(service: RunningService) -> None:
     """So many paths are told apart, and all others are one."""
     for first in "abcdefghijk":
         for second in "abcdefghijk":
             await send(service, "POST", f"/{first}/{second}")
     assert await counted(service) == 121
-    assert len(astray(service)) == OF_INPUT + 1
+    assert len(astray(service)) == MAX_DETAILS + 1
     await send(service, "POST", "/k/k")
-    assert len(astray(service)) == OF_INPUT + 1
+    assert len(astray(service)) == MAX_DETAILS + 1
 
 
-async def test_what_a_conference_says_of_itself_is_taken(service: Service) -> None:
+async def test_what_a_conference_says_of_itself_is_taken(service: RunningService) -> None:
     event = {"eventType": "conferenceCompleted", "conferenceId": "conf-1", "accountId": "9900000"}
     answer = await send(service, "POST", "/callbacks/voice", event)
     assert (answer.status_code, answer.content) == (204, b"")

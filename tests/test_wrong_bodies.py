@@ -5,10 +5,10 @@ from typing import Any, Final
 import pytest
 from redis.asyncio import Redis
 
-from service.engine.timeouts import Patience
-from tests.browsers import enters
-from tests.harness import Service, serving
-from tests.operators import Operator, bridged, staffed
+from service.engine.timeouts import Timeouts
+from tests.browsers import add_browser
+from tests.harness import RunningService, serving
+from tests.operators import Operator, bridged, operator_for
 from tests.outbound import ringing
 from tests.scraping import scraped
 from tests.simulator.simulator import Simulator
@@ -23,7 +23,7 @@ def without_token(answer: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("token", NO_TOKEN, ids=repr)
 async def test_a_participant_without_a_token_is_taken_down(
-    simulator: Simulator, service: Service, token: object
+    simulator: Simulator, service: RunningService, token: object
 ) -> None:
     simulator.faults.add("createParticipant", rewrite=lambda answer: {**answer, "token": token})
     phone = await simulator.dial()
@@ -38,19 +38,19 @@ async def test_a_participant_without_a_token_is_taken_down(
     assert (named["operation"], "taken down" in named["hint"]) == ("create-participant", True)
 
 
-async def test_that_of_a_browser_too(simulator: Simulator, service: Service, operator: Operator) -> None:
+async def test_that_of_a_browser_too(simulator: Simulator, service: RunningService, operator: Operator) -> None:
     simulator.faults.add("createParticipant", rewrite=without_token)
     refused = await operator.send("POST", "/rooms/sales/participants", {})
     assert refused.status_code >= 500
     assert len(service.log("create.unusable", room="sales")) == 1
     await wait_until(lambda: simulator.ledger.empty)
-    browser = await enters(simulator, operator)
+    browser = await add_browser(simulator, operator)
     await browser.leave()
 
 
 async def test_that_in_stock_too(simulator: Simulator, store_url: str, redis: Redis) -> None:
     settings = {"PREPARED_PARTICIPANTS": "1", "ROOM_POLICY": "sales"}
-    async with staffed(simulator, store_url, redis, Patience(), **settings) as (service, operator):
+    async with operator_for(simulator, store_url, redis, Timeouts(), **settings) as (service, operator):
         phone, _ = await bridged(simulator, operator)
         await wait_until(lambda: service.log("effect.done", effect="stock-room"))
         simulator.faults.add("createParticipant", rewrite=without_token)
@@ -78,7 +78,7 @@ async def test_an_answer_without_an_id_is_counted_and_named(simulator: Simulator
     assert len(simulator.ledger.alive().participants) == 2
 
 
-async def test_of_a_call_its_id_is_enough(simulator: Simulator, service: Service, operator: Operator) -> None:
+async def test_of_a_call_its_id_is_enough(simulator: Simulator, service: RunningService, operator: Operator) -> None:
     simulator.faults.add("createCall", rewrite=lambda answer: {"callId": answer["callId"], "to": [7]})
     phone, call = await ringing(simulator, operator)
     assert call["callId"] == phone.call_id
@@ -89,7 +89,7 @@ async def test_of_a_call_its_id_is_enough(simulator: Simulator, service: Service
 
 
 async def test_of_a_leg_too(simulator: Simulator, store_url: str, redis: Redis) -> None:
-    async with staffed(simulator, store_url, redis, INTERCONNECT="bridge") as (service, operator):
+    async with operator_for(simulator, store_url, redis, INTERCONNECT="bridge") as (service, operator):
         simulator.faults.add("createCall", rewrite=lambda answer: {"callId": answer["callId"]})
         phone, _ = await bridged(simulator, operator)
         assert service.log("create.in_doubt") == []
@@ -98,19 +98,19 @@ async def test_of_a_leg_too(simulator: Simulator, store_url: str, redis: Redis) 
 
 @pytest.mark.parametrize("operation", ["deleteParticipant", "deleteSession"])
 async def test_a_web_page_does_not_say_that_a_clean_up_was_done(
-    simulator: Simulator, service: Service, operation: str
+    simulator: Simulator, service: RunningService, operation: str
 ) -> None:
     """Somebody in between answers 200 with a page of its own, and has sent nothing on."""
     struck = simulator.faults.add(operation, status=200, page=True)
     phone = await simulator.dial()
     await phone.until("bridged")
     await phone.hang_up()
-    await wait_until(lambda: struck.struck == 1 and simulator.ledger.empty)
+    await wait_until(lambda: struck.hit_count == 1 and simulator.ledger.empty)
     [named] = service.log("answer.unreadable")
     assert "in between" in named["hint"]
 
 
-async def test_nor_that_a_participant_is_in_its_session(simulator: Simulator, service: Service) -> None:
+async def test_nor_that_a_participant_is_in_its_session(simulator: Simulator, service: RunningService) -> None:
     simulator.faults.add("addParticipantToSession", status=200, page=True)
     phone = await simulator.dial()
     await phone.until("ended")

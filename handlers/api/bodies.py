@@ -11,11 +11,11 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
-from service.calls.browser import Permission, Streams
-from service.calls.display import displayed
+from service.calls.browser import Permission, ParticipantStreams
+from service.calls.display import clean_display_text
 from service.calls.model import OnMachine
-from service.calls.room_settings import MEMBERS, ROOM_NAME, Alone, RoomSettings, Sound, Then, Waiting, Way
-from service.invitations import INVITATION, Scope
+from service.calls.room_settings import MAX_MEMBERS, ROOM_NAME, AloneSettings, RoomSettings, WaitingSound, AloneAction, WaitingSettings, InterconnectMode
+from service.invitations import INVITATION_LIFETIME, Scope
 
 _CONTROL: Final = r"\u0000-\u001f\u007f-\u009f\ufffe\uffff"
 _NAME: Final = rf"^(?!(per-call|per-number)\Z){ROOM_NAME}\Z"
@@ -27,7 +27,7 @@ _URL: Final = r"^https?://[A-Za-z0-9\[][!-~]*\Z"
 _PIN: Final = r"^[0-9]{4,20}\Z"
 _ID: Final = r"^[!-~]{1,200}\Z"
 
-WANTS: Final[Mapping[str, str]] = MappingProxyType(
+PATTERN_HINTS: Final[Mapping[str, str]] = MappingProxyType(
     {
         _NAME: "wants a room's name: 1 to 64 of a-z 0-9 -, and not a word of ROOM_POLICY",
         _NUMBER: "wants a phone number in E.164 form, such as +15550100100",
@@ -58,7 +58,7 @@ PersonName = Annotated[str, Meta(pattern=_SENTENCE, max_length=_NAMED)]
 """What somebody is called; one line."""
 
 
-class Shape(
+class RequestBody(
     msgspec.Struct,
     frozen=True,
     kw_only=True,
@@ -68,27 +68,27 @@ class Shape(
 ): ...
 
 
-class Named(Shape, frozen=True, kw_only=True):
+class NamedBody(RequestBody, frozen=True, kw_only=True):
     """Somebody's name, as it is shown to others; None where nothing of it is to be seen."""
 
     name: PersonName | None = None
 
     def __post_init__(self) -> None:
         if self.name is not None:
-            msgspec.structs.force_setattr(self, "name", displayed(self.name)[:_NAMED].strip() or None)
+            msgspec.structs.force_setattr(self, "name", clean_display_text(self.name)[:_NAMED].strip() or None)
 
 
-class MachineDetection(Shape, frozen=True, kw_only=True):
+class MachineDetectionBody(RequestBody, frozen=True, kw_only=True):
     mode: Literal["async", "sync"] | None = None
     then: OnMachine
     message: Sentence | None = None
 
     def __post_init__(self) -> None:
         if self.then is OnMachine.MESSAGE and self.message is None:
-            raise _missing("message")
+            raise _missing_field("message")
 
 
-class Dial(Shape, frozen=True, kw_only=True):
+class DialBody(RequestBody, frozen=True, kw_only=True):
     to: Callee
     room: RoomName
     from_: Number | None = msgspec.field(name="from", default=None)
@@ -97,96 +97,96 @@ class Dial(Shape, frozen=True, kw_only=True):
     max_duration: Annotated[float, Meta(ge=1, le=86_400)] | None = None
     tag: Annotated[str, Meta(max_length=256)] | None = None
     prepare: Literal["answer", "dial"] | None = None
-    machine_detection: MachineDetection | None = None
-    interconnect: Way | None = None
+    machine_detection: MachineDetectionBody | None = None
+    interconnect: InterconnectMode | None = None
 
 
-class Join(Shape, frozen=True, kw_only=True):
+class JoinBody(RequestBody, frozen=True, kw_only=True):
     room: RoomName
-    interconnect: Way | None = None
+    interconnect: InterconnectMode | None = None
 
 
-class Transfer(Shape, frozen=True, kw_only=True):
+class TransferBody(RequestBody, frozen=True, kw_only=True):
     to: Callee
 
 
-class Nothing(Shape, frozen=True, kw_only=True):
+class EmptyBody(RequestBody, frozen=True, kw_only=True):
     """For what needs no words: an empty body is as good as an empty object."""
 
 
-class Subscriptions(Shape, frozen=True, kw_only=True):
+class SubscriptionsBody(RequestBody, frozen=True, kw_only=True):
     hears: Literal["everyone", "nobody"] | Annotated[list[Id], Meta(min_length=1, max_length=20)]
 
 
-class NewParticipant(Named, frozen=True, kw_only=True):
+class ParticipantBody(NamedBody, frozen=True, kw_only=True):
     permissions: Annotated[list[Permission], Meta(max_length=2)] | None = None
 
 
-class NewInvitation(Named, frozen=True, kw_only=True):
+class InvitationBody(NamedBody, frozen=True, kw_only=True):
     scopes: Annotated[list[Scope], Meta(max_length=3)] | None = None
-    expires_in: Annotated[float, Meta(ge=60, le=INVITATION)] | None = None
+    expires_in: Annotated[float, Meta(ge=60, le=INVITATION_LIFETIME)] | None = None
 
 
-class StreamsBody(Shape, frozen=True, kw_only=True):
+class StreamsBody(RequestBody, frozen=True, kw_only=True):
     participant_id: Id
     stream_aliases: Annotated[list[Annotated[str, Meta(min_length=1, max_length=64)]], Meta(max_length=10)]
 
-    def value(self) -> str | Streams:
+    def to_streams(self) -> str | ParticipantStreams:
         """Without a name it is all of them, as Bandwidth has it."""
         if not self.stream_aliases:
             return self.participant_id
-        return Streams(self.participant_id, tuple(dict.fromkeys(self.stream_aliases)))
+        return ParticipantStreams(self.participant_id, tuple(dict.fromkeys(self.stream_aliases)))
 
 
-class ParticipantSubscriptions(Shape, frozen=True, kw_only=True):
+class ParticipantSubscriptionsBody(RequestBody, frozen=True, kw_only=True):
     hears: (
         Literal["everyone", "nobody"] | Annotated[list[Id | StreamsBody], Meta(min_length=1, max_length=20)]
     )
 
 
-class WaitingBody(Shape, frozen=True, kw_only=True):
-    sound: Sound
+class WaitingBody(RequestBody, frozen=True, kw_only=True):
+    sound: WaitingSound
     music: Url | None = None
     message: Sentence | None = None
     limit: Annotated[float, Meta(ge=5, le=3600)] | None = None
 
     def __post_init__(self) -> None:
-        if self.sound is Sound.MUSIC and self.music is None:
-            raise _missing("music")
-        if self.sound is Sound.MESSAGE and self.message is None:
-            raise _missing("message")
+        if self.sound is WaitingSound.MUSIC and self.music is None:
+            raise _missing_field("music")
+        if self.sound is WaitingSound.MESSAGE and self.message is None:
+            raise _missing_field("message")
 
-    def value(self) -> Waiting:
+    def to_waiting(self) -> WaitingSettings:
         limit = {} if self.limit is None else {"limit": self.limit}
-        return Waiting(sound=self.sound, music=self.music or "", message=self.message or "", **limit)
+        return WaitingSettings(sound=self.sound, music=self.music or "", message=self.message or "", **limit)
 
 
-class AloneBody(Shape, frozen=True, kw_only=True):
+class AloneBody(RequestBody, frozen=True, kw_only=True):
     after: Annotated[float, Meta(ge=1, le=3600)]
-    then: Then
+    then: AloneAction
 
 
-class Room(Shape, frozen=True, kw_only=True):
+class RoomBody(RequestBody, frozen=True, kw_only=True):
     """The settings as a whole: what is left out is as in a room that nobody has set."""
 
     announcement: Sentence | None = None
     waiting: WaitingBody | None = None
     alone: AloneBody | None = None
     # JSON has one kind of number: 5.0 is as whole as 5.
-    limit: Annotated[float, Meta(ge=1, le=MEMBERS, multiple_of=1)] | None = None
+    limit: Annotated[float, Meta(ge=1, le=MAX_MEMBERS, multiple_of=1)] | None = None
     pin: Pin | None = None
-    interconnect: Way | None = None
+    interconnect: InterconnectMode | None = None
 
     def __post_init__(self) -> None:
-        if self.alone is not None and self.alone.then is Then.WAIT and self.waiting is None:
-            raise _missing("waiting")
+        if self.alone is not None and self.alone.then is AloneAction.WAIT and self.waiting is None:
+            raise _missing_field("waiting")
 
-    def value(self) -> RoomSettings:
+    def to_settings(self) -> RoomSettings:
         return RoomSettings(
             announcement=self.announcement or "",
-            waiting=None if self.waiting is None else self.waiting.value(),
-            alone=None if self.alone is None else Alone(after=self.alone.after, then=self.alone.then),
-            limit=MEMBERS if self.limit is None else int(self.limit),
+            waiting=None if self.waiting is None else self.waiting.to_waiting(),
+            alone=None if self.alone is None else AloneSettings(after=self.alone.after, then=self.alone.then),
+            limit=MAX_MEMBERS if self.limit is None else int(self.limit),
             pin=self.pin or "",
             interconnect=self.interconnect,
         )
@@ -196,6 +196,6 @@ def is_room_name(text: str) -> bool:
     return len(text) <= _LONG and re.match(_NAME, text) is not None
 
 
-def _missing(field: str) -> ValueError:
+def _missing_field(field: str) -> ValueError:
     """Told in msgspec's words, which the reader takes the field from."""
     return ValueError(f"Object missing required field `{field}`")

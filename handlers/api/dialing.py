@@ -7,58 +7,58 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from handlers.api import bodies
-from handlers.http.context import Asked, answer
+from handlers.http.context import RequestContext, json_response
 from handlers.http.problems import Problem, invalid
-from handlers.api.json_body import digest, read
+from handlers.api.json_body import body_digest, read_json
 from handlers.api.views import call_view
-from handlers.http.services import Bridge
+from handlers.http.services import Services
 from service.calls.model import OnMachine
-from service.dial_plan import EMERGENCY, OWN, is_emergency
-from service.engine.operators import NewCall, Placement, Refusal
+from service.dial_plan import EMERGENCY_REFUSAL, OWN_NUMBER_REFUSAL, is_emergency
+from service.engine.operators import OutboundCall, PlacedCall, RequestRefusal
 
 _HEADER: Final = "Idempotency-Key"
 _ONCE: Final = 255
 """Characters of an idempotency key."""
 _TYPED: Final = 64
 """Characters of a number that are looked at before its shape is."""
-_RULES: Final = {"calls-per-hour": "dial-rule", "calls-at-once": "too-many-calls"}
+_RULE_PROBLEMS: Final = {"calls-per-hour": "dial-rule", "calls-at-once": "too-many-calls"}
 """Of refusals that name a rule, the problem that they are."""
 _RING: Final = 30.0
 _PAUSED: Final = 60.0
 """Seconds after which somebody may ask whether calls are taken again."""
 
 
-async def dial(asked: Asked) -> Response:
-    once = _once(asked.request)
-    body = await read(asked.request, bodies.Dial, first=check_emergency)
-    placed = await place(asked, body, once=once)
-    return answer(
-        call_view(placed.call, numbers=asked.may("numbers")),
-        201 if placed.certain else 202,
+async def dial(context: RequestContext) -> Response:
+    once = _idempotency_key(context.request)
+    body = await read_json(context.request, bodies.DialBody, precheck=check_emergency)
+    placed = await place_call(context, body, idempotency_key=once)
+    return json_response(
+        call_view(placed.call, numbers=context.may("numbers")),
+        201 if placed.is_certain else 202,
         {"Location": f"/api/v1/calls/{placed.call.ref}"},
     )
 
 
-async def place(
-    asked: Asked, body: bodies.Dial, *, once: str = "", page_limit: float = 0, page_alone: float = 0
-) -> Placement:
+async def place_call(
+    context: RequestContext, body: bodies.DialBody, *, idempotency_key: str = "", page_limit: float = 0, page_alone: float = 0
+) -> PlacedCall:
     """`once`: an idempotency key; the others as a page's calls have them. Raises Problem and StoreError."""
-    bridge = asked.bridge
-    if bridge.pause.current:
+    services = context.services
+    if services.pause.current:
         raise Problem("paused", "calls that are up go on", retry_after=_PAUSED)
-    check_number(bridge, body.to)
-    new = replace(_new_call(bridge, body, page_limit), page_alone=page_alone)
-    _check_caller(bridge, new)
-    placed = await bridge.operators.place(
+    check_number(services, body.to)
+    new = replace(_new_call(services, body, page_limit), page_gone_after=page_alone)
+    _check_caller(services, new)
+    placed = await services.operators.place(
         new,
-        once=once,
-        digest=digest(body),
-        api_key=asked.key_name,
-        visit=asked.visit.id if asked.visit else "",
+        idempotency_key=idempotency_key,
+        digest=body_digest(body),
+        api_key=context.key_name,
+        visit=context.visit.id if context.visit else "",
     )
-    if isinstance(placed, Refusal):
-        raise refused(placed, asked)
-    asked.ref, asked.room = placed.call.ref, placed.call.room
+    if isinstance(placed, RequestRefusal):
+        raise problem_of(placed, context)
+    context.ref, context.room = placed.call.ref, placed.call.room
     return placed
 
 
@@ -66,34 +66,34 @@ def check_emergency(body: Any) -> None:
     """A body whose `to` is an emergency number as people type it. Raises Problem `dial-rule`."""
     number = body.get("to") if isinstance(body, dict) else None
     if isinstance(number, str | int) and is_emergency(str(number)[:_TYPED]):
-        raise Problem("dial-rule", EMERGENCY.detail, rule=EMERGENCY.rule)
+        raise Problem("dial-rule", EMERGENCY_REFUSAL.detail, rule=EMERGENCY_REFUSAL.rule)
 
 
-def check_number(bridge: Bridge, number: str) -> None:
+def check_number(services: Services, number: str) -> None:
     """Raises Problem `dial-rule`, and `invalid` for what is no number at all."""
     try:
-        refusal = bridge.dial_plan.refusal(number)
+        refusal = services.dial_plan.refusal_for(number)
     except ValueError as error:
         raise invalid("to", str(error)) from error
     if refusal is not None:
         raise Problem("dial-rule", refusal.detail, rule=refusal.rule)
-    if number in bridge.called_numbers:
+    if number in services.called_numbers:
         raise own_number()
 
 
-def _check_caller(bridge: Bridge, new: NewCall) -> None:
+def _check_caller(services: Services, new: OutboundCall) -> None:
     """Who is shown to be calling. Raises Problem `dial-rule`."""
     if new.to_number == new.from_number:
         raise own_number()
-    if bridge.callers and new.from_number not in {bridge.number, *bridge.callers}:
+    if services.caller_ids and new.from_number not in {services.number, *services.caller_ids}:
         raise Problem("dial-rule", "calls are placed from numbers of OUTBOUND_FROM only", rule="from")
 
 
 def own_number() -> Problem:
-    return Problem("dial-rule", OWN.detail, rule=OWN.rule)
+    return Problem("dial-rule", OWN_NUMBER_REFUSAL.detail, rule=OWN_NUMBER_REFUSAL.rule)
 
 
-def _once(request: Request) -> str:
+def _idempotency_key(request: Request) -> str:
     """Optional; empty when it is not given."""
     given = request.headers.getlist(_HEADER)
     if not given:
@@ -107,13 +107,13 @@ def _is_key(text: str) -> bool:
     return 0 < len(text) <= _ONCE and text.isascii() and text.isprintable()
 
 
-def _new_call(bridge: Bridge, body: bodies.Dial, page_limit: float) -> NewCall:
-    sender = body.from_ or bridge.number
+def _new_call(services: Services, body: bodies.DialBody, page_limit: float) -> OutboundCall:
+    sender = body.from_ or services.number
     if sender is None:
         raise invalid("from", "is missing, and BW_NUMBER is not set")
     machine = body.machine_detection
-    limits = [one for one in (body.max_duration, bridge.policy.limits.call, page_limit) if one]
-    return NewCall(
+    limits = [one for one in (body.max_duration, services.policy.limits.call, page_limit) if one]
+    return OutboundCall(
         to_number=body.to,
         from_number=sender,
         room=body.room,
@@ -122,7 +122,7 @@ def _new_call(bridge: Bridge, body: bodies.Dial, page_limit: float) -> NewCall:
         max_duration=min(limits, default=0),
         tag=body.tag or "",
         prepare=body.prepare == "dial",
-        way=body.interconnect,
+        interconnect=body.interconnect,
         detects_machines=machine is not None,
         waits_for_detection=machine is not None and machine.mode == "sync",
         on_machine=OnMachine.JOIN if machine is None else machine.then,
@@ -130,8 +130,8 @@ def _new_call(bridge: Bridge, body: bodies.Dial, page_limit: float) -> NewCall:
     )
 
 
-def refused(refusal: Refusal, asked: Asked) -> Problem:
-    if kind := _RULES.get(refusal.reason):
+def problem_of(refusal: RequestRefusal, context: RequestContext) -> Problem:
+    if kind := _RULE_PROBLEMS.get(refusal.reason):
         return Problem(kind, refusal.detail, retry_after=refusal.retry_after, rule=refusal.reason)
-    detail = (asked.may("numbers") and refusal.words) or refusal.detail
+    detail = (context.may("numbers") and refusal.full_detail) or refusal.detail
     return Problem(refusal.reason, detail, retry_after=refusal.retry_after)

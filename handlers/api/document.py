@@ -5,10 +5,10 @@ from typing import Final
 
 from starlette.responses import Response
 
-from handlers.http.context import Asked
+from handlers.http.context import RequestContext
 
 DOCUMENT: Final = files("handlers.api").joinpath("openapi.json").read_bytes()
 
 
-async def document(_asked: Asked) -> Response:
+async def document(_asked: RequestContext) -> Response:
     return Response(DOCUMENT, media_type="application/json")

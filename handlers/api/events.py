@@ -9,17 +9,17 @@ from typing import Any, Final
 import msgspec
 from starlette.responses import Response
 
-from handlers.http.context import Asked
+from handlers.http.context import RequestContext
 from handlers.http.problems import Problem
 from handlers.api.rooms import room_in_path
-from handlers.http.services import Bridge
-from handlers.http.state import edge_of
-from handlers.http.sse import EventStream, Streams
+from handlers.http.services import Services
+from handlers.http.state import http_state_of
+from handlers.http.sse import EventStream, OpenStreams
 from service.calls.browser import is_browser
-from service.calls.model import call_of
-from service.calls.change_view import for_visitor, shown
-from service.cursors import Cursors, Holder
-from service.engine.change_feed import Batch, Ended, Lost, Told
+from service.calls.model import parse_seat
+from service.calls.change_view import redact_for_visitor, public_view
+from service.cursors import CursorSigner, CursorHolder
+from service.engine.change_feed import FeedBatch, CloseSignal, CursorExpired, FeedItem
 from service.store.errors import StoreError
 from service.store.change_feed import Cursor
 from service.store.room_index import Member
@@ -28,72 +28,72 @@ _RETRY: Final = b"retry: 1000\n"
 """Milliseconds after which a client comes back whose stream has ended: another replica serves it as well."""
 _BUSY_PAUSE: Final = 2.0
 """Seconds after which somebody may try again who found no place."""
-_ALIVE: Final = msgspec.json.encode({"begins": False})
+_HEARTBEAT: Final = msgspec.json.encode({"begins": False})
 """Of the mark that is a sign of life."""
 _KEPT: Final = 64
 """Batches as written for one holder, of 20 KB at most; all who share one take it at the same time."""
 
 
-async def of_room(asked: Asked) -> Response:
-    return await stream(asked, room_in_path(asked))
+async def room_events(context: RequestContext) -> Response:
+    return await open_stream(context, room_in_path(context))
 
 
-async def of_all(asked: Asked) -> Response:
-    return await stream(asked, None)
+async def all_events(context: RequestContext) -> Response:
+    return await open_stream(context, None)
 
 
-async def stream(asked: Asked, room: str | None) -> Response:
+async def open_stream(context: RequestContext, room: str | None) -> Response:
     """What happens from now on, or since the event that the request names as its last.
 
     Raises Problem `overloaded`, StoreError.
     """
-    bridge, streams = asked.bridge, edge_of(asked.request).streams
-    visit = asked.visit.id if asked.visit else ""
-    _check_place(streams, visit)
-    feed = _Feed(bridge, Holder("visit", visit, room) if visit else Holder("key", asked.key_name, room))
-    last = asked.request.headers.get("last-event-id", "")
-    cursor = bridge.cursors.read(last, feed.holder, now=bridge.clock.now()) if last else None
+    services, streams = context.services, http_state_of(context.request).streams
+    visit = context.visit.id if context.visit else ""
+    _check_capacity(streams, visit)
+    feed = _ListenerFeed(services, CursorHolder("visit", visit, room) if visit else CursorHolder("key", context.key_name, room))
+    last = context.request.headers.get("last-event-id", "")
+    cursor = services.cursor_signer.verify(last, feed.holder, now=services.clock.now()) if last else None
     if cursor is None:
-        first, cursor = await feed.beginning(lost=bool(last))
+        first, cursor = await feed.snapshot(lost=bool(last))
     else:
         first = feed.mark(cursor)
-    _check_place(streams, visit)  # others may have come while the store was read
-    return EventStream(partial(feed.blocks, first, cursor), streams, room, asked.visit)
+    _check_capacity(streams, visit)  # others may have come while the store was read
+    return EventStream(partial(feed.blocks, first, cursor), streams, room, context.visit)
 
 
-def _check_place(streams: Streams, visit: str) -> None:
-    if streams.full(visit):
+def _check_capacity(streams: OpenStreams, visit: str) -> None:
+    if streams.is_full(visit):
         raise Problem("overloaded", "too many are listening", retry_after=_BUSY_PAUSE)
 
 
 @dataclass(frozen=True)
-class _Feed:
+class _ListenerFeed:
     """The events of one listener, whose ids are good for no other."""
 
-    bridge: Bridge
-    holder: Holder
+    bridge: Services
+    holder: CursorHolder
 
-    async def blocks(self, first: bytes, cursor: Cursor, ended: Ended) -> AsyncGenerator[bytes]:
+    async def blocks(self, first: bytes, cursor: Cursor, close_signal: CloseSignal) -> AsyncGenerator[bytes]:
         yield _RETRY + first
         while True:
             try:
-                async with aclosing(self.bridge.live.listen(cursor, self.holder.room, ended)) as news:
+                async with aclosing(self.bridge.feed.listen(cursor, self.holder.room, close_signal)) as news:
                     async for batch in news:
-                        yield _written(self.bridge.cursors, self.holder, batch)
-            except Lost:
+                        yield _batch_block(self.bridge.cursor_signer, self.holder, batch)
+            except CursorExpired:
                 try:
-                    first, cursor = await self.beginning(lost=True)
+                    first, cursor = await self.snapshot(lost=True)
                 except StoreError:
-                    ended.tell("store")
+                    close_signal.close("store")
                     return
                 yield first
 
-    async def beginning(self, *, lost: bool) -> tuple[bytes, Cursor]:
+    async def snapshot(self, *, lost: bool) -> tuple[bytes, Cursor]:
         """The state of the room, and from where on to tell what has become of it.
 
         The cursor comes first: what happens in between is told twice and not never.
         """
-        cursor, room = await self.bridge.live.latest(), self.holder.room
+        cursor, room = await self.bridge.feed.latest_cursor(), self.holder.room
         if room is None:
             first = self._event("reset", {}, cursor) if lost else self.mark(cursor, begins=True)
             return first, cursor
@@ -106,23 +106,23 @@ class _Feed:
         return self._event("mark", {"begins": begins}, cursor)
 
     def _event(self, kind: str, data: dict[str, Any], cursor: Cursor | None) -> bytes:
-        text = self.bridge.cursors.text(cursor, self.holder) if cursor else ""
+        text = self.bridge.cursor_signer.sign(cursor, self.holder) if cursor else ""
         return _block(kind, msgspec.json.encode(data), text)
 
 
 # For all who listen with one key: that there are hundreds of them costs no signatures.
 @lru_cache(maxsize=_KEPT)
-def _written(cursors: Cursors, holder: Holder, batch: Batch) -> bytes:
-    return b"".join(_told(one, holder, cursors.text(one.cursor, holder)) for one in batch.told)
+def _batch_block(cursors: CursorSigner, holder: CursorHolder, batch: FeedBatch) -> bytes:
+    return b"".join(_item_block(one, holder, cursors.sign(one.cursor, holder)) for one in batch.items)
 
 
-def _told(told: Told, holder: Holder, id_: str) -> bytes:
-    if told.entry is None:
-        return _block("mark", _ALIVE, id_)
-    data = told.entry.data
+def _item_block(item: FeedItem, holder: CursorHolder, id_: str) -> bytes:
+    if item.entry is None:
+        return _block("mark", _HEARTBEAT, id_)
+    data = item.entry.data
     if holder.kind == "visit" and holder.room is not None:
-        data = for_visitor(data, holder.room)
-    return _block(told.entry.kind, data, id_)
+        data = redact_for_visitor(data, holder.room)
+    return _block(item.entry.kind, data, id_)
 
 
 def _block(kind: str, data: bytes, id_: str) -> bytes:
@@ -134,16 +134,16 @@ def _block(kind: str, data: bytes, id_: str) -> bytes:
     return b"event: %s\n%sdata: %s\n\n" % (kind.encode(), named.encode(), data)
 
 
-async def _snapshot(bridge: Bridge, room: str) -> dict[str, Any]:
+async def _snapshot(services: Services, room: str) -> dict[str, Any]:
     """Who is in the room, and the calls that are, come or wait to be."""
-    view = await bridge.rooms.read(room)
+    view = await services.rooms.read(room)
     members, waiting = (view.members, view.waiting) if view else ((), ())
-    refs = {call_of(one.seat)[0] for one in members if not is_browser(one.seat)}
-    calls = await bridge.calls.several(sorted(refs.union(waiting)))
+    refs = {parse_seat(one.seat)[0] for one in members if not is_browser(one.seat)}
+    calls = await services.calls.read_many(sorted(refs.union(waiting)))
     return {
         "room": room,
         "participants": [_participant(one) for one in members if one.phase == "in"],
-        "calls": [shown(call) for call in calls if call.live and call.room == room],
+        "calls": [public_view(call) for call in calls if call.live and call.room == room],
     }
 
 
@@ -152,7 +152,7 @@ def _participant(member: Member) -> dict[str, Any]:
     return {
         "participantId": member.participant_id,
         "kind": "browser" if is_browser(member.seat) else "phone",
-        "call": None if is_browser(member.seat) else call_of(member.seat)[0],
+        "call": None if is_browser(member.seat) else parse_seat(member.seat)[0],
         "name": (browser.name if browser else "") or None,
         "state": "in",
     }

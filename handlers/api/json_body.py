@@ -7,7 +7,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 from starlette.requests import Request
 
-from handlers.api.bodies import WANTS
+from handlers.api.bodies import PATTERN_HINTS
 from handlers.http.problems import Problem, invalid
 from handlers.http.request_guard import BODY_LIMIT, HEADER_LIMIT, read_body
 
@@ -21,13 +21,13 @@ _FIELD: Final = 100
 Body = TypeVar("Body", bound=msgspec.Struct)
 
 
-async def read(
+async def read_json(
     request: Request,
-    shape: type[Body],
+    body_type: type[Body],
     *,
     optional: bool = False,
     limit: int = BODY_LIMIT,
-    first: Callable[[Any], None] = lambda _: None,
+    precheck: Callable[[Any], None] = lambda _: None,
 ) -> Body:
     """Raises Problem, and guard's Refused for a body over `limit` bytes. `optional`: it may be empty.
 
@@ -35,24 +35,24 @@ async def read(
     """
     raw = await read_body(request, limit)
     if optional and not raw:
-        return shape()
+        return body_type()
     declared = request.headers.get("content-type", "")[:HEADER_LIMIT].partition(";")[0]
     if raw and declared.strip().lower() != "application/json":
         raise Problem("unsupported-media-type", "wants Content-Type: application/json")
     decoded = _decoded(raw)
-    first(decoded)
-    return shaped(decoded, shape)
+    precheck(decoded)
+    return convert_body(decoded, body_type)
 
 
-def shaped(value: Any, shape: type[Body]) -> Body:
+def convert_body(value: Any, body_type: type[Body]) -> Body:
     try:
-        return msgspec.convert(value, shape)
+        return msgspec.convert(value, body_type)
     except msgspec.ValidationError as error:
-        detail, field = _explained(str(error))
+        detail, field = _detail_and_field(str(error))
         raise invalid(field, detail) from error
 
 
-def digest(body: msgspec.Struct) -> str:
+def body_digest(body: msgspec.Struct) -> str:
     """The same for bodies that ask for the same, in whatever order and spelling."""
     return hashlib.sha256(msgspec.json.encode(body)).hexdigest()
 
@@ -66,14 +66,14 @@ def _decoded(raw: bytes) -> Any:
         raise Problem("malformed", f"the body is not JSON: {error}") from error
 
 
-def _explained(told: str) -> tuple[str, str]:
+def _detail_and_field(message: str) -> tuple[str, str]:
     """The message without the place in it, and the place as a name with dots: `hears.0`."""
-    if len(told) > 2 * _END:
-        told = told[:_END] + told[-_END:]
-    detail, found, place = told.rpartition(_PLACE)
+    if len(message) > 2 * _END:
+        message = message[:_END] + message[-_END:]
+    detail, found, place = message.rpartition(_PLACE)
     if not found:
-        detail, place = told, ""
-    for pattern, wants in WANTS.items():
+        detail, place = message, ""
+    for pattern, wants in PATTERN_HINTS.items():
         if detail.endswith(f"matching regex {pattern!r}"):
             detail = wants
     parts = [part for part in place.rstrip("`").replace("[", ".").replace("]", ".").split(".") if part]

@@ -3,13 +3,13 @@
 from starlette.responses import Response
 
 from handlers.api import bodies
-from handlers.http.context import Asked, answer
+from handlers.http.context import RequestContext, json_response
 from handlers.api.calls import ref_in_path
-from handlers.api.dialing import check_emergency, check_number, own_number, refused
+from handlers.api.dialing import check_emergency, check_number, own_number, problem_of
 from handlers.http.problems import Problem, invalid, not_found
-from handlers.api.json_body import read
+from handlers.api.json_body import read_json
 from handlers.api.views import call_view
-from handlers.http.services import Bridge
+from handlers.http.services import Services
 from service.calls.events import (
     Order,
     OrderHangup,
@@ -19,80 +19,80 @@ from service.calls.events import (
     OrderTransfer,
 )
 from service.calls.model import Call
-from service.calls.outcomes import erased
-from service.calls.rules.orders import OWN_NUMBER
-from service.engine.operators import Refusal
+from service.calls.outcomes import is_erased
+from service.calls.rules.orders import SAME_NUMBER_REFUSAL
+from service.engine.operators import RequestRefusal
 
 
-async def remove(asked: Asked) -> Response:
-    await read(asked.request, bodies.Nothing, optional=True)
-    bridge = asked.bridge
-    return await _order(asked, OrderHold(bridge.clock.now(), bridge.policy.limits.hold))
+async def hold(context: RequestContext) -> Response:
+    await read_json(context.request, bodies.EmptyBody, optional=True)
+    services = context.services
+    return await _order(context, OrderHold(services.clock.now(), services.policy.limits.hold))
 
 
-async def hang_up(asked: Asked) -> Response:
-    await read(asked.request, bodies.Nothing, optional=True)
-    return await _order(asked, OrderHangup(asked.bridge.clock.now()))
+async def hang_up(context: RequestContext) -> Response:
+    await read_json(context.request, bodies.EmptyBody, optional=True)
+    return await _order(context, OrderHangup(context.services.clock.now()))
 
 
-async def join(asked: Asked) -> Response:
-    body = await read(asked.request, bodies.Join)
-    asked.room = body.room
-    bridge = asked.bridge
-    return await _order(asked, OrderJoin(bridge.clock.now(), body.room, body.interconnect))
+async def join(context: RequestContext) -> Response:
+    body = await read_json(context.request, bodies.JoinBody)
+    context.room = body.room
+    services = context.services
+    return await _order(context, OrderJoin(services.clock.now(), body.room, body.interconnect))
 
 
-async def transfer(asked: Asked) -> Response:
-    body = await read(asked.request, bodies.Transfer, first=check_emergency)
-    check_number(asked.bridge, body.to)
-    return await _order(asked, OrderTransfer(asked.bridge.clock.now(), body.to))
+async def transfer(context: RequestContext) -> Response:
+    body = await read_json(context.request, bodies.TransferBody, precheck=check_emergency)
+    check_number(context.services, body.to)
+    return await _order(context, OrderTransfer(context.services.clock.now(), body.to))
 
 
-async def subscribe(asked: Asked) -> Response:
-    body = await read(asked.request, bodies.Subscriptions)
-    ref = await ref_in_path(asked)
-    viewed = await asked.bridge.calls.view(ref)
-    if viewed is None or erased(viewed[0]):
+async def subscribe(context: RequestContext) -> Response:
+    body = await read_json(context.request, bodies.SubscriptionsBody)
+    ref = await ref_in_path(context)
+    viewed = await context.services.calls.view(ref)
+    if viewed is None or is_erased(viewed[0]):
         raise not_found("call")
     if not viewed[0].live:
         raise Problem("refused", "the call has ended")
-    hears = await _participants(asked.bridge, viewed[0], body.hears)
-    return await _order(asked, OrderSubscriptions(asked.bridge.clock.now(), hears))
+    hears = await _participants(context.services, viewed[0], body.hears)
+    return await _order(context, OrderSubscriptions(context.services.clock.now(), hears))
 
 
-async def _order(asked: Asked, event: Order) -> Response:
-    ref = asked.ref or await ref_in_path(asked)
-    ordered = await asked.bridge.operators.order(ref, event, api_key=asked.key_name)
-    if isinstance(ordered, Refusal):
-        raise refused(ordered, asked)
-    if ordered.call is None or erased(ordered.call):
+async def _order(context: RequestContext, event: Order) -> Response:
+    ref = context.ref or await ref_in_path(context)
+    ordered = await context.services.operators.order(ref, event, api_key=context.key_name)
+    if isinstance(ordered, RequestRefusal):
+        raise problem_of(ordered, context)
+    if ordered.call is None or is_erased(ordered.call):
         raise not_found("call")
-    if ordered.refused == OWN_NUMBER:
+    if ordered.refusal == SAME_NUMBER_REFUSAL:
         raise own_number()
-    if ordered.refused:
-        raise Problem("refused", ordered.refused)
-    return answer(call_view(ordered.call, numbers=asked.may("numbers")), 202)
+    if ordered.refusal:
+        raise Problem("refused", ordered.refusal)
+    return json_response(call_view(ordered.call, numbers=context.may("numbers")), 202)
 
 
-async def _participants(bridge: Bridge, call: Call, hears: str | list[str]) -> tuple[str, ...] | None:
+async def _participants(services: Services, call: Call, hears: str | list[str]) -> tuple[str, ...] | None:
     """Who is meant, as Bandwidth's ids. Raises Problem `invalid` for somebody who is not in the room."""
     if isinstance(hears, str):
         return None if hears == "everyone" else ()
-    room = await bridge.rooms.read(call.room)
+    room = await services.rooms.read(call.room)
     members = {member.participant_id for member in room.members} if room else set()
     found = []
     for position, id_ in enumerate(hears):
-        participant_id = id_ if id_ in members else await _participant_of(bridge, call.room, id_)
+        participant_id = id_ if id_ in members else await _participant_of(services, call.room, id_)
         if not participant_id:
             raise invalid(f"hears.{position}", "is neither a call nor a participant in the same room")
         found.append(participant_id)
     return tuple(dict.fromkeys(found))
 
 
-async def _participant_of(bridge: Bridge, room: str, id_: str) -> str:
+async def _participant_of(services: Services, room: str, id_: str) -> str:
     """Empty where the id names no call in this room that has a participant."""
-    ref = await bridge.calls.ref_of(id_)
-    viewed = None if ref is None else await bridge.calls.view(ref)
+    ref = await services.calls.find_ref(id_)
+    viewed = None if ref is None else await services.calls.view(ref)
     if viewed is None:
         return ""
     call, _ = viewed

@@ -14,10 +14,10 @@ _LARGEST: Final = 200
 _LONG: Final = 256
 """Characters of a cursor that are looked at: more than any has."""
 
-Place = TypeVar("Place")
+Position = TypeVar("Position")
 
 
-def given(params: QueryParams) -> dict[str, str]:
+def unique_params(params: QueryParams) -> dict[str, str]:
     """Each parameter by its name. Raises Problem `invalid` for one that is there twice."""
     found: dict[str, str] = {}
     for name, value in params.multi_items():
@@ -38,23 +38,23 @@ def limit_of(params: Mapping[str, str]) -> int:
     return int(value)
 
 
-def cursor_of(place: Any) -> str:
-    return base64.urlsafe_b64encode(msgspec.json.encode(place)).decode().rstrip("=")
+def cursor_of(position: Any) -> str:
+    return base64.urlsafe_b64encode(msgspec.json.encode(position)).decode().rstrip("=")
 
 
-def place_of(params: Mapping[str, str], decode: Callable[[bytes], Place]) -> Place | None:
+def position_of(params: Mapping[str, str], decode: Callable[[bytes], Position]) -> Position | None:
     """What the cursor holds, None without one. Raises Problem `invalid` for what does not `decode`."""
     cursor = params.get("cursor")
     if cursor is None:
         return None
     if len(cursor) > _LONG:
-        raise no_cursor()
+        raise invalid_cursor()
     try:
         raw = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
         return decode(raw)
     except (ValueError, RecursionError) as error:
-        raise no_cursor() from error
+        raise invalid_cursor() from error
 
 
-def no_cursor() -> Problem:
+def invalid_cursor() -> Problem:
     return invalid("cursor", "is none that this API has given out")

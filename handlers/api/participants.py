@@ -3,25 +3,25 @@
 from starlette.responses import Response
 
 from handlers.api import bodies
-from handlers.http.context import Asked, answer
-from handlers.api.dialing import refused
+from handlers.http.context import RequestContext, json_response
+from handlers.api.dialing import problem_of
 from handlers.http.problems import Problem, invalid, not_found
-from handlers.api.json_body import read
+from handlers.api.json_body import read_json
 from handlers.api.rooms import room_in_path
 from handlers.api.views import participant_view, time_view
 from service.calls.browser import Hears, Permission
-from service.calls.model import call_of
-from service.engine.operators import Refusal
+from service.calls.model import parse_seat
+from service.engine.operators import RequestRefusal
 from service.store.room_index import Member
 
 
-async def admit(asked: Asked) -> Response:
-    room = room_in_path(asked)
-    body = await read(asked.request, bodies.NewParticipant, optional=True)
+async def add_participant(context: RequestContext) -> Response:
+    room = room_in_path(context)
+    body = await read_json(context.request, bodies.ParticipantBody, optional=True)
     permissions = (Permission.AUDIO,) if body.permissions is None else tuple(dict.fromkeys(body.permissions))
-    admitted = await asked.bridge.participants.admit(room, name=body.name or "", permissions=permissions)
-    if isinstance(admitted, Refusal):
-        raise refused(admitted, asked)
+    admitted = await context.services.browsers.admit(room, name=body.name or "", permissions=permissions)
+    if isinstance(admitted, RequestRefusal):
+        raise problem_of(admitted, context)
     found = {
         "participantId": admitted.participant_id,
         "room": room,
@@ -30,61 +30,61 @@ async def admit(asked: Asked) -> Response:
         "expiresAt": time_view(admitted.expires_at),
     }
     location = f"/api/v1/rooms/{room}/participants/{admitted.participant_id}"
-    return answer(found, 201, {"Location": location})
+    return json_response(found, 201, {"Location": location})
 
 
-async def one(asked: Asked) -> Response:
-    room, member = await _member(asked)
-    return answer(participant_view(room, member))
+async def show_participant(context: RequestContext) -> Response:
+    room, member = await _member(context)
+    return json_response(participant_view(room, member))
 
 
-async def leave(asked: Asked) -> Response:
+async def remove_participant(context: RequestContext) -> Response:
     """With the visit of a visitor, who would come back with the same cookie, or just has."""
-    room, id_ = room_in_path(asked), asked.request.path_params["participant"]
-    if visit := await asked.bridge.participants.visit_of(room, id_):
-        await asked.bridge.door.passes.end_visit(room, visit, listed=False)
-        await asked.bridge.participants.leave_visit(room, visit)
+    room, id_ = room_in_path(context), context.request.path_params["participant"]
+    if visit := await context.services.browsers.visit_of(room, id_):
+        await context.services.visitor_access.passes.end_visit(room, visit, listed=False)
+        await context.services.browsers.leave_visit(room, visit)
     else:
-        _, member = await _member(asked)
-        await asked.bridge.participants.leave(room, member.seat)
+        _, member = await _member(context)
+        await context.services.browsers.leave(room, member.seat)
     return Response(status_code=204)
 
 
-async def beat(asked: Asked) -> Response:
-    room, member = await _member(asked)
-    if not await asked.bridge.participants.beat(room, member.seat):
+async def heartbeat(context: RequestContext) -> Response:
+    room, member = await _member(context)
+    if not await context.services.browsers.heartbeat(room, member.seat):
         raise not_found("participant in this room")
     return Response(status_code=204)
 
 
-async def subscribe(asked: Asked) -> Response:
-    room, member = await _member(asked)
-    body = await read(asked.request, bodies.ParticipantSubscriptions)
-    hears = await _hears(asked, room, body.hears)
-    if not await asked.bridge.participants.subscribe(room, member, hears):
+async def subscribe(context: RequestContext) -> Response:
+    room, member = await _member(context)
+    body = await read_json(context.request, bodies.ParticipantSubscriptionsBody)
+    hears = await _hears(context, room, body.hears)
+    if not await context.services.browsers.subscribe(room, member, hears):
         raise not_found("participant in this room")
-    _, after = await _member(asked)
-    return answer(participant_view(room, after), 202)
+    _, after = await _member(context)
+    return json_response(participant_view(room, after), 202)
 
 
-async def _hears(asked: Asked, room: str, hears: str | list[bodies.Id | bodies.StreamsBody]) -> Hears:
+async def _hears(context: RequestContext, room: str, hears: str | list[bodies.Id | bodies.StreamsBody]) -> Hears:
     """Raises Problem `invalid` for somebody who is not in the room."""
     if isinstance(hears, str):
         return None if hears == "everyone" else ()
     for position, heard in enumerate(hears):
         id_ = heard if isinstance(heard, str) else heard.participant_id
-        if await asked.bridge.participants.find(room, id_) is None:
+        if await context.services.browsers.find(room, id_) is None:
             raise invalid(f"hears.{position}", "is no participant in the same room")
-    return tuple(dict.fromkeys(one if isinstance(one, str) else one.value() for one in hears))
+    return tuple(dict.fromkeys(one if isinstance(one, str) else one.to_streams() for one in hears))
 
 
-async def _member(asked: Asked) -> tuple[str, Member]:
+async def _member(context: RequestContext) -> tuple[str, Member]:
     """The browser in the path. Raises Problem."""
-    room = room_in_path(asked)
-    member = await asked.bridge.participants.find(room, asked.request.path_params["participant"])
+    room = room_in_path(context)
+    member = await context.services.browsers.find(room, context.request.path_params["participant"])
     if member is None:
         raise not_found("participant in this room")
     if member.browser is None:
-        call = call_of(member.seat)[0]
+        call = parse_seat(member.seat)[0]
         raise Problem("refused", f"it is a phone's; what can be done with it is under /api/v1/calls/{call}")
     return room, member

@@ -14,7 +14,7 @@ from handlers.http.problems import invalid
 from service.calls.model import Call, Direction, Status
 from service.calls.refs import is_ref
 
-NAMES: Final = frozenset({"state", "room", "direction", "since", "until", "limit", "cursor"})
+PARAMETERS: Final = frozenset({"state", "room", "direction", "since", "until", "limit", "cursor"})
 _LONG: Final = 256
 """Characters of a parameter that are looked at: more than any of them has."""
 _EPOCH: Final = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
@@ -22,21 +22,21 @@ _TIME: Final = re.compile(  # RFC 3339, which is stricter than what Python reads
     r"(\d{4}-\d\d-\d\dT(?:[01]\d|2[0-3]):\d\d:)(\d\d)(?:\.(\d{1,6})\d*)?(Z|[+-]\d\d:\d\d)", re.ASCII
 )
 
-Place = tuple[Annotated[float, msgspec.Meta(ge=0, le=1e11)], str]
+ListPosition = tuple[Annotated[float, msgspec.Meta(ge=0, le=1e11)], str]
 """Of a call among all calls: when it began, and its ref."""
-_decode: Final[Callable[[bytes], Place]] = msgspec.json.Decoder(Place).decode
+_decode: Final[Callable[[bytes], ListPosition]] = msgspec.json.Decoder(ListPosition).decode
 
 
-class Query(msgspec.Struct, frozen=True, kw_only=True):
+class CallQuery(msgspec.Struct, frozen=True, kw_only=True):
     state: Status | None
     room: str | None
     direction: Direction | None
     since: float | None
     until: float | None
     limit: int
-    before: Place | None
+    before: ListPosition | None
 
-    def takes(self, call: Call) -> bool:
+    def matches(self, call: Call) -> bool:
         return (
             self.state in {None, call.status}
             and self.room in {None, call.room}
@@ -44,29 +44,29 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     @property
-    def takes_all(self) -> bool:
+    def matches_all(self) -> bool:
         return self.state is None and self.room is None and self.direction is None
 
 
-def parse(params: QueryParams) -> Query:
+def parse(params: QueryParams) -> CallQuery:
     """Raises Problem `invalid` with the parameter's name."""
-    given = paging.given(params)
+    given = paging.unique_params(params)
     state, direction = given.get("state"), given.get("direction")
-    return Query(
+    return CallQuery(
         state=None if state is None else Status(_one_of("state", state, tuple(Status))),
         room=_room(given.get("room")),
         direction=None if direction is None else Direction(_one_of("direction", direction, tuple(Direction))),
         since=_time("since", given.get("since")),
         until=_time("until", given.get("until")),
         limit=paging.limit_of(given),
-        before=_place(given),
+        before=_position(given),
     )
 
 
-def _place(given: dict[str, str]) -> Place | None:
-    place = paging.place_of(given, _decode)
+def _position(given: dict[str, str]) -> ListPosition | None:
+    place = paging.position_of(given, _decode)
     if place is not None and not is_ref(place[1]):
-        raise paging.no_cursor()
+        raise paging.invalid_cursor()
     return place
 
 

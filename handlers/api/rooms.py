@@ -6,9 +6,9 @@ import msgspec
 from starlette.responses import Response
 
 from handlers.api import bodies, paging
-from handlers.http.context import Asked, answer
+from handlers.http.context import RequestContext, json_response
 from handlers.http.problems import Problem, invalid, not_found
-from handlers.api.json_body import read
+from handlers.api.json_body import read_json
 from handlers.api.views import room_view
 from service.store import keys
 from service.store.room_index import RoomView, empty_room
@@ -18,54 +18,54 @@ PARAMETERS: Final = frozenset({"limit", "cursor"})
 _name: Final = msgspec.json.Decoder(str).decode
 
 
-async def listing(asked: Asked) -> Response:
+async def list_rooms(context: RequestContext) -> Response:
     """In the order of their names. One that has ended while they are read is left out: the page is short."""
-    given = paging.given(asked.request.query_params)
-    after = paging.place_of(given, _name)
+    given = paging.unique_params(context.request.query_params)
+    after = paging.position_of(given, _name)
     if after is not None and not bodies.is_room_name(after):
-        raise paging.no_cursor()
-    page = await asked.bridge.rooms.page(after=after or "", limit=paging.limit_of(given))
-    return answer(
+        raise paging.invalid_cursor()
+    page = await context.services.rooms.list_page(after=after or "", limit=paging.limit_of(given))
+    return json_response(
         {
-            "rooms": [_view(asked, room) for room in page.rooms],
+            "rooms": [_view(context, room) for room in page.rooms],
             "next": paging.cursor_of(page.last) if page.last else None,
         }
     )
 
 
-async def one(asked: Asked) -> Response:
-    room = await asked.bridge.rooms.read(room_in_path(asked))
+async def show_room(context: RequestContext) -> Response:
+    room = await context.services.rooms.read(room_in_path(context))
     if room is None:
         raise not_found("room")
-    return answer(_view(asked, room))
+    return json_response(_view(context, room))
 
 
-async def configure(asked: Asked) -> Response:
-    name = room_in_path(asked)
-    settings = (await read(asked.request, bodies.Room)).value()
-    if await asked.bridge.rooms.configure(name, settings, now=asked.bridge.clock.now()):
+async def configure_room(context: RequestContext) -> Response:
+    name = room_in_path(context)
+    settings = (await read_json(context.request, bodies.RoomBody)).to_settings()
+    if await context.services.rooms.configure(name, settings, now=context.services.clock.now()):
         # Which room it is would help whoever is guessing PINs.
         raise Problem("pin-taken", "the PIN is another room's")
     # One without settings that nobody is in is no room; as an answer it is as good as any.
-    return answer(_view(asked, await asked.bridge.rooms.read(name) or empty_room(name)))
+    return json_response(_view(context, await context.services.rooms.read(name) or empty_room(name)))
 
 
-async def close(asked: Asked) -> Response:
-    name = room_in_path(asked)
-    if not await asked.bridge.rooms.close(name, now=asked.bridge.clock.now()):
+async def close_room(context: RequestContext) -> Response:
+    name = room_in_path(context)
+    if not await context.services.rooms.close(name, now=context.services.clock.now()):
         raise not_found("room with anybody in it or invited to it")
-    asked.bridge.alarm.wake(keys.owner_room(name))
+    context.services.signal.notify(keys.owner_room(name))
     return Response(status_code=202)
 
 
-def room_in_path(asked: Asked) -> str:
+def room_in_path(context: RequestContext) -> str:
     """Raises Problem `invalid` for what is no room's name."""
-    name: str = asked.request.path_params["room"]
+    name: str = context.request.path_params["room"]
     if not bodies.is_room_name(name):
         raise invalid("room", "is no room's name: 1 to 64 of a-z 0-9 -, and not a word of ROOM_POLICY")
-    asked.room = name
+    context.room = name
     return name
 
 
-def _view(asked: Asked, room: RoomView) -> dict[str, object]:
-    return room_view(room, now=asked.bridge.clock.now(), pins=asked.may("control"))
+def _view(context: RequestContext, room: RoomView) -> dict[str, object]:
+    return room_view(room, now=context.services.clock.now(), pins=context.may("control"))

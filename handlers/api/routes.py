@@ -6,7 +6,7 @@ from starlette.routing import BaseRoute, Route
 
 from handlers.api import calls, dialing, events, invitations, orders, participants, queries, rooms
 from handlers.api.document import document
-from handlers.http.resource import Operation, Resource, Unknown
+from handlers.http.resource import Operation, Resource, UnknownPath
 
 PREFIX: Final = "/api/v1"
 _ROOM: Final = f"{PREFIX}/rooms/{{room}}"
@@ -15,45 +15,45 @@ RESOURCES: Final = (
     Resource(f"{PREFIX}/openapi.json", {"GET": Operation(document)}),
     Resource(
         f"{PREFIX}/calls",
-        {"GET": Operation(calls.listing, "read", queries.NAMES), "POST": Operation(dialing.dial, "dial")},
+        {"GET": Operation(calls.list_calls, "read", queries.PARAMETERS), "POST": Operation(dialing.dial, "dial")},
     ),
     Resource(
         f"{PREFIX}/calls/{{id}}",
-        {"GET": Operation(calls.one, "read"), "DELETE": Operation(calls.erase, "control")},
+        {"GET": Operation(calls.show_call, "read"), "DELETE": Operation(calls.erase_call, "control")},
     ),
-    Resource(f"{PREFIX}/calls/{{id}}/remove", {"POST": Operation(orders.remove, "control")}),
+    Resource(f"{PREFIX}/calls/{{id}}/remove", {"POST": Operation(orders.hold, "control")}),
     Resource(f"{PREFIX}/calls/{{id}}/join", {"POST": Operation(orders.join, "control")}),
     Resource(f"{PREFIX}/calls/{{id}}/transfer", {"POST": Operation(orders.transfer, "control")}),
     Resource(f"{PREFIX}/calls/{{id}}/hangup", {"POST": Operation(orders.hang_up, "control")}),
     Resource(f"{PREFIX}/calls/{{id}}/subscriptions", {"PUT": Operation(orders.subscribe, "control")}),
-    Resource(f"{PREFIX}/rooms", {"GET": Operation(rooms.listing, "read", rooms.PARAMETERS)}),
+    Resource(f"{PREFIX}/rooms", {"GET": Operation(rooms.list_rooms, "read", rooms.PARAMETERS)}),
     Resource(
         _ROOM,
         {
-            "GET": Operation(rooms.one, "read"),
-            "PUT": Operation(rooms.configure, "control"),
-            "DELETE": Operation(rooms.close, "control"),
+            "GET": Operation(rooms.show_room, "read"),
+            "PUT": Operation(rooms.configure_room, "control"),
+            "DELETE": Operation(rooms.close_room, "control"),
         },
     ),
-    Resource(f"{_ROOM}/events", {"GET": Operation(events.of_room, "read")}),
-    Resource(f"{PREFIX}/events", {"GET": Operation(events.of_all, "read")}),
+    Resource(f"{_ROOM}/events", {"GET": Operation(events.room_events, "read")}),
+    Resource(f"{PREFIX}/events", {"GET": Operation(events.all_events, "read")}),
     Resource(
         f"{_ROOM}/invitations",
         {
-            "GET": Operation(invitations.invitations, "read"),
+            "GET": Operation(invitations.list_invitations, "read"),
             "POST": Operation(invitations.invite, "control"),
         },
     ),
     Resource(f"{_ROOM}/invitations/{{id}}", {"DELETE": Operation(invitations.end_invitation, "control")}),
-    Resource(f"{_ROOM}/visits", {"GET": Operation(invitations.visits, "read")}),
+    Resource(f"{_ROOM}/visits", {"GET": Operation(invitations.list_visits, "read")}),
     Resource(f"{_ROOM}/visits/{{id}}", {"DELETE": Operation(invitations.end_visit, "control")}),
-    Resource(f"{_ROOM}/participants", {"POST": Operation(participants.admit, "control")}),
+    Resource(f"{_ROOM}/participants", {"POST": Operation(participants.add_participant, "control")}),
     Resource(
         f"{_ROOM}/participants/{{participant}}",
-        {"GET": Operation(participants.one, "read"), "DELETE": Operation(participants.leave, "control")},
+        {"GET": Operation(participants.show_participant, "read"), "DELETE": Operation(participants.remove_participant, "control")},
     ),
     Resource(
-        f"{_ROOM}/participants/{{participant}}/heartbeat", {"POST": Operation(participants.beat, "control")}
+        f"{_ROOM}/participants/{{participant}}/heartbeat", {"POST": Operation(participants.heartbeat, "control")}
     ),
     Resource(
         f"{_ROOM}/participants/{{participant}}/subscriptions",
@@ -65,5 +65,5 @@ _REST: Final = (f"{PREFIX}", f"{PREFIX}/{{path:path}}")
 
 ROUTES: Final[list[BaseRoute]] = [
     *(Route(resource.template, resource) for resource in RESOURCES),
-    *(Route(path, Unknown()) for path in _REST),
+    *(Route(path, UnknownPath()) for path in _REST),
 ]

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from service.calls.browser import Browser, Hears
-from service.calls.model import Call, Outcome, call_of
+from service.calls.model import Call, Outcome, parse_seat
 from service.calls.numbers import masked
 from service.calls.room_settings import RoomSettings
 from service.store.room_index import Member, RoomView
@@ -23,7 +23,7 @@ def call_view(call: Call, *, numbers: bool) -> dict[str, Any]:
         "nextRoom": call.next_room or None,
         "from": show(call.from_number) or None,
         "to": show(call.to_number) or None,
-        "interconnect": call.way,
+        "interconnect": call.interconnect,
         "createdAt": time_view(call.created_at),
         "answeredAt": time_view(call.answered_at),
         "bridgedAt": time_view(call.bridged_at),
@@ -34,7 +34,7 @@ def call_view(call: Call, *, numbers: bool) -> dict[str, Any]:
         "sessionId": call.session_id or None,
         "hears": _hears(call.hears),
         "machine": call.machine or None,
-        "elsewhere": show(call.elsewhere) or None,
+        "elsewhere": show(call.transfer_to) or None,
         "failure": call.failure or None,
         "outcome": None if call.outcome is None else _outcome(call.outcome),
     }
@@ -67,9 +67,9 @@ def participant_view(room: str, member: Member) -> dict[str, Any]:
         "name": browser.name or None,
         "permissions": list(browser.permissions),
         "state": member.phase,
-        "connected": presence.there,
-        "createdAt": time_view(presence.taken),
-        "lastSeenAt": time_view(presence.heard_of),
+        "connected": presence.is_connected,
+        "createdAt": time_view(presence.seated_at),
+        "lastSeenAt": time_view(presence.last_seen_at),
         "hears": _heard_by(browser.hears),
     }
 
@@ -78,7 +78,7 @@ def _member(member: Member) -> dict[str, Any]:
     browser = member.browser
     return {
         "kind": "phone" if browser is None else "browser",
-        "call": call_of(member.seat)[0] if browser is None else None,
+        "call": parse_seat(member.seat)[0] if browser is None else None,
         "name": (browser.name if browser else "") or None,
         "participantId": member.participant_id or None,
         "state": member.phase,

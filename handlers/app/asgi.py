@@ -8,29 +8,29 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from handlers.app.webhook_paths import Addresses
+from handlers.app.webhook_paths import WebhookPaths
 from handlers.api.routes import ROUTES
-from handlers.app.request_bounds import Bounds
-from handlers.http.services import Bridge
-from handlers.app.container import running
-from handlers.http.state import Edge, edge_before
+from handlers.app.request_bounds import RequestBounds
+from handlers.http.services import Services
+from handlers.app.container import running_services
+from handlers.http.state import HttpState, create_http_state
 from handlers.http.security_headers import SecurityHeaders
 from handlers.join.routes import ROUTES as JOIN_ROUTES
 from handlers.ops.metrics import metrics
 from handlers.page import assets
-from handlers.webhooks.participant_events import participant
+from handlers.webhooks.participant_events import participant_event
 from handlers.ops.probes import livez, readyz
-from handlers.http.draining import Stopping
+from handlers.http.draining import Drain
 from handlers.webhooks.endpoint import leg, voice
-from service.engine.timeouts import PATIENCE, Patience
+from service.engine.timeouts import DEFAULT_TIMEOUTS, Timeouts
 from service.settings import Settings
 
 
-class State(TypedDict):
+class AppState(TypedDict):
     """What requests find in their state."""
 
-    bridge: Bridge
-    edge: Edge
+    services: Services
+    http: HttpState
 
 
 class _Application(Starlette):
@@ -41,29 +41,29 @@ class _Application(Starlette):
         super().__init__(**parts)
 
     def build_middleware_stack(self) -> ASGIApp:
-        return SecurityHeaders(Bounds(Addresses(super().build_middleware_stack())), self._base_url)
+        return SecurityHeaders(RequestBounds(WebhookPaths(super().build_middleware_stack())), self._base_url)
 
 
 def create_app(
     settings: Settings,
     *,
     run_worker: bool = True,
-    patience: Patience = PATIENCE,
-    stopping: Stopping | None = None,
+    timeouts: Timeouts = DEFAULT_TIMEOUTS,
+    drain: Drain | None = None,
 ) -> Starlette:
     """An ASGI application; its start raises StoreUnavailable when the store cannot be reached."""
-    stopping = stopping or Stopping()
+    drain = drain or Drain()
 
     @asynccontextmanager
-    async def lifespan(_app: Starlette) -> AsyncIterator[State]:
-        assets.tell_if_missing()
-        async with running(
-            settings, run_worker=run_worker, patience=patience, draining=lambda: stopping.told
-        ) as bridge:
-            edge = edge_before(
-                bridge, places=settings.max_webhooks, rate=settings.api_rate_limit, stopping=stopping
+    async def lifespan(_app: Starlette) -> AsyncIterator[AppState]:
+        assets.warn_if_missing()
+        async with running_services(
+            settings, run_worker=run_worker, timeouts=timeouts, draining=lambda: drain.has_begun
+        ) as services:
+            http = create_http_state(
+                services, max_concurrent=settings.max_webhooks, per_minute=settings.api_rate_limit, drain=drain
             )
-            yield {"bridge": bridge, "edge": edge}
+            yield {"services": services, "http": http}
 
     app = _Application(
         settings.base_callback_url,
@@ -73,8 +73,8 @@ def create_app(
             Route("/callbacks/voice/{ref}", voice, methods=["POST"]),
             Route("/callbacks/voice/{ref}/{attempt}", voice, methods=["POST"]),
             Route("/callbacks/legs/{ref}/{attempt}", leg, methods=["POST"]),
-            Route("/callbacks/participants/{seat}/{mac}", participant, methods=["POST"]),
-            Route("/callbacks/participants/{room}/{seat}/{mac}", participant, methods=["POST"]),
+            Route("/callbacks/participants/{seat}/{mac}", participant_event, methods=["POST"]),
+            Route("/callbacks/participants/{room}/{seat}/{mac}", participant_event, methods=["POST"]),
             *ROUTES,
             *JOIN_ROUTES,
             assets.ROUTE,

@@ -2,15 +2,15 @@
 
 from typing import NamedTuple
 
-from service.bandwidth.auth import Basic, Credentials, OAuth
+from service.bandwidth.auth import Basic, ApiCredentials, OAuth
 from service.bandwidth.circuit import Circuit
-from service.bandwidth.api_client import Http
+from service.bandwidth.api_client import HttpClient
 from service.bandwidth.interconnect import SipTransfer
-from service.bandwidth.reachability import NO_CALL, NO_SESSION
+from service.bandwidth.reachability import MISSING_CALL_ID, MISSING_SESSION_ID
 from service.bandwidth.voice import VoiceApi
 from service.bandwidth.webrtc import WebRtcApi
 from service.clock import Clock
-from service.engine.standby import ASK, Api
+from service.engine.standby import PROBE_TIMEOUT, MonitoredApi
 from service.settings import Settings
 
 
@@ -18,7 +18,7 @@ class Bandwidth(NamedTuple):
     voice: VoiceApi
     webrtc: WebRtcApi
     interconnect: SipTransfer
-    credentials: tuple[Credentials, ...]
+    credentials: tuple[ApiCredentials, ...]
 
     @property
     def circuits(self) -> tuple[Circuit, ...]:
@@ -27,27 +27,27 @@ class Bandwidth(NamedTuple):
         return (*self.voice.circuits, *self.webrtc.circuits, *tokens)
 
     @property
-    def apis(self) -> tuple[Api, ...]:
+    def apis(self) -> tuple[MonitoredApi, ...]:
         """What has to be reached, each with a question that changes nothing."""
         return (
-            Api(
+            MonitoredApi(
                 "voice",
                 self.voice.circuits,
                 self.voice.credentials,
-                lambda: self.voice.get_call(NO_CALL, timeout=ASK),
+                lambda: self.voice.get_call(MISSING_CALL_ID, timeout=PROBE_TIMEOUT),
             ),
-            Api(
+            MonitoredApi(
                 "webrtc",
                 self.webrtc.circuits,
                 self.webrtc.credentials,
-                lambda: self.webrtc.has_session(NO_SESSION, timeout=ASK),
+                lambda: self.webrtc.has_session(MISSING_SESSION_ID, timeout=PROBE_TIMEOUT),
             ),
         )
 
 
-def bandwidth_of(settings: Settings, clock: Clock, http: Http) -> Bandwidth:
+def create_bandwidth(settings: Settings, clock: Clock, http: HttpClient) -> Bandwidth:
     """The APIs, each with the scheme chosen for it; the same scheme shares one token."""
-    schemes: dict[str, Credentials] = {}
+    schemes: dict[str, ApiCredentials] = {}
     for scheme in (settings.bw_voice_auth, settings.bw_webrtc_auth):
         if scheme not in schemes:
             schemes[scheme] = _credentials(settings, clock, http, scheme)
@@ -60,7 +60,7 @@ def bandwidth_of(settings: Settings, clock: Clock, http: Http) -> Bandwidth:
     )
 
 
-def _credentials(settings: Settings, clock: Clock, http: Http, scheme: str) -> Credentials:
+def _credentials(settings: Settings, clock: Clock, http: HttpClient, scheme: str) -> ApiCredentials:
     if scheme == "basic":
         password = settings.bw_password
         return Basic(settings.bw_username or "", password.get_secret_value() if password else "")

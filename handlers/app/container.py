@@ -9,67 +9,67 @@ from typing import Final, NamedTuple, Protocol
 import structlog
 from pydantic import SecretStr
 
-from handlers.http.services import Bridge
+from handlers.http.services import Services
 from handlers.http.request_guard import CallbackCredentials
-from handlers.http.visitor_access import Door, door_of
-from handlers.http.refused_webhooks import reporter_of
-from handlers.app.store import own_store
-from handlers.app.bandwidth import Bandwidth, bandwidth_of
-from service.bandwidth.reply_renderer import Renderer
-from service.bandwidth.prompts import PLEASE_HOLD, Words
+from handlers.http.visitor_access import VisitorAccess, create_visitor_access
+from handlers.http.refused_webhooks import create_reporter
+from handlers.app.store import open_store
+from handlers.app.bandwidth import Bandwidth, create_bandwidth
+from service.bandwidth.reply_renderer import ReplyRenderer
+from service.bandwidth.prompts import PLEASE_HOLD, Prompts
 from service import outbound
-from service.bandwidth.auth import Credentials
+from service.bandwidth.auth import ApiCredentials
 from service.bandwidth.errors import BandwidthError
-from service.bandwidth.api_client import Http
-from service.bandwidth.keepalive import Warmth
+from service.bandwidth.api_client import HttpClient
+from service.bandwidth.keepalive import KeepAlive
 from service.called_numbers import CalledNumbers
-from service.calls.policy import Limits, Policy
+from service.calls.policy import CallLimits, Policy
 from service.calls.refs import ref_of_call
-from service.calls.room_settings import Way
-from service.cursors import Cursors
-from service.engine.outbox.wakeup import Alarm
-from service.engine.reconciler import Asker
-from service.bandwidth.callback_urls import Callbacks
-from service.engine.session_checks import Doubts
-from service.engine.effect_executor import Performer
-from service.engine.event_handler import Engine
-from service.engine.joining.session_join import Entrance
-from service.engine.joining.call_join import Joiner
-from service.engine.joining.webrtc_leg import Legs
-from service.engine.change_feed import Live
-from service.engine.joining.move import Mover
+from service.calls.room_settings import InterconnectMode
+from service.cursors import CursorSigner
+from service.engine.outbox.wakeup import WorkerSignal
+from service.engine.reconciler import Reconciler
+from service.bandwidth.callback_urls import CallbackUrls
+from service.engine.session_checks import SessionChecker
+from service.engine.effect_executor import EffectExecutor
+from service.engine.event_handler import EventHandler
+from service.engine.joining.session_join import SessionJoiner
+from service.engine.joining.call_join import CallJoiner
+from service.engine.joining.webrtc_leg import LegDialer
+from service.engine.change_feed import FeedReader
+from service.engine.joining.move import ParticipantMover
 from service.engine.operators import Operators
-from service.engine.browsers import Participants
-from service.engine.timeouts import HOUR, Patience
-from service.engine.pause import Pause
-from service.engine.outbox.retry_write import Persistence
-from service.engine.phones import Phones
-from service.engine.replica_reporter import Doings
-from service.engine.unscheduled_scan import Searcher
+from service.engine.browsers import Browsers
+from service.engine.timeouts import HOUR, Timeouts
+from service.engine.pause import PauseWatch
+from service.engine.outbox.retry_write import RetryWriter
+from service.engine.phones import PhoneControl
+from service.engine.replica_reporter import WebhookCounts
+from service.engine.unscheduled_scan import UnscheduledScanner
 from service.engine.standby import Standby
-from service.engine.joining.prepared import Stocker
-from service.engine.data_loss_watch import StoreWatch
+from service.engine.joining.prepared import ParticipantPool
+from service.engine.data_loss_watch import DataLossWatch
 from service.engine.outbox.worker import Worker
-from service.invitations import key_for
+from service.invitations import derive_key
 from service.metrics import Metrics
 from service.settings import Settings
 from service.store import compression
-from service.store.outbound_quota import Admission
+from service.store.outbound_quota import OutboundQuota
 from service.store.calls import Calls
-from service.store.concurrent_calls import CallsUp
+from service.store.concurrent_calls import ConcurrentCalls
 from service.store.redis.client import Client
 from service.store.clock import StoreClock
-from service.store.health import Evictions
-from service.store.unscheduled import Search
+from service.store.health import EvictionCounter
+from service.store.unscheduled import UnscheduledSearch
 from service.store.marker import Markers
-from service.store.change_feed import News
+from service.store.change_feed import ChangeFeed
 from service.store.outbox import Outbox
 from service.store.invitations import Passes
 from service.store.pause import PauseSwitch
 from service.store.replicas import Replicas
-from service.store.redis.aof_rewrite import FileRewriter
+from service.store.redis.aof_rewrite import AofRewriter
 from service.store.rooms import Rooms
-from service.store.standby import StandbyTokens
+from service.store.standby import StandbyLeases
 from service.store.wrong_pins import WrongPins
 from service.tasks import Tasks
 
@@ -82,45 +82,45 @@ _LAST_WRITES: Final = 1.0
 
 
 @asynccontextmanager
-async def running(
-    settings: Settings, *, run_worker: bool, patience: Patience, draining: Callable[[], bool] = lambda: False
-) -> AsyncIterator[Bridge]:
+async def running_services(
+    settings: Settings, *, run_worker: bool, timeouts: Timeouts, draining: Callable[[], bool] = lambda: False
+) -> AsyncIterator[Services]:
     """The whole service. Raises StoreUnavailable when there is no store to begin with."""
     async with AsyncExitStack() as stack:
         metrics = Metrics()
-        store = await own_store(settings, stack, metrics)
+        store = await open_store(settings, stack, metrics)
         clock = StoreClock(store, metrics=metrics)
-        await clock.begin()
-        rewriter = FileRewriter(store, every=patience.journal, settle=patience.erasures)
+        await clock.start()
+        rewriter = AofRewriter(store, every=timeouts.deleted_retention, min_pause=timeouts.erased_retention)
         base = _Base(
-            settings, clock, Tasks(), Alarm(), store, rewriter, metrics, Doings(), Persistence(clock)
+            settings, clock, Tasks(), WorkerSignal(), store, rewriter, metrics, WebhookCounts(), RetryWriter(clock)
         )
-        http = Http(clock=base.clock, metrics=metrics)
+        http = HttpClient(clock=base.clock, metrics=metrics)
         stack.push_async_callback(http.close)
-        bandwidth = bandwidth_of(settings, base.clock, http)
-        core = _core(base, bandwidth, patience)
+        bandwidth = create_bandwidth(settings, base.clock, http)
+        core = _core(base, bandwidth, timeouts)
         stack.push_async_callback(_finish, base)
-        pause = Pause(PauseSwitch(store), metrics)
-        await pause.look()
+        pause = PauseWatch(PauseSwitch(store), metrics)
+        await pause.refresh()
         id_ = secrets.token_hex(4)
         standby = _standby(id_, base, bandwidth)
-        loops: dict[str, _Loop] = {
+        loops: dict[str, _BackgroundLoop] = {
             "pause": pause,
             "standby": standby,
-            "watch": _watch(base, patience),
-            "report": reporter_of(id_, clock, store, bandwidth, base.doings, draining, standby),
+            "watch": _data_loss_watch(base, timeouts),
+            "report": create_reporter(id_, clock, store, bandwidth, base.webhook_counts, draining, standby),
         }
         if settings.redis_url is None:
             loops["rewrite"] = rewriter
         if run_worker:
-            loops["worker"] = _worker(base, bandwidth, core, patience, standby)
-            loops["search"] = _searcher(base, patience)
+            loops["worker"] = _worker(base, bandwidth, core, timeouts, standby)
+            loops["search"] = _unscheduled_scan(base, timeouts)
         for name, loop in loops.items():
             base.tasks.start(loop.run(), name=name)
             stack.callback(loop.stop)
         for credentials in bandwidth.credentials:
-            base.tasks.start(_warm(credentials), name="credentials.warm")
-        warmth = Warmth(
+            base.tasks.start(_prefetch_token(credentials), name="credentials.warm")
+        warmth = KeepAlive(
             http=http,
             credentials=bandwidth.credentials,
             url=settings.bw_webrtc_url,
@@ -128,10 +128,10 @@ async def running(
             clock=base.clock,
         )
         stack.callback(base.tasks.start(warmth.run(), name="warmth").cancel)
-        yield _bridge(base, bandwidth, core, pause, standby, patience)
+        yield _services(base, bandwidth, core, pause, standby, timeouts)
 
 
-class _Loop(Protocol):
+class _BackgroundLoop(Protocol):
     """What goes on beside the calls."""
 
     async def run(self) -> None:
@@ -144,21 +144,21 @@ class _Base(NamedTuple):
     settings: Settings
     clock: StoreClock
     tasks: Tasks
-    alarm: Alarm
+    signal: WorkerSignal
     store: Client
-    rewriter: FileRewriter
+    rewriter: AofRewriter
     metrics: Metrics
-    doings: Doings
-    persistence: Persistence
+    webhook_counts: WebhookCounts
+    retry_writer: RetryWriter
 
     @property
-    def compresses(self) -> bool:
+    def compress(self) -> bool:
         """Whether every release that runs here can read it."""
-        return self.settings.store_format >= compression.SINCE
+        return self.settings.store_format >= compression.MIN_STORE_FORMAT
 
     @property
-    def callbacks(self) -> Callbacks:
-        return Callbacks(
+    def callback_urls(self) -> CallbackUrls:
+        return CallbackUrls(
             self.settings.base_callback_url,
             *_callback_credentials(self.settings),
             fallback=self.settings.fallback_callback_url,
@@ -168,93 +168,93 @@ class _Base(NamedTuple):
 class _Core(NamedTuple):
     calls: Calls
     rooms: Rooms
-    doubts: Doubts
-    entrance: Entrance
-    engine: Engine
-    participants: Participants
+    session_checker: SessionChecker
+    session_joiner: SessionJoiner
+    event_handler: EventHandler
+    browsers: Browsers
 
 
-def _core(base: _Base, bandwidth: Bandwidth, patience: Patience) -> _Core:
-    settings, callbacks = base.settings, base.callbacks
+def _core(base: _Base, bandwidth: Bandwidth, timeouts: Timeouts) -> _Core:
+    settings, callbacks = base.settings, base.callback_urls
     calls = Calls(
         base.store,
         ended_days=settings.ended_call_days,
-        compresses=base.compresses,
-        on_erasure=base.rewriter.erased,
+        compress=base.compress,
+        on_erasure=base.rewriter.request_rewrite,
     )
     rooms = Rooms(
         base.store,
-        roll_over=patience.session,
-        old_session=patience.old_session,
-        check=patience.quiet,
-        unused=patience.unused,
-        absent=patience.absent,
-        stock=settings.prepared_participants,
-        page_alone=settings.visitor_alone,
+        roll_over_after=timeouts.session_max_age,
+        old_session_grace=timeouts.old_session_grace,
+        check_interval=timeouts.idle_check,
+        unused_timeout=timeouts.unused_seat,
+        absent_timeout=timeouts.browser_absence,
+        prepared=settings.prepared_participants,
+        page_gone_timeout=settings.visitor_alone,
     )
-    doubts = Doubts(
+    doubts = SessionChecker(
         webrtc=bandwidth.webrtc,
         rooms=rooms,
         clock=base.clock,
         tasks=base.tasks,
-        alarm=base.alarm,
-        patience=patience,
+        signal=base.signal,
+        timeouts=timeouts,
         metrics=base.metrics,
     )
-    entrance = Entrance(
+    entrance = SessionJoiner(
         webrtc=bandwidth.webrtc,
         rooms=rooms,
-        doubts=doubts,
+        session_checker=doubts,
         clock=base.clock,
         tasks=base.tasks,
-        alarm=base.alarm,
+        signal=base.signal,
         metrics=base.metrics,
-        persistence=base.persistence,
+        retry_writer=base.retry_writer,
     )
-    legs = Legs(
+    legs = LegDialer(
         voice=bandwidth.voice,
-        entrance=entrance,
+        session_joiner=entrance,
         callbacks=callbacks,
         sip_uri=settings.bw_sipx_uri,
         application_id=settings.bw_voice_application_id,
         number=settings.bw_number,
     )
-    joiner = Joiner(
-        entrance=entrance,
+    joiner = CallJoiner(
+        session_joiner=entrance,
         rooms=rooms,
         interconnect=bandwidth.interconnect,
         callbacks=callbacks,
-        legs=legs,
-        way=Way(settings.interconnect),
+        leg_dialer=legs,
+        default_interconnect=InterconnectMode(settings.interconnect),
         clock=base.clock,
-        alarm=base.alarm,
+        signal=base.signal,
         metrics=base.metrics,
     )
-    engine = Engine(
+    engine = EventHandler(
         calls=calls,
         joiner=joiner,
         rooms=rooms,
         clock=base.clock,
         new_id=lambda: secrets.token_urlsafe(6),
-        alarm=base.alarm,
+        signal=base.signal,
         tasks=base.tasks,
-        patience=patience,
+        timeouts=timeouts,
         metrics=base.metrics,
         wrong_pins=_wrong_pins(settings, base.store),
-        persistence=base.persistence,
+        retry_writer=base.retry_writer,
     )
-    participants = Participants(
-        entrance=entrance,
+    participants = Browsers(
+        session_joiner=entrance,
         rooms=rooms,
         callbacks=callbacks,
         budget=settings.webhook_budget,
-        patience=patience,
+        timeouts=timeouts,
         clock=base.clock,
         tasks=base.tasks,
-        alarm=base.alarm,
+        signal=base.signal,
         new_name=lambda: base64.b32encode(secrets.token_bytes(10)).decode().lower(),
         metrics=base.metrics,
-        persistence=base.persistence,
+        retry_writer=base.retry_writer,
     )
     return _Core(calls, rooms, doubts, entrance, engine, participants)
 
@@ -263,147 +263,147 @@ def _standby(id_: str, base: _Base, bandwidth: Bandwidth) -> Standby:
     return Standby(
         id_=id_,
         apis=bandwidth.apis,
-        tokens=StandbyTokens(base.store),
+        tokens=StandbyLeases(base.store),
         replicas=Replicas(base.store),
         clock=base.clock,
         metrics=base.metrics,
     )
 
 
-def _watch(base: _Base, patience: Patience) -> StoreWatch:
-    return StoreWatch(
-        markers=Markers(base.store, base.clock, every=patience.watch),
-        evictions=Evictions(base.store),
+def _data_loss_watch(base: _Base, timeouts: Timeouts) -> DataLossWatch:
+    return DataLossWatch(
+        markers=Markers(base.store, base.clock, every=timeouts.store_check),
+        evictions=EvictionCounter(base.store),
         new_id=lambda: secrets.token_hex(8),
-        every=patience.watch,
+        every=timeouts.store_check,
         clock=base.clock,
         metrics=base.metrics,
     )
 
 
-def _worker(base: _Base, bandwidth: Bandwidth, core: _Core, patience: Patience, standby: Standby) -> Worker:
-    mover = Mover(
-        entrance=core.entrance,
+def _worker(base: _Base, bandwidth: Bandwidth, core: _Core, timeouts: Timeouts, standby: Standby) -> Worker:
+    mover = ParticipantMover(
+        session_joiner=core.session_joiner,
         webrtc=bandwidth.webrtc,
         rooms=core.rooms,
         clock=base.clock,
-        patience=patience,
+        timeouts=timeouts,
     )
-    phones = Phones(bandwidth.voice, base.callbacks)
-    performer = Performer(
+    phones = PhoneControl(bandwidth.voice, base.callback_urls)
+    performer = EffectExecutor(
         phones=phones,
         webrtc=bandwidth.webrtc,
         calls=core.calls,
         rooms=core.rooms,
-        entrance=core.entrance,
+        session_joiner=core.session_joiner,
         mover=mover,
-        participants=core.participants,
-        engine=core.engine,
-        asker=Asker(
+        browsers=core.browsers,
+        event_handler=core.event_handler,
+        reconciler=Reconciler(
             voice=bandwidth.voice,
             phones=phones,
             webrtc=bandwidth.webrtc,
             calls=core.calls,
             rooms=core.rooms,
-            doubts=core.doubts,
-            engine=core.engine,
+            session_checker=core.session_checker,
+            event_handler=core.event_handler,
             clock=base.clock,
-            patience=patience,
+            timeouts=timeouts,
             metrics=base.metrics,
         ),
-        stocker=Stocker(
+        participant_pool=ParticipantPool(
             webrtc=bandwidth.webrtc,
             rooms=core.rooms,
-            entrance=core.entrance,
-            doubts=core.doubts,
-            callbacks=base.callbacks,
+            session_joiner=core.session_joiner,
+            session_checker=core.session_checker,
+            callbacks=base.callback_urls,
             clock=base.clock,
             metrics=base.metrics,
-            life=patience.stock,
+            lifetime=timeouts.prepared_lifetime,
         ),
-        doubts=core.doubts,
+        session_checker=core.session_checker,
         clock=base.clock,
-        alarm=base.alarm,
-        patience=patience,
+        signal=base.signal,
+        timeouts=timeouts,
     )
     return Worker(
         outbox=Outbox(
-            base.store, worker=secrets.token_hex(8), lease=patience.lease, compresses=base.compresses
+            base.store, worker=secrets.token_hex(8), lease=timeouts.worker_lease, compress=base.compress
         ),
-        performer=performer,
-        alarm=base.alarm,
+        executor=performer,
+        signal=base.signal,
         clock=base.clock,
         tasks=base.tasks,
         jitter=lambda: secrets.randbelow(1000) / 1000,
-        give_up=base.settings.owed_hours * HOUR,
+        give_up_after=base.settings.owed_hours * HOUR,
         metrics=base.metrics,
-        aside=lambda: standby.aside,
+        stands_aside=lambda: standby.is_aside,
     )
 
 
-def _searcher(base: _Base, patience: Patience) -> Searcher:
+def _unscheduled_scan(base: _Base, timeouts: Timeouts) -> UnscheduledScanner:
     # A little less than a round, so that a replica which is alone finds none of its own traces.
-    search = Search(
+    search = UnscheduledSearch(
         base.store,
-        every=patience.searched * 0.8,
-        rings=patience.unheard + _LONGEST_RING,
-        roll_over=patience.session,
+        interval=timeouts.unscheduled_scan * 0.8,
+        max_dialing=timeouts.dial_grace + _LONGEST_RING,
+        roll_over=timeouts.session_max_age,
     )
-    return Searcher(
-        search=search, alarm=base.alarm, clock=base.clock, metrics=base.metrics, every=patience.searched
+    return UnscheduledScanner(
+        search=search, signal=base.signal, clock=base.clock, metrics=base.metrics, every=timeouts.unscheduled_scan
     )
 
 
-def _operators(base: _Base, bandwidth: Bandwidth, core: _Core, patience: Patience) -> Operators:
+def _operators(base: _Base, bandwidth: Bandwidth, core: _Core, timeouts: Timeouts) -> Operators:
     settings = base.settings
     return Operators(
-        engine=core.engine,
+        event_handler=core.event_handler,
         calls=core.calls,
         rooms=core.rooms,
-        admission=Admission(base.store, per_hour=settings.calls_per_hour),
-        up=CallsUp(base.store, core.calls, base.clock.now),
+        outbound_quota=OutboundQuota(base.store, per_hour=settings.calls_per_hour),
+        concurrent_calls=ConcurrentCalls(base.store, core.calls, base.clock.now),
         voice=bandwidth.voice,
-        callbacks=base.callbacks,
+        callbacks=base.callback_urls,
         application_id=settings.bw_voice_application_id,
-        per_hour=settings.calls_per_hour,
+        calls_per_hour=settings.calls_per_hour,
         budget=settings.webhook_budget,
-        patience=patience,
+        timeouts=timeouts,
         clock=base.clock,
         tasks=base.tasks,
-        persistence=base.persistence,
+        retry_writer=base.retry_writer,
         new_ref=lambda: ref_of_call(secrets.token_hex(16)),
     )
 
 
-def _bridge(
-    base: _Base, bandwidth: Bandwidth, core: _Core, pause: Pause, standby: Standby, patience: Patience
-) -> Bridge:
+def _services(
+    base: _Base, bandwidth: Bandwidth, core: _Core, pause: PauseWatch, standby: Standby, timeouts: Timeouts
+) -> Services:
     settings = base.settings
-    return Bridge(
+    return Services(
         account_id=settings.bw_account_id,
         number=settings.bw_number,
-        policy=_policy(settings, patience),
+        policy=_policy(settings, timeouts),
         dial_plan=outbound.dial_plan(settings),
         called_numbers=CalledNumbers(),
-        callers=frozenset(settings.outbound_from),
+        caller_ids=frozenset(settings.outbound_from),
         api_keys=settings.api_keys,
-        engine=core.engine,
-        operators=_operators(base, bandwidth, core, patience),
-        participants=core.participants,
+        event_handler=core.event_handler,
+        operators=_operators(base, bandwidth, core, timeouts),
+        browsers=core.browsers,
         calls=core.calls,
         rooms=core.rooms,
         pause=pause,
         standby=standby,
-        live=Live(News(base.store), base.clock, base.tasks, quiet=patience.listening),
-        cursors=Cursors(*_passwords(settings)),
-        alarm=base.alarm,
-        renderer=Renderer(bandwidth.interconnect, base.callbacks, _words(settings)),
-        callbacks=base.callbacks,
-        door=_door(base),
+        feed=FeedReader(ChangeFeed(base.store), base.clock, base.tasks, heartbeat_interval=timeouts.feed_heartbeat),
+        cursor_signer=CursorSigner(*_passwords(settings)),
+        signal=base.signal,
+        renderer=ReplyRenderer(bandwidth.interconnect, base.callback_urls, _prompts(settings)),
+        callback_urls=base.callback_urls,
+        visitor_access=_visitor_access(base),
         callback_credentials=CallbackCredentials(*_callback_credentials(settings)),
         bandwidth_credentials=bandwidth.credentials,
         circuits=bandwidth.circuits,
-        doings=base.doings,
+        webhook_counts=base.webhook_counts,
         replicas=Replicas(base.store),
         store=base.store,
         metrics=base.metrics,
@@ -412,9 +412,9 @@ def _bridge(
     )
 
 
-def _door(base: _Base) -> Door:
+def _visitor_access(base: _Base) -> VisitorAccess:
     settings = base.settings
-    return door_of(
+    return create_visitor_access(
         Passes(base.store),
         base.clock,
         keys=settings.api_keys,
@@ -428,21 +428,21 @@ def _wrong_pins(settings: Settings, client: Client) -> WrongPins | None:
     if not settings.pin_numbers:
         return None
     _, password, *_ = _callback_credentials(settings)
-    return WrongPins(client, key_for("wrong pins", password or ""))
+    return WrongPins(client, derive_key("wrong pins", password or ""))
 
 
-def _policy(settings: Settings, patience: Patience) -> Policy:
+def _policy(settings: Settings, timeouts: Timeouts) -> Policy:
     return Policy(
         room_policy=settings.room_policy,
         room_map=settings.room_map,
         announcement=settings.announcement or "",
-        fallback=outbound.fallback_number(settings),
-        ours=outbound.own_numbers(settings),
+        fallback_number=outbound.fallback_number(settings),
+        our_numbers=outbound.own_numbers(settings),
         pin_numbers=frozenset(settings.pin_numbers),
-        pin_tries=settings.pin_tries,
-        budget=settings.webhook_budget,
-        short_leg=patience.short_leg,
-        limits=Limits(
+        max_pin_attempts=settings.pin_tries,
+        webhook_budget=settings.webhook_budget,
+        short_leg=timeouts.min_leg_duration,
+        limits=CallLimits(
             call=settings.call_limit,
             hold=settings.hold_limit,
             visitor_call=settings.visitor_call_limit,
@@ -451,8 +451,8 @@ def _policy(settings: Settings, patience: Patience) -> Policy:
     )
 
 
-def _words(settings: Settings) -> Words:
-    return Words(
+def _prompts(settings: Settings) -> Prompts:
+    return Prompts(
         hold_message=settings.hold_message or PLEASE_HOLD,
         hold_music=settings.hold_music_url or "",
         pin_prompt=settings.pin_prompt,
@@ -463,10 +463,10 @@ def _words(settings: Settings) -> Words:
     )
 
 
-async def _warm(credentials: Credentials) -> None:
+async def _prefetch_token(credentials: ApiCredentials) -> None:
     """The first caller should not wait for a token."""
     try:
-        await credentials.warm()
+        await credentials.prefetch()
     except BandwidthError as error:
         log.warning("token.unavailable", error=str(error))
 

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from handlers.http.problems import Problem
 from handlers.api.routes import PREFIX
-from handlers.http.request_guard import Refused
+from handlers.http.request_guard import HttpError
 
 TARGET: Final = 8 * 1024
 """Bytes of a path and its query; an invitation, the longest of ours, is 1 KiB (service/invitations.py)."""
@@ -27,36 +27,36 @@ _TARGET_TOO_LONG: Final = 414
 _HEADERS_TOO_LARGE: Final = 431
 
 
-class Bounds:
+class RequestBounds:
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] != "http":
             return self._app(scope, receive, send)
-        if _is_crooked(scope):
-            return _nowhere(scope)(scope, receive, send)
+        if _is_ambiguous(scope):
+            return _not_found(scope)(scope, receive, send)
         if refused := _refusal(scope):
             return refused.response()(scope, receive, send)
         return self._app(scope, receive, send)
 
 
-def _refusal(scope: Scope) -> Refused | None:
+def _refusal(scope: Scope) -> HttpError | None:
     if len(scope["path"]) + len(scope["query_string"]) > TARGET:
-        return Refused(_TARGET_TOO_LONG, f"the address is longer than {TARGET} bytes")
+        return HttpError(_TARGET_TOO_LONG, f"the address is longer than {TARGET} bytes")
     if sum(map(len, chain.from_iterable(scope["headers"]))) > HEADERS:
-        return Refused(_HEADERS_TOO_LARGE, f"the headers are larger than {HEADERS} bytes")
+        return HttpError(_HEADERS_TOO_LARGE, f"the headers are larger than {HEADERS} bytes")
     return None
 
 
-def _nowhere(scope: Scope) -> Response:
+def _not_found(scope: Scope) -> Response:
     """In the form that other refusals have there, and in the same words everywhere."""
     if scope["path"].startswith(f"{PREFIX}/"):
         return Problem("not-found", _NOTHING).response()
-    return Refused(_NOWHERE, _NOTHING).response()
+    return HttpError(_NOWHERE, _NOTHING).response()
 
 
-def _is_crooked(scope: Scope) -> bool:
+def _is_ambiguous(scope: Scope) -> bool:
     """Has segments of dots or a slash in disguise, encoded once or twice, or backwards."""
     path: str = scope["path"]
     raw: bytes = scope.get("raw_path") or path.encode()

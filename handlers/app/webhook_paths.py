@@ -9,14 +9,14 @@ from typing import Final
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from handlers.http.resource import Resource, Unknown
-from handlers.http.services import Bridge
-from handlers.http.state import Edge
-from handlers.http.request_guard import DOCTOR
+from handlers.http.resource import Resource, UnknownPath
+from handlers.http.services import Services
+from handlers.http.state import HttpState
+from handlers.http.request_guard import DOCTOR_USER_AGENT
 
 log = structlog.get_logger()
 
-_DOCTORS: Final = (b"user-agent", DOCTOR.encode())
+_DOCTOR_HEADER: Final = (b"user-agent", DOCTOR_USER_AGENT.encode())
 """Of our own doctor's try, which is no news to it: it says itself where that went."""
 _CALLBACKS: Final = "/callbacks/"
 _ANY_SPELLING: Final = "/callback"
@@ -25,14 +25,14 @@ _SHOWN: Final = 40
 """Characters of a path in the log."""
 
 
-class Addresses:
+class WebhookPaths:
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] != "http":
             return self._app(scope, receive, send)
-        path = _squeezed(scope["path"])
+        path = _normalized(scope["path"])
         if path.startswith(_CALLBACKS):
             if path != scope["path"]:
                 scope = {**scope, "path": path, "raw_path": path.encode()}
@@ -40,21 +40,21 @@ class Addresses:
             return self._app(scope, receive, send)
 
         async def sending(message: Message) -> None:
-            if message["type"] == "http.response.start" and _is_astray(scope, message["status"]):
-                self._tell(scope, message["status"])
+            if message["type"] == "http.response.start" and _is_misaddressed(scope, message["status"]):
+                self._report(scope, message["status"])
             await send(message)
 
         return self._app(scope, receive, sending)
 
-    def _tell(self, scope: Scope, status: int) -> None:
-        bridge: Bridge = scope["state"]["bridge"]
-        bridge.metrics.webhook_astray()
-        if _DOCTORS not in scope["headers"]:
-            bridge.doings.misaddress(bridge.clock.now())
-        path = _kind(scope["path"])
-        edge: Edge = scope["state"]["edge"]
+    def _report(self, scope: Scope, status: int) -> None:
+        services: Services = scope["state"]["services"]
+        services.metrics.webhook_misaddressed()
+        if _DOCTOR_HEADER not in scope["headers"]:
+            services.webhook_counts.count_misaddressed(services.clock.now())
+        path = _path_for_log(scope["path"])
+        state: HttpState = scope["state"]["http"]
         peer = scope.get("client")
-        write = log.warning if edge.spells.begins("webhook.misaddressed", path) else log.debug
+        write = log.warning if state.log_throttle.allows("webhook.misaddressed", path) else log.debug
         write(
             "webhook.misaddressed",
             method=scope["method"],
@@ -64,7 +64,7 @@ class Addresses:
         )
 
 
-def _squeezed(path: str) -> str:
+def _normalized(path: str) -> str:
     """Without doubled slashes, and without one at the end."""
     if "//" not in path and not path.endswith("/"):
         return path
@@ -72,7 +72,7 @@ def _squeezed(path: str) -> str:
 
 
 def _may_be_a_webhook(scope: Scope) -> bool:
-    if _squeezed(scope["path"]).lower().startswith(_ANY_SPELLING):
+    if _normalized(scope["path"]).lower().startswith(_ANY_SPELLING):
         return True
     if scope["method"] != "POST":
         return False
@@ -80,16 +80,16 @@ def _may_be_a_webhook(scope: Scope) -> bool:
     return any(kind.lower().startswith(b"application/json") for kind in kinds)
 
 
-def _is_astray(scope: Scope, status: int) -> bool:
+def _is_misaddressed(scope: Scope, status: int) -> bool:
     """Not where an address is ours and what it names is not there, as a call that is gone."""
     if status not in {_NOT_FOUND, _NOT_ALLOWED}:
         return False
     endpoint = scope.get("endpoint")
-    ours = isinstance(endpoint, Resource) and not isinstance(endpoint, Unknown)
+    ours = isinstance(endpoint, Resource) and not isinstance(endpoint, UnknownPath)
     return not ours or status == _NOT_ALLOWED
 
 
-def _kind(path: str) -> str:
+def _path_for_log(path: str) -> str:
     """The words of a path, cut: what may be an id, a number or a secret is left out."""
     parts = [part for part in path.split("/") if part][:3]
     parts = [part if part.isascii() and part.isalpha() else "*" for part in parts]

@@ -15,7 +15,7 @@ from handlers.cli.options import CONTEXT
 from service import __version__
 
 if TYPE_CHECKING:
-    from service.engine.timeouts import Patience
+    from service.engine.timeouts import Timeouts
 
 COMMANDS: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -96,8 +96,8 @@ app = typer.Typer(
 )
 
 
-def _version(asked: bool) -> None:  # noqa: FBT001 - a callback of the library
-    if asked:
+def _version(context: bool) -> None:  # noqa: FBT001 - a callback of the library
+    if context:
         sys.stdout.write(f"pstn-bridge {__version__}\n")
         raise typer.Exit
 
@@ -112,11 +112,11 @@ def _options(
     return
 
 
-def main(argv: Sequence[str] | None = None, *, patience: Patience | None = None) -> int:
+def main(argv: Sequence[str] | None = None, *, timeouts: Timeouts | None = None) -> int:
     """Run the command with these arguments (default: the process's) and give its exit code."""
     arguments = None if argv is None else list(argv)
     try:
-        app(arguments, prog_name="pstn-bridge", obj=patience)
+        app(arguments, prog_name="pstn-bridge", obj=timeouts)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 1
     return 0

@@ -9,14 +9,14 @@ from rich.text import Text
 from handlers.api.views import full_call_view
 from handlers.cli import runtime
 from handlers.cli.diagram import draw
-from handlers.cli.find_call import find
+from handlers.cli.find_call import find_ref
 from handlers.cli.options import AsJson, Numbers, application
-from handlers.cli.outbox_view import Owing, dead_views, owing, views
+from handlers.cli.outbox_view import CallOutbox, dead_letter_views, read_call_outbox, owed_views
 from handlers.cli.printing import STYLES, show, show_json, width, wrapped
 from handlers.cli.reasons import UNANSWERED, reason
 from handlers.cli.timeline_view import Step, steps
 from handlers.cli.times import moment, span
-from service.calls.late import waited
+from service.calls.late import overdue_seconds
 from service.calls.model import Blame, Call
 from service.calls.numbers import masked
 from service.settings import Settings
@@ -43,7 +43,7 @@ Examples:
   pstn-bridge call p07-ycvam76w --json | jq .outcome
 """
 _WIDTH: Final = 80
-_FINE: Final = frozenset({Blame.NOBODY, Blame.CALLER, Blame.CALLEE})
+_NOT_A_FAULT: Final = frozenset({Blame.NOBODY, Blame.CALLER, Blame.CALLEE})
 _LABEL: Final = 10
 _NO_ANSWER: Final = "the caller hears nothing, or talks and transferAnswer was lost on its way here"
 
@@ -56,48 +56,48 @@ Id = Annotated[str, typer.Argument(metavar="CALL", help="Our id, Bandwidth's, or
 def call(name: Id, *, numbers: Numbers = False, json: AsJson = False) -> None:
     async def work(client: Client, settings: Settings) -> int:
         calls = Calls(client, ended_days=settings.ended_call_days)
-        ref = await find(calls, name)
+        ref = await find_ref(calls, name)
         viewed = await calls.view(ref)
         if viewed is None:
             runtime.fail(f"there is no call {name} any more")
         found, timeline = viewed
-        owed = await owing(client, found, timeline)
+        owed = await read_call_outbox(client, found, timeline)
         if json:
             more = {
-                "owed": views(owed.own),
-                "roomOwes": views(owed.rooms),
-                "deadLetters": dead_views(owed.dead),
+                "owed": owed_views(owed.own),
+                "roomOwes": owed_views(owed.rooms),
+                "deadLetters": dead_letter_views(owed.dead),
             }
             show_json([full_call_view(found, timeline, numbers=numbers) | more])
         else:
-            now = await runtime.now(client)
+            now = await runtime.store_time(client)
             show(page(found, timeline, owed, now=now, numbers=numbers, wide=width() or _WIDTH))
         return runtime.DONE
 
-    runtime.at_store(work)
+    runtime.run_with_store(work)
 
 
 def page(
     found: Call,
     timeline: Sequence[Mapping[str, Any]],
-    owed: Owing,
+    owed: CallOutbox,
     *,
     now: float,
     numbers: bool,
     wide: int,
 ) -> list[Text]:
-    late = waited(found, now)
+    late = overdue_seconds(found, now)
     return [
         *_head(found, now=now, numbers=numbers, wide=wide),
         Text(""),
-        *draw([*steps(found, timeline), *([_still(now, late)] if late else [])], wide),
+        *draw([*steps(found, timeline), *([_late_step(now, late)] if late else [])], wide),
         Text(""),
-        *_end(found, _because(timeline), now, wide),
+        *_end(found, _failed_requests(timeline), now, wide),
         *_owed(owed, now, wide),
     ]
 
 
-def _still(now: float, late: float) -> Step:
+def _late_step(now: float, late: float) -> Step:
     return Step(now, note=f"no answer for {span(late)}", bad=True)
 
 
@@ -118,7 +118,7 @@ def _head(found: Call, *, now: float, numbers: bool, wide: int) -> list[Text]:
     return [line for label, words, style in rows for line in _row(label, words, wide, style)]
 
 
-def _because(timeline: Sequence[Mapping[str, Any]]) -> str:
+def _failed_requests(timeline: Sequence[Mapping[str, Any]]) -> str:
     """The requests for which the last way into a room failed, if one did."""
     failed = [entry for entry in timeline if entry["event"] in {"joinFailed", "notPlaced"}]
     requests = failed[-1].get("requests", ()) if failed else ()
@@ -137,10 +137,10 @@ def _end(found: Call, because: str, now: float, wide: int) -> list[Text]:
     if outcome is None:
         told = f"; failed meanwhile: {found.failure}" if found.failure else ""
         lines = _row("Now", f"{found.status}, up for {span(now - found.created_at)}{told}", wide)
-        if waited(found, now):
+        if overdue_seconds(found, now):
             lines += _row("Look at", f"{_NO_ANSWER}; {UNANSWERED}", wide, "fail")
         return lines + (_row("Because", because, wide) if found.failure and because else [])
-    style = "ok" if outcome.blame in _FINE else "fail"
+    style = "ok" if outcome.blame in _NOT_A_FAULT else "fail"
     said = [
         f"cause {outcome.cause}" if outcome.cause else "",
         f"errorId {outcome.error_id}" if outcome.error_id else "",
@@ -152,17 +152,17 @@ def _end(found: Call, because: str, now: float, wide: int) -> list[Text]:
         lines += _row("Because", because, wide, style)
     if words := ", ".join(one for one in said if one):
         lines += _row("Bandwidth", words, wide)
-    if found.rounds:
-        times = "once" if found.rounds == 1 else f"{found.rounds} times"
+    if found.outage_waits:
+        times = "once" if found.outage_waits == 1 else f"{found.outage_waits} times"
         lines += _row("Store", f"was away: the caller was told {times} to wait a moment", wide, "fail")
     if found.silence_ms:
-        heard = "waited" if found.rounds else "heard nothing"
+        heard = "waited" if found.outage_waits else "heard nothing"
         words = f"the caller {heard} for {found.silence_ms:.0f} ms while the way in was made"
         lines += _row("Silence", f"{words} ({found.requests} requests, {found.retries} repeated)", wide)
     return lines + (_row("Look at", why.look, wide) if why.look else [])
 
 
-def _owed(owed: Owing, now: float, wide: int) -> list[Text]:
+def _owed(owed: CallOutbox, now: float, wide: int) -> list[Text]:
     lines = []
     for label, effects in (("Owed", owed.own), ("Room owes", owed.rooms)):
         for one in effects:
@@ -177,7 +177,7 @@ def _owed(owed: Owing, now: float, wide: int) -> list[Text]:
 def _effect(one: OwedEffect, now: float) -> str:
     due = f"due in {span(one.due - now)}" if one.due > now else "due now"
     tries = f", tried {one.tries} times in vain since {span(now - one.since)}" if one.tries else ""
-    return f"{one.effect} of {one.owner}, {due}{tries}"
+    return f"{one.effect_name} of {one.owner}, {due}{tries}"
 
 
 def _row(label: str, words: str, wide: int, style: str = "") -> list[Text]:

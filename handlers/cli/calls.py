@@ -18,15 +18,15 @@ from handlers.cli.options import AsJson, Numbers, application
 from handlers.cli.printing import STYLES, Column, Row, console, show, show_json, table, width
 from handlers.cli.reasons import UNANSWERED
 from handlers.cli.times import Since, clock, span
-from service.calls.late import waited
+from service.calls.late import overdue_seconds
 from service.calls.model import Blame, Call, Direction, Status
 from service.calls.numbers import masked
-from service.calls.outcomes import erased
+from service.calls.outcomes import is_erased
 from service.settings import Settings
 from service.store.calls import Calls
 from service.store.redis.client import Client
 from service.store.errors import StoreError
-from service.store.pause import Paused, PauseSwitch
+from service.store.pause import PauseState, PauseSwitch
 
 _HELP: Final = """\
 The calls that are up and those that began in the last 15 minutes, newest first.
@@ -62,11 +62,11 @@ _COLUMNS: Final = (
     Column("for"),
     Column("state, or ended by", 12),
 )
-_FINE: Final = frozenset({Blame.NOBODY, Blame.CALLER, Blame.CALLEE})
+_NOT_A_FAULT: Final = frozenset({Blame.NOBODY, Blame.CALLER, Blame.CALLEE})
 _WAYS: Final = {Direction.INBOUND: "in", Direction.OUTBOUND: "out"}
 
 
-class Filter(NamedTuple):
+class CallFilter(NamedTuple):
     state: Status | None
     room: str | None
     direction: Direction | None
@@ -76,7 +76,7 @@ class Filter(NamedTuple):
     """Seconds."""
     limit: int
 
-    def takes(self, call: Call) -> bool:
+    def matches(self, call: Call) -> bool:
         return (
             self.state in {None, call.status}
             and self.room in {None, call.room, call.next_room}
@@ -91,11 +91,11 @@ class Filter(NamedTuple):
         return end is not None and self.blame in {"", end.blame} and self.reason in {"", end.reason}
 
 
-class Found(NamedTuple):
+class CallList(NamedTuple):
     calls: list[Call]
-    more: bool
-    paused: Paused | None
-    at: float
+    has_more: bool
+    paused: PauseState | None
+    read_at: float
     """When it was looked, in seconds since the epoch."""
 
 
@@ -129,52 +129,52 @@ def calls(
     numbers: Numbers = False,
     json: AsJson = False,
 ) -> None:
-    wanted = Filter(state, room, direction, *_ended_by(ended_by), since, limit)
+    wanted = CallFilter(state, room, direction, *_ended_by(ended_by), since, limit)
 
     async def work(client: Client, settings: Settings) -> int:
         if watch:
             await _watch(client, settings, wanted, numbers=numbers, as_json=json)
-        found = await _look(client, settings, wanted)
+        found = await _read_calls(client, settings, wanted)
         if json:
             show_json(call_view(one, numbers=numbers) for one in found.calls)
         else:
-            show(page(found, wanted, now=found.at, wide=width(), numbers=numbers))
+            show(page(found, wanted, now=found.read_at, wide=width(), numbers=numbers))
         return runtime.DONE
 
     with suppress(KeyboardInterrupt):
-        runtime.at_store(work)
+        runtime.run_with_store(work)
 
 
-async def _look(client: Client, settings: Settings, wanted: Filter) -> Found:
-    index, now = Calls(client, ended_days=settings.ended_call_days), await runtime.now(client)
+async def _read_calls(client: Client, settings: Settings, wanted: CallFilter) -> CallList:
+    index, now = Calls(client, ended_days=settings.ended_call_days), await runtime.store_time(client)
     paused, live, recent = await asyncio.gather(
         PauseSwitch(client).read(),
-        index.live() if wanted.since is None else _none(),
+        index.list_live() if wanted.since is None else _none(),
         _recent(index, wanted, now - (_RECENT if wanted.since is None else wanted.since)),
     )
-    every = {call.ref: call for call in (*recent, *live) if wanted.takes(call) and not erased(call)}
+    every = {call.ref: call for call in (*recent, *live) if wanted.matches(call) and not is_erased(call)}
     newest = sorted(every.values(), key=lambda call: (call.created_at, call.ref), reverse=True)
-    return Found(newest[: wanted.limit], len(newest) > wanted.limit, paused, now)
+    return CallList(newest[: wanted.limit], len(newest) > wanted.limit, paused, now)
 
 
 async def _none() -> list[Call]:
     return []
 
 
-async def _recent(index: Calls, wanted: Filter, since: float) -> list[Call]:
+async def _recent(index: Calls, wanted: CallFilter, since: float) -> list[Call]:
     """One more than are wanted, so that it is known whether there are more."""
     found: list[Call] = []
     before, looked = None, 0
     while looked < _LOOK and len(found) <= wanted.limit:
-        recent = await index.recent(before=before, since=since, until=None, limit=_PAGE)
-        found += [call for call in recent.calls if wanted.takes(call) and not erased(call)]
+        recent = await index.list_recent(before=before, since=since, until=None, limit=_PAGE)
+        found += [call for call in recent.calls if wanted.matches(call) and not is_erased(call)]
         before, looked = recent.next, looked + _PAGE
         if before is None:
             break
     return found
 
 
-def page(found: Found, wanted: Filter, *, now: float, wide: int | None, numbers: bool) -> list[Text]:
+def page(found: CallList, wanted: CallFilter, *, now: float, wide: int | None, numbers: bool) -> list[Text]:
     rows = [_row(one, now, numbers=numbers, short=wide is not None and wide < _NARROW) for one in found.calls]
     lines = table(_COLUMNS, rows, wide) if rows else []
     return [*_paused(found.paused, now), *lines, *_late(found, now), *_foot(found, wanted)]
@@ -182,7 +182,7 @@ def page(found: Found, wanted: Filter, *, now: float, wide: int | None, numbers:
 
 def _row(call: Call, now: float, *, numbers: bool, short: bool) -> Row:
     outcome = call.outcome
-    blamed = outcome is not None and outcome.blame not in _FINE
+    blamed = outcome is not None and outcome.blame not in _NOT_A_FAULT
     other = call.from_number if call.direction is Direction.INBOUND else call.to_number
     cells = (
         clock(call.created_at)[:8],
@@ -193,27 +193,27 @@ def _row(call: Call, now: float, *, numbers: bool, short: bool) -> Row:
         span((call.ended_at or now) - call.created_at),
         f"{outcome.blame}/{outcome.reason}" if outcome else _state(call, now),
     )
-    return Row(cells, "fail" if blamed or waited(call, now) else "" if call.live else "faint")
+    return Row(cells, "fail" if blamed or overdue_seconds(call, now) else "" if call.live else "faint")
 
 
 def _state(call: Call, now: float) -> str:
-    late = waited(call, now)
+    late = overdue_seconds(call, now)
     return f"! {call.status} for {span(late)}" if late else str(call.status)
 
 
-def _paused(paused: Paused | None, now: float) -> Iterator[Text]:
+def _paused(paused: PauseState | None, now: float) -> Iterator[Text]:
     if paused:
         words = f"PAUSED for {span(now - paused.since)}: new calls are not taken (pstn-bridge resume)"
         yield Text(words, STYLES["warn"])
 
 
-def _late(found: Found, now: float) -> Iterator[Text]:
-    if count := sum(waited(call, now) > 0 for call in found.calls):
+def _late(found: CallList, now: float) -> Iterator[Text]:
+    if count := sum(overdue_seconds(call, now) > 0 for call in found.calls):
         words = f"! {count} not answered by Bandwidth's gateway, as far as we know: {UNANSWERED}"
         yield Text(words, STYLES["fail"])
 
 
-def _foot(found: Found, wanted: Filter) -> Iterator[Text]:
+def _foot(found: CallList, wanted: CallFilter) -> Iterator[Text]:
     period = (
         "up, or began in the last 15m" if wanted.since is None else f"began in the last {span(wanted.since)}"
     )
@@ -221,42 +221,42 @@ def _foot(found: Found, wanted: Filter) -> Iterator[Text]:
         yield Text(
             f"no such call {'is ' if wanted.since is None else ''}{period}; --since looks further back"
         )
-    elif found.more:
+    elif found.has_more:
         yield Text(f"... and more: --limit shows more than {wanted.limit}", STYLES["faint"])
 
 
 async def _watch(
-    client: Client, settings: Settings, wanted: Filter, *, numbers: bool, as_json: bool
+    client: Client, settings: Settings, wanted: CallFilter, *, numbers: bool, as_json: bool
 ) -> NoReturn:
     """Until it is interrupted; a store that goes away is told, and looked for again."""
     told: dict[str, str] = {}
     with Live(console=console(), auto_refresh=False, screen=False) as live:
         while True:
             try:
-                found = await _look(client, settings, wanted)
+                found = await _read_calls(client, settings, wanted)
             except StoreError as error:
-                runtime.tell(f"the store is away: {error}") if as_json else live.update(
+                runtime.write_stderr(f"the store is away: {error}") if as_json else live.update(
                     Text(f"the store is away: {error}", STYLES["fail"]), refresh=True
                 )
             else:
                 if as_json:
-                    _tell_changes(found, told, numbers=numbers)
+                    _print_changes(found, told, numbers=numbers)
                 else:
                     live.update(Group(*_screen(found, wanted, numbers=numbers)), refresh=True)
             await asyncio.sleep(_EVERY)
 
 
-def _screen(found: Found, wanted: Filter, *, numbers: bool) -> list[Text]:
+def _screen(found: CallList, wanted: CallFilter, *, numbers: bool) -> list[Text]:
     """No more lines than the terminal has."""
     size = shutil.get_terminal_size()
-    lines = page(found, wanted, now=found.at, wide=size.columns, numbers=numbers)
+    lines = page(found, wanted, now=found.read_at, wide=size.columns, numbers=numbers)
     return lines[: size.lines - 1]
 
 
-def _tell_changes(found: Found, told: dict[str, str], *, numbers: bool) -> None:
+def _print_changes(found: CallList, shown_views: dict[str, str], *, numbers: bool) -> None:
     """A line for each call that is new or has changed."""
     for call in reversed(found.calls):
         view = call_view(call, numbers=numbers)
-        if told.get(call.ref) != str(view):
-            told[call.ref] = str(view)
+        if shown_views.get(call.ref) != str(view):
+            shown_views[call.ref] = str(view)
             show_json([view])

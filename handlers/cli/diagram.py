@@ -6,7 +6,7 @@ from typing import Final
 from rich.text import Text
 
 from handlers.cli.printing import STYLES, wrapped
-from handlers.cli.timeline_view import Lane, Message, Step
+from handlers.cli.timeline_view import Actor, Message, Step
 from handlers.cli.times import clock
 
 _TIME: Final = 14
@@ -18,17 +18,17 @@ _OPERATOR: Final = 13
 _NARROWEST: Final = 72
 _WIDEST: Final = 100
 _NAMES: Final = {
-    Lane.PHONE: "Phone",
-    Lane.BANDWIDTH: "Bandwidth",
-    Lane.SERVICE: "Service",
-    Lane.OPERATOR: "Operator",
+    Actor.PHONE: "Phone",
+    Actor.BANDWIDTH: "Bandwidth",
+    Actor.SERVICE: "Service",
+    Actor.OPERATOR: "Operator",
 }
 _MARK: Final = "!"
 
 
 def draw(steps: Sequence[Step], width: int) -> list[Text]:
     """What went wrong is marked with ! at the left."""
-    lanes = _lanes(steps, min(max(width, _NARROWEST), _WIDEST))
+    lanes = _columns(steps, min(max(width, _NARROWEST), _WIDEST))
     lines = [Text(_names(lanes), STYLES["title"])]
     before: float | None = None
     for step in steps:
@@ -39,42 +39,42 @@ def draw(steps: Sequence[Step], width: int) -> list[Text]:
     return lines
 
 
-def _lines(lanes: dict[Lane, int], step: Step, head: str) -> list[list[str]]:
+def _lines(columns: dict[Actor, int], step: Step, head: str) -> list[list[str]]:
     """More than one where a note does not fit into it."""
-    notes = wrapped(step.note, _room(lanes)) if step.note else [""]
-    lines = [_empty(lanes, "" if n else head) for n in range(len(notes))]
+    notes = wrapped(step.note, _note_width(columns)) if step.note else [""]
+    lines = [_empty(columns, "" if n else head) for n in range(len(notes))]
     for n, (line, note) in enumerate(zip(lines, notes, strict=True)):
         if note:
-            _put(line, lanes[Lane.BANDWIDTH] + 2, f"{' ' if n else '*'} {note}")
+            _put(line, columns[Actor.BANDWIDTH] + 2, f"{' ' if n else '*'} {note}")
     for message in step.messages:
-        _arrow(lines[0], lanes, message)
+        _arrow(lines[0], columns, message)
     return lines
 
 
-def _lanes(steps: Sequence[Step], width: int) -> dict[Lane, int]:
+def _columns(steps: Sequence[Step], width: int) -> dict[Actor, int]:
     """The column of each; operators have one where they said something."""
-    ordered = any(Lane.OPERATOR in one for step in steps for one in step.messages)
+    ordered = any(Actor.OPERATOR in one for step in steps for one in step.messages)
     last = width - 2
     service = last - _OPERATOR if ordered else last
     lanes = {
-        Lane.PHONE: _PHONE,
-        Lane.BANDWIDTH: _PHONE + _PHONE_TO_BANDWIDTH,
-        Lane.SERVICE: service,
+        Actor.PHONE: _PHONE,
+        Actor.BANDWIDTH: _PHONE + _PHONE_TO_BANDWIDTH,
+        Actor.SERVICE: service,
     }
-    return {**lanes, Lane.OPERATOR: last} if ordered else lanes
+    return {**lanes, Actor.OPERATOR: last} if ordered else lanes
 
 
-def _room(lanes: dict[Lane, int]) -> int:
+def _note_width(columns: dict[Actor, int]) -> int:
     """For the words of a note."""
-    return lanes[Lane.SERVICE] - lanes[Lane.BANDWIDTH] - 5
+    return columns[Actor.SERVICE] - columns[Actor.BANDWIDTH] - 5
 
 
-def _names(lanes: dict[Lane, int]) -> str:
-    end = max(lanes.values()) + 2
+def _names(columns: dict[Actor, int]) -> str:
+    end = max(columns.values()) + 2
     line = list("  time (UTC)    after".ljust(end))
-    for lane, column in lanes.items():
+    for lane, column in columns.items():
         name = _NAMES[lane]
-        begin = column if lane is Lane.PHONE else min(column - len(name) // 2, end - len(name))
+        begin = column if lane is Actor.PHONE else min(column - len(name) // 2, end - len(name))
         _put(line, begin, name)
     return "".join(line).rstrip()
 
@@ -84,9 +84,9 @@ def _head(step: Step, before: float | None) -> str:
     return f"{_MARK if step.bad else ' '} {clock(step.at)}".ljust(_TIME) + passed.rjust(8)
 
 
-def _empty(lanes: dict[Lane, int], head: str) -> list[str]:
-    line = list(head.ljust(max(lanes.values()) + 2))
-    for column in lanes.values():
+def _empty(columns: dict[Actor, int], head: str) -> list[str]:
+    line = list(head.ljust(max(columns.values()) + 2))
+    for column in columns.values():
         line[column] = "|"
     return line
 
@@ -97,8 +97,8 @@ def _passed(seconds: float) -> str:
     return f"+{seconds:.1f}s" if seconds < 1000 else f"+{seconds / 60:.0f}min"
 
 
-def _arrow(line: list[str], lanes: dict[Lane, int], message: Message) -> None:
-    ends = sorted((lanes[message.sender], lanes[message.receiver]))
+def _arrow(line: list[str], columns: dict[Actor, int], message: Message) -> None:
+    ends = sorted((columns[message.sender], columns[message.receiver]))
     size = ends[1] - ends[0] - 1
     words = message.words[: size - 2]
     if message.sender < message.receiver:

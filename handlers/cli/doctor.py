@@ -41,7 +41,7 @@ app = application()
 
 @app.command(help=_HELP)
 def doctor(*, json: AsJson = False) -> None:
-    runtime.quiet()
+    runtime.silence_log()
     findings = _examine()
     if json:
         show_json(one.view() for one in findings)

@@ -4,7 +4,7 @@ import re
 from typing import Final
 
 from handlers.cli import runtime
-from service.calls.outcomes import erased
+from service.calls.outcomes import is_erased
 from service.calls.refs import is_ref
 from service.store.calls import Calls
 
@@ -16,12 +16,12 @@ _LOOK: Final = 5_000
 """Newest calls among which one is looked for by how Bandwidth's id begins."""
 
 
-async def find(calls: Calls, name: str) -> str:
+async def find_ref(calls: Calls, name: str) -> str:
     """The ref of a call that is there. Ends the command where it is none, or not the only one."""
-    exact = await calls.ref_of(name)
-    if exact is not None and await _there(calls, exact):
+    exact = await calls.find_ref(name)
+    if exact is not None and await _exists(calls, exact):
         return exact
-    refs = [] if is_ref(name) else await _beginning(calls, name)
+    refs = [] if is_ref(name) else await _find_by_prefix(calls, name)
     if len(refs) > 1:
         more = ", ..." if len(refs) > _SHOWN else ""
         runtime.fail(f"{name} may be one of several calls: {', '.join(refs[:_SHOWN])}{more}")
@@ -30,10 +30,10 @@ async def find(calls: Calls, name: str) -> str:
     return refs[0]
 
 
-async def _beginning(calls: Calls, name: str) -> list[str]:
+async def _find_by_prefix(calls: Calls, name: str) -> list[str]:
     if _OURS.fullmatch(name):
-        found = await calls.named(name, limit=_SHOWN + 1)
-        return [ref for ref in found if await _there(calls, ref)]
+        found = await calls.find_by_prefix(name, limit=_SHOWN + 1)
+        return [ref for ref in found if await _exists(calls, ref)]
     return await _by_call_id(calls, name) if _THEIRS.fullmatch(name) else []
 
 
@@ -41,7 +41,7 @@ async def _by_call_id(calls: Calls, name: str) -> list[str]:
     refs: list[str] = []
     before, looked = None, 0
     while looked < _LOOK:
-        recent = await calls.recent(before=before, since=None, until=None, limit=_PAGE)
+        recent = await calls.list_recent(before=before, since=None, until=None, limit=_PAGE)
         refs += [call.ref for call in recent.calls if call.call_id.startswith(name)]
         before, looked = recent.next, looked + _PAGE
         if before is None or len(refs) > _SHOWN:
@@ -49,6 +49,6 @@ async def _by_call_id(calls: Calls, name: str) -> list[str]:
     return refs
 
 
-async def _there(calls: Calls, ref: str) -> bool:
-    found = await calls.several([ref])
-    return bool(found) and not erased(found[0])
+async def _exists(calls: Calls, ref: str) -> bool:
+    found = await calls.read_many([ref])
+    return bool(found) and not is_erased(found[0])

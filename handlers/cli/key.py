@@ -7,7 +7,7 @@ import typer
 
 from handlers.cli.options import AsJson, application
 from handlers.cli.printing import show_json
-from service.api_keys import SCOPES, entry_of, fresh
+from service.api_keys import SCOPES, make_entry, generate_key
 
 _HELP: Final = f"""\
 Make a key of the operator API, and its entry in API_KEYS.
@@ -49,10 +49,10 @@ Scopes = Annotated[str, typer.Option("--scopes", metavar="SCOPE+...", help="What
 
 @app.command(help=_HELP)
 def key(name: Name, *, scopes: Scopes = "read", json: AsJson = False) -> None:
-    made = fresh()
+    made = generate_key()
     granted = scopes.split("+")
     try:
-        entry = entry_of(name, granted, made)
+        entry = make_entry(name, granted, made)
     except ValueError:
         raise typer.BadParameter(_WANTS) from None
     if json:

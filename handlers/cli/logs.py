@@ -51,7 +51,7 @@ app = application()
 Level = Literal["debug", "info", "warning", "error"]
 
 
-class Line(NamedTuple):
+class LogLine(NamedTuple):
     at: str
     """As it is written; what is no line of ours has that of the one before it."""
     text: str
@@ -78,12 +78,12 @@ def logs(
         lines = read_logs(files or [Path("-")], stack)
         earliest = "" if since is None else time_view(max(0.0, SystemClock().now() - since)) or ""
         wanted = (line for line in lines if line.at >= earliest and _is_from(line, level))
-        found = _show(_about(call, wanted) if call else wanted, as_json=json_)
+        found = _show(_lines_about(call, wanted) if call else wanted, as_json=json_)
     if call and not found:
         runtime.fail(f"no line is about call {call}")
 
 
-def read_logs(paths: Sequence[Path], stack: ExitStack) -> Iterator[Line]:
+def read_logs(paths: Sequence[Path], stack: ExitStack) -> Iterator[LogLine]:
     """The lines of all in order of time; `-` is standard input. Ends the command where one cannot be read.
 
     `stack`: has them open.
@@ -105,14 +105,14 @@ def _standard_input() -> TextIO:
     return sys.stdin
 
 
-def _lines(stream: TextIO, file: str) -> Iterator[Line]:
+def _lines(stream: TextIO, file: str) -> Iterator[LogLine]:
     """As they come. What is longer than any line of ours is taken for several, with one number."""
     at, number = "", 1
     for raw in iter(partial(stream.readline, _LONGEST), ""):
         text = raw.rstrip("\n")
         fields = _fields(text)
         at = _text(fields.get("timestamp")) or at
-        yield Line(at, text, fields, file, number)
+        yield LogLine(at, text, fields, file, number)
         number += raw.endswith("\n")
 
 
@@ -132,12 +132,12 @@ def _fields(text: str) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _is_from(line: Line, level: str) -> bool:
+def _is_from(line: LogLine, level: str) -> bool:
     found = line.fields.get("level")
     return level == "debug" or (found in _LEVELS and _LEVELS.index(found) >= _LEVELS.index(level))
 
 
-def _about(name: str, lines: Iterable[Line]) -> Iterator[Line]:
+def _lines_about(name: str, lines: Iterable[LogLine]) -> Iterator[LogLine]:
     """One after the other: what is learned of the call from a line is known for those after it."""
     known = {name}
     if name.startswith("c-"):
@@ -157,10 +157,10 @@ def _about(name: str, lines: Iterable[Line]) -> Iterator[Line]:
         _learn(known, line)
         yield line
     if others:
-        runtime.tell(f"warning: {name} may be another call as well: {', '.join(sorted(others)[:5])}")
+        runtime.write_stderr(f"warning: {name} may be another call as well: {', '.join(sorted(others)[:5])}")
 
 
-def _learn(known: set[str], line: Line) -> None:
+def _learn(known: set[str], line: LogLine) -> None:
     """The room only where it is the call's own; others share it."""
     ref = line.fields.get("ref")
     known.update(_values(line, (*_IDS, "participant_id")))
@@ -168,11 +168,11 @@ def _learn(known: set[str], line: Line) -> None:
         known.add(f"call-{ref}")
 
 
-def _values(line: Line, names: Iterable[str]) -> set[str]:
+def _values(line: LogLine, names: Iterable[str]) -> set[str]:
     return {value for name in names if isinstance(value := line.fields.get(name), str)}
 
 
-def _show(lines: Iterable[Line], *, as_json: bool) -> int:
+def _show(lines: Iterable[LogLine], *, as_json: bool) -> int:
     """How many there were."""
     count, out = 0, console()
     for line in lines:
@@ -186,7 +186,7 @@ def _show(lines: Iterable[Line], *, as_json: bool) -> int:
     return count
 
 
-def _print(out: Console, line: Line) -> None:
+def _print(out: Console, line: LogLine) -> None:
     fields = line.fields
     if not fields:
         out.print(Text(line.text))

@@ -6,37 +6,37 @@ from typing import Any, NamedTuple
 from handlers.api.views import time_view
 from service.calls.browser import is_browser
 from service.calls.effects import DeleteSession, SummonWaiter
-from service.calls.model import Call, call_of
+from service.calls.model import Call, parse_seat
 from service.store import keys
 from service.store.redis.client import Client
-from service.store.outbox_index import DeadLetter, OwedDirectory, OwedEffect
+from service.store.outbox_index import DeadLetter, OutboxIndex, OwedEffect
 
 
-class Owing(NamedTuple):
+class CallOutbox(NamedTuple):
     own: list[OwedEffect]
     rooms: list[OwedEffect]
     dead: list[DeadLetter]
 
 
-async def owing(client: Client, call: Call, timeline: Sequence[Mapping[str, Any]]) -> Owing:
-    directory = OwedDirectory(client)
+async def read_call_outbox(client: Client, call: Call, timeline: Sequence[Mapping[str, Any]]) -> CallOutbox:
+    directory = OutboxIndex(client)
     rooms = _rooms(call, timeline)
-    every = await directory.owed_by(
+    every = await directory.list_owed_by(
         [keys.owner_call(call.ref), *(keys.owner_room(room) for room in sorted(rooms))]
     )
     own = keys.owner_call(call.ref)
-    return Owing(
+    return CallOutbox(
         [one for one in every if one.owner == own],
-        [one for one in every if one.owner != own and _is_for(call, one.about)],
-        [one for one in await directory.dead() if one.owner == own or _is_for(call, one.effect)],
+        [one for one in every if one.owner != own and _is_for(call, one.effect)],
+        [one for one in await directory.list_dead_letters() if one.owner == own or _is_for(call, one.effect)],
     )
 
 
-def views(effects: Iterable[OwedEffect]) -> list[dict[str, Any]]:
+def owed_views(effects: Iterable[OwedEffect]) -> list[dict[str, Any]]:
     return [
         {
             "owner": one.owner,
-            "effect": one.effect,
+            "effect": one.effect_name,
             "since": time_view(one.since),
             "due": time_view(one.due),
             "tries": one.tries,
@@ -45,7 +45,7 @@ def views(effects: Iterable[OwedEffect]) -> list[dict[str, Any]]:
     ]
 
 
-def dead_views(letters: Iterable[DeadLetter]) -> list[dict[str, Any]]:
+def dead_letter_views(letters: Iterable[DeadLetter]) -> list[dict[str, Any]]:
     return [
         {
             "name": one.name,
@@ -79,4 +79,4 @@ def _is_for(call: Call, effect: Any) -> bool:
         case DeleteSession():
             return bool(call.session_id) and effect.session_id == call.session_id
     seat = getattr(effect, "seat", "")
-    return bool(seat) and not is_browser(seat) and call_of(seat)[0] == call.ref
+    return bool(seat) and not is_browser(seat) and parse_seat(seat)[0] == call.ref

@@ -13,7 +13,7 @@ from handlers.cli.printing import Column, Row, show, show_json, table, width
 from handlers.cli.times import iso
 from service.settings import Settings
 from service.store.redis.client import Client
-from service.store.outbox_index import DeadLetter, OwedDirectory, OwedEffect
+from service.store.outbox_index import DeadLetter, OutboxIndex, OwedEffect
 
 _LIMIT: Final = 1_000
 """Owners of owed work that are read in each partition."""
@@ -62,15 +62,15 @@ def list_(*, json: AsJson = False) -> None:
                 "name": one.name,
                 "due": iso(one.due),
                 "owner": one.owner,
-                "effect": one.effect,
+                "effect": one.effect_name,
                 "tries": one.tries,
             }
-            for one in await OwedDirectory(client).owed(limit=_LIMIT)
+            for one in await OutboxIndex(client).list_owed(limit=_LIMIT)
         ]
         _show(rows, "nothing is owed", as_json=json)
         return runtime.DONE
 
-    runtime.at_store(work)
+    runtime.run_with_store(work)
 
 
 @app.command(help="What was laid aside, oldest first, under the names by which it is replayed or dropped.")
@@ -85,12 +85,12 @@ def dead(*, json: AsJson = False) -> None:
                 "tries": one.tries,
                 "error": one.error,
             }
-            for one in await OwedDirectory(client).dead()
+            for one in await OutboxIndex(client).list_dead_letters()
         ]
         _show(rows, "there are no dead letters", as_json=json)
         return runtime.DONE
 
-    runtime.at_store(work)
+    runtime.run_with_store(work)
 
 
 @app.command(
@@ -99,16 +99,16 @@ def dead(*, json: AsJson = False) -> None:
 )
 def retry(names: Names = None, *, all_: All = False) -> None:
     actions = _Actions(
-        dead=lambda directory, one, now: directory.replay(one, now=now),
-        owed=lambda directory, one, now: directory.retry(one, now=now),
+        dead=lambda directory, one, now: directory.replay_dead_letter(one, now=now),
+        owed=lambda directory, one, now: directory.retry_owed(one, now=now),
     )
-    _each("retry", names or [], actions, everything=all_)
+    _apply("retry", names or [], actions, everything=all_)
 
 
 @app.command(help="Have dead letters tried again, from now on, by any replica. Example: owed replay --all")
 def replay(names: Names = None, *, all_: All = False) -> None:
-    actions = _Actions(dead=lambda directory, one, now: directory.replay(one, now=now))
-    _each("replay", names or [], actions, everything=all_)
+    actions = _Actions(dead=lambda directory, one, now: directory.replay_dead_letter(one, now=now))
+    _apply("replay", names or [], actions, everything=all_)
 
 
 @app.command(
@@ -117,29 +117,29 @@ def replay(names: Names = None, *, all_: All = False) -> None:
 )
 def drop(names: Names = None, *, all_: All = False) -> None:
     actions = _Actions(
-        dead=lambda directory, one, _now: directory.drop(one),
-        owed=lambda directory, one, now: directory.forget(one, now=now),
+        dead=lambda directory, one, _now: directory.drop_dead_letter(one),
+        owed=lambda directory, one, now: directory.drop_owed(one, now=now),
         owed_by_name=True,
     )
-    _each("drop", names or [], actions, everything=all_)
+    _apply("drop", names or [], actions, everything=all_)
 
 
 class _Actions(NamedTuple):
     """What is done with dead letters and, if anything, with what is still tried; at a time."""
 
-    dead: Callable[[OwedDirectory, DeadLetter, float], Awaitable[bool]]
-    owed: Callable[[OwedDirectory, OwedEffect, float], Awaitable[bool]] | None = None
+    dead: Callable[[OutboxIndex, DeadLetter, float], Awaitable[bool]]
+    owed: Callable[[OutboxIndex, OwedEffect, float], Awaitable[bool]] | None = None
     owed_by_name: bool = False
     """Whether it has to be named: `--all` means dead letters."""
 
 
-def _each(action: str, names: Sequence[str], actions: _Actions, *, everything: bool) -> None:
+def _apply(action: str, names: Sequence[str], actions: _Actions, *, everything: bool) -> None:
     if bool(names) == everything:
         runtime.fail(f"owed {action} wants NAMEs or --all", runtime.USAGE)
 
     async def work(client: Client, _settings: Settings) -> int:
-        directory = OwedDirectory(client)
-        found = await _found(directory, actions, await runtime.now(client), everything=everything)
+        directory = OutboxIndex(client)
+        found = await _find_targets(directory, actions, await runtime.store_time(client), everything=everything)
         code = runtime.DONE
         for name in list(found) if everything else names:
             effect, act = found.get(name, ("", _nothing))
@@ -148,23 +148,23 @@ def _each(action: str, names: Sequence[str], actions: _Actions, *, everything: b
             else:
                 code = runtime.FAILED
                 what = "dead letter" if actions.owed is None else "dead letter or owed effect"
-                runtime.tell(f"error: there is no {what} {name}; see `owed list` and `owed dead`")
+                runtime.write_stderr(f"error: there is no {what} {name}; see `owed list` and `owed dead`")
         return code
 
-    runtime.at_store(work)
+    runtime.run_with_store(work)
 
 
-async def _found(
-    directory: OwedDirectory, actions: _Actions, now: float, *, everything: bool
+async def _find_targets(
+    directory: OutboxIndex, actions: _Actions, now: float, *, everything: bool
 ) -> Mapping[str, tuple[str, Callable[[], Awaitable[bool]]]]:
     """By name: which effect it is, and what is to be done with it."""
-    letters = await directory.dead()
+    letters = await directory.list_dead_letters()
     found = {one.name: (one.effect_name, partial(actions.dead, directory, one, now)) for one in letters}
     if actions.owed is None or (everything and actions.owed_by_name):
         return found
-    for one in await directory.owed(limit=_LIMIT):
+    for one in await directory.list_owed(limit=_LIMIT):
         if one.tries or not everything:
-            found[one.name] = one.effect, partial(actions.owed, directory, one, now)
+            found[one.name] = one.effect_name, partial(actions.owed, directory, one, now)
     return found
 
 

@@ -11,7 +11,7 @@ from handlers.cli.options import AsJson, application
 from handlers.cli.printing import show_json
 from service.settings import Settings
 from service.store.redis.client import Client
-from service.store.pause import Paused, PauseSwitch
+from service.store.pause import PauseState, PauseSwitch
 
 _HELP: Final = """\
 Take no new calls, on all replicas, within two seconds. Calls that are up go on.
@@ -42,22 +42,22 @@ def pause(
     async def work(client: Client, _settings: Settings) -> int:
         switch = PauseSwitch(client)
         before = await switch.read()
-        paused = Paused(before.since if before else await runtime.now(client), message.strip())
+        paused = PauseState(before.since if before else await runtime.store_time(client), message.strip())
         await switch.set(paused)
-        _say(paused, "paused: new calls are not taken; calls that are up go on", as_json=json)
+        _print_state(paused, "paused: new calls are not taken; calls that are up go on", as_json=json)
         return runtime.DONE
 
-    runtime.at_store(work)
+    runtime.run_with_store(work)
 
 
-def _say(paused: Paused | None, words: str, *, as_json: bool) -> None:
+def _print_state(paused: PauseState | None, words: str, *, as_json: bool) -> None:
     if as_json:
         show_json([view(paused)])
     else:
         sys.stdout.write(f"{words}\n")
 
 
-def view(paused: Paused | None) -> dict[str, Any]:
+def view(paused: PauseState | None) -> dict[str, Any]:
     return {
         "paused": paused is not None,
         "since": time_view(paused.since) if paused else None,

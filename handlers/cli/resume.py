@@ -27,7 +27,7 @@ app = application()
 def resume(*, json: AsJson = False) -> None:
     async def work(client: Client, _settings: Settings) -> int:
         switch = PauseSwitch(client)
-        before, now = await switch.read(), await runtime.now(client)
+        before, now = await switch.read(), await runtime.store_time(client)
         await switch.set(None)
         if json:
             show_json([view(None)])
@@ -36,4 +36,4 @@ def resume(*, json: AsJson = False) -> None:
             sys.stdout.write(f"resumed: new calls are taken{lasted}\n")
         return runtime.DONE
 
-    runtime.at_store(work)
+    runtime.run_with_store(work)

@@ -10,11 +10,11 @@ from handlers.cli import runtime
 from handlers.cli.options import AsJson, application
 from handlers.cli.printing import STYLES, Column, Row, show, show_json, table, width
 from handlers.cli.times import span
-from service.calls.model import Call, call_of
+from service.calls.model import Call, parse_seat
 from service.settings import Settings
 from service.store.calls import Calls
 from service.store.redis.client import Client
-from service.store.invitations import Kind, Passes
+from service.store.invitations import PassKind, Passes
 from service.store.room_index import Member, RoomView, empty_room
 from service.store.rooms import Rooms
 
@@ -63,7 +63,7 @@ Limit = Annotated[int, typer.Option(min=1, max=10_000, help="At most so many.")]
 def rooms(name: Name = None, *, limit: Limit = 100, json: AsJson = False) -> None:
     async def work(client: Client, settings: Settings) -> int:
         directory = Rooms(client)
-        now = await runtime.now(client)
+        now = await runtime.store_time(client)
         passes = [] if name is None else await _passes(Passes(client), name, now)
         found = await _fullest(directory) if name is None else [await _one(directory, name, passes)]
         if json:
@@ -77,7 +77,7 @@ def rooms(name: Name = None, *, limit: Limit = 100, json: AsJson = False) -> Non
             )
         return runtime.DONE
 
-    runtime.at_store(work)
+    runtime.run_with_store(work)
 
 
 async def _one(directory: Rooms, name: str, passes: list[Row]) -> RoomView:
@@ -91,13 +91,13 @@ async def _passes(passes: Passes, room: str, now: float) -> list[Row]:
     """What is open, the visits after the invitations."""
     return [
         Row((kind, one.id, one.name or "-", "+".join(one.scopes), one.issued_by, span(one.until - now)))
-        for kind in Kind
-        for one in await passes.open_in(room, kind, now=now)
+        for kind in PassKind
+        for one in await passes.list_open(room, kind, now=now)
     ]
 
 
 async def _fullest(directory: Rooms) -> list[RoomView]:
-    return sorted(await directory.every(), key=lambda one: (-len(one.members), one.name))
+    return sorted(await directory.list_all(), key=lambda one: (-len(one.members), one.name))
 
 
 def _more(left: int) -> list[Text]:
@@ -125,8 +125,8 @@ def _list(found: list[RoomView], now: float) -> list[Text]:
 
 
 async def _members(room: RoomView, calls: Calls, now: float) -> list[Text]:
-    refs = {call_of(one.seat)[0] for one in room.members if one.browser is None} | set(room.waiting)
-    known = {call.ref: call for call in await calls.several(sorted(refs))}
+    refs = {parse_seat(one.seat)[0] for one in room.members if one.browser is None} | set(room.waiting)
+    known = {call.ref: call for call in await calls.read_many(sorted(refs))}
     members = f"{len(room.members)} of {room.settings.limit} members, {len(room.waiting)} waiting"
     head = [
         Text(f"{room.name}: {members}", STYLES["title"]),
@@ -141,9 +141,9 @@ async def _members(room: RoomView, calls: Calls, now: float) -> list[Text]:
 def _member(member: Member, known: dict[str, Call]) -> Row:
     participant = member.participant_id or "-"
     if member.browser is not None:
-        there = "connected" if member.presence.there else "silent"
+        there = "connected" if member.presence.is_connected else "silent"
         return Row((f"browser {member.browser.name or '-'}", member.phase, there, participant))
-    ref = call_of(member.seat)[0]
+    ref = parse_seat(member.seat)[0]
     return Row((f"phone {ref}", member.phase, _state(known.get(ref)), participant))
 
 

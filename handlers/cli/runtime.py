@@ -7,7 +7,7 @@ from typing import Final, NoReturn
 
 import typer
 
-from handlers.app.store import existing_store, name_of_store
+from handlers.app.store import open_existing_store, store_name
 from service import logs
 from service.settings import ConfigurationError, Settings, load
 from service.store.redis.client import Client
@@ -21,50 +21,50 @@ CONFIGURATION: Final = 3
 STORE: Final = 4
 
 
-def tell(line: str) -> None:
+def write_stderr(line: str) -> None:
     """To standard error, as one line of this command."""
     sys.stderr.write(f"pstn-bridge: {line}\n")
 
 
 def fail(line: str, code: int = FAILED) -> NoReturn:
-    tell(f"error: {line}")
+    write_stderr(f"error: {line}")
     raise typer.Exit(code)
 
 
-def settings() -> Settings:
+def load_settings() -> Settings:
     """Those of the environment; ends the command where they are wrong, with everything that is."""
     try:
         return load()
     except ConfigurationError as error:
         for problem in error.problems:
-            tell(f"error: {problem}")
+            write_stderr(f"error: {problem}")
         raise typer.Exit(CONFIGURATION) from None
 
 
-def at_store(work: Callable[[Client, Settings], Awaitable[int]]) -> NoReturn:
+def run_with_store(work: Callable[[Client, Settings], Awaitable[int]]) -> NoReturn:
     """Do this with the store of a service that runs, or ran, and end with the exit code that it gives."""
-    found = settings()
-    quiet()
+    found = load_settings()
+    silence_log()
     try:
         code = asyncio.run(_with_store(work, found))
     except StoreUnavailable as error:
-        fail(f"the store cannot be used: {name_of_store(found)}: {_one_line(error)}", STORE)
+        fail(f"the store cannot be used: {store_name(found)}: {_one_line(error)}", STORE)
     except StoreError as error:
         fail(_one_line(error))
     raise typer.Exit(code)
 
 
 async def _with_store(work: Callable[[Client, Settings], Awaitable[int]], found: Settings) -> int:
-    async with existing_store(found) as client:
+    async with open_existing_store(found) as client:
         return await work(client, found)
 
 
-def quiet() -> None:
+def silence_log() -> None:
     """The log is for services; what a command has to say it says itself."""
     logs.configure(format="console", level="error", stream=sys.stderr)
 
 
-async def now(client: Client) -> float:
+async def store_time(client: Client) -> float:
     """By the clock that replicas share, in seconds since the epoch. Raises StoreUnavailable."""
     return (await read_time(client)).shared
 

@@ -7,7 +7,7 @@ import typer
 
 from handlers.cli import runtime
 from handlers.cli.options import application
-from service.engine.timeouts import PATIENCE
+from service.engine.timeouts import DEFAULT_TIMEOUTS
 from service.setting_warnings import warnings
 
 app = application()
@@ -55,20 +55,20 @@ def serve(
         bool, typer.Option("--no-worker", help="Leave owed effects to the workers of other replicas.")
     ] = False,
 ) -> None:
-    settings = runtime.settings()
+    settings = runtime.load_settings()
     notices = warnings(settings) if check_config or strict else ()
     for notice in notices:
-        runtime.tell(f"{'error' if strict else 'warning'}: {notice}")
+        runtime.write_stderr(f"{'error' if strict else 'warning'}: {notice}")
     if strict and notices:
-        runtime.tell(f"{_counted(len(notices))}, which --strict takes for errors")
+        runtime.write_stderr(f"{_counted(len(notices))}, which --strict takes for errors")
         raise typer.Exit(runtime.CONFIGURATION)
     if check_config:
         sys.stdout.write(f"configuration ok{f', with {_counted(len(notices))}' if notices else ''}\n")
         raise typer.Exit(runtime.DONE)
-    from handlers import serving  # noqa: PLC0415 - a check of the configuration needs no server
+    from handlers.cli import server  # noqa: PLC0415 - a check of the configuration needs no server
 
     worker = not no_worker
-    raise typer.Exit(serving.serve(settings, host, port, run_worker=worker, patience=ctx.obj or PATIENCE))
+    raise typer.Exit(server.serve(settings, host, port, run_worker=worker, timeouts=ctx.obj or DEFAULT_TIMEOUTS))
 
 
 def _counted(warned: int) -> str:

@@ -12,11 +12,11 @@ import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from handlers.app.asgi import create_app
-from handlers.cli.runtime import DONE, FAILED, STORE, tell
-from handlers.http.log_throttle import quieten_libraries
-from handlers.http.draining import Stopping
+from handlers.cli.runtime import DONE, FAILED, STORE, write_stderr
+from handlers.http.log_throttle import throttle_libraries
+from handlers.http.draining import Drain
 from service import __version__, logs
-from service.engine.timeouts import Patience
+from service.engine.timeouts import Timeouts
 from service.setting_warnings import warnings
 from service.settings import Settings
 from service.store.errors import StoreUnavailable
@@ -25,7 +25,7 @@ _KEEP_ALIVE: Final = (
     75  # seconds; longer than load balancers keep theirs, so that they never meet a closed one
 )
 
-_GARBAGE: Final = (20_000, 20, 50)
+_GC_THRESHOLDS: Final = (20_000, 20, 50)
 """Objects made until the youngest are looked through, and how often that until older ones are."""
 
 _CLOSE: Final = (b"connection", b"close")
@@ -33,32 +33,32 @@ _CLOSE: Final = (b"connection", b"close")
 log = structlog.get_logger()
 
 
-def serve(settings: Settings, host: str, port: int, *, run_worker: bool, patience: Patience) -> int:
+def serve(settings: Settings, host: str, port: int, *, run_worker: bool, timeouts: Timeouts) -> int:
     """Answer webhooks on this address until a signal ends it; gives the exit code."""
     logs.configure(format=settings.log_format, level=settings.log_level)
-    quieten_libraries()
+    throttle_libraries()
     for notice in warnings(settings):
         log.warning("setting.questioned", variable=notice.variable, wrong=notice.wrong, wants=notice.wants)
     try:
         listener = _bind(host, port)
     except OSError as error:
-        tell(f"error: cannot listen on {host} port {port}: {error.strerror or error}")
-        tell("choose another address with --host and --port, or end what is using this one")
+        write_stderr(f"error: cannot listen on {host} port {port}: {error.strerror or error}")
+        write_stderr("choose another address with --host and --port, or end what is using this one")
         return FAILED
-    stopping = Stopping(settings.drain_delay)
+    drain = Drain(settings.drain_delay)
     with listener:
-        app = create_app(settings, run_worker=run_worker, patience=patience, stopping=stopping)
-        return run(app, settings, listener, stopping)
+        app = create_app(settings, run_worker=run_worker, timeouts=timeouts, drain=drain)
+        return run(app, settings, listener, drain)
 
 
-def run(app: ASGIApp, settings: Settings, listener: socket.socket, stopping: Stopping | None = None) -> int:
+def run(app: ASGIApp, settings: Settings, listener: socket.socket, drain: Drain | None = None) -> int:
     """Serve `app` on a bound socket until SIGTERM or SIGINT, then finish what is in flight; the exit code.
 
     The signal is told to `stopping`, and everything is served until its delay is over. A second one ends it.
 
     uvicorn answers a failed start with an exit code of its own; here the cause decides.
     """
-    witness = _Witness(app)
+    witness = _LifespanErrorRecorder(app)
     config = uvicorn.Config(
         witness,
         interface="asgi3",
@@ -74,7 +74,7 @@ def run(app: ASGIApp, settings: Settings, listener: socket.socket, stopping: Sto
         # Webhooks are answered within their budget; what goes on after them has a grace of its own.
         timeout_graceful_shutdown=math.ceil(settings.webhook_budget) + 1,
     )
-    server = _Server(config, settings, stopping or Stopping())
+    server = _Server(config, settings, drain or Drain())
     for number in (signal.SIGTERM, signal.SIGINT):
         # uvicorn has its own while it serves, and sends the signal once more afterwards: to these.
         signal.signal(number, lambda *_: setattr(server, "should_exit", True))
@@ -90,7 +90,7 @@ def run(app: ASGIApp, settings: Settings, listener: socket.socket, stopping: Sto
     return DONE
 
 
-class _Witness:
+class _LifespanErrorRecorder:
     """Keeps the exception that ended the application's lifespan, which uvicorn logs and forgets."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -115,15 +115,15 @@ class _Witness:
 class _Server(uvicorn.Server):
     """uvicorn's server, which says where it listens, and which serves on for a while when it is to end."""
 
-    def __init__(self, config: uvicorn.Config, settings: Settings, stopping: Stopping) -> None:
+    def __init__(self, config: uvicorn.Config, settings: Settings, drain: Drain) -> None:
         super().__init__(config)
         self._settings = settings
-        self._stopping = stopping
+        self._stopping = drain
         self._announced = False
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        hurries = self.should_exit and not self._stopping.over
-        self._stopping.tell()
+        hurries = self.should_exit and not self._stopping.is_over
+        self._stopping.signal()
         if not hurries:
             super().handle_exit(sig, frame)
 
@@ -138,11 +138,11 @@ class _Server(uvicorn.Server):
         if _CLOSE not in headers:
             # Who keeps connections open goes elsewhere with the next request, before they are closed here.
             self.server_state.default_headers = [*headers, _CLOSE]
-        return not self._stopping.told or self._stopping.over
+        return not self._stopping.has_begun or self._stopping.is_over
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        _tend_garbage()
+        _tune_gc()
         if not self.started or not sockets:
             return
         host, port = sockets[0].getsockname()[:2]
@@ -156,11 +156,11 @@ class _Server(uvicorn.Server):
         )
 
 
-def _tend_garbage() -> None:
+def _tune_gc() -> None:
     """What the start has made stays, and need not be looked through again and again for what does not."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(*_GARBAGE)
+    gc.set_threshold(*_GC_THRESHOLDS)
 
 
 def _bind(host: str, port: int) -> socket.socket:
@@ -179,20 +179,20 @@ def _bind(host: str, port: int) -> socket.socket:
 
 
 def _explain(error: BaseException | None, settings: Settings) -> int:
-    store = _unavailable(error)
+    store = _store_error(error)
     if store is None:
         log.error("service.failed", exc_info=error)
-        tell(f"error: the service failed: {error!r}; the log has the details")
+        write_stderr(f"error: the service failed: {error!r}; the log has the details")
         return FAILED
     log.error("store.unavailable", error=str(store))
-    tell(f"error: the store cannot be used: {store}")
+    write_stderr(f"error: the store cannot be used: {store}")
     if settings.redis_url is not None:
-        tell("check that the server REDIS_URL names is running and can be reached from here")
+        write_stderr("check that the server REDIS_URL names is running and can be reached from here")
     return STORE
 
 
-def _unavailable(error: BaseException | None) -> BaseException | None:
+def _store_error(error: BaseException | None) -> BaseException | None:
     """StoreUnavailable, also where a task group has wrapped it."""
     if isinstance(error, BaseExceptionGroup):
-        return next((found for inner in error.exceptions if (found := _unavailable(inner))), None)
+        return next((found for inner in error.exceptions if (found := _store_error(inner))), None)
     return error if isinstance(error, StoreUnavailable) else None

@@ -10,22 +10,22 @@ from typing import Annotated, Any, Final, get_args
 import typer
 
 from handlers.cli import runtime
-from handlers.cli.logs import STANDARD_INPUT, Line, read_logs
+from handlers.cli.logs import STANDARD_INPUT, LogLine, read_logs
 from handlers.cli.options import AsJson, application
 from handlers.cli.printing import Column, Row, show, show_json, table, width
 from handlers.cli.times import duration, iso, moment
-from handlers.app.store import name_of_store
-from handlers.app.bandwidth import Bandwidth, bandwidth_of
+from handlers.app.store import store_name
+from handlers.app.bandwidth import Bandwidth, create_bandwidth
 from service.bandwidth.errors import BandwidthError
-from service.bandwidth.api_client import Http
+from service.bandwidth.api_client import HttpClient
 from service.bandwidth.validation import is_visible
 from service.bandwidth.voice import FoundCall
 from service.clock import SystemClock
-from service.engine.orphan_sweep import AGE, Judged, Kind, Sweeper, Thing, unknown_calls
+from service.engine.orphan_sweep import AGE, SweepVerdict, ResourceKind, OrphanSweeper, BandwidthResource, unknown_calls
 from service.settings import Settings
 from service.store.redis.client import Client
-from service.store.known_ids import Known
-from service.store.marker import is_marked
+from service.store.known_ids import KnownIds
+from service.store.marker import was_used
 
 _HELP: Final = """\
 What was made at Bandwidth and nobody knows of any more, by what the logs tell.
@@ -66,8 +66,8 @@ fates:
 """
 _MADE: Final = frozenset({"create.done", "create.unusable", "cleanup.not_stored"})
 _LOST: Final = frozenset({"store.state_lost", "store.marked"})
-_ENDED: Final[Mapping[str, Kind]] = {"delete-participant": "participant", "delete-session": "session"}
-_KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
+_ENDED: Final[Mapping[str, ResourceKind]] = {"delete-participant": "participant", "delete-session": "session"}
+_KINDS: Final[tuple[ResourceKind, ...]] = get_args(ResourceKind)
 _MOST: Final = 1_000_000
 """Things that are kept in memory while the logs are read."""
 _LONGEST_ID: Final = 200
@@ -105,89 +105,89 @@ def sweep(
         runtime.fail("--apply wants --from-logs: only the logs say what there is", runtime.USAGE)
 
     async def work(client: Client, settings: Settings) -> int:
-        await client.ask_all([("PING",)])  # before logs are read for minutes
+        await client.send_to_masters([("PING",)])  # before logs are read for minutes
         await _check_store(client, settings, apply=apply)
-        logs = _Logs()
+        logs = _LoggedThings()
         with ExitStack() as stack:
             for line in read_logs(list(map(Path, names)), stack):
-                logs.take(line)
+                logs.read_line(line)
         _check_logs(logs, names, apply=apply)
-        begun = await runtime.now(client) - since
+        begun = await runtime.store_time(client) - since
         return await _sweep(client, settings, logs, apply=apply, since=begun, as_json=json)
 
-    runtime.at_store(work)
+    runtime.run_with_store(work)
 
 
 async def _check_store(client: Client, settings: Settings, *, apply: bool) -> None:
     """One that no service uses knows nothing, and everything would be taken down."""
-    if not await is_marked(client):
-        _object(
-            f"no service has ever used this store: {name_of_store(settings)}: give REDIS_URL and its "
+    if not await was_used(client):
+        _warn_or_fail(
+            f"no service has ever used this store: {store_name(settings)}: give REDIS_URL and its "
             "database as the service has them; a service that runs has used it within 10 seconds",
             refuse=apply,
         )
 
 
-def _check_logs(logs: "_Logs", names: Sequence[str], *, apply: bool) -> None:
+def _check_logs(logs: "_LoggedThings", names: Sequence[str], *, apply: bool) -> None:
     if logs.undated:
-        _object(f"when the store lost what it held cannot be read: {logs.undated}", refuse=apply)
-    if names and not logs.telling:
-        _object(f"no line tells what was made or taken down: {_WANTED}", refuse=apply)
+        _warn_or_fail(f"when the store lost what it held cannot be read: {logs.undated}", refuse=apply)
+    if names and not logs.useful_files:
+        _warn_or_fail(f"no line tells what was made or taken down: {_WANTED}", refuse=apply)
     else:
-        for file in sorted({_file(one) for one in names} - logs.telling):
-            runtime.tell(f"warning: no line of {file} tells what was made or taken down: {_WANTED}")
+        for file in sorted({_file(one) for one in names} - logs.useful_files):
+            runtime.write_stderr(f"warning: no line of {file} tells what was made or taken down: {_WANTED}")
 
 
-def _object(words: str, *, refuse: bool) -> None:
+def _warn_or_fail(words: str, *, refuse: bool) -> None:
     if refuse:
         runtime.fail(words)
-    runtime.tell(f"warning: {words}")
+    runtime.write_stderr(f"warning: {words}")
 
 
 def _file(name: str) -> str:
     return STANDARD_INPUT if name == "-" else str(Path(name))
 
 
-class _Logs:
+class _LoggedThings:
     """What the lines tell of: made, and not taken down."""
 
     def __init__(self) -> None:
-        self.things: dict[tuple[Kind, str], Thing] = {}
+        self.things: dict[tuple[ResourceKind, str], BandwidthResource] = {}
         self.made = 0
-        self.bad = 0
+        self.unreadable_lines = 0
         """Lines that are not ours, or that tell of something without saying what or when."""
-        self.telling: set[str] = set()
+        self.useful_files: set[str] = set()
         """Files with a line of a service that writes down what it makes."""
         self.lost_at = 0.0
         """When the store was empty or has lost what it held, in seconds since the epoch."""
         self.undated = ""
         """A line that tells of that without saying when."""
-        self._ended: set[tuple[Kind, str]] = set()
+        self._ended: set[tuple[ResourceKind, str]] = set()
 
-    def take(self, line: Line) -> None:
+    def read_line(self, line: LogLine) -> None:
         event, at = line.fields.get("event"), _time(line.fields.get("timestamp"))
         if not isinstance(event, str) or at is None:
-            self.bad += bool(line.text.strip())
+            self.unreadable_lines += bool(line.text.strip())
             if isinstance(event, str) and event in _LOST:
                 self.undated = f"{line.file}, line {line.number}: {event} has no timestamp with a zone"
             return
         if event in _MADE or line.fields.get("level") in ("debug", "info"):
-            self.telling.add(line.file)
+            self.useful_files.add(line.file)
         if event in _MADE:
-            self._make(line, at)
+            self._note_made(line, at)
         elif event in _LOST:
             self.lost_at = max(self.lost_at, at)
         elif event == "effect.done":
-            self._end(line)
+            self._note_ended(line)
 
-    def _end(self, line: Line) -> None:
+    def _note_ended(self, line: LogLine) -> None:
         for effect, kind in _ENDED.items():
             id_ = line.fields.get(f"{kind}_id")
             if line.fields.get("effect") == effect and isinstance(id_, str):
                 self._ended.add((kind, id_))
                 self.things.pop((kind, id_), None)
 
-    def _make(self, line: Line, at: float) -> None:
+    def _note_made(self, line: LogLine, at: float) -> None:
         found = False
         for kind in _KINDS:
             id_ = line.fields.get(f"{kind}_id")
@@ -200,9 +200,9 @@ class _Logs:
                 runtime.fail(f"the logs tell of more than {_MOST:,} things: give fewer of them")
             self.made += 1
             room = line.fields.get("room")
-            self.things[key] = Thing(kind, id_, at, room if isinstance(room, str) else "")
+            self.things[key] = BandwidthResource(kind, id_, at, room if isinstance(room, str) else "")
         # A leg and a call are no things of the sessions API; Bandwidth lists them.
-        self.bad += not found and not {"leg_id", "call_id"} & line.fields.keys()
+        self.unreadable_lines += not found and not {"leg_id", "call_id"} & line.fields.keys()
 
 
 def _time(text: object) -> float | None:
@@ -222,25 +222,25 @@ def _is_id(text: str) -> bool:
 
 
 async def _sweep(
-    client: Client, settings: Settings, logs: _Logs, *, apply: bool, since: float, as_json: bool
+    client: Client, settings: Settings, logs: _LoggedThings, *, apply: bool, since: float, as_json: bool
 ) -> int:
-    clock, known = SystemClock(), Known(client)
-    http = Http(clock=clock)
+    clock, known = SystemClock(), KnownIds(client)
+    http = HttpClient(clock=clock)
     progress = _Progress(clock.monotonic())
     try:
-        bandwidth = bandwidth_of(settings, clock, http)
-        sweeper = Sweeper(
+        bandwidth = create_bandwidth(settings, clock, http)
+        sweeper = OrphanSweeper(
             webrtc=bandwidth.webrtc,
             known=known,
             clock=clock,
             apply=apply,
-            told=lambda done, of: progress.tell(done, of, clock.monotonic()),
-            lost_at=logs.lost_at,
+            on_progress=lambda done, of: progress.tell(done, of, clock.monotonic()),
+            store_lost_at=logs.lost_at,
         )
         judged = await sweeper.sweep(list(logs.things.values()))
         calls = await _calls(bandwidth, settings, known, since)
     except BandwidthError as error:
-        runtime.tell(f"error: Bandwidth: {error}")
+        runtime.write_stderr(f"error: Bandwidth: {error}")
         return runtime.FAILED
     finally:
         await http.close()
@@ -249,9 +249,9 @@ async def _sweep(
     return runtime.FAILED if any(one.fate == "failed" for one in judged) else runtime.DONE
 
 
-async def _calls(bandwidth: Bandwidth, settings: Settings, known: Known, since: float) -> list[FoundCall]:
+async def _calls(bandwidth: Bandwidth, settings: Settings, known: KnownIds, since: float) -> list[FoundCall]:
     if settings.bw_voice_application_id is None:
-        runtime.tell("warning: calls are not listed: BW_VOICE_APPLICATION_ID says which are ours")
+        runtime.write_stderr("warning: calls are not listed: BW_VOICE_APPLICATION_ID says which are ours")
         return []
     return await unknown_calls(
         bandwidth.voice,
@@ -269,15 +269,15 @@ class _Progress:
     def tell(self, done: int, of: int, now: float) -> None:
         if now >= self._next:
             self._next = now + _EVERY
-            runtime.tell(f"{done} of {of} asked for")
+            runtime.write_stderr(f"{done} of {of} asked for")
 
 
-def _show(judged: Iterable[Judged], calls: Iterable[FoundCall], *, as_json: bool) -> None:
+def _show(judged: Iterable[SweepVerdict], calls: Iterable[FoundCall], *, as_json: bool) -> None:
     if as_json:
         show_json(_views(judged, calls))
         return
     rows = [
-        Row([one.fate, one.thing.kind, one.thing.id, moment(one.thing.made), one.thing.room, one.detail])
+        Row([one.fate, one.resource.kind, one.resource.id, moment(one.resource.created_at), one.resource.room, one.detail])
         for one in judged
         if one.fate in _SHOWN
     ]
@@ -292,14 +292,14 @@ def _show(judged: Iterable[Judged], calls: Iterable[FoundCall], *, as_json: bool
         )
 
 
-def _views(judged: Iterable[Judged], calls: Iterable[FoundCall]) -> Iterator[dict[str, Any]]:
+def _views(judged: Iterable[SweepVerdict], calls: Iterable[FoundCall]) -> Iterator[dict[str, Any]]:
     for one in judged:
         yield {
             "fate": one.fate,
-            "kind": one.thing.kind,
-            "id": one.thing.id,
-            "made": iso(one.thing.made),
-            "room": one.thing.room,
+            "kind": one.resource.kind,
+            "id": one.resource.id,
+            "made": iso(one.resource.created_at),
+            "room": one.resource.room,
             "detail": one.detail,
         }
     for call in calls:
@@ -313,25 +313,25 @@ def _views(judged: Iterable[Judged], calls: Iterable[FoundCall]) -> Iterator[dic
         }
 
 
-def _summarize(judged: list[Judged], calls: list[FoundCall], logs: _Logs, *, apply: bool) -> None:
+def _summarize(judged: list[SweepVerdict], calls: list[FoundCall], logs: _LoggedThings, *, apply: bool) -> None:
     """To standard error, which does not get in the way of JSON."""
     fates = Counter(one.fate for one in judged)
     counts = ", ".join(f"{fates[fate]} {fate}" for fate in sorted(fates)) or "none"
-    runtime.tell(
-        f"made and not taken down, by the logs: {len(judged)} ({counts}); lines that say nothing: {logs.bad}"
+    runtime.write_stderr(
+        f"made and not taken down, by the logs: {len(judged)} ({counts}); lines that say nothing: {logs.unreadable_lines}"
     )
-    runtime.tell(f"calls that are up and unknown to the store: {len(calls)}")
+    runtime.write_stderr(f"calls that are up and unknown to the store: {len(calls)}")
     if fates["unsure"]:
-        runtime.tell(
+        runtime.write_stderr(
             f"unsure: {fates['unsure']} made before the store was empty or lost what it held "
             f"({moment(logs.lost_at)}): "
             "they stay, since callers may be in them, and end by themselves within 9 hours"
         )
-    if young := [one.thing.made for one in judged if one.fate == "young"]:
+    if young := [one.resource.created_at for one in judged if one.fate == "young"]:
         again = datetime.fromtimestamp(max(young) + AGE, UTC) + timedelta(minutes=1)
-        runtime.tell(
+        runtime.write_stderr(
             f"{len(young)} {'is' if len(young) == 1 else 'are'} younger than {AGE / 60:.0f} minutes: "
             f"run it again after {again:%H:%M} UTC"
         )
     if fates["left"] and not apply:
-        runtime.tell("nothing was changed; --apply takes down what is left")
+        runtime.write_stderr("nothing was changed; --apply takes down what is left")

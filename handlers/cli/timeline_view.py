@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 from service.calls.model import Call
 
 
-class Lane(IntEnum):
+class Actor(IntEnum):
     PHONE = 0
     BANDWIDTH = 1
     SERVICE = 2
@@ -16,8 +16,8 @@ class Lane(IntEnum):
 
 
 class Message(NamedTuple):
-    sender: Lane
-    receiver: Lane
+    sender: Actor
+    receiver: Actor
     words: str
 
 
@@ -85,7 +85,7 @@ _OUTCOMES: Final[Mapping[str, str]] = MappingProxyType(
         "participantVanished": "Bandwidth lost its participant",
     }
 )
-_BAD: Final = frozenset(
+_BAD_EVENTS: Final = frozenset(
     {
         "joinFailed",
         "moveFailed",
@@ -96,9 +96,9 @@ _BAD: Final = frozenset(
         "turnedAway",
     }
 )
-_SILENT: Final = frozenset({"nothing", "join"})
+_NO_REPLY: Final = frozenset({"nothing", "join"})
 """Replies that are none: to a notification, and while a join is carried out."""
-_HEARD: Final[Mapping[str, str]] = MappingProxyType(
+_HEARD_BY_PHONE: Final[Mapping[str, str]] = MappingProxyType(
     {
         "apologise": "is told",
         "farewell": "is told",
@@ -109,7 +109,7 @@ _HEARD: Final[Mapping[str, str]] = MappingProxyType(
         "elsewhere": "goes on",
     }
 )
-_DULL: Final = frozenset({"name-call"})
+_ROUTINE_EFFECTS: Final = frozenset({"name-call"})
 """Work that nobody needs to know of as long as it gets done."""
 _HANGS_UP: Final = frozenset({"hangup", "cancel"})
 _TO_LEG: Final = frozenset({"transferAnswer", "legAnswer", "legBridgeComplete"})
@@ -117,33 +117,33 @@ _TO_LEG: Final = frozenset({"transferAnswer", "legAnswer", "legBridgeComplete"})
 
 def steps(call: Call, timeline: Sequence[Mapping[str, Any]]) -> list[Step]:
     """In the order in which it happened: requests have times of their own."""
-    found = [step for entry in timeline for step in _of(entry)]
+    found = [step for entry in timeline for step in _steps_of(entry)]
     if not call.live and call.outcome is not None:
-        found = [_by_us(call, step) for step in found]
+        found = [_without_our_hangup(call, step) for step in found]
     return sorted(found, key=lambda step: step.at)
 
 
-def _of(entry: Mapping[str, Any]) -> Iterator[Step]:
-    yield from (_request(one) for one in entry.get("requests", ()))
+def _steps_of(entry: Mapping[str, Any]) -> Iterator[Step]:
+    yield from (_request_step(one) for one in entry.get("requests", ()))
     event, at = str(entry["event"]), float(entry["at"])
     if "effect" in entry:
-        if entry["effect"] not in _DULL or event != "effectDone":
-            yield _work(entry, event, at)
+        if entry["effect"] not in _ROUTINE_EFFECTS or event != "effectDone":
+            yield _effect_step(entry, event, at)
         return
-    yield _happening(entry, event, at)
+    yield _event_step(entry, event, at)
     reply = str(entry.get("reply", ""))
-    if reply and reply not in _SILENT and event not in _ORDERS:
-        yield _reply(reply, event, at)
+    if reply and reply not in _NO_REPLY and event not in _ORDERS:
+        yield _reply_step(reply, event, at)
 
 
-def _happening(entry: Mapping[str, Any], event: str, at: float) -> Step:
+def _event_step(entry: Mapping[str, Any], event: str, at: float) -> Step:
     details = _details(entry)
-    bad = event in _BAD or _failed(entry)
+    bad = event in _BAD_EVENTS or _failed(entry)
     if event in _ORDERS:
-        return Step(at, (Message(Lane.OPERATOR, Lane.SERVICE, _ORDERS[event]),), bad=bad)
+        return Step(at, (Message(Actor.OPERATOR, Actor.SERVICE, _ORDERS[event]),), bad=bad)
     if event in _WEBHOOKS:
         words = f"{event} {details}".rstrip()
-        webhook = Message(Lane.BANDWIDTH, Lane.SERVICE, words)
+        webhook = Message(Actor.BANDWIDTH, Actor.SERVICE, words)
         does = (
             "hangs up"
             if event == "disconnect" and entry.get("cause") in _HANGS_UP
@@ -152,7 +152,7 @@ def _happening(entry: Mapping[str, Any], event: str, at: float) -> Step:
             if not (event == "turnedAway" and entry.get("rounds"))
             else ""
         )
-        first = (Message(Lane.PHONE, Lane.BANDWIDTH, does),) if does else ()
+        first = (Message(Actor.PHONE, Actor.BANDWIDTH, does),) if does else ()
         return Step(at, (*first, webhook), bad=bad)
     note = f"{_OUTCOMES.get(event, event)}{': ' if details else ''}{details}"
     if silence := entry.get("silence_ms"):
@@ -173,24 +173,24 @@ def _details(entry: Mapping[str, Any]) -> str:
     return " ".join(parts)
 
 
-def _reply(reply: str, event: str, at: float) -> Step:
-    said = Message(Lane.SERVICE, Lane.BANDWIDTH, reply)
-    heard = "" if event in _TO_LEG else _HEARD.get(reply, "")
-    then = (Message(Lane.BANDWIDTH, Lane.PHONE, heard),) if heard else ()
+def _reply_step(reply: str, event: str, at: float) -> Step:
+    said = Message(Actor.SERVICE, Actor.BANDWIDTH, reply)
+    heard = "" if event in _TO_LEG else _HEARD_BY_PHONE.get(reply, "")
+    then = (Message(Actor.BANDWIDTH, Actor.PHONE, heard),) if heard else ()
     return Step(at, (said, *then), bad=reply == "apologise")
 
 
-def _request(request: Mapping[str, Any]) -> Step:
+def _request_step(request: Mapping[str, Any]) -> Step:
     status, error = request.get("status"), str(request.get("error", ""))
     parts = [str(request["operation"]), str(status or error), f"{request['ms']:.0f}ms"]
     if repeats := request.get("repeats"):
         parts.append(f"+{repeats} again")
     return Step(
-        float(request["at"]), (Message(Lane.SERVICE, Lane.BANDWIDTH, " ".join(parts)),), bad=bool(error)
+        float(request["at"]), (Message(Actor.SERVICE, Actor.BANDWIDTH, " ".join(parts)),), bad=bool(error)
     )
 
 
-def _work(entry: Mapping[str, Any], event: str, at: float) -> Step:
+def _effect_step(entry: Mapping[str, Any], event: str, at: float) -> Step:
     """What was owed; the request that it took stands above it."""
     name, _, about = str(entry["effect"]).partition(":")
     room = about.partition(":")[0]
@@ -205,7 +205,7 @@ def _work(entry: Mapping[str, Any], event: str, at: float) -> Step:
             return Step(at, note=f"GIVEN UP: {said} ({entry.get('error', '')}){tries}", bad=True)
 
 
-def _by_us(call: Call, step: Step) -> Step:
+def _without_our_hangup(call: Call, step: Step) -> Step:
     """A phone that we have let go does not hang up, as far as anybody can tell."""
     told = bool(call.failure)
     if told and step.messages and step.messages[0].words == "hangs up":

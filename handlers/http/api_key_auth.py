@@ -4,13 +4,13 @@ from starlette.requests import Request
 
 from handlers.http.problems import Problem
 from handlers.http.request_guard import HEADER_LIMIT
-from service.api_keys import ApiKey, find
+from service.api_keys import ApiKey, find_key
 
 
-def holder(request: Request, keys: tuple[ApiKey, ...]) -> ApiKey:
+def authenticate(request: Request, keys: tuple[ApiKey, ...]) -> ApiKey:
     """The key that is presented. Raises Problem `unauthorized`."""
     scheme, _, presented = request.headers.get("authorization", "")[:HEADER_LIMIT].partition(" ")
-    key = find(keys, presented.strip()) if scheme.lower() == "bearer" else None
+    key = find_key(keys, presented.strip()) if scheme.lower() == "bearer" else None
     if key is None:
         # The challenge is what a 401 has to bring (RFC 9110).
         raise Problem(
@@ -21,7 +21,7 @@ def holder(request: Request, keys: tuple[ApiKey, ...]) -> ApiKey:
     return key
 
 
-def require(key: ApiKey, scope: str) -> None:
+def require_scope(key: ApiKey, scope: str) -> None:
     """Raises Problem `forbidden` for a key without the scope."""
     if scope not in key.scopes:
         raise Problem("forbidden", f"the key {key.name} lacks the scope {scope}", scope=scope)

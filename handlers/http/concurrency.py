@@ -6,31 +6,31 @@ from contextlib import contextmanager
 from typing import Any
 
 
-class Places:
+class ConcurrencyLimit:
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self.taken = 0
+        self.in_use = 0
 
     @property
-    def full(self) -> bool:
-        return self.taken >= self.limit
+    def is_full(self) -> bool:
+        return self.in_use >= self.limit
 
     @contextmanager
-    def one(self) -> Iterator[bool]:
+    def slot(self) -> Iterator[bool]:
         """Whether there is a place; it is free again at the end of the block."""
-        if self.full:
+        if self.is_full:
             yield False
             return
-        self.taken += 1
+        self.in_use += 1
         try:
             yield True
         finally:
-            self.taken -= 1
+            self.in_use -= 1
 
-    def keep(self, task: asyncio.Task[Any]) -> None:
+    def hold_until_done(self, task: asyncio.Task[Any]) -> None:
         """What goes on after its answer keeps a place until it is done, beyond the limit if need be."""
-        self.taken += 1
-        task.add_done_callback(self._left)
+        self.in_use += 1
+        task.add_done_callback(self._release)
 
-    def _left(self, _task: asyncio.Task[Any]) -> None:
-        self.taken -= 1
+    def _release(self, _task: asyncio.Task[Any]) -> None:
+        self.in_use -= 1

@@ -8,17 +8,17 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from handlers.http.services import Bridge
+from handlers.http.services import Services
 from service.api_keys import ApiKey
 from service.invitations import Pass
 
 
 @dataclass(kw_only=True)
-class Asked:
+class RequestContext:
     """`ref` and `room`: what it turns out to be about; the log line has them."""
 
     request: Request
-    bridge: Bridge
+    services: Services
     key: ApiKey | None = None
     visit: Pass | None = None
     """Of somebody at our page, who has no key."""
@@ -35,5 +35,5 @@ class Asked:
         return self.key is not None and scope in self.key.scopes
 
 
-def answer(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+def json_response(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     return Response(msgspec.json.encode(body), status, headers, media_type="application/json")

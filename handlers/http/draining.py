@@ -3,7 +3,7 @@
 from service.clock import Clock, SystemClock
 
 
-class Stopping:
+class Drain:
     """`delay`: seconds that load balancers are given to notice."""
 
     def __init__(self, delay: float = 0.0, clock: Clock | None = None) -> None:
@@ -12,14 +12,14 @@ class Stopping:
         self._until: float | None = None
 
     @property
-    def told(self) -> bool:
+    def has_begun(self) -> bool:
         return self._until is not None
 
     @property
-    def over(self) -> bool:
+    def is_over(self) -> bool:
         """Whether they have had their time."""
         return self._until is not None and self._clock.monotonic() >= self._until
 
-    def tell(self) -> None:
+    def signal(self) -> None:
         """The first time begins the delay, the second ends it."""
-        self._until = self._clock.monotonic() + (0 if self.told else self.delay)
+        self._until = self._clock.monotonic() + (0 if self.has_begun else self.delay)

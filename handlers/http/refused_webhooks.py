@@ -6,11 +6,11 @@ from collections.abc import Callable
 import structlog
 from starlette.requests import Request
 
-from handlers.http.services import bridge_of
-from handlers.http.state import edge_of
-from handlers.http.request_guard import DOCTOR
+from handlers.http.services import services_of
+from handlers.http.state import http_state_of
+from handlers.http.request_guard import DOCTOR_USER_AGENT
 from handlers.app.bandwidth import Bandwidth
-from service.engine.replica_reporter import Doings, Reporter
+from service.engine.replica_reporter import WebhookCounts, ReplicaReporter
 from service.engine.standby import Standby
 from service.store.redis.client import Client
 from service.store.clock import StoreClock
@@ -19,36 +19,36 @@ from service.store.replicas import Replicas
 log = structlog.get_logger()
 
 
-def note_refused(request: Request, status: int, reason: str) -> None:
+def log_refused_webhook(request: Request, status: int, reason: str) -> None:
     """A webhook was turned away; our own doctor's try is no news, and takes nobody else's line in the log."""
-    doctor = request.headers.get("user-agent") == DOCTOR
-    begins = edge_of(request).spells.begins(f"webhook.refused {status} {DOCTOR if doctor else ''}")
+    doctor = request.headers.get("user-agent") == DOCTOR_USER_AGENT
+    begins = http_state_of(request).log_throttle.allows(f"webhook.refused {status} {DOCTOR_USER_AGENT if doctor else ''}")
     write = log.warning if begins else log.debug
     write("webhook.refused", status=status, reason=reason)
     if doctor:
         return
-    bridge, peer = bridge_of(request), request.client
-    bridge.doings.refuse(peer.host if peer else "", bridge.clock.now())
+    services, peer = services_of(request), request.client
+    services.webhook_counts.count_refused(peer.host if peer else "", services.clock.now())
 
 
-def reporter_of(
+def create_reporter(
     id_: str,
     clock: StoreClock,
     store: Client,
     bandwidth: Bandwidth,
-    doings: Doings,
+    webhook_counts: WebhookCounts,
     draining: Callable[[], bool],
     standby: Standby,
-) -> Reporter:
-    return Reporter(
+) -> ReplicaReporter:
+    return ReplicaReporter(
         id_=id_,
         host=socket.gethostname(),
         replicas=Replicas(store, clock),
-        doings=doings,
+        webhook_counts=webhook_counts,
         circuits=bandwidth.circuits,
         credentials=bandwidth.credentials,
         draining=draining,
         standby=standby,
         clock=clock,
-        clock_off=lambda: clock.off,
+        clock_off=lambda: clock.machine_ahead,
     )

@@ -28,11 +28,11 @@ TOO_SLOW: Final = 408
 TOO_LARGE: Final = 413
 
 
-DOCTOR: Final = "pstn-bridge-doctor"
+DOCTOR_USER_AGENT: Final = "pstn-bridge-doctor"
 """How `pstn-bridge doctor` calls itself when it tries whether webhooks would reach us."""
 
 
-class Refused(Exception):
+class HttpError(Exception):
     """The request is answered with this status, and nothing else happens."""
 
     def __init__(self, status: int, reason: str) -> None:
@@ -67,7 +67,7 @@ class CallbackCredentials:
         shown = _basic(request.headers.get("authorization", ""))
         matches = [hmac.compare_digest(shown, accepted) for accepted in self._accepted]
         if not any(matches):
-            raise Refused(UNAUTHORIZED, "wrong or missing callback credentials")
+            raise HttpError(UNAUTHORIZED, "wrong or missing callback credentials")
 
 
 def _basic(header: str) -> bytes:
@@ -84,16 +84,16 @@ async def read_body(request: Request, limit: int = BODY_LIMIT) -> bytes:
     """The whole body. Raises Refused: 413 before more than `limit` is held, 408 when it is too slow."""
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and (len(declared) > _DIGITS or int(declared) > limit):
-        raise Refused(TOO_LARGE, f"the body is larger than {limit} bytes")
+        raise HttpError(TOO_LARGE, f"the body is larger than {limit} bytes")
     body = bytearray()
     try:
         async with asyncio.timeout(BODY_SECONDS):
             async for chunk in request.stream():
                 body += chunk
                 if len(body) > limit:
-                    raise Refused(TOO_LARGE, f"the body is larger than {limit} bytes")
+                    raise HttpError(TOO_LARGE, f"the body is larger than {limit} bytes")
     except TimeoutError as error:
-        raise Refused(TOO_SLOW, f"the body has not come within {BODY_SECONDS:g} s") from error
+        raise HttpError(TOO_SLOW, f"the body has not come within {BODY_SECONDS:g} s") from error
     except ClientDisconnect as error:
-        raise Refused(INCOMPLETE, "the request has not been sent to its end") from error
+        raise HttpError(INCOMPLETE, "the request has not been sent to its end") from error
     return bytes(body)

@@ -8,15 +8,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from handlers.http.context import Asked
-from handlers.http.api_key_auth import holder, require
+from handlers.http.context import RequestContext
+from handlers.http.api_key_auth import authenticate, require_scope
 from handlers.http.problems import Problem
-from handlers.http.services import bridge_of
-from handlers.http.state import Edge, edge_of
-from handlers.http.request_guard import INCOMPLETE, TOO_SLOW, Refused
-from handlers.http.rate_limits import PROBLEM as TOO_MANY
-from handlers.http.concurrency import Places
-from service.logs import bound
+from handlers.http.services import services_of
+from handlers.http.state import HttpState, http_state_of
+from handlers.http.request_guard import INCOMPLETE, TOO_SLOW, HttpError
+from handlers.http.rate_limits import PROBLEM_KIND as TOO_MANY
+from handlers.http.concurrency import ConcurrencyLimit
+from service.logs import log_context
 from service.store.errors import StoreError
 
 log = structlog.get_logger()
@@ -30,12 +30,12 @@ _REFUSALS: Final = {INCOMPLETE: "malformed", TOO_SLOW: "too-slow"}
 
 
 class Operation(NamedTuple):
-    handle: Callable[[Asked], Awaitable[Response]]
+    handle: Callable[[RequestContext], Awaitable[Response]]
     scope: str = ""
     """What a key needs; empty where no key is needed."""
-    query: frozenset[str] = frozenset()
+    query_parameters: frozenset[str] = frozenset()
     """The query parameters that there are."""
-    quiet: bool = False
+    is_quiet: bool = False
     """Asked for so often that the log has it at its lowest level only."""
 
 
@@ -48,16 +48,16 @@ class Resource:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
-        asked = Asked(request=request, bridge=bridge_of(request))
-        clock = asked.bridge.clock
+        context = RequestContext(request=request, services=services_of(request))
+        clock = context.services.clock
         begun = clock.monotonic()
-        response, problem = await self._respond(asked)
+        response, problem = await self._respond(context)
         if response.status_code in _COUNTED:
-            asked.bridge.metrics.api_refused(_COUNTED[response.status_code])
+            context.services.metrics.api_refused(_COUNTED[response.status_code])
         # Personal data, and good for this moment only.
         response.headers["Cache-Control"] = "no-store"
-        with bound(ref=asked.ref, room=asked.room):
-            quiet = self._is_quiet(asked, response.status_code, problem)
+        with log_context(ref=context.ref, room=context.room):
+            quiet = self._is_quiet(context, response.status_code, problem)
             write = log.debug if quiet else log.warning if response.status_code >= 500 else log.info
             write(
                 "api.answered",
@@ -65,66 +65,66 @@ class Resource:
                 route=self.template,
                 status=response.status_code,
                 problem=problem,
-                key_name=asked.key_name,
-                key_entry=asked.key.entry if asked.key else None,
+                key_name=context.key_name,
+                key_entry=context.key.entry if context.key else None,
                 ms=round((clock.monotonic() - begun) * 1000, 1),
             )
         await response(scope, receive, send)
 
-    async def _respond(self, asked: Asked) -> tuple[Response, str]:
+    async def _respond(self, context: RequestContext) -> tuple[Response, str]:
         """The second value is the kind of problem that it is, empty for none."""
         try:
-            return await self._perform(asked), ""
+            return await self._handle(context), ""
         except Problem as problem:
             return problem.response(), problem.kind
         except Exception as error:
-            found = _unforeseen(error)
+            found = _problem_of(error)
             if found.status == 500:
                 log.exception("api.failed", route=self.template, error=repr(error))
             return found.response(), found.kind
 
-    async def _perform(self, asked: Asked) -> Response:
-        operation = self._operation(asked.request.method)
+    async def _handle(self, context: RequestContext) -> Response:
+        operation = self._operation(context.request.method)
         if operation.scope:
-            self.authorize(asked, operation)
-        for name in asked.request.query_params:
-            if name not in operation.query:
+            self.authorize(context, operation)
+        for name in context.request.query_params:
+            if name not in operation.query_parameters:
                 raise Problem("invalid", "there is no such query parameter", field=name[:100])
         if not operation.scope:
-            return await operation.handle(asked)
-        edge = edge_of(asked.request)
-        with self.places(edge).one() as free:
+            return await operation.handle(context)
+        state = http_state_of(context.request)
+        with self.concurrency_limit(state).slot() as free:
             # Callers come first: while there is no place for them, there is none for operators.
-            if not free or edge.webhooks.full:
+            if not free or state.webhooks.is_full:
                 raise Problem("overloaded", "nothing has been done", retry_after=_BUSY_PAUSE)
-            await self.check(asked)
-            return await operation.handle(asked)
+            await self.check(context)
+            return await operation.handle(context)
 
-    async def check(self, asked: Asked) -> None:
+    async def check(self, context: RequestContext) -> None:
         """What the store has to say before anything is done. Raises Problem and StoreError."""
 
-    def places(self, edge: Edge) -> Places:
-        return edge.requests
+    def concurrency_limit(self, state: HttpState) -> ConcurrencyLimit:
+        return state.requests
 
-    def authorize(self, asked: Asked, operation: Operation) -> None:
+    def authorize(self, context: RequestContext, operation: Operation) -> None:
         """Raises Problem."""
-        limits = edge_of(asked.request).limits
+        limits = http_state_of(context.request).rate_limits
         try:
             # Valid keys come first: nobody else's guesses are in their way.
-            asked.key = holder(asked.request, asked.bridge.api_keys)
+            context.key = authenticate(context.request, context.services.api_keys)
         except Problem:
-            limits.wrong_key()
+            limits.check_wrong_key()
             raise
-        limits.key(asked.key.name)
-        require(asked.key, operation.scope)
+        limits.check_key(context.key.name)
+        require_scope(context.key, operation.scope)
 
-    def _is_quiet(self, asked: Asked, status: int, problem: str) -> bool:
+    def _is_quiet(self, context: RequestContext, status: int, problem: str) -> bool:
         if problem == TOO_MANY:
             return True  # said once for all of them: `api.limited`
-        if not asked.key_name:
-            return not edge_of(asked.request).spells.begins(f"api.answered {problem or status}")
-        operation = self.operations.get(asked.request.method)
-        return status < 400 and operation is not None and operation.quiet
+        if not context.key_name:
+            return not http_state_of(context.request).log_throttle.allows(f"api.answered {problem or status}")
+        operation = self.operations.get(context.request.method)
+        return status < 400 and operation is not None and operation.is_quiet
 
     def _operation(self, method: str) -> Operation:
         operation = self.operations.get("GET" if method == "HEAD" else method)
@@ -138,17 +138,17 @@ class Resource:
         return operation
 
 
-def _unforeseen(error: Exception) -> Problem:
+def _problem_of(error: Exception) -> Problem:
     match error:
         case StoreError():
             return Problem("store-unavailable", "nothing is known to be done", retry_after=_STORE_PAUSE)
-        case Refused():
+        case HttpError():
             return Problem(_REFUSALS.get(error.status, "too-large"), str(error), headers=error.headers)
         case _:
             return Problem("internal-error", "the log has the details")
 
 
-class Unknown(Resource):
+class UnknownPath(Resource):
     """Every path that there is not."""
 
     def __init__(self) -> None:

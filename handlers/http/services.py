@@ -6,24 +6,24 @@ from typing import cast
 from starlette.requests import Request
 
 from handlers.http.request_guard import CallbackCredentials
-from handlers.http.visitor_access import Door
-from service.bandwidth.reply_renderer import Renderer
+from handlers.http.visitor_access import VisitorAccess
+from service.bandwidth.reply_renderer import ReplyRenderer
 from service.api_keys import ApiKey
-from service.bandwidth.auth import Credentials
+from service.bandwidth.auth import ApiCredentials
 from service.bandwidth.circuit import Circuit
 from service.called_numbers import CalledNumbers
 from service.calls.policy import Policy
 from service.clock import Clock
-from service.cursors import Cursors
+from service.cursors import CursorSigner
 from service.dial_plan import DialPlan
-from service.engine.outbox.wakeup import Alarm
-from service.bandwidth.callback_urls import Callbacks
-from service.engine.event_handler import Engine
-from service.engine.change_feed import Live
+from service.engine.outbox.wakeup import WorkerSignal
+from service.bandwidth.callback_urls import CallbackUrls
+from service.engine.event_handler import EventHandler
+from service.engine.change_feed import FeedReader
 from service.engine.operators import Operators
-from service.engine.browsers import Participants
-from service.engine.pause import Pause
-from service.engine.replica_reporter import Doings
+from service.engine.browsers import Browsers
+from service.engine.pause import PauseWatch
+from service.engine.replica_reporter import WebhookCounts
 from service.engine.standby import Standby
 from service.metrics import Metrics
 from service.store.calls import Calls
@@ -34,34 +34,34 @@ from service.tasks import Tasks
 
 
 @dataclass(frozen=True, kw_only=True)
-class Bridge:
+class Services:
     account_id: str
     number: str | None
     """Ours, from which is called unless another is named."""
     policy: Policy
     dial_plan: DialPlan
     called_numbers: CalledNumbers
-    callers: frozenset[str]
+    caller_ids: frozenset[str]
     """Numbers that calls may be placed from, beside `number`; empty for whatever Bandwidth takes."""
     api_keys: tuple[ApiKey, ...]
-    engine: Engine
+    event_handler: EventHandler
     operators: Operators
-    participants: Participants
+    browsers: Browsers
     calls: Calls
     rooms: Rooms
-    live: Live
-    cursors: Cursors
-    pause: Pause
+    feed: FeedReader
+    cursor_signer: CursorSigner
+    pause: PauseWatch
     standby: Standby
-    alarm: Alarm
-    renderer: Renderer
-    callbacks: Callbacks
-    door: Door
+    signal: WorkerSignal
+    renderer: ReplyRenderer
+    callback_urls: CallbackUrls
+    visitor_access: VisitorAccess
     callback_credentials: CallbackCredentials
-    bandwidth_credentials: tuple[Credentials, ...]
+    bandwidth_credentials: tuple[ApiCredentials, ...]
     circuits: tuple[Circuit, ...]
     """The breakers of Bandwidth's APIs, one for each kind of work."""
-    doings: Doings
+    webhook_counts: WebhookCounts
     replicas: Replicas
     store: Client
     metrics: Metrics
@@ -69,6 +69,6 @@ class Bridge:
     tasks: Tasks
 
 
-def bridge_of(request: Request) -> Bridge:
+def services_of(request: Request) -> Services:
     """What the application's lifespan has put together."""
-    return cast("Bridge", request.state.bridge)
+    return cast("Services", request.state.services)

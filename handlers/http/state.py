@@ -5,49 +5,49 @@ from typing import cast
 
 from starlette.requests import Request
 
-from handlers.http.services import Bridge
-from service.engine.backlog import Deferred
-from handlers.http.rate_limits import Limits
-from handlers.http.concurrency import Places
-from handlers.http.log_throttle import VISITORS, Spells
-from handlers.http.draining import Stopping
-from handlers.http.sse import Streams
+from handlers.http.services import Services
+from service.engine.backlog import Backlog
+from handlers.http.rate_limits import RateLimits
+from handlers.http.concurrency import ConcurrencyLimit
+from handlers.http.log_throttle import MAX_VISITORS, LogThrottle
+from handlers.http.draining import Drain
+from handlers.http.sse import OpenStreams
 
 
 @dataclass(frozen=True, kw_only=True)
-class Edge:
-    webhooks: Places
-    requests: Places
+class HttpState:
+    webhooks: ConcurrencyLimit
+    requests: ConcurrencyLimit
     """Of operators. They have places of their own, so that callers always come first."""
-    visitors: Places
+    visitors: ConcurrencyLimit
     """Of pages: who needs no key must not be in the way of those who have one."""
-    limits: Limits
-    streams: Streams
-    deferred: Deferred
-    spells: Spells
-    opened: Spells
+    rate_limits: RateLimits
+    streams: OpenStreams
+    backlog: Backlog
+    log_throttle: LogThrottle
+    page_log_throttle: LogThrottle
     """Of pages, by the id of the visit or the invitation."""
-    stopping: Stopping
+    drain: Drain
 
 
-def edge_before(bridge: Bridge, *, places: int, rate: int, stopping: Stopping) -> Edge:
+def create_http_state(services: Services, *, max_concurrent: int, per_minute: int, drain: Drain) -> HttpState:
     """`places`: how many webhooks are handled at the same time, and how many requests of operators.
 
     `rate`: requests that one API key may make in a minute, 0 for as many as it likes.
     """
-    return Edge(
-        webhooks=Places(places),
-        requests=Places(places),
-        visitors=Places(places),
-        limits=Limits(rate, bridge.clock, bridge.metrics),
-        streams=Streams(stopping, bridge.clock, bridge.tasks, bridge.door.passes.over),
-        deferred=Deferred(bridge.tasks, bridge.clock),
-        spells=Spells(bridge.clock),
-        opened=Spells(bridge.clock, VISITORS),
-        stopping=stopping,
+    return HttpState(
+        webhooks=ConcurrencyLimit(max_concurrent),
+        requests=ConcurrencyLimit(max_concurrent),
+        visitors=ConcurrencyLimit(max_concurrent),
+        rate_limits=RateLimits(per_minute, services.clock, services.metrics),
+        streams=OpenStreams(drain, services.clock, services.tasks, services.visitor_access.passes.find_ended),
+        backlog=Backlog(services.tasks, services.clock),
+        log_throttle=LogThrottle(services.clock),
+        page_log_throttle=LogThrottle(services.clock, MAX_VISITORS),
+        drain=drain,
     )
 
 
-def edge_of(request: Request) -> Edge:
+def http_state_of(request: Request) -> HttpState:
     """What the application's lifespan has put together."""
-    return cast("Edge", request.state.edge)
+    return cast("HttpState", request.state.http)

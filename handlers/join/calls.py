@@ -3,45 +3,45 @@
 from starlette.responses import Response
 
 from handlers.api import bodies
-from handlers.http.context import Asked, answer
+from handlers.http.context import RequestContext, json_response
 from handlers.api.calls import ref_in_path
-from handlers.api.dialing import check_emergency, place, refused
+from handlers.api.dialing import check_emergency, place_call, problem_of
 from handlers.http.problems import Problem, not_found
-from handlers.api.json_body import read
+from handlers.api.json_body import read_json
 from handlers.api.views import call_view
 from handlers.http.request_guard import VISITOR_LIMIT
 from handlers.join.visits import room_of
 from service.calls.events import OrderHangup
-from service.engine.operators import Refusal
+from service.engine.operators import RequestRefusal
 
 
-class Dialed(bodies.Shape, frozen=True, kw_only=True):
+class VisitorDialBody(bodies.RequestBody, frozen=True, kw_only=True):
     to: bodies.Callee
 
 
-async def dial(asked: Asked) -> Response:
-    body = await read(asked.request, Dialed, limit=VISITOR_LIMIT, first=check_emergency)
-    limits = asked.bridge.policy.limits
-    placed = await place(
-        asked,
-        bodies.Dial(to=body.to, room=room_of(asked)),
+async def dial(context: RequestContext) -> Response:
+    body = await read_json(context.request, VisitorDialBody, limit=VISITOR_LIMIT, precheck=check_emergency)
+    limits = context.services.policy.limits
+    placed = await place_call(
+        context,
+        bodies.DialBody(to=body.to, room=room_of(context)),
         page_limit=limits.visitor_call,
         page_alone=limits.visitor_alone,
     )
-    return answer(call_view(placed.call, numbers=False), 201 if placed.certain else 202)
+    return json_response(call_view(placed.call, numbers=False), 201 if placed.is_certain else 202)
 
 
-async def hang_up(asked: Asked) -> Response:
+async def hang_up(context: RequestContext) -> Response:
     """Of this room only: a visitor has no business with other calls, not even whether there are any."""
-    await read(asked.request, bodies.Nothing, optional=True, limit=VISITOR_LIMIT)
-    ref = await ref_in_path(asked)
-    viewed = await asked.bridge.calls.view(ref)
-    if viewed is None or not viewed[0].live or room_of(asked) not in {viewed[0].room, viewed[0].next_room}:
+    await read_json(context.request, bodies.EmptyBody, optional=True, limit=VISITOR_LIMIT)
+    ref = await ref_in_path(context)
+    viewed = await context.services.calls.view(ref)
+    if viewed is None or not viewed[0].live or room_of(context) not in {viewed[0].room, viewed[0].next_room}:
         raise not_found("call in this room")
-    order = OrderHangup(asked.bridge.clock.now())
-    ordered = await asked.bridge.operators.order(ref, order, api_key=asked.key_name)
-    if isinstance(ordered, Refusal):
-        raise refused(ordered, asked)
-    if ordered.refused:
-        raise Problem("refused", ordered.refused)
+    order = OrderHangup(context.services.clock.now())
+    ordered = await context.services.operators.order(ref, order, api_key=context.key_name)
+    if isinstance(ordered, RequestRefusal):
+        raise problem_of(ordered, context)
+    if ordered.refusal:
+        raise Problem("refused", ordered.refusal)
     return Response(status_code=202)

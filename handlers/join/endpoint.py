@@ -2,55 +2,55 @@
 
 from typing import Final
 
-from handlers.http.context import Asked
+from handlers.http.context import RequestContext
 from handlers.api.bodies import is_room_name
 from handlers.http.resource import Operation, Resource
 from handlers.http.problems import Problem, not_found
-from handlers.http.state import Edge, edge_of
-from handlers.http.concurrency import Places
+from handlers.http.state import HttpState, http_state_of
+from handlers.http.concurrency import ConcurrencyLimit
 
-OPEN: Final = "open"
+NO_COOKIE: Final = "open"
 """For what takes no cookie yet, in the place of a scope."""
 
 
-class Visited(Resource):
+class VisitorResource(Resource):
     """Scopes are those of visits; every answer is for this visitor alone.
 
     `over`: the kind of problem that it is when the visit was ended; empty where that makes no difference.
     """
 
     def __init__(
-        self, template: str, operations: dict[str, Operation], over: str = "invitation-needed"
+        self, template: str, operations: dict[str, Operation], ended_problem: str = "invitation-needed"
     ) -> None:
         super().__init__(template, operations)
-        self._over = over
+        self._ended_problem = ended_problem
 
-    async def check(self, asked: Asked) -> None:
-        if self._over and asked.visit and await asked.bridge.door.is_over(asked.visit):
-            raise over(self._over)
+    async def check(self, context: RequestContext) -> None:
+        if self._ended_problem and context.visit and await context.services.visitor_access.has_ended(context.visit):
+            raise visit_ended(self._ended_problem)
 
-    def places(self, edge: Edge) -> Places:
-        return edge.visitors
+    def concurrency_limit(self, state: HttpState) -> ConcurrencyLimit:
+        return state.visitors
 
-    def authorize(self, asked: Asked, operation: Operation) -> None:
-        room: str = asked.request.path_params["room"]
+    def authorize(self, context: RequestContext, operation: Operation) -> None:
+        room: str = context.request.path_params["room"]
         if not is_room_name(room):
             raise not_found("room")
-        asked.room = room
-        door = asked.bridge.door
-        if asked.request.method not in {"GET", "HEAD"}:
-            door.check_origin(asked.request)
-        if operation.scope == OPEN:
+        context.room = room
+        access = context.services.visitor_access
+        if context.request.method not in {"GET", "HEAD"}:
+            access.check_origin(context.request)
+        if operation.scope == NO_COOKIE:
             return
-        visit = door.visit(asked.request, room)
+        visit = access.read_visit(context.request, room)
         if visit is None:
-            raise over()
-        asked.visit = visit
-        edge_of(asked.request).limits.visit(visit.id, visit.issued_by)
+            raise visit_ended()
+        context.visit = visit
+        http_state_of(context.request).rate_limits.check_visit(visit.id, visit.issued_by)
         if operation.scope not in visit.scopes:
             raise Problem("forbidden", "the invitation does not grant it", scope=operation.scope)
 
 
-def over(kind: str = "invitation-needed") -> Problem:
+def visit_ended(kind: str = "invitation-needed") -> Problem:
     """In the same words for a visit that never was and one that was ended."""
     return Problem(kind, "this browser has no visit to the room, or it is over")

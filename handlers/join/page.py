@@ -11,12 +11,12 @@ from starlette.responses import Response
 
 from handlers.api.bodies import is_room_name
 from handlers.http.problems import Problem, not_found
-from handlers.http.services import bridge_of
-from handlers.http.state import edge_of
-from handlers.http.visitor_access import Door
-from handlers.join.endpoint import over
+from handlers.http.services import services_of
+from handlers.http.state import http_state_of
+from handlers.http.visitor_access import VisitorAccess
+from handlers.join.endpoint import visit_ended
 from handlers.page import assets
-from service.logs import bound
+from service.logs import log_context
 from service.store.errors import StoreError
 
 _BUSY_PAUSE: Final = 2.0
@@ -25,42 +25,42 @@ _BUSY_PAUSE: Final = 2.0
 log = structlog.get_logger()
 
 
-class _Words(NamedTuple):
+class _ErrorText(NamedTuple):
     status: int
     title: str
     text: str
 
 
-_WORDS: Final = {
-    "invitation-expired": _Words(
+_ERROR_TEXTS: Final = {
+    "invitation-expired": _ErrorText(
         403,
         "This invitation has run out",
         "Invitations hold for a short time only. Ask whoever sent it for a new one.",
     ),
-    "invitation-used": _Words(
+    "invitation-used": _ErrorText(
         403,
         "This invitation has been used",
         "Each invitation opens the room once, in one browser. Ask whoever sent it for a new one.",
     ),
-    "invitation-forged": _Words(
+    "invitation-forged": _ErrorText(
         403,
         "This invitation is not valid",
         "Perhaps the link was cut off. Open it again as it was sent, or ask for a new one.",
     ),
-    "invitation-needed": _Words(
+    "invitation-needed": _ErrorText(
         403, "You need an invitation", "Ask whoever invited you to this room for a link."
     ),
-    "not-found": _Words(404, "There is no such room", "Look whether the whole link was opened."),
-    "not-built": _Words(
+    "not-found": _ErrorText(404, "There is no such room", "Look whether the whole link was opened."),
+    "not-built": _ErrorText(
         503,
         "The page is missing",
         "The service runs without its page. Whoever runs it has to build it: make page.",
     ),
-    "too-many-requests": _Words(
+    "too-many-requests": _ErrorText(
         429, "Too many requests", "This link has been opened too often. Open it again in a moment."
     ),
-    "overloaded": _Words(503, "The service is busy", "Open the link again in a moment."),
-    "store-unavailable": _Words(
+    "overloaded": _ErrorText(503, "The service is busy", "Open the link again in a moment."),
+    "store-unavailable": _ErrorText(
         503, "The service is not available", "It should be back soon. Open the link again in a moment."
     ),
 }
@@ -68,60 +68,60 @@ _WORDS: Final = {
 
 async def page(request: Request) -> Response:
     """Opening a link does not use an invitation up: programs that look at mail open links as well."""
-    room, edge = request.path_params["room"], edge_of(request)
+    room, state = request.path_params["room"], http_state_of(request)
     content = assets.page()
-    headers = _headers(bridge_of(request).door)
+    headers = _headers(services_of(request).visitor_access)
     visitor, kind = "", ""
     try:
-        visitor = await _let_in(request, room)
+        visitor = await _admit(request, room)
         kind = "not-built" if content is None else ""
     except Problem as problem:
         kind = problem.kind
         headers.update(problem.headers)
     except StoreError:
         kind = "store-unavailable"
-    with bound(room=room if is_room_name(room) else None):
+    with log_context(room=room if is_room_name(room) else None):
         begins = (
-            edge.spells.begins(f"page.opened {kind}") if kind else edge.opened.begins("page.opened", visitor)
+            state.log_throttle.allows(f"page.opened {kind}") if kind else state.page_log_throttle.allows("page.opened", visitor)
         )
         write = log.info if begins else log.debug
         write("page.opened", problem=kind)
     if kind:
-        words = _WORDS[kind]
-        return Response(_told(words), words.status, headers, media_type="text/html")
+        words = _ERROR_TEXTS[kind]
+        return Response(_error_html(words), words.status, headers, media_type="text/html")
     return Response(content, 200, headers, media_type="text/html")
 
 
-async def _let_in(request: Request, room: str) -> str:
+async def _admit(request: Request, room: str) -> str:
     """Whom the page is shown to: the id of a visit, which goes before an invitation, or of that.
 
     While the store is away a visit shows the page, which comes to more when that is back. Raises Problem and
     StoreError.
     """
-    door, edge = bridge_of(request).door, edge_of(request)
+    access, state = services_of(request).visitor_access, http_state_of(request)
     if not is_room_name(room):
         raise not_found("room")
-    visit, link = door.visit(request, room), request.query_params.get("invitation")
+    visit, link = access.read_visit(request, room), request.query_params.get("invitation")
     if visit:
-        edge.limits.visit(visit.id, visit.issued_by)
-    with edge.visitors.one() as free:
-        if not free or edge.webhooks.full:
+        state.rate_limits.check_visit(visit.id, visit.issued_by)
+    with state.visitors.slot() as free:
+        if not free or state.webhooks.is_full:
             raise Problem("overloaded", "nothing has been done", retry_after=_BUSY_PAUSE)
         with suppress(StoreError):
-            if visit and await door.is_over(visit):
+            if visit and await access.has_ended(visit):
                 visit = None
         if visit:
             return visit.id
         if not link:
-            raise over()
-        invitation = door.invitation(room, link)
-        edge.limits.visit(invitation.id, invitation.issued_by)
-        await door.look(invitation)
+            raise visit_ended()
+        invitation = access.read_invitation(room, link)
+        state.rate_limits.check_visit(invitation.id, invitation.issued_by)
+        await access.peek(invitation)
         return invitation.id
 
 
-def _headers(door: Door) -> dict[str, str]:
-    device = urlsplit(door.device_url)
+def _headers(access: VisitorAccess) -> dict[str, str]:
+    device = urlsplit(access.device_url)
     policy = {
         "default-src": "'none'",
         "script-src": "'self'",
@@ -138,8 +138,8 @@ def _headers(door: Door) -> dict[str, str]:
     }
 
 
-def _told(words: _Words) -> str:
-    title, text = html.escape(words.title), html.escape(words.text)
+def _error_html(error: _ErrorText) -> str:
+    title, text = html.escape(error.title), html.escape(error.text)
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width"><meta name="color-scheme" content="light dark">'

@@ -6,108 +6,108 @@ import msgspec
 from starlette.responses import Response
 
 from handlers.api import bodies
-from handlers.http.context import Asked, answer
-from handlers.api.dialing import refused
-from handlers.api.events import stream
+from handlers.http.context import RequestContext, json_response
+from handlers.api.dialing import problem_of
+from handlers.api.events import open_stream
 from handlers.http.problems import Problem
-from handlers.api.json_body import read
+from handlers.api.json_body import read_json
 from handlers.api.views import time_view
-from handlers.http.state import edge_of
+from handlers.http.state import http_state_of
 from handlers.http.request_guard import VISITOR_LIMIT
-from handlers.join.endpoint import over
-from service.engine.operators import Refusal
+from handlers.join.endpoint import visit_ended
+from service.engine.operators import RequestRefusal
 from service.invitations import LONGEST, Pass
 from service.store.errors import StoreError
 from service.store.room_index import Member
 
 
-class Invited(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class RedeemBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     invitation: str
 
 
-class Seated(bodies.Shape, frozen=True, kw_only=True):
+class SeatBody(bodies.RequestBody, frozen=True, kw_only=True):
     participant_id: bodies.Id
 
 
-async def open_(asked: Asked) -> Response:
-    body = await read(asked.request, Invited, limit=VISITOR_LIMIT)
-    door = asked.bridge.door
-    invitation = door.invitation(room_of(asked), body.invitation[: LONGEST + 1])
-    edge_of(asked.request).limits.visit(invitation.id, invitation.issued_by)
-    asked.visit = visit = await door.open(invitation)
-    response = answer(_view(visit))
-    door.remember(response, visit)
+async def redeem(context: RequestContext) -> Response:
+    body = await read_json(context.request, RedeemBody, limit=VISITOR_LIMIT)
+    access = context.services.visitor_access
+    invitation = access.read_invitation(room_of(context), body.invitation[: LONGEST + 1])
+    http_state_of(context.request).rate_limits.check_visit(invitation.id, invitation.issued_by)
+    context.visit = visit = await access.redeem(invitation)
+    response = json_response(_view(visit))
+    access.set_visit_cookie(response, visit)
     return response
 
 
-async def show(asked: Asked) -> Response:
+async def show_visit(context: RequestContext) -> Response:
     """What the cookie says needs no store: a page that is open keeps what it shows while that is away."""
-    visit = visit_of(asked)
+    visit = visit_of(context)
     with suppress(StoreError):
-        if await asked.bridge.door.is_over(visit):
-            raise over()
-    return answer(_view(visit))
+        if await context.services.visitor_access.has_ended(visit):
+            raise visit_ended()
+    return json_response(_view(visit))
 
 
-async def sit(asked: Asked) -> Response:
-    body = await read(asked.request, bodies.Named, optional=True, limit=VISITOR_LIMIT)
-    visit = visit_of(asked)
-    with asked.bridge.door.joining(visit):
-        admitted = await asked.bridge.participants.admit(
-            visit.room, name=body.name or visit.name, visit=visit.id, until=visit.until
+async def take_seat(context: RequestContext) -> Response:
+    body = await read_json(context.request, bodies.NamedBody, optional=True, limit=VISITOR_LIMIT)
+    visit = visit_of(context)
+    with context.services.visitor_access.limit_joins(visit):
+        admitted = await context.services.browsers.admit(
+            visit.room, name=body.name or visit.name, visit=visit.id, visit_ends_at=visit.until
         )
-    if await asked.bridge.door.is_over(visit):
+    if await context.services.visitor_access.has_ended(visit):
         # Meanwhile: whoever has ended it may have looked for its seats before this one was taken.
-        if not isinstance(admitted, Refusal):
-            await asked.bridge.participants.leave(visit.room, admitted.seat)
-        raise over()
-    if isinstance(admitted, Refusal):
-        raise refused(admitted, asked)
-    return answer(
+        if not isinstance(admitted, RequestRefusal):
+            await context.services.browsers.leave(visit.room, admitted.seat)
+        raise visit_ended()
+    if isinstance(admitted, RequestRefusal):
+        raise problem_of(admitted, context)
+    return json_response(
         {
             "participantId": admitted.participant_id,
             "token": admitted.token,
             "expiresAt": time_view(admitted.expires_at),
-            "deviceUrl": asked.bridge.door.device_url,
+            "deviceUrl": context.services.visitor_access.device_url,
         },
         201,
     )
 
 
-async def beat(asked: Asked) -> Response:
-    member = await _member(asked)
-    if member is None or not await asked.bridge.participants.beat(room_of(asked), member.seat):
+async def heartbeat(context: RequestContext) -> Response:
+    member = await _member(context)
+    if member is None or not await context.services.browsers.heartbeat(room_of(context), member.seat):
         raise Problem("gone", "the seat has been given up; take another")
     return Response(status_code=204)
 
 
-async def leave(asked: Asked) -> Response:
-    member = await _member(asked)
+async def leave(context: RequestContext) -> Response:
+    member = await _member(context)
     if member is not None:
-        await asked.bridge.participants.leave(room_of(asked), member.seat)
+        await context.services.browsers.leave(room_of(context), member.seat)
     return Response(status_code=204)
 
 
-async def events(asked: Asked) -> Response:
-    return await stream(asked, room_of(asked))
+async def events(context: RequestContext) -> Response:
+    return await open_stream(context, room_of(context))
 
 
-async def _member(asked: Asked) -> Member | None:
+async def _member(context: RequestContext) -> Member | None:
     """The browser of this visit, if it is still the one that the page speaks of."""
-    body = await read(asked.request, Seated, limit=VISITOR_LIMIT)
-    member = await asked.bridge.participants.find(room_of(asked), body.participant_id)
-    own = member is not None and member.browser is not None and member.browser.visit == visit_of(asked).id
+    body = await read_json(context.request, SeatBody, limit=VISITOR_LIMIT)
+    member = await context.services.browsers.find(room_of(context), body.participant_id)
+    own = member is not None and member.browser is not None and member.browser.visit == visit_of(context).id
     return member if own else None
 
 
-def visit_of(asked: Asked) -> Pass:
-    if asked.visit is None:
+def visit_of(context: RequestContext) -> Pass:
+    if context.visit is None:
         raise ValueError("a request without a visit has been let through")
-    return asked.visit
+    return context.visit
 
 
-def room_of(asked: Asked) -> str:
-    return str(asked.request.path_params["room"])
+def room_of(context: RequestContext) -> str:
+    return str(context.request.path_params["room"])
 
 
 def _view(visit: Pass) -> dict[str, object]:

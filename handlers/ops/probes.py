@@ -6,12 +6,12 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
-from handlers.http.services import bridge_of
-from handlers.http.state import edge_of
+from handlers.http.services import services_of
+from handlers.http.state import http_state_of
 from service.store.errors import StoreError
-from service.store.replicas import Report
+from service.store.replicas import ReplicaReport
 
-_NAMES: Final = frozenset({"host", "refused_by"})
+_HIDDEN_FIELDS: Final = frozenset({"host", "refused_by"})
 
 
 async def livez(_request: Request) -> Response:
@@ -26,33 +26,33 @@ async def readyz(request: Request) -> Response:
     open: the others would fare no better; where one does, this one stands aside, and is not ready. What the
     replicas say of themselves is there to be read.
     """
-    if edge_of(request).stopping.told:
+    if http_state_of(request).drain.has_begun:
         return JSONResponse({"ready": False, "checks": {"service": "stopping"}}, 503)
-    bridge = bridge_of(request)
+    services = services_of(request)
     checks = {"store": "ok", "token": "ok"}
-    replicas: list[Report] = []
+    replicas: list[ReplicaReport] = []
     try:
-        await bridge.store.ping()
-        replicas = await bridge.replicas.read()
+        await services.store.ping()
+        replicas = await services.replicas.read()
     except StoreError as error:
         checks["store"] = str(error)
-    if not all(credentials.obtained for credentials in bridge.bandwidth_credentials):
+    if not all(credentials.obtained for credentials in services.bandwidth_credentials):
         checks["token"] = "none obtained from Bandwidth yet"  # noqa: S105 - a message
-    if bridge.standby.aside:
-        unreached = ", ".join(bridge.standby.unreached)
+    if services.standby.is_aside:
+        unreached = ", ".join(services.standby.unreached)
         checks["bandwidth"] = f"stands aside for other replicas: cannot reach {unreached} from here"
     ready = all(found == "ok" for found in checks.values())
     told = {
         "ready": ready,
-        "paused": bridge.pause.current is not None,
+        "paused": services.pause.current is not None,
         "checks": checks,
-        "breakers": {f"{one.api}/{one.kind}": "open" if one.open else "closed" for one in bridge.circuits},
-        "replicas": [_told(one) for one in replicas],
+        "breakers": {f"{one.api}/{one.kind}": "open" if one.open else "closed" for one in services.circuits},
+        "replicas": [_public_report(one) for one in replicas],
     }
     return JSONResponse(told, 200 if ready else 503)
 
 
-def _told(report: Report) -> dict[str, Any]:
+def _public_report(report: ReplicaReport) -> dict[str, Any]:
     """Without names and addresses: whoever reaches a probe may read it."""
     told: dict[str, Any] = msgspec.to_builtins(report)
-    return {name: value for name, value in told.items() if name not in _NAMES}
+    return {name: value for name, value in told.items() if name not in _HIDDEN_FIELDS}

@@ -32,12 +32,12 @@ class Asset(NamedTuple):
     media_type: str
 
 
-class Built(NamedTuple):
+class BuiltPage(NamedTuple):
     page: bytes
     assets: Mapping[str, Asset]
 
 
-def read(folder: Path) -> Built | None:
+def read_build(folder: Path) -> BuiltPage | None:
     """None when there is no whole build: the manifest is written last."""
     try:
         manifest = msgspec.json.decode((folder / "manifest.json").read_bytes(), type=_Manifest)
@@ -45,14 +45,14 @@ def read(folder: Path) -> Built | None:
             name: Asset((folder / name).read_bytes(), media_type)
             for name, media_type in manifest.assets.items()
         }
-        return Built((folder / manifest.page).read_bytes(), assets)
+        return BuiltPage((folder / manifest.page).read_bytes(), assets)
     except FileNotFoundError:
         return None
 
 
 @cache
-def _built() -> Built | None:
-    return read(_BUILT)
+def _built() -> BuiltPage | None:
+    return read_build(_BUILT)
 
 
 def page() -> bytes | None:
@@ -61,7 +61,7 @@ def page() -> bytes | None:
     return built and built.page
 
 
-def tell_if_missing() -> None:
+def warn_if_missing() -> None:
     """Once, at the start: the service does all else without the page."""
     if page() is None:
         log.warning("page.missing", wanted="make page")
@@ -71,7 +71,7 @@ async def asset(request: Request) -> Response:
     return serve(_built(), request.path_params["name"])
 
 
-def serve(built: Built | None, name: str) -> Response:
+def serve(built: BuiltPage | None, name: str) -> Response:
     found = built and built.assets.get(name)
     if not found:
         return Response("there is nothing here\n", 404, media_type="text/plain")

@@ -1,7 +1,7 @@
-from handlers.webhooks.arrival import arrival
+from handlers.webhooks.arrival import parse_arrival
 from handlers.webhooks.payload import Webhook
 from service.calls.events import Answer
 
 
 def parse(webhook: Webhook) -> Answer:
-    return arrival(Answer, webhook, answered=True, machine=webhook.machine)
+    return parse_arrival(Answer, webhook, answered=True, machine=webhook.machine)

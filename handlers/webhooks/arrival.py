@@ -3,14 +3,14 @@
 from typing import Any, TypeVar
 
 from handlers.webhooks.payload import Webhook
-from service.calls.events import Arrival
+from service.calls.events import PhoneRequest
 from service.calls.model import Direction
 from service.calls.numbers import e164
 
-A = TypeVar("A", bound=Arrival)
+A = TypeVar("A", bound=PhoneRequest)
 
 
-def arrival(kind: type[A], webhook: Webhook, *, answered: bool, **more: Any) -> A:
+def parse_arrival(kind: type[A], webhook: Webhook, *, answered: bool, **more: Any) -> A:
     policy = webhook.policy
     inbound = webhook.direction is Direction.INBOUND
     return kind(
@@ -18,19 +18,19 @@ def arrival(kind: type[A], webhook: Webhook, *, answered: bool, **more: Any) -> 
         ref=webhook.ref,
         call_id=webhook.call_id,
         direction=webhook.direction,
-        room=policy.room(webhook.ref, webhook.ours),
+        room=policy.room_for(webhook.ref, webhook.own_number),
         from_number=webhook.party("from"),
         to_number=webhook.party("to"),
         sip_call_id=webhook.text("sipCallId"),
         answered=answered,
-        since=webhook.since,
-        rounds=webhook.rounds,
-        lease_until=webhook.at + policy.budget,
+        first_at=webhook.since,
+        outage_waits=webhook.rounds,
+        lease_until=webhook.at + policy.webhook_budget,
         announcement=policy.announcement,
-        fallback=policy.way_out(webhook.ours, e164(webhook.within("diversion", "origTo"), policy.ours)),
-        waits=inbound,
-        limit=policy.limits.call,
-        asks=policy.asks(webhook.ours) if inbound else 0,
-        closed=policy.closed if inbound else "",
+        fallback_number=policy.fallback_for(webhook.own_number, e164(webhook.nested_text("diversion", "origTo"), policy.our_numbers)),
+        waits_for_others=inbound,
+        max_duration=policy.limits.call,
+        pin_attempts_allowed=policy.pin_attempts_for(webhook.own_number) if inbound else 0,
+        closed_message=policy.closed_message if inbound else "",
         **more,
     )

@@ -10,21 +10,21 @@ from msgspec.structs import replace
 from starlette.requests import Request
 from starlette.responses import Response
 
-from handlers.http.services import Bridge, bridge_of
-from handlers.http.state import edge_of
-from handlers.http.request_guard import Refused, read_body
-from handlers.http.refused_webhooks import note_refused
-from handlers.webhooks.registry import UNKNOWN, Kind, kind_of
-from service.bandwidth.reply_renderer import is_let_go
+from handlers.http.services import Services, services_of
+from handlers.http.state import http_state_of
+from handlers.http.request_guard import HttpError, read_body
+from handlers.http.refused_webhooks import log_refused_webhook
+from handlers.webhooks.registry import UNKNOWN, WebhookKind, kind_of
+from service.bandwidth.reply_renderer import is_past_last_round
 from service.bandwidth.prompts import CLOSED
-from handlers.webhooks.payload import ROUNDS, ForeignAccount, Malformed, OfNoCall, Webhook, parse
-from service.calls.events import Arrival, Event, LegNoted, TransferAnswer, turned_away
+from handlers.webhooks.payload import MAX_ROUNDS, ForeignAccount, MalformedWebhook, ConferenceEvent, Webhook, parse
+from service.calls.events import PhoneRequest, Event, LegNoted, TransferAnswer, asked_to_retry
 from service.calls.model import Call
 from service.calls.policy import Policy
 from service.calls.refs import is_ref
-from service.calls.replies import KeepTag, Transfer, Wait, name_of
-from service.engine.event_handler import Answer, NotHere
-from service.logs import bound
+from service.calls.replies import AcceptLeg, TransferToWebRtc, Wait, reply_name
+from service.engine.event_handler import EventResult, JoinNotAllowed
+from service.logs import log_context
 from service.metrics import UNKNOWN as UNKNOWN_EVENT
 from service.store.errors import StoreError
 
@@ -43,14 +43,14 @@ class OutOfTime(Exception):
     """The budget is over; what was begun goes on."""
 
 
-class _Answered(NamedTuple):
+class _WebhookReply(NamedTuple):
     """What goes back to Bandwidth, and what is said of it in the log and the metrics."""
 
     response: Response
-    reply: str
+    reply_name: str
     result: str
     call: Call | None = None
-    way: str = ""
+    interconnect: str = ""
     """By which a phone came out of silence; empty where none was silent."""
 
 
@@ -65,51 +65,51 @@ async def leg(request: Request) -> Response:
 
 
 async def _serve(request: Request, *, leg: bool) -> Response:
-    with edge_of(request).webhooks.one() as free:
-        return await _take(request, leg=leg, free=free)
+    with http_state_of(request).webhooks.slot() as free:
+        return await _receive(request, leg=leg, has_slot=free)
 
 
-async def _take(request: Request, *, leg: bool, free: bool) -> Response:
+async def _receive(request: Request, *, leg: bool, has_slot: bool) -> Response:
     """Without a free place a webhook is read, since it may be told only once, and that is all."""
-    bridge = bridge_of(request)
-    begun = bridge.clock.monotonic()
+    services = services_of(request)
+    begun = services.clock.monotonic()
     try:
-        bridge.callback_credentials.check(request)
-        webhook = _parse(bridge, request, await read_body(request), leg=leg)
-    except Refused as refused:
+        services.callback_credentials.check(request)
+        webhook = _parse(services, request, await read_body(request), leg=leg)
+    except HttpError as refused:
         ref = request.path_params.get("ref", "")
-        with bound(ref=ref if is_ref(ref) else None):
-            note_refused(request, refused.status, str(refused))
-        bridge.metrics.webhook(UNKNOWN_EVENT, "refused", bridge.clock.monotonic() - begun)
+        with log_context(ref=ref if is_ref(ref) else None):
+            log_refused_webhook(request, refused.status, str(refused))
+        services.metrics.webhook(UNKNOWN_EVENT, "refused", services.clock.monotonic() - begun)
         return refused.response()
-    except OfNoCall as event:
+    except ConferenceEvent as event:
         log.warning("webhook.unknown", event_type=str(event))
-        bridge.metrics.webhook(UNKNOWN_EVENT, "answered", bridge.clock.monotonic() - begun)
+        services.metrics.webhook(UNKNOWN_EVENT, "answered", services.clock.monotonic() - begun)
         return Response(status_code=204)
-    bridge.doings.take()
+    services.webhook_counts.count_accepted()
     if webhook.event_type == "initiate":
-        bridge.called_numbers.hear(webhook.party("to"))
+        services.called_numbers.add(webhook.party("to"))
     kind = kind_of(webhook)
-    with bound(ref=webhook.ref, call_id=webhook.call_id):
+    with log_context(ref=webhook.ref, call_id=webhook.call_id):
         if kind is UNKNOWN:
             log.warning("webhook.unknown", event_type=webhook.event_type)
-        answered = await _answer(request, kind, webhook, begun, free=free)
-        seconds = bridge.clock.monotonic() - begun
-        with bound(**_subject(webhook, answered.call)):
+        answered = await _reply(request, kind, webhook, begun, has_slot=has_slot)
+        seconds = services.clock.monotonic() - begun
+        with log_context(**_log_keys(webhook, answered.call)):
             log.info(
                 "webhook.answered",
                 event_type=webhook.event_type,
-                reply=answered.reply,
+                reply=answered.reply_name,
                 status=answered.response.status_code,
                 ms=round(seconds * 1000, 1),
             )
-    bridge.metrics.webhook(UNKNOWN_EVENT if kind is UNKNOWN else webhook.event_type, answered.result, seconds)
-    if answered.way:
-        bridge.metrics.dead_air(answered.way, seconds)
+    services.metrics.webhook(UNKNOWN_EVENT if kind is UNKNOWN else webhook.event_type, answered.result, seconds)
+    if answered.interconnect:
+        services.metrics.dead_air(answered.interconnect, seconds)
     return answered.response
 
 
-def _parse(bridge: Bridge, request: Request, raw: bytes, *, leg: bool) -> Webhook:
+def _parse(services: Services, request: Request, raw: bytes, *, leg: bool) -> Webhook:
     attempt = request.path_params.get("attempt", "")
     # Only who was told to come back has a query: the others are not made to have it read.
     query: Mapping[str, str] = request.query_params if request.scope["query_string"] else {}
@@ -122,46 +122,46 @@ def _parse(bridge: Bridge, request: Request, raw: bytes, *, leg: bool) -> Webhoo
             again=query.get("again", ""),
             since=query.get("since", ""),
             # To the millisecond: it is kept with the call, and the rest says nothing.
-            at=round(bridge.clock.now(), 3),
-            account_id=bridge.account_id,
-            policy=_policy(bridge),
+            at=round(services.clock.now(), 3),
+            account_id=services.account_id,
+            policy=_policy(services),
         )
-    except Malformed as error:
-        raise Refused(400, str(error)) from error
+    except MalformedWebhook as error:
+        raise HttpError(400, str(error)) from error
     except ForeignAccount as error:
-        raise Refused(403, "the webhook is of another account") from error
+        raise HttpError(403, "the webhook is of another account") from error
 
 
-def _policy(bridge: Bridge) -> Policy:
+def _policy(services: Services) -> Policy:
     """What our settings say, and whether new calls are taken."""
-    paused = bridge.pause.current
-    return replace(bridge.policy, closed=paused.message or CLOSED) if paused else bridge.policy
+    paused = services.pause.current
+    return replace(services.policy, closed_message=paused.message or CLOSED) if paused else services.policy
 
 
-async def _answer(request: Request, kind: Kind, webhook: Webhook, begun: float, *, free: bool) -> _Answered:
-    bridge = bridge_of(request)
-    left = bridge.policy.budget - (bridge.clock.monotonic() - begun) - _LAST_MOMENT
+async def _reply(request: Request, kind: WebhookKind, webhook: Webhook, begun: float, *, has_slot: bool) -> _WebhookReply:
+    services = services_of(request)
+    left = services.policy.webhook_budget - (services.clock.monotonic() - begun) - _LAST_MOMENT
     # What came before for the same call, and waits for the store, comes first: its end is told once.
-    waits = not kind.wants_bxml and webhook.ref in edge_of(request).deferred
-    if waits and _defer(request, kind, webhook, kind.parse(webhook), free=free):
+    waits = not kind.wants_bxml and webhook.ref in http_state_of(request).backlog
+    if waits and _defer(request, kind, webhook, kind.parse(webhook), has_slot=has_slot):
         why = "what came before it waits for the store"
         log.warning("webhook.degraded", event_type=webhook.event_type, error=why)
-        return _Answered(Response(status_code=204), "deferred", "deferred")
+        return _WebhookReply(Response(status_code=204), "deferred", "deferred")
     try:
-        answer = await _handle(request, kind, webhook, left, free=free)
-        result = "repeated" if answer.repeated else "answered"
+        answer = await _handle(request, kind, webhook, left, has_slot=has_slot)
+        result = "repeated" if answer.is_repeat else "answered"
         if not kind.wants_bxml:
-            return _Answered(Response(status_code=204), _said(answer), result, answer.call)
+            return _WebhookReply(Response(status_code=204), _reply_name(answer), result, answer.call)
         if answer.call is None and isinstance(answer.reply, Wait):
-            return _Answered(*_come_back(bridge, webhook), result)
-        document = bridge.renderer.render(
-            answer.reply, _here(bridge, webhook), call=answer.call, token=answer.token
+            return _WebhookReply(*_retry_reply(services, webhook), result)
+        document = services.renderer.render(
+            answer.reply, _callback_url(services, webhook), call=answer.call, token=answer.token
         )
         response = Response(document, media_type=_XML)
-        return _Answered(response, _said(answer), result, answer.call, _way(answer))
-    except (StoreError, OutOfTime, Overloaded, NotHere) as error:
-        if isinstance(error, NotHere) and _sends_away(request, webhook):
-            return _Answered(
+        return _WebhookReply(response, _reply_name(answer), result, answer.call, _interconnect(answer))
+    except (StoreError, OutOfTime, Overloaded, JoinNotAllowed) as error:
+        if isinstance(error, JoinNotAllowed) and _is_for_another_replica(request, webhook):
+            return _WebhookReply(
                 Response("another replica takes it\n", 503, media_type="text/plain"), "none", "aside"
             )
         log.warning(
@@ -172,101 +172,101 @@ async def _answer(request: Request, kind: Kind, webhook: Webhook, begun: float, 
         log.exception("webhook.failed", event_type=webhook.event_type, error=repr(error))
         result = "failed"
     event = kind.parse(webhook)
-    kept = _defer(request, kind, webhook, event, free=free)
+    kept = _defer(request, kind, webhook, event, has_slot=has_slot)
     if kind.wants_bxml:
-        way = "none" if isinstance(event, Arrival) else ""
-        return _Answered(*_degraded(bridge, event, webhook), result, way=way)
-    response, reply = (Response(status_code=204), "deferred") if kept else (_full(), "none")
+        way = "none" if isinstance(event, PhoneRequest) else ""
+        return _WebhookReply(*_degraded(services, event, webhook), result, interconnect=way)
+    response, reply = (Response(status_code=204), "deferred") if kept else (_backlog_full(), "none")
     if result == "degraded":
         result = "deferred" if kept else "dropped"
-    return _Answered(response, reply, result)
+    return _WebhookReply(response, reply, result)
 
 
-def _sends_away(request: Request, webhook: Webhook) -> bool:
+def _is_for_another_replica(request: Request, webhook: Webhook) -> bool:
     """Whether Bandwidth is to ask another replica: after the second address it asks nobody."""
-    bridge = bridge_of(request)
-    if bridge.callbacks.is_fallback(request.headers.get("host", "")):
+    services = services_of(request)
+    if services.callback_urls.is_fallback(request.headers.get("host", "")):
         return False
-    return bridge.standby.sends_away(f"{webhook.ref} {webhook.key}")
+    return services.standby.should_redirect(f"{webhook.ref} {webhook.event_key}")
 
 
-def _defer(request: Request, kind: Kind, webhook: Webhook, event: Event, *, free: bool) -> bool:
+def _defer(request: Request, kind: WebhookKind, webhook: Webhook, event: Event, *, has_slot: bool) -> bool:
     """What Bandwidth tells only once (voice API, webhooks: a retry follows a failed connection only).
 
     And that a phone has been here, once: it may not come back. That we have let it go is told by nobody else.
     """
-    key = webhook.key
-    if isinstance(event, Arrival):
-        bridge = bridge_of(request)
-        let_go_at = round(bridge.clock.now(), 3) if is_let_go(webhook.rounds + 1) else 0
-        if not let_go_at and (not free or webhook.rounds):
+    key = webhook.event_key
+    if isinstance(event, PhoneRequest):
+        services = services_of(request)
+        let_go_at = round(services.clock.now(), 3) if is_past_last_round(webhook.rounds + 1) else 0
+        if not let_go_at and (not has_slot or webhook.rounds):
             return False
-        event, key = turned_away(event, let_go_at=let_go_at), ""
+        event, key = asked_to_retry(event, outage_hangup_at=let_go_at), ""
     elif kind.wants_bxml and not isinstance(event, TransferAnswer):
         return False
     if isinstance(event, TransferAnswer):
-        event = replace(event, let_in=True)
-    again = partial(bridge_of(request).engine.handle, webhook.ref, event, key)
-    if edge_of(request).deferred.keep(again, webhook.event_type, webhook.ref):
+        event = replace(event, accepted_without_call=True)
+    again = partial(services_of(request).event_handler.handle, webhook.ref, event, key)
+    if http_state_of(request).backlog.add(again, webhook.event_type, webhook.ref):
         return True
     log.warning("webhook.dropped", event_type=webhook.event_type)
     return False
 
 
-def _full() -> Response:
+def _backlog_full() -> Response:
     """Not 503, after which a proxy asks another replica: it would get twice as many."""
     return Response("too many webhooks wait\n", 429, {"Retry-After": "1"}, media_type="text/plain")
 
 
-async def _handle(request: Request, kind: Kind, webhook: Webhook, seconds: float, *, free: bool) -> Answer:
+async def _handle(request: Request, kind: WebhookKind, webhook: Webhook, timeout: float, *, has_slot: bool) -> EventResult:
     """In a task of its own: when time is up the caller is answered, and what was begun goes on to its end."""
-    bridge, edge = bridge_of(request), edge_of(request)
-    if not free:
-        raise Overloaded(f"{edge.webhooks.taken} webhooks are being handled")
-    handling = bridge.tasks.start(_outcome(bridge, kind, webhook), name="webhook")
-    done, _ = await asyncio.wait({handling}, timeout=max(seconds, 0))
+    services, state = services_of(request), http_state_of(request)
+    if not has_slot:
+        raise Overloaded(f"{state.webhooks.in_use} webhooks are being handled")
+    handling = services.tasks.start(_outcome(services, kind, webhook), name="webhook")
+    done, _ = await asyncio.wait({handling}, timeout=max(timeout, 0))
     if not done:
-        edge.webhooks.keep(handling)
-        raise OutOfTime(f"not decided within {bridge.policy.budget} s")
+        state.webhooks.hold_until_done(handling)
+        raise OutOfTime(f"not decided within {services.policy.webhook_budget} s")
     outcome = handling.result()
-    if isinstance(outcome, StoreError | NotHere):
+    if isinstance(outcome, StoreError | JoinNotAllowed):
         raise outcome
     return outcome
 
 
-async def _outcome(bridge: Bridge, kind: Kind, webhook: Webhook) -> Answer | StoreError | NotHere:
-    joins = not (bridge.standby.aside and bridge.callbacks.has_fallback and webhook.rounds < ROUNDS)
+async def _outcome(services: Services, kind: WebhookKind, webhook: Webhook) -> EventResult | StoreError | JoinNotAllowed:
+    joins = not (services.standby.is_aside and services.callback_urls.has_fallback and webhook.rounds < MAX_ROUNDS)
     try:
-        return await bridge.engine.handle(webhook.ref, kind.parse(webhook), webhook.key, joins=joins)
-    except (StoreError, NotHere) as error:
+        return await services.event_handler.handle(webhook.ref, kind.parse(webhook), webhook.event_key, may_join=joins)
+    except (StoreError, JoinNotAllowed) as error:
         return error
 
 
-def _degraded(bridge: Bridge, event: Event, webhook: Webhook) -> tuple[Response, str]:
+def _degraded(services: Services, event: Event, webhook: Webhook) -> tuple[Response, str]:
     """What can be said without knowing the call."""
     if isinstance(event, TransferAnswer | LegNoted):
         # The way in is open; refusing it would cost the caller the call.
-        keep = KeepTag(webhook.text("tag") or webhook.ref)
-        return Response(bridge.renderer.render(keep, ""), media_type=_XML), name_of(keep)
-    return _come_back(bridge, webhook)
+        keep = AcceptLeg(webhook.text("tag") or webhook.ref)
+        return Response(services.renderer.render(keep, ""), media_type=_XML), reply_name(keep)
+    return _retry_reply(services, webhook)
 
 
-def _come_back(bridge: Bridge, webhook: Webhook) -> tuple[Response, str]:
+def _retry_reply(services: Services, webhook: Webhook) -> tuple[Response, str]:
     """For so many rounds: who is on the line may live, and is told what there is when the call is known."""
     round_ = 1 + webhook.rounds
-    document = bridge.renderer.come_back(_here(bridge, webhook, again=round_), round_)
+    document = services.renderer.render_store_wait(_callback_url(services, webhook, again=round_), round_)
     return Response(document, media_type=_XML), "come-back"
 
 
-def _here(bridge: Bridge, webhook: Webhook, *, again: int = 0) -> str:
+def _callback_url(services: Services, webhook: Webhook, *, again: int = 0) -> str:
     """Where whoever this is about asks the next time."""
     since = webhook.since or webhook.at
-    if webhook.leg:
-        return bridge.callbacks.leg(webhook.ref, webhook.attempt, again=again, since=since)
-    return bridge.callbacks.voice(webhook.ref, webhook.attempt or None, again=again, since=since)
+    if webhook.is_leg:
+        return services.callback_urls.leg_url(webhook.ref, webhook.attempt, round_number=again, since=since)
+    return services.callback_urls.call_url(webhook.ref, webhook.attempt or None, round_number=again, since=since)
 
 
-def _subject(webhook: Webhook, call: Call | None) -> dict[str, str | None]:
+def _log_keys(webhook: Webhook, call: Call | None) -> dict[str, str | None]:
     """A leg's own webhooks are logged with the call they belong to."""
     if call is None:
         return {}
@@ -279,15 +279,15 @@ def _subject(webhook: Webhook, call: Call | None) -> dict[str, str | None]:
     }
 
 
-def _way(answer: Answer) -> str:
-    if answer.repeated:
+def _interconnect(answer: EventResult) -> str:
+    if answer.is_repeat:
         return ""
-    if isinstance(answer.reply, Transfer):
+    if isinstance(answer.reply, TransferToWebRtc):
         return "transfer"
-    if not answer.joined:
+    if not answer.join_attempted:
         return ""
-    return "bridge" if answer.call and answer.call.own_leg else "none"
+    return "bridge" if answer.call and answer.call.uses_bridge else "none"
 
 
-def _said(answer: Answer) -> str:
-    return f"{name_of(answer.reply)} (repeated)" if answer.repeated else name_of(answer.reply)
+def _reply_name(answer: EventResult) -> str:
+    return f"{reply_name(answer.reply)} (repeated)" if answer.is_repeat else reply_name(answer.reply)

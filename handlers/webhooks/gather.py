@@ -1,7 +1,7 @@
-from handlers.webhooks.arrival import arrival
+from handlers.webhooks.arrival import parse_arrival
 from handlers.webhooks.payload import Webhook
 from service.calls.events import Gathered
 
 
 def parse(webhook: Webhook) -> Gathered:
-    return arrival(Gathered, webhook, answered=True, digits=webhook.text("digits"))
+    return parse_arrival(Gathered, webhook, answered=True, digits=webhook.text("digits"))

@@ -8,11 +8,11 @@ import structlog
 from starlette.requests import Request
 from starlette.responses import Response
 
-from handlers.http.services import Bridge, bridge_of
-from handlers.http.request_guard import UNAUTHORIZED, Refused, read_body
-from handlers.http.refused_webhooks import note_refused
-from service.calls.model import call_of
-from service.logs import bound
+from handlers.http.services import Services, services_of
+from handlers.http.request_guard import UNAUTHORIZED, HttpError, read_body
+from handlers.http.refused_webhooks import log_refused_webhook
+from service.calls.model import parse_seat
+from service.logs import log_context
 from service.store.errors import StoreError
 
 _ID: Final = 64
@@ -32,50 +32,50 @@ class ParticipantEvent(msgspec.Struct, frozen=True):
     timestamp: Any = None  # milliseconds as a string in the documents' example, as a number in a sample
 
     @property
-    def told_ms(self) -> int:
+    def happened_ms(self) -> int:
         """When it happened by Bandwidth's clock; 0 if it does not say so."""
         text = str(self.timestamp)
         return int(text) if _MS.fullmatch(text) else 0
 
 
-async def participant(request: Request) -> Response:
+async def participant_event(request: Request) -> Response:
     """A browser's tell that it has come or gone; a phone's are logged, its call's webhooks say as much."""
-    bridge = bridge_of(request)
-    begun = bridge.clock.monotonic()
-    response = await _take(request, bridge)
+    services = services_of(request)
+    begun = services.clock.monotonic()
+    response = await _receive(request, services)
     result = "answered" if response.status_code < 300 else "refused"
     if result == "answered":
-        bridge.doings.take()
-    bridge.metrics.webhook("participant", result, bridge.clock.monotonic() - begun)
+        services.webhook_counts.count_accepted()
+    services.metrics.webhook("participant", result, services.clock.monotonic() - begun)
     return response
 
 
-async def _take(request: Request, bridge: Bridge) -> Response:
+async def _receive(request: Request, services: Services) -> Response:
     seat, room = request.path_params["seat"], request.path_params.get("room", "")
-    if not bridge.callbacks.proves(f"{room}/{seat}" if room else seat, request.path_params["mac"]):
-        refused = Refused(UNAUTHORIZED, "the address is none of ours")
-        note_refused(request, refused.status, str(refused))
+    if not services.callback_urls.verifies(f"{room}/{seat}" if room else seat, request.path_params["mac"]):
+        refused = HttpError(UNAUTHORIZED, "the address is none of ours")
+        log_refused_webhook(request, refused.status, str(refused))
         return refused.response()
     try:
         event = msgspec.json.decode(await read_body(request), type=ParticipantEvent)
-    except Refused as refused:
-        note_refused(request, refused.status, str(refused))
+    except HttpError as refused:
+        log_refused_webhook(request, refused.status, str(refused))
         return refused.response()
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        note_refused(request, 400, str(error))
+        log_refused_webhook(request, 400, str(error))
         return Response("the body is not a participant event\n", 400, media_type="text/plain")
-    ref = None if room else call_of(seat)[0]
-    with bound(ref=ref, room=room or None, participant_id=event.participantId[:_ID]):
+    ref = None if room else parse_seat(seat)[0]
+    with log_context(ref=ref, room=room or None, participant_id=event.participantId[:_ID]):
         log.info("participant.reported", event_type=event.event[:_ID])
         if room:
-            return await _tell(bridge, room, seat, event)
+            return await _report(services, room, seat, event)
     return Response(status_code=200)
 
 
-async def _tell(bridge: Bridge, room: str, seat: str, event: ParticipantEvent) -> Response:
+async def _report(services: Services, room: str, seat: str, event: ParticipantEvent) -> Response:
     try:
-        await bridge.participants.report(
-            room, seat, event.participantId[:_ID], event.event[:_ID], event.told_ms
+        await services.browsers.handle_event(
+            room, seat, event.participantId[:_ID], event.event[:_ID], event.happened_ms
         )
     except StoreError as error:
         # Its heartbeat, or a look at who is in the session, tells as much a little later.

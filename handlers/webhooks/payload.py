@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 from msgspec.structs import replace
 
-from service.calls.display import displayed
+from service.calls.display import clean_display_text
 from service.calls.model import Direction
 from service.calls.numbers import e164, hide_numbers
 from service.calls.policy import Policy
@@ -20,20 +20,20 @@ from service.calls.refs import is_ref, ref_of_call
 
 _TEXT: Final = 256
 """Characters kept of a field; the longest that Bandwidth documents and we use is a tag of 256."""
-ROUNDS: Final = 3
+MAX_ROUNDS: Final = 3
 """How often a caller is told to come back while nothing can be decided."""
-_ROUND: Final = 25.0
+_MAX_ROUND_SECONDS: Final = 25.0
 """Seconds that one takes at most: Bandwidth waits 15 for our answer, and the caller is told something."""
 _ID: Final = 200
 """Characters of an id; Bandwidth's have some 40."""
 _decode = msgspec.json.decode
 
 
-class Malformed(Exception):
+class MalformedWebhook(Exception):
     """400: the body is not one that Bandwidth sends."""
 
 
-class OfNoCall(Exception):
+class ConferenceEvent(Exception):
     """204: it is about a conference as a whole, of which we have none (voice API, conference webhooks)."""
 
 
@@ -48,24 +48,24 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int
     """Of the join or transfer that the URL was given to; 0 in an application's own URLs."""
     at: float
-    key: str
+    event_key: str
     policy: Policy
     body: dict[str, Any]
     rounds: int = 0
     """How often whoever asks has been told to come back, while the store was away."""
     since: float = 0
     """When they came first; 0 where this is the first time."""
-    leg: bool = False
+    is_leg: bool = False
     """Whether it is about our own call into WebRTC, and not about the phone."""
 
     def text(self, name: str) -> str:
         return _text(self.body.get(name))
 
-    def word(self, name: str) -> str:
+    def safe_text(self, name: str) -> str:
         """A text that anybody may see, such as a cause: whatever it is, no number is in it."""
         return hide_numbers(self.text(name))
 
-    def within(self, outer: str, name: str) -> str:
+    def nested_text(self, outer: str, name: str) -> str:
         """The text of a field of an object in the body."""
         value = self.body.get(outer)
         return _text(value.get(name)) if isinstance(value, dict) else ""
@@ -73,14 +73,14 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def machine(self) -> str:
         """What machine detection has found, as a word."""
-        return hide_numbers(self.within("machineDetectionResult", "value"))
+        return hide_numbers(self.nested_text("machineDetectionResult", "value"))
 
-    def number(self, name: str) -> int | None:
+    def integer(self, name: str) -> int | None:
         value = self.body.get(name)
         return value if isinstance(value, int) and not isinstance(value, bool) else None
 
     @property
-    def told(self) -> float:
+    def event_time(self) -> float:
         """When it happened, in seconds since the epoch by Bandwidth's clock; 0 where that cannot be read."""
         try:
             at = datetime.fromisoformat(self.text("eventTime"))
@@ -89,7 +89,7 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True):
             return 0
 
     @property
-    def of_transfer_leg(self) -> bool:
+    def is_transfer_leg(self) -> bool:
         """Whether it is about the B leg of a transfer, which names the phone's call as its parent."""
         return self.text("parentCallId") not in {"", self.call_id}
 
@@ -98,14 +98,14 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True):
         return Direction.OUTBOUND if self.body.get("direction") == "outbound" else Direction.INBOUND
 
     @property
-    def ours(self) -> str:
+    def own_number(self) -> str:
         """The number of ours that the call is on, in E.164 form; empty where it cannot be read."""
-        return e164(self.text("to" if self.direction is Direction.INBOUND else "from"), self.policy.ours)
+        return e164(self.text("to" if self.direction is Direction.INBOUND else "from"), self.policy.our_numbers)
 
     def party(self, name: str) -> str:
         """`from` or `to`: in E.164 form where it is a number, otherwise as it is shown (`Anonymous`)."""
         text = self.text(name)
-        return e164(text, self.policy.ours) or displayed(text)[:_TEXT]
+        return e164(text, self.policy.our_numbers) or clean_display_text(text)[:_TEXT]
 
 
 def parse(
@@ -128,10 +128,10 @@ def parse(
     body = _object(raw)
     event_type = _required(body, "eventType")
     if event_type.startswith("conference") and "callId" not in body:
-        raise OfNoCall(event_type)
+        raise ConferenceEvent(event_type)
     call_id = _required(body, "callId")
     if not _is_id(call_id):
-        raise Malformed("callId is no id")
+        raise MalformedWebhook("callId is no id")
     account = body.get("accountId")
     if isinstance(account, str | int) and not isinstance(account, bool) and str(account) != account_id:
         raise ForeignAccount
@@ -139,7 +139,7 @@ def parse(
         # The events of a B leg name the A leg as its parent.
         parent = body.get("parentCallId")
         ref = ref_of_call(parent if isinstance(parent, str) and _is_id(parent) else call_id)
-    rounds, first = _waited(again, since, at)
+    rounds, first = _rounds_so_far(again, since, at)
     webhook = Webhook(
         rounds=rounds,
         since=first,
@@ -148,16 +148,16 @@ def parse(
         ref=ref,
         attempt=attempt,
         at=at,
-        key=_key(event_type, body.get("eventTime"), raw),
-        leg=leg,
+        event_key=_event_key(event_type, body.get("eventTime"), raw),
+        is_leg=leg,
         policy=policy,
         body=body,
     )
     # Phone and leg may be told of at the same moment.
-    return replace(webhook, key=f"leg:{webhook.key}") if leg or webhook.of_transfer_leg else webhook
+    return replace(webhook, event_key=f"leg:{webhook.event_key}") if leg or webhook.is_transfer_leg else webhook
 
 
-def _waited(again: str, since: str, at: float) -> tuple[int, float]:
+def _rounds_so_far(again: str, since: str, at: float) -> tuple[int, float]:
     """Rounds, and when the first began. Nobody has waited for longer than they take."""
     if not (again.isascii() and again.isdecimal() and len(again) < 3):
         return 0, 0
@@ -165,7 +165,7 @@ def _waited(again: str, since: str, at: float) -> tuple[int, float]:
     if not (since.isascii() and since.isdecimal() and len(since) < 15):
         return rounds, 0
     first = int(since) / 1000
-    return rounds, first if 0 <= at - first <= min(rounds, ROUNDS) * _ROUND else 0
+    return rounds, first if 0 <= at - first <= min(rounds, MAX_ROUNDS) * _MAX_ROUND_SECONDS else 0
 
 
 def _is_id(text: str) -> bool:
@@ -189,11 +189,11 @@ def _object(raw: bytes) -> dict[str, Any]:
             # Slower, and takes what the fast one does not: half characters, numbers beyond a double.
             body = json.loads(raw.decode(), parse_constant=_refuse)
     except ValueError as error:
-        raise Malformed(f"the body is not JSON: {error}") from error
+        raise MalformedWebhook(f"the body is not JSON: {error}") from error
     except RecursionError as error:
-        raise Malformed("the body is nested too deeply") from error
+        raise MalformedWebhook("the body is nested too deeply") from error
     if not isinstance(body, dict):
-        raise Malformed("the body is not a JSON object")
+        raise MalformedWebhook("the body is not a JSON object")
     return body
 
 
@@ -205,13 +205,13 @@ def _refuse(constant: str) -> None:
 def _required(body: dict[str, Any], name: str) -> str:
     value = body.get(name)
     if isinstance(value, str) and len(value) > _TEXT:
-        raise Malformed(f"{name} is longer than {_TEXT} characters")
+        raise MalformedWebhook(f"{name} is longer than {_TEXT} characters")
     if not isinstance(value, str) or not value.strip() or not value.isprintable():
-        raise Malformed(f"{name} is missing or not a string of printable characters")
+        raise MalformedWebhook(f"{name} is missing or not a string of printable characters")
     return value
 
 
-def _key(event_type: str, event_time: object, raw: bytes) -> str:
+def _event_key(event_type: str, event_time: object, raw: bytes) -> str:
     """Under which the same webhook is known again: its type and time, or its body where it has no time."""
     if isinstance(event_time, str) and 0 < len(event_time) <= _TEXT:
         return f"{event_type}@{_text(event_time)}"

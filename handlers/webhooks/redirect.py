@@ -1,8 +1,8 @@
-from handlers.webhooks.arrival import arrival
+from handlers.webhooks.arrival import parse_arrival
 from handlers.webhooks.payload import Webhook
-from service.calls.events import Redirect
+from service.calls.events import Redirected
 
 
-def parse(webhook: Webhook) -> Redirect:
+def parse(webhook: Webhook) -> Redirected:
     # `answerTime` is there once the phone is up (voice API, webhook redirect).
-    return arrival(Redirect, webhook, answered=bool(webhook.text("answerTime")), told=webhook.told)
+    return parse_arrival(Redirected, webhook, answered=bool(webhook.text("answerTime")), event_time=webhook.event_time)

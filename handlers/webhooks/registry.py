@@ -19,59 +19,59 @@ from handlers.webhooks import (
     transfer_leg,
 )
 from handlers.webhooks.payload import Webhook
-from service.calls.events import Event, Unknown
+from service.calls.events import Event, UnknownWebhook
 
 
-class Kind(NamedTuple):
+class WebhookKind(NamedTuple):
     parse: Callable[[Webhook], Event]
     wants_bxml: bool = True
     """Notifications are answered with 204 (voice API, webhooks)."""
 
 
-KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
+WEBHOOK_KINDS: Final[Mapping[str, WebhookKind]] = MappingProxyType(
     {
-        "initiate": Kind(initiate.parse),
-        "answer": Kind(answer.parse),
-        "redirect": Kind(redirect.parse),
-        "gather": Kind(gather.parse),
-        "bridgeComplete": Kind(bridge_complete.parse),
-        "bridgeTargetComplete": Kind(bridge_complete.parse),
-        "transferAnswer": Kind(transfer_answer.parse),
-        "transferComplete": Kind(transfer_complete.parse),
-        "transferDisconnect": Kind(transfer_disconnect.parse, wants_bxml=False),
-        "machineDetectionComplete": Kind(machine_detection.parse, wants_bxml=False),
-        "disconnect": Kind(disconnect.parse, wants_bxml=False),
+        "initiate": WebhookKind(initiate.parse),
+        "answer": WebhookKind(answer.parse),
+        "redirect": WebhookKind(redirect.parse),
+        "gather": WebhookKind(gather.parse),
+        "bridgeComplete": WebhookKind(bridge_complete.parse),
+        "bridgeTargetComplete": WebhookKind(bridge_complete.parse),
+        "transferAnswer": WebhookKind(transfer_answer.parse),
+        "transferComplete": WebhookKind(transfer_complete.parse),
+        "transferDisconnect": WebhookKind(transfer_disconnect.parse, wants_bxml=False),
+        "machineDetectionComplete": WebhookKind(machine_detection.parse, wants_bxml=False),
+        "disconnect": WebhookKind(disconnect.parse, wants_bxml=False),
     }
 )
 
-LEG_KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
+LEG_KINDS: Final[Mapping[str, WebhookKind]] = MappingProxyType(
     {
-        "answer": Kind(leg.answer),
-        "redirect": Kind(leg.answer),
-        "bridgeComplete": Kind(leg.bridge_complete),
-        "bridgeTargetComplete": Kind(leg.bridge_complete),
-        "disconnect": Kind(leg.disconnect, wants_bxml=False),
+        "answer": WebhookKind(leg.answer),
+        "redirect": WebhookKind(leg.answer),
+        "bridgeComplete": WebhookKind(leg.bridge_complete),
+        "bridgeTargetComplete": WebhookKind(leg.bridge_complete),
+        "disconnect": WebhookKind(leg.disconnect, wants_bxml=False),
     }
 )
 """Of our own call into WebRTC, which has addresses of its own."""
 
-TRANSFER_LEG_KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
+TRANSFER_LEG_KINDS: Final[Mapping[str, WebhookKind]] = MappingProxyType(
     {
-        **KINDS,
+        **WEBHOOK_KINDS,
         # One that was told to wait asks again.
-        "redirect": Kind(transfer_answer.parse),
+        "redirect": WebhookKind(transfer_answer.parse),
         # Its answer is told by transferAnswer; whatever else it asks about, it is told something harmless.
-        **dict.fromkeys(("initiate", "answer", "gather"), Kind(transfer_leg.asks)),
+        **dict.fromkeys(("initiate", "answer", "gather"), WebhookKind(transfer_leg.parse_request)),
         **dict.fromkeys(
-            ("disconnect", "machineDetectionComplete"), Kind(transfer_leg.noted, wants_bxml=False)
+            ("disconnect", "machineDetectionComplete"), WebhookKind(transfer_leg.parse_notification, wants_bxml=False)
         ),
     }
 )
 """Of the B leg of a transfer: what is told of the leg is not the phone's."""
 
-UNKNOWN: Final = Kind(lambda webhook: Unknown(webhook.at, webhook.event_type))
+UNKNOWN: Final = WebhookKind(lambda webhook: UnknownWebhook(webhook.at, webhook.event_type))
 
 
-def kind_of(webhook: Webhook) -> Kind:
-    kinds = LEG_KINDS if webhook.leg else TRANSFER_LEG_KINDS if webhook.of_transfer_leg else KINDS
+def kind_of(webhook: Webhook) -> WebhookKind:
+    kinds = LEG_KINDS if webhook.is_leg else TRANSFER_LEG_KINDS if webhook.is_transfer_leg else WEBHOOK_KINDS
     return kinds.get(webhook.event_type, UNKNOWN)

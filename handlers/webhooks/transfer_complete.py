@@ -6,8 +6,8 @@ def parse(webhook: Webhook) -> TransferComplete:
     return TransferComplete(
         webhook.at,
         webhook.attempt,
-        cause=webhook.word("cause"),
-        error_id=webhook.word("errorId"),
+        cause=webhook.safe_text("cause"),
+        error_id=webhook.safe_text("errorId"),
         sip_call_id=webhook.text("sipCallId"),
-        short=webhook.policy.short_leg,
+        short_leg=webhook.policy.short_leg,
     )

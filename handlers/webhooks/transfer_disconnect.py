@@ -6,8 +6,8 @@ def parse(webhook: Webhook) -> TransferDisconnect:
     return TransferDisconnect(
         webhook.at,
         webhook.attempt,
-        cause=webhook.word("cause"),
-        error_id=webhook.word("errorId"),
+        cause=webhook.safe_text("cause"),
+        error_id=webhook.safe_text("errorId"),
         sip_call_id=webhook.text("sipCallId"),
-        sip_response_code=webhook.number("sipResponseCode"),
+        sip_response_code=webhook.integer("sipResponseCode"),
     )

@@ -12,17 +12,17 @@ import httpx
 import structlog
 
 from service.bandwidth.circuit import Circuit
-from service.bandwidth.errors import BandwidthError, invalid_response, refused, seconds_of
+from service.bandwidth.errors import BandwidthError, invalid_response, error_for_status, parse_http_date
 from service.bandwidth.transport import (
     HEADERS,
-    Engine,
-    Pooled,
-    Progress,
-    Request,
-    Unpooled,
-    progress,
+    Transport,
+    PooledTransport,
+    SendCounter,
+    HttpRequest,
+    FreshTransport,
+    current_send_counter,
 )
-from service.bandwidth.request_log import Sent, begin, count, piece_of_work
+from service.bandwidth.request_log import RequestEntry, track_request, count_requests, work_key
 from service.clock import Clock, SystemClock
 from service.metrics import UNKNOWN, Metrics
 
@@ -30,7 +30,7 @@ CONNECT_TIMEOUT = 5.0
 # Enough for 200 requests of callers who wait while as many are made for those who have left.
 CONNECTIONS = 400
 # Seconds: less may be the way of an answer, and the whole seconds of its date.
-_SAME_TIME = 10.0
+_DATE_TOLERANCE = 10.0
 # aiohttp drops idle connections after 15 s. Calls come in bursts, and a TLS handshake costs what a caller
 # hears as silence. Below 350 s, after which the NAT gateways of large clouds forget a connection silently.
 KEEP_ALIVE = 300.0
@@ -38,7 +38,7 @@ KEEP_ALIVE = 300.0
 log = structlog.get_logger()
 
 
-class Credentials(Protocol):
+class ApiCredentials(Protocol):
     """What goes into the Authorization header of a request."""
 
     @property
@@ -50,7 +50,7 @@ class Credentials(Protocol):
         """The header's value. Raises BandwidthError, `no-token` where we are refused one."""
         ...
 
-    def rejected(self, header: str) -> bool:
+    def invalidate(self, header: str) -> bool:
         """A request with this header got a 401. True when asking for the header again may help."""
         ...
 
@@ -65,7 +65,7 @@ class Credentials(Protocol):
         ...
 
     @property
-    def lost_at(self) -> float | None:
+    def unreachable_since(self) -> float | None:
         """As in `Reach`: of who gives it out, while there is nothing to show. None where there is."""
         ...
 
@@ -74,11 +74,11 @@ class Credentials(Protocol):
         """Of the requests that it makes."""
         ...
 
-    async def warm(self) -> None:
+    async def prefetch(self) -> None:
         """Have it ready before the first request needs it. Raises BandwidthError as `header` does."""
         ...
 
-    async def tend(self) -> float | None:
+    async def refresh_if_due(self) -> float | None:
         """Replace it if it is about to end; in how many seconds to look again, None for never."""
         ...
 
@@ -92,7 +92,7 @@ class Response(NamedTuple):
     next_page: str | None = None
 
 
-class Http:
+class HttpClient:
     """Sends requests over one pool of connections, which comes into being with the first of them.
 
     A server may close an idle connection at the moment we use it, and then nobody knows what became of the
@@ -115,25 +115,25 @@ class Http:
         """`connections`: how many at the same time, all hosts together. `keep_alive`: idle seconds."""
         self.clock = clock or SystemClock()
         self.metrics = metrics or Metrics()
-        self.heard: tuple[float, str] | None = None
+        self.last_server_date: tuple[float, str] | None = None
         """When the latest answer came, in seconds since the epoch, and what its Date header says."""
         self._closed = False
-        self._pooled = Pooled(connections, keep_alive)
-        self._unpooled: Engine = Unpooled(connections)
+        self._pooled_transport = PooledTransport(connections, keep_alive)
+        self._fresh_transport: Transport = FreshTransport(connections)
 
-    def there(self, at: float) -> float:
+    def to_bandwidth_time(self, at: float) -> float:
         """A moment of ours as Bandwidth's clock has it, as far as the latest answer tells."""
-        came, date = self.heard or (0.0, "")
-        then = seconds_of(date)
-        return at if then is None or abs(came - then) < _SAME_TIME else at - (came - then)
+        came, date = self.last_server_date or (0.0, "")
+        then = parse_http_date(date)
+        return at if then is None or abs(came - then) < _DATE_TOLERANCE else at - (came - then)
 
     async def close(self) -> None:
         """Closes all connections. A request sent afterwards is `unreachable`."""
         self._closed = True
-        await self._pooled.close()
-        await self._unpooled.close()
+        await self._pooled_transport.close()
+        await self._fresh_transport.close()
 
-    async def knock(self, url: str) -> None:
+    async def open_connection(self, url: str) -> None:
         """A request for the sake of its connection, which is open when another needs it.
 
         It has no credentials, is in no count and in no log, and whatever comes of it is fine.
@@ -141,7 +141,7 @@ class Http:
         with suppress(aiohttp.ClientError, OSError):
             async with asyncio.timeout(CONNECT_TIMEOUT):
                 if not self._closed:
-                    await self._pooled.knock(url)
+                    await self._pooled_transport.open_connection(url)
 
     async def send(
         self,
@@ -149,14 +149,14 @@ class Http:
         method: str,
         url: str,
         *,
-        credentials: Credentials,
+        credentials: ApiCredentials,
         circuit: Circuit | None = None,
         json: bytes | None = None,
         form: Mapping[str, str] | None = None,
         timeout: float,
         attempt: int = 1,
-        fresh: bool = False,
-        about: str = "",
+        fresh_connection: bool = False,
+        failure_key: str = "",
     ) -> Response:
         """Sends one request and gives its 2xx response.
 
@@ -172,53 +172,53 @@ class Http:
         content = json if form is None else urlencode(form).encode()
         kind = "application/json" if form is None else "application/x-www-form-urlencoded"
         headers = HEADERS if content is None else HEADERS | {"content-type": kind}
-        request = Request(
+        request = HttpRequest(
             operation,
             method,
             url,
             headers,
             content,
-            connect=min(timeout, CONNECT_TIMEOUT),
+            connect_timeout=min(timeout, CONNECT_TIMEOUT),
             deadline=asyncio.get_running_loop().time() + timeout,
-            engine=self._unpooled if fresh else self._pooled,
+            transport=self._fresh_transport if fresh_connection else self._pooled_transport,
             circuit=circuit,
-            about=about,
+            failure_key=failure_key,
         )
-        sent = begin(operation, self.clock.monotonic())
+        entry = track_request(operation, self.clock.monotonic())
         try:
-            response = await self._authorized(request, credentials, sent, attempt)
+            response = await self._send_authorized(request, credentials, entry, attempt)
         except BandwidthError as error:
-            sent.status, sent.error = error.status, error.code
+            entry.status, entry.error = error.status, error.code
             raise
         finally:
-            sent.seconds = self.clock.monotonic() - sent.began
-        sent.status, sent.error = response.status, ""
+            entry.seconds = self.clock.monotonic() - entry.started
+        entry.status, entry.error = response.status, ""
         return response
 
-    async def _authorized(
-        self, request: Request, credentials: Credentials, sent: Sent, attempt: int
+    async def _send_authorized(
+        self, request: HttpRequest, credentials: ApiCredentials, entry: RequestEntry, attempt: int
     ) -> Response:
-        authorization = credentials.current or await _authorization(request, credentials)
+        authorization = credentials.current or await _get_authorization(request, credentials)
         try:
-            return await self._passed(request, authorization, sent, attempt)
+            return await self._send_through_circuit(request, authorization, entry, attempt)
         except BandwidthError as error:
-            if error.status != 401 or not credentials.rejected(authorization):
+            if error.status != 401 or not credentials.invalidate(authorization):
                 raise
-        authorization = await _authorization(request, credentials)
-        return await self._passed(request, authorization, sent, attempt + 1)
+        authorization = await _get_authorization(request, credentials)
+        return await self._send_through_circuit(request, authorization, entry, attempt + 1)
 
-    async def _passed(self, request: Request, authorization: str, sent: Sent, attempt: int) -> Response:
+    async def _send_through_circuit(self, request: HttpRequest, authorization: str, entry: RequestEntry, attempt: int) -> Response:
         circuit = request.circuit
         if circuit is None:
-            return await self._once(request, authorization, sent, attempt)
+            return await self._send_once(request, authorization, entry, attempt)
         await circuit.admit(request.operation, request.deadline)
-        with circuit.watching(request.about or piece_of_work(request.operation)):
-            return await self._once(request, authorization, sent, attempt)
+        with circuit.observe(request.failure_key or work_key(request.operation)):
+            return await self._send_once(request, authorization, entry, attempt)
 
-    async def _once(self, request: Request, authorization: str, sent: Sent, attempt: int) -> Response:
+    async def _send_once(self, request: HttpRequest, authorization: str, entry: RequestEntry, attempt: int) -> Response:
         """One request: counted and logged whatever becomes of it."""
-        operation, counted = request.operation, Progress()
-        reset = progress.set(counted)
+        operation, counted = request.operation, SendCounter()
+        reset = current_send_counter.set(counted)
         started = self.clock.monotonic()
         outcome: dict[str, int | str | None] = {"error": "cancelled"}
         try:
@@ -229,15 +229,15 @@ class Http:
             outcome = {"status": error.status, "error": error.code}
             raise
         except (httpx.HTTPError, aiohttp.ClientError, OSError) as error:
-            failure = _broken(operation, error, sent=counted.sent > 0)
+            failure = _connection_error(operation, error, was_sent=counted.sent > 0)
             outcome = {"error": failure.code}
             raise failure from error
         finally:
-            progress.reset(reset)
+            current_send_counter.reset(reset)
             seconds = self.clock.monotonic() - started
             times = max(counted.sent, 1)
-            sent.times += times
-            retries = count(requests=times, attempt=attempt)
+            entry.send_count += times
+            retries = count_requests(requests=times, attempt=attempt)
             api = request.circuit.api if request.circuit else UNKNOWN
             self.metrics.request(api, operation, _status(outcome), seconds, retries=retries)
             ms = round(1000 * seconds, 1)
@@ -245,15 +245,15 @@ class Http:
             write("request.sent", operation=operation, ms=ms, attempt=attempt, **outcome)
         return response
 
-    async def _exchange(self, request: Request, authorization: str) -> Response:
+    async def _exchange(self, request: HttpRequest, authorization: str) -> Response:
         operation = request.operation
         if self._closed:
-            raise BandwidthError(operation, "unreachable", retry=True, detail="our HTTP client is closed")
-        status, body, headers, unfit = await request.engine.exchange(request, authorization)
+            raise BandwidthError(operation, "unreachable", retryable=True, detail="our HTTP client is closed")
+        status, body, headers, unfit = await request.transport.exchange(request, authorization)
         if date := headers.get("date"):
-            self.heard = self.clock.now(), date
+            self.last_server_date = self.clock.now(), date
         if not 200 <= status < 300:
-            raise refused(operation, status, body=body or b"", headers=headers, now=self.clock.now())
+            raise error_for_status(operation, status, body=body or b"", headers=headers, now=self.clock.now())
         if body is None:
             raise invalid_response(operation, unfit, status=status)
         return Response(status, body, headers, _next_page(headers))
@@ -266,12 +266,12 @@ def _status(outcome: Mapping[str, int | str | None]) -> str:
     return str(error if error and fine else status)
 
 
-async def _authorization(request: Request, credentials: Credentials) -> str:
+async def _get_authorization(request: HttpRequest, credentials: ApiCredentials) -> str:
     try:
         async with asyncio.timeout_at(request.deadline):
             return await credentials.header()
     except TimeoutError as error:
-        raise BandwidthError(request.operation, "timeout", retry=True, detail="waited for a token") from error
+        raise BandwidthError(request.operation, "timeout", retryable=True, detail="waited for a token") from error
 
 
 def _next_page(headers: Mapping[str, str]) -> str | None:
@@ -289,7 +289,7 @@ def _next_page(headers: Mapping[str, str]) -> str | None:
     return None
 
 
-def _broken(operation: str, error: Exception, *, sent: bool) -> BandwidthError:
+def _connection_error(operation: str, error: Exception, *, was_sent: bool) -> BandwidthError:
     """No response, or not all of one. `sent`: the request went out, so that Bandwidth may have acted on it.
 
     The transport calls every broken connection a connect timeout, so aiohttp's own exception decides.
@@ -301,4 +301,4 @@ def _broken(operation: str, error: Exception, *, sent: bool) -> BandwidthError:
         code, retry = "invalid-response", False
     else:
         code, retry = "unreachable", True
-    return BandwidthError(operation, code, retry=retry, detail=type(cause).__name__, may_have_happened=sent)
+    return BandwidthError(operation, code, retryable=retry, detail=type(cause).__name__, may_have_happened=was_sent)

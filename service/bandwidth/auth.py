@@ -10,33 +10,33 @@ import msgspec
 import structlog
 
 from service.bandwidth.breaker import Breaker
-from service.bandwidth.circuit import Circuit, Kind
+from service.bandwidth.circuit import Circuit, RequestKind
 from service.bandwidth.errors import BandwidthError, invalid_response
-from service.bandwidth.api_client import Credentials, Http
+from service.bandwidth.api_client import ApiCredentials, HttpClient
 from service.bandwidth.validation import is_visible
 from service.clock import Clock
 from service.tasks import Tasks
 
-__all__ = ["Basic", "Credentials", "OAuth"]
+__all__ = ["Basic", "ApiCredentials", "OAuth"]
 
 # What Bandwidth's command line tool assumes where `expires_in` is missing or zero, and the margin that its
 # SDK and its command line tool both keep. The life of a token in production is stated nowhere.
 DEFAULT_LIFETIME = 3600.0
-MARGIN = 60.0
+EXPIRY_MARGIN = 60.0
 # A refresh ahead of time that failed is not repeated for so long: the old token is still good. Nor is a token
 # replaced that is refused so soon after another: then it is not the token that Bandwidth dislikes.
 PAUSE_AFTER_FAILURE = 5.0
 # The longest that Retry-After keeps us from the next refresh: a caller may need the token at any moment, and
 # there is time for another try before it ends.
-LONGEST_PAUSE = MARGIN / 2
+LONGEST_PAUSE = EXPIRY_MARGIN / 2
 # In a row. Token requests come one at a time and serve everybody, so that each of them weighs more.
-FAILURES = 2
-_SHORTEST_LOOK = 1.0
+TOKEN_FAILURE_THRESHOLD = 2
+_MIN_CHECK_INTERVAL = 1.0
 """Seconds between two looks at a token, however short its life is."""
 _LONGEST_TOKEN = 16 * 1024
 """Characters; more than any server takes in a header."""
 OPERATION = "obtain-token"
-_REFUSED = frozenset({400, 401, 403})
+_REFUSED_STATUSES = frozenset({400, 401, 403})
 """RFC 6749, 5.2: what a token endpoint says of credentials that it does not accept."""
 
 log = structlog.get_logger()
@@ -64,17 +64,17 @@ class Basic:
         return None
 
     @property
-    def lost_at(self) -> None:
+    def unreachable_since(self) -> None:
         return None
 
     @property
     def circuits(self) -> tuple[Circuit, ...]:
         return ()
 
-    async def warm(self) -> None:
+    async def prefetch(self) -> None:
         return
 
-    async def tend(self) -> None:
+    async def refresh_if_due(self) -> None:
         return
 
     @property
@@ -84,7 +84,7 @@ class Basic:
     async def header(self) -> str:
         return self._header
 
-    def rejected(self, header: str) -> bool:  # noqa: ARG002 - the same answer for every header
+    def invalidate(self, header: str) -> bool:  # noqa: ARG002 - the same answer for every header
         return False
 
 
@@ -96,7 +96,7 @@ class _Token(NamedTuple):
     expires_at: float
 
 
-class _Answer(msgspec.Struct):
+class _TokenResponse(msgspec.Struct):
     """The token endpoint's answer. `expires_in` is read by hand: a strange one must not cost the token."""
 
     access_token: str
@@ -116,7 +116,7 @@ class OAuth:
         client_id: str,
         client_secret: str,
         token_url: str,
-        http: Http,
+        http: HttpClient,
         clock: Clock,
         timeout: float = 5.0,
     ) -> None:
@@ -129,7 +129,7 @@ class OAuth:
         self._timeout = timeout
         self._metrics = http.metrics
         self._circuit = Circuit(
-            "token", Kind.TOKENS, breaker=Breaker(failures=FAILURES), clock=clock, metrics=self._metrics
+            "token", RequestKind.TOKENS, breaker=Breaker(threshold=TOKEN_FAILURE_THRESHOLD), clock=clock, metrics=self._metrics
         )
         self._tasks = Tasks()
         self._token: _Token | None = None
@@ -151,53 +151,53 @@ class OAuth:
         return None if self._obtained_at is None else self._clock.monotonic() - self._obtained_at
 
     @property
-    def lost_at(self) -> float | None:
-        return None if self._good else self._circuit.reach.lost_at
+    def unreachable_since(self) -> float | None:
+        return None if self._valid_token else self._circuit.reachability.unreachable_since
 
     @property
     def circuits(self) -> tuple[Circuit, ...]:
         return (self._circuit,)
 
-    async def warm(self) -> None:
+    async def prefetch(self) -> None:
         """Gets the token before the first call needs it. Raises BandwidthError as `header` does."""
         await self.header()
 
-    async def tend(self) -> float:
+    async def refresh_if_due(self) -> float:
         """Also while nobody needs one there is a token, and it does not end."""
-        if not self.current or self._is_due():
-            await asyncio.shield(self._refreshing())
+        if not self.current or self._is_refresh_due():
+            await asyncio.shield(self._start_refresh())
         due = max(self._token.refresh_at if self._token else 0.0, self._refresh_not_before)
-        return max(due - self._clock.monotonic(), _SHORTEST_LOOK)
+        return max(due - self._clock.monotonic(), _MIN_CHECK_INTERVAL)
 
     async def header(self) -> str:
         """Raises BandwidthError: `no-token`, or with `retry` the code of what keeps us from getting one.
 
         Nothing has happened of the request that the token was for, so `may_have_happened` is false.
         """
-        return self.current or await self._wait()
+        return self.current or await self._await_token()
 
     @property
     def current(self) -> str:
         """Empty without a token that is good. From a while before its end on the next one is asked for."""
-        token = self._good
+        token = self._valid_token
         if token is None:
             return ""
-        if self._is_due():
-            self._refreshing()
+        if self._is_refresh_due():
+            self._start_refresh()
         return token.header
 
     @property
-    def _good(self) -> _Token | None:
+    def _valid_token(self) -> _Token | None:
         """One that has not ended; asking for this asks for no other."""
         token = self._token
         return token if token and self._clock.monotonic() < token.expires_at else None
 
-    def _is_due(self) -> bool:
+    def _is_refresh_due(self) -> bool:
         """Whether it is near its end, and the last attempt to replace it some time ago."""
         refresh_at = self._token.refresh_at if self._token else 0.0
         return self._clock.monotonic() >= max(refresh_at, self._refresh_not_before)
 
-    def rejected(self, header: str) -> bool:
+    def invalidate(self, header: str) -> bool:
         """Forgets the token, unless another one has come in the meantime.
 
         However many requests are refused, with whatever token, that is one new token in five seconds.
@@ -211,22 +211,22 @@ class OAuth:
         self._token = None
         return True
 
-    async def _wait(self) -> str:
-        result = await asyncio.shield(self._refreshing())
+    async def _await_token(self) -> str:
+        result = await asyncio.shield(self._start_refresh())
         if isinstance(result, _Token):
             return result.header
         # Each waiting caller gets an exception of its own: tracebacks are written into them. One that says
         # which it is, refused credentials or an endpoint that is down: whoever looks into it goes elsewhere.
         raise BandwidthError(
             OPERATION,
-            result.code if result.retry else "no-token",
+            result.code if result.retryable else "no-token",
             status=result.status,
-            retry=result.retry,
+            retryable=result.retryable,
             retry_after=result.retry_after,
             detail=result.detail,
         ) from result
 
-    def _refreshing(self) -> asyncio.Task[_Token | BandwidthError]:
+    def _start_refresh(self) -> asyncio.Task[_Token | BandwidthError]:
         """The running refresh, or a new one.
 
         In a context of its own: it belongs to no caller, neither in the log nor in a tally.
@@ -253,7 +253,7 @@ class OAuth:
             pause = max(PAUSE_AFTER_FAILURE, min(error.retry_after or 0, LONGEST_PAUSE))
             self._refresh_not_before = self._clock.monotonic() + pause
             if error.code != "paused":
-                self._metrics.token_failed(refused=not error.retry and error.status in _REFUSED)
+                self._metrics.token_failed(refused=not error.retryable and error.status in _REFUSED_STATUSES)
                 log.warning(
                     "token.refresh_failed", error=error.code, status=error.status, detail=error.detail
                 )
@@ -266,7 +266,7 @@ class OAuth:
 
 def _token(body: bytes, asked_at: float) -> _Token:
     try:
-        answer = msgspec.json.decode(body, type=_Answer)
+        answer = msgspec.json.decode(body, type=_TokenResponse)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         # Without the cause's text and without its chain: both may quote the token.
         raise invalid_response(OPERATION, f"not a token: {type(error).__name__}") from None
@@ -275,7 +275,7 @@ def _token(body: bytes, asked_at: float) -> _Token:
     lifetime = _lifetime(answer.expires_in)
     return _Token(
         header=f"Bearer {answer.access_token}",
-        refresh_at=asked_at + lifetime - min(MARGIN, lifetime / 10),
+        refresh_at=asked_at + lifetime - min(EXPIRY_MARGIN, lifetime / 10),
         expires_at=asked_at + lifetime,
     )
 

@@ -14,10 +14,10 @@ also that of a request sent before it opened: an answer is an answer.
 from collections.abc import Hashable
 from typing import Final
 
-FAILURES: Final = 5
+FAILURE_THRESHOLD: Final = 5
 """In a row, each of another piece of work: more than one unlucky join, which is two requests and a retry."""
-SHORTEST: Final = 2.0
-LONGEST: Final = 10.0
+MIN_PAUSE: Final = 2.0
+MAX_PAUSE: Final = 10.0
 """Seconds. A probe is little to Bandwidth, and a caller who is turned away after it is back is much to us."""
 
 
@@ -25,13 +25,13 @@ class Breaker:
     """`now`: monotonic seconds."""
 
     def __init__(
-        self, *, failures: int = FAILURES, shortest: float = SHORTEST, longest: float = LONGEST
+        self, *, threshold: int = FAILURE_THRESHOLD, min_pause: float = MIN_PAUSE, max_pause: float = MAX_PAUSE
     ) -> None:
         """`failures`: in a row, until it opens. `shortest`, `longest`: seconds from probe to probe."""
-        self._failures = failures
-        self._shortest = shortest
-        self._longest = longest
-        self._row: set[Hashable] = set()
+        self._threshold = threshold
+        self._min_pause = min_pause
+        self._max_pause = max_pause
+        self._failure_keys: set[Hashable] = set()
         self._pause = 0.0
         self._probe_at = 0.0
 
@@ -45,24 +45,24 @@ class Breaker:
             return 0.0
         if now < self._probe_at:
             return self._probe_at - now
-        self._rest(now, min(2 * self._pause, self._longest))
+        self._pause_for(now, min(2 * self._pause, self._max_pause))
         return 0.0
 
-    def succeeded(self) -> None:
-        self._row.clear()
+    def record_success(self) -> None:
+        self._failure_keys.clear()
         self._pause = 0.0
 
-    def failed(self, now: float, by: Hashable = None) -> None:
+    def record_failure(self, now: float, failure_key: Hashable = None) -> None:
         """`by`: whose failure it is, counted once in a row; None for one that stands for itself.
 
         While it is open this changes nothing: when the next probe goes out has been settled.
         """
         if self.open:
             return
-        self._row.add(object() if by is None else by)
-        if len(self._row) >= self._failures:
-            self._rest(now, self._shortest)
+        self._failure_keys.add(object() if failure_key is None else failure_key)
+        if len(self._failure_keys) >= self._threshold:
+            self._pause_for(now, self._min_pause)
 
-    def _rest(self, now: float, seconds: float) -> None:
+    def _pause_for(self, now: float, seconds: float) -> None:
         self._pause = seconds
         self._probe_at = now + seconds

@@ -159,8 +159,8 @@ class Transfer:
     fallback_password: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        if not 1 <= len(self.targets) <= validation.TARGETS:
-            raise ValueError(f"Transfer: 1 to {validation.TARGETS} targets, not {len(self.targets)}")
+        if not 1 <= len(self.targets) <= validation.MAX_TRANSFER_TARGETS:
+            raise ValueError(f"Transfer: 1 to {validation.MAX_TRANSFER_TARGETS} targets, not {len(self.targets)}")
         validation.check_url("transferCompleteUrl", self.complete_url)
         validation.check_url("transferCompleteFallbackUrl", self.fallback_url)
         validation.check_caller_id("transferCallerId", self.caller_id)
@@ -198,16 +198,16 @@ class Gather:
         validation.check_url("gatherUrl", self.url)
         validation.check_url("gatherFallbackUrl", self.fallback_url)
         validation.check_tag("tag", self.tag)
-        validation.check_keys("terminatingDigits", self.terminating_digits)
+        validation.check_dtmf_digits("terminatingDigits", self.terminating_digits)
         if self.max_digits is not None:
             validation.check_count("maxDigits", self.max_digits, 1, 50)
         if self.inter_digit_timeout is not None:
             validation.check_between("interDigitTimeout", self.inter_digit_timeout, 1, 60)
         if self.first_digit_timeout is not None:
             validation.check_between("firstDigitTimeout", self.first_digit_timeout, 0, 60)
-        validation.check_count("Gather: prompts", len(self.prompts), 0, validation.GATHER_PROMPTS)
+        validation.check_count("Gather: prompts", len(self.prompts), 0, validation.MAX_GATHER_PROMPTS)
         if self.repeat_count is not None:
-            most = validation.GATHER_PROMPTS // max(len(self.prompts), 1)
+            most = validation.MAX_GATHER_PROMPTS // max(len(self.prompts), 1)
             validation.check_count("repeatCount", self.repeat_count, 1, most)
 
 
@@ -244,12 +244,12 @@ class Bridge:
 Verb = SpeakSentence | PlayAudio | Pause | Ring | Hangup | Tag | Redirect | Transfer | Gather | Bridge
 
 
-class Shape(NamedTuple):
+class VerbFields(NamedTuple):
     """A verb's fields: its element's text, attributes (under Bandwidth's names) and elements inside."""
 
     text: str | None
     attributes: dict[str, str]
-    inside: str | None = None
+    children: str | None = None
 
 
 _CREDENTIALS = {
@@ -265,17 +265,17 @@ _LEG = {
     **_CREDENTIALS,
     "tag": "tag",
 }
-SHAPES: dict[type[Verb | SipUri | PhoneNumber], Shape] = {
-    SpeakSentence: Shape("text", {"voice": "voice", "locale": "locale"}),
-    PlayAudio: Shape("url", {}),
-    Pause: Shape(None, {"seconds": "duration"}),
-    Ring: Shape(None, {"seconds": "duration", "answer_call": "answerCall"}),
-    Hangup: Shape(None, {}),
-    Tag: Shape("text", {}),
-    Redirect: Shape(
+VERB_FIELDS: dict[type[Verb | SipUri | PhoneNumber], VerbFields] = {
+    SpeakSentence: VerbFields("text", {"voice": "voice", "locale": "locale"}),
+    PlayAudio: VerbFields("url", {}),
+    Pause: VerbFields(None, {"seconds": "duration"}),
+    Ring: VerbFields(None, {"seconds": "duration", "answer_call": "answerCall"}),
+    Hangup: VerbFields(None, {}),
+    Tag: VerbFields("text", {}),
+    Redirect: VerbFields(
         None, {"url": "redirectUrl", "fallback_url": "redirectFallbackUrl", **_CREDENTIALS, "tag": "tag"}
     ),
-    Transfer: Shape(
+    Transfer: VerbFields(
         None,
         {
             "caller_id": "transferCallerId",
@@ -288,9 +288,9 @@ SHAPES: dict[type[Verb | SipUri | PhoneNumber], Shape] = {
         },
         "targets",
     ),
-    SipUri: Shape("uri", {"uui": "uui", **_LEG}),
-    PhoneNumber: Shape("number", _LEG),
-    Gather: Shape(
+    SipUri: VerbFields("uri", {"uui": "uui", **_LEG}),
+    PhoneNumber: VerbFields("number", _LEG),
+    Gather: VerbFields(
         None,
         {
             "url": "gatherUrl",
@@ -305,7 +305,7 @@ SHAPES: dict[type[Verb | SipUri | PhoneNumber], Shape] = {
         },
         "prompts",
     ),
-    Bridge: Shape(
+    Bridge: VerbFields(
         "call_id",
         {
             "complete_url": "bridgeCompleteUrl",
@@ -332,18 +332,18 @@ def render(*verbs: Verb) -> bytes:
 
 
 def _element(verb: Verb | SipUri | PhoneNumber) -> ET.Element:
-    shape = SHAPES[type(verb)]
+    shape = VERB_FIELDS[type(verb)]
     values = {name: getattr(verb, field_) for field_, name in shape.attributes.items()}
     attributes = {name: _written(value) for name, value in values.items() if value is not None}
     element = ET.Element(type(verb).__name__, attributes)
     if shape.text is not None:
         element.text = validation.xml_text(getattr(verb, shape.text))
-    if shape.inside is not None:
-        element.extend(_element(one) for one in getattr(verb, shape.inside))
+    if shape.children is not None:
+        element.extend(_element(one) for one in getattr(verb, shape.children))
     return element
 
 
 def _written(value: str | float) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
-    return validation.xml_text(value) if isinstance(value, str) else validation.plain(value)
+    return validation.xml_text(value) if isinstance(value, str) else validation.format_decimal(value)

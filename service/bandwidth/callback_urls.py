@@ -5,13 +5,13 @@ import hmac
 from typing import Final, TypedDict
 from urllib.parse import urlsplit
 
-from service.invitations import key_for
+from service.invitations import derive_key
 
 _MAC_LENGTH: Final = 32
 _PURPOSE: Final = "participant callbacks"
 
 
-class Credentials(TypedDict):
+class CallbackAuth(TypedDict):
     """As verbs and requests to Bandwidth take them."""
 
     username: str
@@ -20,7 +20,7 @@ class Credentials(TypedDict):
     fallback_password: str | None
 
 
-class Callbacks:
+class CallbackUrls:
     """URLs under BASE_CALLBACK_URL.
 
     Voice webhooks carry Basic credentials. Participant events cannot (sessions API: only a URL is
@@ -43,13 +43,13 @@ class Callbacks:
         self._base = base
         self._fallback = fallback
         passwords = [one for one in (password, previous) if one]
-        self._key = key_for(_PURPOSE, password)
-        self._accepted = [key_for(_PURPOSE, one) for one in passwords] + [_fast_key(one) for one in passwords]
+        self._key = derive_key(_PURPOSE, password)
+        self._accepted = [derive_key(_PURPOSE, one) for one in passwords] + [_legacy_key(one) for one in passwords]
 
     def __repr__(self) -> str:
         return f"Callbacks({self._base!r}, {self.username!r}, ***)"
 
-    def voice(self, ref: str, attempt: int | None = None, *, again: int = 0, since: float = 0) -> str:
+    def call_url(self, ref: str, attempt: int | None = None, *, round_number: int = 0, since: float = 0) -> str:
         """Where webhooks of a call go; `again` counts the rounds of a caller who waits for the store.
 
         `since`: when that caller came (seconds since the epoch), which nobody else can write down meanwhile.
@@ -57,18 +57,18 @@ class Callbacks:
         path = f"{self._base}/callbacks/voice/{ref}"
         if attempt is not None:
             path = f"{path}/{attempt}"
-        return path + _come_back(again, since)
+        return path + _round_query(round_number, since)
 
-    def leg(self, ref: str, attempt: int, *, again: int = 0, since: float = 0) -> str:
+    def leg_url(self, ref: str, attempt: int, *, round_number: int = 0, since: float = 0) -> str:
         """Where webhooks of our own call into WebRTC go."""
-        return f"{self._base}/callbacks/legs/{ref}/{attempt}" + _come_back(again, since)
+        return f"{self._base}/callbacks/legs/{ref}/{attempt}" + _round_query(round_number, since)
 
     @property
     def has_fallback(self) -> bool:
         """Whether Bandwidth asks at a second address what it gets no answer to."""
         return self._fallback is not None
 
-    def fallback(self, url: str) -> str | None:
+    def fallback_url(self, url: str) -> str | None:
         """The same under our second address, None where there is none."""
         return None if self._fallback is None else self._fallback + url.removeprefix(self._base)
 
@@ -83,30 +83,30 @@ class Callbacks:
         return host.lower() == second != first
 
     @property
-    def credentials(self) -> Credentials:
+    def credentials(self) -> CallbackAuth:
         """What Bandwidth is to show us. Both addresses want the same."""
         has_fallback = self.has_fallback
-        return Credentials(
+        return CallbackAuth(
             username=self.username,
             password=self.password,
             fallback_username=self.username if has_fallback else None,
             fallback_password=self.password if has_fallback else None,
         )
 
-    def participant(self, seat: str) -> str:
+    def participant_url(self, seat: str) -> str:
         return f"{self._base}/callbacks/participants/{seat}/{_mac(self._key, seat)}"
 
-    def browser(self, room: str, seat: str) -> str:
+    def browser_url(self, room: str, seat: str) -> str:
         """The same for somebody without a call that would say which room it is."""
         name = f"{room}/{seat}"
         return f"{self._base}/callbacks/participants/{name}/{_mac(self._key, name)}"
 
-    def proves(self, seat: str, mac: str) -> bool:
+    def verifies(self, seat: str, mac: str) -> bool:
         """Whether the address is one that we gave out; the previous password counts while it is rotated."""
         return any(hmac.compare_digest(_mac(key, seat).encode(), mac.encode()) for key in self._accepted)
 
 
-def _fast_key(password: str) -> bytes:
+def _legacy_key(password: str) -> bytes:
     """What 0.1.0 makes addresses with: accepted from participants of before the upgrade, and given to none.
 
     To be removed in the release after 0.2.
@@ -118,5 +118,5 @@ def _mac(key: bytes, seat: str) -> str:
     return hmac.new(key, seat.encode(), hashlib.sha256).hexdigest()[:_MAC_LENGTH]
 
 
-def _come_back(again: int, since: float) -> str:
-    return f"?again={again}&since={since * 1000:.0f}" if again else ""
+def _round_query(round_number: int, since: float) -> str:
+    return f"?again={round_number}&since={since * 1000:.0f}" if round_number else ""

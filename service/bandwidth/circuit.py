@@ -10,11 +10,11 @@ import structlog
 
 from service.bandwidth.breaker import Breaker
 from service.bandwidth.errors import BandwidthError, NotFound
-from service.bandwidth.reachability import Reach
+from service.bandwidth.reachability import Reachability
 from service.clock import Clock, SystemClock
 from service.metrics import Metrics
 
-PATIENCE: Final = 4.0
+HANG_TIMEOUT: Final = 4.0
 """Seconds without an answer after which a request counts as failed; Bandwidth takes fractions of one."""
 PROBE_WAIT: Final = 2.0
 """Seconds for which a request waits for a probe that is under way."""
@@ -25,7 +25,7 @@ HINT: Final = (
 log = structlog.get_logger()
 
 
-class Kind(StrEnum):
+class RequestKind(StrEnum):
     """What a request is for. Each kind of work at an API fails, and is left alone, by itself."""
 
     CREATES = "creates"
@@ -52,23 +52,23 @@ class Circuit:
     def __init__(
         self,
         api: str,
-        kind: Kind,
+        kind: RequestKind,
         *,
         breaker: Breaker | None = None,
         clock: Clock | None = None,
-        patience: float = PATIENCE,
+        hang_timeout: float = HANG_TIMEOUT,
         probe_wait: float = PROBE_WAIT,
         metrics: Metrics | None = None,
-        reach: Reach | None = None,
+        reachability: Reachability | None = None,
     ) -> None:
         """`api`: its name, for the log and the metrics. `reach`: what all kinds at it share."""
         self.api = api
         self.kind = kind
-        self.reach = reach or Reach()
+        self.reachability = reachability or Reachability()
         self._metrics = metrics or Metrics()
         self._breaker = breaker or Breaker()
         self._clock = clock or SystemClock()
-        self._patience = patience
+        self._hang_timeout = hang_timeout
         self._probe_wait = probe_wait
         self.succeeded_at = 0.0
         """When a request has done what it was to do, in seconds since the epoch; 0 for not yet."""
@@ -88,38 +88,38 @@ class Circuit:
         """
         pause = self._breaker.allow(self._clock.monotonic())
         if pause and self._probe is not None:
-            await self._outcome(self._probe, deadline)
+            await self._await_probe(self._probe, deadline)
             pause = self._breaker.allow(self._clock.monotonic())
         if pause:
             self._metrics.request_paused(self.api, operation)
-            raise BandwidthError(operation, "paused", retry=True, retry_after=pause)
+            raise BandwidthError(operation, "paused", retryable=True, retry_after=pause)
 
     @contextmanager
-    def watching(self, by: Hashable = None) -> Iterator[None]:
+    def observe(self, failure_key: Hashable = None) -> Iterator[None]:
         """Around one request that was admitted, from that moment on. `by`: as in `Breaker.failed`."""
-        known = asyncio.Event()
+        settled = asyncio.Event()
         if self._breaker.open:
-            self._probe = known
-        hanging = asyncio.get_running_loop().call_later(self._patience, self._hangs, known, by)
+            self._probe = settled
+        hanging = asyncio.get_running_loop().call_later(self._hang_timeout, self._on_hang, settled, failure_key)
         try:
             yield
         except BandwidthError as error:
-            self._note(error)
+            self._record_error(error)
             if _is_failure(error):
-                if not known.is_set():
-                    self._failed(error.code, by)
+                if not settled.is_set():
+                    self._on_failure(error.code, failure_key)
             elif error.status is not None:
-                self._succeeded()
+                self._on_success()
             raise
         else:
             self.succeeded_at = self._clock.now()
-            self.reach.answered()
-            self._succeeded()
+            self.reachability.mark_reached()
+            self._on_success()
         finally:
             hanging.cancel()
-            self._tell(known)
+            self._settle(settled)
 
-    async def _outcome(self, probe: asyncio.Event, deadline: float) -> None:
+    async def _await_probe(self, probe: asyncio.Event, deadline: float) -> None:
         now = asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout_at(min(deadline, now + self._probe_wait)):
@@ -127,36 +127,36 @@ class Circuit:
         except TimeoutError:
             return
 
-    def _note(self, error: BandwidthError) -> None:
+    def _record_error(self, error: BandwidthError) -> None:
         if error.status is not None:
-            self.reach.answered()
+            self.reachability.mark_reached()
         elif error.code == "unreachable":
-            self.reach.lost(self._clock.monotonic())
-        if self.kind is Kind.QUESTIONS and isinstance(error, NotFound):
+            self.reachability.mark_unreachable(self._clock.monotonic())
+        if self.kind is RequestKind.QUESTIONS and isinstance(error, NotFound):
             self.succeeded_at = self._clock.now()  # that there is none answers a question
 
-    def _hangs(self, known: asyncio.Event, by: Hashable) -> None:
-        self.reach.lost(self._clock.monotonic())
-        self._failed("timeout", by)
-        self._tell(known)
+    def _on_hang(self, settled: asyncio.Event, failure_key: Hashable) -> None:
+        self.reachability.mark_unreachable(self._clock.monotonic())
+        self._on_failure("timeout", failure_key)
+        self._settle(settled)
 
-    def _tell(self, known: asyncio.Event) -> None:
+    def _settle(self, settled: asyncio.Event) -> None:
         """How the request fares is known: to whoever waits, if it is the probe."""
-        known.set()
-        if self._probe is known:
+        settled.set()
+        if self._probe is settled:
             self._probe = None
 
-    def _failed(self, code: str, by: Hashable) -> None:
+    def _on_failure(self, code: str, failure_key: Hashable) -> None:
         was_open, now = self._breaker.open, self._clock.monotonic()
-        self._breaker.failed(now, by)
+        self._breaker.record_failure(now, failure_key)
         if self._breaker.open and not was_open:
             self._opened_at = now
             self._metrics.breaker(self.api, self.kind, is_open=True)
             log.warning("breaker.opened", api=self.api, kind=self.kind.value, error=code, hint=HINT)
 
-    def _succeeded(self) -> None:
+    def _on_success(self) -> None:
         was_open = self._breaker.open
-        self._breaker.succeeded()
+        self._breaker.record_success()
         if was_open:
             open_s = round(self._clock.monotonic() - self._opened_at, 3)
             self._metrics.breaker(self.api, self.kind, is_open=False)

@@ -14,7 +14,7 @@ T = TypeVar("T")
 encode = msgspec.json.encode
 
 
-def segment(name: str, value: str) -> str:
+def path_segment(name: str, value: str) -> str:
     """An id as one segment of a path. Raises ValueError for what can be no id.
 
     Nothing but dots is refused too: encoding leaves `..` as it is, and that would lead out of the collection.
@@ -25,7 +25,7 @@ def segment(name: str, value: str) -> str:
 
 
 def account_base(base_url: str, account_id: str) -> str:
-    return f"{base_url.rstrip('/')}/accounts/{segment('account_id', account_id)}"
+    return f"{base_url.rstrip('/')}/accounts/{path_segment('account_id', account_id)}"
 
 
 def decode(operation: str, response: Response, shape: type[T]) -> T:
@@ -36,19 +36,19 @@ def decode(operation: str, response: Response, shape: type[T]) -> T:
     try:
         return msgspec.json.decode(response.body, type=shape)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise unusable(operation, response, type(error).__name__) from None
+        raise unusable_response(operation, response, type(error).__name__) from None
 
 
-def known_id(operation: str, response: Response, value: str) -> str:
+def checked_id(operation: str, response: Response, value: str) -> str:
     """An id out of a response, fit to be used in later requests."""
     try:
-        segment("id", value)
+        path_segment("id", value)
     except ValueError as error:
-        raise unusable(operation, response, str(error)) from None
+        raise unusable_response(operation, response, str(error)) from None
     return value
 
 
-def made_id(response: Response, *path: str) -> str:
+def created_id(response: Response, *path: str) -> str:
     """Of what a create has made, also out of a body that is broken or lacks all else; empty for none.
 
     `path`: the names that lead to it. The body has to begin as an object does: the page of somebody in
@@ -60,11 +60,11 @@ def made_id(response: Response, *path: str) -> str:
     found = re.match(pattern, response.body, re.DOTALL)
     id_ = found[1].decode() if found else ""
     try:
-        segment("id", id_)
+        path_segment("id", id_)
     except ValueError:
         return ""
     return id_
 
 
-def unusable(operation: str, response: Response, why: str) -> BandwidthError:
+def unusable_response(operation: str, response: Response, why: str) -> BandwidthError:
     return invalid_response(operation, why, status=response.status)

@@ -45,7 +45,7 @@ class MachineDetection:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NewCall:
+class CreateCallRequest:
     """`to`: E.164 or a SIP URI. `from_`: E.164, a number of the account that `application_id` serves.
 
     `answer_url`: asked for BXML; `disconnect_url`: told of the end. `username`, `password`: Basic, for both;
@@ -118,15 +118,15 @@ _CALL = {
 }
 
 
-def as_json(order: NewCall) -> dict[str, object]:
+def create_call_body(request: CreateCallRequest) -> dict[str, object]:
     """The body of createCall, with what is set and nothing else."""
-    body = _set(order, _CALL)
-    if order.machine_detection is not None:
-        body["machineDetection"] = _set(order.machine_detection, _DETECTION)
+    body = _set(request, _CALL)
+    if request.machine_detection is not None:
+        body["machineDetection"] = _set(request.machine_detection, _DETECTION)
     return body
 
 
-def _set(part: NewCall | MachineDetection, names: dict[str, str]) -> dict[str, object]:
+def _set(part: CreateCallRequest | MachineDetection, names: dict[str, str]) -> dict[str, object]:
     values = {name: getattr(part, field_) for field_, name in names.items()}
     return {name: value for name, value in values.items() if value is not None and value is not False}
 

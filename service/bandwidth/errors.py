@@ -41,20 +41,20 @@ class BandwidthError(Exception):
         code: str,
         *,
         status: int | None = None,
-        retry: bool = False,
+        retryable: bool = False,
         retry_after: float | None = None,
         detail: str = "",
         may_have_happened: bool = False,
-        made: str = "",
+        created_id: str = "",
     ) -> None:
         self.operation = operation
         self.code = code
         self.status = status
-        self.retry = retry
+        self.retryable = retryable
         self.retry_after = retry_after
         self.detail = one_line(detail)
         self.may_have_happened = may_have_happened
-        self.made = made
+        self.created_id = created_id
         super().__init__(self.brief + (f" ({self.detail})" if self.detail else ""))
 
     @property
@@ -82,42 +82,42 @@ class Conflict(BandwidthError):
     """
 
 
-class Meaning(NamedTuple):
+class StatusMeaning(NamedTuple):
     code: str
-    retry: bool
+    retryable: bool
     may_have_happened: bool
 
 
 # Statuses as the voice API's errors page and the WebRTC specification list them, plus what proxies in
 # between answer. Anything else is read by its hundred.
-MEANINGS: dict[int, Meaning] = {
-    400: Meaning("bad-request", retry=False, may_have_happened=False),
-    401: Meaning("unauthorized", retry=False, may_have_happened=False),
-    403: Meaning("forbidden", retry=False, may_have_happened=False),
-    404: Meaning("not-found", retry=False, may_have_happened=False),
-    405: Meaning("bad-request", retry=False, may_have_happened=False),
-    408: Meaning("timeout", retry=True, may_have_happened=True),
-    409: Meaning("conflict", retry=True, may_have_happened=False),
-    415: Meaning("bad-request", retry=False, may_have_happened=False),
-    429: Meaning("rate-limited", retry=True, may_have_happened=False),
-    500: Meaning("server-error", retry=True, may_have_happened=True),
-    503: Meaning("overloaded", retry=True, may_have_happened=True),
+MEANINGS: dict[int, StatusMeaning] = {
+    400: StatusMeaning("bad-request", retryable=False, may_have_happened=False),
+    401: StatusMeaning("unauthorized", retryable=False, may_have_happened=False),
+    403: StatusMeaning("forbidden", retryable=False, may_have_happened=False),
+    404: StatusMeaning("not-found", retryable=False, may_have_happened=False),
+    405: StatusMeaning("bad-request", retryable=False, may_have_happened=False),
+    408: StatusMeaning("timeout", retryable=True, may_have_happened=True),
+    409: StatusMeaning("conflict", retryable=True, may_have_happened=False),
+    415: StatusMeaning("bad-request", retryable=False, may_have_happened=False),
+    429: StatusMeaning("rate-limited", retryable=True, may_have_happened=False),
+    500: StatusMeaning("server-error", retryable=True, may_have_happened=True),
+    503: StatusMeaning("overloaded", retryable=True, may_have_happened=True),
 }
-BY_HUNDRED: dict[int, Meaning] = {
-    3: Meaning("invalid-response", retry=False, may_have_happened=True),
-    4: Meaning("bad-request", retry=False, may_have_happened=False),
-    5: Meaning("server-error", retry=True, may_have_happened=True),
+BY_STATUS_CLASS: dict[int, StatusMeaning] = {
+    3: StatusMeaning("invalid-response", retryable=False, may_have_happened=True),
+    4: StatusMeaning("bad-request", retryable=False, may_have_happened=False),
+    5: StatusMeaning("server-error", retryable=True, may_have_happened=True),
 }
-UNKNOWN = Meaning("invalid-response", retry=False, may_have_happened=True)
+UNKNOWN_STATUS = StatusMeaning("invalid-response", retryable=False, may_have_happened=True)
 SUBCLASSES: dict[int, type[BandwidthError]] = {404: NotFound, 409: Conflict}
-_MISROUTED = Meaning("misrouted", retry=True, may_have_happened=False)
+_MISROUTED = StatusMeaning("misrouted", retryable=True, may_have_happened=False)
 
 
-def meaning(status: int) -> Meaning:
-    return MEANINGS.get(status) or BY_HUNDRED.get(status // 100, UNKNOWN)
+def meaning(status: int) -> StatusMeaning:
+    return MEANINGS.get(status) or BY_STATUS_CLASS.get(status // 100, UNKNOWN_STATUS)
 
 
-def refused(
+def error_for_status(
     operation: str,
     status: int,
     *,
@@ -130,17 +130,17 @@ def refused(
     That is the time of whoever answered, where the answer says what time it is there.
     """
     headers = headers or {}
-    there = seconds_of(headers.get("date", ""))
+    there = parse_http_date(headers.get("date", ""))
     means, kind = meaning(status), SUBCLASSES.get(status, BandwidthError)
-    if kind is NotFound and not is_bandwidths(body):
+    if kind is NotFound and not is_bandwidth_error_body(body):
         means, kind = _MISROUTED, Misrouted
     return kind(
         operation,
         means.code,
         status=status,
-        retry=means.retry,
-        retry_after=seconds_until(headers.get("retry-after", ""), now=now if there is None else there),
-        detail=words(body),
+        retryable=means.retryable,
+        retry_after=parse_retry_after(headers.get("retry-after", ""), now=now if there is None else there),
+        detail=error_text(body),
         may_have_happened=means.may_have_happened,
     )
 
@@ -150,16 +150,16 @@ def invalid_response(operation: str, detail: str, *, status: int | None = None) 
     return BandwidthError(operation, "invalid-response", status=status, detail=detail, may_have_happened=True)
 
 
-def seconds_until(retry_after: str, *, now: float) -> float | None:
+def parse_retry_after(retry_after: str, *, now: float) -> float | None:
     """Reads a Retry-After header: seconds or an HTTP date (RFC 9110, 10.2.3); None when it is neither."""
     text = retry_after.strip()
     if text.isascii() and text.isdecimal() and len(text) < 10:
         return float(text)
-    then = seconds_of(text)
+    then = parse_http_date(text)
     return None if then is None else max(0.0, then - now)
 
 
-def seconds_of(text: str) -> float | None:
+def parse_http_date(text: str) -> float | None:
     """Since the epoch, of an HTTP date; None for what is none."""
     if not text or len(text) > _LONGEST_DATE:
         return None
@@ -178,7 +178,7 @@ class _Body(msgspec.Struct):
     message: Any = None
 
 
-def is_bandwidths(body: bytes) -> bool:
+def is_bandwidth_error_body(body: bytes) -> bool:
     """Whether a 404 has the error body of the voice or of the sessions API.
 
     A gateway's own `message` is about its routes (WebRTC specification: it is what 401 and 403 come with).
@@ -194,7 +194,7 @@ def _body(body: bytes) -> _Body:
         return _Body()
 
 
-def words(body: bytes) -> str:
+def error_text(body: bytes) -> str:
     """What an error body says to a human reader; the body itself when it has none of the known shapes."""
     known = _body(body)
     for found in (known.description, known.error, known.message):

@@ -15,7 +15,7 @@ class UuiTooLong(ValueError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Admission:
+class TransferParameters:
     """One phone call's way in: who it becomes, and where Bandwidth tells how it went.
 
     `token`: of its participant, which is in the session already. `complete_url`: hears of the end of the
@@ -41,11 +41,11 @@ class Admission:
 
 
 class Interconnect(Protocol):
-    def enter(self, admission: Admission) -> Verb:
+    def transfer_verb(self, parameters: TransferParameters) -> Verb:
         """The verb that connects the call with its participant. Raises ValueError if it cannot be made."""
         ...
 
-    def check(self, call_id: str, token: str) -> None:
+    def check_token(self, call_id: str, token: str) -> None:
         """Raises ValueError for a token with which `enter` would fail, as soon as one is there."""
         ...
 
@@ -65,36 +65,36 @@ class SipTransfer:
         if not 1 <= self.uui_limit <= UUI_LIMIT:
             raise ValueError(f"uui_limit: 1 to {UUI_LIMIT}, not {self.uui_limit}")
 
-    def check(self, call_id: str, token: str) -> None:
-        uui(call_id, token, self.uui_limit)
+    def check_token(self, call_id: str, token: str) -> None:
+        transfer_uui(call_id, token, self.uui_limit)
 
-    def enter(self, admission: Admission) -> Verb:
+    def transfer_verb(self, parameters: TransferParameters) -> Verb:
         """Raises UuiTooLong, or another ValueError for an attribute that BXML does not allow.
 
         The `<Transfer>` has no tag: it would replace the phone call's own in all of its later webhooks.
         """
         target = SipUri(
             self.sip_uri,
-            uui=uui(admission.call_id, admission.token, self.uui_limit),
-            answer_url=admission.answer_url,
-            answer_fallback_url=admission.answer_fallback_url,
-            disconnect_url=admission.disconnect_url,
-            username=admission.username,
-            password=admission.password,
-            fallback_username=admission.fallback_username,
-            fallback_password=admission.fallback_password,
-            tag=admission.tag,
+            uui=transfer_uui(parameters.call_id, parameters.token, self.uui_limit),
+            answer_url=parameters.answer_url,
+            answer_fallback_url=parameters.answer_fallback_url,
+            disconnect_url=parameters.disconnect_url,
+            username=parameters.username,
+            password=parameters.password,
+            fallback_username=parameters.fallback_username,
+            fallback_password=parameters.fallback_password,
+            tag=parameters.tag,
         )
         return Transfer(
             (target,),
-            complete_url=admission.complete_url,
-            fallback_url=admission.complete_fallback_url,
-            username=admission.username,
-            password=admission.password,
-            fallback_username=admission.fallback_username,
-            fallback_password=admission.fallback_password,
-            caller_id=admission.caller_id,
-            call_timeout=admission.call_timeout,
+            complete_url=parameters.complete_url,
+            fallback_url=parameters.complete_fallback_url,
+            username=parameters.username,
+            password=parameters.password,
+            fallback_username=parameters.fallback_username,
+            fallback_password=parameters.fallback_password,
+            caller_id=parameters.caller_id,
+            call_timeout=parameters.call_timeout,
         )
 
 
@@ -112,7 +112,7 @@ def leg_uui(token: str) -> str:
     return value
 
 
-def uui(call_id: str, token: str, limit: int) -> str:
+def transfer_uui(call_id: str, token: str, limit: int) -> str:
     """The User-To-User value: the call id (for Bandwidth's own debugging) and the participant's token.
 
     Over `limit` characters, or with a call id that is not of Bandwidth's shape, it is the token only, which

@@ -4,26 +4,26 @@ import asyncio
 from collections.abc import Sequence
 from typing import Final
 
-from service.bandwidth.api_client import Credentials, Http
+from service.bandwidth.api_client import ApiCredentials, HttpClient
 from service.clock import Clock
-from service.tasks import surviving
+from service.tasks import log_failures
 
-EVERY: Final = 45.0
+REFRESH_INTERVAL: Final = 45.0
 """Seconds. Load balancers close what is idle for a minute, and a handshake is two or three trips."""
 
 
-class Warmth:
+class KeepAlive:
     """Runs until it is cancelled."""
 
     def __init__(
         self,
         *,
-        http: Http,
-        credentials: Sequence[Credentials],
+        http: HttpClient,
+        credentials: Sequence[ApiCredentials],
         url: str,
         connections: int,
         clock: Clock,
-        every: float = EVERY,
+        every: float = REFRESH_INTERVAL,
     ) -> None:
         """`connections`: how many are kept to `url`, where callers are waited for; 0 for none."""
         self._http = http
@@ -36,17 +36,17 @@ class Warmth:
     async def run(self) -> None:
         await asyncio.gather(*map(self._keep_token, self._credentials), self._keep_connections())
 
-    async def _keep_token(self, credentials: Credentials) -> None:
+    async def _keep_token(self, credentials: ApiCredentials) -> None:
         seconds: float | None = 0.0
         while seconds is not None:
             await self._clock.sleep(seconds)
             seconds = self._every
-            with surviving("warmth.token"):
-                seconds = await credentials.tend()
+            with log_failures("warmth.token"):
+                seconds = await credentials.refresh_if_due()
 
     async def _keep_connections(self) -> None:
         while self._connections:
             # All at the same time, or one connection would do for them all.
-            with surviving("warmth.connections"):
-                await asyncio.gather(*(self._http.knock(self._url) for _ in range(self._connections)))
+            with log_failures("warmth.connections"):
+                await asyncio.gather(*(self._http.open_connection(self._url) for _ in range(self._connections)))
             await self._clock.sleep(self._every)

@@ -4,7 +4,7 @@ from typing import Final
 
 import msgspec
 
-_SORRY: Final = "We are sorry, your call cannot be connected right now. Please try again later. Goodbye."
+_DEFAULT_APOLOGY: Final = "We are sorry, your call cannot be connected right now. Please try again later. Goodbye."
 _APOLOGIES: Final = {
     "room-full": "We are sorry, this conference is full. Please try again later. Goodbye.",
     "rate-limited": "We are sorry, all lines are busy. Please try again later. Goodbye.",
@@ -21,12 +21,12 @@ _APOLOGIES: Final = {
 CLOSED: Final = "We are sorry, we cannot take your call right now. Please try again later. Goodbye."
 PLEASE_HOLD: Final = "Please hold."
 ONE_MOMENT: Final = "One moment, please."
-ELSEWHERE: Final = "Please stay on the line while we connect you to another number."
+TRANSFERRING: Final = "Please stay on the line while we connect you to another number."
 ENDS_SOON: Final = "This call will end in thirty seconds."
-WAITING: Final = "You are the first here. Please hold until somebody joins you."
+FIRST_IN_ROOM: Final = "You are the first here. Please hold until somebody joins you."
 
 
-class Words(msgspec.Struct, frozen=True, kw_only=True):
+class Prompts(msgspec.Struct, frozen=True, kw_only=True):
     """What our settings say in the place of words of ours. Durations in seconds."""
 
     hold_message: str = PLEASE_HOLD
@@ -39,4 +39,4 @@ class Words(msgspec.Struct, frozen=True, kw_only=True):
     pin_digit_timeout: float
 
     def apology(self, reason: str) -> str:
-        return self.pin_goodbye if reason == "wrong-pin" else _APOLOGIES.get(reason, _SORRY)
+        return self.pin_goodbye if reason == "wrong-pin" else _APOLOGIES.get(reason, _DEFAULT_APOLOGY)

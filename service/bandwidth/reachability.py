@@ -2,23 +2,23 @@
 
 from typing import Final
 
-NO_CALL: Final = "c-00000000-doctor"
-NO_SESSION: Final = "00000000-0000-0000-0000-000000000000"
+MISSING_CALL_ID: Final = "c-00000000-doctor"
+MISSING_SESSION_ID: Final = "00000000-0000-0000-0000-000000000000"
 """No call and no session: asked for, and not found, by somebody who may ask."""
 
 
-class Reach:
+class Reachability:
     """Of all kinds of work at an API together: a connection that fails does not know what it was for."""
 
     def __init__(self) -> None:
-        self.lost_at: float | None = None
+        self.unreachable_since: float | None = None
         """When the first request since the latest answer found no way (monotonic); None where none has."""
 
-    def answered(self) -> None:
+    def mark_reached(self) -> None:
         """With whatever status: somebody is there."""
-        self.lost_at = None
+        self.unreachable_since = None
 
-    def lost(self, now: float) -> None:
+    def mark_unreachable(self, now: float) -> None:
         """No connection, a broken one, or no answer for long."""
-        if self.lost_at is None:
-            self.lost_at = now
+        if self.unreachable_since is None:
+            self.unreachable_since = now

@@ -3,150 +3,150 @@
 from typing import Final
 
 from service.bandwidth import prompts
-from service.bandwidth.prompts import Words
-from handlers.webhooks.payload import ROUNDS
+from service.bandwidth.prompts import Prompts
+from handlers.webhooks.payload import MAX_ROUNDS
 from service.bandwidth import bxml
-from service.bandwidth.interconnect import Admission, Interconnect
+from service.bandwidth.interconnect import TransferParameters, Interconnect
 from service.calls.model import Call, seat_of
 from service.calls.replies import (
-    Apologise,
-    AskDigits,
-    AwaitOthers,
+    ErrorAndHangUp,
+    GatherPin,
+    WaitForOthers,
     BridgeLeg,
     BridgePhone,
-    Elsewhere,
-    Farewell,
-    Hangup,
+    TransferToNumber,
+    SayAndHangUp,
+    HangUp,
     Hold,
     Join,
-    KeepTag,
-    Nothing,
-    Park,
-    ParkLeg,
+    AcceptLeg,
+    NoReply,
+    RingWhileDialing,
+    HoldLeg,
     Reply,
-    Transfer,
+    TransferToWebRtc,
     Wait,
 )
-from service.calls.room_settings import Sound
-from service.bandwidth.callback_urls import Callbacks
+from service.calls.room_settings import WaitingSound
+from service.bandwidth.callback_urls import CallbackUrls
 
-_WAIT: Final = 1.0
-_ROUND: Final = 10.0
+_JOIN_POLL: Final = 1.0
+_WAIT_ROUND: Final = 10.0
 """Seconds of one round of waiting, for whatever it is."""
-_PARKED: Final = 60.0
+_LEG_HOLD: Final = 60.0
 _STORE_PAUSE: Final = 2.0
-_RING: Final = 30.0
+_TRANSFER_RING: Final = 30.0
 """Seconds; a transfer that is not answered by then has failed."""
-_LONGEST_PIN: Final = 20
+_MAX_PIN_DIGITS: Final = 20
 
 
-def is_let_go(round_: int) -> bool:
+def is_past_last_round(round_number: int) -> bool:
     """Whether a caller who comes back for that round is told that we are sorry, and hung up."""
-    return round_ > ROUNDS
+    return round_number > MAX_ROUNDS
 
 
-class Renderer:
-    def __init__(self, interconnect: Interconnect, callbacks: Callbacks, words: Words) -> None:
+class ReplyRenderer:
+    def __init__(self, interconnect: Interconnect, callbacks: CallbackUrls, prompts: Prompts) -> None:
         self._interconnect = interconnect
         self._callbacks = callbacks
-        self._words = words
+        self._prompts = prompts
 
-    def render(self, reply: Reply, here: str, *, call: Call | None = None, token: str = "") -> bytes:
+    def render(self, reply: Reply, redirect_url: str, *, call: Call | None = None, token: str = "") -> bytes:
         """`here`: where who is told to wait asks again."""
-        return bxml.render(*self._verbs(reply, here, call, token))
+        return bxml.render(*self._verbs(reply, redirect_url, call, token))
 
-    def come_back(self, here: str, round_: int) -> bytes:
+    def render_store_wait(self, redirect_url: str, round_number: int) -> bytes:
         """While nothing can be decided: keep the caller on the line, but not for ever."""
-        if is_let_go(round_):
-            return self.render(Apologise("internal-error"), here)
+        if is_past_last_round(round_number):
+            return self.render(ErrorAndHangUp("internal-error"), redirect_url)
         return bxml.render(
-            bxml.SpeakSentence(prompts.ONE_MOMENT), bxml.Pause(_STORE_PAUSE), self._redirect(here)
+            bxml.SpeakSentence(prompts.ONE_MOMENT), bxml.Pause(_STORE_PAUSE), self._redirect(redirect_url)
         )
 
-    def _verbs(self, reply: Reply, here: str, call: Call | None, token: str) -> list[bxml.Verb]:
+    def _verbs(self, reply: Reply, redirect_url: str, call: Call | None, token: str) -> list[bxml.Verb]:
         match reply:
-            case Transfer() | Elsewhere() | BridgeLeg() | BridgePhone():
-                return self._connect(reply, call, token)
-            case KeepTag():
+            case TransferToWebRtc() | TransferToNumber() | BridgeLeg() | BridgePhone():
+                return self._connect_verbs(reply, call, token)
+            case AcceptLeg():
                 return [bxml.Tag(reply.tag)]
-            case Hold(ends_soon=True) | AwaitOthers(ends_soon=True):
-                round_ = self._while_waiting(reply)
-                return [bxml.SpeakSentence(prompts.ENDS_SOON), *round_, self._redirect(here)]
-            case Join() | Wait() | Hold() | AwaitOthers() | Park() | ParkLeg():
-                return [*self._while_waiting(reply), self._redirect(here)]
-            case AskDigits():
-                return [self._gather(reply, here)]
-            case Apologise():
-                return [bxml.SpeakSentence(self._words.apology(reply.reason)), bxml.Hangup()]
-            case Farewell():
+            case Hold(ends_soon=True) | WaitForOthers(ends_soon=True):
+                round_ = self._wait_verbs(reply)
+                return [bxml.SpeakSentence(prompts.ENDS_SOON), *round_, self._redirect(redirect_url)]
+            case Join() | Wait() | Hold() | WaitForOthers() | RingWhileDialing() | HoldLeg():
+                return [*self._wait_verbs(reply), self._redirect(redirect_url)]
+            case GatherPin():
+                return [self._gather(reply, redirect_url)]
+            case ErrorAndHangUp():
+                return [bxml.SpeakSentence(self._prompts.apology(reply.reason)), bxml.Hangup()]
+            case SayAndHangUp():
                 return [bxml.SpeakSentence(reply.text), bxml.Hangup()]
-            case Hangup():
+            case HangUp():
                 return [bxml.Hangup()]
-            case Nothing():
+            case NoReply():
                 return []
 
-    def _while_waiting(self, reply: Join | Wait | Hold | AwaitOthers | Park | ParkLeg) -> list[bxml.Verb]:
+    def _wait_verbs(self, reply: Join | Wait | Hold | WaitForOthers | RingWhileDialing | HoldLeg) -> list[bxml.Verb]:
         match reply:
-            case Hold() if self._words.hold_music:
-                return [bxml.PlayAudio(self._words.hold_music)]
+            case Hold() if self._prompts.hold_music:
+                return [bxml.PlayAudio(self._prompts.hold_music)]
             case Hold():
-                return [bxml.SpeakSentence(self._words.hold_message), bxml.Pause(_ROUND)]
-            case AwaitOthers():
-                return self._waiting(reply)
-            case Park():
-                return _said(reply.announcement) or [bxml.Ring(_ROUND)]
-            case ParkLeg():
-                return [bxml.Pause(_PARKED)]
+                return [bxml.SpeakSentence(self._prompts.hold_message), bxml.Pause(_WAIT_ROUND)]
+            case WaitForOthers():
+                return self._empty_room_verbs(reply)
+            case RingWhileDialing():
+                return _announcement_verbs(reply.announcement) or [bxml.Ring(_WAIT_ROUND)]
+            case HoldLeg():
+                return [bxml.Pause(_LEG_HOLD)]
             case Wait():
                 return [bxml.Pause(reply.seconds)]
             case Join():
                 # A join that is still to be carried out is waited for; the engine hands none out.
-                return [bxml.Pause(_WAIT)]
+                return [bxml.Pause(_JOIN_POLL)]
 
-    def _waiting(self, reply: AwaitOthers) -> list[bxml.Verb]:
+    def _empty_room_verbs(self, reply: WaitForOthers) -> list[bxml.Verb]:
         waiting = reply.waiting
         match waiting.sound:
-            case Sound.MUSIC if waiting.music:
+            case WaitingSound.MUSIC if waiting.music:
                 return [bxml.PlayAudio(waiting.music)]
-            case Sound.MESSAGE:
-                return [bxml.SpeakSentence(waiting.message or prompts.WAITING), bxml.Pause(_ROUND)]
+            case WaitingSound.MESSAGE:
+                return [bxml.SpeakSentence(waiting.message or prompts.FIRST_IN_ROOM), bxml.Pause(_WAIT_ROUND)]
             case _:
                 # Answered, because a call that is not cannot be redirected when somebody comes.
-                return [bxml.Ring(_ROUND)]
+                return [bxml.Ring(_WAIT_ROUND)]
 
-    def _connect(
-        self, reply: Transfer | Elsewhere | BridgeLeg | BridgePhone, call: Call | None, token: str
+    def _connect_verbs(
+        self, reply: TransferToWebRtc | TransferToNumber | BridgeLeg | BridgePhone, call: Call | None, token: str
     ) -> list[bxml.Verb]:
         if call is None:
             raise ValueError("a connection belongs to a call")
         phone, leg = (
-            self._callbacks.voice(call.ref, reply.attempt),
-            self._callbacks.leg(call.ref, reply.attempt),
+            self._callbacks.call_url(call.ref, reply.attempt),
+            self._callbacks.leg_url(call.ref, reply.attempt),
         )
         match reply:
-            case Transfer():
-                admission = self._admission(call, reply.attempt, token)
-                return [*_said(reply.announcement), self._interconnect.enter(admission)]
-            case Elsewhere():
-                return [bxml.SpeakSentence(prompts.ELSEWHERE), self._elsewhere(reply, phone)]
+            case TransferToWebRtc():
+                admission = self._transfer_parameters(call, reply.attempt, token)
+                return [*_announcement_verbs(reply.announcement), self._interconnect.transfer_verb(admission)]
+            case TransferToNumber():
+                return [bxml.SpeakSentence(prompts.TRANSFERRING), self._number_transfer(reply, phone)]
             case BridgeLeg():
-                return [*_said(reply.announcement), self._bridge(reply.leg_id, complete=phone, target=leg)]
+                return [*_announcement_verbs(reply.announcement), self._bridge(reply.leg_id, complete=phone, target=leg)]
             case BridgePhone():
                 return [self._bridge(reply.call_id, complete=leg, target=phone)]
 
     def _redirect(self, url: str) -> bxml.Redirect:
-        return bxml.Redirect(url, fallback_url=self._callbacks.fallback(url), **self._callbacks.credentials)
+        return bxml.Redirect(url, fallback_url=self._callbacks.fallback_url(url), **self._callbacks.credentials)
 
-    def _gather(self, reply: AskDigits, url: str) -> bxml.Gather:
-        words = self._words
+    def _gather(self, reply: GatherPin, url: str) -> bxml.Gather:
+        prompts = self._prompts
         return bxml.Gather(
-            (bxml.SpeakSentence(words.pin_wrong if reply.again else words.pin_prompt),),
+            (bxml.SpeakSentence(prompts.pin_wrong if reply.after_wrong_pin else prompts.pin_prompt),),
             url=url,
             terminating_digits="#",
-            max_digits=_LONGEST_PIN,
-            first_digit_timeout=words.pin_first_digit_timeout,
-            inter_digit_timeout=words.pin_digit_timeout,
-            fallback_url=self._callbacks.fallback(url),
+            max_digits=_MAX_PIN_DIGITS,
+            first_digit_timeout=prompts.pin_first_digit_timeout,
+            inter_digit_timeout=prompts.pin_digit_timeout,
+            fallback_url=self._callbacks.fallback_url(url),
             **self._callbacks.credentials,
         )
 
@@ -155,36 +155,36 @@ class Renderer:
             call_id,
             complete_url=complete,
             target_complete_url=target,
-            complete_fallback_url=self._callbacks.fallback(complete),
-            target_complete_fallback_url=self._callbacks.fallback(target),
+            complete_fallback_url=self._callbacks.fallback_url(complete),
+            target_complete_fallback_url=self._callbacks.fallback_url(target),
             **self._callbacks.credentials,
         )
 
-    def _admission(self, call: Call, attempt: int, token: str) -> Admission:
-        url = self._callbacks.voice(call.ref, attempt)
-        return Admission(
+    def _transfer_parameters(self, call: Call, attempt: int, token: str) -> TransferParameters:
+        url = self._callbacks.call_url(call.ref, attempt)
+        return TransferParameters(
             call_id=call.call_id,
             token=token,
             complete_url=url,
             answer_url=url,
             disconnect_url=url,
-            complete_fallback_url=self._callbacks.fallback(url),
-            answer_fallback_url=self._callbacks.fallback(url),
+            complete_fallback_url=self._callbacks.fallback_url(url),
+            answer_fallback_url=self._callbacks.fallback_url(url),
             tag=seat_of(call.ref, attempt),
-            call_timeout=_RING,
+            call_timeout=_TRANSFER_RING,
             **self._callbacks.credentials,
         )
 
-    def _elsewhere(self, reply: Elsewhere, url: str) -> bxml.Transfer:
+    def _number_transfer(self, reply: TransferToNumber, url: str) -> bxml.Transfer:
         return bxml.Transfer(
             (bxml.PhoneNumber(reply.number),),
             complete_url=url,
-            fallback_url=self._callbacks.fallback(url),
-            call_timeout=_RING,
+            fallback_url=self._callbacks.fallback_url(url),
+            call_timeout=_TRANSFER_RING,
             diversion="stack" if reply.diverted else None,
             **self._callbacks.credentials,
         )
 
 
-def _said(words: str) -> list[bxml.Verb]:
-    return [bxml.SpeakSentence(words)] if words else []
+def _announcement_verbs(text: str) -> list[bxml.Verb]:
+    return [bxml.SpeakSentence(text)] if text else []

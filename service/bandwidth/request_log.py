@@ -6,92 +6,92 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Final
 
-from service.calls.request_record import Request
+from service.calls.request_record import RequestRecord
 from service.clock import Clock
 
 UNANSWERED: Final = "unanswered"
-_NOTED: Final = 20
+_MAX_ENTRIES: Final = 20
 """Requests of one piece of work that are told one by one."""
 
 
 @dataclass(slots=True)
-class Sent:
+class RequestEntry:
     """One request with its repeats, from the first moment on. `began`: monotonic."""
 
     operation: str
-    began: float
+    started: float
     status: int | None = None
     error: str = UNANSWERED
     seconds: float | None = None
     """Until it was over; None while it is not."""
-    times: int = 0
+    send_count: int = 0
     """How often it went out: what breaks or is refused may be repeated at once."""
 
 
 @dataclass(slots=True)
-class Tally:
+class RequestLog:
     """Counts up while `counting()` runs, child tasks included.
 
     `requests`: every request sent or tried, repeats included. `retries`: those of them that were repeats.
     Token requests are not in it: one of them serves many pieces of work.
     """
 
-    piece: str = ""
+    work_id: str = ""
     """Which piece of work it is, however often it is tried; empty for one that nothing else belongs to."""
     requests: int = 0
     retries: int = 0
-    sent: list[Sent] = field(default_factory=list, compare=False)
+    entries: list[RequestEntry] = field(default_factory=list, compare=False)
     """The first of them, each with its repeats; also those that were not sent, as the API is left alone."""
 
-    def told(self, clock: Clock) -> tuple[Request, ...]:
+    def records(self, clock: Clock) -> tuple[RequestRecord, ...]:
         """For the timeline of a call; one that is still under way is `unanswered`."""
         now, monotonic = clock.now(), clock.monotonic()
         return tuple(
-            Request(
-                at=round(now - (monotonic - one.began), 3),
+            RequestRecord(
+                at=round(now - (monotonic - one.started), 3),
                 operation=one.operation,
-                ms=round(1000 * (monotonic - one.began if one.seconds is None else one.seconds), 1),
+                ms=round(1000 * (monotonic - one.started if one.seconds is None else one.seconds), 1),
                 status=one.status,
                 error=one.error,
-                repeats=max(one.times - 1, 0),
+                repeats=max(one.send_count - 1, 0),
             )
-            for one in self.sent
+            for one in self.entries
         )
 
 
-current_tally: ContextVar[Tally | None] = ContextVar("current_tally", default=None)
+current_request_log: ContextVar[RequestLog | None] = ContextVar("current_tally", default=None)
 
 
-def count(*, requests: int, attempt: int) -> int:
+def count_requests(*, requests: int, attempt: int) -> int:
     """One attempt that took so many requests, into the tally of whoever is counting; gives their repeats."""
     retries = requests if attempt > 1 else requests - 1
-    if (tally := current_tally.get()) is not None:
+    if (tally := current_request_log.get()) is not None:
         tally.requests += requests
         tally.retries += retries
     return retries
 
 
-def begin(operation: str, now: float) -> Sent:
+def track_request(operation: str, now: float) -> RequestEntry:
     """A request is about to be sent. `now`: monotonic."""
-    sent = Sent(operation, now)
-    tally = current_tally.get()
-    if tally is not None and len(tally.sent) < _NOTED:
-        tally.sent.append(sent)
+    sent = RequestEntry(operation, now)
+    tally = current_request_log.get()
+    if tally is not None and len(tally.entries) < _MAX_ENTRIES:
+        tally.entries.append(sent)
     return sent
 
 
-def piece_of_work(operation: str) -> tuple[str, str] | None:
+def work_key(operation: str) -> tuple[str, str] | None:
     """Whose request this is: the same for all repeats of it, None where nobody can say."""
-    tally = current_tally.get()
-    return (tally.piece, operation) if tally is not None and tally.piece else None
+    tally = current_request_log.get()
+    return (tally.work_id, operation) if tally is not None and tally.work_id else None
 
 
 @contextmanager
-def counting(piece: str = "") -> Iterator[Tally]:
+def record_requests(work_id: str = "") -> Iterator[RequestLog]:
     """Everything sent inside the block is counted in what it gives, and in that only. `piece`: as there."""
-    tally = Tally(piece)
-    previous = current_tally.set(tally)
+    tally = RequestLog(work_id)
+    previous = current_request_log.set(tally)
     try:
         yield tally
     finally:
-        current_tally.reset(previous)
+        current_request_log.reset(previous)

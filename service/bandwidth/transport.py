@@ -25,7 +25,7 @@ HEADERS: Final = {
     "accept": "application/json",
     "accept-encoding": "identity",
 }
-_DNS_CACHE: Final = 60
+_DNS_CACHE_TTL: Final = 60
 """Seconds."""
 _INTERIM: Final = frozenset({100, *range(102, 200)})
 """101 is an end of HTTP, and one of the answer."""
@@ -33,7 +33,7 @@ _INTERIM_LIMIT: Final = 20
 """Before one answer. We ask for none, and a gateway may send a few."""
 
 
-class Request(NamedTuple):
+class HttpRequest(NamedTuple):
     """`connect`: seconds for the connection alone. `deadline`: of the event loop's clock.
 
     `about`: the one thing at Bandwidth with which it may fail although the API is well.
@@ -44,50 +44,50 @@ class Request(NamedTuple):
     url: str
     headers: Mapping[str, str]
     content: bytes | None
-    connect: float
+    connect_timeout: float
     deadline: float
     circuit: Circuit | None
-    engine: "Engine"
-    about: str = ""
+    transport: "Transport"
+    failure_key: str = ""
 
 
-class Answer(NamedTuple):
+class RawResponse(NamedTuple):
     """Whatever came back. `body` is None when it cannot be an answer to what we ask: `unfit` says why."""
 
     status: int
     body: bytes | None
     headers: Mapping[str, str]
-    unfit: str = ""
+    body_error: str = ""
 
 
-class Engine(Protocol):
+class Transport(Protocol):
     """Sends requests. Raises its library's exceptions, for `Http` to tell apart."""
 
-    async def exchange(self, request: Request, authorization: str) -> Answer: ...
+    async def exchange(self, request: HttpRequest, authorization: str) -> RawResponse: ...
 
     async def close(self) -> None: ...
 
 
 @dataclass(slots=True)
-class Progress:
+class SendCounter:
     """How often one request has been sent: aiohttp repeats idempotent ones by itself, once."""
 
     sent: int = 0
 
 
-progress: ContextVar[Progress | None] = ContextVar("request_progress", default=None)
+current_send_counter: ContextVar[SendCounter | None] = ContextVar("request_progress", default=None)
 
 
-class _Counted(aiohttp.ClientRequest):
+class _CountingRequest(aiohttp.ClientRequest):
     """Tells how often it is sent. A trace, aiohttp's own way to see that, costs a quarter of a request."""
 
     async def send(self, conn: Connection) -> aiohttp.ClientResponse:
-        if (counted := progress.get()) is not None:
+        if (counted := current_send_counter.get()) is not None:
             counted.sent += 1
         return await super().send(conn)
 
 
-class _Handler(ResponseHandler):
+class _BoundedResponseHandler(ResponseHandler):
     """Bounds what comes before an answer: aiohttp passes over interim ones (1xx) without an end."""
 
     interim = 0
@@ -104,7 +104,7 @@ class _Handler(ResponseHandler):
             self.transport.close()
 
 
-class _Connections(aiohttp.TCPConnector):
+class _RecentFirstConnector(aiohttp.TCPConnector):
     """What was used last is used first: it is the least likely to be closed by now, and the rest may go.
 
     aiohttp takes what has been idle for longest, so that after a busy minute all of its connections are kept
@@ -113,7 +113,7 @@ class _Connections(aiohttp.TCPConnector):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self._factory = partial(_Handler, loop=self._loop)  # type: ignore[assignment] # it is a handler
+        self._factory = partial(_BoundedResponseHandler, loop=self._loop)  # type: ignore[assignment] # it is a handler
 
     def _release(self, key: Any, protocol: Any, *, should_close: bool = False) -> None:
         super()._release(key, protocol, should_close=should_close)
@@ -122,12 +122,12 @@ class _Connections(aiohttp.TCPConnector):
 
 
 @cache
-def _authorities() -> ssl.SSLContext:
+def _ssl_context() -> ssl.SSLContext:
     """Whom we trust, read once in a process: that takes some 40 ms of processor time."""
     return httpx.create_ssl_context()
 
 
-class Pooled:
+class PooledTransport:
     """aiohttp itself, over connections that are kept: httpx above it costs three times as much."""
 
     def __init__(self, connections: int, keep_alive: float) -> None:
@@ -135,7 +135,7 @@ class Pooled:
         self._make = partial(_session, limit=connections, keepalive_timeout=keep_alive)
         self._session: aiohttp.ClientSession | None = None
 
-    async def knock(self, url: str) -> None:
+    async def open_connection(self, url: str) -> None:
         async with self._connected.head(url, headers=HEADERS, allow_redirects=False):
             pass
 
@@ -145,25 +145,25 @@ class Pooled:
             self._session = self._make()
         return self._session
 
-    async def exchange(self, request: Request, authorization: str) -> Answer:
+    async def exchange(self, request: HttpRequest, authorization: str) -> RawResponse:
         async with self._connected.request(
             request.method,
             request.url,
             headers={**request.headers, "authorization": authorization},
             data=request.content,
             allow_redirects=False,
-            timeout=aiohttp.ClientTimeout(sock_connect=request.connect),
+            timeout=aiohttp.ClientTimeout(sock_connect=request.connect_timeout),
         ) as response:
             if _small(response):
-                return Answer(response.status, await response.read(), response.headers)
-            return await _bounded(response.status, response.headers, response.content.iter_any())
+                return RawResponse(response.status, await response.read(), response.headers)
+            return await _read_bounded(response.status, response.headers, response.content.iter_any())
 
     async def close(self) -> None:
         if self._session is not None:
             await self._session.close()
 
 
-class Unpooled:
+class FreshTransport:
     """httpx, over a connection for each request."""
 
     def __init__(self, connections: int) -> None:
@@ -172,7 +172,7 @@ class Unpooled:
         logging.getLogger("httpx").setLevel(logging.WARNING)
         self._client = httpx.AsyncClient(
             transport=AiohttpTransport(
-                verify=_authorities(), client=partial(_session, limit=connections, force_close=True)
+                verify=_ssl_context(), client=partial(_session, limit=connections, force_close=True)
             ),
             # An empty list of domains refuses every cookie; httpx has no switch for that.
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
@@ -181,15 +181,15 @@ class Unpooled:
             follow_redirects=False,
         )
 
-    async def exchange(self, request: Request, authorization: str) -> Answer:
+    async def exchange(self, request: HttpRequest, authorization: str) -> RawResponse:
         async with self._client.stream(
             request.method,
             request.url,
             headers={**request.headers, "authorization": authorization},
             content=request.content,
-            timeout=httpx.Timeout(None, connect=request.connect),
+            timeout=httpx.Timeout(None, connect=request.connect_timeout),
         ) as response:
-            return await _bounded(response.status_code, response.headers, response.aiter_raw())
+            return await _read_bounded(response.status_code, response.headers, response.aiter_raw())
 
     async def close(self) -> None:
         await self._client.aclose()
@@ -198,9 +198,9 @@ class Unpooled:
 def _session(*, limit: int, **kept: Any) -> aiohttp.ClientSession:
     """`kept`: for how long, or not at all; aiohttp takes one or the other."""
     return aiohttp.ClientSession(
-        connector=_Connections(limit=limit, ttl_dns_cache=_DNS_CACHE, ssl=_authorities(), **kept),
+        connector=_RecentFirstConnector(limit=limit, ttl_dns_cache=_DNS_CACHE_TTL, ssl=_ssl_context(), **kept),
         cookie_jar=aiohttp.DummyCookieJar(),
-        request_class=_Counted,
+        request_class=_CountingRequest,
         # A body is packed by whoever does as we did not ask: unpacking it has no bound.
         auto_decompress=False,
         trust_env=False,
@@ -213,12 +213,12 @@ def _small(response: aiohttp.ClientResponse) -> bool:
     return length is not None and length <= BODY_LIMIT and "content-encoding" not in response.headers
 
 
-async def _bounded(status: int, headers: Mapping[str, str], pieces: AsyncIterator[bytes]) -> Answer:
+async def _read_bounded(status: int, headers: Mapping[str, str], pieces: AsyncIterator[bytes]) -> RawResponse:
     if headers.get("content-encoding", "").strip().lower() not in {"", "identity"}:
-        return Answer(status, None, headers, "packed, and we ask for what is not")
+        return RawResponse(status, None, headers, "packed, and we ask for what is not")
     body = bytearray()
     async for piece in pieces:
         body += piece
         if len(body) > BODY_LIMIT:
-            return Answer(status, None, headers, f"body over {BODY_LIMIT} bytes")
-    return Answer(status, bytes(body), headers)
+            return RawResponse(status, None, headers, f"body over {BODY_LIMIT} bytes")
+    return RawResponse(status, bytes(body), headers)

@@ -11,15 +11,15 @@ from service.metrics import Metrics
 log = structlog.get_logger()
 
 CODE: Final = "invalid-response"
-QUIET: Final = 300.0
+QUIET_PERIOD: Final = 300.0
 """Seconds without such an answer to an operation after which the next one begins a new spell."""
-_LOOK: Final = "see what answers in between (a proxy, a gateway, a wrong BW_WEBRTC_URL or BW_VOICE_URL)"
-_LOST: Final = f"what it has made is known to nobody and lives for up to 9 hours: {_LOOK}"
-_MADE: Final = f"what it has made is taken down again: {_LOOK}"
-_CALL: Final = f"whether there is a call its webhooks will tell, and pstn-bridge sweep lists it: {_LOOK}"
+_HINT_PROXY: Final = "see what answers in between (a proxy, a gateway, a wrong BW_WEBRTC_URL or BW_VOICE_URL)"
+_HINT_LOST: Final = f"what it has made is known to nobody and lives for up to 9 hours: {_HINT_PROXY}"
+_HINT_DELETED: Final = f"what it has made is taken down again: {_HINT_PROXY}"
+_HINT_CALL: Final = f"whether there is a call its webhooks will tell, and pstn-bridge sweep lists it: {_HINT_PROXY}"
 
 
-class Unreadable:
+class UnreadableResponses:
     def __init__(self, clock: Clock, metrics: Metrics) -> None:
         self._clock = clock
         self._metrics = metrics
@@ -34,7 +34,7 @@ class Unreadable:
         self._metrics.unreadable(operation)
         last = self._last.get(operation)
         self._last[operation] = now
-        if last is None or now - last > QUIET:
+        if last is None or now - last > QUIET_PERIOD:
             log.warning(
                 "answer.unreadable",
                 operation=operation,
@@ -45,8 +45,8 @@ class Unreadable:
 
 
 def _hint(error: BandwidthError) -> str:
-    if error.made:
-        return _MADE
+    if error.created_id:
+        return _HINT_DELETED
     if error.operation == "create-call":
-        return _CALL
-    return _LOST if error.operation.startswith("create-") else _LOOK
+        return _HINT_CALL
+    return _HINT_LOST if error.operation.startswith("create-") else _HINT_PROXY

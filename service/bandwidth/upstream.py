@@ -4,38 +4,38 @@
 from collections.abc import Callable, Mapping
 from typing import Final, TypeVar
 
-from service.bandwidth.circuit import Circuit, Kind
+from service.bandwidth.circuit import Circuit, RequestKind
 from service.bandwidth.errors import BandwidthError
-from service.bandwidth.api_client import Credentials, Http, Response
-from service.bandwidth.reachability import Reach
-from service.bandwidth.unreadable_responses import Unreadable
-from service.bandwidth.codec import account_base, unusable
+from service.bandwidth.api_client import ApiCredentials, HttpClient, Response
+from service.bandwidth.reachability import Reachability
+from service.bandwidth.unreadable_responses import UnreadableResponses
+from service.bandwidth.codec import account_base, unusable_response
 
 T = TypeVar("T")
-Circuits = Mapping[Kind, Circuit]
-KINDS: Final[Mapping[str, Kind]] = {
-    "create-session": Kind.CREATES,
-    "create-participant": Kind.CREATES,
-    "add-participant": Kind.CREATES,
-    "update-subscriptions": Kind.CREATES,
-    "create-call": Kind.CREATES,
-    "redirect-call": Kind.CREATES,
-    "remove-participant": Kind.CLEAN_UP,
-    "delete-participant": Kind.CLEAN_UP,
-    "delete-session": Kind.CLEAN_UP,
-    "hang-up": Kind.CLEAN_UP,
-    "get-session": Kind.QUESTIONS,
-    "get-participant": Kind.QUESTIONS,
-    "list-participants": Kind.QUESTIONS,
-    "get-call": Kind.QUESTIONS,
-    "list-calls": Kind.QUESTIONS,
+Circuits = Mapping[RequestKind, Circuit]
+REQUEST_KINDS: Final[Mapping[str, RequestKind]] = {
+    "create-session": RequestKind.CREATES,
+    "create-participant": RequestKind.CREATES,
+    "add-participant": RequestKind.CREATES,
+    "update-subscriptions": RequestKind.CREATES,
+    "create-call": RequestKind.CREATES,
+    "redirect-call": RequestKind.CREATES,
+    "remove-participant": RequestKind.CLEAN_UP,
+    "delete-participant": RequestKind.CLEAN_UP,
+    "delete-session": RequestKind.CLEAN_UP,
+    "hang-up": RequestKind.CLEAN_UP,
+    "get-session": RequestKind.QUESTIONS,
+    "get-participant": RequestKind.QUESTIONS,
+    "list-participants": RequestKind.QUESTIONS,
+    "get-call": RequestKind.QUESTIONS,
+    "list-calls": RequestKind.QUESTIONS,
 }
 """Of every operation."""
 _BLANK: Final = b"\xef\xbb\xbf \t\r\n"
 """What may stand before a page: a byte order mark, and white space."""
 
 
-def done(operation: str) -> Callable[[Response], None]:
+def ignore_body(operation: str) -> Callable[[Response], None]:
     """Reads no more than whether it is Bandwidth that has answered.
 
     A web page comes from something in between, which may have sent nothing on, whatever its status.
@@ -45,29 +45,29 @@ def done(operation: str) -> Callable[[Response], None]:
         kind = response.headers.get("content-type", "").lower()
         text = response.body.lstrip(_BLANK)
         if text.startswith(b"<") or (text and kind.startswith("text/html")):
-            raise unusable(operation, response, "web page")
+            raise unusable_response(operation, response, "web page")
 
     return read
 
 
-def circuits_of(api: str, http: Http) -> Circuits:
-    kinds = (Kind.CREATES, Kind.CLEAN_UP, Kind.QUESTIONS)
-    reach = Reach()
-    return {kind: Circuit(api, kind, clock=http.clock, metrics=http.metrics, reach=reach) for kind in kinds}
+def make_circuits(api: str, http: HttpClient) -> Circuits:
+    kinds = (RequestKind.CREATES, RequestKind.CLEAN_UP, RequestKind.QUESTIONS)
+    reach = Reachability()
+    return {kind: Circuit(api, kind, clock=http.clock, metrics=http.metrics, reachability=reach) for kind in kinds}
 
 
 class Upstream:
     """Two APIs may share a host and still fail apart, so each has circuits of its own."""
 
     def __init__(
-        self, http: Http, base_url: str, account_id: str, credentials: Credentials, circuits: Circuits
+        self, http: HttpClient, base_url: str, account_id: str, credentials: ApiCredentials, circuits: Circuits
     ) -> None:
         """`base_url`: with its version. Raises ValueError for an account id that is none."""
         self.http = http
         self.base = account_base(base_url, account_id)
         self._credentials = credentials
         self._circuits = circuits
-        self._unreadable = Unreadable(http.clock, http.metrics)
+        self._unreadable_responses = UnreadableResponses(http.clock, http.metrics)
 
     async def send(
         self,
@@ -78,8 +78,8 @@ class Upstream:
         timeout: float,
         attempt: int,
         *,
-        fresh: bool = False,
-        about: str = "",
+        fresh_connection: bool = False,
+        failure_key: str = "",
         read: Callable[[Response], T],
     ) -> T:
         """`path`: below the account, with its query. The rest as in `Http.send`.
@@ -92,14 +92,14 @@ class Upstream:
                 method,
                 self.base + path,
                 credentials=self._credentials,
-                circuit=self._circuits[KINDS[operation]],
+                circuit=self._circuits[REQUEST_KINDS[operation]],
                 json=body,
                 timeout=timeout,
                 attempt=attempt,
-                fresh=fresh,
-                about=about,
+                fresh_connection=fresh_connection,
+                failure_key=failure_key,
             )
             return read(response)
         except BandwidthError as error:
-            self._unreadable.note(error)
+            self._unreadable_responses.note(error)
             raise

@@ -13,8 +13,8 @@ _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 DOCUMENT_LIMIT = 64 * 1024
 TAG_LIMIT = 256
 UUI_LIMIT = 350
-TARGETS = 8
-GATHER_PROMPTS = 20
+MAX_TRANSFER_TARGETS = 8
+MAX_GATHER_PROMPTS = 20
 DAY = 86_400
 # createCall only; older documents have 256 for its tag too.
 CALL_TAG_LIMIT = 4096
@@ -33,7 +33,7 @@ def is_visible(text: str, *, longest: int) -> bool:
     return 0 < len(text) <= longest and text.isascii() and text.isprintable() and " " not in text
 
 
-def plain(number: float) -> str:
+def format_decimal(number: float) -> str:
     """A decimal without exponent and trailing zeros."""
     text = format(Decimal(str(number)), "f")
     return text.rstrip("0").rstrip(".") if "." in text else text
@@ -41,7 +41,7 @@ def plain(number: float) -> str:
 
 def check_between(name: str, number: float, low: float, high: float) -> None:
     if not low <= number <= high:
-        raise ValueError(f"{name}: {number} is not between {plain(low)} and {plain(high)} seconds")
+        raise ValueError(f"{name}: {number} is not between {format_decimal(low)} and {format_decimal(high)} seconds")
 
 
 def check_count(name: str, number: int, low: int, high: int) -> None:
@@ -85,8 +85,8 @@ def check_id(name: str, value: str) -> None:
         raise ValueError(f"{name}: not an id")
 
 
-def check_keys(name: str, keys: str | None) -> None:
-    if keys is not None and not re.fullmatch(r"[0-9*#A-Da-d]*", keys):
+def check_dtmf_digits(name: str, digits: str | None) -> None:
+    if digits is not None and not re.fullmatch(r"[0-9*#A-Da-d]*", digits):
         raise ValueError(f"{name}: not keys of a phone")
 
 

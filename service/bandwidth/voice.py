@@ -9,11 +9,11 @@ from urllib.parse import urlencode, urljoin, urlsplit
 import msgspec
 
 from service.bandwidth.errors import BandwidthError, NotFound
-from service.bandwidth.api_client import Credentials, Http, Response
+from service.bandwidth.api_client import ApiCredentials, HttpClient, Response
 from service.bandwidth.validation import is_visible
-from service.bandwidth.create_call import NewCall, as_json
-from service.bandwidth.upstream import Circuits, Upstream, circuits_of, done
-from service.bandwidth.codec import decode, encode, known_id, made_id, segment, unusable
+from service.bandwidth.create_call import CreateCallRequest, create_call_body
+from service.bandwidth.upstream import Circuits, Upstream, make_circuits, ignore_body
+from service.bandwidth.codec import decode, encode, checked_id, created_id, path_segment, unusable_response
 
 _LONGEST_LINK: Final = 8192
 """Characters; aiohttp takes no longer header."""
@@ -58,7 +58,7 @@ class FoundCall(msgspec.Struct, frozen=True, rename="camel"):
         return f"FoundCall(call_id={self.call_id!r}, state={self.state!r}, direction={self.direction!r})"
 
 
-class _Created(msgspec.Struct, rename="camel"):
+class _CreatedCall(msgspec.Struct, rename="camel"):
     call_id: str
 
 
@@ -71,29 +71,29 @@ class VoiceApi:
 
     def __init__(
         self,
-        http: Http,
+        http: HttpClient,
         base_url: str,
         account_id: str,
-        credentials: Credentials,
+        credentials: ApiCredentials,
         *,
         circuits: Circuits | None = None,
     ) -> None:
         """`base_url`: with its version, as in `https://voice.bandwidth.com/api/v2`."""
-        chosen = circuits or circuits_of("voice", http)
+        chosen = circuits or make_circuits("voice", http)
         self.circuits = tuple(chosen.values())
         self.credentials = credentials
         self._api = Upstream(http, base_url, account_id, credentials, chosen)
 
-    async def create_call(self, order: NewCall, *, timeout: float, attempt: int = 1) -> str:
+    async def create_call(self, request: CreateCallRequest, *, timeout: float, attempt: int = 1) -> str:
         """Queues a new call by createCall; its id. Its first webhook may be here before that is.
 
         An error with `may_have_happened` may have left a call behind whose id nobody told: sending this
         again, whatever `retry` says, may ring twice. That the call cannot be routed is no error here: it
         comes as a disconnect (documents of Bandwidth's command line tool).
         """
-        body = encode(as_json(order))
+        body = encode(create_call_body(request))
         return await self._api.send(
-            "create-call", "POST", "/calls", body, timeout, attempt, fresh=True, read=_created_call
+            "create-call", "POST", "/calls", body, timeout, attempt, fresh_connection=True, read=_created_call
         )
 
     async def hang_up(self, call_id: str, *, timeout: float, attempt: int = 1) -> None:
@@ -142,7 +142,7 @@ class VoiceApi:
             return await self._api.send(
                 "get-call",
                 "GET",
-                _call(call_id),
+                _call_path(call_id),
                 None,
                 timeout,
                 attempt,
@@ -171,10 +171,10 @@ class VoiceApi:
         """
         operation, loop = "list-calls", asyncio.get_running_loop()
         deadline = loop.time() + timeout
-        wanted = {"to": to, "from": from_, "minStartTime": _time(self._api.http.there(since))}
+        wanted = {"to": to, "from": from_, "minStartTime": _time(self._api.http.to_bandwidth_time(since))}
         wanted = {name: value for name, value in wanted.items() if value}
         if until is not None:
-            wanted["maxStartTime"] = _time(self._api.http.there(until))
+            wanted["maxStartTime"] = _time(self._api.http.to_bandwidth_time(until))
         path, found = f"/calls?{urlencode(wanted)}", list[FoundCall]()
         for _ in range(PAGES):
             left = max(deadline - loop.time(), 0)
@@ -190,27 +190,27 @@ class VoiceApi:
         operation = "list-calls"
         page = decode(operation, response, list[FoundCall]) if response.body else []
         for one in page:
-            known_id(operation, response, one.call_id)
+            checked_id(operation, response, one.call_id)
         if response.next_page is None:
             return page, None
-        query = _query_of(response.next_page, f"{self._api.base}/calls")
+        query = _next_page_query(response.next_page, f"{self._api.base}/calls")
         if query is None:
-            raise unusable(operation, response, "next page is elsewhere")
+            raise unusable_response(operation, response, "next page is elsewhere")
         return page, query
 
     async def _update(
         self, operation: str, call_id: str, change: dict[str, str], timeout: float, attempt: int
     ) -> None:
         body = encode(change)
-        await self._api.send(operation, "POST", _call(call_id), body, timeout, attempt, read=done(operation))
+        await self._api.send(operation, "POST", _call_path(call_id), body, timeout, attempt, read=ignore_body(operation))
 
 
 def _created_call(response: Response) -> str:
     """Its id is all that is needed of it."""
     try:
-        return known_id("create-call", response, decode("create-call", response, _Created).call_id)
+        return checked_id("create-call", response, decode("create-call", response, _CreatedCall).call_id)
     except BandwidthError:
-        if made := made_id(response, "callId"):
+        if made := created_id(response, "callId"):
             return made
         raise
 
@@ -219,13 +219,13 @@ def _time(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _query_of(next_page: str, collection: str) -> str | None:
+def _next_page_query(next_page: str, collection: str) -> str | None:
     """All that is taken over of a link, so that our credentials go nowhere else; None for another place."""
     if len(next_page) > _LONGEST_LINK:
         return None
     try:
         link = urljoin(collection, next_page)
-        if _place(link) != _place(collection):
+        if _collection_of(link) != _collection_of(collection):
             return None
     except ValueError:
         return None
@@ -233,11 +233,11 @@ def _query_of(next_page: str, collection: str) -> str | None:
     return query if is_visible(query, longest=_LONGEST_LINK) else None
 
 
-def _place(url: str) -> tuple[str, str | None, int | None, str]:
+def _collection_of(url: str) -> tuple[str, str | None, int | None, str]:
     parts = urlsplit(url)
     port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
     return parts.scheme, parts.hostname, port, parts.path
 
 
-def _call(call_id: str) -> str:
-    return f"/calls/{segment('call_id', call_id)}"
+def _call_path(call_id: str) -> str:
+    return f"/calls/{path_segment('call_id', call_id)}"

@@ -9,10 +9,10 @@ from typing import Final
 import msgspec
 
 from service.bandwidth.errors import BandwidthError, NotFound
-from service.bandwidth.api_client import Credentials, Http, Response
-from service.bandwidth.upstream import Circuits, Upstream, circuits_of, done
-from service.bandwidth.codec import decode, encode, known_id, made_id, segment, unusable
-from service.calls.browser import Hears, Permission, Streams, heard_id
+from service.bandwidth.api_client import ApiCredentials, HttpClient, Response
+from service.bandwidth.upstream import Circuits, Upstream, make_circuits, ignore_body
+from service.bandwidth.codec import decode, encode, checked_id, created_id, path_segment, unusable_response
+from service.calls.browser import Hears, Permission, ParticipantStreams, heard_id
 
 TAG_LIMIT = 50  # WebRTC overview: at most 50 characters, and no personal data
 
@@ -53,7 +53,7 @@ class _Participant(msgspec.Struct):
     id: str
 
 
-class _Created(msgspec.Struct):
+class _CreatedParticipantBody(msgspec.Struct):
     participant: _Participant
     token: str
 
@@ -67,15 +67,15 @@ class WebRtcApi:
 
     def __init__(
         self,
-        http: Http,
+        http: HttpClient,
         base_url: str,
         account_id: str,
-        credentials: Credentials,
+        credentials: ApiCredentials,
         *,
         circuits: Circuits | None = None,
     ) -> None:
         """`base_url`: with its version, as in `https://api.webrtc.bandwidth.com/v1`."""
-        chosen = circuits or circuits_of("webrtc", http)
+        chosen = circuits or make_circuits("webrtc", http)
         self.circuits = tuple(chosen.values())
         self.credentials = credentials
         self._api = Upstream(http, base_url, account_id, credentials, chosen)
@@ -86,9 +86,9 @@ class WebRtcApi:
 
         def read(response: Response) -> str:
             try:
-                return known_id("create-session", response, decode("create-session", response, _Session).id)
+                return checked_id("create-session", response, decode("create-session", response, _Session).id)
             except BandwidthError:
-                if made := made_id(response, "id"):
+                if made := created_id(response, "id"):
                     return made
                 raise
 
@@ -96,12 +96,12 @@ class WebRtcApi:
 
     async def has_session(self, session_id: str, *, timeout: float, attempt: int = 1) -> bool:
         """By getSession. What is not found when one is put into another may be either of the two."""
-        path = f"/sessions/{segment('session_id', session_id)}"
+        path = f"/sessions/{path_segment('session_id', session_id)}"
         return await self._has("get-session", path, timeout, attempt)
 
     async def has_participant(self, participant_id: str, *, timeout: float, attempt: int = 1) -> bool:
         """By getParticipant."""
-        path = f"/participants/{segment('participant_id', participant_id)}"
+        path = f"/participants/{path_segment('participant_id', participant_id)}"
         return await self._has("get-participant", path, timeout, attempt)
 
     async def list_participants(
@@ -112,11 +112,11 @@ class WebRtcApi:
         204 stands for none (WebRTC specification).
         """
         operation = "list-participants"
-        path = f"/sessions/{segment('session_id', session_id)}/participants"
+        path = f"/sessions/{path_segment('session_id', session_id)}/participants"
 
         def read(response: Response) -> tuple[str, ...]:
             members = decode(operation, response, list[_Participant]) if response.body else []
-            return tuple(known_id(operation, response, one.id) for one in members)
+            return tuple(checked_id(operation, response, one.id) for one in members)
 
         return await self._api.send(operation, "GET", path, None, timeout, attempt, read=read)
 
@@ -184,31 +184,31 @@ class WebRtcApi:
         await self._delete("remove-participant", _member(session_id, participant_id), timeout, attempt)
 
     async def delete_participant(self, participant_id: str, *, timeout: float, attempt: int = 1) -> None:
-        path = f"/participants/{segment('participant_id', participant_id)}"
+        path = f"/participants/{path_segment('participant_id', participant_id)}"
         await self._delete("delete-participant", path, timeout, attempt)
 
     async def delete_session(self, session_id: str, *, timeout: float, attempt: int = 1) -> None:
         """Sends deleteSession. What becomes of members still inside is not documented: remove them first."""
         await self._delete(
-            "delete-session", f"/sessions/{segment('session_id', session_id)}", timeout, attempt
+            "delete-session", f"/sessions/{path_segment('session_id', session_id)}", timeout, attempt
         )
 
     async def _put(
         self, operation: str, path: str, body: bytes, timeout: float, attempt: int, session_id: str
     ) -> None:
         await self._api.send(
-            operation, "PUT", path, body, timeout, attempt, about=session_id, read=done(operation)
+            operation, "PUT", path, body, timeout, attempt, failure_key=session_id, read=ignore_body(operation)
         )
 
     async def _delete(self, operation: str, path: str, timeout: float, attempt: int) -> None:
         try:
-            await self._api.send(operation, "DELETE", path, None, timeout, attempt, read=done(operation))
+            await self._api.send(operation, "DELETE", path, None, timeout, attempt, read=ignore_body(operation))
         except NotFound:
             return
 
     async def _has(self, operation: str, path: str, timeout: float, attempt: int) -> bool:
         try:
-            await self._api.send(operation, "GET", path, None, timeout, attempt, read=done(operation))
+            await self._api.send(operation, "GET", path, None, timeout, attempt, read=ignore_body(operation))
         except NotFound:
             return False
         return True
@@ -218,19 +218,19 @@ def _created_participant(response: Response) -> CreatedParticipant:
     """One whose token cannot be read is of no use to anybody, and lives all the same."""
     operation = "create-participant"
     try:
-        created = decode(operation, response, _Created)
+        created = decode(operation, response, _CreatedParticipantBody)
         if not created.token:
-            raise unusable(operation, response, "empty token")
+            raise unusable_response(operation, response, "empty token")
         return CreatedParticipant(
-            id=known_id(operation, response, created.participant.id), token=created.token
+            id=checked_id(operation, response, created.participant.id), token=created.token
         )
     except BandwidthError as error:
-        error.made = made_id(response, "participant", "id")
+        error.created_id = created_id(response, "participant", "id")
         raise
 
 
 def _member(session_id: str, participant_id: str) -> str:
-    session, participant = segment("session_id", session_id), segment("participant_id", participant_id)
+    session, participant = path_segment("session_id", session_id), path_segment("participant_id", participant_id)
     return f"/sessions/{session}/participants/{participant}"
 
 
@@ -242,11 +242,11 @@ def _subscriptions(session_id: str, hears: Hears) -> bytes:
         # With a session in it, an empty list would stand for everybody.
         return encode({})
     for one in hears:
-        segment("hears", heard_id(one))
+        path_segment("hears", heard_id(one))
     return encode({"sessionId": session_id, "participants": [_subscription(one) for one in hears]})
 
 
-def _subscription(one: str | Streams) -> dict[str, object]:
+def _subscription(one: str | ParticipantStreams) -> dict[str, object]:
     """Without a list of aliases it is to all streams (WebRTC specification)."""
     if isinstance(one, str):
         return {"participantId": one}

@@ -21,18 +21,18 @@ class Permission(StrEnum):
     VIDEO = "VIDEO"
 
 
-class Streams(msgspec.Struct, frozen=True):
+class ParticipantStreams(msgspec.Struct, frozen=True):
     """Some of what a participant publishes, by the names that its device has given to them."""
 
     participant_id: str
     aliases: tuple[str, ...]
 
 
-Hears = tuple[str | Streams, ...] | None
+Hears = tuple[str | ParticipantStreams, ...] | None
 """Whom a participant receives, by id; None for everybody in the session, now and later."""
 
 
-def heard_id(one: str | Streams) -> str:
+def heard_id(one: str | ParticipantStreams) -> str:
     return one if isinstance(one, str) else one.participant_id
 
 
@@ -44,51 +44,51 @@ class Browser(msgspec.Struct, frozen=True, omit_defaults=True):
     visit: str = ""
     """Whose browser it is: one visit has one at most."""
     hears: Hears = None
-    until: float = 0
+    visit_until: float = msgspec.field(default=0, name="until")
     """When that visit runs out, in seconds since the epoch; 0 for who has none."""
 
 
 class Presence(msgspec.Struct, frozen=True):
     """What has been heard of a browser. Times are seconds since the epoch, 0 for never."""
 
-    taken: float
+    seated_at: float
     """Since when it has its seat."""
-    beat: float = 0
+    heartbeat_at: float = 0
     """The last heartbeat."""
-    connected: float = 0
+    connected_at: float = 0
     """The last `onConnect`."""
-    disconnected: float = 0
+    disconnected_at: float = 0
     """The last `onDisconnect`: the signalling connection was lost, and may come back."""
 
     @property
-    def heard_of(self) -> float:
+    def last_seen_at(self) -> float:
         """When there was a sign of life."""
-        return max(self.beat, self.connected)
+        return max(self.heartbeat_at, self.connected_at)
 
     @property
-    def there(self) -> bool:
+    def is_connected(self) -> bool:
         """Whether somebody has connected, or has said so, and has not been lost since."""
-        return self.heard_of > self.disconnected
+        return self.last_seen_at > self.disconnected_at
 
 
-def absent_from(presence: Presence, *, unused: float, absent: float) -> float:
+def counts_as_gone_from(presence: Presence, *, unused: float, absent: float) -> float:
     """From when on it counts as gone (seconds since the epoch); infinity while it is known to be there.
 
     `unused`: seconds for which a seat is kept for somebody who was never heard of; `absent`: seconds of
     silence. Who has ever sent a heartbeat is expected to go on with it. Of anybody else no news is good news.
     """
-    if not presence.heard_of:
-        return presence.taken + unused
-    if presence.beat:
-        return presence.heard_of + absent
-    if presence.there:
+    if not presence.last_seen_at:
+        return presence.seated_at + unused
+    if presence.heartbeat_at:
+        return presence.last_seen_at + absent
+    if presence.is_connected:
         return math.inf
-    return presence.disconnected + absent
+    return presence.disconnected_at + absent
 
 
-def over_from(browser: Browser | None) -> float:
+def visit_ends_at(browser: Browser | None) -> float:
     """From when on it has no business here any more, whoever is there (seconds since the epoch)."""
-    return browser.until if browser and browser.until else math.inf
+    return browser.visit_until if browser and browser.visit_until else math.inf
 
 
 def seat_of_browser(name: str) -> str:

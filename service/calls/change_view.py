@@ -8,17 +8,17 @@ from service.calls.model import Call
 from service.calls.numbers import masked
 
 
-class CallNews(msgspec.Struct, frozen=True):
+class CallChange(msgspec.Struct, frozen=True):
     rooms: tuple[str, ...]
     """Whose onlookers are told: those of the call's room, and of the one that it has left."""
     call: dict[str, Any]
 
 
-class _Where(msgspec.Struct, frozen=True):
+class _RoomOnly(msgspec.Struct, frozen=True):
     room: str | None = None
 
 
-def shown(call: Call) -> dict[str, Any]:
+def public_view(call: Call) -> dict[str, Any]:
     """A call in live events, in the words of the API. Numbers are masked, whoever is to read it."""
     return {
         "id": call.ref,
@@ -32,21 +32,21 @@ def shown(call: Call) -> dict[str, Any]:
     }
 
 
-def for_visitor(data: bytes, room: str) -> bytes:
+def redact_for_visitor(data: bytes, room: str) -> bytes:
     """What a visitor of this room is told of it (JSON): where a call has gone is not said, only that it has.
 
     Other rooms are none of a visitor's business, not even their names.
     """
-    if msgspec.json.decode(data, type=_Where).room == room:
+    if msgspec.json.decode(data, type=_RoomOnly).room == room:
         return data
     return msgspec.json.encode({**msgspec.json.decode(data), "room": None})
 
 
-def call_news(before: Call | None, after: Call) -> CallNews | None:
+def call_change(before: Call | None, after: Call) -> CallChange | None:
     """None when nothing that is shown has changed."""
-    told = shown(after)
+    told = public_view(after)
     if before is None:
-        return CallNews((after.room,), told)
-    if shown(before) == told:
+        return CallChange((after.room,), told)
+    if public_view(before) == told:
         return None
-    return CallNews(tuple(dict.fromkeys((after.room, before.room))), told)
+    return CallChange(tuple(dict.fromkeys((after.room, before.room))), told)

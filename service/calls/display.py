@@ -3,12 +3,12 @@
 import unicodedata
 from typing import Final
 
-_MARKS: Final = "Cf"
+_FORMAT_CATEGORY: Final = "Cf"
 """The category of marks that turn the direction of what follows, blanks without width, and such.
 
 With them a name could pass for another, or rearrange the line that it is shown in.
 """
-_UNSEEN: Final = frozenset(
+_INVISIBLE: Final = frozenset(
     chr(point)
     for first, last in (
         # Default_Ignorable_Code_Point of Unicode's DerivedCoreProperties.txt, the same from 14.0 to 17.0;
@@ -37,13 +37,13 @@ _UNSEEN: Final = frozenset(
 )
 
 
-def displayed(text: str) -> str:
+def clean_display_text(text: str) -> str:
     """In compatible form (NFKC), without characters that are not seen."""
     if text.isascii():
         return text
-    seen = [one for one in unicodedata.normalize("NFKC", text) if not _is_unseen(one)]
+    seen = [one for one in unicodedata.normalize("NFKC", text) if not _is_invisible(one)]
     return unicodedata.normalize("NFKC", "".join(seen))
 
 
-def _is_unseen(one: str) -> bool:
-    return one in _UNSEEN or unicodedata.category(one) == _MARKS
+def _is_invisible(one: str) -> bool:
+    return one in _INVISIBLE or unicodedata.category(one) == _FORMAT_CATEGORY

@@ -10,7 +10,7 @@ import msgspec
 
 from service.calls.browser import Hears
 from service.calls.looks import Looks
-from service.calls.room_settings import Then
+from service.calls.room_settings import AloneAction
 
 
 class _OwnLane(msgspec.Struct, frozen=True):
@@ -25,7 +25,7 @@ class _OwnLane(msgspec.Struct, frozen=True):
         return self.id
 
 
-class HangUp(_OwnLane, frozen=True, omit_defaults=True, tag="hang-up"):
+class HangUpPhone(_OwnLane, frozen=True, omit_defaults=True, tag="hang-up"):
     call_id: str
     looks: Looks = Looks()
 
@@ -58,7 +58,7 @@ class LeaveRoom(_OwnLane, frozen=True, tag="leave-room"):
 
     room: str
     seat: str
-    keep: bool = False
+    keeps_participant: bool = msgspec.field(default=False, name="keep")
 
     @property
     def id(self) -> str:
@@ -74,7 +74,7 @@ class MoveParticipant(_OwnLane, frozen=True, omit_defaults=True, kw_only=True, t
 
     ref: str
     attempt: int
-    place: int
+    seat_no: int = msgspec.field(name="place")
     participant_id: str
     room: str
     seat: str
@@ -94,7 +94,7 @@ class Subscribe(_OwnLane, frozen=True, omit_defaults=True, tag="subscribe"):
     looks: Looks = Looks()
 
 
-class NameCall(_OwnLane, frozen=True, tag="name-call"):
+class RecordCallId(_OwnLane, frozen=True, tag="name-call"):
     """Make the call known under the id that Bandwidth has given it."""
 
     call_id: str
@@ -113,23 +113,23 @@ class TellTimeUp(_OwnLane, frozen=True, omit_defaults=True, tag="tell-time-up"):
     looks: Looks = Looks()
 
 
-class TellTimeShort(_OwnLane, frozen=True, omit_defaults=True, tag="tell-time-short"):
+class TellTimeNearlyUp(_OwnLane, frozen=True, omit_defaults=True, tag="tell-time-short"):
     """Tell a call that its time is nearly up."""
 
     ref: str
     looks: Looks = Looks()
 
 
-class TellHoldUp(_OwnLane, frozen=True, omit_defaults=True, tag="tell-hold-up"):
+class TellHoldTimeUp(_OwnLane, frozen=True, omit_defaults=True, tag="tell-hold-up"):
     """Tell a call that it has been on hold for as long as it may, or with `soon` nearly so."""
 
     ref: str
     attempt: int
-    soon: bool
+    is_warning: bool = msgspec.field(name="soon")
     looks: Looks = Looks()
 
 
-class AskAfter(_OwnLane, frozen=True, omit_defaults=True, tag="ask-after"):
+class CheckCall(_OwnLane, frozen=True, omit_defaults=True, tag="ask-after"):
     """Ask Bandwidth about a live call of which nothing has been heard for as long as its state may last."""
 
     ref: str
@@ -183,7 +183,7 @@ class CheckRoom(msgspec.Struct, frozen=True, omit_defaults=True, tag="check-room
 
     room: str
     session_id: str
-    strangers: dict[str, float] = {}
+    orphans: dict[str, float] = msgspec.field(default={}, name="strangers")
     """Participants without a seat that were found before, and when (seconds since the epoch)."""
     missing: dict[str, Looks] = {}
     """Participants that should be there and were not."""
@@ -202,7 +202,7 @@ class CheckSession(msgspec.Struct, frozen=True, tag="check-session"):
         return CheckSession(self.room, self.session_id, self.looks.seen(at))
 
 
-class CheckTaken(msgspec.Struct, frozen=True, omit_defaults=True, tag="check-taken"):
+class CheckTakenFromPool(msgspec.Struct, frozen=True, omit_defaults=True, tag="check-taken"):
     """See whether those that callers got out of stock are in the session where they were put."""
 
     room: str
@@ -225,13 +225,13 @@ class CheckPage(_OwnLane, frozen=True, omit_defaults=True, tag="check-page"):
     looks: Looks = Looks()
 
 
-class StockRoom(msgspec.Struct, frozen=True, tag="stock-room"):
+class PrepareParticipant(msgspec.Struct, frozen=True, tag="stock-room"):
     """Make a participant for a caller who has yet to come, and put it into the room's session."""
 
     room: str
 
 
-class ReplaceStock(msgspec.Struct, frozen=True, tag="replace-stock"):
+class ReplacePrepared(msgspec.Struct, frozen=True, tag="replace-stock"):
     """Take one that is too old to be handed out down, and make another."""
 
     room: str
@@ -251,11 +251,11 @@ class TellAlone(msgspec.Struct, frozen=True, omit_defaults=True, tag="tell-alone
 
     room: str
     seat: str
-    then: Then
+    then: AloneAction
     looks: Looks = Looks()
 
 
-class Evict(msgspec.Struct, frozen=True, omit_defaults=True, tag="evict"):
+class TellRoomClosed(msgspec.Struct, frozen=True, omit_defaults=True, tag="evict"):
     """Tell a call that its room has been closed. A caller who waits outside has the seat of its last try."""
 
     room: str
@@ -264,19 +264,19 @@ class Evict(msgspec.Struct, frozen=True, omit_defaults=True, tag="evict"):
 
 
 CallEffect = (
-    HangUp
+    HangUpPhone
     | HangUpLeg
     | RedirectPhone
     | LeaveRoom
     | MoveParticipant
     | Subscribe
-    | NameCall
+    | RecordCallId
     | EndDialing
     | TellTimeUp
-    | TellTimeShort
-    | TellHoldUp
+    | TellTimeNearlyUp
+    | TellHoldTimeUp
     | CheckPage
-    | AskAfter
+    | CheckCall
 )
 """Owed by a call: what `decide` asks for."""
 RoomEffect = (
@@ -288,17 +288,17 @@ RoomEffect = (
     | ReplaceSession
     | CheckRoom
     | CheckSession
-    | CheckTaken
+    | CheckTakenFromPool
     | CheckPresence
     | CheckPage
-    | StockRoom
-    | ReplaceStock
+    | PrepareParticipant
+    | ReplacePrepared
     | SummonWaiter
     | TellAlone
-    | Evict
+    | TellRoomClosed
 )
 """Owed by a room: what its scripts in the store write down when members come and go."""
-Ends = HangUp | HangUpLeg | RedirectPhone | EndDialing | RemoveParticipant | DeleteParticipant | DeleteSession
+AbandonableEffect = HangUpPhone | HangUpLeg | RedirectPhone | EndDialing | RemoveParticipant | DeleteParticipant | DeleteSession
 """What is struck off when it is not known at Bandwidth what it is about, or nobody there can be asked.
 
 `looks`: at answers that say nothing, in a row. Those of other effects: at what was not found, there or in the
@@ -306,15 +306,15 @@ store.
 """
 Effect = CallEffect | RoomEffect
 
-KINDS: Final = frozenset(str(one.__struct_config__.tag) for one in get_args(Effect))
+EFFECT_NAMES: Final = frozenset(str(one.__struct_config__.tag) for one in get_args(Effect))
 """What this release can carry out."""
 
 
-def name_of(effect: Effect) -> str:
+def effect_name(effect: Effect) -> str:
     return str(effect.__struct_config__.tag)
 
 
-class Owed(msgspec.Struct, frozen=True):
+class Scheduled(msgspec.Struct, frozen=True):
     """An effect and the time from which it may be done, in seconds since the epoch."""
 
     effect: CallEffect

@@ -5,14 +5,14 @@ Webhooks of Bandwidth, the outcomes of what the shell was asked to do, orders of
 
 import msgspec
 
-from service.calls.pin_guessing import NONE, Guesses
-from service.calls.looks import Asked
+from service.calls.pin_guessing import NO_WRONG_PINS, WrongPinCounts
+from service.calls.looks import CallChecked
 from service.calls.model import Direction, OnMachine
-from service.calls.room_settings import Then, Waiting, Way
-from service.calls.request_record import Request
+from service.calls.room_settings import AloneAction, WaitingSettings, InterconnectMode
+from service.calls.request_record import RequestRecord
 
 
-class Line(msgspec.Struct, frozen=True, kw_only=True):
+class PhoneEvent(msgspec.Struct, frozen=True, kw_only=True):
     """Who is on the line, as every webhook about the phone's own leg says it."""
 
     at: float
@@ -25,7 +25,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     sip_call_id: str = ""
 
 
-class Arrival(Line, frozen=True, kw_only=True):
+class PhoneRequest(PhoneEvent, frozen=True, kw_only=True):
     """A phone that asks what to do, and what our settings say about such a call.
 
     Enough to begin a call with: `initiate` may be lost or have met a store that was down, and then a later
@@ -35,55 +35,55 @@ class Arrival(Line, frozen=True, kw_only=True):
     answered: bool
     """Whether the phone is up already; an inbound call rings until we do something with it."""
     lease_until: float
-    since: float = 0
+    first_at: float = 0
     """When it came first, where it was told to come back meanwhile; 0 where it was not."""
-    rounds: int = 0
+    outage_waits: int = 0
     """How often it was told to, as nothing could be decided while the store was away."""
     announcement: str = ""
-    fallback: str = ""
-    waits: bool = False
+    fallback_number: str = ""
+    waits_for_others: bool = False
     """Whether to stay outside of a room where nobody is, if the room is set so."""
-    asks: int = 0
+    pin_attempts_allowed: int = 0
     """How often digits may be entered before the caller is let go; 0 where the number names the room."""
-    limit: float = 0
+    max_duration: float = 0
     """Seconds after which the call is ended; 0 for no limit."""
-    closed: str = ""
+    closed_message: str = ""
     """What a caller is told while no new calls are taken; empty while they are."""
-    guesses: Guesses = NONE
+    wrong_pins: WrongPinCounts = NO_WRONG_PINS
     """Wrong PINs of the last hour, this one with them; counted where digits are asked for."""
 
 
 # Webhooks ---------------------------------------------------------------------------------------------------
 
 
-class Initiate(Arrival, frozen=True, tag="initiate"):
+class Initiate(PhoneRequest, frozen=True, tag="initiate"):
     """An inbound call rings (voice API, webhook `initiate`)."""
 
 
-class Answer(Arrival, frozen=True, tag="answer"):
+class Answer(PhoneRequest, frozen=True, tag="answer"):
     """The callee of an outbound call has answered (voice API, webhook `answer`)."""
 
     machine: str = ""
     """What machine detection has found, where the answer waited for it."""
 
 
-class Redirect(Arrival, frozen=True, tag="redirect"):
+class Redirected(PhoneRequest, frozen=True, tag="redirect"):
     """Bandwidth asks what the phone does next, because one of our replies or requests told it to."""
 
-    told: float = 0
+    event_time: float = 0
     """When that was, in seconds since the epoch by Bandwidth's clock; 0 where that is not known."""
 
 
-class Gathered(Arrival, frozen=True, tag="gather"):
+class Gathered(PhoneRequest, frozen=True, tag="gather"):
     """Digits have been entered, or none in time (voice API, webhook `gather`)."""
 
     digits: str = ""
     """Empty again by the time that it is decided upon: they are as good as a password."""
-    named: str = ""
+    pin_room: str = ""
     """The room that they name; empty when there is none."""
 
 
-class BridgeComplete(Arrival, frozen=True, kw_only=True, tag="bridgeComplete"):
+class BridgeComplete(PhoneRequest, frozen=True, kw_only=True, tag="bridgeComplete"):
     """The phone is out of its bridge, or never got in, and asks what to do.
 
     `bridgeComplete` or `bridgeTargetComplete`, by which of the two calls was told to bridge.
@@ -93,13 +93,13 @@ class BridgeComplete(Arrival, frozen=True, kw_only=True, tag="bridgeComplete"):
     cause: str = ""
 
 
-class TurnedAway(Arrival, frozen=True, tag="turnedAway"):
+class AskedToRetry(PhoneRequest, frozen=True, tag="turnedAway"):
     """A phone was asked to come back, for the store was away: written down when it is there again.
 
     Should the phone not come back, it is known all the same that it called.
     """
 
-    let_go_at: float = 0
+    outage_hangup_at: float = 0
     """When it was told that we are sorry and was hung up, after too many rounds; 0 where it was not."""
 
 
@@ -110,9 +110,9 @@ class TransferAnswer(msgspec.Struct, frozen=True, tag="transferAnswer"):
     attempt: int
     leg_id: str
     tag: str
-    told: float = 0
+    event_time: float = 0
     """As in `Redirect`."""
-    let_in: bool = False
+    accepted_without_call: bool = False
     """Whether the leg was answered without knowing the call: by now the phone has talked on it."""
 
 
@@ -124,7 +124,7 @@ class TransferComplete(msgspec.Struct, frozen=True, tag="transferComplete"):
     cause: str
     error_id: str = ""
     sip_call_id: str = ""
-    short: float = 5.0
+    short_leg: float = 5.0
     """Seconds; a leg that lasted less was not talked on."""
 
 
@@ -145,7 +145,7 @@ class LegNoted(msgspec.Struct, frozen=True, tag="legNoted"):
     at: float
     event_type: str
     leg_id: str
-    keeps: str = ""
+    tag: str = ""
     """The tag that it keeps, where it wants a reply."""
 
 
@@ -155,7 +155,7 @@ class LegAnswer(msgspec.Struct, frozen=True, tag="legAnswer"):
     at: float
     attempt: int
     leg_id: str
-    told: float = 0
+    event_time: float = 0
     """As in `Redirect`."""
 
 
@@ -184,7 +184,7 @@ class MachineDetected(msgspec.Struct, frozen=True, tag="machineDetectionComplete
     value: str
 
 
-class Disconnect(Line, frozen=True, kw_only=True, tag="disconnect"):
+class Disconnect(PhoneEvent, frozen=True, kw_only=True, tag="disconnect"):
     """The phone is gone."""
 
     cause: str
@@ -196,7 +196,7 @@ class FoundEnded(Disconnect, frozen=True, kw_only=True, tag="foundEnded"):
     """The phone is gone, as Bandwidth says on being asked; its webhook never came."""
 
 
-class Unknown(msgspec.Struct, frozen=True, tag="unknown"):
+class UnknownWebhook(msgspec.Struct, frozen=True, tag="unknown"):
     """A webhook that this release does not know."""
 
     at: float
@@ -219,12 +219,12 @@ class Joined(msgspec.Struct, frozen=True, kw_only=True, tag="joined"):
     """Of our call into WebRTC, where the way in is <Bridge>."""
     announcement: str = ""
     """Of the room; empty for that of the call."""
-    stocked: bool = False
+    from_pool: bool = False
     """Whether the participant was made ahead, for whoever would come."""
     silence_ms: float = 0
     requests: int = 0
     retries: int = 0
-    sent: tuple[Request, ...] = ()
+    request_records: tuple[RequestRecord, ...] = ()
 
 
 class JoinFailed(msgspec.Struct, frozen=True, kw_only=True, tag="joinFailed"):
@@ -232,12 +232,12 @@ class JoinFailed(msgspec.Struct, frozen=True, kw_only=True, tag="joinFailed"):
     attempt: int
     room: str
     reason: str
-    again: bool = False
+    is_temporary: bool = False
     """Whether that may be over in a moment."""
     silence_ms: float = 0
     requests: int = 0
     retries: int = 0
-    sent: tuple[Request, ...] = ()
+    request_records: tuple[RequestRecord, ...] = ()
 
 
 class FoundEmpty(msgspec.Struct, frozen=True, kw_only=True, tag="foundEmpty"):
@@ -246,7 +246,7 @@ class FoundEmpty(msgspec.Struct, frozen=True, kw_only=True, tag="foundEmpty"):
     at: float
     attempt: int
     room: str
-    waiting: Waiting
+    waiting: WaitingSettings
 
 
 class Moved(msgspec.Struct, frozen=True, kw_only=True, tag="moved"):
@@ -254,7 +254,7 @@ class Moved(msgspec.Struct, frozen=True, kw_only=True, tag="moved"):
 
     at: float
     attempt: int
-    place: int
+    seat_no: int
     room: str
     session_id: str
 
@@ -264,7 +264,7 @@ class MoveFailed(msgspec.Struct, frozen=True, kw_only=True, tag="moveFailed"):
 
     at: float
     attempt: int
-    place: int
+    seat_no: int
     room: str
     reason: str
 
@@ -274,7 +274,7 @@ class Placed(msgspec.Struct, frozen=True, tag="placed"):
 
     at: float
     call_id: str
-    sent: tuple[Request, ...] = ()
+    request_records: tuple[RequestRecord, ...] = ()
 
 
 class NotPlaced(msgspec.Struct, frozen=True, tag="notPlaced"):
@@ -282,10 +282,10 @@ class NotPlaced(msgspec.Struct, frozen=True, tag="notPlaced"):
 
     at: float
     reason: str
-    sent: tuple[Request, ...] = ()
+    request_records: tuple[RequestRecord, ...] = ()
 
 
-class DialingOver(msgspec.Struct, frozen=True, tag="dialingOver"):
+class DialingTimedOut(msgspec.Struct, frozen=True, tag="dialingOver"):
     """An outbound call has not been answered for so long that it has ended without our hearing of it."""
 
     at: float
@@ -297,18 +297,18 @@ class TimeUp(msgspec.Struct, frozen=True, tag="timeUp"):
     at: float
 
 
-class TimeShort(msgspec.Struct, frozen=True, tag="timeShort"):
+class TimeNearlyUp(msgspec.Struct, frozen=True, tag="timeShort"):
     """The call has nearly lasted as long as it may."""
 
     at: float
 
 
-class HoldUp(msgspec.Struct, frozen=True, tag="holdUp"):
+class HoldTimeUp(msgspec.Struct, frozen=True, tag="holdUp"):
     """The call has been on hold for as long as it may, or with `soon` nearly so."""
 
     at: float
     attempt: int
-    soon: bool
+    is_warning: bool
 
 
 # Orders of operators ----------------------------------------------------------------------------------------
@@ -324,18 +324,18 @@ class Dial(msgspec.Struct, frozen=True, kw_only=True, tag="dial"):
     to_number: str
     dial_until: float
     """When Bandwidth must have told us what became of it (seconds since the epoch)."""
-    prepare_until: float = 0
+    early_join_until: float = 0
     """Until when a replica makes the participant in advance; 0 for when the phone answers."""
-    way: Way | None = None
+    interconnect: InterconnectMode | None = None
     announcement: str = ""
-    fallback: str = ""
+    fallback_number: str = ""
     tag: str = ""
     placed_by: str = ""
     max_duration: float = 0
-    page_alone: float = 0
+    page_gone_after: float = 0
     """For a call that a page has placed; see Call."""
     on_machine: OnMachine = OnMachine.JOIN
-    message: str = ""
+    machine_message: str = ""
 
 
 class OrderHold(msgspec.Struct, frozen=True, tag="orderHold"):
@@ -350,7 +350,7 @@ class OrderJoin(msgspec.Struct, frozen=True, tag="orderJoin"):
 
     at: float
     room: str
-    way: Way | None = None
+    interconnect: InterconnectMode | None = None
 
 
 class OrderTransfer(msgspec.Struct, frozen=True, tag="orderTransfer"):
@@ -385,10 +385,10 @@ class LeftAlone(msgspec.Struct, frozen=True, kw_only=True, tag="leftAlone"):
     at: float
     attempt: int
     room: str
-    then: Then
+    then: AloneAction
 
 
-class Evicted(msgspec.Struct, frozen=True, kw_only=True, tag="evicted"):
+class RoomClosed(msgspec.Struct, frozen=True, kw_only=True, tag="evicted"):
     """The room has been closed."""
 
     at: float
@@ -416,10 +416,10 @@ Order = OrderHold | OrderJoin | OrderTransfer | OrderHangup | OrderSubscriptions
 Event = (
     Initiate
     | Answer
-    | Redirect
+    | Redirected
     | Gathered
     | BridgeComplete
-    | TurnedAway
+    | AskedToRetry
     | TransferAnswer
     | TransferComplete
     | TransferDisconnect
@@ -430,8 +430,8 @@ Event = (
     | MachineDetected
     | Disconnect
     | FoundEnded
-    | Asked
-    | Unknown
+    | CallChecked
+    | UnknownWebhook
     | Joined
     | JoinFailed
     | FoundEmpty
@@ -439,24 +439,24 @@ Event = (
     | MoveFailed
     | Placed
     | NotPlaced
-    | DialingOver
+    | DialingTimedOut
     | TimeUp
-    | TimeShort
-    | HoldUp
+    | TimeNearlyUp
+    | HoldTimeUp
     | Dial
     | Order
     | Summoned
     | LeftAlone
-    | Evicted
+    | RoomClosed
     | PageGone
     | ParticipantVanished
 )
 
 
-def turned_away(event: Arrival, *, let_go_at: float = 0) -> TurnedAway:
-    said = {name: getattr(event, name) for name in Arrival.__struct_fields__}
-    return TurnedAway(**said, let_go_at=let_go_at)
+def asked_to_retry(event: PhoneRequest, *, outage_hangup_at: float = 0) -> AskedToRetry:
+    said = {name: getattr(event, name) for name in PhoneRequest.__struct_fields__}
+    return AskedToRetry(**said, outage_hangup_at=outage_hangup_at)
 
 
-def name_of(event: Event) -> str:
+def event_name(event: Event) -> str:
     return str(event.__struct_config__.tag)

@@ -7,14 +7,14 @@ replaces a session or gives something up therefore rests on several answers, a w
 import msgspec
 
 
-class Enough(msgspec.Struct, frozen=True):
+class Threshold(msgspec.Struct, frozen=True):
     """So many looks over at least so many seconds, and nothing that speaks against it in between."""
 
     count: int
     seconds: float
 
     @property
-    def pause(self) -> float:
+    def interval(self) -> float:
         """Seconds between two looks."""
         return self.seconds / (self.count - 1)
 
@@ -33,11 +33,11 @@ class Looks(msgspec.Struct, frozen=True, omit_defaults=True):
         """Once more."""
         return Looks(self.first if self.count else at, at, self.count + 1)
 
-    def are(self, enough: Enough) -> bool:
-        return self.count >= enough.count and self.last - self.first >= enough.seconds
+    def reach(self, threshold: Threshold) -> bool:
+        return self.count >= threshold.count and self.last - self.first >= threshold.seconds
 
 
-class Asked(msgspec.Struct, frozen=True, tag="asked"):
+class CallChecked(msgspec.Struct, frozen=True, tag="asked"):
     """Whether Bandwidth knows the call, as it says on being asked, or as the call's session shows.
 
     An event of a call like those in `service.calls.events`. `enough`: of its not being known, for its end.
@@ -45,4 +45,4 @@ class Asked(msgspec.Struct, frozen=True, tag="asked"):
 
     at: float
     known: bool
-    enough: Enough
+    threshold: Threshold

@@ -7,7 +7,7 @@ import msgspec
 
 from service.calls.browser import is_browser
 from service.calls.looks import Looks
-from service.calls.room_settings import Waiting, Way
+from service.calls.room_settings import WaitingSettings, InterconnectMode
 
 SCHEMA: Final = 1
 """Raised when a stored call gains something that an older release must not lose by writing it back."""
@@ -31,7 +31,7 @@ class Media(StrEnum):
     """How far the call is into WebRTC: its participant, and the leg that carries its sound there."""
 
     NONE = "none"
-    MAKING = "making"  # a join is under way: seat, session, participant
+    JOINING = "making"  # a join is under way: seat, session, participant
     READY = "ready"  # a seat is kept, its participant too if it was made in advance, until the phone answers
     TRANSFERRING = "transferring"  # the leg into WebRTC has been asked for and has not answered
     BRIDGED = "bridged"
@@ -41,11 +41,11 @@ class Media(StrEnum):
 class Intent(StrEnum):
     """What is wanted of the call, whatever it happens to be doing."""
 
-    ASK = "ask"  # digits that name a room
+    PIN = "ask"  # digits that name a room
     BRIDGE = "bridge"
     WAIT = "wait"  # to be in a room as soon as somebody else is
     HOLD = "hold"
-    ELSEWHERE = "elsewhere"  # to another number, the fallback for one
+    TRANSFER = "elsewhere"  # to another number, the fallback for one
     HANGUP = "hangup"
 
 
@@ -115,15 +115,15 @@ class Call(msgspec.Struct, frozen=True, omit_defaults=True):
     attempt: int = 0
     """Counts the joins and transfers. It is in every URL they are given, so that what belongs to an older one
     is told apart."""
-    place: int = 0
+    seat_no: int = msgspec.field(default=0, name="place")
     """Which of the attempt's seats is held: a participant that is moved from room to room takes a new one."""
-    places: int = 0
+    last_seat_no: int = msgspec.field(default=0, name="places")
     """The last number given to a seat of the attempt."""
     next_room: str = ""
     """The room that the participant is being moved to, into its last seat; empty when it is not."""
-    way: Way | None = None
+    interconnect: InterconnectMode | None = msgspec.field(default=None, name="way")
     """How to get into WebRTC, where somebody has said it for this call; otherwise the room decides."""
-    prepares: bool = False
+    is_early_join: bool = msgspec.field(default=False, name="prepares")
     """Whether the join under way is for a phone that has not answered."""
     lease_until: float = 0
     """While media is making: until then a live replica is taken to be working on it."""
@@ -132,17 +132,17 @@ class Call(msgspec.Struct, frozen=True, omit_defaults=True):
 
     session_id: str = ""
     participant_id: str = ""
-    stocked: bool = False
+    from_pool: bool = msgspec.field(default=False, name="stocked")
     """Whether that was made ahead, for whoever would come."""
-    refuses_stock: bool = False
+    skips_pool: bool = msgspec.field(default=False, name="refuses_stock")
     """Set when a transfer with one of those was rejected. A release that does not know it tries once more."""
     leg_id: str = ""
     """Bandwidth's call id of the leg into WebRTC."""
-    own_leg: bool = False
+    uses_bridge: bool = msgspec.field(default=False, name="own_leg")
     """Whether that is a call of ours, to be bridged with the phone, and not the B leg of a transfer."""
     leg: Leg = Leg.NONE
     """What is known of a leg of our own."""
-    phone_bridges: bool = False
+    phone_runs_bridge: bool = msgspec.field(default=False, name="phone_bridges")
     """Whether it was the phone that was told to run the bridge with it."""
     hears: tuple[str, ...] | None = None
     """Ids of the participants that the phone receives; None for everybody in the session."""
@@ -152,22 +152,22 @@ class Call(msgspec.Struct, frozen=True, omit_defaults=True):
     announcement: str = ""
     announced: bool = False
     """Whether it has been said to a phone that waits for our call into WebRTC."""
-    fallback: str = ""
+    fallback_number: str = msgspec.field(default="", name="fallback")
     """The number that a caller is sent to when the way into WebRTC fails; empty once it is used."""
-    elsewhere: str = ""
+    transfer_to: str = msgspec.field(default="", name="elsewhere")
     failure: str = ""
     """Why the call is hung up, or its way into WebRTC failed, as a slug."""
-    farewell: str = ""
+    closing_message: str = msgspec.field(default="", name="farewell")
     """What is said before the phone is hung up, where it is not our failure that is to be told."""
 
-    tries: int = 0
+    pin_attempts: int = msgspec.field(default=0, name="tries")
     """How often the digits that were entered have named no room."""
-    waits: bool = False
+    waits_for_others: bool = msgspec.field(default=False, name="waits")
     """Whether to stay outside while nobody else is there, if the room is set so."""
-    waiting: Waiting | None = None
+    waiting: WaitingSettings | None = None
     wait_until: float = 0
     """While waiting for somebody to come: until then."""
-    summoned: int = 0
+    summoned_attempt: int = msgspec.field(default=0, name="summoned")
     """The last attempt during which somebody has come."""
 
     tag: str = ""
@@ -175,7 +175,7 @@ class Call(msgspec.Struct, frozen=True, omit_defaults=True):
     placed_by: str = ""
     """Name of the API key that placed the call."""
     on_machine: OnMachine = OnMachine.JOIN
-    message: str = ""
+    machine_message: str = msgspec.field(default="", name="message")
     """What is said to a machine."""
     machine: str = ""
     """What machine detection has found (voice API, `machineDetectionResult`)."""
@@ -183,7 +183,7 @@ class Call(msgspec.Struct, frozen=True, omit_defaults=True):
     """Whether what it finds later is only written down: a person was heard, or an operator has acted."""
     max_duration: float = 0
     """Seconds after which the call is ended, an outbound one from its answer; 0 for no limit."""
-    page_alone: float = 0
+    page_gone_after: float = msgspec.field(default=0, name="page_alone")
     """Seconds for which it goes on with nobody left on the page that has placed it; 0 for no limit."""
     ends_soon: bool = False
     """Whether the caller, who talks to nobody, has still to be told that the call ends soon."""
@@ -192,29 +192,29 @@ class Call(msgspec.Struct, frozen=True, omit_defaults=True):
     """When the phone of an outbound call was answered."""
     bridged_at: float = 0
     """When a leg into WebRTC answered for the first time."""
-    transferred_at: float = 0
+    leg_requested_at: float = msgspec.field(default=0, name="transferred_at")
     """When the latest leg was asked for, by a reply that may have had something said before."""
     leg_answered_at: float = 0
     """When that of the present attempt did."""
-    told_at: float = 0
+    leg_event_time: float = msgspec.field(default=0, name="told_at")
     """When the phone was told of its present leg, or that leg answered, by Bandwidth's clock: a redirect from
     before that is a late copy."""
-    broken_at: float = 0
+    leg_lost_at: float = msgspec.field(default=0, name="broken_at")
     """When the last one broke off, with no new one since."""
     short_legs: int = 0
     """How many legs in a row have ended as soon as they began."""
     answered_attempt: int = 0
     """The last attempt whose leg answered: a transfer that is over without it has failed."""
-    put_off: int = 0
+    join_retries: int = msgspec.field(default=0, name="put_off")
     """How often in a row the caller was asked to wait for what Bandwidth did not find."""
     not_found: Looks = Looks()
     """When Bandwidth said that it does not know the call, with no word of it since."""
     ended_at: float = 0
     silence_ms: float = 0
     """From the first webhook to the end of its join: what the caller waited in silence."""
-    rounds: int = 0
+    outage_waits: int = msgspec.field(default=0, name="rounds")
     """How often the caller was told to wait for a moment while the store was away."""
-    let_go_at: float = 0
+    outage_hangup_at: float = msgspec.field(default=0, name="let_go_at")
     """When the caller was told, with the store still away, that we are sorry, and was hung up."""
     requests: int = 0
     retries: int = 0
@@ -223,12 +223,12 @@ class Call(msgspec.Struct, frozen=True, omit_defaults=True):
     @property
     def seat(self) -> str:
         """The place in the room of the present attempt."""
-        return seat_of(self.ref, self.attempt, self.place)
+        return seat_of(self.ref, self.attempt, self.seat_no)
 
     @property
     def next_seat(self) -> str:
         """The place in the room that the participant is being moved to."""
-        return seat_of(self.ref, self.attempt, self.places)
+        return seat_of(self.ref, self.attempt, self.last_seat_no)
 
     @property
     def live(self) -> bool:
@@ -240,14 +240,14 @@ class Call(msgspec.Struct, frozen=True, omit_defaults=True):
             return Status.ENDED
         if self.phone is Phone.DIALING:
             return Status.DIALING
-        if self.media is Media.NONE and not self.bridged_at and self.intent in {Intent.ASK, Intent.WAIT}:
+        if self.media is Media.NONE and not self.bridged_at and self.intent in {Intent.PIN, Intent.WAIT}:
             return Status.INITIATED
         return _STATUS[self.media]
 
 
 _STATUS: Final = {
     Media.NONE: Status.DETACHED,
-    Media.MAKING: Status.JOINING,
+    Media.JOINING: Status.JOINING,
     Media.READY: Status.JOINING,
     Media.TRANSFERRING: Status.TRANSFERRING,
     Media.BRIDGED: Status.BRIDGED,
@@ -255,17 +255,17 @@ _STATUS: Final = {
 }
 
 
-_DIGITS: Final = 10
+_ATTEMPT_DIGITS_LIMIT: Final = 10
 """Of an attempt there are fewer."""
 
 
-def seat_of(ref: str, attempt: int, place: int = 0) -> str:
-    return f"{ref}.{attempt}-{place}" if place else f"{ref}.{attempt}"
+def seat_of(ref: str, attempt: int, seat_no: int = 0) -> str:
+    return f"{ref}.{attempt}-{seat_no}" if seat_no else f"{ref}.{attempt}"
 
 
-def call_of(seat: str) -> tuple[str, int]:
+def parse_seat(seat: str) -> tuple[str, int]:
     """The ref and the attempt that a seat belongs to; empty and 0 where it is no call's, as a browser's."""
     ref, _, number = seat.rpartition(".")
     attempt = number.partition("-")[0]
-    is_number = attempt.isascii() and attempt.isdigit() and len(attempt) < _DIGITS
+    is_number = attempt.isascii() and attempt.isdigit() and len(attempt) < _ATTEMPT_DIGITS_LIMIT
     return (ref, int(attempt)) if ref and is_number and not is_browser(seat) else ("", 0)

@@ -6,13 +6,13 @@ from typing import Final
 
 _WORDS: Final = re.compile(r"[A-Za-z]*")
 _E164: Final = re.compile(r"\+[1-9][0-9]{6,14}")
-_TEN: Final = re.compile(r"[2-9][0-9]{2}[2-9][0-9]{6}")
+_TEN_DIGITS: Final = re.compile(r"[2-9][0-9]{2}[2-9][0-9]{6}")
 """A number of North America without its country code (NANP)."""
 _SCHEMES: Final = frozenset({"sip", "sips", "tel"})
 _SEPARATORS: Final = str.maketrans("", "", " \t-.()/")
-_NATIONAL: Final = 7
+_MIN_NATIONAL_DIGITS: Final = 7
 """Fewest digits by which a number of ours is known without its country code."""
-_WITH_COUNTRY: Final = 11
+_MIN_INTERNATIONAL_DIGITS: Final = 11
 """Fewest digits that are taken to begin with a country code where no plus says so."""
 _ANY_NUMBER: Final = re.compile(
     r"""
@@ -28,7 +28,7 @@ ISO 8601 times apart. Each digit is looked at a few times at most: the time grow
 
 
 @lru_cache(maxsize=1024)
-def e164(text: str, ours: frozenset[str] = frozenset()) -> str:
+def e164(text: str, our_numbers: frozenset[str] = frozenset()) -> str:
     """The number in `text` in E.164 form, empty where there is none to be read.
 
     Reads E.164, with separators, without the plus or with 00 in its place, and the user part of a sip, sips
@@ -51,13 +51,13 @@ def e164(text: str, ours: frozenset[str] = frozenset()) -> str:
     if not (number.isascii() and number.isdigit()):
         return ""
     national = number.lstrip("0")
-    known = [one for one in ours if one.endswith(national)] if len(national) >= _NATIONAL else []
+    known = [one for one in our_numbers if one.endswith(national)] if len(national) >= _MIN_NATIONAL_DIGITS else []
     if len(known) == 1:
         return known[0]
-    if _TEN.fullmatch(number) and not known and ours and all(one.startswith("+1") for one in ours):
+    if _TEN_DIGITS.fullmatch(number) and not known and our_numbers and all(one.startswith("+1") for one in our_numbers):
         return f"+1{number}"
     whole = f"+{number}"
-    return whole if len(number) >= _WITH_COUNTRY and _E164.fullmatch(whole) else ""
+    return whole if len(number) >= _MIN_INTERNATIONAL_DIGITS and _E164.fullmatch(whole) else ""
 
 
 def masked(number: str) -> str:

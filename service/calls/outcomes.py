@@ -66,7 +66,7 @@ FAILURES: Final[Mapping[str, Blame]] = MappingProxyType(
 """The reasons for which a way into WebRTC fails, and those for which we end a call."""
 
 _NORMAL: Final = frozenset({"hangup", "cancel"})
-_TOGETHER: Final = 2.0
+_SAME_HANGUP_WINDOW: Final = 2.0
 """Seconds within which the end of a leg and that of its phone are one: whoever was on the phone hung up."""
 
 
@@ -81,23 +81,23 @@ def outcome_of(call: Call | None, event: Disconnect) -> Outcome:
     )
 
 
-def erased(call: Call) -> bool:
+def is_erased(call: Call) -> bool:
     """Whether all that is left of it is what keeps late webhooks from making something new."""
     return call.outcome is not None and call.outcome.reason == ERASED
 
 
-def let_go(call: Call, at: float) -> Call:
+def with_outage_hangup(call: Call, at: float) -> Call:
     """The call as it ends at that time: whether we have hung up on it while the store was away.
 
     Not on who had hung up before the apology, nor on who was connected after it, by a copy of the webhook.
     """
-    ours = call.let_go_at and call.leg_answered_at <= call.let_go_at <= at
+    ours = call.outage_hangup_at and call.leg_answered_at <= call.outage_hangup_at <= at
     return replace(call, failure="internal-error") if ours and not call.failure else call
 
 
-def with_our_part(call: Call) -> Call:
+def with_corrected_outcome(call: Call) -> Call:
     """A call that is over, once we learn that it was us who let it go: the end may be written down first."""
-    after = let_go(call, call.ended_at)
+    after = with_outage_hangup(call, call.ended_at)
     if after == call or call.outcome is None:
         return call
     outcome = replace(call.outcome, blame=blame_for(after.failure), reason=after.failure)
@@ -114,12 +114,12 @@ def _verdict(call: Call | None, event: Disconnect) -> tuple[Blame, str]:
         return blame_for(call.failure), call.failure
     # A caller who gave up while it rang ("cancel") was never in the room, though its leg may have been.
     if call is not None and call.bridged_at and cause == "hangup":
-        if call.broken_at and event.at - call.broken_at > _TOGETHER:
+        if call.leg_lost_at and event.at - call.leg_lost_at > _SAME_HANGUP_WINDOW:
             return blame_for("transfer-failed"), "transfer-failed"
         return Blame.NOBODY, "completed"
     if call is not None and call.intent is Intent.HANGUP and _is_our_doing(cause, event.direction):
         # Somebody has ordered that, or the number that the caller was sent to has hung up.
-        return Blame.NOBODY, "completed" if call.elsewhere else "cancelled"
+        return Blame.NOBODY, "completed" if call.transfer_to else "cancelled"
     blame, reason = CAUSES.get(cause, (Blame.BANDWIDTH, "unlisted-cause"))
     if blame is Blame.CALLER and event.direction is Direction.OUTBOUND:
         # "cancel" is the originator's giving up, and of an outbound call that is us.

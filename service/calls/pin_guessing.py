@@ -4,13 +4,13 @@ from typing import Final
 
 import msgspec
 
-BY_CALLER: Final = 10
+CALLER_LIMIT: Final = 10
 """Wrong PINs of one caller in an hour, after which its calls are let go."""
-ON_NUMBER: Final = 100
+NUMBER_LIMIT: Final = 100
 """On one number of ours in an hour, by whomever, after which each call has one try."""
 
 
-class Guesses(msgspec.Struct, frozen=True):
+class WrongPinCounts(msgspec.Struct, frozen=True):
     """Wrong PINs of the last hour."""
 
     by_caller: int = 0
@@ -18,18 +18,18 @@ class Guesses(msgspec.Struct, frozen=True):
     on_number: int = 0
 
     @property
-    def refused(self) -> bool:
+    def is_caller_refused(self) -> bool:
         """Whether this caller is not asked any more."""
-        return self.by_caller >= BY_CALLER
+        return self.by_caller >= CALLER_LIMIT
 
     @property
-    def suspicious(self) -> bool:
+    def is_number_suspicious(self) -> bool:
         """Whether somebody may be guessing on this number, by many callers or by none that has a number."""
-        return self.on_number >= ON_NUMBER
+        return self.on_number >= NUMBER_LIMIT
 
-    def tries(self, asks: int) -> int:
+    def attempts_allowed(self, pin_attempts_allowed: int) -> int:
         """Of the `asks` that a call has as a rule; always one, as a right first PIN is never refused."""
-        return min(asks, 1) if self.suspicious else asks
+        return min(pin_attempts_allowed, 1) if self.is_number_suspicious else pin_attempts_allowed
 
 
-NONE: Final = Guesses()
+NO_WRONG_PINS: Final = WrongPinCounts()

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from service.calls.room_settings import Waiting
+from service.calls.room_settings import WaitingSettings
 
 
 class Join(msgspec.Struct, frozen=True, tag="join"):
@@ -11,20 +11,20 @@ class Join(msgspec.Struct, frozen=True, tag="join"):
     attempt: int
 
 
-class Transfer(msgspec.Struct, frozen=True, omit_defaults=True, tag="transfer"):
+class TransferToWebRtc(msgspec.Struct, frozen=True, omit_defaults=True, tag="transfer"):
     """Into WebRTC, after the announcement if there is one. The token is kept apart, under its own key."""
 
     attempt: int
     announcement: str = ""
 
 
-class KeepTag(msgspec.Struct, frozen=True, tag="keep-tag"):
+class AcceptLeg(msgspec.Struct, frozen=True, tag="keep-tag"):
     """Let the two legs be joined: the B leg repeats its tag, since an empty document would hang it up."""
 
     tag: str
 
 
-class Elsewhere(msgspec.Struct, frozen=True, omit_defaults=True, tag="elsewhere"):
+class TransferToNumber(msgspec.Struct, frozen=True, omit_defaults=True, tag="elsewhere"):
     """Transfer to another number, saying so first."""
 
     attempt: int
@@ -39,27 +39,27 @@ class Hold(msgspec.Struct, frozen=True, omit_defaults=True, tag="hold"):
     ends_soon: bool = False
 
 
-class AskDigits(msgspec.Struct, frozen=True, omit_defaults=True, tag="ask-digits"):
+class GatherPin(msgspec.Struct, frozen=True, omit_defaults=True, tag="ask-digits"):
     """Have digits entered that name a room; `again` after wrong ones."""
 
-    again: bool = False
+    after_wrong_pin: bool = msgspec.field(default=False, name="again")
 
 
-class AwaitOthers(msgspec.Struct, frozen=True, omit_defaults=True, tag="await-others"):
+class WaitForOthers(msgspec.Struct, frozen=True, omit_defaults=True, tag="await-others"):
     """One round of waiting for somebody to come; `ends_soon`: after saying that the call does."""
 
-    waiting: Waiting
+    waiting: WaitingSettings
     ends_soon: bool = False
 
 
-class Park(msgspec.Struct, frozen=True, omit_defaults=True, tag="park"):
+class RingWhileDialing(msgspec.Struct, frozen=True, omit_defaults=True, tag="park"):
     """The announcement where there is one, otherwise ringing, while our call into WebRTC is not answered."""
 
     attempt: int
     announcement: str = ""
 
 
-class ParkLeg(msgspec.Struct, frozen=True, tag="park-leg"):
+class HoldLeg(msgspec.Struct, frozen=True, tag="park-leg"):
     """Keep our call into WebRTC for when the phone can be bridged with it."""
 
     attempt: int
@@ -86,45 +86,45 @@ class Wait(msgspec.Struct, frozen=True, omit_defaults=True, tag="wait"):
     seconds: float = 1.0
 
 
-class Apologise(msgspec.Struct, frozen=True, tag="apologise"):
+class ErrorAndHangUp(msgspec.Struct, frozen=True, tag="apologise"):
     """Say what happened, then hang up."""
 
     reason: str
 
 
-class Farewell(msgspec.Struct, frozen=True, tag="farewell"):
+class SayAndHangUp(msgspec.Struct, frozen=True, tag="farewell"):
     """Say this, then hang up."""
 
     text: str
 
 
-class Hangup(msgspec.Struct, frozen=True, tag="hangup"):
+class HangUp(msgspec.Struct, frozen=True, tag="hangup"):
     pass
 
 
-class Nothing(msgspec.Struct, frozen=True, tag="nothing"):
+class NoReply(msgspec.Struct, frozen=True, tag="nothing"):
     """An empty document. To a notification it says thank you; on a live leg it would hang up."""
 
 
 Reply = (
     Join
-    | Transfer
-    | KeepTag
-    | Elsewhere
+    | TransferToWebRtc
+    | AcceptLeg
+    | TransferToNumber
     | Hold
-    | AskDigits
-    | AwaitOthers
-    | Park
-    | ParkLeg
+    | GatherPin
+    | WaitForOthers
+    | RingWhileDialing
+    | HoldLeg
     | BridgeLeg
     | BridgePhone
     | Wait
-    | Apologise
-    | Farewell
-    | Hangup
-    | Nothing
+    | ErrorAndHangUp
+    | SayAndHangUp
+    | HangUp
+    | NoReply
 )
 
 
-def name_of(reply: Reply) -> str:
+def reply_name(reply: Reply) -> str:
     return str(reply.__struct_config__.tag)

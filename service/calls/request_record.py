@@ -3,7 +3,7 @@
 import msgspec
 
 
-class Request(msgspec.Struct, frozen=True, omit_defaults=True):
+class RequestRecord(msgspec.Struct, frozen=True, omit_defaults=True):
     """One request: which, when, and how it went. No ids, numbers or secrets."""
 
     at: float

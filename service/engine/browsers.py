@@ -11,40 +11,40 @@ from service.calls.browser import (
     Browser,
     Hears,
     Permission,
-    absent_from,
-    over_from,
+    counts_as_gone_from,
+    visit_ends_at,
     seat_of_browser,
 )
 from service.calls.effects import CheckPresence
-from service.calls.room_settings import MEMBERS
+from service.calls.room_settings import MAX_MEMBERS
 from service.clock import Clock
-from service.engine.outbox.wakeup import Alarm
-from service.bandwidth.callback_urls import Callbacks
-from service.engine.joining.compensated import TooSlow
-from service.engine.session_checks import InDoubt
-from service.engine.joining.session_join import Entrance, Refused
-from service.engine.joining.call_join import reason_of
-from service.engine.operators import Refusal
-from service.engine.timeouts import Patience
-from service.engine.outbox.protocols import Missing, NotYet
-from service.engine.outbox.retry_write import Persistence
-from service.engine.outbox.retries import told_to_wait
-from service.logs import bound
+from service.engine.outbox.wakeup import WorkerSignal
+from service.bandwidth.callback_urls import CallbackUrls
+from service.engine.joining.compensated import JoinTimeout
+from service.engine.session_checks import NotFoundUnconfirmed
+from service.engine.joining.session_join import SessionJoiner, JoinRefused
+from service.engine.joining.call_join import failure_reason
+from service.engine.operators import RequestRefusal
+from service.engine.timeouts import Timeouts
+from service.engine.outbox.protocols import NotInStore, RetryLater
+from service.engine.outbox.retry_write import RetryWriter
+from service.engine.outbox.retries import client_retry_after
+from service.logs import log_context
 from service.metrics import Metrics
 from service.store import keys
 from service.store.room_index import Member
-from service.store.rooms import Doubted, Gone, Place, RoomFull, Rooms
+from service.store.rooms import SessionInDoubt, SeatGone, ReservedSeat, RoomFull, Rooms
 from service.tasks import Tasks
 
 log = structlog.get_logger()
 
-SEATED: Final = frozenset({"reserved", "in"})
+SEATED_PHASES: Final = frozenset({"reserved", "in"})
 """Phases of a seat that somebody has."""
-_PAUSE: Final = 0.1
+_SEAT_POLL: Final = 0.1
 """Seconds between two looks whether a seat has become free."""
 
 
-class Admitted(msgspec.Struct, frozen=True, kw_only=True):
+class AdmittedBrowser(msgspec.Struct, frozen=True, kw_only=True):
     """A browser that may connect. The token is handed out once, and kept nowhere."""
 
     room: str
@@ -59,35 +59,35 @@ class Admitted(msgspec.Struct, frozen=True, kw_only=True):
         return f"Admitted(room={self.room!r}, seat={self.seat!r}, token=***)"
 
 
-class Participants:
+class Browsers:
     """All methods raise StoreError. `budget`: seconds in which a browser is admitted or refused."""
 
     def __init__(
         self,
         *,
-        entrance: Entrance,
+        session_joiner: SessionJoiner,
         rooms: Rooms,
-        callbacks: Callbacks,
+        callbacks: CallbackUrls,
         budget: float,
-        patience: Patience,
+        timeouts: Timeouts,
         clock: Clock,
         tasks: Tasks,
-        alarm: Alarm,
+        signal: WorkerSignal,
         new_name: Callable[[], str],
         metrics: Metrics,
-        persistence: Persistence | None = None,
+        retry_writer: RetryWriter | None = None,
     ) -> None:
-        self._entrance = entrance
+        self._session_joiner = session_joiner
         self._rooms = rooms
         self._callbacks = callbacks
         self._budget = budget
-        self._patience = patience
+        self._timeouts = timeouts
         self._clock = clock
         self._tasks = tasks
-        self._alarm = alarm
+        self._signal = signal
         self._new_name = new_name
         self._metrics = metrics
-        self._persistence = persistence or Persistence(clock)
+        self._retry_writer = retry_writer or RetryWriter(clock)
 
     async def admit(
         self,
@@ -96,8 +96,8 @@ class Participants:
         name: str = "",
         permissions: tuple[Permission, ...] = (Permission.AUDIO,),
         visit: str = "",
-        until: float = 0,
-    ) -> Admitted | Refusal:
+        visit_ends_at: float = 0,
+    ) -> AdmittedBrowser | RequestRefusal:
         """A seat, a session where the room has none, and a participant in it with its own subscription.
 
         The seat goes back when nothing is heard of the browser in time. Whatever browser the visit had before
@@ -106,36 +106,36 @@ class Participants:
         deadline = self._clock.monotonic() + self._budget
         while True:
             try:
-                return await self._admit(room, Browser(name, permissions, visit, until=until), deadline)
-            except InDoubt as error:
-                if deadline - self._clock.monotonic() <= self._patience.vanished.pause:
-                    return self._refused(error)
-            await self._clock.sleep(self._patience.vanished.pause)
+                return await self._admit(room, Browser(name, permissions, visit, visit_until=visit_ends_at), deadline)
+            except NotFoundUnconfirmed as error:
+                if deadline - self._clock.monotonic() <= self._timeouts.vanished_limit.interval:
+                    return self._refusal(error)
+            await self._clock.sleep(self._timeouts.vanished_limit.interval)
 
-    async def _admit(self, room: str, browser: Browser, deadline: float) -> Admitted | Refusal:
+    async def _admit(self, room: str, browser: Browser, deadline: float) -> AdmittedBrowser | RequestRefusal:
         """Raises InDoubt when it may be possible in a moment."""
         seat = seat_of_browser(self._new_name())
-        with bound(room=room, seat=seat):
+        with log_context(room=room, seat=seat):
             try:
                 place = await self._reserve(room, seat, browser, deadline)
-                entered = await self._entrance.enter(
+                entered = await self._session_joiner.join(
                     room,
                     seat,
                     session_id=place.session_id,
-                    callback_url=self._callbacks.browser(room, seat),
+                    callback_url=self._callbacks.browser_url(room, seat),
                     deadline=deadline,
                     permissions=browser.permissions,
                 )
                 await self._keep_newest(room, browser.visit, seat)
-            except (Refused, TooSlow, BandwidthError) as error:
-                self._give_up(room, seat)
-                return self._refused(error)
+            except (JoinRefused, JoinTimeout, BandwidthError) as error:
+                self._release_seat(room, seat)
+                return self._refusal(error)
             except BaseException:
-                self._give_up(room, seat)
+                self._release_seat(room, seat)
                 raise
-            with bound(participant_id=entered.participant.id):
+            with log_context(participant_id=entered.participant.id):
                 log.info("participant.admitted")
-        return Admitted(
+        return AdmittedBrowser(
             room=room,
             seat=seat,
             participant_id=entered.participant.id,
@@ -148,7 +148,7 @@ class Participants:
         """Whoever has this participant and a seat, a phone too."""
         members = await self._members(room)
         return next(
-            (one for one in members if one.phase in SEATED and one.participant_id == participant_id), None
+            (one for one in members if one.phase in SEATED_PHASES and one.participant_id == participant_id), None
         )
 
     async def visit_of(self, room: str, participant_id: str) -> str:
@@ -157,20 +157,20 @@ class Participants:
         found = (one.browser for one in members if one.browser and one.participant_id == participant_id)
         return next((browser.visit for browser in found), "")
 
-    async def beat(self, room: str, seat: str) -> bool:
+    async def heartbeat(self, room: str, seat: str) -> bool:
         """A sign of life; False when it has no seat any more."""
-        return await self._rooms.beat(room, seat, now=self._clock.now())
+        return await self._rooms.heartbeat(room, seat, now=self._clock.now())
 
     async def leave(self, room: str, seat: str, *, why: str = "asked") -> bool:
         """Take it down; False when it was not there."""
         left = await self._rooms.vacate(room, seat, now=self._clock.now())
         if left:
-            self._alarm.wake(keys.owner_room(room))
-            with bound(room=room, seat=seat):
+            self._signal.notify(keys.owner_room(room))
+            with log_context(room=room, seat=seat):
                 log.info("participant.left", why=why)
         return left
 
-    async def visiting(self, room: str) -> dict[str, str]:
+    async def participants_by_visit(self, room: str) -> dict[str, str]:
         """Participants by the visit whose they are."""
         return {
             one.browser.visit: one.participant_id
@@ -180,7 +180,7 @@ class Participants:
 
     async def leave_visit(self, room: str, visit: str) -> bool:
         """Take down whatever browser of the visit has a seat; False when none has."""
-        found = [one for one in await self._of_visit(room, visit) if one.phase in SEATED]
+        found = [one for one in await self._browsers_of_visit(room, visit) if one.phase in SEATED_PHASES]
         for one in found:
             await self.leave(room, one.seat)
         return bool(found)
@@ -196,27 +196,27 @@ class Participants:
             kept,
             participant_id=member.participant_id,
             now=self._clock.now(),
-            foreign=member.foreign,
+            unknown_fields=member.unknown_fields,
         )
         if subscribed:
-            self._alarm.wake(keys.owner_room(room))
+            self._signal.notify(keys.owner_room(room))
         return subscribed
 
-    async def report(self, room: str, seat: str, participant_id: str, event: str, told: int = 0) -> None:
+    async def handle_event(self, room: str, seat: str, participant_id: str, event: str, event_time_ms: int = 0) -> None:
         """A participant event (sessions API, webhooks): `onConnect`, `onLeave` or `onDisconnect`.
 
         `told`: when it happened by Bandwidth's clock, in milliseconds; 0 if that is not known. What is older
         than what was told before changes nothing.
         """
-        member = await self._seated(room, seat)
+        member = await self._seated_browser(room, seat)
         if member is None or (member.participant_id and member.participant_id != participant_id):
             return
         match event:
             case "onConnect":
-                await self._rooms.connected(room, seat, now=self._clock.now(), told=told)
+                await self._rooms.mark_connected(room, seat, now=self._clock.now(), reported_ms=event_time_ms)
             case "onDisconnect":
-                await self._rooms.disconnected(room, seat, now=self._clock.now(), told=told)
-                self._alarm.wake(keys.owner_room(room))
+                await self._rooms.mark_disconnected(room, seat, now=self._clock.now(), reported_ms=event_time_ms)
+                self._signal.notify(keys.owner_room(room))
             case "onLeave":
                 await self.leave(room, seat, why="reported")
 
@@ -224,98 +224,98 @@ class Participants:
         """Take it down if it was silent for too long, or its visit is over. Raises NotYet, Missing."""
         found = [one for one in await self._members(effect.room) if one.seat == effect.seat]
         if not found:
-            raise Missing
+            raise NotInStore
         [member] = found
-        if member.phase not in SEATED:
+        if member.phase not in SEATED_PHASES:
             return
-        absent = absent_from(member.presence, unused=self._patience.unused, absent=self._patience.absent)
-        over = over_from(member.browser)
+        absent = counts_as_gone_from(member.presence, unused=self._timeouts.unused_seat, absent=self._timeouts.browser_absence)
+        over = visit_ends_at(member.browser)
         left = min(absent, over) - self._clock.now()
         if left > 0:
-            raise NotYet(min(left, self._patience.quiet))
+            raise RetryLater(min(left, self._timeouts.idle_check))
         await self.leave(effect.room, effect.seat, why="over" if over < absent else "absent")
 
-    async def hears(self, room: str, seat: str) -> Hears:
-        member = await self._seated(room, seat)
+    async def hears_of(self, room: str, seat: str) -> Hears:
+        member = await self._seated_browser(room, seat)
         return member.browser.hears if member and member.browser else None
 
-    async def _reserve(self, room: str, seat: str, browser: Browser, deadline: float) -> Place:
+    async def _reserve(self, room: str, seat: str, browser: Browser, deadline: float) -> ReservedSeat:
         """Raises Refused. Where only the visit's own browser is in the way, wait until it is out."""
         await self._leave_visit(room, browser.visit)
         while True:
             place = await self._rooms.reserve(
                 room,
                 seat,
-                waits=False,
-                limit=MEMBERS,
+                wait_if_empty=False,
+                limit=MAX_MEMBERS,
                 now=self._clock.now(),
                 browser=browser,
-                heeds=True,
+                refuse_if_doubted=True,
             )
             match place:
-                case Place():
+                case ReservedSeat():
                     return place
-                case Gone():
-                    raise Refused("room-closed")
-                case Doubted():
-                    raise InDoubt(participant=False)
+                case SeatGone():
+                    raise JoinRefused("room-closed")
+                case SessionInDoubt():
+                    raise NotFoundUnconfirmed(is_participant=False)
                 case RoomFull():
-                    leaving = [one for one in await self._of_visit(room, browser.visit) if one.seat != seat]
-                    if not leaving or self._entrance.left(deadline) < _PAUSE:
-                        raise Refused("room-full", f"room {room} has {place.members} members")
-            await self._clock.sleep(_PAUSE)
+                    leaving = [one for one in await self._browsers_of_visit(room, browser.visit) if one.seat != seat]
+                    if not leaving or self._session_joiner.seconds_left(deadline) < _SEAT_POLL:
+                        raise JoinRefused("room-full", f"room {room} has {place.members} members")
+            await self._clock.sleep(_SEAT_POLL)
 
     async def _leave_visit(self, room: str, visit: str) -> None:
         """Whoever of the visit is in. One that is just coming in sees to that itself."""
-        for one in await self._of_visit(room, visit):
+        for one in await self._browsers_of_visit(room, visit):
             if one.phase == "in":
                 await self.leave(room, one.seat, why="replaced")
 
     async def _keep_newest(self, room: str, visit: str, seat: str) -> None:
         """Of those who came in at the same time the last one stays."""
-        found = [one for one in await self._of_visit(room, visit) if one.phase in SEATED]
-        newest = max(found, key=lambda one: (one.presence.taken, one.seat), default=None)
+        found = [one for one in await self._browsers_of_visit(room, visit) if one.phase in SEATED_PHASES]
+        newest = max(found, key=lambda one: (one.presence.seated_at, one.seat), default=None)
         for one in found:
             if one is not newest and (one.phase == "in" or one.seat == seat):
                 await self.leave(room, one.seat, why="replaced")
 
-    async def _of_visit(self, room: str, visit: str) -> list[Member]:
+    async def _browsers_of_visit(self, room: str, visit: str) -> list[Member]:
         if not visit:
             return []
         return [one for one in await self._members(room) if one.browser and one.browser.visit == visit]
 
-    async def _seated(self, room: str, seat: str) -> Member | None:
+    async def _seated_browser(self, room: str, seat: str) -> Member | None:
         """A browser that has this seat."""
         members = await self._members(room)
         return next(
-            (one for one in members if one.seat == seat and one.browser and one.phase in SEATED), None
+            (one for one in members if one.seat == seat and one.browser and one.phase in SEATED_PHASES), None
         )
 
     async def _members(self, room: str) -> tuple[Member, ...]:
         view = await self._rooms.read(room)
         return view.members if view else ()
 
-    def _give_up(self, room: str, seat: str) -> None:
+    def _release_seat(self, room: str, seat: str) -> None:
         async def vacate() -> None:
             await self._rooms.vacate(room, seat, now=self._clock.now())
-            self._alarm.wake(keys.owner_room(room))
+            self._signal.notify(keys.owner_room(room))
 
         self._tasks.start(
-            self._persistence.write(vacate, "browser's seat", room=room), name="participant.given_up"
+            self._retry_writer.retry_until_stored(vacate, "browser's seat", room=room), name="participant.given_up"
         )
 
-    def _refused(self, error: Refused | TooSlow | InDoubt | BandwidthError) -> Refusal:
-        reason = reason_of(error)
+    def _refusal(self, error: JoinRefused | JoinTimeout | NotFoundUnconfirmed | BandwidthError) -> RequestRefusal:
+        reason = failure_reason(error)
         self._metrics.join_failed(reason)
         log.warning("participant.refused", reason=reason, error=str(error))
-        retry_after = told_to_wait(error.retry_after) if isinstance(error, BandwidthError) else None
+        retry_after = client_retry_after(error.retry_after) if isinstance(error, BandwidthError) else None
         # That a participant is gone as soon as it was made is nothing that whoever asks could act on.
         known = "bandwidth-error" if reason == "participant-vanished" else reason
-        return Refusal(known, _brief(error, known), retry_after, words=str(error))
+        return RequestRefusal(known, _brief(error, known), retry_after, full_detail=str(error))
 
 
 def _brief(error: Exception, reason: str) -> str:
     """Without Bandwidth's own words; a doubt quotes them as well."""
     if isinstance(error, BandwidthError):
         return error.brief
-    return reason if isinstance(error, InDoubt) else str(error)
+    return reason if isinstance(error, NotFoundUnconfirmed) else str(error)

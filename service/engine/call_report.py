@@ -5,43 +5,43 @@ from typing import Final
 import structlog
 
 from service.calls.decision import Decision
-from service.calls.events import Event, FoundEmpty, name_of
-from service.calls.late import came_about
+from service.calls.events import Event, FoundEmpty, event_name
+from service.calls.late import leg_result
 from service.calls.model import Call, Intent
 from service.calls.replies import Join
-from service.calls.replies import name_of as name_of_reply
-from service.logs import bound
+from service.calls.replies import reply_name
+from service.logs import log_context
 from service.metrics import Metrics
 
 log = structlog.get_logger()
 
-_DETAILS: Final = (
-    "attempt",
-    "cause",
-    "reason",
-    "error_id",
-    "sip_call_id",
-    "sip_response_code",
-    "value",
-    "silence_ms",
-    "rounds",
-    "stocked",
-)
-"""Of an event, for the timeline: no numbers, no digits, nothing that somebody said."""
+_DETAILS: Final = {
+    "attempt": "attempt",
+    "cause": "cause",
+    "reason": "reason",
+    "error_id": "error_id",
+    "sip_call_id": "sip_call_id",
+    "sip_response_code": "sip_response_code",
+    "value": "value",
+    "silence_ms": "silence_ms",
+    "rounds": "outage_waits",
+    "stocked": "from_pool",
+}
+"""Names in the timeline, and the fields of events that they show: no numbers, no digits, nothing somebody said."""
 
 
 class CallReport:
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
 
-    def changed(self, before: Call | None, decision: Decision, event: Event) -> None:
+    def report_change(self, before: Call | None, decision: Decision, event: Event) -> None:
         """To the log and the metrics, once it is written down."""
         after = decision.call
         if decision.note:
-            log.info("event.ignored", event_type=name_of(event), reason=decision.note)
+            log.info("event.ignored", event_type=event_name(event), reason=decision.note)
         if after is None or after == before:
             return
-        with bound(
+        with log_context(
             call_id=after.call_id,
             room=after.room,
             session_id=after.session_id or None,
@@ -49,25 +49,25 @@ class CallReport:
         ):
             log.info(
                 "call.changed",
-                event_type=name_of(event),
+                event_type=event_name(event),
                 before=before.status if before else "new",
                 after=after.status,
                 attempt=after.attempt,
-                reply=name_of_reply(decision.reply),
+                reply=reply_name(decision.reply),
             )
             self._leg(before, after, event)
-            if ends(before, after):
+            if is_end(before, after):
                 self._end(after)
 
     def _leg(self, before: Call | None, after: Call, event: Event) -> None:
-        match came_about(before, after, event):
-            case "answered" if after.transferred_at:
+        match leg_result(before, after, event):
+            case "answered" if after.leg_requested_at:
                 self._metrics.transfer_answered(
-                    "bridge" if after.own_leg else "transfer", after.leg_answered_at - after.transferred_at
+                    "bridge" if after.uses_bridge else "transfer", after.leg_answered_at - after.leg_requested_at
                 )
             case "unanswered":
-                self._metrics.transfer_unanswered("bridge" if after.own_leg else "transfer")
-                asked = after.transferred_at or event.at
+                self._metrics.transfer_unanswered("bridge" if after.uses_bridge else "transfer")
+                asked = after.leg_requested_at or event.at
                 log.warning("transfer.unanswered", waited_s=round(event.at - asked, 3))
 
     def _end(self, call: Call) -> None:
@@ -79,7 +79,7 @@ class CallReport:
             duration_s=round(call.ended_at - call.created_at, 3),
             bridged_s=round(call.ended_at - call.bridged_at, 3) if call.bridged_at else 0,
             silence_ms=call.silence_ms,
-            rounds=call.rounds,
+            rounds=call.outage_waits,
             blame=blame,
             reason=reason,
             cause=outcome.cause if outcome else "",
@@ -89,7 +89,7 @@ class CallReport:
         )
 
 
-def ends(before: Call | None, after: Call) -> bool:
+def is_end(before: Call | None, after: Call) -> bool:
     """Whether it is this event that has ended the call."""
     return not after.live and (before is None or before.live)
 
@@ -102,18 +102,18 @@ def timeline_entry(
         return None
     entry: dict[str, object] = {
         "at": round(now, 3),
-        "event": name_of(event),
+        "event": event_name(event),
         "before": before.status if before else "new",
         "after": decision.call.status if decision.call else "new",
-        "reply": name_of_reply(decision.reply),
+        "reply": reply_name(decision.reply),
     }
-    for detail in _DETAILS:
-        if value := getattr(event, detail, None):
+    for detail, field in _DETAILS.items():
+        if value := getattr(event, field, None):
             entry[detail] = value
-    if sent := getattr(event, "sent", ()):
+    if sent := getattr(event, "request_records", ()):
         entry["requests"] = sent
-    if decision.owed:
-        entry["owed"] = [owed.effect.id for owed in decision.owed]
+    if decision.effects:
+        entry["owed"] = [owed.effect.id for owed in decision.effects]
     return entry
 
 

@@ -2,14 +2,14 @@
 
 from typing import assert_never
 
-from service.calls.effects import DeleteParticipant, DeleteSession, HangUp, HangUpLeg
+from service.calls.effects import DeleteParticipant, DeleteSession, HangUpPhone, HangUpLeg
 
 CleanUp = DeleteParticipant | DeleteSession | HangUpLeg
 """What a room can owe for what nobody has taken over."""
-Ending = CleanUp | HangUp
+CleanUpOrHangUp = CleanUp | HangUpPhone
 
 
-def kind_of(effect: Ending) -> str:
+def kind_of(effect: CleanUpOrHangUp) -> str:
     match effect:
         case DeleteParticipant():
             return "participant"
@@ -17,13 +17,13 @@ def kind_of(effect: Ending) -> str:
             return "session"
         case HangUpLeg():
             return "leg"
-        case HangUp():
+        case HangUpPhone():
             return "call"
         case _:
             assert_never(effect)
 
 
-def ids_of(effect: Ending) -> dict[str, str]:
+def ids_of(effect: CleanUpOrHangUp) -> dict[str, str]:
     """Under the keys that every line has for them."""
     match effect:
         case DeleteParticipant():
@@ -32,7 +32,7 @@ def ids_of(effect: Ending) -> dict[str, str]:
             return {"session_id": effect.session_id}
         case HangUpLeg():
             return {"leg_id": effect.call_id}
-        case HangUp():
+        case HangUpPhone():
             return {"call_id": effect.call_id}
         case _:
             assert_never(effect)

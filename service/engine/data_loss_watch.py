@@ -11,38 +11,38 @@ import structlog
 from service.clock import Clock
 from service.metrics import Metrics
 from service.store.errors import StoreError
-from service.store.health import Evictions
+from service.store.health import EvictionCounter
 from service.store.marker import Markers
-from service.tasks import repeated
+from service.tasks import repeat
 
 log = structlog.get_logger()
 
-_QUIET: Final = 600.0
+_QUIET_PERIOD: Final = 600.0
 """Seconds without any, after which what is lost or evicted is told anew."""
 
 
-class _Spell:
+class _Episode:
     """Something that goes on for a while is told once."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._latest = -math.inf
 
-    def begins(self) -> bool:
+    def is_new(self) -> bool:
         now = self._clock.monotonic()
-        begins = now - self._latest > _QUIET
+        begins = now - self._latest > _QUIET_PERIOD
         self._latest = now
         return begins
 
 
-class StoreWatch:
+class DataLossWatch:
     """Looks every so many seconds. While the store is away it waits."""
 
     def __init__(
         self,
         *,
         markers: Markers,
-        evictions: Evictions,
+        evictions: EvictionCounter,
         new_id: Callable[[], str],
         every: float,
         clock: Clock,
@@ -53,39 +53,39 @@ class StoreWatch:
         self._new_id = new_id
         self._every = every
         self._metrics = metrics
-        self._loss = _Spell(clock)
-        self._eviction = _Spell(clock)
-        self._over = asyncio.Event()
+        self._loss = _Episode(clock)
+        self._eviction = _Episode(clock)
+        self._stopped = asyncio.Event()
 
     async def run(self) -> None:
         """Until `stop`."""
-        await repeated("watch", self.look, every=self._every, over=self._over)
+        await repeat("watch", self.check, every=self._every, stop=self._stopped)
 
     def stop(self) -> None:
-        self._over.set()
+        self._stopped.set()
 
-    async def look(self) -> None:
+    async def check(self) -> None:
         with suppress(StoreError):
-            await self._look_for_losses()
+            await self._check_losses()
         with suppress(StoreError):
-            await self._look_for_evictions()
+            await self._check_evictions()
 
-    async def _look_for_losses(self) -> None:
-        lost, new = await self._markers.look(self._new_id())
+    async def _check_losses(self) -> None:
+        lost, new = await self._markers.check(self._new_id())
         if new:
             log.info("store.marked", partitions=new)
-        if lost.gone or lost.back:
+        if lost.lost_partitions or lost.rolled_back_seconds:
             self._metrics.store_lost()
-            if self._loss.begins():
+            if self._loss.is_new():
                 hint = "find out who emptied or replaced it, then docs/runbook.md, PstnStoreLost"
-                log.error("store.state_lost", partitions=lost.gone, back_s=round(lost.back), hint=hint)
+                log.error("store.state_lost", partitions=lost.lost_partitions, back_s=round(lost.rolled_back_seconds), hint=hint)
 
-    async def _look_for_evictions(self) -> None:
-        found = await self._evictions.look()
+    async def _check_evictions(self) -> None:
+        found = await self._evictions.read()
         if found is None:
             return
-        self._metrics.evicted(found.all)
-        if found.new and self._eviction.begins():
+        self._metrics.evicted(found.total)
+        if found.new and self._eviction.is_new():
             hint = (
                 "set maxmemory-policy to noeviction, and raise maxmemory, which helps now; a lower "
                 "ENDED_CALL_DAYS and STORE_FORMAT=2 help only for calls that end from now on"

@@ -11,82 +11,82 @@ from service.bandwidth.webrtc import WebRtcApi
 from service.calls.browser import Hears, heard_id, is_browser
 from service.calls.effects import (
     AddParticipant,
-    AskAfter,
+    CheckCall,
     CheckPage,
     CheckPresence,
     CheckRoom,
     CheckSession,
-    CheckTaken,
+    CheckTakenFromPool,
     DeleteParticipant,
     DeleteSession,
     Effect,
     EndDialing,
-    Ends,
-    Evict,
+    AbandonableEffect,
+    TellRoomClosed,
     FreeSeat,
-    HangUp,
+    HangUpPhone,
     HangUpLeg,
     LeaveRoom,
     MoveParticipant,
-    NameCall,
+    RecordCallId,
     RedirectPhone,
     RemoveParticipant,
     ReplaceSession,
-    ReplaceStock,
-    StockRoom,
+    ReplacePrepared,
+    PrepareParticipant,
     Subscribe,
     SummonWaiter,
     TellAlone,
-    TellHoldUp,
-    TellTimeShort,
+    TellHoldTimeUp,
+    TellTimeNearlyUp,
     TellTimeUp,
-    name_of,
+    effect_name,
 )
 from service.calls.events import (
-    DialingOver,
+    DialingTimedOut,
     Event,
-    Evicted,
-    HoldUp,
+    RoomClosed,
+    HoldTimeUp,
     LeftAlone,
     Moved,
     PageGone,
     ParticipantVanished,
     Summoned,
-    TimeShort,
+    TimeNearlyUp,
     TimeUp,
 )
 from service.calls.looks import Looks
-from service.calls.model import Call, Media, call_of
+from service.calls.model import Call, Media, parse_seat
 from service.clock import Clock
-from service.engine.outbox.wakeup import Alarm
-from service.engine.reconciler import Asker
-from service.engine.session_checks import Doubts, InDoubt
-from service.engine.joining.session_join import Entrance
-from service.engine.joining.move import Mover
-from service.engine.browsers import SEATED, Participants
-from service.engine.timeouts import Patience
-from service.engine.outbox.protocols import Handles, Missing, NotYet
-from service.engine.phones import TIMEOUT, Phones
-from service.engine.joining.prepared import Stocker
+from service.engine.outbox.wakeup import WorkerSignal
+from service.engine.reconciler import Reconciler
+from service.engine.session_checks import SessionChecker, NotFoundUnconfirmed
+from service.engine.joining.session_join import SessionJoiner
+from service.engine.joining.move import ParticipantMover
+from service.engine.browsers import SEATED_PHASES, Browsers
+from service.engine.timeouts import Timeouts
+from service.engine.outbox.protocols import SupportsHandle, NotInStore, RetryLater
+from service.engine.phones import TIMEOUT, PhoneControl
+from service.engine.joining.prepared import ParticipantPool
 from service.store import keys
 from service.store.calls import Calls
 from service.store.rooms import Rooms
 
 log = structlog.get_logger()
 
-_HEARS_TRIES: Final = 8
+_SUBSCRIBE_ATTEMPTS: Final = 8
 _FIRST_DELAY: Final = 0.5
 _LONGEST_DELAY: Final = 150.0
-_ARRIVING: Final = 0.5
+_MOVE_DURATION: Final = 0.5
 """Seconds in which a move is through, as a rule."""
 """Seconds between two looks at what nothing is said of."""
 
 
-_LookedFor = (
-    AskAfter
+_DroppedIfMissing = (
+    CheckCall
     | EndDialing
     | CheckRoom
-    | CheckTaken
+    | CheckTakenFromPool
     | CheckPresence
     | CheckPage
     | Subscribe
@@ -94,90 +94,90 @@ _LookedFor = (
     | AddParticipant
     | SummonWaiter
     | TellAlone
-    | Evict
+    | TellRoomClosed
     | TellTimeUp
-    | TellTimeShort
-    | TellHoldUp
+    | TellTimeNearlyUp
+    | TellHoldTimeUp
 )
-_LOOKED_FOR: Final = get_args(_LookedFor)
+_DROPPED_IF_MISSING: Final = get_args(_DroppedIfMissing)
 
 
-class Performer:
+class EffectExecutor:
     """Raises BandwidthError, TooSlow, StoreError or NotYet when the effect has to be tried again."""
 
     def __init__(
         self,
         *,
-        phones: Phones,
+        phones: PhoneControl,
         webrtc: WebRtcApi,
         calls: Calls,
         rooms: Rooms,
-        entrance: Entrance,
-        mover: Mover,
-        participants: Participants,
-        engine: Handles,
-        asker: Asker,
-        doubts: Doubts,
-        stocker: Stocker,
+        session_joiner: SessionJoiner,
+        mover: ParticipantMover,
+        browsers: Browsers,
+        event_handler: SupportsHandle,
+        reconciler: Reconciler,
+        session_checker: SessionChecker,
+        participant_pool: ParticipantPool,
         clock: Clock,
-        alarm: Alarm,
-        patience: Patience,
+        signal: WorkerSignal,
+        timeouts: Timeouts,
     ) -> None:
         self._phones = phones
         self._webrtc = webrtc
         self._calls = calls
         self._rooms = rooms
-        self._entrance = entrance
+        self._session_joiner = session_joiner
         self._mover = mover
-        self._participants = participants
-        self._engine = engine
-        self._asker = asker
-        self._doubts = doubts
-        self._stocker = stocker
+        self._browsers = browsers
+        self._event_handler = event_handler
+        self._reconciler = reconciler
+        self._session_checker = session_checker
+        self._participant_pool = participant_pool
         self._clock = clock
-        self._alarm = alarm
-        self._patience = patience
+        self._signal = signal
+        self._timeouts = timeouts
 
-    async def perform(self, effect: Effect, *, attempt: int) -> None:
+    async def execute(self, effect: Effect, *, attempt: int) -> None:
         try:
-            await self._perform(effect, attempt)
-        except Missing as error:
-            if isinstance(effect, _LOOKED_FOR):
-                self._not_there(effect, error)
-        except NotYet as again:
-            if again.instead is None and isinstance(effect, _LOOKED_FOR) and effect.looks:
-                raise NotYet(again.seconds, replace(effect, looks=Looks())) from again
+            await self._execute(effect, attempt)
+        except NotInStore as error:
+            if isinstance(effect, _DROPPED_IF_MISSING):
+                self._on_not_in_store(effect, error)
+        except RetryLater as again:
+            if again.replacement is None and isinstance(effect, _DROPPED_IF_MISSING) and effect.looks:
+                raise RetryLater(again.delay, replace(effect, looks=Looks())) from again
             raise
         except (NotFound, Misrouted) as error:
-            if not isinstance(effect, Ends):
+            if not isinstance(effect, AbandonableEffect):
                 raise
-            await self._nothing_said(effect, error)
+            await self._on_not_found(effect, error)
 
-    def _not_there(self, effect: _LookedFor, error: Missing) -> None:
+    def _on_not_in_store(self, effect: _DroppedIfMissing, error: NotInStore) -> None:
         """Struck off when the store did not have what it is about at several looks, a while apart."""
         looks = effect.looks.seen(self._clock.now())
-        if not looks.are(self._patience.lost):
-            raise NotYet(self._patience.lost.pause, replace(effect, looks=looks)) from error
-        log.warning("effect.given_up", effect=name_of(effect), attempt=looks.count, error="not in the store")
+        if not looks.reach(self._timeouts.not_in_store_limit):
+            raise RetryLater(self._timeouts.not_in_store_limit.interval, replace(effect, looks=looks)) from error
+        log.warning("effect.given_up", effect=effect_name(effect), attempt=looks.count, error="not in the store")
 
-    async def _nothing_said(self, effect: Ends, error: BandwidthError) -> None:
+    async def _on_not_found(self, effect: AbandonableEffect, error: BandwidthError) -> None:
         """Whether it is done nobody knows: asked again, and not for ever."""
         looks = effect.looks.seen(self._clock.now())
-        if looks.are(self._patience.given_up):
-            log.warning("effect.given_up", effect=name_of(effect), attempt=looks.count, error=str(error))
+        if looks.reach(self._timeouts.unanswered_limit):
+            log.warning("effect.given_up", effect=effect_name(effect), attempt=looks.count, error=str(error))
             if isinstance(effect, EndDialing):
-                await self._engine.handle(effect.ref, DialingOver(self._clock.now()))
+                await self._event_handler.handle(effect.ref, DialingTimedOut(self._clock.now()))
             return
-        raise NotYet(backoff(looks.count), replace(effect, looks=looks)) from error
+        raise RetryLater(not_found_backoff(looks.count), replace(effect, looks=looks)) from error
 
-    async def _perform(self, effect: Effect, attempt: int) -> None:
+    async def _execute(self, effect: Effect, attempt: int) -> None:
         match effect:
-            case HangUp() | HangUpLeg():
+            case HangUpPhone() | HangUpLeg():
                 await self._phones.hang_up(effect.call_id, attempt=attempt)
             case RedirectPhone():
                 await self._phones.redirect(effect, attempt=attempt)
-            case LeaveRoom() | FreeSeat() | NameCall():
-                await self._write(effect)
+            case LeaveRoom() | FreeSeat() | RecordCallId():
+                await self._change_store(effect)
             case (
                 AddParticipant()
                 | RemoveParticipant()
@@ -186,33 +186,33 @@ class Performer:
                 | ReplaceSession()
                 | Subscribe()
             ):
-                await self._change(effect, attempt)
-            case StockRoom():
-                await self._stocker.make(effect, attempt=attempt)
-            case ReplaceStock():
-                await self._stocker.replace(effect)
-            case AskAfter() | EndDialing() | CheckRoom() | CheckSession() | CheckTaken() | CheckPresence():
+                await self._change_session(effect, attempt)
+            case PrepareParticipant():
+                await self._participant_pool.prepare(effect, attempt=attempt)
+            case ReplacePrepared():
+                await self._participant_pool.replace(effect)
+            case CheckCall() | EndDialing() | CheckRoom() | CheckSession() | CheckTakenFromPool() | CheckPresence():
                 await self._ask(effect, attempt)
             case CheckPage():
                 await self._check_page(effect)
-            case TellAlone() | Evict() if is_browser(effect.seat):
+            case TellAlone() | TellRoomClosed() if is_browser(effect.seat):
                 pass  # its page sees it for itself
             case _:
-                await self._tell(effect, attempt)
+                await self._notify_call(effect, attempt)
 
-    async def _write(self, effect: LeaveRoom | FreeSeat | NameCall) -> None:
+    async def _change_store(self, effect: LeaveRoom | FreeSeat | RecordCallId) -> None:
         """Steps in the store, in another partition than the call's."""
         now = self._clock.now()
         match effect:
             case LeaveRoom():
-                if await self._rooms.vacate(effect.room, effect.seat, keep=effect.keep, now=now):
-                    self._alarm.wake(keys.owner_room(effect.room))
+                if await self._rooms.vacate(effect.room, effect.seat, keep_participant=effect.keeps_participant, now=now):
+                    self._signal.notify(keys.owner_room(effect.room))
             case FreeSeat():
-                await self._rooms.free(effect.room, effect.seat, now=now)
-            case NameCall():
-                await self._calls.name(effect.call_id, effect.ref)
+                await self._rooms.free_seat(effect.room, effect.seat, now=now)
+            case RecordCallId():
+                await self._calls.add_alias(effect.call_id, effect.ref)
 
-    async def _change(
+    async def _change_session(
         self,
         effect: AddParticipant
         | RemoveParticipant
@@ -225,7 +225,7 @@ class Performer:
         """Sessions and who is in them."""
         match effect:
             case AddParticipant():
-                await self._add_again(effect, attempt)
+                await self._restore_member(effect, attempt)
             case RemoveParticipant():
                 await self._webrtc.remove_participant(
                     effect.session_id, effect.participant_id, timeout=TIMEOUT, attempt=attempt
@@ -235,90 +235,90 @@ class Performer:
             case DeleteSession():
                 await self._webrtc.delete_session(effect.session_id, timeout=TIMEOUT, attempt=attempt)
             case ReplaceSession():
-                await self._replace(effect)
+                await self._replace_session(effect)
             case Subscribe():
                 await self._subscribe(effect, attempt)
 
     async def _ask(
         self,
-        effect: AskAfter | EndDialing | CheckRoom | CheckSession | CheckTaken | CheckPresence,
+        effect: CheckCall | EndDialing | CheckRoom | CheckSession | CheckTakenFromPool | CheckPresence,
         attempt: int,
     ) -> None:
         """What nobody has told us."""
         match effect:
-            case AskAfter():
-                await self._asker.ask_after(effect, attempt=attempt)
+            case CheckCall():
+                await self._reconciler.check_call(effect, attempt=attempt)
             case EndDialing():
-                await self._asker.end_dialing(effect, attempt=attempt)
+                await self._reconciler.end_dialing(effect, attempt=attempt)
             case CheckRoom():
-                await self._asker.check_room(effect, attempt=attempt)
-            case CheckTaken():
-                await self._asker.check_taken(effect, attempt=attempt)
+                await self._reconciler.check_room(effect, attempt=attempt)
+            case CheckTakenFromPool():
+                await self._reconciler.check_taken(effect, attempt=attempt)
             case CheckSession():
-                if await self._doubts.check(effect, attempt=attempt):
-                    await self._replace(ReplaceSession(effect.room, effect.session_id))
+                if await self._session_checker.check(effect, attempt=attempt):
+                    await self._replace_session(ReplaceSession(effect.room, effect.session_id))
             case CheckPresence():
-                await self._participants.check_presence(effect)
+                await self._browsers.check_presence(effect)
 
-    async def _tell(
+    async def _notify_call(
         self,
-        effect: MoveParticipant | SummonWaiter | TellAlone | Evict | TellTimeUp | TellTimeShort | TellHoldUp,
+        effect: MoveParticipant | SummonWaiter | TellAlone | TellRoomClosed | TellTimeUp | TellTimeNearlyUp | TellHoldTimeUp,
         attempt: int,
     ) -> None:
         """What comes of these is an event of a call."""
         now = self._clock.now()
         match effect:
             case MoveParticipant():
-                await self._handle(effect.ref, await self._mover.move(effect, attempt=attempt))
+                await self._handle_event(effect.ref, await self._mover.move(effect, attempt=attempt))
             case SummonWaiter():
-                await self._handle(effect.ref, Summoned(now, effect.room))
+                await self._handle_event(effect.ref, Summoned(now, effect.room))
             case TellAlone():
-                ref, join = call_of(effect.seat)
+                ref, join = parse_seat(effect.seat)
                 alone = LeftAlone(at=now, attempt=join, room=effect.room, then=effect.then)
-                await self._handle(ref, alone)
-            case Evict():
-                ref, join = call_of(effect.seat)
-                await self._handle(ref, Evicted(at=now, attempt=join, room=effect.room))
-                await self._spare(effect, ref, join)
+                await self._handle_event(ref, alone)
+            case TellRoomClosed():
+                ref, join = parse_seat(effect.seat)
+                await self._handle_event(ref, RoomClosed(at=now, attempt=join, room=effect.room))
+                await self._keep_if_moved(effect, ref, join)
             case TellTimeUp():
-                await self._handle(effect.ref, TimeUp(now))
-            case TellTimeShort():
-                await self._handle(effect.ref, TimeShort(now))
-            case TellHoldUp():
-                await self._handle(effect.ref, HoldUp(now, effect.attempt, effect.soon))
+                await self._handle_event(effect.ref, TimeUp(now))
+            case TellTimeNearlyUp():
+                await self._handle_event(effect.ref, TimeNearlyUp(now))
+            case TellHoldTimeUp():
+                await self._handle_event(effect.ref, HoldTimeUp(now, effect.attempt, effect.is_warning))
             case _:
                 assert_never(effect)
 
-    async def _handle(self, ref: str, event: Event) -> None:
+    async def _handle_event(self, ref: str, event: Event) -> None:
         """Raises Missing: what the call was to be told it has not heard."""
-        if (await self._engine.handle(ref, event)).call is None:
-            raise Missing
+        if (await self._event_handler.handle(ref, event)).call is None:
+            raise NotInStore
 
     async def _check_page(self, effect: CheckPage) -> None:
         """Tells the calls that a page has placed into this room, if nobody is on it any more."""
         room = await self._rooms.read(effect.room)
         if room is None:
-            raise Missing
-        seats = [one.seat for one in room.members if one.phase in SEATED]
+            raise NotInStore
+        seats = [one.seat for one in room.members if one.phase in SEATED_PHASES]
         if any(is_browser(seat) for seat in seats):
             return
-        for ref in dict.fromkeys(call_of(seat)[0] for seat in seats):
+        for ref in dict.fromkeys(parse_seat(seat)[0] for seat in seats):
             call = (await self._calls.load(ref)).call
-            if call is None or call.page_alone:
-                await self._handle(ref, PageGone(self._clock.now(), effect.room))
+            if call is None or call.page_gone_after:
+                await self._handle_event(ref, PageGone(self._clock.now(), effect.room))
 
-    async def _spare(self, effect: Evict, ref: str, join: int) -> None:
+    async def _keep_if_moved(self, effect: TellRoomClosed, ref: str, attempt: int) -> None:
         """A participant that has moved on meanwhile is not taken down; that is next in this lane."""
         call = (await self._calls.load(ref)).call
-        if call is None or call.attempt != join or call.media is not Media.BRIDGED:
+        if call is None or call.attempt != attempt or call.media is not Media.BRIDGED:
             return
         if effect.seat not in {call.seat, call.next_seat if call.next_room else ""}:
-            await self._rooms.vacate(effect.room, effect.seat, keep=True, now=self._clock.now())
+            await self._rooms.vacate(effect.room, effect.seat, keep_participant=True, now=self._clock.now())
 
     async def _subscribe(self, effect: Subscribe, attempt: int) -> None:
         room = await self._rooms.read(effect.room)
         if room is None or not room.session_id:
-            raise Missing
+            raise NotInStore
         try:
             await self._webrtc.subscribe(
                 room.session_id,
@@ -328,17 +328,17 @@ class Performer:
                 attempt=attempt,
             )
         except NotFound as error:
-            doubt = await self._doubts.of(effect.room, room.session_id, error, TIMEOUT)
+            doubt = await self._session_checker.classify(effect.room, room.session_id, error, TIMEOUT)
             # Where the session has vanished this waits for the next one, and says nothing of anybody.
-            looks = effect.looks.seen(self._clock.now()) if doubt.participant else effect.looks
-            if doubt.participant and effect.hears:
-                await self._hear_those_there(effect, room.session_id, attempt)
-            if not doubt.participant or not looks.are(self._patience.vanished):
-                raise NotYet(self._patience.vanished.pause, replace(effect, looks=looks)) from error
+            looks = effect.looks.seen(self._clock.now()) if doubt.is_participant else effect.looks
+            if doubt.is_participant and effect.hears:
+                await self._subscribe_to_present(effect, room.session_id, attempt)
+            if not doubt.is_participant or not looks.reach(self._timeouts.vanished_limit):
+                raise RetryLater(self._timeouts.vanished_limit.interval, replace(effect, looks=looks)) from error
             # Who is left is what the next order says.
             log.warning("subscription.not_possible", error=str(error))
 
-    async def _hear_those_there(self, effect: Subscribe, session_id: str, attempt: int) -> None:
+    async def _subscribe_to_present(self, effect: Subscribe, session_id: str, attempt: int) -> None:
         """Somebody has gone between the order and this, and Bandwidth refuses all of it.
 
         The others are heard by then, and no more than they: it had heard everybody.
@@ -351,71 +351,71 @@ class Performer:
                     session_id, effect.participant_id, hears=there, timeout=TIMEOUT, attempt=attempt
                 )
 
-    async def _replace(self, effect: ReplaceSession) -> None:
+    async def _replace_session(self, effect: ReplaceSession) -> None:
         """A session has nearly reached the age at which Bandwidth ends it."""
         deadline = self._clock.monotonic() + TIMEOUT
-        await self._entrance.roll_over(effect.room, effect.session_id, deadline)
+        await self._session_joiner.replace_session(effect.room, effect.session_id, deadline)
 
-    async def _add_again(self, effect: AddParticipant, attempt: int) -> None:
+    async def _restore_member(self, effect: AddParticipant, attempt: int) -> None:
         """Into the session that has replaced another; whose participant is gone is told so."""
         if is_browser(effect.seat):
-            hears = await self._participants.hears(effect.room, effect.seat)
-            if await self._put_back(effect, hears, attempt) == "":
-                await self._participants.leave(effect.room, effect.seat, why="vanished")
+            hears = await self._browsers.hears_of(effect.room, effect.seat)
+            if await self._add_back(effect, hears, attempt) == "":
+                await self._browsers.leave(effect.room, effect.seat, why="vanished")
             return
-        ref, join = call_of(effect.seat)
+        ref, join = parse_seat(effect.seat)
         # Somebody waits in silence: who is not known is put back at once, and hears everybody.
         call = (await self._calls.load(ref)).call
         if call is not None and call.next_room and call.next_seat == effect.seat:
             # Who moves it here puts it there, or has just put it into the session of before.
-            raise NotYet(_ARRIVING, effect)
+            raise RetryLater(_MOVE_DURATION, effect)
         if call is not None and call.seat != effect.seat:
             # It has moved on in the same moment, and would be brought back among strangers.
             if attempt > 1:
-                await self._take_back(effect, call)
+                await self._remove_moved(effect, call)
             return
-        session_id = await self._put_back(
+        session_id = await self._add_back(
             effect, call.hears if call is not None and call.attempt == join else None, attempt
         )
         if session_id == "":
-            await self._handle(ref, ParticipantVanished(self._clock.now(), join))
+            await self._handle_event(ref, ParticipantVanished(self._clock.now(), join))
         elif session_id and call is not None and call.media is Media.BRIDGED and call.seat == effect.seat:
             now = self._clock.now()
-            there = Moved(at=now, attempt=join, place=call.place, room=effect.room, session_id=session_id)
-            told = (await self._engine.handle(ref, there)).call
+            there = Moved(at=now, attempt=join, seat_no=call.seat_no, room=effect.room, session_id=session_id)
+            told = (await self._event_handler.handle(ref, there)).call
             if told is not None and told.seat != effect.seat:
-                await self._take_back(effect, told)
+                await self._remove_moved(effect, told)
 
-    async def _take_back(self, effect: AddParticipant, call: Call) -> None:
+    async def _remove_moved(self, effect: AddParticipant, call: Call) -> None:
         """It moved on while it was put back; the room where it is by now owes it a place of its own."""
         if effect.room not in {call.room, call.next_room}:
             await self._webrtc.remove_participant(effect.session_id, effect.participant_id, timeout=TIMEOUT)
 
-    async def _put_back(self, effect: AddParticipant, hears: Hears, attempt: int) -> str | None:
+    async def _add_back(self, effect: AddParticipant, hears: Hears, attempt: int) -> str | None:
         """The session that it is in; empty when its participant has gone, None when the room has another."""
         try:
-            await self._entrance.add(
+            await self._session_joiner.add_to_session(
                 effect.room,
                 session_id=effect.session_id,
                 participant_id=effect.participant_id,
                 hears=hears,
                 deadline=self._clock.monotonic() + TIMEOUT,
             )
-        except InDoubt as doubt:
-            if doubt.over:
+        except NotFoundUnconfirmed as doubt:
+            if doubt.session_replaced:
                 return None
-            looks = effect.looks.seen(self._clock.now()) if doubt.participant else effect.looks
-            if looks.are(self._patience.vanished):
+            looks = effect.looks.seen(self._clock.now()) if doubt.is_participant else effect.looks
+            if looks.reach(self._timeouts.vanished_limit):
                 return ""
-            raise NotYet(self._patience.vanished.pause, replace(effect, looks=looks)) from doubt
+            raise RetryLater(self._timeouts.vanished_limit.interval, replace(effect, looks=looks)) from doubt
         except NotFound as error:
             # Those whom it hears are put back at the same time.
-            if attempt < _HEARS_TRIES:
+            if attempt < _SUBSCRIBE_ATTEMPTS:
                 raise
             log.warning("subscription.not_possible", error=str(error))
         return effect.session_id
 
 
-def backoff(looks: int) -> float:
+def not_found_backoff(looks: int) -> float:
     """Seconds until what was answered so, so often, is asked again."""
     return min(_LONGEST_DELAY, _FIRST_DELAY * 4.0 ** min(looks, 16))

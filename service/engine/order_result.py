@@ -5,8 +5,8 @@ import msgspec
 from service.calls.model import Call
 
 
-class Ordered(msgspec.Struct, frozen=True):
+class OrderResult(msgspec.Struct, frozen=True):
     """The call after an order; `refused` says why it was not obeyed, empty when it was."""
 
     call: Call | None
-    refused: str = ""
+    refusal: str = ""

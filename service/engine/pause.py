@@ -7,30 +7,30 @@ import structlog
 
 from service.metrics import Metrics
 from service.store.errors import StoreError
-from service.store.pause import Paused, PauseSwitch
-from service.tasks import repeated
+from service.store.pause import PauseState, PauseSwitch
+from service.tasks import repeat
 
 log = structlog.get_logger()
 
 _EVERY: Final = 1.0
 
 
-class Pause:
+class PauseWatch:
     def __init__(self, switch: PauseSwitch, metrics: Metrics) -> None:
-        self.current: Paused | None = None
+        self.current: PauseState | None = None
         """None while calls are taken; while the store is away what was known before."""
         self._switch = switch
         self._metrics = metrics
-        self._over = asyncio.Event()
+        self._stopped = asyncio.Event()
 
     async def run(self) -> None:
         """Until `stop`."""
-        await repeated("pause", self.look, every=_EVERY, over=self._over)
+        await repeat("pause", self.refresh, every=_EVERY, stop=self._stopped)
 
     def stop(self) -> None:
-        self._over.set()
+        self._stopped.set()
 
-    async def look(self) -> None:
+    async def refresh(self) -> None:
         try:
             found = await self._switch.read()
         except StoreError:

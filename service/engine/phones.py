@@ -5,18 +5,18 @@ from typing import Final
 from service.bandwidth.errors import BandwidthError, Conflict, NotFound
 from service.bandwidth.voice import VoiceApi
 from service.calls.effects import RedirectPhone
-from service.bandwidth.callback_urls import Callbacks
+from service.bandwidth.callback_urls import CallbackUrls
 
 TIMEOUT: Final = 10.0
 """Seconds for one request that nobody on the phone waits for."""
-ENDED: Final = "disconnected"
+DISCONNECTED: Final = "disconnected"
 """getCallState's word for a call that is over (voice API); any other is one that lives."""
 
 
-class Phones:
+class PhoneControl:
     """Raises BandwidthError when it has to be tried again; NotFound if getCall knows no such call either."""
 
-    def __init__(self, voice: VoiceApi, callbacks: Callbacks) -> None:
+    def __init__(self, voice: VoiceApi, callbacks: CallbackUrls) -> None:
         self._voice = voice
         self._callbacks = callbacks
 
@@ -27,12 +27,12 @@ class Phones:
             await self._check_ended(call_id, error, attempt)
 
     async def redirect(self, effect: RedirectPhone, *, attempt: int) -> None:
-        url = self._callbacks.voice(effect.ref, effect.attempt)
+        url = self._callbacks.call_url(effect.ref, effect.attempt)
         try:
             await self._voice.redirect(
                 effect.call_id,
                 url=url,
-                fallback_url=self._callbacks.fallback(url),
+                fallback_url=self._callbacks.fallback_url(url),
                 username=self._callbacks.username,
                 password=self._callbacks.password,
                 timeout=TIMEOUT,
@@ -45,7 +45,7 @@ class Phones:
         state = await self._voice.get_call(call_id, timeout=TIMEOUT, attempt=attempt)
         if state is None:
             raise error
-        if state.state != ENDED:
+        if state.state != DISCONNECTED:
             raise BandwidthError(
-                error.operation, error.code, status=error.status, retry=True, detail=f"it is {state.state}"
+                error.operation, error.code, status=error.status, retryable=True, detail=f"it is {state.state}"
             ) from error

@@ -12,11 +12,11 @@ from service.bandwidth.errors import NotFound
 from service.bandwidth.webrtc import WebRtcApi
 from service.calls.effects import CheckSession
 from service.clock import Clock
-from service.engine.outbox.wakeup import Alarm
-from service.engine.timeouts import Patience
-from service.engine.outbox.protocols import NotYet
+from service.engine.outbox.wakeup import WorkerSignal
+from service.engine.timeouts import Timeouts
+from service.engine.outbox.protocols import RetryLater
 from service.engine.phones import TIMEOUT
-from service.logs import bound
+from service.logs import log_context
 from service.metrics import Metrics
 from service.store import keys
 from service.store.rooms import Rooms
@@ -28,19 +28,19 @@ _LATER: Final = 0.05
 """Seconds from when a look is due until the worker is woken: it has to be written down by then."""
 
 
-class InDoubt(Exception):
+class NotFoundUnconfirmed(Exception):
     """Nothing can be said for a moment.
 
     `participant`: it is that, and its session is there. `over`: the room has another session by now, or none.
     """
 
-    def __init__(self, *, participant: bool, over: bool = False, detail: str = "") -> None:
+    def __init__(self, *, is_participant: bool, session_replaced: bool = False, detail: str = "") -> None:
         super().__init__(detail or "the session was not found, and is looked at again")
-        self.participant = participant
-        self.over = over
+        self.is_participant = is_participant
+        self.session_replaced = session_replaced
 
 
-class Doubts:
+class SessionChecker:
     """Raises BandwidthError and StoreError."""
 
     def __init__(
@@ -50,44 +50,44 @@ class Doubts:
         rooms: Rooms,
         clock: Clock,
         tasks: Tasks,
-        alarm: Alarm,
-        patience: Patience,
+        signal: WorkerSignal,
+        timeouts: Timeouts,
         metrics: Metrics,
     ) -> None:
         self._webrtc = webrtc
         self._rooms = rooms
         self._clock = clock
         self._tasks = tasks
-        self._alarm = alarm
-        self._patience = patience
+        self._signal = signal
+        self._timeouts = timeouts
         self._metrics = metrics
 
     @property
-    def pause(self) -> float:
+    def check_interval(self) -> float:
         """Seconds until it is worth to try again."""
-        return self._patience.vanished.pause
+        return self._timeouts.vanished_limit.interval
 
-    async def of(self, room: str, session_id: str, error: NotFound, seconds: float) -> InDoubt:
+    async def classify(self, room: str, session_id: str, error: NotFound, seconds: float) -> NotFoundUnconfirmed:
         """One of the two was not found when a participant was put into a session."""
         if await self._webrtc.has_session(session_id, timeout=seconds):
-            return InDoubt(participant=True, detail=str(error))
-        return InDoubt(participant=False, over=not await self.begin(room, session_id))
+            return NotFoundUnconfirmed(is_participant=True, detail=str(error))
+        return NotFoundUnconfirmed(is_participant=False, session_replaced=not await self.start_checking(room, session_id))
 
-    async def begin(self, room: str, session_id: str) -> bool:
+    async def start_checking(self, room: str, session_id: str) -> bool:
         """The session was not found: that is the first look. False when it is not the room's."""
         now = self._clock.now()
         first = CheckSession(room, session_id).seen(now)
-        ours = await self._rooms.doubt(room, first, now=now, due=now + self.pause)
+        ours = await self._rooms.doubt_session(room, first, now=now, due=now + self.check_interval)
         if ours:
-            with bound(room=room, session_id=session_id):
+            with log_context(room=room, session_id=session_id):
                 log.warning("session.not_found", looks=1)
-            self._tasks.start(self._wake(room), name="session.look")
+            self._tasks.start(self._notify_when_due(room), name="session.look")
         return ours
 
-    async def _wake(self, room: str) -> None:
+    async def _notify_when_due(self, room: str) -> None:
         """Callers wait for the next look; otherwise it is found due a while later."""
-        await self._clock.sleep(self.pause + _LATER)
-        self._alarm.wake(keys.owner_room(room))
+        await self._clock.sleep(self.check_interval + _LATER)
+        self._signal.notify(keys.owner_room(room))
 
     async def check(self, effect: CheckSession, *, attempt: int) -> bool:
         """Another look; whether the session is gone. Raises NotYet until that is certain."""
@@ -96,16 +96,16 @@ class Doubts:
             # Should it be the room's all the same, whoever does not find it next begins anew.
             return False
         if await self._webrtc.has_session(effect.session_id, timeout=TIMEOUT, attempt=attempt):
-            await self._rooms.believe(effect.room, effect.session_id, now=self._clock.now())
+            await self._rooms.confirm_session(effect.room, effect.session_id, now=self._clock.now())
             log.info("session.found", looks=effect.looks.count)
             return False
         now = self._clock.now()
         looked = effect.seen(now)
-        if looked.looks.are(self._patience.vanished):
+        if looked.looks.reach(self._timeouts.vanished_limit):
             log.warning("session.vanished", looks=looked.looks.count)
-            self._metrics.found("session-vanished")
+            self._metrics.reconciler_find("session-vanished")
             return True
         log.warning("session.not_found", looks=looked.looks.count)
-        await self._rooms.doubt(effect.room, looked, now=now, due=now + self.pause)
-        self._tasks.start(self._wake(effect.room), name="session.look")
-        raise NotYet(self.pause, looked)
+        await self._rooms.doubt_session(effect.room, looked, now=now, due=now + self.check_interval)
+        self._tasks.start(self._notify_when_due(effect.room), name="session.look")
+        raise RetryLater(self.check_interval, looked)

@@ -9,43 +9,43 @@ import structlog
 
 from service.bandwidth.circuit import Circuit
 from service.bandwidth.errors import BandwidthError
-from service.bandwidth.api_client import Credentials
+from service.bandwidth.api_client import ApiCredentials
 from service.clock import Clock
 from service.metrics import Metrics
 from service.store.errors import StoreError
 from service.store.replicas import Replicas
-from service.store.standby import LEASE, StandbyTokens
-from service.tasks import repeated
+from service.store.standby import LEASE, StandbyLeases
+from service.tasks import repeat
 
-LOST: Final = 8.0
+UNREACHED_AFTER: Final = 8.0
 """Seconds after a request that found no way, in which none is answered, until an API counts as unreached.
 
 With less, what is over in a moment had joins sent to a replica that was in trouble too.
 """
-ASK: Final = 2.0
+PROBE_TIMEOUT: Final = 2.0
 """Seconds for which the answer to a question is waited for; it says no more than that somebody is there."""
-_LOOK: Final = 1.0
-_OTHERS: Final = 5.0
+_CHECK_INTERVAL: Final = 1.0
+_OTHERS_INTERVAL: Final = 5.0
 """Seconds in which another's being in need is noticed."""
-_PROVEN: Final = 2.0
+_SUCCESS_TTL: Final = 2.0
 """Seconds for which a success need not be renewed for the sake of another: reports are five seconds apart."""
-_REMEMBERED: Final = 1000
+_MAX_REDIRECTED: Final = 1000
 """Webhooks that were sent elsewhere."""
 
 log = structlog.get_logger()
 
 
-class Api(NamedTuple):
+class MonitoredApi(NamedTuple):
     name: str
     circuits: Sequence[Circuit]
-    credentials: Credentials
-    ask: Callable[[], Awaitable[object]]
+    credentials: ApiCredentials
+    probe: Callable[[], Awaitable[object]]
     """A question about what is not there: it changes nothing, and any answer to it will do."""
 
     @property
-    def lost_at(self) -> float | None:
+    def unreachable_since(self) -> float | None:
         """As in `Reach`. Without a token an API is as far away as who gives one out."""
-        both = (self.circuits[0].reach.lost_at, self.credentials.lost_at)
+        both = (self.circuits[0].reachability.unreachable_since, self.credentials.unreachable_since)
         return min((at for at in both if at is not None), default=None)
 
     @property
@@ -65,8 +65,8 @@ class Standby:
         self,
         *,
         id_: str,
-        apis: Sequence[Api],
-        tokens: StandbyTokens,
+        apis: Sequence[MonitoredApi],
+        tokens: StandbyLeases,
         replicas: Replicas,
         clock: Clock,
         metrics: Metrics | None = None,
@@ -82,57 +82,57 @@ class Standby:
         self._until = 0.0
         self._since: float | None = None
         self._others_at = 0.0
-        self._needed = False
-        self._sent_away: dict[str, None] = {}
-        self._over = asyncio.Event()
+        self._others_need_us = False
+        self._redirected: dict[str, None] = {}
+        self._stopped = asyncio.Event()
 
     @property
-    def aside(self) -> bool:
+    def is_aside(self) -> bool:
         """Whether others do what asks something of Bandwidth; for no longer than the store has said."""
         return self._clock.monotonic() < self._until
 
-    def sends_away(self, webhook: str) -> bool:
+    def should_redirect(self, webhook: str) -> bool:
         """Whether Bandwidth is to ask elsewhere: once, since what comes again has nowhere else to go."""
-        if webhook in self._sent_away:
+        if webhook in self._redirected:
             return False
-        if len(self._sent_away) >= _REMEMBERED:
-            del self._sent_away[next(iter(self._sent_away))]
-        self._sent_away[webhook] = None
+        if len(self._redirected) >= _MAX_REDIRECTED:
+            del self._redirected[next(iter(self._redirected))]
+        self._redirected[webhook] = None
         return True
 
     async def run(self) -> None:
         """Until `stop`; then it holds nothing."""
-        await repeated("standby", self.look, every=_LOOK, over=self._over)
+        await repeat("standby", self.check, every=_CHECK_INTERVAL, stop=self._stopped)
         await self._release()
 
     def stop(self) -> None:
-        self._over.set()
+        self._stopped.set()
 
-    async def look(self) -> None:
-        await self._hear_others()
-        await asyncio.gather(*(_asked(one) for one in self._apis if self._is_asked(one)))
+    async def check(self) -> None:
+        await self._read_others()
+        await asyncio.gather(*(_probe(one) for one in self._apis if self._should_probe(one)))
         now = self._clock.monotonic()
         self.unreached = tuple(
-            one.name for one in self._apis if (lost := one.lost_at) is not None and now - lost >= LOST
+            one.name for one in self._apis if (lost := one.unreachable_since) is not None and now - lost >= UNREACHED_AFTER
         )
         if self.unreached:
             await self._renew()
         else:
             await self._release()
 
-    def _is_asked(self, api: Api) -> bool:
-        if api.lost_at is not None:
+    def _should_probe(self, api: MonitoredApi) -> bool:
+        if api.unreachable_since is not None:
             return True
-        return self._needed and self._clock.now() - api.succeeded_at >= _PROVEN
+        return self._others_need_us and self._clock.now() - api.succeeded_at >= _SUCCESS_TTL
 
-    async def _hear_others(self) -> None:
+    async def _read_others(self) -> None:
         now = self._clock.monotonic()
         if now < self._others_at:
             return
-        self._others_at = now + _OTHERS
-        self._needed = False
+        self._others_at = now + _OTHERS_INTERVAL
+        self._others_need_us = False
         with suppress(StoreError):
-            self._needed = any(one.unreached for one in await self._replicas.read() if one.id != self._id)
+            self._others_need_us = any(one.unreachable_apis for one in await self._replicas.read() if one.id != self._id)
 
     async def _renew(self) -> None:
         """What the store does not grant is not held: it does as it would alone."""
@@ -141,15 +141,15 @@ class Standby:
             granted = await self._tokens.renew(self._id, self.unreached)
         except StoreError:
             granted = False
-        self._stand(asked_at + LEASE if granted else 0.0)
+        self._set_aside_until(asked_at + LEASE if granted else 0.0)
 
     async def _release(self) -> None:
         if self._until:
             with suppress(StoreError):
                 await self._tokens.release(self._id)
-        self._stand(0.0)
+        self._set_aside_until(0.0)
 
-    def _stand(self, until: float) -> None:
+    def _set_aside_until(self, until: float) -> None:
         now = self._clock.monotonic()
         self._until = until
         if until and self._since is None:
@@ -158,11 +158,11 @@ class Standby:
         elif not until and self._since is not None:
             log.info("replica.back", apis=list(self.unreached), aside_s=round(now - self._since, 1))
             self._since = None
-            self._sent_away.clear()
-        self._metrics.standby(is_aside=bool(until))
+            self._redirected.clear()
+        self._metrics.standby(is_on_standby=bool(until))
 
 
-async def _asked(api: Api) -> None:
+async def _probe(api: MonitoredApi) -> None:
     """What comes of it is seen by the circuits."""
     with suppress(BandwidthError):
-        await api.ask()
+        await api.probe()

@@ -8,14 +8,14 @@ from typing import Final
 import msgspec
 
 from service.calls.model import SCHEMA, Call, Direction
-from service.calls.outcomes import erased
+from service.calls.outcomes import is_erased
 from service.calls.refs import PARTITIONS, is_ref, partition_of_ref, ref_of_call
 from service.store import keys
 from service.store.redis.client import Client
-from service.store.compression import plain
+from service.store.compression import decompress_text
 from service.store.errors import NewerSchema, StoreCorrupt
 from service.store.redis.scripts import Script, Value
-from service.store.timeline import unpacked
+from service.store.timeline import unpack_entry
 
 _GET: Final = Script("get")
 _STATE: Final = Script("call_state")
@@ -31,24 +31,24 @@ _SCAN: Final = 20_000
 _AT_ONCE: Final = 1_000
 """Calls that are read in one trip."""
 
-HOUR: Final = 3_600_000
-LIVE: Final = 24 * HOUR
+HOUR_MS: Final = 3_600_000
+LIVE_TTL_MS: Final = 24 * HOUR_MS
 """Milliseconds from the last change for which a live call is kept."""
-AFTER_END: Final = HOUR // 4
+ENDED_TTL_MS: Final = HOUR_MS // 4
 """Milliseconds for which webhooks may come late."""
 
 _encode = msgspec.json.Encoder().encode
 _decode_call = msgspec.json.Decoder(Call).decode
 
-Position = tuple[float, str]
+CallPosition = tuple[float, str]
 """Of a call in the order of all: when it began, in seconds since the epoch, and its ref."""
 
 
-class Recent(msgspec.Struct, frozen=True):
+class CallPage(msgspec.Struct, frozen=True):
     """Some calls, newest first."""
 
     calls: list[Call]
-    next: Position | None
+    next: CallPosition | None
     """Where to go on; None when there is nothing more."""
 
 
@@ -60,8 +60,8 @@ class CallIndex:
     ) -> None:
         self._client = client
         self._on_erasure = on_erasure
-        self._ended = int(ended_days * 24 * HOUR)
-        self._longest = self._ended + LIVE
+        self._ended_ttl_ms = int(ended_days * 24 * HOUR_MS)
+        self._alias_ttl_ms = self._ended_ttl_ms + LIVE_TTL_MS
         """Milliseconds from its beginning for which a call is listed, and has its other name."""
 
     async def view(self, ref: str) -> tuple[Call, list[dict[str, object]]] | None:
@@ -72,42 +72,42 @@ class CallIndex:
         if state is None:
             return None
         try:
-            return _decode_call(plain(state)), [unpacked(entry) for entry in entries]
+            return _decode_call(decompress_text(state)), [unpack_entry(entry) for entry in entries]
         except msgspec.DecodeError as error:
             raise StoreCorrupt(f"call {ref}: {error}") from error
 
-    async def recent(
-        self, *, before: Position | None, since: float | None, until: float | None, limit: int
-    ) -> Recent:
+    async def list_recent(
+        self, *, before: CallPosition | None, since: float | None, until: float | None, limit: int
+    ) -> CallPage:
         """Newest first: calls that began at `since` or later and before `until`, after the position `before`.
 
         There may be fewer than `limit` although there is a next position: the index outlives calls. One that
         this release cannot read is left out like one that is gone.
         """
         found = await self._positions(before, since, until, limit)
-        calls = await self.several([ref for _, ref in found[:limit]])
+        calls = await self.read_many([ref for _, ref in found[:limit]])
         if len(found) <= limit:
-            return Recent(calls, None)
+            return CallPage(calls, None)
         at, ref = found[limit - 1]
-        return Recent(calls, (at / 1000, ref))
+        return CallPage(calls, (at / 1000, ref))
 
-    async def several(self, refs: Sequence[str]) -> list[Call]:
+    async def read_many(self, refs: Sequence[str]) -> list[Call]:
         """Those of them that are there and can be read."""
         states = await self._client.run_many(_STATE, [({"call": keys.call(ref)}, {}) for ref in refs])
         return [call for state in states if state is not None and (call := _readable(state))]
 
-    async def live(self) -> list[Call]:
+    async def list_live(self) -> list[Call]:
         """All calls that are up, in no order."""
         every = await self._client.run_many(
-            _STANDING, [({"standing": keys.standing(partition)}, {}) for partition in range(PARTITIONS)]
+            _STANDING, [({"standing": keys.live_calls(partition)}, {}) for partition in range(PARTITIONS)]
         )
         refs = [ref.decode() for refs in every for ref in refs]
         found: list[Call] = []
         for begin in range(0, len(refs), _AT_ONCE):
-            found += await self.several(refs[begin : begin + _AT_ONCE])
+            found += await self.read_many(refs[begin : begin + _AT_ONCE])
         return [call for call in found if call.live]
 
-    async def named(self, prefix: str, *, limit: int) -> list[str]:
+    async def find_by_prefix(self, prefix: str, *, limit: int) -> list[str]:
         """Refs that begin so, of the newest calls of each partition."""
         args: dict[str, Value] = {"prefix": prefix, "scan": _SCAN, "limit": limit}
         every = await self._client.run_many(
@@ -115,20 +115,20 @@ class CallIndex:
         )
         return sorted(ref.decode() for refs in every for ref in refs)[:limit]
 
-    async def name(self, call_id: str, ref: str) -> None:
+    async def add_alias(self, call_id: str, ref: str) -> None:
         """Make a call known under the id that Bandwidth has given it."""
-        await self._client.run(_NAME, {"alias": keys.alias(call_id)}, {"ref": ref, "ttl": self._longest})
+        await self._client.run(_NAME, {"alias": keys.alias(call_id)}, {"ref": ref, "ttl": self._alias_ttl_ms})
 
-    async def resolve(self, call_id: str) -> str:
+    async def ref_of_call_id(self, call_id: str) -> str:
         """The ref under which the call is kept, if it is: without another name it follows from the id."""
         ref = await self._client.run(_GET, {"value": keys.alias(call_id)}, {})
         return ref_of_call(call_id) if ref is None else str(ref.decode())
 
-    async def ref_of(self, id_: str) -> str | None:
+    async def find_ref(self, id_: str) -> str | None:
         """By our id of a call or by Bandwidth's; None for what is neither. Whether it is kept is not said."""
         if is_ref(id_):
             return id_
-        return await self.resolve(id_) if _CALL_ID.fullmatch(id_) else None
+        return await self.ref_of_call_id(id_) if _CALL_ID.fullmatch(id_) else None
 
     async def erase(self, ref: str, tombstone: Call, *, now: float) -> bool | None:
         """Forget what is known of an ended call; the tombstone in its place has late webhooks begin nothing.
@@ -145,14 +145,14 @@ class CallIndex:
                 "owed": keys.owed(keys.owner_call(ref)),
                 "calls": keys.calls(partition_of_ref(ref)),
             },
-            {"ref": ref, "tombstone": _encode(tombstone), "ttl": AFTER_END, "oldest": self._oldest(now)},
+            {"ref": ref, "tombstone": _encode(tombstone), "ttl": ENDED_TTL_MS, "oldest": self._oldest(now)},
         )
         if erased and self._on_erasure:
             self._on_erasure()
         return None if erased is None else bool(erased)
 
     async def _positions(
-        self, before: Position | None, since: float | None, until: float | None, limit: int
+        self, before: CallPosition | None, since: float | None, until: float | None, limit: int
     ) -> list[tuple[int, str]]:
         """The first `limit` positions in milliseconds, and one more if there is one."""
         above = -math.inf if since is None else _ms(since)
@@ -177,12 +177,12 @@ class CallIndex:
 
     def _oldest(self, now: float) -> int:
         """Calls that began earlier are off the index."""
-        return _ms(now) - self._longest
+        return _ms(now) - self._alias_ttl_ms
 
 
 def read_call(state: bytes) -> Call:
     """For whoever writes it back. Raises NewerSchema, msgspec.DecodeError."""
-    call = _decode_call(plain(state))
+    call = _decode_call(decompress_text(state))
     if call.schema > SCHEMA:
         # Writing it back would lose what this release does not know.
         raise NewerSchema(f"call {call.ref} has schema {call.schema}, this release writes {SCHEMA}")
@@ -191,7 +191,7 @@ def read_call(state: bytes) -> Call:
 
 def is_tombstone(call: Call) -> bool:
     """Whether nothing is known of the call but that it has ended: it had not begun before, or was erased."""
-    if erased(call):
+    if is_erased(call):
         return True
     began = call.attempt or call.ended_at > call.created_at
     return not call.live and not began and call.direction is Direction.INBOUND
@@ -199,7 +199,7 @@ def is_tombstone(call: Call) -> bool:
 
 def _readable(state: bytes) -> Call | None:
     try:
-        return _decode_call(plain(state))
+        return _decode_call(decompress_text(state))
     except msgspec.DecodeError:
         return None
 

@@ -22,10 +22,10 @@ _READ: Final = Script("news_read")
 PAGE: Final = 200
 """Entries of one partition that are read at once."""
 
-Position = tuple[int, int]
+StreamPosition = tuple[int, int]
 """The id of an entry: the server's milliseconds since the epoch, and a number to tell apart those of one."""
 
-NOWHERE: Final[Position] = (0, 0)
+STREAM_START: Final[StreamPosition] = (0, 0)
 """Where an empty stream ends, and one that has expired: it begins anew with its next entry."""
 
 
@@ -33,9 +33,9 @@ class Cursor(msgspec.Struct, frozen=True):
     """A position in each partition's stream, and when it was the last (seconds since the epoch)."""
 
     at: float
-    positions: tuple[Position, ...]
+    positions: tuple[StreamPosition, ...]
 
-    def passed(self, partition: int, position: Position) -> "Cursor":
+    def after_entry(self, partition: int, position: StreamPosition) -> "Cursor":
         """The same after this entry."""
         before, after = self.positions[:partition], self.positions[partition + 1 :]
         return Cursor(self.at, (*before, position, *after))
@@ -44,21 +44,21 @@ class Cursor(msgspec.Struct, frozen=True):
         """Whether it is at or after the other in every stream."""
         return all(map(operator.ge, self.positions, other.positions))
 
-    def beyond(self, other: "Cursor") -> tuple[Position, ...]:
+    def positions_beyond(self, other: "Cursor") -> tuple[StreamPosition, ...]:
         """Its positions in the streams in which it is after the other, NOWHERE in the rest."""
         pairs = zip(self.positions, other.positions, strict=True)
-        return tuple(own if own > its else NOWHERE for own, its in pairs)
+        return tuple(own if own > its else STREAM_START for own, its in pairs)
 
-    def joined(self, other: "Cursor") -> "Cursor":
+    def merged(self, other: "Cursor") -> "Cursor":
         """The further of the two in every stream."""
         return Cursor(max(self.at, other.at), tuple(map(max, self.positions, other.positions)))
 
 
-class Entry(msgspec.Struct, frozen=True):
+class FeedEntry(msgspec.Struct, frozen=True):
     """One change. `kind`: participant, call or room."""
 
     partition: int
-    position: Position
+    position: StreamPosition
     kind: str
     rooms: tuple[str, ...]
     """Whose onlookers it is for."""
@@ -66,26 +66,26 @@ class Entry(msgspec.Struct, frozen=True):
     """JSON."""
 
 
-class Page(msgspec.Struct, frozen=True):
-    entries: list[Entry]
+class FeedPage(msgspec.Struct, frozen=True):
+    entries: list[FeedEntry]
     """In the order in which they were written; those of one partition are so for certain."""
     cursor: Cursor
-    whole: bool
+    is_complete: bool
     """Whether that was everything."""
 
 
-class News:
+class ChangeFeed:
     def __init__(self, client: Client) -> None:
         self._client = client
 
-    async def latest(self, *, now: float) -> Cursor:
+    async def end(self, *, now: float) -> Cursor:
         """Where the streams end. Raises StoreUnavailable."""
         ends = await self._client.run_many(
             _LAST, [({"news": keys.news(one)}, {}) for one in range(PARTITIONS)]
         )
         return Cursor(now, tuple(_parsed(end) for end in ends))
 
-    async def after(self, cursor: Cursor, *, now: float) -> Page | None:
+    async def read_after(self, cursor: Cursor, *, now: float) -> FeedPage | None:
         """What came next; None when that cannot be said any more. Raises StoreUnavailable."""
         answers = await self._client.run_many(
             _READ,
@@ -103,20 +103,20 @@ class News:
             if (entry := _readable(one, raw)) is not None
         ]
         ends = tuple(
-            _parsed(entries[-1][0]) if entries else NOWHERE if answer == b"none" else position
+            _parsed(entries[-1][0]) if entries else STREAM_START if answer == b"none" else position
             for (answer, entries), position in zip(answers, cursor.positions, strict=True)
         )
         whole = all(len(entries) < PAGE for _, entries in answers)
-        return Page(sorted(found, key=lambda one: one.position), Cursor(now, ends), whole)
+        return FeedPage(sorted(found, key=lambda one: one.position), Cursor(now, ends), whole)
 
 
-def told(at: float, data: dict[str, Any]) -> dict[str, Any]:
+def with_time(at: float, data: dict[str, Any]) -> dict[str, Any]:
     """With the time of the change (seconds since the epoch), as the API writes times."""
     time = datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
     return {"at": time.replace("+00:00", "Z"), **data}
 
 
-def _readable(partition: int, raw: Sequence[Result]) -> Entry | None:
+def _readable(partition: int, raw: Sequence[Result]) -> FeedEntry | None:
     """None for what cannot be read: it is passed over, or it would stop every listener for an hour."""
     try:
         return _entry(partition, raw)
@@ -124,12 +124,12 @@ def _readable(partition: int, raw: Sequence[Result]) -> Entry | None:
         return None
 
 
-def _entry(partition: int, raw: Sequence[Result]) -> Entry:
+def _entry(partition: int, raw: Sequence[Result]) -> FeedEntry:
     id_, flat = raw
     parts = iter(flat)
     fields = dict(zip(parts, parts, strict=True))
-    data = told(int(fields[b"at"]) / 1000, msgspec.json.decode(fields[b"data"]))
-    return Entry(
+    data = with_time(int(fields[b"at"]) / 1000, msgspec.json.decode(fields[b"data"]))
+    return FeedEntry(
         partition=partition,
         position=_parsed(id_),
         kind=fields[b"kind"].decode(),
@@ -138,6 +138,6 @@ def _entry(partition: int, raw: Sequence[Result]) -> Entry:
     )
 
 
-def _parsed(id_: bytes) -> Position:
+def _parsed(id_: bytes) -> StreamPosition:
     ms, _, seq = id_.partition(b"-")
     return int(ms), int(seq)

@@ -25,15 +25,15 @@ from service.store.redis.scripts import Result, Script
 _ASK: Final = Script("clock_ask")
 _READ: Final = Script("clock_read")
 
-JUMP: Final = 5.0
+JUMP_LIMIT: Final = 5.0
 """Seconds by which the store's clock has to be off from what it should be to have jumped."""
-FAR: Final = 5.0
+MACHINE_LIMIT: Final = 5.0
 """Seconds by which a machine's own clock may be off before somebody is told."""
 _HOLD: Final = 10.0
 """Seconds for which time stands still at most, rather than to run back."""
-_LATELY: Final = 30.0
+_GAP_EXPLAINS: Final = 30.0
 """Seconds for which a gap explains what is seen: a replica that lives has asked by then."""
-_SEEN: Final = 2.0
+_GAP_WRITTEN: Final = 2.0
 """Seconds after a gap in which who saw a jump has written it down: whoever asked later has seen none."""
 
 _elapsed: Final[Callable[[], float]] = partial(
@@ -45,13 +45,13 @@ _elapsed: Final[Callable[[], float]] = partial(
 log = structlog.get_logger()
 
 
-class Told(NamedTuple):
+class ClockReading(NamedTuple):
     """What the store has answered, in milliseconds (clock.lua)."""
 
     server: int
     offset: int
     gap: int
-    last: int
+    previous: int
     """When it was asked before."""
 
     @property
@@ -62,29 +62,29 @@ class Told(NamedTuple):
     @property
     def is_first(self) -> bool:
         """Whether this is the answer after the gap: nobody can have seen it before."""
-        return self.gap == self.server != self.last
+        return self.gap == self.server != self.previous
 
     @property
     def is_new(self) -> bool:
         """Whether the gap was a moment ago, and nobody has asked since who saw nothing wrong."""
-        seen = self.last - self.gap > 1000 * _SEEN
-        return 0 <= self.server - self.gap <= 1000 * _LATELY and not seen
+        seen = self.previous - self.gap > 1000 * _GAP_WRITTEN
+        return 0 <= self.server - self.gap <= 1000 * _GAP_EXPLAINS and not seen
 
 
-class _Heard(NamedTuple):
+class _TimedReading(NamedTuple):
     """An answer, and when it was asked for and came: the store looked at its clock some time in between."""
 
-    told: Told
-    began: float
-    ended: float
+    reading: ClockReading
+    asked_at: float
+    answered_at: float
 
-    def nearest(self, ahead: float) -> float:
+    def nearest_offset(self, ahead: float) -> float:
         """What fits the answer and is the nearest to `ahead`: by how much shared time is ahead of elapsed."""
-        return min(max(ahead, self.told.shared - self.ended), self.told.shared - self.began)
+        return min(max(ahead, self.reading.shared - self.answered_at), self.reading.shared - self.asked_at)
 
     @property
     def middle(self) -> float:
-        return (self.began + self.ended) / 2
+        return (self.asked_at + self.answered_at) / 2
 
 
 class StoreClock:
@@ -110,8 +110,8 @@ class StoreClock:
         self._floor = 0.0
         self._gap: int | None = None
         self._offset = 0
-        self._told_off = False
-        self.off = 0.0
+        self._warned = False
+        self.machine_ahead = 0.0
         """Seconds by which the machine's own clock is ahead of the shared one."""
 
     def now(self) -> float:
@@ -124,62 +124,62 @@ class StoreClock:
     async def sleep(self, seconds: float) -> None:
         await self._machine.sleep(seconds)
 
-    async def begin(self) -> None:
+    async def start(self) -> None:
         """Before anything is served. Raises StoreUnavailable."""
         for _ in range(2):  # the first has the script sent as well, and says the less for it
-            await self.follow(self._ask(was="new"))
+            await self.sync(self._read_or_correct(known_offset="new"))
 
-    async def follow(self, trip: Awaitable[Result]) -> None:
+    async def sync(self, trip: Awaitable[Result]) -> None:
         """Go by what this trip brings: an answer of `clock_ask` in clock.lua. Raises StoreUnavailable."""
-        heard = await self._hear(trip)
+        heard = await self._read_timed(trip)
         if self._gap is None:
-            self._ahead = heard.told.shared - heard.middle
-        elif (jump := self._jump(heard)) and self._is_the_stores(jump, heard.told):
-            offset = round(1000 * (self._ahead + heard.middle)) - heard.told.server
-            heard = await self._hear(self._ask(was=heard.told.offset, instead=offset))
-            if self._jump(heard):
-                self._offset = heard.told.offset
+            self._ahead = heard.reading.shared - heard.middle
+        elif (jump := self._jump_seconds(heard)) and self._is_store_jump(jump, heard.reading):
+            offset = round(1000 * (self._ahead + heard.middle)) - heard.reading.server
+            heard = await self._read_timed(self._read_or_correct(known_offset=heard.reading.offset, new_offset=offset))
+            if self._jump_seconds(heard):
+                self._offset = heard.reading.offset
                 return  # it has jumped again: the next report finds it so
-            log.warning("clock.jumped", seconds=round(jump, 3), offset_s=round(heard.told.offset / 1000, 3))
-        self._gap, self._offset = heard.told.gap, heard.told.offset
-        self._correct(heard.nearest(self._ahead))
-        self._compare()
+            log.warning("clock.jumped", seconds=round(jump, 3), offset_s=round(heard.reading.offset / 1000, 3))
+        self._gap, self._offset = heard.reading.gap, heard.reading.offset
+        self._correct(heard.nearest_offset(self._ahead))
+        self._check_machine()
 
-    def _is_the_stores(self, jump: float, told: Told) -> bool:
+    def _is_store_jump(self, jump: float, reading: ClockReading) -> bool:
         """Whether its clock has jumped, and not ours: who sleeps counts too few seconds, never too many."""
-        if told.offset != self._offset and not told.is_first:
+        if reading.offset != self._offset and not reading.is_first:
             return False  # it has, and somebody has written that down
-        return jump < 0 or (told.gap != self._gap and told.is_new)
+        return jump < 0 or (reading.gap != self._gap and reading.is_new)
 
-    async def _ask(self, *, was: int | str = 0, instead: int | None = None) -> Result:
-        args = {"was": was, "instead": "" if instead is None else instead}
+    async def _read_or_correct(self, *, known_offset: int | str = 0, new_offset: int | None = None) -> Result:
+        args = {"was": known_offset, "instead": "" if new_offset is None else new_offset}
         return await self._client.run(_ASK, {"clock": keys.clock()}, args)
 
-    async def _hear(self, trip: Awaitable[Result]) -> _Heard:
+    async def _read_timed(self, trip: Awaitable[Result]) -> _TimedReading:
         began = self._elapsed()
-        told = Told(*await trip)
-        return _Heard(told, began, self._elapsed())
+        told = ClockReading(*await trip)
+        return _TimedReading(told, began, self._elapsed())
 
-    def _jump(self, heard: _Heard) -> float:
+    def _jump_seconds(self, heard: _TimedReading) -> float:
         """Seconds by which shared time would be set on, or back; 0 where that is none to speak of."""
-        seconds = heard.nearest(self._ahead) - self._ahead
-        return seconds if abs(seconds) > JUMP else 0.0
+        seconds = heard.nearest_offset(self._ahead) - self._ahead
+        return seconds if abs(seconds) > JUMP_LIMIT else 0.0
 
     def _correct(self, ahead: float) -> None:
         before, self._ahead = self.now(), ahead
         # Only who began with a clock that had just jumped is that far ahead, and has to go back.
         self._floor = before if before - (ahead + self._elapsed()) <= _HOLD else 0.0
 
-    def _compare(self) -> None:
+    def _check_machine(self) -> None:
         """The machine's own clock is needed for nothing; but somebody should know."""
-        self.off = self._machine.now() - self.now()
-        self._metrics.clock_off(self.off)
-        is_off = abs(self.off) > FAR
-        if is_off and not self._told_off:
-            log.warning("clock.off", seconds=round(self.off, 3), do="check NTP here and where the store runs")
-        elif self._told_off and not is_off:
-            log.info("clock.right", seconds=round(self.off, 3))
-        self._told_off = is_off
+        self.machine_ahead = self._machine.now() - self.now()
+        self._metrics.clock_off(self.machine_ahead)
+        is_off = abs(self.machine_ahead) > MACHINE_LIMIT
+        if is_off and not self._warned:
+            log.warning("clock.off", seconds=round(self.machine_ahead, 3), do="check NTP here and where the store runs")
+        elif self._warned and not is_off:
+            log.info("clock.right", seconds=round(self.machine_ahead, 3))
+        self._warned = is_off
 
 
 class TimeRead(NamedTuple):

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-SINCE: Final = 2
+MIN_STORE_FORMAT: Final = 2
 """The STORE_FORMAT from which it is written: release 0.1.0 cannot read it."""
 
 _FIRST: Final = (
@@ -51,12 +51,12 @@ _fresh: Final = zlib.compressobj(
 )
 
 
-def compressed(text: bytes) -> bytes:
+def compress_text(text: bytes) -> bytes:
     one = _fresh.copy()
     return _WITH + one.compress(text) + one.flush()
 
 
-def plain(kept: bytes) -> bytes:
+def decompress_text(kept: bytes) -> bytes:
     """The JSON again. Raises msgspec.DecodeError for what is damaged, or of a later release's dictionary."""
     if kept.startswith(b"{"):
         return kept

@@ -10,7 +10,7 @@ from typing import Final
 
 from service.calls.model import Call, Direction, Intent
 from service.store import keys
-from service.store.call_index import LIVE, CallIndex
+from service.store.call_index import LIVE_TTL_MS, CallIndex
 from service.store.redis.client import Client
 from service.store.redis.scripts import Script, Value
 
@@ -20,13 +20,13 @@ _LOOKED: Final = Script("up_looked")
 
 _AT_ONCE: Final = 1_000
 """Calls that one order looks at; the next order goes on with others."""
-_UNDER_WAY: Final = 10_000
+_GRACE_MS: Final = 10_000
 """Milliseconds in which an order that was let through is written down."""
 _TRANSFER: Final = "/transfer"
 """Behind the ref of a call that was sent to another number: to the telephone bill that is one more."""
 
 
-class Full(StrEnum):
+class ConcurrencyScope(StrEnum):
     """Whose calls they are that are as many as may be."""
 
     VISITORS = "visitors"
@@ -35,12 +35,12 @@ class Full(StrEnum):
     ALL = "all"
 
 
-def transfer_of(ref: str) -> str:
+def transfer_name(ref: str) -> str:
     """The name under which it is counted that this call was sent to another number."""
     return ref + _TRANSFER
 
 
-class CallsUp:
+class ConcurrentCalls:
     """Raises StoreError."""
 
     def __init__(self, client: Client, calls: CallIndex, now: Callable[[], float]) -> None:
@@ -48,47 +48,47 @@ class CallsUp:
         self._calls = calls
         self._now = now
 
-    async def take(self, name: str, *, api_key: str, limits: Mapping[Full, int]) -> Full | None:
+    async def claim(self, name: str, *, api_key: str, limits: Mapping[ConcurrencyScope, int]) -> ConcurrencyScope | None:
         """Count `name`, a ref or `transfer_of` one, for each of `limits`; or say which is met.
 
         What is refused stays counted for the others until somebody looks, and it is over: taken out here, it
         might be what another order, to the same call, has been let through by.
         """
-        counted = _counted(api_key)
+        counted = _keys_of(api_key)
         for full, limit in limits.items():
-            if not await self._take(counted[full], name, limit):
+            if not await self._claim_one(counted[full], name, limit):
                 return full
         return None
 
-    async def _take(self, up: str, name: str, limit: int) -> bool:
-        if await self._fits(up, name, limit):
+    async def _claim_one(self, up: str, name: str, limit: int) -> bool:
+        if await self._add_if_below(up, name, limit):
             return True
-        return await self._made_room(up) and await self._fits(up, name, limit)
+        return await self._drop_ended(up) and await self._add_if_below(up, name, limit)
 
-    async def _fits(self, up: str, name: str, limit: int) -> bool:
-        args: dict[str, Value] = {"name": name, "limit": limit, "now": self._ms, "ttl": LIVE}
+    async def _add_if_below(self, up: str, name: str, limit: int) -> bool:
+        args: dict[str, Value] = {"name": name, "limit": limit, "now": self._ms, "ttl": LIVE_TTL_MS}
         return bool(await self._client.run(_TAKE, {"up": up}, args))
 
-    async def _made_room(self, up: str) -> bool:
+    async def _drop_ended(self, up: str) -> bool:
         """Whether any of those that are counted are over."""
         read = await self._client.run(_READ, {"up": up}, {"most": _AT_ONCE})
         counted = {name.decode(): float(at) for name, at in zip(read[::2], read[1::2], strict=True)}
-        found = await self._calls.several(
+        found = await self._calls.read_many(
             list(dict.fromkeys(name.removesuffix(_TRANSFER) for name in counted))
         )
         calls = {call.ref: call for call in found}
-        began = self._ms - _UNDER_WAY
+        began = self._ms - _GRACE_MS
         over, live = [], []
         for name, at in counted.items():
             call = calls.get(name.removesuffix(_TRANSFER))
-            if _is_up(name, call):
+            if _is_live(name, call):
                 live.append(name)
             elif at < began or (call is not None and not call.live):
                 over.append(name)
-        await self._looked(up, over=over, live=live)
+        await self._write_back(up, over=over, live=live)
         return bool(over)
 
-    async def _looked(self, up: str, *, over: list[str], live: list[str] | None = None) -> None:
+    async def _write_back(self, up: str, *, over: list[str], live: list[str] | None = None) -> None:
         args: dict[str, Value] = {"over": " ".join(over), "live": " ".join(live or ()), "now": self._ms}
         await self._client.run(_LOOKED, {"up": up}, args)
 
@@ -97,12 +97,12 @@ class CallsUp:
         return int(self._now() * 1000)
 
 
-def _counted(api_key: str) -> dict[Full, str]:
-    visitors = keys.up(api_key, Full.VISITORS)
-    return {Full.VISITORS: visitors, Full.KEY: keys.up(api_key), Full.ALL: keys.up_all()}
+def _keys_of(api_key: str) -> dict[ConcurrencyScope, str]:
+    visitors = keys.concurrent_calls(api_key, ConcurrencyScope.VISITORS)
+    return {ConcurrencyScope.VISITORS: visitors, ConcurrencyScope.KEY: keys.concurrent_calls(api_key), ConcurrencyScope.ALL: keys.all_concurrent_calls()}
 
 
-def _is_up(name: str, call: Call | None) -> bool:
+def _is_live(name: str, call: Call | None) -> bool:
     if call is None or not call.live:
         return False
-    return call.direction is Direction.OUTBOUND if name == call.ref else call.intent is Intent.ELSEWHERE
+    return call.direction is Direction.OUTBOUND if name == call.ref else call.intent is Intent.TRANSFER

@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 
 from service.calls.effects import (
-    AskAfter,
+    CheckCall,
     CheckPage,
     CheckPresence,
     CheckRoom,
@@ -19,15 +19,15 @@ from service.calls.effects import (
     EndDialing,
     ReplaceSession,
     TellAlone,
-    TellHoldUp,
-    TellTimeShort,
+    TellHoldTimeUp,
+    TellTimeNearlyUp,
     TellTimeUp,
 )
 from service.calls.model import Call, Status
 from service.calls.refs import PARTITIONS
-from service.metrics import Survey
+from service.metrics import StoreGauges
 from service.store import keys
-from service.store.call_index import LIVE
+from service.store.call_index import LIVE_TTL_MS
 from service.store.redis.client import Client
 from service.store.redis.scripts import Script
 
@@ -44,23 +44,23 @@ _OWNERS: Final = 50
 """Whose work is looked into for the oldest, in each partition."""
 _ROOMS: Final = 100
 """Rooms of a partition whose members are counted; of more, a random choice."""
-_QUESTIONS: Final = msgspec.json.encode(
+_CHECK_KINDS: Final = msgspec.json.encode(
     [
         str(kind.__struct_config__.tag)
         for kind in (
-            *(AskAfter, CheckPage, CheckPresence, CheckRoom, CheckSession, EndDialing, ReplaceSession),
-            *(TellAlone, TellHoldUp, TellTimeShort, TellTimeUp),
+            *(CheckCall, CheckPage, CheckPresence, CheckRoom, CheckSession, EndDialing, ReplaceSession),
+            *(TellAlone, TellHoldTimeUp, TellTimeNearlyUp, TellTimeUp),
         )
     ]
 )
 
 
-def standing(call: Call) -> int | str:
+def state_index(call: Call) -> int | str:
     """The call's place among the states, as the scripts take it; empty for one that has ended."""
     return STATES.index(call.status) if call.live else ""
 
 
-async def survey(client: Client, *, now: float) -> Survey:
+async def read_gauges(client: Client, *, now: float) -> StoreGauges:
     """`now`: seconds since the epoch. Raises StoreUnavailable."""
     parts = await client.run_many(
         _SURVEY,
@@ -69,8 +69,8 @@ async def survey(client: Client, *, now: float) -> Survey:
                 {
                     "agenda": keys.agenda(one),
                     "dead": keys.dead(one),
-                    "live": keys.live(one),
-                    "standing": keys.standing(one),
+                    "live": keys.live_rooms(one),
+                    "standing": keys.live_calls(one),
                 },
                 {
                     "now": int(now * 1000),
@@ -78,10 +78,10 @@ async def survey(client: Client, *, now: float) -> Survey:
                     "soon": _SOON,
                     "owners": _OWNERS,
                     "rooms": _ROOMS,
-                    "questions": _QUESTIONS,
+                    "questions": _CHECK_KINDS,
                     "states": len(STATES),
                     "answers": STATES.index(Status.TRANSFERRING),
-                    "heard": LIVE - _LATE,
+                    "heard": LIVE_TTL_MS - _LATE,
                     "step": STEP,
                 },
             )
@@ -89,11 +89,11 @@ async def survey(client: Client, *, now: float) -> Survey:
         ],
     )
     due, near, later, oldest, dead, rooms, members, states, late = zip(*parts, strict=True)
-    return Survey(
+    return StoreGauges(
         calls={state: sum(one[place] for one in states) for place, state in enumerate(STATES)},
-        late=sum(late),
-        owed={"now": sum(due), "soon": sum(near), "later": sum(later)},
-        owed_oldest=max(oldest) / 1000,
+        late_transfers=sum(late),
+        owners_by_due={"now": sum(due), "soon": sum(near), "later": sum(later)},
+        oldest_owed_seconds=max(oldest) / 1000,
         dead_letters=sum(dead),
         rooms=sum(rooms),
         room_members=tuple(size for sizes in members for size in sizes),

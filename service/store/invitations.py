@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from service.invitations import INVITATION, Pass
+from service.invitations import INVITATION_LIFETIME, Pass
 from service.store import keys
 from service.store.redis.client import Client
 from service.store.errors import StoreCorrupt
@@ -23,22 +23,22 @@ _READ: Final = Script("pass_read")
 _END: Final = Script("pass_end")
 _LIST: Final = Script("pass_list")
 
-MOST: Final = 5000
+MAX_OPEN: Final = 5000
 """Invitations and visits of one room that are open; some 200 bytes each."""
 _SLACK: Final = 60.0
 """Seconds by which a replica's clock may be behind."""
-LIFE: Final = int((INVITATION + _SLACK) * 1000)
+MAX_LIFETIME_MS: Final = int((INVITATION_LIFETIME + _SLACK) * 1000)
 """Milliseconds for which anything is good at most; a visit is so for less."""
 _ENDED: Final = b"-"
 """As in passes.lua: the mark of what was ended."""
 
 
-class Kind(StrEnum):
+class PassKind(StrEnum):
     INVITATION = "invitation"
     VISIT = "visit"
 
 
-class State(StrEnum):
+class InvitationState(StrEnum):
     """Of an invitation."""
 
     OPEN = "open"
@@ -46,7 +46,7 @@ class State(StrEnum):
     OVER = "over"
 
 
-class Listed(msgspec.Struct, frozen=True, omit_defaults=True):
+class OpenPass(msgspec.Struct, frozen=True, omit_defaults=True):
     """One that is open. Its id opens nothing."""
 
     id: str
@@ -59,119 +59,119 @@ class Listed(msgspec.Struct, frozen=True, omit_defaults=True):
     """Seconds since the epoch."""
 
 
-_decode: Final = msgspec.json.Decoder(Listed).decode
+_decode: Final = msgspec.json.Decoder(OpenPass).decode
 
 
 class Passes:
     """All methods raise StoreUnavailable. `most`: how many may be open in a room."""
 
-    def __init__(self, client: Client, *, most: int = MOST) -> None:
+    def __init__(self, client: Client, *, max_open: int = MAX_OPEN) -> None:
         self._client = client
-        self._most = most
+        self._max_open = max_open
 
     async def issue(self, invitation: Pass, *, now: float) -> int | None:
         """Write it down. The closing of its room that it has to know of; None when too many are open."""
         closed = await self._client.run(
             _ISSUE,
-            {**_open_in(invitation.room), "closed": keys.closed(invitation.room)},
+            {**_list_keys(invitation.room), "closed": keys.room_closed_at(invitation.room)},
             {
                 "now": _ms(now),
-                "field": _field(Kind.INVITATION, invitation.id),
+                "field": _field(PassKind.INVITATION, invitation.id),
                 "record": _record(invitation),
                 "till": _ms(invitation.until),
-                "life": LIFE,
-                "most": self._most,
+                "life": MAX_LIFETIME_MS,
+                "most": self._max_open,
             },
         )
         return None if closed < 0 else int(closed)
 
-    async def use(self, invitation: Pass, visit: Pass, *, now: float) -> State:
+    async def redeem(self, invitation: Pass, visit: Pass, *, now: float) -> InvitationState:
         """Have the invitation become this visit: OPEN when it has, also when it had before."""
         room = invitation.room
         answer = await self._client.run(
             _USE,
             {
                 "used": keys.used_invitation(room, invitation.id),
-                **_open_in(room),
-                "closed": keys.closed(room),
+                **_list_keys(room),
+                "closed": keys.room_closed_at(room),
             },
             {
                 "now": _ms(now),
-                "known": invitation.closed,
+                "known": invitation.room_closed_at,
                 "visit": visit.id,
                 "ttl": _ms(max(0.0, invitation.until - now) + _SLACK),
-                "invitation_field": _field(Kind.INVITATION, invitation.id),
-                "visit_field": _field(Kind.VISIT, visit.id),
+                "invitation_field": _field(PassKind.INVITATION, invitation.id),
+                "visit_field": _field(PassKind.VISIT, visit.id),
                 "record": _record(visit),
                 "till": _ms(visit.until),
-                "life": LIFE,
+                "life": MAX_LIFETIME_MS,
             },
         )
-        return State.OPEN if answer == b"opened" else State(answer.decode())
+        return InvitationState.OPEN if answer == b"opened" else InvitationState(answer.decode())
 
-    async def state(self, invitation: Pass) -> State:
+    async def invitation_state(self, invitation: Pass) -> InvitationState:
         closed, became = await self._client.run(
             _READ,
             {
-                "closed": keys.closed(invitation.room),
+                "closed": keys.room_closed_at(invitation.room),
                 "mark": keys.used_invitation(invitation.room, invitation.id),
             },
             {},
         )
-        if became == _ENDED or int(closed) > invitation.closed:
-            return State.OVER
-        return State.USED if became else State.OPEN
+        if became == _ENDED or int(closed) > invitation.room_closed_at:
+            return InvitationState.OVER
+        return InvitationState.USED if became else InvitationState.OPEN
 
-    async def over(self, visits: Collection[Pass]) -> set[Pass]:
+    async def find_ended(self, visits: Collection[Pass]) -> set[Pass]:
         """Those of the visits that were ended, or whose room was closed."""
         asked = list(visits)
         found = await self._client.run_many(
             _READ,
             [
-                ({"closed": keys.closed(one.room), "mark": keys.ended_visit(one.room, one.id)}, {})
+                ({"closed": keys.room_closed_at(one.room), "mark": keys.ended_visit(one.room, one.id)}, {})
                 for one in asked
             ],
         )
         return {
-            one for one, (closed, mark) in zip(asked, found, strict=True) if mark or int(closed) > one.closed
+            one for one, (closed, mark) in zip(asked, found, strict=True) if mark or int(closed) > one.room_closed_at
         }
 
     async def end_invitation(self, room: str, id_: str) -> bool:
         """False when no such invitation is open."""
-        return await self._end(room, Kind.INVITATION, id_, keys.used_invitation(room, id_))
+        return await self._end(room, PassKind.INVITATION, id_, keys.used_invitation(room, id_))
 
     async def end_visit(self, room: str, id_: str, *, listed: bool = True) -> bool:
         """False when no such visit is open. `listed`: not also one that is not on the list."""
-        return await self._end(room, Kind.VISIT, id_, keys.ended_visit(room, id_), listed=listed)
+        return await self._end(room, PassKind.VISIT, id_, keys.ended_visit(room, id_), listed=listed)
 
-    async def open_in(self, room: str, kind: Kind, *, now: float) -> list[Listed]:
+    async def list_open(self, room: str, kind: PassKind, *, now: float) -> list[OpenPass]:
         """Those that are open, the first to run out first. Raises StoreCorrupt."""
         flat = iter(await self._client.run(_LIST, {"passes": keys.passes(room)}, {}))
-        found = [_listed(room, record) for field, record in zip(flat, flat, strict=True) if _is(kind, field)]
+        found = [_decode_open(room, record) for field, record in zip(flat, flat, strict=True) if _is(kind, field)]
         return sorted((one for one in found if one.until > now), key=lambda one: (one.until, one.id))
 
-    async def _end(self, room: str, kind: Kind, id_: str, mark: str, *, listed: bool = True) -> bool:
-        args: dict[str, Value] = {"field": _field(kind, id_), "listed": int(listed), "life": LIFE}
-        return bool(await self._client.run(_END, {**_open_in(room), "mark": mark}, args))
+    async def _end(self, room: str, kind: PassKind, id_: str, mark: str, *, listed: bool = True) -> bool:
+        args: dict[str, Value] = {"field": _field(kind, id_), "listed": int(listed), "life": MAX_LIFETIME_MS}
+        return bool(await self._client.run(_END, {**_list_keys(room), "mark": mark}, args))
 
 
-def _open_in(room: str) -> dict[str, str]:
+def _list_keys(room: str) -> dict[str, str]:
     return {"passes": keys.passes(room), "ends": keys.passes_until(room)}
 
 
-def _field(kind: Kind, id_: str) -> str:
+def _field(kind: PassKind, id_: str) -> str:
     return f"{kind}:{id_}"
 
 
-def _is(kind: Kind, field: bytes) -> bool:
+def _is(kind: PassKind, field: bytes) -> bool:
     return field.startswith(f"{kind}:".encode())
 
 
 def _record(said: Pass) -> bytes:
-    return msgspec.json.encode(Listed(said.id, said.name, said.scopes, said.issued_by, said.until))
+    return msgspec.json.encode(OpenPass(said.id, said.name, said.scopes, said.issued_by, said.until))
 
 
-def _listed(room: str, record: bytes) -> Listed:
+def _decode_open(room: str, record: bytes) -> OpenPass:
     try:
         return _decode(record)
     except msgspec.DecodeError as error:

@@ -40,7 +40,7 @@ def calls(partition: int) -> str:
     return f"{_tag(partition)}:calls"
 
 
-def standing(partition: int) -> str:
+def live_calls(partition: int) -> str:
     """Live calls by the state they are in and the time at which they are forgotten."""
     return f"{_tag(partition)}:standing"
 
@@ -51,10 +51,10 @@ def alias(call_id: str) -> str:
 
 
 def room(name: str) -> str:
-    return f"{rooms(partition_of_room(name))}{name}"
+    return f"{room_prefix(partition_of_room(name))}{name}"
 
 
-def rooms(partition: int) -> str:
+def room_prefix(partition: int) -> str:
     """What the keys of a partition's rooms begin with."""
     return f"{_tag(partition)}:room:"
 
@@ -68,7 +68,7 @@ def configured(partition: int) -> str:
     return f"{_tag(partition)}:configured"
 
 
-def live(partition: int) -> str:
+def live_rooms(partition: int) -> str:
     """Names of the rooms that somebody is in or waits for."""
     return f"{_tag(partition)}:live"
 
@@ -78,17 +78,17 @@ def pin(digits: str) -> str:
     return f"{_tag(_hash(digits) % PARTITIONS)}:pin:{digits}"
 
 
-def wrong_pins(whose: str) -> str:
+def wrong_pins(hashed_number: str) -> str:
     """Wrong PINs of one hour, by a caller or on a number of ours: its keyed hash."""
-    return f"{_tag(_hash(whose) % PARTITIONS)}:wrong-pins:{whose}"
+    return f"{_tag(_hash(hashed_number) % PARTITIONS)}:wrong-pins:{hashed_number}"
 
 
-def left(name: str, seat: str) -> str:
+def vacated_seat(name: str, seat: str) -> str:
     """The mark of a seat that was given up and must not be taken any more."""
     return f"{_tag(partition_of_room(name))}:left:{seat}"
 
 
-def closed(name: str) -> str:
+def room_closed_at(name: str) -> str:
     """When the room was closed, for as long as anything is good that was issued before."""
     return f"{_tag(partition_of_room(name))}:closed:{name}"
 
@@ -113,9 +113,9 @@ def passes_until(room: str) -> str:
     return f"{_tag(partition_of_room(room))}:passes-until:{room}"
 
 
-def once(api_key: str, once: str) -> str:
+def idempotency_key(api_key: str, idempotency: str) -> str:
     """What was asked for under an idempotency key, which is the asker's own and not ours to show."""
-    name = hashlib.sha256(f"{api_key}\0{once}".encode()).hexdigest()[:32]
+    name = hashlib.sha256(f"{api_key}\0{idempotency}".encode()).hexdigest()[:32]
     return f"{_tag(_hash(api_key) % PARTITIONS)}:once:{name}"
 
 
@@ -125,13 +125,13 @@ def placed(api_key: str, by: str = "") -> str:
     return f"{_tag(_hash(api_key) % PARTITIONS)}:placed:{name}"
 
 
-def up(api_key: str, by: str = "") -> str:
+def concurrent_calls(api_key: str, by: str = "") -> str:
     """Calls that a key, or `by` some in its name, has ordered and that may be up, by when last looked at."""
     name = hashlib.sha256(f"{api_key}\0{by}".encode() if by else api_key.encode()).hexdigest()[:16]
     return f"{_tag(_hash(api_key) % PARTITIONS)}:up:{name}"
 
 
-def up_all() -> str:
+def all_concurrent_calls() -> str:
     """The same for all API keys together, in one slot."""
     return f"{_tag(0)}:up-all"
 
@@ -156,7 +156,7 @@ def replicas() -> str:
     return f"{_tag(0)}:replicas"
 
 
-def aside() -> str:
+def standby() -> str:
     """Replicas that leave to others what asks something of Bandwidth, by when that ends."""
     return f"{_tag(0)}:aside"
 
@@ -201,7 +201,7 @@ def owed(owner: str) -> str:
     return f"{_tag(partition_of_owner(owner))}:owed:{owner}"
 
 
-def told(owner: str) -> str:
+def timeline_of_owner(owner: str) -> str:
     """Where it is told what became of owed work: the timeline of a call. There is none of a room."""
     kind, _, name = owner.partition(":")
     return timeline(name) if kind == "call" else f"{_tag(partition_of_owner(owner))}:timeline:{owner}"

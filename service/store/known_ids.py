@@ -29,13 +29,13 @@ _ALL: Final = 0
 _QUOTED: Final = re.compile(rb'"([^"\\]*)"')
 
 
-class Known:
+class KnownIds:
     """Raises StoreUnavailable."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
 
-    async def among(self, ids: Iterable[str]) -> set[str]:
+    async def filter_known(self, ids: Iterable[str]) -> set[str]:
         """Those that a room, a live call or owed work names. A dead letter owns nothing: nobody does it."""
         wanted = {id_.encode() for id_ in ids}
         found: set[bytes] = set()
@@ -43,26 +43,26 @@ class Known:
             return set()
 
         async def look(script: Script, each: Sequence[Bound]) -> None:
-            for some in _pieces(each):
+            for some in _batches(each):
                 for result in await self._client.run_many(script, some):
                     for text in _texts(result):
                         found.update(wanted.intersection(_ids(text)))
 
         # Owed work first: what goes over to a room meanwhile was seen, what leaves one is taken down anyway.
-        owners = await self._every(_AGENDA, lambda one: ({"agenda": keys.agenda(one)}, {"limit": _ALL}))
+        owners = await self._for_each_partition(_AGENDA, lambda one: ({"agenda": keys.agenda(one)}, {"limit": _ALL}))
         await look(_OWED, [({"owed": keys.owed(owner)}, {}) for owner in owners[::2]])
-        refs = await self._every(_STANDING, lambda one: ({"standing": keys.standing(one)}, {}))
+        refs = await self._for_each_partition(_STANDING, lambda one: ({"standing": keys.live_calls(one)}, {}))
         await look(_STATE, [({"call": keys.call(ref)}, {}) for ref in refs])
-        rooms = await self._every(_NAMES, _names)
+        rooms = await self._for_each_partition(_NAMES, _names)
         await look(
             _ROOM, [({"room": keys.room(one), "settings": keys.room_settings(one)}, {}) for one in rooms]
         )
         return {id_.decode() for id_ in found}
 
-    async def calls(self, call_ids: Sequence[str]) -> set[str]:
+    async def filter_known_calls(self, call_ids: Sequence[str]) -> set[str]:
         """Those under whose id a call is kept, live or ended."""
         found: set[str] = set()
-        for some in _pieces(call_ids):
+        for some in _batches(call_ids):
             names = await self._client.run_many(_GET, [({"value": keys.alias(one)}, {}) for one in some])
             refs = [
                 ref_of_call(one) if name is None else name.decode()
@@ -72,7 +72,7 @@ class Known:
             found |= {one for one, state in zip(some, states, strict=True) if state is not None}
         return found
 
-    async def _every(self, script: Script, bound: Callable[[int], Bound]) -> list[str]:
+    async def _for_each_partition(self, script: Script, bound: Callable[[int], Bound]) -> list[str]:
         """What a script gives for each partition, in one list."""
         found = await self._client.run_many(script, [bound(one) for one in range(PARTITIONS)])
         return [text.decode() for texts in found for text in texts]
@@ -80,12 +80,12 @@ class Known:
 
 def _names(partition: int) -> Bound:
     return (
-        {"configured": keys.configured(partition), "live": keys.live(partition)},
-        {"rooms": keys.rooms(partition)},
+        {"configured": keys.configured(partition), "live": keys.live_rooms(partition)},
+        {"rooms": keys.room_prefix(partition)},
     )
 
 
-def _pieces(all_: Sequence[T]) -> Iterator[Sequence[T]]:
+def _batches(all_: Sequence[T]) -> Iterator[Sequence[T]]:
     for begin in range(0, len(all_), _AT_ONCE):
         yield all_[begin : begin + _AT_ONCE]
 

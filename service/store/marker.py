@@ -16,16 +16,16 @@ _GET: Final = Script("get")
 
 _LIFE: Final = 30 * 24 * 3_600_000
 """Milliseconds for which it stays after the last look of all replicas."""
-_EARLIER: Final = 30_000
+_TOLERATED_ROLLBACK: Final = 30_000
 """Milliseconds. What a failover or a power cut may lose, and store.md has told of, is less."""
 
 
-class Lost(NamedTuple):
+class DataLoss(NamedTuple):
     """What was found out at one look."""
 
-    gone: int = 0
+    lost_partitions: int = 0
     """Partitions whose marker is not the one that was there."""
-    back: float = 0
+    rolled_back_seconds: float = 0
     """Seconds by which others have gone back in time; of all the most."""
 
 
@@ -44,13 +44,13 @@ class Markers:
         self._every = int(every * 1000)
         self._seen: dict[int, _Mark] = {}
 
-    async def look(self, fresh: str) -> tuple[Lost, int]:
+    async def check(self, new_id: str) -> tuple[DataLoss, int]:
         """What was lost since the last look, and how many partitions had no marker at the first.
 
         `fresh`: an id for those. Raises StoreUnavailable.
         """
         now = int(self._clock.now() * 1000)
-        args: dict[str, Value] = {"now": now, "fresh": fresh, "every": self._every, "life": _LIFE}
+        args: dict[str, Value] = {"now": now, "fresh": new_id, "every": self._every, "life": _LIFE}
         found = await self._client.run_many(
             _MARKER, [({"marker": keys.marker(one)}, args) for one in range(PARTITIONS)]
         )
@@ -62,12 +62,12 @@ class Markers:
                 new += at == 0
             elif before.id != id_.decode():
                 gone += 1
-            elif before.at - at > _EARLIER:
+            elif before.at - at > _TOLERATED_ROLLBACK:
                 back = max(back, before.at - at)
-        return Lost(gone, back / 1000), new
+        return DataLoss(gone, back / 1000), new
 
 
-async def is_marked(client: Client) -> bool:
+async def was_used(client: Client) -> bool:
     """Whether any service has used this store within a month. Raises StoreUnavailable."""
     found = await client.run_many(_GET, [({"value": keys.marker(one)}, {}) for one in range(PARTITIONS)])
     return any(one is not None for one in found)

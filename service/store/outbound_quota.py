@@ -12,40 +12,40 @@ _ADMIT: Final = Script("admit")
 _FORGET: Final = Script("admit_forget")
 
 _VISITORS: Final = "visitors"
-_REMEMBERED: Final = 24 * 3_600_000
+_IDEMPOTENCY_TTL_MS: Final = 24 * 3_600_000
 """Milliseconds for which an idempotency key is known."""
 
 
-class Orderer(msgspec.Struct, frozen=True):
+class QuotaRequest(msgspec.Struct, frozen=True):
     """Who orders a call, and when (seconds since the epoch)."""
 
     api_key: str
     """Its name."""
     now: float
-    once: str = ""
+    idempotency_key: str = ""
     """An idempotency key; empty without one."""
     visit: str = ""
     """Of a visitor, who orders in the name of the key; empty for whoever has the key."""
 
 
-class Admitted(msgspec.Struct, frozen=True):
+class QuotaGranted(msgspec.Struct, frozen=True):
     ref: str
-    fresh: bool
+    is_new: bool
     """Whether the call is to be placed; else it has been asked for before, and `ref` is its ref."""
 
 
-class Mismatch(msgspec.Struct, frozen=True):
+class IdempotencyMismatch(msgspec.Struct, frozen=True):
     """Something else has been asked for under this idempotency key."""
 
 
-class TooMany(msgspec.Struct, frozen=True):
+class QuotaExceeded(msgspec.Struct, frozen=True):
     retry_after: float
     """Seconds until one of those that are counted is an hour old."""
     limit: int
     """Calls of the key in an hour."""
 
 
-class Admission:
+class OutboundQuota:
     """`per_hour`: calls that one API key may place, half of them its visitors.
 
     A visit may place half of what is the visitors', and what it has tried counts for it whatever came of it:
@@ -56,7 +56,7 @@ class Admission:
         self._client = client
         self._per_hour = per_hour
 
-    async def admit(self, by: Orderer, *, digest: str, ref: str) -> Admitted | Mismatch | TooMany:
+    async def claim(self, request: QuotaRequest, *, digest: str, ref: str) -> QuotaGranted | IdempotencyMismatch | QuotaExceeded:
         """Whether the call `ref`, which is new for each request, may be placed.
 
         `digest` says what is asked for under the idempotency key. Calls of the last 60 minutes are counted,
@@ -66,36 +66,36 @@ class Admission:
         answer, known = await self._client.run(
             _ADMIT,
             {
-                "once": keys.once(by.api_key, by.once),
-                "placed": keys.placed(by.api_key),
-                "visitors": keys.placed(by.api_key, _VISITORS if by.visit else ""),
-                "visit": keys.placed(by.api_key, by.visit and f"visit {by.visit}"),
+                "once": keys.idempotency_key(request.api_key, request.idempotency_key),
+                "placed": keys.placed(request.api_key),
+                "visitors": keys.placed(request.api_key, _VISITORS if request.visit else ""),
+                "visit": keys.placed(request.api_key, request.visit and f"visit {request.visit}"),
             },
             {
-                "idempotent": int(bool(by.once)),
+                "idempotent": int(bool(request.idempotency_key)),
                 "digest": digest,
                 "ref": ref,
                 "per_hour": self._per_hour,
-                "for_visitors": visitors if by.visit else self._per_hour,
-                "for_visit": (visitors + 1) // 2 if by.visit else self._per_hour,
-                "once_ttl": _REMEMBERED,
-                "now": int(by.now * 1000),
+                "for_visitors": visitors if request.visit else self._per_hour,
+                "for_visit": (visitors + 1) // 2 if request.visit else self._per_hour,
+                "once_ttl": _IDEMPOTENCY_TTL_MS,
+                "now": int(request.now * 1000),
             },
         )
         if answer == b"mismatch":
-            return Mismatch()
+            return IdempotencyMismatch()
         if answer == b"many":
-            return TooMany(float(known) / 1000, self._per_hour)
-        return Admitted(known.decode(), fresh=answer == b"new")
+            return QuotaExceeded(float(known) / 1000, self._per_hour)
+        return QuotaGranted(known.decode(), is_new=answer == b"new")
 
-    async def forget(self, by: Orderer, *, ref: str) -> None:
+    async def release(self, request: QuotaRequest, *, ref: str) -> None:
         """The call `ref` certainly never was: it is given back, and may be asked for again."""
         await self._client.run(
             _FORGET,
             {
-                "once": keys.once(by.api_key, by.once),
-                "placed": keys.placed(by.api_key),
-                "visitors": keys.placed(by.api_key, _VISITORS),
+                "once": keys.idempotency_key(request.api_key, request.idempotency_key),
+                "placed": keys.placed(request.api_key),
+                "visitors": keys.placed(request.api_key, _VISITORS),
             },
             {"ref": ref},
         )

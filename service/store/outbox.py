@@ -6,18 +6,18 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from service.calls.effects import KINDS, AskAfter, CheckRoom, Effect, Owed, ReplaceSession, name_of
+from service.calls.effects import EFFECT_NAMES, CheckCall, CheckRoom, Effect, Scheduled, ReplaceSession, effect_name
 from service.store import keys
 from service.store.redis.client import Client
-from service.store.compression import compressed
-from service.store.unknown_fields import foreign, with_foreign
+from service.store.compression import compress_text
+from service.store.unknown_fields import unknown_fields, with_unknown_fields
 from service.store.redis.scripts import Script
-from service.store.timeline import packed
+from service.store.timeline import pack_entry
 
 _CLAIM: Final = Script("agenda_claim")
 _WORK: Final = Script("owed_work")
 
-_CLAIMED: Final = 5_000
+_CLAIM_MS: Final = 5_000
 """Milliseconds between a claim and the first round of its worker."""
 
 _LETTERS: Final = 1_000
@@ -25,7 +25,7 @@ _LETTERS: Final = 1_000
 _LETTERS_TTL: Final = 30 * 24 * 3_600_000
 """Milliseconds from the latest."""
 
-TIMELINE: Final = 200
+MAX_TIMELINE_ENTRIES: Final = 200
 """Entries kept of one call's timeline."""
 
 IMPLIED: Final = '{"type":"*"}'
@@ -33,7 +33,7 @@ IMPLIED: Final = '{"type":"*"}'
 values up to 64 bytes takes a third of the memory. An older release leaves them to others."""
 _IMPLIED: Final = IMPLIED.encode()
 
-Entry = dict[str, object]
+TimelineEntry = dict[str, object]
 """Of a timeline."""
 
 _encode = msgspec.json.Encoder().encode
@@ -43,16 +43,16 @@ _decode: msgspec.json.Decoder[Effect] = msgspec.json.Decoder(Effect)
 UNREADABLE: Final = "unreadable"
 
 
-class Unreadable(msgspec.Struct, frozen=True):
+class UnreadableEffect(msgspec.Struct, frozen=True):
     """An effect of a newer release, which its replicas carry out; or one that nobody can read."""
 
     name: str
     """`UNREADABLE` where there is none."""
-    left: bool = False
+    left_to_others: bool = False
     """Whether the store has left it to those who know its kind; others are not given it again for a while."""
 
 
-class Work(msgspec.Struct, frozen=True):
+class DueEffect(msgspec.Struct, frozen=True):
     """One owed effect, due now."""
 
     id: str
@@ -61,34 +61,34 @@ class Work(msgspec.Struct, frozen=True):
     tries: int
     since: float
     """Seconds since the epoch: when it was owed, later by as long as nobody could send it."""
-    effect: Effect | Unreadable
+    effect: Effect | UnreadableEffect
     text: bytes = b""
     """The effect as it is kept."""
 
-    def instead(self, effect: Effect) -> str:
+    def encode_replacement(self, effect: Effect) -> str:
         """Another in its place, with what a newer release has written of it."""
-        kept = foreign(self.text, effect) if self.text not in {b"", _IMPLIED} else b""
-        return with_foreign(_encode(effect), kept).decode()
+        kept = unknown_fields(self.text, effect) if self.text not in {b"", _IMPLIED} else b""
+        return with_unknown_fields(_encode(effect), kept).decode()
 
 
-class Later(NamedTuple):
+class Postponed(NamedTuple):
     """An effect that is put off."""
 
-    work: Work
+    effect: DueEffect
     due: float
     """Seconds since the epoch."""
-    tried: bool = True
+    counts_as_try: bool = True
     """Whether it counts as a try; if not, the time until it is due again does not count either."""
-    failed: bool = True
+    has_failed: bool = True
     """Whether it was to be done by now; what fails for too long is laid aside."""
-    instead: Effect | None = None
+    replacement: Effect | None = None
     """The effect with what was learned of it, to be kept in its place."""
 
 
-class Dead(NamedTuple):
+class GivenUp(NamedTuple):
     """An effect that is laid aside for somebody to look at."""
 
-    work: Work
+    effect: DueEffect
     error: str
 
 
@@ -104,13 +104,13 @@ class Outbox:
         *,
         worker: str,
         lease: float,
-        kinds: Collection[str] = KINDS,
-        compresses: bool = False,
+        kinds: Collection[str] = EFFECT_NAMES,
+        compress: bool = False,
     ) -> None:
         self._client = client
         self._known = f" {' '.join(sorted(kinds))} "
         self._worker = worker
-        self._compresses = compresses
+        self._compress = compress
         self._lease = int(lease * 1000)
 
     async def claim(self, partition: int, *, now: float, limit: int) -> list[str]:
@@ -121,21 +121,21 @@ class Outbox:
         owners = await self._client.run(
             _CLAIM,
             {"agenda": keys.agenda(partition), "offered": keys.offered(partition)},
-            {"now": _ms(now), "lease": _CLAIMED, "limit": limit, "kinds": self._known},
+            {"now": _ms(now), "lease": _CLAIM_MS, "limit": limit, "kinds": self._known},
         )
         return [owner.decode() for owner in owners]
 
-    async def work(
+    async def settle(
         self,
         owner: str,
         *,
         now: float,
-        done: Sequence[Work] = (),
-        later: Sequence[Later] = (),
-        dead: Sequence[Dead] = (),
-        told: Mapping[str, Entry] = MappingProxyType({}),
+        done: Sequence[DueEffect] = (),
+        postponed: Sequence[Postponed] = (),
+        given_up: Sequence[GivenUp] = (),
+        timeline_entries: Mapping[str, TimelineEntry] = MappingProxyType({}),
         release: bool = False,
-    ) -> list[Work]:
+    ) -> list[DueEffect]:
         """Strike off what was done, put off what was not, and take what is due; nothing due ends the lease.
 
         `told`: by the id of the effect what a call's timeline is told of it; a room has none.
@@ -143,12 +143,12 @@ class Outbox:
         """
         texts = bytearray()
 
-        def tell(work: Work) -> tuple[int, int]:
+        def tell(work: DueEffect) -> tuple[int, int]:
             """Where its entry begins and ends among all."""
             begin = len(texts) + 1
-            if owner.startswith("call:") and (entry := told.get(work.id)) is not None:
-                text = packed(entry)
-                texts.extend(compressed(text) if self._compresses else text)
+            if owner.startswith("call:") and (entry := timeline_entries.get(work.id)) is not None:
+                text = pack_entry(entry)
+                texts.extend(compress_text(text) if self._compress else text)
             return begin, len(texts)
 
         partition = keys.partition_of_owner(owner)
@@ -158,7 +158,7 @@ class Outbox:
                 "owed": keys.owed(owner),
                 "agenda": keys.agenda(partition),
                 "dead": keys.dead(partition),
-                "timeline": keys.told(owner),
+                "timeline": keys.timeline_of_owner(owner),
                 "unknown": keys.unknown(partition),
                 "offered": keys.offered(partition),
             },
@@ -171,25 +171,25 @@ class Outbox:
                 "later": _encode(
                     [
                         (
-                            one.work.id,
+                            one.effect.id,
                             _ms(one.due),
-                            int(one.tried),
-                            one.work.version,
-                            not one.failed,
-                            tell(one.work),
-                            "" if one.instead is None else one.work.instead(one.instead),
-                            round(one.work.since * 1000),
+                            int(one.counts_as_try),
+                            one.effect.version,
+                            not one.has_failed,
+                            tell(one.effect),
+                            "" if one.replacement is None else one.effect.encode_replacement(one.replacement),
+                            round(one.effect.since * 1000),
                         )
-                        for one in later
+                        for one in postponed
                     ]
                 ),
                 "laid_aside": _encode(
-                    [(one.work.id, one.work.version, one.error, tell(one.work)) for one in dead]
+                    [(one.effect.id, one.effect.version, one.error, tell(one.effect)) for one in given_up]
                 ),
                 "told": bytes(texts),
                 "letters": _LETTERS,
                 "letters_ttl": _LETTERS_TTL,
-                "entries": TIMELINE,
+                "entries": MAX_TIMELINE_ENTRIES,
                 "kinds": self._known,
             },
         )
@@ -197,12 +197,12 @@ class Outbox:
             return []
         fields = iter(found)
         return [
-            Work(
+            DueEffect(
                 id=id_.decode(),
                 version=version.decode(),
                 tries=int(tries),
                 since=int(since) / 1000,
-                effect=Unreadable(_tag_of(effect), left=True)
+                effect=UnreadableEffect(_tag_of(effect), left_to_others=True)
                 if strange
                 else read_effect(effect, owner, id_.decode()),
                 text=effect,
@@ -211,23 +211,23 @@ class Outbox:
         ]
 
 
-def encode_owed(owed: Owed) -> tuple[str, int, str, str]:
+def encode_scheduled(scheduled: Scheduled) -> tuple[str, int, str, str]:
     """The form in which scripts take an effect of a call: id, due in milliseconds, lane, effect."""
-    effect = owed.effect
+    effect = scheduled.effect
     # Every live call owes this one.
-    text = IMPLIED if isinstance(effect, AskAfter) else _encode(effect).decode()
-    return effect.id, _ms(owed.due), effect.lane, text
+    text = IMPLIED if isinstance(effect, CheckCall) else _encode(effect).decode()
+    return effect.id, _ms(scheduled.due), effect.lane, text
 
 
 def encode_effect(effect: Effect, target: str) -> tuple[str, str]:
-    return f"{name_of(effect)}:{target}", _encode(effect).decode()
+    return f"{effect_name(effect)}:{target}", _encode(effect).decode()
 
 
 def _implied(owner: str, id_: str) -> Effect | None:
     kind, (_, _, name), (_, _, session_id) = id_.partition(":")[0], owner.partition(":"), id_.partition(":")
     match kind:
         case "ask-after":
-            return AskAfter(name)
+            return CheckCall(name)
         case "replace-session":
             return ReplaceSession(name, session_id)
         case "check-room":
@@ -239,13 +239,13 @@ class _Tagged(msgspec.Struct):
     type: str
 
 
-def read_effect(effect: bytes, owner: str, id_: str) -> Effect | Unreadable:
+def read_effect(effect: bytes, owner: str, id_: str) -> Effect | UnreadableEffect:
     if effect == _IMPLIED and (implied := _implied(owner, id_)) is not None:
         return implied
     try:
         return _decode.decode(effect)
     except (ValueError, RecursionError):  # msgspec's own errors are ValueErrors
-        return Unreadable(_tag_of(effect))
+        return UnreadableEffect(_tag_of(effect))
 
 
 def _tag_of(effect: bytes) -> str:

@@ -7,11 +7,11 @@ from typing import Final
 
 import msgspec
 
-from service.calls.effects import Effect, name_of
+from service.calls.effects import Effect, effect_name
 from service.calls.refs import PARTITIONS
 from service.store import keys
 from service.store.redis.client import Client
-from service.store.outbox import Unreadable, read_effect
+from service.store.outbox import UnreadableEffect, read_effect
 from service.store.redis.scripts import Script
 
 _AGENDA: Final = Script("agenda_read")
@@ -30,12 +30,12 @@ class OwedEffect(msgspec.Struct, frozen=True):
 
     owner: str
     """`call:<ref>` or `room:<name>`."""
-    effect: str
+    effect_name: str
     due: float
     since: float
     tries: int
     """How often it has been tried in vain."""
-    about: Effect | Unreadable
+    effect: Effect | UnreadableEffect
     id: str
 
     @property
@@ -50,7 +50,7 @@ class DeadLetter(msgspec.Struct, frozen=True):
     name: str
     """By which it is replayed or dropped."""
     owner: str
-    effect: Effect | Unreadable
+    effect: Effect | UnreadableEffect
     since: float
     died: float
     tries: int
@@ -60,10 +60,10 @@ class DeadLetter(msgspec.Struct, frozen=True):
 
     @property
     def effect_name(self) -> str:
-        return self.effect.name if isinstance(self.effect, Unreadable) else name_of(self.effect)
+        return self.effect.name if isinstance(self.effect, UnreadableEffect) else effect_name(self.effect)
 
 
-class _Letter(msgspec.Struct):
+class _StoredLetter(msgspec.Struct):
     owner: str
     id: str
     lane: str
@@ -75,23 +75,23 @@ class _Letter(msgspec.Struct):
 
 
 _FORM: Final = re.compile(r"[0-9]+ ([0-9]+) \S+ ([0-9]+) ([0-9]+) (.*)", re.DOTALL)
-_decode: Final = msgspec.json.Decoder(_Letter).decode
+_decode: Final = msgspec.json.Decoder(_StoredLetter).decode
 
 
-class OwedDirectory:
+class OutboxIndex:
     """Raises StoreUnavailable."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
 
-    async def owed(self, *, limit: int) -> list[OwedEffect]:
+    async def list_owed(self, *, limit: int) -> list[OwedEffect]:
         """What is owed, the earliest due first: that of `limit` owners in each partition."""
         agendas = await self._client.run_many(
             _AGENDA, [({"agenda": keys.agenda(one)}, {"limit": limit}) for one in range(PARTITIONS)]
         )
-        return await self.owed_by([owner.decode() for agenda in agendas for owner in agenda[::2]])
+        return await self.list_owed_by([owner.decode() for agenda in agendas for owner in agenda[::2]])
 
-    async def owed_by(self, owners: Sequence[str]) -> list[OwedEffect]:
+    async def list_owed_by(self, owners: Sequence[str]) -> list[OwedEffect]:
         """What these owe, the earliest due first."""
         every = await self._client.run_many(_OWED, [({"owed": keys.owed(owner)}, {}) for owner in owners])
         found = []
@@ -104,7 +104,7 @@ class OwedDirectory:
             ]
         return sorted(found, key=lambda one: one.due)
 
-    async def dead(self) -> list[DeadLetter]:
+    async def list_dead_letters(self) -> list[DeadLetter]:
         """All dead letters, oldest first."""
         every = await self._client.run_many(
             _DEAD, [({"dead": keys.dead(partition)}, {}) for partition in range(PARTITIONS)]
@@ -112,7 +112,7 @@ class OwedDirectory:
         found = [_dead_letter(text) for texts in every for text in texts]
         return sorted(found, key=lambda one: one.died)
 
-    async def replay(self, letter: DeadLetter, *, now: float) -> bool:
+    async def replay_dead_letter(self, letter: DeadLetter, *, now: float) -> bool:
         """Owe its effect again, from now on; False when somebody has replayed or dropped it before."""
         kept = _decode(letter.text)
         partition = keys.partition_of_owner(letter.owner)
@@ -130,17 +130,17 @@ class OwedDirectory:
         )
         return bool(again)
 
-    async def drop(self, letter: DeadLetter) -> bool:
+    async def drop_dead_letter(self, letter: DeadLetter) -> bool:
         """Forget it; False when somebody has replayed or dropped it before."""
         partition = keys.partition_of_owner(letter.owner)
         dropped = await self._client.run(_DROP, {"dead": keys.dead(partition)}, {"letter": letter.text})
         return bool(dropped)
 
-    async def retry(self, effect: OwedEffect, *, now: float) -> bool:
+    async def retry_owed(self, effect: OwedEffect, *, now: float) -> bool:
         """Have it done from now on, whatever it waits for; False when it is not owed any more."""
         return await self._change(_RETRY, effect, now)
 
-    async def forget(self, effect: OwedEffect, *, now: float) -> bool:
+    async def drop_owed(self, effect: OwedEffect, *, now: float) -> bool:
         """False when it is not owed any more. What was behind it goes on."""
         return await self._change(_FORGET, effect, now)
 
@@ -164,11 +164,11 @@ def _owed_effect(owner: str, id_: str, value: str) -> OwedEffect:
     return OwedEffect(
         id=id_,
         owner=owner,
-        effect=effect.name if isinstance(effect, Unreadable) else name_of(effect),
+        effect_name=effect.name if isinstance(effect, UnreadableEffect) else effect_name(effect),
         due=int(due) / 1000,
         since=int(since) / 1000,
         tries=int(tries),
-        about=effect,
+        effect=effect,
     )
 
 

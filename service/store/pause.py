@@ -13,7 +13,7 @@ _GET: Final = Script("get")
 _PUT: Final = Script("put")
 
 
-class Paused(msgspec.Struct, frozen=True):
+class PauseState(msgspec.Struct, frozen=True):
     """No new calls are taken."""
 
     since: float
@@ -22,7 +22,7 @@ class Paused(msgspec.Struct, frozen=True):
     """What callers are told; empty for words of ours."""
 
 
-_decode: Final = msgspec.json.Decoder(Paused).decode
+_decode: Final = msgspec.json.Decoder(PauseState).decode
 
 
 class PauseSwitch:
@@ -31,7 +31,7 @@ class PauseSwitch:
     def __init__(self, client: Client) -> None:
         self._client = client
 
-    async def read(self) -> Paused | None:
+    async def read(self) -> PauseState | None:
         """None while calls are taken. Raises StoreCorrupt."""
         value = await self._client.run(_GET, {"value": keys.paused()}, {})
         try:
@@ -39,7 +39,7 @@ class PauseSwitch:
         except msgspec.DecodeError as error:
             raise StoreCorrupt(f"whether new calls are taken: {error}") from error
 
-    async def set(self, paused: Paused | None) -> None:
+    async def set(self, paused: PauseState | None) -> None:
         """None has calls taken again."""
         value = b"" if paused is None else msgspec.json.encode(paused)
         await self._client.run(_PUT, {"value": keys.paused()}, {"text": value})

@@ -13,18 +13,18 @@ _WRITE: Final = Script("replica_write")
 _READ: Final = Script("replica_read")
 _DROP: Final = Script("replica_drop")
 
-LIFE: Final = 20.0
+REPORT_TTL: Final = 20.0
 """Seconds for which a report is kept after it was written."""
 LARGEST: Final = 2048
 """Bytes of a report."""
-SHOWN: Final = 200
+MAX_REPLICAS: Final = 200
 """Replicas."""
 _WORD: Final = 64
 """Characters of a name; addresses have 45."""
 PEERS: Final = 5
 
 
-class Report(msgspec.Struct, frozen=True, omit_defaults=True):
+class ReplicaReport(msgspec.Struct, frozen=True, omit_defaults=True):
     """Times are seconds since the epoch. What a newer release adds is left out here."""
 
     id: str
@@ -32,7 +32,7 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True):
     host: str = ""
     version: str = ""
     started: float = 0
-    open: tuple[str, ...] = ()
+    open_breakers: tuple[str, ...] = msgspec.field(default=(), name="open")
     """Breakers, as `webrtc/creates`."""
     has_token: bool = False
     """Whether there has been one; with Basic none is needed."""
@@ -51,11 +51,11 @@ class Report(msgspec.Struct, frozen=True, omit_defaults=True):
     """What may be webhooks and came to no address of ours, since the start."""
     misaddressed_at: float = 0
     draining: bool = False
-    unreached: tuple[str, ...] = ()
+    unreachable_apis: tuple[str, ...] = msgspec.field(default=(), name="unreached")
     """APIs that cannot be reached from there."""
-    aside: bool = False
+    on_standby: bool = msgspec.field(default=False, name="aside")
     """Whether it leaves to others what asks something of Bandwidth."""
-    clock_off: float = 0
+    clock_offset: float = msgspec.field(default=0, name="clock_off")
     """Seconds by which its machine's clock is ahead of the time that all replicas share; 0 for a little."""
 
 
@@ -66,27 +66,27 @@ class Replicas:
         self._client = client
         self._clock = clock
 
-    async def write(self, report: Report) -> None:
+    async def write(self, report: ReplicaReport) -> None:
         trip = self._client.run(
             _WRITE,
             {"report": keys.replica(report.id), "replicas": keys.replicas(), "clock": keys.clock()},
-            {"id": report.id, "text": encoded(report), "ttl": int(LIFE * 1000)},
+            {"id": report.id, "text": encode_report(report), "ttl": int(REPORT_TTL * 1000)},
         )
-        await (self._clock.follow(trip) if self._clock else trip)
+        await (self._clock.sync(trip) if self._clock else trip)
 
     async def drop(self, id_: str) -> None:
         await self._client.run(_DROP, {"report": keys.replica(id_), "replicas": keys.replicas()}, {"id": id_})
 
-    async def read(self) -> list[Report]:
+    async def read(self) -> list[ReplicaReport]:
         """Of those that live, the oldest first; one that cannot be read is left out."""
         texts = await self._client.run(
-            _READ, {"replicas": keys.replicas()}, {"prefix": keys.replica(""), "limit": SHOWN}
+            _READ, {"replicas": keys.replicas()}, {"prefix": keys.replica(""), "limit": MAX_REPLICAS}
         )
         found = [report for text in texts if (report := _readable(text))]
         return sorted(found, key=lambda one: (one.started, one.id))
 
 
-def encoded(report: Report) -> bytes:
+def encode_report(report: ReplicaReport) -> bytes:
     """Of `LARGEST` bytes at most, whatever the outside has made of the names in it."""
     peers = list(report.refused_by.items())[-PEERS:]
     return msgspec.json.encode(
@@ -104,8 +104,8 @@ def _word(text: str) -> str:
     return "".join(char if " " <= char <= "~" else "?" for char in text[:_WORD])
 
 
-def _readable(text: bytes) -> Report | None:
+def _readable(text: bytes) -> ReplicaReport | None:
     try:
-        return msgspec.json.decode(text, type=Report)
+        return msgspec.json.decode(text, type=ReplicaReport)
     except msgspec.DecodeError:
         return None

@@ -14,7 +14,7 @@ from service.calls.room_settings import RoomSettings
 from service.store import keys
 from service.store.redis.client import Client
 from service.store.errors import StoreCorrupt
-from service.store.unknown_fields import foreign
+from service.store.unknown_fields import unknown_fields
 from service.store.redis.scripts import Script
 
 _GET: Final = Script("get")
@@ -27,7 +27,7 @@ _NAMES: Final = Script("room_names")
 _PIN: Final = re.compile(r"[0-9]{1,50}")
 _AT_ONCE: Final = 500
 """Rooms that are read in one trip."""
-_CLAIMING: Final = 60.0
+_CLAIM_GRACE: Final = 60.0
 """Seconds within which the settings that a claim was made for are written, if they ever are."""
 
 _decode: Final = msgspec.json.Decoder(RoomSettings).decode
@@ -44,7 +44,7 @@ class Member(msgspec.Struct, frozen=True):
     """None for a phone."""
     presence: Presence = Presence(0)
     """Of a browser."""
-    foreign: bytes = b""
+    unknown_fields: bytes = b""
     """What a newer release has written of the browser."""
 
 
@@ -62,9 +62,9 @@ class RoomView(msgspec.Struct, frozen=True, kw_only=True):
     waiting: tuple[str, ...]
     """Refs of the calls that wait outside."""
     settings: RoomSettings
-    given: frozenset[str] = frozenset()
+    handed_out_seats: frozenset[str] = frozenset()
     """Seats whose participant was lately taken out of stock."""
-    stock: Mapping[str, bool] = MappingProxyType({})
+    prepared: Mapping[str, bool] = MappingProxyType({})
     """Participants that were made ahead, by id, and whether they are in the session for certain."""
 
 
@@ -75,20 +75,20 @@ def empty_room(name: str) -> RoomView:
     )
 
 
-class Page(NamedTuple):
+class RoomPage(NamedTuple):
     rooms: list[RoomView]
     last: str
     """The name after which it goes on; empty when there is nothing more."""
 
 
-class RoomDirectory:
+class RoomIndex:
     """Settings of rooms, the digits that name them, and what there is to see."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
 
-    async def settings(self, room: str) -> RoomSettings:
-        return read_settings(room, await self._client.run(_GET, {"value": keys.room_settings(room)}, {}))
+    async def read_settings(self, room: str) -> RoomSettings:
+        return decode_settings(room, await self._client.run(_GET, {"value": keys.room_settings(room)}, {}))
 
     async def configure(self, room: str, settings: RoomSettings, *, now: float) -> str:
         """Set the room; empty, or the name of the room that has the PIN already, and nothing is changed.
@@ -98,7 +98,7 @@ class RoomDirectory:
         """
         if settings.pin and (holder := await self._claim(settings.pin, room, now)):
             return holder
-        before = read_settings(
+        before = decode_settings(
             room,
             await self._client.run(
                 _CONFIGURE,
@@ -116,7 +116,7 @@ class RoomDirectory:
             await self._client.run(_RELEASE, {"pin": keys.pin(before.pin)}, {"name": room, "now": _ms(now)})
         return ""
 
-    async def by_pin(self, digits: str) -> str:
+    async def find_by_pin(self, digits: str) -> str:
         """The room that the digits name; empty for none."""
         if not _PIN.fullmatch(digits):
             return ""
@@ -124,16 +124,16 @@ class RoomDirectory:
         if claim is None:
             return ""
         room, _ = _claim_of(claim)
-        return room if (await self.settings(room)).pin == digits else ""
+        return room if (await self.read_settings(room)).pin == digits else ""
 
-    async def names(self) -> list[str]:
+    async def list_names(self) -> list[str]:
         """Rooms that are live or have settings."""
         found = await self._client.run_many(
             _NAMES,
             [
                 (
-                    {"configured": keys.configured(partition), "live": keys.live(partition)},
-                    {"rooms": keys.rooms(partition)},
+                    {"configured": keys.configured(partition), "live": keys.live_rooms(partition)},
+                    {"rooms": keys.room_prefix(partition)},
                 )
                 for partition in range(PARTITIONS)
             ],
@@ -142,28 +142,28 @@ class RoomDirectory:
 
     async def read(self, room: str) -> RoomView | None:
         """None when nobody is in the room or waits for it, and it has no settings."""
-        [(_, kept)] = await self._kept([room])
+        [(_, kept)] = await self._read_raw([room])
         return _view(room, *kept)
 
-    async def every(self) -> list[RoomView]:
+    async def list_all(self) -> list[RoomView]:
         """All rooms that are live or have settings; one that cannot be read is left out."""
-        return await self._views(await self.names())
+        return await self._views(await self.list_names())
 
-    async def page(self, *, after: str, limit: int) -> Page:
+    async def list_page(self, *, after: str, limit: int) -> RoomPage:
         """Some of them in the order of their names, which come after this one."""
-        names = [name for name in await self.names() if name > after]
+        names = [name for name in await self.list_names() if name > after]
         last = names[limit - 1] if len(names) > limit else ""
-        return Page(await self._views(names[:limit]), last)
+        return RoomPage(await self._views(names[:limit]), last)
 
     async def _views(self, names: Sequence[str]) -> list[RoomView]:
         found: list[RoomView] = []
         for begin in range(0, len(names), _AT_ONCE):
-            for room, kept in await self._kept(names[begin : begin + _AT_ONCE]):
+            for room, kept in await self._read_raw(names[begin : begin + _AT_ONCE]):
                 with suppress(StoreCorrupt):
                     found += [view] if (view := _view(room, *kept)) else []
         return found
 
-    async def _kept(self, rooms: Sequence[str]) -> list[tuple[str, tuple[list[bytes], bytes | None]]]:
+    async def _read_raw(self, rooms: Sequence[str]) -> list[tuple[str, tuple[list[bytes], bytes | None]]]:
         kept = await self._client.run_many(
             _READ,
             [({"room": keys.room(room), "settings": keys.room_settings(room)}, {}) for room in rooms],
@@ -179,7 +179,7 @@ class RoomDirectory:
         if not (held := await self._claim_over(pin, room, now, b"")):
             return ""
         holder, since = _claim_of(held)
-        if now - since <= _CLAIMING or (await self.settings(holder)).pin == pin:
+        if now - since <= _CLAIM_GRACE or (await self.read_settings(holder)).pin == pin:
             return holder
         held = await self._claim_over(pin, room, now, held)
         return _claim_of(held)[0] if held else ""
@@ -204,9 +204,9 @@ def _view(room: str, flat: list[bytes], settings: bytes | None) -> RoomView | No
         opened=int(fields.get("opened", 0)) / 1000,
         members=_members(room, fields),
         waiting=waiting,
-        settings=read_settings(room, settings),
-        given=frozenset(field.removeprefix("given:") for field in fields if field.startswith("given:")),
-        stock={
+        settings=decode_settings(room, settings),
+        handed_out_seats=frozenset(field.removeprefix("given:") for field in fields if field.startswith("given:")),
+        prepared={
             field.removeprefix("stock:"): value.startswith("ready ")
             for field, value in fields.items()
             if field.startswith("stock:")
@@ -214,7 +214,7 @@ def _view(room: str, flat: list[bytes], settings: bytes | None) -> RoomView | No
     )
 
 
-def read_settings(room: str, text: bytes | None) -> RoomSettings:
+def decode_settings(room: str, text: bytes | None) -> RoomSettings:
     """Raises StoreCorrupt."""
     if not text:
         return RoomSettings()
@@ -251,7 +251,7 @@ def _browser(room: str, text: str | None) -> tuple[Browser | None, bytes]:
         return None, b""
     try:
         browser = _decode_browser(text)
-        return browser, foreign(text.encode(), browser)
+        return browser, unknown_fields(text.encode(), browser)
     except msgspec.DecodeError as error:
         raise StoreCorrupt(f"browser in room {room}: {error}") from error
 

@@ -18,14 +18,14 @@ from service.calls.effects import (
     HangUpLeg,
     Subscribe,
 )
-from service.calls.policy import is_own_room
-from service.calls.room_settings import MEMBERS, Alone, RoomSettings, Waiting
+from service.calls.policy import is_private_room
+from service.calls.room_settings import MAX_MEMBERS, AloneSettings, RoomSettings, WaitingSettings
 from service.store import keys
 from service.store.redis.client import Client
-from service.store.unknown_fields import with_foreign
+from service.store.unknown_fields import with_unknown_fields
 from service.store.outbox import encode_effect
-from service.store.invitations import LIFE
-from service.store.room_index import RoomDirectory, read_settings
+from service.store.invitations import MAX_LIFETIME_MS
+from service.store.room_index import RoomIndex, decode_settings
 from service.store.redis.scripts import Result, Script, Value
 
 _RESERVE: Final = Script("room_reserve")
@@ -44,39 +44,39 @@ _SUBSCRIBE: Final = Script("browser_subscribe")
 
 _ADD: Final = str(AddParticipant.__struct_config__.tag)
 
-ROLL_OVER: Final = 8.5 * 3600
+ROLL_OVER_AFTER: Final = 8.5 * 3600
 """Seconds after which a session is replaced: Bandwidth ends it after 9 hours (sessions API, call flow)."""
-_TTL: Final = 12 * 3_600_000
+_TTL_MS: Final = 12 * 3_600_000
 """Milliseconds from the last change; a room that goes on has a new session before."""
-_LEFT_TTL: Final = 15 * 60_000
+_VACATED_TTL_MS: Final = 15 * 60_000
 """Milliseconds for which a replica may stall between the beginning of a join and its seat."""
-OLD_SESSION: Final = 60.0
+OLD_SESSION_GRACE: Final = 60.0
 """Seconds for which a session outlives its replacement, so that its members are moved before it ends."""
-CHECK: Final = 900.0
-UNUSED: Final = 120.0
+CHECK_INTERVAL: Final = 900.0
+UNUSED_TIMEOUT: Final = 120.0
 """Seconds for which a seat is kept for a browser that was never heard of."""
-ABSENT: Final = 45.0
+ABSENT_TIMEOUT: Final = 45.0
 """Seconds of silence after which a browser counts as gone."""
 
 _DOUBT_TTL: Final = 10.0
 """Seconds after which a doubt that nobody looks into any more keeps nobody out."""
-_GIVEN: Final = 60_000
+_HANDED_OUT_TTL_MS: Final = 60_000
 """Milliseconds for which a token out of stock is kept, in case the script that gave it runs again."""
 
-_alone: Final = msgspec.json.encode({"after": Alone().after, "then": Alone().then})
+_alone: Final = msgspec.json.encode({"after": AloneSettings().after, "then": AloneSettings().then})
 """What settings that are kept without their defaults leave to these."""
 
 Args = dict[str, Value]
-Step = Literal["coming", "ready", "failed", "gone"]
+PreparedStep = Literal["coming", "ready", "failed", "gone"]
 
 
 class RoomFull(msgspec.Struct, frozen=True):
     members: int
-    going: int = 0
+    leaving: int = 0
     """How many of them have given their seat up, or the caller another seat of theirs."""
 
 
-class Place(msgspec.Struct, frozen=True):
+class ReservedSeat(msgspec.Struct, frozen=True):
     """A seat that has been reserved, or with a participant out of stock, taken."""
 
     session_id: str
@@ -90,29 +90,29 @@ class Place(msgspec.Struct, frozen=True):
         return f"Place(session_id={self.session_id!r}, participant_id={self.participant_id!r}, token=***)"
 
 
-class Empty(msgspec.Struct, frozen=True):
+class EmptyRoom(msgspec.Struct, frozen=True):
     """Nobody is there: the call has no seat, waits outside, and will be summoned when somebody comes."""
 
-    waiting: Waiting
+    waiting: WaitingSettings
 
 
-class Doubted(msgspec.Struct, frozen=True):
+class SessionInDoubt(msgspec.Struct, frozen=True):
     """Nobody is to be sent into the room's session: it was not found, and is being looked at."""
 
 
-class Seat(msgspec.Struct, frozen=True):
+class TakenSeat(msgspec.Struct, frozen=True):
     """A seat that a participant has taken."""
 
     session_id: str
-    owes: bool = False
+    has_due_work: bool = False
     """Whether the room owes something that is due now, such as a call to who waits outside."""
 
 
-class Gone(msgspec.Struct, frozen=True):
+class SeatGone(msgspec.Struct, frozen=True):
     """The seat was given up meanwhile; what was brought along is owed for deletion."""
 
 
-class Rooms(RoomDirectory):
+class Rooms(RoomIndex):
     """`roll_over`: seconds until a session is replaced; `old_session`: from then on until it is deleted.
 
     `check`: seconds until who is in a session is compared with who has a seat. `unused` and `absent`: seconds
@@ -125,36 +125,36 @@ class Rooms(RoomDirectory):
         self,
         client: Client,
         *,
-        roll_over: float = ROLL_OVER,
-        old_session: float = OLD_SESSION,
-        check: float = CHECK,
-        unused: float = UNUSED,
-        absent: float = ABSENT,
-        stock: int = 0,
-        page_alone: float = 0,
+        roll_over_after: float = ROLL_OVER_AFTER,
+        old_session_grace: float = OLD_SESSION_GRACE,
+        check_interval: float = CHECK_INTERVAL,
+        unused_timeout: float = UNUSED_TIMEOUT,
+        absent_timeout: float = ABSENT_TIMEOUT,
+        prepared: int = 0,
+        page_gone_timeout: float = 0,
     ) -> None:
         super().__init__(client)
-        self._stock = stock
-        self._roll_over = roll_over
-        self._old_session = old_session
-        self._check = check
-        self._unused = unused
-        self._absent = absent
-        self._page_alone = page_alone
+        self._prepared = prepared
+        self._roll_over_after = roll_over_after
+        self._old_session_grace = old_session_grace
+        self._check_interval = check_interval
+        self._unused_timeout = unused_timeout
+        self._absent_timeout = absent_timeout
+        self._page_gone_timeout = page_gone_timeout
 
     async def reserve(
         self,
         room: str,
         seat: str,
         *,
-        waits: bool,
+        wait_if_empty: bool,
         limit: int,
         now: float,
         browser: Browser | None = None,
-        takes: bool = False,
-        heeds: bool = False,
-        broke: float = 0,
-    ) -> Place | RoomFull | Empty | Gone | Doubted:
+        use_prepared: bool = False,
+        refuse_if_doubted: bool = False,
+        broken_at: float = 0,
+    ) -> ReservedSeat | RoomFull | EmptyRoom | SeatGone | SessionInDoubt:
         """Take a seat, or with `waits` wait outside where nobody is there and the room is set so.
 
         `browser`: what is kept of the one whose seat it is to be; None for a call. `takes`: a participant out
@@ -163,34 +163,34 @@ class Rooms(RoomDirectory):
         """
         args: Args = {
             "seat": seat,
-            "waits": int(waits),
+            "waits": int(wait_if_empty),
             "limit": limit,
-            "ttl": _TTL,
+            "ttl": _TTL_MS,
             "browser": b"" if browser is None else msgspec.json.encode(browser),
-            "unused": _ms(self._unused),
-            "stock": self._stock_of(room),
-            "takes": int(takes),
-            "heeds": int(heeds),
-            "broke": _ms(broke),
+            "unused": _ms(self._unused_timeout),
+            "stock": self._prepared_for(room),
+            "takes": int(use_prepared),
+            "heeds": int(refuse_if_doubted),
+            "broke": _ms(broken_at),
         }
-        more = {"settings": keys.room_settings(room), "left": keys.left(room, seat), "news": _news(room)}
-        more["closed"] = keys.closed(room)
+        more = {"settings": keys.room_settings(room), "left": keys.vacated_seat(room, seat), "news": _change_feed(room)}
+        more["closed"] = keys.room_closed_at(room)
         answer, value, text, *stocked = await self._run(_RESERVE, room, now, args, **more)
         if answer == b"gone":
-            return Gone()
+            return SeatGone()
         if answer == b"doubted":
-            return Doubted()
+            return SessionInDoubt()
         if answer == b"full":
-            return RoomFull(int(value), going=int(text))
-        settings = read_settings(room, text)
+            return RoomFull(int(value), leaving=int(text))
+        settings = decode_settings(room, text)
         if answer == b"empty" and settings.waiting:
-            return Empty(settings.waiting)
+            return EmptyRoom(settings.waiting)
         participant_id, token = (one.decode() for one in stocked) if stocked else ("", "")
-        return Place(value.decode(), settings, participant_id, token)
+        return ReservedSeat(value.decode(), settings, participant_id, token)
 
-    async def enter(
-        self, room: str, seat: str, *, participant_id: str, made_session: str, now: float, keep: bool = False
-    ) -> Seat | Gone:
+    async def take_seat(
+        self, room: str, seat: str, *, participant_id: str, new_session_id: str, now: float, keep_participant: bool = False
+    ) -> TakenSeat | SeatGone:
         """Take the seat; `made_session` becomes the room's session unless it has one.
 
         With `keep` the participant has a seat in another room, and lives on when it does not get this one.
@@ -198,64 +198,64 @@ class Rooms(RoomDirectory):
         args: Args = {
             "seat": seat,
             "participant": participant_id,
-            "keep": int(keep),
-            "made": made_session,
-            "ttl": _TTL,
-            "roll_over": _ms(self._roll_over),
-            "check": _ms(self._check),
-            "stock": self._stock_of(room),
-            "limit": MEMBERS,
+            "keep": int(keep_participant),
+            "made": new_session_id,
+            "ttl": _TTL_MS,
+            "roll_over": _ms(self._roll_over_after),
+            "check": _ms(self._check_interval),
+            "stock": self._prepared_for(room),
+            "limit": MAX_MEMBERS,
         }
-        return _seat(await self._run(_ENTER, room, now, args, news=_news(room)))
+        return _taken_seat(await self._run(_ENTER, room, now, args, news=_change_feed(room)))
 
     async def replace_session(
-        self, room: str, seat: str, *, vanished: str, made_session: str, now: float
-    ) -> Seat | Gone:
+        self, room: str, seat: str, *, vanished_session_id: str, new_session_id: str, now: float
+    ) -> TakenSeat | SeatGone:
         """Put a new session in the place of one that Bandwidth does not know any more."""
         args: Args = {
             "seat": seat,
-            "vanished": vanished,
-            "made": made_session,
-            "ttl": _TTL,
-            "roll_over": _ms(self._roll_over),
-            "check": _ms(self._check),
-            "stock": self._stock_of(room),
-            "limit": MEMBERS,
+            "vanished": vanished_session_id,
+            "made": new_session_id,
+            "ttl": _TTL_MS,
+            "roll_over": _ms(self._roll_over_after),
+            "check": _ms(self._check_interval),
+            "stock": self._prepared_for(room),
+            "limit": MAX_MEMBERS,
         }
-        return _seat(await self._run(_REPLACE, room, now, args))
+        return _taken_seat(await self._run(_REPLACE, room, now, args))
 
-    async def roll_over(self, room: str, *, old: str, made: str, now: float) -> bool:
+    async def roll_over(self, room: str, *, old_session_id: str, new_session_id: str, now: float) -> bool:
         """Put a new session in the place of one that is near its end, and owe everybody the move.
 
         False when `old` is not the room's session any more: `made` is owed for deletion then.
         """
         args: Args = {
-            "old": old,
-            "made": made,
-            "grace": _ms(self._old_session),
-            "ttl": _TTL,
-            "roll_over": _ms(self._roll_over),
-            "check": _ms(self._check),
-            "stock": self._stock_of(room),
-            "limit": MEMBERS,
+            "old": old_session_id,
+            "made": new_session_id,
+            "grace": _ms(self._old_session_grace),
+            "ttl": _TTL_MS,
+            "roll_over": _ms(self._roll_over_after),
+            "check": _ms(self._check_interval),
+            "stock": self._prepared_for(room),
+            "limit": MAX_MEMBERS,
         }
         return bool(await self._run(_ROLL_OVER, room, now, args))
 
-    async def vacate(self, room: str, seat: str, *, keep: bool = False, now: float) -> bool:
+    async def vacate(self, room: str, seat: str, *, keep_participant: bool = False, now: float) -> bool:
         """Begin to take a member down; tells whether there was one.
 
         With `keep` the participant has a seat in another room, and this one is free at once.
         """
-        args: Args = {"seat": seat, "keep": int(keep), "left_ttl": _LEFT_TTL, "alone": _alone}
-        args["page"] = _ms(self._page_alone)
-        more = {"settings": keys.room_settings(room), "left": keys.left(room, seat), "news": _news(room)}
+        args: Args = {"seat": seat, "keep": int(keep_participant), "left_ttl": _VACATED_TTL_MS, "alone": _alone}
+        args["page"] = _ms(self._page_gone_timeout)
+        more = {"settings": keys.room_settings(room), "left": keys.vacated_seat(room, seat), "news": _change_feed(room)}
         return bool(await self._run(_VACATE, room, now, args, **more))
 
-    async def free(self, room: str, seat: str, *, now: float) -> None:
+    async def free_seat(self, room: str, seat: str, *, now: float) -> None:
         await self._run(_FREE, room, now, {"seat": seat})
 
-    async def stock(
-        self, room: str, step: Step, participant_id: str, *, now: float, till: float = 0, token: str = ""
+    async def update_prepared(
+        self, room: str, step: PreparedStep, participant_id: str, *, now: float, usable_until: float = 0, token: str = ""
     ) -> str:
         """What has become of a participant in stock (room_stock.lua); the session that it is or is to be in.
 
@@ -265,53 +265,53 @@ class Rooms(RoomDirectory):
             "step": step,
             "participant": participant_id,
             "token": token,
-            "till": _ms(till),
-            "stock": self._stock_of(room),
-            "limit": MEMBERS,
-            "kept": _GIVEN,
+            "till": _ms(usable_until),
+            "stock": self._prepared_for(room),
+            "limit": MAX_MEMBERS,
+            "kept": _HANDED_OUT_TTL_MS,
         }
         session = await self._run(_STOCK, room, now, args)
         return str(session.decode())
 
-    async def doubt(self, room: str, look: CheckSession, *, now: float, due: float) -> bool:
+    async def doubt_session(self, room: str, check: CheckSession, *, now: float, due: float) -> bool:
         """The room's session was not found: `look` is owed, unless one is, and nobody new is sent into it.
 
         False when it is not the room's session.
         """
-        text = encode_effect(look, look.session_id)[1]
+        text = encode_effect(check, check.session_id)[1]
         args: Args = {
-            "session": look.session_id,
+            "session": check.session_id,
             "till": _ms(now + _DOUBT_TTL),
             "due": _ms(due),
             "effect": text,
         }
         return bool(await self._run(_DOUBT, room, now, args))
 
-    async def believe(self, room: str, session_id: str, *, now: float) -> None:
+    async def confirm_session(self, room: str, session_id: str, *, now: float) -> None:
         """The session is there."""
         await self._run(_DOUBT, room, now, {"session": session_id, "till": 0, "due": 0, "effect": ""})
 
-    async def being_added(self, room: str) -> frozenset[str]:
+    async def list_seats_being_added(self, room: str) -> frozenset[str]:
         """Seats whose participants are still to be put into the room's session."""
         owed = await self._client.run(_OWED, {"owed": keys.owed(keys.owner_room(room))}, {})
         ids = [field.decode().partition(":") for field in owed[::2]]
         return frozenset(seat for kind, _, seat in ids if kind == _ADD)
 
-    def _stock_of(self, room: str) -> int:
+    def _prepared_for(self, room: str) -> int:
         """In a room of a caller's own there is nobody to wait for."""
-        return 0 if is_own_room(room) else self._stock
+        return 0 if is_private_room(room) else self._prepared
 
-    async def beat(self, room: str, seat: str, *, now: float) -> bool:
+    async def heartbeat(self, room: str, seat: str, *, now: float) -> bool:
         """A heartbeat of a browser; tells whether it has its seat."""
-        return await self._sign(room, seat, "beat", now, 0)
+        return await self._record_sign(room, seat, "beat", now, 0)
 
-    async def connected(self, room: str, seat: str, *, now: float, told: int = 0) -> bool:
+    async def mark_connected(self, room: str, seat: str, *, now: float, reported_ms: int = 0) -> bool:
         """`told`: when by Bandwidth's clock, in milliseconds; 0 if that is not known."""
-        return await self._sign(room, seat, "connected", now, told)
+        return await self._record_sign(room, seat, "connected", now, reported_ms)
 
-    async def disconnected(self, room: str, seat: str, *, now: float, told: int = 0) -> bool:
+    async def mark_disconnected(self, room: str, seat: str, *, now: float, reported_ms: int = 0) -> bool:
         """It may come back. `told`: as for `connected`."""
-        return await self._sign(room, seat, "disconnected", now, told)
+        return await self._record_sign(room, seat, "disconnected", now, reported_ms)
 
     async def subscribe(
         self,
@@ -321,7 +321,7 @@ class Rooms(RoomDirectory):
         *,
         participant_id: str,
         now: float,
-        foreign: bytes = b"",
+        unknown_fields: bytes = b"",
     ) -> bool:
         """Keep whom a browser hears, and owe it to Bandwidth; tells whether it is in its seat.
 
@@ -329,7 +329,7 @@ class Rooms(RoomDirectory):
         """
         args: Args = {
             "seat": seat,
-            "browser": with_foreign(msgspec.json.encode(browser), foreign),
+            "browser": with_unknown_fields(msgspec.json.encode(browser), unknown_fields),
             "effect": msgspec.json.encode(Subscribe(room, participant_id, browser.hears)),
         }
         return bool(await self._run(_SUBSCRIBE, room, now, args))
@@ -339,11 +339,11 @@ class Rooms(RoomDirectory):
 
         Tells whether there was anything that was not closed already.
         """
-        args: Args = {"marks": keys.left(room, ""), "left_ttl": _LEFT_TTL, "ttl": _TTL, "life": LIFE}
-        more = {"closed": keys.closed(room), "passes": keys.passes(room), "ends": keys.passes_until(room)}
-        return bool(await self._run(_CLOSE, room, now, args, news=_news(room), **more))
+        args: Args = {"marks": keys.vacated_seat(room, ""), "left_ttl": _VACATED_TTL_MS, "ttl": _TTL_MS, "life": MAX_LIFETIME_MS}
+        more = {"closed": keys.room_closed_at(room), "passes": keys.passes(room), "ends": keys.passes_until(room)}
+        return bool(await self._run(_CLOSE, room, now, args, news=_change_feed(room), **more))
 
-    async def owe(
+    async def schedule(
         self,
         room: str,
         effect: DeleteParticipant | DeleteSession | HangUpLeg | CheckRoom | AddParticipant,
@@ -366,8 +366,8 @@ class Rooms(RoomDirectory):
             },
         )
 
-    async def _sign(self, room: str, seat: str, sign: str, now: float, told: int) -> bool:
-        args: Args = {"seat": seat, "sign": sign, "told": told, "absent": _ms(self._absent), "ttl": _TTL}
+    async def _record_sign(self, room: str, seat: str, sign: str, now: float, reported_ms: int) -> bool:
+        args: Args = {"seat": seat, "sign": sign, "told": reported_ms, "absent": _ms(self._absent_timeout), "ttl": _TTL_MS}
         return bool(await self._run(_SIGN, room, now, args))
 
     async def _run(self, script: Script, room: str, now: float, args: Args, **more: str) -> Result:
@@ -376,7 +376,7 @@ class Rooms(RoomDirectory):
             script,
             {
                 "room": keys.room(room),
-                "live": keys.live(partition),
+                "live": keys.live_rooms(partition),
                 "owed": keys.owed(owner),
                 "agenda": keys.agenda(partition),
                 **more,
@@ -397,12 +397,12 @@ def _target(effect: DeleteParticipant | DeleteSession | HangUpLeg | CheckRoom | 
             return effect.call_id
 
 
-def _seat(answer: Result) -> Seat | Gone:
+def _taken_seat(answer: Result) -> TakenSeat | SeatGone:
     where, session, owes = answer
-    return Seat(session.decode(), bool(owes)) if where == b"in" else Gone()
+    return TakenSeat(session.decode(), bool(owes)) if where == b"in" else SeatGone()
 
 
-def _news(room: str) -> str:
+def _change_feed(room: str) -> str:
     return keys.news(keys.partition_of_room(room))
 
 

@@ -5,7 +5,7 @@ from typing import Final
 
 from service.store import keys
 from service.store.redis.client import Client
-from service.store.replicas import SHOWN
+from service.store.replicas import MAX_REPLICAS
 from service.store.redis.scripts import Script
 
 _RENEW: Final = Script("standby_renew")
@@ -13,34 +13,34 @@ _RELEASE: Final = Script("standby_release")
 
 LEASE: Final = 15.0
 """Seconds for which one stands aside that is not heard of again."""
-FRESH: Final = 10.0
+REPORT_MAX_AGE: Final = 10.0
 """Seconds for which what another replica has told of itself is believed."""
 
 
-class StandbyTokens:
+class StandbyLeases:
     """Raises StoreUnavailable."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
 
-    async def renew(self, id_: str, apis: Sequence[str]) -> bool:
+    async def renew(self, id_: str, unreachable_apis: Sequence[str]) -> bool:
         """Whether the replica may stand aside from now on; where not, it holds nothing any more.
 
         `apis`: those that it cannot reach.
         """
         granted = await self._client.run(
             _RENEW,
-            {"standing": keys.aside(), "replicas": keys.replicas()},
+            {"standing": keys.standby(), "replicas": keys.replicas()},
             {
                 "id": id_,
-                "apis": ",".join(apis),
+                "apis": ",".join(unreachable_apis),
                 "prefix": keys.replica(""),
-                "limit": SHOWN,
-                "fresh": int(FRESH * 1000),
+                "limit": MAX_REPLICAS,
+                "fresh": int(REPORT_MAX_AGE * 1000),
                 "lease": int(LEASE * 1000),
             },
         )
         return bool(granted)
 
     async def release(self, id_: str) -> None:
-        await self._client.run(_RELEASE, {"standing": keys.aside()}, {"id": id_})
+        await self._client.run(_RELEASE, {"standing": keys.standby()}, {"id": id_})

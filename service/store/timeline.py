@@ -6,14 +6,14 @@ from typing import Any, Final
 import msgspec
 from msgspec.structs import astuple
 
-from service.calls.request_record import Request
-from service.store.compression import plain
+from service.calls.request_record import RequestRecord
+from service.store.compression import decompress_text
 
 _NEW: Final = "new"
 _encode: Final = msgspec.json.Encoder().encode
 
 
-def packed(entry: Mapping[str, Any]) -> bytes:
+def pack_entry(entry: Mapping[str, Any]) -> bytes:
     """Each request as a list of its values, with milliseconds from it to the entry in place of its time."""
     kept = dict(entry)
     if kept.get("before") == _NEW:
@@ -23,27 +23,27 @@ def packed(entry: Mapping[str, Any]) -> bytes:
     return _encode(kept)
 
 
-def unpacked(text: bytes) -> dict[str, Any]:
+def unpack_entry(text: bytes) -> dict[str, Any]:
     """Raises msgspec.DecodeError. What an older release has kept is as it is shown."""
-    entry: dict[str, Any] = msgspec.json.decode(plain(text))
+    entry: dict[str, Any] = msgspec.json.decode(decompress_text(text))
     if "after" in entry:
         entry.setdefault("before", _NEW)
     if sent := entry.get("requests"):
-        entry["requests"] = [_shown(entry["at"], one) for one in sent]
+        entry["requests"] = [_unpack_request(entry["at"], one) for one in sent]
     return entry
 
 
-def _without_defaults(request: Request) -> list[Any]:
+def _without_defaults(request: RequestRecord) -> list[Any]:
     values = list(astuple(request)[1:])
-    for default in reversed(Request.__struct_defaults__):
+    for default in reversed(RequestRecord.__struct_defaults__):
         if values[-1] != default:
             break
         values.pop()
     return values
 
 
-def _shown(at: float, kept: Any) -> Any:
+def _unpack_request(at: float, kept: Any) -> Any:
     if not isinstance(kept, list):
         return kept
     before, *values = kept
-    return msgspec.to_builtins(Request(round(at - before / 1000, 3), *values))
+    return msgspec.to_builtins(RequestRecord(round(at - before / 1000, 3), *values))

@@ -14,7 +14,7 @@ _encode: Final = msgspec.json.Encoder().encode
 _NONE: Final = b""
 
 
-def foreign(text: bytes, known: msgspec.Struct) -> bytes:
+def unknown_fields(text: bytes, known: msgspec.Struct) -> bytes:
     """The fields of a JSON object that `known`, which was read from it, does not have; empty for none.
 
     Raises msgspec.DecodeError.
@@ -26,6 +26,6 @@ def foreign(text: bytes, known: msgspec.Struct) -> bytes:
     return b"".join(b",%b:%b" % (_encode(name), raw) for name, raw in fields.items() if name not in ours)
 
 
-def with_foreign(text: bytes, kept: bytes) -> bytes:
+def with_unknown_fields(text: bytes, kept: bytes) -> bytes:
     """The object with those fields; ours are not empty."""
     return text[:-1] + kept + b"}" if kept else text

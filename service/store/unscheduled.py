@@ -18,30 +18,30 @@ _PART: Final = 400
 """Calls that are looked at in one step, some commands for each: about a millisecond of the store."""
 _ROOMS: Final = 50
 """Rooms; each is read whole."""
-_RECENT: Final = 4 * 3_600_000
+_RECENT_MS: Final = 4 * 3_600_000
 """Milliseconds since an ended call began: what it owes still is looked for on the agenda."""
 
 
-class Forgotten(NamedTuple):
+class Unscheduled(NamedTuple):
     """`what` is owed anew, by its kind; or `agenda`: it was owed, and nobody would have looked."""
 
     owner: str
-    what: str
+    kind: str
 
 
-class Search:
+class UnscheduledSearch:
     """`every`: seconds in which a partition is looked through once, by whichever replica comes first.
 
     `rings`: seconds for which a call may be dialed; `roll_over`: until a room gets a new session.
     """
 
-    def __init__(self, client: Client, *, every: float, rings: float, roll_over: float) -> None:
+    def __init__(self, client: Client, *, interval: float, max_dialing: float, roll_over: float) -> None:
         self._client = client
-        self._every = every
-        self._rings = rings
+        self._interval = interval
+        self._max_dialing = max_dialing
         self._roll_over = roll_over
 
-    async def through(self, partition: int, *, now: float) -> AsyncIterator[list[Forgotten]]:
+    async def scan(self, partition: int, *, now: float) -> AsyncIterator[list[Unscheduled]]:
         """One step after the other. Raises StoreError."""
         cursor = b""
         while True:
@@ -49,27 +49,27 @@ class Search:
                 _FORGOTTEN,
                 {
                     "searched": keys.searched(partition),
-                    "standing": keys.standing(partition),
+                    "standing": keys.live_calls(partition),
                     "calls": keys.calls(partition),
-                    "live": keys.live(partition),
+                    "live": keys.live_rooms(partition),
                     "agenda": keys.agenda(partition),
                 },
                 {
                     "now": _ms(now),
                     "prefix": keys.prefix(partition),
                     "cursor": cursor,
-                    "every": _ms(self._every),
+                    "every": _ms(self._interval),
                     "count": _PART,
                     "rooms": _ROOMS,
                     "step": STEP,
                     "dialing": STATES.index(Status.DIALING),
-                    "rings": _ms(self._rings),
-                    "recent": _RECENT,
+                    "rings": _ms(self._max_dialing),
+                    "recent": _RECENT_MS,
                     "roll_over": _ms(self._roll_over),
                 },
             )
             texts = iter([text.decode() for text in found])
-            yield [Forgotten(owner, what) for owner, what in zip(texts, texts, strict=True)]
+            yield [Unscheduled(owner, what) for owner, what in zip(texts, texts, strict=True)]
             if not cursor:
                 return
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 import httpx
 
 from tests.api.schema_check import check_response
-from tests.harness import Service, serving
+from tests.harness import RunningService, serving
 from tests.simulator.simulator import Simulator
 
 OURS: Final = "+15550100111"
@@ -37,7 +37,7 @@ def settings(simulator: Simulator) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def serving_api(simulator: Simulator, store_url: str, **overrides: str) -> AsyncIterator[Service]:
+async def serving_api(simulator: Simulator, store_url: str, **overrides: str) -> AsyncIterator[RunningService]:
     async with serving(simulator, store_url, **{**settings(simulator), **overrides}) as service:
         yield service
 
@@ -45,7 +45,7 @@ async def serving_api(simulator: Simulator, store_url: str, **overrides: str) ->
 class Client:
     """One key's view of the API."""
 
-    def __init__(self, service: Service, key: str | None = ALL) -> None:
+    def __init__(self, service: RunningService, key: str | None = ALL) -> None:
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         self.http = httpx.AsyncClient(base_url=f"{service.url}{API}", headers=headers, verify=NO_TLS)
         self._placed = 0
@@ -84,7 +84,7 @@ class Client:
 
 
 @asynccontextmanager
-async def client_of(service: Service, name: str = "all") -> AsyncIterator[Client]:
+async def client_of(service: RunningService, name: str = "all") -> AsyncIterator[Client]:
     """With one of KEYS."""
     client = Client(service, KEYS[name][1])
     async with client.http:

@@ -6,7 +6,7 @@ import pytest
 from redis.asyncio import Redis
 
 from tests.api.clients import OURS, THEIRS, Client, client_of, problem
-from tests.harness import Service, nothing_left
+from tests.harness import RunningService, nothing_left
 from tests.simulator.phones import Phone
 from tests.simulator.simulator import Simulator
 from tests.waiting import wait_until
@@ -145,7 +145,7 @@ async def test_what_is_no_call(client: Client) -> None:
 
 
 async def test_numbers_are_for_those_who_may_see_them(
-    simulator: Simulator, service: Service, client: Client
+    simulator: Simulator, service: RunningService, client: Client
 ) -> None:
     [phone] = await rung(simulator, 1)
     async with client_of(service, "reader") as reader:
@@ -157,7 +157,7 @@ async def test_numbers_are_for_those_who_may_see_them(
 
 
 async def test_a_call_is_forgotten(
-    simulator: Simulator, service: Service, client: Client, redis: Redis
+    simulator: Simulator, service: RunningService, client: Client, redis: Redis
 ) -> None:
     answer = await client.dial(tag="order-4711")
     phone = await simulator.called(THEIRS)

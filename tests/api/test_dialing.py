@@ -6,7 +6,7 @@ from typing import Any, Final
 import pytest
 
 from tests.api.clients import API, OURS, THEIRS, Client, client_of, problem, serving_api
-from tests.harness import Service
+from tests.harness import RunningService
 from tests.simulator.simulator import Simulator
 
 
@@ -68,7 +68,7 @@ async def test_null_is_as_good_as_nothing(simulator: Simulator, client: Client) 
     assert len(created(simulator)) == 1
 
 
-async def test_asked_twice_it_is_one_call(simulator: Simulator, service: Service, client: Client) -> None:
+async def test_asked_twice_it_is_one_call(simulator: Simulator, service: RunningService, client: Client) -> None:
     answers = await asyncio.gather(*(client.dial("once", tag="a") for _ in range(4)))
     assert {answer.status_code for answer in answers} <= {201, 202}
     assert len({answer.json()["id"] for answer in answers}) == 1
@@ -230,7 +230,7 @@ async def test_a_room_that_is_full(simulator: Simulator, client: Client) -> None
     assert len(created(simulator)) == 1
 
 
-async def test_numbers_are_masked_for_a_key_without_the_scope(service: Service) -> None:
+async def test_numbers_are_masked_for_a_key_without_the_scope(service: RunningService) -> None:
     async with client_of(service, "dialer") as dialer:
         call = (await dialer.dial()).json()
     assert (call["from"], call["to"]) == ("+1********11", "+1********22")
@@ -242,7 +242,7 @@ SAID: Final = "to (555) 010-0122 cannot be called from 15550100111 on account 99
 """By Bandwidth, of a refused call."""
 
 
-async def test_bandwidths_words_are_for_keys_that_see_numbers(simulator: Simulator, service: Service) -> None:
+async def test_bandwidths_words_are_for_keys_that_see_numbers(simulator: Simulator, service: RunningService) -> None:
     shown = "to (***) ***-**22 cannot be called from *********11 on account *****23"
     for name, detail in {
         "all": f"create-call: bad-request ({shown})",
@@ -254,7 +254,7 @@ async def test_bandwidths_words_are_for_keys_that_see_numbers(simulator: Simulat
 
 
 async def test_bandwidths_words_are_in_the_log_without_numbers(
-    simulator: Simulator, service: Service
+    simulator: Simulator, service: RunningService
 ) -> None:
     simulator.faults.add("createCall", status=400, words=SAID)
     async with client_of(service, "dialer") as client:

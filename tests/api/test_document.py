@@ -8,17 +8,17 @@ import msgspec
 import pytest
 
 from handlers.api import bodies, queries
-from handlers.api.invitations import SECONDS
-from handlers.http.problems import KINDS, Problem
-from handlers.api.json_body import shaped
+from handlers.api.invitations import DEFAULT_LIFETIME
+from handlers.http.problems import PROBLEM_KINDS, Problem
+from handlers.api.json_body import convert_body
 from handlers.api.routes import RESOURCES
 from handlers.api.views import call_view, room_view
 from service.api_keys import SCOPES
 from service.calls.model import Blame, Call, Direction, OnMachine, Phone, Status
-from service.calls.room_settings import RoomSettings, Sound, Then, Way
+from service.calls.room_settings import RoomSettings, WaitingSound, AloneAction, InterconnectMode
 from service.dial_plan import Rule
-from service.invitations import INVITATION
-from service.store.invitations import MOST
+from service.invitations import INVITATION_LIFETIME
+from service.store.invitations import MAX_OPEN
 from service.store.room_index import RoomView
 from tests.api.schema_check import DOC, SCHEMAS, check, operations, resolved
 
@@ -37,9 +37,9 @@ def test_scopes_and_query_parameters_are_those_of_the_routes() -> None:
             if operation.scope:
                 assert f"Scope `{operation.scope}`" in described["description"]
             parameters = [resolved(one) for one in described.get("parameters", [])]
-            assert {one["name"] for one in parameters if one["in"] == "query"} == operation.query
+            assert {one["name"] for one in parameters if one["in"] == "query"} == operation.query_parameters
             assert {"401", "403", "503"} <= set(described["responses"]) or not operation.scope
-    assert queries.NAMES
+    assert queries.PARAMETERS
 
 
 def test_path_parameters_are_declared() -> None:
@@ -54,9 +54,9 @@ def test_path_parameters_are_declared() -> None:
         (SCHEMAS["State"], Status),
         (SCHEMAS["Direction"], Direction),
         (SCHEMAS["Outcome"]["properties"]["blame"], Blame),
-        (SCHEMAS["Interconnect"], Way),
-        (SCHEMAS["Call"]["properties"]["interconnect"], Way),
-        (SCHEMAS["Alone"]["properties"]["then"], Then),
+        (SCHEMAS["Interconnect"], InterconnectMode),
+        (SCHEMAS["Call"]["properties"]["interconnect"], InterconnectMode),
+        (SCHEMAS["Alone"]["properties"]["then"], AloneAction),
     ],
 )
 def test_words_are_those_of_the_code(schema: dict[str, Any], words: type[StrEnum]) -> None:
@@ -64,7 +64,7 @@ def test_words_are_those_of_the_code(schema: dict[str, Any], words: type[StrEnum
 
 
 def test_words_that_are_spread_over_variants_are_those_of_the_code() -> None:
-    for name, field, words in (("Waiting", "sound", Sound), ("MachineDetection", "then", OnMachine)):
+    for name, field, words in (("Waiting", "sound", WaitingSound), ("MachineDetection", "then", OnMachine)):
         variants = SCHEMAS[name]["anyOf"]
         assert [word for one in variants for word in one["properties"][field]["enum"]] == list(words)
     rules = SCHEMAS["RuleProblem"]["allOf"][1]["properties"]["rule"]["enum"]
@@ -74,15 +74,15 @@ def test_words_that_are_spread_over_variants_are_those_of_the_code() -> None:
 
 
 BODIES: Final[dict[str, type[msgspec.Struct]]] = {
-    "NewCall": bodies.Dial,
-    "Join": bodies.Join,
-    "Transfer": bodies.Transfer,
-    "Subscriptions": bodies.Subscriptions,
-    "NewInvitation": bodies.NewInvitation,
-    "NewParticipant": bodies.NewParticipant,
-    "ParticipantSubscriptions": bodies.ParticipantSubscriptions,
+    "NewCall": bodies.DialBody,
+    "Join": bodies.JoinBody,
+    "Transfer": bodies.TransferBody,
+    "Subscriptions": bodies.SubscriptionsBody,
+    "NewInvitation": bodies.InvitationBody,
+    "NewParticipant": bodies.ParticipantBody,
+    "ParticipantSubscriptions": bodies.ParticipantSubscriptionsBody,
     "Streams": bodies.StreamsBody,
-    "RoomSettings": bodies.Room,
+    "RoomSettings": bodies.RoomBody,
     "Alone": bodies.AloneBody,
 }
 
@@ -96,7 +96,7 @@ def test_bodies_have_the_described_fields(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "body"), [("Waiting", bodies.WaitingBody), ("MachineDetection", bodies.MachineDetection)]
+    ("name", "body"), [("Waiting", bodies.WaitingBody), ("MachineDetection", bodies.MachineDetectionBody)]
 )
 def test_variants_have_the_described_fields(name: str, body: type[msgspec.Struct]) -> None:
     fields = {field.encode_name for field in msgspec.structs.fields(body)}
@@ -150,9 +150,9 @@ def test_numbers_in_words_are_those_of_the_code() -> None:
     paths = DOC["paths"]
     for what, method in (("invitations", "get"), ("invitations", "post"), ("visits", "get")):
         words = paths[f"/api/v1/rooms/{{room}}/{what}"][method]["description"]
-        assert f"{MOST} invitations and visits" in words, (what, method)
+        assert f"{MAX_OPEN} invitations and visits" in words, (what, method)
     expires = SCHEMAS["NewInvitation"]["properties"]["expiresIn"]
-    assert (expires["maximum"], f"{SECONDS:.0f} by default" in expires["description"]) == (INVITATION, True)
+    assert (expires["maximum"], f"{DEFAULT_LIFETIME:.0f} by default" in expires["description"]) == (INVITATION_LIFETIME, True)
 
 
 def test_examples_of_requests_are_taken() -> None:
@@ -162,7 +162,7 @@ def test_examples_of_requests_are_taken() -> None:
         content = resolved(operation["requestBody"])["content"]["application/json"]
         name = content["schema"].get("$ref", "").rpartition("/")[2]
         for example in content["examples"].values():
-            body = shaped(example["value"], BODIES.get(name, bodies.Nothing))
+            body = convert_body(example["value"], BODIES.get(name, bodies.EmptyBody))
             assert msgspec.to_builtins(body) == example["value"], (method, path)
 
 
@@ -170,7 +170,7 @@ def test_examples_of_problems_are_problems_of_ours() -> None:
     for name, example in DOC["components"]["examples"].items():
         if "title" in example["value"]:
             problem = example["value"]
-            kind = KINDS[problem["type"].rpartition(":")[2]]
+            kind = PROBLEM_KINDS[problem["type"].rpartition(":")[2]]
             assert (kind.status, kind.title) == (problem["status"], problem["title"]), name
 
 
@@ -179,12 +179,12 @@ def test_problems_with_members_of_their_own_are_told_apart_by_their_type() -> No
     for name, schema in SCHEMAS.items():
         if name.endswith("Problem") and name != "Problem":
             [kind] = schema["allOf"][1]["properties"]["type"]["enum"]
-            assert kind.removeprefix("urn:pstn-bridge:problem:") in KINDS, name
+            assert kind.removeprefix("urn:pstn-bridge:problem:") in PROBLEM_KINDS, name
 
 
 def test_every_problem_has_its_status_somewhere() -> None:
     described = {status for operation in operations().values() for status in operation["responses"]}
-    assert {str(kind.status) for kind in KINDS.values()} - described == {"405", "410"}, (
+    assert {str(kind.status) for kind in PROBLEM_KINDS.values()} - described == {"405", "410"}, (
         "410 is told to pages only"
     )
 

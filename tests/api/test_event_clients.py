@@ -16,7 +16,7 @@ from redis.asyncio import Redis
 from service.store import keys
 from service.tasks import Tasks
 from tests.api.clients import ALL, serving_api
-from tests.harness import Service
+from tests.harness import RunningService
 from tests.event_listener import NO_TLS
 from tests.simulator.simulator import Simulator
 from tests.test_page_units import NODE, PAGE, ROOT, without_node
@@ -77,7 +77,7 @@ class Breaking:
 
 
 @asynccontextmanager
-async def breaking(service: Service) -> AsyncIterator[Breaking]:
+async def breaking(service: RunningService) -> AsyncIterator[Breaking]:
     proxy = Breaking(httpx.URL(service.url).port or 80)
     server = await asyncio.start_server(proxy.accept, HOST, 0)
     proxy.url = f"http://{HOST}:{server.sockets[0].getsockname()[1]}/api/v1"
@@ -155,7 +155,7 @@ def words(told: list[tuple[str, dict[str, Any]]], run: int) -> list[str]:
     return [data["id"] for kind, data in told if kind == "call" and data["run"] == run]
 
 
-async def broken_everywhere(service: Service, redis: Redis, path: str, listen: Listen) -> None:
+async def broken_everywhere(service: RunningService, redis: Redis, path: str, listen: Listen) -> None:
     """Every listener hears every word once, or is told to look."""
     first = "snapshot" if path.startswith("/rooms") else "mark"
     async with breaking(service) as proxy:
@@ -183,7 +183,7 @@ async def broken_everywhere(service: Service, redis: Redis, path: str, listen: L
 
 
 @pytest.fixture
-async def service(simulator: Simulator, store_url: str) -> AsyncIterator[Service]:
+async def service(simulator: Simulator, store_url: str) -> AsyncIterator[RunningService]:
     async with serving_api(simulator, store_url, API_RATE_LIMIT="0") as service:
         yield service
 
@@ -194,10 +194,10 @@ async def service(simulator: Simulator, store_url: str) -> AsyncIterator[Service
     reason="the page's packages are not there: make page",
 )
 @STREAMS
-async def test_npms_eventsource(service: Service, redis: Redis, path: str) -> None:
+async def test_npms_eventsource(service: RunningService, redis: Redis, path: str) -> None:
     await broken_everywhere(service, redis, path, by_eventsource)
 
 
 @STREAMS
-async def test_httpx_sse(service: Service, redis: Redis, path: str) -> None:
+async def test_httpx_sse(service: RunningService, redis: Redis, path: str) -> None:
     await broken_everywhere(service, redis, path, by_httpx_sse)

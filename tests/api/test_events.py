@@ -13,20 +13,20 @@ import pytest
 from redis.asyncio import Redis
 
 from service.clock import SystemClock
-from service.cursors import Cursors, Holder
-from service.engine.timeouts import Patience
+from service.cursors import CursorSigner, CursorHolder
+from service.engine.timeouts import Timeouts
 from service.store import keys
 from service.store.redis.client import Client as Store
-from service.store.change_feed import Cursor, News
+from service.store.change_feed import Cursor, ChangeFeed
 from tests.api.clients import ALL, API, KEYS, THEIRS, Client, client_of, problem, serving_api
 from tests.api.schema_check import SCHEMAS, check
-from tests.harness import API_KEY, API_KEYS, PASSWORD, Service, serving
-from tests.event_listener import Listener, listening
+from tests.harness import API_KEY, API_KEYS, PASSWORD, RunningService, serving
+from tests.event_listener import EventListener, open_stream
 from tests.operators import Operator
 from tests.processes import environment, replica
 from tests.simulator.phones import Phone
 from tests.simulator.simulator import Simulator
-from tests.store_servers import OPTIONS, Server, running
+from tests.store_servers import OPTIONS, RedisServer, running
 from tests.test_stopping import point_at
 from tests.waiting import wait_until
 
@@ -41,13 +41,13 @@ KINDS = {
 STATES = ["dialing", "joining", "transferring", "bridged", "ended"]
 
 
-def states(*listeners: Listener) -> list[str]:
+def states(*listeners: EventListener) -> list[str]:
     """That calls have come to, in order; which leg is over first when a phone hangs up is not said."""
-    found = [one["state"] for listener in listeners for one in listener.of("call")]
+    found = [one["state"] for listener in listeners for one in listener.events_of("call")]
     return [state for state in dict.fromkeys(found) if state != "detached"]
 
 
-def described(listener: Listener) -> None:
+def described(listener: EventListener) -> None:
     """Everything that was heard is as openapi.json says."""
     for one in listener.heard:
         if one.kind != "reset":
@@ -55,8 +55,8 @@ def described(listener: Listener) -> None:
         assert one.kind == "reset" or one.id
 
 
-def hear(service: Service, room: str | None = None, **more: Any) -> Any:
-    return listening(service.url, room, **{"key": ALL, **more})
+def hear(service: RunningService, room: str | None = None, **more: Any) -> Any:
+    return open_stream(service.url, room, **{"key": ALL, **more})
 
 
 async def dialed(simulator: Simulator, client: Client, room: str = "sales") -> tuple[Phone, str]:
@@ -71,7 +71,7 @@ async def dialed(simulator: Simulator, client: Client, room: str = "sales") -> t
 
 
 async def test_a_call_from_its_beginning_to_its_end(
-    simulator: Simulator, service: Service, client: Client
+    simulator: Simulator, service: RunningService, client: Client
 ) -> None:
     async with hear(service, "sales") as room, hear(service, "other") as other, hear(service) as all_:
         assert (await room.until("snapshot")) == {"room": "sales", "participants": [], "calls": []}
@@ -109,12 +109,12 @@ async def test_a_call_from_its_beginning_to_its_end(
 
 
 async def test_what_many_hear_with_one_key_is_signed_once(
-    simulator: Simulator, service: Service, client: Client, monkeypatch: pytest.MonkeyPatch
+    simulator: Simulator, service: RunningService, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The ids of events are signatures, and hundreds may listen: callers would wait for all of them."""
-    text, signed = Cursors.text, list[Cursor]()
+    text, signed = CursorSigner.sign, list[Cursor]()
 
-    def counted(cursors: Cursors, cursor: Cursor, holder: Holder) -> str:
+    def counted(cursors: CursorSigner, cursor: Cursor, holder: CursorHolder) -> str:
         signed.append(cursor)
         return text(cursors, cursor, holder)
 
@@ -128,14 +128,14 @@ async def test_what_many_hear_with_one_key_is_signed_once(
             return len(every[0].heard)
 
         before = await call_that_all_hear(1)  # with it they find the place where all others are
-        monkeypatch.setattr(Cursors, "text", counted)
+        monkeypatch.setattr(CursorSigner, "sign", counted)
         more = await call_that_all_hear(2) - before
     assert more > 5
     assert len(signed) <= more + 2
 
 
 async def test_a_call_that_goes_to_another_room(
-    simulator: Simulator, service: Service, client: Client
+    simulator: Simulator, service: RunningService, client: Client
 ) -> None:
     _, id_ = await dialed(simulator, client)
     async with hear(service, "sales") as sales, hear(service, "support") as support:
@@ -148,7 +148,7 @@ async def test_a_call_that_goes_to_another_room(
         described(support)
 
 
-async def test_a_room_that_is_closed(simulator: Simulator, service: Service, client: Client) -> None:
+async def test_a_room_that_is_closed(simulator: Simulator, service: RunningService, client: Client) -> None:
     await dialed(simulator, client)
     async with hear(service, "sales") as room:
         await room.until("snapshot")
@@ -160,7 +160,7 @@ async def test_a_room_that_is_closed(simulator: Simulator, service: Service, cli
 
 
 async def test_the_snapshot_is_who_is_there_and_which_calls_come(
-    simulator: Simulator, service: Service, client: Client
+    simulator: Simulator, service: RunningService, client: Client
 ) -> None:
     phone, id_ = await dialed(simulator, client)
     gate = simulator.gates.hold("webhook:answer")
@@ -186,7 +186,7 @@ async def test_the_snapshot_is_who_is_there_and_which_calls_come(
         await room.until("call", id=ringing, state="bridged")
 
 
-async def test_a_browser_has_its_name(service: Service, client: Client) -> None:
+async def test_a_browser_has_its_name(service: RunningService, client: Client) -> None:
     async with hear(service, "sales") as room:
         await room.until("snapshot")
         made = await client.post("/rooms/sales/participants", {"name": "Ada"})
@@ -206,16 +206,16 @@ async def test_a_browser_has_its_name(service: Service, client: Client) -> None:
 async def test_a_sign_of_life_and_a_fresh_id_when_nothing_happens(
     simulator: Simulator, store_url: str, redis: Redis
 ) -> None:
-    patience = Patience(listening=0.2)
+    patience = Timeouts(feed_heartbeat=0.2)
     async with serving(simulator, store_url, patience) as service, Operator.of(service) as operator:
-        async with listening(service.url, "quiet") as listener:
+        async with open_stream(service.url, "quiet") as listener:
             await listener.until("snapshot")
-            before = listener.last
+            before = listener.last_event_id
             # What happens elsewhere need not be looked through again by whoever comes back.
             await operator.place(room="busy")
-            await wait_until(lambda: len(listener.marks) > 4 and listener.last != before)
+            await wait_until(lambda: len(listener.marks) > 4 and listener.last_event_id != before)
             assert [one.kind for one in listener.heard] == ["snapshot"]
-        async with listening(service.url, "quiet", last=listener.last) as later:
+        async with open_stream(service.url, "quiet", last=listener.last_event_id) as later:
             await wait_until(lambda: len(later.marks) > 1)
             assert not {"reset", "snapshot"} & {one.kind for one in later.heard}
         phone = await simulator.called("+15557654321")
@@ -225,7 +225,7 @@ async def test_a_sign_of_life_and_a_fresh_id_when_nothing_happens(
 # Who may, and how ------------------------------------------------------------------------------------------
 
 
-async def test_who_may_listen(service: Service) -> None:
+async def test_who_may_listen(service: RunningService) -> None:
     for path in ("/events", "/rooms/sales/events"):
         async with client_of(service, "dialer") as dialer:
             assert problem(await dialer.send("GET", path), 403)["scope"] == "read"
@@ -243,7 +243,7 @@ async def test_wrong_requests(client: Client) -> None:
     assert problem(await client.send("GET", "/rooms/Sales/events"), 422)["field"] == "room"
 
 
-async def test_headers(service: Service, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_headers(service: RunningService, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     async with hear(service, "sales") as room:
         headers = room.response.headers
     assert headers["content-type"] == "text/event-stream"
@@ -258,7 +258,7 @@ async def test_headers(service: Service, client: Client, monkeypatch: pytest.Mon
 
 
 async def test_no_more_than_there_are_places_for(
-    service: Service, client: Client, monkeypatch: pytest.MonkeyPatch
+    service: RunningService, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("handlers.http.sse.LIMIT", 2)
     async with hear(service, "sales") as first:
@@ -307,22 +307,22 @@ async def test_on_at_another_replica_without_a_gap_or_a_repetition(
     async with (
         serving(simulator, store_url) as first,
         serving(simulator, store_url) as second,
-        listening(second.url) as whole,
+        open_stream(second.url) as whole,
     ):
-        await wait_until(lambda: whole.last)
-        last, pieces = whole.last, []
+        await wait_until(lambda: whole.last_event_id)
+        last, pieces = whole.last_event_id, []
         calls = asyncio.gather(*(Steady(simulator, 6).go() for _ in range(4)))
         urls = [first.url, second.url]
         while not calls.done():
             urls.reverse()
-            async with listening(urls[0], last=last) as piece:
+            async with open_stream(urls[0], last=last) as piece:
                 await wait_until(lambda: len(piece.heard) > 5 or calls.done())
-            last = piece.last
+            last = piece.last_event_id
             pieces += piece.heard
         await calls
-        await wait_until(lambda: len(whole.of("call", state="ended")) == 24)
-        await wait_until(lambda: len(whole.of("participant", state="left")) == 24)
-        async with listening(first.url, last=last) as piece:
+        await wait_until(lambda: len(whole.events_of("call", state="ended")) == 24)
+        await wait_until(lambda: len(whole.events_of("participant", state="left")) == 24)
+        async with open_stream(first.url, last=last) as piece:
             await wait_until(lambda: len(pieces) + len(piece.heard) >= len(whole.heard))
         pieces += piece.heard
 
@@ -331,9 +331,9 @@ async def test_on_at_another_replica_without_a_gap_or_a_repetition(
 
         assert in_order(pieces) == in_order(whole.heard)
         assert "reset" not in {one.kind for one in whole.heard}
-        for id_ in {one["id"] for one in whole.of("call")}:
+        for id_ in {one["id"] for one in whole.events_of("call")}:
             told = [one.data for one in pieces if one.kind == "call" and one.data["id"] == id_]
-            assert told == whole.of("call", id=id_), "those of one call are in order"
+            assert told == whole.events_of("call", id=id_), "those of one call are in order"
 
 
 async def test_a_replica_that_is_stopped_in_the_middle(
@@ -342,7 +342,7 @@ async def test_a_replica_that_is_stopped_in_the_middle(
     async with serving(simulator, store_url) as staying:
         async with serving(simulator, store_url) as leaving:
             simulator.webhooks.map_origin("https://bridge.test", staying.url)
-            async with listening(leaving.url, "sales") as before:
+            async with open_stream(leaving.url, "sales") as before:
                 await before.until("snapshot")
                 async with Operator.of(staying) as operator:
                     call = await operator.place(room="sales")
@@ -353,10 +353,10 @@ async def test_a_replica_that_is_stopped_in_the_middle(
         phone = await simulator.called("+15557654321")
         await phone.until("bridged")
         await phone.hang_up()
-        async with listening(staying.url, "sales", last=before.last) as after:
+        async with open_stream(staying.url, "sales", last=before.last_event_id) as after:
             await after.until("call", state="ended")
             await after.until("participant", state="left")
-        assert after.of("snapshot") == []
+        assert after.events_of("snapshot") == []
         assert states(before, after) == STATES
         told = [json.dumps(one.data) for one in before.heard + after.heard]
         assert len(told) == len(set(told))
@@ -364,7 +364,7 @@ async def test_a_replica_that_is_stopped_in_the_middle(
 
 @pytest.mark.parametrize("last", ["nonsense", "trimmed"])
 async def test_an_id_that_nobody_can_go_on_from(
-    service: Service, redis: Redis, store_url: str, client: Client, simulator: Simulator, last: str
+    service: RunningService, redis: Redis, store_url: str, client: Client, simulator: Simulator, last: str
 ) -> None:
     if last == "trimmed":
         last = await before_all_that_is_kept(store_url)
@@ -391,9 +391,9 @@ async def test_an_id_that_nobody_can_go_on_from(
 
 async def before_all_that_is_kept(store_url: str) -> str:
     store = Store(store_url)
-    cursor = await News(store).latest(now=SystemClock().now())
+    cursor = await ChangeFeed(store).end(now=SystemClock().now())
     await store.close()
-    return Cursors(PASSWORD).text(cursor, Holder("key", "all", "sales"))
+    return CursorSigner(PASSWORD).sign(cursor, CursorHolder("key", "all", "sales"))
 
 
 # Trouble ---------------------------------------------------------------------------------------------------
@@ -401,10 +401,10 @@ async def before_all_that_is_kept(store_url: str) -> str:
 
 async def test_a_store_that_is_restarted(simulator: Simulator, tmp_path: Path) -> None:
     async with (
-        running(Server(tmp_path, *OPTIONS, "--appendfsync", "always")) as server,
+        running(RedisServer(tmp_path, *OPTIONS, "--appendfsync", "always")) as server,
         serving(simulator, server.url) as service,
         Operator.of(service) as operator,
-        listening(service.url, "sales") as room,
+        open_stream(service.url, "sales") as room,
     ):
         await room.until("snapshot")
         await operator.place(room="sales")
@@ -424,7 +424,7 @@ async def test_a_store_that_is_restarted(simulator: Simulator, tmp_path: Path) -
 
 
 async def test_a_client_that_takes_nothing_is_ended(
-    service: Service, redis: Redis, monkeypatch: pytest.MonkeyPatch
+    service: RunningService, redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its socket is full, so that it is not even told so; nobody else notices."""
     host, port = service.url.removeprefix("http://").split(":")
@@ -461,7 +461,7 @@ async def process(simulator: Simulator, store_url: str, redis: Redis) -> AsyncIt
 
 
 async def test_sigterm_ends_streams_and_does_not_wait_for_them(process: Any) -> None:
-    async with listening(process.url, "sales") as room, listening(process.url) as all_:
+    async with open_stream(process.url, "sales") as room, open_stream(process.url) as all_:
         await room.until("snapshot")
         process.signal(signal.SIGTERM)
         async with asyncio.timeout(5):

@@ -8,11 +8,11 @@ from typing import Any, cast
 import pytest
 from starlette.requests import Request
 
-from handlers.http.context import Asked
-from handlers.api.calls import listing
-from handlers.http.services import Bridge
+from handlers.http.context import RequestContext
+from handlers.api.calls import list_calls
+from handlers.http.services import Services
 from service.calls.model import Call, Direction, Phone
-from service.store.call_index import Position, Recent
+from service.store.call_index import CallPosition, CallPage
 
 
 class Index:
@@ -33,20 +33,20 @@ class Index:
         ]
 
     async def recent(
-        self, *, before: Position | None, since: float | None, until: float | None, limit: int
-    ) -> Recent:
+        self, *, before: CallPosition | None, since: float | None, until: float | None, limit: int
+    ) -> CallPage:
         begin = 0 if before is None else 1 + [call.created_at for call in self.calls].index(before[0])
         page = self.calls[begin : begin + limit]
         self.looked += len(page)
         more = begin + limit < len(self.calls)
-        return Recent(page, (page[-1].created_at, page[-1].ref) if more else None)
+        return CallPage(page, (page[-1].created_at, page[-1].ref) if more else None)
 
 
 async def page(index: Index, **query: str) -> dict[str, Any]:
     text = "&".join(f"{name}={value}" for name, value in query.items())
     request = Request({"type": "http", "headers": [], "query_string": text.encode()})
-    bridge = cast("Bridge", SimpleNamespace(calls=index))
-    answer = await listing(Asked(request=request, bridge=bridge))
+    bridge = cast("Services", SimpleNamespace(calls=index))
+    answer = await list_calls(RequestContext(request=request, services=bridge))
     found: dict[str, Any] = json.loads(bytes(answer.body))
     return found
 

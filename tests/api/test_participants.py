@@ -6,7 +6,7 @@ import pytest
 from redis.asyncio import Redis
 
 from tests.api.clients import KEYS, Client, client_of, problem
-from tests.harness import Service
+from tests.harness import RunningService
 from tests.simulator.simulator import Simulator
 
 ROOM = "/rooms/sales/participants"
@@ -127,7 +127,7 @@ async def test_who_is_not_there(client: Client, method: str, more: str) -> None:
 )
 @pytest.mark.parametrize("key", [None, *KEYS])
 async def test_what_a_key_needs(
-    simulator: Simulator, service: Service, redis: Redis, method: str, path: str, key: str | None
+    simulator: Simulator, service: RunningService, redis: Redis, method: str, path: str, key: str | None
 ) -> None:
     scope = "read" if method == "GET" else "control"
     body: dict[str, Any] = {"json": {"hears": "nobody"}} if method == "PUT" else {}
@@ -144,7 +144,7 @@ async def test_what_a_key_needs(
     assert simulator.sessions.participants == {}
 
 
-async def test_who_may_only_read_sees_no_token(service: Service, client: Client) -> None:
+async def test_who_may_only_read_sees_no_token(service: RunningService, client: Client) -> None:
     admitted = await client.post(ROOM)
     path = f"{ROOM}/{admitted['participantId']}"
     async with client_of(service, "reader") as reader:
@@ -153,7 +153,7 @@ async def test_who_may_only_read_sees_no_token(service: Service, client: Client)
     assert (await client.send("DELETE", path)).status_code == 204
 
 
-async def test_bandwidths_words_are_for_keys_that_see_numbers(simulator: Simulator, service: Service) -> None:
+async def test_bandwidths_words_are_for_keys_that_see_numbers(simulator: Simulator, service: RunningService) -> None:
     said = "to (***) ***-**22 from *********11"
     for name, detail in {
         "all": f"create-session: bad-request ({said})",

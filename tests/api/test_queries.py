@@ -16,13 +16,13 @@ from service.calls.model import Direction, Status
 REF = "p01-" + "a" * 20
 
 
-def parsed(text: str) -> queries.Query:
+def parsed(text: str) -> queries.CallQuery:
     return queries.parse(QueryParams(text))
 
 
 def test_nothing_means_all() -> None:
     query = parsed("")
-    assert query.takes_all
+    assert query.matches_all
     assert (query.limit, query.before, query.since, query.until) == (50, None, None, None)
 
 
@@ -30,7 +30,7 @@ def test_everything_at_once() -> None:
     query = parsed("state=bridged&room=sales&direction=outbound&limit=7")
     assert (query.state, query.room, query.direction) == (Status.BRIDGED, "sales", Direction.OUTBOUND)
     assert query.limit == 7
-    assert not query.takes_all
+    assert not query.matches_all
 
 
 @pytest.mark.parametrize(

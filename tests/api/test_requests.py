@@ -9,14 +9,14 @@ import pytest
 
 from tests.api.clients import API, KEYS, Client, client_of, problem, serving_api
 from tests.api.schema_check import operations
-from tests.harness import Service
+from tests.harness import RunningService
 from tests.simulator.simulator import Simulator
 
 REF = "p01-" + "a" * 20
 
 
 @pytest.fixture
-async def anybody(service: Service) -> AsyncIterator[Client]:
+async def anybody(service: RunningService) -> AsyncIterator[Client]:
     client = Client(service, key=None)
     async with client.http:
         yield client
@@ -48,7 +48,7 @@ async def test_the_scheme_has_no_case(anybody: Client) -> None:
     assert (await anybody.send("GET", "/rooms", headers=headers)).status_code == 200
 
 
-async def test_every_operation_wants_its_scope(service: Service) -> None:
+async def test_every_operation_wants_its_scope(service: RunningService) -> None:
     wanted = {key: one["security"][0]["key"][0] for key, one in operations().items() if one["security"]}
     for name in ("reader", "dialer", "controller", "curious"):
         async with client_of(service, name) as client:
@@ -167,7 +167,7 @@ async def test_an_empty_body_is_one_where_nothing_has_to_be_said(client: Client)
     problem(await client.send("POST", f"/calls/{REF}/remove", json={}), 404)
 
 
-async def test_a_client_that_stops_in_the_middle(service: Service) -> None:
+async def test_a_client_that_stops_in_the_middle(service: RunningService) -> None:
     host, port = service.url.removeprefix("http://").split(":")
     _, writer = await asyncio.open_connection(host, int(port))
     lines = [
@@ -185,7 +185,7 @@ async def test_a_client_that_stops_in_the_middle(service: Service) -> None:
     assert not service.log(level="error")
 
 
-async def test_each_request_has_its_line(service: Service, client: Client) -> None:
+async def test_each_request_has_its_line(service: RunningService, client: Client) -> None:
     await client.get("/rooms")
     await client.send("GET", f"/calls/{REF}")
     await client.put("/rooms/sales", {"pin": "4711"})
@@ -207,7 +207,7 @@ async def test_no_keys_no_api(simulator: Simulator, store_url: str) -> None:
 
 
 async def test_a_fault_tells_nothing_of_the_inside(
-    service: Service, client: Client, monkeypatch: pytest.MonkeyPatch
+    service: RunningService, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("the inside")

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.api.clients import THEIRS, Client, client_of, problem
-from tests.harness import Service
+from tests.harness import RunningService
 from tests.simulator.simulator import Simulator
 from tests.waiting import wait_until
 
@@ -56,7 +56,7 @@ async def test_a_pin_is_one_rooms(client: Client) -> None:
     problem(await client.send("GET", "/rooms/support"), 404)
 
 
-async def test_the_pin_is_not_for_everybody(service: Service, client: Client) -> None:
+async def test_the_pin_is_not_for_everybody(service: RunningService, client: Client) -> None:
     await client.put("/rooms/sales", SET)
     async with client_of(service, "reader") as reader:
         assert (await reader.get("/rooms/sales"))["settings"] == {**SET, "pin": None}
@@ -98,7 +98,7 @@ async def test_who_waits(simulator: Simulator, client: Client) -> None:
     await wait_until(there)
 
 
-async def test_closing(simulator: Simulator, service: Service, client: Client) -> None:
+async def test_closing(simulator: Simulator, service: RunningService, client: Client) -> None:
     problem(await client.send("DELETE", "/rooms/sales"), 404)
     await client.put("/rooms/sales", {"limit": 5})
     problem(await client.send("DELETE", "/rooms/sales"), 404)

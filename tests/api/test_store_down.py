@@ -9,7 +9,7 @@ import pytest
 from tests.api.clients import client_of, problem, serving_api
 from tests.api.schema_check import operations
 from tests.simulator.simulator import Simulator
-from tests.stores import Store
+from tests.stores import RestartableStore
 
 REF = "p01-" + "a" * 20
 BODIES = {
@@ -20,16 +20,16 @@ BODIES = {
 
 
 @pytest.fixture
-async def store() -> AsyncIterator[Store]:
+async def store() -> AsyncIterator[RestartableStore]:
     with tempfile.TemporaryDirectory(prefix="bridge-down-") as directory:
-        store = Store(Path(directory))
+        store = RestartableStore(Path(directory))
         await store.start()
         yield store
         await store.start()
         await store.stop()
 
 
-async def test_every_operation_says_so(simulator: Simulator, store: Store) -> None:
+async def test_every_operation_says_so(simulator: Simulator, store: RestartableStore) -> None:
     async with serving_api(simulator, store.url) as service, client_of(service) as client:
         await client.put("/rooms/sales", {"limit": 5})
         await store.kill()

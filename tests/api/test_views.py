@@ -5,7 +5,7 @@ import pytest
 from handlers.api.views import call_view, full_call_view, room_view
 from service.calls.model import Blame, Call, Direction, Media, Outcome, Phone
 from service.calls.numbers import masked
-from service.calls.room_settings import Alone, RoomSettings, Waiting, Way
+from service.calls.room_settings import AloneSettings, RoomSettings, WaitingSettings, InterconnectMode
 from service.store.room_index import Member, RoomView
 from tests.api.schema_check import SCHEMAS, check
 
@@ -78,7 +78,7 @@ def test_a_call_that_is_over() -> None:
     ended = call(
         phone=Phone.GONE,
         media=Media.NONE,
-        way=Way.BRIDGE,
+        way=InterconnectMode.BRIDGE,
         ended_at=1_769_856_400.0,
         outcome=Outcome(Blame.BANDWIDTH, "error", "error", "e-1", 503),
     )
@@ -131,7 +131,7 @@ def test_a_clock_that_is_behind_makes_no_age_negative() -> None:
 
 @pytest.mark.parametrize(("pins", "shown"), [(True, "4711"), (False, None)])
 def test_the_pin_is_for_those_who_may(pins: bool, shown: str | None) -> None:
-    settings = RoomSettings(waiting=Waiting(), alone=Alone(), pin="4711")
+    settings = RoomSettings(waiting=WaitingSettings(), alone=AloneSettings(), pin="4711")
     assert room_view(room(settings), now=0, pins=pins)["settings"] == {
         "announcement": None,
         "waiting": {"sound": "ring", "music": None, "message": None, "limit": 600},

@@ -16,8 +16,8 @@ from redis.asyncio import Redis
 
 from service import logs
 from tests.attack import hostile
-from tests.attack.callers import IS_BRIDGED, WEBHOOKS, Callers
-from tests.attack.client import Tally
+from tests.attack.callers import IS_BRIDGED, WEBHOOKS, OrdinaryCallers
+from tests.attack.client import AnswerCounts
 from tests.attack.listening import crowd
 from tests.attack.pace import CONNECTIONS, REQUESTS
 from tests.attack.replica import longest
@@ -25,7 +25,7 @@ from tests.attack.report import is_harmless, report
 from tests.attack.verdict import Figures, Phase, verdict
 from tests.bench import machine
 from tests.bench.figures import listed, percentile
-from tests.bench.processes import Process, Stage, stage, webhooks
+from tests.bench.processes import Process, BenchProcesses, bench_processes, webhooks
 from tests.soak.measures import look
 
 UPSTREAM: Final = 40.0
@@ -83,7 +83,7 @@ class Attack:
     """One replica, who calls it, and what is found out meanwhile."""
 
     def __init__(
-        self, found: Stage, replica: Process, store_pid: int, redis: Redis, callers: Callers, watch: Path
+        self, found: BenchProcesses, replica: Process, store_pid: int, redis: Redis, callers: OrdinaryCallers, watch: Path
     ) -> None:
         self._cores = found.cores
         self._replica = replica
@@ -135,16 +135,16 @@ class Attack:
 
 async def attack(wanted: argparse.Namespace, folder: Path) -> Figures:
     hostile.prepare()
-    seconds, watch, tally = wanted.seconds, folder / "pauses", Tally()
-    async with stage(folder) as found:
+    seconds, watch, tally = wanted.seconds, folder / "pauses", AnswerCounts()
+    async with bench_processes(folder) as found:
         if not found.cores.apart:
             say("there is one core only: callers and service are in each other's way")
         stub, store = await found.stub(), await found.store(core=found.cores.service)
         replica = await found.replica(
             store, stub, started_as=("tests.attack.replica", str(watch)), more_keys=hostile.KEYS
         )
-        await stub.takes(UPSTREAM)
-        callers = Callers(webhooks(replica), wanted.callers)
+        await stub.set_latency(UPSTREAM)
+        callers = OrdinaryCallers(webhooks(replica), wanted.callers)
         async with Redis.from_url(store.url) as redis, asyncio.TaskGroup() as group:
             calling = group.create_task(callers.play())
             store_pid = int((await redis.info("server"))["process_id"])

@@ -6,9 +6,9 @@ import time
 from collections.abc import Awaitable
 from typing import Final, NamedTuple
 
-from tests.bench.callers import Call, NotBridged
-from tests.bench.processes import ROOMS, STRANGER, room_number
-from tests.bench.fast_http import Client
+from tests.bench.callers import BenchCall, NotBridged
+from tests.bench.processes import ROOMS, PRIVATE_NUMBER, room_number
+from tests.bench.fast_http import FastClient
 
 COMES_IN, IS_BRIDGED, HANGS_UP = "comes in", "is bridged", "hangs up"
 WEBHOOKS: Final = (COMES_IN, IS_BRIDGED, HANGS_UP)
@@ -30,8 +30,8 @@ class Sample(NamedTuple):
     """Until the answer."""
 
 
-class Callers:
-    def __init__(self, client: Client, count: int) -> None:
+class OrdinaryCallers:
+    def __init__(self, client: FastClient, count: int) -> None:
         self.count = count
         self.samples: list[Sample] = []
         self.wrong: list[str] = []
@@ -55,16 +55,16 @@ class Callers:
         return [one.seconds for one in self.samples if one.webhook == webhook and begun <= one.at < ended]
 
     async def _caller(self, number: int) -> None:
-        ours = STRANGER if number % _ALONE == 0 else room_number(number % ROOMS)
+        ours = PRIVATE_NUMBER if number % _ALONE == 0 else room_number(number % ROOMS)
         await self._for(self._dice.uniform(0, TALK[1]))
         while not self._over.is_set():
             try:
-                await self._call(Call(self._client, ours))
+                await self._call(BenchCall(self._client, ours))
             except (NotBridged, OSError) as error:  # TimeoutError is one
                 self.wrong.append(f"{type(error).__name__}: {error}")
             await self._for(_BETWEEN)
 
-    async def _call(self, call: Call) -> None:
+    async def _call(self, call: BenchCall) -> None:
         await self._timed(COMES_IN, call.comes_in())
         await asyncio.sleep(_BETWEEN)
         await self._timed(IS_BRIDGED, call.is_bridged())

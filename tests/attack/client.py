@@ -6,8 +6,8 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import Final
 
-from tests.attack.connection import Answer, Line, request
-from tests.attack.pace import Pace
+from tests.attack.connection import HttpResponse, HttpConnection, request
+from tests.attack.pace import RateShare
 
 WAITS: Final = 15.0
 """Seconds after which there is no answer."""
@@ -16,7 +16,7 @@ SILENT: Final = "no answer"
 
 
 @dataclass
-class Tally:
+class AnswerCounts:
     """Of all hostile clients."""
 
     answers: dict[str, Counter[str]] = field(default_factory=dict)
@@ -26,11 +26,11 @@ class Tally:
     bytes_heard: int = 0
     """Of event streams."""
 
-    def told(self, kind: str, answer: str) -> None:
+    def count(self, kind: str, answer: str) -> None:
         self.answers.setdefault(kind, Counter())[answer] += 1
 
 
-class Client:
+class HostileClient:
     """`requests`, `connections`: the turns that it shares with the others of its kind.
 
     `churn`: after how large a share of answers it closes a connection and opens another.
@@ -40,10 +40,10 @@ class Client:
         self,
         kind: str,
         port: int,
-        tally: Tally,
+        tally: AnswerCounts,
         *,
-        requests: Pace,
-        connections: Pace,
+        requests: RateShare,
+        connections: RateShare,
         churn: float,
         seed: int,
     ) -> None:
@@ -54,20 +54,20 @@ class Client:
         self._requests = requests
         self._connections = connections
         self._churn = churn
-        self._kept: deque[Line] = deque()
-        self._open: set[Line] = set()
+        self._kept: deque[HttpConnection] = deque()
+        self._open: set[HttpConnection] = set()
 
-    async def ask(self, method: str, path: str, body: bytes = b"", **headers: str) -> Answer | None:
+    async def ask(self, method: str, path: str, body: bytes = b"", **headers: str) -> HttpResponse | None:
         """Over a connection that is kept; what is answered is counted. None where nothing is.
 
         Names of headers have underscores for hyphens.
         """
         answer = await self.ask_uncounted(method, path, body, **headers)
         if answer is not None:
-            self.told(answer.label)
+            self.count(answer.label)
         return answer
 
-    async def ask_uncounted(self, method: str, path: str, body: bytes = b"", **headers: str) -> Answer | None:
+    async def ask_uncounted(self, method: str, path: str, body: bytes = b"", **headers: str) -> HttpResponse | None:
         """For an answer whose meaning is more than its status; that there was none is counted."""
         raw = request(method, path, _named(headers), len(body)) + body
         line = self._kept.popleft() if self._kept else await self.line()
@@ -77,7 +77,7 @@ class Client:
             self._keep(line)
         return answer
 
-    async def at_once(self, count: int, method: str, path: str, body: bytes) -> list[Answer]:
+    async def at_once(self, count: int, method: str, path: str, body: bytes) -> list[HttpResponse]:
         """The same request over as many connections, when there is a turn for each; uncounted."""
         raw = request(method, path, {}, len(body)) + body
         lines = [self._kept.popleft() if self._kept else await self.line() for _ in range(count)]
@@ -89,29 +89,29 @@ class Client:
                 self._keep(line)
         return [one for one in answers if one is not None]
 
-    async def heard(self, line: Line, raw: bytes = b"") -> Answer | None:
+    async def heard(self, line: HttpConnection, raw: bytes = b"") -> HttpResponse | None:
         """What is answered to it; one that says nothing is closed."""
         try:
             async with asyncio.timeout(WAITS):
                 await line.say(raw)
                 return await line.answer()
         except TimeoutError:
-            self.told(SILENT)
+            self.count(SILENT)
         except (OSError, EOFError):
-            self.told(CLOSED)
+            self.count(CLOSED)
         self.leave(line)
         return None
 
-    async def begin(self, line: Line, method: str, path: str, length: int | None, **headers: str) -> None:
+    async def begin(self, line: HttpConnection, method: str, path: str, length: int | None, **headers: str) -> None:
         """The head of a request whose body is to follow."""
         await self.turn()
         await line.say(request(method, path, _named(headers), length))
 
-    async def line(self, *, window: int = 0) -> Line:
+    async def line(self, *, window: int = 0) -> HttpConnection:
         """A new connection."""
         await self._connections.turn()
         self.tally.connections += 1
-        line = await Line.to(self._port, window=window)
+        line = await HttpConnection.to(self._port, window=window)
         self._open.add(line)
         return line
 
@@ -120,16 +120,16 @@ class Client:
         await self._requests.turn()
         self.tally.requests += 1
 
-    def _keep(self, line: Line) -> None:
+    def _keep(self, line: HttpConnection) -> None:
         if self.dice.random() < self._churn:
             self.leave(line)
         else:
             self._kept.append(line)
 
-    def told(self, answer: str) -> None:
-        self.tally.told(self.kind, answer)
+    def count(self, answer: str) -> None:
+        self.tally.count(self.kind, answer)
 
-    def leave(self, line: Line) -> None:
+    def leave(self, line: HttpConnection) -> None:
         self._open.discard(line)
         line.close()
 

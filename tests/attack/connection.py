@@ -10,7 +10,7 @@ _HEAD_END: Final = b"\r\n\r\n"
 _OVERLOADED: Final = ":overloaded"
 
 
-class Answer(NamedTuple):
+class HttpResponse(NamedTuple):
     status: int
     headers: dict[str, str]
     body: bytes
@@ -39,13 +39,13 @@ def request(method: str, path: str, headers: dict[str, str], length: int | None)
     return "\r\n".join(lines).encode()
 
 
-class Line:
+class HttpConnection:
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
 
     @classmethod
-    async def to(cls, port: int, *, window: int = 0) -> "Line":
+    async def to(cls, port: int, *, window: int = 0) -> "HttpConnection":
         """`window`: bytes that may wait unread at this end; 0 for what is usual."""
         end = socket.socket()
         end.setblocking(False)
@@ -68,13 +68,13 @@ class Line:
             await self.say(bytes((one,)))
             await asyncio.sleep(every)
 
-    async def answer(self) -> Answer:
+    async def answer(self) -> HttpResponse:
         """The head, and the body where it says how long that is. Raises EOFError."""
         head = (await self._reader.readuntil(_HEAD_END)).decode("latin-1")
         first, *lines = head.removesuffix("\r\n\r\n").split("\r\n")
         headers = {name.lower(): value.strip() for name, _, value in (one.partition(":") for one in lines)}
         body = await self._reader.readexactly(int(headers.get("content-length", "0")))
-        return Answer(int(first.split()[1]), headers, body)
+        return HttpResponse(int(first.split()[1]), headers, body)
 
     async def until(self, mark: bytes) -> bytes:
         """What comes up to this mark. Raises EOFError."""

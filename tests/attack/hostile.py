@@ -8,10 +8,10 @@ from typing import Final, NamedTuple
 
 from handlers.http.request_guard import BODY_LIMIT, VISITOR_LIMIT
 from tests.attack import bodies
-from tests.attack.client import Client, Tally
+from tests.attack.client import HostileClient, AnswerCounts
 from tests.attack.invitations import issue, open_at_once, open_forged
 from tests.attack.listening import forged_cursor, listen, take_nothing
-from tests.attack.pace import Pace
+from tests.attack.pace import RateShare
 from tests.attack.slow import BASIC, slow_body, slow_headers, too_large
 from tests.bench.callers import CALLBACKS
 from tests.harness import PASSWORD, READER_KEY, USERNAME
@@ -25,9 +25,9 @@ _CHURN: Final = 0.8
 """Of the connections that a kind may open, in the course of its requests: with all of them it would wait."""
 
 
-class Kind(NamedTuple):
+class HostileKind(NamedTuple):
     name: str
-    act: Callable[[Client], Awaitable[None]]
+    act: Callable[[HostileClient], Awaitable[None]]
     clients: int
     requests: float
     """A second, of all of this kind together; so are the connections."""
@@ -56,17 +56,17 @@ def _visitors() -> list[bytes]:
     return bodies.named(VISITOR_LIMIT, "invitation") + bodies.bare(VISITOR_LIMIT)
 
 
-async def webhook(client: Client) -> None:
+async def webhook(client: HostileClient) -> None:
     path = client.dice.choice((CALLBACKS, f"{CALLBACKS}/p07-nobody/1", "/callbacks/legs/p07-nobody/1"))
     await client.ask("POST", path, client.dice.choice(_webhooks()), Authorization=BASIC)
 
 
-async def webhook_without(client: Client) -> None:
+async def webhook_without(client: HostileClient) -> None:
     shown = client.dice.choice((_WRONG_BASIC, "Basic " + "A" * 4000, ""))
     await client.ask("POST", CALLBACKS, client.dice.choice(_webhooks()), Authorization=shown)
 
 
-async def order(client: Client) -> None:
+async def order(client: HostileClient) -> None:
     method, path = client.dice.choice(
         (
             ("POST", "/calls"),
@@ -80,11 +80,11 @@ async def order(client: Client) -> None:
     await client.ask(method, _API + path, client.dice.choice(_orders()), Authorization=f"Bearer {key}")
 
 
-async def visitor(client: Client) -> None:
+async def visitor(client: HostileClient) -> None:
     await client.ask("POST", "/join/attack/visit", client.dice.choice(_visitors()))
 
 
-async def wrong_key(client: Client) -> None:
+async def wrong_key(client: HostileClient) -> None:
     key = client.dice.choice(
         (READER_KEY[:-1], READER_KEY + "x", "x" * 4000, f"{client.dice.getrandbits(256):x}")
     )
@@ -94,28 +94,28 @@ async def wrong_key(client: Client) -> None:
     await client.ask(method, path, Authorization=f"Bearer {key}")
 
 
-async def wrong_address(client: Client) -> None:
+async def wrong_address(client: HostileClient) -> None:
     """Participant events, whose address is their key."""
     mac = base64.urlsafe_b64encode(client.dice.randbytes(16)).decode().rstrip("=")
     await client.ask("POST", f"/callbacks/participants/room-1/p07-nobody.1/{mac}", b'{"event":"onLeave"}')
 
 
 KINDS: Final = (
-    Kind("webhooks of 64 KiB", webhook, 16, 60, 2, ("200", "204", "400")),
-    Kind("the same without credentials", webhook_without, 8, 40, 2, ("401",)),
-    Kind("orders of 64 KiB", order, 16, 50, 2, ("400", "403", "422"), ("404",)),
-    Kind("visitors' bodies of 4 KiB", visitor, 8, 30, 2, ("400", "403", "422")),
-    Kind("bodies that are too large", too_large, 4, 4, 4, ("413",), ("closed",)),
-    Kind("slow headers", slow_headers, 60, 6, 6, ("401",)),
-    Kind("slow bodies", slow_body, 60, 6, 6, ("408",)),
-    Kind("streams that are listened to", listen, 520, 12, 12, ("200",), ("503 overloaded",)),
-    Kind("streams of which nothing is taken", take_nothing, 60, 2, 2, ("200",), ("503 overloaded",)),
-    Kind("forged cursors", forged_cursor, 12, 6, 6, ("200 reset",), ("503 overloaded",)),
-    Kind("wrong keys", wrong_key, 8, 35, 1, ("401",)),
-    Kind("wrong addresses", wrong_address, 4, 10, 1, ("401",)),
-    Kind("invitations issued", issue, 2, 5, 1, ("201",)),
-    Kind("invitations opened by ten at once", open_at_once, 1, 14, 2, ("200 once", "403 nine times")),
-    Kind("invitations forged", open_forged, 4, 20, 1, ("403",)),
+    HostileKind("webhooks of 64 KiB", webhook, 16, 60, 2, ("200", "204", "400")),
+    HostileKind("the same without credentials", webhook_without, 8, 40, 2, ("401",)),
+    HostileKind("orders of 64 KiB", order, 16, 50, 2, ("400", "403", "422"), ("404",)),
+    HostileKind("visitors' bodies of 4 KiB", visitor, 8, 30, 2, ("400", "403", "422")),
+    HostileKind("bodies that are too large", too_large, 4, 4, 4, ("413",), ("closed",)),
+    HostileKind("slow headers", slow_headers, 60, 6, 6, ("401",)),
+    HostileKind("slow bodies", slow_body, 60, 6, 6, ("408",)),
+    HostileKind("streams that are listened to", listen, 520, 12, 12, ("200",), ("503 overloaded",)),
+    HostileKind("streams of which nothing is taken", take_nothing, 60, 2, 2, ("200",), ("503 overloaded",)),
+    HostileKind("forged cursors", forged_cursor, 12, 6, 6, ("200 reset",), ("503 overloaded",)),
+    HostileKind("wrong keys", wrong_key, 8, 35, 1, ("401",)),
+    HostileKind("wrong addresses", wrong_address, 4, 10, 1, ("401",)),
+    HostileKind("invitations issued", issue, 2, 5, 1, ("201",)),
+    HostileKind("invitations opened by ten at once", open_at_once, 1, 14, 2, ("200 once", "403 nine times")),
+    HostileKind("invitations forged", open_forged, 4, 20, 1, ("403",)),
 )
 
 
@@ -124,15 +124,15 @@ def prepare() -> None:
     _webhooks(), _orders(), _visitors()
 
 
-async def play(kinds: Iterable[Kind], port: int, seconds: float, tally: Tally) -> None:
+async def play(kinds: Iterable[HostileKind], port: int, seconds: float, tally: AnswerCounts) -> None:
     """All of them at once, for so long; what they have open ends with them."""
-    clients: list[Client] = []
+    clients: list[HostileClient] = []
     try:
         async with asyncio.timeout(seconds), asyncio.TaskGroup() as group:
             for kind in kinds:
-                requests, connections = Pace(kind.requests), Pace(kind.connections)
+                requests, connections = RateShare(kind.requests), RateShare(kind.connections)
                 for _ in range(kind.clients):
-                    one = Client(
+                    one = HostileClient(
                         kind.name,
                         port,
                         tally,
@@ -150,10 +150,10 @@ async def play(kinds: Iterable[Kind], port: int, seconds: float, tally: Tally) -
             one.close()
 
 
-async def _again_and_again(kind: Kind, client: Client) -> None:
+async def _again_and_again(kind: HostileKind, client: HostileClient) -> None:
     while True:
         try:
             await kind.act(client)
         except (OSError, EOFError):
-            client.told("closed")
+            client.count("closed")
             client.close()

@@ -8,10 +8,10 @@ from handlers.api.routes import PREFIX
 from handlers.http.sse import LIMIT
 from service.calls.refs import PARTITIONS
 from service.clock import SystemClock
-from service.cursors import Cursors, Holder
+from service.cursors import CursorSigner, CursorHolder
 from service.store.change_feed import Cursor
-from tests.attack.client import Client
-from tests.attack.connection import Line, request
+from tests.attack.client import HostileClient
+from tests.attack.connection import HttpConnection, request
 from tests.bench.processes import ROOMS
 from tests.harness import PASSWORD, READER_KEY
 
@@ -30,10 +30,10 @@ async def crowd(port: int, seconds: float) -> None:
 
     A process keeps for the next listeners what so many have taken once (30 KB each): that is no growth.
     """
-    lines: list[Line] = []
+    lines: list[HttpConnection] = []
     async with asyncio.TaskGroup() as group:
         for _ in range(LIMIT):
-            lines.append(await Line.to(port))
+            lines.append(await HttpConnection.to(port))
             await lines[-1].say(request("GET", _EVERY, {"Authorization": _BEARER}, 0))
             group.create_task(lines[-1].listen())
             await asyncio.sleep(seconds / 2 / LIMIT)
@@ -43,7 +43,7 @@ async def crowd(port: int, seconds: float) -> None:
     await asyncio.sleep(seconds / 8)
 
 
-async def listen(client: Client) -> None:
+async def listen(client: HostileClient) -> None:
     """To everything, or to a room, until it is ended."""
     path = client.dice.choice((_EVERY, f"{PREFIX}/rooms/room-{client.dice.randrange(ROOMS)}/events"))
     if line := await _stream(client, path):
@@ -51,13 +51,13 @@ async def listen(client: Client) -> None:
         client.leave(line)
 
 
-async def take_nothing(client: Client) -> None:
+async def take_nothing(client: HostileClient) -> None:
     if line := await _stream(client, _EVERY, window=_WINDOW):
         await asyncio.sleep(_STUCK)
         client.leave(line)
 
 
-async def forged_cursor(client: Client) -> None:
+async def forged_cursor(client: HostileClient) -> None:
     """It has to begin anew: one that goes on has been taken for a place that this key was given."""
     line = await client.line()
     await client.begin(line, "GET", _EVERY, 0, Authorization=_BEARER, Last_Event_ID=_forged(client))
@@ -66,35 +66,35 @@ async def forged_cursor(client: Client) -> None:
         return
     if answer.status == 200:
         first = await line.until(_FIRST)
-        client.told("200 reset" if b"event: reset" in first else "200 goes on")
+        client.count("200 reset" if b"event: reset" in first else "200 goes on")
     else:
-        client.told(answer.label)
+        client.count(answer.label)
     client.leave(line)
 
 
-async def _stream(client: Client, path: str, *, window: int = 0) -> Line | None:
+async def _stream(client: HostileClient, path: str, *, window: int = 0) -> HttpConnection | None:
     line = await client.line(window=window)
     await client.begin(line, "GET", path, 0, Authorization=_BEARER)
     answer = await client.heard(line)
     if answer is None:
         return None
-    client.told(answer.label)
+    client.count(answer.label)
     if answer.status == 200:
         return line
     client.leave(line)
     return None
 
 
-def _forged(client: Client) -> str:
+def _forged(client: HostileClient) -> str:
     now = SystemClock().now()
     dice = client.dice
     places = tuple((int(now * 1000) + dice.randrange(10**6), dice.randrange(99)) for _ in range(PARTITIONS))
     cursor = Cursor(now, places)
-    mine = Holder("key", "reader", None)
-    genuine = Cursors(PASSWORD).text(cursor, Holder("key", "all", None))
+    mine = CursorHolder("key", "reader", None)
+    genuine = CursorSigner(PASSWORD).sign(cursor, CursorHolder("key", "all", None))
     return dice.choice(
         (
-            Cursors("guessed").text(cursor, mine),
+            CursorSigner("guessed").sign(cursor, mine),
             genuine,  # of another key
             genuine[:-1] + ("A" if genuine[-1] != "A" else "B"),
             genuine.partition(".")[0] + ".",

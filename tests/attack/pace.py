@@ -10,7 +10,7 @@ CONNECTIONS: Final = 50
 """New ones a second, of all together."""
 
 
-class Pace:
+class RateShare:
     """Turns at even distances, in the order in which they are asked for; none is saved up."""
 
     def __init__(self, per_second: float) -> None:

@@ -24,7 +24,7 @@ _WINDOW: Final = 0.25
 """Seconds of which the longest pause is told."""
 
 
-class Pause(msgspec.Struct, frozen=True):
+class LoopPause(msgspec.Struct, frozen=True):
     """The longest one of a window."""
 
     at: float
@@ -34,25 +34,25 @@ class Pause(msgspec.Struct, frozen=True):
     """Seconds of them, and of the sleep before, in which the loop's thread itself computed."""
 
 
-async def watch(tell: Callable[[Pause], None]) -> None:
+async def watch(tell: Callable[[LoopPause], None]) -> None:
     """Until it is cancelled."""
-    longest, told = Pause(0, 0, 0), time.monotonic()
+    longest, told = LoopPause(0, 0, 0), time.monotonic()
     begun, computed = told, time.thread_time()
     while True:
         await asyncio.sleep(EVERY)
         now, used = time.monotonic(), time.thread_time()
         late = max(0.0, now - begun - EVERY)
         if late >= longest.seconds:
-            longest = Pause(now, late, used - computed)
+            longest = LoopPause(now, late, used - computed)
         if now - told >= _WINDOW:
             tell(longest)
-            longest, told = Pause(now, 0, 0), now
+            longest, told = LoopPause(now, 0, 0), now
         begun, computed = now, used
 
 
-def longest(file: Path, begun: float, ended: float) -> Pause:
+def longest(file: Path, begun: float, ended: float) -> LoopPause:
     """Of those between the two times. Raises ValueError where nothing was told of them."""
-    every = [msgspec.json.decode(line, type=Pause) for line in file.read_bytes().splitlines()]
+    every = [msgspec.json.decode(line, type=LoopPause) for line in file.read_bytes().splitlines()]
     within = [one for one in every if begun <= one.at <= ended]
     if not within:
         raise ValueError("nothing was told of the event loop")
@@ -80,7 +80,7 @@ class _Watched:
                 watching.cancel()
 
 
-def _write(write: Callable[[bytes], Any], pause: Pause) -> None:
+def _write(write: Callable[[bytes], Any], pause: LoopPause) -> None:
     write(msgspec.json.encode(pause) + b"\n")
 
 

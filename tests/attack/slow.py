@@ -6,7 +6,7 @@ from collections.abc import Awaitable
 from typing import Final
 
 from handlers.http.request_guard import BODY_LIMIT, VISITOR_LIMIT
-from tests.attack.client import Client
+from tests.attack.client import HostileClient
 from tests.bench.callers import CALLBACKS
 from tests.harness import PASSWORD, USERNAME
 
@@ -16,7 +16,7 @@ _DRIP: Final = 0.1
 """Seconds between two bytes."""
 
 
-async def too_large(client: Client) -> None:
+async def too_large(client: HostileClient) -> None:
     """Declared, or found out; by a byte, or by a megabyte."""
     path, limit = client.dice.choice(((CALLBACKS, BODY_LIMIT), ("/join/attack/visit", VISITOR_LIMIT)))
     size = client.dice.choice((limit + 1, 1_000_000))
@@ -28,13 +28,13 @@ async def too_large(client: Client) -> None:
         answer = await client.heard(line, piece if declared else b"%x\r\n%s\r\n0\r\n\r\n" % (size, piece))
     except OSError:
         answer = None
-        client.told("closed")
+        client.count("closed")
     if answer is not None:
-        client.told(answer.label)
+        client.count(answer.label)
     client.leave(line)
 
 
-async def slow_headers(client: Client) -> None:
+async def slow_headers(client: HostileClient) -> None:
     """For some seconds byte by byte, and then the rest: that there is an answer shows that it was read."""
     line = await client.line()
     await client.turn()
@@ -42,11 +42,11 @@ async def slow_headers(client: Client) -> None:
     await line.drip(head, _DRIP)
     answer = await client.heard(line, b"\r\nContent-Length: 0\r\n\r\n")
     if answer is not None:
-        client.told(answer.label)
+        client.count(answer.label)
         client.leave(line)
 
 
-async def slow_body(client: Client) -> None:
+async def slow_body(client: HostileClient) -> None:
     """Each byte in time, and never all of them."""
     line = await client.line()
     await client.begin(line, "POST", CALLBACKS, BODY_LIMIT, Authorization=BASIC)
@@ -55,7 +55,7 @@ async def slow_body(client: Client) -> None:
         answer = await client.heard(line)
         dripping.cancel()
     if answer is not None:
-        client.told(answer.label)
+        client.count(answer.label)
         client.leave(line)
 
 

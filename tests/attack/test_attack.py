@@ -11,13 +11,13 @@ import pytest
 
 from handlers.http.request_guard import BODY_LIMIT, VISITOR_LIMIT
 from tests.attack import bodies, hostile
-from tests.attack.callers import WEBHOOKS, Callers
-from tests.attack.client import Tally
-from tests.attack.connection import Answer
-from tests.attack.pace import CONNECTIONS, REQUESTS, Pace
-from tests.attack.replica import Pause, longest, watch
+from tests.attack.callers import WEBHOOKS, OrdinaryCallers
+from tests.attack.client import AnswerCounts
+from tests.attack.connection import HttpResponse
+from tests.attack.pace import CONNECTIONS, REQUESTS, RateShare
+from tests.attack.replica import LoopPause, longest, watch
 from tests.attack.report import is_harmless
-from tests.bench.processes import stage, webhooks
+from tests.bench.processes import bench_processes, webhooks
 from tests.waiting import wait_until
 
 
@@ -37,7 +37,7 @@ def test_the_kinds_share_what_all_of_them_may_do() -> None:
 
 
 def test_turns_come_at_even_distances_and_are_not_saved_up() -> None:
-    pace = Pace(10)
+    pace = RateShare(10)
     assert [round(pace.due(100.0), 3) for _ in range(4)] == [100.0, 100.1, 100.2, 100.3]
     assert round(pace.due(100.1), 3) == 100.4
     assert [round(pace.due(200.0), 3) for _ in range(2)] == [200.0, 200.1]
@@ -53,24 +53,24 @@ def test_bodies_are_as_large_as_may_be() -> None:
 @pytest.mark.parametrize(
     ("answer", "label"),
     [
-        (Answer(401, {}, b""), "401"),
+        (HttpResponse(401, {}, b""), "401"),
         (
-            Answer(503, {"retry-after": "2"}, b'{"type":"urn:pstn-bridge:problem:overloaded"}'),
+            HttpResponse(503, {"retry-after": "2"}, b'{"type":"urn:pstn-bridge:problem:overloaded"}'),
             "503 overloaded",
         ),
-        (Answer(503, {}, b'{"type":"urn:pstn-bridge:problem:overloaded"}'), "503"),
-        (Answer(503, {"retry-after": "1"}, b'{"type":"urn:pstn-bridge:problem:store-unavailable"}'), "503"),
-        (Answer(503, {"retry-after": "1"}, b"busy"), "503"),
-        (Answer(503, {"retry-after": "1"}, b"[]"), "503"),
+        (HttpResponse(503, {}, b'{"type":"urn:pstn-bridge:problem:overloaded"}'), "503"),
+        (HttpResponse(503, {"retry-after": "1"}, b'{"type":"urn:pstn-bridge:problem:store-unavailable"}'), "503"),
+        (HttpResponse(503, {"retry-after": "1"}, b"busy"), "503"),
+        (HttpResponse(503, {"retry-after": "1"}, b"[]"), "503"),
     ],
 )
-def test_only_a_lack_of_places_is_no_failure(answer: Answer, label: str) -> None:
+def test_only_a_lack_of_places_is_no_failure(answer: HttpResponse, label: str) -> None:
     assert answer.label == label
 
 
 async def test_a_loop_that_stands_still_is_seen(tmp_path: Path) -> None:
     """For how long, and whether it was the loop that computed."""
-    told: list[Pause] = []
+    told: list[LoopPause] = []
     watching = asyncio.get_running_loop().create_task(watch(told.append))
     await wait_until(lambda: told)
     begun = time.monotonic()
@@ -107,14 +107,14 @@ def test_lines_of_errors(line: str, *, harmless: bool) -> None:
 async def test_each_kind_arrives_and_gets_no_further(tmp_path: Path, many_files: None) -> None:
     """Beside a few callers, all of whom are let in; the loop is watched meanwhile."""
     hostile.prepare()
-    tally, watched = Tally(), tmp_path / "pauses"
-    async with stage(tmp_path) as found:
+    tally, watched = AnswerCounts(), tmp_path / "pauses"
+    async with bench_processes(tmp_path) as found:
         stub, store = await found.stub(), await found.store()
         begun = time.monotonic()
         replica = await found.replica(
             store, stub, started_as=("tests.attack.replica", str(watched)), more_keys=hostile.KEYS
         )
-        callers = Callers(webhooks(replica), 5)
+        callers = OrdinaryCallers(webhooks(replica), 5)
 
         def arrived() -> bool:
             return all(
@@ -139,9 +139,9 @@ async def test_each_kind_arrives_and_gets_no_further(tmp_path: Path, many_files:
 
 async def test_a_caller_who_is_not_let_in_is_told_of(tmp_path: Path) -> None:
     """By something that answers each webhook, and with no transfer."""
-    async with stage(tmp_path) as found:
+    async with bench_processes(tmp_path) as found:
         bare = await found.bare()
-        callers = Callers(webhooks(bare), 2)
+        callers = OrdinaryCallers(webhooks(bare), 2)
         async with asyncio.TaskGroup() as group:
             group.create_task(callers.play())
             await wait_until(lambda: callers.wrong, seconds=30)

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from tests.attack.callers import WEBHOOKS
-from tests.attack.hostile import KINDS, Kind
+from tests.attack.hostile import KINDS, HostileKind
 from tests.bench.figures import Guard
 from tests.bench.machine import TOO_BUSY
 
@@ -64,7 +64,7 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     connections: float
 
 
-def verdict(figures: Figures, kinds: Sequence[Kind] = KINDS) -> list[Guard]:
+def verdict(figures: Figures, kinds: Sequence[HostileKind] = KINDS) -> list[Guard]:
     calm, hostile, after = figures.before, figures.hostile, figures.after
     phases = {"calm before": calm, "hostile": hostile, "calm after": after}
     return [
@@ -135,7 +135,7 @@ def _failed(answers: Mapping[str, Counter[str]]) -> int:
     )
 
 
-def _answered(kind: Kind, answers: Counter[str]) -> Guard:
+def _answered(kind: HostileKind, answers: Counter[str]) -> Guard:
     """That it came all the way, and no further."""
     missing = [label for label in kind.expected if not answers[label]]
     strange = [label for label in answers if label not in {*kind.expected, *kind.allowed}]

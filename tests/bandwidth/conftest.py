@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from service.bandwidth.api_client import Http
+from service.bandwidth.api_client import HttpClient
 from tests.bandwidth.support import Loopback
 from tests.clocks import SetClock
 
@@ -16,8 +16,8 @@ async def bandwidth() -> AsyncIterator[Loopback]:
 
 
 @pytest.fixture
-async def http() -> AsyncIterator[Http]:
-    client = Http()
+async def http() -> AsyncIterator[HttpClient]:
+    client = HttpClient()
     yield client
     await client.close()
 

@@ -19,7 +19,7 @@ from starlette.routing import Route
 
 from service.bandwidth.auth import Basic
 from service.bandwidth.errors import BandwidthError
-from service.bandwidth.api_client import Http, Response
+from service.bandwidth.api_client import HttpClient, Response
 from tests.waiting import wait_until
 
 BASIC = Basic("user", "very-secret")
@@ -27,7 +27,7 @@ METHODS = ["GET", "POST", "PUT", "DELETE"]
 
 
 @dataclass(frozen=True)
-class Seen:
+class ReceivedRequest:
     """One request as it came in. `port`: of the client, so that connections can be told apart."""
 
     method: str
@@ -56,7 +56,7 @@ class Loopback:
 
     def __init__(self) -> None:
         self.url = ""
-        self.seen: list[Seen] = []
+        self.seen: list[ReceivedRequest] = []
         self.replies: deque[Reply] = deque([Reply()])
         self.app = Starlette(routes=[Route("/{path:path}", self._answer, methods=METHODS)])
 
@@ -68,7 +68,7 @@ class Loopback:
         path = request.scope["raw_path"].decode()
         port = request.client.port if request.client else 0
         query = request.scope["query_string"].decode()
-        self.seen.append(Seen(request.method, path, request.headers, await request.body(), port, query))
+        self.seen.append(ReceivedRequest(request.method, path, request.headers, await request.body(), port, query))
         if reply.gate is not None:
             await reply.gate.wait()
         body = reply.body if isinstance(reply.body, bytes) else json.dumps(reply.body).encode()
@@ -99,7 +99,7 @@ class Loopback:
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
-class Wire:
+class RawServer:
     """A server below HTTP: `handler` gets each connection and does to it what it likes."""
 
     def __init__(self, handler: Handler) -> None:
@@ -125,7 +125,7 @@ class Wire:
             writer.close()
 
     @asynccontextmanager
-    async def serving(self) -> AsyncIterator["Wire"]:
+    async def serving(self) -> AsyncIterator["RawServer"]:
         server = await asyncio.start_server(self._connected, "127.0.0.1", 0)
         self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         try:
@@ -144,13 +144,13 @@ def reset(writer: asyncio.StreamWriter) -> None:
 
 
 async def get(
-    http: Http, url: str, method: str = "GET", *, timeout: float = 5.0, fresh: bool = False
+    http: HttpClient, url: str, method: str = "GET", *, timeout: float = 5.0, fresh: bool = False
 ) -> Response:
-    return await http.send("ask", method, f"{url}/x", credentials=BASIC, timeout=timeout, fresh=fresh)
+    return await http.send("ask", method, f"{url}/x", credentials=BASIC, timeout=timeout, fresh_connection=fresh)
 
 
 async def failed(
-    http: Http, url: str, method: str = "GET", *, timeout: float = 5.0, fresh: bool = False
+    http: HttpClient, url: str, method: str = "GET", *, timeout: float = 5.0, fresh: bool = False
 ) -> BandwidthError:
     with pytest.raises(BandwidthError) as caught:
         await get(http, url, method, timeout=timeout, fresh=fresh)

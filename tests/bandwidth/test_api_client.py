@@ -7,8 +7,8 @@ import pytest
 
 from service.bandwidth.auth import Basic
 from service.bandwidth.errors import BandwidthError
-from service.bandwidth.api_client import Http
-from service.bandwidth.request_log import Tally, counting, current_tally
+from service.bandwidth.api_client import HttpClient
+from service.bandwidth.request_log import RequestLog, record_requests, current_request_log
 from service.tasks import Tasks
 from tests.bandwidth.support import BASIC, Loopback, Reply, failed, get
 from tests.waiting import wait_until
@@ -28,12 +28,12 @@ class Renewable(Basic):
     async def header(self) -> str:
         return f"Bearer {self.number}"
 
-    def rejected(self, header: str) -> bool:
+    def invalidate(self, header: str) -> bool:
         self.number += header == f"Bearer {self.number}"
         return True
 
 
-async def test_sends_what_it_was_given(http: Http, bandwidth: Loopback) -> None:
+async def test_sends_what_it_was_given(http: HttpClient, bandwidth: Loopback) -> None:
     bandwidth.answers(Reply(201, b"{}", {"x-mark": "1"}))
     response = await http.send(
         "make", "POST", f"{bandwidth.url}/a?b=c", credentials=BASIC, json=b'{"d":1}', timeout=5
@@ -46,31 +46,31 @@ async def test_sends_what_it_was_given(http: Http, bandwidth: Loopback) -> None:
     assert seen.headers["user-agent"] == "pstn-bridge"
 
 
-async def test_no_body_has_no_content_type(http: Http, bandwidth: Loopback) -> None:
+async def test_no_body_has_no_content_type(http: HttpClient, bandwidth: Loopback) -> None:
     await get(http, bandwidth.url, "DELETE")
     assert "content-type" not in bandwidth.seen[0].headers
 
 
-async def test_error_status_carries_what_bandwidth_said(http: Http, bandwidth: Loopback) -> None:
+async def test_error_status_carries_what_bandwidth_said(http: HttpClient, bandwidth: Loopback) -> None:
     bandwidth.answers(Reply(429, {"type": "error", "description": "too many"}, {"retry-after": "7"}))
     error = await failed(http, bandwidth.url)
     assert (error.operation, error.code, error.status) == ("ask", "rate-limited", 429)
-    assert (error.retry, error.retry_after, error.detail) == (True, 7.0, "too many")
+    assert (error.retryable, error.retry_after, error.detail) == (True, 7.0, "too many")
 
 
 @pytest.mark.parametrize("status", [204, 200, 299])
-async def test_any_2xx_is_fine(http: Http, bandwidth: Loopback, status: int) -> None:
+async def test_any_2xx_is_fine(http: HttpClient, bandwidth: Loopback, status: int) -> None:
     bandwidth.answers(Reply(status))
     assert (await get(http, bandwidth.url)).status == status
 
 
-async def test_redirects_are_not_followed(http: Http, bandwidth: Loopback) -> None:
+async def test_redirects_are_not_followed(http: HttpClient, bandwidth: Loopback) -> None:
     bandwidth.answers(Reply(307, b"", {"location": "/elsewhere"}))
     error = await failed(http, bandwidth.url)
     assert (error.code, error.status, len(bandwidth.seen)) == ("invalid-response", 307, 1)
 
 
-async def test_cookies_are_not_kept(http: Http, bandwidth: Loopback) -> None:
+async def test_cookies_are_not_kept(http: HttpClient, bandwidth: Loopback) -> None:
     bandwidth.answers(Reply(200, b"", {"set-cookie": "a=b; Path=/"}))
     await get(http, bandwidth.url)
     await get(http, bandwidth.url)
@@ -78,7 +78,7 @@ async def test_cookies_are_not_kept(http: Http, bandwidth: Loopback) -> None:
 
 
 async def test_environment_proxies_are_not_used(
-    http: Http, bandwidth: Loopback, monkeypatch: pytest.MonkeyPatch
+    http: HttpClient, bandwidth: Loopback, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
@@ -90,16 +90,16 @@ async def test_environment_proxies_are_not_used(
 # 401
 
 
-async def test_401_is_repeated_once_with_a_fresh_header(http: Http, bandwidth: Loopback) -> None:
+async def test_401_is_repeated_once_with_a_fresh_header(http: HttpClient, bandwidth: Loopback) -> None:
     bandwidth.answers(Reply(401), Reply(200))
-    with counting() as tally:
+    with record_requests() as tally:
         response = await http.send("ask", "POST", bandwidth.url, credentials=Renewable(), timeout=5)
     assert response.status == 200
     assert [seen.headers["authorization"] for seen in bandwidth.seen] == ["Bearer 1", "Bearer 2"]
-    assert tally == Tally(requests=2, retries=1)
+    assert tally == RequestLog(requests=2, retries=1)
 
 
-async def test_401_twice_is_an_error(http: Http, bandwidth: Loopback) -> None:
+async def test_401_twice_is_an_error(http: HttpClient, bandwidth: Loopback) -> None:
     bandwidth.answers(Reply(401, {"message": "Unauthorized"}))
     with pytest.raises(BandwidthError) as caught:
         await http.send("ask", "GET", bandwidth.url, credentials=Renewable(), timeout=5)
@@ -110,7 +110,7 @@ async def test_401_twice_is_an_error(http: Http, bandwidth: Loopback) -> None:
     )
 
 
-async def test_401_is_not_repeated_where_it_cannot_help(http: Http, bandwidth: Loopback) -> None:
+async def test_401_is_not_repeated_where_it_cannot_help(http: HttpClient, bandwidth: Loopback) -> None:
     bandwidth.answers(Reply(401))
     assert (await failed(http, bandwidth.url)).code == "unauthorized"
     assert len(bandwidth.seen) == 1
@@ -120,7 +120,7 @@ async def test_401_is_not_repeated_where_it_cannot_help(http: Http, bandwidth: L
 
 
 async def test_one_line_for_each_request(
-    http: Http, bandwidth: Loopback, logs: list[MutableMapping[str, Any]]
+    http: HttpClient, bandwidth: Loopback, logs: list[MutableMapping[str, Any]]
 ) -> None:
     bandwidth.answers(Reply(401), Reply(200), Reply(500))
     await http.send("first", "GET", bandwidth.url, credentials=Renewable(), timeout=5, attempt=3)
@@ -153,7 +153,7 @@ async def test_one_line_for_each_request(
 
 
 async def test_cancelled_request_is_logged_and_ends(
-    http: Http, bandwidth: Loopback, logs: list[MutableMapping[str, Any]]
+    http: HttpClient, bandwidth: Loopback, logs: list[MutableMapping[str, Any]]
 ) -> None:
     gate = asyncio.Event()
     bandwidth.answers(Reply(gate=gate))
@@ -167,7 +167,7 @@ async def test_cancelled_request_is_logged_and_ends(
 
 
 async def test_no_secret_is_logged(
-    http: Http,
+    http: HttpClient,
     bandwidth: Loopback,
     logs: list[MutableMapping[str, Any]],
     caplog: pytest.LogCaptureFixture,
@@ -189,14 +189,14 @@ async def test_no_secret_is_logged(
 
 
 async def test_tally_counts_attempts_of_parallel_requests_and_ends_with_its_block(
-    http: Http, bandwidth: Loopback
+    http: HttpClient, bandwidth: Loopback
 ) -> None:
-    with counting() as outer:
+    with record_requests() as outer:
         await get(http, bandwidth.url)
-        with counting() as inner:
+        with record_requests() as inner:
             await asyncio.gather(*(get(http, bandwidth.url) for _ in range(3)))
             await http.send("ask", "GET", bandwidth.url, credentials=BASIC, timeout=5, attempt=2)
     await get(http, bandwidth.url)
-    assert inner == Tally(requests=4, retries=1)
-    assert outer == Tally(requests=1, retries=0)
-    assert current_tally.get() is None
+    assert inner == RequestLog(requests=4, retries=1)
+    assert outer == RequestLog(requests=1, retries=0)
+    assert current_request_log.get() is None

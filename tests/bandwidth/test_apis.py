@@ -6,8 +6,8 @@ import pytest
 
 from service.bandwidth.auth import Basic
 from service.bandwidth.errors import BandwidthError, Conflict, Misrouted, NotFound
-from service.bandwidth.api_client import Http
-from service.bandwidth.request_log import Tally, counting
+from service.bandwidth.api_client import HttpClient
+from service.bandwidth.request_log import RequestLog, record_requests
 from service.bandwidth.voice import CallState, VoiceApi
 from service.bandwidth.webrtc import CreatedParticipant, WebRtcApi
 from tests.bandwidth.support import Loopback, Reply
@@ -21,12 +21,12 @@ NOWHERE = Reply(404, {"error": "not found", "requestId": "r"})
 
 
 @pytest.fixture
-def webrtc(http: Http, bandwidth: Loopback) -> WebRtcApi:
+def webrtc(http: HttpClient, bandwidth: Loopback) -> WebRtcApi:
     return WebRtcApi(http, f"{bandwidth.url}/v1/", "55555", BASIC)
 
 
 @pytest.fixture
-def voice(http: Http, bandwidth: Loopback) -> VoiceApi:
+def voice(http: HttpClient, bandwidth: Loopback) -> VoiceApi:
     return VoiceApi(http, f"{bandwidth.url}/api/v2", "55555", BASIC)
 
 
@@ -109,7 +109,7 @@ async def test_session_without_a_usable_id(
     bandwidth.answers(Reply(200, body))
     with pytest.raises(BandwidthError) as caught:
         await webrtc.create_session(tag="t", timeout=5)
-    assert (caught.value.code, caught.value.may_have_happened, caught.value.retry) == (
+    assert (caught.value.code, caught.value.may_have_happened, caught.value.retryable) == (
         "invalid-response",
         True,
         False,
@@ -148,7 +148,7 @@ async def test_tags_are_bounded_before_anything_is_sent(webrtc: WebRtcApi, bandw
 
 @pytest.mark.parametrize("bad", ["", ".", "..", "...", "a b", "a\nb", "ä", "x" * 201])
 async def test_what_is_no_id_gets_into_no_path(
-    webrtc: WebRtcApi, voice: VoiceApi, http: Http, bandwidth: Loopback, bad: str
+    webrtc: WebRtcApi, voice: VoiceApi, http: HttpClient, bandwidth: Loopback, bad: str
 ) -> None:
     attempts: list[Callable[[], Awaitable[object]]] = [
         lambda: webrtc.add_participant(bad, PARTICIPANT, timeout=5),
@@ -205,7 +205,7 @@ async def test_hang_up_in_the_wrong_moment(voice: VoiceApi, bandwidth: Loopback)
     bandwidth.answers(Reply(409, {"type": "validation", "description": "not now", "id": ""}))
     with pytest.raises(Conflict) as caught:
         await voice.hang_up(CALL, timeout=5)
-    assert (caught.value.code, caught.value.retry, caught.value.detail) == ("conflict", True, "not now")
+    assert (caught.value.code, caught.value.retryable, caught.value.detail) == ("conflict", True, "not now")
 
 
 async def test_redirect(voice: VoiceApi, bandwidth: Loopback, logs: list[MutableMapping[str, Any]]) -> None:
@@ -254,8 +254,8 @@ async def test_attempts_are_told_to_log_and_tally(
     webrtc: WebRtcApi, voice: VoiceApi, bandwidth: Loopback, logs: list[MutableMapping[str, Any]]
 ) -> None:
     bandwidth.answers(Reply(204))
-    with counting() as tally:
+    with record_requests() as tally:
         await webrtc.delete_session(SESSION, timeout=5, attempt=4)
         await voice.hang_up(CALL, timeout=5)
     assert [(line["operation"], line["attempt"]) for line in logs] == [("delete-session", 4), ("hang-up", 1)]
-    assert tally == Tally(requests=2, retries=1)
+    assert tally == RequestLog(requests=2, retries=1)

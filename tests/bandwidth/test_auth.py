@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from service.bandwidth.auth import FAILURES, MARGIN, PAUSE_AFTER_FAILURE, Basic, OAuth
+from service.bandwidth.auth import TOKEN_FAILURE_THRESHOLD, EXPIRY_MARGIN, PAUSE_AFTER_FAILURE, Basic, OAuth
 from service.bandwidth.errors import BandwidthError
-from service.bandwidth.api_client import Http
-from service.bandwidth.request_log import Tally, counting
+from service.bandwidth.api_client import HttpClient
+from service.bandwidth.request_log import RequestLog, record_requests
 from service.tasks import Tasks
 from tests.bandwidth.support import Loopback, Reply
 from tests.clocks import SetClock
@@ -22,7 +22,7 @@ def grant(number: int, expires_in: object = 3600) -> Reply:
     return Reply(200, {"access_token": f"token-{number}", "expires_in": expires_in, "token_type": "bearer"})
 
 
-def oauth_at(url: str, http: Http, clock: SetClock) -> OAuth:
+def oauth_at(url: str, http: HttpClient, clock: SetClock) -> OAuth:
     return OAuth(
         client_id="CLI-1",
         client_secret=CLIENT_SECRET,
@@ -34,7 +34,7 @@ def oauth_at(url: str, http: Http, clock: SetClock) -> OAuth:
 
 
 @pytest.fixture
-def oauth(http: Http, bandwidth: Loopback, clock: SetClock) -> OAuth:
+def oauth(http: HttpClient, bandwidth: Loopback, clock: SetClock) -> OAuth:
     bandwidth.answers(*(grant(number) for number in range(1, 9)))
     return oauth_at(f"{bandwidth.url}/oauth2/token", http, clock)
 
@@ -43,8 +43,8 @@ async def test_basic() -> None:
     basic = Basic("user", "pässword")
     header = await basic.header()
     assert base64.b64decode(header.removeprefix("Basic ")).decode() == "user:pässword"
-    assert not basic.rejected(header)
-    await basic.warm()
+    assert not basic.invalidate(header)
+    await basic.prefetch()
     assert basic.obtained
     assert repr(basic) == "Basic(username='user', password=***)"
     with pytest.raises(ValueError, match="username"):
@@ -53,7 +53,7 @@ async def test_basic() -> None:
 
 async def test_asks_as_the_official_clients_do(oauth: OAuth, bandwidth: Loopback) -> None:
     before = oauth.obtained
-    await oauth.warm()
+    await oauth.prefetch()
     assert (before, oauth.obtained) == (False, True)
     assert await oauth.header() == "Bearer token-1"
     [seen] = bandwidth.seen
@@ -75,14 +75,14 @@ async def test_fifty_callers_share_one_failure(oauth: OAuth, bandwidth: Loopback
     assert len({id(error) for error in errors}) == 50
     for error in errors:
         assert isinstance(error, BandwidthError)
-        assert (error.code, error.status, error.retry, error.retry_after) == ("overloaded", 503, True, 3.0)
+        assert (error.code, error.status, error.retryable, error.retry_after) == ("overloaded", 503, True, 3.0)
         assert not error.may_have_happened
 
 
 async def test_fifty_requests_with_a_revoked_token_share_one_new_one(
-    oauth: OAuth, bandwidth: Loopback, http: Http
+    oauth: OAuth, bandwidth: Loopback, http: HttpClient
 ) -> None:
-    await oauth.warm()
+    await oauth.prefetch()
     async with Loopback().serving() as api:
         gate = asyncio.Event()
         api.answers(*[Reply(401, gate=gate)] * 50, Reply(200))
@@ -98,7 +98,7 @@ async def test_fifty_requests_with_a_revoked_token_share_one_new_one(
 
 
 async def test_an_api_that_refuses_every_token_costs_one_new_one(
-    oauth: OAuth, bandwidth: Loopback, clock: SetClock, http: Http
+    oauth: OAuth, bandwidth: Loopback, clock: SetClock, http: HttpClient
 ) -> None:
     """In five seconds, however many ask, at the same time or one after the other."""
 
@@ -107,7 +107,7 @@ async def test_an_api_that_refuses_every_token_costs_one_new_one(
             await http.send("ask", "GET", api.url, credentials=oauth, timeout=5)
         return caught.value.status
 
-    await oauth.warm()
+    await oauth.prefetch()
     async with Loopback().serving() as api:
         api.answers(Reply(401))
         assert set(await asyncio.gather(*(asked() for _ in range(50)))) == {401}
@@ -123,9 +123,9 @@ async def test_an_api_that_refuses_every_token_costs_one_new_one(
 
 async def test_late_401_does_not_forget_the_newer_token(oauth: OAuth, bandwidth: Loopback) -> None:
     old = await oauth.header()
-    assert oauth.rejected(old)
+    assert oauth.invalidate(old)
     assert await oauth.header() == "Bearer token-2"
-    assert oauth.rejected(old)
+    assert oauth.invalidate(old)
     assert await oauth.header() == "Bearer token-2"
     assert len(bandwidth.seen) == 2
 
@@ -157,7 +157,7 @@ async def test_lifetime(
     late = grant(2)
     late.gate = gate
     bandwidth.answers(grant(1, expires_in), late)
-    await oauth.warm()
+    await oauth.prefetch()
     clock.advance(fresh_for - 0.01)
     assert await oauth.header() == "Bearer token-1"
     assert len(bandwidth.seen) == 1
@@ -176,7 +176,7 @@ async def test_lifetime(
 async def test_refresh_ahead_happens_once_for_many(
     oauth: OAuth, bandwidth: Loopback, clock: SetClock
 ) -> None:
-    await oauth.warm()
+    await oauth.prefetch()
     clock.advance(3550)
     assert {await oauth.header() for _ in range(50)} == {"Bearer token-1"}
     await wait_until(lambda: len(bandwidth.seen) == 2)
@@ -195,7 +195,7 @@ async def test_failed_refresh_ahead_fails_nobody_and_is_not_repeated_at_once(
         return sum(line["event"] == "token.refresh_failed" for line in logs)
 
     bandwidth.answers(grant(1), Reply(500, {"message": "no"}), Reply(500), grant(2))
-    await oauth.warm()
+    await oauth.prefetch()
     clock.advance(3545)
     assert await oauth.header() == "Bearer token-1"
     await wait_until(lambda: failures() == 1)
@@ -215,7 +215,7 @@ async def test_a_refresh_ahead_obeys_retry_after_while_the_old_token_lasts(
     oauth: OAuth, bandwidth: Loopback, clock: SetClock, logs: list[MutableMapping[str, Any]]
 ) -> None:
     bandwidth.answers(grant(1), Reply(503, b"", {"retry-after": "30"}), grant(2))
-    await oauth.warm()
+    await oauth.prefetch()
     clock.advance(3545)
     assert await oauth.header() == "Bearer token-1"
     await wait_until(lambda: any(line["event"] == "token.refresh_failed" for line in logs))
@@ -233,13 +233,13 @@ async def test_an_hour_is_not_obeyed(
 ) -> None:
     """There is another try before the old token ends, and the next look comes in time where there is none."""
     bandwidth.answers(grant(1), Reply(429, b"", {"retry-after": "3600"}), grant(2))
-    await oauth.warm()
+    await oauth.prefetch()
     clock.advance(3545)
     assert await oauth.header() == "Bearer token-1"
     await wait_until(lambda: any(line["event"] == "token.refresh_failed" for line in logs))
-    assert await oauth.tend() == 30
+    assert await oauth.refresh_if_due() == 30
     clock.advance(30)
-    await oauth.tend()
+    await oauth.refresh_if_due()
     assert oauth.current == "Bearer token-2"
 
 
@@ -255,7 +255,7 @@ async def test_a_token_endpoint_that_is_down_is_left_alone(
         errors.append(caught.value)
     assert len(bandwidth.seen) == 2
     assert [error.code for error in errors] == ["overloaded"] * 2 + ["paused"] * 98
-    assert {(error.operation, error.retry, error.may_have_happened) for error in errors} == {
+    assert {(error.operation, error.retryable, error.may_have_happened) for error in errors} == {
         ("obtain-token", True, False)
     }
     assert [error.retry_after for error in errors] == [None, None] + [2.0] * 98
@@ -274,41 +274,41 @@ async def test_a_token_endpoint_that_is_down_is_left_alone(
 
 
 async def test_who_gives_tokens_is_lost_until_it_answers(
-    http: Http, bandwidth: Loopback, clock: SetClock, monkeypatch: pytest.MonkeyPatch
+    http: HttpClient, bandwidth: Loopback, clock: SetClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With whatever status, and also where that is no token."""
     far = oauth_at("http://127.0.0.1:9", http, clock)
     begun = clock.monotonic()
-    lost = [far.lost_at]
-    for _ in range(FAILURES):
+    lost = [far.unreachable_since]
+    for _ in range(TOKEN_FAILURE_THRESHOLD):
         with pytest.raises(BandwidthError, match="unreachable"):
             await far.header()
         clock.advance(1)
     with pytest.raises(BandwidthError, match="paused"):
         await far.header()
-    lost.append(far.lost_at)
+    lost.append(far.unreachable_since)
     monkeypatch.setattr(far, "_token_url", f"{bandwidth.url}/oauth2/token")
     bandwidth.answers(Reply(503))
     clock.advance(2)
     with pytest.raises(BandwidthError, match="overloaded"):
         await far.header()
-    lost.append(far.lost_at)
+    lost.append(far.unreachable_since)
     assert lost == [None, begun, None], "since the first of them; a pause says nothing"
 
 
 async def test_who_gives_tokens_is_not_missed_while_there_is_one(
-    http: Http, bandwidth: Loopback, clock: SetClock, monkeypatch: pytest.MonkeyPatch
+    http: HttpClient, bandwidth: Loopback, clock: SetClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bandwidth.answers(grant(1))
     oauth = oauth_at(f"{bandwidth.url}/oauth2/token", http, clock)
-    await oauth.warm()
+    await oauth.prefetch()
     monkeypatch.setattr(oauth, "_token_url", "http://127.0.0.1:9")
-    clock.advance(3600 - MARGIN)
+    clock.advance(3600 - EXPIRY_MARGIN)
     begun = clock.monotonic()
-    await oauth.tend()
-    assert (await oauth.header(), oauth.lost_at) == ("Bearer token-1", None)
-    clock.advance(MARGIN)
-    assert oauth.lost_at == begun
+    await oauth.refresh_if_due()
+    assert (await oauth.header(), oauth.unreachable_since) == ("Bearer token-1", None)
+    clock.advance(EXPIRY_MARGIN)
+    assert oauth.unreachable_since == begun
 
 
 async def test_who_gives_up_waiting_does_not_stop_the_refresh(oauth: OAuth, bandwidth: Loopback) -> None:
@@ -330,7 +330,7 @@ async def test_expired_token_is_not_used_however_the_refresh_goes(
     oauth: OAuth, bandwidth: Loopback, clock: SetClock
 ) -> None:
     bandwidth.answers(grant(1), Reply(500))
-    await oauth.warm()
+    await oauth.prefetch()
     clock.advance(3600)
     with pytest.raises(BandwidthError, match="server-error"):
         await oauth.header()
@@ -364,9 +364,9 @@ async def test_no_token(
 ) -> None:
     bandwidth.answers(reply)
     with pytest.raises(BandwidthError) as caught:
-        await oauth.warm()
+        await oauth.prefetch()
     error = caught.value
-    assert (error.operation, error.code, error.status, error.retry) == (
+    assert (error.operation, error.code, error.status, error.retryable) == (
         "obtain-token",
         code,
         status,
@@ -376,7 +376,7 @@ async def test_no_token(
     assert len(bandwidth.seen) == 1
 
 
-async def test_waiting_for_a_token_is_bounded(http: Http, bandwidth: Loopback, clock: SetClock) -> None:
+async def test_waiting_for_a_token_is_bounded(http: HttpClient, bandwidth: Loopback, clock: SetClock) -> None:
     gate = asyncio.Event()
     bandwidth.answers(Reply(gate=gate))
     oauth = OAuth(
@@ -384,26 +384,26 @@ async def test_waiting_for_a_token_is_bounded(http: Http, bandwidth: Loopback, c
     )
     with pytest.raises(BandwidthError) as caught:
         await oauth.header()
-    assert (caught.value.code, caught.value.status, caught.value.retry) == ("timeout", None, True)
+    assert (caught.value.code, caught.value.status, caught.value.retryable) == ("timeout", None, True)
     assert not caught.value.may_have_happened
     gate.set()
 
 
-async def test_token_requests_belong_to_no_tally(oauth: OAuth, http: Http) -> None:
+async def test_token_requests_belong_to_no_tally(oauth: OAuth, http: HttpClient) -> None:
     async with Loopback().serving() as api:
-        with counting() as tally:
+        with record_requests() as tally:
             await http.send("ask", "GET", api.url, credentials=oauth, timeout=5)
-    assert tally == Tally(requests=1, retries=0)
+    assert tally == RequestLog(requests=1, retries=0)
 
 
 async def test_secrets_are_not_shown(
     oauth: OAuth, bandwidth: Loopback, logs: list[MutableMapping[str, Any]]
 ) -> None:
-    await oauth.warm()
+    await oauth.prefetch()
     bandwidth.answers(Reply(200, b'{"access_token": "secret-token" oops'))
-    assert oauth.rejected("Bearer token-1")
+    assert oauth.invalidate("Bearer token-1")
     with pytest.raises(BandwidthError) as caught:
-        await oauth.warm()
+        await oauth.prefetch()
     trace = "".join(traceback.format_exception(caught.value))
     for text in (repr(logs), repr(oauth), str(caught.value), trace):
         assert CLIENT_SECRET not in text

@@ -9,7 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from service.bandwidth.bxml import (
-    SHAPES,
+    VERB_FIELDS,
     Hangup,
     Pause,
     PhoneNumber,
@@ -23,7 +23,7 @@ from service.bandwidth.bxml import (
     Verb,
     render,
 )
-from service.bandwidth.validation import DOCUMENT_LIMIT, plain, xml_text
+from service.bandwidth.validation import DOCUMENT_LIMIT, format_decimal, xml_text
 
 HEAD = '<?xml version="1.0" encoding="UTF-8"?>'
 URL = "https://bridge.example/callbacks/voice"
@@ -151,9 +151,9 @@ def test_transfer_in_full() -> None:
 
 
 def test_every_field_of_every_verb_is_written() -> None:
-    assert set(SHAPES) == {*get_args(Verb), SipUri, PhoneNumber}
-    for verb, shape in SHAPES.items():
-        written = {*shape.attributes, shape.text, shape.inside} - {None}
+    assert set(VERB_FIELDS) == {*get_args(Verb), SipUri, PhoneNumber}
+    for verb, shape in VERB_FIELDS.items():
+        written = {*shape.attributes, shape.text, shape.children} - {None}
         assert {field.name for field in dataclasses.fields(verb)} == written, verb
 
 
@@ -170,7 +170,7 @@ def test_every_field_of_every_verb_is_written() -> None:
     ],
 )
 def test_plain_decimals(number: float, text: str) -> None:
-    assert plain(number) == text
+    assert format_decimal(number) == text
 
 
 @given(ANY_TEXT)

@@ -7,35 +7,35 @@ from typing import Any
 import pytest
 
 from service import invitations
-from service.bandwidth.callback_urls import Callbacks
+from service.bandwidth.callback_urls import CallbackUrls
 
 SEAT = "p00-aaaaaaaaaaaaaaaaaaaa.1"
 
 
-def mac(callbacks: Callbacks) -> str:
-    return callbacks.participant(SEAT).rsplit("/", 1)[1]
+def mac(callbacks: CallbackUrls) -> str:
+    return callbacks.participant_url(SEAT).rsplit("/", 1)[1]
 
 
 def test_an_address_proves_itself_for_its_seat_alone() -> None:
-    ours = Callbacks("https://bridge.test", "u", "password")
-    assert ours.proves(SEAT, mac(ours))
-    assert not ours.proves("p00-aaaaaaaaaaaaaaaaaaaa.2", mac(ours))
-    assert not ours.proves(SEAT, mac(Callbacks("https://bridge.test", "u", "other")))
-    assert not ours.proves(SEAT, "é")
+    ours = CallbackUrls("https://bridge.test", "u", "password")
+    assert ours.verifies(SEAT, mac(ours))
+    assert not ours.verifies("p00-aaaaaaaaaaaaaaaaaaaa.2", mac(ours))
+    assert not ours.verifies(SEAT, mac(CallbackUrls("https://bridge.test", "u", "other")))
+    assert not ours.verifies(SEAT, "é")
     assert "password" not in repr(ours)
 
 
 def test_the_previous_password_counts_while_it_is_rotated() -> None:
-    old = Callbacks("https://bridge.test", "u", "old")
-    assert Callbacks("https://bridge.test", "u", "new", "old").proves(SEAT, mac(old))
-    assert not Callbacks("https://bridge.test", "u", "new").proves(SEAT, mac(old))
+    old = CallbackUrls("https://bridge.test", "u", "old")
+    assert CallbackUrls("https://bridge.test", "u", "new", "old").verifies(SEAT, mac(old))
+    assert not CallbackUrls("https://bridge.test", "u", "new").verifies(SEAT, mac(old))
 
 
 def test_voice_addresses() -> None:
-    ours = Callbacks("https://bridge.test/base", "u", "p")
-    assert ours.voice("p00-x") == "https://bridge.test/base/callbacks/voice/p00-x"
+    ours = CallbackUrls("https://bridge.test/base", "u", "p")
+    assert ours.call_url("p00-x") == "https://bridge.test/base/callbacks/voice/p00-x"
     assert (
-        ours.voice("p00-x", 2, again=1) == "https://bridge.test/base/callbacks/voice/p00-x/2?again=1&since=0"
+        ours.call_url("p00-x", 2, round_number=1) == "https://bridge.test/base/callbacks/voice/p00-x/2?again=1&since=0"
     )
 
 
@@ -54,20 +54,20 @@ def test_passwords_cannot_be_tried_fast_on_an_address(monkeypatch: pytest.Monkey
         return derive(password, **given)
 
     monkeypatch.setattr(hashlib, "scrypt", scrypt)
-    invitations.key_for.cache_clear()
-    ours = Callbacks("https://bridge.test", "u", "password", "old")
+    invitations.derive_key.cache_clear()
+    ours = CallbackUrls("https://bridge.test", "u", "password", "old")
     assert len(costs) == 2
     assert min(costs) >= 2**17  # 128 bytes of memory for each, so 16 MiB for each password that is tried
     assert mac(ours) != fast("password")
 
 
 def test_no_request_waits_for_the_slow_derivation(monkeypatch: pytest.MonkeyPatch) -> None:
-    ours = Callbacks("https://bridge.test", "u", "password", "old")
+    ours = CallbackUrls("https://bridge.test", "u", "password", "old")
     monkeypatch.delattr(hashlib, "scrypt")
-    again = Callbacks("https://bridge.test", "u", "password", "old")
-    assert again.proves(SEAT, mac(ours))
-    assert not again.proves(SEAT, "0" * 32)
-    assert again.browser("sales", SEAT) == ours.browser("sales", SEAT)
+    again = CallbackUrls("https://bridge.test", "u", "password", "old")
+    assert again.verifies(SEAT, mac(ours))
+    assert not again.verifies(SEAT, "0" * 32)
+    assert again.browser_url("sales", SEAT) == ours.browser_url("sales", SEAT)
 
 
 def test_the_key_is_slow_to_derive_beside_a_plain_hash() -> None:
@@ -85,12 +85,12 @@ def test_the_key_is_slow_to_derive_beside_a_plain_hash() -> None:
             fast("password")
 
     # 50 ms against 4 microseconds, where this was written.
-    assert seconds(lambda: invitations.key_for.__wrapped__("purpose", "password")) > seconds(plain)
+    assert seconds(lambda: invitations.derive_key.__wrapped__("purpose", "password")) > seconds(plain)
 
 
 def test_addresses_of_the_previous_release_are_accepted_and_not_given_out() -> None:
-    ours = Callbacks("https://bridge.test", "u", "new", "old")
-    assert ours.proves(SEAT, fast("new"))
-    assert ours.proves(SEAT, fast("old"))
-    assert not ours.proves(SEAT, fast("other"))
+    ours = CallbackUrls("https://bridge.test", "u", "new", "old")
+    assert ours.verifies(SEAT, fast("new"))
+    assert ours.verifies(SEAT, fast("old"))
+    assert not ours.verifies(SEAT, fast("other"))
     assert mac(ours) not in (fast("new"), fast("old"))

@@ -6,17 +6,17 @@ from typing import Any
 import pytest
 
 from service.bandwidth.auth import Basic
-from service.bandwidth.breaker import SHORTEST
-from service.bandwidth.circuit import HINT, Circuit, Kind
+from service.bandwidth.breaker import MIN_PAUSE
+from service.bandwidth.circuit import HINT, Circuit, RequestKind
 from service.bandwidth.errors import BandwidthError
-from service.bandwidth.api_client import Http
-from service.bandwidth.create_call import NewCall
-from service.bandwidth.request_log import Tally, counting
-from service.bandwidth.upstream import KINDS
+from service.bandwidth.api_client import HttpClient
+from service.bandwidth.create_call import CreateCallRequest
+from service.bandwidth.request_log import RequestLog, record_requests
+from service.bandwidth.upstream import REQUEST_KINDS
 from service.bandwidth.voice import VoiceApi
 from service.bandwidth.webrtc import WebRtcApi
 from service.tasks import Tasks
-from tests.bandwidth.support import BASIC, Loopback, Reply, Wire, reset
+from tests.bandwidth.support import BASIC, Loopback, Reply, RawServer, reset
 from tests.clocks import SetClock
 from tests.waiting import wait_until
 
@@ -31,15 +31,15 @@ class NoToken(Basic):
     current = ""
 
     async def header(self) -> str:
-        raise BandwidthError("obtain-token", "no-token", status=503, retry=True)
+        raise BandwidthError("obtain-token", "no-token", status=503, retryable=True)
 
 
 def circuit_of(clock: SetClock, *, patience: float = 60, probe_wait: float = 60) -> Circuit:
-    return Circuit("webrtc", Kind.QUESTIONS, clock=clock, patience=patience, probe_wait=probe_wait)
+    return Circuit("webrtc", RequestKind.QUESTIONS, clock=clock, hang_timeout=patience, probe_wait=probe_wait)
 
 
-def webrtc(http: Http, url: str, circuit: Circuit, credentials: Basic = BASIC) -> WebRtcApi:
-    return WebRtcApi(http, f"{url}/v1", "55555", credentials, circuits={Kind.QUESTIONS: circuit})
+def webrtc(http: HttpClient, url: str, circuit: Circuit, credentials: Basic = BASIC) -> WebRtcApi:
+    return WebRtcApi(http, f"{url}/v1", "55555", credentials, circuits={RequestKind.QUESTIONS: circuit})
 
 
 async def ask(api: WebRtcApi, *, seconds: float = 5.0) -> str:
@@ -61,17 +61,17 @@ async def paused(api: WebRtcApi) -> BandwidthError:
 
 
 async def test_after_five_failures_nothing_is_sent(
-    http: Http, bandwidth: Loopback, clock: SetClock, logs: list[MutableMapping[str, Any]]
+    http: HttpClient, bandwidth: Loopback, clock: SetClock, logs: list[MutableMapping[str, Any]]
 ) -> None:
     api = webrtc(http, bandwidth.url, circuit_of(clock))
     bandwidth.answers(DOWN)
     assert await asked(api, 5) == ["overloaded"] * 5
     clock.advance(0.5)
-    with counting() as tally:
+    with record_requests() as tally:
         error = await paused(api)
-    assert (error.operation, error.status, error.retry) == ("get-session", None, True)
+    assert (error.operation, error.status, error.retryable) == ("get-session", None, True)
     assert (error.retry_after, error.may_have_happened) == (1.5, False)
-    assert (len(bandwidth.seen), tally) == (5, Tally())
+    assert (len(bandwidth.seen), tally) == (5, RequestLog())
     assert logs[-1] == {
         "event": "breaker.opened",
         "log_level": "warning",
@@ -83,23 +83,23 @@ async def test_after_five_failures_nothing_is_sent(
 
 
 async def test_the_probe_closes_it(
-    http: Http, bandwidth: Loopback, clock: SetClock, logs: list[MutableMapping[str, Any]]
+    http: HttpClient, bandwidth: Loopback, clock: SetClock, logs: list[MutableMapping[str, Any]]
 ) -> None:
     api = webrtc(http, bandwidth.url, circuit_of(clock))
     bandwidth.answers(*[DOWN] * 6, CREATED)
     await asked(api, 5)
-    clock.advance(SHORTEST)
+    clock.advance(MIN_PAUSE)
     assert await asked(api, 2) == ["overloaded", "paused"]
-    clock.advance(2 * SHORTEST)
+    clock.advance(2 * MIN_PAUSE)
     assert await asked(api, 3) == ["there"] * 3
     lines = [line for line in logs if line["event"].startswith("breaker.")]
     assert [line["event"] for line in lines] == ["breaker.opened", "breaker.closed"]
-    assert (lines[1]["api"], lines[1]["open_s"]) == ("webrtc", 3 * SHORTEST)
+    assert (lines[1]["api"], lines[1]["open_s"]) == ("webrtc", 3 * MIN_PAUSE)
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 408, 409, 429, 307])
 async def test_what_bandwidth_answers_is_no_failure(
-    http: Http, bandwidth: Loopback, clock: SetClock, status: int
+    http: HttpClient, bandwidth: Loopback, clock: SetClock, status: int
 ) -> None:
     api = webrtc(http, bandwidth.url, circuit_of(clock))
     bandwidth.answers(Reply(status))
@@ -108,14 +108,14 @@ async def test_what_bandwidth_answers_is_no_failure(
 
 
 async def test_such_an_answer_ends_a_row_of_failures(
-    http: Http, bandwidth: Loopback, clock: SetClock
+    http: HttpClient, bandwidth: Loopback, clock: SetClock
 ) -> None:
     api = webrtc(http, bandwidth.url, circuit_of(clock))
     bandwidth.answers(*([DOWN] * 4 + [GONE]) * 3)
     assert await asked(api, 15) == (["overloaded"] * 4 + ["gone"]) * 3
 
 
-async def test_no_connection_is_a_failure(http: Http, clock: SetClock) -> None:
+async def test_no_connection_is_a_failure(http: HttpClient, clock: SetClock) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
     api = webrtc(http, f"http://127.0.0.1:{port}", circuit_of(clock))
@@ -126,7 +126,7 @@ async def test_no_connection_is_a_failure(http: Http, clock: SetClock) -> None:
     ("answer", "code"), [(b"", "unreachable"), (b"220 mail\r\n\r\n", "invalid-response")]
 )
 async def test_what_breaks_or_is_not_http_is_a_failure(
-    http: Http, clock: SetClock, answer: bytes, code: str
+    http: HttpClient, clock: SetClock, answer: bytes, code: str
 ) -> None:
     async def answer_badly(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await server.head(reader)
@@ -134,13 +134,13 @@ async def test_what_breaks_or_is_not_http_is_a_failure(
         if not answer:
             reset(writer)
 
-    async with Wire(answer_badly).serving() as server:
+    async with RawServer(answer_badly).serving() as server:
         api = webrtc(http, server.url, circuit_of(clock))
         assert await asked(api, 7) == [code] * 5 + ["paused"] * 2
 
 
 async def test_timeouts_of_requests_that_had_no_time_are_no_failures(
-    http: Http, bandwidth: Loopback, clock: SetClock
+    http: HttpClient, bandwidth: Loopback, clock: SetClock
 ) -> None:
     gate = asyncio.Event()
     api = webrtc(http, bandwidth.url, circuit_of(clock))
@@ -151,7 +151,7 @@ async def test_timeouts_of_requests_that_had_no_time_are_no_failures(
 
 
 async def test_hanging_requests_are_failures_before_they_are_given_up(
-    http: Http, bandwidth: Loopback, clock: SetClock, logs: list[MutableMapping[str, Any]]
+    http: HttpClient, bandwidth: Loopback, clock: SetClock, logs: list[MutableMapping[str, Any]]
 ) -> None:
     """And once each; an answer that comes after all says that Bandwidth is back."""
     gate = asyncio.Event()
@@ -169,7 +169,7 @@ async def test_hanging_requests_are_failures_before_they_are_given_up(
 
 
 async def test_a_request_that_hangs_and_then_fails_is_one_failure(
-    http: Http, bandwidth: Loopback, clock: SetClock
+    http: HttpClient, bandwidth: Loopback, clock: SetClock
 ) -> None:
     gate = asyncio.Event()
     circuit = circuit_of(clock, patience=0.02)
@@ -186,7 +186,7 @@ async def test_a_request_that_hangs_and_then_fails_is_one_failure(
 
 
 async def test_requests_that_were_answered_do_not_hang(
-    http: Http, bandwidth: Loopback, clock: SetClock
+    http: HttpClient, bandwidth: Loopback, clock: SetClock
 ) -> None:
     api = webrtc(http, bandwidth.url, circuit_of(clock, patience=0.05))
     assert await asked(api, 6) == ["there"] * 6
@@ -197,7 +197,7 @@ async def test_requests_that_were_answered_do_not_hang(
 
 
 async def test_waiting_for_a_token_says_nothing_about_the_api(
-    http: Http, bandwidth: Loopback, clock: SetClock
+    http: HttpClient, bandwidth: Loopback, clock: SetClock
 ) -> None:
     circuit = circuit_of(clock)
     without = webrtc(http, bandwidth.url, circuit, NoToken("user", "password"))
@@ -212,7 +212,7 @@ async def opened(api: WebRtcApi, bandwidth: Loopback, clock: SetClock, *after: R
     """It is open, and a probe is due; what is answered from now on."""
     bandwidth.answers(DOWN)
     await asked(api, 5)
-    clock.advance(SHORTEST)
+    clock.advance(MIN_PAUSE)
     bandwidth.seen.clear()
     bandwidth.answers(*after)
 
@@ -225,7 +225,7 @@ async def probing(api: WebRtcApi, bandwidth: Loopback) -> asyncio.Task[str]:
 
 
 async def test_others_wait_for_the_probe_and_follow_it(
-    http: Http, bandwidth: Loopback, clock: SetClock
+    http: HttpClient, bandwidth: Loopback, clock: SetClock
 ) -> None:
     gate = asyncio.Event()
     api = webrtc(http, bandwidth.url, circuit_of(clock))
@@ -239,7 +239,7 @@ async def test_others_wait_for_the_probe_and_follow_it(
 
 
 async def test_others_are_refused_as_soon_as_the_probe_has_failed(
-    http: Http, bandwidth: Loopback, clock: SetClock
+    http: HttpClient, bandwidth: Loopback, clock: SetClock
 ) -> None:
     gate = asyncio.Event()
     api = webrtc(http, bandwidth.url, circuit_of(clock))
@@ -254,7 +254,7 @@ async def test_others_are_refused_as_soon_as_the_probe_has_failed(
 
 @pytest.mark.parametrize("waits", ["its deadline", "long enough"])
 async def test_nobody_waits_for_a_probe_for_long(
-    http: Http, bandwidth: Loopback, clock: SetClock, waits: str
+    http: HttpClient, bandwidth: Loopback, clock: SetClock, waits: str
 ) -> None:
     gate = asyncio.Event()
     circuit = circuit_of(clock, probe_wait=0.02 if waits == "long enough" else 60)
@@ -268,7 +268,7 @@ async def test_nobody_waits_for_a_probe_for_long(
 
 
 async def test_a_probe_that_hangs_holds_nobody_up_after_that(
-    http: Http, bandwidth: Loopback, clock: SetClock
+    http: HttpClient, bandwidth: Loopback, clock: SetClock
 ) -> None:
     gate = asyncio.Event()
     api = webrtc(http, bandwidth.url, circuit_of(clock, patience=0.05))
@@ -280,7 +280,7 @@ async def test_a_probe_that_hangs_holds_nobody_up_after_that(
 
 
 async def test_a_cancelled_probe_is_followed_by_another(
-    http: Http, bandwidth: Loopback, clock: SetClock
+    http: HttpClient, bandwidth: Loopback, clock: SetClock
 ) -> None:
     gate = asyncio.Event()
     api = webrtc(http, bandwidth.url, circuit_of(clock))
@@ -290,65 +290,65 @@ async def test_a_cancelled_probe_is_followed_by_another(
     await asyncio.sleep(0)
     probe.cancel()
     assert await other == "paused"
-    clock.advance(2 * SHORTEST)
+    clock.advance(2 * MIN_PAUSE)
     assert await asked(api, 2) == ["there"] * 2
     gate.set()
 
 
-async def test_any_answer_says_that_it_can_be_reached(http: Http, bandwidth: Loopback) -> None:
+async def test_any_answer_says_that_it_can_be_reached(http: HttpClient, bandwidth: Loopback) -> None:
     clock = SetClock()
     circuit = circuit_of(clock)
     for reply in (DOWN, Reply(401), GONE):
-        circuit.reach.lost(clock.monotonic())
+        circuit.reachability.mark_unreachable(clock.monotonic())
         bandwidth.answers(reply)
         await ask(webrtc(http, bandwidth.url, circuit))
-        assert circuit.reach.lost_at is None, reply
+        assert circuit.reachability.unreachable_since is None, reply
     assert circuit.succeeded_at == clock.now(), "that there is none answers a question"
 
 
-async def test_an_api_that_answers_one_kind_of_work_can_be_reached(http: Http, bandwidth: Loopback) -> None:
+async def test_an_api_that_answers_one_kind_of_work_can_be_reached(http: HttpClient, bandwidth: Loopback) -> None:
     api = WebRtcApi(http, f"{bandwidth.url}/v1", "55555", BASIC)
-    creates = next(one for one in api.circuits if one.kind is Kind.CREATES)
-    creates.reach.lost(0)
+    creates = next(one for one in api.circuits if one.kind is RequestKind.CREATES)
+    creates.reachability.mark_unreachable(0)
     bandwidth.answers(GONE)
     assert await ask(api) == "gone"
-    assert creates.reach.lost_at is None
+    assert creates.reachability.unreachable_since is None
     voice = VoiceApi(http, f"{bandwidth.url}/v2", "55555", BASIC)
-    assert voice.circuits[0].reach is not creates.reach, "the other may be cut off alone"
+    assert voice.circuits[0].reachability is not creates.reachability, "the other may be cut off alone"
 
 
-async def test_what_finds_no_way_says_since_when(http: Http, bandwidth: Loopback) -> None:
+async def test_what_finds_no_way_says_since_when(http: HttpClient, bandwidth: Loopback) -> None:
     clock = SetClock()
     circuit = circuit_of(clock, patience=0.05)
     begun = clock.now()
     assert await ask(webrtc(http, "http://127.0.0.1:9", circuit)) == "unreachable"
     clock.advance(1)
     assert await ask(webrtc(http, "http://127.0.0.1:9", circuit)) == "unreachable"
-    assert circuit.reach.lost_at == begun, "the first of them"
+    assert circuit.reachability.unreachable_since == begun, "the first of them"
 
-    circuit.reach.answered()
+    circuit.reachability.mark_reached()
     bandwidth.answers(Reply(gate=asyncio.Event()))
     assert await ask(webrtc(http, bandwidth.url, circuit), seconds=0.2) == "timeout"
-    assert circuit.reach.lost_at == clock.now(), "silence is no answer"
-    circuit.reach.answered()
+    assert circuit.reachability.unreachable_since == clock.now(), "silence is no answer"
+    circuit.reachability.mark_reached()
     assert await ask(webrtc(http, bandwidth.url, circuit), seconds=0.01) == "timeout"
-    assert circuit.reach.lost_at is None, "who had no time left knows nothing"
+    assert circuit.reachability.unreachable_since is None, "who had no time left knows nothing"
 
 
 @pytest.mark.parametrize("code", ["unreachable", "timeout", "no-token", "paused"])
 async def test_without_a_token_nothing_is_known_of_the_api(
-    http: Http, bandwidth: Loopback, code: str
+    http: HttpClient, bandwidth: Loopback, code: str
 ) -> None:
     class Far(NoToken):
         async def header(self) -> str:
-            raise BandwidthError("obtain-token", code, retry=True)
+            raise BandwidthError("obtain-token", code, retryable=True)
 
     circuit = circuit_of(SetClock())
     assert await ask(webrtc(http, bandwidth.url, circuit, Far("me", "secret"))) == code
-    assert circuit.reach.lost_at is None
+    assert circuit.reachability.unreachable_since is None
 
 
-async def test_each_api_has_its_own(http: Http, bandwidth: Loopback) -> None:
+async def test_each_api_has_its_own(http: HttpClient, bandwidth: Loopback) -> None:
     """Also where they share a host."""
     sessions = WebRtcApi(http, bandwidth.url, "55555", BASIC)
     calls = VoiceApi(http, bandwidth.url, "55555", BASIC)
@@ -379,7 +379,7 @@ PERFORM: dict[str, Callable[[VoiceApi, WebRtcApi, int], Awaitable[object]]] = {
     "get-participant": lambda _, sessions, n: sessions.has_participant(f"p-{n}", timeout=5),
     "list-participants": lambda _, sessions, n: sessions.list_participants(f"s-{n}", timeout=5),
     "create-call": lambda calls, _, n: calls.create_call(
-        NewCall(
+        CreateCallRequest(
             to="+15550100",
             from_="+15550101",
             application_id="a",
@@ -408,16 +408,16 @@ async def code_of(request: Awaitable[object]) -> str:
     return "fine"
 
 
-@pytest.mark.parametrize("operation", sorted(KINDS))
+@pytest.mark.parametrize("operation", sorted(REQUEST_KINDS))
 async def test_what_fails_stops_its_own_kind_of_work_alone(
-    http: Http, bandwidth: Loopback, logs: list[MutableMapping[str, Any]], operation: str
+    http: HttpClient, bandwidth: Loopback, logs: list[MutableMapping[str, Any]], operation: str
 ) -> None:
     sessions = WebRtcApi(http, bandwidth.url, "55555", BASIC)
     calls = VoiceApi(http, bandwidth.url, "55555", BASIC)
     bandwidth.answers(DOWN)
     codes = [await code_of(PERFORM[operation](calls, sessions, n)) for n in range(6)]
     assert codes == ["overloaded"] * 5 + ["paused"]
-    api, kind = "voice" if operation in OF_CALLS else "webrtc", KINDS[operation]
+    api, kind = "voice" if operation in OF_CALLS else "webrtc", REQUEST_KINDS[operation]
     assert [(line["api"], line["kind"]) for line in logs if line["event"] == "breaker.opened"] == [
         (api, kind)
     ]
@@ -425,11 +425,11 @@ async def test_what_fails_stops_its_own_kind_of_work_alone(
     bandwidth.answers(GONE)
     for other, perform in PERFORM.items():
         code = await code_of(perform(calls, sessions, 7))
-        assert (code == "paused") == (KINDS[other] == kind and (other in OF_CALLS) == (api == "voice")), other
+        assert (code == "paused") == (REQUEST_KINDS[other] == kind and (other in OF_CALLS) == (api == "voice")), other
 
 
 async def test_one_piece_of_work_fails_once_however_often_it_is_tried(
-    http: Http, bandwidth: Loopback
+    http: HttpClient, bandwidth: Loopback
 ) -> None:
     """And so five of them open it."""
     api = WebRtcApi(http, bandwidth.url, "55555", BASIC)
@@ -438,7 +438,7 @@ async def test_one_piece_of_work_fails_once_however_often_it_is_tried(
     async def tried(piece: str, times: int) -> list[str]:
         found = []
         for _ in range(times):
-            with counting(piece):
+            with record_requests(piece):
                 found.append(await code_of(api.delete_session("s", timeout=5)))
         return found
 
@@ -448,13 +448,13 @@ async def test_one_piece_of_work_fails_once_however_often_it_is_tried(
 
 
 async def test_one_session_into_which_nobody_can_be_put_is_one_failure(
-    http: Http, bandwidth: Loopback
+    http: HttpClient, bandwidth: Loopback
 ) -> None:
     """Whoever asks: twenty are put into the one that replaces another. Other rooms have others."""
     api = WebRtcApi(http, bandwidth.url, "55555", BASIC)
     bandwidth.answers(DOWN)
     for member in range(20):
-        with counting(f"room:lobby/{member}"):
+        with record_requests(f"room:lobby/{member}"):
             assert await code_of(api.add_participant("s", f"p-{member}", timeout=5)) == "overloaded"
     codes = [await code_of(api.add_participant(f"s-{n}", "p", timeout=5)) for n in range(5)]
     assert codes == ["overloaded"] * 4 + ["paused"]

@@ -10,11 +10,11 @@ import pytest
 
 from service.bandwidth.auth import Basic
 from service.bandwidth.errors import BandwidthError
-from service.bandwidth.api_client import Http
-from service.bandwidth.create_call import MachineDetection, NewCall, as_json
-from service.bandwidth.request_log import Tally, counting
+from service.bandwidth.api_client import HttpClient
+from service.bandwidth.create_call import MachineDetection, CreateCallRequest, create_call_body
+from service.bandwidth.request_log import RequestLog, record_requests
 from service.bandwidth.voice import VoiceApi
-from tests.bandwidth.support import BASIC, Loopback, Reply, Wire, reset
+from tests.bandwidth.support import BASIC, Loopback, Reply, RawServer, reset
 
 CALL = "c-93d6f3c0-be584596-0b74-4fa2-8015-d8ede84bd1a4"
 URL = "https://bridge.example/callbacks/voice/r1"
@@ -27,11 +27,11 @@ CREATED = {"callId": CALL, "accountId": "55555", "to": NUMBER, "password": "****
 class Renewed(Basic):
     """Credentials that another try may help."""
 
-    def rejected(self, header: str) -> bool:
+    def invalidate(self, header: str) -> bool:
         return True
 
 
-def order(**changes: Any) -> NewCall:
+def order(**changes: Any) -> CreateCallRequest:
     usual: dict[str, Any] = {
         "to": NUMBER,
         "from_": "+15557654321",
@@ -41,7 +41,7 @@ def order(**changes: Any) -> NewCall:
         "username": "u",
         "password": "hidden-p",
     }
-    return NewCall(**(usual | changes))
+    return CreateCallRequest(**(usual | changes))
 
 
 def detection(**changes: Any) -> MachineDetection:
@@ -97,7 +97,7 @@ FULL_BODY = {
 }
 
 
-def api(http: Http, url: str, credentials: Basic = BASIC) -> VoiceApi:
+def api(http: HttpClient, url: str, credentials: Basic = BASIC) -> VoiceApi:
     return VoiceApi(http, f"{url}/api/v2", "55555", credentials)
 
 
@@ -110,7 +110,7 @@ async def failed(voice: VoiceApi) -> BandwidthError:
 
 @pytest.mark.parametrize("status", [200, 201, 202])
 async def test_create_call(
-    http: Http, bandwidth: Loopback, logs: list[MutableMapping[str, Any]], status: int
+    http: HttpClient, bandwidth: Loopback, logs: list[MutableMapping[str, Any]], status: int
 ) -> None:
     bandwidth.answers(Reply(status, CREATED))
     assert await api(http, bandwidth.url).create_call(FULL, timeout=5, attempt=2) == CALL
@@ -122,7 +122,7 @@ async def test_create_call(
         assert private not in repr(logs)
 
 
-async def test_only_what_is_set_is_sent(http: Http, bandwidth: Loopback) -> None:
+async def test_only_what_is_set_is_sent(http: HttpClient, bandwidth: Loopback) -> None:
     bandwidth.answers(Reply(201, CREATED))
     voice = api(http, bandwidth.url)
     await voice.create_call(order(), timeout=5)
@@ -144,8 +144,8 @@ async def test_only_what_is_set_is_sent(http: Http, bandwidth: Loopback) -> None
 
 def test_every_field_is_sent_under_a_name_of_the_official_sdk() -> None:
     models: Any = importlib.import_module("bandwidth.models")
-    body: dict[str, Any] = as_json(FULL)
-    assert len(body) == len(dataclasses.fields(NewCall))
+    body: dict[str, Any] = create_call_body(FULL)
+    assert len(body) == len(dataclasses.fields(CreateCallRequest))
     assert len(body["machineDetection"]) == len(dataclasses.fields(MachineDetection))
     for sent, model in (
         (body, models.CreateCall),
@@ -166,11 +166,11 @@ def test_secrets_are_not_shown() -> None:
     [b"", b"null", b"<html>", {}, {"callId": 5}, {"callId": ""}, {"callId": ".."}, {"callId": "a b"}],
 )
 async def test_answer_without_a_usable_id(
-    http: Http, bandwidth: Loopback, body: bytes | dict[str, Any]
+    http: HttpClient, bandwidth: Loopback, body: bytes | dict[str, Any]
 ) -> None:
     bandwidth.answers(Reply(201, body))
     error = await failed(api(http, bandwidth.url))
-    assert (error.code, error.status, error.retry) == ("invalid-response", 201, False)
+    assert (error.code, error.status, error.retryable) == ("invalid-response", 201, False)
     assert error.may_have_happened
 
 
@@ -185,7 +185,7 @@ async def test_answer_without_a_usable_id(
     ],
 )
 async def test_refusals(
-    http: Http, bandwidth: Loopback, status: int, code: str, may_have_happened: bool
+    http: HttpClient, bandwidth: Loopback, status: int, code: str, may_have_happened: bool
 ) -> None:
     bandwidth.answers(Reply(status, {"type": "error", "description": "words"}))
     error = await failed(api(http, bandwidth.url))
@@ -193,7 +193,7 @@ async def test_refusals(
     assert len(bandwidth.seen) == 1
 
 
-async def test_401_made_no_call_and_is_repeated(http: Http, bandwidth: Loopback) -> None:
+async def test_401_made_no_call_and_is_repeated(http: HttpClient, bandwidth: Loopback) -> None:
     bandwidth.answers(Reply(401), Reply(201, CREATED))
     voice = api(http, bandwidth.url, Renewed("user", "password"))
     assert await voice.create_call(order(), timeout=5) == CALL
@@ -204,7 +204,7 @@ async def test_401_made_no_call_and_is_repeated(http: Http, bandwidth: Loopback)
     assert len(bandwidth.seen) == 4
 
 
-async def test_connection_that_breaks_after_a_401_may_have_made_a_call(http: Http) -> None:
+async def test_connection_that_breaks_after_a_401_may_have_made_a_call(http: HttpClient) -> None:
     async def refuse_and_break(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await server.head(reader)
         if len(server.heads) == 1:
@@ -212,12 +212,12 @@ async def test_connection_that_breaks_after_a_401_may_have_made_a_call(http: Htt
         else:
             reset(writer)
 
-    async with Wire(refuse_and_break).serving() as server:
+    async with RawServer(refuse_and_break).serving() as server:
         error = await failed(api(http, server.url, Renewed("user", "password")))
     assert (error.code, error.may_have_happened, len(server.heads)) == ("unreachable", True, 2)
 
 
-async def test_refused_connection_made_no_call(http: Http) -> None:
+async def test_refused_connection_made_no_call(http: HttpClient) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
     error = await failed(api(http, f"http://127.0.0.1:{port}"))
@@ -226,7 +226,7 @@ async def test_refused_connection_made_no_call(http: Http) -> None:
 
 @pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 201 Created\r\ncontent-length: 100\r\n\r\n{"])
 async def test_connection_that_breaks_may_have_made_a_call_and_is_not_repeated(
-    http: Http, answer: bytes
+    http: HttpClient, answer: bytes
 ) -> None:
     async def break_off(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await server.head(reader)
@@ -234,15 +234,15 @@ async def test_connection_that_breaks_may_have_made_a_call_and_is_not_repeated(
         await writer.drain()
         writer.close()
 
-    async with Wire(break_off).serving() as server:
-        with counting() as tally:
+    async with RawServer(break_off).serving() as server:
+        with record_requests() as tally:
             error = await failed(api(http, server.url))
     assert (error.code, error.may_have_happened) == ("unreachable", True)
-    assert (len(server.heads), tally) == (1, Tally(requests=1))
+    assert (len(server.heads), tally) == (1, RequestLog(requests=1))
 
 
 async def drop_when_used_again(
-    server: Wire, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    server: RawServer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 ) -> None:
     """Answers one request on a connection, which is then kept, and goes away upon the next one's head."""
     body = json.dumps(CREATED).encode()
@@ -252,8 +252,8 @@ async def drop_when_used_again(
     reset(writer)
 
 
-async def test_a_call_is_never_asked_for_on_a_connection_that_others_have_used(http: Http) -> None:
-    async with Wire(lambda r, w: drop_when_used_again(server, r, w)).serving() as server:
+async def test_a_call_is_never_asked_for_on_a_connection_that_others_have_used(http: HttpClient) -> None:
+    async with RawServer(lambda r, w: drop_when_used_again(server, r, w)).serving() as server:
         voice = api(http, server.url)
         await voice.hang_up(CALL, timeout=5)
         assert await voice.create_call(order(), timeout=5) == CALL
@@ -267,7 +267,7 @@ async def test_a_call_is_never_asked_for_on_a_connection_that_others_have_used(h
     assert closing == [False, True, True, False]
 
 
-async def test_its_connection_is_closed_by_us_and_not_kept(http: Http) -> None:
+async def test_its_connection_is_closed_by_us_and_not_kept(http: HttpClient) -> None:
     """Also where the server would keep it."""
 
     async def answer_and_listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -277,12 +277,12 @@ async def test_its_connection_is_closed_by_us_and_not_kept(http: Http) -> None:
         closed.set()
 
     closed = asyncio.Event()
-    async with Wire(answer_and_listen).serving() as server:
+    async with RawServer(answer_and_listen).serving() as server:
         assert await api(http, server.url).create_call(order(), timeout=5) == "c"
         await asyncio.wait_for(closed.wait(), timeout=5)
 
 
-async def test_timeout_may_have_made_a_call(http: Http, bandwidth: Loopback) -> None:
+async def test_timeout_may_have_made_a_call(http: HttpClient, bandwidth: Loopback) -> None:
     gate = asyncio.Event()
     bandwidth.answers(Reply(gate=gate))
     with pytest.raises(BandwidthError) as caught:

@@ -11,9 +11,9 @@ from service.bandwidth.errors import (
     Misrouted,
     NotFound,
     invalid_response,
-    refused,
-    seconds_until,
-    words,
+    error_for_status,
+    parse_retry_after,
+    error_text,
 )
 
 NOW = 1_800_000_000.0
@@ -49,8 +49,8 @@ def test_what_a_status_means(
     retry: bool,
     may_have_happened: bool,
 ) -> None:
-    error = refused("ask", status)
-    assert (error.code, error.retry, error.may_have_happened) == (code, retry, may_have_happened)
+    error = error_for_status("ask", status)
+    assert (error.code, error.retryable, error.may_have_happened) == (code, retry, may_have_happened)
     assert (error.operation, error.status, error.retry_after, error.detail) == ("ask", status, None, "")
     assert type(error) is {404: Misrouted, 409: Conflict}.get(status, BandwidthError)
 
@@ -73,14 +73,14 @@ def test_what_a_status_means(
     ],
 )
 def test_only_bandwidth_itself_says_what_is_not_there(body: bytes, code: str) -> None:
-    error = refused("ask", 404, body=body)
+    error = error_for_status("ask", 404, body=body)
     assert (error.code, error.status, error.may_have_happened) == (code, 404, False)
-    assert (type(error), error.retry) == ((NotFound, False) if code == "not-found" else (Misrouted, True))
+    assert (type(error), error.retryable) == ((NotFound, False) if code == "not-found" else (Misrouted, True))
 
 
 def test_an_unusable_answer_may_have_done_its_work() -> None:
     error = invalid_response("make", "empty token", status=200)
-    assert (error.code, error.status, error.retry) == ("invalid-response", 200, False)
+    assert (error.code, error.status, error.retryable) == ("invalid-response", 200, False)
     assert error.may_have_happened
     assert str(error) == "make: invalid-response (empty token)"
 
@@ -103,21 +103,21 @@ def test_an_unusable_answer_may_have_done_its_work() -> None:
     ],
 )
 def test_words(body: bytes, detail: str) -> None:
-    assert words(body) == detail
+    assert error_text(body) == detail
 
 
 def test_words_are_bounded() -> None:
-    assert words(b"x" * 10_000) == "x" * 300
-    assert words(b'{"message":"' + b"y" * 10_000 + b'"}') == "y" * 300
-    assert words(b"[" * 10_000) == "[" * 300
+    assert error_text(b"x" * 10_000) == "x" * 300
+    assert error_text(b'{"message":"' + b"y" * 10_000 + b'"}') == "y" * 300
+    assert error_text(b"[" * 10_000) == "[" * 300
     assert len(BandwidthError("ask", "timeout", detail="z" * 301).detail) == 300
 
 
 @pytest.mark.parametrize("before", range(1180, 1205))
 def test_no_part_of_a_number_is_left_where_words_are_cut(before: int) -> None:
     text = f"{' ' * before}9195550188, which is not called"
-    assert "555" not in words(text.encode())
-    assert "555" not in words(b'{"description":"' + text.encode() + b'"}')
+    assert "555" not in error_text(text.encode())
+    assert "555" not in error_text(b'{"description":"' + text.encode() + b'"}')
     assert (
         "555" not in BandwidthError("ask", "bad-request", detail=f"{'-' * (before - 900)}9195550188").detail
     )
@@ -131,7 +131,7 @@ def test_what_an_error_says_in_brief_has_no_words_of_bandwidths() -> None:
 
 @given(st.binary(max_size=400) | st.text().map(lambda text: text.encode(errors="surrogatepass")))
 def test_words_are_one_printable_line(body: bytes) -> None:
-    detail = words(body)
+    detail = error_text(body)
     assert len(detail) <= 300
     assert detail.replace(" ", "").isprintable()
 
@@ -157,17 +157,17 @@ def test_words_are_one_printable_line(body: bytes) -> None:
     ],
 )
 def test_retry_after(header: str, seconds: float | None) -> None:
-    assert seconds_until(header, now=NOW) == seconds
-    assert refused("ask", 503, headers={"retry-after": header}, now=NOW).retry_after == seconds
+    assert parse_retry_after(header, now=NOW) == seconds
+    assert error_for_status("ask", 503, headers={"retry-after": header}, now=NOW).retry_after == seconds
 
 
 def test_a_date_to_wait_for_goes_by_the_clock_of_whoever_says_it() -> None:
     then = {"retry-after": "Fri, 15 Jan 2027 08:00:30 GMT"}
     for date, seconds in (("Fri, 15 Jan 2027 07:59:50 GMT", 40.0), ("soon", 30.0), ("", 30.0)):
-        assert refused("ask", 503, headers={**then, "date": date}, now=NOW).retry_after == seconds
+        assert error_for_status("ask", 503, headers={**then, "date": date}, now=NOW).retry_after == seconds
 
 
 @given(st.text())
 def test_retry_after_is_never_nonsense(header: str) -> None:
-    seconds = seconds_until(header, now=NOW)
+    seconds = parse_retry_after(header, now=NOW)
     assert seconds is None or 0 <= seconds < 1e12

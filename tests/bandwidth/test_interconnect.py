@@ -4,14 +4,14 @@ from typing import Any
 import pytest
 
 from service.bandwidth.bxml import SipUri, Transfer, render
-from service.bandwidth.interconnect import Admission, SipTransfer, UuiTooLong, leg_uui, uui
+from service.bandwidth.interconnect import TransferParameters, SipTransfer, UuiTooLong, leg_uui, transfer_uui
 
 CALL = "c-93d6f3c0-be584596-0b74-4fa2-8015-d8ede84bd1a4"
 DIGITS = "93d6f3c0be5845960b744fa28015d8ede84bd1a4"
 URL = "https://bridge.example/callbacks/voice/r1"
 
 
-def admission(**changes: str) -> Admission:
+def admission(**changes: str) -> TransferParameters:
     usual: dict[str, Any] = {
         "call_id": CALL,
         "token": "asdf",
@@ -21,12 +21,12 @@ def admission(**changes: str) -> Admission:
         "username": "u",
         "password": "hidden-p",
     }
-    return Admission(**(usual | changes))
+    return TransferParameters(**(usual | changes))
 
 
 def test_the_vector_of_the_official_sdks() -> None:
     """The same five lines of XML are in the tests of Bandwidth's Python, Java, Ruby, PHP and C# SDKs."""
-    value = uui(CALL, "asdf", 256)
+    value = transfer_uui(CALL, "asdf", 256)
     assert value == f"{DIGITS};encoding=base64,asdf;encoding=jwt"
     assert render(Transfer((SipUri("sip:sipx.webrtc.bandwidth.com:5060", uui=value),))).decode() == (
         '<?xml version="1.0" encoding="UTF-8"?><Response><Transfer>'
@@ -48,14 +48,14 @@ def test_the_vector_of_the_official_sdks() -> None:
 )
 def test_the_call_id_gives_way(limit: int, length: int, with_call_id: bool) -> None:
     token = "t" * length
-    value = uui(CALL, token, limit)
+    value = transfer_uui(CALL, token, limit)
     assert value == (f"{DIGITS};encoding=base64," if with_call_id else "") + f"{token};encoding=jwt"
     assert len(value) <= 350
 
 
 def test_a_token_that_does_not_fit() -> None:
     with pytest.raises(UuiTooLong, match="351 characters with a token of 338") as caught:
-        uui(CALL, "t" * 338, 350)
+        transfer_uui(CALL, "t" * 338, 350)
     assert isinstance(caught.value, ValueError)
     assert "ttt" not in str(caught.value)
 
@@ -85,19 +85,19 @@ def test_a_leg_of_its_own_has_the_token_only() -> None:
     ],
 )
 def test_other_call_ids_are_left_out(call_id: str) -> None:
-    assert uui(call_id, "asdf", 256) == "asdf;encoding=jwt"
+    assert transfer_uui(call_id, "asdf", 256) == "asdf;encoding=jwt"
 
 
 @pytest.mark.parametrize("token", ["", "a,b", "a;b", "a b", "a\n", "a=", "ä", "<"])
 def test_a_token_cannot_add_values(token: str) -> None:
     with pytest.raises(ValueError, match="invalid token shape"):
-        uui(CALL, token, 256)
+        transfer_uui(CALL, token, 256)
     with pytest.raises(ValueError, match="invalid token shape"):
         leg_uui(token)
 
 
 def test_transfer_in_full() -> None:
-    entry = SipTransfer().enter(
+    entry = SipTransfer().transfer_verb(
         admission(
             tag="leg",
             complete_fallback_url=f"{URL}/cf",
@@ -126,7 +126,7 @@ def test_transfer_in_full() -> None:
     assert sip.text == "sip:sipx.webrtc.bandwidth.com:5060"
     assert sip.attrib == credentials | {
         "tag": "leg",
-        "uui": uui(CALL, "asdf", 256),
+        "uui": transfer_uui(CALL, "asdf", 256),
         "transferAnswerUrl": f"{URL}/answer",
         "transferAnswerFallbackUrl": f"{URL}/af",
         "transferDisconnectUrl": f"{URL}/disconnect",
@@ -135,16 +135,16 @@ def test_transfer_in_full() -> None:
 
 def test_a_token_can_be_checked_before_there_is_an_admission() -> None:
     way = SipTransfer()
-    way.check(CALL, "t" * 337)
+    way.check_token(CALL, "t" * 337)
     with pytest.raises(UuiTooLong):
-        way.check(CALL, "t" * 338)
+        way.check_token(CALL, "t" * 338)
     with pytest.raises(ValueError, match="invalid token shape"):
-        way.check(CALL, "a,b")
+        way.check_token(CALL, "a,b")
 
 
 def test_settings_of_the_way_in() -> None:
     way = SipTransfer("sip:sipx.test:5061;transport=tls", uui_limit=350)
-    [transfer] = ET.fromstring(render(way.enter(admission(token="t" * 280))))
+    [transfer] = ET.fromstring(render(way.transfer_verb(admission(token="t" * 280))))
     assert transfer[0].text == "sip:sipx.test:5061;transport=tls"
     assert transfer[0].attrib["uui"].startswith(DIGITS)
     with pytest.raises(ValueError, match="sip_uri"):

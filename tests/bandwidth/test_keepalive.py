@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 
 from service.bandwidth.auth import Basic, OAuth
-from service.bandwidth.api_client import Http
-from service.bandwidth.keepalive import Warmth
+from service.bandwidth.api_client import HttpClient
+from service.bandwidth.keepalive import KeepAlive
 from service.clock import SystemClock
 from service.metrics import Metrics
 from tests.bandwidth.support import Loopback, Reply
@@ -18,7 +18,7 @@ IDLE = 0.5
 """Seconds after which the server below closes a connection on which nothing comes."""
 
 
-class Impatient:
+class ClosingServer:
     """A server that closes idle connections, as load balancers do."""
 
     def __init__(self) -> None:
@@ -48,8 +48,8 @@ class Impatient:
 
 
 @asynccontextmanager
-async def kept(http: Http, url: str, connections: int, *, every: float = 0.2) -> AsyncIterator[None]:
-    warmth = Warmth(
+async def keep_alive(http: HttpClient, url: str, connections: int, *, every: float = 0.2) -> AsyncIterator[None]:
+    warmth = KeepAlive(
         http=http, credentials=(), url=url, connections=connections, clock=SystemClock(), every=every
     )
     running = asyncio.get_running_loop().create_task(warmth.run())
@@ -59,16 +59,16 @@ async def kept(http: Http, url: str, connections: int, *, every: float = 0.2) ->
         await running
 
 
-async def ask(http: Http, url: str) -> None:
+async def ask(http: HttpClient, url: str) -> None:
     with pytest.raises(Exception, match="misrouted"):
         await http.send("ask", "GET", url, credentials=Basic("u", "secret"), timeout=5)
 
 
 @pytest.mark.parametrize(("connections", "new"), [(2, 0), (0, 2)])
 async def test_after_a_quiet_while_two_requests_need_no_new_connection(connections: int, new: int) -> None:
-    http, server = Http(), Impatient()
+    http, server = HttpClient(), ClosingServer()
     async with server.serving():
-        async with kept(http, server.url, connections):
+        async with keep_alive(http, server.url, connections):
             await asyncio.gather(ask(http, server.url), ask(http, server.url))
             await asyncio.sleep(3 * IDLE)
             # Between two knocks: while one is under way its connection is not free.
@@ -84,34 +84,34 @@ async def test_after_a_quiet_while_two_requests_need_no_new_connection(connectio
 
 async def test_what_keeps_a_connection_says_nothing_of_us_and_is_not_counted() -> None:
     metrics = Metrics()
-    http, server = Http(metrics=metrics), Impatient()
+    http, server = HttpClient(metrics=metrics), ClosingServer()
     async with server.serving():
-        async with kept(http, server.url, 1):
+        async with keep_alive(http, server.url, 1):
             await wait_until(lambda: len(server.heads) > 1)
         await http.close()
         await asyncio.sleep(0.05)
     assert all(head.startswith(b"HEAD /v1 ") for head in server.heads)
     assert b"authorization" not in b"".join(server.heads).lower()
-    page, _ = metrics.exposed("", None)
+    page, _ = metrics.render("", None)
     assert b"pstn_bandwidth_requests_total{" not in page
 
 
 async def test_a_server_that_is_away_is_knocked_at_again() -> None:
-    http, server = Http(), Impatient()
+    http, server = HttpClient(), ClosingServer()
     async with server.serving():
         url = server.url
-    async with kept(http, url, 1, every=0.05):
+    async with keep_alive(http, url, 1, every=0.05):
         await asyncio.sleep(0.2)
     assert server.connections == 0
     await http.close()
-    await http.knock(url)  # closed, and still no error
+    await http.open_connection(url)  # closed, and still no error
 
 
 @asynccontextmanager
 async def tended(bandwidth: Loopback) -> AsyncIterator[OAuth]:
-    http = Http()
+    http = HttpClient()
     oauth = OAuth(client_id="id", client_secret="s", token_url=bandwidth.url, http=http, clock=SystemClock())
-    warmth = Warmth(http=http, credentials=(oauth,), url="", connections=0, clock=SystemClock())
+    warmth = KeepAlive(http=http, credentials=(oauth,), url="", connections=0, clock=SystemClock())
     running = asyncio.get_running_loop().create_task(warmth.run())
     yield oauth
     running.cancel()
@@ -134,27 +134,27 @@ async def test_a_token_is_replaced_while_nobody_needs_it() -> None:
             assert len(bandwidth.seen) == 2, "that one is good for an hour"
 
 
-class Faulty(Basic):
+class FaultyCredentials(Basic):
     """Fails in a way that nobody has thought of."""
 
     tended = 0
 
-    async def tend(self) -> None:
+    async def refresh_if_due(self) -> None:
         self.tended += 1
         raise LookupError
 
 
-class FaultyHttp(Http):
+class FaultyApiClient(HttpClient):
     knocked = 0
 
-    async def knock(self, url: str) -> None:
+    async def open_connection(self, url: str) -> None:
         self.knocked += 1
         raise LookupError(url)
 
 
 async def test_a_fault_of_ours_ends_neither_loop() -> None:
-    http, credentials = FaultyHttp(), Faulty("user", "password")
-    warmth = Warmth(
+    http, credentials = FaultyApiClient(), FaultyCredentials("user", "password")
+    warmth = KeepAlive(
         http=http, credentials=(credentials,), url="", connections=1, clock=SystemClock(), every=0.01
     )
     running = asyncio.get_running_loop().create_task(warmth.run())
@@ -180,4 +180,4 @@ async def test_after_a_failure_it_pauses() -> None:
             await asyncio.sleep(1.0)
             assert len(bandwidth.seen) == 1
             assert oauth.current == ""
-            assert await oauth.tend() > 3
+            assert await oauth.refresh_if_due() > 3

@@ -10,12 +10,12 @@ import pytest
 
 from service.bandwidth.auth import Basic
 from service.bandwidth.errors import BandwidthError, NotFound
-from service.bandwidth.api_client import Http
+from service.bandwidth.api_client import HttpClient
 from service.bandwidth.voice import PAGES, FoundCall, TooManyCalls, VoiceApi
 from service.bandwidth.webrtc import WebRtcApi
 from tests.bandwidth.support import BASIC, Loopback, Reply
 from tests.clocks import SetClock
-from tests.simulator.scripted import Scene, scene
+from tests.simulator.scripted import ScriptedScene, scene
 from tests.simulator.settings import SimulatorSettings
 from tests.waiting import wait_until
 
@@ -25,11 +25,11 @@ SINCE = 1_800_000_000.123
 PARK = '<Response><Pause duration="86400"/></Response>'
 
 
-def voice(http: Http, bandwidth: Loopback) -> VoiceApi:
+def voice(http: HttpClient, bandwidth: Loopback) -> VoiceApi:
     return VoiceApi(http, f"{bandwidth.url}/api/v2", "55555", BASIC)
 
 
-def webrtc(http: Http, bandwidth: Loopback) -> WebRtcApi:
+def webrtc(http: HttpClient, bandwidth: Loopback) -> WebRtcApi:
     return WebRtcApi(http, f"{bandwidth.url}/v1", "55555", BASIC)
 
 
@@ -46,7 +46,7 @@ def links(then: str | None) -> dict[str, str]:
 
 
 async def test_calls_are_read_as_documented(
-    http: Http, bandwidth: Loopback, logs: list[MutableMapping[str, Any]]
+    http: HttpClient, bandwidth: Loopback, logs: list[MutableMapping[str, Any]]
 ) -> None:
     queued = b'{"callId": "c-2", "state": "queued", "startTime": null, "to": null, "colour": "red"}'
     bandwidth.answers(
@@ -82,7 +82,7 @@ async def test_calls_are_read_as_documented(
 
 
 @pytest.mark.parametrize("body", [b"[]", b""])
-async def test_no_calls(http: Http, bandwidth: Loopback, body: bytes) -> None:
+async def test_no_calls(http: HttpClient, bandwidth: Loopback, body: bytes) -> None:
     bandwidth.answers(Reply(200, body))
     assert await found(voice(http, bandwidth)) == []
 
@@ -91,7 +91,7 @@ async def test_no_calls(http: Http, bandwidth: Loopback, body: bytes) -> None:
 async def test_calls_are_looked_for_by_bandwidths_clock(bandwidth: Loopback, ahead: float) -> None:
     """Ours may be wrong by hours where the store's is, and nothing would be found."""
     clock = SetClock(datetime(2027, 1, 15, 8, tzinfo=UTC).timestamp() + ahead)
-    http = Http(clock=clock)
+    http = HttpClient(clock=clock)
     date = {"date": "Fri, 15 Jan 2027 08:00:00 GMT"}
     bandwidth.answers(Reply(200, b"[]", date), Reply(200, b"[]", date))
     for _ in range(2):
@@ -101,7 +101,7 @@ async def test_calls_are_looked_for_by_bandwidths_clock(bandwidth: Loopback, ahe
     await http.close()
 
 
-async def test_pages_are_followed(http: Http, bandwidth: Loopback) -> None:
+async def test_pages_are_followed(http: HttpClient, bandwidth: Loopback) -> None:
     here = f"{bandwidth.url}/api/v2/accounts/55555/calls"
     bandwidth.answers(
         page("c-1", "c-2", then=f"{here}?to=%2B1555&pageToken=a%3D"),
@@ -131,17 +131,17 @@ async def test_pages_are_followed(http: Http, bandwidth: Loopback) -> None:
         "?pageToken=ä",
     ],
 )
-async def test_credentials_follow_no_link_elsewhere(http: Http, bandwidth: Loopback, elsewhere: str) -> None:
+async def test_credentials_follow_no_link_elsewhere(http: HttpClient, bandwidth: Loopback, elsewhere: str) -> None:
     origin = bandwidth.url
     link = elsewhere.format(origin=origin, rest=origin.removeprefix("http"))
     bandwidth.answers(page("c-1", then=link), page("c-2"))
     with pytest.raises(BandwidthError, match="next page is elsewhere") as caught:
         await found(voice(http, bandwidth))
-    assert (caught.value.code, caught.value.retry) == ("invalid-response", False)
+    assert (caught.value.code, caught.value.retryable) == ("invalid-response", False)
     assert len(bandwidth.seen) == 1
 
 
-async def test_pages_without_end_are_no_list(http: Http, bandwidth: Loopback) -> None:
+async def test_pages_without_end_are_no_list(http: HttpClient, bandwidth: Loopback) -> None:
     bandwidth.answers(page("c-1", then="?pageToken=1"))
     with pytest.raises(TooManyCalls, match="over 10 pages"):
         await found(voice(http, bandwidth))
@@ -160,7 +160,7 @@ class Slow(Basic):
         return await super().header()
 
 
-async def test_all_pages_share_the_time(http: Http, bandwidth: Loopback) -> None:
+async def test_all_pages_share_the_time(http: HttpClient, bandwidth: Loopback) -> None:
     bandwidth.answers(page("c-1", then="?pageToken=1"))
     api = VoiceApi(http, f"{bandwidth.url}/api/v2", "55555", Slow("user", "password"))
     with pytest.raises(BandwidthError, match="timeout"):
@@ -171,7 +171,7 @@ async def test_all_pages_share_the_time(http: Http, bandwidth: Loopback) -> None
 @pytest.mark.parametrize(
     "body", [b"{}", b"null", b"<html>", b"[{}]", b'[{"callId": ".."}]', b'[{"callId": 5}]']
 )
-async def test_what_is_no_list_of_calls(http: Http, bandwidth: Loopback, body: bytes) -> None:
+async def test_what_is_no_list_of_calls(http: HttpClient, bandwidth: Loopback, body: bytes) -> None:
     """A call without an id could be the one that is looked for."""
     bandwidth.answers(Reply(200, body))
     with pytest.raises(BandwidthError, match="invalid-response"):
@@ -181,7 +181,7 @@ async def test_what_is_no_list_of_calls(http: Http, bandwidth: Loopback, body: b
 # Who is in a session
 
 
-async def test_participants(http: Http, bandwidth: Loopback) -> None:
+async def test_participants(http: HttpClient, bandwidth: Loopback) -> None:
     bandwidth.answers(Reply(200, b'[{"id": "p-1", "tag": "x"}, {"id": "p-2", "sessions": ["s"]}]'))
     assert await webrtc(http, bandwidth).list_participants("s", timeout=5) == ("p-1", "p-2")
     [seen] = bandwidth.seen
@@ -189,12 +189,12 @@ async def test_participants(http: Http, bandwidth: Loopback) -> None:
 
 
 @pytest.mark.parametrize("reply", [Reply(204), Reply(200, b""), Reply(200, b"[]")])
-async def test_nobody_is_there(http: Http, bandwidth: Loopback, reply: Reply) -> None:
+async def test_nobody_is_there(http: HttpClient, bandwidth: Loopback, reply: Reply) -> None:
     bandwidth.answers(reply)
     assert await webrtc(http, bandwidth).list_participants("s", timeout=5) == ()
 
 
-async def test_a_session_that_is_gone_has_no_list(http: Http, bandwidth: Loopback) -> None:
+async def test_a_session_that_is_gone_has_no_list(http: HttpClient, bandwidth: Loopback) -> None:
     bandwidth.answers(Reply(404, {"error": "not found"}), Reply(200, b'[{"id": ".."}]'), Reply(200, b"{}"))
     with pytest.raises(NotFound):
         await webrtc(http, bandwidth).list_participants("s", timeout=5)
@@ -206,7 +206,7 @@ async def test_a_session_that_is_gone_has_no_list(http: Http, bandwidth: Loopbac
 # At the simulator
 
 
-def simulated(http: Http, stage: Scene) -> tuple[VoiceApi, WebRtcApi]:
+def simulated(http: HttpClient, stage: ScriptedScene) -> tuple[VoiceApi, WebRtcApi]:
     simulator = stage.sim
     credentials = Basic(simulator.username, simulator.password)
     return (
@@ -215,7 +215,7 @@ def simulated(http: Http, stage: Scene) -> tuple[VoiceApi, WebRtcApi]:
     )
 
 
-async def test_calls_are_found_at_bandwidth(http: Http) -> None:
+async def test_calls_are_found_at_bandwidth(http: HttpClient) -> None:
     async with scene() as stage:
         stage.service.on("answer", PARK)
         begun = datetime.now(UTC)  # noqa: TID251 - of the simulator, which has a clock of its own
@@ -232,7 +232,7 @@ async def test_calls_are_found_at_bandwidth(http: Http) -> None:
         assert stage.sim.complaints == []
 
 
-async def test_all_of_a_time_are_found_at_bandwidth(http: Http) -> None:
+async def test_all_of_a_time_are_found_at_bandwidth(http: HttpClient) -> None:
     async with scene() as stage:
         stage.service.on("answer", PARK)
         phones = [await stage.place(to=to) for to in (CALLEE, "+15550003333")]
@@ -244,7 +244,7 @@ async def test_all_of_a_time_are_found_at_bandwidth(http: Http) -> None:
         assert stage.sim.complaints == []
 
 
-async def test_a_call_is_not_in_the_list_at_once(http: Http) -> None:
+async def test_a_call_is_not_in_the_list_at_once(http: HttpClient) -> None:
     async with scene(SimulatorSettings(call_visible_after=0.3)) as stage:
         stage.service.on("answer", PARK)
         phone = await stage.place(to=CALLEE)
@@ -257,7 +257,7 @@ async def test_a_call_is_not_in_the_list_at_once(http: Http) -> None:
         await wait_until(there)
 
 
-async def test_members_are_found_at_bandwidth(http: Http) -> None:
+async def test_members_are_found_at_bandwidth(http: HttpClient) -> None:
     async with scene() as stage:
         _, sessions = simulated(http, stage)
         seats = [await stage.seat()]

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from redis.asyncio import Redis
 
-from tests.harness import Service, nothing_left, serving
+from tests.harness import RunningService, nothing_left, serving
 from tests.simulator.phones import Phone
 from tests.simulator.simulator import Simulator
 from tests.waiting import wait_until
@@ -16,7 +16,7 @@ from tests.waiting import wait_until
 CREATES = {"create-session", "create-participant"}
 
 
-def sent(service: Service) -> list[str]:
+def sent(service: RunningService) -> list[str]:
     return [line["operation"] for line in service.log("request.sent") if line["operation"] in CREATES]
 
 
@@ -41,7 +41,7 @@ async def ended(simulator: Simulator, times: int) -> None:
     ids=["503", "connections break", "no tokens either"],
 )
 async def test_two_hundred_joins_cost_few_requests_and_the_first_after_that_succeeds(
-    simulator: Simulator, service: Service, down: dict[str, Any], api: str
+    simulator: Simulator, service: RunningService, down: dict[str, Any], api: str
 ) -> None:
     await wait_until(lambda: service.log("request.sent", operation="obtain-token", status=200))
     if api == "token":
@@ -101,7 +101,7 @@ async def test_calls_do_not_wait_for_a_bandwidth_that_hangs(
 
 
 async def test_a_clean_up_that_fails_turns_nobody_away(
-    simulator: Simulator, service: Service, redis: Redis
+    simulator: Simulator, service: RunningService, redis: Redis
 ) -> None:
     phones = [await called(simulator) for _ in range(6)]
     simulator.faults.add("removeParticipantFromSession", status=500, times=None)
@@ -119,7 +119,7 @@ async def test_a_clean_up_that_fails_turns_nobody_away(
     await nothing_left(simulator, redis, seconds=30)
 
 
-async def test_what_is_owed_is_done_soon_after(simulator: Simulator, service: Service) -> None:
+async def test_what_is_owed_is_done_soon_after(simulator: Simulator, service: RunningService) -> None:
     """And while Bandwidth is down only probes ask it; the `service` looks whether all was taken down."""
     phones = [await called(simulator) for _ in range(6)]
     simulator.faults.add("*", status=503, times=None)

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from service.bandwidth.errors import NotFound
-from service.bandwidth.api_client import Http
+from service.bandwidth.api_client import HttpClient
 from service.bandwidth.webrtc import WebRtcApi
 from tests.bandwidth.support import BASIC, Loopback, Reply
 
@@ -23,7 +23,7 @@ HEARS = [
 
 
 @pytest.fixture
-def webrtc(http: Http, bandwidth: Loopback) -> WebRtcApi:
+def webrtc(http: HttpClient, bandwidth: Loopback) -> WebRtcApi:
     return WebRtcApi(http, f"{bandwidth.url}/v1/", "55555", BASIC)
 
 

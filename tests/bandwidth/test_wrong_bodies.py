@@ -6,18 +6,18 @@ from typing import Any
 import pytest
 
 from service.bandwidth.errors import BandwidthError
-from service.bandwidth.api_client import Http
-from service.bandwidth.create_call import NewCall
-from service.bandwidth.unreadable_responses import QUIET
+from service.bandwidth.api_client import HttpClient
+from service.bandwidth.create_call import CreateCallRequest
+from service.bandwidth.unreadable_responses import QUIET_PERIOD
 from service.bandwidth.voice import VoiceApi
 from service.bandwidth.webrtc import WebRtcApi
 from tests.bandwidth.support import BASIC, Loopback, Reply
 from tests.clocks import SetClock
-from tests.scraping import Page
+from tests.scraping import MetricsPage
 
 ID = "6b3cb0c2-0001-4f5e-8a51-9f2a7c1d0e4f"
 PARTICIPANT = {"participant": {"id": ID}}
-ORDER = NewCall(
+ORDER = CreateCallRequest(
     to="+15551112222",
     from_="+15553334444",
     application_id="a",
@@ -41,12 +41,12 @@ PAGES: list[bytes | dict[str, Any]] = [
 
 
 @pytest.fixture
-def webrtc(http: Http, bandwidth: Loopback) -> WebRtcApi:
+def webrtc(http: HttpClient, bandwidth: Loopback) -> WebRtcApi:
     return WebRtcApi(http, bandwidth.url, "55555", BASIC)
 
 
 @pytest.fixture
-def voice(http: Http, bandwidth: Loopback) -> VoiceApi:
+def voice(http: HttpClient, bandwidth: Loopback) -> VoiceApi:
     return VoiceApi(http, bandwidth.url, "55555", BASIC)
 
 
@@ -76,7 +76,7 @@ async def test_a_participant_without_a_usable_token_is_known(
 ) -> None:
     bandwidth.answers(Reply(200, body))
     error = await participant(webrtc)
-    assert error.made == ID
+    assert error.created_id == ID
 
 
 @pytest.mark.parametrize(
@@ -105,18 +105,18 @@ async def test_what_is_nobodys_id_is_not_taken_for_one(
     webrtc: WebRtcApi, voice: VoiceApi, bandwidth: Loopback, body: bytes | dict[str, Any]
 ) -> None:
     bandwidth.answers(Reply(200, body))
-    assert (await participant(webrtc)).made == ""
+    assert (await participant(webrtc)).created_id == ""
     for create in (webrtc.create_session(tag="t", timeout=5), voice.create_call(ORDER, timeout=5)):
         with pytest.raises(BandwidthError) as caught:
             await create
         assert (caught.value.code, caught.value.may_have_happened) == ("invalid-response", True)
-        assert caught.value.made == ""
+        assert caught.value.created_id == ""
 
 
 async def test_an_answer_of_no_use_is_counted_and_named_once_a_spell(
     bandwidth: Loopback, logs: list[MutableMapping[str, Any]]
 ) -> None:
-    clock, http = SetClock(), Http()
+    clock, http = SetClock(), HttpClient()
     http.clock = clock
     webrtc = WebRtcApi(http, bandwidth.url, "55555", BASIC)
 
@@ -127,12 +127,12 @@ async def test_an_answer_of_no_use_is_counted_and_named_once_a_spell(
     bandwidth.answers(Reply(200, b"<html>"))
     for _ in range(3):
         await participant(webrtc)
-        clock.advance(QUIET)
+        clock.advance(QUIET_PERIOD)
     assert named() == [("create-participant", True)], "as long as it goes on"
     with pytest.raises(BandwidthError):
         await webrtc.list_participants("s", timeout=5)
     assert named()[1:] == [("list-participants", False)]
-    clock.advance(QUIET + 1)
+    clock.advance(QUIET_PERIOD + 1)
     bandwidth.answers(Reply(200, PARTICIPANT))
     await participant(webrtc)
     assert named()[2:] == [("create-participant", False)], "it is taken down"
@@ -140,8 +140,8 @@ async def test_an_answer_of_no_use_is_counted_and_named_once_a_spell(
     with pytest.raises(BandwidthError):
         await webrtc.delete_session("s", timeout=5)
     assert named()[3:] == [("delete-session", False)]
-    text, kind = http.metrics.exposed("text/plain", None)
-    assert Page(text.decode(), kind).get("pstn_answers_unreadable_total", operation="create-participant") == 4
+    text, kind = http.metrics.render("text/plain", None)
+    assert MetricsPage(text.decode(), kind).get("pstn_answers_unreadable_total", operation="create-participant") == 4
     await http.close()
 
 

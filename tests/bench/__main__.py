@@ -13,10 +13,10 @@ import uvloop
 
 from service import logs
 from tests.bench import machine
-from tests.bench.comparison import Pairs, python_of
+from tests.bench.comparison import PairedRuns, python_of
 from tests.bench.figures import listed, table
-from tests.bench.runs import SCENARIOS, Bench
-from tests.bench.processes import ROOMS, stage
+from tests.bench.runs import SCENARIOS, Benchmark
+from tests.bench.processes import ROOMS, bench_processes
 
 PARTS = ("air", "throughput", "kept", "replicas", "start", "quiet", "listeners", "memory", "held")
 ABOUT = """\
@@ -76,19 +76,19 @@ def say(line: str) -> None:
 
 
 async def beside(python: Path, count: int) -> dict[str, str | float]:
-    pairs = Pairs(python, say)
+    pairs = PairedRuns(python, say)
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        await pairs.play(count, lambda: stage(Path(tempfile.mkdtemp(dir=folder))))
+        await pairs.play(count, lambda: bench_processes(Path(tempfile.mkdtemp(dir=folder))))
     return pairs.figures()
 
 
-async def run(wanted: argparse.Namespace) -> Bench:
+async def run(wanted: argparse.Namespace) -> Benchmark:
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        async with stage(Path(folder), wanted.profile) as found:
+        async with bench_processes(Path(folder), wanted.profile) as found:
             if not found.cores.apart:
                 say("there is one core only: figures are of both sides together")
             say("starting, and warming up")
-            bench = await Bench.ready(found)
+            bench = await Benchmark.ready(found)
             await bench.bare(wanted.calls)
             parts: dict[str, Callable[[], Awaitable[None]]] = {
                 "air": lambda: _air(bench, wanted),
@@ -108,7 +108,7 @@ async def run(wanted: argparse.Namespace) -> Bench:
             return bench
 
 
-async def _air(bench: Bench, wanted: argparse.Namespace) -> None:
+async def _air(bench: Benchmark, wanted: argparse.Namespace) -> None:
     for latency in map(float, wanted.latency.split(",")):
         await bench.upstream(latency)
         for scenario in SCENARIOS:

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from tests.bench.fast_http import Client
+from tests.bench.fast_http import FastClient
 
 _BXML = b'<?xml version="1.0" encoding="UTF-8"?><Response><Pause duration="30"/></Response>'
 
@@ -24,7 +24,7 @@ async def _answer(request: Request) -> Response:
 
 
 async def _trips(request: Request) -> Response:
-    client, times = Client(request.path_params["port"]), []
+    client, times = FastClient(request.path_params["port"]), []
     for _ in range(request.path_params["count"]):
         begun = time.perf_counter()
         await client.send("POST", "/v1/accounts/9900000/participants", b"{}")

@@ -6,7 +6,7 @@ import time
 from typing import Any, Final
 from uuid import uuid4
 
-from tests.bench.fast_http import Answer, Client
+from tests.bench.fast_http import FastResponse, FastClient
 from tests.simulator.clock import timestamp
 
 ACCOUNT: Final = "9900000"
@@ -19,11 +19,11 @@ class NotBridged(Exception):
     """The service answered with something else than a transfer into the room."""
 
 
-class Call:
+class BenchCall:
     """One call. Each method posts a webhook, and gives the seconds until its answer."""
 
     def __init__(
-        self, client: Client, number: str, *, call_id: str = "", path: str = CALLBACKS, outbound: bool = False
+        self, client: FastClient, number: str, *, call_id: str = "", path: str = CALLBACKS, outbound: bool = False
     ) -> None:
         """`path`: where Bandwidth was told to ask about a call that it was asked to make."""
         self._client = client
@@ -56,7 +56,7 @@ class Call:
         ended = {"cause": "hangup", "answerTime": timestamp(), "endTime": timestamp()}
         return (await self._post(self._path, self._webhook("disconnect") | ended))[1]
 
-    async def _post(self, path: str, body: dict[str, Any]) -> tuple[Answer, float]:
+    async def _post(self, path: str, body: dict[str, Any]) -> tuple[FastResponse, float]:
         raw = json.dumps(body).encode()
         begun = time.perf_counter()
         answer = await self._client.send("POST", path, raw)

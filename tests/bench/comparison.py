@@ -13,9 +13,9 @@ from statistics import median
 from typing import Final, NamedTuple
 
 from tests.bench import machine
-from tests.bench.callers import Call
-from tests.bench.runs import Bench, played
-from tests.bench.processes import ROOMS, Stage, room_number
+from tests.bench.callers import BenchCall
+from tests.bench.runs import Benchmark, run_workload
+from tests.bench.processes import ROOMS, BenchProcesses, room_number
 
 JOIN: Final = "a join"
 WHOLE: Final = "a whole call"
@@ -27,33 +27,33 @@ _OF_ONE_START: Final = 4
 """Pairs that are played with the same processes."""
 
 
-class Turn(NamedTuple):
+class PairedRun(NamedTuple):
     """Milliseconds of processor time of one turn, for one of what was played."""
 
     service: float
     store: float
 
 
-class Pairs:
+class PairedRuns:
     """Ratios of this build to the other, one for each pair of turns, by what was played."""
 
     def __init__(self, python: Path, say: Callable[[str], None]) -> None:
         """`python`: of the other build's environment."""
         self._python = python
         self._say = say
-        self.turns: dict[str, list[tuple[Turn, Turn]]] = {JOIN: [], WHOLE: []}
+        self.turns: dict[str, list[tuple[PairedRun, PairedRun]]] = {JOIN: [], WHOLE: []}
 
-    async def play(self, pairs: int, new_stage: Callable[[], AbstractAsyncContextManager[Stage]]) -> None:
+    async def play(self, pairs: int, new_stage: Callable[[], AbstractAsyncContextManager[BenchProcesses]]) -> None:
         for first in range(0, pairs, _OF_ONE_START):
             self._say("two builds are starting, and warming up")
             async with new_stage() as stage:
-                this, other = await Bench.ready(stage), await Bench.ready(stage, python=self._python)
+                this, other = await Benchmark.ready(stage), await Benchmark.ready(stage, python=self._python)
                 for number in range(first - _WARM, min(first + _OF_ONE_START, pairs)):
                     await self._pair(this, other, number, counts=number >= first)
                     if number >= first:
                         self._say(f"pair {number + 1} of {pairs}: {self._last(JOIN)}, {self._last(WHOLE)}")
 
-    async def _pair(self, this: Bench, other: Bench, number: int, *, counts: bool) -> None:
+    async def _pair(self, this: Benchmark, other: Benchmark, number: int, *, counts: bool) -> None:
         """The build that begins changes with each pair. The first pair of a start is not counted."""
         for what, turn in ((JOIN, _joins), (WHOLE, _whole)):
             order = (this, other) if number % 2 else (other, this)
@@ -98,12 +98,12 @@ def spread(ratios: list[float]) -> str:
     )
 
 
-async def _joins(build: Bench) -> Turn:
+async def _joins(build: Benchmark) -> PairedRun:
     """By the webhooks alone; the leaving is played after the clock has stopped."""
-    calls: list[Call] = []
+    calls: list[BenchCall] = []
 
     async def comes_in(_slot: int) -> float:
-        call = Call(build.webhooks, room_number(len(calls) % ROOMS))
+        call = BenchCall(build.webhooks, room_number(len(calls) % ROOMS))
         calls.append(call)
         return await call.comes_in()
 
@@ -111,24 +111,24 @@ async def _joins(build: Bench) -> Turn:
         return await calls.pop().hangs_up()
 
     begun = await _used(build)
-    await played(comes_in, _JOINS, ROOMS)
+    await run_workload(comes_in, _JOINS, ROOMS)
     ended = await _used(build)
-    await played(hangs_up, len(calls), 32)
+    await run_workload(hangs_up, len(calls), 32)
     await build.settled()
     return _each(begun, ended, _JOINS)
 
 
-async def _whole(build: Bench) -> Turn:
+async def _whole(build: Benchmark) -> PairedRun:
     """From the first webhook until everything is taken down."""
     begun = await _used(build)
-    await played(build.life("whole call"), _WHOLE, ROOMS)
+    await run_workload(build.workload("whole call"), _WHOLE, ROOMS)
     await build.settled()
     return _each(begun, await _used(build), _WHOLE)
 
 
-async def _used(build: Bench) -> tuple[float, float]:
+async def _used(build: Benchmark) -> tuple[float, float]:
     return machine.processor_seconds(build.service.pid), await build.store.processor_seconds()
 
 
-def _each(begun: tuple[float, float], ended: tuple[float, float], count: int) -> Turn:
-    return Turn(*(1000 * (then - now) / count for now, then in zip(begun, ended, strict=True)))
+def _each(begun: tuple[float, float], ended: tuple[float, float], count: int) -> PairedRun:
+    return PairedRun(*(1000 * (then - now) / count for now, then in zip(begun, ended, strict=True)))

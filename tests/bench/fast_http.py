@@ -8,18 +8,18 @@ from typing import Final, NamedTuple, cast
 _CONTENT_LENGTH: Final = b"content-length:"
 
 
-class Answer(NamedTuple):
+class FastResponse(NamedTuple):
     status: int
     body: bytes
 
 
-class Connection(asyncio.Protocol):
+class FastConnection(asyncio.Protocol):
     """One request at a time over a connection that is kept. The server says how long each body is."""
 
     def __init__(self) -> None:
         self._transport: asyncio.Transport | None = None
         self._received = b""
-        self._answer: asyncio.Future[Answer] | None = None
+        self._answer: asyncio.Future[FastResponse] | None = None
         self.open = True
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -44,15 +44,15 @@ class Connection(asyncio.Protocol):
                 length = int(line[len(_CONTENT_LENGTH) :])
         if len(body) >= length:
             self._received = b""
-            self._answer.set_result(Answer(int(head[9:12]), body))
+            self._answer.set_result(FastResponse(int(head[9:12]), body))
             self._answer = None
 
     def begin(self, request: bytes) -> None:
         assert self._transport is not None
         self._transport.write(request)
 
-    async def ask(self, request: bytes) -> Answer:
-        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+    async def ask(self, request: bytes) -> FastResponse:
+        answer: asyncio.Future[FastResponse] = asyncio.get_running_loop().create_future()
         self._answer = answer
         self.begin(request)
         return await answer
@@ -62,12 +62,12 @@ class Connection(asyncio.Protocol):
             self._transport.close()
 
 
-class Client:
+class FastClient:
     """As many connections as there are requests at once, all kept."""
 
     def __init__(self, port: int, *, username: str = "", password: str = "", bearer: str = "") -> None:
         self._port = port
-        self._idle: deque[Connection] = deque()
+        self._idle: deque[FastConnection] = deque()
         self._head = f"host: 127.0.0.1:{port}\r\ncontent-type: application/json\r\n"
         if username:
             basic = base64.b64encode(f"{username}:{password}".encode()).decode()
@@ -75,7 +75,7 @@ class Client:
         elif bearer:
             self._head += f"authorization: Bearer {bearer}\r\n"
 
-    async def send(self, method: str, path: str, body: bytes = b"") -> Answer:
+    async def send(self, method: str, path: str, body: bytes = b"") -> FastResponse:
         connection = self._kept() or await self._connect()
         head = f"{method} {path} HTTP/1.1\r\n{self._head}content-length: {len(body)}\r\n\r\n"
         answer = await connection.ask(head.encode() + body)
@@ -90,16 +90,16 @@ class Client:
         self._idle.append(connection)
         return answer.status
 
-    def _kept(self) -> Connection | None:
+    def _kept(self) -> FastConnection | None:
         """One that the server has not closed meanwhile, as it does with those that are idle for long."""
         while self._idle:
             if (connection := self._idle.pop()).open:
                 return connection
         return None
 
-    async def _connect(self) -> Connection:
+    async def _connect(self) -> FastConnection:
         loop = asyncio.get_running_loop()
-        _, connection = await loop.create_connection(Connection, "127.0.0.1", self._port)
+        _, connection = await loop.create_connection(FastConnection, "127.0.0.1", self._port)
         return connection
 
     def close(self) -> None:

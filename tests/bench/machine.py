@@ -22,7 +22,7 @@ class Cores:
 
     service: int
     load: int
-    third: int | None = None
+    spare: int | None = None
     """For one more replica, where the machine has it."""
 
     @property
@@ -47,14 +47,14 @@ def on(core: int) -> Iterator[None]:
 
 
 @dataclass
-class Busy:
+class CoreLoad:
     share: float = 0.0
     """Of a core's time: all that ran on it, steal by other machines included."""
 
 
 @contextmanager
-def watching(core: int) -> Iterator[Busy]:
-    busy = Busy()
+def watching(core: int) -> Iterator[CoreLoad]:
+    busy = CoreLoad()
     idle, every = _times(core)
     yield busy
     idle_then, every_then = _times(core)

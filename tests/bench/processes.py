@@ -17,7 +17,7 @@ from service.store.redis.embedded import EmbeddedServer
 from tests.bench import machine
 from tests.bench.callers import ACCOUNT
 from tests.bench.machine import Cores
-from tests.bench.fast_http import Client
+from tests.bench.fast_http import FastClient
 from tests.harness import API_KEY, API_KEYS, NUMBER, PASSWORD, USERNAME
 from tests.processes import free_port
 
@@ -31,7 +31,7 @@ def room_number(room: int) -> str:
     return f"+1555200{room:04}"
 
 
-STRANGER: Final = "+15553000000"
+PRIVATE_NUMBER: Final = "+15553000000"
 """A number of ours that leads into a room of each caller's own."""
 
 
@@ -45,32 +45,32 @@ class Process:
 
 
 @dataclass
-class Stage:
+class BenchProcesses:
     cores: Cores
     folder: Path
     stack: AsyncExitStack
     profile: Path | None = None
     _started: int = field(default=0)
 
-    async def stub(self) -> "Stub":
+    async def stub(self) -> "StubClient":
         process = await self._run(self.cores.load, "tests.bench.stub", [], path="/stats")
-        return Stub(process, Client(process.port))
+        return StubClient(process, FastClient(process.port))
 
     async def bare(self) -> Process:
         return await self._run(self.cores.service, "tests.bench.bare", [], path="/")
 
-    async def store(self, *, core: int | None = None) -> "Store":
+    async def store(self, *, core: int | None = None) -> "StoreClient":
         server = EmbeddedServer(self.folder / f"store{self._next()}")
         with machine.on(self.cores.load if core is None else core):
             url = await server.start()
         self.stack.push_async_callback(server.stop)
         client = await self.stack.enter_async_context(Redis.from_url(url))
-        return Store(url, client)
+        return StoreClient(url, client)
 
     async def replica(
         self,
-        store: "Store",
-        stub: "Stub",
+        store: "StoreClient",
+        stub: "StubClient",
         *,
         core: int | None = None,
         stock: int = 0,
@@ -141,7 +141,7 @@ class Stage:
                 cwd=python.parents[2] if python else None,
             )
         self.stack.push_async_callback(_ended, process, gently=profiled)
-        client = Client(port)
+        client = FastClient(port)
         async with asyncio.timeout(_READY):
             while not await _answers(client, path):
                 if process.returncode is not None:
@@ -155,7 +155,7 @@ class Stage:
         return self._started
 
 
-async def _answers(client: Client, path: str) -> bool:
+async def _answers(client: FastClient, path: str) -> bool:
     try:
         return (await client.send("GET", path)).status == 200
     except OSError:
@@ -169,20 +169,20 @@ async def _ended(process: asyncio.subprocess.Process, *, gently: bool) -> None:
 
 
 @asynccontextmanager
-async def stage(folder: Path, profile: Path | None = None) -> AsyncIterator[Stage]:
+async def bench_processes(folder: Path, profile: Path | None = None) -> AsyncIterator[BenchProcesses]:
     """Whatever was started ends with it."""
     found = machine.cores()
     async with AsyncExitStack() as stack:
         with machine.on(found.load):
-            yield Stage(found, folder, stack, profile)
+            yield BenchProcesses(found, folder, stack, profile)
 
 
-class Stub:
-    def __init__(self, process: Process, client: Client) -> None:
+class StubClient:
+    def __init__(self, process: Process, client: FastClient) -> None:
         self.process = process
         self._client = client
 
-    async def takes(self, milliseconds: float) -> None:
+    async def set_latency(self, milliseconds: float) -> None:
         """For each answer from now on."""
         await self._client.send("PUT", f"/latency/{milliseconds}")
 
@@ -206,7 +206,7 @@ class Stub:
         return sum(operations.values()), found["connections"]
 
 
-class Store:
+class StoreClient:
     def __init__(self, url: str, client: Redis) -> None:
         self.url = url
         self._client = client
@@ -242,9 +242,9 @@ class Store:
         return float(found["used_cpu_user"]) + float(found["used_cpu_sys"])
 
 
-def webhooks(process: Process) -> Client:
-    return Client(process.port, username=USERNAME, password=PASSWORD)
+def webhooks(process: Process) -> FastClient:
+    return FastClient(process.port, username=USERNAME, password=PASSWORD)
 
 
-def operator(process: Process) -> Client:
-    return Client(process.port, bearer=API_KEY)
+def operator(process: Process) -> FastClient:
+    return FastClient(process.port, bearer=API_KEY)

@@ -11,14 +11,14 @@ from typing import Any, Final
 
 from handlers.http.sse import LIMIT
 from tests.bench import machine
-from tests.bench.callers import Call
+from tests.bench.callers import BenchCall
 from tests.bench.figures import Guard, Row, percentile, ratio, timed
-from tests.bench.processes import ROOMS, STRANGER, Process, Stage, Store, Stub, operator, room_number, webhooks
-from tests.bench.fast_http import Client
+from tests.bench.processes import ROOMS, PRIVATE_NUMBER, Process, BenchProcesses, StoreClient, StubClient, operator, room_number, webhooks
+from tests.bench.fast_http import FastClient
 from tests.harness import CALLEE, NUMBER
 from tests.waiting import wait_until
 
-Life = Callable[[int], Awaitable[float]]
+Workload = Callable[[int], Awaitable[float]]
 """One call of this slot from its beginning to its end; the seconds that are to be known of it."""
 
 STOCKED: Final = "prepared participants"
@@ -35,7 +35,7 @@ _QUIET: Final = 30.0
 """Seconds between two calls of a quiet hour."""
 
 
-async def played(life: Life, count: int, in_flight: int) -> tuple[list[float], float]:
+async def run_workload(life: Workload, count: int, in_flight: int) -> tuple[list[float], float]:
     """So many calls, so many at once: the seconds of each, and those of all."""
     left = iter(range(count))
     times: list[float] = []
@@ -48,41 +48,41 @@ async def played(life: Life, count: int, in_flight: int) -> tuple[list[float], f
     return times, time.perf_counter() - begun
 
 
-class Bench:
+class Benchmark:
     """One replica with its store, a stub of Bandwidth and a bare endpoint, and what was found so far."""
 
-    def __init__(self, stage: Stage, stub: Stub, store: Store, service: Process, bare: Process) -> None:
+    def __init__(self, stage: BenchProcesses, stub: StubClient, store: StoreClient, service: Process, bare: Process) -> None:
         self.stage = stage
         self.stub = stub
         self.store = store
         self.service = service
         self.rows: list[Row] = []
         self.figures: dict[str, Any] = {}
-        self._bare = Client(bare.port)
+        self._bare = FastClient(bare.port)
         self.webhooks = webhooks(service)
         self._operator = operator(service)
         self._upstream = 0.0
-        self._stocked: tuple[Client, Stub] | None = None
+        self._stocked: tuple[FastClient, StubClient] | None = None
         self._taken = dict.fromkeys(range(ROOMS), 0.0)
         """Rooms, in the order in which their prepared participants were taken, and when."""
 
     @classmethod
-    async def ready(cls, stage: Stage, *, python: Path | None = None) -> "Bench":
+    async def ready(cls, stage: BenchProcesses, *, python: Path | None = None) -> "Benchmark":
         """Warm, with somebody in each room. `python`: of another build's environment."""
         stub, store, bare = await stage.stub(), await stage.store(), await stage.bare()
         bench = cls(stage, stub, store, await stage.replica(store, stub, python=python), bare)
         await inhabited(bench.webhooks)
-        await played(bench.life("existing room"), _WARM, 8)
+        await run_workload(bench.workload("existing room"), _WARM, 8)
         await bench.settled()
         return bench
 
     async def upstream(self, milliseconds: float) -> None:
         self._upstream = milliseconds
-        await self.stub.takes(milliseconds)
+        await self.stub.set_latency(milliseconds)
         if self._stocked is not None:
-            await self._stocked[1].takes(milliseconds)
+            await self._stocked[1].set_latency(milliseconds)
 
-    async def settled(self, of: Client | None = None) -> None:
+    async def settled(self, of: FastClient | None = None) -> None:
         """Until nobody is on the way out of a room, and Bandwidth has been asked nothing for a while."""
         before = -1
         of = of or self._operator
@@ -90,7 +90,7 @@ class Bench:
             before = now
             await asyncio.sleep(0.2 + 4 * self._upstream / 1000)
 
-    async def _emptied(self, of: Client) -> bool:
+    async def _emptied(self, of: FastClient) -> bool:
         """Of all but those who have been there from the beginning."""
         cursor = ""
         while True:
@@ -102,7 +102,7 @@ class Bench:
                 return True
             cursor = f"&cursor={page['next']}"
 
-    def life(self, scenario: str) -> Life:
+    def workload(self, scenario: str) -> Workload:
         lives = {
             "first caller": self._first,
             "existing room": self._existing,
@@ -113,20 +113,20 @@ class Bench:
         return lives[scenario]
 
     async def _first(self, _slot: int) -> float:
-        return await self._comes_and_goes(Call(self.webhooks, STRANGER))
+        return await self._comes_and_goes(BenchCall(self.webhooks, PRIVATE_NUMBER))
 
     async def _existing(self, slot: int) -> float:
-        return await self._comes_and_goes(Call(self.webhooks, room_number(slot % ROOMS)))
+        return await self._comes_and_goes(BenchCall(self.webhooks, room_number(slot % ROOMS)))
 
-    async def _comes_and_goes(self, call: Call) -> float:
+    async def _comes_and_goes(self, call: BenchCall) -> float:
         silence = await call.comes_in()
         await call.hangs_up()
         return silence
 
     async def _whole(self, slot: int) -> float:
-        return await self._from_start_to_end(Call(self.webhooks, room_number(slot % ROOMS)))
+        return await self._from_start_to_end(BenchCall(self.webhooks, room_number(slot % ROOMS)))
 
-    async def _from_start_to_end(self, call: Call) -> float:
+    async def _from_start_to_end(self, call: BenchCall) -> float:
         silence = await call.comes_in()
         await call.is_bridged()
         await call.hangs_up()
@@ -142,7 +142,7 @@ class Bench:
         await asyncio.sleep(0.2 + 3 * self._upstream / 1000)
         path = await self.stub.answer_url(call_id)
         return await self._comes_and_goes(
-            Call(self.webhooks, NUMBER, call_id=call_id, path=path, outbound=True)
+            BenchCall(self.webhooks, NUMBER, call_id=call_id, path=path, outbound=True)
         )
 
     async def stocked(self) -> None:
@@ -154,7 +154,7 @@ class Bench:
             self._stocked = client, stub
             upstream = self._upstream
             await self.upstream(0)
-            await played(self._takes, _WARM, 8)
+            await run_workload(self._takes, _WARM, 8)
             await self.upstream(upstream)
         await asyncio.sleep(0.5 + 8 * self._upstream / 1000)
 
@@ -166,7 +166,7 @@ class Bench:
         made = self._taken.pop(room) + 0.1 + 5 * self._upstream / 1000
         await asyncio.sleep(max(made - time.monotonic(), 0))
         client, _ = self._stocked
-        silence = await self._comes_and_goes(Call(client, room_number(room)))
+        silence = await self._comes_and_goes(BenchCall(client, room_number(room)))
         self._taken[room] = time.monotonic()
         return silence
 
@@ -178,10 +178,10 @@ class Bench:
         if busy.share > machine.TOO_BUSY and self.stage.cores.apart:
             row.refused = "the load's core was the limit"
 
-    async def _timed(self, what: str, life: Life, count: int, in_flight: int) -> Row:
+    async def _time_workload(self, what: str, life: Workload, count: int, in_flight: int) -> Row:
         row = Row(what=what)
         with self._load(row):
-            times, seconds = await played(life, count, in_flight)
+            times, seconds = await run_workload(life, count, in_flight)
         found = timed(what, times, upstream=self._upstream, in_flight=in_flight)
         found.load, found.refused = row.load, row.refused
         found.per_second = len(times) / seconds if in_flight > 1 else None
@@ -193,7 +193,7 @@ class Bench:
     async def bare(self, count: int) -> None:
         """What everything else is set beside."""
         for in_flight in (1, ROOMS):
-            await self._timed("bare Starlette", self._bare_answer, count * in_flight, in_flight)
+            await self._time_workload("bare Starlette", self._bare_answer, count * in_flight, in_flight)
 
     async def _bare_answer(self, _slot: int) -> float:
         begun = time.perf_counter()
@@ -211,7 +211,7 @@ class Bench:
         if scenario == STOCKED:
             await self.stocked()
         trips = await self.trips()
-        row = await self._timed(scenario, self.life(scenario), count, in_flight)
+        row = await self._time_workload(scenario, self.workload(scenario), count, in_flight)
         await self.settled()
         trip = percentile(trips + await self.trips(), 0.5)
         bare = self.row("bare Starlette", in_flight=in_flight)
@@ -227,10 +227,10 @@ class Bench:
 
     async def joins_alone(self, batches: int = 5) -> None:
         """The webhooks by which callers join rooms that exist; they hang up after each batch."""
-        calls: list[Call] = []
+        calls: list[BenchCall] = []
 
         async def joins(_slot: int) -> float:
-            call = Call(self.webhooks, room_number(len(calls) % ROOMS))
+            call = BenchCall(self.webhooks, room_number(len(calls) % ROOMS))
             calls.append(call)
             return await call.comes_in()
 
@@ -241,10 +241,10 @@ class Bench:
         # The first is not counted: so many at once are new to both sides.
         for _ in range(1 + batches):
             before, kept = machine.processor_seconds(self.service.pid), await self.store.processor_seconds()
-            rows.append(await self._timed("joins alone", joins, _BATCH * ROOMS, ROOMS))
+            rows.append(await self._time_workload("joins alone", joins, _BATCH * ROOMS, ROOMS))
             used.append(machine.processor_seconds(self.service.pid) - before)
             stored.append(await self.store.processor_seconds() - kept)
-            await played(hangs_up, len(calls), 32)
+            await run_workload(hangs_up, len(calls), 32)
             await self.settled()
             self.rows.pop()
         del rows[0], used[0], stored[0]
@@ -267,18 +267,18 @@ class Bench:
         Where there are but two cores they share one, and only what a call costs can be compared: with that
         unchanged, another core is that many more calls.
         """
-        apart = self.stage.cores.third is not None
-        other = await self.stage.replica(self.store, self.stub, core=self.stage.cores.third)
+        apart = self.stage.cores.spare is not None
+        other = await self.stage.replica(self.store, self.stub, core=self.stage.cores.spare)
         second = webhooks(other)
         rates, costs = [], []
         for clients in ([self.webhooks], [self.webhooks, second]):
 
-            async def life(slot: int, clients: list[Client] = clients) -> float:
-                call = Call(clients[slot % len(clients)], room_number(slot % ROOMS))
+            async def life(slot: int, clients: list[FastClient] = clients) -> float:
+                call = BenchCall(clients[slot % len(clients)], room_number(slot % ROOMS))
                 return await self._comes_and_goes(call)
 
             used = self._used(other)
-            _, seconds = await played(life, 40 * ROOMS, ROOMS)
+            _, seconds = await run_workload(life, 40 * ROOMS, ROOMS)
             rates.append(40 * ROOMS / seconds)
             await self.settled()
             costs.append(self._used(other) - used)
@@ -299,7 +299,7 @@ class Bench:
             trips, moved = await self.store.trips(), await self.store.bytes_moved()
             used, stored = machine.processor_seconds(pid), await self.store.processor_seconds()
             requests, connections = await self.stub.counted()
-            row = await self._timed(what, life, count, ROOMS)
+            row = await self._time_workload(what, life, count, ROOMS)
             await self.settled()
             bare = self.row("bare Starlette", in_flight=ROOMS)
             if bare is not None and (found := ratio(row.per_second, bare.per_second)) is not None:
@@ -320,20 +320,20 @@ class Bench:
 
     async def endings(self) -> None:
         """Calls in rooms of their own that end together, until Bandwidth has been asked to take each down."""
-        calls: list[Call] = []
+        calls: list[BenchCall] = []
 
         async def comes_in(_slot: int) -> float:
-            calls.append(Call(self.webhooks, STRANGER))
+            calls.append(BenchCall(self.webhooks, PRIVATE_NUMBER))
             return await calls[-1].comes_in()
 
         async def hangs_up(_slot: int) -> float:
             return await calls.pop().hangs_up()
 
-        await played(comes_in, _LEAVING, 32)
+        await run_workload(comes_in, _LEAVING, 32)
         upstream = self._upstream
         await self.upstream(40)
         before, begun = (await self.stub.counted())[0], time.perf_counter()
-        await played(hangs_up, _LEAVING, 32)
+        await run_workload(hangs_up, _LEAVING, 32)
 
         async def taken_down() -> bool:
             # Out of the session, the participant, the session.
@@ -363,13 +363,13 @@ class Bench:
             replica = await self.stage.replica(store, self.stub, store_format=store_format)
             client, other = webhooks(replica), operator(replica)
 
-            async def life(_slot: int, client: Client = client) -> float:
-                return await self._from_start_to_end(Call(client, STRANGER))
+            async def life(_slot: int, client: FastClient = client) -> float:
+                return await self._from_start_to_end(BenchCall(client, PRIVATE_NUMBER))
 
-            await played(life, _WARM, 8)
+            await run_workload(life, _WARM, 8)
             await self.settled(other)
             used = await store.past_events()
-            await played(life, count, 8)
+            await run_workload(life, count, 8)
             await self.settled(other)
             self.figures[_kept(store_format)] = (await store.past_events() - used) / count
             client.close()
@@ -421,7 +421,7 @@ class Bench:
             pairs = []
             for one in range(200):
                 empty = await self._existing(one)
-                call = Call(client, room_number(one % ROOMS))
+                call = BenchCall(client, room_number(one % ROOMS))
                 loaded = await call.comes_in()
                 await call.hangs_up()
                 pairs.append(loaded / empty)
@@ -472,22 +472,22 @@ def _kept(store_format: int) -> str:
     return f"ended call, STORE_FORMAT {store_format}: bytes in the store"
 
 
-async def inhabited(client: Client) -> None:
+async def inhabited(client: FastClient) -> None:
     """Somebody is in each room, and talks: of a call that only rings Bandwidth would be asked before long."""
     for room in range(ROOMS):
-        call = Call(client, room_number(room))
+        call = BenchCall(client, room_number(room))
         await call.comes_in()
         await call.is_bridged()
 
 
-async def held(client: Client, count: int) -> None:
+async def held(client: FastClient, count: int) -> None:
     """Calls that come in, are bridged and stay."""
 
     async def life(_slot: int) -> float:
-        call = Call(client, STRANGER)
+        call = BenchCall(client, PRIVATE_NUMBER)
         silence = await call.comes_in()
         await call.is_bridged()
         return silence
 
     if count > 0:
-        await played(life, count, 32)
+        await run_workload(life, count, 32)

@@ -11,7 +11,7 @@ import pytest
 from tests.bench import machine
 from tests.bench.comparison import python_of, spread
 from tests.bench.figures import Guard, Row, percentile, ratio, table, timed
-from tests.bench.fast_http import Client
+from tests.bench.fast_http import FastClient
 
 
 def test_percentiles_are_times_that_were_measured() -> None:
@@ -78,7 +78,7 @@ async def test_a_connection_that_the_server_has_closed_is_not_used_again() -> No
         writer.close()
 
     async with await asyncio.start_server(answers_once, "127.0.0.1", 0) as server:
-        client = Client(server.sockets[0].getsockname()[1])
+        client = FastClient(server.sockets[0].getsockname()[1])
         for _ in range(2):
             assert (await client.send("GET", "/")).status == 204
             await asyncio.sleep(0.05)

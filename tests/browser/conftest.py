@@ -9,7 +9,7 @@ import pytest
 from redis.asyncio import Redis
 
 from tests.browser.chromium import chromium, running, tone
-from tests.browser.people import Person, Stage
+from tests.browser.people import Person, BrowserSetup
 from tests.harness import nothing_left, serving
 from tests.operators import Operator
 from tests.simulator.settings import SimulatorSettings
@@ -32,7 +32,7 @@ async def simulator() -> AsyncIterator[Simulator]:
 
 
 @pytest.fixture
-async def stage(simulator: Simulator, store_url: str, redis: Redis, tmp_path: Path) -> AsyncIterator[Stage]:
+async def stage(simulator: Simulator, store_url: str, redis: Redis, tmp_path: Path) -> AsyncIterator[BrowserSetup]:
     """Everything that people need to meet; afterwards nothing of it is left."""
     settings = {"BW_DEVICE_URL": simulator.device_url, "BASE_CALLBACK_URL": "http://localhost"}
     async with AsyncExitStack() as stack:
@@ -47,6 +47,6 @@ async def stage(simulator: Simulator, store_url: str, redis: Redis, tmp_path: Pa
             browser = await stack.enter_async_context(running(microphone))
             return Person(await browser.new_page(), hz)
 
-        yield Stage(simulator, service, operator, arrive)
+        yield BrowserSetup(simulator, service, operator, arrive)
         await operator.reset_rooms()
         await nothing_left(simulator, redis, seconds=20)

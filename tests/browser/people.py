@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from playwright.async_api import Locator, Page, expect
 
-from tests.harness import Service
+from tests.harness import RunningService
 from tests.operators import Operator
 from tests.simulator.phones import Phone
 from tests.simulator.simulator import Simulator
@@ -130,9 +130,9 @@ def matches(heard: Any, tones: tuple[int, ...]) -> bool:
 
 
 @dataclass
-class Stage:
+class BrowserSetup:
     simulator: Simulator
-    service: Service
+    service: RunningService
     operator: Operator
     arrive: Callable[[int], Awaitable[Person]]
     """Somebody new, in a browser of their own, with a microphone that hears this tone."""

@@ -7,7 +7,7 @@ import os
 from statistics import median
 from typing import Final
 
-from tests.browser.people import Stage
+from tests.browser.people import BrowserSetup
 
 GOES: Final = int(os.environ.get("GOES", "1"))  # noqa: TID251 - a knob of the test's own
 
@@ -36,7 +36,7 @@ async () => {
 """
 
 
-async def test_first_sound(stage: Stage) -> None:
+async def test_first_sound(stage: BrowserSetup) -> None:
     phone = await stage.phone()
     waited = []
     for go in range(GOES):

@@ -3,7 +3,7 @@
 import pytest
 from playwright.async_api import expect
 
-from tests.browser.people import PATIENCE, Person, Stage
+from tests.browser.people import PATIENCE, Person, BrowserSetup
 from tests.waiting import wait_until
 
 # Keeps what the page has of its microphone and of its connections where a test finds it.
@@ -37,7 +37,7 @@ SILENCE = """() => Promise.all(senders.map((sender) => {
 }))"""
 
 
-async def at_the_keypad(stage: Stage) -> Person:
+async def at_the_keypad(stage: BrowserSetup) -> Person:
     ada = await stage.arrive(1000)
     await ada.page.add_init_script(HOOK)
     await ada.join(await stage.link(), "Ada")
@@ -46,13 +46,13 @@ async def at_the_keypad(stage: Stage) -> Person:
     return ada
 
 
-async def received(stage: Stage, ada: Person, keys: str) -> None:
+async def received(stage: BrowserSetup, ada: Person, keys: str) -> None:
     media, who = stage.simulator.media, await ada.own_id()
     await wait_until(lambda: media.digits(who) == keys, seconds=15, what=lambda: media.digits(who))
 
 
 @pytest.mark.parametrize("pause", [0, 120])
-async def test_keys_are_typed_fast(stage: Stage, pause: int) -> None:
+async def test_keys_are_typed_fast(stage: BrowserSetup, pause: int) -> None:
     """A card's number, a PIN: by whoever knows it by heart."""
     ada = await at_the_keypad(stage)
     await ada.page.keyboard.type("1234567890#", delay=pause)
@@ -61,7 +61,7 @@ async def test_keys_are_typed_fast(stage: Stage, pause: int) -> None:
     await ada.leave()
 
 
-async def test_one_key_several_times_and_muted(stage: Stage) -> None:
+async def test_one_key_several_times_and_muted(stage: BrowserSetup) -> None:
     ada = await at_the_keypad(stage)
     await ada.page.keyboard.type("1")
     # The second time the browser says that the key is held.
@@ -77,7 +77,7 @@ async def test_one_key_several_times_and_muted(stage: Stage) -> None:
     await ada.leave()
 
 
-async def test_the_microphone_is_gone_and_another_one_comes(stage: Stage) -> None:
+async def test_the_microphone_is_gone_and_another_one_comes(stage: BrowserSetup) -> None:
     ada = await at_the_keypad(stage)
     await ada.page.evaluate(UNPLUG)
     await expect(ada.page.locator("#room-problem")).to_contain_text("Your microphone is gone")
@@ -92,7 +92,7 @@ async def test_the_microphone_is_gone_and_another_one_comes(stage: Stage) -> Non
 
 
 @pytest.mark.parametrize("fault", [STOP, SILENCE], ids=["the track has ended", "nothing is sent"])
-async def test_keys_that_go_nowhere_are_not_shown_as_sent(stage: Stage, fault: str) -> None:
+async def test_keys_that_go_nowhere_are_not_shown_as_sent(stage: BrowserSetup, fault: str) -> None:
     """Nobody has told the page that something is wrong, and the browser takes tones."""
     ada = await at_the_keypad(stage)
     await ada.page.keyboard.type("4")

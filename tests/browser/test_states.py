@@ -10,7 +10,7 @@ import pytest
 from playwright.async_api import expect
 
 from tests.browser.chromium import running, tone
-from tests.browser.people import PATIENCE, Person, Stage
+from tests.browser.people import PATIENCE, Person, BrowserSetup
 from tests.harness import CALLEE
 
 AXE: Final = Path(__file__).parents[2] / "handlers" / "page" / "node_modules" / "axe-core" / "axe.min.js"
@@ -22,7 +22,7 @@ LOOKS: Final[dict[str, tuple[int, int, Literal["light", "dark"]]]] = {
 """What is seen of a state: both sizes and both colour schemes, each once."""
 
 
-class Looked:
+class AxeResults:
     """What axe has found so far, by state."""
 
     def __init__(self) -> None:
@@ -54,8 +54,8 @@ class Looked:
 
 
 @pytest.fixture
-async def looked() -> AsyncIterator[Looked]:
-    looked = Looked()
+async def looked() -> AsyncIterator[AxeResults]:
+    looked = AxeResults()
     yield looked
     looked.nothing()
     assert looked.faults, "nothing was looked at"
@@ -68,7 +68,7 @@ async def unheard(microphone: Path | None) -> AsyncIterator[Person]:
         yield Person(await browser.new_page(), 0)
 
 
-async def test_before_joining(stage: Stage, looked: Looked, tmp_path: Path) -> None:
+async def test_before_joining(stage: BrowserSetup, looked: AxeResults, tmp_path: Path) -> None:
     ada = await stage.arrive(1000)
     await ada.page.goto(f"{stage.service.url}/join/sales")
     await looked.at(ada, "without-invitation")
@@ -88,7 +88,7 @@ async def test_before_joining(stage: Stage, looked: Looked, tmp_path: Path) -> N
             await looked.at(bob, state)
 
 
-async def test_in_the_room(stage: Stage, looked: Looked) -> None:
+async def test_in_the_room(stage: BrowserSetup, looked: AxeResults) -> None:
     phone = await stage.phone()
     bob = await stage.person(1400, "Bob")
     ada = await stage.person(1000, "Ada", scopes=["dial", "hangup"])
@@ -114,7 +114,7 @@ async def test_in_the_room(stage: Stage, looked: Looked) -> None:
     await bob.leave()
 
 
-async def test_at_the_end(stage: Stage, looked: Looked) -> None:
+async def test_at_the_end(stage: BrowserSetup, looked: AxeResults) -> None:
     link = await stage.link()
     ada, bob = await stage.arrive(1000), await stage.arrive(1400)
     await ada.open(link)

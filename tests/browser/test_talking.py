@@ -4,11 +4,11 @@ import asyncio
 
 from playwright.async_api import expect
 
-from tests.browser.people import PATIENCE, Stage
+from tests.browser.people import PATIENCE, BrowserSetup
 from tests.harness import CALLEE
 
 
-async def test_a_person_and_a_caller(stage: Stage) -> None:
+async def test_a_person_and_a_caller(stage: BrowserSetup) -> None:
     phone = await stage.phone()
     ada = await stage.person(1000, "Ada")
     assert list(await ada.hears(phone.tone)) == [phone.participant_id]
@@ -28,7 +28,7 @@ async def test_a_person_and_a_caller(stage: Stage) -> None:
     assert ada.problems == []
 
 
-async def test_two_and_two(stage: Stage) -> None:
+async def test_two_and_two(stage: BrowserSetup) -> None:
     """Each hears the other three, and only who is unsubscribed falls silent."""
     one, other = await stage.phone(), await stage.phone()
     ada, bob = await asyncio.gather(stage.person(1000, "Ada"), stage.person(1400, "Bob"))
@@ -54,7 +54,7 @@ async def test_two_and_two(stage: Stage) -> None:
     await ada.leave()
 
 
-async def test_a_call_from_the_page(stage: Stage) -> None:
+async def test_a_call_from_the_page(stage: BrowserSetup) -> None:
     ada = await stage.person(1000, "Ada", scopes=["dial", "hangup"])
     await ada.page.get_by_role("textbox", name="Phone number").fill(CALLEE)
     await ada.button("Call").click()
@@ -73,7 +73,7 @@ async def test_a_call_from_the_page(stage: Stage) -> None:
     await ada.leave()
 
 
-async def test_without_the_scopes_there_is_nothing_to_call_with(stage: Stage) -> None:
+async def test_without_the_scopes_there_is_nothing_to_call_with(stage: BrowserSetup) -> None:
     phone = await stage.phone()
     ada = await stage.person(1000, "Ada")
     await ada.hears(phone.tone)
@@ -83,7 +83,7 @@ async def test_without_the_scopes_there_is_nothing_to_call_with(stage: Stage) ->
     await ada.leave()
 
 
-async def test_a_phone_goes_to_another_room(stage: Stage) -> None:
+async def test_a_phone_goes_to_another_room(stage: BrowserSetup) -> None:
     phone = await stage.phone()
     ada = await stage.person(1000, "Ada")
     await ada.hears(phone.tone)

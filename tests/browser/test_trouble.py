@@ -7,17 +7,17 @@ import pytest
 from playwright.async_api import expect
 
 from tests.browser.chromium import running
-from tests.browser.people import PATIENCE, Person, Stage
+from tests.browser.people import PATIENCE, Person, BrowserSetup
 from tests.waiting import wait_until
 
 
-async def names(stage: Stage, room: str = "sales") -> list[str]:
+async def names(stage: BrowserSetup, room: str = "sales") -> list[str]:
     answer = await stage.operator.send("GET", f"/rooms/{room}")
     members = answer.json()["members"] if answer.is_success else []
     return [one["name"] for one in members if one["kind"] == "browser" and one["state"] == "in"]
 
 
-async def test_the_socket_is_dropped_and_comes_back(stage: Stage) -> None:
+async def test_the_socket_is_dropped_and_comes_back(stage: BrowserSetup) -> None:
     """By the SDK itself: the same seat, and the sound goes on."""
     phone = await stage.phone()
     ada = await stage.person(1000, "Ada")
@@ -38,7 +38,7 @@ async def test_the_socket_is_dropped_and_comes_back(stage: Stage) -> None:
     await ada.leave()
 
 
-async def test_the_network_is_away_and_comes_back(stage: Stage) -> None:
+async def test_the_network_is_away_and_comes_back(stage: BrowserSetup) -> None:
     """With a fresh token, in one seat, muted as before."""
     phone = await stage.phone()
     ada = await stage.person(1000, "Ada")
@@ -68,7 +68,7 @@ async def test_the_network_is_away_and_comes_back(stage: Stage) -> None:
 
 @pytest.mark.parametrize("side", ["publishing", "subscribing"])
 async def test_the_gateway_closes_the_media_in_good_order(
-    stage: Stage, side: Literal["publishing", "subscribing"]
+    stage: BrowserSetup, side: Literal["publishing", "subscribing"]
 ) -> None:
     """The browser's connection stays `connected` until ICE has not been answered for long."""
     phone = await stage.phone()
@@ -88,7 +88,7 @@ async def test_the_gateway_closes_the_media_in_good_order(
     await ada.leave()
 
 
-async def test_an_operator_removes_somebody(stage: Stage) -> None:
+async def test_an_operator_removes_somebody(stage: BrowserSetup) -> None:
     ada = await stage.person(1000, "Ada")
     assert (
         await stage.operator.send("DELETE", f"/rooms/sales/participants/{await ada.own_id()}")
@@ -103,7 +103,7 @@ async def test_an_operator_removes_somebody(stage: Stage) -> None:
     await ada.leave()
 
 
-async def test_a_tab_that_is_closed(stage: Stage) -> None:
+async def test_a_tab_that_is_closed(stage: BrowserSetup) -> None:
     ada = await stage.person(1000, "Ada")
     await ada.page.close(run_before_unload=True)
 
@@ -113,7 +113,7 @@ async def test_a_tab_that_is_closed(stage: Stage) -> None:
     await wait_until(gone, seconds=10, what="her seat is kept")
 
 
-async def test_a_link_that_was_used(stage: Stage) -> None:
+async def test_a_link_that_was_used(stage: BrowserSetup) -> None:
     link = await stage.link()
     ada, bob = await stage.arrive(1000), await stage.arrive(1400)
     await ada.join(link, "Ada")
@@ -122,7 +122,7 @@ async def test_a_link_that_was_used(stage: Stage) -> None:
     await ada.leave()
 
 
-async def test_without_a_microphone_there_is_still_listening(stage: Stage) -> None:
+async def test_without_a_microphone_there_is_still_listening(stage: BrowserSetup) -> None:
     phone = await stage.phone()
     async with running(None, allowed=False) as browser:
         ada = Person(await browser.new_page(), 0)

@@ -13,93 +13,93 @@ from service.calls.effects import (
     CallEffect,
     CheckPage,
     EndDialing,
-    HangUp,
+    HangUpPhone,
     HangUpLeg,
     LeaveRoom,
     MoveParticipant,
-    NameCall,
-    Owed,
+    RecordCallId,
+    Scheduled,
     RedirectPhone,
     Subscribe,
-    TellHoldUp,
-    TellTimeShort,
+    TellHoldTimeUp,
+    TellTimeNearlyUp,
     TellTimeUp,
 )
 from service.calls.events import Dial, Event, LegAnswer, LegBridgeComplete, LegDisconnect
-from service.calls.model import Call, Intent, Leg, Media, Phone, call_of, seat_of
-from service.calls.replies import BridgeLeg, BridgePhone, Elsewhere, Hangup, Join
-from tests.calls.event_builders import FALLBACK, NOW, REF, ROOM, Cue, join_failed, joined, leg_of, vanished
-from tests.calls.expected_effects import AT_THE_END
+from service.calls.model import Call, Intent, Leg, Media, Phone, parse_seat, seat_of
+from service.calls.replies import BridgeLeg, BridgePhone, TransferToNumber, HangUp, Join
+from tests.calls.event_builders import FALLBACK, NOW, REF, ROOM, EventBuilder, join_failed, joined, leg_id_of, participant_vanished
+from tests.calls.expected_effects import CANCELLED_AT_END
 from tests.calls.invariants import check
 from tests.calls.control_event_builders import (
-    dialing_over,
-    evicted,
+    dialing_timed_out,
+    room_closed,
     found_empty,
-    hold_up,
+    hold_time_up,
     leg_answer,
     move_failed,
     moved,
     page_gone,
     summoned,
-    time_short,
+    time_nearly_up,
     time_up,
 )
 
-Place = tuple[str, str]
+RoomSeat = tuple[str, str]
 """A room and a seat in it."""
 
 
 @dataclass
-class Joining:
+class JoinInProgress:
     """A join that a replica is at."""
 
     room: str
-    waits: bool
-    outside: bool = False
+    waits_for_others: bool
+    found_room_empty: bool = False
     """Whether it has found nobody, so that the call is known to wait."""
-    entered: bool = False
+    is_seated: bool = False
 
 
-class World:
+class CallModel:
     """`ours`: the way into WebRTC is a call of our own. `rooms_wait`: who comes first waits outside."""
 
-    def __init__(self, *, ours: bool = False, rooms_wait: bool = False) -> None:
+    def __init__(self, *, uses_bridge: bool = False, rooms_wait: bool = False) -> None:
         self.now = NOW
         self.call: Call | None = None
-        self.owed: dict[str, Owed] = {}
-        self.told: list[Cue] = []
-        self.story: list[tuple[float, Event, Decision]] = []
-        self.joins: dict[int, Joining] = {}
+        self.owed: dict[str, Scheduled] = {}
+        self.repeatable: list[EventBuilder] = []
+        self.history: list[tuple[float, Event, Decision]] = []
+        self.joins: dict[int, JoinInProgress] = {}
         self.moves: list[MoveParticipant] = []
-        self.news: list[Cue] = []
+        self.pending_room_events: list[EventBuilder] = []
         """What rooms have still to tell the call."""
         self.legs: dict[int, Leg] = {}
         """Our own calls into WebRTC by attempt; NONE while they ring."""
-        self.seats: dict[Place, str] = {}
+        self.seats: dict[RoomSeat, str] = {}
         """Seats of this call and who sits there, empty for those that are reserved."""
-        self.outside: dict[str, str] = {}
+        self.waiting_rooms: dict[str, str] = {}
         """Rooms that the call waits for, and the seats that it has asked for."""
-        self.left: set[Place] = set()
+        self.released_seats: set[RoomSeat] = set()
         """Seats that were given up before anybody had them."""
-        self.alive: set[str] = set()
+        self.participants: set[str] = set()
         """Participants."""
-        self.lost: set[str] = set()
+        self.lost_participants: set[str] = set()
         """Participants that somebody else has taken down."""
-        self.company = not rooms_wait
-        self.bridges: set[int] = set()
+        self.room_has_members = not rooms_wait
+        self.bridged_attempts: set[int] = set()
         """Attempts whose two calls were bridged with each other."""
-        self.elsewhere: set[int] = set()
+        self.transferred_attempts: set[int] = set()
         """Attempts for which the phone was sent to another number."""
-        self.fallbacks: set[int] = set()
-        self.hung_up = False
-        self._ours = ours
-        self._reserved: set[int] = set()
+        self.fallback_attempts: set[int] = set()
+        self.is_hung_up = False
+        self._uses_bridge = uses_bridge
+        self._reserved_attempts: set[int] = set()
 
-    def tell_tale(self) -> str:
+    def describe_history(self) -> str:
         """For whoever has to find out why something did not hold."""
         lines = []
-        for at, event, decision in self.story:
-            ids = ", ".join(owed.effect.id for owed in decision.owed)
+        for at, event, decision in self.history:
+            ids = ", ".join(owed.effect.id for owed in decision.effects)
             lines.append(f"{at - NOW:8.1f} {event} -> {decision.reply}; owed: {ids or '-'}")
         return "\n".join(lines)
 
@@ -114,35 +114,35 @@ class World:
 
     # What happens to the call ---------------------------------------------------------------------------
 
-    def tell(self, cue: Cue, *, repeatable: bool = True) -> None:
+    def handle(self, cue: EventBuilder, *, may_repeat: bool = True) -> None:
         event = cue(self.now)
         decision = decide(self.call, event)
         assert decide(self.call, event) == decision, "another replica decides otherwise"
-        self.story.append((self.now, event, decision))
+        self.history.append((self.now, event, decision))
         check(self.now, self.call, event, decision)
-        if repeatable:
-            self.told.append(cue)
+        if may_repeat:
+            self.repeatable.append(cue)
         if isinstance(event, Dial) and self.call is None:
             self.seats[ROOM, seat_of(REF, 1)] = ""
         self.call, reply = decision.call, decision.reply
-        for id_ in decision.cancelled:
+        for id_ in decision.cancels:
             self.owed.pop(id_, None)
-        for owed in decision.owed:
+        for owed in decision.effects:
             self.owed[owed.effect.id] = owed
         if isinstance(event, LegAnswer | LegBridgeComplete | LegDisconnect) and event.attempt in self.legs:
-            self._hear_leg(event, ends=isinstance(reply, Hangup) or isinstance(event, LegDisconnect))
+            self._update_leg(event, ends=isinstance(reply, HangUp) or isinstance(event, LegDisconnect))
         if isinstance(reply, Join) and self.call is not None:
-            self.hung_up = False
-            self.joins[reply.attempt] = Joining(self.call.room, self.call.waits)
+            self.is_hung_up = False
+            self.joins[reply.attempt] = JoinInProgress(self.call.room, self.call.waits_for_others)
         if isinstance(reply, BridgeLeg | BridgePhone):
-            self.bridges.add(reply.attempt)
-        if isinstance(reply, Elsewhere):
-            self.elsewhere.add(reply.attempt)
-            self.fallbacks |= {reply.attempt} if reply.number == FALLBACK else set()
-            assert len(self.fallbacks) <= 1, "the fallback number is used twice"
+            self.bridged_attempts.add(reply.attempt)
+        if isinstance(reply, TransferToNumber):
+            self.transferred_attempts.add(reply.attempt)
+            self.fallback_attempts |= {reply.attempt} if reply.number == FALLBACK else set()
+            assert len(self.fallback_attempts) <= 1, "the fallback number is used twice"
         self._check()
 
-    def _hear_leg(self, event: LegAnswer | LegBridgeComplete | LegDisconnect, *, ends: bool) -> None:
+    def _update_leg(self, event: LegAnswer | LegBridgeComplete | LegDisconnect, *, ends: bool) -> None:
         if ends:
             self.legs[event.attempt] = Leg.GONE
         elif self.legs[event.attempt] is Leg.NONE:
@@ -150,68 +150,68 @@ class World:
 
     # Joins ----------------------------------------------------------------------------------------------
 
-    def reserve(self, attempt: int) -> None:
+    def reserve_seat(self, attempt: int) -> None:
         """Once; a replica that is slow does so after others have given the seat up, and gets none."""
-        if attempt in self._reserved:
+        if attempt in self._reserved_attempts:
             return
-        self._reserved.add(attempt)
+        self._reserved_attempts.add(attempt)
         join = self.joins[attempt]
         place = join.room, seat_of(REF, attempt)
-        if place in self.left or place in self.seats:
+        if place in self.released_seats or place in self.seats:
             return
-        if join.waits and not self.company:
-            join.outside = True
-            self.outside[join.room] = place[1]
+        if join.waits_for_others and not self.room_has_members:
+            join.found_room_empty = True
+            self.waiting_rooms[join.room] = place[1]
         else:
             self.seats[place] = ""
 
-    def enter(self, attempt: int) -> None:
+    def commit_seat(self, attempt: int) -> None:
         """The participant takes its seat, if nobody has given it up."""
         join = self.joins[attempt]
         place = join.room, seat_of(REF, attempt)
-        if join.entered or place not in self.seats:
+        if join.is_seated or place not in self.seats:
             return
-        join.entered = True
+        join.is_seated = True
         self.seats[place] = f"participant-{attempt}"
-        self.alive.add(self.seats[place])
-        if self._ours:
+        self.participants.add(self.seats[place])
+        if self._uses_bridge:
             self.legs[attempt] = Leg.NONE
 
-    def finish(self, attempt: int, *, well: bool) -> None:
+    def finish_join(self, attempt: int, *, succeeds: bool) -> None:
         join = self.joins.pop(attempt)
-        if join.outside:
+        if join.found_room_empty:
             # Nobody tells this twice, unlike what comes by webhooks and from workers.
-            self.tell(found_empty(attempt, room=join.room), repeatable=False)
-        elif well and join.entered:
-            self.tell(joined(attempt, room=join.room, leg=self._ours))
+            self.handle(found_empty(attempt, room=join.room), may_repeat=False)
+        elif succeeds and join.is_seated:
+            self.handle(joined(attempt, room=join.room, has_leg=self._uses_bridge))
         else:
-            self.tell(join_failed(attempt, "bandwidth-timeout", room=join.room))
+            self.handle(join_failed(attempt, "bandwidth-timeout", room=join.room))
 
-    def kill(self, attempt: int) -> None:
+    def kill_join(self, attempt: int) -> None:
         """The replica dies, with whatever it has reserved or made, and nobody hears the result."""
         del self.joins[attempt]
         self._check()
 
     # Rooms ----------------------------------------------------------------------------------------------
 
-    def come(self) -> None:
+    def add_member(self) -> None:
         """Somebody is in every room from now on, and who waits outside is told."""
-        self.company = True
-        for room in [*self.outside]:
-            del self.outside[room]
-            self.news.append(summoned(room))
+        self.room_has_members = True
+        for room in [*self.waiting_rooms]:
+            del self.waiting_rooms[room]
+            self.pending_room_events.append(summoned(room))
 
-    def close(self, room: str) -> None:
+    def close_room(self, room: str) -> None:
         """Everybody out; what they have there is taken down by the room."""
         for place in [one for one in self.seats if one[0] == room]:
             participant = self.seats.pop(place)
             if not participant:
-                self.left.add(place)
-            self.lost |= {participant} & self.alive
-            self.alive.discard(participant)
-            self.news.append(evicted(call_of(place[1])[1], room=room))
-        if seat := self.outside.pop(room, ""):
-            self.news.append(evicted(call_of(seat)[1], room=room))
+                self.released_seats.add(place)
+            self.lost_participants |= {participant} & self.participants
+            self.participants.discard(participant)
+            self.pending_room_events.append(room_closed(parse_seat(place[1])[1], room=room))
+        if seat := self.waiting_rooms.pop(room, ""):
+            self.pending_room_events.append(room_closed(parse_seat(seat)[1], room=room))
 
     def finish_move(self, which: int) -> None:
         """0: well; 1: not at all; 2: not, but it was there already; 3: participant gone; else killed."""
@@ -220,84 +220,84 @@ class World:
         arrives = there in self.seats
         if arrives and which in {0, 2}:
             self.seats[there] = move.participant_id
-        if arrives and which in {0, 2, 3} and move.participant_id not in self.alive:
-            self.tell(vanished(move.attempt))
+        if arrives and which in {0, 2, 3} and move.participant_id not in self.participants:
+            self.handle(participant_vanished(move.attempt))
         elif arrives and which == 3:
-            self.alive.discard(move.participant_id)
-            self.lost.add(move.participant_id)
-            self.tell(vanished(move.attempt))
+            self.participants.discard(move.participant_id)
+            self.lost_participants.add(move.participant_id)
+            self.handle(participant_vanished(move.attempt))
         elif arrives and which == 0:
-            self.tell(moved(move.attempt, move.place, room=move.next_room))
+            self.handle(moved(move.attempt, move.seat_no, room=move.next_room))
         elif which <= 3:
-            self.tell(move_failed(move.attempt, move.place, room=move.next_room))
+            self.handle(move_failed(move.attempt, move.seat_no, room=move.next_room))
         elif self.call and self.call.live and self.call.next_seat == move.next_seat and self.call.next_room:
             # Not struck off, so that another worker begins again.
-            self.owed.setdefault(move.id, Owed(move, self.now))
+            self.owed.setdefault(move.id, Scheduled(move, self.now))
 
     # The worker -----------------------------------------------------------------------------------------
 
-    def work(self) -> None:
+    def run_worker(self) -> None:
         """Carry out what is owed and due, in the order in which it was written down."""
         for _ in range(100):
             due = next((id_ for id_, owed in self.owed.items() if owed.due <= self.now), None)
             if due is None:
                 break
-            self._perform(self.owed.pop(due).effect)
+            self._execute(self.owed.pop(due).effect)
         self._check()
 
-    def _perform(self, effect: CallEffect) -> None:
+    def _execute(self, effect: CallEffect) -> None:
         match effect:
             case LeaveRoom():
-                self._vacate(effect)
-            case HangUp():
-                self.hung_up = True
+                self._leave_room(effect)
+            case HangUpPhone():
+                self.is_hung_up = True
             case HangUpLeg():
-                self.legs |= {attempt: Leg.GONE for attempt in self.legs if leg_of(attempt) == effect.call_id}
+                self.legs |= {attempt: Leg.GONE for attempt in self.legs if leg_id_of(attempt) == effect.call_id}
             case MoveParticipant():
                 there = (effect.next_room, effect.next_seat)
-                if there not in self.left:
+                if there not in self.released_seats:
                     self.seats.setdefault(there, "")
                 self.moves.append(effect)
             case EndDialing() if self.call and self.call.phone is Phone.DIALING:
-                self.tell(dialing_over())
-            case TellTimeUp() | TellTimeShort() | TellHoldUp() | CheckPage():
-                self._remind(effect)
-            case RedirectPhone() | Subscribe() | NameCall() | EndDialing():
+                self.handle(dialing_timed_out())
+            case TellTimeUp() | TellTimeNearlyUp() | TellHoldTimeUp() | CheckPage():
+                self._deliver_reminder(effect)
+            case RedirectPhone() | Subscribe() | RecordCallId() | EndDialing():
                 pass
 
-    def _remind(self, effect: TellTimeUp | TellTimeShort | TellHoldUp | CheckPage) -> None:
+    def _deliver_reminder(self, effect: TellTimeUp | TellTimeNearlyUp | TellHoldTimeUp | CheckPage) -> None:
         match effect:
             case TellTimeUp():
-                self.tell(time_up())
-            case TellTimeShort():
-                self.tell(time_short())
-            case TellHoldUp():
-                self.tell(hold_up(effect.attempt, soon=effect.soon))
+                self.handle(time_up())
+            case TellTimeNearlyUp():
+                self.handle(time_nearly_up())
+            case TellHoldTimeUp():
+                self.handle(hold_time_up(effect.attempt, is_warning=effect.is_warning))
             case CheckPage():
-                self.tell(page_gone(effect.room))
+                self.handle(page_gone(effect.room))
 
-    def _vacate(self, effect: LeaveRoom) -> None:
+    def _leave_room(self, effect: LeaveRoom) -> None:
         place = effect.room, effect.seat
         participant = self.seats.pop(place, "")
-        if not participant or effect.keep:
-            self.left.add(place)
-        if not effect.keep:
-            self.alive.discard(participant)
-        if self.outside.get(effect.room) == effect.seat:
-            del self.outside[effect.room]
+        if not participant or effect.keeps_participant:
+            self.released_seats.add(place)
+        if not effect.keeps_participant:
+            self.participants.discard(participant)
+        if self.waiting_rooms.get(effect.room) == effect.seat:
+            del self.waiting_rooms[effect.room]
 
-    def end(self) -> None:
+    def assert_nothing_left(self) -> None:
         """The phone is gone, all joins and moves are over, and the worker is idle: nothing may be left."""
         while self.moves:
             self.finish_move(0)
         self.now += 10_000.0
-        self.work()
+        self.run_worker()
         for attempt in [one for one, leg in self.legs.items() if leg is Leg.NONE]:
-            self.tell(leg_answer(attempt))
+            self.handle(leg_answer(attempt))
         assert not self.owed, f"still owed: {self.owed}"
         assert not self.seats, f"left behind: {self.seats}"
-        assert not self.outside, f"still waiting: {self.outside}"
-        assert not self.alive, f"still alive: {self.alive}"
+        assert not self.waiting_rooms, f"still waiting: {self.waiting_rooms}"
+        assert not self.participants, f"still alive: {self.participants}"
         assert set(self.legs.values()) <= {Leg.GONE}, f"legs that nobody has hung up: {self.legs}"
 
     # What must always hold ------------------------------------------------------------------------------
@@ -310,24 +310,24 @@ class World:
             return
         for place in self.seats:
             self._check_seat(call, place)
-        for place in self.outside.items():
+        for place in self.waiting_rooms.items():
             self._check_seat(call, place)
         for attempt, leg in self.legs.items():
-            in_use = call.live and call.media is not Media.NONE and call.leg_id == leg_of(attempt)
-            owed = f"hang-up-leg:{leg_of(attempt)}" in self.owed
+            in_use = call.live and call.media is not Media.NONE and call.leg_id == leg_id_of(attempt)
+            owed = f"hang-up-leg:{leg_id_of(attempt)}" in self.owed
             assert leg is not Leg.UP or in_use or owed, f"nobody hangs up the leg of attempt {attempt}"
         if call.live and call.participant_id and call.media in {Media.TRANSFERRING, Media.BRIDGED}:
-            assert call.participant_id in self.alive | self.lost, "the caller talks to nobody"
+            assert call.participant_id in self.participants | self.lost_participants, "the caller talks to nobody"
             seated = (call.room, call.seat) in self.seats
-            assert seated or call.participant_id in self.lost, "in a room without a seat there"
-        self._check_promises(call)
+            assert seated or call.participant_id in self.lost_participants, "in a room without a seat there"
+        self._check_pending_effects(call)
 
-    def _check_promises(self, call: Call) -> None:
+    def _check_pending_effects(self, call: Call) -> None:
         owed = set(self.owed)
         if not call.live:
-            assert not owed & set(AT_THE_END), "the phone is gone"
+            assert not owed & set(CANCELLED_AT_END), "the phone is gone"
         elif call.intent is Intent.HANGUP:
-            assert "hang-up" in owed or self.hung_up or not call.call_id, "nobody hangs up"
+            assert "hang-up" in owed or self.is_hung_up or not call.call_id, "nobody hangs up"
         elif call.media is not Media.LEAVING:
             assert "hang-up" not in owed, "somebody who is not to be is hung up"
         if call.live:
@@ -338,7 +338,7 @@ class World:
             moving = any(move.next_seat == call.next_seat for move in self.moves)
             assert moving or "move-participant" in owed, "nobody moves the participant"
 
-    def _check_seat(self, call: Call, place: Place) -> None:
+    def _check_seat(self, call: Call, place: RoomSeat) -> None:
         """Somebody is answerable for it: the live call, a join, or owed work."""
         room, seat = place
         seated = call.live and call.media not in {Media.NONE, Media.LEAVING}

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final, TypeVar
 
-from service.calls.effects import Owed
+from service.calls.effects import Scheduled
 from service.calls.model import Call, Intent, Media, Phone
 from service.calls.replies import Join
-from service.calls.replies import name_of as name_of_reply
+from service.calls.replies import reply_name
 from tests.calls.event_builders import NOW
-from tests.calls.representative import Case, State, cases, on_an_older_attempt, on_no_call
+from tests.calls.representative import Case, CoreState, cases, on_an_older_attempt, on_no_call
 
 PAGE: Final = Path(__file__).parents[2] / "docs" / "calls.md"
 COMMAND: Final = "python -m tests.calls.diagram"
@@ -25,7 +25,7 @@ ANSWERED: Final = (
     *("joined", "joinFailed", "foundEmpty"),
 )
 """Webhooks with a reply that is run, and what else such a reply comes of."""
-TURNS: Final = (
+INTERRUPTIONS: Final = (
     *("orderHold", "orderJoin", "orderTransfer", "orderHangup", "orderSubscriptions"),
     *("summoned", "leftAlone", "evicted", "participantVanished", "timeUp", "machineDetectionComplete"),
 )
@@ -107,53 +107,53 @@ def _edge(start: str, end: str, names: dict[str, set[Intent]]) -> str:
 
 def replies() -> str:
     """Of a call that is meant to be in its room."""
-    states = {f"`{media}`": State(Phone.UP, media, Intent.BRIDGE) for media in Media}
+    states = {f"`{media}`": CoreState(Phone.UP, media, Intent.BRIDGE) for media in Media}
     return _by_state("event", ANSWERED, states, _said)
 
 
-def meant() -> str:
+def intents() -> str:
     """Of a call that is meant for something else."""
-    states = {f"`{intent}`": State(Phone.UP, Media.NONE, intent) for intent in OTHERS}
+    states = {f"`{intent}`": CoreState(Phone.UP, Media.NONE, intent) for intent in OTHERS}
     return _by_state("event", ANSWERED, states, _said)
 
 
-def turns() -> str:
+def interruptions() -> str:
     """What orders, rooms and timers make of a call that is meant to be in its room."""
-    states = {f"`{media}`": State(Phone.UP, media, Intent.BRIDGE) for media in Media}
-    return _by_state("event", TURNS, states, _becomes)
+    states = {f"`{media}`": CoreState(Phone.UP, media, Intent.BRIDGE) for media in Media}
+    return _by_state("event", INTERRUPTIONS, states, _becomes)
 
 
 def dialing() -> str:
     """What becomes of a call that has not been answered."""
-    medias = (Media.READY, Media.MAKING)
-    states = {f"`{media}`": State(Phone.DIALING, media, Intent.BRIDGE) for media in medias}
-    states["none, `hangup`"] = State(Phone.DIALING, Media.NONE, Intent.HANGUP)
+    medias = (Media.READY, Media.JOINING)
+    states = {f"`{media}`": CoreState(Phone.DIALING, media, Intent.BRIDGE) for media in medias}
+    states["none, `hangup`"] = CoreState(Phone.DIALING, Media.NONE, Intent.HANGUP)
     return _by_state("event", RINGING, states, _ends_up)
 
 
 def _by_state(
-    corner: str, names: Iterable[str], states: dict[str, State], cell: Callable[[list[Case]], str]
+    corner: str, names: Iterable[str], states: dict[str, CoreState], cell: Callable[[list[Case]], str]
 ) -> str:
     """A row for each event; events that are answered alike share one."""
-    found: dict[tuple[str, State], list[Case]] = defaultdict(list)
+    found: dict[tuple[str, CoreState], list[Case]] = defaultdict(list)
     for case in cases():
         found[case.name, case.state].append(case)
     rows = {name: tuple(cell(found[name, state]) for state in states.values()) for name in names}
     table = [[corner, *states]]
-    for alike, cells in _alike(rows.items()):
+    for alike, cells in _merged_rows(rows.items()):
         if set(cells) != {NOTHING}:
             table.append([", ".join(f"`{name}`" for name in alike), *cells])
     return _table(table)
 
 
 def _said(found: list[Case]) -> str:
-    return _by_circumstance(found, lambda case: name_of_reply(case.decision.reply))
+    return _by_circumstance(found, lambda case: reply_name(case.decision.reply))
 
 
 def _becomes(found: list[Case]) -> str:
     def told(case: Case) -> str:
         after = _after(case)
-        if case.decision.refused:
+        if case.decision.refusal_reason:
             return "refused"
         if after.next_room:
             return "moves"
@@ -166,7 +166,7 @@ def _becomes(found: list[Case]) -> str:
 def _ends_up(found: list[Case]) -> str:
     def told(case: Case) -> str:
         after = _after(case)
-        if case.decision.refused:
+        if case.decision.refusal_reason:
             return "refused"
         states = [one for one in (after.phone, after.media, after.intent) if one not in case.state]
         return ", ".join(["gone"] if not after.live else states) or NOTHING
@@ -178,7 +178,7 @@ def _by_circumstance(found: list[Case], told: Callable[[Case], str]) -> str:
     """The usual, then what differs from it in which circumstances."""
     said: dict[str, list[str]] = defaultdict(list)
     for case in found:
-        said[told(case)].append(case.words)
+        said[told(case)].append(case.names)
     return "; ".join(what if "" in words else f"{_or(words)}: {what}" for what, words in said.items())
 
 
@@ -194,15 +194,15 @@ def others() -> str:
     older = {intent: on_an_older_attempt(intent) for intent in Intent}
     rows: dict[str, tuple[str, ...]] = {}
     for name in unknown:
-        kept = [name_of_reply(older[intent][name].reply) for intent in Intent if name in older[intent]]
+        kept = [reply_name(older[intent][name].reply) for intent in Intent if name in older[intent]]
         rows[name] = (
-            name_of_reply(unknown[name].reply),
-            name_of_reply(over[name].decision.reply),
+            reply_name(unknown[name].reply),
+            reply_name(over[name].decision.reply),
             " / ".join(dict.fromkeys(kept)) or NOTHING,
         )
     table = [["event", "call not known", "call over", "an older attempt"]]
     quiet = {("nothing", "nothing", NOTHING), ("nothing", "nothing", "nothing")}
-    for alike, cells in _alike(rows.items()):
+    for alike, cells in _merged_rows(rows.items()):
         if cells not in quiet:
             table.append([", ".join(f"`{name}`" for name in alike), *cells])
     return _table(table)
@@ -212,23 +212,23 @@ def effects() -> str:
     """What a live call that is meant to be in its room owes after an event."""
     found: dict[str, dict[Media, str]] = defaultdict(dict)
     for case in cases():
-        usual = case.state.phone is Phone.UP and case.state.intent is Intent.BRIDGE and not case.words
-        if usual and case.decision.owed and case.name not in {"moved", "moveFailed"}:
-            found[case.name][case.state.media] = ", ".join(_owed(owed) for owed in case.decision.owed)
+        usual = case.state.phone is Phone.UP and case.state.intent is Intent.BRIDGE and not case.names
+        if usual and case.decision.effects and case.name not in {"moved", "moveFailed"}:
+            found[case.name][case.state.media] = ", ".join(_owed(owed) for owed in case.decision.effects)
     rows = [["event", "media", "owed"]]
-    for names, by_media in _alike(found.items()):
-        for states, owed in _alike(by_media.items()):
+    for names, by_media in _merged_rows(found.items()):
+        for states, owed in _merged_rows(by_media.items()):
             where = "any" if len(states) == len(Media) else ", ".join(states)
             rows.append([", ".join(f"`{name}`" for name in names), where, owed])
     return _table(rows)
 
 
-def _owed(owed: Owed) -> str:
+def _owed(owed: Scheduled) -> str:
     after = round(owed.due - NOW - 1)
     return owed.effect.id.partition(":")[0] + (f" after {after} s" if after else "")
 
 
-def _alike(items: Iterable[tuple[K, V]]) -> list[tuple[list[K], V]]:
+def _merged_rows(items: Iterable[tuple[K, V]]) -> list[tuple[list[K], V]]:
     """Names that stand for the same, together, in the order of the first."""
     groups: list[tuple[list[K], V]] = []
     for name, value in items:
@@ -249,8 +249,8 @@ def _table(rows: list[list[str]]) -> str:
 PARTS: Final = {
     "diagram": diagram,
     "replies": replies,
-    "meant": meant,
-    "turns": turns,
+    "meant": intents,
+    "turns": interruptions,
     "dialing": dialing,
     "others": others,
     "effects": effects,

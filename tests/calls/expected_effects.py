@@ -6,22 +6,22 @@ from service.calls.effects import (
     CallEffect,
     CheckPage,
     EndDialing,
-    HangUp,
+    HangUpPhone,
     HangUpLeg,
     LeaveRoom,
     MoveParticipant,
-    NameCall,
+    RecordCallId,
     RedirectPhone,
     Subscribe,
-    TellHoldUp,
-    TellTimeShort,
+    TellHoldTimeUp,
+    TellTimeNearlyUp,
     TellTimeUp,
 )
 from service.calls.model import seat_of
-from service.calls.rules.parts import LEG_ASKS
-from tests.calls.event_builders import CALL_ID, OTHER_ROOM, REF, ROOM, leg_of
+from service.calls.rules.parts import LEG_REQUEST_GRACE
+from tests.calls.event_builders import CALL_ID, OTHER_ROOM, REF, ROOM, leg_id_of
 
-AT_THE_END = (
+CANCELLED_AT_END = (
     "hang-up",
     "redirect-phone",
     "move-participant",
@@ -35,74 +35,74 @@ AT_THE_END = (
 """What is called off when a phone has gone."""
 
 
-class Due(NamedTuple):
+class ExpectedEffect(NamedTuple):
     """An effect that is expected, due so many seconds after the event."""
 
     effect: CallEffect
     after: float
 
 
-def hang_up(*, after: float = 0) -> Due:
-    return Due(HangUp(CALL_ID), after)
+def hang_up_phone(*, after: float = 0) -> ExpectedEffect:
+    return ExpectedEffect(HangUpPhone(CALL_ID), after)
 
 
-def leave(attempt: int = 1, *, after: float = 0, room: str = ROOM, place: int = 0, keep: bool = False) -> Due:
-    return Due(LeaveRoom(room, seat_of(REF, attempt, place), keep), after)
+def leave_room(attempt: int = 1, *, after: float = 0, room: str = ROOM, seat_no: int = 0, keeps_participant: bool = False) -> ExpectedEffect:
+    return ExpectedEffect(LeaveRoom(room, seat_of(REF, attempt, seat_no), keeps_participant), after)
 
 
-def redirect_phone(attempt: int = 1, *, after: float = 0) -> Due:
-    return Due(RedirectPhone(CALL_ID, REF, attempt), after)
+def redirect_phone(attempt: int = 1, *, after: float = 0) -> ExpectedEffect:
+    return ExpectedEffect(RedirectPhone(CALL_ID, REF, attempt), after)
 
 
-def hang_up_leg(attempt: int = 1, *, after: float = LEG_ASKS) -> Due:
-    return Due(HangUpLeg(leg_of(attempt)), after)
+def hang_up_leg(attempt: int = 1, *, after: float = LEG_REQUEST_GRACE) -> ExpectedEffect:
+    return ExpectedEffect(HangUpLeg(leg_id_of(attempt)), after)
 
 
-def name_call() -> Due:
-    return Due(NameCall(CALL_ID, REF), 0)
+def record_call_id() -> ExpectedEffect:
+    return ExpectedEffect(RecordCallId(CALL_ID, REF), 0)
 
 
-def end_dialing(*, after: float) -> Due:
-    return Due(EndDialing(REF), after)
+def end_dialing(*, after: float) -> ExpectedEffect:
+    return ExpectedEffect(EndDialing(REF), after)
 
 
-def tell_time_up(*, after: float) -> Due:
-    return Due(TellTimeUp(REF), after)
+def tell_time_up(*, after: float) -> ExpectedEffect:
+    return ExpectedEffect(TellTimeUp(REF), after)
 
 
-def tell_time_short(*, after: float) -> Due:
-    return Due(TellTimeShort(REF), after)
+def tell_time_nearly_up(*, after: float) -> ExpectedEffect:
+    return ExpectedEffect(TellTimeNearlyUp(REF), after)
 
 
-def tell_hold_up(attempt: int = 2, *, soon: bool = True, after: float) -> Due:
-    return Due(TellHoldUp(REF, attempt, soon), after)
+def tell_hold_time_up(attempt: int = 2, *, is_warning: bool = True, after: float) -> ExpectedEffect:
+    return ExpectedEffect(TellHoldTimeUp(REF, attempt, is_warning), after)
 
 
-def check_page(*, after: float, room: str = ROOM) -> Due:
-    return Due(CheckPage(room), after)
+def check_page(*, after: float, room: str = ROOM) -> ExpectedEffect:
+    return ExpectedEffect(CheckPage(room), after)
 
 
-def subscribe(*hears: str, room: str = ROOM) -> Due:
-    return Due(Subscribe(room, "participant-1", hears or None), 0)
+def subscribe(*hears: str, room: str = ROOM) -> ExpectedEffect:
+    return ExpectedEffect(Subscribe(room, "participant-1", hears or None), 0)
 
 
-def move(
-    place: int = 1,
+def move_participant(
+    seat_no: int = 1,
     *,
     room: str = ROOM,
-    place_now: int = 0,
+    current_seat_no: int = 0,
     next_room: str = OTHER_ROOM,
     hears: tuple[str, ...] | None = None,
-) -> Due:
+) -> ExpectedEffect:
     effect = MoveParticipant(
         ref=REF,
         attempt=1,
-        place=place,
+        seat_no=seat_no,
         participant_id="participant-1",
         room=room,
-        seat=seat_of(REF, 1, place_now),
+        seat=seat_of(REF, 1, current_seat_no),
         next_room=next_room,
-        next_seat=seat_of(REF, 1, place),
+        next_seat=seat_of(REF, 1, seat_no),
         hears=hears,
     )
-    return Due(effect, 0)
+    return ExpectedEffect(effect, 0)

@@ -13,9 +13,9 @@ from service.calls.decide import decide
 from service.calls.decision import Decision
 from service.calls.events import Event
 from service.calls.model import Call, Intent, Media, Phone, Status
-from service.calls.replies import Nothing, Reply
-from tests.calls.event_builders import NOW, Cue
-from tests.calls.expected_effects import Due
+from service.calls.replies import NoReply, Reply
+from tests.calls.event_builders import NOW, EventBuilder
+from tests.calls.expected_effects import ExpectedEffect
 
 
 class Playbook:
@@ -23,63 +23,63 @@ class Playbook:
         self._call = call
         self._before = call
         self._at = at
-        self._story: list[str] = []
+        self._history: list[str] = []
         self._latest: tuple[Event, Decision] | None = None
 
-    def on(self, cue: Cue, *, after: float = 1.0) -> Self:
+    def on(self, cue: EventBuilder, *, after: float = 1.0) -> Self:
         self._at += after
         event = cue(self._at)
         decision = decide(self._call, event)
-        assert _stored(decision) == decision, "what is stored of it is something else"
+        assert _round_trip(decision) == decision, "what is stored of it is something else"
         self._before, self._call = self._call, decision.call
         self._latest = (event, decision)
-        self._story.append(f"{_short(event)} -> {_short(decision.reply)}")
+        self._history.append(f"{_as_json(event)} -> {_as_json(decision.reply)}")
         return self
 
     def replies(self, reply: Reply) -> Self:
-        return self._same("reply", reply, self.decision.reply)
+        return self._expect("reply", reply, self.decision.reply)
 
-    def expects(self, *effects: Due) -> Self:
+    def expects(self, *effects: ExpectedEffect) -> Self:
         """Exactly these are newly owed, in this order; none for nothing."""
-        got = [Due(owed.effect, round(owed.due - self._at, 3)) for owed in self.decision.owed]
-        return self._same("owed", list(effects), got)
+        got = [ExpectedEffect(owed.effect, round(owed.due - self._at, 3)) for owed in self.decision.effects]
+        return self._expect("owed", list(effects), got)
 
     def cancels(self, *ids: str) -> Self:
-        return self._same("cancelled", sorted(ids), sorted(self.decision.cancelled))
+        return self._expect("cancelled", sorted(ids), sorted(self.decision.cancels))
 
     def becomes(self, *states: Status | Phone | Media | Intent) -> Self:
         for state in states:
-            self._same("state", repr(state), repr(self._state(type(state))))
+            self._expect("state", repr(state), repr(self._state(type(state))))
         return self
 
     def knows(self, **fields: object) -> Self:
         """Fields of the call by name."""
         got = {name: getattr(self.call, name) for name in fields}
-        return self._same("fields", fields, got)
+        return self._expect("fields", fields, got)
 
     def drops_token(self) -> Self:
-        return self._same("drops_token", expected=True, got=self.decision.drops_token)
+        return self._expect("drops_token", expected=True, got=self.decision.drops_token)
 
     def keeps_token(self) -> Self:
-        return self._same("drops_token", expected=False, got=self.decision.drops_token)
+        return self._expect("drops_token", expected=False, got=self.decision.drops_token)
 
     def refused(self, why: str) -> Self:
         """An order that is not obeyed: nothing happens, and whoever gave it is told."""
-        self.replies(Nothing()).expects().cancels().unchanged()
-        return self._same("refused", why, self.decision.refused)
+        self.replies(NoReply()).expects().cancels().unchanged()
+        return self._expect("refused", why, self.decision.refusal_reason)
 
-    def obeyed(self) -> Self:
-        return self._same("refused", "", self.decision.refused)
+    def accepted(self) -> Self:
+        return self._expect("refused", "", self.decision.refusal_reason)
 
     def unchanged(self) -> Self:
-        return self._same("call", self._before, self._call)
+        return self._expect("call", self._before, self._call)
 
     def notes(self, note: str) -> Self:
-        return self._same("note", note, self.decision.note)
+        return self._expect("note", note, self.decision.note)
 
     @property
     def call(self) -> Call:
-        assert self._call is not None, self._tell("call", "a call", "none is known")
+        assert self._call is not None, self._failure("call", "a call", "none is known")
         return self._call
 
     @property
@@ -96,30 +96,30 @@ class Playbook:
         states = (self.call.status, self.call.phone, self.call.media, self.call.intent)
         return next(state for state in states if type(state) is kind)
 
-    def _same(self, what: str, expected: object, got: object) -> Self:
-        assert got == expected, self._tell(what, expected, got)
+    def _expect(self, what: str, expected: object, got: object) -> Self:
+        assert got == expected, self._failure(what, expected, got)
         return self
 
-    def _tell(self, what: str, expected: object, got: object) -> str:
-        *earlier, last = self._story or ["nothing yet"]
+    def _failure(self, what: str, expected: object, got: object) -> str:
+        *earlier, last = self._history or ["nothing yet"]
         return "\n".join(
             [
                 *(f"   {number}. {line}" for number, line in enumerate(earlier, start=1)),
                 f"at {len(earlier) + 1}. {last}",
                 f"   {what} expected: {expected}",
                 f"   {' ' * len(what)}      got: {got}",
-                f"   before: {_short(self._before)}",
-                f"   after:  {_short(self._call)}",
+                f"   before: {_as_json(self._before)}",
+                f"   after:  {_as_json(self._call)}",
             ]
         )
 
 
-def _stored(decision: Decision) -> Decision:
+def _round_trip(decision: Decision) -> Decision:
     """As it is read again; what is not of the type that it is declared to be raises a ValidationError."""
     return msgspec.json.decode(msgspec.json.encode(decision), type=Decision)
 
 
-def _short(value: Event | Reply | Call | None) -> str:
+def _as_json(value: Event | Reply | Call | None) -> str:
     """Fields of a call that are as usual are left out."""
     return msgspec.json.encode(value).decode()
 

@@ -5,24 +5,24 @@ from typing import Final, NamedTuple
 from service.calls.model import Intent, Leg, Media, OnMachine, Phone
 from tests.calls.event_builders import (
     ROOM,
-    Cue,
+    EventBuilder,
     answer,
     bridge_complete,
     gathered,
     initiate,
-    redirect,
+    redirected,
     transfer_answer,
     transfer_complete,
     transfer_disconnect,
-    unknown,
-    vanished,
+    unknown_webhook,
+    participant_vanished,
 )
 from tests.calls.control_event_builders import (
     dial,
     leg_answer,
     leg_bridge_complete,
     leg_disconnect,
-    machine,
+    machine_detected,
     order_hangup,
     order_hold,
     order_join,
@@ -30,73 +30,73 @@ from tests.calls.control_event_builders import (
     order_transfer,
     placed,
 )
-from tests.calls.call_model import World
+from tests.calls.call_model import CallModel
 
 
-class Story(NamedTuple):
-    focus: str
-    dialed: bool
-    prepares: bool
-    ours: bool
+class Scenario(NamedTuple):
+    name: str
+    is_outbound: bool
+    is_early_join: bool
+    uses_bridge: bool
     """Whether the way into WebRTC is a call of our own."""
-    waits: bool
-    asks: int
-    fallback: str
+    waits_for_others: bool
+    pin_attempts_allowed: int
+    fallback_number: str
     announcement: str
     on_machine: OnMachine
 
-    def begin(self) -> World:
-        world = World(ours=self.ours, rooms_wait=self.waits)
-        if self.dialed:
-            world.tell(
+    def start(self) -> CallModel:
+        world = CallModel(uses_bridge=self.uses_bridge, rooms_wait=self.waits_for_others)
+        if self.is_outbound:
+            world.handle(
                 dial(
-                    prepare=self.prepares,
+                    is_early_join=self.is_early_join,
                     max_duration=300.0,
                     on_machine=self.on_machine,
-                    message="Call us back.",
+                    machine_message="Call us back.",
                     announcement=self.announcement,
-                    fallback=self.fallback,
+                    fallback_number=self.fallback_number,
                 )
             )
         return world
 
-    def asks_again(self, *, answered: bool = True) -> Cue:
-        return redirect(
-            answered=answered or self.dialed,
-            fallback=self.fallback,
+    def redirect_webhook(self, *, answered: bool = True) -> EventBuilder:
+        return redirected(
+            answered=answered or self.is_outbound,
+            fallback_number=self.fallback_number,
             announcement=self.announcement,
-            waits=self.waits and not self.dialed,
-            asks=0 if self.dialed else self.asks,
+            waits_for_others=self.waits_for_others and not self.is_outbound,
+            pin_attempts_allowed=0 if self.is_outbound else self.pin_attempts_allowed,
         )
 
-    def arrives(self) -> Cue:
-        if self.dialed:
+    def first_webhook(self) -> EventBuilder:
+        if self.is_outbound:
             return answer()
         return initiate(
-            fallback=self.fallback, announcement=self.announcement, waits=self.waits, asks=self.asks
+            fallback_number=self.fallback_number, announcement=self.announcement, waits_for_others=self.waits_for_others, pin_attempts_allowed=self.pin_attempts_allowed
         )
 
 
 # What may come ----------------------------------------------------------------------------------------------
 
 
-def webhooks_of(story: Story, world: World, attempt: int) -> list[Cue]:
+def possible_webhooks(story: Scenario, world: CallModel, attempt: int) -> list[EventBuilder]:
     """Everything that Bandwidth may say about such a call at this attempt."""
     anything = [
-        story.arrives(),
-        story.asks_again(),
-        story.asks_again(answered=False),
-        gathered(asks=story.asks),
-        gathered(ROOM, asks=story.asks),
-        answer("answering-machine", fallback=story.fallback),
-        machine("human"),
-        machine("tone-detected"),
-        vanished(attempt),
-        unknown(),
+        story.first_webhook(),
+        story.redirect_webhook(),
+        story.redirect_webhook(answered=False),
+        gathered(pin_attempts_allowed=story.pin_attempts_allowed),
+        gathered(ROOM, pin_attempts_allowed=story.pin_attempts_allowed),
+        answer("answering-machine", fallback_number=story.fallback_number),
+        machine_detected("human"),
+        machine_detected("tone-detected"),
+        participant_vanished(attempt),
+        unknown_webhook(),
     ]
-    if not story.ours or attempt in world.elsewhere:
+    if not story.uses_bridge or attempt in world.transferred_attempts:
         anything += [transfer_complete(attempt), transfer_complete(attempt, "timeout")]
-    if not story.ours:
+    if not story.uses_bridge:
         return [
             *anything,
             transfer_answer(attempt),
@@ -105,7 +105,7 @@ def webhooks_of(story: Story, world: World, attempt: int) -> list[Cue]:
         ]
     if attempt in world.legs:
         anything += [leg_answer(attempt), leg_disconnect(attempt)]
-    if attempt in world.bridges:
+    if attempt in world.bridged_attempts:
         anything += [
             leg_bridge_complete(attempt),
             leg_bridge_complete(attempt, "busy"),
@@ -127,34 +127,34 @@ ORDERS: Final = (
 )
 
 
-def go_on(story: Story, world: World, which: int) -> None:
+def advance(story: Scenario, world: CallModel, which: int) -> None:
     """What usually comes next, so that the odd things come to calls that have got somewhere."""
     call = world.call
     if call is None or not call.live:
-        world.tell(story.arrives())
-    elif call.media is Media.MAKING:
-        _carry_on_latest(world, call.attempt, which)
+        world.handle(story.first_webhook())
+    elif call.media is Media.JOINING:
+        _advance_latest_join(world, call.attempt, which)
     elif call.phone is Phone.DIALING:
-        world.tell([answer(), answer(), placed(), answer("answering-machine")][which % 4])
-    elif call.media is Media.NONE and call.intent is Intent.ASK:
-        world.tell(gathered(ROOM if which % 4 else "", asks=story.asks))
+        world.handle([answer(), answer(), placed(), answer("answering-machine")][which % 4])
+    elif call.media is Media.NONE and call.intent is Intent.PIN:
+        world.handle(gathered(ROOM if which % 4 else "", pin_attempts_allowed=story.pin_attempts_allowed))
     elif call.media is Media.NONE and call.intent is Intent.WAIT and which % 2:
-        world.come()
-        world.tell(world.news.pop())
+        world.add_member()
+        world.handle(world.pending_room_events.pop())
     elif call.media in {Media.NONE, Media.READY}:
-        world.tell(story.asks_again())
+        world.handle(story.redirect_webhook())
     elif call.next_room:
-        world.work()
+        world.run_worker()
         if world.moves:
             world.finish_move(which % 4 if which > 16 else 0)
     else:
         following = (
-            _of_a_leg(call.media, call.attempt) if story.ours else _of_a_transfer(call.media, call.attempt)
+            _own_leg_events(call.media, call.attempt) if story.uses_bridge else _transfer_events(call.media, call.attempt)
         )
-        world.tell(following[which % len(following)])
+        world.handle(following[which % len(following)])
 
 
-def _of_a_transfer(media: Media, attempt: int) -> list[Cue]:
+def _transfer_events(media: Media, attempt: int) -> list[EventBuilder]:
     match media:
         case Media.TRANSFERRING:
             return [transfer_answer(attempt)] * 3 + [transfer_complete(attempt, "timeout")]
@@ -165,13 +165,13 @@ def _of_a_transfer(media: Media, attempt: int) -> list[Cue]:
                 order_hold(),
                 transfer_disconnect(attempt),
                 transfer_complete(attempt),
-                vanished(attempt),
+                participant_vanished(attempt),
             ]
         case _:
             return [transfer_complete(attempt)]
 
 
-def _of_a_leg(media: Media, attempt: int) -> list[Cue]:
+def _own_leg_events(media: Media, attempt: int) -> list[EventBuilder]:
     match media:
         case Media.TRANSFERRING:
             return [leg_answer(attempt)] * 3 + [leg_disconnect(attempt, "rejected")]
@@ -183,32 +183,32 @@ def _of_a_leg(media: Media, attempt: int) -> list[Cue]:
                 leg_disconnect(attempt),
                 bridge_complete(attempt),
                 leg_bridge_complete(attempt, "busy"),
-                vanished(attempt),
+                participant_vanished(attempt),
             ]
         case _:
             return [bridge_complete(attempt)]
 
 
-def _carry_on_latest(world: World, attempt: int, which: int) -> None:
+def _advance_latest_join(world: CallModel, attempt: int, which: int) -> None:
     if attempt in world.joins:
-        carry_on(world, attempt, 1 if which == 31 else 3)
+        advance_join(world, attempt, 1 if which == 31 else 3)
 
 
-def carry_on(world: World, attempt: int, which: int) -> None:
+def advance_join(world: CallModel, attempt: int, which: int) -> None:
     """A join goes on, ends, or dies with its replica."""
-    world.reserve(attempt)
+    world.reserve_seat(attempt)
     match which:
         case 0:
-            world.kill(attempt)
+            world.kill_join(attempt)
         case 1:
-            world.finish(attempt, well=False)
+            world.finish_join(attempt, succeeds=False)
         case 2:
-            world.enter(attempt)
+            world.commit_seat(attempt)
         case 3 | 4:
-            world.enter(attempt)
+            world.commit_seat(attempt)
             if world.legs.get(attempt) is Leg.NONE and which == 4:
                 # Its answer overtakes the response to the request for it.
-                world.tell(leg_answer(attempt))
-            world.finish(attempt, well=True)
+                world.handle(leg_answer(attempt))
+            world.finish_join(attempt, succeeds=True)
         case _:
             pass

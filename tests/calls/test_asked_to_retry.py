@@ -10,27 +10,27 @@ from service.calls.decide import decide
 from service.calls.events import Answer
 from service.calls.model import Blame, Direction, Intent, Media, Outcome, Phone
 from service.calls.outcomes import ERASED
-from service.calls.replies import AskDigits, Hangup, Join, Nothing
+from service.calls.replies import GatherPin, HangUp, Join, NoReply
 from tests.calls.event_builders import (
     FALLBACK,
     NOW,
-    Cue,
-    a_call,
+    EventBuilder,
+    sample_call,
     answer,
     disconnect,
     initiate,
-    redirect,
+    redirected,
     transfer_answer,
-    turned_away,
+    asked_to_retry,
 )
 from tests.calls.playbook import Playbook, play
 
 
 def test_all_that_the_phone_has_said_is_known() -> None:
-    event = answer("human", fallback=FALLBACK)(NOW)
+    event = answer("human", fallback_number=FALLBACK)(NOW)
     assert isinstance(event, Answer)
-    away = events.turned_away(event)
-    shared = set(away.__struct_fields__) - {"let_go_at"}
+    away = events.asked_to_retry(event)
+    shared = set(away.__struct_fields__) - {"outage_hangup_at"}
     assert shared == set(event.__struct_fields__) - {"machine"}
     assert [name for name in shared if getattr(away, name) != getattr(event, name)] == []
 
@@ -38,13 +38,13 @@ def test_all_that_the_phone_has_said_is_known() -> None:
 def test_when_it_was_let_go_is_known_where_it_was() -> None:
     event = answer()(NOW)
     assert isinstance(event, Answer)
-    assert events.turned_away(event).let_go_at == 0
-    assert events.turned_away(event, let_go_at=NOW).let_go_at == NOW
+    assert events.asked_to_retry(event).outage_hangup_at == 0
+    assert events.asked_to_retry(event, outage_hangup_at=NOW).outage_hangup_at == NOW
 
 
 def test_it_is_written_down_and_nothing_is_begun() -> None:
-    story = play().on(turned_away())
-    story.expects().replies(Nothing())
+    story = play().on(asked_to_retry())
+    story.expects().replies(NoReply())
     assert (story.call.phone, story.call.media, story.call.intent) == (
         Phone.RINGING,
         Media.NONE,
@@ -53,29 +53,29 @@ def test_it_is_written_down_and_nothing_is_begun() -> None:
 
 
 def test_who_comes_back_is_joined() -> None:
-    story = play().on(turned_away()).on(redirect())
+    story = play().on(asked_to_retry()).on(redirected())
     story.replies(Join(1))
-    assert story.call.media is Media.MAKING
+    assert story.call.media is Media.JOINING
 
 
 def test_who_has_come_back_before_is_not_touched() -> None:
     before = play().on(initiate())
-    after = before.on(turned_away())
-    after.expects().replies(Nothing())
+    after = before.on(asked_to_retry())
+    after.expects().replies(NoReply())
     assert after.call.attempt == 1
 
 
 def test_where_digits_are_asked_for_they_are_asked_for_again() -> None:
-    play().on(turned_away(asks=3)).on(redirect()).replies(AskDigits())
+    play().on(asked_to_retry(pin_attempts_allowed=3)).on(redirected()).replies(GatherPin())
 
 
 def test_one_that_is_up_is_up() -> None:
-    assert play().on(turned_away(answered=True)).call.phone is Phone.UP
+    assert play().on(asked_to_retry(answered=True)).call.phone is Phone.UP
 
 
 def test_nothing_comes_after_the_end() -> None:
-    story = play().on(disconnect()).on(turned_away())
-    story.replies(Nothing()).expects().cancels().unchanged()
+    story = play().on(disconnect()).on(asked_to_retry())
+    story.replies(NoReply()).expects().cancels().unchanged()
     assert story.call.phone is Phone.GONE
 
 
@@ -83,28 +83,28 @@ def test_nothing_comes_after_the_end() -> None:
 def test_what_was_erased_stays_so(direction: Direction) -> None:
     """The end got through first, and was erased before the rest did."""
     erased = replace(
-        a_call(Media.NONE, Intent.HANGUP, Phone.GONE),
+        sample_call(Media.NONE, Intent.HANGUP, Phone.GONE),
         direction=direction,
         ended_at=NOW + 9,
         outcome=Outcome(Blame.NOBODY, ERASED),
     )
-    told = decide(erased, turned_away(answered=True, rounds=3, came=12, let_go=True)(NOW + 5))
+    told = decide(erased, asked_to_retry(answered=True, outage_waits=3, waited=12, is_hung_up=True)(NOW + 5))
     assert told.call == erased
-    assert not told.owed
+    assert not told.effects
 
 
 def test_when_it_came_first_is_kept() -> None:
     """The store was away all the time: nobody else could write down that it had come."""
-    story = play().on(redirect(rounds=3, came=9)).replies(Join(1))
-    story.knows(created_at=story.at - 9, rounds=3)
+    story = play().on(redirected(outage_waits=3, waited=9)).replies(Join(1))
+    story.knows(created_at=story.at - 9, outage_waits=3)
 
 
 def test_rounds_of_a_call_that_is_known_are_kept() -> None:
-    story = play().on(turned_away())
+    story = play().on(asked_to_retry())
     came = story.at
-    story = story.on(redirect(rounds=2, came=1), after=9).knows(created_at=came, rounds=2)
-    story.on(redirect(rounds=1, came=1)).knows(rounds=2)
-    story.on(redirect()).knows(rounds=2)
+    story = story.on(redirected(outage_waits=2, waited=1), after=9).knows(created_at=came, outage_waits=2)
+    story.on(redirected(outage_waits=1, waited=1)).knows(outage_waits=2)
+    story.on(redirected()).knows(outage_waits=2)
 
 
 # The end, written down before or after ----------------------------------------------------------------------
@@ -113,7 +113,7 @@ ABANDONED = Outcome(Blame.CALLER, "abandoned", cause="hangup")
 OURS = Outcome(Blame.SERVICE, "internal-error", cause="hangup")
 
 
-Kept = tuple[Cue, float]
+Kept = tuple[EventBuilder, float]
 """What was kept while the store was away, and at how many seconds it happened."""
 
 
@@ -130,19 +130,19 @@ def in_any_order(*kept: Kept) -> list[tuple[Kept, ...]]:
     return [*permutations(kept)]
 
 
-CAME = (turned_away(), 1.0)
-LET_GO = (turned_away(answered=True, rounds=3, came=12, let_go=True), 13.0)
+CAME = (asked_to_retry(), 1.0)
+LET_GO = (asked_to_retry(answered=True, outage_waits=3, waited=12, is_hung_up=True), 13.0)
 
 
 @pytest.mark.parametrize("kept", in_any_order(CAME, LET_GO, (disconnect(), 17.0)))
 def test_who_was_let_go_was_let_go_by_us(kept: tuple[Kept, ...]) -> None:
     story = told(*kept).becomes(Phone.GONE, Intent.HANGUP)
-    story.knows(outcome=OURS, failure="internal-error", created_at=NOW + 1, ended_at=NOW + 17, rounds=3)
+    story.knows(outcome=OURS, failure="internal-error", created_at=NOW + 1, ended_at=NOW + 17, outage_waits=3)
 
 
 @pytest.mark.parametrize("kept", in_any_order(LET_GO, (disconnect(), 17.0)))
 def test_its_last_round_alone_says_it_all(kept: tuple[Kept, ...]) -> None:
-    told(*kept).knows(outcome=OURS, created_at=NOW + 1, rounds=3)
+    told(*kept).knows(outcome=OURS, created_at=NOW + 1, outage_waits=3)
 
 
 @pytest.mark.parametrize("kept", in_any_order(CAME, (disconnect(), 5.0)))
@@ -152,7 +152,7 @@ def test_who_hung_up_in_between_has_given_up(kept: tuple[Kept, ...]) -> None:
 
 @pytest.mark.parametrize("kept", in_any_order(CAME, LET_GO, (disconnect(), 12.9)))
 def test_who_hung_up_before_the_apology_has_given_up(kept: tuple[Kept, ...]) -> None:
-    told(*kept).knows(outcome=ABANDONED, failure="", created_at=NOW + 1, ended_at=NOW + 12.9, rounds=3)
+    told(*kept).knows(outcome=ABANDONED, failure="", created_at=NOW + 1, ended_at=NOW + 12.9, outage_waits=3)
 
 
 @pytest.mark.parametrize("kept", in_any_order(LET_GO, (disconnect(), 13.0)))
@@ -161,8 +161,8 @@ def test_who_is_gone_at_the_apology_was_let_go(kept: tuple[Kept, ...]) -> None:
 
 
 def test_that_we_hung_up_is_in_the_timeline() -> None:
-    told(LET_GO).replies(Hangup()).expects()
-    told((disconnect(), 17.0), LET_GO).replies(Hangup()).expects().cancels()
+    told(LET_GO).replies(HangUp()).expects()
+    told((disconnect(), 17.0), LET_GO).replies(HangUp()).expects().cancels()
 
 
 def test_the_same_twice_changes_nothing() -> None:
@@ -175,8 +175,8 @@ def test_the_word_of_bandwidth_is_kept(kept: tuple[Kept, ...]) -> None:
 
 
 def test_a_failure_of_before_stays_the_reason() -> None:
-    failed = replace(a_call(Media.NONE, Intent.HANGUP, answered=False), failure="room-full")
-    for order in permutations([turned_away(let_go=True), disconnect()]):
+    failed = replace(sample_call(Media.NONE, Intent.HANGUP, answered=False), failure="room-full")
+    for order in permutations([asked_to_retry(is_hung_up=True), disconnect()]):
         story = play(failed)
         for cue in order:
             story.on(cue)
@@ -186,18 +186,18 @@ def test_a_failure_of_before_stays_the_reason() -> None:
 
 
 def test_who_was_talking_and_came_out_of_it_in_vain_was_let_go() -> None:
-    story = play(a_call(Media.LEAVING)).on(turned_away(answered=True, rounds=3, came=8, let_go=True), after=9)
-    story.replies(Hangup()).knows(created_at=NOW).on(disconnect()).knows(outcome=OURS)
+    story = play(sample_call(Media.LEAVING)).on(asked_to_retry(answered=True, outage_waits=3, waited=8, is_hung_up=True), after=9)
+    story.replies(HangUp()).knows(created_at=NOW).on(disconnect()).knows(outcome=OURS)
 
 
 def test_who_was_connected_after_all_was_not_let_go() -> None:
     """A copy of the webhook went to a replica that had the store."""
-    let_go = turned_away(answered=True, let_go=True, earlier=3)
-    story = play(a_call(Media.TRANSFERRING, answered=False)).on(transfer_answer(), after=4)
+    let_go = asked_to_retry(answered=True, is_hung_up=True, seconds_ago=3)
+    story = play(sample_call(Media.TRANSFERRING, answered=False)).on(transfer_answer(), after=4)
     story.on(let_go).becomes(Media.BRIDGED)
     story.on(disconnect()).knows(outcome=Outcome(Blame.NOBODY, "completed", cause="hangup"))
 
 
 def test_who_was_let_go_as_the_leg_answered_was_not_connected_after_it() -> None:
-    story = play(a_call(Media.TRANSFERRING, answered=False)).on(transfer_answer())
-    story.on(turned_away(answered=True, let_go=True), after=0).on(disconnect()).knows(outcome=OURS)
+    story = play(sample_call(Media.TRANSFERRING, answered=False)).on(transfer_answer())
+    story.on(asked_to_retry(answered=True, is_hung_up=True), after=0).on(disconnect()).knows(outcome=OURS)

@@ -8,11 +8,11 @@ from service.calls.browser import (
     Browser,
     Permission,
     Presence,
-    Streams,
-    absent_from,
+    ParticipantStreams,
+    counts_as_gone_from,
     heard_id,
     is_browser,
-    over_from,
+    visit_ends_at,
     seat_of_browser,
 )
 from service.calls.refs import ref_of_call
@@ -44,15 +44,15 @@ TAKEN = 1000.0
 )
 def test_when_it_counts_as_gone(beat: float, connected: float, disconnected: float, gone: float) -> None:
     presence = Presence(TAKEN, beat, connected, disconnected)
-    assert absent_from(presence, unused=UNUSED, absent=ABSENT) == gone
+    assert counts_as_gone_from(presence, unused=UNUSED, absent=ABSENT) == gone
 
 
 @pytest.mark.parametrize(
     ("browser", "over"),
-    [(None, math.inf), (Browser(visit="v"), math.inf), (Browser(visit="v", until=9.0), 9.0)],
+    [(None, math.inf), (Browser(visit="v"), math.inf), (Browser(visit="v", visit_until=9.0), 9.0)],
 )
 def test_until_when_it_may_be_there(browser: Browser | None, over: float) -> None:
-    assert over_from(browser) == over
+    assert visit_ends_at(browser) == over
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_whether_it_is_there(
     beat: float, connected: float, disconnected: float, heard_of: float, there: bool
 ) -> None:
     presence = Presence(1, beat, connected, disconnected)
-    assert (presence.heard_of, presence.there) == (heard_of, there)
+    assert (presence.last_seen_at, presence.is_connected) == (heard_of, there)
 
 
 def test_its_seat_is_told_from_a_calls() -> None:
@@ -86,7 +86,7 @@ def test_its_seat_is_told_from_a_calls() -> None:
 
 def test_who_is_heard() -> None:
     assert heard_id("someone") == "someone"
-    assert heard_id(Streams("someone", ("desk",))) == "someone"
+    assert heard_id(ParticipantStreams("someone", ("desk",))) == "someone"
 
 
 def test_what_may_be_published_is_said_in_bandwidths_words() -> None:

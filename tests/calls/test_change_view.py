@@ -5,7 +5,7 @@ import pytest
 from msgspec.structs import replace
 
 from service.calls.model import Blame, Call, Direction, Media, Outcome, Phone
-from service.calls.change_view import CallNews, call_news, for_visitor, shown
+from service.calls.change_view import CallChange, call_change, redact_for_visitor, public_view
 from service.calls.numbers import masked
 
 CALL = Call(
@@ -33,23 +33,23 @@ TOLD = {
 
 
 def test_what_is_shown() -> None:
-    assert shown(CALL) == TOLD
+    assert public_view(CALL) == TOLD
     ended = replace(CALL, phone=Phone.GONE, outcome=Outcome(Blame.CALLER, "hung-up", "hangup"))
-    assert shown(ended) == {
+    assert public_view(ended) == {
         **TOLD,
         "state": "ended",
         "outcome": {"blame": "caller", "reason": "hung-up"},
     }
     bare = replace(CALL, from_number="", to_number="", participant_id="")
-    assert shown(bare) == {**TOLD, "from": None, "to": None, "participantId": None}
+    assert public_view(bare) == {**TOLD, "from": None, "to": None, "participantId": None}
 
 
 def test_a_new_call_is_told_in_its_room() -> None:
-    assert call_news(None, CALL) == CallNews(("sales",), TOLD)
+    assert call_change(None, CALL) == CallChange(("sales",), TOLD)
 
 
 def test_a_change_of_what_is_not_shown_is_not_told() -> None:
-    assert call_news(CALL, replace(CALL, requests=3, session_id="s-1")) is None
+    assert call_change(CALL, replace(CALL, requests=3, session_id="s-1")) is None
 
 
 @pytest.mark.parametrize(
@@ -60,18 +60,18 @@ def test_a_change_of_what_is_not_shown_is_not_told() -> None:
     ],
 )
 def test_a_change_is_told_once_where_the_call_is(change: dict[str, object], told: dict[str, object]) -> None:
-    assert call_news(CALL, replace(CALL, **change)) == CallNews(("sales",), {**TOLD, **told})
+    assert call_change(CALL, replace(CALL, **change)) == CallChange(("sales",), {**TOLD, **told})
 
 
 def test_a_move_is_told_in_both_rooms() -> None:
     moved = replace(CALL, room="support")
-    assert call_news(CALL, moved) == CallNews(("support", "sales"), {**TOLD, "room": "support"})
+    assert call_change(CALL, moved) == CallChange(("support", "sales"), {**TOLD, "room": "support"})
 
 
 @pytest.mark.parametrize(("room", "told"), [("sales", "sales"), ("support", None)])
 def test_a_visitor_is_told_no_other_rooms_name(room: str, told: str | None) -> None:
     data = msgspec.json.encode({**TOLD, "room": room, "at": "now"})
-    seen = msgspec.json.decode(for_visitor(data, "sales"))
+    seen = msgspec.json.decode(redact_for_visitor(data, "sales"))
     assert seen == {**TOLD, "room": told, "at": "now"}
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.calls.display import displayed
+from service.calls.display import clean_display_text
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ from service.calls.display import displayed
     ],
 )
 def test_what_is_shown(written: str, shown: str) -> None:
-    assert displayed(written) == shown
+    assert clean_display_text(written) == shown
 
 
 @pytest.mark.parametrize(
@@ -49,12 +49,12 @@ def test_what_is_shown(written: str, shown: str) -> None:
     ],
 )
 def test_what_nobody_sees_is_no_name(name: str) -> None:
-    assert displayed(unicodedata.lookup(name) * 3) == ""
+    assert clean_display_text(unicodedata.lookup(name) * 3) == ""
 
 
 @given(st.text() | st.text("Ad\u1160\u2800\u3164\uffa0\ufe0f\u1161\u200d\u0301"))
 def test_of_any_text_nothing_is_left_that_is_not_seen(text: str) -> None:
-    shown = displayed(text)
-    assert displayed(shown) == shown
+    shown = clean_display_text(text)
+    assert clean_display_text(shown) == shown
     assert not any(unicodedata.category(one) == "Cf" for one in shown)
     assert not {"\u1160", "\u2800", "\u3164", "\uffa0", "\ufe0f"} & set(shown)

@@ -11,21 +11,21 @@ from msgspec import StructMeta
 from service.calls import decision, effects, events, model, policy, replies
 
 from service.calls import room_settings
-from service.calls.effects import AskAfter, CallEffect
-from service.calls.model import Media, call_of, seat_of
-from tests.calls.event_builders import REF, ROOM, a_call
+from service.calls.effects import CheckCall, CallEffect
+from service.calls.model import Media, parse_seat, seat_of
+from tests.calls.event_builders import REF, ROOM, sample_call
 from tests.calls.expected_effects import (
     check_page,
     end_dialing,
-    hang_up,
+    hang_up_phone,
     hang_up_leg,
-    leave,
-    move,
-    name_call,
+    leave_room,
+    move_participant,
+    record_call_id,
     redirect_phone,
     subscribe,
-    tell_hold_up,
-    tell_time_short,
+    tell_hold_time_up,
+    tell_time_nearly_up,
     tell_time_up,
 )
 
@@ -35,26 +35,26 @@ SEAT = f"{REF}.2"
 @pytest.mark.parametrize(
     ("effect", "name", "id_", "lane"),
     [
-        (hang_up().effect, "hang-up", "hang-up", "hang-up"),
+        (hang_up_phone().effect, "hang-up", "hang-up", "hang-up"),
         (hang_up_leg().effect, "hang-up-leg", "hang-up-leg:c-leg1", "hang-up-leg:c-leg1"),
         (redirect_phone().effect, "redirect-phone", "redirect-phone", "redirect-phone"),
-        (leave(2).effect, "leave-room", f"leave-room:{ROOM}:{SEAT}", SEAT),
-        (leave(2, keep=True).effect, "leave-room", f"leave-room:{ROOM}:{SEAT}", SEAT),
-        (move().effect, "move-participant", "move-participant", "move-participant"),
+        (leave_room(2).effect, "leave-room", f"leave-room:{ROOM}:{SEAT}", SEAT),
+        (leave_room(2, keeps_participant=True).effect, "leave-room", f"leave-room:{ROOM}:{SEAT}", SEAT),
+        (move_participant().effect, "move-participant", "move-participant", "move-participant"),
         (subscribe().effect, "subscribe", "subscribe", "subscribe"),
-        (name_call().effect, "name-call", "name-call", "name-call"),
+        (record_call_id().effect, "name-call", "name-call", "name-call"),
         (end_dialing(after=0).effect, "end-dialing", "end-dialing", "end-dialing"),
         (tell_time_up(after=0).effect, "tell-time-up", "tell-time-up", "tell-time-up"),
-        (tell_time_short(after=0).effect, "tell-time-short", "tell-time-short", "tell-time-short"),
-        (tell_hold_up(after=0).effect, "tell-hold-up", "tell-hold-up", "tell-hold-up"),
+        (tell_time_nearly_up(after=0).effect, "tell-time-short", "tell-time-short", "tell-time-short"),
+        (tell_hold_time_up(after=0).effect, "tell-hold-up", "tell-hold-up", "tell-hold-up"),
         (check_page(after=0).effect, "check-page", "check-page", "check-page"),
-        (AskAfter(REF), "ask-after", "ask-after", "ask-after"),
+        (CheckCall(REF), "ask-after", "ask-after", "ask-after"),
     ],
 )
 def test_an_effect_is_replaced_by_id_and_waits_in_a_lane(
     effect: CallEffect, name: str, id_: str, lane: str
 ) -> None:
-    assert (effects.name_of(effect), effect.id, effect.lane) == (name, id_, lane)
+    assert (effects.effect_name(effect), effect.id, effect.lane) == (name, id_, lane)
 
 
 @pytest.mark.parametrize("module", [decision, effects, events, model, policy, replies, room_settings])
@@ -80,12 +80,12 @@ def test_so_are_effects_and_replies(union: UnionType) -> None:
 
 
 def test_a_reply_has_a_name() -> None:
-    assert replies.name_of(replies.KeepTag("a")) == "keep-tag"
+    assert replies.reply_name(replies.AcceptLeg("a")) == "keep-tag"
 
 
 def test_a_seat_names_its_call_and_attempt() -> None:
-    assert call_of(seat_of(REF, 12)) == (REF, 12)
-    assert a_call(Media.BRIDGED).seat == f"{REF}.1"
+    assert parse_seat(seat_of(REF, 12)) == (REF, 12)
+    assert sample_call(Media.BRIDGED).seat == f"{REF}.1"
 
 
 @pytest.mark.parametrize(
@@ -104,13 +104,13 @@ def test_a_seat_names_its_call_and_attempt() -> None:
     ],
 )
 def test_a_seat_of_something_else_names_no_call(seat: str) -> None:
-    assert call_of(seat) == ("", 0)
+    assert parse_seat(seat) == ("", 0)
 
 
 def test_an_attempt_has_nine_digits_at_most() -> None:
-    assert call_of(f"{REF}.123456789") == (REF, 123456789)
+    assert parse_seat(f"{REF}.123456789") == (REF, 123456789)
 
 
 def test_a_seat_that_the_participant_was_moved_to_names_them_too() -> None:
     assert seat_of(REF, 12, 3) == f"{REF}.12-3"
-    assert call_of(seat_of(REF, 12, 3)) == (REF, 12)
+    assert parse_seat(seat_of(REF, 12, 3)) == (REF, 12)

@@ -8,14 +8,14 @@ from msgspec.structs import replace
 from service.calls.decide import decide
 from service.calls.model import Blame, Call, Direction, Media, Outcome
 from service.calls.outcomes import CAUSES, FAILURES
-from service.calls.replies import Nothing
+from service.calls.replies import NoReply
 from tests.calls.event_builders import (
     NOW,
-    a_call,
+    sample_call,
     disconnect,
     initiate,
     join_failed,
-    redirect,
+    redirected,
     transfer_answer,
     transfer_complete,
 )
@@ -85,7 +85,7 @@ def test_the_tables_below_are_complete() -> None:
 @pytest.mark.parametrize(("cause", "blame", "reason"), NOT_BRIDGED)
 def test_a_call_that_was_not_bridged(cause: str, blame: Blame, reason: str) -> None:
     expected = Outcome(blame, reason, cause=cause)
-    assert ended(a_call(Media.TRANSFERRING, answered=False), cause) == expected
+    assert ended(sample_call(Media.TRANSFERRING, answered=False), cause) == expected
     assert ended(None, cause) == expected
 
 
@@ -95,7 +95,7 @@ def test_a_call_that_was_bridged_is_complete_when_somebody_hangs_up(
 ) -> None:
     normal = cause == "hangup"  # "cancel": it was never answered, though its leg may have been
     expected = Outcome(Blame.NOBODY, "completed", cause) if normal else Outcome(blame, reason, cause)
-    assert ended(a_call(Media.BRIDGED), cause) == expected
+    assert ended(sample_call(Media.BRIDGED), cause) == expected
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_a_call_that_was_bridged_is_complete_when_somebody_hangs_up(
 def test_who_is_hung_up_on_by_an_order_before_the_room_is_not_to_blame(
     cause: str, direction: Direction, outcome: tuple[Blame, str]
 ) -> None:
-    story = play(replace(a_call(Media.MAKING, answered=False), direction=direction)).on(order_hangup())
+    story = play(replace(sample_call(Media.JOINING, answered=False), direction=direction)).on(order_hangup())
     ordered = story.call
     assert ordered is not None
     event = replace(disconnect(cause)(NOW), direction=direction)
@@ -128,16 +128,16 @@ def test_who_is_hung_up_on_by_an_order_before_the_room_is_not_to_blame(
 def test_who_was_sent_to_another_number_has_not_hung_up_when_that_does(
     left: str, outcome: tuple[Blame, str]
 ) -> None:
-    story = play(a_call(Media.NONE, answered=False)).on(order_transfer()).on(redirect())
+    story = play(sample_call(Media.NONE, answered=False)).on(order_transfer()).on(redirected())
     story.on(transfer_complete(2, left)).on(disconnect())
     assert story.call is not None
     assert story.call.outcome == Outcome(*outcome, cause="hangup")
 
 
 def test_who_has_talked_before_an_order_while_the_store_was_away_has_talked() -> None:
-    story = play(a_call(Media.TRANSFERRING)).on(order_transfer())
-    story.on(transfer_answer(1, let_in=True)).replies(Nothing()).expects().notes("stale attempt")
-    story.on(redirect()).on(disconnect())
+    story = play(sample_call(Media.TRANSFERRING)).on(order_transfer())
+    story.on(transfer_answer(1, accepted_without_call=True)).replies(NoReply()).expects().notes("stale attempt")
+    story.on(redirected()).on(disconnect())
     assert story.call is not None
     assert story.call.outcome == Outcome(Blame.NOBODY, "completed", cause="hangup")
 
@@ -146,7 +146,7 @@ def test_who_has_talked_before_an_order_while_the_store_was_away_has_talked() ->
 def test_a_known_failure_comes_before_the_cause(slug: str, blame: Blame) -> None:
     story = play().on(initiate()).on(join_failed(reason=slug)).on(disconnect("error"))
     assert story.call.outcome == Outcome(blame, slug, cause="error")
-    bridged = replace(a_call(Media.LEAVING), failure=slug)
+    bridged = replace(sample_call(Media.LEAVING), failure=slug)
     assert ended(bridged, "hangup") == Outcome(blame, slug, cause="hangup")
 
 
@@ -156,7 +156,7 @@ def test_an_unlisted_failure_is_ours() -> None:
 
 
 def test_bandwidths_own_words_are_kept() -> None:
-    outcome = play(a_call(Media.BRIDGED)).on(disconnect("error", error_id="e-9", sip=503)).call.outcome
+    outcome = play(sample_call(Media.BRIDGED)).on(disconnect("error", error_id="e-9", sip=503)).call.outcome
     assert outcome == Outcome(Blame.BANDWIDTH, "error", "error", error_id="e-9", sip_response_code=503)
 
 

@@ -7,11 +7,11 @@ from typing import Final, NamedTuple
 import pytest
 
 from service.calls.model import Direction, OnMachine
-from service.calls.room_settings import Then
-from tests.calls.event_builders import OTHER_ROOM, ROOM, Cue, disconnect
+from service.calls.room_settings import AloneAction
+from tests.calls.event_builders import OTHER_ROOM, ROOM, EventBuilder, disconnect
 from tests.calls.control_event_builders import (
-    dialing_over,
-    hold_up,
+    dialing_timed_out,
+    hold_time_up,
     left_alone,
     leg_answer,
     leg_disconnect,
@@ -23,16 +23,16 @@ from tests.calls.control_event_builders import (
     page_gone,
     placed,
     summoned,
-    time_short,
+    time_nearly_up,
     time_up,
 )
-from tests.calls.scenarios import Story, go_on, webhooks_of
-from tests.calls.call_model import World
+from tests.calls.scenarios import Scenario, advance, possible_webhooks
+from tests.calls.call_model import CallModel
 
-Happening = Callable[[Story, World], None]
+Action = Callable[[Scenario, CallModel], None]
 
 
-def a_story(
+def sample_scenario(
     *,
     dialed: bool = False,
     prepares: bool = False,
@@ -40,68 +40,68 @@ def a_story(
     waits: bool = False,
     asks: int = 0,
     announcement: str = "",
-) -> Story:
-    return Story("", dialed, prepares, ours, waits, asks, "", announcement, OnMachine.MESSAGE)
+) -> Scenario:
+    return Scenario("", dialed, prepares, ours, waits, asks, "", announcement, OnMachine.MESSAGE)
 
 
 # What happens -----------------------------------------------------------------------------------------------
 
 
-def tells(cue: Cue) -> Happening:
-    return lambda _story, world: world.tell(cue)
+def event_action(cue: EventBuilder) -> Action:
+    return lambda _story, world: world.handle(cue)
 
 
-def join_ends(_story: Story, world: World, *, well: bool) -> None:
+def join_ends(_story: Scenario, world: CallModel, *, well: bool) -> None:
     for attempt in sorted(world.joins)[-1:]:
-        world.reserve(attempt)
-        world.enter(attempt)
-        world.finish(attempt, well=well)
+        world.reserve_seat(attempt)
+        world.commit_seat(attempt)
+        world.finish_join(attempt, succeeds=well)
 
 
-def join_dies(_story: Story, world: World) -> None:
+def join_dies(_story: Scenario, world: CallModel) -> None:
     for attempt in sorted(world.joins)[-1:]:
-        world.reserve(attempt)
-        world.enter(attempt)
-        world.kill(attempt)
+        world.reserve_seat(attempt)
+        world.commit_seat(attempt)
+        world.kill_join(attempt)
 
 
-def move_ends(_story: Story, world: World, *, how: int) -> None:
-    world.work()
+def move_ends(_story: Scenario, world: CallModel, *, how: int) -> None:
+    world.run_worker()
     if world.moves:
         world.finish_move(how)
 
 
-def works(_story: Story, world: World) -> None:
+def run_worker(_story: Scenario, world: CallModel) -> None:
     world.now += 31.0
-    world.work()
+    world.run_worker()
 
 
-def closes(_story: Story, world: World, *, room: str) -> None:
-    world.close(room)
-    while world.news:
-        world.tell(world.news.pop(0))
+def closes(_story: Scenario, world: CallModel, *, room: str) -> None:
+    world.close_room(room)
+    while world.pending_room_events:
+        world.handle(world.pending_room_events.pop(0))
 
 
-def again(_story: Story, world: World) -> None:
-    world.tell(world.told[-1])
+def repeat_last(_story: Scenario, world: CallModel) -> None:
+    world.handle(world.repeatable[-1])
 
 
-def of_present_attempt(number: int) -> Happening:
+def of_present_attempt(number: int) -> Action:
     """A webhook of Bandwidth, by its place in the list of all."""
 
-    def happens(story: Story, world: World) -> None:
-        webhooks = webhooks_of(story, world, world.call.attempt if world.call else 1)
-        world.tell(webhooks[number % len(webhooks)])
+    def happens(story: Scenario, world: CallModel) -> None:
+        webhooks = possible_webhooks(story, world, world.call.attempt if world.call else 1)
+        world.handle(webhooks[number % len(webhooks)])
 
     return happens
 
 
-def about_attempt(cue: Callable[[int], Cue]) -> Happening:
-    return lambda _story, world: world.tell(cue(world.call.attempt if world.call else 1))
+def about_attempt(cue: Callable[[int], EventBuilder]) -> Action:
+    return lambda _story, world: world.handle(cue(world.call.attempt if world.call else 1))
 
 
 WEBHOOKS: Final = 16
-HAPPENINGS: Final[tuple[Happening, ...]] = (
+ACTIONS: Final[tuple[Action, ...]] = (
     *map(of_present_attempt, range(WEBHOOKS)),
     partial(join_ends, well=True),
     partial(join_ends, well=False),
@@ -110,26 +110,26 @@ HAPPENINGS: Final[tuple[Happening, ...]] = (
     partial(move_ends, how=1),
     partial(move_ends, how=2),
     partial(move_ends, how=4),
-    works,
-    again,
+    run_worker,
+    repeat_last,
     partial(closes, room=ROOM),
     partial(closes, room=OTHER_ROOM),
-    tells(placed()),
-    tells(not_placed()),
-    tells(dialing_over()),
-    tells(time_up()),
-    tells(time_short()),
-    about_attempt(hold_up),
-    tells(page_gone()),
-    tells(summoned()),
-    tells(order_hold()),
-    tells(order_hold(limit=600)),
-    tells(order_join(ROOM)),
-    tells(order_join()),
-    tells(order_transfer()),
-    tells(order_hangup()),
+    event_action(placed()),
+    event_action(not_placed()),
+    event_action(dialing_timed_out()),
+    event_action(time_up()),
+    event_action(time_nearly_up()),
+    about_attempt(hold_time_up),
+    event_action(page_gone()),
+    event_action(summoned()),
+    event_action(order_hold()),
+    event_action(order_hold(limit=600)),
+    event_action(order_join(ROOM)),
+    event_action(order_join()),
+    event_action(order_transfer()),
+    event_action(order_hangup()),
     about_attempt(left_alone),
-    about_attempt(partial(left_alone, then=Then.WAIT)),
+    about_attempt(partial(left_alone, then=AloneAction.WAIT)),
 )
 
 
@@ -137,79 +137,79 @@ HAPPENINGS: Final[tuple[Happening, ...]] = (
 
 
 class Start(NamedTuple):
-    story: Story
+    story: Scenario
     usual: int
     """Steps towards a call that is bridged."""
-    then: tuple[Happening, ...] = ()
+    then: tuple[Action, ...] = ()
 
-    def begin(self) -> World:
-        world = self.story.begin()
+    def begin(self) -> CallModel:
+        world = self.story.start()
         for _ in range(self.usual):
             world.now += 1.0
-            go_on(self.story, world, 1)
+            advance(self.story, world, 1)
         for happens in self.then:
             world.now += 1.0
             happens(self.story, world)
         return world
 
 
-MOVING: Final = (tells(order_join()), lambda _story, world: world.work())
+MOVING: Final = (event_action(order_join()), lambda _story, world: world.work())
 LEG_ENDS: Final = about_attempt(leg_disconnect)
 STARTS: Final = {
-    "making": Start(a_story(), 1),
-    "transferring": Start(a_story(), 2),
-    "bridged": Start(a_story(), 3),
-    "moving": Start(a_story(), 3, MOVING),
-    "moved": Start(a_story(), 3, (*MOVING, partial(move_ends, how=0))),
-    "on hold": Start(a_story(), 3, (tells(order_hold()),)),
-    "elsewhere": Start(a_story(), 3, (tells(order_transfer()),)),
-    "asked": Start(a_story(asks=2), 1),
-    "waiting": Start(a_story(waits=True), 2),
-    "dialed": Start(a_story(dialed=True), 0),
-    "dialed and hung up": Start(a_story(dialed=True), 0, (tells(order_hangup()),)),
-    "preparing": Start(a_story(dialed=True, prepares=True), 0),
-    "prepared": Start(a_story(dialed=True, prepares=True), 0, (partial(join_ends, well=True),)),
-    "own leg asked for": Start(a_story(ours=True), 1),
-    "own leg rings": Start(a_story(ours=True), 2),
-    "own leg rings during the announcement": Start(a_story(ours=True, announcement="Welcome."), 2),
-    "own leg bridged": Start(a_story(ours=True), 3),
-    "own leg bridged and moving": Start(a_story(ours=True), 3, MOVING),
-    "own leg over": Start(a_story(ours=True), 3, (LEG_ENDS,)),
+    "making": Start(sample_scenario(), 1),
+    "transferring": Start(sample_scenario(), 2),
+    "bridged": Start(sample_scenario(), 3),
+    "moving": Start(sample_scenario(), 3, MOVING),
+    "moved": Start(sample_scenario(), 3, (*MOVING, partial(move_ends, how=0))),
+    "on hold": Start(sample_scenario(), 3, (event_action(order_hold()),)),
+    "elsewhere": Start(sample_scenario(), 3, (event_action(order_transfer()),)),
+    "asked": Start(sample_scenario(asks=2), 1),
+    "waiting": Start(sample_scenario(waits=True), 2),
+    "dialed": Start(sample_scenario(dialed=True), 0),
+    "dialed and hung up": Start(sample_scenario(dialed=True), 0, (event_action(order_hangup()),)),
+    "preparing": Start(sample_scenario(dialed=True, prepares=True), 0),
+    "prepared": Start(sample_scenario(dialed=True, prepares=True), 0, (partial(join_ends, well=True),)),
+    "own leg asked for": Start(sample_scenario(ours=True), 1),
+    "own leg rings": Start(sample_scenario(ours=True), 2),
+    "own leg rings during the announcement": Start(sample_scenario(ours=True, announcement="Welcome."), 2),
+    "own leg bridged": Start(sample_scenario(ours=True), 3),
+    "own leg bridged and moving": Start(sample_scenario(ours=True), 3, MOVING),
+    "own leg over": Start(sample_scenario(ours=True), 3, (LEG_ENDS,)),
     "own leg prepared": Start(
-        a_story(dialed=True, prepares=True, ours=True),
+        sample_scenario(dialed=True, prepares=True, ours=True),
         0,
         (partial(join_ends, well=True), about_attempt(leg_answer)),
     ),
 }
 
 
-def _marks(world: World) -> tuple[object, ...]:
-    return len(world.story), world.owed, world.joins, world.moves, world.seats
+def _marks(world: CallModel) -> tuple[object, ...]:
+    return len(world.history), world.owed, world.joins, world.moves, world.seats
 
 
-def goes_on(start: Start, world: World) -> Iterator[World]:
+def goes_on(start: Start, world: CallModel) -> Iterator[CallModel]:
     """Everything that can happen now, a moment later; what changes nothing is not worth following."""
-    for happens in HAPPENINGS:
+    for happens in ACTIONS:
         other = world.fork()
         other.now += 1.0
         try:
             happens(start.story, other)
         except AssertionError as error:
-            error.add_note(other.tell_tale())
+            error.add_note(other.describe_history())
             raise
         if _marks(other) != _marks(world):
             yield other
 
 
-def ends(start: Start, world: World) -> None:
+def ends(start: Start, world: CallModel) -> None:
     """The phone goes, and what was under way comes to its end."""
     try:
-        world.tell(disconnect(direction=Direction.OUTBOUND if start.story.dialed else Direction.INBOUND))
+        world.handle(disconnect(direction=Direction.OUTBOUND if start.story.is_outbound else Direction.INBOUND))
         while world.joins:
             join_ends(start.story, world, well=True)
-        world.end()
+        world.assert_nothing_left()
     except AssertionError as error:
-        error.add_note(world.tell_tale())
+        error.add_note(world.describe_history())
         raise
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.calls.policy import PER_CALL, PER_NUMBER, Policy, is_own_room
+from service.calls.policy import PER_CALL, PER_NUMBER, Policy, is_private_room
 from service.calls.refs import ref_of_call
 
 REF = ref_of_call("c-1")
@@ -36,14 +36,14 @@ policies = st.sampled_from([PER_CALL, PER_NUMBER, "sales"])
     ],
 )
 def test_the_room_of_a_call(policy: Policy, number: str, room: str) -> None:
-    assert policy.room(REF, number) == room
+    assert policy.room_for(REF, number) == room
 
 
 @pytest.mark.parametrize(
     ("room", "own"),
     [
-        (Policy().room(REF, NUMBER), True),
-        (Policy(room_policy=PER_NUMBER).room(REF, NUMBER), False),
+        (Policy().room_for(REF, NUMBER), True),
+        (Policy(room_policy=PER_NUMBER).room_for(REF, NUMBER), False),
         ("sales", False),
         # Somebody's own names that look like it.
         ("call-centre", False),
@@ -52,13 +52,13 @@ def test_the_room_of_a_call(policy: Policy, number: str, room: str) -> None:
     ],
 )
 def test_the_room_of_one_caller_is_told_from_others(room: str, *, own: bool) -> None:
-    assert is_own_room(room) == own
+    assert is_private_room(room) == own
 
 
 @settings(derandomize=True, deadline=None)
 @given(policies, refs, numbers)
 def test_a_room_name_is_one_and_hides_the_number(policy: str, ref: str, number: str) -> None:
-    room = Policy(room_policy=policy).room(ref, number)
+    room = Policy(room_policy=policy).room_for(ref, number)
     assert ROOM_NAME.fullmatch(room)
     assert number.removeprefix("+") not in room
 
@@ -67,34 +67,34 @@ def test_a_room_name_is_one_and_hides_the_number(policy: str, ref: str, number: 
 @given(numbers, numbers, refs, refs)
 def test_calls_meet_in_the_room_of_a_number_only(one: str, other: str, first: str, second: str) -> None:
     per_number = Policy(room_policy=PER_NUMBER)
-    assert per_number.room(first, one) == per_number.room(second, one)
-    assert (per_number.room(first, one) == per_number.room(first, other)) == (one == other)
-    assert (Policy().room(first, one) == Policy().room(second, one)) == (first == second)
+    assert per_number.room_for(first, one) == per_number.room_for(second, one)
+    assert (per_number.room_for(first, one) == per_number.room_for(first, other)) == (one == other)
+    assert (Policy().room_for(first, one) == Policy().room_for(second, one)) == (first == second)
 
 
 @pytest.mark.parametrize("number", ["sip:sales@EXAMPLE.com", "ANONYMOUS", "+1 (555) 010-01 0", "+49 30/1_2"])
 def test_an_odd_number_still_gives_a_room_name(number: str) -> None:
-    assert ROOM_NAME.fullmatch(Policy(room_policy=PER_NUMBER).room(REF, number))
+    assert ROOM_NAME.fullmatch(Policy(room_policy=PER_NUMBER).room_for(REF, number))
 
 
 def test_what_nobody_has_set() -> None:
-    words = Policy(room_policy="per-call", announcement="", fallback="")
-    assert words == Policy() == Policy(room_map={}, pin_numbers=frozenset(), pin_tries=3, budget=8.0)
+    words = Policy(room_policy="per-call", announcement="", fallback_number="")
+    assert words == Policy() == Policy(room_map={}, pin_numbers=frozenset(), max_pin_attempts=3, webhook_budget=8.0)
 
 
 @pytest.mark.parametrize(("number", "asks"), [(NUMBER, 2), ("+15550100101", 0), ("", 2)])
 def test_digits_are_asked_for_on_numbers_that_are_set_so(number: str, asks: int) -> None:
-    assert Policy(pin_numbers=frozenset({NUMBER}), pin_tries=2).asks(number) == asks
+    assert Policy(pin_numbers=frozenset({NUMBER}), max_pin_attempts=2).pin_attempts_for(number) == asks
 
 
 @pytest.mark.parametrize("number", ["911", "1234", "+1234"])
 def test_a_short_number_is_hidden_too(number: str) -> None:
-    assert number.removeprefix("+") not in Policy(room_policy=PER_NUMBER).room(REF, number)
+    assert number.removeprefix("+") not in Policy(room_policy=PER_NUMBER).room_for(REF, number)
 
 
 @pytest.mark.parametrize(("number", "shown"), [("123456", ""), ("1234567", "4567-")])
 def test_the_last_digits_of_a_long_number_only_are_shown(number: str, shown: str) -> None:
-    room = Policy(room_policy=PER_NUMBER).room(REF, number)
+    room = Policy(room_policy=PER_NUMBER).room_for(REF, number)
     assert re.fullmatch(rf"number-{shown}[0-9a-f]{{8}}", room)
 
 
@@ -114,6 +114,6 @@ FALLBACK, OURS, THEIRS = "+15550100199", "+15550100101", "+15550100111"
     ],
 )
 def test_a_call_that_came_by_way_of_the_fallback_has_none(number: str, diverted: str, expected: str) -> None:
-    policy = Policy(fallback=FALLBACK, ours=frozenset({OURS}))
-    assert policy.way_out(number, diverted) == expected
-    assert Policy(ours=frozenset({OURS})).way_out(number, diverted) == ""
+    policy = Policy(fallback_number=FALLBACK, our_numbers=frozenset({OURS}))
+    assert policy.fallback_for(number, diverted) == expected
+    assert Policy(our_numbers=frozenset({OURS})).fallback_for(number, diverted) == ""

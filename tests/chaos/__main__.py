@@ -19,10 +19,10 @@ from msgspec.structs import replace
 
 from tests.chaos.options import HELP, Options, options
 from tests.chaos.plan import Turn, plan
-from tests.chaos.report import Report
+from tests.chaos.report import StormReport
 from tests.chaos.site import CannotStart
 from tests.chaos.storm import storm
-from tests.chaos.faults import WEATHERS
+from tests.chaos.faults import FAULT_PROFILES
 from tests.temporary import temporary_place
 
 PASSED, FAILED, USAGE, BROKEN_OFF, INTERRUPTED = 0, 1, 2, 3, 130
@@ -30,12 +30,12 @@ PASSED, FAILED, USAGE, BROKEN_OFF, INTERRUPTED = 0, 1, 2, 3, 130
 
 def main(arguments: Sequence[str] = ()) -> int:
     if arguments:
-        print(f"{__doc__}\n{HELP.format(weathers=','.join(WEATHERS))}", end="")
+        print(f"{__doc__}\n{HELP.format(weathers=','.join(FAULT_PROFILES))}", end="")
         return PASSED if {*arguments} <= {"-h", "--help"} else USAGE
     try:
-        told = options(list(WEATHERS))
+        told = options(list(FAULT_PROFILES))
         left_out, in_part = _left_out(told)
-        turns = _turns(told, [name for name in told.weathers if name not in left_out])
+        turns = _turns(told, [name for name in told.fault_profiles if name not in left_out])
         directory = Path(tempfile.mkdtemp(prefix="pstn-chaos-", dir=temporary_place()))
     except ValueError as error:
         _say(str(error))
@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] = ()) -> int:
     except OSError as error:
         _say(str(CannotStart(error)))
         return USAGE
-    names = ",".join(dict.fromkeys(turn.weather for turn in turns))
+    names = ",".join(dict.fromkeys(turn.fault_profile for turn in turns))
     _say(f"CHAOS_WEATHER={names} CHAOS_SEED={told.seed} CHAOS_CALLS={told.calls}: {len(turns)} turns")
     try:
         report = asyncio.run(_played(told, turns, directory))
@@ -72,8 +72,8 @@ def main(arguments: Sequence[str] = ()) -> int:
 
 def _left_out(told: Options) -> tuple[dict[str, str], dict[str, str]]:
     """Why, by weather: those that cannot be played here, and those of which a part cannot."""
-    left_out = {name: why for name in told.weathers if (why := WEATHERS[name].missing())}
-    in_part = {name: why for name in told.weathers if (why := WEATHERS[name].lacking())}
+    left_out = {name: why for name in told.fault_profiles if (why := FAULT_PROFILES[name].cannot_run())}
+    in_part = {name: why for name in told.fault_profiles if (why := FAULT_PROFILES[name].runs_in_part())}
     for name, why in left_out.items():
         _say(f"leaves out {name}: {why}")
     for name, why in in_part.items():
@@ -98,7 +98,7 @@ def _turns(told: Options, weathers: Sequence[str]) -> list[Turn]:
     return plan(told.calls, told.seed, weathers)
 
 
-async def _played(told: Options, turns: Sequence[Turn], directory: Path) -> Report:
+async def _played(told: Options, turns: Sequence[Turn], directory: Path) -> StormReport:
     playing = asyncio.current_task()
     assert playing is not None
     _end_at(playing, signal.SIGTERM, signal.SIGINT)

@@ -136,12 +136,12 @@ def _gone(evidence: "Evidence") -> Iterator[tuple[float, MemberChanged]]:
         if one.operation in {"removeParticipantFromSession", "deleteParticipant"} and one.status != 404
     ]
     for seat in evidence.records.browsers:
-        times += ((one.sent_at, seat.participant_id) for one in seat.signs if one.what == "leave")
+        times += ((one.sent_at, seat.participant_id) for one in seat.requests if one.kind == "leave")
         times += ((one.sent_at, seat.participant_id) for one in seat.events if one.name == "onLeave")
         times += ((at, seat.participant_id) for at in (seat.vanished_at, seat.next_asked_at) if at < NEVER)
     times += (
         (one.sent_at, one.path.rpartition("/")[2])
-        for one in evidence.asked
+        for one in evidence.operator_requests
         if one.method == "DELETE" and "/participants/" in one.path
     )
     for at, participant in times:

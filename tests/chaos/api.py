@@ -20,7 +20,7 @@ BANDWIDTH_OR_STORE = {502, 503, 504}
 """Statuses that say that Bandwidth or the store has failed: they are answers."""
 
 
-class Asked(msgspec.Struct, frozen=True, kw_only=True):
+class OperatorRequest(msgspec.Struct, frozen=True, kw_only=True):
     """One request to the API. `status` None: nobody has answered. Times are monotonic seconds."""
 
     method: str
@@ -28,7 +28,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     body: Any
     host: str
     sent_at: float
-    over: float
+    answered_at: float
     status: int | None
     reply: Any = None
     """The JSON of the answer."""
@@ -38,7 +38,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     carry it out yet: a replica that is frozen does so when it goes on."""
 
 
-class Api:
+class OperatorApi:
     def __init__(self, fleet: Fleet, dice: random.Random) -> None:
         self.addresses = fleet.addresses
         self._clients = [
@@ -53,9 +53,9 @@ class Api:
             for one in fleet.addresses
         ]
         self._dice = dice
-        self.asked: list[Asked] = []
+        self.requests: list[OperatorRequest] = []
         """All but what only reads."""
-        self.wrong: list[str] = []
+        self.bad_answers: list[str] = []
         """Answers that are no answers."""
 
     async def send(self, method: str, path: str, body: Any = None, **headers: str) -> httpx.Response | None:
@@ -87,7 +87,7 @@ class Api:
     ) -> None:
         answer = answered if isinstance(answered, httpx.Response) else None
         if answer is not None and answer.status_code >= 500 and answer.status_code not in BANDWIDTH_OR_STORE:
-            self.wrong.append(f"{method} {path}: {answer.status_code} {answer.text}")
+            self.bad_answers.append(f"{method} {path}: {answer.status_code} {answer.text}")
         if method == "GET":
             return
         reply = None
@@ -95,15 +95,15 @@ class Api:
             try:
                 reply = answer.json()
             except ValueError:
-                self.wrong.append(f"{method} {path}: {answer.status_code} with a body that is no JSON")
-        self.asked.append(
-            Asked(
+                self.bad_answers.append(f"{method} {path}: {answer.status_code} with a body that is no JSON")
+        self.requests.append(
+            OperatorRequest(
                 method=method,
                 path=path,
                 body=body,
                 host=host,
                 sent_at=sent_at,
-                over=monotonic(),
+                answered_at=monotonic(),
                 status=answer.status_code if answer is not None else None,
                 reply=reply,
                 idempotency_key=idempotency_key,

@@ -16,7 +16,7 @@ from tests.simulator.interpreter import SPEECH_SECONDS_AT_MOST, SPEECH_SECONDS_P
 from tests.simulator.journal import Delivery, PhoneChanged, SoundHeard, SpeechHeard
 
 if TYPE_CHECKING:
-    from tests.chaos.api import Asked
+    from tests.chaos.api import OperatorRequest
     from tests.chaos.evidence import Evidence
 
 PIN_ROOM = "code"
@@ -25,7 +25,7 @@ _ORDER = re.compile(r"/calls/([^/]+)/(join|remove|hold|transfer|hangup)")
 _ROOM = re.compile(r"/rooms/([^/]+)$")
 
 
-class Leg(msgspec.Struct):
+class LegHistory(msgspec.Struct):
     """The B leg of a transfer, or the call of ours that the phone is bridged with.
 
     Times are monotonic seconds, NEVER where it has not come to that.
@@ -43,7 +43,7 @@ class Leg(msgspec.Struct):
     """Whether it is a call of ours."""
 
 
-class Heard(msgspec.Struct, frozen=True):
+class HeardSound(msgspec.Struct, frozen=True):
     at: float
     kind: str
     """`speak`, `ring` or `play`."""
@@ -52,7 +52,7 @@ class Heard(msgspec.Struct, frozen=True):
     """How long it lasts, unless it is cut off."""
 
 
-class Order(msgspec.Struct, frozen=True):
+class OrderHistory(msgspec.Struct, frozen=True):
     """An operator's, that may have been carried out."""
 
     kind: str
@@ -80,13 +80,13 @@ class CallHistory(msgspec.Struct):
     """Whether the end was brought about at the phone itself."""
     stages: list[tuple[float, str]] = []
     """When it came to each stage."""
-    heard: list[Heard] = []
-    legs: list[Leg] = []
+    heard: list[HeardSound] = []
+    legs: list[LegHistory] = []
     deliveries: list[Delivery] = []
     """Of the phone, its legs, and the call of ours that it is bridged with."""
     lost: list[Delivery] = []
     """Those that never arrived."""
-    orders: list[Order] = []
+    orders: list[OrderHistory] = []
     """Of this call alone."""
     rooms: set[str] = set()
     """In which it may be, or have been."""
@@ -191,7 +191,7 @@ def histories_of(evidence: "Evidence") -> CallHistories:
         if (history := histories.about(one)) is not None:
             history.lost.append(one)
     _play(evidence, histories)
-    _order(evidence.asked, histories)
+    _order(evidence.operator_requests, histories)
     for history in of.values():
         history.first_rooms |= _first_rooms(history)
         history.rooms |= history.first_rooms
@@ -205,7 +205,7 @@ def histories_of(evidence: "Evidence") -> CallHistories:
 def _play(evidence: "Evidence", histories: CallHistories) -> None:
     started = evidence.simulator.started
     scale = evidence.simulator.settings.time_scale
-    legs: dict[str, Leg] = {}
+    legs: dict[str, LegHistory] = {}
     ours = {
         delivery.call_id: history
         for history in histories
@@ -223,14 +223,14 @@ def _play(evidence: "Evidence", histories: CallHistories) -> None:
                 if one.call_id not in legs:
                     call = evidence.simulator.engine.calls[one.call_id]
                     to = call.to if parent is None else call.transfer_to or ""
-                    leg = Leg(one.call_id, to, at, hung_up=call.hung_up, ours=parent is None)
+                    leg = LegHistory(one.call_id, to, at, hung_up=call.hung_up, ours=parent is None)
                     legs[one.call_id] = leg
                     history.legs.append(leg)
                 _leg(legs[one.call_id], one, at)
             case SpeechHeard() if one.call_id in histories.of:
-                histories.of[one.call_id].heard.append(Heard(at, "speak", one.text, _spoken(one.text, scale)))
+                histories.of[one.call_id].heard.append(HeardSound(at, "speak", one.text, _spoken(one.text, scale)))
             case SoundHeard() if one.call_id in histories.of:
-                histories.of[one.call_id].heard.append(Heard(at, one.kind, seconds=one.seconds))
+                histories.of[one.call_id].heard.append(HeardSound(at, one.kind, seconds=one.seconds))
 
 
 def _spoken(text: str, scale: float) -> float:
@@ -245,14 +245,14 @@ def _phone(history: CallHistory, change: PhoneChanged, at: float) -> None:
         history.ended_at, history.cause = at, change.cause or ""
 
 
-def _leg(leg: Leg, change: PhoneChanged, at: float) -> None:
+def _leg(leg: LegHistory, change: PhoneChanged, at: float) -> None:
     if change.stage == "bridged":
         leg.bridged_at = min(leg.bridged_at, at)
     if change.stage == "ended":
         leg.ended_at, leg.cause = at, change.cause or ""
 
 
-def _order(asked: Iterable["Asked"], histories: CallHistories) -> None:
+def _order(asked: Iterable["OperatorRequest"], histories: CallHistories) -> None:
     for one in asked:
         accepted = one.status is not None and one.status < 300
         if one.status is not None and not accepted and one.status < 500:
@@ -262,13 +262,13 @@ def _order(asked: Iterable["Asked"], histories: CallHistories) -> None:
             history = histories.of.get(found[1]) or histories.by_ref.get(found[1])
             if history is not None:
                 room = str(body.get("room", ""))
-                ends = one.over if accepted else NEVER
+                ends = one.answered_at if accepted else NEVER
                 kind = "remove" if found[2] == "hold" else found[2]
-                history.orders.append(Order(kind, one.sent_at, one.host, ends, room))
+                history.orders.append(OrderHistory(kind, one.sent_at, one.host, ends, room))
                 history.rooms |= {room} - {""}
         elif one.method == "DELETE" and (found := _ROOM.search(one.path)) is not None:
-            histories.closed.setdefault(found[1], []).append((one.sent_at, one.over if accepted else NEVER))
-    placed: dict[str, list[Asked]] = defaultdict(list)
+            histories.closed.setdefault(found[1], []).append((one.sent_at, one.answered_at if accepted else NEVER))
+    placed: dict[str, list[OperatorRequest]] = defaultdict(list)
     for one in asked:
         if one.method == "POST" and one.path == "/calls":
             placed[str(one.body["to"])].append(one)

@@ -21,7 +21,7 @@ def set_offset(file: Path, seconds: float) -> None:
         out.write(_OFFSET.pack(seconds))
 
 
-def go_by(file: Path) -> None:
+def use_offset(file: Path) -> None:
     """Have this process go by that clock from now on, in all that it does and logs."""
     with file.open("rb") as shown:
         offset = mmap.mmap(shown.fileno(), _OFFSET.size, access=mmap.ACCESS_READ)

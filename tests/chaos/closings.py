@@ -4,19 +4,19 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from tests.chaos.api import Asked
+from tests.chaos.api import OperatorRequest
 from tests.chaos.turn_history import carried_out_by, ends_of
 
 if TYPE_CHECKING:
     from tests.chaos.evidence import Evidence
 
-Closes = Mapping[str, list[Asked]]
+Closes = Mapping[str, list[OperatorRequest]]
 """By room, what may have closed it, in the order in which it was asked."""
 
 
 def closes_of(evidence: "Evidence") -> Closes:
-    found: dict[str, list[Asked]] = defaultdict(list)
-    for one in evidence.asked:
+    found: dict[str, list[OperatorRequest]] = defaultdict(list)
+    for one in evidence.operator_requests:
         room = one.path.removeprefix("/rooms/")
         if one.method == "DELETE" and room != one.path and "/" not in room and one.status != 404:
             found[room].append(one)

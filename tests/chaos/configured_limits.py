@@ -18,7 +18,7 @@ from tests.chaos.times import NEVER
 from tests.simulator.detection import MACHINES
 
 if TYPE_CHECKING:
-    from tests.chaos.api import Asked
+    from tests.chaos.api import OperatorRequest
     from tests.chaos.evidence import Evidence
 
 CALL_LIMIT: Final = "CALL_LIMIT"
@@ -35,20 +35,20 @@ class _Put(msgspec.Struct, frozen=True):
     settings: Mapping[str, Any]
 
 
-class Rooms:
+class RoomSettingsHistory:
     """What each room may have been set to do, and when."""
 
-    def __init__(self, asked: Iterable["Asked"]) -> None:
+    def __init__(self, asked: Iterable["OperatorRequest"]) -> None:
         self._puts: dict[str, list[_Put]] = defaultdict(list)
         for one in asked:
             room = one.path.removeprefix("/rooms/")
             if one.method != "PUT" or room == one.path or "/" in room:
                 continue
             if one.status is None or one.status < 300 or one.status >= 500:
-                ends = one.over if one.status is not None and one.status < 300 else NEVER
+                ends = one.answered_at if one.status is not None and one.status < 300 else NEVER
                 self._puts[room].append(_Put(one.sent_at, ends, one.body))
 
-    def had(self, room: str, since: float, until: float) -> list[Mapping[str, Any]]:
+    def settings_between(self, room: str, since: float, until: float) -> list[Mapping[str, Any]]:
         """All that the room may have been set to in this time."""
         puts = self._puts.get(room, [])
         latest = max((one.sent_at for one in puts if one.over <= since), default=0.0)
@@ -56,19 +56,19 @@ class Rooms:
 
     def limit(self, room: str, since: float, until: float) -> int:
         """The smallest number of members with which it may have been full in this time."""
-        return min([MEMBERS, *(int(one.get("limit", MEMBERS)) for one in self.had(room, since, until))])
+        return min([MEMBERS, *(int(one.get("limit", MEMBERS)) for one in self.settings_between(room, since, until))])
 
 
-class Terms:
+class ConfiguredLimits:
     def __init__(self, evidence: "Evidence", histories: CallHistories) -> None:
         self._arrivals = histories.arrivals
         self._placed = {
             str(one.body["to"]): one.body
-            for one in evidence.asked
+            for one in evidence.operator_requests
             if (one.method, one.path) == ("POST", "/calls")
         }
         self._limit = min(float(one.settings.get(CALL_LIMIT) or NEVER) for one in evidence.fleet.addresses)
-        self._rooms = Rooms(evidence.asked)
+        self._rooms = RoomSettingsHistory(evidence.operator_requests)
         self._full = full_rooms_of(evidence)
         self._browsers = _browsers(evidence)
         self._alone = spans_alone(evidence, histories)
@@ -81,7 +81,7 @@ class Terms:
         limit, began = self.seconds(history), history.began
         return limit < NEVER and began < NEVER and at - began >= limit - TOLERANCE
 
-    def is_unwanted(self, history: CallHistory, until: float) -> bool:
+    def ends_for_machine(self, history: CallHistory, until: float) -> bool:
         """Whether Bandwidth had said by then that a machine took a call that is not for machines."""
         wanted = self.options(history).get("machineDetection") or {}
         return wanted.get("then") in {"hangup", "message"} and any(
@@ -120,7 +120,7 @@ class Terms:
         longest = max((min(ended, until) - since for since, ended in spans if since <= until), default=0.0)
         if not longest:
             return False
-        rules = (one.get("alone") for room in history.rooms for one in self._rooms.had(room, 0.0, until))
+        rules = (one.get("alone") for room in history.rooms for one in self._rooms.settings_between(room, 0.0, until))
         return any(one["then"] == "hangup" and longest >= one["after"] - TOLERANCE for one in rules if one)
 
     def options(self, history: CallHistory) -> Mapping[str, Any]:
@@ -132,7 +132,7 @@ def _browsers(evidence: "Evidence") -> dict[str, list[float]]:
     found: dict[str, list[float]] = defaultdict(list)
     for seat in evidence.records.browsers:
         found[seat.room].append(seat.asked_at)
-    for one in evidence.asked:
+    for one in evidence.operator_requests:
         if one.method == "POST" and one.path.endswith("/participants") and one.status != 201:
             found[one.path.split("/")[2]].append(one.sent_at)
     return {room: sorted(times) for room, times in found.items()}

@@ -14,18 +14,18 @@ from typing import Any, get_origin, get_type_hints
 
 import msgspec
 
-from tests.chaos.evidence import Evidence, LogLine, StoredKey
-from tests.chaos.checks import EYES
-from tests.chaos.finding import Eye
-from tests.chaos.fleet import Down, Fleet, Kill
-from tests.chaos.synthetic_call import CALLS_A_SECOND, Made, call_of
+from tests.chaos.evidence import Evidence, ReplicaLogLine, StoredKey
+from tests.chaos.checks import CHECKS
+from tests.chaos.finding import Check
+from tests.chaos.fleet import Downtime, Fleet, Kill
+from tests.chaos.synthetic_call import CALLS_A_SECOND, SyntheticCall, call_of
 from tests.chaos.plan import Turn
 from tests.chaos.records import Records
-from tests.chaos.snapshots import Still
+from tests.chaos.snapshots import Snapshot
 from tests.chaos.troubles import Trouble, Troubles
 from tests.simulator.ledger import Alive
 from tests.simulator.simulator import Simulator
-from tests.stores import Store
+from tests.stores import RestartableStore
 
 SIZES = (500, 2_000, 10_000)
 CALLS_A_KILL = 40
@@ -33,7 +33,7 @@ CALLS_AN_OUTAGE = 150
 CALLS_A_LEAK = 200
 
 
-class Work(msgspec.Struct, frozen=True):
+class CheckCost(msgspec.Struct, frozen=True):
     """`steps`: lines of code that ran, among them one for each id that was compared or looked up."""
 
     steps: int
@@ -74,10 +74,10 @@ def evidence_of(calls: int, directory: Path, id_of: Callable[[str], str] = str) 
         "happenings": sorted((h for one in made for h in one.happenings), key=lambda h: h.at_ms),
         "fleet": fleet,
         "troubles": fleet.troubles,
-        "asked": [asked for one in made for asked in one.asked],
+        "operator_requests": [asked for one in made for asked in one.asked],
         "logs": sorted((line for one in made for line in _lines(one)), key=lambda line: line.timestamp),
-        "written": [step for one in made for step in one.written],
-        "stills": [Still(at, at + 0.01, frozenset()) for at in range(0, calls // CALLS_A_SECOND, 5)],
+        "store_steps": [step for one in made for step in one.written],
+        "snapshots": [Snapshot(at, at + 0.01, frozenset()) for at in range(0, calls // CALLS_A_SECOND, 5)],
         "keys": [
             StoredKey(f"pstn:{{{one.ref}}}:{kind}", 60_000) for one in made for kind in ("call", "events")
         ],
@@ -86,14 +86,14 @@ def evidence_of(calls: int, directory: Path, id_of: Callable[[str], str] = str) 
     return Evidence(**{name: _empty(hint) for name, hint in get_type_hints(Evidence).items()} | known)
 
 
-def work_of(calls: int, eyes: Mapping[str, Eye] = EYES) -> dict[str, Work]:
+def work_of(calls: int, eyes: Mapping[str, Check] = CHECKS) -> dict[str, CheckCost]:
     """By eye."""
     with tempfile.TemporaryDirectory() as directory:
         evidence = evidence_of(calls, Path(directory), Id)
         return {name: _counted(eye, evidence) for name, eye in eyes.items()}
 
 
-def _counted(eye: Eye, evidence: Evidence) -> Work:
+def _counted(eye: Check, evidence: Evidence) -> CheckCost:
     steps = 0
 
     def traced(_frame: FrameType, event: str, _: Any) -> Any:
@@ -107,26 +107,26 @@ def _counted(eye: Eye, evidence: Evidence) -> Work:
         findings = len(list(eye(evidence)))
     finally:
         sys.settrace(before)
-    return Work(steps, findings)
+    return CheckCost(steps, findings)
 
 
 def _fleet(calls: int, directory: Path) -> Fleet:
-    fleet = Fleet(directory, Store(directory), {"BW_TOKEN_URL": "http://127.0.0.1/token"}, Troubles())
+    fleet = Fleet(directory, RestartableStore(directory), {"BW_TOKEN_URL": "http://127.0.0.1/token"}, Troubles())
     for number in range(calls // CALLS_A_KILL):
         at = (number + 1) * CALLS_A_KILL / CALLS_A_SECOND
         address = fleet.addresses[number % 2]
-        begun = fleet.kills[-2].buried if number > 1 else 0.0
+        begun = fleet.kills[-2].reaped_at if number > 1 else 0.0
         fleet.kills.append(Kill(at, address.host, begun, at + 0.01))
-        address.downs.append(Down(at, at + 1))
+        address.downs.append(Downtime(at, at + 1))
         fleet.troubles.all.append(Trouble("killed", at, at + 1, address.host))
     for number in range(calls // CALLS_AN_OUTAGE):
         at = (number + 1) * CALLS_AN_OUTAGE / CALLS_A_SECOND
-        fleet.outages.append(Down(at, at + 0.5))
+        fleet.outages.append(Downtime(at, at + 0.5))
         fleet.troubles.all.append(Trouble("store-away", at, at + 0.5))
     return fleet
 
 
-def _alive(made: list[Made]) -> Alive:
+def _alive(made: list[SyntheticCall]) -> Alive:
     left = made[::CALLS_A_LEAK]
     return Alive(
         calls=[],
@@ -136,8 +136,8 @@ def _alive(made: list[Made]) -> Alive:
     )
 
 
-def _lines(made: Made) -> list[LogLine]:
-    return [LogLine(made.host, "replica-a0.log", json.dumps(fields), fields) for fields in made.lines]
+def _lines(made: SyntheticCall) -> list[ReplicaLogLine]:
+    return [ReplicaLogLine(made.host, "replica-a0.log", json.dumps(fields), fields) for fields in made.lines]
 
 
 def _empty(hint: Any) -> Any:
@@ -148,11 +148,11 @@ def _empty(hint: Any) -> Any:
 
 def main() -> int:
     print(f"{'seconds of processor':24}", *(f"{calls:>10,}" for calls in SIZES), " calls")
-    seconds: dict[str, list[float]] = {name: [] for name in EYES}
+    seconds: dict[str, list[float]] = {name: [] for name in CHECKS}
     for calls in SIZES:
         with tempfile.TemporaryDirectory() as directory:
             evidence = evidence_of(calls, Path(directory))
-            for name, eye in EYES.items():
+            for name, eye in CHECKS.items():
                 begun = time.process_time()
                 for _ in eye(evidence):
                     pass

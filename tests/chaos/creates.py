@@ -18,7 +18,7 @@ from itertools import accumulate
 from operator import attrgetter
 from typing import TypeVar
 
-from tests.chaos.fleet import Down, Kill
+from tests.chaos.fleet import Downtime, Kill
 from tests.chaos.operations import CREATES
 from tests.chaos.times import NEVER
 from tests.simulator.journal import Delivery, Request
@@ -37,7 +37,7 @@ def killed_before_written(
     requests: Iterable[Request],
     webhooks: Mapping[str, Iterable[Delivery]],
     kills: Iterable[Kill],
-    outages: Sequence[Down],
+    outages: Sequence[Downtime],
 ) -> list[Request]:
     """Also those that made nothing. `webhooks`: by host, as `Kill.host`, what was sent to that replica."""
     sent = {host: sorted(all_, key=_SENT) for host, all_ in webhooks.items()}
@@ -47,7 +47,7 @@ def killed_before_written(
             creates[one.host].append(one)
     found: list[Request] = []
     for kill in kills:
-        mine = _between(creates[kill.host], _ASKED, kill.begun, kill.buried)
+        mine = _between(creates[kill.host], _ASKED, kill.begun, kill.reaped_at)
         killed = _Killed(kill, mine, _between(sent.get(kill.host, []), _SENT, kill.begun, kill.at), outages)
         found += [one for one in mine if kill.at <= killed.written(one)]
     return found
@@ -57,7 +57,7 @@ class _Killed:
     """One process of a replica, from its start to its kill."""
 
     def __init__(
-        self, kill: Kill, creates: list[Request], webhooks: list[Delivery], outages: Sequence[Down]
+        self, kill: Kill, creates: list[Request], webhooks: list[Delivery], outages: Sequence[Downtime]
     ) -> None:
         self._webhooks = _Spans([(one.sent_at, _ended(one, kill)) for one in webhooks])
         self._creates = _Spans([(one.at, _answered(one)) for one in creates])

@@ -20,7 +20,7 @@ Shown = list[tuple[float, float, str]]
 """In order, and apart: from when until when, and of which trouble."""
 
 
-def hindered(evidence: "Evidence", host: str, shown: Callable[[Iterable[Trouble]], Shown]) -> Shown:
+def impaired_spans(evidence: "Evidence", host: str, shown: Callable[[Iterable[Trouble]], Shown]) -> Shown:
     """`shown`: when the replica has shown by an answer that these troubles are over."""
     mine = [one for one in evidence.troubles.all if one.host == host]
     cuts = [one for one in mine if one.kind == CUT]

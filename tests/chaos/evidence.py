@@ -10,13 +10,13 @@ import httpx
 import msgspec
 from redis.asyncio import Redis
 
-from tests.chaos.api import Asked
+from tests.chaos.api import OperatorRequest
 from tests.chaos.fleet import Fleet
-from tests.chaos.live_call_counts import Gauge
+from tests.chaos.live_call_counts import LiveCallCount
 from tests.chaos.plan import Turn
 from tests.chaos.records import Records
 from tests.chaos.site import Site
-from tests.chaos.snapshots import Still
+from tests.chaos.snapshots import Snapshot
 from tests.chaos.store_history import Step, history
 from tests.chaos.finding_timeline import IDS
 from tests.chaos.troubles import Troubles
@@ -33,7 +33,7 @@ SCRAPES = 50
 """Tries to read the metrics of a process while it logs nothing."""
 
 
-class LogLine(msgspec.Struct, frozen=True):
+class ReplicaLogLine(msgspec.Struct, frozen=True):
     """`process`: name of the log's file, one for each process."""
 
     host: str
@@ -66,7 +66,7 @@ class StoredKey(msgspec.Struct, frozen=True):
     """-1: it never expires."""
 
 
-class Scraped(msgspec.Struct, frozen=True):
+class ScrapeTime(msgspec.Struct, frozen=True):
     """When metrics were read. Times are monotonic seconds."""
 
     begun: float
@@ -75,7 +75,7 @@ class Scraped(msgspec.Struct, frozen=True):
     """Of the process's log, which did not grow meanwhile."""
 
 
-class News(msgspec.Struct, frozen=True):
+class StoredFeedItem(msgspec.Struct, frozen=True):
     """One entry of the store's streams of news, for listeners. `position` grows in a partition."""
 
     partition: int
@@ -98,31 +98,31 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     alive: Alive
     happenings: list[Happening]
     """Of the simulator, in order. `at_ms` counts from `simulator.started`."""
-    stills: list[Still] = []
+    snapshots: list[Snapshot] = []
     """Looks at what is owed, taken while the turn lasted."""
-    gauges: list[Gauge] = []
+    live_call_counts: list[LiveCallCount] = []
     """Pages of metrics between two looks at the store, taken while the turn lasted, and one at its end."""
     fleet: Fleet
     troubles: Troubles
-    asked: list[Asked]
-    api_wrong: list[str]
+    operator_requests: list[OperatorRequest]
+    bad_answers: list[str]
     records: Records = msgspec.field(default_factory=Records)
     """What browsers, listeners and operators did and saw."""
     rooms: list[Json] = []
     """What the API lists of rooms."""
-    news: list[News] = []
+    feed: list[StoredFeedItem] = []
     """By partition, in order. Empty where the store has none, as after a loss."""
-    logs: list[LogLine]
+    logs: list[ReplicaLogLine]
     """Of each process in the order in which it has written them, whatever its clock shows; between processes
     by timestamp."""
     noise: list[str]
     """Lines in logs that are no JSON."""
     keys: list[StoredKey]
-    agenda: list[str]
+    due_owners: list[str]
     """Owners that owe something which will be looked at."""
     owed: dict[str, list[str]]
     """Names of what each owner owes, whether it will be looked at or not."""
-    dead: list[str]
+    dead_letters: list[str]
     calls: dict[str, Json]
     """What the API says of each call of a phone, by call id; of those that were erased what it said before.
     Without those that it does not know."""
@@ -130,14 +130,14 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     """Refs of all calls that the API lists as not ended."""
     metrics: dict[str, str]
     """/metrics of each process that runs at the end, by `LogLine.process`."""
-    scraped: dict[str, "Scraped"] = {}
+    scraped: dict[str, "ScrapeTime"] = {}
     """Of each process in `metrics`: when these were read."""
-    written: list[Step] = []
+    store_steps: list[Step] = []
     """All that was written to the store, step by step; empty where it has no journal."""
 
 
 async def gather(site: Site) -> Evidence:
-    await site.gauges.look()
+    await site.live_call_counts.look()
     metrics, scraped = await _metrics(site)
     logs, noise = await asyncio.to_thread(read_logs, site.fleet)
     redis = site.redis
@@ -159,40 +159,40 @@ async def gather(site: Site) -> Evidence:
         simulator=site.simulator,
         alive=site.simulator.ledger.alive(),
         happenings=site.happenings,
-        stills=site.stills.all,
-        gauges=site.gauges.all,
+        snapshots=site.snapshots.all,
+        live_call_counts=site.live_call_counts.all,
         fleet=site.fleet,
         troubles=site.troubles,
-        asked=site.api.asked,
+        operator_requests=site.api.requests,
         logs=logs,
         noise=noise,
         keys=[StoredKey(name, ttl) for name, ttl in zip(names, ttls, strict=True)],
-        agenda=[
+        due_owners=[
             str(owner)
             for name in names
             if name.endswith(":agenda")
             for owner in await redis.zrange(name, 0, -1)
         ],
         owed=owed,
-        dead=[name for name in names if name.endswith(":dead")],
+        dead_letters=[name for name in names if name.endswith(":dead")],
         calls=site.records.erased | await _calls(site),
         unended=[one["id"] async for one in _listed(site) if one["state"] != "ended"],
         metrics=metrics,
         scraped=scraped,
-        api_wrong=site.api.wrong,
-        written=await asyncio.to_thread(_written, site),
+        bad_answers=site.api.bad_answers,
+        store_steps=await asyncio.to_thread(_written, site),
         records=site.records,
         rooms=await _rooms(site),
-        news=[one async for one in news_of(redis, names)],
+        feed=[one async for one in read_feed(redis, names)],
     )
 
 
-def read_logs(fleet: Fleet) -> tuple[list[LogLine], list[str]]:
-    logs: list[list[LogLine]] = []
+def read_logs(fleet: Fleet) -> tuple[list[ReplicaLogLine], list[str]]:
+    logs: list[list[ReplicaLogLine]] = []
     noise: list[str] = []
     for address in fleet.addresses:
         for log in address.logs:
-            lines: list[LogLine] = []
+            lines: list[ReplicaLogLine] = []
             logs.append(lines)
             ends = 0
             for line in log.read_bytes().splitlines(keepends=True):
@@ -203,7 +203,7 @@ def read_logs(fleet: Fleet) -> tuple[list[LogLine], list[str]]:
                 except msgspec.DecodeError:
                     noise.append(f"{log.name}: {text}")
                 else:
-                    lines.append(LogLine(address.host, log.name, text, fields, ends))
+                    lines.append(ReplicaLogLine(address.host, log.name, text, fields, ends))
     return list(merge(*logs, key=lambda line: line.timestamp)), noise
 
 
@@ -250,14 +250,14 @@ async def _rooms(site: Site) -> list[Json]:
         more = f"?limit=200&cursor={page.json()['next']}"
 
 
-async def news_of(redis: Redis, names: Iterable[str]) -> AsyncIterator[News]:
+async def read_feed(redis: Redis, names: Iterable[str]) -> AsyncIterator[StoredFeedItem]:
     """Those of the streams among these keys."""
     for name in sorted(name for name in names if name.endswith(":news")):
         partition = int(name.partition("{p")[2].partition("}")[0])
         entries: Any = await redis.xrange(name)
         for id_, fields in entries:
             ms, _, seq = id_.partition("-")
-            yield News(
+            yield StoredFeedItem(
                 partition,
                 (int(ms), int(seq)),
                 fields["kind"],
@@ -266,10 +266,10 @@ async def news_of(redis: Redis, names: Iterable[str]) -> AsyncIterator[News]:
             )
 
 
-async def _metrics(site: Site) -> tuple[dict[str, str], dict[str, Scraped]]:
+async def _metrics(site: Site) -> tuple[dict[str, str], dict[str, ScrapeTime]]:
     """Of each process that runs. Read again where it has logged something meanwhile."""
     found: dict[str, str] = {}
-    scraped: dict[str, Scraped] = {}
+    scraped: dict[str, ScrapeTime] = {}
     async with httpx.AsyncClient(verify=NO_TLS, timeout=15) as client:
         for address in site.fleet.addresses:
             if not address.up:
@@ -279,6 +279,6 @@ async def _metrics(site: Site) -> tuple[dict[str, str], dict[str, Scraped]]:
                 size, begun = log.stat().st_size, monotonic()
                 text = (await client.get(f"{address.url}/metrics")).text
                 if log.stat().st_size == size:
-                    found[log.name], scraped[log.name] = text, Scraped(begun, monotonic(), size)
+                    found[log.name], scraped[log.name] = text, ScrapeTime(begun, monotonic(), size)
                     break
     return found, scraped

@@ -13,22 +13,22 @@ from itertools import cycle
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from tests.chaos.api import Asked
-    from tests.chaos.evidence import News
+    from tests.chaos.api import OperatorRequest
+    from tests.chaos.evidence import StoredFeedItem
 
 _ROOM: Final = re.compile(r"/rooms/([^/]+)")
-Due = tuple[str, tuple[str, ...]]
+FeedProblem = tuple[str, tuple[str, ...]]
 """What is wrong, in words, and the ids that it is about."""
 
 
-def due(news: Sequence["News"], asked: Iterable["Asked"]) -> Iterator[Due]:
+def feed_problems(news: Sequence["StoredFeedItem"], asked: Iterable["OperatorRequest"]) -> Iterator[FeedProblem]:
     """`news`: in order, as far as that goes: those of a call, and those of a room."""
     yield from _of_calls(news)
     yield from _of_people(news)
     yield from _of_closings(news, asked)
 
 
-def _of_calls(news: Iterable["News"]) -> Iterator[Due]:
+def _of_calls(news: Iterable["StoredFeedItem"]) -> Iterator[FeedProblem]:
     latest: dict[str, str] = {}
     for one in news:
         here = one.data["room"]
@@ -45,7 +45,7 @@ def _of_calls(news: Iterable["News"]) -> Iterator[Due]:
             yield f"room {strange.pop()} is told of {call}, which is in {here!r}", (call,)
 
 
-def _of_people(news: Sequence["News"]) -> Iterator[Due]:
+def _of_people(news: Sequence["StoredFeedItem"]) -> Iterator[FeedProblem]:
     told: dict[tuple[str, str], list[str]] = defaultdict(list)
     whose: dict[str, str] = {}
     for one in news:
@@ -68,7 +68,7 @@ def _of_people(news: Sequence["News"]) -> Iterator[Due]:
             yield f"{call} was bridged in room {room}, and no news tell of {participant}", (call, participant)
 
 
-def _of_closings(news: Iterable["News"], asked: Iterable["Asked"]) -> Iterator[Due]:
+def _of_closings(news: Iterable["StoredFeedItem"], asked: Iterable["OperatorRequest"]) -> Iterator[FeedProblem]:
     told = Counter(one.data["room"] for one in news if one.kind == "room" and one.data["state"] == "closed")
     accepted, tried = Counter[str](), Counter[str]()
     for one in asked:

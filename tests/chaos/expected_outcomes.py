@@ -32,9 +32,9 @@ import msgspec
 
 from tests.chaos.call_histories import CallHistories, CallHistory, is_of_leg, over, place_of
 from tests.chaos.creates import TURNED_AWAY
-from tests.chaos.reply_effects import Effect, Kind
-from tests.chaos.fault_impact import Struck
-from tests.chaos.configured_limits import Terms
+from tests.chaos.reply_effects import ReplyEffect, ReplyKind
+from tests.chaos.fault_impact import FaultImpact
+from tests.chaos.configured_limits import ConfiguredLimits
 from tests.chaos.times import NEVER
 from tests.simulator.journal import Delivery
 from tests.simulator.webhooks import TIMED_OUT
@@ -80,46 +80,46 @@ CAUSES: Final = {
 }
 
 
-class Due(msgspec.Struct, frozen=True):
-    sure: frozenset[Outcome]
+class ExpectedOutcomes(msgspec.Struct, frozen=True):
+    certain: frozenset[Outcome]
     """One of these, if nothing was under way."""
-    perhaps: frozenset[Outcome] = frozenset()
+    possible: frozenset[Outcome] = frozenset()
     """These as well, since something was under way when it ended."""
     lost: frozenset[Outcome] = frozenset()
     """These as well, since only a replica that was killed knew better."""
 
     def fits(self, outcome: Outcome) -> bool:
-        return outcome in self.sure | self.perhaps
+        return outcome in self.certain | self.possible
 
 
-def due(
+def expected_outcomes(
     history: CallHistory,
-    answers: dict[int, Effect],
+    answers: dict[int, ReplyEffect],
     histories: CallHistories,
-    struck: Struck,
-    killed: "Killed",
-    terms: Terms,
-) -> Due:
+    struck: FaultImpact,
+    killed: "KilledKnowledge",
+    terms: ConfiguredLimits,
+) -> ExpectedOutcomes:
     """`answers`: what replies do, by the `id` of their delivery."""
     known_at = min(_known_at(history, struck), killed.found_ended(history))
     told, telling, without = _told(history, answers, known_at, terms)
     plain, unsure = _plain(history, answers, known_at, struck, killed)
     if told:
         if without is None:
-            return Due(told)
+            return ExpectedOutcomes(told)
         # Who had the store could not know, and may have been about to let it go as well.
         meanwhile = _letting_go(history, _ended_by(history, killed), histories, terms)
-        return Due(told, meanwhile, plain | unsure if killed.before_written(without) else frozenset())
+        return ExpectedOutcomes(told, meanwhile, plain | unsure if killed.before_written(without) else frozenset())
     perhaps = set(telling | unsure | _letting_go(history, known_at, histories, terms))
     if plain == {COMPLETED} and history.stage_at(history.ended_at - 1e-9) != "bridged":
         # It was on its way back to us, or out of a leg that broke.
         perhaps |= BROKEN if not _is_on_hold(history, known_at) else set()
     if history.bridged_at < history.ended_at and struck.saw_expiry(history.rooms):
         perhaps.add(VANISHED)
-    return Due(plain, frozenset(perhaps))
+    return ExpectedOutcomes(plain, frozenset(perhaps))
 
 
-def _known_at(history: CallHistory, struck: Struck) -> float:
+def _known_at(history: CallHistory, struck: FaultImpact) -> float:
     """When the end was written down at the latest: until then, what is under way may say why it ends."""
     for one in history.deliveries:
         if one.event_type == "disconnect" and one.call_id == history.call_id and one.status == 204:
@@ -127,7 +127,7 @@ def _known_at(history: CallHistory, struck: Struck) -> float:
     return NEVER
 
 
-def _ended_by(history: CallHistory, killed: "Killed") -> float:
+def _ended_by(history: CallHistory, killed: "KilledKnowledge") -> float:
     """When its end was in the store at the latest, for any replica to see."""
     for one in history.deliveries:
         if one.event_type == "disconnect" and one.call_id == history.call_id and one.status == 204:
@@ -136,20 +136,20 @@ def _ended_by(history: CallHistory, killed: "Killed") -> float:
 
 
 def _letting_go(
-    history: CallHistory, known_at: float, histories: CallHistories, terms: Terms
+    history: CallHistory, known_at: float, histories: CallHistories, terms: ConfiguredLimits
 ) -> frozenset[Outcome]:
     """What it was to be let go with, if it hung up before it was told, or before its end was known."""
     why = {
         ROOM_CLOSED: histories.closed_by(history, known_at),
         TIME_UP: terms.is_time_up(history, known_at),
         LEFT: terms.seemed_left(history, known_at),
-        MACHINE: terms.is_unwanted(history, known_at),
+        MACHINE: terms.ends_for_machine(history, known_at),
     }
     return frozenset(outcome for outcome, is_so in why.items() if is_so)
 
 
 def _told(
-    history: CallHistory, answers: dict[int, Effect], known_at: float, terms: Terms
+    history: CallHistory, answers: dict[int, ReplyEffect], known_at: float, terms: ConfiguredLimits
 ) -> tuple[frozenset[Outcome], frozenset[Outcome], Delivery | None]:
     """What it was let go with before it ended; with what at that moment; by what answer without the store."""
     told: frozenset[Outcome] = frozenset()
@@ -157,7 +157,7 @@ def _told(
     by: Delivery | None = None
     for one in history.deliveries:
         effect = answers.get(id(one))
-        if effect is None or effect.kind is not Kind.ENDS or is_of_leg(one):
+        if effect is None or effect.kind is not ReplyKind.ENDS or is_of_leg(one):
             if one.synchronous and one.status is None and one.sent_at <= known_at:
                 # It may be handled all the same, later than Bandwidth waits for it.
                 telling |= (
@@ -168,7 +168,7 @@ def _told(
         without = "again=" in one.url
         words = " ".join(effect.words)
         stands_for = _stands_for(words) | ({INTERNAL} if without and effect.words else set())
-        if words == terms.message(history) and terms.is_unwanted(history, over(one)):
+        if words == terms.message(history) and terms.ends_for_machine(history, over(one)):
             stands_for = frozenset({MACHINE})
             if not words and _ordered(history, over(one)):
                 telling |= stands_for
@@ -188,7 +188,7 @@ def _stands_for(words: str) -> frozenset[Outcome]:
 
 
 def _plain(
-    history: CallHistory, answers: dict[int, Effect], known_at: float, struck: Struck, killed: "Killed"
+    history: CallHistory, answers: dict[int, ReplyEffect], known_at: float, struck: FaultImpact, killed: "KilledKnowledge"
 ) -> tuple[frozenset[Outcome], frozenset[Outcome]]:
     """Of a call to which nobody has said why it ends; and what else it may be."""
     cause = history.cause
@@ -240,7 +240,7 @@ def _is_on_hold(history: CallHistory, known_at: float) -> bool:
 
 
 def _connected(
-    history: CallHistory, answers: dict[int, Effect], known_at: float, struck: Struck, killed: "Killed"
+    history: CallHistory, answers: dict[int, ReplyEffect], known_at: float, struck: FaultImpact, killed: "KilledKnowledge"
 ) -> tuple[bool, bool]:
     """Whether a leg into WebRTC has answered, as the service was told; and whether that is unsure."""
     connected = unsure = False
@@ -266,13 +266,13 @@ def _connected(
     return connected, unsure or ((left or late) and not connected)
 
 
-def _is_found_first(history: CallHistory, answered: Delivery, struck: Struck) -> bool:
+def _is_found_first(history: CallHistory, answered: Delivery, struck: FaultImpact) -> bool:
     """Whether another replica may have found the call ended before this was written down."""
     kept_until = struck.kept_until(answered.url, answered.sent_at, over(answered))
     return any(one.at < kept_until for one in struck.ends_told(history))
 
 
-def _is_bridged_late(history: CallHistory, known_at: float, struck: Struck) -> bool:
+def _is_bridged_late(history: CallHistory, known_at: float, struck: FaultImpact) -> bool:
     """Whether a replica may have bridged a phone that had gone, with a leg of ours that was up.
 
     It was asked by one of the two, and Bandwidth gave up waiting as it stood still, or its store did; or it
@@ -296,17 +296,17 @@ def _is_bridged_late(history: CallHistory, known_at: float, struck: Struck) -> b
     )
 
 
-def _connects(delivery: Delivery, effect: Effect | None) -> bool:
+def _connects(delivery: Delivery, effect: ReplyEffect | None) -> bool:
     """Whether it tells that a leg into WebRTC is up, or its reply joins the phone with one."""
     if delivery.event_type == "transferAnswer":
-        return place_of(delivery.url)[2] > 0 and (effect is None or effect.kind is Kind.STAYS)
-    return effect is not None and effect.kind is Kind.CONNECTS and effect.bridges
+        return place_of(delivery.url)[2] > 0 and (effect is None or effect.kind is ReplyKind.STAYS)
+    return effect is not None and effect.kind is ReplyKind.CONNECTS and effect.bridges
 
 
-class Killed:
+class KilledKnowledge:
     """Of the replicas: when each was killed."""
 
-    def __init__(self, struck: Struck, kills: Iterable["Kill"]) -> None:
+    def __init__(self, struck: FaultImpact, kills: Iterable["Kill"]) -> None:
         self._struck = struck
         self._kills: dict[str, list[float]] = defaultdict(list)
         for kill in kills:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from service.store.redis.embedded import EmbeddedServer
-from tests.stores import Store
+from tests.stores import RestartableStore
 
 LIBRARIES = [
     Path(folder, "faketime/libfaketimeMT.so.1")
@@ -18,7 +18,7 @@ def library() -> Path | None:
     return next((one for one in LIBRARIES if one.exists()), None)
 
 
-class WrongStore(Store):
+class WrongStore(RestartableStore):
     """`set_clock` sets the clock of its server, while it runs too. Monotonic time goes on as ever."""
 
     def __init__(self, directory: Path, faketime: Path) -> None:

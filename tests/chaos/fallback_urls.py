@@ -16,7 +16,7 @@ _CREDENTIALS: Final = {
 """By attribute: the setting that it is."""
 
 
-class Addresses:
+class FallbackUrls:
     """`settings`: those that the site was started with. Where there is no second address nothing is due."""
 
     def __init__(self, settings: Mapping[str, str]) -> None:
@@ -24,12 +24,12 @@ class Addresses:
         self._first = settings.get("BASE_CALLBACK_URL", "")
         self._second = settings.get("FALLBACK_CALLBACK_URL", "")
 
-    def lacking_in(self, document: Document) -> Iterator[str]:
+    def missing_in_document(self, document: Document) -> Iterator[str]:
         """In words, of a reply."""
         for verb in document.verbs:
             yield from self._of_verb(verb)
 
-    def lacking(self, body: Any, what: str) -> Iterator[str]:
+    def missing_in_body(self, body: Any, what: str) -> Iterator[str]:
         """In words, of attributes of a verb, or of the body of a request. No secret is told."""
         if not self._second or not isinstance(body, Mapping):
             return
@@ -42,10 +42,10 @@ class Addresses:
             for name, setting in _CREDENTIALS.items():
                 if body.get(name) != self._settings.get(setting):
                     yield f"{what} has addresses, and its {name} is not {setting}"
-        yield from self.lacking(body.get("machineDetection"), f"{what}: machineDetection")
+        yield from self.missing_in_body(body.get("machineDetection"), f"{what}: machineDetection")
 
     def _of_verb(self, verb: Verb) -> Iterator[str]:
-        yield from self.lacking(verb.attributes, verb.name)
+        yield from self.missing_in_body(verb.attributes, verb.name)
         for child in verb.children:
             yield from self._of_verb(child)
 

@@ -12,15 +12,15 @@ from collections.abc import Hashable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from service.calls.model import call_of
-from service.engine.joining.prepared import NAME as STOCK
+from service.calls.model import parse_seat
+from service.engine.joining.prepared import POOL_SEAT
 from tests.chaos.call_histories import CallHistory, over, place_of
 from tests.chaos.creates import AGAIN, TURNED_AWAY
-from tests.chaos.cut_off import hindered
+from tests.chaos.cut_off import impaired_spans
 from tests.chaos.operations import WAITED_FOR, is_waited_for
 from tests.chaos.times import NEVER
 from tests.chaos.troubles import Trouble
-from tests.chaos.requests_in_flight import UnderWay, failed, known, last_of
+from tests.chaos.requests_in_flight import RequestsInFlight, failed, answered_at, last_of
 from tests.simulator.journal import Delivery, Request
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ ROW: Final = {"token": 2, "voice": 5, "webrtc": 5}
 down), at least."""
 
 
-class Struck:
+class FaultImpact:
     def __init__(self, evidence: "Evidence") -> None:
         simulator = evidence.simulator
         self._names = {one.name: one.host for one in evidence.fleet.addresses}
@@ -53,10 +53,10 @@ class Struck:
         """By participant or session: its seat, or its room."""
         self._expired = _expired(requests, self._tags)
         self._doubts = _doubts(requests, self._tags, self._expired)
-        self._by_tag: dict[str, UnderWay] = defaultdict(UnderWay)
-        self._tokens: dict[str, UnderWay] = defaultdict(UnderWay)
+        self._by_tag: dict[str, RequestsInFlight] = defaultdict(RequestsInFlight)
+        self._tokens: dict[str, RequestsInFlight] = defaultdict(RequestsInFlight)
         """By host: they are made for all of its calls."""
-        self._ways_in: dict[str, UnderWay] = defaultdict(UnderWay)
+        self._ways_in: dict[str, RequestsInFlight] = defaultdict(RequestsInFlight)
         """All requests for them: by seat's call, room of a session, or host of a token."""
         self._attempts: dict[tuple[str, str], dict[int, list[Request]]] = defaultdict(dict)
         """By host and ref: the requests for each attempt of a call at a way in, in order."""
@@ -77,7 +77,7 @@ class Struck:
         }
         self._served = _served(simulator.deliveries)
         self._hindered = {
-            host: hindered(evidence, host, partial(self._shown, name)) for name, host in self._names.items()
+            host: impaired_spans(evidence, host, partial(self._shown, name)) for name, host in self._names.items()
         }
         self._troubles = {
             host: self._shown(name, [one for one in evidence.troubles.felt if one.host in {"", host}])
@@ -92,7 +92,7 @@ class Struck:
         of_session = self._tags.get(one.ids.get("sessionId", ""), "")
         for tag in {one.host} if one.operation == "token" else self._about(one) - {of_session}:
             self._ways_in[tag].add(one)
-        if self.hurt(one):
+        if self.was_hit(one):
             if one.operation == "token":
                 self._tokens[one.host].add(one)
             # Not found, the session is in doubt to all who want in; any other failure is that of one caller.
@@ -102,13 +102,13 @@ class Struck:
 
     def _has_owner(self, request: Request) -> bool:
         """Whether its participant was made for one call or browser, and not for whoever comes next."""
-        return self._tags.get(request.ids.get("participantId", ""), "") not in {"", STOCK}
+        return self._tags.get(request.ids.get("participantId", ""), "") not in {"", POOL_SEAT}
 
     def host_of(self, url: str) -> str:
         """The replica at this address, by the name that it knows Bandwidth by."""
         return next((host for name, host in self._names.items() if url.startswith(f"https://{name}.")), "")
 
-    def hurt(self, request: Request) -> bool:
+    def was_hit(self, request: Request) -> bool:
         """Whether something went wrong with it that was not of the service's making."""
         if request.fault is not None:
             return True
@@ -118,7 +118,7 @@ class Struck:
         """Whether a session of one of these rooms has vanished at Bandwidth."""
         return not {self._tags.get(one, "") for one in self._expired}.isdisjoint(rooms)
 
-    def questions(self, call_id: str) -> list[Request]:
+    def reconciler_requests(self, call_id: str) -> list[Request]:
         """By which Bandwidth was asked after this call."""
         return self._questions.get(call_id, [])
 
@@ -133,7 +133,7 @@ class Struck:
             if one.status in {404, 409}
         ]
         found: list[Request] = []
-        for one in self.questions(history.call_id):
+        for one in self.reconciler_requests(history.call_id):
             if one.status != 200 or one.fault is not None:
                 continue
             check = next((it for it in unmet if it[0] <= one.at and it[1] == one.host), None)
@@ -170,7 +170,7 @@ class Struck:
         if kind == "legs":
             return ref, attempt
         tag = self._tags.get(request.ids.get("participantId", ""), "") or str(body.get("tag", ""))
-        return call_of(tag)
+        return parse_seat(tag)
 
     def join(self, history: CallHistory, since: float, until: float, url: str) -> str:
         """What has struck a way in of this call, under way in this time; empty where nothing has.
@@ -182,7 +182,7 @@ class Struck:
             history, since, until
         )
 
-    def way_into(self, room: str, host: str, since: float, until: float) -> str:
+    def session_requests_hit(self, room: str, host: str, since: float, until: float) -> str:
         """The same of a way into this room for a participant that there is already."""
         spans = self._hindered.get(host, [])
         hindered = (what for begun, over, what in spans if begun <= until and since <= over)
@@ -211,7 +211,7 @@ class Struck:
         tags = (history.ref, *sorted(history.rooms), self.host_of(url))
         return last_of(self._ways_in, tags, at, until) is not None
 
-    def goes_on(self, history: CallHistory, since: float, at: float, url: str) -> bool:
+    def lasts_until(self, history: CallHistory, since: float, at: float, url: str) -> bool:
         """Whether an attempt of this call that began since then was still going on at that time.
 
         All that it had asked for by then had been answered well, and it asked for more afterwards: the time
@@ -219,7 +219,7 @@ class Struck:
         """
         for all_ in self._attempts.get((self.host_of(url), history.ref), {}).values():
             asked = bisect_right(all_, at, key=lambda one: one.at)
-            well = all(known(one) <= at and not failed(one) and not self.hurt(one) for one in all_[:asked])
+            well = all(answered_at(one) <= at and not failed(one) and not self.was_hit(one) for one in all_[:asked])
             if 0 < asked < len(all_) and since <= all_[0].at and well:
                 return True
         return False
@@ -330,8 +330,8 @@ def _open_spans(requests: list[Request], row: int) -> list[tuple[float, float]]:
     spans: list[tuple[float, float]] = []
     failures: set[Hashable] = set()
     since = NEVER
-    for one in sorted(requests, key=lambda one: (known(one), not failed(one))):
-        at = known(one)
+    for one in sorted(requests, key=lambda one: (answered_at(one), not failed(one))):
+        at = answered_at(one)
         if failed(one):
             failures.add(_piece_of_work(one))
             since = min(since, at) if len(failures) >= row else NEVER
@@ -354,7 +354,7 @@ def _piece_of_work(request: Request) -> Hashable:
         case "addParticipantToSession" | "updateParticipantSubscriptions":
             about = ("session", request.ids.get("sessionId", ""))
         case "createParticipant":
-            about = ("participant", call_of(str(body.get("tag", "")))[0])
+            about = ("participant", parse_seat(str(body.get("tag", "")))[0])
         case "createCall":
             about = place_of(str(body.get("answerUrl", "")))[:2]
         case "updateCall":

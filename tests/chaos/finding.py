@@ -20,5 +20,5 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     excuse: str = ""
 
 
-Eye = Callable[["Evidence"], Iterable[Finding]]
+Check = Callable[["Evidence"], Iterable[Finding]]
 """Looks at a turn that is over. It is pure, and costs as much as there are calls."""

@@ -24,7 +24,7 @@ from tests.simulator.journal import (
 )
 
 if TYPE_CHECKING:
-    from tests.chaos.evidence import Evidence, LogLine
+    from tests.chaos.evidence import Evidence, ReplicaLogLine
 
 MOST = 200
 """Lines of a story."""
@@ -38,10 +38,10 @@ IDS = re.compile(
 """Of calls, participants and sessions; and refs."""
 _LOG_HEAD = {"timestamp", "level", "event", "version", "replica"}
 _ENTRY_HEAD = {"at", "event", "requests"}
-_AT: Callable[["Line"], float] = attrgetter("at")
+_AT: Callable[["FindingEvent"], float] = attrgetter("at")
 
 
-class Line(msgspec.Struct, frozen=True):
+class FindingEvent(msgspec.Struct, frozen=True):
     """`at`: seconds since the turn began."""
 
     at: float
@@ -52,14 +52,14 @@ class Line(msgspec.Struct, frozen=True):
         return f"{self.at:+9.3f} s  {self.source:<11} {self.text}"
 
 
-def told(evidence: "Evidence", found: Mapping[str, list[Finding]]) -> list[dict[str, Any]]:
+def finding_timelines(evidence: "Evidence", found: Mapping[str, list[Finding]]) -> list[dict[str, Any]]:
     """Everything that is wrong, each with its story."""
     return [
         {
             "eye": eye,
             "what": one.what,
             "at": (at := _since(evidence, one.at)),
-            "story": story_of(evidence, one.ids, around=at, what=one.what),
+            "story": timeline_of(evidence, one.ids, around=at, what=one.what),
         }
         for eye, all_ in found.items()
         for one in all_
@@ -67,7 +67,7 @@ def told(evidence: "Evidence", found: Mapping[str, list[Finding]]) -> list[dict[
     ]
 
 
-def story_of(
+def timeline_of(
     evidence: "Evidence", ids: Iterable[str], *, around: float | None = None, what: str = ""
 ) -> list[str]:
     """All that happened to a call, participant or session, and what went wrong around it meanwhile.
@@ -87,7 +87,7 @@ def story_of(
         key=_AT,
     )
     if lines:
-        found = [Line(around, "found", what)] if around is not None and what else []
+        found = [FindingEvent(around, "found", what)] if around is not None and what else []
         lines = sorted([*_troubles(evidence, lines[0].at, lines[-1].at), *lines, *found], key=_AT)
     return [str(line) for line in lines[_part([line.at for line in lines], around, MOST)]]
 
@@ -117,11 +117,11 @@ def relatives_of(evidence: "Evidence", ids: AbstractSet[str]) -> set[str]:
     return known
 
 
-def _happened(evidence: "Evidence", known: AbstractSet[str]) -> Iterator[Line]:
+def _happened(evidence: "Evidence", known: AbstractSet[str]) -> Iterator[FindingEvent]:
     ahead, names = evidence.simulator.started - evidence.begun, _names(evidence)
     for one in evidence.happenings:
         for at, source, text in _simulated(one, known, names):
-            yield Line(round((at if at is not None else one.at_ms / 1000) + ahead, 3), source, text)
+            yield FindingEvent(round((at if at is not None else one.at_ms / 1000) + ahead, 3), source, text)
 
 
 def _names(evidence: "Evidence") -> Mapping[str, str]:
@@ -166,50 +166,50 @@ def _request(one: Request, names: Mapping[str, str]) -> str:
     return f"request {one.operation} of {who} {one.path}: {answer} in {one.ms:.0f} ms{made}{fault}"
 
 
-def _logged(evidence: "Evidence", known: AbstractSet[str]) -> Iterator[Line]:
+def _logged(evidence: "Evidence", known: AbstractSet[str]) -> Iterator[FindingEvent]:
     names = _names(evidence)
     for line in evidence.logs:
         if not known.isdisjoint(line.ids):
-            yield Line(_time(evidence, line.timestamp), names.get(line.host, line.host), _log_text(line))
+            yield FindingEvent(_time(evidence, line.timestamp), names.get(line.host, line.host), _log_text(line))
 
 
-def _log_text(line: "LogLine") -> str:
+def _log_text(line: "ReplicaLogLine") -> str:
     fields = " ".join(f"{name}={value}" for name, value in line.fields.items() if name not in _LOG_HEAD)
     return f"{line.event} {fields} ({line.process})"
 
 
-def _stored(evidence: "Evidence", known: AbstractSet[str]) -> Iterator[Line]:
+def _stored(evidence: "Evidence", known: AbstractSet[str]) -> Iterator[FindingEvent]:
     """The call's own timeline is what the store has of it, and what is still owed stands at the end."""
     for call_id, call in evidence.calls.items():
         if call_id in known:
             for entry in call["timeline"]:
                 fields = " ".join(f"{key}={value}" for key, value in entry.items() if key not in _ENTRY_HEAD)
-                yield Line(_time(evidence, entry["at"]), "store", f"{entry['event']} {fields}")
+                yield FindingEvent(_time(evidence, entry["at"]), "store", f"{entry['event']} {fields}")
     end = round(evidence.over - evidence.begun, 3)
     for owner, names in evidence.owed.items():
         if any(one in owner or any(one in name for name in names) for one in known):
-            yield Line(end, "store", f"at the end {owner} owes {', '.join(names)}")
+            yield FindingEvent(end, "store", f"at the end {owner} owes {', '.join(names)}")
     for key in evidence.keys:
         if any(one in key.name for one in known):
-            yield Line(end, "store", f"at the end there is {key.name}, for {key.ttl_ms / 1000:.0f} s")
+            yield FindingEvent(end, "store", f"at the end there is {key.name}, for {key.ttl_ms / 1000:.0f} s")
 
 
-def _ordered(evidence: "Evidence", known: AbstractSet[str]) -> Iterator[Line]:
+def _ordered(evidence: "Evidence", known: AbstractSet[str]) -> Iterator[FindingEvent]:
     names = _names(evidence)
-    for one in evidence.asked:
+    for one in evidence.operator_requests:
         if not known.isdisjoint({*IDS.findall(one.path), *_ids_in(one.reply)}):
-            took = (one.over - one.sent_at) * 1000
+            took = (one.answered_at - one.sent_at) * 1000
             answer = one.status if one.status is not None else "nobody answers"
             who = names.get(one.host, one.host)
             text = f"{one.method} {one.path} {one.body or ''} at {who}: {answer} in {took:.0f} ms"
-            yield Line(round(one.sent_at - evidence.begun, 3), "operator", text)
+            yield FindingEvent(round(one.sent_at - evidence.begun, 3), "operator", text)
 
 
-def _troubles(evidence: "Evidence", since: float, until: float) -> Iterator[Line]:
+def _troubles(evidence: "Evidence", since: float, until: float) -> Iterator[FindingEvent]:
     begun, names = evidence.begun, _names(evidence)
     for one in evidence.troubles.between(begun + since, begun + until):
         over = f"until {one.over - begun:+.3f} s" if one.over < NEVER else "until the end"
-        yield Line(
+        yield FindingEvent(
             round(one.begun - begun, 3),
             "weather",
             " ".join(filter(None, [one.kind, names.get(one.host, one.host), one.detail, over])),
@@ -239,7 +239,7 @@ def _since(evidence: "Evidence", at: float | None) -> float | None:
     return None if at is None else round(at - evidence.begun, 3)
 
 
-def shown(stories: Sequence[dict[str, Any]], most: int, looks_for: Mapping[str, str]) -> Iterator[str]:
+def print_timelines(stories: Sequence[dict[str, Any]], most: int, looks_for: Mapping[str, str]) -> Iterator[str]:
     """The first story of each eye, for people; `most` lines of each. `looks_for`: in a sentence, by eye."""
     seen: set[str] = set()
     for one in stories:

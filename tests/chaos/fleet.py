@@ -32,14 +32,14 @@ STOPPED = 60.0
 """Seconds that it may take to end."""
 
 
-class Down(msgspec.Struct):
+class Downtime(msgspec.Struct):
     """A time in which an address did not answer, in monotonic seconds."""
 
     begun: float
     over: float = NEVER
 
 
-class Address:
+class ReplicaAddress:
     """One of the two addresses that Bandwidth knows, and the process that listens there."""
 
     def __init__(self, name: str, host: str, directory: Path, settings: dict[str, str]) -> None:
@@ -49,8 +49,8 @@ class Address:
         self.url = f"http://127.0.0.1:{self.port}"
         self.logs: list[Path] = []
         """Of each process that has started, one; of one that found no store to start with, none."""
-        self.downs: list[Down] = [Down(0.0)]
-        self.begun = 0.0
+        self.downs: list[Downtime] = [Downtime(0.0)]
+        self.started_at = 0.0
         """When the process was started that is there."""
         self.tree = TREE
         """Of the release that is started next."""
@@ -88,7 +88,7 @@ class Address:
     async def _started(self) -> bool:
         """Raises AssertionError where it ends for another reason than the store."""
         log = self._directory / f"replica-{self.name}{len(self.logs)}.log"
-        self.begun = monotonic()
+        self.started_at = monotonic()
         with log.open("wb") as output:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
@@ -119,12 +119,12 @@ class Address:
     async def end(self, number: signal.Signals) -> int:
         """Its exit code; what is asked of it from now on may find nobody."""
         assert self._process is not None
-        self.downs.append(Down(monotonic()))
+        self.downs.append(Downtime(monotonic()))
         self._process.send_signal(number)
         async with asyncio.timeout(STOPPED):
             return await self._process.wait()
 
-    async def bury(self) -> None:
+    async def reap(self) -> None:
         """Until Bandwidth has read all that a process has asked which has ended.
 
         The kernel had it by then. A connection of our own comes after those of the process.
@@ -148,7 +148,7 @@ class Kill(msgspec.Struct, frozen=True):
     host: str
     begun: float = 0.0
     """When this process of it was started."""
-    buried: float = 0.0
+    reaped_at: float = 0.0
     """By then Bandwidth had begun to serve all that the process had asked; no other had been started."""
 
 
@@ -160,7 +160,7 @@ class Stop(msgspec.Struct, frozen=True):
     host: str
     begun: float
     """When it was started."""
-    buried: float
+    reaped_at: float
     """As of a kill."""
 
 
@@ -170,13 +170,13 @@ class Fleet:
     def __init__(
         self, directory: Path, store: SiteStore, settings: dict[str, str], troubles: Troubles | None = None
     ) -> None:
-        self.addresses = [Address(name, host, directory, settings) for name, host in HOSTS.items()]
+        self.addresses = [ReplicaAddress(name, host, directory, settings) for name, host in HOSTS.items()]
         self.store = store
         self.troubles = troubles or Troubles()
         self.kills: list[Kill] = []
         self.stops: list[Stop] = []
         self.terms = 0
-        self.outages: list[Down] = []
+        self.outages: list[Downtime] = []
         """Of the store."""
         self.exits: list[int] = []
         """Exit codes of replicas that were asked to end."""
@@ -190,30 +190,30 @@ class Fleet:
             if failed is not None:
                 raise failed
 
-    async def kill(self, address: Address, away: float) -> None:
-        kill = Kill(monotonic(), address.host, address.begun)
+    async def kill(self, address: ReplicaAddress, away: float) -> None:
+        kill = Kill(monotonic(), address.host, address.started_at)
         self.kills.append(kill)
         trouble = self.troubles.begin("killed", kill.at, host=address.host)
         await address.end(signal.SIGKILL)
-        await address.bury()
-        self.kills[-1] = msgspec.structs.replace(kill, buried=monotonic())
+        await address.reap()
+        self.kills[-1] = msgspec.structs.replace(kill, reaped_at=monotonic())
         await asyncio.sleep(away)
         await address.start()
         trouble.over = monotonic()
 
-    async def restart(self, address: Address, away: float, detail: str = "") -> None:
+    async def restart(self, address: ReplicaAddress, away: float, detail: str = "") -> None:
         self.terms += 1
         trouble = self.troubles.begin("ended", monotonic(), host=address.host, detail=detail)
         self.exits.append(await address.end(signal.SIGTERM))
         ended = monotonic()
-        await address.bury()
-        self.stops.append(Stop(trouble.begun, ended, address.host, address.begun, monotonic()))
+        await address.reap()
+        self.stops.append(Stop(trouble.begun, ended, address.host, address.started_at, monotonic()))
         await asyncio.sleep(away)
         await address.start()
         trouble.over = monotonic()
 
     async def restart_store(self, away: float) -> None:
-        outage = Down(monotonic())
+        outage = Downtime(monotonic())
         trouble = self.troubles.begin("store-away", outage.begun)
         self.outages.append(outage)
         await self.store.kill()

@@ -18,7 +18,7 @@ from redis.client import NEVER_DECODE
 from redis.exceptions import RedisError
 
 from tests.chaos.fleet import Fleet
-from tests.chaos.stored_calls import StoredCall, decoded
+from tests.chaos.stored_calls import StoredCallState, decoded
 from tests.operators import NO_TLS
 from tests.simulator.clock import monotonic
 
@@ -29,11 +29,11 @@ AS_BYTES: Final[Mapping[str, Any]] = MappingProxyType({NEVER_DECODE: True})
 """What is compressed is no text."""
 Ask = Callable[..., Awaitable[list[Any]]]
 """The store's master: answers to commands, in order. Raises RedisError where it is none any more."""
-Revisions = Mapping[str, tuple[bytes, StoredCall]]
+Revisions = Mapping[str, tuple[bytes, StoredCallState]]
 """Calls by their keys, with what changes whenever one is written."""
 
 
-class Gauge(msgspec.Struct, frozen=True):
+class LiveCallCount(msgspec.Struct, frozen=True):
     """One page of metrics. Times are monotonic seconds."""
 
     process: str
@@ -41,16 +41,16 @@ class Gauge(msgspec.Struct, frozen=True):
     over: float
     shown: dict[str, float]
     """Live calls by state."""
-    sure: dict[str, int]
+    certain: dict[str, int]
     """Those that were so before and afterwards."""
     moving: int
     """Others that there were before, or have come meanwhile."""
 
 
-class Gauges:
+class LiveCallCounts:
     def __init__(self, fleet: Fleet, ask: Ask) -> None:
         """`ask`: as `Stills.ask`."""
-        self.all: list[Gauge] = []
+        self.all: list[LiveCallCount] = []
         self._fleet = fleet
         self._ask = ask
         self._ended: set[str] = set()
@@ -80,7 +80,7 @@ class Gauges:
         page = (await client.get(f"{url}/metrics")).text
         shown = shown_in(page)
         if shown is not None:
-            self.all.append(gauge(process, begun, before, shown, await self.read(), monotonic()))
+            self.all.append(live_call_count(process, begun, before, shown, await self.read(), monotonic()))
 
     async def read(self) -> Revisions:
         """All but those that were known to have ended. Raises RedisError."""
@@ -88,7 +88,7 @@ class Gauges:
         keys = [name for name in (one.decode() for one in names) if name not in self._ended]
         fields = (("HMGET", key, "revision", "state") for key in keys)
         found = await self._ask(*fields, **AS_BYTES) if keys else []
-        calls: dict[str, tuple[bytes, StoredCall]] = {}
+        calls: dict[str, tuple[bytes, StoredCallState]] = {}
         for key, (revision, state) in zip(keys, found, strict=True):
             if state is None:
                 continue
@@ -98,15 +98,15 @@ class Gauges:
         return calls
 
 
-def gauge(
+def live_call_count(
     process: str, begun: float, before: Revisions, shown: dict[str, float], after: Revisions, over: float
-) -> Gauge:
+) -> LiveCallCount:
     """One that has come and ended in between was perhaps counted."""
     live = {key: one for key, one in before.items() if one[1].live}
     same = [key for key, one in live.items() if after.get(key) == one]
     sure = Counter(live[key][1].state for key in same)
     moving = len(live) - len(same) + len(after.keys() - before.keys())
-    return Gauge(process, begun, over, shown, dict(sure), moving)
+    return LiveCallCount(process, begun, over, shown, dict(sure), moving)
 
 
 def shown_in(page: str) -> dict[str, float] | None:

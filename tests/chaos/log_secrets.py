@@ -29,7 +29,7 @@ NATIONAL: Final = 10
 """Digits of a number of North America without its country code."""
 
 
-class Unlogged:
+class LogSecrets:
     """`settings`: of each replica. `numbers`: of phones, in E.164 form, none of which may be in full."""
 
     def __init__(self, settings: Iterable[Mapping[str, str]], numbers: Iterable[str]) -> None:
@@ -39,7 +39,7 @@ class Unlogged:
         digits = {one.removeprefix("+") for one in numbers}
         self._numbers = digits | {one[-NATIONAL:] for one in digits if len(one) > NATIONAL}
 
-    def found_in(self, text: str) -> Iterator[str]:
+    def secrets_in(self, text: str) -> Iterator[str]:
         """Each once."""
         yield from (name for name, form in _OF_EACH_SITE.items() if form.search(text))
         yield from dict.fromkeys(self._names[one] for one in self._values.findall(text))

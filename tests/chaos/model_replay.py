@@ -5,33 +5,33 @@ from collections.abc import Iterator
 
 import msgspec
 
-from tests.chaos.api import Asked
-from tests.chaos.snapshots import Still
+from tests.chaos.api import OperatorRequest
+from tests.chaos.snapshots import Snapshot
 from tests.chaos.turn_history import (
-    Answered,
-    Begun,
-    Entered,
+    OrderAnswered,
+    CallBegan,
+    DigitsEntered,
     Event,
-    Looked,
+    SnapshotTaken,
     MemberSeen,
     PhoneHeard,
     PhoneSeen,
-    Sent,
+    OrderSent,
     TurnHistory,
 )
-from tests.model import Model, Step
+from tests.model import Model, OrderStep
 from tests.party_state import (
-    Close,
-    HangUp,
+    CloseOrder,
+    HangUpOrder,
     Hears,
-    Hold,
-    Join,
+    HoldOrder,
+    JoinOrder,
     Order,
-    Seen,
-    Standing,
-    Subscribe,
-    Transfer,
-    Where,
+    Observation,
+    PartyState,
+    SubscribeOrder,
+    TransferOrder,
+    Location,
 )
 
 TOO_MANY = 429
@@ -53,11 +53,11 @@ class MemberNow(msgspec.Struct):
     since: float = 0.0
 
 
-class Ordered(msgspec.Struct):
+class SentOrder(msgspec.Struct):
     """What one request means to each that it concerns, and for whom that is certain."""
 
     order: Order
-    steps: dict[str, tuple[Step, bool]]
+    steps: dict[str, tuple[OrderStep, bool]]
 
 
 class ModelReplay:
@@ -77,7 +77,7 @@ class ModelReplay:
         """Those whose session each may be, after all that were seen in it: it stays one room's."""
         self.misplaced: set[tuple[str, str]] = set()
         """Parties with the session in which they cannot be."""
-        self.open: dict[int, Ordered] = {}
+        self.open: dict[int, SentOrder] = {}
         """Requests on their way, by their identity."""
         self._now = 0.0
         """Of the latest event."""
@@ -99,16 +99,16 @@ class ModelReplay:
         member = self.members.get(participant or "")
         return (participant, member) if participant and member else None
 
-    def seen(self, id_: str) -> Seen:
+    def seen(self, id_: str) -> Observation:
         found = self.member_of(id_)
         participant, session = (found[0], found[1].session) if found else (None, None)
         rooms = self._rooms_with(session)
         if id_ not in self.phones:
             stage = "bridged" if session else "ended"
-            return Seen(stage=stage, participant=id_, session=session, rooms=rooms)
+            return Observation(stage=stage, participant=id_, session=session, rooms=rooms)
         phone = self.phones[id_]
         on_hold = phone.held_at is not None and not self.history.has_asked(id_, phone.held_at, self._now)
-        return Seen(
+        return Observation(
             stage=phone.stage,
             participant=phone.participant or participant,
             session=session,
@@ -129,7 +129,7 @@ class ModelReplay:
     def _rooms_with(self, session: str | None) -> frozenset[str]:
         return self.rooms.get(session or "", frozenset())
 
-    def settled(self, still: Still) -> list[str]:
+    def settled(self, still: Snapshot) -> list[str]:
         """Parties for which nothing was under way at that look; what was asked of them is true by now."""
         found = [id_ for id_ in self._live() if self._is_still(id_, still)]
         for id_ in found:
@@ -143,7 +143,7 @@ class ModelReplay:
         phone = self.phones.get(id_)
         return self._is_there(id_) if phone is None else phone.stage != "ended"
 
-    def _is_still(self, id_: str, still: Still) -> bool:
+    def _is_still(self, id_: str, still: Snapshot) -> bool:
         """No order, webhook or request was under way, nothing was owed, and nothing changed."""
         history, since, until = self.history, still.begun, still.over
         phone, found = self.phones.get(id_), self.member_of(id_)
@@ -167,8 +167,8 @@ class ModelReplay:
         return not (
             changed >= since
             or (phone is not None and id_ not in history.refs)
-            or owners & still.owing
-            or any(step.order is not None and step.fate == "open" for step in party.steps)
+            or owners & still.owners
+            or any(step.order is not None and step.outcome == "open" for step in party.steps)
             or self._answered_at.get(id_, 0.0) >= since
             or history.outages.touch(since, until)
             or history.busy(id_, since, until)
@@ -179,8 +179,8 @@ class ModelReplay:
 
     def _take(self, event: Event) -> None:
         match event:
-            case Begun(_, id_, standings) if standings:
-                self.model.begun(id_, next(iter(standings))).steps[0].standings = standings
+            case CallBegan(_, id_, standings) if standings:
+                self.model.add(id_, next(iter(standings))).steps[0].states = standings
                 self._meet_closings(id_)
             case PhoneSeen(_, id_) if id_ in self.model.parties:
                 self._phone(event)
@@ -190,13 +190,13 @@ class ModelReplay:
             case MemberSeen(_, participant):
                 self._member(event)
                 self._narrow(participant)
-            case Entered(_, id_, digits) if id_ in self.model.parties:
+            case DigitsEntered(_, id_, digits) if id_ in self.model.parties:
                 self.model.answered(id_, self.model.sent(id_, digits), accepted=None)
-            case Sent(_, asked):
+            case OrderSent(_, asked):
                 self._sent(asked)
-            case Answered(at, asked):
+            case OrderAnswered(at, asked):
                 self._answered(at, asked)
-            case Looked() | Begun() | PhoneSeen() | PhoneHeard() | Entered():
+            case SnapshotTaken() | CallBegan() | PhoneSeen() | PhoneHeard() | DigitsEntered():
                 pass
 
     def _phone(self, event: PhoneSeen) -> None:
@@ -222,7 +222,7 @@ class ModelReplay:
             self.sessions[event.session].add(event.participant)
         room = self.history.browsers.get(event.participant)
         if room is not None and event.participant not in self.model.parties:
-            self.model.begun(event.participant, Standing(Where.ROOM, room))
+            self.model.add(event.participant, PartyState(Location.ROOM, room))
             self.party_of[event.participant] = event.participant
             self._meet_closings(event.participant)
 
@@ -262,7 +262,7 @@ class ModelReplay:
             return rooms | self.model.parties[id_].left_behind
         return rooms
 
-    def _sent(self, asked: Asked) -> None:
+    def _sent(self, asked: OperatorRequest) -> None:
         found = self._order(asked)
         if found is None:
             return
@@ -270,28 +270,28 @@ class ModelReplay:
         steps = {}
         for id_ in ids:
             # Of a room that is closed it is certain for those who are there already.
-            certain = not isinstance(order, Close) or (
+            certain = not isinstance(order, CloseOrder) or (
                 self.model.parties[id_].certain and self._is_there(id_)
             )
             steps[id_] = (self.model.sent(id_, order), certain)
-        self.open[id(asked)] = Ordered(order, steps)
+        self.open[id(asked)] = SentOrder(order, steps)
 
     def _meet_closings(self, id_: str) -> None:
         """Who comes while a room is being closed may be among those who have to go."""
         for ordered in self.open.values():
-            if isinstance(ordered.order, Close) and id_ in self.model.affected_by_closing(ordered.order.room):
+            if isinstance(ordered.order, CloseOrder) and id_ in self.model.affected_by_closing(ordered.order.room):
                 ordered.steps[id_] = (self.model.sent(id_, ordered.order), False)
 
     def _is_there(self, id_: str) -> bool:
         found = self.member_of(id_)
         return found is not None and found[1].session is not None
 
-    def _answered(self, at: float, asked: Asked) -> None:
+    def _answered(self, at: float, asked: OperatorRequest) -> None:
         ordered = self.open.pop(id(asked), None)
         if ordered is None:
             return
         accepted = accepted_of(asked)
-        if isinstance(ordered.order, Close) and accepted is not False:
+        if isinstance(ordered.order, CloseOrder) and accepted is not False:
             for id_ in self.model.affected_by_closing(ordered.order.room):
                 if id_ not in ordered.steps:
                     ordered.steps[id_] = (self.model.sent(id_, ordered.order), False)
@@ -299,17 +299,17 @@ class ModelReplay:
             self._answered_at[id_] = at
             self.model.answered(id_, step, accepted=accepted if certain or accepted is False else None)
 
-    def _order(self, asked: Asked) -> tuple[Order, list[str]] | None:
+    def _order(self, asked: OperatorRequest) -> tuple[Order, list[str]] | None:
         """What was asked of whom; None where it is nothing that the model knows."""
         match asked.method, asked.path.split("/")[1:]:
             case "DELETE", ["rooms", room]:
-                return Close(room), self.model.affected_by_closing(room)
+                return CloseOrder(room), self.model.affected_by_closing(room)
             case "DELETE", ["rooms", _, "participants", participant]:
-                return HangUp(), self._known(participant)
+                return HangUpOrder(), self._known(participant)
             case "PUT", ["rooms", _, "participants", participant, "subscriptions"]:
-                return Subscribe(_heard(asked)), self._known(participant)
+                return SubscribeOrder(_heard(asked)), self._known(participant)
             case "PUT", ["calls", call, "subscriptions"]:
-                return Subscribe(_heard(asked)), self._known(call)
+                return SubscribeOrder(_heard(asked)), self._known(call)
             case "POST", ["calls", call, what]:
                 order = _order_to_call(what, asked)
                 return (order, self._known(call)) if order else None
@@ -320,27 +320,27 @@ class ModelReplay:
         return [call] if call in self.model.parties else []
 
 
-def accepted_of(asked: Asked) -> bool | None:
+def accepted_of(asked: OperatorRequest) -> bool | None:
     """None: nobody knows."""
     if asked.status is None or asked.status >= 500:
         return None
     return asked.status < 400
 
 
-def _order_to_call(what: str, asked: Asked) -> Order | None:
+def _order_to_call(what: str, asked: OperatorRequest) -> Order | None:
     match what:
         case "join":
-            return Join(asked.body["room"])
+            return JoinOrder(asked.body["room"])
         case "remove" | "hold":
-            return Hold()
+            return HoldOrder()
         case "transfer":
-            return Transfer()
+            return TransferOrder()
         case "hangup":
-            return HangUp()
+            return HangUpOrder()
     return None
 
 
-def _heard(asked: Asked) -> Hears:
+def _heard(asked: OperatorRequest) -> Hears:
     """Participants, as the answer names them; where none came, as they were asked for."""
     answered = asked.reply if asked.status and asked.status < 300 else {}
     hears = answered.get("hears", asked.body["hears"])

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from tests.chaos.fault_impact import Struck
+from tests.chaos.fault_impact import FaultImpact
 from tests.chaos.troubles import STORE
 from tests.simulator.journal import Request
 
 if TYPE_CHECKING:
-    from tests.chaos.api import Asked
+    from tests.chaos.api import OperatorRequest
     from tests.chaos.evidence import Evidence
 
 STRIKES: Final = STORE | {"killed", "frozen", "cut-bandwidth"}
@@ -37,7 +37,7 @@ class FailedMove(msgspec.Struct, frozen=True):
 
 class Moves:
     def __init__(self, evidence: "Evidence") -> None:
-        self._struck = Struck(evidence)
+        self._struck = FaultImpact(evidence)
         self._troubles = evidence.troubles
         self._requests: dict[str, list[Request]] = defaultdict(list)
         """By participant."""
@@ -53,7 +53,7 @@ class Moves:
                 )
 
     def were_struck(
-        self, ref: str, participant: str, joins: Sequence["Asked"], reason: str, until: float
+        self, ref: str, participant: str, joins: Sequence["OperatorRequest"], reason: str, until: float
     ) -> bool:
         """Whether the last of these orders to go to a room led to a move that failed so, since it was struck.
 
@@ -75,14 +75,14 @@ class Moves:
         hosts = {move.host, *(one.host for one in own)}
         return any(
             (
-                any(self._struck.hurt(one) for one in own),
-                bool(self._struck.way_into(move.room, move.host, since, move.at)),
+                any(self._struck.was_hit(one) for one in own),
+                bool(self._struck.session_requests_hit(move.room, move.host, since, move.at)),
                 *(self._troubles.between(since, move.at, *STRIKES, host=host) for host in hosts),
             )
         )
 
 
-def _ordered(joins: Iterable["Asked"], room: str, after: float, until: float) -> float:
+def _ordered(joins: Iterable["OperatorRequest"], room: str, after: float, until: float) -> float:
     """When the move was ordered first that was under way then: no other has ended or begun since."""
     since = until
     for one in joins:

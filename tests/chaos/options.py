@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from tests.chaos.plan import weathers_named
+from tests.chaos.plan import fault_profiles_named
 
 HELP = """\
 CHAOS_CALLS    calls in all, among them browsers and listeners; default 2000. With fewer calls than kinds of
@@ -27,7 +27,7 @@ NAMES: Final = frozenset(re.findall("^CHAOS_[A-Z]+", HELP, re.MULTILINE))
 class Options(msgspec.Struct, frozen=True, kw_only=True):
     calls: int
     seed: int
-    weathers: list[str]
+    fault_profiles: list[str]
     only: tuple[int, ...]
     window: tuple[float, float] | None
     shrink: float
@@ -41,7 +41,7 @@ def options(known: Sequence[str], environ: Mapping[str, str] | None = None) -> O
     # One that is misspelt would play the whole storm.
     if unknown := sorted(name for name in given if name.startswith("CHAOS_") and name not in NAMES):
         raise ValueError(f"there is no setting {', '.join(unknown)}; there are: {', '.join(sorted(NAMES))}")
-    weathers = weathers_named(given.get("CHAOS_WEATHER", ""), known)
+    weathers = fault_profiles_named(given.get("CHAOS_WEATHER", ""), known)
     only, window = _numbers(given.get("CHAOS_ONLY", "")), _window(given.get("CHAOS_WINDOW", ""))
     if (only or window) and len(weathers) != 1:
         raise ValueError("CHAOS_ONLY and CHAOS_WINDOW are for one kind of weather: set CHAOS_WEATHER too")
@@ -51,7 +51,7 @@ def options(known: Sequence[str], environ: Mapping[str, str] | None = None) -> O
     return Options(
         calls=calls,
         seed=_number(given, "CHAOS_SEED", secrets.randbelow(10**6) + 1),
-        weathers=weathers,
+        fault_profiles=weathers,
         only=only,
         window=window,
         shrink=_minutes(given.get("CHAOS_SHRINK", "").strip() or "5"),

@@ -85,7 +85,7 @@ class _End(msgspec.Struct, frozen=True):
 
     begun: float
     over: float
-    buried: float
+    reaped_at: float
 
 
 class Ends:
@@ -104,14 +104,14 @@ class Ends:
         if last < 0:
             return False
         end = ends[last]
-        return request.at < end.buried and end.over <= request.at + request.ms / 1000
+        return request.at < end.reaped_at and end.over <= request.at + request.ms / 1000
 
 
 def _ends(kills: Iterable[Kill], stops: Iterable[Stop]) -> Iterator[tuple[str, _End]]:
     for kill in kills:
         # A kill that is not over has buried nothing yet.
-        yield kill.host, _End(kill.begun, kill.at, kill.buried or NEVER)
+        yield kill.host, _End(kill.begun, kill.at, kill.reaped_at or NEVER)
     for stop in stops:
         # One that is asked to end waits for what is under way, as long as it was told to.
         if stop.over - stop.at >= GRACE:
-            yield stop.host, _End(stop.begun, stop.over, stop.buried)
+            yield stop.host, _End(stop.begun, stop.over, stop.reaped_at)

@@ -15,7 +15,7 @@ STRIDE: int = 1_000_003
 
 
 class Turn(msgspec.Struct, frozen=True):
-    weather: str
+    fault_profile: str
     seed: int
     calls: int
     only: tuple[int, ...] = ()
@@ -33,12 +33,12 @@ class Turn(msgspec.Struct, frozen=True):
         only = f" CHAOS_ONLY={','.join(map(str, self.only))}" if self.only else ""
         window = f" CHAOS_WINDOW={self.window[0]:g}-{self.window[1]:g}" if self.window else ""
         return (
-            f"CHAOS_WEATHER={self.weather} CHAOS_SEED={self.seed} CHAOS_CALLS={self.calls}{only}{window} "
+            f"CHAOS_WEATHER={self.fault_profile} CHAOS_SEED={self.seed} CHAOS_CALLS={self.calls}{only}{window} "
             "make chaos"
         )
 
 
-class UnknownWeather(ValueError):
+class UnknownFaultProfile(ValueError):
     """A name that no weather has; the message lists those that there are."""
 
 
@@ -49,10 +49,10 @@ def plan(calls: int, seed: int, weathers: Sequence[str]) -> list[Turn]:
     return [Turn(weathers[n % len(weathers)], seed + n * STRIDE, share + (n < more)) for n in range(count)]
 
 
-def weathers_named(text: str, known: Sequence[str]) -> list[str]:
+def fault_profiles_named(text: str, known: Sequence[str]) -> list[str]:
     """`text` as in CHAOS_WEATHER: names with commas between them; empty means all. Raises UnknownWeather."""
     names = [name.strip() for name in text.split(",") if name.strip()] or list(known)
     unknown = [name for name in names if name not in known]
     if unknown:
-        raise UnknownWeather(f"there is no weather {', '.join(unknown)}; there are: {', '.join(known)}")
+        raise UnknownFaultProfile(f"there is no weather {', '.join(unknown)}; there are: {', '.join(known)}")
     return list(dict.fromkeys(names))

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
 from tests.chaos import previous_release
-from tests.chaos.expected_outcomes import CANCELLED, COMPLETED, Due, Outcome
-from tests.event_listener import Heard
+from tests.chaos.expected_outcomes import CANCELLED, COMPLETED, ExpectedOutcomes, Outcome
+from tests.event_listener import ReceivedEvent
 from tests.simulator.journal import Delivery
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ TOLD: Final = "told"
 """A field of a browser's seat that the release before does not know; it goes with the key, after 12 hours."""
 
 
-def gave_ids_of_another_kind(last: str, heard: Iterable[Heard]) -> bool:
+def cursor_of_other_release(last: str, heard: Iterable[ReceivedEvent]) -> bool:
     """Only one of both releases signs the ids of live events, and neither knows those of the other."""
     return any(("." in one.id) is not ("." in last) for one in heard)
 
@@ -33,10 +33,10 @@ def knows_no_address(evidence: "Evidence", delivery: Delivery) -> bool:
     They tell it nothing but what it would have logged (docs/deploy.md).
     """
     refused = delivery.status == UNAUTHORIZED and PARTICIPANTS in delivery.url
-    return refused and Before(evidence).ran
+    return refused and PreviousReleaseRules(evidence).ran
 
 
-class Before:
+class PreviousReleaseRules:
     """Nothing is excused where no process of that release ran."""
 
     def __init__(self, evidence: "Evidence") -> None:
@@ -67,7 +67,7 @@ class Before:
         names = [field.decode().partition(":") for field in room]
         return bool(names) and all(kind == TOLD and seat in self._freed for kind, _, seat in names)
 
-    def blames_who_was_hung_up_on(self, ref: str, outcome: Outcome, wanted: Due) -> bool:
+    def blames_who_was_hung_up_on(self, ref: str, outcome: Outcome, wanted: ExpectedOutcomes) -> bool:
         """To it a call that was hung up by an order was ended by its phone."""
-        ordered = bool(wanted.sure) and wanted.sure <= {CANCELLED, COMPLETED}
+        ordered = bool(wanted.certain) and wanted.certain <= {CANCELLED, COMPLETED}
         return ref in self._ended and ordered and outcome[1] in THE_PHONES

@@ -5,25 +5,25 @@ from typing import Any, Literal
 import msgspec
 
 from tests.chaos.times import NEVER
-from tests.event_listener import Heard
+from tests.event_listener import ReceivedEvent
 
 Kind = Literal["api", "page"]
 
 
-class Sign(msgspec.Struct, frozen=True, kw_only=True):
+class SeatRequest(msgspec.Struct, frozen=True, kw_only=True):
     """One request about a seat: `beat`, `look` (whether it is there), `leave`. `status` None: no answer came.
 
     `asked`: whether it went out at all; a heartbeat that is lost on its way does not.
     """
 
-    what: Literal["beat", "look", "leave"]
+    kind: Literal["beat", "look", "leave"]
     sent_at: float
     over: float
     status: int | None
     asked: bool = True
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True):
+class PostedEvent(msgspec.Struct, frozen=True, kw_only=True):
     """A participant event that Bandwidth has posted. `status` None: it was lost, or nobody has answered."""
 
     name: str
@@ -42,13 +42,13 @@ class BrowserSeat(msgspec.Struct, kw_only=True):
     participant_id: str
     asked_at: float
     given_at: float
-    signs: list[Sign] = []
-    events: list[Event] = []
+    requests: list[SeatRequest] = []
+    events: list[PostedEvent] = []
     next_asked_at: float = NEVER
     """When the same visit asked for another seat, which ends this one."""
     vanished_at: float = NEVER
     """When Bandwidth has deleted the participant, as it does when a device has gone."""
-    together: bool | None = None
+    is_in_session: bool | None = None
     """At the end of a turn, in calm weather: whether API and Bandwidth say that it is in its room's session.
     None where nobody has looked."""
     looked_at: float = NEVER
@@ -56,7 +56,7 @@ class BrowserSeat(msgspec.Struct, kw_only=True):
     """What was seen when they did not."""
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True):
+class InvitationUse(msgspec.Struct, frozen=True, kw_only=True):
     """The answer to an invitation. `tries`: how often it was sent; `status`: that of the last answer.
 
     `used`: it had opened the room before, and was answered so. `invited_at`: when it was asked for.
@@ -71,7 +71,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     over: float = NEVER
 
 
-class Connection(msgspec.Struct, kw_only=True):
+class ListenerConnection(msgspec.Struct, kw_only=True):
     """One connection of a listener. `last`: the id it came with, empty for none."""
 
     host: str
@@ -80,18 +80,18 @@ class Connection(msgspec.Struct, kw_only=True):
     status: int | None = None
     """None: nobody has answered."""
     over: float = NEVER
-    heard: list[Heard] = []
+    heard: list[ReceivedEvent] = []
     """All events, marks and snapshots included."""
 
 
-class Listener(msgspec.Struct, kw_only=True):
+class ListenerRecord(msgspec.Struct, kw_only=True):
     """Somebody who listens to a room, or to all of them, over several connections."""
 
     number: int
     room: str | None
     visit: bool = False
     """Whether it is the page of a visitor, not an operator."""
-    connections: list[Connection] = []
+    connections: list[ListenerConnection] = []
     stayed: bool = False
     """Whether it listened until the turn was over and settled, and heard something after that."""
     stays: bool = False
@@ -116,8 +116,8 @@ class AwaitedOrder(msgspec.Struct, frozen=True, kw_only=True):
 
 class Records(msgspec.Struct):
     browsers: list[BrowserSeat] = []
-    entries: list[Entry] = []
-    listeners: list[Listener] = []
+    invitation_uses: list[InvitationUse] = []
+    listeners: list[ListenerRecord] = []
     awaited: list[AwaitedOrder] = []
     erased: dict[str, dict[str, Any]] = {}
     """What the API has said last of calls that had ended, and that an operator then asked to erase; by call

@@ -11,15 +11,15 @@ from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from tests.chaos.call_histories import place_of
-from tests.chaos.store_history import Key, State, Step, key_of
+from tests.chaos.store_history import Key, StoreState, Step, key_of
 from tests.chaos.stored_calls import HANG_UP, call_in
 from tests.simulator.journal import Request
 
 Effect = Mapping[str, Any]
-Thing = tuple[str, ...]
+RequestKey = tuple[str, ...]
 """What is asked of Bandwidth: an operation, and whom or what it is about."""
 REDIRECT, HANG_UP_REQUEST, SESSION_FOUND = "redirect", "hang-up", "getSession"
-ASKS: Final[Mapping[str, Callable[[Effect], Thing]]] = MappingProxyType(
+ASKS: Final[Mapping[str, Callable[[Effect], RequestKey]]] = MappingProxyType(
     {
         "redirect-phone": lambda one: (REDIRECT, one["ref"], str(one["attempt"])),
         "hang-up": lambda one: (HANG_UP_REQUEST, one["call_id"]),
@@ -38,7 +38,7 @@ GONE: Final = frozenset({404, 409})
 """There is nothing to do it to, or not any more."""
 
 
-class Struck(NamedTuple):
+class RemovedEffect(NamedTuple):
     """An effect that a worker has struck off. `owner`: as `call:<ref>` or `room:<name>`."""
 
     prefix: str
@@ -46,7 +46,7 @@ class Struck(NamedTuple):
     effect: Effect
 
 
-def struck_off(state: State, step: Step) -> Iterator[Struck]:
+def removed_effects(state: StoreState, step: Step) -> Iterator[RemovedEffect]:
     """By a worker's round, before it is played. What a call's or a room's own step calls off is none.
 
     Nor is a dead letter: that is told by itself.
@@ -60,14 +60,14 @@ def struck_off(state: State, step: Step) -> Iterator[Struck]:
             owed = state.hash(str(key))
             for field in fields:
                 if not field.startswith(b".") and field in owed:
-                    yield Struck(key.prefix, key.name, _effect(owed[field]))
+                    yield RemovedEffect(key.prefix, key.name, _effect(owed[field]))
 
 
-class Done:
+class CompletedRequests:
     """What Bandwidth was asked for, and has done; once for all strikes of a turn, in order."""
 
     def __init__(self, requests: Iterable[Request]) -> None:
-        self._done: set[Thing] = set()
+        self._done: set[RequestKey] = set()
         self._found: Counter[str] = Counter()
         """By session: how often Bandwidth has said that it is there."""
         for one in requests:
@@ -79,7 +79,7 @@ class Done:
                 self._done.add(_thing(one))
         self._believed: Counter[str] = Counter()
 
-    def missing(self, one: Struck, state: State) -> str:
+    def missing(self, one: RemovedEffect, state: StoreState) -> str:
         """What was not done, in the state after the strike; empty where all is well."""
         kind = str(one.effect.get("type"))
         match kind:
@@ -93,7 +93,7 @@ class Done:
                 return f"Bandwidth has not done {' '.join(thing)}"
         return ""
 
-    def _in_doubt(self, one: Struck, state: State) -> str:
+    def _in_doubt(self, one: RemovedEffect, state: StoreState) -> str:
         """Of a session that stays its room's each look that ends the doubt has found it."""
         session = str(one.effect["session_id"])
         room = state.hash(f"{one.prefix}:room:{one.effect['room']}")
@@ -105,7 +105,7 @@ class Done:
         return f"session {session} was not found, and is still the room's"
 
 
-def _thing(request: Request) -> Thing:
+def _thing(request: Request) -> RequestKey:
     ids, body = request.ids, request.body if isinstance(request.body, dict) else {}
     match request.operation:
         case "updateCall" if body.get("state") == "completed":

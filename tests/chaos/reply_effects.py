@@ -15,7 +15,7 @@ _LEADS_ON: Final = {"Transfer": "transferCompleteUrl", "Bridge": "bridgeComplete
 """The attribute without which the verb is followed by the next one, or by the end."""
 
 
-class Kind(Enum):
+class ReplyKind(Enum):
     COMES_BACK = auto()
     """It asks again in a moment, and is told then."""
     CONNECTS = auto()
@@ -25,8 +25,8 @@ class Kind(Enum):
     ENDS = auto()
 
 
-class Effect(msgspec.Struct, frozen=True):
-    kind: Kind
+class ReplyEffect(msgspec.Struct, frozen=True):
+    kind: ReplyKind
     words: tuple[str, ...] = ()
     """What is said, in order."""
     target: tuple[str, ...] = ()
@@ -43,7 +43,7 @@ class Effect(msgspec.Struct, frozen=True):
         return f"{self.kind.name} {' '.join((*self.words, *self.target))}".rstrip()
 
 
-def read(delivery: Delivery, rules: bxml.Rules) -> Effect:
+def read(delivery: Delivery, rules: bxml.Rules) -> ReplyEffect:
     """Of a reply to a webhook that wants BXML. Raises InvalidBxml."""
     return effect_of(document_of(delivery, rules), leg=is_of_leg(delivery))
 
@@ -56,21 +56,21 @@ def document_of(delivery: Delivery, rules: bxml.Rules) -> Document:
     return document
 
 
-def effect_of(document: Document, *, leg: bool = False) -> Effect:
+def effect_of(document: Document, *, leg: bool = False) -> ReplyEffect:
     words: list[str] = []
     for verb in document.verbs:
         match verb.name:
             case "SpeakSentence":
                 words.append(verb.text)
             case "Hangup":
-                return Effect(Kind.ENDS, tuple(words))
+                return ReplyEffect(ReplyKind.ENDS, tuple(words))
             case "Redirect":
                 url = verb.get("redirectUrl") or ""
                 told = tuple(sorted(verb.attributes))
-                return Effect(Kind.COMES_BACK, tuple(words), turned_away="again=" in url, told=told)
+                return ReplyEffect(ReplyKind.COMES_BACK, tuple(words), turned_away="again=" in url, told=told)
             case "Transfer" | "Bridge" | "Gather" if verb.get(_LEADS_ON[verb.name]) is not None:
-                kind = Kind.GATHERS if verb.name == "Gather" else Kind.CONNECTS
-                return Effect(
+                kind = ReplyKind.GATHERS if verb.name == "Gather" else ReplyKind.CONNECTS
+                return ReplyEffect(
                     kind,
                     (*words, *_said(verb)),
                     _target(verb),
@@ -78,7 +78,7 @@ def effect_of(document: Document, *, leg: bool = False) -> Effect:
                     told=_told(verb),
                 )
     # The end of a leg's BXML joins it with its phone, unless the document is empty.
-    return Effect(Kind.STAYS if leg and document.verbs else Kind.ENDS, tuple(words))
+    return ReplyEffect(ReplyKind.STAYS if leg and document.verbs else ReplyKind.ENDS, tuple(words))
 
 
 def _said(verb: Verb) -> list[str]:

@@ -33,11 +33,11 @@ class TurnReport(msgspec.Struct, frozen=True, kw_only=True):
         return sum(self.found.values())
 
 
-SOME = 20
+MIN_SCENARIOS = 20
 """Lives of which one comes through in any weather, if the service works."""
 
 
-class Report(msgspec.Struct, frozen=True, kw_only=True):
+class StormReport(msgspec.Struct, frozen=True, kw_only=True):
     """One line of JSON. Everything in `found` has to be 0."""
 
     seed: int
@@ -66,7 +66,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def shows_nothing(self) -> bool:
         """Nobody came through: whatever looked, there was nothing to be seen."""
-        return not self.bridged and self.calls >= SOME
+        return not self.bridged and self.calls >= MIN_SCENARIOS
 
     @property
     def passed(self) -> bool:
@@ -94,19 +94,19 @@ def report_on(
     )
 
 
-def sum_of(seed: int, turns: Iterable[TurnReport], smaller: list[str]) -> Report:
+def sum_of(seed: int, turns: Iterable[TurnReport], smaller: list[str]) -> StormReport:
     all_ = list(turns)
     times = sorted(ms for one in all_ for ms in one.bxml_ms)
 
     def total(name: str) -> int:
         return sum(getattr(one.counts, name) for one in all_)
 
-    return Report(
+    return StormReport(
         seed=seed,
         seconds=round(sum(one.seconds for one in all_), 1),
         calls=sum(len(one.turn.numbers) for one in all_),
         bridged=sum(one.bridged for one in all_),
-        turns=dict(Counter(one.turn.weather for one in all_)),
+        turns=dict(Counter(one.turn.fault_profile for one in all_)),
         webhooks=sum(one.webhooks for one in all_),
         requests=sum(one.requests for one in all_),
         drops=total("drops"),

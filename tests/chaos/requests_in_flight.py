@@ -10,7 +10,7 @@ HANGS: Final = 4.0
 """Seconds without an answer that are a failure."""
 
 
-class UnderWay:
+class RequestsInFlight:
     """Requests, added in the order in which they were asked for."""
 
     def __init__(self) -> None:
@@ -20,19 +20,19 @@ class UnderWay:
 
     def add(self, request: Request) -> None:
         self._requests.append(request)
-        self._last.append(max(self._last[-1], request, key=known) if self._last else request)
+        self._last.append(max(self._last[-1], request, key=answered_at) if self._last else request)
 
     def last(self, since: float, until: float) -> Request | None:
         """The one whose end was known last, if it was under way in this time."""
         begun = bisect_right(self._requests, until, key=lambda one: one.at)
-        return self._last[begun - 1] if begun and since <= known(self._last[begun - 1]) else None
+        return self._last[begun - 1] if begun and since <= answered_at(self._last[begun - 1]) else None
 
 
-def last_of(all_: Mapping[str, UnderWay], tags: Iterable[str], since: float, until: float) -> Request | None:
+def last_of(all_: Mapping[str, RequestsInFlight], tags: Iterable[str], since: float, until: float) -> Request | None:
     return next((one for tag in tags if tag in all_ and (one := all_[tag].last(since, until))), None)
 
 
-def known(request: Request) -> float:
+def answered_at(request: Request) -> float:
     seconds = request.ms / 1000
     return request.at + (min(seconds, HANGS) if failed(request) else seconds)
 

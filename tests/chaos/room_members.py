@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from tests.chaos.marks import Moment, moments
-from tests.chaos.store_history import Key, State, Step, Unknown, key_of
+from tests.chaos.store_history import Key, StoreState, Step, UnknownCommand, key_of
 from tests.chaos.times import NEVER
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Count(msgspec.Struct, frozen=True):
 
 def counts(written: Iterable[Step]) -> Iterator[Count]:
     """Raises Unknown."""
-    state = State()
+    state = StoreState()
     for step, moment in moments(written):
         touched = [key_of(text) for text in state.play(step)]
         for prefix, room in dict.fromkeys(
@@ -70,7 +70,7 @@ class FullRooms:
 def full_rooms_of(evidence: "Evidence") -> FullRooms | None:
     """None as well where another server has taken over: what was before is in no journal."""
     taken_over = any(one.kind.startswith(FAILOVER) for one in evidence.troubles.all)
-    return None if taken_over else full_rooms(evidence.written)
+    return None if taken_over else full_rooms(evidence.store_steps)
 
 
 def full_rooms(written: Iterable[Step]) -> FullRooms | None:
@@ -86,6 +86,6 @@ def full_rooms(written: Iterable[Step]) -> FullRooms | None:
                 of_room.append((one.moment.after, NEVER))
             elif one.members < one.limit and is_open:
                 of_room[-1] = (of_room[-1][0], one.moment.before)
-    except Unknown:
+    except UnknownCommand:
         return None
     return FullRooms(spans) if known else None

@@ -23,7 +23,7 @@ class Cut(Enum):
     """Of each answer the first half gets through, and then the connection is broken."""
 
 
-class Way:
+class SeverableProxy:
     """Listens at `port`, and passes on what comes to whatever `connect` reaches."""
 
     def __init__(self, connect: Callable[[], Awaitable[Streams]], swallowed: set[str] | None = None) -> None:
@@ -36,7 +36,7 @@ class Way:
         self._connect = connect
         self._server: asyncio.Server | None = None
         self._refusing: socket.socket | None = None
-        self._links: set[_Link] = set()
+        self._links: set[_ProxyConnection] = set()
 
     async def open(self) -> None:
         await self._listen(_bound(0))
@@ -80,7 +80,7 @@ class Way:
         except OSError:
             writer.transport.abort()
             return
-        link = _Link(self, writer, back)
+        link = _ProxyConnection(self, writer, back)
         self._links.add(link)
         try:
             async with asyncio.TaskGroup() as group:
@@ -91,10 +91,10 @@ class Way:
             link.close()
 
 
-class _Link:
+class _ProxyConnection:
     """One connection."""
 
-    def __init__(self, way: Way, writer: asyncio.StreamWriter, back: asyncio.StreamWriter) -> None:
+    def __init__(self, way: SeverableProxy, writer: asyncio.StreamWriter, back: asyncio.StreamWriter) -> None:
         self._way = way
         self._writer = writer
         self._back = back

@@ -12,12 +12,12 @@ from typing import Final
 import msgspec
 
 from tests.chaos.replica import PATIENCE
-from tests.chaos.store_history import Key, State, Step, key_of
+from tests.chaos.store_history import Key, StoreState, Step, key_of
 from tests.chaos.times import NEVER
 
-ABSENT: Final = PATIENCE.absent * 1000
-UNUSED: Final = PATIENCE.unused * 1000
-LEASE: Final = round(PATIENCE.lease * 1000)
+ABSENT: Final = PATIENCE.browser_absence * 1000
+UNUSED: Final = PATIENCE.unused_seat * 1000
+LEASE: Final = round(PATIENCE.worker_lease * 1000)
 TOLERANCE: Final = 5000
 """Milliseconds: what is shared is kept to about a second of what has passed, and a replica that stood still
 writes down what it had read before."""
@@ -42,7 +42,7 @@ class _Look(msgspec.Struct, frozen=True):
 
 def too_late(written: Iterable[Step]) -> Iterator[Late]:
     """Raises Unknown."""
-    state = State()
+    state = StoreState()
     rooms: dict[str, _Room] = defaultdict(_Room)
     for step in written:
         touched = [key_of(text) for text in state.play(step)]

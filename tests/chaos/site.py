@@ -11,17 +11,17 @@ from redis.exceptions import RedisError
 
 from service.clock import SystemClock
 from service.store.errors import StoreError
-from tests.chaos.api import Api
+from tests.chaos.api import OperatorApi
 from tests.chaos.fleet import Fleet
-from tests.chaos.live_call_counts import Gauges
+from tests.chaos.live_call_counts import LiveCallCounts
 from tests.chaos.marks import Marks
 from tests.chaos.plan import Turn
 from tests.chaos.records import Records
 from tests.chaos.scenarios.rooms import NUMBERS, PIN_NUMBER
-from tests.chaos.snapshots import Stills
+from tests.chaos.snapshots import Snapshots
 from tests.chaos.stores import SiteStore
 from tests.chaos.troubles import Troubles
-from tests.chaos.faults.base import Weather
+from tests.chaos.faults.base import FaultProfile
 from tests.harness import API_KEYS, FIRST, NUMBER, SECOND, point_at_two
 from tests.processes import environment
 from tests.simulator.clock import monotonic
@@ -55,7 +55,7 @@ class Site:
         simulator: Simulator,
         store: SiteStore,
         fleet: Fleet,
-        api: Api,
+        api: OperatorApi,
         redis: Redis,
         troubles: Troubles,
     ) -> None:
@@ -66,9 +66,9 @@ class Site:
         self.fleet = fleet
         self.api = api
         self.redis = redis
-        self.stills = Stills(redis, store.named)
+        self.snapshots = Snapshots(redis, store.named)
         self.marks = Marks(redis)
-        self.gauges = Gauges(fleet, self.stills.ask)
+        self.live_call_counts = LiveCallCounts(fleet, self.snapshots.query)
         self.troubles = troubles
         self.begun, self.begun_wall = monotonic(), SystemClock().now()
         self.happenings: list[Happening] = []
@@ -77,7 +77,7 @@ class Site:
 
 
 @asynccontextmanager
-async def site_of(turn: Turn, weather: Weather, directory: Path) -> AsyncIterator[Site]:
+async def site_of(turn: Turn, weather: FaultProfile, directory: Path) -> AsyncIterator[Site]:
     """Everything runs; at the end everything is stopped. Raises CannotStart."""
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
@@ -97,7 +97,7 @@ async def site_of(turn: Turn, weather: Weather, directory: Path) -> AsyncIterato
             troubles = Troubles()
             fleet = Fleet(directory, store, _settings(simulator, store, weather), troubles)
             stack.push_async_callback(fleet.close)
-            api = Api(fleet, random.Random(turn.seed))
+            api = OperatorApi(fleet, random.Random(turn.seed))
             stack.push_async_callback(api.close)
             site = Site(turn, directory, simulator, store, fleet, api, redis, troubles)
             await weather.prepare(site)
@@ -108,7 +108,7 @@ async def site_of(turn: Turn, weather: Weather, directory: Path) -> AsyncIterato
         yield site
 
 
-def _settings(simulator: Simulator, store: SiteStore, weather: Weather) -> dict[str, str]:
+def _settings(simulator: Simulator, store: SiteStore, weather: FaultProfile) -> dict[str, str]:
     return environment(
         simulator,
         **{

@@ -30,12 +30,12 @@ OF_ONE = frozenset({"remove-participant", "delete-participant", "subscribe"})
 """Kinds of work owed by a room that concern the one of a seat, who has left it or is to hear others."""
 
 
-class Still(msgspec.Struct, frozen=True):
+class Snapshot(msgspec.Struct, frozen=True):
     """One look, in monotonic seconds. Calls and rooms that are not in `owing` owed nothing meanwhile."""
 
     begun: float
     over: float
-    owing: frozenset[str]
+    owners: frozenset[str]
     """Owners, as `call:<ref>` and `room:<name>`; a room only where it owes something that concerns all.
 
     And as `seat:<seat>` those that a room has yet to clear, or to subscribe to others."""
@@ -45,13 +45,13 @@ async def _alone() -> int | None:
     return None
 
 
-class Stills:
+class Snapshots:
     """`master`: the port of the server that takes the writes by now; None where there is one server only."""
 
     def __init__(
         self, redis: Redis, master: Callable[[], Awaitable[int | None]] = _alone, *, every: float = EVERY
     ) -> None:
-        self.all: list[Still] = []
+        self.all: list[Snapshot] = []
         self._redis = redis
         self._master = master
         self._every = every
@@ -67,20 +67,20 @@ class Stills:
                 begun = monotonic()
                 # Twice: what a room owes becomes what a call owes, and would be missed between the two.
                 owing = await self._owing() | await self._owing()
-                self.all.append(Still(begun, monotonic(), owing))
+                self.all.append(Snapshot(begun, monotonic(), owing))
             await asyncio.sleep(self._every)
 
-    async def rest(self, seconds: float) -> None:
+    async def wait_until_nothing_owed(self, seconds: float) -> None:
         """Wait until nobody owes anything, for so long at most: what is not seen then is not judged."""
         since = len(self.all)
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                while all(one.owing for one in self.all[since:]):  # noqa: ASYNC110 - as often as there are looks
+                while all(one.owners for one in self.all[since:]):  # noqa: ASYNC110 - as often as there are looks
                     await asyncio.sleep(self._every)
 
     async def _owing(self) -> frozenset[str]:
-        [names] = await self.ask(("KEYS", "*:owed:*"))
-        owed = await self.ask(*(("HKEYS", name) for name in names))
+        [names] = await self.query(("KEYS", "*:owed:*"))
+        owed = await self.query(*(("HKEYS", name) for name in names))
         owners = [_text(name).partition(":owed:")[2] for name in names]
         return frozenset(
             one
@@ -88,7 +88,7 @@ class Stills:
             for one in owing(owner, [_text(field) for field in fields])
         )
 
-    async def ask(self, *commands: tuple[bytes | str, ...], **options: Any) -> list[Any]:
+    async def query(self, *commands: tuple[bytes | str, ...], **options: Any) -> list[Any]:
         """The master, before and after: another may not have heard of the latest. Raises RedisError.
 
         `options`: of redis-py, for these commands.

@@ -19,12 +19,12 @@ import msgspec
 
 from tests.chaos.times import NEVER
 from tests.chaos.troubles import Trouble
-from tests.chaos.requests_in_flight import known
+from tests.chaos.requests_in_flight import answered_at
 from tests.simulator.clock import epoch_ms, monotonic
 from tests.simulator.journal import Request
 
 if TYPE_CHECKING:
-    from tests.chaos.evidence import Evidence, LogLine
+    from tests.chaos.evidence import Evidence, ReplicaLogLine
 
 CUT = "cut-bandwidth"
 VOICE = {"createCall", "updateCall", "getCall", "listCalls"}
@@ -33,7 +33,7 @@ NO_ANSWER = frozenset({"reset", "hang"})
 """What a fault does that leaves a request without one."""
 
 
-class Aside(msgspec.Struct, frozen=True, kw_only=True):
+class StandbySpan(msgspec.Struct, frozen=True, kw_only=True):
     """A time in which a replica stood aside, in monotonic seconds; `over` is NEVER where no line says it."""
 
     host: str
@@ -43,12 +43,12 @@ class Aside(msgspec.Struct, frozen=True, kw_only=True):
     is_right: bool
 
 
-def asides(evidence: "Evidence") -> list[Aside]:
+def standby_spans(evidence: "Evidence") -> list[StandbySpan]:
     """In no order."""
     cuts = [one for one in evidence.troubles.all if one.kind == CUT]
     known = healed(evidence.simulator.requests, cuts)
     return [
-        Aside(
+        StandbySpan(
             host=one.host,
             process=one.process,
             begun=one.begun,
@@ -59,11 +59,11 @@ def asides(evidence: "Evidence") -> list[Aside]:
             )
             or _is_struck(one, evidence.simulator.requests),
         )
-        for one in _spells(evidence.logs)
+        for one in _logged_spans(evidence.logs)
     ]
 
 
-class _Spell(NamedTuple):
+class _LoggedSpan(NamedTuple):
     host: str
     process: str
     started: float
@@ -73,23 +73,23 @@ class _Spell(NamedTuple):
     over: float = NEVER
 
 
-def _spells(logs: Iterable["LogLine"]) -> Iterator[_Spell]:
+def _logged_spans(logs: Iterable["ReplicaLogLine"]) -> Iterator[_LoggedSpan]:
     """By the log's order within each process."""
     ahead = epoch_ms() / 1000 - monotonic()
     started: dict[str, float] = {}
-    begun: dict[str, _Spell] = {}
+    begun: dict[str, _LoggedSpan] = {}
     for line in logs:
         at, process = _seconds(line) - ahead, line.process
         started.setdefault(process, at)
         if line.event == "replica.aside":
             apis = line.fields.get("apis", [])
-            begun[process] = _Spell(line.host, process, started[process], apis, at)
+            begun[process] = _LoggedSpan(line.host, process, started[process], apis, at)
         elif line.event == "replica.back" and process in begun:
             yield begun.pop(process)._replace(over=at)
     yield from begun.values()
 
 
-def _is_struck(spell: _Spell, requests: Iterable[Request]) -> bool:
+def _is_struck(spell: _LoggedSpan, requests: Iterable[Request]) -> bool:
     """Whether faults alone have left this process without an answer of each API that it names."""
     own = [one for one in requests if one.host == spell.host and spell.started <= one.at <= spell.begun]
     tokens = [one for one in own if one.operation == TOKEN]
@@ -110,7 +110,7 @@ def _in_a_row(asked: Sequence[Request], own: Sequence[Request], until: float) ->
     heard = [at for at in answers if any(at <= one.at and _end(one) <= until for one in own)]
     lost = [one for one in asked if _is_lost(one)]
     return any(
-        known(first) <= second.at and all(at <= known(first) for at in heard)
+        answered_at(first) <= second.at and all(at <= answered_at(first) for at in heard)
         for first in lost
         for second in lost
     )
@@ -124,7 +124,7 @@ def _end(request: Request) -> float:
     return request.at + request.ms / 1000
 
 
-def _seconds(line: "LogLine") -> float:
+def _seconds(line: "ReplicaLogLine") -> float:
     return datetime.fromisoformat(line.timestamp).timestamp()
 
 

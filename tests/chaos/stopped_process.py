@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 
 
 @contextmanager
-def standing_still(pid: int) -> Iterator[None]:
+def stopped(pid: int) -> Iterator[None]:
     """The process does nothing inside of the block, and goes on after it, however the block is left."""
     os.kill(pid, signal.SIGSTOP)
     try:

@@ -26,7 +26,7 @@ AT: Final = b"PXAT"
 EXPIRES: Final = frozenset({b"PX", AT, b"EX", b"EXAT"})
 
 
-class Unknown(Exception):
+class UnknownCommand(Exception):
     """A command that `State` does not know: what is there after it nobody can say."""
 
 
@@ -106,7 +106,7 @@ def _steps(commands: Iterable[Command]) -> Iterator[Step]:
                 yield [command]
 
 
-class State:
+class StoreState:
     """What the store holds. `play` takes one step after the other."""
 
     def __init__(self) -> None:
@@ -125,7 +125,7 @@ class State:
                 continue
             write = _WRITES.get(name)
             if write is None:
-                raise Unknown(name.decode("ascii", "replace"))
+                raise UnknownCommand(name.decode("ascii", "replace"))
             for key in args if name in {b"DEL", b"UNLINK"} else args[:1]:
                 text = key.decode()
                 touched[text] = None
@@ -159,7 +159,7 @@ class State:
             self.drop(key)
 
 
-def _set(state: State, key: str, args: Sequence[bytes]) -> None:
+def _set(state: StoreState, key: str, args: Sequence[bytes]) -> None:
     state.keys[key] = args[0]
     options = [arg.upper() for arg in args[1:]]
     if EXPIRES & {*options}:
@@ -168,43 +168,43 @@ def _set(state: State, key: str, args: Sequence[bytes]) -> None:
         state.expires.pop(key, None)
 
 
-def _del(state: State, key: str, _args: Sequence[bytes]) -> None:
+def _del(state: StoreState, key: str, _args: Sequence[bytes]) -> None:
     state.drop(key)
 
 
-def _expire(state: State, key: str, _args: Sequence[bytes]) -> None:
+def _expire(state: StoreState, key: str, _args: Sequence[bytes]) -> None:
     if key in state.keys:
         state.expires[key] = 0
 
 
-def _expire_at(state: State, key: str, args: Sequence[bytes]) -> None:
+def _expire_at(state: StoreState, key: str, args: Sequence[bytes]) -> None:
     if key in state.keys:
         state.expires[key] = float(args[0])
 
 
-def _persist(state: State, key: str, _args: Sequence[bytes]) -> None:
+def _persist(state: StoreState, key: str, _args: Sequence[bytes]) -> None:
     state.expires.pop(key, None)
 
 
-def _hash(state: State, key: str) -> dict[bytes, bytes]:
+def _hash(state: StoreState, key: str) -> dict[bytes, bytes]:
     found: Any = state.keys.setdefault(key, {})
     return dict[bytes, bytes]() if not isinstance(found, dict) else found
 
 
-def _hset(state: State, key: str, args: Sequence[bytes]) -> None:
+def _hset(state: StoreState, key: str, args: Sequence[bytes]) -> None:
     _hash(state, key).update(zip(args[::2], args[1::2], strict=True))
 
 
-def _hsetnx(state: State, key: str, args: Sequence[bytes]) -> None:
+def _hsetnx(state: StoreState, key: str, args: Sequence[bytes]) -> None:
     _hash(state, key).setdefault(args[0], args[1])
 
 
-def _hincrby(state: State, key: str, args: Sequence[bytes]) -> None:
+def _hincrby(state: StoreState, key: str, args: Sequence[bytes]) -> None:
     fields = _hash(state, key)
     fields[args[0]] = str(int(fields.get(args[0], b"0")) + int(args[1])).encode()
 
 
-def _hdel(state: State, key: str, args: Sequence[bytes]) -> None:
+def _hdel(state: StoreState, key: str, args: Sequence[bytes]) -> None:
     fields: Any = state.keys.get(key)
     if isinstance(fields, dict):
         for field in args:
@@ -212,7 +212,7 @@ def _hdel(state: State, key: str, args: Sequence[bytes]) -> None:
         state.drop_if_empty(key)
 
 
-def _zadd(state: State, key: str, args: Sequence[bytes]) -> None:
+def _zadd(state: StoreState, key: str, args: Sequence[bytes]) -> None:
     scores: Any = state.keys.setdefault(key, {})
     first = 0
     while args[first].upper() in {b"NX", b"XX", b"GT", b"LT", b"CH"}:
@@ -227,11 +227,11 @@ def _zadd(state: State, key: str, args: Sequence[bytes]) -> None:
     state.drop_if_empty(key)
 
 
-def _zrem(state: State, key: str, args: Sequence[bytes]) -> None:
+def _zrem(state: StoreState, key: str, args: Sequence[bytes]) -> None:
     _hdel(state, key, args)
 
 
-def _zremrangebyscore(state: State, key: str, args: Sequence[bytes]) -> None:
+def _zremrangebyscore(state: StoreState, key: str, args: Sequence[bytes]) -> None:
     lowest, highest = args
 
     def within(score: float) -> bool:
@@ -242,44 +242,44 @@ def _zremrangebyscore(state: State, key: str, args: Sequence[bytes]) -> None:
     _hdel(state, key, [one for one, score in state.scores(key).items() if within(score)])
 
 
-def _zremrangebyrank(state: State, key: str, args: Sequence[bytes]) -> None:
+def _zremrangebyrank(state: StoreState, key: str, args: Sequence[bytes]) -> None:
     ranks = sorted(state.scores(key), key=lambda one: (state.scores(key)[one], one))
     first, last = int(args[0]), int(args[1])
     end = len(ranks) + last if last < 0 else last
     _hdel(state, key, ranks[first : end + 1])
 
 
-def _sadd(state: State, key: str, args: Sequence[bytes]) -> None:
+def _sadd(state: StoreState, key: str, args: Sequence[bytes]) -> None:
     members: Any = state.keys.setdefault(key, set())
     members.update(args)
 
 
-def _srem(state: State, key: str, args: Sequence[bytes]) -> None:
+def _srem(state: StoreState, key: str, args: Sequence[bytes]) -> None:
     members: Any = state.keys.get(key)
     if isinstance(members, set):
         members.difference_update(args)
         state.drop_if_empty(key)
 
 
-def _push(state: State, key: str, args: Sequence[bytes]) -> None:
+def _push(state: StoreState, key: str, args: Sequence[bytes]) -> None:
     count: Any = state.keys.get(key, 0)
     state.keys[key] = count + len(args)
 
 
-def _pushx(state: State, key: str, args: Sequence[bytes]) -> None:
+def _pushx(state: StoreState, key: str, args: Sequence[bytes]) -> None:
     if key in state.keys:
         _push(state, key, args)
 
 
-def _added(state: State, key: str, _args: Sequence[bytes]) -> None:
+def _added(state: StoreState, key: str, _args: Sequence[bytes]) -> None:
     state.keys.setdefault(key, 1)
 
 
-def _trim(_state: State, _key: str, _args: Sequence[bytes]) -> None:
+def _trim(_state: StoreState, _key: str, _args: Sequence[bytes]) -> None:
     """No script of ours trims to nothing."""
 
 
-_WRITES: Final[Mapping[bytes, Callable[[State, str, Sequence[bytes]], None]]] = MappingProxyType(
+_WRITES: Final[Mapping[bytes, Callable[[StoreState, str, Sequence[bytes]], None]]] = MappingProxyType(
     {
         b"SET": _set,
         b"DEL": _del,

@@ -5,8 +5,8 @@ from typing import Final
 
 import msgspec
 
-from service.store.compression import plain
-from tests.chaos.store_history import Key, State
+from service.store.compression import decompress_text
+from tests.chaos.store_history import Key, StoreState
 
 SHOWN_BY_PHONE: Final = MappingProxyType({"dialing": "dialing", "gone": "ended"})
 SHOWN_BY_MEDIA: Final = MappingProxyType(
@@ -23,7 +23,7 @@ HANG_UP: Final = "hangup"
 """What a call is meant for that is to end."""
 
 
-class StoredCall(msgspec.Struct, frozen=True):
+class StoredCallState(msgspec.Struct, frozen=True):
     """Named as in `service.calls.model.Call`."""
 
     phone: str
@@ -47,14 +47,14 @@ class StoredCall(msgspec.Struct, frozen=True):
         return SHOWN_BY_MEDIA[self.media]
 
 
-_decode = msgspec.json.Decoder(StoredCall).decode
+_decode = msgspec.json.Decoder(StoredCallState).decode
 
 
-def call_in(state: State, key: Key) -> StoredCall | None:
+def call_in(state: StoreState, key: Key) -> StoredCallState | None:
     """The call under that key; None where there is none."""
     text = state.hash(str(key)).get(b"state")
     return None if text is None else decoded(text)
 
 
-def decoded(text: bytes) -> StoredCall:
-    return _decode(plain(text))
+def decoded(text: bytes) -> StoredCallState:
+    return _decode(decompress_text(text))

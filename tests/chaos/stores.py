@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from redis.asyncio.sentinel import Sentinel
 from redis.exceptions import RedisError
 
-from tests.store_servers import HOST, SERVICE, Sentinels, Server
+from tests.store_servers import HOST, SERVICE, SentinelGroup, RedisServer
 from tests.waiting import wait_until
 
 WHOLE = 40.0
@@ -17,7 +17,7 @@ WHOLE = 40.0
 
 
 class SiteStore(Protocol):
-    """What `Site.store` is. `tests.stores.Store`, a single server, is one too."""
+    """What `Site.store` is. `tests.stores.RestartableStore`, a single server, is one too."""
 
     @property
     def url(self) -> str:
@@ -69,10 +69,10 @@ class SentinelSet:
 
     def __init__(self, directory: Path) -> None:
         directory.mkdir(parents=True)
-        self.servers = Sentinels(directory)
+        self.servers = SentinelGroup(directory)
         self.url = self.servers.url
         self._master = self._former = self.servers.servers[0]
-        self._dead: Server | None = None
+        self._dead: RedisServer | None = None
         build: Callable[..., Sentinel] = _Asking
         self._sentinel = build(
             [(HOST, one.port) for one in self.servers.sentinels], sentinel_kwargs={"decode_responses": True}

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from tests.chaos.api import Asked
+from tests.chaos.api import OperatorRequest
 from tests.chaos.store_history import Step
 from tests.simulator.journal import (
     Delivery,
@@ -32,7 +32,7 @@ STEP = 0.3
 TRANSFER = b"<Response><Transfer><SipUri>sip:sipx.webrtc.bandwidth.com:5060</SipUri></Transfer></Response>"
 
 
-class Made(msgspec.Struct, frozen=True, kw_only=True):
+class SyntheticCall(msgspec.Struct, frozen=True, kw_only=True):
     host: str
     call_id: str
     ref: str
@@ -41,7 +41,7 @@ class Made(msgspec.Struct, frozen=True, kw_only=True):
     requests: list[Request]
     deliveries: list[Delivery]
     happenings: list[Happening]
-    asked: list[Asked]
+    asked: list[OperatorRequest]
     lines: list[dict[str, Any]]
     written: list[Step]
     """To the store."""
@@ -49,7 +49,7 @@ class Made(msgspec.Struct, frozen=True, kw_only=True):
     """What the API says of it."""
 
 
-def call_of(number: int, simulator: Simulator, hosts: Sequence[str], id_of: Callable[[str], str]) -> Made:
+def call_of(number: int, simulator: Simulator, hosts: Sequence[str], id_of: Callable[[str], str]) -> SyntheticCall:
     """The simulator gets its phone. `id_of`: what an id is made into."""
     dice = random.Random(number)
     at = number / CALLS_A_SECOND
@@ -80,7 +80,7 @@ def call_of(number: int, simulator: Simulator, hosts: Sequence[str], id_of: Call
         )
     ]
     body = {"room": "a"}
-    return Made(
+    return SyntheticCall(
         host=host,
         call_id=call_id,
         ref=ref,
@@ -98,13 +98,13 @@ def call_of(number: int, simulator: Simulator, hosts: Sequence[str], id_of: Call
             MemberChanged((at + STEP * 5) * 1000, participant, None, None),
         ],
         asked=[
-            Asked(
+            OperatorRequest(
                 method="POST",
                 path=f"/calls/{call_id}/join",
                 body=body,
                 host=host,
                 sent_at=at + STEP * 2,
-                over=at + STEP * 2 + 0.02,
+                answered_at=at + STEP * 2 + 0.02,
                 status=202,
                 reply={"id": ref, "callId": call_id, "state": "live", **body},
             )

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from tests.chaos.api import Asked
+from tests.chaos.api import OperatorRequest
 from tests.chaos.creates import AGAIN
 from tests.chaos.scenarios.rooms import NUMBERS, PIN_NUMBER, ROOMS
-from tests.chaos.snapshots import Still
+from tests.chaos.snapshots import Snapshot
 from tests.chaos.finding_timeline import IDS
 from tests.chaos.times import NEVER
 from tests.chaos.troubles import Trouble
@@ -26,7 +26,7 @@ from tests.simulator.journal import (
     SoundHeard,
     SpeechHeard,
 )
-from tests.party_state import PLEASE_HOLD, Digits, Standing, Where
+from tests.party_state import PLEASE_HOLD, PinEntered, PartyState, Location
 
 if TYPE_CHECKING:
     from tests.chaos.evidence import Evidence
@@ -37,7 +37,7 @@ PINS: Final = {str(settings["pin"]): room for room, settings in _SETTINGS.items(
 WAITED_FOR: Final = {room for room, settings in _SETTINGS.items() if "waiting" in settings}
 
 
-class Line(msgspec.Struct, frozen=True):
+class PhoneCall(msgspec.Struct, frozen=True):
     """A phone, and who called whom."""
 
     call_id: str
@@ -45,10 +45,10 @@ class Line(msgspec.Struct, frozen=True):
     direction: str
 
 
-class Begun(msgspec.Struct, frozen=True):
+class CallBegan(msgspec.Struct, frozen=True):
     at: float
     call_id: str
-    standings: frozenset[Standing]
+    states: frozenset[PartyState]
 
 
 class PhoneSeen(msgspec.Struct, frozen=True):
@@ -74,32 +74,32 @@ class MemberSeen(msgspec.Struct, frozen=True):
     hears: tuple[str, ...] | None
 
 
-class Sent(msgspec.Struct, frozen=True):
+class OrderSent(msgspec.Struct, frozen=True):
     """An operator's request is on its way."""
 
     at: float
-    asked: Asked
+    asked: OperatorRequest
 
 
-class Answered(msgspec.Struct, frozen=True):
+class OrderAnswered(msgspec.Struct, frozen=True):
     at: float
-    asked: Asked
+    asked: OperatorRequest
 
 
-class Entered(msgspec.Struct, frozen=True):
+class DigitsEntered(msgspec.Struct, frozen=True):
     """A caller has entered a PIN."""
 
     at: float
     call_id: str
-    digits: Digits
+    digits: PinEntered
 
 
-class Looked(msgspec.Struct, frozen=True):
+class SnapshotTaken(msgspec.Struct, frozen=True):
     at: float
-    still: Still
+    snapshot: Snapshot
 
 
-Event = Begun | PhoneSeen | PhoneHeard | MemberSeen | Sent | Answered | Entered | Looked
+Event = CallBegan | PhoneSeen | PhoneHeard | MemberSeen | OrderSent | OrderAnswered | DigitsEntered | SnapshotTaken
 
 
 class Spans:
@@ -126,13 +126,13 @@ class TurnHistory:
     def __init__(
         self,
         *,
-        lines: Iterable[Line],
+        lines: Iterable[PhoneCall],
         happenings: Iterable[Happening],
         started: float,
-        asked: Iterable[Asked],
+        asked: Iterable[OperatorRequest],
         deliveries: Iterable[Delivery],
         requests: Iterable[Request],
-        stills: Iterable[Still],
+        stills: Iterable[Snapshot],
         refs: Mapping[str, str],
         outages: Iterable[Trouble] = (),
         rejections: Iterable[str] = (),
@@ -176,10 +176,10 @@ class TurnHistory:
             *_phones(self.lines, happenings := list(happenings), started, self.asked, refs),
             *_heard(self.lines, happenings, started),
             *_members(happenings, started),
-            *(Sent(one.sent_at, one) for one in self.asked),
+            *(OrderSent(one.sent_at, one) for one in self.asked),
             *_answers(self.asked, self.ends),
             *_digits(deliveries),
-            *(Looked(one.over, one) for one in stills),
+            *(SnapshotTaken(one.over, one) for one in stills),
         ]
         self.events = sorted(events, key=attrgetter("at"))
 
@@ -204,13 +204,13 @@ class TurnHistory:
 def history_of(evidence: "Evidence") -> TurnHistory:
     simulator = evidence.simulator
     return TurnHistory(
-        lines=[Line(one.call_id, one.call.to, one.call.direction) for one in simulator.phones],
+        lines=[PhoneCall(one.call_id, one.call.to, one.call.direction) for one in simulator.phones],
         happenings=evidence.happenings,
         started=simulator.started,
-        asked=evidence.asked,
+        asked=evidence.operator_requests,
         deliveries=simulator.deliveries,
         requests=simulator.requests,
-        stills=evidence.stills,
+        stills=evidence.snapshots,
         refs={call_id: str(call["id"]) for call_id, call in evidence.calls.items()},
         outages=evidence.troubles.of_store,
         rejections=simulator.interconnect.rejections,
@@ -238,10 +238,10 @@ def failed_moves_of(evidence: "Evidence") -> dict[str, int]:
 
 
 def _phones(
-    lines: Iterable[Line],
+    lines: Iterable[PhoneCall],
     happenings: Iterable[Happening],
     started: float,
-    asked: Iterable[Asked],
+    asked: Iterable[OperatorRequest],
     refs: Mapping[str, str],
 ) -> Iterable[Event]:
     """Without legs, and without our calls into WebRTC."""
@@ -256,22 +256,22 @@ def _phones(
             at = started + one.at_ms / 1000
             if one.call_id not in known:
                 known.add(one.call_id)
-                yield Begun(at, one.call_id, _first(phones[one.call_id], rooms, refs))
+                yield CallBegan(at, one.call_id, _first(phones[one.call_id], rooms, refs))
             yield PhoneSeen(at, one.call_id, one.stage, one.participant_id)
 
 
-def _first(line: Line, rooms: Mapping[str, set[str]], refs: Mapping[str, str]) -> frozenset[Standing]:
+def _first(line: PhoneCall, rooms: Mapping[str, set[str]], refs: Mapping[str, str]) -> frozenset[PartyState]:
     """Where a phone may be to begin with; nothing where nobody knows by whom it was called."""
     if line.direction == "outbound":
-        return frozenset(Standing(Where.RINGING, room) for room in rooms.get(line.to, ()))
+        return frozenset(PartyState(Location.RINGING, room) for room in rooms.get(line.to, ()))
     if line.to == PIN_NUMBER:
-        return frozenset({Standing(Where.OUTSIDE)})
+        return frozenset({PartyState(Location.OUTSIDE)})
     # Any other number is a room of the caller's own.
     room = NUMBERS.get(line.to, f"call-{refs.get(line.call_id, line.call_id)}")
-    return frozenset({Standing(Where.ROOM, room, waits=room in WAITED_FOR)})
+    return frozenset({PartyState(Location.ROOM, room, waits_for_others=room in WAITED_FOR)})
 
 
-def _heard(lines: Iterable[Line], happenings: Iterable[Happening], started: float) -> Iterable[Event]:
+def _heard(lines: Iterable[PhoneCall], happenings: Iterable[Happening], started: float) -> Iterable[Event]:
     phones = {one.call_id for one in lines}
     for one in happenings:
         if isinstance(one, SpeechHeard | SoundHeard) and one.call_id in phones:
@@ -285,27 +285,27 @@ def _members(happenings: Iterable[Happening], started: float) -> Iterable[Event]
             yield MemberSeen(started + one.at_ms / 1000, one.participant_id, one.session_id, one.hears)
 
 
-def _answers(asked: Iterable[Asked], ends: Iterable[tuple[str, float]]) -> Iterable[Event]:
+def _answers(asked: Iterable[OperatorRequest], ends: Iterable[tuple[str, float]]) -> Iterable[Event]:
     """One that the operator has given up is on its way for as long as the process lives that was asked."""
     for one in asked:
         if (over := carried_out_by(one, ends)) < NEVER:
-            yield Answered(over, one)
+            yield OrderAnswered(over, one)
 
 
-def carried_out_by(asked: Asked, ends: Iterable[tuple[str, float]]) -> float:
+def carried_out_by(asked: OperatorRequest, ends: Iterable[tuple[str, float]]) -> float:
     """When it has been carried out, if it ever is; NEVER where nobody knows. `ends` as in `TurnHistory`."""
     if not asked.given_up:
-        return asked.over
-    return min((at for host, at in ends if host == asked.host and at >= asked.over), default=NEVER)
+        return asked.answered_at
+    return min((at for host, at in ends if host == asked.host and at >= asked.answered_at), default=NEVER)
 
 
 def _digits(deliveries: Iterable[Delivery]) -> Iterable[Event]:
     for one in deliveries:
         if one.event_type == "gather" and (room := PINS.get(one.payload.get("digits", ""))):
-            yield Entered(one.sent_at, one.call_id, Digits(room))
+            yield DigitsEntered(one.sent_at, one.call_id, PinEntered(room))
 
 
-def _browsers(asked: Iterable[Asked]) -> Iterable[tuple[str, str]]:
+def _browsers(asked: Iterable[OperatorRequest]) -> Iterable[tuple[str, str]]:
     for one in asked:
         parts = one.path.split("/")
         if (

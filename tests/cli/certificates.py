@@ -11,14 +11,14 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 
-class Made(NamedTuple):
+class Certificate(NamedTuple):
     certificate: Path
     key: Path
 
 
-def certificate(folder: Path, lasts: timedelta) -> Made:
+def certificate(folder: Path, lasts: timedelta) -> Certificate:
     """Signed by itself, begun two days ago; `lasts` from now on; negative for one that has expired."""
-    made = Made(folder / "certificate.pem", folder / "key.pem")
+    made = Certificate(folder / "certificate.pem", folder / "key.pem")
     now = datetime.now(UTC)  # noqa: TID251 - a certificate is judged by the machine's clock
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])

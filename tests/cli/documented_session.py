@@ -30,7 +30,7 @@ _VARYING: Final = (
 )
 
 
-async def session(shell: Shell, simulator: Simulator, operator: Operator) -> str:
+async def record_session(shell: Shell, simulator: Simulator, operator: Operator) -> str:
     """A call that Bandwidth would not make a session for, beside one that is up; what is typed and said."""
     phone, _ = await bridged(simulator, operator)
     simulator.faults.add("createSession", status=500, times=2)
@@ -51,7 +51,7 @@ async def session(shell: Shell, simulator: Simulator, operator: Operator) -> str
     return "\n".join(shown)
 
 
-def shape(text: str) -> list[str]:
+def normalized(text: str) -> list[str]:
     """Its words without what is another each time, in no order: requests sent at once have none."""
     for pattern, word in _VARYING:
         text = re.sub(pattern, word, text)
@@ -64,7 +64,7 @@ def documented() -> str:
     return found[2]
 
 
-async def _renew() -> None:
+async def _rewrite_document() -> None:
     with tempfile.TemporaryDirectory(prefix="bridge-captured-") as directory:
         server = EmbeddedServer(Path(directory))
         url = await server.start()
@@ -73,11 +73,11 @@ async def _renew() -> None:
             serving(simulator, url) as service,
             Operator.of(service) as operator,
         ):
-            text = await session(Shell.at(simulator, service, url), simulator, operator)
+            text = await record_session(Shell.at(simulator, service, url), simulator, operator)
         await server.stop()
     before = DOCUMENT.read_text()
     DOCUMENT.write_text(_SESSION.sub(lambda found: f"{found[1]}{text}{found[3]}", before))
 
 
 if __name__ == "__main__":
-    asyncio.run(_renew())
+    asyncio.run(_rewrite_document())

@@ -22,7 +22,7 @@ _TIMEOUT: Final = 60
 """Seconds that a command has."""
 
 
-class Zygote:
+class PreloadedProcess:
     """One for each process of tests; it ends with the run."""
 
     def __init__(self) -> None:
@@ -59,35 +59,35 @@ class Zygote:
 
 
 @cache
-def zygote() -> Zygote:
-    return Zygote()
+def shared_process() -> PreloadedProcess:
+    return PreloadedProcess()
 
 
 def end() -> None:
     """That of this process, if there is one."""
-    if zygote.cache_info().currsize:
-        zygote().end()
+    if shared_process.cache_info().currsize:
+        shared_process().end()
 
 
-def _serve() -> None:
+def _read_commands() -> None:
     from handlers.cli import COMMANDS  # noqa: PLC0415 - tests that only ask do without it
 
     for name in COMMANDS:
         import_module(f"handlers.cli.{name}")
     for line in sys.stdin:
-        sys.stdout.write(f"{_child(json.loads(line))}\n")
+        sys.stdout.write(f"{_fork_and_wait(json.loads(line))}\n")
         sys.stdout.flush()
 
 
-def _child(order: Mapping[str, Any]) -> int | str:
+def _fork_and_wait(order: Mapping[str, Any]) -> int | str:
     child = os.fork()
     if child == 0:
-        _become(order)
+        _run_command(order)
     _, status = os.waitpid(child, 0)
     return os.WEXITSTATUS(status) if os.WIFEXITED(status) else f"signal {os.WTERMSIG(status)}"
 
 
-def _become(order: Mapping[str, Any]) -> NoReturn:
+def _run_command(order: Mapping[str, Any]) -> NoReturn:
     """The command, which is all that this process does from now on."""
     from handlers.cli import main  # noqa: PLC0415 - as above
 
@@ -110,4 +110,4 @@ def _become(order: Mapping[str, Any]) -> NoReturn:
 
 
 if __name__ == "__main__":
-    _serve()
+    _read_commands()

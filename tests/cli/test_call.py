@@ -9,8 +9,8 @@ from redis.asyncio import Redis
 
 from service.store import keys
 from tests.api.schema_check import SCHEMAS, check
-from tests.cli.shell import Said, Shell
-from tests.harness import CALLEE, NUMBER, Service, nothing_left, serving
+from tests.cli.shell import CommandResult, Shell
+from tests.harness import CALLEE, NUMBER, RunningService, nothing_left, serving
 from tests.operators import Json, Operator, bridged
 from tests.simulator.simulator import Simulator
 from tests.waiting import wait_until
@@ -18,11 +18,11 @@ from tests.waiting import wait_until
 LINE = re.compile(r"^[! ] \d\d:\d\d:\d\d\.\d{3} +(\+\S+)? *\|")
 
 
-def diagram(said: Said) -> list[str]:
+def diagram(said: CommandResult) -> list[str]:
     return [line for line in said.lines if LINE.match(line)]
 
 
-def row(said: Said, label: str) -> str:
+def row(said: CommandResult, label: str) -> str:
     """What stands behind a label below the diagram, in one line."""
     lines = said.lines[max(n for n, line in enumerate(said.lines) if "|" in line) :]
     begin = next((n for n, line in enumerate(lines) if line.startswith(label.ljust(11))), None)
@@ -36,13 +36,13 @@ def row(said: Said, label: str) -> str:
     return " ".join(line[11:].strip() for line in found)
 
 
-def marked(said: Said) -> list[str]:
+def marked(said: CommandResult) -> list[str]:
     return [line for line in said.lines if line.startswith("! ")]
 
 
-async def done(shell: Shell, id_: str, *, effect: str = "done: leave-room") -> Said:
+async def done(shell: Shell, id_: str, *, effect: str = "done: leave-room") -> CommandResult:
     """The page of an ended call, once that is struck off."""
-    said: list[Said] = []
+    said: list[CommandResult] = []
 
     async def struck_off() -> bool:
         said[:] = [await shell.run("call", id_, COLUMNS="80")]
@@ -292,7 +292,7 @@ async def test_numbers_are_masked_unless_somebody_wants_them(
 
 
 async def test_it_is_plain_ascii_at_eighty_columns(
-    simulator: Simulator, service: Service, operator: Operator, shell: Shell
+    simulator: Simulator, service: RunningService, operator: Operator, shell: Shell
 ) -> None:
     simulator.faults.add("createSession", status=500, times=2)
     bad = await simulator.dial()

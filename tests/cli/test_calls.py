@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 
 from tests.api.schema_check import SCHEMAS, check
 from tests.cli.shell import Shell
-from tests.harness import CALLEE, Service
+from tests.harness import CALLEE, RunningService
 from tests.join.visitors import visitor
 from tests.operators import Json, Operator, bridged
 from tests.simulator.simulator import Simulator
@@ -167,7 +167,7 @@ async def test_rooms(simulator: Simulator, operator: Operator, shell: Shell) -> 
     await phone.hang_up()
 
 
-async def test_what_is_open_to_a_room(service: Service, operator: Operator, shell: Shell) -> None:
+async def test_what_is_open_to_a_room(service: RunningService, operator: Operator, shell: Shell) -> None:
     """Also of one that nobody is in."""
     async with visitor(service, operator, "board", name="Ada Lovelace", scopes=["dial"]):
         spare = await operator.ask("POST", "/rooms/board/invitations", {})

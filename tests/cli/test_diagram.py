@@ -5,7 +5,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from handlers.cli.diagram import draw
-from handlers.cli.timeline_view import Lane, steps
+from handlers.cli.timeline_view import Actor, steps
 from service.calls.model import Blame, Call, Direction, Outcome, Phone
 
 AT = 1_769_856_322.45
@@ -87,7 +87,7 @@ def test_a_phone_that_we_let_go_has_not_hung_up() -> None:
     assert "hangs up" in drawn(disconnect)[1]
     told = call(failure="room-full", outcome=Outcome(Blame.LIMIT, "room-full"))
     [ended] = steps(replace(told, phone=Phone.GONE), [disconnect])
-    assert [one.receiver for one in ended.messages] == [Lane.SERVICE]
+    assert [one.receiver for one in ended.messages] == [Actor.SERVICE]
 
 
 def test_an_event_of_a_newer_release_is_shown_by_its_name() -> None:

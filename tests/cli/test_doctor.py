@@ -12,15 +12,15 @@ import pytest
 from redis.asyncio import Redis
 
 from handlers.cli.health.bandwidth import check_bandwidth
-from handlers.cli.health.finding import skew
+from handlers.cli.health.finding import clock_finding
 from handlers.cli.health.store import _memory, _persistence, _server
 from service.settings import load
 from service.store import keys
-from service.store.health import Examined
+from service.store.health import ServerHealth
 from tests.clocks import SetClock
 from tests.cli.certificates import certificate
 from tests.cli.shell import Shell
-from tests.harness import Service, nothing_left, serving
+from tests.harness import RunningService, nothing_left, serving
 from tests.operators import Operator, bridged
 from tests.processes import environment
 from tests.simulator.simulator import Simulator
@@ -33,7 +33,7 @@ async def examined(shell: Shell, *, code: int = 0, **more: str) -> Lines:
     return {one["check"]: one for one in (await shell.run("doctor", "--json", code=code, **more)).objects}
 
 
-async def test_all_is_well(simulator: Simulator, service: Service, shell: Shell) -> None:
+async def test_all_is_well(simulator: Simulator, service: RunningService, shell: Shell) -> None:
     found = await examined(shell)
     [replica] = [check for check in found if check.startswith("replica ")]
     assert " 0 webhooks taken, 0 refused" in found[replica]["found"]
@@ -138,8 +138,8 @@ async def test_the_store_evicts(shell: Shell, redis: Redis) -> None:
         await redis.config_set("maxmemory", "0")
 
 
-def store(**more: Any) -> Examined:
-    return Examined(
+def store(**more: Any) -> ServerHealth:
+    return ServerHealth(
         **{
             "product": "Valkey",
             "version": "9.1.2",
@@ -166,9 +166,9 @@ def store(**more: Any) -> Examined:
         (next(_server(store(product="Redis", version="6.2.1"), 1000.0)), "fail"),
         (next(_server(store(product="Redis", version="7.0.0"), 1000.0)), "ok"),
         (next(_server(store(version="7.2.4"), 1000.0)), "fail"),
-        (skew("store clock", 1.9, "the store's"), "ok"),
-        (skew("store clock", -3.0, "the store's"), "warn"),
-        (skew("store clock", 3600.0, "the store's"), "warn"),
+        (clock_finding("store clock", 1.9, "the store's"), "ok"),
+        (clock_finding("store clock", -3.0, "the store's"), "warn"),
+        (clock_finding("store clock", 3600.0, "the store's"), "warn"),
     ],
 )
 def test_what_is_too_much(found: Any, result: str) -> None:

@@ -114,7 +114,7 @@ async def test_a_service_runs(tmp_path: Path) -> None:
         # There is no such call, and nobody at Bandwidth's addresses.
         assert codes == {**dict.fromkeys(LOOKING, 0), "call": 1, "doctor": 1}, found
         assert store_of(found["doctor"][1])["result"] == "ok"
-        assert EmbeddedServer(server.directory).running(), "and it was left running"
+        assert EmbeddedServer(server.directory).url_of_running(), "and it was left running"
     finally:
         await server.stop()
 
@@ -123,4 +123,4 @@ def test_a_directory_that_may_not_be_looked_into(tmp_path: Path) -> None:
     """Root may look into everything, so that it is a lock which cannot be opened."""
     (tmp_path / "alive.lock").mkdir()
     with pytest.raises(EmbeddedError, match="run this as the user that the service runs as"):
-        EmbeddedServer(tmp_path).running()
+        EmbeddedServer(tmp_path).url_of_running()

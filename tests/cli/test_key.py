@@ -2,10 +2,10 @@
 
 import pytest
 
-from service.api_keys import find, parse
+from service.api_keys import find_key, parse
 from tests.api.clients import Client, serving_api
 from tests.cli.shell import run
-from tests.harness import Service
+from tests.harness import RunningService
 from tests.simulator.simulator import Simulator
 
 
@@ -16,9 +16,9 @@ async def test_a_key_and_its_entry() -> None:
     (known,) = parse(entry)
     assert known.name == "crm-2"
     assert known.scopes == {"read", "dial"}
-    assert find((known,), made) is known
+    assert find_key((known,), made) is known
     assert made not in entry
-    assert find((known,), entry.rpartition(":")[2]) is None
+    assert find_key((known,), entry.rpartition(":")[2]) is None
     assert len(made) >= 43, "256 bits"
     assert said.out.count(made) == 1
 
@@ -29,7 +29,7 @@ async def test_as_json_and_never_the_same() -> None:
     assert set(made) == {"name", "scopes", "key", "entry"}
     assert made["scopes"] == ["read"]
     (known,) = parse(made["entry"])
-    assert find((known,), made["key"]) is known
+    assert find_key((known,), made["key"]) is known
     assert made["key"] != second[0]["key"]
 
 
@@ -44,7 +44,7 @@ async def test_keys_are_changed_without_an_interruption(simulator: Simulator, st
     """As docs/SECURITY.md says: old, then old and new, then new."""
     old, new = [(await run("key", name, "--json", env={})).objects[0] for name in ("crm-2026", "crm-2027")]
 
-    async def opens(service: Service, key: str) -> int:
+    async def opens(service: RunningService, key: str) -> int:
         client = Client(service, key)
         async with client.http:
             return (await client.send("GET", "/rooms")).status_code

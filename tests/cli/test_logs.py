@@ -8,7 +8,7 @@ import pytest
 
 from service.calls.refs import ref_of_call
 from tests.cli.shell import run
-from tests.harness import Service
+from tests.harness import RunningService
 from tests.operators import Operator, bridged
 from tests.simulator.simulator import Simulator
 from tests.waiting import wait_until
@@ -112,7 +112,7 @@ async def test_nothing_found(files: list[str], tmp_path: Path) -> None:
 
 
 async def test_the_log_of_a_real_call(
-    simulator: Simulator, service: Service, operator: Operator, tmp_path: Path
+    simulator: Simulator, service: RunningService, operator: Operator, tmp_path: Path
 ) -> None:
     """Everything up to the deletion of its session, and nothing of the other call."""
     other, second = await bridged(simulator, operator)

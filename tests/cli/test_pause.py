@@ -8,9 +8,9 @@ from redis.asyncio import Redis
 
 from service.store import keys
 from tests.cli.shell import Shell
-from tests.harness import CALLEE, Service, nothing_left, serving
+from tests.harness import CALLEE, RunningService, nothing_left, serving
 from tests.operators import Operator, bridged
-from tests.scraping import scraped, until
+from tests.scraping import scraped, wait_for_metric
 from tests.simulator.simulator import Simulator
 from tests.waiting import wait_until
 
@@ -18,7 +18,7 @@ WITHIN = 2.0
 """Seconds in which all replicas have to know."""
 
 
-async def ready(service: Service) -> dict[str, object]:
+async def ready(service: RunningService) -> dict[str, object]:
     async with httpx.AsyncClient() as client:
         answer = await client.get(f"{service.url}/readyz")
         assert answer.status_code == 200
@@ -26,7 +26,7 @@ async def ready(service: Service) -> dict[str, object]:
         return found
 
 
-async def known(service: Service, *, paused: bool) -> None:
+async def known(service: RunningService, *, paused: bool) -> None:
     async def told() -> bool:
         return (await ready(service))["paused"] is paused
 
@@ -34,13 +34,13 @@ async def known(service: Service, *, paused: bool) -> None:
 
 
 async def test_new_callers_are_told_and_calls_go_on(
-    simulator: Simulator, service: Service, operator: Operator, shell: Shell
+    simulator: Simulator, service: RunningService, operator: Operator, shell: Shell
 ) -> None:
     phone, call = await bridged(simulator, operator)
     said = await shell.run("pause", "--message", "We are moving <now>.")
     assert said.out == "paused: new calls are not taken; calls that are up go on\n"
     await known(service, paused=True)
-    await until(service.url, "pstn_paused", 1)
+    await wait_for_metric(service.url, "pstn_paused", 1)
 
     late = await simulator.dial()
     await late.until("ended")
@@ -70,7 +70,7 @@ async def test_new_callers_are_told_and_calls_go_on(
 
 
 async def test_no_webhook_asks_the_store_for_it(
-    simulator: Simulator, service: Service, shell: Shell, redis: Redis
+    simulator: Simulator, service: RunningService, shell: Shell, redis: Redis
 ) -> None:
     """It is read once a second, whatever comes: of 20 calls no trip is about it."""
     await shell.run("pause")
@@ -86,7 +86,7 @@ async def test_no_webhook_asks_the_store_for_it(
     await shell.run("resume")
 
 
-async def _looks(service: Service) -> float:
+async def _looks(service: RunningService) -> float:
     return (await scraped(service.url)).get("pstn_store_seconds_count", script="get")
 
 

@@ -13,17 +13,17 @@ import pytest
 from redis.asyncio import Redis
 
 from service.bandwidth.auth import Basic
-from service.bandwidth.api_client import Http
-from service.bandwidth.create_call import NewCall
+from service.bandwidth.api_client import HttpClient
+from service.bandwidth.create_call import CreateCallRequest
 from service.bandwidth.voice import VoiceApi
 from service.bandwidth.webrtc import WebRtcApi
 from service.store import keys
-from tests.cli.shell import Said, Shell, run
-from tests.harness import CALLEE, NUMBER, ORIGIN, Service
-from tests.operators import Operator, bridged, staffed
+from tests.cli.shell import CommandResult, Shell, run
+from tests.harness import CALLEE, NUMBER, ORIGIN, RunningService
+from tests.operators import Operator, bridged, operator_for
 from tests.processes import environment, replica
 from tests.simulator.simulator import Simulator
-from tests.stores import Store
+from tests.stores import RestartableStore
 from tests.test_stopping import point_at
 from tests.waiting import wait_until
 
@@ -55,7 +55,7 @@ def made(age: timedelta = OLD, **ids: Any) -> str:
     return aged([{"timestamp": now, "level": "info", "event": "create.done", "room": "r", **ids}], age)
 
 
-def fates(said: Said) -> dict[str, str]:
+def fates(said: CommandResult) -> dict[str, str]:
     return {one["id"]: one["fate"] for one in said.objects}
 
 
@@ -66,7 +66,7 @@ def changes(simulator: Simulator) -> list[str]:
 class Maker:
     """Makes things at Bandwidth of which nobody knows."""
 
-    def __init__(self, simulator: Simulator, http: Http) -> None:
+    def __init__(self, simulator: Simulator, http: HttpClient) -> None:
         credentials = Basic(simulator.username, simulator.password)
         self.webrtc = WebRtcApi(http, simulator.webrtc_url, simulator.account_id, credentials)
         self.voice = VoiceApi(http, simulator.voice_url, simulator.account_id, credentials)
@@ -82,7 +82,7 @@ class Maker:
         return made.id
 
     async def call(self) -> str:
-        order = NewCall(
+        order = CreateCallRequest(
             to=CALLEE,
             from_=NUMBER,
             application_id=self._application,
@@ -96,26 +96,26 @@ class Maker:
 
 @pytest.fixture
 async def maker(simulator: Simulator) -> AsyncIterator[Maker]:
-    http = Http()
+    http = HttpClient()
     yield Maker(simulator, http)
     await http.close()
 
 
 @pytest.fixture
-def shell(simulator: Simulator, service: Service, store_url: str) -> Shell:
+def shell(simulator: Simulator, service: RunningService, store_url: str) -> Shell:
     return Shell.at(simulator, service, store_url, BW_VOICE_APPLICATION_ID=simulator.application_id)
 
 
 @pytest.fixture
-async def store() -> AsyncIterator[Store]:
+async def store() -> AsyncIterator[RestartableStore]:
     with tempfile.TemporaryDirectory(prefix="bridge-sweep-") as directory:
-        store = Store(Path(directory))
+        store = RestartableStore(Path(directory))
         await store.start()
         yield store
         await store.stop()
 
 
-async def test_what_a_killed_replica_has_left(simulator: Simulator, store: Store, tmp_path: Path) -> None:
+async def test_what_a_killed_replica_has_left(simulator: Simulator, store: RestartableStore, tmp_path: Path) -> None:
     """Between the answers of two creates and the store, which has just gone."""
     settings = environment(simulator, REDIS_URL=store.url)
     log = tmp_path / "replica.log"
@@ -153,7 +153,7 @@ async def test_what_a_killed_replica_has_left(simulator: Simulator, store: Store
 
 
 async def test_what_is_known_and_what_is_young_stays(
-    simulator: Simulator, service: Service, operator: Operator, shell: Shell, maker: Maker, tmp_path: Path
+    simulator: Simulator, service: RunningService, operator: Operator, shell: Shell, maker: Maker, tmp_path: Path
 ) -> None:
     phone, _ = await bridged(simulator, operator)
     young = await maker.session()
@@ -182,7 +182,7 @@ async def test_what_is_owed_or_in_stock_is_known(
     simulator: Simulator, store_url: str, redis: Redis, tmp_path: Path
 ) -> None:
     settings = {"PREPARED_PARTICIPANTS": "1", "ROOM_POLICY": "sales"}
-    async with staffed(simulator, store_url, redis, **settings) as (service, operator):
+    async with operator_for(simulator, store_url, redis, **settings) as (service, operator):
         phone, _ = await bridged(simulator, operator)
         await wait_until(lambda: service.log("effect.done", effect="stock-room"))
         log = tmp_path / "one.log"
@@ -200,7 +200,7 @@ async def test_what_is_owed_or_in_stock_is_known(
 
 
 async def test_what_a_line_says_was_taken_down_is_not_asked_for(
-    simulator: Simulator, service: Service, operator: Operator, shell: Shell, tmp_path: Path
+    simulator: Simulator, service: RunningService, operator: Operator, shell: Shell, tmp_path: Path
 ) -> None:
     """A busy service makes millions of them."""
     phone, _ = await bridged(simulator, operator)
@@ -270,7 +270,7 @@ async def test_a_loss_without_a_time_is_not_taken_for_none(
 
 
 async def test_a_store_that_no_service_has_used(
-    simulator: Simulator, maker: Maker, store: Store, tmp_path: Path
+    simulator: Simulator, maker: Maker, store: RestartableStore, tmp_path: Path
 ) -> None:
     """It knows nothing, so that everything would be taken down."""
     lost = await maker.session()
@@ -328,7 +328,7 @@ async def test_when_to_look_again(shell: Shell, maker: Maker, tmp_path: Path) ->
 
 
 async def test_calls_that_nobody_knows_are_listed_and_left_alone(
-    simulator: Simulator, service: Service, operator: Operator, shell: Shell, maker: Maker, tmp_path: Path
+    simulator: Simulator, service: RunningService, operator: Operator, shell: Shell, maker: Maker, tmp_path: Path
 ) -> None:
     phone, _ = await bridged(simulator, operator)
     simulator.numbers[CALLEE] = "ring"
@@ -353,7 +353,7 @@ async def test_calls_that_nobody_knows_are_listed_and_left_alone(
 
 
 async def test_our_legs_are_their_phones(simulator: Simulator, store_url: str, redis: Redis) -> None:
-    async with staffed(simulator, store_url, redis, INTERCONNECT="bridge") as (service, operator):
+    async with operator_for(simulator, store_url, redis, INTERCONNECT="bridge") as (service, operator):
         phone, _ = await bridged(simulator, operator)
         assert (
             await Shell.at(

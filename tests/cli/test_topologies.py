@@ -11,14 +11,14 @@ from tests.cli.shell import Shell
 from tests.harness import serving
 from tests.operators import Operator, bridged
 from tests.simulator.simulator import Simulator
-from tests.store_servers import HOST, LEFT_BEHIND, Cluster, Sentinels, running
+from tests.store_servers import HOST, LEFT_BEHIND, ClusterGroup, SentinelGroup, running
 from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.stores, *LEFT_BEHIND]
 
 
-@pytest.fixture(params=[Cluster, Sentinels])
-async def topology(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Cluster | Sentinels]:
+@pytest.fixture(params=[ClusterGroup, SentinelGroup])
+async def topology(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[ClusterGroup | SentinelGroup]:
     async with running(request.param(tmp_path)) as topology:
         yield topology
 
@@ -37,7 +37,7 @@ async def evening(simulator: Simulator, url: str) -> AsyncIterator[tuple[Shell, 
         await wait_until(lambda: not simulator.ledger.alive().sessions, seconds=20)
 
 
-async def test_all_that_is_on_call(simulator: Simulator, topology: Cluster | Sentinels) -> None:
+async def test_all_that_is_on_call(simulator: Simulator, topology: ClusterGroup | SentinelGroup) -> None:
     async with evening(simulator, topology.url) as (shell, call):
         [listed] = (await shell.run("calls", "--json")).objects
         assert (listed["id"], listed["state"]) == (call["id"], "bridged")
@@ -52,9 +52,9 @@ async def test_all_that_is_on_call(simulator: Simulator, topology: Cluster | Sen
         assert (await shell.run("resume")).out.startswith("resumed: new calls are taken after")
 
 
-async def test_the_doctor_sees_every_master(simulator: Simulator, topology: Cluster | Sentinels) -> None:
+async def test_the_doctor_sees_every_master(simulator: Simulator, topology: ClusterGroup | SentinelGroup) -> None:
     names = [""]
-    if isinstance(topology, Cluster):
+    if isinstance(topology, ClusterGroup):
         names = [f"{HOST}:{one.port}: " for one in topology.servers[::2]]
     masters = len(names)
     async with evening(simulator, topology.url) as (shell, _):
@@ -77,7 +77,7 @@ async def test_the_doctor_sees_every_master(simulator: Simulator, topology: Clus
         await forgetful.redis.config_set("appendonly", "yes")
 
 
-async def test_what_could_not_be_done(simulator: Simulator, topology: Cluster | Sentinels) -> None:
+async def test_what_could_not_be_done(simulator: Simulator, topology: ClusterGroup | SentinelGroup) -> None:
     simulator.faults.add("deleteSession", status=500, times=None)
     url = topology.url
     async with serving(simulator, url, ROOM_POLICY="lobby", OWED_HOURS="0.0001") as service:
@@ -100,7 +100,7 @@ async def test_what_could_not_be_done(simulator: Simulator, topology: Cluster | 
         assert (await shell.run("owed", "dead")).out == "there are no dead letters\n"
 
 
-async def test_the_store_is_away(simulator: Simulator, topology: Cluster | Sentinels) -> None:
+async def test_the_store_is_away(simulator: Simulator, topology: ClusterGroup | SentinelGroup) -> None:
     shell = Shell.beside(simulator, topology.url.replace("://", "://me:hunter2@"))
     for server in (*topology.servers, *getattr(topology, "sentinels", ())):
         server.kill()

@@ -11,7 +11,7 @@ import pytest
 
 from handlers.api.document import DOCUMENT
 from tests.api.clients import ALL
-from tests.harness import CALLEE, Service
+from tests.harness import CALLEE, RunningService
 from tests.test_page_units import NODE, without_node
 
 ROOT = Path(__file__).parents[2]
@@ -52,7 +52,7 @@ def answers(said: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in said.splitlines()]
 
 
-async def test_python(service: Service, document: Path, tmp_path: Path) -> None:
+async def test_python(service: RunningService, document: Path, tmp_path: Path) -> None:
     settings = tmp_path / "settings.yaml"
     settings.write_text("post_hooks: []\n")
     generate = "-m openapi_python_client generate --output-path bridge --meta none --fail-on-warning"
@@ -73,7 +73,7 @@ async def test_python(service: Service, document: Path, tmp_path: Path) -> None:
 
 
 @without_node
-async def test_typescript(service: Service, document: Path, tmp_path: Path) -> None:
+async def test_typescript(service: RunningService, document: Path, tmp_path: Path) -> None:
     node = str(NODE)
     (tmp_path / "node_modules").symlink_to(PACKAGES)
     (tmp_path / "package.json").write_text('{"type": "module"}')

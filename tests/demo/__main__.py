@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from tests.demo.bridge import API_KEY, Bridge, running
+from tests.demo.bridge import API_KEY, ServiceProcess, running
 from tests.demo.calls import (
     FAR_END_OUT,
     GIVEN_UP,
@@ -20,14 +20,14 @@ from tests.demo.calls import (
     WAY_IN,
     WAY_OUT,
     Script,
-    Stage,
+    DemoRun,
     a_room,
     all_the_way,
     bandwidth_fails,
     hangs_up_early,
     measure,
 )
-from tests.demo.checks import Failure, Timings, Track, too_slow, unseen_steps, verdict
+from tests.demo.checks import CheckFailed, Timings, ExpectedSteps, too_slow, unseen_steps, verdict
 from tests.demo.operator_demo import (
     ASKED,
     HELD,
@@ -71,7 +71,7 @@ exit codes: 0 every step was seen and nothing is left (with --allowed-ms: and no
 class Scene(NamedTuple):
     title: str
     script: Script
-    tracks: Sequence[Track]
+    tracks: Sequence[ExpectedSteps]
     unwanted: frozenset[str] = frozenset()
     flow: str = ""
     """Of a call that is shown step by step as well: inbound or outbound."""
@@ -122,9 +122,9 @@ async def demo(out: Printer, latency_ms: float, allowed_ms: float | None) -> int
         async with simulator:
             async with running(simulator, out.tell) as bridge, _operator(bridge) as operator:
                 _introduce(out, simulator, bridge, latency_ms)
-                await _calls(out, Stage(simulator, operator), allowed_ms)
+                await _calls(out, DemoRun(simulator, operator), allowed_ms)
             problems = verdict(simulator)
-    except Failure as failure:
+    except CheckFailed as failure:
         problems = list(dict.fromkeys([*str(failure).splitlines(), *verdict(simulator)]))
     if problems:
         out.failed(problems)
@@ -134,11 +134,11 @@ async def demo(out: Printer, latency_ms: float, allowed_ms: float | None) -> int
     return DONE
 
 
-def _operator(bridge: Bridge) -> AbstractAsyncContextManager[Operator]:
+def _operator(bridge: ServiceProcess) -> AbstractAsyncContextManager[Operator]:
     return Operator.at(bridge.url, API_KEY)
 
 
-async def _calls(out: Printer, stage: Stage, allowed_ms: float | None) -> None:
+async def _calls(out: Printer, stage: DemoRun, allowed_ms: float | None) -> None:
     simulator = stage.simulator
     for scene in SCENES:
         out.heading(scene.title)
@@ -150,7 +150,7 @@ async def _calls(out: Printer, stage: Stage, allowed_ms: float | None) -> None:
             out.heading(f"The steps of the documented call flow, as that {scene.flow} call took them")
             out.steps(stage.lines)
             if problems := unseen_steps(stage.lines, outbound=scene.flow == "outbound"):
-                raise Failure("\n".join(problems))
+                raise CheckFailed("\n".join(problems))
     timings = Timings([], [], [])
     goal = _GOAL if allowed_ms is None else allowed_ms
     for _ in range(_GOES):
@@ -168,7 +168,7 @@ async def _calls(out: Printer, stage: Stage, allowed_ms: float | None) -> None:
     # A busy machine is no fault of the service: only who names a limit has it enforced.
     late = [] if allowed_ms is None else too_slow(timings, allowed_ms)
     if problems := [*verdict(simulator), *late]:
-        raise Failure("\n".join(problems))
+        raise CheckFailed("\n".join(problems))
 
 
 def _ledger(out: Printer, simulator: Simulator) -> None:
@@ -179,7 +179,7 @@ def _ledger(out: Printer, simulator: Simulator) -> None:
         out.tell(f"  {kind:<13} {len(left):>3}  {out.mark(not left)}")
 
 
-def _introduce(out: Printer, simulator: Simulator, bridge: Bridge, latency_ms: float) -> None:
+def _introduce(out: Printer, simulator: Simulator, bridge: ServiceProcess, latency_ms: float) -> None:
     out.tell(f"Bandwidth, simulated  {simulator.url}, each request takes {latency_ms:g} ms")
     out.tell(f"the service           {bridge.url}, process {bridge.process.pid}, with its embedded store")
 

@@ -15,7 +15,7 @@ from typing import Final
 import aiohttp
 
 from service.store.redis.embedded import EmbeddedServer, default_directory
-from tests.demo.checks import Failure
+from tests.demo.checks import CheckFailed
 from tests.simulator.clock import monotonic
 from tests.simulator.simulator import Simulator
 
@@ -62,7 +62,7 @@ def environment(simulator: Simulator, state: str, **overrides: str) -> dict[str,
     }
 
 
-class Bridge:
+class ServiceProcess:
     """The running service."""
 
     def __init__(self, process: asyncio.subprocess.Process, log: Path) -> None:
@@ -91,9 +91,9 @@ class Bridge:
             async with asyncio.timeout(_STOP):
                 code = await self.process.wait()
         except TimeoutError:
-            raise Failure(f"the service did not end within {_STOP:.0f} s of SIGTERM") from None
+            raise CheckFailed(f"the service did not end within {_STOP:.0f} s of SIGTERM") from None
         if code != 0:
-            raise Failure(f"the service ended with exit code {code}, not 0")
+            raise CheckFailed(f"the service ended with exit code {code}, not 0")
 
     def last_lines(self) -> list[str]:
         return self.log.read_text(errors="replace").splitlines()[-_LINES:]
@@ -108,9 +108,9 @@ class Bridge:
 
     async def _again(self, ends: float, what: str) -> None:
         if self.process.returncode is not None:
-            raise Failure(f"the service ended at its start, with exit code {self.process.returncode}")
+            raise CheckFailed(f"the service ended at its start, with exit code {self.process.returncode}")
         if monotonic() > ends:
-            raise Failure(f"the service did not {what} within {_START:.0f} s")
+            raise CheckFailed(f"the service did not {what} within {_START:.0f} s")
         await asyncio.sleep(_PAUSE)
 
 
@@ -130,7 +130,7 @@ def command(port: int = 0) -> list[str]:
 @asynccontextmanager
 async def running(
     simulator: Simulator, tell: Callable[[str], None], *, port: int = 0, **overrides: str
-) -> AsyncIterator[Bridge]:
+) -> AsyncIterator[ServiceProcess]:
     """The service, ready, and the simulator pointed at it. On failure its log stays, and is told about."""
     words = command(port)
     descriptor, name = tempfile.mkstemp(prefix="bridge-demo-", suffix=".log")
@@ -146,7 +146,7 @@ async def running(
                 # Ctrl-C is for the demo, which ends the service in order.
                 start_new_session=True,
             )
-        bridge = Bridge(process, log)
+        bridge = ServiceProcess(process, log)
         try:
             await bridge.ready()
             _point(simulator, bridge.url, overrides.get("BASE_CALLBACK_URL", ORIGIN))
@@ -162,10 +162,10 @@ async def running(
             await _end(bridge, Path(state))
 
 
-async def _end(bridge: Bridge, state: Path) -> None:
+async def _end(bridge: ServiceProcess, state: Path) -> None:
     """Whatever has happened, neither the service nor its store outlives the demo."""
     if not bridge.asked_to_stop:
-        with contextlib.suppress(Failure):
+        with contextlib.suppress(CheckFailed):
             await bridge.stop()
     if bridge.process.returncode is None:
         bridge.process.kill()

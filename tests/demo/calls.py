@@ -8,8 +8,8 @@ from typing import Final
 import aiohttp
 
 from tests.demo.bridge import SALES
-from tests.demo.checks import Failure, Timings, Track, forbidden, left_over, missing
-from tests.demo.output import BANDWIDTH, PHONE, Line, Names, lines_of
+from tests.demo.checks import CheckFailed, Timings, ExpectedSteps, unwanted_steps, left_over, missing_steps
+from tests.demo.output import BANDWIDTH, PHONE, OutputLine, CallNames, output_lines
 from tests.operators import Operator
 from tests.simulator.clock import monotonic
 from tests.simulator.journal import Happening
@@ -20,7 +20,7 @@ PRIVATE: Final = "+19195550101"
 """A number without a room: each of its callers has one of their own."""
 CALLERS: Final = ("+19195550142", "+19195550163")
 
-WAY_IN: Final[Track] = [
+WAY_IN: Final[ExpectedSteps] = [
     "call ringing",
     "webhook initiate",
     {"createSession", "createParticipant"},
@@ -30,14 +30,14 @@ WAY_IN: Final[Track] = [
     "BXML <Tag>",
     "call bridged",
 ]
-TAKEN_DOWN: Final[Track] = ["removeParticipantFromSession", "deleteParticipant", "deleteSession"]
-WAY_OUT: Final[Track] = [{"call ended", "webhook disconnect", "webhook transferDisconnect"}, *TAKEN_DOWN]
-FAR_END_OUT: Final[Track] = [
+TAKEN_DOWN: Final[ExpectedSteps] = ["removeParticipantFromSession", "deleteParticipant", "deleteSession"]
+WAY_OUT: Final[ExpectedSteps] = [{"call ended", "webhook disconnect", "webhook transferDisconnect"}, *TAKEN_DOWN]
+FAR_END_OUT: Final[ExpectedSteps] = [
     "webhook transferComplete",
     "BXML <Hangup>",
     {"call ended", "webhook disconnect"},
 ]
-GIVEN_UP: Final[Track] = [
+GIVEN_UP: Final[ExpectedSteps] = [
     "call ringing",
     "webhook initiate",
     {"createSession", "createParticipant"},
@@ -45,7 +45,7 @@ GIVEN_UP: Final[Track] = [
     {"call ended", "webhook disconnect"},
     *TAKEN_DOWN,
 ]
-REFUSED: Final[Track] = [
+REFUSED: Final[ExpectedSteps] = [
     "call ringing",
     "webhook initiate",
     "createParticipant",
@@ -54,42 +54,42 @@ REFUSED: Final[Track] = [
     {"call ended", "webhook disconnect"},
 ]
 
-Script = Callable[["Stage"], Awaitable[None]]
+Script = Callable[["DemoRun"], Awaitable[None]]
 
 
-class Stage:
+class DemoRun:
     """Watches what happens at the simulator, and says what it makes of it."""
 
     def __init__(self, simulator: Simulator, operator: Operator | None = None) -> None:
         self.simulator = simulator
         self.sales = SALES
         self._operator = operator
-        self.lines: list[Line] = []
-        self._names = Names(self._is_leg)
-        self._zero = math.inf
+        self.lines: list[OutputLine] = []
+        self._names = CallNames(self._is_leg)
+        self._started_at = math.inf
         simulator.observe(self._watch)
 
-    async def play(self, script: Script, *tracks: Track, unwanted: frozenset[str] = frozenset()) -> None:
+    async def play(self, script: Script, *tracks: ExpectedSteps, unwanted: frozenset[str] = frozenset()) -> None:
         """Raises Failure with everything that was not as it should be."""
         self.lines.clear()
-        self._names = Names(self._is_leg)
+        self._names = CallNames(self._is_leg)
         problems = []
         try:
             await script(self)
             await self.simulator.until(
                 lambda: self.simulator.ledger.empty and not self._missing(tracks), what="the call's end"
             )
-        except (AssertionError, Failure) as error:
+        except (AssertionError, CheckFailed) as error:
             problems.append(str(error))
             problems += left_over(self.simulator.ledger.alive())
-        problems += [*self._missing(tracks), *forbidden(self.lines, set(unwanted))]
+        problems += [*self._missing(tracks), *unwanted_steps(self.lines, set(unwanted))]
         if problems:
-            raise Failure("\n".join(problems))
+            raise CheckFailed("\n".join(problems))
 
     @property
     def operator(self) -> Operator:
         if self._operator is None:
-            raise Failure("there is no operator in this scene")
+            raise CheckFailed("there is no operator in this scene")
         return self._operator
 
     def between(self, first: str, last: str) -> float:
@@ -97,36 +97,36 @@ class Stage:
         begins = [line.at_ms for line in self.lines if line.what == first]
         ends = [line.at_ms for line in self.lines if line.what == last]
         if not begins or not ends:
-            raise Failure(f"{first} or {last} was not seen")
+            raise CheckFailed(f"{first} or {last} was not seen")
         return max(ends) - min(begins)
 
     def note(self, who: str, whom: str, what: str, detail: str = "") -> None:
         """A line for what is no message."""
-        self.lines.append(Line((monotonic() - self._zero) * 1000, who, whom, what, detail))
+        self.lines.append(OutputLine((monotonic() - self._started_at) * 1000, who, whom, what, detail))
 
     def check(self, holds: object, otherwise: str) -> None:
         if not holds:
-            raise Failure(otherwise)
+            raise CheckFailed(otherwise)
 
-    def _missing(self, tracks: tuple[Track, ...]) -> list[str]:
-        return [problem for track in tracks for problem in missing(self.lines, track)]
+    def _missing(self, tracks: tuple[ExpectedSteps, ...]) -> list[str]:
+        return [problem for track in tracks for problem in missing_steps(self.lines, track)]
 
     def _is_leg(self, call_id: str) -> bool:
         return self.simulator.phone(call_id).call.to.startswith("sip")
 
     def _watch(self, happening: Happening) -> None:
         # The journal's zero. A process that is held up between two clocks must not change the order.
-        self._zero = min(self._zero, monotonic() - happening.at_ms / 1000)
-        self.lines.extend(lines_of(happening, self._names, self._zero))
+        self._started_at = min(self._started_at, monotonic() - happening.at_ms / 1000)
+        self.lines.extend(output_lines(happening, self._names, self._started_at))
 
 
-async def all_the_way(stage: Stage) -> None:
+async def all_the_way(stage: DemoRun) -> None:
     phone = await stage.simulator.dial(to=PRIVATE, from_=CALLERS[0])
     await phone.until("bridged")
     await phone.hang_up()
 
 
-async def a_room(stage: Stage) -> None:
+async def a_room(stage: DemoRun) -> None:
     simulator = stage.simulator
     first, second = await _two(simulator)
     stage.check(first.session_id == second.session_id, "the callers are in different sessions")
@@ -149,7 +149,7 @@ async def a_room(stage: Stage) -> None:
     await second.until("ended")
 
 
-async def hangs_up_early(stage: Stage) -> None:
+async def hangs_up_early(stage: DemoRun) -> None:
     gate = stage.simulator.gates.hold("addParticipantToSession")
     phone = await stage.simulator.dial(to=PRIVATE, from_=CALLERS[0])
     await gate.reached()
@@ -165,7 +165,7 @@ async def hangs_up_early(stage: Stage) -> None:
     gate.release()
 
 
-async def bandwidth_fails(stage: Stage) -> None:
+async def bandwidth_fails(stage: DemoRun) -> None:
     stage.simulator.faults.add("createSession", status=500, times=2)
     phone = await stage.simulator.dial(to=PRIVATE, from_=CALLERS[0])
     await phone.until("ended")
@@ -189,7 +189,7 @@ async def measure(simulator: Simulator, timings: Timings, times: int) -> None:
                 await second.hang_up()
                 await simulator.settled()
     except AssertionError as error:
-        raise Failure(str(error)) from error
+        raise CheckFailed(str(error)) from error
 
 
 async def _two_trips(simulator: Simulator, client: aiohttp.ClientSession) -> float:
@@ -206,7 +206,7 @@ async def _request(simulator: Simulator, client: aiohttp.ClientSession) -> None:
     async with client.get(url, headers={"Authorization": credentials}) as response:
         await response.read()
         if response.status != 200:
-            raise Failure(f"listCalls was answered with {response.status}")
+            raise CheckFailed(f"listCalls was answered with {response.status}")
 
 
 async def _two(simulator: Simulator) -> tuple[Phone, Phone]:
@@ -223,5 +223,5 @@ def _webhook_to_bxml(simulator: Simulator, phone: Phone) -> float:
     return next(one.ms for one in simulator.deliveries if (one.event_type, one.call_id) == wanted)
 
 
-def _count(stage: Stage, what: str) -> int:
+def _count(stage: DemoRun, what: str) -> int:
     return sum(line.what == what for line in stage.lines)

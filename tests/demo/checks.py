@@ -4,15 +4,15 @@ from collections.abc import Iterable, Sequence
 from statistics import median
 from typing import NamedTuple
 
-from tests.demo.output import OUTBOUND_ONLY, STEPS, Line
+from tests.demo.output import OUTBOUND_ONLY, STEPS, OutputLine
 from tests.simulator.ledger import Alive
 from tests.simulator.simulator import Simulator
 
-Track = Sequence[str | set[str]]
+ExpectedSteps = Sequence[str | set[str]]
 """What has to come one after the other; what is in a set comes in any order."""
 
 
-class Failure(Exception):
+class CheckFailed(Exception):
     """The demo has not shown what it is to show; the text is for whoever ran it."""
 
 
@@ -39,9 +39,9 @@ def too_slow(timings: Timings, allowed: float) -> list[str]:
     ]
 
 
-def missing(lines: Iterable[Line], track: Track) -> list[str]:
+def missing_steps(lines: Iterable[OutputLine], track: ExpectedSteps) -> list[str]:
     """What was not seen, or not in this order. Refused requests are not seen."""
-    seen = [line.what for line in sorted(lines, key=lambda line: line.at_ms) if line.well]
+    seen = [line.what for line in sorted(lines, key=lambda line: line.at_ms) if line.is_success]
     problems = []
     begin = 0
     for group in track:
@@ -55,14 +55,14 @@ def missing(lines: Iterable[Line], track: Track) -> list[str]:
     return problems
 
 
-def forbidden(lines: Iterable[Line], unwanted: set[str]) -> list[str]:
+def unwanted_steps(lines: Iterable[OutputLine], unwanted: set[str]) -> list[str]:
     seen = {line.what for line in lines}
     return [f"{_step(what)} was seen, and must not be" for what in sorted(unwanted & seen)]
 
 
-def unseen_steps(lines: Iterable[Line], *, outbound: bool = False) -> list[str]:
+def unseen_steps(lines: Iterable[OutputLine], *, outbound: bool = False) -> list[str]:
     """Steps of the documented flow that nothing belonged to; one of them is for outbound calls only."""
-    seen = {line.step for line in lines if line.well}
+    seen = {line.step for line in lines if line.is_success}
     return [
         f"step {number} ({name}) was not seen"
         for number, name in STEPS.items()
@@ -87,7 +87,7 @@ def verdict(simulator: Simulator) -> list[str]:
 
 
 def _step(what: str) -> str:
-    step = Line(0, "", "", what).step
+    step = OutputLine(0, "", "", what).step
     return f"{what} (step {step})" if step else what
 
 

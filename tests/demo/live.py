@@ -8,8 +8,8 @@ import sys
 from typing import Final
 
 from handlers.page import assets
-from tests.demo.bridge import API_KEY, Bridge, running
-from tests.demo.checks import Failure
+from tests.demo.bridge import API_KEY, ServiceProcess, running
+from tests.demo.checks import CheckFailed
 from tests.operators import Operator
 from tests.simulator.phones import Phone
 from tests.simulator.settings import SimulatorSettings
@@ -25,10 +25,10 @@ the page. Open the link that is printed in a browser on this machine: a simulate
 melody, and then repeats whatever is said, a second later. Ctrl-C ends it all."""
 
 
-class Live:
+class LiveDemo:
     """A room for whoever opens the link; the caller rings once somebody is there, and again when hung up."""
 
-    def __init__(self, simulator: Simulator, bridge: Bridge, operator: Operator) -> None:
+    def __init__(self, simulator: Simulator, bridge: ServiceProcess, operator: Operator) -> None:
         self._simulator = simulator
         self._bridge = bridge
         self._operator = operator
@@ -73,7 +73,7 @@ class Live:
 async def live(*, port: int, stop: asyncio.Event) -> int:
     """Runs until `stop` is set; the exit code."""
     if assets.page() is None:
-        raise Failure("the page is not built: run `make page` first")
+        raise CheckFailed("the page is not built: run `make page` first")
     async with Simulator(SimulatorSettings(media=True, time_scale=1.0)) as simulator:
         settings = {
             "BW_DEVICE_URL": simulator.device_url,
@@ -85,7 +85,7 @@ async def live(*, port: int, stop: asyncio.Event) -> int:
             running(simulator, _tell, port=port, **settings) as bridge,
             Operator.at(bridge.url, API_KEY) as operator,
         ):
-            await Live(simulator, bridge, operator).go_on(stop)
+            await LiveDemo(simulator, bridge, operator).go_on(stop)
     _tell("\nEverybody has left; nothing is left at Bandwidth.")
     return DONE
 
@@ -111,7 +111,7 @@ def main() -> int:
     options = parser.parse_args()
     try:
         return asyncio.run(_main(options.port))
-    except Failure as failure:
+    except CheckFailed as failure:
         print(f"demo: {failure}", file=sys.stderr)
         return FAILED
 

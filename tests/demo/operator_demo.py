@@ -3,8 +3,8 @@
 from typing import Final
 
 from tests.demo.bridge import CONFERENCE
-from tests.demo.calls import CALLERS, PRIVATE, TAKEN_DOWN, Stage
-from tests.demo.checks import Failure, Track
+from tests.demo.calls import CALLERS, PRIVATE, TAKEN_DOWN, DemoRun
+from tests.demo.checks import CheckFailed, ExpectedSteps
 from tests.demo.output import BANDWIDTH, PHONE
 from tests.operators import Json
 from tests.simulator.phones import Phone
@@ -13,13 +13,13 @@ from tests.waiting import wait_until
 CALLEE: Final = "+19195550177"
 _PIN: Final = "4711"
 
-_INTO: Final[Track] = ["BXML <Transfer>", "webhook transferAnswer", "call bridged"]
-_MADE: Final[Track] = [{"createSession", "createParticipant"}, "addParticipantToSession"]
-HUNG_UP: Final[Track] = ["updateCall", {"call ended", "webhook disconnect"}]
-ON_ANSWER: Final[Track] = ["createCall", "webhook answer", *_MADE, *_INTO, *HUNG_UP]
-WHILE_IT_RINGS: Final[Track] = ["createCall", "addParticipantToSession", "webhook answer", *_INTO, *HUNG_UP]
-PREPARED: Final[Track] = [*_MADE, "webhook answer"]
-HELD: Final[Track] = [
+_INTO: Final[ExpectedSteps] = ["BXML <Transfer>", "webhook transferAnswer", "call bridged"]
+_MADE: Final[ExpectedSteps] = [{"createSession", "createParticipant"}, "addParticipantToSession"]
+HUNG_UP: Final[ExpectedSteps] = ["updateCall", {"call ended", "webhook disconnect"}]
+ON_ANSWER: Final[ExpectedSteps] = ["createCall", "webhook answer", *_MADE, *_INTO, *HUNG_UP]
+WHILE_IT_RINGS: Final[ExpectedSteps] = ["createCall", "addParticipantToSession", "webhook answer", *_INTO, *HUNG_UP]
+PREPARED: Final[ExpectedSteps] = [*_MADE, "webhook answer"]
+HELD: Final[ExpectedSteps] = [
     "call bridged",
     "updateCall",
     "webhook redirect",
@@ -29,8 +29,8 @@ HELD: Final[Track] = [
     *_MADE,
     *_INTO,
 ]
-TAKEN_OUT: Final[Track] = ["call bridged", *TAKEN_DOWN]
-MOVED: Final[Track] = [
+TAKEN_OUT: Final[ExpectedSteps] = ["call bridged", *TAKEN_DOWN]
+MOVED: Final[ExpectedSteps] = [
     "call bridged",
     "createSession",
     "removeParticipantFromSession",
@@ -39,7 +39,7 @@ MOVED: Final[Track] = [
     {"call ended", "webhook disconnect"},
     *TAKEN_DOWN,
 ]
-ASKED: Final[Track] = [
+ASKED: Final[ExpectedSteps] = [
     "webhook initiate",
     "BXML <Gather>",
     "webhook gather",
@@ -49,8 +49,8 @@ ASKED: Final[Track] = [
     "BXML <SpeakSentence> <Transfer>",
     *_INTO[1:],
 ]
-_BRIDGED: Final[Track] = ["addParticipantToSession", "createCall", "BXML <Bridge>", "call bridged"]
-TWO_LEGS: Final[Track] = [
+_BRIDGED: Final[ExpectedSteps] = ["addParticipantToSession", "createCall", "BXML <Bridge>", "call bridged"]
+TWO_LEGS: Final[ExpectedSteps] = [
     "webhook initiate",
     {"createSession", "createParticipant"},
     *_BRIDGED,
@@ -60,15 +60,15 @@ TWO_LEGS: Final[Track] = [
 ]
 
 
-async def on_answer(stage: Stage) -> None:
+async def on_answer(stage: DemoRun) -> None:
     await _placed(stage, prepare="answer")
 
 
-async def while_it_rings(stage: Stage) -> None:
+async def while_it_rings(stage: DemoRun) -> None:
     await _placed(stage, prepare="dial")
 
 
-async def _placed(stage: Stage, *, prepare: str) -> None:
+async def _placed(stage: DemoRun, *, prepare: str) -> None:
     call, phone = await _ringing(stage, prepare=prepare)
     if prepare == "dial":
         await _prepared(stage, call["id"])
@@ -79,7 +79,7 @@ async def _placed(stage: Stage, *, prepare: str) -> None:
     await phone.until("ended")
 
 
-async def held_and_joined_again(stage: Stage) -> None:
+async def held_and_joined_again(stage: DemoRun) -> None:
     call, phone = await _bridged(stage)
     participant = phone.participant_id
     await stage.operator.order(call["id"], "remove")
@@ -95,7 +95,7 @@ async def held_and_joined_again(stage: Stage) -> None:
     await phone.hang_up()
 
 
-async def moved(stage: Stage) -> None:
+async def moved(stage: DemoRun) -> None:
     call, phone = await _bridged(stage)
     before, leg, participant = phone.session_id, phone.leg, phone.participant_id
     await stage.operator.order(call["id"], "join", room="support")
@@ -112,7 +112,7 @@ async def moved(stage: Stage) -> None:
     await phone.hang_up()
 
 
-async def named_by_digits(stage: Stage) -> None:
+async def named_by_digits(stage: DemoRun) -> None:
     await stage.operator.ask("PUT", "/rooms/board", {"pin": _PIN, "announcement": "Welcome to the board."})
     phone = await stage.simulator.dial(to=CONFERENCE, from_=CALLERS[0])
     await phone.hears("conference code")
@@ -126,7 +126,7 @@ async def named_by_digits(stage: Stage) -> None:
     await stage.operator.ask("PUT", "/rooms/board", {})
 
 
-async def outlives_its_leg(stage: Stage) -> None:
+async def outlives_its_leg(stage: DemoRun) -> None:
     """Two legs: the end of the one into WebRTC is not the end of the phone."""
     simulator = stage.simulator
     await stage.operator.ask("PUT", "/rooms/sales", {"interconnect": "bridge"})
@@ -140,7 +140,7 @@ async def outlives_its_leg(stage: Stage) -> None:
     await stage.operator.ask("PUT", "/rooms/sales", {})
 
 
-async def answer_to_bridged(stage: Stage, times: int) -> dict[str, list[float]]:
+async def answer_to_bridged(stage: DemoRun, times: int) -> dict[str, list[float]]:
     """Milliseconds from the answer of a phone that was called to its bridge, for each way and order."""
     found: dict[str, list[float]] = {}
     try:
@@ -150,11 +150,11 @@ async def answer_to_bridged(stage: Stage, times: int) -> dict[str, list[float]]:
                 for _ in range(times):
                     row.append(await _time(stage, way, prepare))
     except AssertionError as error:
-        raise Failure(str(error)) from error
+        raise CheckFailed(str(error)) from error
     return found
 
 
-async def _time(stage: Stage, way: str, prepare: str) -> float:
+async def _time(stage: DemoRun, way: str, prepare: str) -> float:
     simulator = stage.simulator
     call, phone = await _ringing(stage, prepare=prepare, interconnect=way)
     if prepare == "dial":
@@ -168,20 +168,20 @@ async def _time(stage: Stage, way: str, prepare: str) -> float:
     return took
 
 
-async def _prepared(stage: Stage, id_: str) -> None:
+async def _prepared(stage: DemoRun, id_: str) -> None:
     async def made() -> bool:
         return bool((await stage.operator.call(id_))["participantId"])
 
     await wait_until(made, what="the participant was not there before the phone answered")
 
 
-async def _ringing(stage: Stage, **options: str) -> tuple[Json, Phone]:
+async def _ringing(stage: DemoRun, **options: str) -> tuple[Json, Phone]:
     stage.simulator.numbers[CALLEE] = "ring"
     call = await stage.operator.place(CALLEE, "sales", **options)
     return call, await stage.simulator.called(CALLEE)
 
 
-async def _bridged(stage: Stage) -> tuple[Json, Phone]:
+async def _bridged(stage: DemoRun) -> tuple[Json, Phone]:
     phone = await stage.simulator.dial(to=PRIVATE, from_=CALLERS[0])
     await phone.until("bridged")
     return await stage.operator.until(phone.call_id, "bridged"), phone

@@ -53,7 +53,7 @@ _STEP_OF: Final[Mapping[str, int]] = MappingProxyType(
 PHONE, BANDWIDTH, BRIDGE = "phone", "Bandwidth", "bridge"
 
 
-class Line(NamedTuple):
+class OutputLine(NamedTuple):
     """`at_ms` counts from the simulator's start; `ms` is how long it took, where that is known."""
 
     at_ms: float
@@ -69,12 +69,12 @@ class Line(NamedTuple):
         return _STEP_OF.get(self.what)
 
     @property
-    def well(self) -> bool:
+    def is_success(self) -> bool:
         """Whether it was answered with success, or needs no answer."""
         return not self.status or self.status.startswith("2")
 
 
-class Names:
+class CallNames:
     """Phones in the order of their calls, and our own calls into WebRTC, which `is_leg` knows."""
 
     def __init__(self, is_leg: Callable[[str], bool] = lambda _call_id: False) -> None:
@@ -89,27 +89,27 @@ class Names:
         return self._names[call_id]
 
 
-def lines_of(happening: Happening, names: Names, zero: float = 0.0) -> Iterator[Line]:
+def output_lines(happening: Happening, names: CallNames, zero: float = 0.0) -> Iterator[OutputLine]:
     """`zero` is the simulator's start in monotonic seconds: what took time stands where it began."""
     match happening:
         case RequestAnswered(_, request):
             status = str(request.status) if request.received else "none"
             began = (request.at - zero) * 1000
-            yield Line(began, BRIDGE, BANDWIDTH, request.operation, status=status, ms=request.ms)
+            yield OutputLine(began, BRIDGE, BANDWIDTH, request.operation, status=status, ms=request.ms)
         case WebhookDelivered(at_ms, delivery):
             yield from _delivered(at_ms, delivery, names, zero)
         case PhoneChanged(at_ms, call_id, None, stage, cause):
             detail = ", ".join(word for word in (names.of(call_id), cause) if word)
             ways = (BANDWIDTH, PHONE) if stage == "bridged" else (PHONE, BANDWIDTH)
             if stage in {"ringing", "bridged", "ended"}:
-                yield Line(at_ms, *ways, f"call {stage}", detail)
+                yield OutputLine(at_ms, *ways, f"call {stage}", detail)
         case SpeechHeard(at_ms, call_id, text):
-            yield Line(at_ms, BANDWIDTH, PHONE, "speech", f"{names.of(call_id)}: {text}")
+            yield OutputLine(at_ms, BANDWIDTH, PHONE, "speech", f"{names.of(call_id)}: {text}")
         case _:
             return
 
 
-def _delivered(at_ms: float, delivery: Delivery, names: Names, zero: float) -> Iterator[Line]:
+def _delivered(at_ms: float, delivery: Delivery, names: CallNames, zero: float) -> Iterator[OutputLine]:
     """The question when it was sent, and the answer when it came."""
     call_id = str(delivery.payload.get("parentCallId") or delivery.call_id)
     name = names.of(call_id)
@@ -118,10 +118,10 @@ def _delivered(at_ms: float, delivery: Delivery, names: Names, zero: float) -> I
     detail = f"{name}, {delivery.error}" if delivery.error else name
     asked = (delivery.sent_at - zero) * 1000
     if not delivery.synchronous:
-        yield Line(asked, BANDWIDTH, BRIDGE, what, detail, status, delivery.ms)
+        yield OutputLine(asked, BANDWIDTH, BRIDGE, what, detail, status, delivery.ms)
         return
-    yield Line(asked, BANDWIDTH, BRIDGE, what, name)
-    yield Line(at_ms, BRIDGE, BANDWIDTH, _said(delivery.reply), detail, status, delivery.ms)
+    yield OutputLine(asked, BANDWIDTH, BRIDGE, what, name)
+    yield OutputLine(at_ms, BRIDGE, BANDWIDTH, _said(delivery.reply), detail, status, delivery.ms)
 
 
 def _said(document: bytes) -> str:

@@ -6,7 +6,7 @@ from statistics import median
 from typing import Final, TextIO
 
 from tests.demo.checks import Timings
-from tests.demo.output import OUTBOUND_ONLY, STEPS, Line
+from tests.demo.output import OUTBOUND_ONLY, STEPS, OutputLine
 
 _BOLD, _GREEN, _RED, _DIM = "1", "32", "31", "2"
 _HEAD: Final = (
@@ -27,18 +27,18 @@ class Printer:
         self.tell()
         self.tell(self._paint(text, _BOLD))
 
-    def lines(self, lines: Iterable[Line]) -> None:
+    def lines(self, lines: Iterable[OutputLine]) -> None:
         """In order of time, counted from the first."""
         ordered = sorted(lines, key=lambda line: line.at_ms)
         self.tell(self._paint(_HEAD, _DIM))
         for line in ordered:
             self.tell(self._line(line, ordered[0].at_ms))
 
-    def steps(self, lines: Iterable[Line]) -> None:
+    def steps(self, lines: Iterable[OutputLine]) -> None:
         """The documented flow, each step with the moment at which it was first seen."""
         ordered = sorted(lines, key=lambda line: line.at_ms)
         for number, name in STEPS.items():
-            seen = next((line for line in ordered if line.step == number and line.well), None)
+            seen = next((line for line in ordered if line.step == number and line.is_success), None)
             if number == OUTBOUND_ONLY and seen is None:
                 when = "for outbound calls, see below"
             elif seen is None:
@@ -74,9 +74,9 @@ class Printer:
         for problem in problems:
             self.tell(f"  {problem}")
 
-    def _line(self, line: Line, begin: float) -> str:
+    def _line(self, line: OutputLine, begin: float) -> str:
         step = self._paint(f"{line.step or '':>4}", _BOLD)
-        status = self._paint(f"{line.status:>6}", _GREEN if line.well else _RED)
+        status = self._paint(f"{line.status:>6}", _GREEN if line.is_success else _RED)
         took = "" if line.ms is None else f"{line.ms:6.1f} ms"
         ways = f"{line.who:>10} -> {line.whom:<9}"
         return (

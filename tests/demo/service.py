@@ -3,7 +3,7 @@
 import sys
 
 from handlers.cli import main
-from tests.harness import BRIEF
+from tests.harness import SHORT_TIMEOUTS
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:], patience=BRIEF))
+    sys.exit(main(sys.argv[1:], timeouts=SHORT_TIMEOUTS))

@@ -1,27 +1,27 @@
 """The shell put together for tests, around a simulator and a store."""
 
 from service.bandwidth.auth import Basic
-from service.bandwidth.api_client import Http
+from service.bandwidth.api_client import HttpClient
 from service.bandwidth.interconnect import SipTransfer
 from service.bandwidth.voice import VoiceApi
 from service.bandwidth.webrtc import WebRtcApi
 from service.calls.effects import Effect
-from service.calls.room_settings import Way
+from service.calls.room_settings import InterconnectMode
 from service.clock import Clock, SystemClock
-from service.engine.outbox.wakeup import Alarm
-from service.engine.reconciler import Asker
-from service.bandwidth.callback_urls import Callbacks
-from service.engine.session_checks import Doubts
-from service.engine.effect_executor import Performer
-from service.engine.joining.session_join import Entrance
-from service.engine.joining.call_join import Joiner
-from service.engine.joining.webrtc_leg import Legs
-from service.engine.joining.move import Mover
-from service.engine.browsers import Participants
-from service.engine.timeouts import PATIENCE, Patience
-from service.engine.outbox.protocols import Handles, NotYet
-from service.engine.phones import Phones
-from service.engine.joining.prepared import Stocker
+from service.engine.outbox.wakeup import WorkerSignal
+from service.engine.reconciler import Reconciler
+from service.bandwidth.callback_urls import CallbackUrls
+from service.engine.session_checks import SessionChecker
+from service.engine.effect_executor import EffectExecutor
+from service.engine.joining.session_join import SessionJoiner
+from service.engine.joining.call_join import CallJoiner
+from service.engine.joining.webrtc_leg import LegDialer
+from service.engine.joining.move import ParticipantMover
+from service.engine.browsers import Browsers
+from service.engine.timeouts import DEFAULT_TIMEOUTS, Timeouts
+from service.engine.outbox.protocols import SupportsHandle, RetryLater
+from service.engine.phones import PhoneControl
+from service.engine.joining.prepared import ParticipantPool
 from service.metrics import Metrics
 from service.store.calls import Calls
 from service.store.redis.client import Client
@@ -31,26 +31,26 @@ from tests.clocks import SetClock
 from tests.simulator.simulator import Simulator
 
 
-async def looked_at(performer: Performer, clock: SetClock, effect: Effect) -> list[float]:
+async def execute_until_done(performer: EffectExecutor, clock: SetClock, effect: Effect) -> list[float]:
     """Performed as what was learned of it until it is done; the seconds in between."""
     waited: list[float] = []
-    while (again := await _tried(performer, effect)) is not None:
-        assert again.instead is not None
-        effect = again.instead
-        waited.append(again.seconds)
-        clock.advance(again.seconds)
+    while (again := await _execute_once(performer, effect)) is not None:
+        assert again.replacement is not None
+        effect = again.replacement
+        waited.append(again.delay)
+        clock.advance(again.delay)
     return waited
 
 
-async def _tried(performer: Performer, effect: Effect) -> NotYet | None:
+async def _execute_once(performer: EffectExecutor, effect: Effect) -> RetryLater | None:
     try:
-        await performer.perform(effect, attempt=1)
-    except NotYet as again:
+        await performer.execute(effect, attempt=1)
+    except RetryLater as again:
         return again
     return None
 
 
-class Parts:
+class EngineParts:
     def __init__(
         self,
         simulator: Simulator,
@@ -58,107 +58,107 @@ class Parts:
         clock: Clock,
         *,
         stock: int = 0,
-        patience: Patience = PATIENCE,
+        patience: Timeouts = DEFAULT_TIMEOUTS,
     ) -> None:
         credentials = Basic(simulator.username, simulator.password)
         self.clock = clock
         self.tasks = Tasks()
-        self.http = Http()
+        self.http = HttpClient()
         self.voice = VoiceApi(self.http, simulator.voice_url, simulator.account_id, credentials)
         self.webrtc = WebRtcApi(self.http, simulator.webrtc_url, simulator.account_id, credentials)
         self.calls = Calls(client, ended_days=1)
-        self.rooms = Rooms(client, stock=stock)
-        self.callbacks = Callbacks("https://bridge.test", "u", "p")
-        self.doubts = Doubts(
+        self.rooms = Rooms(client, prepared=stock)
+        self.callbacks = CallbackUrls("https://bridge.test", "u", "p")
+        self.doubts = SessionChecker(
             webrtc=self.webrtc,
             rooms=self.rooms,
             clock=SystemClock(),
             tasks=self.tasks,
-            alarm=Alarm(),
-            patience=patience,
+            signal=WorkerSignal(),
+            timeouts=patience,
             metrics=Metrics(),
         )
-        self.entrance = Entrance(
+        self.entrance = SessionJoiner(
             webrtc=self.webrtc,
             rooms=self.rooms,
-            doubts=self.doubts,
+            session_checker=self.doubts,
             clock=clock,
             tasks=self.tasks,
-            alarm=Alarm(),
+            signal=WorkerSignal(),
         )
-        self.participants = Participants(
-            entrance=self.entrance,
+        self.participants = Browsers(
+            session_joiner=self.entrance,
             rooms=self.rooms,
             callbacks=self.callbacks,
             budget=8,
-            patience=patience,
+            timeouts=patience,
             clock=clock,
             tasks=self.tasks,
-            alarm=Alarm(),
+            signal=WorkerSignal(),
             new_name=lambda: "a" * 16,
             metrics=Metrics(),
         )
 
-    def joiner(self, way: Way = Way.TRANSFER, application_id: str | None = None) -> Joiner:
-        legs = Legs(
-            entrance=self.entrance,
+    def joiner(self, way: InterconnectMode = InterconnectMode.TRANSFER, application_id: str | None = None) -> CallJoiner:
+        legs = LegDialer(
+            session_joiner=self.entrance,
             voice=self.voice,
             callbacks=self.callbacks,
             sip_uri="sip:sipx.webrtc.bandwidth.com:5060",
             application_id=application_id,
             number="+15551234567",
         )
-        return Joiner(
-            entrance=self.entrance,
+        return CallJoiner(
+            session_joiner=self.entrance,
             rooms=self.rooms,
             interconnect=SipTransfer(),
             callbacks=self.callbacks,
-            legs=legs,
-            way=way,
+            leg_dialer=legs,
+            default_interconnect=way,
             clock=self.clock,
-            alarm=Alarm(),
+            signal=WorkerSignal(),
         )
 
-    def performer(self, engine: Handles) -> Performer:
-        mover = Mover(
-            entrance=self.entrance,
+    def performer(self, engine: SupportsHandle) -> EffectExecutor:
+        mover = ParticipantMover(
+            session_joiner=self.entrance,
             webrtc=self.webrtc,
             rooms=self.rooms,
             clock=self.clock,
-            patience=PATIENCE,
+            timeouts=DEFAULT_TIMEOUTS,
         )
-        return Performer(
-            phones=Phones(self.voice, self.callbacks),
+        return EffectExecutor(
+            phones=PhoneControl(self.voice, self.callbacks),
             webrtc=self.webrtc,
             calls=self.calls,
             rooms=self.rooms,
-            entrance=self.entrance,
+            session_joiner=self.entrance,
             mover=mover,
-            participants=self.participants,
-            engine=engine,
-            asker=Asker(
+            browsers=self.participants,
+            event_handler=engine,
+            reconciler=Reconciler(
                 voice=self.voice,
-                phones=Phones(self.voice, self.callbacks),
+                phones=PhoneControl(self.voice, self.callbacks),
                 webrtc=self.webrtc,
                 calls=self.calls,
                 rooms=self.rooms,
-                doubts=self.doubts,
-                engine=engine,
+                session_checker=self.doubts,
+                event_handler=engine,
                 clock=self.clock,
-                patience=PATIENCE,
+                timeouts=DEFAULT_TIMEOUTS,
             ),
-            stocker=Stocker(
+            participant_pool=ParticipantPool(
                 webrtc=self.webrtc,
                 rooms=self.rooms,
-                entrance=self.entrance,
-                doubts=self.doubts,
+                session_joiner=self.entrance,
+                session_checker=self.doubts,
                 callbacks=self.callbacks,
                 clock=self.clock,
                 metrics=Metrics(),
-                life=PATIENCE.stock,
+                lifetime=DEFAULT_TIMEOUTS.prepared_lifetime,
             ),
-            doubts=self.doubts,
+            session_checker=self.doubts,
             clock=self.clock,
-            alarm=Alarm(),
-            patience=PATIENCE,
+            signal=WorkerSignal(),
+            timeouts=DEFAULT_TIMEOUTS,
         )

@@ -10,18 +10,18 @@ import msgspec
 import pytest
 from redis.asyncio import Redis
 
-from service.calls.browser import Browser, Permission, Streams
-from service.calls.effects import AddParticipant, CheckPresence, Evict, Subscribe, TellAlone
+from service.calls.browser import Browser, Permission, ParticipantStreams
+from service.calls.effects import AddParticipant, CheckPresence, TellRoomClosed, Subscribe, TellAlone
 from service.calls.refs import ref_of_call
-from service.calls.room_settings import Then
-from service.engine.operators import Refusal
-from service.engine.browsers import Admitted
-from service.engine.timeouts import PATIENCE
-from service.engine.outbox.protocols import NotYet
+from service.calls.room_settings import AloneAction
+from service.engine.operators import RequestRefusal
+from service.engine.browsers import AdmittedBrowser
+from service.engine.timeouts import DEFAULT_TIMEOUTS
+from service.engine.outbox.protocols import RetryLater
 from service.store.redis.client import Client
 from service.store.room_index import Member
 from tests.clocks import SetClock
-from tests.engine.parts import Parts, looked_at
+from tests.engine.parts import EngineParts, execute_until_done
 from tests.engine.test_effect_executor import RecordingEngine
 from tests.simulator import sessions
 from tests.simulator.simulator import Simulator
@@ -36,7 +36,7 @@ class Bench:
     def __init__(self, simulator: Simulator, client: Client) -> None:
         self.clock = SetClock()
         self.engine = RecordingEngine()
-        self.parts = Parts(simulator, client, self.clock)
+        self.parts = EngineParts(simulator, client, self.clock)
         numbers = count(2)
         # A name as long as a real one for each.
         self.participants = self.parts.participants
@@ -44,9 +44,9 @@ class Bench:
         self.performer = self.parts.performer(self.engine)
         self.simulator = simulator
 
-    async def admit(self, **more: Any) -> Admitted:
+    async def admit(self, **more: Any) -> AdmittedBrowser:
         admitted = await self.participants.admit(ROOM, **more)
-        assert isinstance(admitted, Admitted)
+        assert isinstance(admitted, AdmittedBrowser)
         return admitted
 
     async def members(self) -> dict[str, Member]:
@@ -56,9 +56,9 @@ class Bench:
     async def looks(self, seat: str) -> float | None:
         """Seconds until it looks again, None when there is nothing to look for any more."""
         try:
-            await self.performer.perform(CheckPresence(ROOM, seat), attempt=1)
-        except NotYet as again:
-            return again.seconds
+            await self.performer.execute(CheckPresence(ROOM, seat), attempt=1)
+        except RetryLater as again:
+            return again.delay
         return None
 
     async def phase(self, seat: str) -> str:
@@ -86,7 +86,7 @@ async def bench(simulator: Simulator, client: Client) -> AsyncIterator[Bench]:
 
 async def test_a_token_that_nobody_uses(bench: Bench) -> None:
     seat = (await bench.admit()).seat
-    bench.clock.advance(PATIENCE.unused - 1)
+    bench.clock.advance(DEFAULT_TIMEOUTS.unused_seat - 1)
     assert await bench.looks(seat) == pytest.approx(1)
     assert await bench.phase(seat) == "in"
     bench.clock.advance(1)
@@ -98,22 +98,22 @@ async def test_a_token_that_nobody_uses(bench: Bench) -> None:
 async def test_silence_after_a_heartbeat(bench: Bench) -> None:
     seat = (await bench.admit()).seat
     bench.clock.advance(100)
-    assert await bench.participants.beat(ROOM, seat)
-    bench.clock.advance(PATIENCE.absent - 1)
+    assert await bench.participants.heartbeat(ROOM, seat)
+    bench.clock.advance(DEFAULT_TIMEOUTS.browser_absence - 1)
     assert await bench.looks(seat) == pytest.approx(1)
     bench.clock.advance(1)
     assert await bench.looks(seat) is None
-    assert not await bench.participants.beat(ROOM, seat)
+    assert not await bench.participants.heartbeat(ROOM, seat)
 
 
 async def test_who_is_known_to_be_there_is_looked_at_now_and_then(bench: Bench) -> None:
     one = await bench.admit()
-    await bench.participants.report(ROOM, one.seat, one.participant_id, "onConnect")
+    await bench.participants.handle_event(ROOM, one.seat, one.participant_id, "onConnect")
     bench.clock.advance(3600)
-    assert await bench.looks(one.seat) == PATIENCE.quiet
-    await bench.participants.report(ROOM, one.seat, one.participant_id, "onDisconnect")
-    assert await bench.looks(one.seat) == pytest.approx(PATIENCE.absent)
-    bench.clock.advance(PATIENCE.absent)
+    assert await bench.looks(one.seat) == DEFAULT_TIMEOUTS.idle_check
+    await bench.participants.handle_event(ROOM, one.seat, one.participant_id, "onDisconnect")
+    assert await bench.looks(one.seat) == pytest.approx(DEFAULT_TIMEOUTS.browser_absence)
+    bench.clock.advance(DEFAULT_TIMEOUTS.browser_absence)
     assert await bench.looks(one.seat) is None
     assert await bench.phase(one.seat) == "leaving"
 
@@ -123,39 +123,39 @@ async def test_a_copy_that_comes_late_changes_nothing(bench: Bench) -> None:
 
     async def report(event: str, told: int) -> None:
         bench.clock.advance(1)
-        await bench.participants.report(ROOM, one.seat, one.participant_id, event, told)
+        await bench.participants.handle_event(ROOM, one.seat, one.participant_id, event, told)
 
     await report("onDisconnect", 1000)
     await report("onConnect", 1001)
     await report("onDisconnect", 1000)
-    bench.clock.advance(PATIENCE.absent)
-    assert await bench.looks(one.seat) == PATIENCE.quiet
+    bench.clock.advance(DEFAULT_TIMEOUTS.browser_absence)
+    assert await bench.looks(one.seat) == DEFAULT_TIMEOUTS.idle_check
     await report("onDisconnect", 1002)
     await report("onConnect", 1001)
-    assert await bench.looks(one.seat) == pytest.approx(PATIENCE.absent - 1)
+    assert await bench.looks(one.seat) == pytest.approx(DEFAULT_TIMEOUTS.browser_absence - 1)
 
 
 @pytest.mark.parametrize("event", ["onConnect", "onLeave", "onDisconnect"])
 async def test_events_of_somebody_else(bench: Bench, event: str) -> None:
     one = await bench.admit()
     before = await bench.members()
-    await bench.participants.report(ROOM, one.seat, "somebody-else", event)
-    await bench.participants.report(ROOM, "web-unknown.1", one.participant_id, event)
-    await bench.participants.report("nowhere", one.seat, one.participant_id, event)
+    await bench.participants.handle_event(ROOM, one.seat, "somebody-else", event)
+    await bench.participants.handle_event(ROOM, "web-unknown.1", one.participant_id, event)
+    await bench.participants.handle_event("nowhere", one.seat, one.participant_id, event)
     assert await bench.members() == before
     phone = f"{ref_of_call('c-1')}.1"
     now = bench.clock.now()
-    await bench.parts.rooms.reserve(ROOM, phone, waits=False, limit=20, now=now)
-    await bench.parts.rooms.enter(ROOM, phone, participant_id="p-1", made_session="", now=now)
+    await bench.parts.rooms.reserve(ROOM, phone, wait_if_empty=False, limit=20, now=now)
+    await bench.parts.rooms.take_seat(ROOM, phone, participant_id="p-1", new_session_id="", now=now)
     before = await bench.members()
-    await bench.participants.report(ROOM, phone, "p-1", event)
+    await bench.participants.handle_event(ROOM, phone, "p-1", event)
     assert await bench.members() == before, "a phone's call says what becomes of it"
 
 
 async def test_an_event_that_is_told_twice(bench: Bench) -> None:
     one = await bench.admit()
     for _ in range(2):
-        await bench.participants.report(ROOM, one.seat, one.participant_id, "onLeave")
+        await bench.participants.handle_event(ROOM, one.seat, one.participant_id, "onLeave")
     assert await bench.phase(one.seat) == "leaving"
 
 
@@ -182,7 +182,7 @@ async def test_of_two_at_once_the_later_one_stays(bench: Bench) -> None:
         bench.clock.advance(0.001)
     gate.release()
     _, second = [await task for task in joining]
-    assert isinstance(second, Admitted)
+    assert isinstance(second, AdmittedBrowser)
     assert {seat for seat, member in (await bench.members()).items() if member.phase == "in"} == {second.seat}
 
 
@@ -191,7 +191,7 @@ async def test_nobody_is_refused_because_of_themselves(bench: Bench) -> None:
     await bench.parts.rooms.configure(ROOM, await limited(bench, 2), now=bench.clock.now())
     old = await bench.admit(visit="v-1")
     other = await bench.admit(visit="v-2")
-    naps = Naps(bench, old.seat)
+    naps = ScriptedSleeps(bench, old.seat)
     new = await bench.admit(visit="v-1")
     assert naps.taken == 3
     assert set(await bench.members()) == {other.seat, new.seat}
@@ -203,7 +203,7 @@ async def test_a_room_that_is_full_of_others_is_full_at_once(bench: Bench) -> No
     began = bench.clock.now()
     for visit in ("v-1", ""):
         refused = await bench.participants.admit(ROOM, visit=visit)
-        assert isinstance(refused, Refusal)
+        assert isinstance(refused, RequestRefusal)
         assert refused.reason == "room-full"
     assert bench.clock.now() == began, "there is nothing to wait for"
     assert set(await bench.members()) == {other.seat}
@@ -214,12 +214,12 @@ async def test_a_seat_that_does_not_become_free_is_not_waited_for_for_ever(bench
     await bench.admit(visit="v-1")
     began = bench.clock.now()
     refused = await bench.participants.admit(ROOM, visit="v-1")
-    assert isinstance(refused, Refusal)
+    assert isinstance(refused, RequestRefusal)
     assert refused.reason == "room-full"
     assert 7 < bench.clock.now() - began <= 8
 
 
-class Naps(SetClock):
+class ScriptedSleeps(SetClock):
     """Somebody takes the old browser down while the new one waits: it is out at the third look."""
 
     def __init__(self, bench: Bench, seat: str) -> None:
@@ -233,11 +233,11 @@ class Naps(SetClock):
         self.taken += 1
         if self.taken == 3:
             assert await self._bench.phase(self._seat) == "leaving"
-            await self._bench.parts.rooms.free(ROOM, self._seat, now=self.now())
+            await self._bench.parts.rooms.free_seat(ROOM, self._seat, now=self.now())
 
 
 async def limited(bench: Bench, limit: int) -> Any:
-    return msgspec.structs.replace(await bench.parts.rooms.settings(ROOM), limit=limit)
+    return msgspec.structs.replace(await bench.parts.rooms.read_settings(ROOM), limit=limit)
 
 
 # Tokens -----------------------------------------------------------------------------------------------------
@@ -281,8 +281,8 @@ async def test_until_when_a_token_is_good(
 
 async def test_no_call_is_told_of_a_browser(bench: Bench) -> None:
     seat = (await bench.admit()).seat
-    await bench.performer.perform(Evict(ROOM, seat), attempt=1)
-    await bench.performer.perform(TellAlone(ROOM, seat, Then.HANGUP), attempt=1)
+    await bench.performer.execute(TellRoomClosed(ROOM, seat), attempt=1)
+    await bench.performer.execute(TellAlone(ROOM, seat, AloneAction.HANGUP), attempt=1)
     assert bench.engine.handled == []
     assert await bench.phase(seat) == "in"
 
@@ -290,13 +290,13 @@ async def test_no_call_is_told_of_a_browser(bench: Bench) -> None:
 async def test_it_is_put_back_with_what_it_heard(bench: Bench) -> None:
     one, other = await bench.admit(permissions=(Permission.AUDIO, Permission.VIDEO)), await bench.admit()
     member = (await bench.members())[one.seat]
-    hears = (Streams(other.participant_id, ("desk",)),)
+    hears = (ParticipantStreams(other.participant_id, ("desk",)),)
     assert await bench.participants.subscribe(ROOM, member, hears)
     at_bandwidth = bench.simulator.sessions
     participant = at_bandwidth.participants[one.participant_id]
     session = at_bandwidth.sessions[one.session_id]
     at_bandwidth.remove(participant)
-    await bench.performer.perform(
+    await bench.performer.execute(
         AddParticipant(ROOM, one.seat, one.session_id, one.participant_id), attempt=1
     )
     assert participant.id in session.members
@@ -309,15 +309,15 @@ async def test_who_cannot_be_put_back_leaves(bench: Bench) -> None:
     one, other = await bench.admit(), await bench.admit()
     bench.simulator.sessions.delete_participant(bench.simulator.sessions.participants[one.participant_id])
     effect = AddParticipant(ROOM, one.seat, one.session_id, one.participant_id)
-    assert await looked_at(bench.performer, bench.clock, effect) == [2, 2]
+    assert await execute_until_done(bench.performer, bench.clock, effect) == [2, 2]
     assert (await bench.phase(one.seat), await bench.phase(other.seat)) == ("leaving", "in")
     assert bench.engine.handled == []
 
 
 async def test_a_subscription_to_who_has_gone_meanwhile(bench: Bench) -> None:
     one = await bench.admit()
-    effect = Subscribe(ROOM, one.participant_id, (Streams("00000000-0000-4000-8000-000000000000", ("a",)),))
-    assert await looked_at(bench.performer, bench.clock, effect) == [2, 2]
+    effect = Subscribe(ROOM, one.participant_id, (ParticipantStreams("00000000-0000-4000-8000-000000000000", ("a",)),))
+    assert await execute_until_done(bench.performer, bench.clock, effect) == [2, 2]
     assert await bench.phase(one.seat) == "in"
 
 

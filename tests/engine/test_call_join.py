@@ -12,15 +12,15 @@ from service.calls.events import Joined, JoinFailed
 from service.calls.model import Call, Direction, Phone
 from service.calls.refs import ref_of_call
 from service.clock import SystemClock
-from service.engine.joining.compensated import NEVER
+from service.engine.joining.compensated import NO_REPEAT
 from service.engine.joining.call_join import Outcome
 from service.store import keys
 from service.store.redis.client import Client
 from service.store.errors import StoreUnavailable
 from service.store.outbox import Outbox
-from service.store.outbox_index import OwedDirectory
-from service.store.rooms import Doubted, Gone, Place, Seat
-from tests.engine.parts import Parts
+from service.store.outbox_index import OutboxIndex
+from service.store.rooms import SessionInDoubt, SeatGone, ReservedSeat, TakenSeat
+from tests.engine.parts import EngineParts
 from tests.simulator.simulator import Simulator
 from tests.waiting import wait_until
 
@@ -37,7 +37,7 @@ CALL = Call(
 
 
 class Bench:
-    def __init__(self, parts: Parts, client: Client) -> None:
+    def __init__(self, parts: EngineParts, client: Client) -> None:
         self.clock, self.tasks, self.http = parts.clock, parts.tasks, parts.http
         self.rooms = parts.rooms
         self.outbox = Outbox(client, worker="w", lease=45)
@@ -56,7 +56,7 @@ class Bench:
     async def owed(self) -> list[type]:
         """What the room owes, once everything that was begun has ended."""
         await wait_until(lambda: len(self.tasks) == 0)
-        work = await self.outbox.work(keys.owner_room(ROOM), now=self.clock.now() + 1, done=[], later=[])
+        work = await self.outbox.settle(keys.owner_room(ROOM), now=self.clock.now() + 1, done=[], postponed=[])
         return sorted((type(one.effect) for one in work), key=str)
 
 
@@ -69,7 +69,7 @@ async def client(store_url: str) -> AsyncIterator[Client]:
 
 @pytest.fixture
 async def bench(simulator: Simulator, client: Client) -> AsyncIterator[Bench]:
-    bench = Bench(Parts(simulator, client, SystemClock()), client)
+    bench = Bench(EngineParts(simulator, client, SystemClock()), client)
     yield bench
     await bench.http.close()
 
@@ -92,24 +92,24 @@ async def test_a_session_that_is_not_found_is_in_doubt(
 ) -> None:
     """A 404 is no reason to replace the session of the others: it is looked at again beside the call."""
     now = bench.clock.now()
-    await bench.rooms.reserve(ROOM, "other.1", waits=False, limit=20, now=now)
-    await bench.rooms.enter(ROOM, "other.1", participant_id="p", made_session="vanished", now=now)
+    await bench.rooms.reserve(ROOM, "other.1", wait_if_empty=False, limit=20, now=now)
+    await bench.rooms.take_seat(ROOM, "other.1", participant_id="p", new_session_id="vanished", now=now)
     failed = await bench.join()
-    assert (failed.reason, failed.again) == ("bandwidth-error", True)
+    assert (failed.reason, failed.is_temporary) == ("bandwidth-error", True)
     assert "createSession" not in [one.operation for one in simulator.requests]
-    second = await bench.rooms.reserve(ROOM, "second.1", waits=False, limit=20, now=now, heeds=True)
-    assert second == Doubted(), "nobody else is sent into it meanwhile"
-    third = await bench.rooms.reserve(ROOM, "third.1", waits=False, limit=20, now=now + 11, heeds=True)
-    assert isinstance(third, Place)
+    second = await bench.rooms.reserve(ROOM, "second.1", wait_if_empty=False, limit=20, now=now, refuse_if_doubted=True)
+    assert second == SessionInDoubt(), "nobody else is sent into it meanwhile"
+    third = await bench.rooms.reserve(ROOM, "third.1", wait_if_empty=False, limit=20, now=now + 11, refuse_if_doubted=True)
+    assert isinstance(third, ReservedSeat)
     assert third.session_id == "vanished"
 
 
 async def inhabited(bench: Bench) -> str:
     """A room with somebody in it; its session."""
     now = bench.clock.now()
-    await bench.rooms.reserve(ROOM, "other.1", waits=False, limit=20, now=now)
-    made = await bench.entrance.creates.session(ROOM, deadline=NEVER).within(5)
-    await bench.rooms.enter(ROOM, "other.1", participant_id="p", made_session=made, now=now)
+    await bench.rooms.reserve(ROOM, "other.1", wait_if_empty=False, limit=20, now=now)
+    made = await bench.entrance.creator.create_session(ROOM, deadline=NO_REPEAT).wait(5)
+    await bench.rooms.take_seat(ROOM, "other.1", participant_id="p", new_session_id=made, now=now)
     return made
 
 
@@ -117,13 +117,13 @@ async def test_the_store_is_not_waited_for_before_a_participant_is_added(
     simulator: Simulator, bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session = await inhabited(bench)
-    taken, enter = asyncio.Event(), bench.rooms.enter
+    taken, enter = asyncio.Event(), bench.rooms.take_seat
 
-    async def slow(*args: Any, **kwargs: Any) -> Seat | Gone:
+    async def slow(*args: Any, **kwargs: Any) -> TakenSeat | SeatGone:
         await taken.wait()
         return await enter(*args, **kwargs)
 
-    monkeypatch.setattr(bench.rooms, "enter", slow)
+    monkeypatch.setattr(bench.rooms, "take_seat", slow)
     deadline = bench.clock.monotonic() + 5
     joining = bench.tasks.start(bench.joined(since=0, deadline=deadline), name="join")
     await wait_until(lambda: len(simulator.sessions.sessions[session].members) == 1)
@@ -164,8 +164,8 @@ async def test_a_session_that_was_replaced_during_the_create(
     joining = bench.tasks.start(bench.joined(since=0, deadline=bench.clock.monotonic() + 5), name="join")
     await gate.reached()
     now = bench.clock.now()
-    made = await bench.entrance.creates.session(ROOM, deadline=NEVER).within(5)
-    await bench.rooms.replace_session(ROOM, "other.1", vanished=old, made_session=made, now=now)
+    made = await bench.entrance.creator.create_session(ROOM, deadline=NO_REPEAT).wait(5)
+    await bench.rooms.replace_session(ROOM, "other.1", vanished_session_id=old, new_session_id=made, now=now)
     if vanished:
         del simulator.sessions.sessions[old]
     gate.release()
@@ -181,11 +181,11 @@ async def test_a_session_that_the_store_has_not_taken_is_taken_down(
 ) -> None:
     """It was to replace another, everybody leaves meanwhile, and the store takes nothing just then."""
     now = bench.clock.now()
-    await bench.rooms.reserve(ROOM, "other.1", waits=False, limit=20, now=now)
-    await bench.rooms.enter(ROOM, "other.1", participant_id="p", made_session="old", now=now)
+    await bench.rooms.reserve(ROOM, "other.1", wait_if_empty=False, limit=20, now=now)
+    await bench.rooms.take_seat(ROOM, "other.1", participant_id="p", new_session_id="old", now=now)
     gate = simulator.gates.hold("createSession")
     deadline = bench.clock.monotonic() + 5
-    replacing = bench.tasks.start(bench.entrance.roll_over(ROOM, "old", deadline), name="replace")
+    replacing = bench.tasks.start(bench.entrance.replace_session(ROOM, "old", deadline), name="replace")
     await gate.reached()
     await bench.rooms.close(ROOM, now=now)
     await redis.config_set("min-replicas-to-write", 1)
@@ -195,7 +195,7 @@ async def test_a_session_that_the_store_has_not_taken_is_taken_down(
     assert isinstance(replacing.exception(), StoreUnavailable)
     [session] = simulator.sessions.sessions.values()
     await wait_until(lambda: len(bench.tasks) == 0)
-    owed = await bench.outbox.work(keys.owner_room(ROOM), now=bench.clock.now() + 60, done=[], later=[])
+    owed = await bench.outbox.settle(keys.owner_room(ROOM), now=bench.clock.now() + 60, done=[], postponed=[])
     assert DeleteSession(session.id) in [one.effect for one in owed]
 
 
@@ -231,18 +231,18 @@ async def test_what_is_made_while_the_other_create_hangs_outlives_its_replica(
     deadline = bench.clock.monotonic() + 5
     joining = bench.tasks.start(bench.joined(since=0, deadline=deadline), name="join")
     await gate.reached()
-    directory = OwedDirectory(client)
+    directory = OutboxIndex(client)
 
     async def is_insured() -> bool:
-        return [one.effect for one in await directory.owed(limit=9)] == [insured]
+        return [one.effect_name for one in await directory.list_owed(limit=9)] == [insured]
 
     await wait_until(is_insured)
-    [owed] = await directory.owed(limit=9)
+    [owed] = await directory.list_owed(limit=9)
     assert 15 < owed.due - bench.clock.now() < 25, "after the join, however it goes"
     gate.release()
     outcome, _ = await joining
     assert isinstance(outcome, Joined)
-    left = [one.effect for one in await directory.owed(limit=9)]
+    left = [one.effect_name for one in await directory.list_owed(limit=9)]
     assert sorted(left) == ["check-room", "replace-session"]
 
 

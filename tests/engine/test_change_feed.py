@@ -12,25 +12,25 @@ import pytest
 from redis.asyncio import Redis
 
 from service.clock import SystemClock
-from service.engine.change_feed import POLL, TOGETHER, WOKEN, Batch, Ended, Live, Lost, Told
+from service.engine.change_feed import POLL, BATCH_SIZE, WAKE_BATCH_SIZE, FeedBatch, CloseSignal, FeedReader, CursorExpired, FeedItem
 from service.store import keys
 from service.store.redis.client import Client
-from service.store.change_feed import PAGE, Cursor, News, Page
+from service.store.change_feed import PAGE, Cursor, ChangeFeed, FeedPage
 from service.tasks import Tasks
-from tests.store_servers import OPTIONS, Server, running
+from tests.store_servers import OPTIONS, RedisServer, running
 from tests.waiting import wait_until
 
 
-class Parts:
+class FeedParts:
     def __init__(self, url: str, **settings: Any) -> None:
         self.client = Client(url)
         self.tasks = Tasks()
-        self.live = Live(News(self.client), SystemClock(), self.tasks, **{"quiet": 60, **settings})
+        self.live = FeedReader(ChangeFeed(self.client), SystemClock(), self.tasks, **{"quiet": 60, **settings})
 
     @asynccontextmanager
-    async def listener(self, cursor: Cursor, room: str | None = None) -> AsyncIterator["Ear"]:
-        ear = Ear()
-        hearing = self.tasks.start(ear.hear(self.live, cursor, room), name="hear")
+    async def listener(self, cursor: Cursor, room: str | None = None) -> AsyncIterator["FeedListener"]:
+        ear = FeedListener()
+        hearing = self.tasks.start(ear.listen(self.live, cursor, room), name="hear")
         try:
             yield ear
         finally:
@@ -38,20 +38,20 @@ class Parts:
             await asyncio.wait({hearing})
 
 
-class Ear:
+class FeedListener:
     def __init__(self) -> None:
-        self.ended = Ended()
-        self.heard: list[Told] = []
-        self.batches: list[Batch] = []
+        self.ended = CloseSignal()
+        self.heard: list[FeedItem] = []
+        self.batches: list[FeedBatch] = []
         self.lost = False
 
-    async def hear(self, live: Live, cursor: Cursor, room: str | None) -> None:
+    async def listen(self, live: FeedReader, cursor: Cursor, room: str | None) -> None:
         try:
             async with aclosing(live.listen(cursor, room, self.ended)) as news:
                 async for batch in news:
                     self.batches.append(batch)
-                    self.heard.extend(batch.told)
-        except Lost:
+                    self.heard.extend(batch.items)
+        except CursorExpired:
             self.lost = True
 
     async def follows(self) -> None:
@@ -59,22 +59,22 @@ class Ear:
         await wait_until(lambda: any(told.entry is None for told in self.heard))
 
     @property
-    def words(self) -> list[int]:
+    def event_data(self) -> list[int]:
         return [msgspec.json.decode(told.entry.data)["word"] for told in self.heard if told.entry]
 
 
 @pytest.fixture
-async def parts(store_url: str) -> AsyncIterator[Parts]:
-    parts = Parts(store_url)
+async def parts(store_url: str) -> AsyncIterator[FeedParts]:
+    parts = FeedParts(store_url)
     yield parts
     await wait_until(lambda: not len(parts.tasks), what="the tail goes on although nobody listens")
     await parts.client.close()
 
 
 @pytest.fixture
-async def lively(store_url: str) -> AsyncIterator[Parts]:
+async def lively(store_url: str) -> AsyncIterator[FeedParts]:
     """With signs of life."""
-    parts = Parts(store_url, quiet=0.1)
+    parts = FeedParts(store_url, quiet=0.1)
     yield parts
     await wait_until(lambda: not len(parts.tasks), what="the tail goes on although nobody listens")
     await parts.client.close()
@@ -101,23 +101,23 @@ STRANGE: tuple[dict[Any, Any], ...] = (
 
 @pytest.mark.parametrize("strange", STRANGE)
 async def test_what_cannot_be_read_is_passed_over(
-    parts: Parts, redis: Redis, strange: dict[Any, Any]
+    parts: FeedParts, redis: Redis, strange: dict[Any, Any]
 ) -> None:
     """By who comes and by the tail: otherwise nobody would hear anything until it has expired."""
-    beginning = await parts.live.latest()
+    beginning = await parts.live.latest_cursor()
     await redis.xadd(keys.news(1), strange)
     await say(redis, 1, 2)
     async with parts.listener(beginning) as ear:
-        await wait_until(lambda: sorted(ear.words) == [1, 2])
+        await wait_until(lambda: sorted(ear.event_data) == [1, 2])
         await redis.xadd(keys.news(1), strange)
         await say(redis, 3)
-        await wait_until(lambda: sorted(ear.words) == [1, 2, 3])
+        await wait_until(lambda: sorted(ear.event_data) == [1, 2, 3])
         assert not ear.lost
 
 
-async def test_what_was_said_before_while_and_after_somebody_comes(parts: Parts, redis: Redis) -> None:
+async def test_what_was_said_before_while_and_after_somebody_comes(parts: FeedParts, redis: Redis) -> None:
     """More than a page of it, so that the listener is still catching up when the tail gets ahead."""
-    beginning = await parts.live.latest()
+    beginning = await parts.live.latest_cursor()
     async with parts.listener(beginning) as first:
         count = 40 * PAGE
         await say(redis, *range(count // 2))
@@ -133,44 +133,44 @@ async def test_what_was_said_before_while_and_after_somebody_comes(parts: Parts,
             await talking
             await wait_until(lambda: len(first.heard) >= count and len(second.heard) >= count, seconds=20)
         for ear in (first, second):
-            assert sorted(ear.words) == list(range(count))
+            assert sorted(ear.event_data) == list(range(count))
             for partition in range(16):
-                part = [word for word in ear.words if word % 16 == partition]
+                part = [word for word in ear.event_data if word % 16 == partition]
                 assert part == sorted(part)
 
 
-async def test_every_cursor_is_one_to_go_on_from(parts: Parts, redis: Redis) -> None:
-    async with parts.listener(await parts.live.latest()) as whole:
+async def test_every_cursor_is_one_to_go_on_from(parts: FeedParts, redis: Redis) -> None:
+    async with parts.listener(await parts.live.latest_cursor()) as whole:
         await say(redis, *range(20))
         await wait_until(lambda: len(whole.heard) == 20)
         await say(redis, *range(20, 40))
         await wait_until(lambda: len(whole.heard) == 40)
         for place in (0, 7, 19, 20, 33, 38):
             async with parts.listener(whole.heard[place].cursor) as later:
-                wanted = set(whole.words[place + 1 :])
+                wanted = set(whole.event_data[place + 1 :])
                 await wait_until(lambda: len(later.heard) >= len(wanted))  # noqa: B023 - awaited here
-                assert set(later.words) == wanted
-                assert len(later.words) == len(wanted)
+                assert set(later.event_data) == wanted
+                assert len(later.event_data) == len(wanted)
 
 
-async def test_a_room_hears_its_own(parts: Parts, redis: Redis) -> None:
-    beginning = await parts.live.latest()
+async def test_a_room_hears_its_own(parts: FeedParts, redis: Redis) -> None:
+    beginning = await parts.live.latest_cursor()
     async with parts.listener(beginning, "sales") as sales, parts.listener(beginning) as all_:
         await say(redis, 1, 2, room="lobby")
         await say(redis, 3, room="sales support")
-        await wait_until(lambda: len(all_.words) == 3 and sales.words)
-        assert sales.words == [3]
+        await wait_until(lambda: len(all_.event_data) == 3 and sales.event_data)
+        assert sales.event_data == [3]
 
 
-async def test_many_listeners_ask_the_store_no_more_than_one(lively: Parts, redis: Redis) -> None:
-    parts, beginning = lively, await lively.live.latest()
+async def test_many_listeners_ask_the_store_no_more_than_one(lively: FeedParts, redis: Redis) -> None:
+    parts, beginning = lively, await lively.live.latest_cursor()
     async with parts.listener(beginning) as first:
         await first.follows()
         one = await asked_in_a_second(redis)
         listeners = [parts.listener(beginning) for _ in range(50)]
         ears = [await listener.__aenter__() for listener in listeners]
         await say(redis, 1)
-        await wait_until(lambda: all(ear.words for ear in ears))
+        await wait_until(lambda: all(ear.event_data for ear in ears))
         many = await asked_in_a_second(redis)
         for listener in listeners:
             await listener.__aexit__(None, None, None)
@@ -180,62 +180,62 @@ async def test_many_listeners_ask_the_store_no_more_than_one(lively: Parts, redi
     assert await asked_in_a_second(redis) == 0
 
 
-async def test_a_stream_that_has_expired_makes_nobody_spin(parts: Parts, redis: Redis) -> None:
+async def test_a_stream_that_has_expired_makes_nobody_spin(parts: FeedParts, redis: Redis) -> None:
     """The tail is where the stream was; whoever comes now begins where there is none."""
-    async with parts.listener(await parts.live.latest()) as first:
+    async with parts.listener(await parts.live.latest_cursor()) as first:
         await say(redis, 3, 19)
-        await wait_until(lambda: len(first.words) == 2)
+        await wait_until(lambda: len(first.event_data) == 2)
         await redis.delete(keys.news(3))
-        listeners = [parts.listener(await parts.live.latest()) for _ in range(3)]
+        listeners = [parts.listener(await parts.live.latest_cursor()) for _ in range(3)]
         ears = [first, *[await listener.__aenter__() for listener in listeners]]
         assert await asked_in_a_second(redis) <= 16 / POLL * 1.3 + len(listeners) * 3 * 16
         assert await asked_in_a_second(redis) <= 16 / POLL * 1.3
         await say(redis, 35)
-        await wait_until(lambda: all(ear.words[-1:] == [35] for ear in ears))
-        assert [ear.words for ear in ears] == [[3, 19, 35], [35], [35], [35]]
+        await wait_until(lambda: all(ear.event_data[-1:] == [35] for ear in ears))
+        assert [ear.event_data for ear in ears] == [[3, 19, 35], [35], [35], [35]]
         assert not any(ear.ended.reason or ear.lost for ear in ears)
         for listener in listeners:
             await listener.__aexit__(None, None, None)
 
 
 async def test_a_place_ahead_of_a_stream_that_is_not_there_makes_nobody_spin(
-    parts: Parts, redis: Redis
+    parts: FeedParts, redis: Redis
 ) -> None:
-    latest = await parts.live.latest()
+    latest = await parts.live.latest_cursor()
     ahead = Cursor(latest.at, ((int(latest.at * 1000) + 500_000, 0),) * len(latest.positions))
     async with parts.listener(ahead) as forged, parts.listener(latest) as other:
         assert await asked_in_a_second(redis) <= 16 / POLL * 1.3 + 2 * 3 * 16
         await say(redis, *range(16))
-        await wait_until(lambda: len(other.words) == len(forged.words) == 16)
+        await wait_until(lambda: len(other.event_data) == len(forged.event_data) == 16)
 
 
-class Believing(News):
+class CountingFeed(ChangeFeed):
     """Takes everybody's word for where they are, as long as nothing has been said."""
 
     asked: list[Cursor]
 
-    async def after(self, cursor: Cursor, *, now: float) -> Page | None:
+    async def read_after(self, cursor: Cursor, *, now: float) -> FeedPage | None:
         self.asked.append(cursor)
-        page = await super().after(cursor, now=now)
+        page = await super().read_after(cursor, now=now)
         if page is None or page.entries:
             return page
-        return Page([], cursor, whole=True)
+        return FeedPage([], cursor, is_complete=True)
 
 
 async def test_no_listener_moves_the_tail(store_url: str, redis: Redis) -> None:
     """Whatever becomes of a place that a client names: those who come after it hear what is said."""
-    parts = Parts(store_url, quiet=0.1)
-    news = Believing(parts.client)
+    parts = FeedParts(store_url, quiet=0.1)
+    news = CountingFeed(parts.client)
     news.asked = []
-    parts.live = Live(news, SystemClock(), parts.tasks, quiet=0.1)
-    latest = await parts.live.latest()
+    parts.live = FeedReader(news, SystemClock(), parts.tasks, heartbeat_interval=0.1)
+    latest = await parts.live.latest_cursor()
     ahead = Cursor(latest.at, ((int(latest.at * 1000) + 500_000, 0),) * len(latest.positions))
     async with parts.listener(ahead) as first, parts.listener(latest) as other:
         await first.follows()
         await other.follows()
         news.asked.clear()
         await say(redis, *range(16))
-        await wait_until(lambda: sorted(other.words) == list(range(16)))
+        await wait_until(lambda: sorted(other.event_data) == list(range(16)))
         assert ahead not in news.asked, "that is where the tail is"
         assert not other.ended.reason
     await wait_until(lambda: not len(parts.tasks))
@@ -243,57 +243,57 @@ async def test_no_listener_moves_the_tail(store_url: str, redis: Redis) -> None:
 
 
 async def test_a_stream_that_begins_anew_on_a_clock_that_is_behind_is_heard(
-    parts: Parts, redis: Redis
+    parts: FeedParts, redis: Redis
 ) -> None:
-    async with parts.listener(await parts.live.latest()) as ear:
+    async with parts.listener(await parts.live.latest_cursor()) as ear:
         await say(redis, 3)
-        await wait_until(lambda: ear.words)
+        await wait_until(lambda: ear.event_data)
         await redis.delete(keys.news(3))
         at = int(ear.heard[-1].cursor.at * 1000) - 60_000
         await asked_in_a_second(redis)  # the tail has seen that it is gone
         fields: dict[Any, Any] = {"kind": "room", "at": 1, "rooms": "lobby", "data": '{"word": 19}'}
         await redis.xadd(keys.news(3), fields, id=f"{at}-0")
-        await wait_until(lambda: ear.words == [3, 19])
+        await wait_until(lambda: ear.event_data == [3, 19])
 
 
-async def test_what_all_are_told_is_put_together_once(parts: Parts, redis: Redis) -> None:
+async def test_what_all_are_told_is_put_together_once(parts: FeedParts, redis: Redis) -> None:
     """Whoever writes it down does so once for hundreds, and in one piece; what is told in a room too."""
-    beginning = await parts.live.latest()
+    beginning = await parts.live.latest_cursor()
     rooms = [None, None, "lobby", "lobby", "sales"]
     async with AsyncExitStack() as stack:
         ears = [await stack.enter_async_context(parts.listener(beginning, room)) for room in rooms]
         await say(redis, *range(16))
         await say(redis, 16, room="sales")
-        await wait_until(lambda: [len(ear.words) for ear in ears] == [17, 17, 16, 16, 1])
-        await wait_until(lambda: all(one.follows for one in parts.live._listeners))  # noqa: SLF001 - not told
+        await wait_until(lambda: [len(ear.event_data) for ear in ears] == [17, 17, 16, 16, 1])
+        await wait_until(lambda: all(one.follows_tail for one in parts.live._listeners))  # noqa: SLF001 - not told
         await say(redis, *range(20, 30))
-        await wait_until(lambda: [len(ear.words) for ear in ears] == [27, 27, 26, 26, 1])
+        await wait_until(lambda: [len(ear.event_data) for ear in ears] == [27, 27, 26, 26, 1])
         one, other, room, same_room, _ = (ear.batches[-1] for ear in ears)
         assert one is other
         assert room is same_room
-        assert len(one.told) == 10
+        assert len(one.items) == 10
 
 
-async def test_a_lot_is_told_in_pieces(parts: Parts, redis: Redis) -> None:
-    async with parts.listener(await parts.live.latest()) as ear:
+async def test_a_lot_is_told_in_pieces(parts: FeedParts, redis: Redis) -> None:
+    async with parts.listener(await parts.live.latest_cursor()) as ear:
         await say(redis, *range(500))
-        await wait_until(lambda: len(ear.words) == 500)
-        assert max(len(batch.told) for batch in ear.batches) == TOGETHER
+        await wait_until(lambda: len(ear.event_data) == 500)
+        assert max(len(batch.items) for batch in ear.batches) == BATCH_SIZE
 
 
-async def test_a_crowd_of_listeners_lets_others_in_between(lively: Parts, redis: Redis) -> None:
+async def test_a_crowd_of_listeners_lets_others_in_between(lively: FeedParts, redis: Redis) -> None:
     """However many they are: what each makes of its batch takes time, and callers wait meanwhile."""
     parts, rounds, took = lively, 0, Counter[int]()
 
-    class Busy(Ear):
-        async def hear(self, live: Live, cursor: Cursor, room: str | None) -> None:
+    class Busy(FeedListener):
+        async def listen(self, live: FeedReader, cursor: Cursor, room: str | None) -> None:
             async with aclosing(live.listen(cursor, room, self.ended)) as news:
                 async for batch in news:
-                    self.heard.extend(batch.told)
-                    took[rounds] += batch.told[0].entry is not None
+                    self.heard.extend(batch.items)
+                    took[rounds] += batch.items[0].entry is not None
 
-    beginning, crowd = await parts.live.latest(), [Busy() for _ in range(20 * WOKEN)]
-    hearing = [parts.tasks.start(one.hear(parts.live, beginning, None), name="hear") for one in crowd]
+    beginning, crowd = await parts.live.latest_cursor(), [Busy() for _ in range(20 * WAKE_BATCH_SIZE)]
+    hearing = [parts.tasks.start(one.listen(parts.live, beginning, None), name="hear") for one in crowd]
     for one in crowd:
         await one.follows()
     await say(redis, 1)
@@ -302,7 +302,7 @@ async def test_a_crowd_of_listeners_lets_others_in_between(lively: Parts, redis:
             await asyncio.sleep(0)
             rounds += 1
     # A timer and the answer of the store may come in one turn of the loop.
-    assert max(took.values()) <= 2 * WOKEN
+    assert max(took.values()) <= 2 * WAKE_BATCH_SIZE
     for task in hearing:
         task.cancel()
     await asyncio.wait(hearing)
@@ -318,34 +318,34 @@ async def asked_in_a_second(redis: Redis) -> int:
 async def test_who_does_not_keep_up_is_ended_and_others_go_on(
     store_url: str, redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.engine.change_feed.SLOW", 0.2)
-    parts = Parts(store_url, queued=10, quiet=0.05)
-    beginning = await parts.live.latest()
-    slow = Ended()
+    monkeypatch.setattr("service.engine.change_feed.SLOW_TIMEOUT", 0.2)
+    parts = FeedParts(store_url, queued=10, quiet=0.05)
+    beginning = await parts.live.latest_cursor()
+    slow = CloseSignal()
     async with (
         aclosing(parts.live.listen(beginning, None, slow)) as news,
         parts.listener(beginning) as quick,
     ):
-        last = (await anext(news)).told[-1].cursor  # a sign of life, after which nothing is taken any more
+        last = (await anext(news)).items[-1].cursor  # a sign of life, after which nothing is taken any more
         await say(redis, *range(30))
-        await wait_until(lambda: len(quick.words) == 30)
+        await wait_until(lambda: len(quick.event_data) == 30)
         await wait_until(lambda: slow.reason == "slow")
         await say(redis, 30)
-        await wait_until(lambda: len(quick.words) == 31)
+        await wait_until(lambda: len(quick.event_data) == 31)
         assert quick.ended.reason == ""
         async with parts.listener(last) as again:
-            await wait_until(lambda: len(again.words) == 31)
-            assert sorted(again.words) == list(range(31))
+            await wait_until(lambda: len(again.event_data) == 31)
+            assert sorted(again.event_data) == list(range(31))
     await wait_until(lambda: not len(parts.tasks))
     await parts.client.close()
 
 
 async def test_a_crowd_at_once_makes_nobody_slow(store_url: str, redis: Redis) -> None:
     """More than may wait comes in one page; whoever takes it in time hears all of it."""
-    parts = Parts(store_url, queued=10)
+    parts = FeedParts(store_url, queued=10)
     async with (
-        parts.listener(await parts.live.latest()) as one,
-        parts.listener(await parts.live.latest()) as two,
+        parts.listener(await parts.live.latest_cursor()) as one,
+        parts.listener(await parts.live.latest_cursor()) as two,
     ):
         await say(redis, 0)
         await wait_until(lambda: one.heard and two.heard)
@@ -356,19 +356,19 @@ async def test_a_crowd_at_once_makes_nobody_slow(store_url: str, redis: Redis) -
     await parts.client.close()
 
 
-async def test_who_comes_back_too_late_is_told(parts: Parts, redis: Redis) -> None:
-    beginning = await parts.live.latest()
+async def test_who_comes_back_too_late_is_told(parts: FeedParts, redis: Redis) -> None:
+    beginning = await parts.live.latest_cursor()
     await say(redis, *[3] * 5)
     await redis.xtrim(keys.news(3), maxlen=2, approximate=False)
     async with parts.listener(beginning) as late:
         await wait_until(lambda: late.lost)
 
 
-async def test_a_tail_that_was_overtaken_ends_its_listeners(lively: Parts, redis: Redis) -> None:
-    async with lively.listener(await lively.live.latest()) as ear:
+async def test_a_tail_that_was_overtaken_ends_its_listeners(lively: FeedParts, redis: Redis) -> None:
+    async with lively.listener(await lively.live.latest_cursor()) as ear:
         await ear.follows()
         await say(redis, 3)
-        await wait_until(lambda: ear.words)
+        await wait_until(lambda: ear.event_data)
         async with redis.pipeline() as pipe:  # at once: the tail must not read in between
             for _ in range(5):
                 pipe.xadd(keys.news(3), {"kind": "room", "at": 1, "rooms": "lobby", "data": "{}"})
@@ -379,13 +379,13 @@ async def test_a_tail_that_was_overtaken_ends_its_listeners(lively: Parts, redis
 
 async def test_signs_of_life(store_url: str, redis: Redis) -> None:
     """They bring the listener on, past what was none of its business."""
-    parts = Parts(store_url, quiet=0.05)
-    async with parts.listener(await parts.live.latest(), "sales") as ear:
+    parts = FeedParts(store_url, quiet=0.05)
+    async with parts.listener(await parts.live.latest_cursor(), "sales") as ear:
         await wait_until(lambda: ear.heard)
         await say(redis, *range(16))
-        end = (await parts.live.latest()).positions
+        end = (await parts.live.latest_cursor()).positions
         await wait_until(lambda: ear.heard and ear.heard[-1].cursor.positions == end)
-        assert ear.words == []
+        assert ear.event_data == []
     await wait_until(lambda: not len(parts.tasks))
     await parts.client.close()
 
@@ -394,14 +394,14 @@ async def test_signs_of_life(store_url: str, redis: Redis) -> None:
 async def test_a_store_that_goes_away(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, patient: bool
 ) -> None:
-    monkeypatch.setattr("service.engine.change_feed._AGAIN", 0.05)
-    monkeypatch.setattr("service.engine.change_feed.AWAY", 30 if patient else 0.2)
-    async with running(Server(tmp_path, *OPTIONS, "--appendfsync", "always")) as server:
-        parts = Parts(server.url)
-        beginning = await parts.live.latest()
+    monkeypatch.setattr("service.engine.change_feed._STORE_RETRY", 0.05)
+    monkeypatch.setattr("service.engine.change_feed.STORE_AWAY_TIMEOUT", 30 if patient else 0.2)
+    async with running(RedisServer(tmp_path, *OPTIONS, "--appendfsync", "always")) as server:
+        parts = FeedParts(server.url)
+        beginning = await parts.live.latest_cursor()
         async with parts.listener(beginning) as ear:
             await say(server.redis, 0, 1)
-            await wait_until(lambda: len(ear.words) == 2)
+            await wait_until(lambda: len(ear.event_data) == 2)
             server.kill()
             async with parts.listener(beginning) as newcomer:
                 if not patient:
@@ -409,8 +409,8 @@ async def test_a_store_that_goes_away(
                 await server.start()
                 if patient:
                     await say(server.redis, 2, 3)
-                    await wait_until(lambda: len(ear.words) == 4 and len(newcomer.words) == 4)
-                    assert (sorted(ear.words), sorted(newcomer.words)) == ([0, 1, 2, 3], [0, 1, 2, 3])
+                    await wait_until(lambda: len(ear.event_data) == 4 and len(newcomer.event_data) == 4)
+                    assert (sorted(ear.event_data), sorted(newcomer.event_data)) == ([0, 1, 2, 3], [0, 1, 2, 3])
                     assert not ear.ended.reason
         await wait_until(lambda: not len(parts.tasks))
         await parts.client.close()

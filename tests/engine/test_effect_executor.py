@@ -8,47 +8,47 @@ import pytest
 from service.calls.browser import Browser
 from service.calls.effects import (
     AddParticipant,
-    AskAfter,
+    CheckCall,
     CheckPage,
     CheckPresence,
     DeleteParticipant,
     DeleteSession,
     Effect,
     EndDialing,
-    Evict,
+    TellRoomClosed,
     FreeSeat,
     LeaveRoom,
-    NameCall,
+    RecordCallId,
     RemoveParticipant,
     ReplaceSession,
     Subscribe,
     SummonWaiter,
     TellAlone,
-    TellHoldUp,
-    TellTimeShort,
+    TellHoldTimeUp,
+    TellTimeNearlyUp,
     TellTimeUp,
 )
 from service.calls.events import (
     Event,
-    Evicted,
-    HoldUp,
+    RoomClosed,
+    HoldTimeUp,
     LeftAlone,
     ParticipantVanished,
     Summoned,
-    TimeShort,
+    TimeNearlyUp,
     TimeUp,
 )
 from service.calls.looks import Looks
 from service.calls.model import Call, Media
 from service.calls.refs import ref_of_call
-from service.calls.room_settings import Then
-from service.engine.effect_executor import Performer
-from service.engine.outbox.protocols import NotYet
+from service.calls.room_settings import AloneAction
+from service.engine.effect_executor import EffectExecutor
+from service.engine.outbox.protocols import RetryLater
 from service.store.redis.client import Client
 from service.store.rooms import Rooms
-from tests.calls.event_builders import a_call
+from tests.calls.event_builders import sample_call
 from tests.clocks import SetClock
-from tests.engine.parts import Parts, looked_at
+from tests.engine.parts import EngineParts, execute_until_done
 from tests.simulator.simulator import Simulator
 
 CLOCK = SetClock()
@@ -62,22 +62,22 @@ EFFECTS: list[Effect] = [
     DeleteParticipant(SEAT, UNKNOWN),
     FreeSeat("lobby", SEAT),
     DeleteSession(UNKNOWN),
-    LeaveRoom("lobby", SEAT, keep=True),
-    NameCall("c-1", REF),
+    LeaveRoom("lobby", SEAT, keeps_participant=True),
+    RecordCallId("c-1", REF),
     ReplaceSession("lobby", UNKNOWN),
 ]
 TOLD: list[tuple[Effect, type[Event]]] = [
     (SummonWaiter("lobby", REF), Summoned),
-    (TellAlone("lobby", SEAT, Then.HANGUP), LeftAlone),
-    (Evict("lobby", SEAT), Evicted),
+    (TellAlone("lobby", SEAT, AloneAction.HANGUP), LeftAlone),
+    (TellRoomClosed("lobby", SEAT), RoomClosed),
     (TellTimeUp(REF), TimeUp),
-    (TellTimeShort(REF), TimeShort),
-    (TellHoldUp(REF, 1, soon=True), HoldUp),
+    (TellTimeNearlyUp(REF), TimeNearlyUp),
+    (TellHoldTimeUp(REF, 1, is_warning=True), HoldTimeUp),
 ]
 
 
 MISSING: list[Effect] = [
-    AskAfter(REF),
+    CheckCall(REF),
     EndDialing(REF),
     Subscribe("lobby", UNKNOWN, ()),
     CheckPage("lobby"),
@@ -86,7 +86,7 @@ MISSING: list[Effect] = [
 ]
 
 
-class Told(NamedTuple):
+class HandledResult(NamedTuple):
     call: Call | None
 
 
@@ -97,9 +97,9 @@ class RecordingEngine:
         self.handled: list[tuple[str, type[Event]]] = []
         self.knows = True
 
-    async def handle(self, ref: str, event: Event, key: str = "") -> Told:
+    async def handle(self, ref: str, event: Event, key: str = "") -> HandledResult:
         self.handled.append((ref, type(event)))
-        return Told(a_call(Media.BRIDGED) if self.knows else None)
+        return HandledResult(sample_call(Media.BRIDGED) if self.knows else None)
 
 
 @pytest.fixture
@@ -117,58 +117,58 @@ async def client(store_url: str) -> AsyncIterator[Client]:
 @pytest.fixture
 async def performer(
     simulator: Simulator, client: Client, engine: RecordingEngine
-) -> AsyncIterator[Performer]:
-    parts = Parts(simulator, client, CLOCK)
+) -> AsyncIterator[EffectExecutor]:
+    parts = EngineParts(simulator, client, CLOCK)
     yield parts.performer(engine)
     await parts.http.close()
 
 
 @pytest.mark.parametrize("effect", EFFECTS, ids=lambda effect: type(effect).__name__)
-async def test_what_is_gone_already_is_done(performer: Performer, effect: Effect) -> None:
+async def test_what_is_gone_already_is_done(performer: EffectExecutor, effect: Effect) -> None:
     for attempt in (1, 2):
-        await performer.perform(effect, attempt=attempt)
+        await performer.execute(effect, attempt=attempt)
 
 
 async def test_a_member_that_cannot_be_put_back_is_told_of(
-    simulator: Simulator, performer: Performer, engine: RecordingEngine, client: Client
+    simulator: Simulator, performer: EffectExecutor, engine: RecordingEngine, client: Client
 ) -> None:
     rooms, now = Rooms(client), CLOCK.now()
     sessions = simulator.sessions
     session = sessions.create_session("lobby").id
-    await rooms.reserve("lobby", SEAT, waits=False, limit=20, now=now)
-    await rooms.enter("lobby", SEAT, participant_id=UNKNOWN, made_session=session, now=now)
+    await rooms.reserve("lobby", SEAT, wait_if_empty=False, limit=20, now=now)
+    await rooms.take_seat("lobby", SEAT, participant_id=UNKNOWN, new_session_id=session, now=now)
     # Three looks, over four seconds.
-    assert await looked_at(performer, CLOCK, AddParticipant("lobby", SEAT, session, UNKNOWN)) == [2, 2]
+    assert await execute_until_done(performer, CLOCK, AddParticipant("lobby", SEAT, session, UNKNOWN)) == [2, 2]
     assert engine.handled == [(REF, ParticipantVanished)]
 
 
 @pytest.mark.parametrize("effect", MISSING, ids=lambda effect: type(effect).__name__)
 async def test_what_the_store_does_not_have_is_looked_for_again(
-    performer: Performer, engine: RecordingEngine, effect: Effect
+    performer: EffectExecutor, engine: RecordingEngine, effect: Effect
 ) -> None:
     """Three looks over fifteen seconds: one may have been at a server that lags behind."""
     engine.knows = False
-    assert await looked_at(performer, CLOCK, effect) == [7.5, 7.5]
+    assert await execute_until_done(performer, CLOCK, effect) == [7.5, 7.5]
 
 
 async def test_what_was_found_again_is_looked_for_as_often_as_before(
     simulator: Simulator, client: Client, engine: RecordingEngine
 ) -> None:
-    parts = Parts(simulator, client, CLOCK)
+    parts = EngineParts(simulator, client, CLOCK)
     performer, now = parts.performer(engine), CLOCK.now()
     seat = "web-a.1"
     missed = CheckPresence("lobby", seat, Looks(now - 60, now - 7.5, 2))
     browser = Browser("", (), "")
-    await parts.rooms.reserve("lobby", seat, waits=False, limit=20, now=now, browser=browser)
-    with pytest.raises(NotYet) as again:
-        await performer.perform(missed, attempt=3)
-    assert again.value.instead == CheckPresence("lobby", seat)
+    await parts.rooms.reserve("lobby", seat, wait_if_empty=False, limit=20, now=now, browser=browser)
+    with pytest.raises(RetryLater) as again:
+        await performer.execute(missed, attempt=3)
+    assert again.value.replacement == CheckPresence("lobby", seat)
     await parts.http.close()
 
 
 @pytest.mark.parametrize(("effect", "event"), TOLD, ids=lambda one: getattr(one, "__name__", None))
 async def test_a_call_is_told(
-    performer: Performer, engine: RecordingEngine, effect: Effect, event: type[Event]
+    performer: EffectExecutor, engine: RecordingEngine, effect: Effect, event: type[Event]
 ) -> None:
-    await performer.perform(effect, attempt=1)
+    await performer.execute(effect, attempt=1)
     assert engine.handled == [(REF, event)]

@@ -11,12 +11,12 @@ from service.calls.effects import LeaveRoom
 from service.calls.events import Dial, Disconnect, Initiate, Joined, JoinFailed, OrderJoin
 from service.calls.model import Call, Direction, seat_of
 from service.calls.refs import ref_of_call
-from service.calls.replies import Hangup, Transfer, Wait
-from service.calls.rules.joining import ROUND
-from service.engine.outbox.wakeup import Alarm
-from service.engine.event_handler import Engine, NotHere
+from service.calls.replies import HangUp, TransferToWebRtc, Wait
+from service.calls.rules.joining import JOIN_RETRY_PAUSE
+from service.engine.outbox.wakeup import WorkerSignal
+from service.engine.event_handler import EventHandler, JoinNotAllowed
 from service.store import keys
-from service.store.calls import Calls, Change
+from service.store.calls import Calls, CallCommit
 from service.store.redis.client import Client
 from service.store.errors import StoreUnavailable
 from service.store.outbox import Outbox
@@ -50,7 +50,7 @@ class ScriptedJoiner:
         if call.attempt in self.put_off:
             reason = "bandwidth-error"
             return JoinFailed(
-                at=self.clock.now(), attempt=call.attempt, room=call.room, reason=reason, again=True
+                at=self.clock.now(), attempt=call.attempt, room=call.room, reason=reason, is_temporary=True
             ), ""
         joined = Joined(
             at=self.clock.now(),
@@ -71,16 +71,16 @@ class Bench:
         self.clock = SetClock()
         self.joiner = ScriptedJoiner(self.clock)
         self.tasks = Tasks()
-        self.alarm = Alarm()
+        self.alarm = WorkerSignal()
         self.outbox = Outbox(client, worker="w", lease=45)
         ids = iter(range(1_000_000))
-        self.engine = Engine(
+        self.engine = EventHandler(
             calls=calls or Calls(client, ended_days=1),
             joiner=self.joiner,
             rooms=Rooms(client),
             clock=self.clock,
             new_id=lambda: str(next(ids)),
-            alarm=self.alarm,
+            signal=self.alarm,
             tasks=self.tasks,
         )
 
@@ -107,7 +107,7 @@ class Bench:
 
     async def owed(self, after: float = 0) -> list[object]:
         self.clock.advance(after)
-        work = await self.outbox.work(keys.owner_call(REF), now=self.clock.now(), done=[], later=[])
+        work = await self.outbox.settle(keys.owner_call(REF), now=self.clock.now(), done=[], postponed=[])
         return [one.effect for one in work]
 
 
@@ -127,14 +127,14 @@ async def test_what_is_taken_over_is_not_finished_twice(bench: Bench) -> None:
     bench.clock.advance(LEASE + 1)
     bench.joiner.gate(2).set()
     second = await bench.engine.handle(REF, bench.initiate(), KEY)
-    assert (second.reply, second.token) == (Transfer(2), "token-2")
+    assert (second.reply, second.token) == (TransferToWebRtc(2), "token-2")
     assert await bench.owed() == [LeaveRoom("lobby", seat_of(REF, 1))]
 
     bench.joiner.gate(1).set()
     assert (await first).reply == Wait()
     assert await bench.owed() == [LeaveRoom("lobby", seat_of(REF, 1))]
     again = await bench.engine.handle(REF, bench.initiate(), KEY)
-    assert (again.reply, again.token) == (Transfer(2), "token-2")
+    assert (again.reply, again.token) == (TransferToWebRtc(2), "token-2")
 
 
 async def test_a_caller_who_left_during_the_join_is_taken_down_at_once(bench: Bench) -> None:
@@ -143,7 +143,7 @@ async def test_a_caller_who_left_during_the_join_is_taken_down_at_once(bench: Be
     await bench.engine.handle(REF, bench.disconnect(), "disconnect@1")
     assert await bench.owed() == [], "the join may still be making things"
     bench.joiner.gate(1).set()
-    assert (await joining).reply == Hangup()
+    assert (await joining).reply == HangUp()
     assert await bench.owed() == [LeaveRoom("lobby", seat_of(REF, 1))]
 
 
@@ -162,8 +162,8 @@ async def test_many_copies_at_once_begin_one_join(bench: Bench) -> None:
     bench.joiner.gate(1).set()
     answers = await asyncio.gather(*(bench.engine.handle(REF, bench.initiate(), KEY) for _ in range(10)))
     assert bench.joiner.begun == [1]
-    assert {type(answer.reply) for answer in answers} <= {Transfer, Wait}
-    assert [answer.reply for answer in answers].count(Transfer(1)) >= 1
+    assert {type(answer.reply) for answer in answers} <= {TransferToWebRtc, Wait}
+    assert [answer.reply for answer in answers].count(TransferToWebRtc(1)) >= 1
 
 
 async def test_a_copy_of_a_webhook_whose_join_was_put_off_uses_up_no_round(bench: Bench) -> None:
@@ -173,28 +173,28 @@ async def test_a_copy_of_a_webhook_whose_join_was_put_off_uses_up_no_round(bench
         bench.joiner.gate(attempt).set()
     first = await bench.engine.handle(REF, bench.initiate(), KEY)
     copy = await bench.engine.handle(REF, bench.initiate(), KEY)
-    assert (first.reply, copy.reply, copy.repeated) == (Wait(ROUND), Wait(ROUND), True)
+    assert (first.reply, copy.reply, copy.is_repeat) == (Wait(JOIN_RETRY_PAUSE), Wait(JOIN_RETRY_PAUSE), True)
     assert bench.joiner.begun == [1]
-    assert (await bench.engine.handle(REF, bench.initiate(), "redirect@2")).reply == Transfer(2)
+    assert (await bench.engine.handle(REF, bench.initiate(), "redirect@2")).reply == TransferToWebRtc(2)
 
 
 async def test_a_copy_of_a_webhook_that_was_asked_to_wait_begins_nothing(bench: Bench) -> None:
     """What was prepared while it rang fails as the phone is picked up; the phone itself is joined anew."""
     bench.joiner.put_off = {1}
-    rings = dial(prepare=True)(bench.clock.now())
+    rings = dial(is_early_join=True)(bench.clock.now())
     assert isinstance(rings, Dial)
-    stored, _ = await bench.engine.write_down(rings)
-    ringing = bench.tasks.start(bench.engine.prepare(stored, LEASE), name="ringing")
+    stored, _ = await bench.engine.record_outbound(rings)
+    ringing = bench.tasks.start(bench.engine.prepare_participant(stored, LEASE), name="ringing")
     await wait_until(lambda: bench.joiner.begun == [1])
     first = await bench.engine.handle(event_builders.REF, event_builders.answer()(bench.clock.now()), KEY)
     for attempt in (1, 2):
         bench.joiner.gate(attempt).set()
     await ringing
     copy = await bench.engine.handle(event_builders.REF, event_builders.answer()(bench.clock.now()), KEY)
-    assert (first.reply, copy.reply, copy.repeated) == (Wait(), Wait(), True)
+    assert (first.reply, copy.reply, copy.is_repeat) == (Wait(), Wait(), True)
     assert bench.joiner.begun == [1]
-    again = await bench.engine.handle(event_builders.REF, event_builders.redirect()(bench.clock.now()), "redirect@2")
-    assert again.reply == Transfer(2)
+    again = await bench.engine.handle(event_builders.REF, event_builders.redirected()(bench.clock.now()), "redirect@2")
+    assert again.reply == TransferToWebRtc(2)
 
 
 async def test_a_copy_of_an_older_attempts_webhook_is_not_given_the_token_of_a_newer_one(
@@ -204,39 +204,39 @@ async def test_a_copy_of_an_older_attempts_webhook_is_not_given_the_token_of_a_n
     for attempt in (1, 3):
         bench.joiner.gate(attempt).set()
     first = await bench.engine.handle(REF, bench.initiate(), KEY)
-    assert (first.reply, first.token) == (Transfer(1), "token-1")
+    assert (first.reply, first.token) == (TransferToWebRtc(1), "token-1")
     await bench.engine.order(REF, OrderJoin(bench.clock.now(), "sales"))
     second = await bench.engine.handle(REF, bench.initiate(), "redirect@2")
-    assert (second.reply, second.token) == (Transfer(3), "token-3")
+    assert (second.reply, second.token) == (TransferToWebRtc(3), "token-3")
 
     copy = await bench.engine.handle(REF, bench.initiate(), KEY)
-    assert (copy.reply, copy.token, copy.repeated) == (Wait(), "", True)
+    assert (copy.reply, copy.token, copy.is_repeat) == (Wait(), "", True)
     again = await bench.engine.handle(REF, bench.initiate(), "redirect@2")
-    assert (again.reply, again.token, again.repeated) == (Transfer(3), "token-3", True)
+    assert (again.reply, again.token, again.is_repeat) == (TransferToWebRtc(3), "token-3", True)
 
     await bench.engine.handle(REF, bench.disconnect(), "disconnect@1")
-    assert (await bench.engine.handle(REF, bench.initiate(), KEY)).reply == Hangup()
+    assert (await bench.engine.handle(REF, bench.initiate(), KEY)).reply == HangUp()
 
 
 async def test_the_worker_is_woken_for_what_is_due_and_not_for_what_is_not(bench: Bench) -> None:
     bench.joiner.gate(1).set()
     await bench.engine.handle(REF, bench.initiate(), KEY)
-    bench.alarm.ring()
-    assert await bench.alarm.woken() == []
+    bench.alarm.notify_all()
+    assert await bench.alarm.wait() == []
     await bench.engine.handle(REF, bench.disconnect(), "disconnect@1")
-    assert await bench.alarm.woken() == [keys.owner_call(REF)]
+    assert await bench.alarm.wait() == [keys.owner_call(REF)]
 
 
 async def test_a_join_that_is_not_to_be_here_leaves_no_trace(bench: Bench, redis: Redis) -> None:
-    with pytest.raises(NotHere):
-        await bench.engine.handle(REF, bench.initiate(), KEY, joins=False)
+    with pytest.raises(JoinNotAllowed):
+        await bench.engine.handle(REF, bench.initiate(), KEY, may_join=False)
     assert await redis.keys() == []
     assert bench.joiner.begun == []
     bench.joiner.gate(1).set()
     first = await bench.engine.handle(REF, bench.initiate(), KEY)
-    again = await bench.engine.handle(REF, bench.initiate(), KEY, joins=False)
-    assert (again.reply, again.token, again.repeated) == (first.reply, first.token, True), "it is known"
-    over = await bench.engine.handle(REF, bench.disconnect(), "disconnect@1", joins=False)
+    again = await bench.engine.handle(REF, bench.initiate(), KEY, may_join=False)
+    assert (again.reply, again.token, again.is_repeat) == (first.reply, first.token, True), "it is known"
+    over = await bench.engine.handle(REF, bench.disconnect(), "disconnect@1", may_join=False)
     assert over.call is not None
     assert not over.call.live, "what begins no join is done as always"
 
@@ -247,11 +247,11 @@ class Unsure(Calls):
     away = False
     taken = True
 
-    async def commit(self, revision: int, change: Change, *, now: float, commit: str) -> bool:
+    async def commit(self, revision: int, change: CallCommit, *, now: float, commit_id: str) -> bool:
         if not self.away:
-            return await super().commit(revision, change, now=now, commit=commit)
+            return await super().commit(revision, change, now=now, commit_id=commit_id)
         if self.taken:
-            await super().commit(revision, change, now=now, commit=commit)
+            await super().commit(revision, change, now=now, commit_id=commit_id)
         await asyncio.sleep(0)
         raise StoreUnavailable("it went away")
 

@@ -8,23 +8,23 @@ from service.calls.effects import (
     DeleteParticipant,
     DeleteSession,
     EndDialing,
-    Ends,
-    HangUp,
+    AbandonableEffect,
+    HangUpPhone,
     HangUpLeg,
     RedirectPhone,
     RemoveParticipant,
 )
-from service.calls.events import DialingOver
+from service.calls.events import DialingTimedOut
 from service.calls.model import Media, Phone
-from service.engine.outbox.protocols import NotYet
+from service.engine.outbox.protocols import RetryLater
 from tests.engine.test_reconciler import Bench, bench, client, living
 from tests.engine.test_effect_executor import REF, SEAT, UNKNOWN
 
 __all__ = ["bench", "client"]
 
 
-def phone_effects(call_id: str) -> list[Ends]:
-    return [HangUp(call_id), HangUpLeg(call_id), RedirectPhone(call_id, REF, 1)]
+def phone_effects(call_id: str) -> list[AbandonableEffect]:
+    return [HangUpPhone(call_id), HangUpLeg(call_id), RedirectPhone(call_id, REF, 1)]
 
 
 @pytest.mark.parametrize("which", range(3))
@@ -34,7 +34,7 @@ async def test_a_phone_that_has_gone_is_asked_after_once(bench: Bench, which: in
     await bench.simulator.phones[-1].hang_up()
     bench.simulator.faults.add("updateCall", status=status)
     bench.simulator.requests.clear()
-    await bench.performer.perform(phone_effects(call_id)[which], attempt=1)
+    await bench.performer.execute(phone_effects(call_id)[which], attempt=1)
     assert [one.operation for one in bench.simulator.requests] == ["updateCall", "getCall"]
 
 
@@ -45,22 +45,22 @@ async def test_a_phone_that_lives_is_asked_again(bench: Bench, which: int, statu
     effect = phone_effects(await living(bench.simulator))[which]
     bench.simulator.faults.add("updateCall", status=status)
     with pytest.raises(BandwidthError) as error:
-        await bench.performer.perform(effect, attempt=1)
+        await bench.performer.execute(effect, attempt=1)
     assert not isinstance(error.value, NotFound)
-    assert error.value.retry
+    assert error.value.retryable
     await bench.simulator.phones[-1].hang_up()
 
 
 @pytest.mark.parametrize("effect", phone_effects("c-1"), ids=lambda one: type(one).__name__)
-async def test_a_phone_that_nobody_knows_is_given_up_in_the_end(bench: Bench, effect: Ends) -> None:
+async def test_a_phone_that_nobody_knows_is_given_up_in_the_end(bench: Bench, effect: AbandonableEffect) -> None:
     await given_up(bench, effect)
 
 
-REMOVALS: list[tuple[Ends, str]] = [
+REMOVALS: list[tuple[AbandonableEffect, str]] = [
     (RemoveParticipant(SEAT, UNKNOWN, UNKNOWN), "removeParticipantFromSession"),
     (DeleteParticipant(SEAT, UNKNOWN), "deleteParticipant"),
     (DeleteSession(UNKNOWN), "deleteSession"),
-    (HangUp("c-1"), "updateCall"),
+    (HangUpPhone("c-1"), "updateCall"),
     (HangUpLeg("c-1"), "updateCall"),
     (RedirectPhone("c-1", REF, 1), "updateCall"),
 ]
@@ -68,31 +68,31 @@ REMOVALS: list[tuple[Ends, str]] = [
 
 @pytest.mark.parametrize(("effect", "operation"), REMOVALS, ids=lambda one: type(one).__name__)
 async def test_what_somebody_in_between_says_is_asked_again(
-    bench: Bench, effect: Ends, operation: str
+    bench: Bench, effect: AbandonableEffect, operation: str
 ) -> None:
     bench.simulator.faults.add(operation, status=404, page=True, times=None)
     await given_up(bench, effect)
 
 
-async def tried(bench: Bench, effect: Ends) -> NotYet | None:
+async def tried(bench: Bench, effect: AbandonableEffect) -> RetryLater | None:
     try:
-        await bench.performer.perform(effect, attempt=1)
-    except NotYet as again:
+        await bench.performer.execute(effect, attempt=1)
+    except RetryLater as again:
         return again
     return None
 
 
-async def given_up(bench: Bench, effect: Ends) -> None:
+async def given_up(bench: Bench, effect: AbandonableEffect) -> None:
     """After five answers over ten minutes; with one less, or sooner, it is still owed."""
     begun, answers = bench.clock.now(), 0
     with capture_logs() as lines:
         while (again := await tried(bench, effect)) is not None:
             answers += 1
             assert answers < 5 or bench.clock.now() - begun < 600
-            assert isinstance(again.instead, type(effect))
-            assert again.instead.looks.count == answers
-            effect = again.instead
-            bench.clock.advance(again.seconds)
+            assert isinstance(again.replacement, type(effect))
+            assert again.replacement.looks.count == answers
+            effect = again.replacement
+            bench.clock.advance(again.delay)
         answers += 1
     assert answers >= 5
     assert 600 <= bench.clock.now() - begun < 900
@@ -103,5 +103,5 @@ async def given_up(bench: Bench, effect: Ends) -> None:
 async def test_a_dialed_call_that_cannot_be_ended_is_over_in_the_end(bench: Bench) -> None:
     call = await bench.know("c-1", media=Media.READY, phone=Phone.DIALING)
     await given_up(bench, EndDialing(call.ref))
-    assert [event for _, event in bench.engine.handled].count(DialingOver) == 1
-    assert bench.engine.handled[-1] == (call.ref, DialingOver)
+    assert [event for _, event in bench.engine.handled].count(DialingTimedOut) == 1
+    assert bench.engine.handled[-1] == (call.ref, DialingTimedOut)

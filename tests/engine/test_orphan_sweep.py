@@ -9,11 +9,11 @@ import pytest
 from service.bandwidth.errors import BandwidthError
 from service.bandwidth.voice import FoundCall, TooManyCalls, VoiceApi
 from service.engine.orphan_sweep import unknown_calls
-from service.store.known_ids import Known
+from service.store.known_ids import KnownIds
 from tests.clocks import SetClock
 
 
-class Voice:
+class ListedCalls:
     """Calls begin evenly; a list has a hundred at most."""
 
     def __init__(self, calls: Iterable[FoundCall], *, most: int = 100) -> None:
@@ -31,7 +31,7 @@ class Voice:
         return found
 
 
-class Nobody:
+class NoKnownIds:
     def __init__(self, *known: str, named: Collection[str] = ()) -> None:
         self._known, self._named = set(known), set(named)
 
@@ -47,10 +47,10 @@ def call(at: float, id_: str = "", **more: str) -> FoundCall:
     return FoundCall(id_ or f"c-{at:.0f}", **found)
 
 
-async def found(voice: Voice, known: Nobody | None = None) -> list[str]:
+async def found(voice: ListedCalls, known: NoKnownIds | None = None) -> list[str]:
     calls = await unknown_calls(
         cast("VoiceApi", voice),
-        cast("Known", known or Nobody()),
+        cast("KnownIds", known or NoKnownIds()),
         SetClock(10_000),
         application_id="ours",
         since=0,
@@ -59,20 +59,20 @@ async def found(voice: Voice, known: Nobody | None = None) -> list[str]:
 
 
 async def test_a_list_that_is_too_long_is_asked_for_in_parts() -> None:
-    voice = Voice(call(at) for at in range(0, 10_000, 10))
+    voice = ListedCalls(call(at) for at in range(0, 10_000, 10))
     assert await found(voice) == [f"c-{at}" for at in range(0, 10_000, 10)]
     assert 20 < len(voice.asked) < 40
 
 
 async def test_it_is_not_halved_for_ever() -> None:
-    voice = Voice((call(at / 10, f"c-{at}") for at in range(200)), most=50)
+    voice = ListedCalls((call(at / 10, f"c-{at}") for at in range(200)), most=50)
     with pytest.raises(BandwidthError):
         await found(voice)
     assert len(voice.asked) < 20
 
 
 async def test_only_those_that_are_up_ours_and_nobodys() -> None:
-    voice = Voice(
+    voice = ListedCalls(
         [
             call(1, state="disconnected"),
             call(2, end_time="2026-01-01T00:00:00Z"),
@@ -84,4 +84,4 @@ async def test_only_those_that_are_up_ours_and_nobodys() -> None:
             call(8, "c-new", state="something-new"),
         ]
     )
-    assert await found(voice, Nobody("c-known", named=["c-leg"])) == ["c-nobodys", "c-new"]
+    assert await found(voice, NoKnownIds("c-known", named=["c-leg"])) == ["c-nobodys", "c-new"]

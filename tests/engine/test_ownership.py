@@ -16,30 +16,30 @@ from redis.asyncio import Redis
 
 from service.bandwidth.errors import BandwidthError
 from service.bandwidth.interconnect import SipTransfer
-from service.calls.effects import DeleteParticipant, DeleteSession, HangUpLeg, MoveParticipant, StockRoom
+from service.calls.effects import DeleteParticipant, DeleteSession, HangUpLeg, MoveParticipant, PrepareParticipant
 from service.calls.events import Initiate
 from service.calls.model import Call, Direction, Phone
 from service.calls.refs import ref_of_call
-from service.calls.room_settings import Way
+from service.calls.room_settings import InterconnectMode
 from service.clock import SystemClock
-from service.engine.outbox.wakeup import Alarm
-from service.engine.joining.compensated import TooSlow
-from service.engine.event_handler import Engine
-from service.engine.joining.session_join import Refused
-from service.engine.joining.call_join import Joiner
-from service.engine.joining.webrtc_leg import Legs
-from service.engine.joining.move import Mover
-from service.engine.timeouts import PATIENCE
-from service.engine.outbox.protocols import NotYet
-from service.engine.joining.prepared import Stocker
+from service.engine.outbox.wakeup import WorkerSignal
+from service.engine.joining.compensated import JoinTimeout
+from service.engine.event_handler import EventHandler
+from service.engine.joining.session_join import JoinRefused
+from service.engine.joining.call_join import CallJoiner
+from service.engine.joining.webrtc_leg import LegDialer
+from service.engine.joining.move import ParticipantMover
+from service.engine.timeouts import DEFAULT_TIMEOUTS
+from service.engine.outbox.protocols import RetryLater
+from service.engine.joining.prepared import ParticipantPool
 from service.metrics import Metrics
 from service.store import keys
 from service.store.redis.client import Client
 from service.store.errors import StoreError, StoreUnavailable
-from service.store.outbox import Outbox, Work
-from service.store.rooms import Rooms, Seat
+from service.store.outbox import Outbox, DueEffect
+from service.store.rooms import Rooms, TakenSeat
 from service.store.redis.scripts import Result, Script, Value
-from tests.engine.parts import Parts
+from tests.engine.parts import EngineParts
 from tests.simulator.simulator import Simulator
 from tests.waiting import wait_until
 
@@ -64,15 +64,15 @@ REQUESTS: Final = (
     "removeParticipantFromSession",
     "createCall",
 )
-SHORT: Final = replace(PATIENCE, gone=0.02)
+SHORT: Final = replace(DEFAULT_TIMEOUTS, vanished_grace=0.02)
 MAKES: Final = {"createSession", "createParticipant", "createCall"}
-ENDS: Final = (asyncio.CancelledError, StoreError, NotYet, BandwidthError, TooSlow, Refused)
+ENDS: Final = (asyncio.CancelledError, StoreError, RetryLater, BandwidthError, JoinTimeout, JoinRefused)
 
 Strike = Callable[[], BaseException | None]
 Begin = Callable[[], Coroutine[Any, Any, object]]
 
 
-class Steps:
+class PausableAwaitable:
     """Awaits `work`, and at its suspension number `at` does the one or the other.
 
     `before` while what it waits for is still to come, `after` as soon as that is there.
@@ -127,7 +127,7 @@ class Bench:
     def __init__(self, simulator: Simulator, url: str) -> None:
         self.simulator = simulator
         self.clock, self.client = LateClock(), BreakingClient(url)
-        self.parts = Parts(simulator, self.client, self.clock, stock=1, patience=SHORT)
+        self.parts = EngineParts(simulator, self.client, self.clock, stock=1, patience=SHORT)
         self.outbox = Outbox(self.client, worker="w", lease=45)
         self.settled: set[str] = set()
 
@@ -159,9 +159,9 @@ class Bench:
         later = self.clock.now() + 3600
         owners = [keys.owner_room(ROOM), keys.owner_room(NEXT), keys.owner_call(REF)]
         for owner in owners:
-            done: list[Work] = []
+            done: list[DueEffect] = []
             # One of a lane at a time.
-            while done := await self.outbox.work(owner, now=later, done=done, later=[]):
+            while done := await self.outbox.settle(owner, now=later, done=done, postponed=[]):
                 owed += [one.effect for one in done]
         for effect in owed:
             match effect:
@@ -173,7 +173,7 @@ class Bench:
                     pass
         for room in (ROOM, NEXT):
             if view := await self.parts.rooms.read(room):
-                owned |= {view.session_id, *view.stock, *(one.participant_id for one in view.members)}
+                owned |= {view.session_id, *view.prepared, *(one.participant_id for one in view.members)}
         stored = await self.parts.calls.load(REF)
         if stored.call and stored.call.leg_id:
             assert stored.call.leg_id not in owned, "the call has it, and it is to be hung up"
@@ -186,11 +186,11 @@ class Bench:
         session = await webrtc.create_session(tag=room, timeout=5)
         other = await webrtc.create_participant(tag="o", callback_url=None, timeout=5)
         await webrtc.add_participant(session, other.id, timeout=5)
-        await self.parts.rooms.reserve(room, seat, waits=False, limit=20, now=now)
-        taken = await self.parts.rooms.enter(
-            room, seat, participant_id=other.id, made_session=session, now=now
+        await self.parts.rooms.reserve(room, seat, wait_if_empty=False, limit=20, now=now)
+        taken = await self.parts.rooms.take_seat(
+            room, seat, participant_id=other.id, new_session_id=session, now=now
         )
-        assert isinstance(taken, Seat)
+        assert isinstance(taken, TakenSeat)
         return session, other.id
 
     # Ways of making something. Each is prepared, and what it returns is driven.
@@ -216,32 +216,32 @@ class Bench:
 
     async def prepared(self) -> Begin:
         await self.inhabited(ROOM, OTHER)
-        stocker = Stocker(
+        stocker = ParticipantPool(
             webrtc=self.parts.webrtc,
             rooms=self.parts.rooms,
-            entrance=self.parts.entrance,
-            doubts=self.parts.doubts,
+            session_joiner=self.parts.entrance,
+            session_checker=self.parts.doubts,
             callbacks=self.parts.callbacks,
             clock=self.clock,
             metrics=Metrics(),
-            life=PATIENCE.stock,
+            lifetime=DEFAULT_TIMEOUTS.prepared_lifetime,
         )
-        return lambda: stocker.make(StockRoom(ROOM), attempt=1)
+        return lambda: stocker.prepare(PrepareParticipant(ROOM), attempt=1)
 
     async def moved(self) -> Begin:
         _, participant = await self.inhabited(ROOM, MINE)
         parts = self.parts
-        mover = Mover(
-            entrance=parts.entrance,
+        mover = ParticipantMover(
+            session_joiner=parts.entrance,
             webrtc=parts.webrtc,
             rooms=parts.rooms,
             clock=self.clock,
-            patience=PATIENCE,
+            timeouts=DEFAULT_TIMEOUTS,
         )
         move = MoveParticipant(
             ref=REF,
             attempt=1,
-            place=2,
+            seat_no=2,
             participant_id=participant,
             room=ROOM,
             seat=MINE,
@@ -252,38 +252,38 @@ class Bench:
 
     async def rolled_over(self) -> Begin:
         session, _ = await self.inhabited(ROOM, OTHER)
-        return lambda: self.parts.entrance.roll_over(ROOM, session, self.clock.monotonic() + 5)
+        return lambda: self.parts.entrance.replace_session(ROOM, session, self.clock.monotonic() + 5)
 
     async def bridged_leg(self) -> Begin:
         """Up to the commit that names the leg."""
         self.simulator.interconnect.answer_delay = 60
         parts = self.parts
-        legs = Legs(
-            entrance=parts.entrance,
+        legs = LegDialer(
+            session_joiner=parts.entrance,
             voice=parts.voice,
             callbacks=parts.callbacks,
             sip_uri=self.simulator.interconnect.uri,
             application_id=self.simulator.application_id,
             number="+15550001111",
         )
-        joiner = Joiner(
-            entrance=parts.entrance,
+        joiner = CallJoiner(
+            session_joiner=parts.entrance,
             rooms=parts.rooms,
             interconnect=SipTransfer(),
             callbacks=parts.callbacks,
-            legs=legs,
-            way=Way.BRIDGE,
+            leg_dialer=legs,
+            default_interconnect=InterconnectMode.BRIDGE,
             clock=self.clock,
-            alarm=Alarm(),
+            signal=WorkerSignal(),
         )
         ids = itertools.count()
-        engine = Engine(
+        engine = EventHandler(
             calls=parts.calls,
             joiner=joiner,
             rooms=Rooms(self.client),
             clock=self.clock,
             new_id=lambda: str(next(ids)),
-            alarm=Alarm(),
+            signal=WorkerSignal(),
             tasks=parts.tasks,
         )
         now = self.clock.now()
@@ -344,7 +344,7 @@ def store_error() -> StoreError:
 
 
 def bandwidth_error() -> BandwidthError:
-    return BandwidthError("any", "unreachable", retry=True)
+    return BandwidthError("any", "unreachable", retryable=True)
 
 
 def cancel() -> None:
@@ -386,7 +386,7 @@ async def test_cut_off_at_each_await(
         await bench.fresh(redis)
         work = await way(bench)
         bench.begin()
-        steps = Steps(work(), at, before=before, after=after)
+        steps = PausableAwaitable(work(), at, before=before, after=after)
         await run(bench, steps)
         assert not await bench.unowned(), f"cut off at await {at}"
         if steps.passed < at:

@@ -9,17 +9,17 @@ import pytest
 from redis.asyncio import Redis
 
 from service.calls.effects import CheckPresence, Effect
-from service.engine.outbox.wakeup import Alarm
-from service.engine.browsers import Admitted
-from service.engine.timeouts import HOUR, PATIENCE
-from service.engine.outbox.protocols import NotYet
+from service.engine.outbox.wakeup import WorkerSignal
+from service.engine.browsers import AdmittedBrowser
+from service.engine.timeouts import HOUR, DEFAULT_TIMEOUTS
+from service.engine.outbox.protocols import RetryLater
 from service.engine.outbox.worker import Worker
 from service.store import keys
 from service.store.redis.client import Client
 from service.store.errors import StoreUnavailable
 from service.store.outbox import Outbox
 from tests.clocks import SetClock
-from tests.engine.parts import Parts
+from tests.engine.parts import EngineParts
 from tests.engine.test_effect_executor import RecordingEngine
 from tests.simulator.simulator import Simulator
 from tests.waiting import wait_until
@@ -33,7 +33,7 @@ class Bench:
 
     def __init__(self, simulator: Simulator, client: Client) -> None:
         self.clock = SetClock()
-        self.parts = Parts(simulator, client, self.clock)
+        self.parts = EngineParts(simulator, client, self.clock)
         numbers = count(2)
         self.participants = self.parts.participants
         self.participants._new_name = lambda: f"{next(numbers):x}".rjust(16, "a")  # noqa: SLF001 - names differ
@@ -43,34 +43,34 @@ class Bench:
         self.meanwhile: Callable[[], Awaitable[object]] | None = None
         self.worker = Worker(
             outbox=self.outbox,
-            performer=self,
-            alarm=Alarm(),
+            executor=self,
+            signal=WorkerSignal(),
             clock=self.clock,
             tasks=self.parts.tasks,
             jitter=lambda: 1.0,
-            give_up=9 * HOUR,
+            give_up_after=9 * HOUR,
         )
 
-    async def perform(self, effect: Effect, *, attempt: int) -> None:
+    async def execute(self, effect: Effect, *, attempt: int) -> None:
         if isinstance(effect, CheckPresence) and self.fails:
             self.fails = False
             raise StoreUnavailable("for a moment")
         try:
-            await self.performer.perform(effect, attempt=attempt)
-        except NotYet:
+            await self.performer.execute(effect, attempt=attempt)
+        except RetryLater:
             if self.meanwhile:
                 await self.meanwhile()
                 self.meanwhile = None
             raise
 
-    async def admit(self, **more: Any) -> Admitted:
+    async def admit(self, **more: Any) -> AdmittedBrowser:
         admitted = await self.participants.admit(ROOM, **more)
-        assert isinstance(admitted, Admitted)
+        assert isinstance(admitted, AdmittedBrowser)
         return admitted
 
     async def turn(self) -> None:
         """The worker does what is due."""
-        self.parts.tasks.start(self.worker._work_off(OWNER), name="turn")  # noqa: SLF001 - by the test's clock
+        self.parts.tasks.start(self.worker._run_owner(OWNER), name="turn")  # noqa: SLF001 - by the test's clock
         await wait_until(lambda: len(self.parts.tasks) == 0)
 
     async def phase(self, seat: str) -> str:
@@ -96,14 +96,14 @@ async def test_who_stayed_all_day_is_still_looked_after(bench: Bench, redis: Red
     """One moment without a store, after longer than owed work is tried for."""
     seat = (await bench.admit()).seat
     for _ in range(10 * 60):
-        await bench.participants.beat(ROOM, seat)
-        bench.clock.advance(PATIENCE.absent - 15)
-        await bench.participants.beat(ROOM, seat)
+        await bench.participants.heartbeat(ROOM, seat)
+        bench.clock.advance(DEFAULT_TIMEOUTS.browser_absence - 15)
+        await bench.participants.heartbeat(ROOM, seat)
         bench.clock.advance(30)
         await bench.turn()
-    await bench.participants.beat(ROOM, seat)
-    bench.clock.advance(PATIENCE.absent - 1)
-    await bench.participants.beat(ROOM, seat)
+    await bench.participants.heartbeat(ROOM, seat)
+    bench.clock.advance(DEFAULT_TIMEOUTS.browser_absence - 1)
+    await bench.participants.heartbeat(ROOM, seat)
     bench.fails = True
     bench.clock.advance(10)
     await bench.turn()
@@ -111,20 +111,20 @@ async def test_who_stayed_all_day_is_still_looked_after(bench: Bench, redis: Red
     assert not [key async for key in redis.scan_iter("*:dead")]
     assert await bench.phase(seat) == "in"
     for _ in range(4):
-        bench.clock.advance(PATIENCE.absent)
+        bench.clock.advance(DEFAULT_TIMEOUTS.browser_absence)
         await bench.turn()
     assert await bench.phase(seat) != "in"
 
 
 async def test_what_is_told_during_a_look_counts(bench: Bench, redis: Redis) -> None:
     one = await bench.admit()
-    report = partial(bench.participants.report, ROOM, one.seat, one.participant_id)
+    report = partial(bench.participants.handle_event, ROOM, one.seat, one.participant_id)
     await report("onConnect")
     bench.meanwhile = partial(report, "onDisconnect")
-    bench.clock.advance(PATIENCE.unused)
+    bench.clock.advance(DEFAULT_TIMEOUTS.unused_seat)
     await bench.turn()
     value: Any = await redis.hget(keys.owed(OWNER), f"check-presence:{one.seat}")
-    assert int(value.split()[1]) / 1000 - bench.clock.now() == pytest.approx(PATIENCE.absent)
+    assert int(value.split()[1]) / 1000 - bench.clock.now() == pytest.approx(DEFAULT_TIMEOUTS.browser_absence)
 
 
 @pytest.mark.parametrize("beats", [False, True])
@@ -133,12 +133,12 @@ async def test_who_is_there_leaves_when_the_visit_runs_out(bench: Bench, beats: 
     ends = bench.clock.now() + 5 * HOUR
     leaves, stays = [await bench.admit(visit=f"v-{n}", until=ends + n * HOUR) for n in range(2)]
     for one in (leaves, stays):
-        await bench.participants.report(ROOM, one.seat, one.participant_id, "onConnect")
+        await bench.participants.handle_event(ROOM, one.seat, one.participant_id, "onConnect")
     while (left := ends - bench.clock.now()) > 0:
         await bench.turn()
         assert await bench.phase(leaves.seat) == "in"
         if beats:
-            await bench.participants.beat(ROOM, leaves.seat)
-        bench.clock.advance(min(left, PATIENCE.absent - 1 if beats else PATIENCE.quiet))
+            await bench.participants.heartbeat(ROOM, leaves.seat)
+        bench.clock.advance(min(left, DEFAULT_TIMEOUTS.browser_absence - 1 if beats else DEFAULT_TIMEOUTS.idle_check))
     await bench.turn()
     assert (await bench.phase(leaves.seat), await bench.phase(stays.seat)) == ("", "in")

@@ -5,18 +5,18 @@ from typing import get_args
 import pytest
 
 from service.calls.effects import (
-    AskAfter,
+    CheckCall,
     DeleteParticipant,
     DeleteSession,
     Effect,
     FreeSeat,
-    HangUp,
+    HangUpPhone,
     HangUpLeg,
     LeaveRoom,
     RemoveParticipant,
-    StockRoom,
+    PrepareParticipant,
 )
-from service.engine.outbox.retries import OBEYED, backoff, obeyed
+from service.engine.outbox.retries import MAX_RETRY_AFTER, backoff, capped_retry_after
 from tests.sample_effects import sample
 
 KINDS: tuple[type[Effect], ...] = get_args(Effect)
@@ -30,24 +30,24 @@ def test_how_long_to_wait(tries: int, jitter: float, seconds: float) -> None:
 
 
 def test_every_effect_has_an_end_of_what_it_obeys() -> None:
-    assert set(OBEYED) == set(KINDS)
+    assert set(MAX_RETRY_AFTER) == set(KINDS)
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_an_hour_is_not_obeyed(kind: type[Effect]) -> None:
     effect = sample(kind)
-    assert obeyed(effect, None) == 0
-    assert obeyed(effect, 7) == 7
-    assert obeyed(effect, 3600) == OBEYED[kind] <= 300
+    assert capped_retry_after(effect, None) == 0
+    assert capped_retry_after(effect, 7) == 7
+    assert capped_retry_after(effect, 3600) == MAX_RETRY_AFTER[kind] <= 300
 
 
 @pytest.mark.parametrize(
     ("kinds", "seconds"),
     [
-        ((HangUp, HangUpLeg, LeaveRoom, FreeSeat), 10),
+        ((HangUpPhone, HangUpLeg, LeaveRoom, FreeSeat), 10),
         ((RemoveParticipant, DeleteParticipant, DeleteSession), 20),
-        ((AskAfter, StockRoom), 300),
+        ((CheckCall, PrepareParticipant), 300),
     ],
 )
 def test_how_long_it_is_obeyed(kinds: tuple[type[Effect], ...], seconds: float) -> None:
-    assert {OBEYED[kind] for kind in kinds} == {seconds}
+    assert {MAX_RETRY_AFTER[kind] for kind in kinds} == {seconds}

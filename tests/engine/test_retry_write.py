@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from service.calls.effects import DeleteParticipant, DeleteSession, HangUp, HangUpLeg
-from service.engine.outbox.retry_write import UNREADABLE_TRIES, Persistence
+from service.calls.effects import DeleteParticipant, DeleteSession, HangUpPhone, HangUpLeg
+from service.engine.outbox.retry_write import UNREADABLE_TRIES, RetryWriter
 from service.store.errors import StoreCorrupt, StoreError, StoreUnavailable
 from service.tasks import Tasks
 from tests.clocks import SetClock
 from tests.waiting import wait_until
 
 Lines = list[MutableMapping[str, Any]]
-THINGS = (DeleteParticipant("seat", "p-1"), DeleteSession("s-1"), HangUpLeg("c-1"), HangUp("c-2"))
+THINGS = (DeleteParticipant("seat", "p-1"), DeleteSession("s-1"), HangUpLeg("c-1"), HangUpPhone("c-2"))
 
 
 @pytest.fixture
@@ -49,8 +49,8 @@ def told(logs: Lines) -> list[tuple[str, str]]:
 
 async def test_it_is_tried_for_as_long_as_the_store_is_away(logs: Lines) -> None:
     clock, tasks, write = Yielding(), Tasks(), Write()
-    began, persistence = clock.now(), Persistence(clock)
-    tasks.start(persistence.write(write, "room", *THINGS), name="write")
+    began, persistence = clock.now(), RetryWriter(clock)
+    tasks.start(persistence.retry_until_stored(write, "room", *THINGS), name="write")
     await wait_until(lambda: clock.now() - began > 24 * 3600, seconds=60)
     assert len(persistence) == 1
     write.error = None
@@ -61,9 +61,9 @@ async def test_it_is_tried_for_as_long_as_the_store_is_away(logs: Lines) -> None
 
 
 async def test_what_is_cut_off_is_told_thing_by_thing(logs: Lines) -> None:
-    tasks, persistence = Tasks(), Persistence(Yielding())
-    tasks.start(persistence.write(Write(), "room", *THINGS, room="sales"), name="write")
-    tasks.start(persistence.write(Write(), "browser's seat"), name="seat")
+    tasks, persistence = Tasks(), RetryWriter(Yielding())
+    tasks.start(persistence.retry_until_stored(Write(), "room", *THINGS, room="sales"), name="write")
+    tasks.start(persistence.retry_until_stored(Write(), "browser's seat"), name="seat")
     await wait_until(lambda: len(persistence) == 2)
     assert await tasks.wait(0) == 2
     assert told(logs) == [(kind, "room") for kind in ("participant", "session", "leg", "call")]
@@ -74,24 +74,24 @@ async def test_what_is_cut_off_is_told_thing_by_thing(logs: Lines) -> None:
 
 async def test_one_that_is_cut_off_at_its_first_try_is_told_too(logs: Lines) -> None:
     tasks = Tasks()
-    tasks.start(Persistence(Yielding()).write(asyncio.Event().wait, "leg", HangUpLeg("c-1")), name="write")
+    tasks.start(RetryWriter(Yielding()).retry_until_stored(asyncio.Event().wait, "leg", HangUpLeg("c-1")), name="write")
     await asyncio.sleep(0)
     assert await tasks.wait(0) == 1
     assert told(logs) == [("leg", "leg")]
 
 
 async def test_they_are_bounded_by_their_number(logs: Lines) -> None:
-    tasks, persistence = Tasks(), Persistence(Yielding(), limit=3)
+    tasks, persistence = Tasks(), RetryWriter(Yielding(), limit=3)
     writes = [Write() for _ in range(5)]
     for number, write in enumerate(writes):
-        tasks.start(persistence.write(write, str(number), DeleteSession(f"s-{number}")), name="write")
+        tasks.start(persistence.retry_until_stored(write, str(number), DeleteSession(f"s-{number}")), name="write")
     await wait_until(lambda: len(persistence) == 3 and len(tasks) == 3)
     assert told(logs) == [("session", "3"), ("session", "4")]
     for write in writes:
         write.error = None
     assert await tasks.wait(5) == 0
     assert len(told(logs)) == 2
-    await persistence.write(Write.__new__(Done), "room", DeleteSession("s"))
+    await persistence.retry_until_stored(Write.__new__(Done), "room", DeleteSession("s"))
     assert len(told(logs)) == 2
 
 
@@ -103,9 +103,9 @@ class Done(Write):
 async def test_many_do_not_take_the_processor() -> None:
     """With a thousand of them each waits for ten seconds, not one."""
     clock, tasks = Yielding(), Tasks()
-    persistence, writes = Persistence(clock), [Write() for _ in range(1000)]
+    persistence, writes = RetryWriter(clock), [Write() for _ in range(1000)]
     for write in writes:
-        tasks.start(persistence.write(write, "room"), name="write")
+        tasks.start(persistence.retry_until_stored(write, "room"), name="write")
     await wait_until(lambda: len(persistence) == 1000)
     before, began = sum(write.tries for write in writes), clock.now()
     await wait_until(lambda: clock.now() - began > 30_000)
@@ -120,8 +120,8 @@ async def test_many_do_not_take_the_processor() -> None:
 @pytest.mark.parametrize("error", [StoreCorrupt("what is this"), StoreUnavailable("away")], ids=repr)
 async def test_what_the_store_cannot_read_is_not_tried_for_ever(logs: Lines, error: StoreError) -> None:
     tasks, write = Tasks(), Write(error)
-    persistence = Persistence(Yielding())
-    tasks.start(persistence.write(write, "outbound call", HangUp("c-1")), name="write")
+    persistence = RetryWriter(Yielding())
+    tasks.start(persistence.retry_until_stored(write, "outbound call", HangUpPhone("c-1")), name="write")
     if isinstance(error, StoreUnavailable):
         await wait_until(lambda: write.tries > UNREADABLE_TRIES * 2)
         write.error = None
@@ -135,5 +135,5 @@ async def test_a_fault_in_the_write_is_told_with_what_it_costs(logs: Lines) -> N
         raise ValueError("a fault")
 
     with pytest.raises(ValueError, match="a fault"):
-        await Persistence(Yielding()).write(faulty, "room", DeleteSession("s-1"))
+        await RetryWriter(Yielding()).retry_until_stored(faulty, "room", DeleteSession("s-1"))
     assert told(logs) == [("session", "room")]

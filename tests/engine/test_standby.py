@@ -7,27 +7,27 @@ import structlog
 from redis.asyncio import Redis
 
 from service.bandwidth.auth import Basic
-from service.bandwidth.circuit import Circuit, Kind
+from service.bandwidth.circuit import Circuit, RequestKind
 from service.bandwidth.errors import BandwidthError, NotFound
-from service.engine.replica_reporter import Doings, Reporter
-from service.engine.standby import _REMEMBERED, LOST, Api, Standby
+from service.engine.replica_reporter import WebhookCounts, ReplicaReporter
+from service.engine.standby import _MAX_REDIRECTED, UNREACHED_AFTER, MonitoredApi, Standby
 from service.metrics import Metrics
 from service.store import keys
 from service.store.redis.client import Client
-from service.store.replicas import Replicas, Report
-from service.store.standby import LEASE, StandbyTokens
+from service.store.replicas import Replicas, ReplicaReport
+from service.store.standby import LEASE, StandbyLeases
 from service.tasks import Tasks
 from tests.clocks import SetClock
 from tests.waiting import wait_until
 
 NOW = 1_796_000_000.0
-UNREACHABLE = BandwidthError("get-session", "unreachable", retry=True)
+UNREACHABLE = BandwidthError("get-session", "unreachable", retryable=True)
 NOT_FOUND = NotFound("get-session", "not-found", status=404)
 FAILS = BandwidthError("get-session", "server-error", status=500)
 
 
 class Tokens(Basic):
-    lost_at: float | None = None  # type: ignore[assignment]
+    unreachable_since: float | None = None  # type: ignore[assignment]
 
 
 class Replica:
@@ -37,24 +37,24 @@ class Replica:
         self.meets: BandwidthError = NOT_FOUND
         self.asked = 0
         self.clock = clock
-        self.creates = Circuit("webrtc", Kind.CREATES, clock=clock)
-        self._questions = Circuit("webrtc", Kind.QUESTIONS, clock=clock, reach=self.creates.reach)
+        self.creates = Circuit("webrtc", RequestKind.CREATES, clock=clock)
+        self._questions = Circuit("webrtc", RequestKind.QUESTIONS, clock=clock, reachability=self.creates.reachability)
         self.metrics = Metrics()
         self.tokens = Tokens("me", "secret")
         circuits = (self.creates, self._questions)
         self.standby = Standby(
             id_=id_,
-            apis=[Api("webrtc", circuits, self.tokens, self._ask)],
-            tokens=StandbyTokens(client),
+            apis=[MonitoredApi("webrtc", circuits, self.tokens, self._ask)],
+            tokens=StandbyLeases(client),
             replicas=Replicas(client),
             clock=clock,
             metrics=self.metrics,
         )
-        self.reporter = Reporter(
+        self.reporter = ReplicaReporter(
             id_=id_,
             host=id_,
             replicas=Replicas(client),
-            doings=Doings(),
+            webhook_counts=WebhookCounts(),
             circuits=circuits,
             credentials=[self.tokens],
             draining=lambda: False,
@@ -65,12 +65,12 @@ class Replica:
 
     async def _ask(self) -> None:
         self.asked += 1
-        with self._questions.watching():
+        with self._questions.observe():
             raise self.meets
 
     def request(self, error: BandwidthError | None = None) -> None:
         try:
-            with self.creates.watching():
+            with self.creates.observe():
                 if error:
                     raise error
         except BandwidthError:
@@ -85,8 +85,8 @@ class Replica:
         await self.look()
 
     async def look(self) -> None:
-        await self.standby.look()
-        await self.reporter.look()
+        await self.standby.check()
+        await self.reporter.write_if_due()
 
     @property
     def gauge(self) -> float | None:
@@ -120,16 +120,16 @@ async def test_it_stands_aside_and_comes_back(new: Callable[[str], Replica], red
     with structlog.testing.capture_logs() as lines:
         b.cut()
         await b.look()
-        assert (b.standby.unreached, b.standby.aside) == ((), False), "once is not for long"
-        await b.pass_time(LOST)
-        assert b.standby.aside
+        assert (b.standby.unreached, b.standby.is_aside) == ((), False), "once is not for long"
+        await b.pass_time(UNREACHED_AFTER)
+        assert b.standby.is_aside
         report = b.reporter.report()
-        assert (report.unreached, report.aside, b.gauge) == (("webrtc",), True, 1)
+        assert (report.unreachable_apis, report.on_standby, b.gauge) == (("webrtc",), True, 1)
         assert b.asked == 2, "each second"
         b.meets = NOT_FOUND
         await b.pass_time()
-    assert (b.standby.unreached, b.standby.aside, b.gauge) == ((), False, 0)
-    assert not await redis.exists(keys.aside())
+    assert (b.standby.unreached, b.standby.is_aside, b.gauge) == ((), False, 0)
+    assert not await redis.exists(keys.standby())
     told = [(line["event"], line["apis"]) for line in lines if line["event"].startswith("replica.")]
     assert told == [("replica.aside", ["webrtc"]), ("replica.back", [])]
     asked = b.asked
@@ -146,7 +146,7 @@ async def test_whoever_is_answered_is_not_cut_off(
     b.request(UNREACHABLE)
     b.meets = answer
     await b.look()
-    await b.pass_time(LOST)
+    await b.pass_time(UNREACHED_AFTER)
     assert not b.standby.unreached
 
 
@@ -155,34 +155,34 @@ async def test_a_success_of_a_request_ends_it_too(new: Callable[[str], Replica])
     await busy(a)
     await busy(b)
     b.cut()
-    await b.pass_time(LOST)
-    assert b.standby.aside
+    await b.pass_time(UNREACHED_AFTER)
+    assert b.standby.is_aside
     b.request()
     await b.look()
-    assert not b.standby.aside
+    assert not b.standby.is_aside
 
 
 async def test_without_a_token_it_is_as_far_as_who_gives_one_out(new: Callable[[str], Replica]) -> None:
     a, b = new("a"), new("b")
     await busy(a)
     await busy(b)
-    b.tokens.lost_at = b.clock.monotonic()
-    await b.pass_time(LOST - 1)
+    b.tokens.unreachable_since = b.clock.monotonic()
+    await b.pass_time(UNREACHED_AFTER - 1)
     assert (b.standby.unreached, b.asked) == ((), 1)
     await b.pass_time()
-    assert (b.standby.unreached, b.standby.aside) == (("webrtc",), True)
-    b.tokens.lost_at = None
+    assert (b.standby.unreached, b.standby.is_aside) == (("webrtc",), True)
+    b.tokens.unreachable_since = None
     await b.pass_time()
-    assert (b.standby.unreached, b.standby.aside) == ((), False)
+    assert (b.standby.unreached, b.standby.is_aside) == ((), False)
 
 
 async def test_one_replica_never_stands_aside(new: Callable[[str], Replica]) -> None:
     b = new("b")
     await busy(b)
     b.cut()
-    for _ in range(int(LOST) + 2):
+    for _ in range(int(UNREACHED_AFTER) + 2):
         await b.pass_time()
-        assert not b.standby.aside
+        assert not b.standby.is_aside
     assert b.standby.unreached
 
 
@@ -196,7 +196,7 @@ async def test_both_are_cut_off_at_the_same_moment(new: Callable[[str], Replica]
     for _ in range(6):
         await a.pass_time()
         await b.pass_time()
-        aside.append((a.standby.aside, b.standby.aside))
+        aside.append((a.standby.is_aside, b.standby.is_aside))
     assert (True, True) not in aside
     assert aside[-1] == (False, False), "as soon as each has told of itself"
 
@@ -206,12 +206,12 @@ async def test_one_that_nobody_calls_tries_for_the_sake_of_the_other(new: Callab
     await a.look()
     assert a.asked == 0
     b.cut()
-    await b.pass_time(LOST)
-    assert not b.standby.aside, "nobody is known to be well"
+    await b.pass_time(UNREACHED_AFTER)
+    assert not b.standby.is_aside, "nobody is known to be well"
     await a.pass_time(5)
     assert a.asked == 1
     await b.pass_time()
-    assert b.standby.aside
+    assert b.standby.is_aside
 
 
 async def test_without_the_store_it_does_as_it_did(
@@ -221,11 +221,11 @@ async def test_without_the_store_it_does_as_it_did(
     await busy(a)
     await busy(b)
     b.cut()
-    await b.pass_time(LOST)
-    before = b.standby.aside
-    monkeypatch.setattr(b.standby, "_tokens", StandbyTokens(Client("redis://127.0.0.1:1")))
+    await b.pass_time(UNREACHED_AFTER)
+    before = b.standby.is_aside
+    monkeypatch.setattr(b.standby, "_tokens", StandbyLeases(Client("redis://127.0.0.1:1")))
     await b.pass_time()
-    assert (before, b.standby.aside, b.standby.unreached) == (True, False, ("webrtc",))
+    assert (before, b.standby.is_aside, b.standby.unreached) == (True, False, ("webrtc",))
 
 
 async def test_no_longer_than_the_store_has_said(new: Callable[[str], Replica]) -> None:
@@ -233,11 +233,11 @@ async def test_no_longer_than_the_store_has_said(new: Callable[[str], Replica]) 
     await busy(a)
     await busy(b)
     b.cut()
-    await b.pass_time(LOST)
+    await b.pass_time(UNREACHED_AFTER)
     b.clock.advance(LEASE - 0.1)
-    assert b.standby.aside
+    assert b.standby.is_aside
     b.clock.advance(0.1)
-    assert not b.standby.aside
+    assert not b.standby.is_aside
 
 
 async def test_one_that_ends_holds_nothing(new: Callable[[str], Replica], redis: Redis) -> None:
@@ -245,22 +245,22 @@ async def test_one_that_ends_holds_nothing(new: Callable[[str], Replica], redis:
     await busy(a)
     await busy(b)
     b.cut()
-    b.clock.advance(LOST)
+    b.clock.advance(UNREACHED_AFTER)
     tasks = Tasks()
     tasks.start(b.standby.run(), name="standby")
-    await wait_until(lambda: b.standby.aside)
-    assert await redis.exists(keys.aside())
+    await wait_until(lambda: b.standby.is_aside)
+    assert await redis.exists(keys.standby())
     b.standby.stop()
     assert await tasks.wait(5) == 0
-    assert not await redis.exists(keys.aside())
+    assert not await redis.exists(keys.standby())
 
 
 def test_a_webhook_is_sent_elsewhere_once(new: Callable[[str], Replica]) -> None:
     standby = new("b").standby
-    assert standby.sends_away("one")
-    assert not standby.sends_away("one")
-    assert all(standby.sends_away(str(n)) for n in range(_REMEMBERED))
-    assert standby.sends_away("one"), "only so many are remembered"
+    assert standby.should_redirect("one")
+    assert not standby.should_redirect("one")
+    assert all(standby.should_redirect(str(n)) for n in range(_MAX_REDIRECTED))
+    assert standby.should_redirect("one"), "only so many are remembered"
 
 
 async def test_the_report_says_it_at_once(new: Callable[[str], Replica], client: Client) -> None:
@@ -268,6 +268,6 @@ async def test_the_report_says_it_at_once(new: Callable[[str], Replica], client:
     await busy(a)
     await busy(b)
     b.cut()
-    await b.pass_time(LOST)
-    read: list[Report] = await Replicas(client).read()
-    assert {one.id: one.aside for one in read} == {"a": False, "b": True}
+    await b.pass_time(UNREACHED_AFTER)
+    read: list[ReplicaReport] = await Replicas(client).read()
+    assert {one.id: one.on_standby for one in read} == {"a": False, "b": True}

@@ -2,28 +2,28 @@
 
 import asyncio
 
-from service.engine.outbox.wakeup import _LIMIT, Alarm
+from service.engine.outbox.wakeup import _LIMIT, WorkerSignal
 from service.tasks import Tasks
 
 
 async def test_new_work_is_told_at_once_and_once() -> None:
-    alarm = Alarm()
-    waiting = Tasks().start(alarm.woken(), name="waiting")
+    alarm = WorkerSignal()
+    waiting = Tasks().start(alarm.wait(), name="waiting")
     await asyncio.sleep(0)
     for owner in ("room:lobby", "call:c-1", "room:lobby"):
-        alarm.wake(owner)
+        alarm.notify(owner)
     assert await waiting == ["room:lobby", "call:c-1"]
 
 
 async def test_who_is_to_come_round_is_told_so_without_work() -> None:
-    alarm = Alarm()
-    alarm.ring()
-    assert await alarm.woken() == []
+    alarm = WorkerSignal()
+    alarm.notify_all()
+    assert await alarm.wait() == []
 
 
 async def test_owners_that_nobody_takes_are_not_kept_without_end() -> None:
     """A replica without a worker has nobody who would."""
-    alarm = Alarm()
+    alarm = WorkerSignal()
     for n in range(_LIMIT + 5):
-        alarm.wake(f"room:{n}")
-    assert len(await alarm.woken()) == _LIMIT
+        alarm.notify(f"room:{n}")
+    assert len(await alarm.wait()) == _LIMIT

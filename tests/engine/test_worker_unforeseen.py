@@ -11,19 +11,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
-from service.calls.effects import DeleteParticipant, DeleteSession, Effect, name_of
-from service.calls.model import call_of, seat_of
+from service.calls.effects import DeleteParticipant, DeleteSession, Effect, effect_name
+from service.calls.model import parse_seat, seat_of
 from service.calls.refs import PARTITIONS
-from service.engine.outbox.wakeup import Alarm
+from service.engine.outbox.wakeup import WorkerSignal
 from service.engine.timeouts import HOUR, MINUTE
 from service.engine.outbox.worker import Worker
 from service.metrics import Metrics
 from service.store import keys
 from service.store.redis.client import Client
 from service.store.errors import StoreUnavailable
-from service.store.outbox import Outbox, Unreadable
-from service.store.outbox_index import OwedDirectory
-from service.store.gauges import survey
+from service.store.outbox import Outbox, UnreadableEffect
+from service.store.outbox_index import OutboxIndex
+from service.store.gauges import read_gauges
 from service.tasks import Tasks
 from tests.clocks import SetClock
 from tests.sample_effects import REF, sample
@@ -60,7 +60,7 @@ SEATS = (
 )
 
 
-class Odd:
+class OddExecutor:
     """Raises for every effect of one kind."""
 
     def __init__(self, error: Exception, fails: Callable[[Effect], bool]) -> None:
@@ -69,7 +69,7 @@ class Odd:
         self.done: list[Effect] = []
         self.failed = 0
 
-    async def perform(self, effect: Effect, *, attempt: int) -> None:
+    async def execute(self, effect: Effect, *, attempt: int) -> None:
         if self.fails(effect):
             self.failed += 1
             raise self.error
@@ -88,7 +88,7 @@ class Bench:
     def __init__(
         self,
         client: Client,
-        performer: Odd,
+        performer: OddExecutor,
         *,
         outbox: Outbox | None = None,
         metrics: Metrics | None = None,
@@ -96,15 +96,15 @@ class Bench:
     ) -> None:
         self.clock = SetClock()
         self.tasks = Tasks()
-        self.alarm = Alarm()
+        self.alarm = WorkerSignal()
         self.worker = Worker(
             outbox=outbox or Outbox(client, worker="w", lease=45),
-            performer=performer,
-            alarm=self.alarm,
+            executor=performer,
+            signal=self.alarm,
             clock=self.clock,
             tasks=self.tasks,
             jitter=lambda: 1.0,
-            give_up=give_up,
+            give_up_after=give_up,
             metrics=metrics,
         )
 
@@ -120,10 +120,10 @@ class Bench:
         now = int(self.clock.now() * 1000)
         for number, effect in enumerate(effects, 1):
             text = effect if isinstance(effect, str) else msgspec.json.encode(effect).decode()
-            id_ = f"{'hang-up' if isinstance(effect, str) else name_of(effect)}:{number}"
+            id_ = f"{'hang-up' if isinstance(effect, str) else effect_name(effect)}:{number}"
             await redis.hset(keys.owed(owner), id_, f"{number} {now} {number} 0 {now} {text}")
         await redis.zadd(keys.agenda(keys.partition_of_owner(owner)), {owner: now})
-        self.alarm.wake(owner)
+        self.alarm.notify(owner)
 
 
 @pytest.fixture
@@ -139,7 +139,7 @@ async def test_an_effect_that_fails_oddly_leaves_the_others_done(
 ) -> None:
     """For each kind an owner that owes such a one first, and one of each other kind."""
     bad = {f"room-{number}": _named(kind, f"odd-{number}.1") for number, kind in enumerate(KINDS)}
-    performer = Odd(error, lambda effect: effect in bad.values())
+    performer = OddExecutor(error, lambda effect: effect in bad.values())
     bench = Bench(client, performer)
     for room, odd in bad.items():
         others = [sample(kind) for kind in KINDS if kind is not type(odd)]
@@ -147,19 +147,19 @@ async def test_an_effect_that_fails_oddly_leaves_the_others_done(
     with structlog.testing.capture_logs() as lines:
         await bench.works(lambda: len(performer.done) == len(KINDS) * (len(KINDS) - 1))
     told = [line for line in lines if line["event"] == "effect.failed"]
-    assert sorted(line["effect"] for line in told) == sorted(map(name_of, bad.values()))
+    assert sorted(line["effect"] for line in told) == sorted(map(effect_name, bad.values()))
     assert {(line["log_level"], line["attempt"], line["error"]) for line in told} == {
         ("error", 1, type(error).__name__)
     }
     assert not [line for line in lines if line["event"] == "task.failed"]
-    left = await OwedDirectory(client).owed(limit=100)
-    assert sorted(one.effect for one in left) == sorted(map(name_of, bad.values()))
+    left = await OutboxIndex(client).list_owed(limit=100)
+    assert sorted(one.effect_name for one in left) == sorted(map(effect_name, bad.values()))
     assert {(one.tries, one.due) for one in left} == {(1, bench.clock.now() + 0.5)}
 
 
 @pytest.mark.parametrize("seat", SEATS)
 async def test_a_seat_that_is_no_calls_is_no_failure(client: Client, redis: Redis, seat: str) -> None:
-    performer = Odd(ValueError(), lambda _: False)
+    performer = OddExecutor(ValueError(), lambda _: False)
     bench = Bench(client, performer)
     owed = [sample(kind, seat=seat) for kind in KINDS]
     await bench.owe(redis, keys.owner_room("lobby"), owed)
@@ -171,42 +171,42 @@ async def test_a_seat_that_is_no_calls_is_no_failure(client: Client, redis: Redi
     "effect", ["{", "[]", "7", '{"type":7}', '{"type":"hang-up"}', '{"type":"new","x":1}', "\\"]
 )
 async def test_what_nobody_can_read_leaves_the_others_done(client: Client, redis: Redis, effect: str) -> None:
-    performer = Odd(ValueError(), lambda _: False)
+    performer = OddExecutor(ValueError(), lambda _: False)
     bench = Bench(client, performer)
     owner = keys.owner_room("lobby")
     await bench.owe(redis, owner, [effect, DeleteSession("S")])
     await bench.works(lambda: performer.done)
-    [left] = await OwedDirectory(client).owed(limit=9)
-    assert isinstance(left.about, Unreadable)
-    assert await OwedDirectory(client).forget(left, now=bench.clock.now())
+    [left] = await OutboxIndex(client).list_owed(limit=9)
+    assert isinstance(left.effect, UnreadableEffect)
+    assert await OutboxIndex(client).drop_owed(left, now=bench.clock.now())
     assert not [key async for key in redis.scan_iter("*:owed:*")]
 
 
 async def test_what_has_no_form_at_all_leaves_the_others_done(client: Client, redis: Redis) -> None:
     """And stays until somebody drops it; the store is looked at all the same."""
-    performer = Odd(ValueError(), lambda _: False)
+    performer = OddExecutor(ValueError(), lambda _: False)
     bench = Bench(client, performer)
     owner, now = keys.owner_room("lobby"), bench.clock.now()
     await redis.hset(keys.owed(owner), "strange", "nonsense")
     await bench.owe(redis, owner, [DeleteSession("S")])
     await bench.works(lambda: performer.done)
     assert await redis.hkeys(keys.owed(owner)) == [b"strange"]
-    assert (await survey(client, now=now)).owed == {"now": 0, "soon": 0, "later": 1}
-    [left] = await OwedDirectory(client).owed(limit=9)
-    assert (left.effect, left.due) == ("unreadable", 0)
-    assert await OwedDirectory(client).retry(left, now=now)
-    assert await OwedDirectory(client).forget(left, now=now)
+    assert (await read_gauges(client, now=now)).owners_by_due == {"now": 0, "soon": 0, "later": 1}
+    [left] = await OutboxIndex(client).list_owed(limit=9)
+    assert (left.effect_name, left.due) == ("unreadable", 0)
+    assert await OutboxIndex(client).retry_owed(left, now=now)
+    assert await OutboxIndex(client).drop_owed(left, now=now)
     assert not [key async for key in redis.scan_iter("*:owed:*")]
 
 
 async def test_what_is_told_may_fail_as_well(client: Client, redis: Redis) -> None:
     """It is a try then, also of what was done: each effect is safe to repeat."""
-    performer = Odd(ValueError(), lambda effect: effect == DeleteSession("S"))
+    performer = OddExecutor(ValueError(), lambda effect: effect == DeleteSession("S"))
     bench = Bench(client, performer, metrics=OddMetrics())
     await bench.owe(redis, keys.owner_room("lobby"), [DeleteSession("S"), DeleteParticipant("stock", "P")])
     await bench.works(lambda: performer.failed and performer.done)
-    left = await OwedDirectory(client).owed(limit=9)
-    assert sorted((one.effect, one.tries) for one in left) == [
+    left = await OutboxIndex(client).list_owed(limit=9)
+    assert sorted((one.effect_name, one.tries) for one in left) == [
         ("delete-participant", 1),
         ("delete-session", 1),
     ]
@@ -215,20 +215,20 @@ async def test_what_is_told_may_fail_as_well(client: Client, redis: Redis) -> No
 async def test_it_is_tried_for_as_long_as_any_other_and_told_ever_more_rarely(
     client: Client, redis: Redis
 ) -> None:
-    performer = Odd(ValueError("no number"), lambda _: True)
+    performer = OddExecutor(ValueError("no number"), lambda _: True)
     bench = Bench(client, performer, give_up=8.5 * MINUTE)
     owner = keys.owner_room("lobby")
     await bench.owe(redis, owner, [DeleteSession("S")])
     with structlog.testing.capture_logs() as lines:
         running = bench.tasks.start(bench.worker.run(), name="worker")
         for count in range(1, 11):
-            bench.alarm.wake(owner)
+            bench.alarm.notify(owner)
             await wait_until(partial(performer.has_failed, count))
             await wait_until(lambda: len(bench.tasks) == 1)
             bench.clock.advance(MINUTE)
         bench.worker.stop()
         await running
-    [letter] = await OwedDirectory(client).dead()
+    [letter] = await OutboxIndex(client).list_dead_letters()
     assert (letter.tries, letter.error) == (10, "ValueError")
     told = [(line["event"], line["attempt"]) for line in lines if line["log_level"] == "error"]
     assert told == [*(("effect.failed", attempt) for attempt in (1, 2, 4, 8)), ("effect.dead_lettered", 10)]
@@ -255,11 +255,11 @@ async def test_a_partition_that_cannot_be_looked_at_leaves_the_others_served(
     client: Client, redis: Redis, error: Exception
 ) -> None:
     owner = keys.owner_room(next(room for room in ROOMS if keys.partition_of_room(room) == PARTITIONS - 1))
-    performer = Odd(ValueError(), lambda _: False)
+    performer = OddExecutor(ValueError(), lambda _: False)
     outbox = OddOutbox(client, error, PARTITIONS - 1)
     bench = Bench(client, performer, outbox=outbox)
     for room in ROOMS:
-        bench.alarm.wake(keys.owner_room(room))
+        bench.alarm.notify(keys.owner_room(room))
     await bench.owe(redis, owner, [DeleteSession("S")])
     with structlog.testing.capture_logs() as lines:
         await bench.works(lambda: performer.done and outbox.refused > 3 * PARTITIONS)
@@ -269,13 +269,13 @@ async def test_a_partition_that_cannot_be_looked_at_leaves_the_others_served(
 
 @given(st.text())
 def test_every_text_is_a_seat_of_a_call_or_of_none(seat: str) -> None:
-    ref, attempt = call_of(seat)
+    ref, attempt = parse_seat(seat)
     assert (ref, attempt) == ("", 0) or seat.startswith(f"{ref}.")
 
 
 @given(st.integers(0, 10**6), st.integers(0, 10**6))
 def test_the_seat_of_a_call_is_that_calls(attempt: int, place: int) -> None:
-    assert call_of(seat_of(REF, attempt, place)) == (REF, attempt)
+    assert parse_seat(seat_of(REF, attempt, place)) == (REF, attempt)
 
 
 def _named(kind: type[Effect], name: str) -> Effect:

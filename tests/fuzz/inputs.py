@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from handlers.api.routes import RESOURCES
-from handlers.webhooks.registry import KINDS, LEG_KINDS
+from handlers.webhooks.registry import WEBHOOK_KINDS, LEG_KINDS
 
 SAMPLES: Final[dict[str, dict[str, Any]]] = {
     path.stem: json.loads(path.read_text())
@@ -23,7 +23,7 @@ LIVE: Final = ("@CALL@", "@LEG@", "@REF@", "@PARTICIPANT@", "@SESSION@", "@ROOM@
 FORGED: Final = tuple(f"c-forged-{number:04}" for number in range(40))
 ROOMS: Final = ("lobby", "sales", "support")
 NUMBERS: Final = ("+15551110000", "+15551110001", "+15551110002", "+15554440000")
-EVENTS: Final = tuple(sorted({*KINDS, *LEG_KINDS, "recordingAvailable", "dtmf"}))
+EVENTS: Final = tuple(sorted({*WEBHOOK_KINDS, *LEG_KINDS, "recordingAvailable", "dtmf"}))
 
 
 class Input(NamedTuple):

@@ -15,17 +15,17 @@ from redis.asyncio import Redis
 from yarl import URL
 
 from service.calls.refs import ref_of_call
-from service.engine.timeouts import Patience
+from service.engine.timeouts import Timeouts
 from service.tasks import Tasks
 from tests.fuzz.inputs import ROOMS, Input, made
-from tests.harness import API_KEY, ORIGIN, PASSWORD, USERNAME, Service, nothing_left, serving
+from tests.harness import API_KEY, ORIGIN, PASSWORD, USERNAME, RunningService, nothing_left, serving
 from tests.operators import Operator
 from tests.simulator import bxml
 from tests.simulator.phones import Phone
 from tests.simulator.simulator import Simulator
 from tests.waiting import wait_until
 
-PATIENCE: Final = Patience(unused=5, absent=5, unanswered=2, short_leg=0)
+PATIENCE: Final = Timeouts(unused_seat=5, browser_absence=5, unanswered_grace=2, min_leg_duration=0)
 """Browsers that were made up are never heard of, and Bandwidth knows no calls and legs that were."""
 COUNT: Final = int(os.environ.get("FUZZ_COUNT", "1000"))  # noqa: TID251 - a knob of the test's own
 SEED: Final = int(os.environ.get("FUZZ_SEED", "20260131"))  # noqa: TID251 - as above
@@ -42,7 +42,7 @@ MORE: Final = {
 class Fuzz:
     """Sends nonsense about `victims`, calls whose ids it knows, and about calls that there never were."""
 
-    def __init__(self, simulator: Simulator, service: Service) -> None:
+    def __init__(self, simulator: Simulator, service: RunningService) -> None:
         self.simulator = simulator
         self.service = service
         self.statuses: Counter[int] = Counter()
@@ -126,7 +126,7 @@ class Fuzz:
 class Callers:
     """Calls of which nobody else knows: they get in and leave again, whatever is sent meanwhile."""
 
-    def __init__(self, simulator: Simulator, service: Service) -> None:
+    def __init__(self, simulator: Simulator, service: RunningService) -> None:
         self._simulator = simulator
         self._service = service
         self._over = False
@@ -174,7 +174,7 @@ async def test_nonsense_is_answered_and_leaves_nothing(
         assert not faults(service), "\n".join(faults(service)[:5])
 
 
-def faults(service: Service) -> list[str]:
+def faults(service: RunningService) -> list[str]:
     """What the service itself takes for an error, with the traceback."""
     lines = service.log(level="error")
     return [f"{line['event']} {line.get('ref')}: {line.get('exception', line)}" for line in lines]
@@ -191,7 +191,7 @@ async def _forget_forged_legs(simulator: Simulator, redis: Redis) -> None:
             await redis.hdel(key, *forged)
 
 
-async def _all_hang_up(simulator: Simulator, service: Service) -> None:
+async def _all_hang_up(simulator: Simulator, service: RunningService) -> None:
     """The victims, and those that were only made up: Bandwidth would send no disconnect for them."""
     for phone in simulator.phones:
         await phone.hang_up()

@@ -3,11 +3,11 @@
 from redis.asyncio import Redis
 
 from service.clock import SystemClock
-from service.invitations import Pass, Signer
-from tests.browsers import Browser
-from tests.harness import PASSWORD, Service
-from tests.join.visitors import invited, kind, somebody, visitor
-from tests.operators import Operator, staffed
+from service.invitations import Pass, PassSigner
+from tests.browsers import ApiBrowser
+from tests.harness import PASSWORD, RunningService
+from tests.join.visitors import invited, problem_kind, new_visitor, visitor
+from tests.operators import Operator, operator_for
 from tests.simulator.simulator import Simulator
 from tests.test_browsers import HASTY
 from tests.waiting import wait_until
@@ -18,13 +18,13 @@ async def test_a_browser_does_not_outlive_its_visit(
 ) -> None:
     """By `onConnect` alone, which is good for as long as nothing else is heard."""
     async with (
-        staffed(simulator, store_url, redis, HASTY) as (service, operator),
+        operator_for(simulator, store_url, redis, HASTY) as (service, operator),
         visitor(service, operator) as bob,
-        somebody(service) as ada,
+        new_visitor(service) as ada,
     ):
         said = Pass("a" * 16, "sales", SystemClock().now() + 2.0, "all")
-        ada.cookie = f"pstn_visit={Signer('visits', PASSWORD).sign(said)}"
-        guests = [Browser(simulator, operator, {**await who.sit(), "room": "sales"}) for who in (ada, bob)]
+        ada.cookie = f"pstn_visit={PassSigner('visits', PASSWORD).sign(said)}"
+        guests = [ApiBrowser(simulator, operator, {**await who.sit(), "room": "sales"}) for who in (ada, bob)]
         for guest in guests:
             assert await guest.tell(service, "onConnect") == 200
         await guests[0].gone()
@@ -36,7 +36,7 @@ async def test_a_browser_does_not_outlive_its_visit(
 
 
 async def test_who_has_just_come_back_is_removed_by_the_participant_of_before(
-    simulator: Simulator, service: Service, operator: Operator
+    simulator: Simulator, service: RunningService, operator: Operator
 ) -> None:
     """What an operator saw is being taken down; it is the person that is to go."""
     async with visitor(service, operator) as ada:
@@ -47,7 +47,7 @@ async def test_who_has_just_come_back_is_removed_by_the_participant_of_before(
         assert (await operator.send("DELETE", path)).status_code == 204
         assert (await ada.beat(second)).status_code == 410
         refused = await ada.send("POST", "/participant", {})
-        assert (refused.status_code, kind(refused)) == (403, "invitation-needed")
+        assert (refused.status_code, problem_kind(refused)) == (403, "invitation-needed")
         gate.release()
         await wait_until(lambda: not simulator.sessions.participants, what="it is there all the same")
         assert (await operator.send("DELETE", path)).status_code == 404

@@ -8,10 +8,10 @@ import pytest
 from redis.asyncio import Redis
 
 from handlers.page import assets
-from service.invitations import LONGEST, Pass, Scope, Signer
-from tests.harness import API_KEY, LOG, PASSWORD, Service, serving
-from tests.join.visitors import Visitor, invitation_of, invited, kind, somebody, visitor
-from tests.operators import NO_TLS, Operator, staffed
+from service.invitations import LONGEST, Pass, Scope, PassSigner
+from tests.harness import API_KEY, LOG, PASSWORD, RunningService, serving
+from tests.join.visitors import ApiVisitor, invitation_of, invited, problem_kind, new_visitor, visitor
+from tests.operators import NO_TLS, Operator, operator_for
 from tests.processes import environment, replica
 from tests.simulator.simulator import Simulator
 
@@ -42,12 +42,12 @@ def regions(text: str) -> list[str]:
 # Forged -----------------------------------------------------------------------------------------------------
 
 
-async def test_an_invitation_that_was_changed_anywhere(service: Service, operator: Operator) -> None:
+async def test_an_invitation_that_was_changed_anywhere(service: RunningService, operator: Operator) -> None:
     invitation = await invited(operator)
-    async with somebody(service) as ada:
+    async with new_visitor(service) as ada:
         for text in regions(invitation):
             refused = await ada.open(text)
-            assert (refused.status_code, kind(refused)) == (403, "invitation-forged")
+            assert (refused.status_code, problem_kind(refused)) == (403, "invitation-forged")
             shown = await ada.client.get("/join/sales", params={"invitation": text})
             assert (shown.status_code, "This invitation is not valid" in shown.text) == (403, True)
             assert ada.cookie == ""
@@ -55,37 +55,37 @@ async def test_an_invitation_that_was_changed_anywhere(service: Service, operato
         assert (await ada.open(invitation)).status_code == 200
 
 
-async def test_a_cookie_that_was_changed_anywhere(service: Service, operator: Operator) -> None:
+async def test_a_cookie_that_was_changed_anywhere(service: RunningService, operator: Operator) -> None:
     async with visitor(service, operator) as ada:
         name, _, whole = ada.cookie.partition("=")
         for text in regions(whole):
             ada.cookie = f"{name}={text}"
             refused = await ada.send("GET", "/visit")
-            assert (refused.status_code, kind(refused)) == (403, "invitation-needed")
+            assert (refused.status_code, problem_kind(refused)) == (403, "invitation-needed")
             assert (await ada.send("GET", "")).status_code == 403
         ada.cookie = f"{name}={whole}"
         assert (await ada.send("GET", "/visit")).status_code == 200
 
 
-async def test_more_cannot_be_granted_than_was_signed(service: Service, operator: Operator) -> None:
+async def test_more_cannot_be_granted_than_was_signed(service: RunningService, operator: Operator) -> None:
     """The words of one and the signature of another, both of them ours."""
     modest = await invited(operator)
     generous = await invited(operator, scopes=["dial", "hangup"])
     mixed = f"{generous.partition('.')[0]}.{modest.partition('.')[2]}"
-    async with somebody(service) as ada:
-        assert kind(await ada.open(mixed)) == "invitation-forged"
+    async with new_visitor(service) as ada:
+        assert problem_kind(await ada.open(mixed)) == "invitation-forged"
         # A cookie is no invitation, whoever signed it.
         await ada.open(modest)
-        assert kind(await ada.open(ada.cookie.partition("=")[2])) == "invitation-forged"
+        assert problem_kind(await ada.open(ada.cookie.partition("=")[2])) == "invitation-forged"
 
 
 @pytest.mark.parametrize("password", ["", "callback-passwor", "bandwidth", API_KEY])
-async def test_what_somebody_else_has_signed(service: Service, password: str) -> None:
+async def test_what_somebody_else_has_signed(service: RunningService, password: str) -> None:
     said = Pass("x", "sales", 4e9, "all", "Eve", tuple(Scope))
-    async with somebody(service) as eve:
-        assert kind(await eve.open(Signer("invitations", password).sign(said))) == "invitation-forged"
-        eve.cookie = f"pstn_visit={Signer('visits', password).sign(said)}"
-        assert kind(await eve.send("GET", "/visit")) == "invitation-needed"
+    async with new_visitor(service) as eve:
+        assert problem_kind(await eve.open(PassSigner("invitations", password).sign(said))) == "invitation-forged"
+        eve.cookie = f"pstn_visit={PassSigner('visits', password).sign(said)}"
+        assert problem_kind(await eve.send("GET", "/visit")) == "invitation-needed"
 
 
 def test_the_test_knows_the_real_password() -> None:
@@ -96,7 +96,7 @@ def test_the_test_knows_the_real_password() -> None:
 async def test_the_longest_invitation_is_as_good(simulator: Simulator, store_url: str, redis: Redis) -> None:
     room, key = "r" * 64, "k" * 32
     keys = f"{key}:control+dial:{API_KEY}"
-    async with staffed(simulator, store_url, redis, API_KEYS=keys) as (service, operator):
+    async with operator_for(simulator, store_url, redis, API_KEYS=keys) as (service, operator):
         for name in ("\N{GRINNING FACE}" * 64, '"\\' * 32):
             made = await operator.ask(
                 "POST",
@@ -105,7 +105,7 @@ async def test_the_longest_invitation_is_as_good(simulator: Simulator, store_url
             )
             invitation = invitation_of(made["url"])
             assert len(invitation) <= LONGEST
-            async with somebody(service, room) as ada:
+            async with new_visitor(service, room) as ada:
                 assert (await ada.open(invitation)).json()["name"] == name
                 assert (await ada.send("GET", "/visit")).json()["name"] == name
 
@@ -123,8 +123,8 @@ async def test_the_longest_invitation_is_as_good(simulator: Simulator, store_url
         (b'{"invitation": "' + b"A" * 70_000 + b'"}', 413),
     ],
 )
-async def test_bodies_that_are_none(service: Service, body: bytes, status: int) -> None:
-    async with somebody(service) as ada:
+async def test_bodies_that_are_none(service: RunningService, body: bytes, status: int) -> None:
+    async with new_visitor(service) as ada:
         refused = await ada.client.post(
             "/join/sales/visit", content=body, headers={"content-type": "application/json"}
         )
@@ -137,20 +137,20 @@ async def test_bodies_that_are_none(service: Service, body: bytes, status: int) 
 
 async def test_two_tabs_at_two_replicas(simulator: Simulator, store_url: str, redis: Redis) -> None:
     async with (
-        staffed(simulator, store_url, redis) as (one, operator),
+        operator_for(simulator, store_url, redis) as (one, operator),
         serving(simulator, store_url) as other,
     ):
         for _ in range(5):
             invitation = await invited(operator)
-            async with somebody(one) as here, somebody(other) as there:
+            async with new_visitor(one) as here, new_visitor(other) as there:
                 answers = await asyncio.gather(*(tab.open(invitation) for tab in (here, there, here, there)))
                 assert sorted(answer.status_code for answer in answers) == [200, 403, 403, 403]
                 await both_know(one, other, here if here.cookie else there)
 
 
-async def both_know(one: Service, other: Service, winner: Visitor) -> None:
+async def both_know(one: RunningService, other: RunningService, winner: ApiVisitor) -> None:
     for place in (one, other):
-        async with somebody(place) as ada:
+        async with new_visitor(place) as ada:
             ada.cookie = winner.cookie
             assert (await ada.send("GET", "/visit")).status_code == 200
 
@@ -163,7 +163,7 @@ async def test_a_cookie_is_for_https_where_the_service_is(
 ) -> None:
     loopback = {"BASE_CALLBACK_URL": "http://127.0.0.1:1"}
     async with (
-        staffed(simulator, store_url, redis, **loopback) as (service, operator),
+        operator_for(simulator, store_url, redis, **loopback) as (service, operator),
         httpx.AsyncClient(base_url=service.url, verify=NO_TLS) as browser,
     ):
         invitation = await invited(operator)
@@ -176,14 +176,14 @@ async def test_a_cookie_is_for_https_where_the_service_is(
             assert (await browser.get(path)).status_code == 403
 
 
-async def test_an_invitation_with_more_replaces_the_visit(service: Service, operator: Operator) -> None:
+async def test_an_invitation_with_more_replaces_the_visit(service: RunningService, operator: Operator) -> None:
     async with visitor(service, operator) as ada:
         assert (await ada.send("GET", "/visit")).json()["scopes"] == ["talk"]
         assert (await ada.open(await invited(operator, scopes=["dial"]))).status_code == 200
         assert (await ada.send("GET", "/visit")).json()["scopes"] == ["talk", "dial"]
         # One that is used up leaves the visit as it is.
         used = await invited(operator)
-        async with somebody(service) as bob:
+        async with new_visitor(service) as bob:
             await bob.open(used)
         assert (await ada.open(used)).status_code == 403
         assert (await ada.send("GET", "/visit")).json()["scopes"] == ["talk", "dial"]
@@ -192,9 +192,9 @@ async def test_an_invitation_with_more_replaces_the_visit(service: Service, oper
 # The page ---------------------------------------------------------------------------------------------------
 
 
-async def test_every_page_has_the_headers(service: Service, operator: Operator) -> None:
+async def test_every_page_has_the_headers(service: RunningService, operator: Operator) -> None:
     invitation = await invited(operator)
-    async with somebody(service) as ada:
+    async with new_visitor(service) as ada:
         for path in ("/join/sales", f"/join/sales?invitation={invitation}", "/join/Sales!"):
             for method in ("GET", "HEAD"):
                 shown = await ada.client.request(method, path)
@@ -214,7 +214,7 @@ async def test_every_page_has_the_headers(service: Service, operator: Operator) 
 async def test_the_policy_names_the_gateway(simulator: Simulator, store_url: str, redis: Redis) -> None:
     gateway = {"BW_DEVICE_URL": "ws://127.0.0.1:4711/base"}
     async with (
-        staffed(simulator, store_url, redis, **gateway) as (service, operator),
+        operator_for(simulator, store_url, redis, **gateway) as (service, operator),
         visitor(service, operator) as ada,
     ):
         shown = await ada.send("GET", "")
@@ -225,11 +225,11 @@ async def test_the_policy_names_the_gateway(simulator: Simulator, store_url: str
 
 
 async def test_a_service_without_its_page_says_so(
-    service: Service, operator: Operator, monkeypatch: pytest.MonkeyPatch
+    service: RunningService, operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(assets, "page", lambda: None)
     invitation = await invited(operator)
-    async with somebody(service) as ada:
+    async with new_visitor(service) as ada:
         missing = await ada.send("GET", f"?invitation={invitation}")
         assert (missing.status_code, "make page" in missing.text) == (503, True)
         # Whoever has no business here is told that first.
@@ -237,8 +237,8 @@ async def test_a_service_without_its_page_says_so(
 
 
 @pytest.mark.parametrize("path", ["/join/sales", "/join/sales?invitation=x", "/join/Sales!"])
-async def test_words_can_be_read_by_everybody(service: Service, path: str) -> None:
-    async with somebody(service) as ada:
+async def test_words_can_be_read_by_everybody(service: RunningService, path: str) -> None:
+    async with new_visitor(service) as ada:
         shown = (await ada.client.get(path)).text
     for needed in ('<html lang="en">', '<meta charset="utf-8">', 'name="viewport"', "<title>", "<main><h1>"):
         assert needed in shown
@@ -248,11 +248,11 @@ async def test_words_can_be_read_by_everybody(service: Service, path: str) -> No
 # Logs -------------------------------------------------------------------------------------------------------
 
 
-async def test_no_line_repeats_what_was_refused(service: Service, operator: Operator) -> None:
+async def test_no_line_repeats_what_was_refused(service: RunningService, operator: Operator) -> None:
     written = len(LOG.written)
     invitation = await invited(operator)
     hidden = [invitation, *regions(invitation)[:5]]
-    async with somebody(service) as ada:
+    async with new_visitor(service) as ada:
         for text in hidden:
             await ada.send("GET", f"?invitation={text}")
             await ada.open(text)

@@ -9,12 +9,12 @@ import httpx
 import pytest
 from redis.asyncio import Redis
 
-from handlers.http.sse import EACH
-from service.invitations import Pass, Signer
-from tests.harness import API_KEYS, CALLEE, PASSWORD, Service
-from tests.join.visitors import Visitor, invited, kind, somebody, visitor
-from tests.event_listener import listening
-from tests.operators import NO_TLS, Operator, staffed
+from handlers.http.sse import PER_VISITOR
+from service.invitations import Pass, PassSigner
+from tests.harness import API_KEYS, CALLEE, PASSWORD, RunningService
+from tests.join.visitors import ApiVisitor, invited, problem_kind, new_visitor, visitor
+from tests.event_listener import open_stream
+from tests.operators import NO_TLS, Operator, operator_for
 from tests.simulator.simulator import Simulator
 from tests.waiting import wait_until
 
@@ -25,10 +25,10 @@ UNLIMITED = httpx.Limits(max_connections=None)
 
 
 @pytest.mark.parametrize("origin", ["http://[", "https://[bridge.test", "", "null", "https://bridge.test:x"])
-async def test_an_origin_that_is_none(service: Service, operator: Operator, origin: str) -> None:
+async def test_an_origin_that_is_none(service: RunningService, operator: Operator, origin: str) -> None:
     async with visitor(service, operator) as ada:
         refused = await ada.send("POST", "/participant", {}, origin=origin)
-        assert (refused.status_code, kind(refused)) == (403, "foreign-origin")
+        assert (refused.status_code, problem_kind(refused)) == (403, "foreign-origin")
     assert not service.log("api.failed")
 
 
@@ -37,8 +37,8 @@ async def test_other_spellings_of_our_address(
     simulator: Simulator, store_url: str, redis: Redis, base: str
 ) -> None:
     async with (
-        staffed(simulator, store_url, redis, BASE_CALLBACK_URL=base) as (service, operator),
-        somebody(service) as ada,
+        operator_for(simulator, store_url, redis, BASE_CALLBACK_URL=base) as (service, operator),
+        new_visitor(service) as ada,
     ):
         opened = await ada.open(await invited(operator))
         assert opened.status_code == 200
@@ -55,31 +55,31 @@ async def test_what_a_key_that_is_gone_has_granted(
     """Taken out of API_KEYS, or not for inviting any more."""
     before = f"temp:control+dial:{TEMPORARY},{API_KEYS}"
     async with (
-        staffed(simulator, store_url, redis, API_KEYS=before) as (service, _),
+        operator_for(simulator, store_url, redis, API_KEYS=before) as (service, _),
         Operator.of(service, TEMPORARY) as operator,
         visitor(service, operator, scopes=["dial"]) as ada,
     ):
         left = await invited(operator, scopes=["dial"])
         cookie = ada.cookie
-    async with staffed(simulator, store_url, redis, API_KEYS=f"{now}{API_KEYS}") as (service, _):
-        async with somebody(service) as ada:
+    async with operator_for(simulator, store_url, redis, API_KEYS=f"{now}{API_KEYS}") as (service, _):
+        async with new_visitor(service) as ada:
             ada.cookie = cookie
             for method, path, body in (("GET", "/visit", None), ("POST", "/calls", {"to": CALLEE})):
                 refused = await ada.send(method, path, body)
-                assert (refused.status_code, kind(refused)) == (403, "invitation-needed")
-        async with somebody(service) as bob:
-            assert kind(await bob.open(left)) == "invitation-expired"
+                assert (refused.status_code, problem_kind(refused)) == (403, "invitation-needed")
+        async with new_visitor(service) as bob:
+            assert problem_kind(await bob.open(left)) == "invitation-expired"
             assert "has run out" in (await bob.send("GET", f"?invitation={left}")).text
 
 
 async def test_what_a_key_may_not_do_any_more(simulator: Simulator, store_url: str, redis: Redis) -> None:
-    async with staffed(simulator, store_url, redis, API_KEYS=f"temp:control:{TEMPORARY},{API_KEYS}") as (
+    async with operator_for(simulator, store_url, redis, API_KEYS=f"temp:control:{TEMPORARY},{API_KEYS}") as (
         service,
         _,
     ):
         said = Pass("v", "sales", 4e9, "temp", scopes=("talk", "dial", "hangup"))  # type: ignore[arg-type] # as JSON
-        async with somebody(service) as ada:
-            ada.cookie = f"pstn_visit={Signer('visits', PASSWORD).sign(said)}"
+        async with new_visitor(service) as ada:
+            ada.cookie = f"pstn_visit={PassSigner('visits', PASSWORD).sign(said)}"
             assert (await ada.send("GET", "/visit")).json()["scopes"] == ["talk", "hangup"]
             refused = await ada.send("POST", "/calls", {"to": CALLEE})
             assert (refused.status_code, refused.json()["scope"]) == (403, "dial")
@@ -89,7 +89,7 @@ async def test_what_a_key_may_not_do_any_more(simulator: Simulator, store_url: s
 
 
 async def test_a_visit_takes_a_few_seats_at_a_time(
-    simulator: Simulator, service: Service, operator: Operator
+    simulator: Simulator, service: RunningService, operator: Operator
 ) -> None:
     async with visitor(service, operator) as ada:
         answers = await asyncio.gather(*(ada.send("POST", "/participant", {}) for _ in range(30)))
@@ -101,21 +101,21 @@ async def test_a_visit_takes_a_few_seats_at_a_time(
             if answer.status_code == 201:
                 await ada.leave(answer.json())
             else:
-                assert kind(answer) == "rate-limited"
+                assert problem_kind(answer) == "rate-limited"
                 assert answer.headers["retry-after"] == "1"
         # Who waits for each answer is not held up.
         for _ in range(FEW):
             await ada.leave(await ada.sit())
 
 
-async def test_a_visit_has_a_few_streams(service: Service, operator: Operator) -> None:
+async def test_a_visit_has_a_few_streams(service: RunningService, operator: Operator) -> None:
     async with (
         visitor(service, operator) as ada,
         visitor(service, operator) as bob,
         httpx.AsyncClient(base_url=service.url, verify=NO_TLS, limits=UNLIMITED, timeout=30) as client,
     ):
 
-        async def listen(who: Visitor) -> httpx.Response:
+        async def listen(who: ApiVisitor) -> httpx.Response:
             asked = client.build_request("GET", "/join/sales/events", headers={"cookie": who.cookie})
             return await client.send(asked, stream=True)
 
@@ -124,14 +124,14 @@ async def test_a_visit_has_a_few_streams(service: Service, operator: Operator) -
         assert {one.status_code for one in opened} == {200}
 
         async def crowded() -> bool:
-            return len(service.log("stream.ended", reason="crowded")) == 30 - EACH
+            return len(service.log("stream.ended", reason="crowded")) == 30 - PER_VISITOR
 
         await wait_until(crowded, what="the oldest have not ended")
         for one in opened:
             await one.aclose()
 
         async def left() -> bool:
-            return len(service.log("stream.ended", reason="left")) == EACH + 1
+            return len(service.log("stream.ended", reason="left")) == PER_VISITOR + 1
 
         await wait_until(left, what="the newest, and the other's, have ended before")
 
@@ -139,7 +139,7 @@ async def test_a_visit_has_a_few_streams(service: Service, operator: Operator) -
 async def test_nobody_takes_the_places_of_operators(
     simulator: Simulator, store_url: str, redis: Redis
 ) -> None:
-    async with staffed(simulator, store_url, redis, MAX_WEBHOOKS="2") as (service, operator):
+    async with operator_for(simulator, store_url, redis, MAX_WEBHOOKS="2") as (service, operator):
         where = urlsplit(service.url)
         slow = [await asyncio.open_connection(where.hostname, where.port) for _ in range(2)]
         head = b"POST /join/sales/visit HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
@@ -147,8 +147,8 @@ async def test_nobody_takes_the_places_of_operators(
             writer.write(head + b"Content-Length: 50\r\n\r\n{")
 
         async def full() -> bool:
-            async with somebody(service) as ada:
-                return kind(await ada.open("x")) == "overloaded"
+            async with new_visitor(service) as ada:
+                return problem_kind(await ada.open("x")) == "overloaded"
 
         await wait_until(full, what="they hold no places")
         assert (await operator.send("GET", "/rooms")).status_code == 200
@@ -163,7 +163,7 @@ async def test_visitors_leave_calls_to_their_key(simulator: Simulator, store_url
     simulator.numbers[CALLEE] = "busy"
     body = {"to": CALLEE}
     async with (
-        staffed(simulator, store_url, redis, CALLS_PER_HOUR="4") as (service, operator),
+        operator_for(simulator, store_url, redis, CALLS_PER_HOUR="4") as (service, operator),
         visitor(service, operator, scopes=["dial"]) as ada,
         visitor(service, operator, scopes=["dial"]) as bob,
         visitor(service, operator, scopes=["dial"]) as cleo,
@@ -188,7 +188,7 @@ async def test_visitors_leave_room_for_calls_of_their_key(
     simulator.numbers[CALLEE] = "ring"
     body = {"to": CALLEE}
     async with (
-        staffed(simulator, store_url, redis, CALLS_PER_HOUR="4") as (service, operator),
+        operator_for(simulator, store_url, redis, CALLS_PER_HOUR="4") as (service, operator),
         visitor(service, operator, scopes=["dial"]) as ada,
         visitor(service, operator, scopes=["dial"]) as bob,
     ):
@@ -219,7 +219,7 @@ async def test_what_bandwidth_refuses_a_visitor_costs_the_key_nothing(
 ) -> None:
     simulator.numbers[CALLEE] = "busy"
     async with (
-        staffed(simulator, store_url, redis, CALLS_PER_HOUR="8") as (service, operator),
+        operator_for(simulator, store_url, redis, CALLS_PER_HOUR="8") as (service, operator),
         visitor(service, operator, scopes=["dial"]) as ada,
     ):
         simulator.faults.add("createCall", status=400, times=None)
@@ -231,7 +231,7 @@ async def test_what_bandwidth_refuses_a_visitor_costs_the_key_nothing(
 
 
 async def test_visitors_leave_streams_to_operators(
-    service: Service, operator: Operator, monkeypatch: pytest.MonkeyPatch
+    service: RunningService, operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Together as well, and all at once."""
     monkeypatch.setattr("handlers.http.sse.VISITORS", 3)
@@ -242,13 +242,13 @@ async def test_visitors_leave_streams_to_operators(
         httpx.AsyncClient(base_url=service.url, verify=NO_TLS, limits=UNLIMITED, timeout=30) as client,
     ):
 
-        async def listen(who: Visitor) -> httpx.Response:
+        async def listen(who: ApiVisitor) -> httpx.Response:
             asked = client.build_request("GET", "/join/sales/events", headers={"cookie": who.cookie})
             return await client.send(asked, stream=True)
 
         opened = await asyncio.gather(*(listen(who) for who in [ada, bob] * 10))
         assert Counter(one.status_code for one in opened) == {200: 3, 503: 17}
-        async with listening(service.url, "sales") as heard:
+        async with open_stream(service.url, "sales") as heard:
             await heard.until("snapshot")
         for one in opened:
             await one.aclose()
@@ -259,11 +259,11 @@ async def test_visitors_leave_streams_to_operators(
 
 @pytest.mark.parametrize("path", ["/", "/a", "/visit/"])
 async def test_a_slash_too_many_does_not_repeat_the_link(
-    service: Service, operator: Operator, path: str
+    service: RunningService, operator: Operator, path: str
 ) -> None:
     """A redirect would: with the invitation in it, and to plain http where a proxy ends TLS."""
     invitation = await invited(operator)
-    async with somebody(service) as ada:
+    async with new_visitor(service) as ada:
         shown = await ada.send("GET", f"{path}?invitation={invitation}")
     assert shown.status_code == 404
     assert "location" not in shown.headers

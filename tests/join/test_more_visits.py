@@ -14,13 +14,13 @@ from redis.asyncio import Redis
 
 from service.clock import SystemClock
 from service.tasks import Tasks
-from tests.harness import CALLEE, LOG, ORIGIN, Service, nothing_left, serving
-from tests.join.visitors import Visitor, invited, kind, somebody, visitor
-from tests.event_listener import Listener, listening
+from tests.harness import CALLEE, LOG, ORIGIN, RunningService, nothing_left, serving
+from tests.join.visitors import ApiVisitor, invited, problem_kind, new_visitor, visitor
+from tests.event_listener import EventListener, open_stream
 from tests.operators import Json, Operator, bridged
 from tests.simulator.simulator import Simulator
 from tests.store.repeating import contents
-from tests.store_servers import OPTIONS, Server, running
+from tests.store_servers import OPTIONS, RedisServer, running
 from tests.waiting import wait_until
 
 CALLER = "+15550001111"
@@ -28,13 +28,13 @@ ELSEWHERE = "+15557650000"
 
 
 @asynccontextmanager
-async def watching(ada: Visitor, *, last: str = "") -> AsyncIterator[Listener]:
+async def watching(ada: ApiVisitor, *, last: str = "") -> AsyncIterator[EventListener]:
     """The events that her page gets."""
     headers = {"cookie": ada.cookie, **({"last-event-id": last} if last else {})}
     url = f"/join/{ada.room}/events"
     async with ada.client.stream("GET", url, headers=headers, timeout=60) as response:
         assert response.status_code == 200
-        listener = Listener(response, last)
+        listener = EventListener(response, last)
         reading = Tasks().start(listener.read(), name="listener")
         try:
             yield listener
@@ -58,7 +58,7 @@ async def alone_in(operator: Operator, seat: Json, room: str = "sales") -> None:
 
 
 async def test_a_visitor_is_told_what_happens_in_the_room(
-    simulator: Simulator, service: Service, operator: Operator
+    simulator: Simulator, service: RunningService, operator: Operator
 ) -> None:
     async with visitor(service, operator, name="Ada", scopes=["dial", "hangup"]) as ada:
         seat = await ada.sit()
@@ -86,38 +86,38 @@ async def test_a_visitor_is_told_what_happens_in_the_room(
     await (await simulator.called(ELSEWHERE)).hang_up()
 
 
-async def test_a_stream_goes_on_where_it_was_cut(service: Service, operator: Operator) -> None:
+async def test_a_stream_goes_on_where_it_was_cut(service: RunningService, operator: Operator) -> None:
     async with visitor(service, operator) as ada, visitor(service, operator, name="Bob") as bob:
         seat = await ada.sit()
         async with watching(ada) as heard:
             await heard.until("snapshot")
-            last = heard.last
+            last = heard.last_event_id
         other = await bob.sit()
         async with watching(ada, last=last) as again:
             await again.until("participant", name="Bob", state="in")
-            assert not again.of("snapshot")
+            assert not again.events_of("snapshot")
         await ada.leave(seat)
         await bob.leave(other)
 
 
-async def test_a_visitor_is_not_told_what_was_before(service: Service, operator: Operator) -> None:
+async def test_a_visitor_is_not_told_what_was_before(service: RunningService, operator: Operator) -> None:
     """Whatever place it names: of its own making, of a visit before it, of another room, of an operator."""
-    async with visitor(service, operator) as bob, listening(service.url, "sales") as seen:
+    async with visitor(service, operator) as bob, open_stream(service.url, "sales") as seen:
         await seen.until("snapshot")
         async with watching(bob) as heard, watching(bob, last="nonsense") as again:
             await heard.until("snapshot")
             await again.until("snapshot")
-        early = [heard.last, seen.last, made_up()]
+        early = [heard.last_event_id, seen.last_event_id, made_up()]
         whistle = await operator.ask("POST", "/rooms/sales/participants", {"name": "Whistle Blower"})
         path = f"/rooms/sales/participants/{whistle['participantId']}"
         await operator.ask("DELETE", path)
         await seen.until("participant", state="left", participantId=whistle["participantId"])
-        async with watching(bob, last=heard.last) as again:
+        async with watching(bob, last=heard.last_event_id) as again:
             await again.until("participant", name="Whistle Blower", state="left")
     async with visitor(service, operator) as ada, visitor(service, operator, "support") as cleo:
         async with watching(cleo) as elsewhere:
             await elsewhere.until("snapshot")
-        for last in (*early, elsewhere.last):
+        for last in (*early, elsewhere.last_event_id):
             seat = await operator.ask("POST", "/rooms/sales/participants", {"name": "Later"})
             async with watching(ada, last=last) as heard:
                 await heard.until("snapshot")
@@ -134,7 +134,7 @@ def made_up() -> str:
     return base64.urlsafe_b64encode(msgspec.msgpack.encode(flat)).decode().rstrip("=")
 
 
-async def test_head_of_a_stream_ends(service: Service, operator: Operator) -> None:
+async def test_head_of_a_stream_ends(service: RunningService, operator: Operator) -> None:
     async with visitor(service, operator) as ada:
         for _ in range(2):
             assert (await ada.send("HEAD", "/events")).status_code == 200
@@ -142,7 +142,7 @@ async def test_head_of_a_stream_ends(service: Service, operator: Operator) -> No
 
 
 async def test_what_an_operator_takes_away_is_gone_for_the_page(
-    simulator: Simulator, service: Service, operator: Operator
+    simulator: Simulator, service: RunningService, operator: Operator
 ) -> None:
     async with visitor(service, operator) as ada:
         seat = await ada.sit()
@@ -150,11 +150,11 @@ async def test_what_an_operator_takes_away_is_gone_for_the_page(
         participant = seat["participantId"]
         await operator.ask("DELETE", f"/rooms/sales/participants/{participant}")
         gone = await ada.beat(seat)
-        assert (gone.status_code, kind(gone)) == (410, "gone")
+        assert (gone.status_code, problem_kind(gone)) == (410, "gone")
         await wait_until(lambda: participant not in simulator.sessions.participants, what="it is still there")
 
 
-async def test_a_closed_room_is_gone_for_the_page(service: Service, operator: Operator) -> None:
+async def test_a_closed_room_is_gone_for_the_page(service: RunningService, operator: Operator) -> None:
     async with visitor(service, operator) as ada:
         seat = await ada.sit()
         await operator.ask("DELETE", "/rooms/sales")
@@ -166,7 +166,7 @@ async def test_a_closed_room_is_gone_for_the_page(service: Service, operator: Op
 
 
 async def test_a_participant_that_is_no_visitors(
-    simulator: Simulator, service: Service, operator: Operator
+    simulator: Simulator, service: RunningService, operator: Operator
 ) -> None:
     """A company's own browser, and a phone: no page beats for them, none takes them away."""
     own = await operator.ask("POST", "/rooms/sales/participants", {"name": "Desk"})
@@ -186,7 +186,7 @@ async def test_a_participant_that_is_no_visitors(
 
 
 async def test_a_call_is_a_rooms_for_as_long_as_it_is_there(
-    simulator: Simulator, service: Service, operator: Operator
+    simulator: Simulator, service: RunningService, operator: Operator
 ) -> None:
     phone, call = await bridged(simulator, operator)
     async with visitor(service, operator, scopes=["hangup"]) as ada:
@@ -205,7 +205,7 @@ async def test_a_call_is_a_rooms_for_as_long_as_it_is_there(
 
 
 async def test_an_answer_does_not_tell_whether_there_is_such_a_call(
-    simulator: Simulator, service: Service, operator: Operator
+    simulator: Simulator, service: RunningService, operator: Operator
 ) -> None:
     phone, call = await bridged(simulator, operator)
     async with visitor(service, operator, scopes=["hangup"]) as ada:
@@ -216,7 +216,7 @@ async def test_an_answer_does_not_tell_whether_there_is_such_a_call(
     await phone.hang_up()
 
 
-async def test_numbers_are_not_repeated(simulator: Simulator, service: Service, operator: Operator) -> None:
+async def test_numbers_are_not_repeated(simulator: Simulator, service: RunningService, operator: Operator) -> None:
     phone = await simulator.dial(from_=CALLER)
     await phone.until("bridged")
     await operator.order(phone.call_id, "join", room="sales")
@@ -225,7 +225,7 @@ async def test_numbers_are_not_repeated(simulator: Simulator, service: Service, 
     async with visitor(service, operator, scopes=["dial"]) as ada:
         async with watching(ada) as heard:
             await heard.until("snapshot")
-            assert CALLER not in json.dumps(heard.of("snapshot"))
+            assert CALLER not in json.dumps(heard.events_of("snapshot"))
         for number in ("+19005551234", "+442071838750", "+1911"):
             refused = await ada.send("POST", "/calls", {"to": number})
             assert refused.status_code == 422
@@ -237,7 +237,7 @@ async def test_numbers_are_not_repeated(simulator: Simulator, service: Service, 
 
 
 async def test_who_comes_back_after_a_lost_answer(
-    simulator: Simulator, service: Service, operator: Operator
+    simulator: Simulator, service: RunningService, operator: Operator
 ) -> None:
     """The first answer never reached the page, which knows of no seat and asks for one again."""
     async with visitor(service, operator) as ada:
@@ -259,7 +259,7 @@ async def test_at_another_replica_it_is_the_same_visit(
     simulator: Simulator, store_url: str, redis: Redis
 ) -> None:
     async with serving(simulator, store_url) as one, serving(simulator, store_url) as other:
-        async with Operator.of(one) as operator, visitor(one, operator) as here, somebody(other) as there:
+        async with Operator.of(one) as operator, visitor(one, operator) as here, new_visitor(other) as there:
             there.cookie = here.cookie
             first = await here.sit()
             assert (await there.beat(first)).status_code == 204
@@ -274,7 +274,7 @@ async def test_at_another_replica_it_is_the_same_visit(
     ("content_type", "status"),
     [("application/json", 204), ("application/json;charset=UTF-8", 204), ("text/plain;charset=UTF-8", 415)],
 )
-async def test_a_beacon(service: Service, operator: Operator, content_type: str, status: int) -> None:
+async def test_a_beacon(service: RunningService, operator: Operator, content_type: str, status: int) -> None:
     """As navigator.sendBeacon sends a Blob: with the cookie and our origin."""
     async with visitor(service, operator) as ada:
         seat = await ada.sit()
@@ -288,7 +288,7 @@ async def test_a_beacon(service: Service, operator: Operator, content_type: str,
         await ada.leave(seat)
 
 
-async def test_nothing_may_be_kept_by_a_cache(service: Service, operator: Operator) -> None:
+async def test_nothing_may_be_kept_by_a_cache(service: RunningService, operator: Operator) -> None:
     async with visitor(service, operator) as ada:
         seat = await ada.send("POST", "/participant", {})
         answers = [
@@ -307,12 +307,12 @@ async def test_nothing_may_be_kept_by_a_cache(service: Service, operator: Operat
 
 
 async def test_no_value_in_the_store_lets_anybody_in(
-    simulator: Simulator, service: Service, operator: Operator, redis: Redis
+    simulator: Simulator, service: RunningService, operator: Operator, redis: Redis
 ) -> None:
     """Values as they are read, since a dump of them is compressed."""
     written = len(LOG.written)
     invitation = await invited(operator, name="Ada Lovelace", scopes=["dial", "hangup"])
-    async with somebody(service) as ada:
+    async with new_visitor(service) as ada:
         await ada.open(invitation)
         seats = [await ada.sit(), await ada.sit()]
         call = (await ada.send("POST", "/calls", {"to": CALLEE})).json()
@@ -344,13 +344,13 @@ async def test_no_value_in_the_store_lets_anybody_in(
 
 async def test_each_path_without_the_store(simulator: Simulator, tmp_path: Path) -> None:
     async with (
-        running(Server(tmp_path, *OPTIONS, "--appendfsync", "always")) as store,
+        running(RedisServer(tmp_path, *OPTIONS, "--appendfsync", "always")) as store,
         serving(simulator, store.url) as service,
     ):
         async with (
             Operator.of(service) as operator,
             visitor(service, operator, scopes=["dial", "hangup"]) as ada,
-            somebody(service) as bob,
+            new_visitor(service) as bob,
         ):
             invitation = await invited(operator)
             store.kill()
@@ -364,7 +364,7 @@ async def test_each_path_without_the_store(simulator: Simulator, tmp_path: Path)
             answers = [await ada.send("POST", path, body) for path, body in paths.items()]
             answers += [await ada.send("GET", "/events"), await bob.open(invitation)]
             for answer in answers:
-                assert (answer.status_code, kind(answer)) == (503, "store-unavailable")
+                assert (answer.status_code, problem_kind(answer)) == (503, "store-unavailable")
                 assert int(answer.headers["retry-after"]) >= 1
             assert "set-cookie" not in answers[-1].headers
             # What a cookie says needs no store: a page that is open keeps what it shows.

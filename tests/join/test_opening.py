@@ -7,9 +7,9 @@ from urllib.parse import urlsplit
 import pytest
 from redis.asyncio import Redis
 
-from handlers.http.rate_limits import VISIT
-from tests.join.visitors import Visitor, invited, kind, somebody, visitor
-from tests.operators import staffed
+from handlers.http.rate_limits import VISIT_LIMIT
+from tests.join.visitors import ApiVisitor, invited, problem_kind, new_visitor, visitor
+from tests.operators import operator_for
 from tests.scraping import scraped
 from tests.simulator.simulator import Simulator
 from tests.waiting import wait_until
@@ -19,9 +19,9 @@ PER_MINUTE = "600"
 TRIPS = "pstn_store_seconds_count"
 
 
-async def opened_often(who: Visitor, path: str) -> None:
+async def opened_often(who: ApiVisitor, path: str) -> None:
     """As often as one may at once, and some times more."""
-    answers = await asyncio.gather(*(who.send("GET", path) for _ in range(VISIT.burst + MORE)))
+    answers = await asyncio.gather(*(who.send("GET", path) for _ in range(VISIT_LIMIT.burst + MORE)))
     found = Counter(answer.status_code for answer in answers)
     assert set(found) == {200, 429}
     assert found[429] >= MORE // 2
@@ -36,23 +36,23 @@ async def test_the_page_is_opened_so_often(
     simulator: Simulator, store_url: str, redis: Redis, *, with_link: bool
 ) -> None:
     async with (
-        staffed(simulator, store_url, redis, API_RATE_LIMIT=PER_MINUTE) as (service, operator),
+        operator_for(simulator, store_url, redis, API_RATE_LIMIT=PER_MINUTE) as (service, operator),
         visitor(service, operator) as ada,
         visitor(service, operator) as bob,
-        somebody(service) as eve,
+        new_visitor(service) as eve,
     ):
         link = await invited(operator)
         before = (await scraped(service.url)).get(TRIPS, script="pass_read")
         await opened_often(*((eve, f"?invitation={link}") if with_link else (ada, "")))
         asked = (await scraped(service.url)).get(TRIPS, script="pass_read") - before
-        assert asked <= VISIT.burst + MORE // 2, "what is over the limit costs the store nothing"
+        assert asked <= VISIT_LIMIT.burst + MORE // 2, "what is over the limit costs the store nothing"
         if with_link:
             refused = await eve.open(link)
-            assert (refused.status_code, kind(refused)) == (429, "too-many-requests")
+            assert (refused.status_code, problem_kind(refused)) == (429, "too-many-requests")
         lines = service.log("page.opened")
         told = Counter((line["problem"], line["level"]) for line in lines)
         assert told["", "info"] == 1, "once a minute for each"
-        assert told["", "debug"] >= VISIT.burst - 1
+        assert told["", "debug"] >= VISIT_LIMIT.burst - 1
         assert told["too-many-requests", "info"] == 1
         [said] = service.log("api.limited")
         assert (said["reason"], said["key_name"]) == ("visit-limit", "all")
@@ -64,7 +64,7 @@ async def test_the_page_is_opened_so_often(
 
 async def test_the_page_takes_a_visitors_place(simulator: Simulator, store_url: str, redis: Redis) -> None:
     async with (
-        staffed(simulator, store_url, redis, MAX_WEBHOOKS="2") as (service, operator),
+        operator_for(simulator, store_url, redis, MAX_WEBHOOKS="2") as (service, operator),
         visitor(service, operator) as ada,
     ):
         link = await invited(operator)
@@ -75,7 +75,7 @@ async def test_the_page_takes_a_visitors_place(simulator: Simulator, store_url: 
             writer.write(head + b"Content-Length: 50\r\n\r\n{")
 
         async def full() -> bool:
-            return kind(await ada.open("x")) == "overloaded"
+            return problem_kind(await ada.open("x")) == "overloaded"
 
         await wait_until(full, what="they hold no places")
         for path in ("", f"?invitation={link}"):

@@ -2,10 +2,10 @@
 
 import json
 
-from tests.harness import CALLEE, Service
+from tests.harness import CALLEE, RunningService
 from tests.join.test_more_visits import watching
 from tests.join.visitors import visitor
-from tests.operators import Operator, in_room
+from tests.operators import Operator, join_outbound
 from tests.simulator.simulator import Simulator
 
 SECRET = "takeover-of-acme"
@@ -13,10 +13,10 @@ DESK = "+15557650000"
 
 
 async def test_no_event_names_another_room(
-    simulator: Simulator, service: Service, operator: Operator
+    simulator: Simulator, service: RunningService, operator: Operator
 ) -> None:
     """A call that goes and comes back, one that comes out of another room, and a transfer to a number."""
-    phone, call = await in_room(simulator, operator, outbound=False)
+    phone, call = await join_outbound(simulator, operator, outbound=False)
     other = await operator.place(DESK, room=SECRET)
     desk = await simulator.called(DESK)
     await desk.until("bridged")

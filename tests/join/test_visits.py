@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
-from service.invitations import Pass, Scope, Signer
-from tests.harness import CALLEE, LOG, Service, nothing_left, serving
-from tests.join.visitors import invited, kind, somebody, visitor
-from tests.operators import Json, Operator, staffed
+from service.invitations import Pass, Scope, PassSigner
+from tests.harness import CALLEE, LOG, RunningService, nothing_left, serving
+from tests.join.visitors import invited, problem_kind, new_visitor, visitor
+from tests.operators import Json, Operator, operator_for
 from tests.simulator.simulator import Simulator
-from tests.store_servers import OPTIONS, Server, running
+from tests.store_servers import OPTIONS, RedisServer, running
 from tests.waiting import wait_until
 
 
@@ -22,7 +22,7 @@ async def people(operator: Operator, room: str = "sales") -> list[Json]:
     return found
 
 
-async def test_a_seat(simulator: Simulator, service: Service, operator: Operator) -> None:
+async def test_a_seat(simulator: Simulator, service: RunningService, operator: Operator) -> None:
     async with visitor(service, operator, name="Ada") as ada:
         seat = await ada.sit()
         participant = simulator.sessions.participants[seat["participantId"]]
@@ -38,10 +38,10 @@ async def test_a_seat(simulator: Simulator, service: Service, operator: Operator
         await ada.leave(seat)
         await ada.leave(seat)
         gone = await ada.beat(seat)
-        assert (gone.status_code, kind(gone)) == (410, "gone")
+        assert (gone.status_code, problem_kind(gone)) == (410, "gone")
 
 
-async def test_who_joins_again_is_not_there_twice(service: Service, operator: Operator) -> None:
+async def test_who_joins_again_is_not_there_twice(service: RunningService, operator: Operator) -> None:
     async with visitor(service, operator) as ada:
         first = await ada.sit(name="Ada")
         await ada.beat(first)
@@ -56,7 +56,7 @@ async def test_who_joins_again_is_not_there_twice(service: Service, operator: Op
         await ada.leave(second)
 
 
-async def test_two_tabs_at_once_are_one_person(service: Service, operator: Operator) -> None:
+async def test_two_tabs_at_once_are_one_person(service: RunningService, operator: Operator) -> None:
     async with visitor(service, operator) as ada:
         seats = await asyncio.gather(*(ada.sit() for _ in range(3)))
 
@@ -70,20 +70,20 @@ async def test_two_tabs_at_once_are_one_person(service: Service, operator: Opera
             await ada.leave(seat)
 
 
-async def test_a_full_room_has_a_place_for_who_comes_back(service: Service, operator: Operator) -> None:
+async def test_a_full_room_has_a_place_for_who_comes_back(service: RunningService, operator: Operator) -> None:
     await operator.set_room("sales", limit=2)
     async with visitor(service, operator) as ada, visitor(service, operator) as bob:
         seat, other = await ada.sit(), await bob.sit()
         async with visitor(service, operator) as eve:
             refused = await eve.send("POST", "/participant", {})
-            assert (refused.status_code, kind(refused)) == (409, "room-full")
+            assert (refused.status_code, problem_kind(refused)) == (409, "room-full")
         again = await ada.sit()
         assert again["participantId"] != seat["participantId"]
         for who, where in ((ada, again), (bob, other)):
             await who.leave(where)
 
 
-async def test_a_seat_belongs_to_its_visit(service: Service, operator: Operator) -> None:
+async def test_a_seat_belongs_to_its_visit(service: RunningService, operator: Operator) -> None:
     async with visitor(service, operator) as ada, visitor(service, operator) as eve:
         seat = await ada.sit()
         assert (await eve.beat(seat)).status_code == 410
@@ -107,28 +107,28 @@ PATHS = (
 
 @pytest.mark.parametrize(("method", "path"), PATHS)
 async def test_nothing_is_done_without_a_visit(
-    service: Service, operator: Operator, method: str, path: str
+    service: RunningService, operator: Operator, method: str, path: str
 ) -> None:
     body: Json | None = {} if method == "POST" else None
     async with visitor(service, operator, "support", scopes=["dial", "hangup"]) as elsewhere:
         cookie = elsewhere.cookie
-    over = Signer("visits", "callback-password").sign(Pass("v", "sales", 1000.0, "key-1"))
+    over = PassSigner("visits", "callback-password").sign(Pass("v", "sales", 1000.0, "key-1"))
     as_invitation = await invited(operator)
-    async with somebody(service) as nobody:
+    async with new_visitor(service) as nobody:
         for value in ("", cookie, f"pstn_visit={over}", f"pstn_visit={as_invitation}", cookie[:-2] + "xx"):
             nobody.cookie = value
             refused = await nobody.send(method, path, body)
-            assert (refused.status_code, kind(refused)) == (403, "invitation-needed")
+            assert (refused.status_code, problem_kind(refused)) == (403, "invitation-needed")
 
 
 @pytest.mark.parametrize(("method", "path"), [one for one in PATHS if one[0] == "POST"])
 async def test_other_peoples_pages_have_nothing_to_say(
-    service: Service, operator: Operator, method: str, path: str
+    service: RunningService, operator: Operator, method: str, path: str
 ) -> None:
     async with visitor(service, operator, scopes=["dial", "hangup"]) as ada:
         for origin in ("https://evil.example", "null", "http://bridge.test"):
             refused = await ada.send(method, path, {}, origin=origin)
-            assert (refused.status_code, kind(refused)) == (403, "foreign-origin")
+            assert (refused.status_code, problem_kind(refused)) == (403, "foreign-origin")
         # As a browser has it that is not behind the proxy.
         answer = await ada.send(method, path, {}, origin=service.url)
         assert answer.status_code != 403
@@ -136,14 +136,14 @@ async def test_other_peoples_pages_have_nothing_to_say(
             await ada.leave(answer.json())
 
 
-async def test_what_was_not_granted(service: Service, operator: Operator) -> None:
+async def test_what_was_not_granted(service: RunningService, operator: Operator) -> None:
     async with visitor(service, operator) as ada:
         for path, scope in (("/calls", "dial"), ("/calls/x/hangup", "hangup")):
             refused = await ada.send("POST", path, {"to": CALLEE})
             assert (refused.status_code, refused.json()["scope"]) == (403, scope)
 
 
-async def test_bodies_are_checked(service: Service, operator: Operator) -> None:
+async def test_bodies_are_checked(service: RunningService, operator: Operator) -> None:
     async with visitor(service, operator, scopes=["dial"]) as ada:
         for path, body, field in (
             ("/participant", {"name": 1}, "name"),
@@ -167,7 +167,7 @@ async def test_bodies_are_checked(service: Service, operator: Operator) -> None:
 
 
 async def test_a_call_is_placed_and_hung_up(
-    simulator: Simulator, service: Service, operator: Operator
+    simulator: Simulator, service: RunningService, operator: Operator
 ) -> None:
     async with visitor(service, operator, scopes=["dial", "hangup"]) as ada:
         placed = await ada.send("POST", "/calls", {"to": CALLEE})
@@ -184,7 +184,7 @@ async def test_a_call_is_placed_and_hung_up(
 
 
 async def test_calls_elsewhere_are_none_of_a_visitors_business(
-    simulator: Simulator, service: Service, operator: Operator
+    simulator: Simulator, service: RunningService, operator: Operator
 ) -> None:
     call = await operator.place(room="support")
     phone = await simulator.called(CALLEE)
@@ -198,7 +198,7 @@ async def test_calls_elsewhere_are_none_of_a_visitors_business(
 
 async def test_numbers_that_are_not_called(simulator: Simulator, store_url: str, redis: Redis) -> None:
     async with (
-        staffed(simulator, store_url, redis) as (service, operator),
+        operator_for(simulator, store_url, redis) as (service, operator),
         visitor(service, operator, scopes=["dial"]) as ada,
     ):
         for number, rule in (("+1911", "emergency"), ("9-1-1", "emergency"), ("+442071838750", "prefix")):
@@ -211,7 +211,7 @@ async def test_bandwidths_words_are_not_for_visitors(
 ) -> None:
     said = "account 9900123: 15550100111 may not call (555) 010-0122"
     async with (
-        staffed(simulator, store_url, redis) as (service, operator),
+        operator_for(simulator, store_url, redis) as (service, operator),
         visitor(service, operator, scopes=["talk", "dial"]) as ada,
     ):
         simulator.faults.add("createCall", status=400, words=said)
@@ -233,7 +233,7 @@ async def test_nobody_else_gets_to_see_what_lets_somebody_in(
     async with serving(simulator, store_url) as service:
         async with Operator.of(service) as operator:
             invitation = await invited(operator, name="Ada Lovelace")
-            async with somebody(service) as ada:
+            async with new_visitor(service) as ada:
                 await ada.send("GET", f"?invitation={invitation}")
                 await ada.open(invitation)
                 seat = await ada.sit()
@@ -256,16 +256,16 @@ async def dump(redis: Redis, key: bytes) -> str:
 
 async def test_a_store_that_is_away(simulator: Simulator, tmp_path: Path) -> None:
     async with (
-        running(Server(tmp_path, *OPTIONS, "--appendfsync", "always")) as store,
+        running(RedisServer(tmp_path, *OPTIONS, "--appendfsync", "always")) as store,
         serving(simulator, store.url) as service,
     ):
         async with Operator.of(service) as operator:
             invitation = await invited(operator)
-            async with visitor(service, operator, scopes=["dial"]) as ada, somebody(service) as bob:
+            async with visitor(service, operator, scopes=["dial"]) as ada, new_visitor(service) as bob:
                 seat = await ada.sit()
                 store.kill()
                 for answer in (await ada.send("POST", "/participant", {}), await ada.beat(seat)):
-                    assert (answer.status_code, kind(answer)) == (503, "store-unavailable")
+                    assert (answer.status_code, problem_kind(answer)) == (503, "store-unavailable")
                 shown = await bob.send("GET", f"?invitation={invitation}")
                 assert (shown.status_code, "not available" in shown.text) == (503, True)
                 await store.start()
@@ -282,10 +282,10 @@ def test_scopes_are_those_of_the_page() -> None:
     assert [str(scope) for scope in Scope] == ["talk", "dial", "hangup"]
 
 
-async def test_a_name_has_no_marks_that_are_not_seen(service: Service, operator: Operator) -> None:
+async def test_a_name_has_no_marks_that_are_not_seen(service: RunningService, operator: Operator) -> None:
     """By whichever way it comes: with an invitation, from the page, from an operator."""
     turned, room = "Ada \u202egnp.\u200bexe", "sales"
-    async with somebody(service) as invited_, somebody(service) as named:
+    async with new_visitor(service) as invited_, new_visitor(service) as named:
         await invited_.open(await invited(operator, room, name=turned))
         assert (await invited_.send("GET", "/visit")).json()["name"] == "Ada gnp.exe"
         await named.open(await invited(operator, room, name="\u200f"))

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 
-from tests.harness import ORIGIN, Service
+from tests.harness import ORIGIN, RunningService
 from tests.operators import NO_TLS, Json, Operator
 
 PROBLEM = "urn:pstn-bridge:problem:"
@@ -23,12 +23,12 @@ async def invited(operator: Operator, room: str = "sales", **body: Any) -> str:
     return invitation_of(made["url"])
 
 
-def kind(answer: httpx.Response) -> str:
+def problem_kind(answer: httpx.Response) -> str:
     assert answer.headers["content-type"] == "application/problem+json", answer.text
     return str(answer.json()["type"]).removeprefix(PROBLEM)
 
 
-class Visitor:
+class ApiVisitor:
     def __init__(self, client: httpx.AsyncClient, room: str) -> None:
         self.client = client
         self.room = room
@@ -64,19 +64,19 @@ class Visitor:
 
 
 @asynccontextmanager
-async def somebody(service: Service, room: str = "sales") -> AsyncIterator[Visitor]:
+async def new_visitor(service: RunningService, room: str = "sales") -> AsyncIterator[ApiVisitor]:
     """Without an invitation yet."""
     headers = {"origin": ORIGIN}
     async with httpx.AsyncClient(base_url=service.url, headers=headers, verify=NO_TLS) as client:
-        yield Visitor(client, room)
+        yield ApiVisitor(client, room)
 
 
 @asynccontextmanager
 async def visitor(
-    service: Service, operator: Operator, room: str = "sales", **body: Any
-) -> AsyncIterator[Visitor]:
+    service: RunningService, operator: Operator, room: str = "sales", **body: Any
+) -> AsyncIterator[ApiVisitor]:
     """With a visit."""
-    async with somebody(service, room) as visitor:
+    async with new_visitor(service, room) as visitor:
         answer = await visitor.open(await invited(operator, room, **body))
         assert answer.status_code == 200, answer.text
         yield visitor

@@ -5,8 +5,8 @@ import re
 import shlex
 from typing import Final
 
-from tests.cli.shell import Said, Shell, run
-from tests.harness import Service
+from tests.cli.shell import CommandResult, Shell, run
+from tests.harness import RunningService
 from tests.oncall.scrape_recorder import ROOT
 
 _RUNBOOK: Final = (ROOT / "docs" / "runbook.md").read_text()
@@ -19,7 +19,7 @@ def commands(alert: str) -> list[str]:
     return [line.split("#")[0].strip() for line in block.splitlines()]
 
 
-async def followed(alert: str, shell: Shell, service: Service, *, call_id: str = "") -> dict[str, Said]:
+async def run_commands(alert: str, shell: Shell, service: RunningService, *, call_id: str = "") -> dict[str, CommandResult]:
     """What each of them says, by its command; `call_id` is the bad call that the second of them has shown."""
     said = {}
     for command in commands(alert):
@@ -34,7 +34,7 @@ async def followed(alert: str, shell: Shell, service: Service, *, call_id: str =
     return said
 
 
-def told(said: dict[str, Said], command: str, *signs: str) -> None:
+def told(said: dict[str, CommandResult], command: str, *signs: str) -> None:
     """Each sign (a pattern) is in what the command prints."""
     text = said[command].out + said[command].err
     for sign in signs:

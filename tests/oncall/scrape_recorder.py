@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from tests.promtool import promtool
-from tests.scraping import Page
+from tests.scraping import MetricsPage
 
 ROOT: Final = Path(__file__).parents[2]
 RULES: Final = ROOT / "deploy" / "prometheus" / "rules.yaml"
@@ -26,20 +26,20 @@ class Alert(NamedTuple):
     sign: str = ""
 
 
-class Film:
+class ScrapeRecorder:
     def __init__(self) -> None:
         self._minutes: list[Series] = []
         self._last: Series = {}
 
-    def stretch(self, first: Page, last: Page, minutes: int) -> None:
+    def extend(self, first: MetricsPage, last: MetricsPage, minutes: int) -> None:
         """Appended to what there is; a process that has begun anew counts from where it is."""
         begins, ends = _series(first), _series(last)
         told = self._minutes[-1] if self._minutes else {}
-        again = any(ends[one] < value for one, value in self._last.items() if _grows(one) and one in ends)
+        again = any(ends[one] < value for one, value in self._last.items() if _is_counter(one) and one in ends)
         for minute in range(1, minutes + 1):
             now: Series = {}
             for one, value in ends.items():
-                if _grows(one):
+                if _is_counter(one):
                     before = value if again else told.get(one, 0.0) + value - self._last.get(one, 0.0)
                     now[one] = before + (value - begins.get(one, 0.0)) * (minute - 1)
                 else:
@@ -47,11 +47,11 @@ class Film:
             self._minutes.append(now)
         self._last = ends
 
-    def silence(self, minutes: int) -> None:
+    def add_outage(self, minutes: int) -> None:
         """The replica does not answer Prometheus."""
         self._minutes += [{'up{instance="a",job="pstn-bridge"}': 0.0}] * minutes
 
-    def firing(self, minute: int, folder: Path) -> set[Alert]:
+    def firing_alerts(self, minute: int, folder: Path) -> set[Alert]:
         """The alerts that fire in this minute, as `promtool test rules` finds them."""
         series = sorted({one for now in self._minutes for one in now})
         test = {
@@ -78,7 +78,7 @@ class Film:
         return " ".join(repr(now[series]) if series in now else "_" for now in self._minutes)
 
 
-def _series(page: Page) -> Series:
+def _series(page: MetricsPage) -> Series:
     """What the rules ask for, as Prometheus keeps it."""
     wanted = set(re.findall(r"\bpstn_[a-z0-9_]+\b", RULES.read_text()))
     found: Series = {'up{instance="a",job="pstn-bridge"}': 1.0}
@@ -94,5 +94,5 @@ def _name(series: str) -> str:
     return series.partition("{")[0]
 
 
-def _grows(series: str) -> bool:
+def _is_counter(series: str) -> bool:
     return _GROWING.search(_name(series)) is not None

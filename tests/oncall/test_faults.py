@@ -9,17 +9,17 @@ import pytest
 from msgspec.structs import replace
 from redis.asyncio import Redis
 
-from service.engine.timeouts import PATIENCE, Patience
-from tests.cli.shell import Said, Shell
-from tests.harness import Service, serving
-from tests.oncall.scrape_recorder import Alert, Film
-from tests.oncall.runbook import followed, told
+from service.engine.timeouts import DEFAULT_TIMEOUTS, Timeouts
+from tests.cli.shell import CommandResult, Shell
+from tests.harness import RunningService, serving
+from tests.oncall.scrape_recorder import Alert, ScrapeRecorder
+from tests.oncall.runbook import run_commands, told
 from tests.operators import Operator
 from tests.promtool import needs_promtool
-from tests.scraping import scraped, until
+from tests.scraping import scraped, wait_for_metric
 from tests.simulator.phones import Phone
 from tests.simulator.simulator import Simulator
-from tests.stores import Store
+from tests.stores import RestartableStore
 from tests.test_reconciler import LOST, SOON
 
 BEFORE, DURING = 20, 20
@@ -28,27 +28,27 @@ LIFETIME = 2
 """Seconds, of a token."""
 
 
-class Night:
+class OnCallScenario:
     """A replica, what Prometheus has seen of it, and somebody who is woken."""
 
     def __init__(self, simulator: Simulator, store_url: str, folder: Path, stack: AsyncExitStack) -> None:
         self.simulator = simulator
         self.store_url = store_url
-        self.film = Film()
+        self.film = ScrapeRecorder()
         self.phones: list[Phone] = []
         """Those of this minute."""
         self._folder = folder
         self._stack = stack
 
-    async def begins(self, patience: Patience = PATIENCE, /, **settings: str) -> Service:
+    async def begins(self, patience: Timeouts = DEFAULT_TIMEOUTS, /, **settings: str) -> RunningService:
         """With a quarter of an hour in which all is well."""
         await self.starts(patience, **settings)
         await self.call()
         await self.minute(self.calls, BEFORE)
-        assert self.film.firing(BEFORE - 1, self._folder) == set()
+        assert self.film.firing_alerts(BEFORE - 1, self._folder) == set()
         return self.service
 
-    async def starts(self, patience: Patience = PATIENCE, /, **settings: str) -> None:
+    async def starts(self, patience: Timeouts = DEFAULT_TIMEOUTS, /, **settings: str) -> None:
         self.service = await self._stack.enter_async_context(
             serving(self.simulator, self.store_url, patience, **settings)
         )
@@ -69,30 +69,30 @@ class Night:
 
     async def stuck(self) -> None:
         await self.call()
-        await until(self.service.url, "pstn_owed_oldest_seconds", 0.5)
+        await wait_for_metric(self.service.url, "pstn_owed_oldest_seconds", 0.5)
 
     async def minute(self, happens: Callable[[], Awaitable[object]], minutes: int = DURING) -> None:
         first = await scraped(self.service.url)
         self.phones = []
         await happens()
-        self.film.stretch(first, await scraped(self.service.url), minutes)
+        self.film.extend(first, await scraped(self.service.url), minutes)
 
-    async def follows(self, alert: str, phone: int = -1) -> dict[str, Said]:
+    async def follows(self, alert: str, phone: int = -1) -> dict[str, CommandResult]:
         """Who was woken does what the runbook says, and asks about the call of this phone."""
-        return await followed(alert, self.shell, self.service, call_id=self.phones[phone].call_id)
+        return await run_commands(alert, self.shell, self.service, call_id=self.phones[phone].call_id)
 
     def alerts(self) -> set[Alert]:
-        return self.film.firing(BEFORE + DURING - 1, self._folder)
+        return self.film.firing_alerts(BEFORE + DURING - 1, self._folder)
 
 
 @pytest.fixture
-async def night(simulator: Simulator, store_url: str, redis: Redis, tmp_path: Path) -> AsyncIterator[Night]:
+async def night(simulator: Simulator, store_url: str, redis: Redis, tmp_path: Path) -> AsyncIterator[OnCallScenario]:
     needs_promtool()
     async with AsyncExitStack() as stack:
-        yield Night(simulator, store_url, tmp_path, stack)
+        yield OnCallScenario(simulator, store_url, tmp_path, stack)
 
 
-async def test_the_secret_is_wrong(night: Night) -> None:
+async def test_the_secret_is_wrong(night: OnCallScenario) -> None:
     """Somebody has changed it, and the replica is started with what has been mistyped."""
     await night.begins()
     await night.starts(BW_CLIENT_SECRET="mistyped-secret")
@@ -105,7 +105,7 @@ async def test_the_secret_is_wrong(night: Night) -> None:
 
 
 @pytest.mark.parametrize("how", ["expired", "revoked"])
-async def test_the_token_is_no_good_and_there_is_no_other(night: Night, how: str) -> None:
+async def test_the_token_is_no_good_and_there_is_no_other(night: OnCallScenario, how: str) -> None:
     """It has expired, or Bandwidth has forgotten it early, and the token endpoint fails."""
     if how == "expired":
         night.simulator.tokens.lifetime = LIFETIME
@@ -123,8 +123,8 @@ async def test_the_token_is_no_good_and_there_is_no_other(night: Night, how: str
     told(said, "owed", "leave-room|nothing is owed")
 
 
-async def test_the_store_is_down(night: Night, tmp_path: Path) -> None:
-    store = Store(tmp_path / "s")
+async def test_the_store_is_down(night: OnCallScenario, tmp_path: Path) -> None:
+    store = RestartableStore(tmp_path / "s")
     await store.start()
     night.store_url = store.url
     await night.begins()
@@ -138,12 +138,12 @@ async def test_the_store_is_down(night: Night, tmp_path: Path) -> None:
     told(said, "logs", "webhook.degraded")
 
 
-async def test_the_store_is_emptied(night: Night, redis: Redis) -> None:
-    await night.begins(replace(PATIENCE, watch=0.1))
+async def test_the_store_is_emptied(night: OnCallScenario, redis: Redis) -> None:
+    await night.begins(replace(DEFAULT_TIMEOUTS, store_check=0.1))
 
     async def emptied() -> None:
         await redis.flushall()
-        await until(night.service.url, "pstn_store_losses_total")
+        await wait_for_metric(night.service.url, "pstn_store_losses_total")
         await night.calls()
 
     await night.minute(emptied)
@@ -154,7 +154,7 @@ async def test_the_store_is_emptied(night: Night, redis: Redis) -> None:
     told(said, "logs", "store.state_lost")
 
 
-async def test_bandwidth_answers_with_500(night: Night) -> None:
+async def test_bandwidth_answers_with_500(night: OnCallScenario) -> None:
     await night.begins()
     night.simulator.faults.add("createSession", status=500, times=None)
     night.simulator.faults.add("createParticipant", status=500, times=None)
@@ -167,7 +167,7 @@ async def test_bandwidth_answers_with_500(night: Night) -> None:
     told(latest, "call", r"Because +create-\w+: not sent, .*breaker")
 
 
-async def test_bandwidth_is_slow(night: Night) -> None:
+async def test_bandwidth_is_slow(night: OnCallScenario) -> None:
     await night.begins()
     night.simulator.faults.add("createParticipant", delay=2.6, times=None)
     await night.minute(night.calls)
@@ -176,7 +176,7 @@ async def test_bandwidth_is_slow(night: Night) -> None:
     told(said, "call", r"create-participant.*2[ ,.]?6\d\d")
 
 
-async def test_webhooks_do_not_arrive(night: Night) -> None:
+async def test_webhooks_do_not_arrive(night: OnCallScenario) -> None:
     await night.begins(SOON)
     night.simulator.webhooks.drop = LOST
     await night.minute(night.calls)
@@ -185,7 +185,7 @@ async def test_webhooks_do_not_arrive(night: Night) -> None:
     told(said, "logs", "call.found_ended")
 
 
-async def test_a_room_is_full(night: Night) -> None:
+async def test_a_room_is_full(night: OnCallScenario) -> None:
     service = await night.begins(ROOM_POLICY="lobby")
     async with Operator.of(service) as operator:
         await operator.set_room("lobby", limit=1)
@@ -201,7 +201,7 @@ async def test_a_room_is_full(night: Night) -> None:
         await operator.reset_rooms()
 
 
-async def test_owed_work_is_stuck(night: Night) -> None:
+async def test_owed_work_is_stuck(night: OnCallScenario) -> None:
     await night.begins()
     night.simulator.faults.add("deleteParticipant", status=500, times=3)
     await night.minute(night.stuck)

@@ -27,7 +27,7 @@ def same(given: tuple[str, str] | None, username: str, password: str) -> bool:
     )
 
 
-class Tokens:
+class AccessTokens:
     """Access tokens; `lifetime` in seconds holds for those issued from now on."""
 
     def __init__(self, lifetime: int, now: Callable[[], float]) -> None:
@@ -50,7 +50,7 @@ class Tokens:
 class Authenticator:
     """Which credentials an API takes is settable: the sessions API documents Basic only."""
 
-    def __init__(self, settings: SimulatorSettings, tokens: Tokens) -> None:
+    def __init__(self, settings: SimulatorSettings, tokens: AccessTokens) -> None:
         self._settings = settings
         self._tokens = tokens
 

@@ -14,14 +14,14 @@ from tests.simulator.clock import monotonic, timestamp
 from tests.simulator.events import build
 from tests.simulator.journal import Journal
 from tests.simulator.settings import Application, Farewell, SimulatorSettings
-from tests.simulator.webhooks import Hook, Target, Webhooks
+from tests.simulator.webhooks import WebhookRequest, Target, Webhooks
 
 Stage = Literal["ringing", "answered", "transferring", "bridged", "ended"]
 # A kind ("ring", "play", "speak") and what of: nothing, the URL, the text.
 Sound = tuple[str, ...]
 
 
-class Callbacks(msgspec.Struct, frozen=True, kw_only=True):
+class CallbackTargets(msgspec.Struct, frozen=True, kw_only=True):
     """Where a call's own events go. Leg: `first` is transferAnswer, `last` transferDisconnect."""
 
     first: Target | None
@@ -38,7 +38,7 @@ class Call:
     from_: str
     application_id: str
     direction: Literal["inbound", "outbound"]
-    callbacks: Callbacks
+    callbacks: CallbackTargets
     account_id: str
     call_url: str
     call_id: str
@@ -87,7 +87,7 @@ class Call:
         return [leg for leg in self.legs if not leg.ended]
 
 
-class Engine:
+class CallEngine:
     """Creates and ends calls; what runs in between is handed to `run`."""
 
     def __init__(
@@ -128,7 +128,7 @@ class Engine:
             application_id=self._settings.application_id,
             direction="inbound",
             stir_shaken={"verstat": "TN-Validation-Passed", "attestationIndicator": "A"},
-            callbacks=Callbacks(
+            callbacks=CallbackTargets(
                 first=Target(app.initiate_url, app.username, app.password),
                 first_fallback=Target(fallback, app.fallback_username, app.fallback_password)
                 if fallback
@@ -188,11 +188,11 @@ class Engine:
         for leg in legs:
             self.end(leg, "cancel")
 
-    def _finish_legs(self, call: Call) -> list[Hook]:
+    def _finish_legs(self, call: Call) -> list[WebhookRequest]:
         hooks = [self._finish(leg, "hangup" if leg.answer_time else "cancel", None) for leg in call.live_legs]
         return [hook for hook in hooks if hook is not None]
 
-    def _finish(self, call: Call, cause: str, message: str | None) -> Hook | None:
+    def _finish(self, call: Call, cause: str, message: str | None) -> WebhookRequest | None:
         self._cancel(call)
         call.cause = cause
         call.error_message = message
@@ -208,18 +208,18 @@ class Engine:
         if target is None:
             return None
         event = "disconnect" if call.parent is None else "transferDisconnect"
-        return Hook(event, call.call_id, build(event, call), target, None, call.callbacks.timeout)
+        return WebhookRequest(event, call.call_id, build(event, call), target, None, call.callbacks.timeout)
 
-    async def _farewell(self, legs: list[Hook], own: Hook | None) -> None:
+    async def _farewell(self, legs: list[WebhookRequest], own: WebhookRequest | None) -> None:
         """The order of transferDisconnect and disconnect is undocumented, so it is a setting."""
         owns = [own] if own is not None else []
-        orders: dict[Farewell, list[list[Hook]]] = {
+        orders: dict[Farewell, list[list[WebhookRequest]]] = {
             "together": [[*legs, *owns]],
             "leg-first": [legs, owns],
             "call-first": [owns, legs],
         }
         for group in orders[self._settings.farewell]:
-            await asyncio.gather(*(self._webhooks.tell(hook) for hook in group))
+            await asyncio.gather(*(self._webhooks.deliver(hook) for hook in group))
 
     def _leave_bridge(self, call: Call) -> None:
         leave, call.bridge_exit = call.bridge_exit, None

@@ -9,10 +9,10 @@ from urllib.parse import urlencode
 import msgspec
 from starlette.routing import Route
 
-from tests.simulator.calls import Call, Callbacks, Engine
+from tests.simulator.calls import Call, CallbackTargets, CallEngine
 from tests.simulator.clock import monotonic, timestamp
 from tests.simulator.detection import Detection
-from tests.simulator.gateway import Answer, Gateway, Inquiry, Refusal, read
+from tests.simulator.gateway import ApiAnswer, Gateway, IncomingRequest, RefusedRequest, read
 from tests.simulator.settings import Auth, SimulatorSettings
 from tests.simulator.steps import Fetch
 from tests.simulator.verbs import E164, PRIVACY, SIP_URI, UUI_LIMIT, is_full_url
@@ -100,7 +100,7 @@ class CallsApi:
     def __init__(
         self,
         settings: SimulatorSettings,
-        engine: Engine,
+        engine: CallEngine,
         may_send_credentials: Callable[[str], bool],
         place: Callable[[Call, Fetch, Detection | None], None],
         redirect: Callable[[Call, Fetch], None],
@@ -122,13 +122,13 @@ class CallsApi:
             gateway.unknown(self, "/api/v2/{path:path}"),
         ]
 
-    def error(self, status: int, message: str) -> Answer:
+    def error(self, status: int, message: str) -> ApiAnswer:
         """The errors page: `id` is null, or an empty string for 409 and 429."""
         identity = "" if status in {409, 429} else None
         kind = ERROR_TYPES.get(status, "validation")
-        return Answer(status, {"type": kind, "description": message, "id": identity})
+        return ApiAnswer(status, {"type": kind, "description": message, "id": identity})
 
-    def _create(self, inquiry: Inquiry) -> Answer:
+    def _create(self, inquiry: IncomingRequest) -> ApiAnswer:
         body: CreateCall = read(inquiry, CreateCall)
         self._check_create(body)
         timeout = self._settings.callback_timeout if body.callback_timeout is None else body.callback_timeout
@@ -143,7 +143,7 @@ class CallsApi:
             tag=body.tag,
             enqueued_time=timestamp(),
             ring_seconds=30.0 if body.call_timeout is None else body.call_timeout,
-            callbacks=Callbacks(
+            callbacks=CallbackTargets(
                 first=answer,
                 first_fallback=fallback,
                 last=_target(body.disconnect_url, body.username, body.password),
@@ -164,21 +164,21 @@ class CallsApi:
             content[secret] = "*****" if content[secret] is not None else None
         for not_echoed in ("uui", "privacy", "displayName", "machineDetection"):
             content.pop(not_echoed, None)
-        return Answer(201, content, {"Location": call.call_url}, created=call.call_id)
+        return ApiAnswer(201, content, {"Location": call.call_url}, created=call.call_id)
 
     def _check_create(self, body: CreateCall) -> None:
         if not (E164.fullmatch(body.to) or SIP_URI.fullmatch(body.to)):
-            raise Refusal(400, f"to is neither E.164 nor a SIP URI: {body.to}", complaint=True)
+            raise RefusedRequest(400, f"to is neither E.164 nor a SIP URI: {body.to}", complaint=True)
         if not E164.fullmatch(body.from_):
-            raise Refusal(400, f"from is not E.164: {body.from_}", complaint=True)
+            raise RefusedRequest(400, f"from is not E.164: {body.from_}", complaint=True)
         if body.application_id != self._settings.application_id:
-            raise Refusal(400, f"applicationId is unknown: {body.application_id}", complaint=True)
+            raise RefusedRequest(400, f"applicationId is unknown: {body.application_id}", complaint=True)
         if body.display_name is not None and body.privacy and body.display_name not in PRIVACY:
-            raise Refusal(400, "displayName with privacy must be a privacy word", complaint=True)
+            raise RefusedRequest(400, "displayName with privacy must be a privacy word", complaint=True)
         if body.uui is not None and not all(
             re.fullmatch(r"[^;,\s]+;encoding=(jwt|base64|hex)", one) for one in body.uui.split(",")
         ):
-            raise Refusal(400, "every uui value must end in ;encoding=jwt, base64 or hex", complaint=True)
+            raise RefusedRequest(400, "every uui value must end in ;encoding=jwt, base64 or hex", complaint=True)
         self._check_url("answerUrl", body.answer_url, body.username, body.password)
         self._check_url("disconnectUrl", body.disconnect_url, body.username, body.password)
         self._check_url(
@@ -195,9 +195,9 @@ class CallsApi:
         primary = (body.callback_url, body.username, body.password)
         fallback = (body.fallback_url, body.fallback_username, body.fallback_password)
         if body.mode == "async" and body.callback_url is None:
-            raise Refusal(400, "machineDetection.callbackUrl is required with async", complaint=True)
+            raise RefusedRequest(400, "machineDetection.callbackUrl is required with async", complaint=True)
         if body.mode == "sync" and any(value is not None for value in (*primary, *fallback)):
-            raise Refusal(400, "machineDetection has URLs and credentials with async only", complaint=True)
+            raise RefusedRequest(400, "machineDetection has URLs and credentials with async only", complaint=True)
         self._check_url("machineDetection.callbackUrl", *primary)
         self._check_url("machineDetection.fallbackUrl", *fallback)
 
@@ -205,24 +205,24 @@ class CallsApi:
         if url is None:
             return
         if not is_full_url(url):
-            raise Refusal(400, f"{name} is no full URL: {url}", complaint=True)
+            raise RefusedRequest(400, f"{name} is no full URL: {url}", complaint=True)
         if any(credentials) and not self._may_send_credentials(url):
-            raise Refusal(400, f"{name} must be https when credentials are given: {url}", complaint=True)
+            raise RefusedRequest(400, f"{name} must be https when credentials are given: {url}", complaint=True)
 
-    def _get(self, inquiry: Inquiry) -> Answer:
+    def _get(self, inquiry: IncomingRequest) -> ApiAnswer:
         call = self._call(inquiry)
         if not self._visible(call):
-            raise Refusal(404, f"call {call.call_id} not found")
-        return Answer(200, _state(call))
+            raise RefusedRequest(404, f"call {call.call_id} not found")
+        return ApiAnswer(200, _state(call))
 
-    def _update(self, inquiry: Inquiry) -> Answer:
+    def _update(self, inquiry: IncomingRequest) -> ApiAnswer:
         call = self._call(inquiry)
         body: UpdateCall = read(inquiry, UpdateCall)
         completing = body.state == "completed"
         if completing and (body.redirect_url is not None or body.tag is not None):
-            raise Refusal(400, "redirectUrl and tag are not allowed with completed", complaint=True)
+            raise RefusedRequest(400, "redirectUrl and tag are not allowed with completed", complaint=True)
         if not completing and body.redirect_url is None:
-            raise Refusal(400, "redirectUrl is required with active", complaint=True)
+            raise RefusedRequest(400, "redirectUrl is required with active", complaint=True)
         self._check_url("redirectUrl", body.redirect_url, body.username, body.password)
         self._check_url(
             "redirectFallbackUrl", body.redirect_fallback_url, body.fallback_username, body.fallback_password
@@ -230,31 +230,31 @@ class CallsApi:
         if call.ended:
             status = self._settings.ended_call_status
             reason = "not found" if status == 404 else "cannot be modified in its current state"
-            raise Refusal(status, f"call {call.call_id} {reason}")
+            raise RefusedRequest(status, f"call {call.call_id} {reason}")
         if body.redirect_url is None:
             unanswered = call.answer_time is None
             self._engine.end(call, _completion(call) if unanswered else "hangup")
-            return Answer(200)
+            return ApiAnswer(200)
         # Whether the B leg of a transfer can be redirected is undocumented; assumed: no.
         if call.answer_time is None or call.parent is not None:
-            raise Refusal(409, f"call {call.call_id} cannot be modified in its current state")
+            raise RefusedRequest(409, f"call {call.call_id} cannot be modified in its current state")
         if body.tag is not None:
             call.tag = body.tag
         fallback = _target(body.redirect_fallback_url, body.fallback_username, body.fallback_password)
         self._redirect(
             call, Fetch("redirect", Target(body.redirect_url, body.username, body.password), fallback)
         )
-        return Answer(200)
+        return ApiAnswer(200)
 
-    def _list(self, inquiry: Inquiry) -> Answer:
+    def _list(self, inquiry: IncomingRequest) -> ApiAnswer:
         """Oldest first; `Link` names the next page."""
         query = dict(inquiry.query)
         known = {"to", "from", "minStartTime", "maxStartTime", "disconnectCause", "pageSize", "pageToken"}
         if strange := set(query) - known:
-            raise Refusal(400, f"unknown query parameters {sorted(strange)}", complaint=True)
+            raise RefusedRequest(400, f"unknown query parameters {sorted(strange)}", complaint=True)
         size, offset = _number(query, "pageSize", 1000), _number(query, "pageToken", 0)
         if size not in PAGE_SIZES:
-            raise Refusal(400, f"pageSize must be 1 to 10000, not {size}", complaint=True)
+            raise RefusedRequest(400, f"pageSize must be 1 to 10000, not {size}", complaint=True)
         earliest, latest = _moment(query, "minStartTime"), _moment(query, "maxStartTime")
         found = [
             call
@@ -272,13 +272,13 @@ class CallsApi:
             headers["Link"] = (
                 f'<{self._engine.voice_url}/accounts/{self._settings.account_id}/calls?{more}>; rel="next"'
             )
-        return Answer(200, [_state(call) for call in found[offset : offset + size]], headers)
+        return ApiAnswer(200, [_state(call) for call in found[offset : offset + size]], headers)
 
-    def _call(self, inquiry: Inquiry) -> Call:
+    def _call(self, inquiry: IncomingRequest) -> Call:
         call_id = inquiry.ids["callId"]
         call = self._engine.calls.get(call_id)
         if call is None:
-            raise Refusal(404, f"call {call_id} not found")
+            raise RefusedRequest(404, f"call {call_id} not found")
         return call
 
     def _visible(self, call: Call) -> bool:
@@ -315,7 +315,7 @@ def _number(query: dict[str, str], name: str, default: int) -> int:
     try:
         return int(query.get(name, default))
     except ValueError:
-        raise Refusal(400, f"{name} is no number", complaint=True) from None
+        raise RefusedRequest(400, f"{name} is no number", complaint=True) from None
 
 
 def _parsed(value: str) -> datetime:
@@ -331,7 +331,7 @@ def _moment(query: dict[str, str], name: str) -> datetime | None:
     try:
         return _parsed(query[name])
     except ValueError:
-        raise Refusal(400, f"{name} is no ISO 8601 time: {query[name]}", complaint=True) from None
+        raise RefusedRequest(400, f"{name} is no ISO 8601 time: {query[name]}", complaint=True) from None
 
 
 def _state(call: Call) -> dict[str, Any]:

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
-class Dial(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class DialPhoneBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     to: str | None = None
     from_: str = msgspec.field(name="from", default="+15557654321")
     count: int = 1
     script: Script = "tone"
 
 
-class HangUp(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class HangUpBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`far_end` ends the B leg instead of the phone."""
 
     cause: str = "hangup"
@@ -70,7 +70,7 @@ class Control:
         ]
 
     async def _dial(self, request: Request) -> Response:
-        order = msgspec.json.decode(await request.body() or b"{}", type=Dial)
+        order = msgspec.json.decode(await request.body() or b"{}", type=DialPhoneBody)
         phones = [await self._simulator.dial(to=order.to, from_=order.from_) for _ in range(order.count)]
         for phone in phones:
             phone.script = order.script
@@ -83,7 +83,7 @@ class Control:
         return _json(self._view(self._simulator.phone(request.path_params["callId"])))
 
     async def _hang_up(self, request: Request) -> Response:
-        order = msgspec.json.decode(await request.body() or b"{}", type=HangUp)
+        order = msgspec.json.decode(await request.body() or b"{}", type=HangUpBody)
         phone = self._simulator.phone(request.path_params["callId"])
         if order.far_end:
             await phone.far_end_hangs_up(order.cause)

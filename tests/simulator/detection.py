@@ -12,7 +12,7 @@ from tests.simulator.events import build
 from tests.simulator.interconnect import Behaviour
 from tests.simulator.settings import SimulatorSettings
 from tests.simulator.steps import Fetch
-from tests.simulator.webhooks import Hook, Target, Webhooks
+from tests.simulator.webhooks import WebhookRequest, Target, Webhooks
 
 # The machineDetectionComplete page.
 Value = Literal["human", "answering-machine", "tone-detected", "silence", "timeout", "error"]
@@ -66,8 +66,8 @@ class Detector:
             return
         event = "machineDetectionComplete"
         payload = build(event, call, machineDetectionResult=result)
-        await self._webhooks.tell(
-            Hook(
+        await self._webhooks.deliver(
+            WebhookRequest(
                 event,
                 call.call_id,
                 payload,

@@ -37,7 +37,7 @@ class Fault:
             raise ValueError("a fault needs a status, hang, reset, delay or rewrite")
         self.operation = operation
         self.status = status
-        self.left = times
+        self.remaining = times
         self.hang = hang
         self.reset = reset
         self.delay = delay
@@ -47,7 +47,7 @@ class Fault:
         self.rewrite = rewrite
         self.words = words
         self.name = name
-        self.struck = 0
+        self.hit_count = 0
         self._released = asyncio.Event()
 
     def __str__(self) -> str:
@@ -76,7 +76,7 @@ class Faults:
     """`fate` is asked about each request that no fault on order strikes, by operation."""
 
     def __init__(self) -> None:
-        self.fate: Callable[[str], Fault | None] = no_fate
+        self.fault_for: Callable[[str], Fault | None] = no_fault
         self._faults: list[Fault] = []
         self._hanging: set[Fault] = set()
 
@@ -120,27 +120,27 @@ class Faults:
     def take(self, operation: str) -> Fault | None:
         """The oldest fault that fits, once less to strike; or what `fate` says."""
         fault = next((fault for fault in self._faults if fault.operation in {operation, "*"}), None)
-        if fault is not None and fault.left is not None:
-            fault.left -= 1
-            if fault.left <= 0:
+        if fault is not None and fault.remaining is not None:
+            fault.remaining -= 1
+            if fault.remaining <= 0:
                 self._faults.remove(fault)
-        fault = fault or self.fate(operation)
+        fault = fault or self.fault_for(operation)
         if fault is not None:
-            fault.struck += 1
+            fault.hit_count += 1
             if fault.hang:
                 self._hanging.add(fault)
         return fault
 
     def clear(self) -> None:
         """No more faults, and whatever hangs goes on."""
-        self.fate = no_fate
+        self.fault_for = no_fault
         for fault in [*self._faults, *self._hanging]:
             fault.release()
         self._faults.clear()
         self._hanging.clear()
 
 
-def no_fate(_operation: str) -> Fault | None:
+def no_fault(_operation: str) -> Fault | None:
     return None
 
 

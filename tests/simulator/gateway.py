@@ -23,7 +23,7 @@ TRANSPORT = "simulator.transport"
 _PAGE = b"<html><body><h1>404 Not Found</h1></body></html>"
 
 
-class Answer(msgspec.Struct, frozen=True):
+class ApiAnswer(msgspec.Struct, frozen=True):
     """`created` names what the request made, if it made something."""
 
     status: int
@@ -32,7 +32,7 @@ class Answer(msgspec.Struct, frozen=True):
     created: str | None = None
 
 
-class Inquiry(msgspec.Struct, frozen=True):
+class IncomingRequest(msgspec.Struct, frozen=True):
     """A request as operations see it."""
 
     ids: Mapping[str, str]
@@ -42,7 +42,7 @@ class Inquiry(msgspec.Struct, frozen=True):
     body: bytes
 
 
-class Refusal(Exception):
+class RefusedRequest(Exception):
     """An error answer. `complaint` marks what the documents forbid, as opposed to what just happens."""
 
     def __init__(self, status: int, message: str, *, complaint: bool = False) -> None:
@@ -51,15 +51,15 @@ class Refusal(Exception):
         self.complaint = complaint
 
 
-Operation = Callable[[Inquiry], Answer]
+Operation = Callable[[IncomingRequest], ApiAnswer]
 
 
-class Api(Protocol):
+class SimulatedApi(Protocol):
     """What differs between the two APIs and the token endpoint."""
 
     auth: Auth | None
 
-    def error(self, status: int, message: str) -> Answer: ...
+    def error(self, status: int, message: str) -> ApiAnswer: ...
 
 
 class Gateway:
@@ -91,17 +91,17 @@ class Gateway:
             async with asyncio.timeout(seconds):
                 await self._closing.wait()
 
-    def route(self, api: Api, method: str, path: str, name: str, operation: Operation) -> Route:
+    def route(self, api: SimulatedApi, method: str, path: str, name: str, operation: Operation) -> Route:
         async def endpoint(request: Request) -> Response:
             return await self._serve(request, api, name, operation)
 
         return Route(path, endpoint, methods=[method], name=name)
 
-    def unknown(self, api: Api, path: str) -> Route:
+    def unknown(self, api: SimulatedApi, path: str) -> Route:
         """Whatever else is asked for below `path`: refused, and complained about."""
 
-        def operation(_inquiry: Inquiry) -> Answer:
-            raise Refusal(404, "unknown or not simulated")
+        def operation(_inquiry: IncomingRequest) -> ApiAnswer:
+            raise RefusedRequest(404, "unknown or not simulated")
 
         async def endpoint(request: Request) -> Response:
             if request.method == "HEAD":
@@ -114,7 +114,7 @@ class Gateway:
         methods = ["GET", "POST", "PUT", "PATCH", "DELETE"]
         return Route(path, endpoint, methods=methods, name="unknown")
 
-    async def _serve(self, request: Request, api: Api, name: str, operation: Operation) -> Response:
+    async def _serve(self, request: Request, api: SimulatedApi, name: str, operation: Operation) -> Response:
         at = monotonic()
         try:
             body = await request.body()
@@ -122,7 +122,7 @@ class Gateway:
             return Response(status_code=400)
         held = await self._gates.pass_through(name)
         fault = self._faults.take(name)
-        answer: Answer | None = None
+        answer: ApiAnswer | None = None
         if fault is None or fault.executed:
             answer = self._perform(request, api, body, operation)
         made = answer.created if answer is not None else None
@@ -154,11 +154,11 @@ class Gateway:
         )
         return _response(answer)
 
-    def _perform(self, request: Request, api: Api, body: bytes, operation: Operation) -> Answer:
+    def _perform(self, request: Request, api: SimulatedApi, body: bytes, operation: Operation) -> ApiAnswer:
         try:
             self._admit(request, api)
             return operation(
-                Inquiry(
+                IncomingRequest(
                     ids=request.path_params,
                     query=request.query_params,
                     content_type=request.headers.get("content-type", ""),
@@ -166,23 +166,23 @@ class Gateway:
                     body=body,
                 )
             )
-        except Refusal as refusal:
+        except RefusedRequest as refusal:
             if refusal.complaint:
                 self._journal.complain(
                     f"{request.method} {request.url.path}: {refusal} ({body.decode(errors='replace')})"
                 )
             return api.error(refusal.status, str(refusal))
 
-    def _admit(self, request: Request, api: Api) -> None:
+    def _admit(self, request: Request, api: SimulatedApi) -> None:
         if api.auth is None:
             return
         header = request.headers.get("authorization", "")
         if not self._authenticator.allows(header, api.auth):
-            raise Refusal(401, "Unauthorized")
+            raise RefusedRequest(401, "Unauthorized")
         if request.path_params.get("accountId", self._account_id) != self._account_id:
-            raise Refusal(403, "Access is denied", complaint=True)
+            raise RefusedRequest(403, "Access is denied", complaint=True)
 
-    async def _strike(self, request: Request, api: Api, fault: Fault, answer: Answer | None) -> Answer | None:
+    async def _strike(self, request: Request, api: SimulatedApi, fault: Fault, answer: ApiAnswer | None) -> ApiAnswer | None:
         """The answer as the fault leaves it; None means that the request is still to be performed."""
         if fault.delay:
             await self._wait(fault.delay)
@@ -194,14 +194,14 @@ class Gateway:
             request.scope["extensions"][TRANSPORT].abort()
             while (await request.receive())["type"] != "http.disconnect":
                 pass
-            return Answer(500)
+            return ApiAnswer(500)
         if fault.rewrite is not None and answer is not None:
             return _rewritten(answer, fault.rewrite, fault.status)
         if fault.status is None:
             return answer
         headers = {"Retry-After": fault.retry_after} if fault.retry_after is not None else {}
         if fault.page:
-            return Answer(fault.status, _PAGE, {"Content-Type": "text/html", **headers})
+            return ApiAnswer(fault.status, _PAGE, {"Content-Type": "text/html", **headers})
         return msgspec.structs.replace(api.error(fault.status, fault.words), headers=headers)
 
     def _record(
@@ -210,7 +210,7 @@ class Gateway:
         name: str,
         at: float,
         body: bytes,
-        answer: Answer,
+        answer: ApiAnswer,
         *,
         received: bool,
         created: str | None,
@@ -238,19 +238,19 @@ class Gateway:
         )
 
 
-def read(inquiry: Inquiry, kind: type[Any]) -> Any:
+def read(inquiry: IncomingRequest, kind: type[Any]) -> Any:
     """The JSON body as `kind`, strictly; an absent body is an empty object."""
     if not inquiry.body:
         return msgspec.convert({}, kind)
     if inquiry.content_type.partition(";")[0].strip().lower() != "application/json":
-        raise Refusal(415, f"content type {inquiry.content_type!r} is not supported", complaint=True)
+        raise RefusedRequest(415, f"content type {inquiry.content_type!r} is not supported", complaint=True)
     try:
         return msgspec.json.decode(inquiry.body, type=kind)
     except msgspec.DecodeError as error:
-        raise Refusal(400, str(error), complaint=True) from None
+        raise RefusedRequest(400, str(error), complaint=True) from None
 
 
-def _rewritten(answer: Answer, rewrite: Callable[[Any], Any], status: int | None) -> Answer:
+def _rewritten(answer: ApiAnswer, rewrite: Callable[[Any], Any], status: int | None) -> ApiAnswer:
     """A refusal stays as it is: to say that it was carried out would be a lie that nobody can see through."""
     if answer.status >= 300:
         return answer
@@ -261,7 +261,7 @@ def _rewritten(answer: Answer, rewrite: Callable[[Any], Any], status: int | None
     )
 
 
-def _names(answer: Answer, made: str) -> bool:
+def _names(answer: ApiAnswer, made: str) -> bool:
     """Whether the id of what was made is in the answer."""
     content = answer.content
     return made.encode() in (content if isinstance(content, bytes) else msgspec.json.encode(content))
@@ -274,7 +274,7 @@ def _json(body: bytes) -> Any:
         return body.decode(errors="replace")
 
 
-def _response(answer: Answer) -> Response:
+def _response(answer: ApiAnswer) -> Response:
     if answer.content is None:
         return Response(status_code=answer.status, headers=answer.headers)
     if isinstance(answer.content, bytes):

@@ -26,11 +26,11 @@ ERRORS = {
 }
 
 
-class Rejected(Exception):
+class LegRejected(Exception):
     """The interconnect refuses the INVITE; the text says why."""
 
 
-class Interconnect:
+class SipInterconnect:
     """Admits whoever presents the token of a live participant; `rejections` says why others were not."""
 
     def __init__(
@@ -56,7 +56,7 @@ class Interconnect:
             return "rejected"
         try:
             leg.participant_id = self._admit(leg, uui or "").id
-        except Rejected as reason:
+        except LegRejected as reason:
             self.rejections.append(str(reason))
             leg.error_message = str(reason)
             return "rejected"
@@ -71,16 +71,16 @@ class Interconnect:
         self._check_call_id(leg, uui)
         tokens = uui_values(uui, "jwt")
         if len(tokens) != 1:
-            raise Rejected(f"{len(tokens)} tokens in uui")
+            raise LegRejected(f"{len(tokens)} tokens in uui")
         participant = self._sessions.by_token(tokens[0])
         if participant is None:
-            raise Rejected("token of no live participant")
+            raise LegRejected("token of no live participant")
         if participant.session_id is None:
-            raise Rejected(f"participant {participant.id} is in no session")
+            raise LegRejected(f"participant {participant.id} is in no session")
         if participant.subscriptions.empty:
-            raise Rejected(f"participant {participant.id} has no subscription")
+            raise LegRejected(f"participant {participant.id} has no subscription")
         if any(call.participant_id == participant.id for call in self._live()):
-            raise Rejected(f"participant {participant.id} has a leg already")
+            raise LegRejected(f"participant {participant.id} has a leg already")
         return participant
 
     def _check_call_id(self, leg: Call, uui: str) -> None:
@@ -95,7 +95,7 @@ class Interconnect:
 class Destinations:
     """Rings a number or the interconnect. `numbers` scripts what a phone does, by default it answers."""
 
-    def __init__(self, interconnect: Interconnect, answer_delay: float, time_scale: float) -> None:
+    def __init__(self, interconnect: SipInterconnect, answer_delay: float, time_scale: float) -> None:
         self.interconnect = interconnect
         self.numbers: dict[str, Behaviour] = {}
         self.answer_delay = answer_delay

@@ -5,21 +5,21 @@ from urllib.parse import urljoin
 
 from tests.simulator import bxml
 from tests.simulator.background import Background
-from tests.simulator.calls import Call, Engine
+from tests.simulator.calls import Call, CallEngine
 from tests.simulator.clock import monotonic
 from tests.simulator.events import build
 from tests.simulator.journal import Journal
 from tests.simulator.steps import Fetch, Over, fetch_of
 from tests.simulator.transfers import Transfers
 from tests.simulator.verbs import ON_TRANSFER_ANSWER, Document, Verb
-from tests.simulator.webhooks import Hook, Undelivered, Webhooks
+from tests.simulator.webhooks import WebhookRequest, Undelivered, Webhooks
 
 SPEECH_SECONDS_PER_CHARACTER = 0.05
 SPEECH_SECONDS_AT_MOST = 10.0
 AUDIO_SECONDS = 3.0
 
 
-class Failed(Exception):
+class VerbFailed(Exception):
     def __init__(self, cause: str, message: str) -> None:
         super().__init__(message)
         self.cause = cause
@@ -28,7 +28,7 @@ class Failed(Exception):
 class Interpreter:
     def __init__(
         self,
-        engine: Engine,
+        engine: CallEngine,
         webhooks: Webhooks,
         journal: Journal,
         background: Background,
@@ -56,7 +56,7 @@ class Interpreter:
                 if isinstance(result, Over):
                     return result
                 fetch = result
-        except Failed as failure:
+        except VerbFailed as failure:
             self._engine.end(call, failure.cause, str(failure))
             return None
         return Over.RAN_OUT
@@ -65,13 +65,13 @@ class Interpreter:
         if call.asked_at is None:
             call.asked_at = monotonic()
         payload = build(fetch.event_type, call, **fetch.extra)
-        hook = Hook(
+        hook = WebhookRequest(
             fetch.event_type, call.call_id, payload, fetch.primary, fetch.fallback, call.callbacks.timeout
         )
         try:
-            reply = await self._webhooks.ask(hook)
+            reply = await self._webhooks.deliver_synchronously(hook)
         except Undelivered as error:
-            raise Failed("callback-error", str(error)) from None
+            raise VerbFailed("callback-error", str(error)) from None
         if call.first_bxml_ms is None:
             call.first_bxml_ms = (monotonic() - call.asked_at) * 1000
         call.document = reply.body.decode(errors="replace")
@@ -81,7 +81,7 @@ class Interpreter:
                 check_leg(document)
         except bxml.InvalidBxml as error:
             self._journal.complain(f"invalid BXML in reply to {fetch.event_type} at {reply.url}: {error}")
-            raise Failed("invalid-bxml", str(error)) from None
+            raise VerbFailed("invalid-bxml", str(error)) from None
         return document
 
     async def _execute(self, call: Call, document: Document) -> Fetch | Over:

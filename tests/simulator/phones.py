@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from tests.simulator.calls import Call, Engine, Sound
+from tests.simulator.calls import Call, CallEngine, Sound
 from tests.simulator.sessions import Sessions
 
 Milestone = Literal["answered", "transferring", "bridged", "ended"]
@@ -20,7 +20,7 @@ REACHED: dict[str, set[str]] = {
 class Phone:
     """With media it says a tone of its own, or greets and repeats what it hears; set either at any time."""
 
-    def __init__(self, call: Call, engine: Engine, sessions: Sessions, tone: int = 0) -> None:
+    def __init__(self, call: Call, engine: CallEngine, sessions: Sessions, tone: int = 0) -> None:
         self.call = call
         self.tone = tone
         """In whole hertz; 0 is silence."""

@@ -15,7 +15,7 @@ from starlette.routing import Route
 from tests.simulator.auth import basic
 from tests.simulator.background import Background
 from tests.simulator.phones import Phone
-from tests.simulator.server import Server
+from tests.simulator.server import HttpServer
 from tests.simulator.settings import SimulatorSettings
 from tests.simulator.simulator import Simulator
 
@@ -32,7 +32,7 @@ class Received(msgspec.Struct, frozen=True):
     credentials: tuple[str, str] | None
 
 
-class Service:
+class ScriptedService:
     """`script[eventType]` are its answers in turn, the last one for ever: BXML, a status or a function."""
 
     def __init__(self) -> None:
@@ -41,7 +41,7 @@ class Service:
         self.challenges = False
         self.failures: list[str] = []
         self._background = Background(self.failures.append)
-        self._server = Server(Starlette(routes=[Route("/{path:path}", self._answer, methods=["POST"])]), 0)
+        self._server = HttpServer(Starlette(routes=[Route("/{path:path}", self._answer, methods=["POST"])]), 0)
 
     async def start(self) -> None:
         await self._server.start(self._background)
@@ -79,7 +79,7 @@ class Service:
         return await answer(payload)
 
 
-class Seat(msgspec.Struct, frozen=True):
+class JoinedParticipant(msgspec.Struct, frozen=True):
     """A participant in a session."""
 
     session_id: str
@@ -87,10 +87,10 @@ class Seat(msgspec.Struct, frozen=True):
     token: str
 
 
-class Scene:
+class ScriptedScene:
     """A simulator, a scripted service it calls, and a client of its APIs that uses Basic."""
 
-    def __init__(self, sim: Simulator, service: Service, client: httpx.AsyncClient) -> None:
+    def __init__(self, sim: Simulator, service: ScriptedService, client: httpx.AsyncClient) -> None:
         self.sim = sim
         self.service = service
         self.client = client
@@ -106,12 +106,12 @@ class Scene:
         created = (await self.client.post(f"{self.webrtc}/participants", json=body)).json()
         return created["participant"]["id"], created["token"]
 
-    async def seat(self, session_id: str | None = None, *, subscribe: bool = True) -> Seat:
+    async def seat(self, session_id: str | None = None, *, subscribe: bool = True) -> JoinedParticipant:
         session_id = session_id or await self.session()
         participant_id, token = await self.participant()
         added = await self.add(session_id, participant_id, subscribe=subscribe)
         added.raise_for_status()
-        return Seat(session_id, participant_id, token)
+        return JoinedParticipant(session_id, participant_id, token)
 
     async def add(self, session_id: str, participant_id: str, *, subscribe: bool = True) -> httpx.Response:
         path = f"{self.webrtc}/sessions/{session_id}/participants/{participant_id}"
@@ -172,9 +172,9 @@ def transfer(uui: str, *, complete: bool = True, answer: bool = False, disconnec
 
 
 @asynccontextmanager
-async def scene(settings: SimulatorSettings | None = None) -> AsyncIterator[Scene]:
+async def scene(settings: SimulatorSettings | None = None) -> AsyncIterator[ScriptedScene]:
     async with Simulator(settings) as sim:
-        service = Service()
+        service = ScriptedService()
         await service.start()
         sim.map_origin(ORIGIN, service.url)
         app = sim.application
@@ -184,7 +184,7 @@ async def scene(settings: SimulatorSettings | None = None) -> AsyncIterator[Scen
             async with httpx.AsyncClient(
                 base_url=sim.url, auth=(sim.username, sim.password), verify=NO_TLS
             ) as client:
-                yield Scene(sim, service, client)
+                yield ScriptedScene(sim, service, client)
         finally:
             await service.stop()
         assert service.failures == []

@@ -63,7 +63,7 @@ class _Server(uvicorn.Server):
             await server.wait_closed()
 
 
-class Server:
+class HttpServer:
     """`port` 0 takes a free one; `url` is known once started. `sockets` speaks WebSocket, if anybody does."""
 
     def __init__(self, app: Starlette, port: int, sockets: type[asyncio.Protocol] | None = None) -> None:

@@ -56,11 +56,11 @@ class Session:
     members: dict[str, Participant] = field(default_factory=dict)
 
 
-class Conflict(Exception):
+class MembershipConflict(Exception):
     """409: the participant cannot be added as things stand."""
 
 
-class Stranger(Exception):
+class NotAMember(Exception):
     """404: a subscription names a participant that is not in the session. Undocumented, so assumed."""
 
 
@@ -119,9 +119,9 @@ class Sessions:
     def add(self, session: Session, participant: Participant, subscriptions: Subscriptions) -> None:
         """Adding a member again replaces its subscriptions: undocumented, assumed because it is a PUT."""
         if participant.session_id not in {None, session.id}:
-            raise Conflict(f"participant is in session {participant.session_id}")
+            raise MembershipConflict(f"participant is in session {participant.session_id}")
         if participant.id not in session.members and len(session.members) >= SESSION_CAPACITY:
-            raise Conflict(f"session has {SESSION_CAPACITY} participants")
+            raise MembershipConflict(f"session has {SESSION_CAPACITY} participants")
         _check_members(session, subscriptions)
         session.members[participant.id] = participant
         participant.session_id = session.id
@@ -191,4 +191,4 @@ class Sessions:
 def _check_members(session: Session, subscriptions: Subscriptions) -> None:
     for one in subscriptions.participants or []:
         if one.participant_id not in session.members:
-            raise Stranger(f"participant {one.participant_id} not found in session")
+            raise NotAMember(f"participant {one.participant_id} not found in session")

@@ -6,8 +6,8 @@ from uuid import uuid4
 import msgspec
 from starlette.routing import Route
 
-from tests.simulator.gateway import Answer, Gateway, Inquiry, Refusal, read
-from tests.simulator.sessions import Conflict, Participant, Session, Sessions, Stranger, Subscriptions
+from tests.simulator.gateway import ApiAnswer, Gateway, IncomingRequest, RefusedRequest, read
+from tests.simulator.sessions import MembershipConflict, Participant, Session, Sessions, NotAMember, Subscriptions
 from tests.simulator.settings import Auth
 from tests.simulator.verbs import is_full_url
 
@@ -54,100 +54,100 @@ class SessionsApi:
         routes = [gateway.route(self, *row) for row in table]
         return [*routes, gateway.unknown(self, "/v1/{path:path}")]
 
-    def error(self, status: int, message: str) -> Answer:
+    def error(self, status: int, message: str) -> ApiAnswer:
         """401 and 403 have a form of their own."""
         if status in {401, 403}:
-            return Answer(status, {"message": message})
-        return Answer(status, {"error": message, "requestId": str(uuid4())})
+            return ApiAnswer(status, {"message": message})
+        return ApiAnswer(status, {"error": message, "requestId": str(uuid4())})
 
-    def _create_participant(self, inquiry: Inquiry) -> Answer:
+    def _create_participant(self, inquiry: IncomingRequest) -> ApiAnswer:
         body: CreateParticipant = read(inquiry, CreateParticipant)
         if len(set(body.publish_permissions)) != len(body.publish_permissions):
-            raise Refusal(400, "publishPermissions are not unique", complaint=True)
+            raise RefusedRequest(400, "publishPermissions are not unique", complaint=True)
         if body.callback_url is not None and not is_full_url(body.callback_url):
-            raise Refusal(400, "callbackUrl is no full URL", complaint=True)
+            raise RefusedRequest(400, "callbackUrl is no full URL", complaint=True)
         participant = self._sessions.create_participant(
             body.tag or None, body.callback_url, list(body.publish_permissions), body.device_api_version
         )
         content = {"participant": _participant(participant), "token": participant.token}
-        return Answer(200, content, created=participant.id)
+        return ApiAnswer(200, content, created=participant.id)
 
-    def _get_participant(self, inquiry: Inquiry) -> Answer:
-        return Answer(200, _participant(self._participant(inquiry)))
+    def _get_participant(self, inquiry: IncomingRequest) -> ApiAnswer:
+        return ApiAnswer(200, _participant(self._participant(inquiry)))
 
-    def _delete_participant(self, inquiry: Inquiry) -> Answer:
+    def _delete_participant(self, inquiry: IncomingRequest) -> ApiAnswer:
         self._sessions.delete_participant(self._participant(inquiry))
-        return Answer(204)
+        return ApiAnswer(204)
 
-    def _create_session(self, inquiry: Inquiry) -> Answer:
+    def _create_session(self, inquiry: IncomingRequest) -> ApiAnswer:
         body: CreateSession = read(inquiry, CreateSession)
         session = self._sessions.create_session(body.tag or None)
-        return Answer(200, _session(session), created=session.id)
+        return ApiAnswer(200, _session(session), created=session.id)
 
-    def _get_session(self, inquiry: Inquiry) -> Answer:
-        return Answer(200, _session(self._session(inquiry)))
+    def _get_session(self, inquiry: IncomingRequest) -> ApiAnswer:
+        return ApiAnswer(200, _session(self._session(inquiry)))
 
-    def _delete_session(self, inquiry: Inquiry) -> Answer:
+    def _delete_session(self, inquiry: IncomingRequest) -> ApiAnswer:
         self._sessions.delete_session(self._session(inquiry))
-        return Answer(204)
+        return ApiAnswer(204)
 
-    def _list_participants(self, inquiry: Inquiry) -> Answer:
+    def _list_participants(self, inquiry: IncomingRequest) -> ApiAnswer:
         """When 204 is used instead of 200 is undocumented; assumed: for an empty list."""
         members = [_participant(one) for one in self._session(inquiry).members.values()]
-        return Answer(200, members) if members else Answer(204)
+        return ApiAnswer(200, members) if members else ApiAnswer(204)
 
-    def _add(self, inquiry: Inquiry) -> Answer:
+    def _add(self, inquiry: IncomingRequest) -> ApiAnswer:
         """409 is documented without a reason; assumed: in another session already, or session full."""
         session, participant = self._session(inquiry), self._participant(inquiry)
         try:
             self._sessions.add(session, participant, self._subscriptions(inquiry))
-        except Conflict as conflict:
-            raise Refusal(409, str(conflict)) from None
-        except Stranger as stranger:
-            raise Refusal(404, str(stranger)) from None
-        return Answer(204)
+        except MembershipConflict as conflict:
+            raise RefusedRequest(409, str(conflict)) from None
+        except NotAMember as stranger:
+            raise RefusedRequest(404, str(stranger)) from None
+        return ApiAnswer(204)
 
-    def _remove(self, inquiry: Inquiry) -> Answer:
+    def _remove(self, inquiry: IncomingRequest) -> ApiAnswer:
         self._sessions.remove(self._member(inquiry))
-        return Answer(204)
+        return ApiAnswer(204)
 
-    def _get_subscriptions(self, inquiry: Inquiry) -> Answer:
+    def _get_subscriptions(self, inquiry: IncomingRequest) -> ApiAnswer:
         subscriptions = self._member(inquiry).subscriptions
-        return Answer(204) if subscriptions.empty else Answer(200, msgspec.to_builtins(subscriptions))
+        return ApiAnswer(204) if subscriptions.empty else ApiAnswer(200, msgspec.to_builtins(subscriptions))
 
-    def _update_subscriptions(self, inquiry: Inquiry) -> Answer:
+    def _update_subscriptions(self, inquiry: IncomingRequest) -> ApiAnswer:
         session, participant = self._session(inquiry), self._member(inquiry)
         try:
             self._sessions.subscribe(session, participant, self._subscriptions(inquiry))
-        except Stranger as stranger:
-            raise Refusal(404, str(stranger)) from None
-        return Answer(204)
+        except NotAMember as stranger:
+            raise RefusedRequest(404, str(stranger)) from None
+        return ApiAnswer(204)
 
-    def _subscriptions(self, inquiry: Inquiry) -> Subscriptions:
+    def _subscriptions(self, inquiry: IncomingRequest) -> Subscriptions:
         subscriptions: Subscriptions = read(inquiry, Subscriptions)
         if subscriptions.session_id not in {"", inquiry.ids["sessionId"]}:
-            raise Refusal(400, "sessionId is not that of the path", complaint=True)
+            raise RefusedRequest(400, "sessionId is not that of the path", complaint=True)
         for one in subscriptions.participants or []:
             if len(set(one.stream_aliases)) != len(one.stream_aliases):
-                raise Refusal(400, "streamAliases are not unique", complaint=True)
+                raise RefusedRequest(400, "streamAliases are not unique", complaint=True)
         return subscriptions
 
-    def _session(self, inquiry: Inquiry) -> Session:
+    def _session(self, inquiry: IncomingRequest) -> Session:
         session = self._sessions.sessions.get(inquiry.ids["sessionId"])
         if session is None:
-            raise Refusal(404, "session not found")
+            raise RefusedRequest(404, "session not found")
         return session
 
-    def _participant(self, inquiry: Inquiry) -> Participant:
+    def _participant(self, inquiry: IncomingRequest) -> Participant:
         participant = self._sessions.participants.get(inquiry.ids["participantId"])
         if participant is None:
-            raise Refusal(404, "participant not found")
+            raise RefusedRequest(404, "participant not found")
         return participant
 
-    def _member(self, inquiry: Inquiry) -> Participant:
+    def _member(self, inquiry: IncomingRequest) -> Participant:
         participant = self._session(inquiry).members.get(inquiry.ids["participantId"])
         if participant is None:
-            raise Refusal(404, "participant not found in session")
+            raise RefusedRequest(404, "participant not found in session")
         return participant
 
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Self
 from starlette.applications import Starlette
 
 from tests.simulator import bxml
-from tests.simulator.auth import Authenticator, Tokens
+from tests.simulator.auth import Authenticator, AccessTokens
 from tests.simulator.background import Background, Predicate
-from tests.simulator.calls import Call, Engine
+from tests.simulator.calls import Call, CallEngine
 from tests.simulator.calls_api import CallsApi
 from tests.simulator.clock import monotonic
 from tests.simulator.control import Control
@@ -18,12 +18,12 @@ from tests.simulator.detection import Detection, Detector, Value
 from tests.simulator.events import ParticipantEvent, participant_payload
 from tests.simulator.faults import Faults, Gates
 from tests.simulator.gateway import Gateway
-from tests.simulator.interconnect import Behaviour, Destinations, Interconnect
+from tests.simulator.interconnect import Behaviour, Destinations, SipInterconnect
 from tests.simulator.interpreter import Interpreter
 from tests.simulator.journal import Delivery, Journal, Observer, Request
 from tests.simulator.ledger import Alive, Ledger
 from tests.simulator.phones import Phone
-from tests.simulator.server import Server
+from tests.simulator.server import HttpServer
 from tests.simulator.sessions import Participant, Sessions
 from tests.simulator.sessions_api import SessionsApi
 from tests.simulator.settings import Application, SimulatorSettings
@@ -32,10 +32,10 @@ from tests.simulator.token_api import PATH as TOKEN_PATH
 from tests.simulator.token_api import TokenApi
 from tests.simulator.transfers import Transfers
 from tests.simulator.verbs import SIP_URI
-from tests.simulator.webhooks import Hook, Target, Webhooks
+from tests.simulator.webhooks import WebhookRequest, Target, Webhooks
 
 if TYPE_CHECKING:
-    from tests.simulator.media.plane import Media
+    from tests.simulator.media.plane import MediaPlane
 
 # Hertz of the phones, one after the other.
 TONES = range(440, 2640, 110)
@@ -51,11 +51,11 @@ class Simulator:
         self.gates = Gates()
         self._journal = Journal()
         self._background = Background(self._journal.complain)
-        self.tokens = Tokens(self.settings.token_lifetime, monotonic)
+        self.tokens = AccessTokens(self.settings.token_lifetime, monotonic)
         self.sessions = Sessions(self._journal.changes, self.settings.device_token_length)
         self.webhooks = Webhooks(self._journal, self.gates, self._background)
-        self.engine = Engine(self.settings, self.application, self._journal, self._background, self.webhooks)
-        self.interconnect = Interconnect(self.settings, self.sessions, self._journal, self._live)
+        self.engine = CallEngine(self.settings, self.application, self._journal, self._background, self.webhooks)
+        self.interconnect = SipInterconnect(self.settings, self.sessions, self._journal, self._live)
         self.destinations = Destinations(
             self.interconnect, self.settings.number_answer_delay, self.settings.time_scale
         )
@@ -76,7 +76,7 @@ class Simulator:
         self._tones = 0
         self._media = self._media_plane()
         self._gateway, app = self._api()
-        self._server = Server(app, self.settings.port, self._web_sockets())
+        self._server = HttpServer(app, self.settings.port, self._web_sockets())
 
     def _api(self) -> tuple[Gateway, Starlette]:
         authenticator = Authenticator(self.settings, self.tokens)
@@ -104,12 +104,12 @@ class Simulator:
         ]
         return gateway, Starlette(routes=routes)
 
-    def _media_plane(self) -> "Media | None":
+    def _media_plane(self) -> "MediaPlane | None":
         if not self.settings.media:
             return None
-        from tests.simulator.media.plane import Media  # noqa: PLC0415 - aiortc is for those who want media
+        from tests.simulator.media.plane import MediaPlane  # noqa: PLC0415 - aiortc is for those who want media
 
-        media = Media(
+        media = MediaPlane(
             self.sessions,
             self._live,
             self.phone,
@@ -175,7 +175,7 @@ class Simulator:
         return self.url.replace("http://", "ws://", 1)
 
     @property
-    def media(self) -> "Media":
+    def media(self) -> "MediaPlane":
         """Who hears what, and what may happen to browsers; only with `SimulatorSettings(media=True)`."""
         if self._media is None:
             raise RuntimeError("the simulator was started without media")
@@ -317,8 +317,8 @@ class Simulator:
         self, participant: Participant, event: ParticipantEvent, target: Target, device_id: str | None = None
     ) -> None:
         payload = participant_payload(event, participant, device_id)
-        await self.webhooks.tell(
-            Hook(event, participant.id, payload, target, None, self.settings.callback_timeout)
+        await self.webhooks.deliver(
+            WebhookRequest(event, participant.id, payload, target, None, self.settings.callback_timeout)
         )
 
     async def repeat(self, delivery: Delivery) -> tuple[int, bytes]:

@@ -4,8 +4,8 @@ from urllib.parse import parse_qsl
 
 from starlette.routing import Route
 
-from tests.simulator.auth import Authenticator, Tokens
-from tests.simulator.gateway import Answer, Gateway, Inquiry, Refusal
+from tests.simulator.auth import Authenticator, AccessTokens
+from tests.simulator.gateway import ApiAnswer, Gateway, IncomingRequest, RefusedRequest
 from tests.simulator.settings import Auth
 
 PATH = "/api/v1/oauth2/token"
@@ -16,25 +16,25 @@ class TokenApi:
 
     auth: Auth | None = None
 
-    def __init__(self, tokens: Tokens, authenticator: Authenticator) -> None:
+    def __init__(self, tokens: AccessTokens, authenticator: Authenticator) -> None:
         self._tokens = tokens
         self._authenticator = authenticator
 
     def routes(self, gateway: Gateway) -> list[Route]:
         return [gateway.route(self, "POST", PATH, "token", self._token)]
 
-    def error(self, status: int, message: str) -> Answer:
-        return Answer(status, {"error": message})
+    def error(self, status: int, message: str) -> ApiAnswer:
+        return ApiAnswer(status, {"error": message})
 
-    def _token(self, inquiry: Inquiry) -> Answer:
+    def _token(self, inquiry: IncomingRequest) -> ApiAnswer:
         if not self._authenticator.is_client(inquiry.authorization):
-            raise Refusal(401, "invalid_client")
+            raise RefusedRequest(401, "invalid_client")
         if inquiry.content_type.partition(";")[0].strip().lower() != "application/x-www-form-urlencoded":
-            raise Refusal(415, f"content type {inquiry.content_type!r} is no form", complaint=True)
+            raise RefusedRequest(415, f"content type {inquiry.content_type!r} is no form", complaint=True)
         form = parse_qsl(inquiry.body.decode(errors="replace"), keep_blank_values=True)
         if form != [("grant_type", "client_credentials")]:
-            raise Refusal(400, "grant_type=client_credentials and nothing else", complaint=True)
-        return Answer(
+            raise RefusedRequest(400, "grant_type=client_credentials and nothing else", complaint=True)
+        return ApiAnswer(
             200,
             {
                 "access_token": self._tokens.issue(),

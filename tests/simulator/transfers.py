@@ -6,7 +6,7 @@ from typing import Literal, Protocol
 from urllib.parse import urljoin
 from uuid import uuid4
 
-from tests.simulator.calls import Call, Callbacks, Engine
+from tests.simulator.calls import Call, CallbackTargets, CallEngine
 from tests.simulator.interconnect import Destinations
 from tests.simulator.steps import Fetch, Over, fetch_of
 from tests.simulator.verbs import Verb
@@ -30,7 +30,7 @@ class Conductor(Protocol):
 
 
 class Transfers:
-    def __init__(self, engine: Engine, destinations: Destinations, conductor: Conductor) -> None:
+    def __init__(self, engine: CallEngine, destinations: Destinations, conductor: Conductor) -> None:
         self._engine = engine
         self._destinations = destinations
         self._conductor = conductor
@@ -73,7 +73,7 @@ class Transfers:
             transfer_to=destination.text,
             tag=destination.get("tag"),
             ring_seconds=verb.seconds("callTimeout", 30),
-            callbacks=Callbacks(first=None, last=last or None, timeout=call.callbacks.timeout),
+            callbacks=CallbackTargets(first=None, last=last or None, timeout=call.callbacks.timeout),
         )
 
     async def _ring(self, leg: Call, legs: list[Call], destination: Verb, base_url: str) -> None:

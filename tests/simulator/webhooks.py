@@ -27,7 +27,7 @@ class Target(msgspec.Struct, frozen=True):
     password: str | None = None
 
 
-class Hook(msgspec.Struct, frozen=True):
+class WebhookRequest(msgspec.Struct, frozen=True):
     """One event to deliver; `timeout` in seconds, not scaled."""
 
     event_type: str
@@ -38,7 +38,7 @@ class Hook(msgspec.Struct, frozen=True):
     timeout: float
 
 
-class Reply(msgspec.Struct, frozen=True):
+class WebhookReply(msgspec.Struct, frozen=True):
     """What a synchronous webhook got, and the URL (as the service gave it) that answered."""
 
     url: str
@@ -46,7 +46,7 @@ class Reply(msgspec.Struct, frozen=True):
     body: bytes
 
 
-class Fate(msgspec.Struct, frozen=True):
+class DeliveryFault(msgspec.Struct, frozen=True):
     """What becomes of one webhook on its way to one address; `delay` in seconds."""
 
     lost: bool = False
@@ -54,7 +54,7 @@ class Fate(msgspec.Struct, frozen=True):
     copies: int = 1
 
 
-class Failed(msgspec.Struct, frozen=True):
+class FailedDelivery(msgspec.Struct, frozen=True):
     """A synchronous webhook that no address has answered, and what came of each try."""
 
     event_type: str
@@ -76,8 +76,8 @@ class Webhooks:
         self.duplicate: set[str] = set()
         self.drop: set[str] = set()
         self.delay: dict[str, float] = {}
-        self.fate: Callable[[str, str], Fate] = lambda _event_type, _url: Fate()
-        self.failed: list[Failed] = []
+        self.delivery_fault: Callable[[str, str], DeliveryFault] = lambda _event_type, _url: DeliveryFault()
+        self.failed: list[FailedDelivery] = []
         self.lost: list[Delivery] = []
         """Those that got lost on their way: they are not in the journal."""
         self.challenge_first = False
@@ -112,7 +112,7 @@ class Webhooks:
         """Https, or an origin that is mapped: that one stands behind a TLS terminator."""
         return urlsplit(url).scheme == "https" or _origin(url) in self._origins
 
-    async def ask(self, hook: Hook) -> Reply:
+    async def deliver_synchronously(self, hook: WebhookRequest) -> WebhookReply:
         """Deliver a synchronous webhook. One that is on its way stays so, whatever happens to who asks."""
         tries: list[Delivery] = []
         for target in (hook.primary, hook.fallback):
@@ -122,17 +122,17 @@ class Webhooks:
             tries.append(delivery)
             if _succeeded(delivery):
                 await self._gates.pass_through(f"reply:{hook.event_type}")
-                return Reply(target.url, delivery.content_type, delivery.reply)
-        self.failed.append(Failed(hook.event_type, hook.call_id, tries))
+                return WebhookReply(target.url, delivery.content_type, delivery.reply)
+        self.failed.append(FailedDelivery(hook.event_type, hook.call_id, tries))
         reason = tries[-1].error or f"status {tries[-1].status}"
         raise Undelivered(f"{hook.event_type} could not be delivered: {reason}")
 
-    async def tell(self, hook: Hook) -> None:
+    async def deliver(self, hook: WebhookRequest) -> None:
         """Deliver an asynchronous webhook: one more try, and only after a connection exception.
 
         Machine detection alone has a fallback; that it comes after the second try is assumed.
         """
-        fate = self.fate(hook.event_type, hook.primary.url)
+        fate = self.delivery_fault(hook.event_type, hook.primary.url)
         copies = 2 if hook.event_type in self.duplicate else fate.copies
         await asyncio.gather(*(self._tell_once(hook, fate) for _ in range(copies)))
 
@@ -144,9 +144,9 @@ class Webhooks:
             raise AssertionError(f"repeated {delivery.event_type} failed: {again.error}")
         return again.status, again.reply
 
-    async def _copies(self, hook: Hook, target: Target) -> Delivery:
+    async def _copies(self, hook: WebhookRequest, target: Target) -> Delivery:
         """Of duplicates sent at the same time the one that comes back first counts."""
-        fate = self.fate(hook.event_type, target.url)
+        fate = self.delivery_fault(hook.event_type, target.url)
         copies = [
             self._background.start(
                 self._send(hook, target, fate, synchronous=True), name=f"webhook {hook.event_type}"
@@ -156,14 +156,14 @@ class Webhooks:
         done, _ = await asyncio.wait(copies, return_when=asyncio.FIRST_COMPLETED)
         return next(copy.result() for copy in copies if copy in done)
 
-    async def _tell_once(self, hook: Hook, fate: Fate) -> None:
+    async def _tell_once(self, hook: WebhookRequest, fate: DeliveryFault) -> None:
         delivery = await self._send(hook, hook.primary, fate, synchronous=False)
         if delivery.status is None and delivery.error not in {TIMED_OUT, DROPPED}:
             delivery = await self._send(hook, hook.primary, fate, synchronous=False)
         if hook.fallback is not None and not _succeeded(delivery):
             await self._send(hook, hook.fallback, fate, synchronous=False)
 
-    async def _send(self, hook: Hook, target: Target, fate: Fate, *, synchronous: bool) -> Delivery:
+    async def _send(self, hook: WebhookRequest, target: Target, fate: DeliveryFault, *, synchronous: bool) -> Delivery:
         plan = _planned(hook, target, synchronous=synchronous)
         if fate.lost or hook.event_type in self.drop:
             sent_at = monotonic()
@@ -240,7 +240,7 @@ def _origin(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc}"
 
 
-def _planned(hook: Hook, target: Target, *, synchronous: bool) -> Delivery:
+def _planned(hook: WebhookRequest, target: Target, *, synchronous: bool) -> Delivery:
     return Delivery(
         event_type=hook.event_type,
         call_id=hook.call_id,

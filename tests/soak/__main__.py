@@ -16,10 +16,10 @@ from redis.asyncio import Redis
 
 from service.store.redis.embedded import EmbeddedServer
 from tests.harness import API_KEYS, FIRST, NUMBER, SECOND, point_at_two
-from tests.processes import Replica, environment, replica
+from tests.processes import ReplicaProcess, environment, replica
 from tests.simulator.settings import SimulatorSettings
 from tests.simulator.simulator import Simulator
-from tests.soak.calls import NUMBERS, Calls
+from tests.soak.calls import NUMBERS, SoakCalls
 from tests.soak.measures import Growth, Look, growths, look
 from tests.temporary import temporary_place
 from tests.waiting import wait_until
@@ -40,9 +40,9 @@ an error.
 
 class Soak(NamedTuple):
     simulator: Simulator
-    replicas: list[Replica]
+    replicas: list[ReplicaProcess]
     redis: Redis
-    calls: Calls
+    calls: SoakCalls
 
 
 def say(line: str) -> None:
@@ -90,7 +90,7 @@ async def soaking(folder: Path, seed: int) -> AsyncIterator[Soak]:
         # Both behind each address, as a load balancer would have it.
         point_at_two(simulator, urls, urls[::-1])
         redis = await enter(Redis.from_url(url))
-        calls = Calls(simulator, urls, seed)
+        calls = SoakCalls(simulator, urls, seed)
         stack.push_async_callback(calls.close)
         yield Soak(simulator, replicas, redis, calls)
 

@@ -14,7 +14,7 @@ from tests.simulator.simulator import Simulator
 
 ROOMS: Final = 40
 NUMBERS: Final = {f"+1555200{room:04}": f"room-{room}" for room in range(ROOMS)}
-STRANGER: Final = "+15553000000"
+PRIVATE_NUMBER: Final = "+15553000000"
 """A number of ours that leads into a room of each caller's own."""
 SHARES: Final = ("room", "room", "room", "room", "room", "room", "room", "alone", "alone", "placed")
 TALK: Final = (2.0, 8.0)
@@ -22,7 +22,7 @@ TALK: Final = (2.0, 8.0)
 _BRIDGED: Final = 30.0
 
 
-class Calls:
+class SoakCalls:
     def __init__(self, simulator: Simulator, urls: list[str], seed: int) -> None:
         self.ended = 0
         self.results: Counter[str] = Counter()
@@ -67,7 +67,7 @@ class Calls:
         self.ended += 1
 
     async def _arrived(self, kind: str) -> Phone:
-        to = STRANGER if kind == "alone" else self._dice.choice(list(NUMBERS))
+        to = PRIVATE_NUMBER if kind == "alone" else self._dice.choice(list(NUMBERS))
         return await self._simulator.dial(to=to, from_=f"+1555222{self._begun % 10_000:04}")
 
     async def _placed(self) -> Phone | None:

@@ -7,8 +7,8 @@ from redis.asyncio import Redis
 from service.calls.effects import Effect, FreeSeat
 from service.calls.room_settings import RoomSettings
 from service.store import keys
-from service.store.outbox import Outbox, Unreadable, read_effect
-from service.store.rooms import Doubted, Empty, Gone, Place, RoomFull, Rooms, Seat
+from service.store.outbox import Outbox, UnreadableEffect, read_effect
+from service.store.rooms import SessionInDoubt, EmptyRoom, SeatGone, ReservedSeat, RoomFull, Rooms, TakenSeat
 
 NOW: Final = 1_700_000_000.0
 ROOM: Final = "lobby"
@@ -18,34 +18,34 @@ NO_SETTINGS: Final = RoomSettings()
 
 async def reserve(
     rooms: Rooms, seat: str, *, waits: bool = False, limit: int = 20
-) -> Place | RoomFull | Empty | Gone | Doubted:
-    return await rooms.reserve(ROOM, seat, waits=waits, limit=limit, now=NOW)
+) -> ReservedSeat | RoomFull | EmptyRoom | SeatGone | SessionInDoubt:
+    return await rooms.reserve(ROOM, seat, wait_if_empty=waits, limit=limit, now=NOW)
 
 
 async def seated(rooms: Rooms, seat: str, *, session: str = "") -> None:
     """Take a seat with the participant `part-<seat>`."""
-    assert isinstance(await reserve(rooms, seat), Place)
-    entered = await rooms.enter(ROOM, seat, participant_id=f"part-{seat}", made_session=session, now=NOW)
-    assert isinstance(entered, Seat)
+    assert isinstance(await reserve(rooms, seat), ReservedSeat)
+    entered = await rooms.take_seat(ROOM, seat, participant_id=f"part-{seat}", new_session_id=session, now=NOW)
+    assert isinstance(entered, TakenSeat)
 
 
 async def owed(outbox: Outbox, *, now: float = NOW) -> list[Effect]:
     """Everything that the room owes by then, in the order in which it is done; nothing of it is left."""
     found: list[Effect] = []
-    due = await outbox.work(keys.owner_room(ROOM), now=now, done=[], later=[])
+    due = await outbox.settle(keys.owner_room(ROOM), now=now, done=[], postponed=[])
     while due:
-        found += [work.effect for work in due if not isinstance(work.effect, Unreadable)]
-        due = await outbox.work(keys.owner_room(ROOM), now=now, done=due, later=[])
+        found += [work.effect for work in due if not isinstance(work.effect, UnreadableEffect)]
+        due = await outbox.settle(keys.owner_room(ROOM), now=now, done=due, postponed=[])
     return found
 
 
-async def work_off(rooms: Rooms, outbox: Outbox, *, now: float = NOW) -> list[Effect]:
+async def execute_owed(rooms: Rooms, outbox: Outbox, *, now: float = NOW) -> list[Effect]:
     """As `owed`, and seats are freed."""
     found: list[Effect] = []
     while due := await owed(outbox, now=now):
         for effect in due:
             if isinstance(effect, FreeSeat):
-                await rooms.free(effect.room, effect.seat, now=now)
+                await rooms.free_seat(effect.room, effect.seat, now=now)
         found += due
     return found
 
@@ -58,7 +58,7 @@ async def owes(redis: Redis) -> dict[str, tuple[float, Effect]]:
         if not id_.startswith(b"."):
             _, due, _, _, _, effect = value.split(b" ", 5)
             known = read_effect(effect, keys.owner_room(ROOM), id_.decode())
-            assert not isinstance(known, Unreadable)
+            assert not isinstance(known, UnreadableEffect)
             found[id_.decode()] = (int(due) / 1000 - NOW, known)
     return found
 

@@ -4,33 +4,33 @@ import re
 
 import pytest
 
-from service.store.redis.address import Kind, parse
+from service.store.redis.address import RedisMode, parse
 
 
 @pytest.mark.parametrize(
     ("text", "kind", "url", "hosts", "service"),
     [
-        ("redis://h", Kind.SERVER, "redis://h/0", (), ""),
-        ("redis://h:7000/3", Kind.SERVER, "redis://h:7000/3", (), ""),
-        ("valkey://u:p%2F@h:7000/3", Kind.SERVER, "redis://u:p%2F@h:7000/3", (), ""),
-        ("valkeys://:p@h/", Kind.SERVER, "rediss://:p@h/0", (), ""),
-        ("rediss://h?ssl_ca_certs=/ca.pem", Kind.SERVER, "rediss://h/0?ssl_ca_certs=/ca.pem", (), ""),
-        ("unix:///run/v.sock", Kind.SERVER, "unix:///run/v.sock", (), ""),
-        ("unix:///run/v.sock?db=2", Kind.SERVER, "unix:///run/v.sock?db=2", (), ""),
-        ("redis+sentinel://a/s", Kind.SENTINEL, "redis://a/0", (("a", 26379),), "s"),
+        ("redis://h", RedisMode.SERVER, "redis://h/0", (), ""),
+        ("redis://h:7000/3", RedisMode.SERVER, "redis://h:7000/3", (), ""),
+        ("valkey://u:p%2F@h:7000/3", RedisMode.SERVER, "redis://u:p%2F@h:7000/3", (), ""),
+        ("valkeys://:p@h/", RedisMode.SERVER, "rediss://:p@h/0", (), ""),
+        ("rediss://h?ssl_ca_certs=/ca.pem", RedisMode.SERVER, "rediss://h/0?ssl_ca_certs=/ca.pem", (), ""),
+        ("unix:///run/v.sock", RedisMode.SERVER, "unix:///run/v.sock", (), ""),
+        ("unix:///run/v.sock?db=2", RedisMode.SERVER, "unix:///run/v.sock?db=2", (), ""),
+        ("redis+sentinel://a/s", RedisMode.SENTINEL, "redis://a/0", (("a", 26379),), "s"),
         (
             "rediss+sentinel://u:p@a:1,b:2/s-1/4?sentinel_password=q",
-            Kind.SENTINEL,
+            RedisMode.SENTINEL,
             "rediss://u:p@a:1/4?sentinel_password=q",
             (("a", 1), ("b", 2)),
             "s-1",
         ),
-        ("valkey+cluster://:p@a:1,[::1]:2", Kind.CLUSTER, "redis://:p@a:1/0", (("a", 1), ("::1", 2)), ""),
-        ("redis+cluster://a/0", Kind.CLUSTER, "redis://a/0", (("a", 6379),), ""),
+        ("valkey+cluster://:p@a:1,[::1]:2", RedisMode.CLUSTER, "redis://:p@a:1/0", (("a", 1), ("::1", 2)), ""),
+        ("redis+cluster://a/0", RedisMode.CLUSTER, "redis://a/0", (("a", 6379),), ""),
     ],
 )
 def test_what_it_says(
-    text: str, kind: Kind, url: str, hosts: tuple[tuple[str, int], ...], service: str
+    text: str, kind: RedisMode, url: str, hosts: tuple[tuple[str, int], ...], service: str
 ) -> None:
     assert parse(text) == (kind, url, hosts, service)
 

@@ -16,10 +16,10 @@ from redis.asyncio import Redis
 
 from service.store.redis.client import Client
 from service.store.redis.embedded import EmbeddedServer
-from service.store.redis.aof_rewrite import FileRewriter
+from service.store.redis.aof_rewrite import AofRewriter
 from service.store.redis.backends import Command
 from service.tasks import Tasks
-from tests.harness import BRIEF, CALLEE, LOG, NUMBER, log_to_lines, serving
+from tests.harness import SHORT_TIMEOUTS, CALLEE, LOG, NUMBER, log_to_lines, serving
 from tests.operators import Operator
 from tests.simulator.simulator import Simulator
 from tests.waiting import wait_until
@@ -51,9 +51,9 @@ def is_kept(place: Path, text: str) -> bool:
 
 
 @asynccontextmanager
-async def rewriting(url: str, *, every: float = LONG, settle: float = LONG) -> AsyncIterator[FileRewriter]:
+async def rewriting(url: str, *, every: float = LONG, settle: float = LONG) -> AsyncIterator[AofRewriter]:
     client, tasks = Client(url), Tasks()
-    rewriter = FileRewriter(client, every=every, settle=settle)
+    rewriter = AofRewriter(client, every=every, min_pause=settle)
     tasks.start(rewriter.run(), name="rewrite")
     try:
         yield rewriter
@@ -88,7 +88,7 @@ async def test_an_erasure_has_the_file_written_anew(url: str, place: Path) -> No
     async with rewriting(url, settle=0) as rewriter:
         await wait_until(lambda: count_is(url, 1))
         await written_and_deleted(url, place)
-        rewriter.erased()
+        rewriter.request_rewrite()
         await wait_until(lambda: not is_kept(place, SECRET), what="it is in the file still")
 
 
@@ -109,10 +109,10 @@ class Instant:
 
 async def test_many_erasures_are_one_rewriting() -> None:
     server, tasks = Instant(), Tasks()
-    rewriter = FileRewriter(cast("Client", server), every=LONG, settle=1)
+    rewriter = AofRewriter(cast("Client", server), every=LONG, min_pause=1)
     tasks.start(rewriter.run(), name="rewrite")
     for _ in range(100):
-        rewriter.erased()
+        rewriter.request_rewrite()
         for _ in range(20):
             await asyncio.sleep(0)  # the loop gets its turn, and waits
     assert server.rewritings == 1
@@ -162,7 +162,7 @@ async def test_a_failure_is_told_once_and_tried_again(url: str, place: Path) -> 
 
 
 async def test_a_call_that_is_erased_is_in_no_file(simulator: Simulator, place: Path) -> None:
-    patience = replace(BRIEF, erasures=0)
+    patience = replace(SHORT_TIMEOUTS, erased_retention=0)
     settings = {"XDG_STATE_HOME": str(place.parent), "BW_VOICE_APPLICATION_ID": simulator.application_id}
     async with (
         serving(simulator, "", patience, **settings, BW_NUMBER=NUMBER, OUTBOUND_PREFIXES="+1555") as service,

@@ -11,10 +11,10 @@ from redis.crc import key_slot
 from service.store.redis.client import Client
 from service.store.clock import StoreClock
 from service.store.errors import StoreUnavailable
-from service.store.replicas import Replicas, Report
+from service.store.replicas import Replicas, ReplicaReport
 from service.store.redis.scripts import Script
 from tests.proxy import proxy_to
-from tests.store_servers import HOST, LEFT_BEHIND, OPTIONS, Cluster, Sentinels, Server, running
+from tests.store_servers import HOST, LEFT_BEHIND, OPTIONS, ClusterGroup, SentinelGroup, RedisServer, running
 from tests.waiting import wait_until
 
 pytestmark = LEFT_BEHIND
@@ -57,7 +57,7 @@ async def healed(client: Client) -> None:
     await wait_until(works, seconds=45, what="the client never recovered")
 
 
-async def connected(server: Server) -> int:
+async def connected(server: RedisServer) -> int:
     """How many connections of ours it has."""
     return sum(one["name"] == "pstn-bridge" for one in await server.redis.client_list())
 
@@ -111,7 +111,7 @@ class Writer:
 
 
 async def test_a_cluster_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:
-    async with running(Cluster(tmp_path)) as cluster, client_of(cluster.url, replicas=1) as client:
+    async with running(ClusterGroup(tmp_path)) as cluster, client_of(cluster.url, replicas=1) as client:
         writer = Writer(client)
         async with writer.at_work():
             await cluster.fail_over(KEYS[0])
@@ -122,7 +122,7 @@ async def test_a_cluster_loses_nothing_that_was_acknowledged(tmp_path: Path) -> 
 
 async def test_a_planned_failover_in_a_cluster_takes_reads_and_writes_along(tmp_path: Path) -> None:
     """The old master sends readers away too, since none of our connections asks for a replica."""
-    async with running(Cluster(tmp_path)) as cluster, client_of(cluster.url) as client:
+    async with running(ClusterGroup(tmp_path)) as cluster, client_of(cluster.url) as client:
         writer = Writer(client)
         async with writer.at_work():
             old = await cluster.switch(KEYS[0])
@@ -137,7 +137,7 @@ async def test_a_planned_failover_in_a_cluster_takes_reads_and_writes_along(tmp_
 
 
 async def test_sentinels_lose_nothing_that_was_acknowledged(tmp_path: Path) -> None:
-    async with running(Sentinels(tmp_path)) as store, client_of(store.url, replicas=1) as client:
+    async with running(SentinelGroup(tmp_path)) as store, client_of(store.url, replicas=1) as client:
         writer = Writer(client)
         async with writer.at_work():
             await store.fail_over()
@@ -146,17 +146,17 @@ async def test_sentinels_lose_nothing_that_was_acknowledged(tmp_path: Path) -> N
 
 
 async def test_a_fresh_client_may_be_used_by_many_at_once(tmp_path: Path) -> None:
-    async with running(Cluster(tmp_path)) as cluster, client_of(cluster.url) as client:
+    async with running(ClusterGroup(tmp_path)) as cluster, client_of(cluster.url) as client:
         await asyncio.gather(*(write(client, key, key) for key in KEYS))
         assert await read(client, KEYS) == [key.encode() for key in KEYS]
         found = [await one.redis.info("commandstats") for one in cluster.servers]
         asked = [one["cmdstat_cluster|slots"]["calls"] for one in found if "cmdstat_cluster|slots" in one]
         assert asked == [1], "where the slots are is asked once"
         clock = StoreClock(client)
-        await clock.begin()
+        await clock.start()
         replicas = Replicas(client, clock)
         for id_ in ("a", "b"):
-            await replicas.write(Report(id=id_, at=1))
+            await replicas.write(ReplicaReport(id=id_, at=1))
         await replicas.drop("a")
         assert [one.id for one in await replicas.read()] == ["b"], (
             "they lie in one slot, and the time with them"
@@ -168,14 +168,14 @@ async def test_more_at_once_than_there_are_connections(client: Client) -> None:
 
 
 async def test_a_master_that_does_not_come_back(tmp_path: Path) -> None:
-    async with running(Cluster(tmp_path)) as cluster, client_of(cluster.url) as client:
+    async with running(ClusterGroup(tmp_path)) as cluster, client_of(cluster.url) as client:
         await write(client, KEYS[0], "1")
         await cluster.fail_over(KEYS[0], back=False)
         await healed(client)
 
 
 async def test_a_cluster_that_was_away_altogether(tmp_path: Path) -> None:
-    async with running(Cluster(tmp_path)) as cluster, client_of(cluster.url) as client:
+    async with running(ClusterGroup(tmp_path)) as cluster, client_of(cluster.url) as client:
         await write(client, KEYS[0], "1")
         for server in cluster.servers:
             server.kill()
@@ -188,7 +188,7 @@ async def test_a_cluster_that_was_away_altogether(tmp_path: Path) -> None:
 
 async def test_a_cluster_that_is_another_one_by_now(tmp_path: Path) -> None:
     """Nobody whom the client has got to know is left; the address it was given leads to others."""
-    cluster, other = Cluster(tmp_path), Cluster(tmp_path)
+    cluster, other = ClusterGroup(tmp_path), ClusterGroup(tmp_path)
     async with (
         running(cluster),
         proxy_to(cluster.servers[0].port) as proxy,
@@ -202,7 +202,7 @@ async def test_a_cluster_that_is_another_one_by_now(tmp_path: Path) -> None:
 
 
 async def test_connections_to_a_node_that_was_restarted_fail_nobody(tmp_path: Path) -> None:
-    async with running(Cluster(tmp_path)) as cluster, client_of(cluster.url) as client:
+    async with running(ClusterGroup(tmp_path)) as cluster, client_of(cluster.url) as client:
         master = await cluster.master_of(KEYS[0])
         await asyncio.gather(*(write(client, KEYS[0], "1") for _ in range(50)))
         assert int(await master.stat("clients", "connected_clients")) > 20
@@ -215,7 +215,7 @@ async def test_connections_to_a_node_that_was_restarted_fail_nobody(tmp_path: Pa
 
 async def test_a_slot_that_is_moved_key_by_key(tmp_path: Path) -> None:
     """What is not there any more is asked for where it goes to; nothing is written on both sides."""
-    async with running(Cluster(tmp_path)) as cluster, client_of(cluster.url, replicas=1) as client:
+    async with running(ClusterGroup(tmp_path)) as cluster, client_of(cluster.url, replicas=1) as client:
         here, there = KEYS[0], KEYS[0] + "-new"
         await write(client, here, "1")
         source = await cluster.master_of(here)
@@ -239,7 +239,7 @@ async def test_a_slot_that_is_moved_key_by_key(tmp_path: Path) -> None:
 
 async def test_a_master_that_takes_no_more_writes_is_not_read_from_either(tmp_path: Path) -> None:
     """The name leads to another by now; who reads hears nothing of that."""
-    old, new = Server(tmp_path, *OPTIONS), Server(tmp_path, *OPTIONS)
+    old, new = RedisServer(tmp_path, *OPTIONS), RedisServer(tmp_path, *OPTIONS)
     async with (
         running(old),
         running(new),
@@ -258,12 +258,12 @@ async def test_a_master_that_takes_no_more_writes_is_not_read_from_either(tmp_pa
 
 
 async def test_a_write_that_no_replica_confirms_does_not_count(tmp_path: Path) -> None:
-    replica = Server(tmp_path, *OPTIONS)
-    async with running(Server(tmp_path, *OPTIONS)) as master, running(replica):
+    replica = RedisServer(tmp_path, *OPTIONS)
+    async with running(RedisServer(tmp_path, *OPTIONS)) as master, running(replica):
         await replica.asked("REPLICAOF", HOST, master.port)
         async with client_of(master.url, replicas=1) as client, client_of(master.url, replicas=1) as other:
             await healed(client)
-            with replica.held():
+            with replica.dump():
                 with pytest.raises(StoreUnavailable, match=UNCONFIRMED):
                     await write(client, KEYS[0], "1")
                 # Another connection, and nothing to be written any more: it is no more confirmed than before.
@@ -276,7 +276,7 @@ async def test_a_write_that_no_replica_confirms_does_not_count(tmp_path: Path) -
 
 
 async def test_a_master_without_replicas_is_not_ready_where_they_are_asked_for(tmp_path: Path) -> None:
-    async with running(Server(tmp_path, *OPTIONS)) as server:
+    async with running(RedisServer(tmp_path, *OPTIONS)) as server:
         async with client_of(server.url, replicas=1) as client:
             with pytest.raises(StoreUnavailable, match=UNCONFIRMED):
                 await client.ping()

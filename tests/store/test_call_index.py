@@ -6,14 +6,14 @@ import msgspec
 import pytest
 from redis.asyncio import Redis
 
-from service.calls.effects import HangUp, Owed
+from service.calls.effects import HangUpPhone, Scheduled
 from service.calls.model import SCHEMA, Blame, Call, Direction, Outcome, Phone
 from service.calls.outcomes import ERASED
 from service.calls.refs import partition_of_ref, ref_of_call
-from service.calls.replies import Nothing
+from service.calls.replies import NoReply
 from service.store import keys
-from service.store.call_index import Recent
-from service.store.calls import Calls, Change
+from service.store.call_index import CallPage
+from service.store.calls import Calls, CallCommit
 from service.store.redis.client import Client
 from service.store.errors import StoreCorrupt
 from tests.store.repeating import contents
@@ -24,7 +24,7 @@ DAY = 86_400
 
 @pytest.fixture(params=[False, True], ids=["plain", "compressed"])
 def calls(repeating: Client, request: pytest.FixtureRequest) -> Calls:
-    return Calls(repeating, ended_days=7, compresses=request.param)
+    return Calls(repeating, ended_days=7, compress=request.param)
 
 
 def call(name: str, at: float = NOW, **fields: Any) -> Call:
@@ -41,12 +41,12 @@ def call(name: str, at: float = NOW, **fields: Any) -> Call:
 
 
 async def write(
-    calls: Calls, what: Call, *, revision: int = 0, now: float = NOW, owed: tuple[Owed, ...] = ()
+    calls: Calls, what: Call, *, revision: int = 0, now: float = NOW, owed: tuple[Scheduled, ...] = ()
 ) -> Call:
-    change = Change(
-        call=what, event=f"e{revision}", reply=Nothing(), entry={"n": revision}, owed=owed, token="secret"
+    change = CallCommit(
+        call=what, event_key=f"e{revision}", reply=NoReply(), timeline_entry={"n": revision}, effects=owed, token="secret"
     )
-    assert await calls.commit(revision, change, now=now, commit=f"c{revision}")
+    assert await calls.commit(revision, change, now=now, commit_id=f"c{revision}")
     return what
 
 
@@ -57,8 +57,8 @@ async def recent(
     since: float | None = None,
     until: float | None = None,
     limit: int = 100,
-) -> Recent:
-    return await calls.recent(before=before, since=since, until=until, limit=limit)
+) -> CallPage:
+    return await calls.list_recent(before=before, since=since, until=until, limit=limit)
 
 
 async def index(redis: Redis, what: Call) -> list[str]:
@@ -91,10 +91,10 @@ async def test_what_cannot_be_read_is_said(calls: Calls, redis: Redis) -> None:
 
 
 async def test_a_call_has_another_name(calls: Calls, redis: Redis) -> None:
-    assert await calls.resolve("c-1") == ref_of_call("c-1")
-    await calls.name("c-1", ref_of_call("mine"))
-    assert await calls.resolve("c-1") == ref_of_call("mine")
-    assert await calls.resolve("c-2") == ref_of_call("c-2")
+    assert await calls.ref_of_call_id("c-1") == ref_of_call("c-1")
+    await calls.add_alias("c-1", ref_of_call("mine"))
+    assert await calls.ref_of_call_id("c-1") == ref_of_call("mine")
+    assert await calls.ref_of_call_id("c-2") == ref_of_call("c-2")
     [key] = await redis.keys()
     assert await redis.ttl(key) == pytest.approx(8 * DAY, abs=2)
 
@@ -105,7 +105,7 @@ async def test_a_call_has_another_name(calls: Calls, redis: Redis) -> None:
 async def test_the_newest_come_first(calls: Calls) -> None:
     written = [await write(calls, call(f"c-{n}", NOW + n)) for n in range(20)]
     assert len({partition_of_ref(one.ref) for one in written}) > 5
-    assert await recent(calls) == Recent(written[::-1], None)
+    assert await recent(calls) == CallPage(written[::-1], None)
 
 
 async def test_a_change_does_not_make_a_call_newer(calls: Calls) -> None:
@@ -161,7 +161,7 @@ async def test_who_has_expired_is_left_out_and_one_can_go_on(calls: Calls, redis
     written = [await write(calls, call(f"c-{n}", NOW + n)) for n in range(4)]
     await redis.delete(*(keys.call(one.ref) for one in written[2:]))
     page = await recent(calls, limit=2)
-    assert page == Recent([], (NOW + 2, written[2].ref))
+    assert page == CallPage([], (NOW + 2, written[2].ref))
     assert (await recent(calls, before=page.next, limit=2)).calls == written[1::-1]
 
 
@@ -241,8 +241,8 @@ async def test_what_comes_for_an_erased_call_does_not_keep_it(
     left = msgspec.structs.replace(tombstone(one), ended_at=NOW + 9, outcome=Outcome(Blame.NOBODY, ERASED))
     assert await calls.erase(one.ref, left, now=NOW) is True
     news = await redis.xlen(keys.news(partition_of_ref(one.ref)))
-    late = Change(call=left, event="", reply=Nothing(), entry={}, owed=(Owed(HangUp("c-1"), NOW),))
-    assert await calls.commit(2, late, now=NOW, commit="late")
+    late = CallCommit(call=left, event_key="", reply=NoReply(), timeline_entry={}, effects=(Scheduled(HangUpPhone("c-1"), NOW),))
+    assert await calls.commit(2, late, now=NOW, commit_id="late")
     assert await redis.ttl(keys.call(one.ref)) == pytest.approx(15 * 60, abs=2)
     assert await redis.xlen(keys.news(partition_of_ref(one.ref))) == news
     assert await index(redis, one) == []
@@ -251,9 +251,9 @@ async def test_what_comes_for_an_erased_call_does_not_keep_it(
 async def test_whoever_loaded_it_before_does_not_write_it_back(calls: Calls) -> None:
     one = await write(calls, call("c-1", phone=Phone.GONE))
     await calls.erase(one.ref, tombstone(one), now=NOW)
-    late = Change(call=one, event="", reply=Nothing(), entry={})
-    assert not await calls.commit(1, late, now=NOW, commit="late")
-    assert not await calls.commit(0, late, now=NOW, commit="c0")
+    late = CallCommit(call=one, event_key="", reply=NoReply(), timeline_entry={})
+    assert not await calls.commit(1, late, now=NOW, commit_id="late")
+    assert not await calls.commit(0, late, now=NOW, commit_id="c0")
     assert (await calls.load(one.ref)).call == tombstone(one)
 
 
@@ -267,7 +267,7 @@ async def test_what_is_not_known_or_lives_is_not_erased(calls: Calls, redis: Red
 
 
 async def test_a_call_that_owes_work_is_not_erased(calls: Calls) -> None:
-    one = await write(calls, call("c-1", phone=Phone.GONE), owed=(Owed(HangUp("c-1"), NOW),))
+    one = await write(calls, call("c-1", phone=Phone.GONE), owed=(Scheduled(HangUpPhone("c-1"), NOW),))
     assert await calls.erase(one.ref, tombstone(one), now=NOW) is False
     assert await calls.view(one.ref) == (one, [{"n": 0}])
 

@@ -4,13 +4,13 @@ import msgspec
 import pytest
 from redis.asyncio import Redis
 
-from service.calls.effects import HangUp, LeaveRoom, Owed
+from service.calls.effects import HangUpPhone, LeaveRoom, Scheduled
 from service.calls.model import SCHEMA, Call, Direction, Media, Phone
 from service.calls.refs import partition_of_ref, ref_of_call
-from service.calls.replies import Hangup, Join, Transfer
+from service.calls.replies import HangUp, Join, TransferToWebRtc
 from service.store import keys
-from service.store.call_index import LIVE
-from service.store.calls import Calls, Change
+from service.store.call_index import LIVE_TTL_MS
+from service.store.calls import Calls, CallCommit
 from service.store.redis.client import Client
 from service.store.errors import NewerSchema, StoreCorrupt, StoreUnavailable
 from service.store.gauges import STATES, STEP
@@ -33,13 +33,13 @@ def calls(client: Client) -> Calls:
     return Calls(client, ended_days=7)
 
 
-def change(call: Call = CALL, **fields: object) -> Change:
+def change(call: Call = CALL, **fields: object) -> CallCommit:
     whole = {"call": call, "event": "initiate@1", "reply": Join(1), "entry": {"event": "initiate"}, **fields}
-    return Change(**whole)  # type: ignore[arg-type] # the fields are a test's own
+    return CallCommit(**whole)  # type: ignore[arg-type] # the fields are a test's own
 
 
-async def commit(calls: Calls, revision: int, what: Change, name: str = "a") -> bool:
-    return await calls.commit(revision, what, now=NOW, commit=name)
+async def commit(calls: Calls, revision: int, what: CallCommit, name: str = "a") -> bool:
+    return await calls.commit(revision, what, now=NOW, commit_id=name)
 
 
 async def test_an_unknown_call(calls: Calls) -> None:
@@ -48,10 +48,10 @@ async def test_an_unknown_call(calls: Calls) -> None:
 
 
 async def test_what_is_committed_is_loaded(calls: Calls) -> None:
-    assert await commit(calls, 0, change(reply=Transfer(1, "hello"), token="secret"))
+    assert await commit(calls, 0, change(reply=TransferToWebRtc(1, "hello"), token="secret"))
     stored = await calls.load(REF, "initiate@1")
     assert (stored.revision, stored.call, stored.token) == (1, CALL, "secret")
-    assert stored.reply == Transfer(1, "hello")
+    assert stored.reply == TransferToWebRtc(1, "hello")
     assert (await calls.load(REF, "initiate@2")).reply is None
     assert "secret" not in repr(stored)
 
@@ -61,26 +61,26 @@ async def test_it_is_counted_until_it_is_forgotten_by_the_time_that_replicas_go_
 ) -> None:
     """Not by the clock of the server, which may be another: here one of years ago."""
     await commit(calls, 0, change())
-    standing = keys.standing(partition_of_ref(REF))
+    standing = keys.live_calls(partition_of_ref(REF))
     assert await redis.zscore(standing, REF) == standing_at(NOW)
-    await calls.keep(REF, now=NOW + 3600)
+    await calls.extend_ttl(REF, now=NOW + 3600)
     assert await redis.zscore(standing, REF) == standing_at(NOW + 3600)
     await redis.delete(keys.call(REF))
-    await calls.keep(REF, now=NOW + 7200)
+    await calls.extend_ttl(REF, now=NOW + 7200)
     assert await redis.zscore(standing, REF) == standing_at(NOW + 3600), "what is gone is not kept"
 
 
 def standing_at(heard: float) -> float:
-    return STATES.index(CALL.status) * STEP + heard * 1000 + LIVE
+    return STATES.index(CALL.status) * STEP + heard * 1000 + LIVE_TTL_MS
 
 
 async def test_a_commit_on_an_old_revision_writes_nothing(calls: Calls, redis: Redis) -> None:
     await commit(calls, 0, change())
     before = {key: await redis.dump(key) for key in await redis.keys()}
     late = change(
-        msgspec.structs.replace(CALL, media=Media.MAKING),
+        msgspec.structs.replace(CALL, media=Media.JOINING),
         event="other@1",
-        owed=(Owed(HangUp("c-1"), NOW),),
+        owed=(Scheduled(HangUpPhone("c-1"), NOW),),
         token="late",
     )
     assert not await commit(calls, 0, late, "b")
@@ -89,7 +89,7 @@ async def test_a_commit_on_an_old_revision_writes_nothing(calls: Calls, redis: R
 
 async def test_the_same_commit_twice_writes_once(calls: Calls, redis: Redis) -> None:
     """The client sends a script again when its reply was lost."""
-    once = change(owed=(Owed(HangUp("c-1"), NOW),))
+    once = change(owed=(Scheduled(HangUpPhone("c-1"), NOW),))
     assert await commit(calls, 0, once)
     before = {key: await redis.dump(key) for key in await redis.keys()}
     assert await commit(calls, 0, once)
@@ -98,7 +98,7 @@ async def test_the_same_commit_twice_writes_once(calls: Calls, redis: Redis) -> 
 
 async def test_owed_work_is_on_the_agenda_until_it_is_called_off(calls: Calls, redis: Redis) -> None:
     agenda, owner = keys.agenda(partition_of_ref(REF)), keys.owner_call(REF)
-    owed = (Owed(HangUp("c-1"), NOW + 30), Owed(LeaveRoom("lobby", f"{REF}.1"), NOW + 5))
+    owed = (Scheduled(HangUpPhone("c-1"), NOW + 30), Scheduled(LeaveRoom("lobby", f"{REF}.1"), NOW + 5))
     await commit(calls, 0, change(owed=owed))
     assert await redis.zscore(agenda, owner) == (NOW + 5) * 1000
     await commit(calls, 1, change(cancelled=(f"leave-room:lobby:{REF}.1",)), "b")
@@ -163,4 +163,4 @@ async def test_a_store_that_is_not_there() -> None:
 
 
 def test_replies_are_told_apart_when_stored() -> None:
-    assert msgspec.json.decode(msgspec.json.encode(Hangup())) == {"type": "hangup"}
+    assert msgspec.json.decode(msgspec.json.encode(HangUp())) == {"type": "hangup"}

@@ -12,14 +12,14 @@ from redis.asyncio import Redis
 from service.calls.browser import Browser
 from service.calls.model import Blame, Call, Direction, Media, Outcome, Phone
 from service.calls.refs import PARTITIONS, partition_of_ref, ref_of_call
-from service.calls.replies import Nothing
+from service.calls.replies import NoReply
 from service.store import keys
-from service.store.calls import Calls, Change
+from service.store.calls import Calls, CallCommit
 from service.store.redis.client import Client
-from service.store.change_feed import PAGE, Cursor, Entry, News
+from service.store.change_feed import PAGE, Cursor, FeedEntry, ChangeFeed
 from service.store.rooms import Rooms
 from tests.store.seats import NOW, PARTITION, ROOM, reserve, seated
-from tests.store_servers import Cluster, running
+from tests.store_servers import ClusterGroup, running
 
 REF = ref_of_call("c-1")
 CALL = Call(
@@ -38,8 +38,8 @@ WEB = "web-abcdefghijklmnop.1"
 
 
 @pytest.fixture
-def news(client: Client) -> News:
-    return News(client)
+def news(client: Client) -> ChangeFeed:
+    return ChangeFeed(client)
 
 
 @pytest.fixture
@@ -49,18 +49,18 @@ def calls(repeating: Client) -> Calls:
 
 
 async def commit(calls: Calls, revision: int, before: Call | None, call: Call, name: str = "") -> bool:
-    change = Change(call=call, before=before, event="", reply=Nothing(), entry=None)
-    return await calls.commit(revision, change, now=NOW, commit=name or str(revision))
+    change = CallCommit(call=call, before=before, event_key="", reply=NoReply(), timeline_entry=None)
+    return await calls.commit(revision, change, now=NOW, commit_id=name or str(revision))
 
 
-async def entries(news: News, cursor: Cursor = BEGINNING) -> list[Entry]:
-    page = await news.after(cursor, now=NOW)
+async def entries(news: ChangeFeed, cursor: Cursor = BEGINNING) -> list[FeedEntry]:
+    page = await news.read_after(cursor, now=NOW)
     assert page is not None
-    assert page.whole
+    assert page.is_complete
     return page.entries
 
 
-async def data(news: News, cursor: Cursor = BEGINNING) -> list[dict[str, Any]]:
+async def data(news: ChangeFeed, cursor: Cursor = BEGINNING) -> list[dict[str, Any]]:
     return [msgspec.json.decode(entry.data) for entry in await entries(news, cursor)]
 
 
@@ -73,8 +73,8 @@ async def write(redis: Redis, partition: int, count: int, *, maxlen: int | None 
 # What is written ------------------------------------------------------------------------------------------
 
 
-async def test_a_call_is_told_whenever_what_is_shown_of_it_changes(calls: Calls, news: News) -> None:
-    up = replace(CALL, phone=Phone.UP, media=Media.MAKING)
+async def test_a_call_is_told_whenever_what_is_shown_of_it_changes(calls: Calls, news: ChangeFeed) -> None:
+    up = replace(CALL, phone=Phone.UP, media=Media.JOINING)
     bridged = replace(up, media=Media.BRIDGED, participant_id="p-1", bridged_at=NOW)
     ended = replace(
         bridged, phone=Phone.GONE, media=Media.NONE, ended_at=NOW, outcome=Outcome(Blame.NOBODY, "completed")
@@ -107,13 +107,13 @@ async def test_no_number_is_in_the_stream_as_a_whole(calls: Calls, redis: Redis)
     assert "5550100" not in written
 
 
-async def test_a_call_that_moves_is_told_in_both_rooms(calls: Calls, news: News) -> None:
+async def test_a_call_that_moves_is_told_in_both_rooms(calls: Calls, news: ChangeFeed) -> None:
     await commit(calls, 0, None, CALL)
     await commit(calls, 1, CALL, replace(CALL, room="sales"))
     assert [one.rooms for one in await entries(news)] == [(ROOM,), ("sales", ROOM)]
 
 
-async def test_what_loses_or_is_a_tombstone_is_not_told(calls: Calls, news: News) -> None:
+async def test_what_loses_or_is_a_tombstone_is_not_told(calls: Calls, news: ChangeFeed) -> None:
     await commit(calls, 0, None, replace(CALL, phone=Phone.GONE, attempt=0))
     assert await entries(news) == []
     await commit(calls, 1, None, CALL)
@@ -121,7 +121,7 @@ async def test_what_loses_or_is_a_tombstone_is_not_told(calls: Calls, news: News
     assert len(await entries(news)) == 1
 
 
-async def test_members_come_and_go_once(rooms: Rooms, news: News) -> None:
+async def test_members_come_and_go_once(rooms: Rooms, news: ChangeFeed) -> None:
     """The client runs every script twice."""
     await seated(rooms, f"{REF}.1", session="S")
     await reserve(rooms, "p02-other.1")
@@ -140,25 +140,25 @@ async def test_members_come_and_go_once(rooms: Rooms, news: News) -> None:
     assert {one.kind for one in await entries(news)} == {"participant"}
 
 
-async def test_who_moves_on_has_left(rooms: Rooms, news: News) -> None:
+async def test_who_moves_on_has_left(rooms: Rooms, news: ChangeFeed) -> None:
     await seated(rooms, f"{REF}.1", session="S")
-    await rooms.vacate(ROOM, f"{REF}.1", keep=True, now=NOW)
+    await rooms.vacate(ROOM, f"{REF}.1", keep_participant=True, now=NOW)
     assert [one["state"] for one in await data(news)] == ["in", "left"]
 
 
 @pytest.mark.parametrize(("name", "shown"), [("Ada Löwe", "Ada Löwe"), ("", None)])
 async def test_a_browser_has_a_name_and_no_call(
-    rooms: Rooms, news: News, name: str, shown: str | None
+    rooms: Rooms, news: ChangeFeed, name: str, shown: str | None
 ) -> None:
-    await rooms.reserve(ROOM, WEB, waits=False, limit=20, now=NOW, browser=Browser(name=name))
-    await rooms.enter(ROOM, WEB, participant_id="p", made_session="S", now=NOW)
+    await rooms.reserve(ROOM, WEB, wait_if_empty=False, limit=20, now=NOW, browser=Browser(name=name))
+    await rooms.take_seat(ROOM, WEB, participant_id="p", new_session_id="S", now=NOW)
     await rooms.vacate(ROOM, WEB, now=NOW)
     told = await data(news)
     assert [(one["kind"], one["call"], one["name"]) for one in told] == [("browser", None, shown)] * 2
     assert [one["state"] for one in told] == ["in", "left"]
 
 
-async def test_closing_is_told_after_everybodys_leaving(rooms: Rooms, news: News) -> None:
+async def test_closing_is_told_after_everybodys_leaving(rooms: Rooms, news: ChangeFeed) -> None:
     await seated(rooms, "a.1", session="S")
     await seated(rooms, "b.1")
     await reserve(rooms, "c.1")
@@ -186,45 +186,45 @@ async def test_streams_are_trimmed_and_go_by_themselves(rooms: Rooms, redis: Red
 # Reading --------------------------------------------------------------------------------------------------
 
 
-async def test_it_goes_on_after_the_cursor(rooms: Rooms, news: News) -> None:
+async def test_it_goes_on_after_the_cursor(rooms: Rooms, news: ChangeFeed) -> None:
     await seated(rooms, "a.1", session="S")
-    first = await news.latest(now=NOW)
+    first = await news.end(now=NOW)
     assert await entries(news, first) == []
     await seated(rooms, "b.1")
     [entry] = await entries(news, first)
     assert b"part-b.1" in entry.data
-    assert await entries(news, first.passed(entry.partition, entry.position)) == []
-    assert await news.latest(now=NOW) == first.passed(entry.partition, entry.position)
+    assert await entries(news, first.after_entry(entry.partition, entry.position)) == []
+    assert await news.end(now=NOW) == first.after_entry(entry.partition, entry.position)
 
 
-async def test_page_by_page(redis: Redis, news: News) -> None:
+async def test_page_by_page(redis: Redis, news: ChangeFeed) -> None:
     await write(redis, 3, 2 * PAGE + 10)
     await write(redis, 9, 5)
-    found: list[Entry] = []
+    found: list[FeedEntry] = []
     cursor, whole = BEGINNING, False
     while not whole:
-        page = await news.after(cursor, now=NOW)
+        page = await news.read_after(cursor, now=NOW)
         assert page is not None
         found += page.entries
-        cursor, whole = page.cursor, page.whole
+        cursor, whole = page.cursor, page.is_complete
     assert len(found) == len({(one.partition, one.position) for one in found}) == 2 * PAGE + 15
-    assert cursor == await news.latest(now=NOW)
+    assert cursor == await news.end(now=NOW)
 
 
-async def test_what_has_been_trimmed_is_lost(redis: Redis, news: News) -> None:
+async def test_what_has_been_trimmed_is_lost(redis: Redis, news: ChangeFeed) -> None:
     await write(redis, 3, 3)
-    cursor = await news.latest(now=NOW)
+    cursor = await news.end(now=NOW)
     await write(redis, 3, 3, maxlen=4)
-    assert await news.after(BEGINNING, now=NOW) is None
+    assert await news.read_after(BEGINNING, now=NOW) is None
     assert len(await entries(news, cursor)) == 3
     await write(redis, 3, 1, maxlen=3)
-    assert await news.after(cursor, now=NOW) is None
-    assert await entries(news, await news.latest(now=NOW)) == []
+    assert await news.read_after(cursor, now=NOW) is None
+    assert await entries(news, await news.end(now=NOW)) == []
 
 
-async def test_a_stream_that_has_gone_and_begins_anew(rooms: Rooms, redis: Redis, news: News) -> None:
+async def test_a_stream_that_has_gone_and_begins_anew(rooms: Rooms, redis: Redis, news: ChangeFeed) -> None:
     await seated(rooms, "a.1", session="S")
-    cursor = await news.latest(now=NOW)
+    cursor = await news.end(now=NOW)
     await redis.delete(keys.news(PARTITION))
     assert await entries(news, cursor) == []
     await seated(rooms, "b.1")
@@ -232,27 +232,27 @@ async def test_a_stream_that_has_gone_and_begins_anew(rooms: Rooms, redis: Redis
     assert b"part-b.1" in entry.data
 
 
-async def test_a_store_that_has_forgotten_the_last_of_it(rooms: Rooms, redis: Redis, news: News) -> None:
+async def test_a_store_that_has_forgotten_the_last_of_it(rooms: Rooms, redis: Redis, news: ChangeFeed) -> None:
     """As after a failover to a replica that did not have everything."""
     await seated(rooms, "a.1", session="S")
-    ms, seq = (await news.latest(now=NOW)).positions[PARTITION]
-    assert await news.after(BEGINNING.passed(PARTITION, (ms + 10_000, seq)), now=NOW) is None
+    ms, seq = (await news.end(now=NOW)).positions[PARTITION]
+    assert await news.read_after(BEGINNING.after_entry(PARTITION, (ms + 10_000, seq)), now=NOW) is None
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.usefixtures("nothing_for_others")
 async def test_on_a_cluster(tmp_path: Path) -> None:
-    async with running(Cluster(tmp_path)) as cluster:
+    async with running(ClusterGroup(tmp_path)) as cluster:
         client = Client(cluster.url)
         try:
-            rooms, news = Rooms(client), News(client)
+            rooms, news = Rooms(client), ChangeFeed(client)
             names = [f"room-{n}" for n in range(40)]
             assert len({keys.partition_of_room(name) for name in names}) > 10
-            cursor = await news.latest(now=NOW)
+            cursor = await news.end(now=NOW)
 
             async def visit(name: str) -> None:
-                await rooms.reserve(name, f"{REF}.1", waits=False, limit=20, now=NOW)
-                await rooms.enter(name, f"{REF}.1", participant_id=name, made_session="S", now=NOW)
+                await rooms.reserve(name, f"{REF}.1", wait_if_empty=False, limit=20, now=NOW)
+                await rooms.take_seat(name, f"{REF}.1", participant_id=name, new_session_id="S", now=NOW)
 
             await asyncio.gather(*map(visit, names))
             told = await data(news, cursor)

@@ -17,9 +17,9 @@ from service.clock import SystemClock
 from service.metrics import Metrics
 from service.store import keys
 from service.store.redis.client import Client
-from service.store.clock import JUMP, StoreClock, read_time
+from service.store.clock import JUMP_LIMIT, StoreClock, read_time
 from service.store.errors import StoreUnavailable
-from service.store.replicas import Replicas, Report
+from service.store.replicas import Replicas, ReplicaReport
 from service.store.redis.scripts import Result, Script, Value
 
 NEAR = 0.5
@@ -80,7 +80,7 @@ class Replica:
         self._replicas = Replicas(client, self.clock)
 
     async def report(self) -> None:
-        await self._replicas.write(Report(id=self._name, at=self.clock.now()))
+        await self._replicas.write(ReplicaReport(id=self._name, at=self.clock.now()))
 
     @property
     def off(self) -> float:
@@ -98,7 +98,7 @@ async def client(store_url: str, redis: Redis) -> AsyncIterator[SetStore]:
 async def begun(client: SetStore, *walls: float) -> list[Replica]:
     replicas = [Replica(client, f"{n}", wall) for n, wall in enumerate(walls)]
     for one in replicas:
-        await one.clock.begin()
+        await one.clock.start()
     return replicas
 
 
@@ -163,7 +163,7 @@ async def test_who_comes_second_changes_nothing(client: SetStore) -> None:
         assert offset == is_now
 
 
-@pytest.mark.parametrize("seconds", [JUMP - 1, 1 - JUMP])
+@pytest.mark.parametrize("seconds", [JUMP_LIMIT - 1, 1 - JUMP_LIMIT])
 async def test_a_little_is_followed_and_never_backwards(
     client: SetStore, redis: Redis, seconds: float
 ) -> None:

@@ -6,7 +6,7 @@ import pytest
 from redis.asyncio import Redis
 
 from service.calls.model import Call, Direction, Intent, Phone
-from service.store.concurrent_calls import CallsUp, Full, transfer_of
+from service.store.concurrent_calls import ConcurrentCalls, ConcurrencyScope, transfer_name
 from service.store.redis.client import Client
 
 NOW = 1_700_000_000.0
@@ -14,7 +14,7 @@ LATER = 60.0
 """Seconds in which an order is written down, and more."""
 
 
-class Known:
+class KnownCalls:
     """The calls that are written down, and how many of them were looked at."""
 
     def __init__(self) -> None:
@@ -32,17 +32,17 @@ class Known:
 
 class Bench:
     def __init__(self, client: Client) -> None:
-        self.known = Known()
+        self.known = KnownCalls()
         self.now = NOW
-        self._up = CallsUp(client, self.known, lambda: self.now)  # type: ignore[arg-type] # what is used of it
+        self._up = ConcurrentCalls(client, self.known, lambda: self.now)  # type: ignore[arg-type] # what is used of it
 
     async def take(
         self, name: str, *, api_key: str = "shop", of_key: int = 2, of_all: int = 4, of_visitors: int = 0
-    ) -> Full | None:
+    ) -> ConcurrencyScope | None:
         """`of_visitors`: of whoever orders in the name of the key; 0 for an order of the key itself."""
-        limits = {Full.VISITORS: of_visitors} if of_visitors else {}
-        limits |= {Full.KEY: of_key, Full.ALL: of_all}
-        return await self._up.take(name, api_key=api_key, limits=limits)
+        limits = {ConcurrencyScope.VISITORS: of_visitors} if of_visitors else {}
+        limits |= {ConcurrencyScope.KEY: of_key, ConcurrencyScope.ALL: of_all}
+        return await self._up.claim(name, api_key=api_key, limits=limits)
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ async def test_so_many_of_a_key(bench: Bench) -> None:
         assert await bench.take(ref) is None
     assert bench.known.looked == 0, "nobody is looked at while there is room"
     bench.now += LATER
-    assert await bench.take("r3") is Full.KEY
+    assert await bench.take("r3") is ConcurrencyScope.KEY
     assert await bench.take("r1") is None, "it is one of them"
     assert await bench.take("r3", api_key="desk") is None
 
@@ -65,10 +65,10 @@ async def test_so_many_of_a_keys_visitors(bench: Bench) -> None:
     for ref in ("r1", "r2", "r3"):
         bench.known.write(ref)
     assert await bench.take("r1", of_visitors=1) is None
-    assert await bench.take("r2", of_visitors=1) is Full.VISITORS
+    assert await bench.take("r2", of_visitors=1) is ConcurrencyScope.VISITORS
     assert await bench.take("r2", api_key="desk", of_visitors=1) is None, "those of another key"
     assert await bench.take("r3") is None, "what is left to the key, which r2 has not taken"
-    assert await bench.take("r4") is Full.KEY, "the visitors' is one of the key's"
+    assert await bench.take("r4") is ConcurrencyScope.KEY, "the visitors' is one of the key's"
     bench.known.write("r1", live=False)
     assert await bench.take("r4", of_visitors=1) is None
 
@@ -78,7 +78,7 @@ async def test_what_is_refused_is_counted_for_nobody_once_it_is_over(bench: Benc
         bench.known.write(ref)
     for ref in ("r1", "r2"):
         assert await bench.take(ref) is None
-    assert await bench.take("r3", of_visitors=1) is Full.KEY
+    assert await bench.take("r3", of_visitors=1) is ConcurrencyScope.KEY
     for ref in ("r1", "r3"):
         bench.known.write(ref, live=False)
     bench.known.write("r4")
@@ -87,9 +87,9 @@ async def test_what_is_refused_is_counted_for_nobody_once_it_is_over(bench: Benc
 
 async def test_one_of_two_transfers_of_a_call_does_not_uncount_the_other(bench: Bench) -> None:
     """The first is refused by all, and the second let through before the first is told."""
-    bench.known.write("r1", intent=Intent.ELSEWHERE)
-    assert await bench.take(transfer_of("r1"), of_key=1, of_all=0) is Full.ALL
-    assert await bench.take("r2", of_key=1) is Full.KEY
+    bench.known.write("r1", intent=Intent.TRANSFER)
+    assert await bench.take(transfer_name("r1"), of_key=1, of_all=0) is ConcurrencyScope.ALL
+    assert await bench.take("r2", of_key=1) is ConcurrencyScope.KEY
 
 
 async def test_so_many_of_all(bench: Bench) -> None:
@@ -97,7 +97,7 @@ async def test_so_many_of_all(bench: Bench) -> None:
         bench.known.write(ref)
         assert await bench.take(ref, api_key=key, of_all=2) is None
     for _ in range(3):
-        assert await bench.take("r3", api_key="c", of_key=1, of_all=2) is Full.ALL
+        assert await bench.take("r3", api_key="c", of_key=1, of_all=2) is ConcurrencyScope.ALL
     bench.known.write("r1", live=False)
     assert await bench.take("r3", api_key="c", of_key=1, of_all=2) is None
 
@@ -108,48 +108,48 @@ async def test_what_is_over_makes_room(bench: Bench) -> None:
         await bench.take(ref)
     bench.known.write("r1", live=False)
     assert await bench.take("r3") is None
-    assert await bench.take("r4") is Full.KEY
+    assert await bench.take("r4") is ConcurrencyScope.KEY
 
 
 async def test_what_was_never_written_down_makes_room_a_little_later(bench: Bench) -> None:
     for ref in ("r1", "r2"):
         await bench.take(ref)
-    assert await bench.take("r3") is Full.KEY, "they may be written down in this moment"
+    assert await bench.take("r3") is ConcurrencyScope.KEY, "they may be written down in this moment"
     bench.now += LATER
     assert await bench.take("r3") is None
 
 
 async def test_a_transfer_counts_for_as_long_as_the_phone_is_elsewhere(bench: Bench) -> None:
-    bench.known.write("r1", intent=Intent.ELSEWHERE)
-    bench.known.write("r2", direction=Direction.INBOUND, intent=Intent.ELSEWHERE)
-    for name in ("r1", transfer_of("r1"), transfer_of("r2")):
+    bench.known.write("r1", intent=Intent.TRANSFER)
+    bench.known.write("r2", direction=Direction.INBOUND, intent=Intent.TRANSFER)
+    for name in ("r1", transfer_name("r1"), transfer_name("r2")):
         assert await bench.take(name, of_key=3) is None
     bench.now += LATER
-    assert await bench.take("r4", of_key=3) is Full.KEY
+    assert await bench.take("r4", of_key=3) is ConcurrencyScope.KEY
     bench.known.write("r1")
     bench.now += LATER
     assert await bench.take("r4", of_key=3) is None
-    assert await bench.take("r5", of_key=3) is Full.KEY, "the call itself is up"
+    assert await bench.take("r5", of_key=3) is ConcurrencyScope.KEY, "the call itself is up"
 
 
 async def test_a_transfer_that_was_refused_counts_for_seconds(bench: Bench) -> None:
     """And not until the call is over: nobody has to tell."""
     bench.known.write("r1")
-    for name in ("r1", transfer_of("r1")):
+    for name in ("r1", transfer_name("r1")):
         assert await bench.take(name) is None
-    assert await bench.take("r2") is Full.KEY
+    assert await bench.take("r2") is ConcurrencyScope.KEY
     bench.now += LATER
     assert await bench.take("r2") is None
 
 
 async def test_a_key_that_is_refused_does_not_uncount_what_another_has_sent_away(bench: Bench) -> None:
-    bench.known.write("r1", direction=Direction.INBOUND, intent=Intent.ELSEWHERE)
+    bench.known.write("r1", direction=Direction.INBOUND, intent=Intent.TRANSFER)
     bench.known.write("r2")
-    assert await bench.take(transfer_of("r1"), of_all=2) is None
+    assert await bench.take(transfer_name("r1"), of_all=2) is None
     assert await bench.take("r2", api_key="desk", of_key=1, of_all=2) is None
-    assert await bench.take(transfer_of("r1"), api_key="desk", of_key=1, of_all=2) is Full.KEY
+    assert await bench.take(transfer_name("r1"), api_key="desk", of_key=1, of_all=2) is ConcurrencyScope.KEY
     bench.known.write("r3")
-    assert await bench.take("r3", of_all=2) is Full.ALL
+    assert await bench.take("r3", of_all=2) is ConcurrencyScope.ALL
 
 
 async def test_many_at_once(client: Client, redis: Redis) -> None:
@@ -169,6 +169,6 @@ async def test_of_very_many_some_are_looked_at(client: Client) -> None:
         await bench.take(f"r{n:04}", of_key=1100, of_all=2200)
         bench.now += 0.001
     bench.now += LATER
-    assert await bench.take("one more", of_key=1100, of_all=2200) is Full.KEY
+    assert await bench.take("one more", of_key=1100, of_all=2200) is ConcurrencyScope.KEY
     assert bench.known.looked == 1000
     assert await bench.take("one more", of_key=1100, of_all=2200) is None

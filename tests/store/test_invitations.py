@@ -7,10 +7,10 @@ import pytest
 from msgspec.structs import replace
 from redis.asyncio import Redis
 
-from service.invitations import INVITATION, VISIT, Pass, Scope
+from service.invitations import INVITATION_LIFETIME, VISIT_LIFETIME, Pass, Scope
 from service.store import keys
 from service.store.redis.client import Client
-from service.store.invitations import Kind, Passes, State
+from service.store.invitations import PassKind, Passes, InvitationState
 from service.store.rooms import Rooms
 from tests.store.repeating import RepeatingClient, contents
 
@@ -25,7 +25,7 @@ def invitation(id_: str = "i", **more: Any) -> Pass:
 
 
 def visit(id_: str = "v", **more: Any) -> Pass:
-    return invitation(id_, until=NOW + VISIT, **more)
+    return invitation(id_, until=NOW + VISIT_LIFETIME, **more)
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ async def client(store_url: str, redis: Redis) -> AsyncIterator[Client]:
 
 @pytest.fixture
 def passes(client: Client) -> Passes:
-    return Passes(client, most=3)
+    return Passes(client, max_open=3)
 
 
 @pytest.fixture
@@ -50,11 +50,11 @@ async def issued(passes: Passes, id_: str = "i", **more: Any) -> Pass:
     said = invitation(id_, **more)
     closed = await passes.issue(said, now=NOW)
     assert closed is not None
-    return replace(said, closed=closed)
+    return replace(said, room_closed_at=closed)
 
 
-async def ids(passes: Passes, kind: Kind, *, now: float = NOW) -> list[str]:
-    return [one.id for one in await passes.open_in(ROOM, kind, now=now)]
+async def ids(passes: Passes, kind: PassKind, *, now: float = NOW) -> list[str]:
+    return [one.id for one in await passes.list_open(ROOM, kind, now=now)]
 
 
 # Used once --------------------------------------------------------------------------------------------------
@@ -62,12 +62,12 @@ async def ids(passes: Passes, kind: Kind, *, now: float = NOW) -> list[str]:
 
 async def test_an_invitation_becomes_one_visit(passes: Passes, redis: Redis) -> None:
     said = await issued(passes)
-    assert await passes.state(said) is State.OPEN
-    assert await passes.use(said, visit("v1"), now=NOW) is State.OPEN
-    assert await passes.state(said) is State.USED
-    assert await passes.use(said, visit("v2"), now=NOW) is State.USED
+    assert await passes.invitation_state(said) is InvitationState.OPEN
+    assert await passes.redeem(said, visit("v1"), now=NOW) is InvitationState.OPEN
+    assert await passes.invitation_state(said) is InvitationState.USED
+    assert await passes.redeem(said, visit("v2"), now=NOW) is InvitationState.USED
     elsewhere = replace(said, room="support")
-    assert await passes.use(elsewhere, visit("v2", room="support"), now=NOW) is State.OPEN
+    assert await passes.redeem(elsewhere, visit("v2", room="support"), now=NOW) is InvitationState.OPEN
     ttl = await redis.ttl(keys.used_invitation(ROOM, "i"))
     assert QUARTER < ttl <= QUARTER + 60, "good for as long as the invitation, and a bit"
 
@@ -76,13 +76,13 @@ async def test_a_reply_that_was_lost_does_not_lock_out_whoever_it_was_for(passes
     """The client library sends the script again; the visit finds its own mark."""
     said = await issued(passes)
     for _ in range(2):
-        assert await passes.use(said, visit("v1"), now=NOW) is State.OPEN
+        assert await passes.redeem(said, visit("v1"), now=NOW) is InvitationState.OPEN
 
 
 async def test_the_mark_outlives_an_invitation_that_is_just_running_out(passes: Passes, redis: Redis) -> None:
     for left in (0.001, -5.0):
         said = invitation(f"i{left}", until=NOW + left)
-        assert await passes.use(said, visit(), now=NOW) is State.OPEN
+        assert await passes.redeem(said, visit(), now=NOW) is InvitationState.OPEN
         assert 55 < await redis.ttl(keys.used_invitation(ROOM, said.id)) <= 61
 
 
@@ -92,18 +92,18 @@ async def test_the_mark_outlives_an_invitation_that_is_just_running_out(passes: 
 async def test_an_invitation_that_was_ended_opens_nothing(passes: Passes) -> None:
     said = await issued(passes)
     assert await passes.end_invitation(ROOM, "i")
-    assert await passes.state(said) is State.OVER
-    assert await passes.use(said, visit(), now=NOW) is State.OVER
-    assert await ids(passes, Kind.INVITATION) == []
-    assert await ids(passes, Kind.VISIT) == []
+    assert await passes.invitation_state(said) is InvitationState.OVER
+    assert await passes.redeem(said, visit(), now=NOW) is InvitationState.OVER
+    assert await ids(passes, PassKind.INVITATION) == []
+    assert await ids(passes, PassKind.VISIT) == []
 
 
 async def test_one_that_was_used_cannot_be_ended(passes: Passes) -> None:
     said = await issued(passes)
-    await passes.use(said, visit(), now=NOW)
+    await passes.redeem(said, visit(), now=NOW)
     assert not await passes.end_invitation(ROOM, "i")
-    assert await passes.state(said) is State.USED
-    assert await passes.over([visit()]) == set()
+    assert await passes.invitation_state(said) is InvitationState.USED
+    assert await passes.find_ended([visit()]) == set()
 
 
 async def test_what_never_was_cannot_be_ended_and_leaves_nothing(passes: Passes, redis: Redis) -> None:
@@ -114,17 +114,17 @@ async def test_what_never_was_cannot_be_ended_and_leaves_nothing(passes: Passes,
 
 async def test_a_visit_is_ended_alone(passes: Passes) -> None:
     for name in ("a", "b"):
-        await passes.use(await issued(passes, f"i{name}"), visit(name), now=NOW)
-    assert await passes.over([visit("a"), visit("b")]) == set()
+        await passes.redeem(await issued(passes, f"i{name}"), visit(name), now=NOW)
+    assert await passes.find_ended([visit("a"), visit("b")]) == set()
     assert await passes.end_visit(ROOM, "a")
-    assert await passes.over([visit("a"), visit("b"), visit("a", room="support")]) == {visit("a")}
-    assert await ids(passes, Kind.VISIT) == ["b"]
+    assert await passes.find_ended([visit("a"), visit("b"), visit("a", room="support")]) == {visit("a")}
+    assert await ids(passes, PassKind.VISIT) == ["b"]
 
 
 async def test_a_visit_that_is_on_no_list_is_ended_as_well(passes: Passes) -> None:
     """One of another release, or of before the store had lost something."""
     assert await passes.end_visit(ROOM, "v", listed=False)
-    assert await passes.over([visit()]) == {visit()}
+    assert await passes.find_ended([visit()]) == {visit()}
 
 
 # A room that is closed --------------------------------------------------------------------------------------
@@ -132,13 +132,13 @@ async def test_a_visit_that_is_on_no_list_is_ended_as_well(passes: Passes) -> No
 
 async def test_closing_a_room_ends_what_was_issued_for_it_before(passes: Passes, rooms: Rooms) -> None:
     said, later = await issued(passes), await issued(passes, "j")
-    seen = visit(closed=said.closed)
-    assert await passes.use(said, seen, now=NOW) is State.OPEN
+    seen = visit(closed=said.room_closed_at)
+    assert await passes.redeem(said, seen, now=NOW) is InvitationState.OPEN
     assert await rooms.close(ROOM, now=NOW)
-    assert await passes.over([seen]) == {seen}
-    assert await passes.state(later) is State.OVER
-    assert await passes.use(later, visit("w"), now=NOW) is State.OVER
-    assert await ids(passes, Kind.VISIT) == await ids(passes, Kind.INVITATION) == []
+    assert await passes.find_ended([seen]) == {seen}
+    assert await passes.invitation_state(later) is InvitationState.OVER
+    assert await passes.redeem(later, visit("w"), now=NOW) is InvitationState.OVER
+    assert await ids(passes, PassKind.VISIT) == await ids(passes, PassKind.INVITATION) == []
     assert not await rooms.close(ROOM, now=NOW), "there was nothing any more"
 
 
@@ -148,13 +148,13 @@ async def test_what_is_issued_afterwards_is_good(passes: Passes, rooms: Rooms) -
         before = await issued(passes, f"before{turn}")
         assert await rooms.close(ROOM, now=now)
         after = await issued(passes, f"after{turn}")
-        assert (await passes.state(before), await passes.state(after)) == (State.OVER, State.OPEN)
-        assert await passes.over([visit(closed=after.closed)]) == set()
+        assert (await passes.invitation_state(before), await passes.invitation_state(after)) == (InvitationState.OVER, InvitationState.OPEN)
+        assert await passes.find_ended([visit(closed=after.room_closed_at)]) == set()
 
 
 async def test_it_is_known_for_as_long_as_anything_may_be_good(rooms: Rooms, redis: Redis) -> None:
     await rooms.close(ROOM, now=NOW)
-    assert INVITATION < await redis.ttl(keys.closed(ROOM)) <= INVITATION + 60
+    assert INVITATION_LIFETIME < await redis.ttl(keys.room_closed_at(ROOM)) <= INVITATION_LIFETIME + 60
 
 
 # The list ---------------------------------------------------------------------------------------------------
@@ -164,11 +164,11 @@ async def test_what_is_open_is_listed_and_the_first_to_run_out_is_the_first(pass
     await issued(passes, "late", until=NOW + 300)
     await issued(passes, "early", until=NOW + 60, name="", scopes=(Scope.TALK,))
     await issued(passes, "elsewhere", room="support")
-    early, late = await passes.open_in(ROOM, Kind.INVITATION, now=NOW)
+    early, late = await passes.list_open(ROOM, PassKind.INVITATION, now=NOW)
     assert (early.id, early.name, early.scopes, early.until) == ("early", "", ("talk",), NOW + 60)
     assert (late.id, late.name, late.scopes, late.issued_by) == ("late", "Ada", ("talk", "dial"), "crm")
-    assert await ids(passes, Kind.INVITATION, now=NOW + 60) == ["late"]
-    assert await ids(passes, Kind.VISIT) == []
+    assert await ids(passes, PassKind.INVITATION, now=NOW + 60) == ["late"]
+    assert await ids(passes, PassKind.VISIT) == []
 
 
 async def test_there_is_a_most_of_them(passes: Passes) -> None:
@@ -176,14 +176,14 @@ async def test_there_is_a_most_of_them(passes: Passes) -> None:
         await issued(passes, name, until=NOW + 60)
     assert await passes.issue(invitation("d"), now=NOW) is None
     # What has become a visit counts as well; what has run out or was ended does not.
-    await passes.use(invitation("a", until=NOW + 60), visit("v"), now=NOW)
+    await passes.redeem(invitation("a", until=NOW + 60), visit("v"), now=NOW)
     assert await passes.issue(invitation("d"), now=NOW) is None
     assert await passes.end_invitation(ROOM, "b")
     assert await passes.issue(invitation("d"), now=NOW) is not None
     assert await passes.issue(invitation("e"), now=NOW) is None
     assert await passes.issue(invitation("e"), now=NOW + 61) is not None
-    assert await ids(passes, Kind.INVITATION, now=NOW + 61) == ["d", "e"]
-    assert await ids(passes, Kind.VISIT) == ["v"]
+    assert await ids(passes, PassKind.INVITATION, now=NOW + 61) == ["d", "e"]
+    assert await ids(passes, PassKind.VISIT) == ["v"]
 
 
 async def test_everything_runs_out_and_what_has_does_not_add_up(passes: Passes, redis: Redis) -> None:
@@ -191,11 +191,11 @@ async def test_everything_runs_out_and_what_has_does_not_add_up(passes: Passes, 
         now = NOW + number * HOUR
         said = invitation(f"i{number}", until=now + 60)
         assert await passes.issue(said, now=now) is not None
-    await passes.use(said, replace(visit(), until=now + VISIT), now=now)
+    await passes.redeem(said, replace(visit(), until=now + VISIT_LIFETIME), now=now)
     await passes.end_visit(ROOM, "v")
     assert await redis.hlen(keys.passes(ROOM)) == await redis.zcard(keys.passes_until(ROOM)) == 0
     await issued(passes)
     names = [name async for name in redis.scan_iter("*")]
     assert {name.split(b":")[2] for name in names} == {b"passes", b"passes-until", b"invitation", b"visit"}
     for name in names:
-        assert 0 < await redis.ttl(name) <= INVITATION + 60, name
+        assert 0 < await redis.ttl(name) <= INVITATION_LIFETIME + 60, name

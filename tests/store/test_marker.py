@@ -10,13 +10,13 @@ from service.calls.refs import PARTITIONS
 from service.clock import SystemClock
 from service.store import keys
 from service.store.redis.client import Client
-from service.store.health import Evicted, Evictions
-from service.store.marker import Lost, Markers
+from service.store.health import EvictedKeys, EvictionCounter
+from service.store.marker import DataLoss, Markers
 from service.store.redis.scripts import Script
-from tests.store_servers import OPTIONS, Server, running
+from tests.store_servers import OPTIONS, RedisServer, running
 
-NOTHING: Final = Lost(0, 0)
-ALL: Final = Lost(PARTITIONS, 0)
+NOTHING: Final = DataLoss(0, 0)
+ALL: Final = DataLoss(PARTITIONS, 0)
 
 
 @pytest.fixture
@@ -33,49 +33,49 @@ async def goes_back(redis: Redis, seconds: float, partition: int = 3) -> None:
 
 async def test_it_is_put_where_there_is_none_and_found_from_then_on(client: Client) -> None:
     one, other = Markers(client, SystemClock(), every=0), Markers(client, SystemClock(), every=0)
-    assert await one.look("a") == (NOTHING, PARTITIONS)
-    assert await other.look("b") == (NOTHING, 0)
+    assert await one.check("a") == (NOTHING, PARTITIONS)
+    assert await other.check("b") == (NOTHING, 0)
     for _ in range(3):
-        assert await one.look("c") == (NOTHING, 0)
+        assert await one.check("c") == (NOTHING, 0)
 
 
 async def test_it_goes_by_itself_when_nobody_looks_any_more(markers: Markers, redis: Redis) -> None:
-    await markers.look("a")
+    await markers.check("a")
     assert 29 * 86_400 < await redis.ttl(keys.marker(0)) <= 30 * 86_400
 
 
 async def test_a_store_that_was_emptied(client: Client, redis: Redis) -> None:
     """Each process finds out, whoever puts the marker back, and once."""
     one, other = Markers(client, SystemClock(), every=0), Markers(client, SystemClock(), every=0)
-    await one.look("a")
-    await other.look("b")
+    await one.check("a")
+    await other.check("b")
     await redis.flushall()
-    assert await one.look("c") == (ALL, 0)
-    assert await other.look("d") == (ALL, 0)
-    assert await one.look("e") == await other.look("f") == (NOTHING, 0)
+    assert await one.check("c") == (ALL, 0)
+    assert await other.check("d") == (ALL, 0)
+    assert await one.check("e") == await other.check("f") == (NOTHING, 0)
 
 
 async def test_a_part_of_it(markers: Markers, redis: Redis) -> None:
-    await markers.look("a")
+    await markers.check("a")
     await redis.delete(keys.marker(5))
-    assert await markers.look("b") == (Lost(1, 0), 0)
+    assert await markers.check("b") == (DataLoss(1, 0), 0)
 
 
 async def test_an_older_file(client: Client, redis: Redis) -> None:
     markers = Markers(client, SystemClock(), every=0)
-    await markers.look("a")
+    await markers.check("a")
     await goes_back(redis, 300)
-    lost, _ = await markers.look("b")
-    assert lost.gone == 0
-    assert lost.back == pytest.approx(300, abs=5)
-    assert await markers.look("c") == (NOTHING, 0)
+    lost, _ = await markers.check("b")
+    assert lost.lost_partitions == 0
+    assert lost.rolled_back_seconds == pytest.approx(300, abs=5)
+    assert await markers.check("c") == (NOTHING, 0)
 
 
 async def test_what_a_failover_may_lose_is_not_told_again(client: Client, redis: Redis) -> None:
     markers = Markers(client, SystemClock(), every=0)
-    await markers.look("a")
+    await markers.check("a")
     await goes_back(redis, 25)
-    assert await markers.look("b") == (NOTHING, 0)
+    assert await markers.check("b") == (NOTHING, 0)
 
 
 async def test_the_servers_own_clock_may_be_anywhere(client: Client, redis: Redis) -> None:
@@ -83,22 +83,22 @@ async def test_the_servers_own_clock_may_be_anywhere(client: Client, redis: Redi
     script = Script("marker")
     assert "TIME" not in script.source
     markers = Markers(client, SystemClock(), every=0)
-    await markers.look("a")
+    await markers.check("a")
     held: Any = await redis.get(keys.marker(0))
     assert abs(int(held.split()[1]) / 1000 - SystemClock().now()) < 5
 
 
 async def test_it_is_written_when_it_is_time(client: Client, redis: Redis) -> None:
     markers = Markers(client, SystemClock(), every=60)
-    await markers.look("a")
+    await markers.check("a")
     before = await redis.get(keys.marker(1))
-    await markers.look("b")
+    await markers.check("b")
     assert await redis.get(keys.marker(1)) == before
 
 
 async def test_evictions_are_counted_from_the_first_look(client: Client, redis: Redis) -> None:
-    evictions = Evictions(client)
-    assert await evictions.look() == Evicted(0, 0)
+    evictions = EvictionCounter(client)
+    assert await evictions.read() == EvictedKeys(0, 0)
     used = int((await redis.info("memory"))["used_memory"])
     await redis.config_set("maxmemory-policy", "allkeys-lru")
     await redis.config_set("maxmemory", used + 200_000)
@@ -108,21 +108,21 @@ async def test_evictions_are_counted_from_the_first_look(client: Client, redis: 
     finally:
         await redis.config_set("maxmemory", 0)
         await redis.config_set("maxmemory-policy", "noeviction")
-    found = await evictions.look()
+    found = await evictions.read()
     assert found is not None
-    assert found.all == found.new > 10
-    assert await evictions.look() == Evicted(found.all, 0)
-    assert await Evictions(client).look() == Evicted(found.all, 0), "of long ago, as far as anybody knows"
+    assert found.total == found.new > 10
+    assert await evictions.read() == EvictedKeys(found.total, 0)
+    assert await EvictionCounter(client).read() == EvictedKeys(found.total, 0), "of long ago, as far as anybody knows"
     await redis.config_resetstat()
-    assert await evictions.look() == Evicted(0, 0)
+    assert await evictions.read() == EvictedKeys(0, 0)
 
 
 async def test_who_may_not_ask_does_so_once(tmp_path: Path) -> None:
-    async with running(Server(tmp_path, *OPTIONS)) as server:
+    async with running(RedisServer(tmp_path, *OPTIONS)) as server:
         await server.asked("ACL", "SETUSER", "narrow", "on", ">pw", "~*", "+@all", "-info")
         client = Client(server.url.replace("//", "//narrow:pw@"))
-        evictions = Evictions(client)
-        assert await evictions.look() is None
+        evictions = EvictionCounter(client)
+        assert await evictions.read() is None
         await server.asked("ACL", "SETUSER", "narrow", "+info")
-        assert await evictions.look() is None
+        assert await evictions.read() is None
         await client.close()

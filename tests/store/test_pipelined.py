@@ -22,22 +22,22 @@ from redis.exceptions import ReadOnlyError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeout
 
 from service.clock import SystemClock
-from service.store.redis.pipelined import Link
+from service.store.redis.pipelined import SharedConnection
 from service.tasks import Tasks
 
 LIMIT = 0.4
 """Seconds."""
 
 
-def link_to(url: str, lost: Callable[[], None] = lambda: None) -> Link:
+def link_to(url: str, lost: Callable[[], None] = lambda: None) -> SharedConnection:
     pool = ConnectionPool.from_url(
         url, socket_timeout=None, retry=Retry(NoBackoff(), 0), client_name="shared"
     )
-    return Link(pool.make_connection, LIMIT, lost)
+    return SharedConnection(pool.make_connection, LIMIT, lost)
 
 
 @pytest.fixture
-async def link(store_url: str) -> AsyncIterator[Link]:
+async def link(store_url: str) -> AsyncIterator[SharedConnection]:
     link = link_to(store_url)
     yield link
     link.drop()
@@ -52,13 +52,13 @@ async def reads(redis: Redis) -> int:
     return int((await redis.info("stats"))["total_reads_processed"])
 
 
-async def test_everybody_gets_their_own_answers_over_one_connection(link: Link, redis: Redis) -> None:
+async def test_everybody_gets_their_own_answers_over_one_connection(link: SharedConnection, redis: Redis) -> None:
     asked = [link.send([("SET", f"k{n}", n), ("GET", f"k{n}")]) for n in range(200)]
     assert await asyncio.gather(*asked) == [[b"OK", str(n).encode()] for n in range(200)]
     assert len(await connections(redis)) == 1
 
 
-async def test_what_is_sent_at_once_is_one_write(link: Link, redis: Redis) -> None:
+async def test_what_is_sent_at_once_is_one_write(link: SharedConnection, redis: Redis) -> None:
     await link.send([("PING",)])
     await reads(redis)
     before = await reads(redis)
@@ -66,7 +66,7 @@ async def test_what_is_sent_at_once_is_one_write(link: Link, redis: Redis) -> No
     assert await reads(redis) - before == 2, "its own, and the fifty"
 
 
-async def test_what_the_server_refuses_is_an_answer(link: Link, redis: Redis) -> None:
+async def test_what_the_server_refuses_is_an_answer(link: SharedConnection, redis: Redis) -> None:
     first, wrong, last = await link.send([("SET", "a", 1), ("HGET", "a", "x"), ("GET", "a")])
     assert (first, last) == (b"OK", b"1")
     assert isinstance(wrong, ResponseError)
@@ -74,7 +74,7 @@ async def test_what_the_server_refuses_is_an_answer(link: Link, redis: Redis) ->
     assert len(await connections(redis)) == 1
 
 
-async def test_who_gives_up_waiting_takes_nothing_from_the_others(link: Link, redis: Redis) -> None:
+async def test_who_gives_up_waiting_takes_nothing_from_the_others(link: SharedConnection, redis: Redis) -> None:
     await link.send([("SET", "a", 1)])
     held = await connections(redis)
     await redis.client_pause(200)
@@ -87,7 +87,7 @@ async def test_who_gives_up_waiting_takes_nothing_from_the_others(link: Link, re
     assert await connections(redis) == held
 
 
-async def test_a_server_that_hangs_is_given_up_by_all_and_connected_to_anew(link: Link, redis: Redis) -> None:
+async def test_a_server_that_hangs_is_given_up_by_all_and_connected_to_anew(link: SharedConnection, redis: Redis) -> None:
     await link.send([("PING",)])
     held = await connections(redis)
     await redis.client_pause(int(3000 * LIMIT))
@@ -101,7 +101,7 @@ async def test_a_server_that_hangs_is_given_up_by_all_and_connected_to_anew(link
     assert await connections(redis) != held
 
 
-async def test_a_connection_that_the_server_has_closed_is_not_used_again(link: Link, redis: Redis) -> None:
+async def test_a_connection_that_the_server_has_closed_is_not_used_again(link: SharedConnection, redis: Redis) -> None:
     await link.send([("PING",)])
     (held,) = await connections(redis)
     await redis.client_kill_filter(_id=held)
@@ -110,7 +110,7 @@ async def test_a_connection_that_the_server_has_closed_is_not_used_again(link: L
     assert await connections(redis) != [held]
 
 
-async def test_who_waits_learns_that_the_connection_is_gone(link: Link, redis: Redis) -> None:
+async def test_who_waits_learns_that_the_connection_is_gone(link: SharedConnection, redis: Redis) -> None:
     await link.send([("PING",)])
     (held,) = await connections(redis)
     waiting = [Tasks().start(link.send([("BLPOP", "none", 1)]), name="waiting") for _ in range(2)]
@@ -367,7 +367,7 @@ async def test_it_breaks_before_those_who_waited_for_it_have_their_turn(store_ur
         connection.connect = connected
         return connection
 
-    mine = Link(make, LIMIT, lambda: None)
+    mine = SharedConnection(make, LIMIT, lambda: None)
     async with asyncio.timeout(5):
         found = await asyncio.gather(*(mine.send([("PING",)]) for _ in range(3)), return_exceptions=True)
     assert all(isinstance(one, RedisConnectionError) for one in found), found

@@ -6,15 +6,15 @@ from service.calls.effects import (
     CheckRoom,
     DeleteParticipant,
     DeleteSession,
-    Evict,
+    TellRoomClosed,
     FreeSeat,
     RemoveParticipant,
     ReplaceSession,
 )
-from service.calls.room_settings import Alone, RoomSettings, Waiting
+from service.calls.room_settings import AloneSettings, RoomSettings, WaitingSettings
 from service.store import keys
 from service.store.outbox import Outbox
-from service.store.rooms import Gone, Place, Rooms, Seat
+from service.store.rooms import SeatGone, ReservedSeat, Rooms, TakenSeat
 from tests.store.seats import (
     NO_SETTINGS,
     NOW,
@@ -25,7 +25,7 @@ from tests.store.seats import (
     owes,
     reserve,
     seated,
-    work_off,
+    execute_owed,
 )
 
 
@@ -43,15 +43,15 @@ async def test_members_are_told_and_taken_down_in_order(rooms: Rooms, outbox: Ou
     work = await owed(outbox)
     for seat in ("a.1", "b.1"):
         assert [effect for effect in work if getattr(effect, "seat", "") == seat] == [
-            Evict(ROOM, seat),
+            TellRoomClosed(ROOM, seat),
             RemoveParticipant(seat, "S", f"part-{seat}"),
             DeleteParticipant(seat, f"part-{seat}"),
             FreeSeat(ROOM, seat),
         ]
     assert len(work) == 8
-    await rooms.free(ROOM, "a.1", now=NOW)
+    await rooms.free_seat(ROOM, "a.1", now=NOW)
     assert await owed(outbox) == [], "the session outlives everybody in it"
-    await rooms.free(ROOM, "b.1", now=NOW)
+    await rooms.free_seat(ROOM, "b.1", now=NOW)
     assert await owed(outbox) == [DeleteSession("S")]
     assert await left_over(redis) == []
 
@@ -61,7 +61,7 @@ async def test_a_closed_room_is_not_to_be_seen(rooms: Rooms, redis: Redis) -> No
     await rooms.close(ROOM, now=NOW)
     assert await redis.hget(keys.room(ROOM), "seat:a.1") == b"closing part-a.1 S"
     assert await rooms.read(ROOM) is None
-    assert await rooms.names() == []
+    assert await rooms.list_names() == []
     assert await redis.pttl(keys.room(ROOM)) > 0
 
 
@@ -75,16 +75,16 @@ async def test_closing_keeps_what_is_being_closed(rooms: Rooms, redis: Redis) ->
 async def test_who_comes_now_begins_anew(rooms: Rooms, outbox: Outbox, redis: Redis) -> None:
     await seated(rooms, "a.1", session="S")
     await rooms.close(ROOM, now=NOW)
-    assert await reserve(rooms, "b.1", limit=1) == Place("", NO_SETTINGS)
-    assert await rooms.enter(ROOM, "b.1", participant_id="p", made_session="T", now=NOW + 9) == Seat("T")
+    assert await reserve(rooms, "b.1", limit=1) == ReservedSeat("", NO_SETTINGS)
+    assert await rooms.take_seat(ROOM, "b.1", participant_id="p", new_session_id="T", now=NOW + 9) == TakenSeat("T")
     view = await rooms.read(ROOM)
     assert view
     assert [member.seat for member in view.members] == ["b.1"]
-    work = await work_off(rooms, outbox)
+    work = await execute_owed(rooms, outbox)
     assert DeleteSession("S") in work
     assert DeleteSession("T") not in work
     await rooms.vacate(ROOM, "b.1", now=NOW)
-    assert DeleteSession("T") in await work_off(rooms, outbox)
+    assert DeleteSession("T") in await execute_owed(rooms, outbox)
     assert await left_over(redis) == []
 
 
@@ -96,12 +96,12 @@ async def test_a_new_life_may_end_before_the_old_one_is_taken_down(
     await seated(rooms, "b.1", session="T")
     await rooms.close(ROOM, now=NOW)
     await seated(rooms, "c.1", session="U")
-    await rooms.vacate(ROOM, "c.1", keep=True, now=NOW)
+    await rooms.vacate(ROOM, "c.1", keep_participant=True, now=NOW)
     assert "delete-session:U" in await owes(redis)
-    await rooms.free(ROOM, "b.1", now=NOW)
+    await rooms.free_seat(ROOM, "b.1", now=NOW)
     assert "delete-session:T" in await owes(redis)
     assert "delete-session:S" not in await owes(redis)
-    await work_off(rooms, outbox)
+    await execute_owed(rooms, outbox)
     assert await left_over(redis) == []
 
 
@@ -113,9 +113,9 @@ async def test_who_is_leaving_already_holds_the_session(rooms: Rooms, outbox: Ou
     del before["replace-session:S"], before["check-room:S"]
     after = await owes(redis)
     # Its call knows whether it would come back, since its way in has broken.
-    assert after.pop("evict:a.1") == (0, Evict(ROOM, "a.1"))
+    assert after.pop("evict:a.1") == (0, TellRoomClosed(ROOM, "a.1"))
     assert after == before, "no more than it owed before"
-    assert DeleteSession("S") in await work_off(rooms, outbox)
+    assert DeleteSession("S") in await execute_owed(rooms, outbox)
     assert await left_over(redis) == []
 
 
@@ -124,10 +124,10 @@ async def test_a_seat_that_is_merely_reserved_is_gone_at_once(
 ) -> None:
     await reserve(rooms, "a.1")
     assert await rooms.close(ROOM, now=NOW)
-    assert await owes(redis) == {"evict:a.1": (0, Evict(ROOM, "a.1"))}
-    assert 0 < await redis.pttl(keys.left(ROOM, "a.1")) <= 15 * 60_000
-    assert await reserve(rooms, "a.1") == Gone()
-    assert await rooms.enter(ROOM, "a.1", participant_id="p", made_session="S", now=NOW) == Gone()
+    assert await owes(redis) == {"evict:a.1": (0, TellRoomClosed(ROOM, "a.1"))}
+    assert 0 < await redis.pttl(keys.vacated_seat(ROOM, "a.1")) <= 15 * 60_000
+    assert await reserve(rooms, "a.1") == SeatGone()
+    assert await rooms.take_seat(ROOM, "a.1", participant_id="p", new_session_id="S", now=NOW) == SeatGone()
     assert {DeleteParticipant("a.1", "p"), DeleteSession("S")} <= set(await owed(outbox))
     assert await left_over(redis) == []
 
@@ -135,29 +135,29 @@ async def test_a_seat_that_is_merely_reserved_is_gone_at_once(
 async def test_a_session_without_members_is_deleted_at_once(rooms: Rooms, redis: Redis) -> None:
     await seated(rooms, "a.1", session="S")
     await reserve(rooms, "b.1")
-    await rooms.vacate(ROOM, "a.1", keep=True, now=NOW)
+    await rooms.vacate(ROOM, "a.1", keep_participant=True, now=NOW)
     assert await rooms.close(ROOM, now=NOW)
     assert set(await owes(redis)) == {"evict:b.1", "delete-session:S"}
 
 
 async def test_who_waits_outside_is_told(rooms: Rooms, redis: Redis) -> None:
-    await rooms.configure(ROOM, RoomSettings(waiting=Waiting()), now=NOW)
+    await rooms.configure(ROOM, RoomSettings(waiting=WaitingSettings()), now=NOW)
     await reserve(rooms, "a.3", waits=True)
     assert await rooms.close(ROOM, now=NOW)
-    assert await owes(redis) == {"evict:a.3": (0, Evict(ROOM, "a.3"))}
+    assert await owes(redis) == {"evict:a.3": (0, TellRoomClosed(ROOM, "a.3"))}
     assert not await redis.exists(keys.room(ROOM))
-    assert not await redis.sismember(keys.live(PARTITION), ROOM)
+    assert not await redis.sismember(keys.live_rooms(PARTITION), ROOM)
 
 
 async def test_nothing_is_planned_for_a_closed_room(rooms: Rooms, outbox: Outbox, redis: Redis) -> None:
-    await rooms.configure(ROOM, RoomSettings(alone=Alone()), now=NOW)
+    await rooms.configure(ROOM, RoomSettings(alone=AloneSettings()), now=NOW)
     await seated(rooms, "a.1", session="S")
     await seated(rooms, "b.1")
     await rooms.vacate(ROOM, "b.1", now=NOW)
     assert {"tell-alone", "replace-session:S"} <= set(await owes(redis))
     await rooms.close(ROOM, now=NOW)
     assert not {"tell-alone", "replace-session:S"} & set(await owes(redis))
-    await work_off(rooms, outbox)
+    await execute_owed(rooms, outbox)
     assert await left_over(redis) == []
 
 
@@ -165,11 +165,11 @@ async def test_who_was_closed_out_does_not_come_back(rooms: Rooms, outbox: Outbo
     await seated(rooms, "a.1", session="S")
     await rooms.close(ROOM, now=NOW)
     await seated(rooms, "b.1", session="T")
-    again = await rooms.enter(ROOM, "a.1", participant_id="part-a.1", made_session="S", now=NOW)
-    assert again == Gone()
-    assert await reserve(rooms, "a.1") == Gone()
-    repaired = await rooms.replace_session(ROOM, "a.1", vanished="S", made_session="U", now=NOW)
-    assert repaired == Gone()
+    again = await rooms.take_seat(ROOM, "a.1", participant_id="part-a.1", new_session_id="S", now=NOW)
+    assert again == SeatGone()
+    assert await reserve(rooms, "a.1") == SeatGone()
+    repaired = await rooms.replace_session(ROOM, "a.1", vanished_session_id="S", new_session_id="U", now=NOW)
+    assert repaired == SeatGone()
     work = await owed(outbox)
     assert DeleteSession("U") in work
     assert DeleteSession("S") not in work, "it has a member still"
@@ -187,16 +187,16 @@ async def test_leaving_a_closed_room_is_under_way(rooms: Rooms, redis: Redis) ->
 async def test_who_had_moved_on_before_the_room_was_closed_lives_on(rooms: Rooms, redis: Redis) -> None:
     await seated(rooms, "a.1", session="S")
     await rooms.close(ROOM, now=NOW)
-    assert await rooms.vacate(ROOM, "a.1", keep=True, now=NOW)
+    assert await rooms.vacate(ROOM, "a.1", keep_participant=True, now=NOW)
     assert set(await owes(redis)) == {"evict:a.1", "delete-session:S"}
-    assert await reserve(rooms, "a.1") == Gone()
+    assert await reserve(rooms, "a.1") == SeatGone()
 
 
 async def test_who_was_on_the_way_from_another_room_stays_there(rooms: Rooms, redis: Redis) -> None:
     await reserve(rooms, "a.1-1")
     assert await rooms.close(ROOM, now=NOW)
     assert await owes(redis) == {}
-    assert await reserve(rooms, "a.1-1") == Gone()
+    assert await reserve(rooms, "a.1-1") == SeatGone()
 
 
 async def test_closing_a_room_that_is_being_closed_closes_nothing(rooms: Rooms, redis: Redis) -> None:
@@ -210,7 +210,7 @@ async def test_closing_a_room_that_is_being_closed_closes_nothing(rooms: Rooms, 
 async def test_nobody_who_is_closed_out_is_brought_into_the_next_session(rooms: Rooms, redis: Redis) -> None:
     await seated(rooms, "a.1", session="S")
     await seated(rooms, "b.1")
-    await rooms.roll_over(ROOM, old="S", made="T", now=NOW)
+    await rooms.roll_over(ROOM, old_session_id="S", new_session_id="T", now=NOW)
     await rooms.close(ROOM, now=NOW)
     assert not [id_ for id_ in await owes(redis) if id_.startswith("add-participant")]
     assert not [
@@ -223,6 +223,6 @@ async def test_who_is_in_no_session_is_taken_out_of_none(rooms: Rooms, outbox: O
     await seated(rooms, "b.1")
     await rooms.vacate(ROOM, "b.1", now=NOW)
     await rooms.close(ROOM, now=NOW)
-    work = await work_off(rooms, outbox)
-    assert {type(effect) for effect in work} == {Evict, DeleteParticipant, FreeSeat}
+    work = await execute_owed(rooms, outbox)
+    assert {type(effect) for effect in work} == {TellRoomClosed, DeleteParticipant, FreeSeat}
     assert await left_over(redis) == []

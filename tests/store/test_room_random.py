@@ -8,25 +8,25 @@ from redis.asyncio import Redis
 from service.calls.effects import (
     AddParticipant,
     CheckRoom,
-    CheckTaken,
+    CheckTakenFromPool,
     DeleteParticipant,
     DeleteSession,
     Effect,
-    Evict,
+    TellRoomClosed,
     FreeSeat,
     RemoveParticipant,
     ReplaceSession,
-    ReplaceStock,
-    StockRoom,
+    ReplacePrepared,
+    PrepareParticipant,
     SummonWaiter,
     TellAlone,
 )
-from service.calls.model import call_of
-from service.calls.room_settings import Alone, RoomSettings, Waiting
+from service.calls.model import parse_seat
+from service.calls.room_settings import AloneSettings, RoomSettings, WaitingSettings
 from service.store import keys
 from service.store.redis.client import Client
-from service.store.outbox import Outbox, Unreadable, Work
-from service.store.rooms import Empty, Place, Rooms, Seat
+from service.store.outbox import Outbox, UnreadableEffect, DueEffect
+from service.store.rooms import EmptyRoom, ReservedSeat, Rooms, TakenSeat
 from tests.seeded import SEED
 from tests.store.seats import NOW, ROOM, left_over
 
@@ -35,7 +35,7 @@ GRACE = 61.0
 """Seconds after which a session that was replaced has gone too."""
 
 
-class World:
+class RoomModel:
     """Calls that come and go, and a Bandwidth that has sessions and participants."""
 
     def __init__(self, seed: int, rooms: Rooms, outbox: Outbox) -> None:
@@ -72,17 +72,17 @@ class World:
         seat = f"{ref}.{self.attempts[ref]}"
         waits = self.random.random() < 0.7
         takes = self.random.random() < 0.8
-        place = await self.rooms.reserve(ROOM, seat, waits=waits, limit=7, now=self.now, takes=takes)
-        if isinstance(place, Empty):
+        place = await self.rooms.reserve(ROOM, seat, wait_if_empty=waits, limit=7, now=self.now, use_prepared=takes)
+        if isinstance(place, EmptyRoom):
             self.waiting.add(seat)
-        elif isinstance(place, Place) and place.participant_id:
+        elif isinstance(place, ReservedSeat) and place.participant_id:
             assert takes
             assert place.token == f"token-{place.participant_id}"
             assert place.participant_id in self.sessions[place.session_id], "it is in the session"
             assert place.participant_id not in self.inside.values()
             self.inside[seat] = place.participant_id
             self.taken += 1
-        elif isinstance(place, Place):
+        elif isinstance(place, ReservedSeat):
             self.reserved[seat] = place.session_id
 
     async def enter(self) -> None:
@@ -93,10 +93,10 @@ class World:
         participant = f"p-{seat}"
         self.participants.add(participant)
         made = "" if known else self.make_session()
-        entered = await self.rooms.enter(
-            ROOM, seat, participant_id=participant, made_session=made, now=self.now
+        entered = await self.rooms.take_seat(
+            ROOM, seat, participant_id=participant, new_session_id=made, now=self.now
         )
-        if isinstance(entered, Seat):
+        if isinstance(entered, TakenSeat):
             assert entered.session_id in self.sessions, "nobody is sent into a session that was deleted"
             self.inside[seat] = participant
             self.sessions[entered.session_id].add(participant)
@@ -120,7 +120,7 @@ class World:
         participant = self.inside.pop(seat)
         for members in self.sessions.values():
             members.discard(participant)
-        await self.rooms.vacate(ROOM, seat, keep=True, now=self.now)
+        await self.rooms.vacate(ROOM, seat, keep_participant=True, now=self.now)
         await self.work()
         assert participant in self.participants, "it lives on"
         self.participants.discard(participant)
@@ -135,9 +135,9 @@ class World:
             return
         if participant in self.participants and session in self.sessions and self.random.random() < 0.9:
             self.sessions[session].add(participant)
-            await self.rooms.stock(ROOM, "ready", participant, now=self.now, token=f"token-{participant}")
+            await self.rooms.update_prepared(ROOM, "ready", participant, now=self.now, token=f"token-{participant}")
         else:
-            await self.rooms.stock(ROOM, "failed", participant, now=self.now)
+            await self.rooms.update_prepared(ROOM, "failed", participant, now=self.now)
 
     async def close(self) -> None:
         await self.rooms.close(ROOM, now=self.now)
@@ -149,10 +149,10 @@ class World:
         return session
 
     async def work(self) -> None:
-        done: list[Work] = []
-        while due := await self.outbox.work(keys.owner_room(ROOM), now=self.now, done=done, later=[]):
+        done: list[DueEffect] = []
+        while due := await self.outbox.settle(keys.owner_room(ROOM), now=self.now, done=done, postponed=[]):
             for work in due:
-                assert not isinstance(work.effect, Unreadable)
+                assert not isinstance(work.effect, UnreadableEffect)
                 await self.perform(work.effect)
             done = due
 
@@ -169,38 +169,38 @@ class World:
                 for members in self.sessions.values():
                     members.discard(effect.participant_id)
             case FreeSeat():
-                await self.rooms.free(ROOM, effect.seat, now=self.now)
+                await self.rooms.free_seat(ROOM, effect.seat, now=self.now)
             case DeleteSession():
                 assert not self.sessions.pop(effect.session_id, set()), "it had members"
             case ReplaceSession():
                 await self.rooms.roll_over(
-                    ROOM, old=effect.session_id, made=self.make_session(), now=self.now
+                    ROOM, old_session_id=effect.session_id, new_session_id=self.make_session(), now=self.now
                 )
             case _:
                 await self.look(effect)
 
     async def look(self, effect: Effect) -> None:
         match effect:
-            case StockRoom() | ReplaceStock():
+            case PrepareParticipant() | ReplacePrepared():
                 await self.change_stock(effect)
             case CheckRoom():
                 await self.check(effect)
-            case CheckTaken():
+            case CheckTakenFromPool():
                 pass  # whether they are there is Bandwidth's to say
-            case SummonWaiter() | TellAlone() | Evict():
+            case SummonWaiter() | TellAlone() | TellRoomClosed():
                 await self.tell(effect)
             case _:
                 raise AssertionError(effect)
 
-    async def change_stock(self, effect: StockRoom | ReplaceStock) -> None:
-        if isinstance(effect, ReplaceStock):
-            await self.rooms.stock(ROOM, "gone", effect.participant_id, now=self.now)
+    async def change_stock(self, effect: PrepareParticipant | ReplacePrepared) -> None:
+        if isinstance(effect, ReplacePrepared):
+            await self.rooms.update_prepared(ROOM, "gone", effect.participant_id, now=self.now)
             return
         self.made += 1
         participant = f"stock-{self.made}"
         self.participants.add(participant)
         till = self.now + self.random.choice([60, 36_000])
-        session = await self.rooms.stock(ROOM, "coming", participant, now=self.now, till=till)
+        session = await self.rooms.update_prepared(ROOM, "coming", participant, now=self.now, usable_until=till)
         if session:
             self.coming[participant] = session
 
@@ -212,11 +212,11 @@ class World:
             people = {one for one in self.sessions[effect.session_id] if not one.startswith("stock-")}
             assert people <= {one.participant_id for one in view.members}
 
-    async def tell(self, effect: SummonWaiter | TellAlone | Evict) -> None:
+    async def tell(self, effect: SummonWaiter | TellAlone | TellRoomClosed) -> None:
         if not isinstance(effect, SummonWaiter):
             await self.leave(effect.seat)
             return
-        summoned = [seat for seat in self.waiting if call_of(seat)[0] == effect.ref]
+        summoned = [seat for seat in self.waiting if parse_seat(seat)[0] == effect.ref]
         for seat in summoned:
             await self.leave(seat)
             await self.arrive(effect.ref)
@@ -227,9 +227,9 @@ class World:
 async def test_in_the_end_nothing_is_left(
     seed: int, stock: int, client: Client, outbox: Outbox, redis: Redis
 ) -> None:
-    rooms = Rooms(client, stock=stock)
-    await rooms.configure(ROOM, RoomSettings(waiting=Waiting(), alone=Alone(after=45), limit=4), now=NOW)
-    world = World(seed, rooms, outbox)
+    rooms = Rooms(client, prepared=stock)
+    await rooms.configure(ROOM, RoomSettings(waiting=WaitingSettings(), alone=AloneSettings(after=45), limit=4), now=NOW)
+    world = RoomModel(seed, rooms, outbox)
     for _ in range(STEPS):
         await world.step()
         view = await rooms.read(ROOM)
@@ -237,8 +237,8 @@ async def test_in_the_end_nothing_is_left(
         assert {member.seat for member in view.members if member.phase == "in"} <= set(world.inside)
         if not view.members:
             assert not view.session_id
-            assert not view.stock
-        assert len(view.stock) <= stock
+            assert not view.prepared
+        assert len(view.prepared) <= stock
     while world.inside or world.reserved or world.waiting:
         await world.leave()
     await world.work()

@@ -54,7 +54,7 @@ async def test_what_only_reads_says_so(name: str, redis: Redis) -> None:
     execute: Callable[..., Awaitable[Any]] = redis.execute_command  # the library has not typed it
     known = await execute("COMMAND", "INFO", *used)
     writes = {command for command in used if "write" in known[command.lower()]["flags"]}
-    assert script.reads == (not writes), f"{name} writes with {writes}"
+    assert script.is_read_only == (not writes), f"{name} writes with {writes}"
 
 
 async def test_who_says_it_reads_and_writes_is_refused(client: Client) -> None:

@@ -15,7 +15,7 @@ from service.store.redis.client import Client
 from service.store.errors import StoreUnavailable
 from service.store.redis.sentinels import Sentinels as OurSentinels
 from tests.store.test_backends import KEYS, Writer, client_of, connected, healed, read, write
-from tests.store_servers import HOST, LEFT_BEHIND, SERVICE, Sentinels, running
+from tests.store_servers import HOST, LEFT_BEHIND, SERVICE, SentinelGroup, running
 from tests.waiting import wait_until
 
 pytestmark = LEFT_BEHIND
@@ -27,12 +27,12 @@ def listening() -> int:
     return sum(task.get_name() == LISTENERS for task in asyncio.all_tasks())
 
 
-async def heard_everywhere(store: Sentinels) -> bool:
+async def heard_everywhere(store: SentinelGroup) -> bool:
     clients = [await one.redis.client_list() for one in store.sentinels]
     return all(any(one["sub"] == "2" for one in those) for those in clients)
 
 
-class Diary:
+class WriteLog:
     """Writes a page after the other, none twice: what is lost stays lost."""
 
     def __init__(self, client: Client) -> None:
@@ -75,11 +75,11 @@ class Diary:
 @pytest.mark.parametrize("replicas", [0, 1])
 async def test_a_planned_failover_takes_reads_and_writes_along(tmp_path: Path, replicas: int) -> None:
     """The old master takes writes for ten seconds more: who sent it any would have lost them."""
-    async with running(Sentinels(tmp_path)) as store, client_of(store.url, replicas) as client:
+    async with running(SentinelGroup(tmp_path)) as store, client_of(store.url, replicas) as client:
         old = await store.master()
         await write(client, KEYS[0], "0")
         await wait_until(lambda: heard_everywhere(store))
-        diary = Diary(client)
+        diary = WriteLog(client)
         with capture_logs() as logs:
             async with diary.kept():
                 await store.switch()
@@ -94,7 +94,7 @@ async def test_a_planned_failover_takes_reads_and_writes_along(tmp_path: Path, r
 
 async def test_where_no_sentinel_may_be_listened_to_they_are_asked(tmp_path: Path) -> None:
     """As where their user lacks the command: nothing but what breaks tells of another master."""
-    async with running(Sentinels(tmp_path)) as store:
+    async with running(SentinelGroup(tmp_path)) as store:
         for sentinel in store.sentinels:
             await sentinel.asked("ACL", "SETUSER", "default", "-subscribe")
         with capture_logs() as logs:
@@ -112,7 +112,7 @@ async def test_where_no_sentinel_may_be_listened_to_they_are_asked(tmp_path: Pat
 
 async def test_who_comes_after_a_planned_failover_is_told_of_the_new_master(tmp_path: Path) -> None:
     """Also by the Sentinel that has led it, which has the old one in its list for ten seconds longer."""
-    async with running(Sentinels(tmp_path)) as store:
+    async with running(SentinelGroup(tmp_path)) as store:
         old = await store.master()
         await store.switch()
         for other in store.sentinels[1:]:
@@ -125,7 +125,7 @@ async def test_who_comes_after_a_planned_failover_is_told_of_the_new_master(tmp_
 
 
 async def test_a_sentinel_that_comes_back_is_heard_again(tmp_path: Path) -> None:
-    async with running(Sentinels(tmp_path)) as store:
+    async with running(SentinelGroup(tmp_path)) as store:
         async with client_of(store.url) as client:
             away = store.sentinels[0]
             await client.ping()

@@ -8,12 +8,12 @@ from redis.asyncio import Redis
 
 from service.store import keys
 from service.store.redis.client import Client
-from service.store.replicas import Replicas, Report
-from service.store.standby import FRESH, LEASE, StandbyTokens
+from service.store.replicas import Replicas, ReplicaReport
+from service.store.standby import REPORT_MAX_AGE, LEASE, StandbyLeases
 
 NOW = 1_796_000_000.0
-WELL = Report(id="", at=NOW, succeeded={"webrtc": NOW - 1, "voice": NOW - 3000})
-CUT_OFF = replace(WELL, unreached=("webrtc",))
+WELL = ReplicaReport(id="", at=NOW, succeeded={"webrtc": NOW - 1, "voice": NOW - 3000})
+CUT_OFF = replace(WELL, unreachable_apis=("webrtc",))
 
 
 class Replication:
@@ -21,10 +21,10 @@ class Replication:
 
     def __init__(self, client: Client, redis: Redis) -> None:
         self.replicas = Replicas(client)
-        self.tokens = StandbyTokens(client)
+        self.tokens = StandbyLeases(client)
         self.redis = redis
 
-    async def tell(self, *reports: Report) -> None:
+    async def tell(self, *reports: ReplicaReport) -> None:
         for id_, report in zip("abcdefgh", reports, strict=False):
             await self.replicas.write(replace(report, id=id_))
 
@@ -36,7 +36,7 @@ class Replication:
         await self.redis.zincrby(keys.replicas(), -1000 * seconds, id_)
 
     async def holders(self) -> list[bytes]:
-        found: Any = await self.redis.zrange(keys.aside(), 0, -1)
+        found: Any = await self.redis.zrange(keys.standby(), 0, -1)
         return list(found)
 
 
@@ -50,7 +50,7 @@ async def test_one_of_two_while_the_other_is_well(all_: Replication, redis: Redi
     assert await all_.may("a")
     assert await all_.may("a"), "and goes on"
     assert await all_.holders() == [b"a"]
-    assert LEASE * 900 < await redis.pttl(keys.aside()) <= LEASE * 1000
+    assert LEASE * 900 < await redis.pttl(keys.standby()) <= LEASE * 1000
     await all_.tokens.release("a")
     assert await all_.holders() == []
 
@@ -77,11 +77,11 @@ async def test_both_are_cut_off_at_the_same_moment(all_: Replication) -> None:
 @pytest.mark.parametrize(
     ("other", "age", "granted"),
     [
-        (WELL, FRESH - 2, True),
-        (WELL, FRESH - 0.5, False),
-        (replace(WELL, succeeded={"webrtc": NOW - FRESH + 0.5}), 0, True),
-        (replace(WELL, succeeded={"webrtc": NOW - FRESH - 0.5}), 0, False),
-        (replace(WELL, succeeded={"webrtc": NOW - FRESH / 2}), FRESH / 2 + 0.5, False),
+        (WELL, REPORT_MAX_AGE - 2, True),
+        (WELL, REPORT_MAX_AGE - 0.5, False),
+        (replace(WELL, succeeded={"webrtc": NOW - REPORT_MAX_AGE + 0.5}), 0, True),
+        (replace(WELL, succeeded={"webrtc": NOW - REPORT_MAX_AGE - 0.5}), 0, False),
+        (replace(WELL, succeeded={"webrtc": NOW - REPORT_MAX_AGE / 2}), REPORT_MAX_AGE / 2 + 0.5, False),
         (replace(WELL, at=NOW + 3600, succeeded={"webrtc": NOW + 3599}), 0, True),
         (replace(WELL, at=NOW - 3600, succeeded={"webrtc": NOW - 3601}), 0, True),
         (replace(WELL, succeeded={"webrtc": NOW + 60}), 0, False),
@@ -104,7 +104,7 @@ async def test_both_are_cut_off_at_the_same_moment(all_: Replication) -> None:
     ],
 )
 async def test_a_stale_report_vouches_for_nobody(
-    all_: Replication, other: Report, age: float, granted: bool
+    all_: Replication, other: ReplicaReport, age: float, granted: bool
 ) -> None:
     await all_.tell(CUT_OFF, other)
     await all_.age("b", age)
@@ -130,7 +130,7 @@ async def test_never_more_than_half(all_: Replication, count: int, most: int) ->
     await all_.tell(*[WELL] * count)
     granted = [id_ for id_ in "abcdef"[:count] if await all_.may(id_)]
     assert granted == list("abcdef"[:most])
-    await all_.age("f" if count == 6 else "abcde"[count - 1], FRESH + 1)
+    await all_.age("f" if count == 6 else "abcde"[count - 1], REPORT_MAX_AGE + 1)
     still = [id_ for id_ in granted if await all_.may(id_)]
     assert len(still) == (count - 1) // 2, "one that is not heard of does not count"
 
@@ -145,7 +145,7 @@ async def test_what_is_not_heard_of_again_ends_by_itself(all_: Replication, redi
     await all_.tell(WELL, WELL)
     assert await all_.may("b"), "and dies"
     assert not await all_.may("a")
-    await redis.zincrby(keys.aside(), -1000 * LEASE, "b")
+    await redis.zincrby(keys.standby(), -1000 * LEASE, "b")
     assert await all_.may("a")
     assert await all_.holders() == [b"a"]
 

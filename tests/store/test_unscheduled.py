@@ -8,17 +8,17 @@ from msgspec.structs import replace
 from redis.asyncio import Redis
 
 from service.calls.browser import Browser
-from service.calls.effects import AskAfter, CheckRoom, EndDialing, FreeSeat, Owed, ReplaceSession
+from service.calls.effects import CheckCall, CheckRoom, EndDialing, FreeSeat, Scheduled, ReplaceSession
 from service.calls.model import Call, Direction, Intent, Media, Phone
 from service.calls.refs import ref_of_call
-from service.calls.replies import Nothing
+from service.calls.replies import NoReply
 from service.store import keys
 from service.store import unscheduled
-from service.store.calls import Calls, Change
+from service.store.calls import Calls, CallCommit
 from service.store.redis.client import Client
-from service.store.unscheduled import Forgotten, Search
+from service.store.unscheduled import Unscheduled, UnscheduledSearch
 from service.store.outbox import Outbox
-from service.store.rooms import ROLL_OVER, Rooms
+from service.store.rooms import ROLL_OVER_AFTER, Rooms
 from tests.store.repeating import contents
 from tests.store.seats import NOW, PARTITION, ROOM, owed, seated
 
@@ -30,12 +30,12 @@ CALLER: Final = keys.owner_call(REF)
 
 
 @pytest.fixture
-def search(client: Client) -> Search:
-    return Search(client, every=240, rings=600, roll_over=ROLL_OVER)
+def search(client: Client) -> UnscheduledSearch:
+    return UnscheduledSearch(client, interval=240, max_dialing=600, roll_over=ROLL_OVER_AFTER)
 
 
-async def found(search: Search, partition: int, *, now: float = NOW) -> list[Forgotten]:
-    return [one async for part in search.through(partition, now=now) for one in part]
+async def found(search: UnscheduledSearch, partition: int, *, now: float = NOW) -> list[Unscheduled]:
+    return [one async for part in search.scan(partition, now=now) for one in part]
 
 
 @pytest.fixture
@@ -48,9 +48,9 @@ def know(client: Client) -> Callable[..., Awaitable[Call]]:
             ref=ref, call_id="c", direction=Direction.INBOUND, room=ROOM, created_at=NOW, phone=Phone.UP
         )
         call = replace(call, **{"media": Media.BRIDGED, **more})
-        effect = EndDialing(ref) if call.phone is Phone.DIALING else AskAfter(ref)
-        change = Change(call=call, event="", reply=Nothing(), entry=None, owed=(Owed(effect, NOW + 900),))
-        assert await calls.commit(0, change, now=NOW, commit="1")
+        effect = EndDialing(ref) if call.phone is Phone.DIALING else CheckCall(ref)
+        change = CallCommit(call=call, event_key="", reply=NoReply(), timeline_entry=None, effects=(Scheduled(effect, NOW + 900),))
+        assert await calls.commit(0, change, now=NOW, commit_id="1")
         return call
 
     return know
@@ -70,50 +70,50 @@ Forget = Callable[[str], Awaitable[None]]
 
 
 async def test_a_live_call_that_nobody_would_ask_after_is_asked_after_now(
-    search: Search, outbox: Outbox, know: Know, forget: Forget
+    search: UnscheduledSearch, outbox: Outbox, know: Know, forget: Forget
 ) -> None:
     await know()
     await forget(CALLER)
-    assert await found(search, 3) == [Forgotten(CALLER, "ask-after")]
+    assert await found(search, 3) == [Unscheduled(CALLER, "ask-after")]
     assert await outbox.claim(3, now=NOW, limit=9) == [CALLER]
-    [work] = await outbox.work(CALLER, now=NOW)
-    assert work.effect == AskAfter(REF)
+    [work] = await outbox.settle(CALLER, now=NOW)
+    assert work.effect == CheckCall(REF)
 
 
 async def test_a_call_that_owes_something_else_is_asked_after_all_the_same(
-    search: Search, know: Know, redis: Redis
+    search: UnscheduledSearch, know: Know, redis: Redis
 ) -> None:
     await know()
     await redis.hset(keys.owed(CALLER), "tell-time-up", f"9 {NOW * 1000 + 9e6:.0f} tell-time-up 0 0 {{}}")
     await redis.hdel(keys.owed(CALLER), "ask-after")
-    assert await found(search, 3) == [Forgotten(CALLER, "ask-after")]
+    assert await found(search, 3) == [Unscheduled(CALLER, "ask-after")]
 
 
 async def test_a_call_that_is_being_dialed_is_seen_to_when_it_can_ring_no_longer(
-    search: Search, outbox: Outbox, know: Know, forget: Forget
+    search: UnscheduledSearch, outbox: Outbox, know: Know, forget: Forget
 ) -> None:
     await know(phone=Phone.DIALING)
     await forget(CALLER)
-    assert await found(search, 3) == [Forgotten(CALLER, "end-dialing")]
-    assert await outbox.work(CALLER, now=NOW + 599) == []
-    [work] = await outbox.work(CALLER, now=NOW + 601)
+    assert await found(search, 3) == [Unscheduled(CALLER, "end-dialing")]
+    assert await outbox.settle(CALLER, now=NOW + 599) == []
+    [work] = await outbox.settle(CALLER, now=NOW + 601)
     assert work.effect == EndDialing(REF)
 
 
 @pytest.mark.parametrize("ended", [False, True])
 async def test_what_is_owed_and_not_on_the_agenda_is_put_there(
-    search: Search, outbox: Outbox, know: Know, redis: Redis, ended: bool
+    search: UnscheduledSearch, outbox: Outbox, know: Know, redis: Redis, ended: bool
 ) -> None:
     over = {"phone": Phone.GONE, "ended_at": NOW, "attempt": 1, "intent": Intent.HANGUP}
     await know(**over if ended else {})
     await redis.zrem(keys.agenda(3), CALLER)
-    assert await found(search, 3) == [Forgotten(CALLER, "agenda")]
+    assert await found(search, 3) == [Unscheduled(CALLER, "agenda")]
     assert await outbox.claim(3, now=NOW, limit=9) == [CALLER]
 
 
 @pytest.mark.parametrize("phone", [Phone.DIALING, Phone.RINGING, Phone.UP, Phone.GONE])
 async def test_who_owes_what_it_must_is_left_alone(
-    search: Search, know: Know, redis: Redis, phone: Phone
+    search: UnscheduledSearch, know: Know, redis: Redis, phone: Phone
 ) -> None:
     await know(phone=phone)
     before = await contents(redis)
@@ -124,7 +124,7 @@ async def test_who_owes_what_it_must_is_left_alone(
 
 
 async def test_a_call_that_the_store_has_forgotten_is_not_asked_after(
-    search: Search, know: Know, forget: Forget, redis: Redis
+    search: UnscheduledSearch, know: Know, forget: Forget, redis: Redis
 ) -> None:
     await know()
     await forget(CALLER)
@@ -133,22 +133,22 @@ async def test_a_call_that_the_store_has_forgotten_is_not_asked_after(
 
 
 async def test_a_room_is_looked_at_and_its_session_replaced_in_time(
-    search: Search, outbox: Outbox, rooms: Rooms, forget: Forget, redis: Redis
+    search: UnscheduledSearch, outbox: Outbox, rooms: Rooms, forget: Forget, redis: Redis
 ) -> None:
     await seated(rooms, "a.1", session="S")
     await forget(OWNER)
     later = NOW + 3600
     assert await found(search, PARTITION, now=later) == [
-        Forgotten(OWNER, "check-room"),
-        Forgotten(OWNER, "replace-session"),
+        Unscheduled(OWNER, "check-room"),
+        Unscheduled(OWNER, "replace-session"),
     ]
-    assert await owed(outbox, now=NOW + ROLL_OVER - 1) == [CheckRoom(ROOM, "S")]
-    assert ReplaceSession(ROOM, "S") in await owed(outbox, now=NOW + ROLL_OVER + 1)
+    assert await owed(outbox, now=NOW + ROLL_OVER_AFTER - 1) == [CheckRoom(ROOM, "S")]
+    assert ReplaceSession(ROOM, "S") in await owed(outbox, now=NOW + ROLL_OVER_AFTER + 1)
 
 
 @pytest.mark.parametrize("closed", [False, True])
 async def test_a_seat_that_was_being_given_up_is_given_up(
-    search: Search, outbox: Outbox, rooms: Rooms, forget: Forget, redis: Redis, closed: bool
+    search: UnscheduledSearch, outbox: Outbox, rooms: Rooms, forget: Forget, redis: Redis, closed: bool
 ) -> None:
     await seated(rooms, "a.1", session="S")
     await seated(rooms, "b.1")
@@ -160,29 +160,29 @@ async def test_a_seat_that_was_being_given_up_is_given_up(
     await forget(OWNER)
     seats = {"a.1", "b.1"} if closed else {"a.1"}
     again = await found(search, PARTITION)
-    assert again.count(Forgotten(OWNER, "free-seat")) == len(seats)
+    assert again.count(Unscheduled(OWNER, "free-seat")) == len(seats)
     done = await owed(outbox)
     assert {one.seat for one in done if isinstance(one, FreeSeat)} == seats
     assert {getattr(one, "session_id", "S") for one in done} - {"T"} == {"S"}
 
 
 async def test_a_browser_is_looked_after(
-    search: Search, rooms: Rooms, forget: Forget, outbox: Outbox
+    search: UnscheduledSearch, rooms: Rooms, forget: Forget, outbox: Outbox
 ) -> None:
     seat = "web-a.1"
-    await rooms.reserve(ROOM, seat, waits=False, limit=9, now=NOW, browser=Browser("", (), ""))
+    await rooms.reserve(ROOM, seat, wait_if_empty=False, limit=9, now=NOW, browser=Browser("", (), ""))
     await forget(OWNER)
-    assert await found(search, PARTITION) == [Forgotten(OWNER, "check-presence")]
-    assert [one.id for one in await outbox.work(OWNER, now=NOW)] == [f"check-presence:{seat}"]
+    assert await found(search, PARTITION) == [Unscheduled(OWNER, "check-presence")]
+    assert [one.id for one in await outbox.settle(OWNER, now=NOW)] == [f"check-presence:{seat}"]
 
 
 async def test_one_replica_looks_through_a_partition_and_not_soon_again(
-    client: Client, search: Search, know: Know, forget: Forget, redis: Redis
+    client: Client, search: UnscheduledSearch, know: Know, forget: Forget, redis: Redis
 ) -> None:
     await know()
     assert await found(search, 3) == []
     await forget(CALLER)
-    other = Search(client, every=240, rings=600, roll_over=ROLL_OVER)
+    other = UnscheduledSearch(client, interval=240, max_dialing=600, roll_over=ROLL_OVER_AFTER)
     assert await found(other, 3) == []
     assert 230 < await redis.ttl(keys.searched(3)) <= 240
     await redis.delete(keys.searched(3))
@@ -190,7 +190,7 @@ async def test_one_replica_looks_through_a_partition_and_not_soon_again(
 
 
 async def test_however_many_there_are_each_step_looks_at_some(
-    client: Client, search: Search, redis: Redis, know: Know, monkeypatch: pytest.MonkeyPatch
+    client: Client, search: UnscheduledSearch, redis: Redis, know: Know, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(unscheduled, "_PART", 4)
     refs = [
@@ -199,6 +199,6 @@ async def test_however_many_there_are_each_step_looks_at_some(
     for ref in refs:
         await know(ref)
         await redis.delete(keys.owed(keys.owner_call(ref)))
-    parts = [part async for part in search.through(3, now=NOW)]
+    parts = [part async for part in search.scan(3, now=NOW)]
     assert [len(part) for part in parts] == [4, 4, 3, 0, 0, 0, 0]
     assert {one.owner for part in parts for one in part} == {keys.owner_call(ref) for ref in refs}

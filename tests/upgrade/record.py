@@ -21,7 +21,7 @@ from typing import Any
 from redis.asyncio import Redis
 
 from service.store.redis.embedded import EmbeddedServer
-from tests.browsers import enters
+from tests.browsers import add_browser
 from tests.harness import API_KEY, API_KEYS, NUMBER, ORIGIN, PASSWORD, USERNAME
 from tests.operators import Operator
 from tests.processes import environment, replica
@@ -126,7 +126,7 @@ class Recorder:
         timed = await self.placed("timed", room="timed", maxDuration=40)
         await timed.until("bridged")
         await (await self.placed("long", room="timed", maxDuration=400)).until("bridged")
-        await enters(self.simulator, self.operator, "watched")
+        await add_browser(self.simulator, self.operator, "watched")
         await self.bridged("alone", "solo")
         await (await self.bridged("left-alone", "solo")).hang_up()
         await (await self.bridged("ended")).hang_up()

@@ -11,20 +11,20 @@ import msgspec
 from redis.asyncio import Redis
 
 from service.store.gauges import STEP
-from tests.simulator.calls import Call, Callbacks
+from tests.simulator.calls import Call, CallbackTargets
 from tests.simulator.events import build
 from tests.simulator.phones import Phone
 from tests.simulator.sessions import Participant, Session, Subscriptions
 from tests.simulator.simulator import Simulator
 from tests.simulator.steps import Fetch, Over
-from tests.simulator.webhooks import Hook, Target
+from tests.simulator.webhooks import WebhookRequest, Target
 
 DAY = 86_400.0
 _TIME = re.compile(r"(?<![\w+.-])(?:\d{13}|\d{10}(?:\.\d+)?)(?![\w.-])")
 """A number that may be a time: milliseconds or seconds since the epoch."""
 
 
-class Recording(msgspec.Struct, frozen=True):
+class RecordedState(msgspec.Struct, frozen=True):
     """What `tests/upgrade/record.py` writes."""
 
     release: str
@@ -34,7 +34,7 @@ class Recording(msgspec.Struct, frozen=True):
     bandwidth: dict[str, list[dict[str, Any]]]
 
 
-async def load(redis: Redis, recording: Recording, *, late: float) -> None:
+async def load(redis: Redis, recording: RecordedState, *, late: float) -> None:
     """Fill the store as if it had been recorded `late` seconds ago.
 
     Whatever is a time within a day of the recording is moved on by as much as has passed since.
@@ -81,7 +81,7 @@ def _moved(at: float, shift: float, text: str) -> str:
 class Resumed(Simulator):
     """A Bandwidth whose calls are in the middle of something."""
 
-    def __init__(self, recording: Recording) -> None:
+    def __init__(self, recording: RecordedState) -> None:
         super().__init__()
         self.recording = recording
         bandwidth = recording.bandwidth
@@ -115,8 +115,8 @@ class Resumed(Simulator):
         first, call = self.first(name), self.named(name).call
         assert call.callbacks.first
         payload = first["payload"] if first else build("initiate", call)
-        hook = Hook(payload["eventType"], call.call_id, payload, call.callbacks.first, None, 15.0)
-        return (await self.webhooks.ask(hook)).body.decode()
+        hook = WebhookRequest(payload["eventType"], call.call_id, payload, call.callbacks.first, None, 15.0)
+        return (await self.webhooks.deliver_synchronously(hook)).body.decode()
 
     def go_on(self, name: str, event: str, verb: str, **extra: Any) -> Phone:
         """The next webhook of a phone, to the URL for it in the verb that it is at."""
@@ -187,7 +187,7 @@ class Resumed(Simulator):
             **values,
             account_id=self.account_id,
             call_url=f"https://voice.test/calls/{values['call_id']}",
-            callbacks=Callbacks(first=first, last=last, timeout=callbacks["timeout"]),
+            callbacks=CallbackTargets(first=first, last=last, timeout=callbacks["timeout"]),
             parent=self.engine.calls[parent] if parent else None,
         )
         if call.parent is not None:

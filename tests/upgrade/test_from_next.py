@@ -9,8 +9,8 @@ from redis.asyncio import Redis
 from service import __version__
 from service.calls.model import SCHEMA
 from service.store import keys
-from tests.browsers import enters
-from tests.harness import Service
+from tests.browsers import add_browser
+from tests.harness import RunningService
 from tests.operators import Operator, bridged
 from tests.simulator.simulator import Simulator
 from tests.waiting import wait_until
@@ -34,7 +34,7 @@ async def owe(redis: Redis, owner: str, id_: str, lane: str, seq: int, effect: d
 
 
 async def test_a_call_of_a_newer_schema_is_left_as_it_is(
-    simulator: Simulator, service: Service, operator: Operator, redis: Redis
+    simulator: Simulator, service: RunningService, operator: Operator, redis: Redis
 ) -> None:
     phone, call = await bridged(simulator, operator)
     ref = call["id"]
@@ -62,7 +62,7 @@ async def test_a_call_of_a_newer_schema_is_left_as_it_is(
 
 
 async def test_unknown_fields_of_a_call_are_kept(
-    simulator: Simulator, service: Service, operator: Operator, redis: Redis
+    simulator: Simulator, service: RunningService, operator: Operator, redis: Redis
 ) -> None:
     phone, call = await bridged(simulator, operator)
     whispers = {"to": ["somebody", None], "since": 1.5}
@@ -79,7 +79,7 @@ async def test_unknown_fields_of_a_call_are_kept(
 
 
 async def test_an_unknown_reply_is_none_to_be_repeated(
-    simulator: Simulator, service: Service, operator: Operator, redis: Redis
+    simulator: Simulator, service: RunningService, operator: Operator, redis: Redis
 ) -> None:
     """Who asks again is not cut off: the phone comes back in a moment, a leg that has answered goes on."""
     phone, call = await bridged(simulator, operator)
@@ -103,7 +103,7 @@ async def test_an_unknown_reply_is_none_to_be_repeated(
 
 
 async def test_unknown_fields_of_a_reply_are_read_over(
-    simulator: Simulator, service: Service, operator: Operator, redis: Redis
+    simulator: Simulator, service: RunningService, operator: Operator, redis: Redis
 ) -> None:
     phone, call = await bridged(simulator, operator)
     events = keys.events(call["id"])
@@ -116,9 +116,9 @@ async def test_unknown_fields_of_a_reply_are_read_over(
 
 
 async def test_unknown_fields_of_a_browser_are_kept(
-    simulator: Simulator, service: Service, operator: Operator, redis: Redis
+    simulator: Simulator, service: RunningService, operator: Operator, redis: Redis
 ) -> None:
-    browser = await enters(simulator, operator)
+    browser = await add_browser(simulator, operator)
     room = keys.room("sales")
     [field] = [one for one in await redis.hkeys(room) if str(one, "utf-8").startswith("web:")]  # type: ignore[arg-type] # bytes
     kept = json.loads(await redis.hget(room, field))  # type: ignore[arg-type] # it is there
@@ -131,7 +131,7 @@ async def test_unknown_fields_of_a_browser_are_kept(
     await browser.gone()
 
 
-async def test_unknown_fields_of_a_report_are_read_over(service: Service, redis: Redis) -> None:
+async def test_unknown_fields_of_a_report_are_read_over(service: RunningService, redis: Redis) -> None:
     report = {"id": "newer", "at": 4e9, "host": "next", "version": "9.9.9", "whispers": {"to": "somebody"}}
     await redis.set(keys.replica("newer"), json.dumps(report), px=20_000)
     await redis.zadd(keys.replicas(), {"newer": int((await redis.time())[0]) * 1000})
@@ -145,7 +145,7 @@ async def test_unknown_fields_of_a_report_are_read_over(service: Service, redis:
 
 
 async def test_work_with_unknown_fields_is_done(
-    simulator: Simulator, service: Service, operator: Operator, redis: Redis
+    simulator: Simulator, service: RunningService, operator: Operator, redis: Redis
 ) -> None:
     phone, call = await bridged(simulator, operator)
     hang_up = {"type": "hang-up", "call_id": phone.call_id, "whispers": "somebody"}
@@ -156,7 +156,7 @@ async def test_work_with_unknown_fields_is_done(
 
 
 async def test_unknown_work_is_left_to_others_and_what_is_behind_it_waits(
-    simulator: Simulator, service: Service, operator: Operator, redis: Redis
+    simulator: Simulator, service: RunningService, operator: Operator, redis: Redis
 ) -> None:
     """It keeps its place and its tries; other lanes do not wait for it."""
     phone, call = await bridged(simulator, operator)
@@ -184,7 +184,7 @@ async def test_unknown_work_is_left_to_others_and_what_is_behind_it_waits(
 
 
 async def test_unknown_settings_of_a_room_are_read_over(
-    simulator: Simulator, service: Service, operator: Operator, redis: Redis
+    simulator: Simulator, service: RunningService, operator: Operator, redis: Redis
 ) -> None:
     await operator.set_room("sales", limit=2, announcement="Welcome.")
     key = keys.room_settings("sales")

@@ -13,23 +13,23 @@ from redis.asyncio import Redis
 from service.calls.effects import (
     CheckPage,
     CheckSession,
-    CheckTaken,
+    CheckTakenFromPool,
     DeleteSession,
     Effect,
-    ReplaceStock,
-    StockRoom,
-    name_of,
+    ReplacePrepared,
+    PrepareParticipant,
+    effect_name,
 )
 from service.store.redis.client import Client
-from service.store.outbox import Unreadable, read_effect
-from service.store.outbox_index import OwedDirectory
-from tests.harness import NUMBER, Service, nothing_left, serving
+from service.store.outbox import UnreadableEffect, read_effect
+from service.store.outbox_index import OutboxIndex
+from tests.harness import NUMBER, RunningService, nothing_left, serving
 from tests.operators import Operator
 from tests.upgrade.record import NUMBERS, SETTINGS
-from tests.upgrade.resumed import Recording, Resumed, load
+from tests.upgrade.resumed import RecordedState, Resumed, load
 
-RECORDING = msgspec.json.decode(Path(__file__).with_name("state-9efb8e0.json").read_bytes(), type=Recording)
-NOT_RECORDED = {CheckPage, CheckSession, CheckTaken, ReplaceStock, StockRoom}
+RECORDING = msgspec.json.decode(Path(__file__).with_name("state-9efb8e0.json").read_bytes(), type=RecordedState)
+NOT_RECORDED = {CheckPage, CheckSession, CheckTakenFromPool, ReplacePrepared, PrepareParticipant}
 """Kinds of owed work that the recorded release knows, of rooms with stock, a page, or a session in doubt."""
 SETTLED = 15.0
 """Seconds: owed work that failed has been put off for as long as that at most."""
@@ -58,10 +58,10 @@ async def resumed(redis: Redis, store_url: str, *, late: float) -> AsyncIterator
 async def old_session_ends(store_url: str) -> None:
     """At once: it outlives the one that replaced it by a minute."""
     client = Client(store_url)
-    directory = OwedDirectory(client)
-    for one in await directory.owed(limit=100):
-        if isinstance(one.about, DeleteSession):
-            await directory.retry(one, now=0)
+    directory = OutboxIndex(client)
+    for one in await directory.list_owed(limit=100):
+        if isinstance(one.effect, DeleteSession):
+            await directory.retry_owed(one, now=0)
     await client.close()
 
 
@@ -72,12 +72,12 @@ async def leaves(operator: Operator, room: str) -> None:
     assert gone.is_success
 
 
-def _no_errors(service: Service) -> None:
+def _no_errors(service: RunningService) -> None:
     assert service.log(level="error") == []
     assert service.log(event="effect.not_known") == []
 
 
-class Play:
+class ResumedCalls:
     """What comes next for each of the recorded calls, and what has to come of it."""
 
     def __init__(self, simulator: Resumed, operator: Operator) -> None:
@@ -210,7 +210,7 @@ class Play:
         assert call["timeline"][0]["event"] == "initiate"
 
 
-async def _played(play: Play) -> None:
+async def _played(play: ResumedCalls) -> None:
     await asyncio.gather(
         play.was_ordered(),
         play.was_closed(),
@@ -235,14 +235,14 @@ def test_the_recording_holds_every_kind_of_owed_work() -> None:
         for id_, value in held["value"].items() if is_owed else ():
             if not id_.startswith("."):
                 effect = read_effect(value.split(" ", 5)[5].encode(), owner, id_)
-                assert not isinstance(effect, Unreadable), value
-                kinds.add(name_of(effect))
+                assert not isinstance(effect, UnreadableEffect), value
+                kinds.add(effect_name(effect))
     assert kinds == {kind.__struct_config__.tag for kind in get_args(Effect) if kind not in NOT_RECORDED}
 
 
 async def test_the_next_release_goes_on_at_once(store_url: str, redis: Redis) -> None:
     async with resumed(redis, store_url, late=0) as (simulator, operator):
-        await _played(Play(simulator, operator))
+        await _played(ResumedCalls(simulator, operator))
         joining = await simulator.repeated("joining")
         assert "<Redirect" in joining, "who is at it may be alive"
 
@@ -250,7 +250,7 @@ async def test_the_next_release_goes_on_at_once(store_url: str, redis: Redis) ->
 async def test_the_next_release_comes_a_minute_later(store_url: str, redis: Redis) -> None:
     """The leases of the replica that was killed are over, and so is what had its time."""
     async with resumed(redis, store_url, late=60) as (simulator, operator):
-        play = Play(simulator, operator)
+        play = ResumedCalls(simulator, operator)
         await asyncio.gather(
             _played(play),
             play.ends("timed", "time-limit"),

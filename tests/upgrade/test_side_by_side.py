@@ -27,18 +27,18 @@ FORTH_AND_BACK = [0, 1, 2, 1, 0]
 class Rolling(TwoReleases):
     """Forth and back once, with calls that go on until it is over."""
 
-    rate = 12.0
-    at_once = 25
+    calls_per_second = 12.0
+    max_concurrent = 25
 
-    def goes_on(self) -> bool:
+    def may_begin_call(self) -> bool:
         return len(self.phases) < len(FORTH_AND_BACK)
 
     def rolls_on(self) -> bool:
         return not self.phases
 
-    async def blow(self, site: Site) -> None:
+    async def inject(self, site: Site) -> None:
         self.site = site
-        await super().blow(site)
+        await super().inject(site)
 
     def logs(self) -> Iterator[tuple[str, Path]]:
         """Of all processes, with the release of each."""

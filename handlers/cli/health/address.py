@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
 from handlers.cli.health.finding import Finding, Findings, Result
-from handlers.http.request_guard import DOCTOR
+from handlers.http.request_guard import DOCTOR_USER_AGENT
 from service.clock import SystemClock
 from service.settings import Settings
 
@@ -20,7 +20,7 @@ _DAY: Final = 86_400.0
 _OURS: Final = 'Basic realm="callbacks"'
 
 
-class _Answer(NamedTuple):
+class _ProbeResponse(NamedTuple):
     status: int
     challenge: str
     expires: float | None
@@ -42,17 +42,17 @@ def _check(check: str, url: str) -> Findings:
         do = f"give {host} an address in your DNS, or correct BASE_CALLBACK_URL"
         return [Finding(check, "fail", f"{host} does not resolve: {error.strerror or error}", do)]
     try:
-        answer = _ask(url)
+        answer = _probe(url)
     except ssl.SSLCertVerificationError as error:
         do = "renew or correct the certificate at your proxy: Bandwidth refuses it too"
         return [Finding(f"{check} TLS", "fail", f"{host}: {error.verify_message}", do)]
     except (OSError, HTTPException) as error:
         do = "is the proxy running, and does the port lead to it? From outside it may be otherwise"
         return [Finding(check, "fail", f"{url} cannot be reached: {str(error) or type(error).__name__}", do)]
-    return [*_certificate(check, answer), _who(check, url, answer)]
+    return [*_certificate(check, answer), _identify(check, url, answer)]
 
 
-def _ask(url: str) -> _Answer:
+def _probe(url: str) -> _ProbeResponse:
     """A webhook without credentials: we refuse it, and leave no trace of it but a line in the log."""
     parts = urlsplit(url)
     host, path = parts.hostname or "", f"{parts.path}/callbacks/voice"
@@ -64,9 +64,9 @@ def _ask(url: str) -> _Answer:
     try:
         connection.connect()
         expires = _expires(connection)
-        connection.request("POST", path, b"{}", {"Content-Type": "application/json", "User-Agent": DOCTOR})
+        connection.request("POST", path, b"{}", {"Content-Type": "application/json", "User-Agent": DOCTOR_USER_AGENT})
         response: HTTPResponse = connection.getresponse()
-        return _Answer(response.status, response.headers.get("WWW-Authenticate", ""), expires)
+        return _ProbeResponse(response.status, response.headers.get("WWW-Authenticate", ""), expires)
     finally:
         connection.close()
 
@@ -76,7 +76,7 @@ def _expires(connection: HTTPConnection) -> float | None:
     return ssl.cert_time_to_seconds(str(found["notAfter"])) if found and "notAfter" in found else None
 
 
-def _certificate(check: str, answer: _Answer) -> Findings:
+def _certificate(check: str, answer: _ProbeResponse) -> Findings:
     if answer.expires is None:
         return []
     days = int((answer.expires - SystemClock().now()) / _DAY)
@@ -86,7 +86,7 @@ def _certificate(check: str, answer: _Answer) -> Findings:
     return [Finding(f"{check} TLS", result, f"the certificate is valid for {days} days, until {until}", do)]
 
 
-def _who(check: str, url: str, answer: _Answer) -> Finding:
+def _identify(check: str, url: str, answer: _ProbeResponse) -> Finding:
     if answer.status == 401 and answer.challenge == _OURS:
         return Finding(check, "ok", f"{url} leads to this service")
     if answer.status == 401:

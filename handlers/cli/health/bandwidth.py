@@ -4,12 +4,12 @@ from collections.abc import Awaitable, Callable, Iterator
 from email.utils import parsedate_to_datetime
 from typing import Final
 
-from handlers.cli.health.finding import Finding, Findings, skew
-from handlers.app.bandwidth import bandwidth_of
+from handlers.cli.health.finding import Finding, Findings, clock_finding
+from handlers.app.bandwidth import create_bandwidth
 from service.bandwidth.auth import OPERATION
 from service.bandwidth.errors import BandwidthError
-from service.bandwidth.api_client import Http
-from service.bandwidth.reachability import NO_CALL, NO_SESSION
+from service.bandwidth.api_client import HttpClient
+from service.bandwidth.reachability import MISSING_CALL_ID, MISSING_SESSION_ID
 from service.clock import Clock, SystemClock
 from service.setting_types import BASIC_AUTH_ENDS, basic_auth_is_over
 from service.settings import Settings
@@ -22,24 +22,24 @@ _REFUSED: Final = frozenset({"unauthorized", "forbidden"})
 
 async def check_bandwidth(settings: Settings, clock: Clock | None = None) -> Findings:
     clock = clock or SystemClock()
-    http = Http(clock=clock)
+    http = HttpClient(clock=clock)
     try:
-        bandwidth = bandwidth_of(settings, clock, http)
+        bandwidth = create_bandwidth(settings, clock, http)
         found = [
             *_basic(settings, clock.now()),
-            *await _tokens(settings, [one.warm for one in bandwidth.credentials]),
+            *await _tokens(settings, [one.prefetch for one in bandwidth.credentials]),
         ]
 
         async def voice() -> None:
-            await bandwidth.voice.get_call(NO_CALL, timeout=_TIMEOUT)
+            await bandwidth.voice.get_call(MISSING_CALL_ID, timeout=_TIMEOUT)
 
         async def webrtc() -> None:
-            await bandwidth.webrtc.has_session(NO_SESSION, timeout=_TIMEOUT)
+            await bandwidth.webrtc.has_session(MISSING_SESSION_ID, timeout=_TIMEOUT)
 
         found += [
-            await _answers("voice api", settings.bw_voice_url, voice),
-            await _answers("sessions api", settings.bw_webrtc_url, webrtc),
-            *_clock(http.heard),
+            await _check_api("voice api", settings.bw_voice_url, voice),
+            await _check_api("sessions api", settings.bw_webrtc_url, webrtc),
+            *_clock(http.last_server_date),
         ]
         return found
     finally:
@@ -71,13 +71,13 @@ async def _tokens(settings: Settings, warms: list[Callable[[], Awaitable[None]]]
             await warm()
     except BandwidthError as error:
         do = "check BW_CLIENT_ID and BW_CLIENT_SECRET in Bandwidth's dashboard"
-        if error.retry:
+        if error.retryable:
             do = f"can {settings.bw_token_url} be reached from here? Then Bandwidth's status page"
         return [Finding(check, "fail", f"none obtained: {_words(error)}", do)]
     return [Finding(check, "ok", f"obtained from {settings.bw_token_url}")]
 
 
-async def _answers(check: str, url: str, ask: Callable[[], Awaitable[None]]) -> Finding:
+async def _check_api(check: str, url: str, ask: Callable[[], Awaitable[None]]) -> Finding:
     clock = SystemClock()
     begun = clock.monotonic()
     try:
@@ -103,7 +103,7 @@ def _clock(heard: tuple[float, str] | None) -> Findings:
         theirs = parsedate_to_datetime(date).timestamp()
     except ValueError:
         return []
-    return [skew("bandwidth clock", at - theirs, "Bandwidth's", least=_WHOLE_SECONDS)]
+    return [clock_finding("bandwidth clock", at - theirs, "Bandwidth's", least=_WHOLE_SECONDS)]
 
 
 def _words(error: BandwidthError) -> str:

@@ -23,7 +23,7 @@ class Finding(NamedTuple):
 Findings = Sequence[Finding]
 
 
-def skew(check: str, seconds: float, what: str, *, least: float = SKEW) -> Finding:
+def clock_finding(check: str, seconds: float, what: str, *, least: float = SKEW) -> Finding:
     """`seconds`: by which ours is ahead. `least`: the smallest that can be told and matters.
 
     A warning, however much it is: replicas go by a time that they share, and nobody stops serving for it.

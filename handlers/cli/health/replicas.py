@@ -5,8 +5,8 @@ from typing import Final, NamedTuple
 
 from handlers.cli.health.finding import Finding
 from handlers.cli.times import span
-from service.bandwidth.breaker import LONGEST, SHORTEST
-from service.store.replicas import Report
+from service.bandwidth.breaker import MAX_PAUSE, MIN_PAUSE
+from service.store.replicas import ReplicaReport
 
 _COST: Final = {
     "creates": "callers who come now are turned away",
@@ -16,7 +16,7 @@ _COST: Final = {
 }
 _BREAKER: Final = (
     "a breaker is our own: it holds such requests back, since they have failed in a row, and sends one every "
-    f"{SHORTEST:.0f} to {LONGEST:.0f} s until that succeeds; what failed: docs/runbook.md, "
+    f"{MIN_PAUSE:.0f} to {MAX_PAUSE:.0f} s until that succeeds; what failed: docs/runbook.md, "
     "PstnBandwidthFailing"
 )
 _CUT_OFF: Final = "its egress, name servers or proxy: docs/runbook.md, PstnReplicaAside"
@@ -32,7 +32,7 @@ class _Trouble(NamedTuple):
     do: str
 
 
-def check_replicas(replicas: Sequence[Report], now: float) -> Iterator[Finding]:
+def check_replicas(replicas: Sequence[ReplicaReport], now: float) -> Iterator[Finding]:
     versions = sorted({one.version for one in replicas})
     if not replicas:
         do = "start one; those of a release before this say nothing of themselves"
@@ -46,14 +46,14 @@ def check_replicas(replicas: Sequence[Report], now: float) -> Iterator[Finding]:
         yield _replica(one, now)
 
 
-def _replica(one: Report, now: float) -> Finding:
+def _replica(one: ReplicaReport, now: float) -> Finding:
     troubles = list(_troubles(one, now))
-    words = "; ".join([_is(one, now), *(trouble.found for trouble in troubles)])
+    words = "; ".join([_describe(one, now), *(trouble.found for trouble in troubles)])
     do = "; ".join(dict.fromkeys(trouble.do for trouble in troubles))
     return Finding(f"replica {one.id[:8]}", "warn" if troubles else "ok", words, do)
 
 
-def _is(one: Report, now: float) -> str:
+def _describe(one: ReplicaReport, now: float) -> str:
     token = "" if one.token_age is None else f", its token {span(one.token_age)} old"
     latest = ", ".join(f"{api} {span(now - at)} ago" for api, at in sorted(one.succeeded.items()))
     heard = f", last success: {latest}" if latest else ", no request to Bandwidth has succeeded yet"
@@ -63,22 +63,22 @@ def _is(one: Report, now: float) -> str:
     )
 
 
-def _troubles(one: Report, now: float) -> Iterator[_Trouble]:
-    if one.aside:
-        yield _Trouble(f"it stands aside, since it alone cannot reach {', '.join(one.unreached)}", _CUT_OFF)
-    elif one.unreached:
+def _troubles(one: ReplicaReport, now: float) -> Iterator[_Trouble]:
+    if one.on_standby:
+        yield _Trouble(f"it stands aside, since it alone cannot reach {', '.join(one.unreachable_apis)}", _CUT_OFF)
+    elif one.unreachable_apis:
         words = (
-            f"it cannot reach {', '.join(one.unreached)}, and no other is known to: callers are turned away"
+            f"it cannot reach {', '.join(one.unreachable_apis)}, and no other is known to: callers are turned away"
         )
         yield _Trouble(words, _CUT_OFF)
-    for name in one.open:
+    for name in one.open_breakers:
         cost = _COST.get(name.partition("/")[2], "its requests fail")
         yield _Trouble(f"breaker {name} is open: {cost}", _BREAKER)
     if not one.has_token and one.at - one.started > _STARTS:
         yield _Trouble("it has had no token yet: callers are turned away", "see the token below")
-    if one.clock_off:
-        way = "ahead of" if one.clock_off > 0 else "behind"
-        words = f"its machine's clock is {span(abs(one.clock_off))} {way} the time that all replicas go by"
+    if one.clock_offset:
+        way = "ahead of" if one.clock_offset > 0 else "behind"
+        words = f"its machine's clock is {span(abs(one.clock_offset))} {way} the time that all replicas go by"
         yield _Trouble(words, _NTP)
     if one.draining:
         yield _Trouble("it drains: told to end, it serves for DRAIN_DELAY", "nothing, if that is a deploy")

@@ -6,8 +6,8 @@ from msgspec.structs import replace
 
 from service.calls.decision import Decision
 from service.calls.events import (
-    Arrival,
-    DialingOver,
+    PhoneRequest,
+    DialingTimedOut,
     Disconnect,
     Event,
     FoundEmpty,
@@ -28,39 +28,39 @@ from service.calls.events import (
     Placed,
     TransferAnswer,
     TransferComplete,
-    TurnedAway,
+    AskedToRetry,
 )
-from service.calls.looks import Asked, Looks
+from service.calls.looks import CallChecked, Looks
 from service.calls.model import Call, Intent, Leg, Media, Outcome, Phone
-from service.calls.outcomes import NOT_FOUND, blame_for, erased, let_go, outcome_of
-from service.calls.replies import Hangup, Nothing, Wait
+from service.calls.outcomes import NOT_FOUND, blame_for, is_erased, with_outage_hangup, outcome_of
+from service.calls.replies import HangUp, NoReply, Wait
 from service.calls.rules import arriving, joining, rooms
-from service.calls.rules.orders import refused
+from service.calls.rules.orders import refuse
 from service.calls.rules.parts import (
-    HANG_UP,
-    REDIRECT,
-    TIMERS,
-    continuation,
+    HANG_UP_ID,
+    REDIRECT_ID,
+    TIMER_IDS,
+    reply_for_intent,
     give_up_leg,
     give_up_seats,
 )
 
-MOMENT: Final = 0.001
+MIN_CALL_DURATION: Final = 0.001
 """Seconds that a call which had begun has lasted at least: a tombstone ends as it begins."""
 
 
 def disconnect(call: Call, event: Disconnect) -> Decision:
     """The phone has gone, whatever the call was doing."""
-    call = let_go(call, event.at)
+    call = with_outage_hangup(call, event.at)
     return _end(call, event.at, outcome_of(call, event))
 
 
-def asked(call: Call, event: Asked) -> Decision:
+def call_checked(call: Call, event: CallChecked) -> Decision:
     """Bandwidth knows a call for days after its end: it takes many looks to believe that it does not."""
     looks = Looks() if event.known else call.not_found.seen(event.at)
     after = replace(call, not_found=looks)
-    if not looks.are(event.enough):
-        return Decision(after, Nothing())
+    if not looks.reach(event.threshold):
+        return Decision(after, NoReply())
     vanished = FoundEnded(
         at=event.at,
         ref=call.ref,
@@ -74,20 +74,20 @@ def asked(call: Call, event: Asked) -> Decision:
 
 def placed(call: Call, _event: Placed) -> Decision:
     """Its id has been learned, and nothing else changes."""
-    return Decision(call, Nothing())
+    return Decision(call, NoReply())
 
 
 def not_placed(call: Call, event: NotPlaced) -> Decision:
     """Nobody was called. Should a webhook have told otherwise by now, that is to be believed."""
     if call.call_id:
-        return Decision(call, Nothing(), note="the call exists")
+        return Decision(call, NoReply(), note="the call exists")
     outcome = Outcome(blame=blame_for(event.reason), reason=event.reason)
     return _end(replace(call, failure=event.reason), event.at, outcome)
 
 
-def dialing_over(call: Call, event: DialingOver) -> Decision:
+def dialing_timed_out(call: Call, event: DialingTimedOut) -> Decision:
     if call.phone is not Phone.DIALING:
-        return Decision(call, Nothing(), note="the phone has answered")
+        return Decision(call, NoReply(), note="the phone has answered")
     return _end(call, event.at, Outcome(blame=blame_for("never-heard-of"), reason="never-heard-of"))
 
 
@@ -100,19 +100,19 @@ def _end(call: Call, at: float, outcome: Outcome) -> Decision:
     gone = replace(
         call,
         phone=Phone.GONE,
-        media=Media.MAKING if call.media is Media.MAKING else Media.NONE,
+        media=Media.JOINING if call.media is Media.JOINING else Media.NONE,
         intent=Intent.HANGUP,
         next_room="",
-        ended_at=max(at, call.created_at + MOMENT),
+        ended_at=max(at, call.created_at + MIN_CALL_DURATION),
         outcome=outcome,
-        leg=Leg.GONE if call.own_leg else call.leg,
+        leg=Leg.GONE if call.uses_bridge else call.leg,
     )
-    due = max(call.lease_until, at) if call.media is Media.MAKING else at
+    due = max(call.lease_until, at) if call.media is Media.JOINING else at
     return Decision(
         gone,
-        Nothing(),
-        owed=(*give_up_seats(call, due), *give_up_leg(call, at)),
-        cancelled=(HANG_UP, REDIRECT, "move-participant", "subscribe", *TIMERS),
+        NoReply(),
+        effects=(*give_up_seats(call, due), *give_up_leg(call, at)),
+        cancels=(HANG_UP_ID, REDIRECT_ID, "move-participant", "subscribe", *TIMER_IDS),
         drops_token=True,
     )
 
@@ -121,23 +121,23 @@ def after_the_end(call: Call, event: Event) -> Decision:
     """Nothing is begun for a phone that has gone; what an attempt has made meanwhile is taken down."""
     match event:
         case Joined() | JoinFailed() | FoundEmpty():
-            return replace(joining.outdated(call, event), reply=Hangup(), drops_token=True, note="")
+            return replace(joining.outdated(call, event), reply=HangUp(), drops_token=True, note="")
         case Moved() | MoveFailed():
             return rooms.outdated(call, event)
-        case TurnedAway() if not erased(call):
-            return arriving.known(call, event)
-        case Arrival() | TransferAnswer() | TransferComplete() | LegAnswer() | LegBridgeComplete():
-            return Decision(call, Hangup(), note="call has ended")
-        case LegNoted(keeps=tag) if tag:
-            return Decision(call, Hangup(), note="call has ended")
+        case AskedToRetry() if not is_erased(call):
+            return arriving.asked_to_retry(call, event)
+        case PhoneRequest() | TransferAnswer() | TransferComplete() | LegAnswer() | LegBridgeComplete():
+            return Decision(call, HangUp(), note="call has ended")
+        case LegNoted(tag=tag) if tag:
+            return Decision(call, HangUp(), note="call has ended")
         case OrderHangup():
-            return Decision(call, Nothing())
+            return Decision(call, NoReply())
         case OrderHold() | OrderJoin() | OrderTransfer() | OrderSubscriptions():
-            return refused(call, "the call has ended")
+            return refuse(call, "the call has ended")
         case Placed():
-            return Decision(call, Nothing())
+            return Decision(call, NoReply())
         case _:
-            return Decision(call, Nothing(), note="call has ended")
+            return Decision(call, NoReply(), note="call has ended")
 
 
 def stale(call: Call, event: Event) -> Decision:
@@ -146,14 +146,14 @@ def stale(call: Call, event: Event) -> Decision:
             return joining.outdated(call, event)
         case Moved() | MoveFailed():
             return rooms.outdated(call, event)
-        case TransferAnswer(let_in=True):
+        case TransferAnswer(accepted_without_call=True):
             talked = replace(call, bridged_at=call.bridged_at or event.at)
-            return Decision(talked, Nothing(), note="stale attempt")
+            return Decision(talked, NoReply(), note="stale attempt")
         case TransferAnswer() | LegAnswer() | LegBridgeComplete():
-            return Decision(call, Hangup(), note="stale attempt")
-        case TransferComplete() | Arrival():
+            return Decision(call, HangUp(), note="stale attempt")
+        case TransferComplete() | PhoneRequest():
             # Having been asked to ask us it does so at once, which would cut off what it is told here.
-            silent = isinstance(continuation(call), Hangup)
-            return Decision(call, Hangup() if silent else Wait(), note="stale attempt")
+            silent = isinstance(reply_for_intent(call), HangUp)
+            return Decision(call, HangUp() if silent else Wait(), note="stale attempt")
         case _:
-            return Decision(call, Nothing(), note="stale attempt")
+            return Decision(call, NoReply(), note="stale attempt")

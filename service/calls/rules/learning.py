@@ -4,30 +4,30 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from service.calls.effects import CheckPage, HangUp, HangUpLeg, NameCall, Owed
+from service.calls.effects import CheckPage, HangUpPhone, HangUpLeg, RecordCallId, Scheduled
 from service.calls.events import (
     Answer,
-    Arrival,
+    PhoneRequest,
     Disconnect,
     Event,
     LegAnswer,
     LegBridgeComplete,
     LegDisconnect,
-    Line,
+    PhoneEvent,
     MachineDetected,
     Placed,
     TransferAnswer,
     TransferComplete,
     TransferDisconnect,
-    Unknown,
+    UnknownWebhook,
 )
 from service.calls.looks import Looks
 from service.calls.model import Call, Direction, Intent, Phone
 from service.calls.rules.machines import HUMAN
-from service.calls.rules.parts import time_limit, time_to_hear
+from service.calls.rules.parts import schedule_time_limit, hang_up_delay
 
-_WEBHOOKS: Final = (
-    Line,
+_FROM_BANDWIDTH: Final = (
+    PhoneEvent,
     TransferAnswer,
     TransferComplete,
     TransferDisconnect,
@@ -35,44 +35,44 @@ _WEBHOOKS: Final = (
     LegBridgeComplete,
     LegDisconnect,
     MachineDetected,
-    Unknown,
+    UnknownWebhook,
 )
 
 
-def learn(call: Call, event: Event) -> tuple[Call, tuple[Owed, ...], tuple[str, ...]]:
+def record_facts(call: Call, event: Event) -> tuple[Call, tuple[Scheduled, ...], tuple[str, ...]]:
     """The call as it is known now, what is owed for it, and what is called off."""
-    owed: tuple[Owed, ...] = ()
-    cancelled: tuple[str, ...] = ()
+    effects: tuple[Scheduled, ...] = ()
+    cancels: tuple[str, ...] = ()
     if isinstance(event, LegDisconnect) and event.leg_id:
         # Whichever attempt it was of.
-        cancelled = (HangUpLeg(event.leg_id).id,)
+        cancels = (HangUpLeg(event.leg_id).id,)
     if not call.live:
-        return call, owed, cancelled
-    if call.not_found and isinstance(event, _WEBHOOKS):
+        return call, effects, cancels
+    if call.not_found and isinstance(event, _FROM_BANDWIDTH):
         call = replace(call, not_found=Looks())
-    if isinstance(event, Line | Placed) and event.call_id and not call.call_id:
+    if isinstance(event, PhoneEvent | Placed) and event.call_id and not call.call_id:
         call = replace(call, call_id=event.call_id)
-        owed = (Owed(NameCall(event.call_id, call.ref), event.at),)
+        effects = (Scheduled(RecordCallId(event.call_id, call.ref), event.at),)
         if call.intent is Intent.HANGUP and not isinstance(event, Disconnect):
             # Ordered before anybody knew whom to hang up. A phone that asks is told so itself.
-            due = event.at + (time_to_hear(call) if isinstance(event, Arrival) else 0)
-            owed = (*owed, Owed(HangUp(event.call_id), due))
-    if isinstance(event, Arrival) and event.answered and call.phone in {Phone.DIALING, Phone.RINGING}:
+            due = event.at + (hang_up_delay(call) if isinstance(event, PhoneRequest) else 0)
+            effects = (*effects, Scheduled(HangUpPhone(event.call_id), due))
+    if isinstance(event, PhoneRequest) and event.answered and call.phone in {Phone.DIALING, Phone.RINGING}:
         call = replace(call, phone=Phone.UP)
         if call.direction is Direction.OUTBOUND:
             call = replace(call, answered_at=event.at)
-            cancelled = ("end-dialing",)
-            owed = (*owed, *time_limit(call, event.at))
-            if call.page_alone:
+            cancels = ("end-dialing",)
+            effects = (*effects, *schedule_time_limit(call, event.at))
+            if call.page_gone_after:
                 # Its page may have gone before, or have never been there.
-                owed = (*owed, Owed(CheckPage(call.room), event.at + call.page_alone))
-    return _told(call, event), owed, cancelled
+                effects = (*effects, Scheduled(CheckPage(call.room), event.at + call.page_gone_after))
+    return _record_details(call, event), effects, cancels
 
 
-def _told(call: Call, event: Event) -> Call:
+def _record_details(call: Call, event: Event) -> Call:
     """What an event says of its call besides what it is about."""
-    if isinstance(event, Arrival) and event.rounds > call.rounds:
-        call = replace(call, rounds=event.rounds)
+    if isinstance(event, PhoneRequest) and event.outage_waits > call.outage_waits:
+        call = replace(call, outage_waits=event.outage_waits)
     if isinstance(event, Answer) and event.machine:
         settled = call.machine_settled or event.machine == HUMAN
         call = replace(call, machine=event.machine, machine_settled=settled)

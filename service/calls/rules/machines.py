@@ -7,8 +7,8 @@ from msgspec.structs import replace
 from service.calls.decision import Decision
 from service.calls.events import MachineDetected
 from service.calls.model import Call, Intent, OnMachine, Phone
-from service.calls.replies import Nothing
-from service.calls.rules.parts import break_off, continuation, turn
+from service.calls.replies import NoReply
+from service.calls.rules.parts import abort_attempt, reply_for_intent, switch_to
 
 MACHINES: Final = frozenset({"answering-machine", "tone-detected"})
 """Results of machine detection that mean one (voice API, `machineDetectionResult`)."""
@@ -25,14 +25,14 @@ def machine_detected(call: Call, event: MachineDetected) -> Decision:
     """
     known = replace(call, machine=event.value, machine_settled=call.machine_settled or event.value == HUMAN)
     if event.value not in MACHINES or call.intent is Intent.HANGUP:
-        return Decision(known, Nothing())
+        return Decision(known, NoReply())
     if call.machine_settled:
-        return Decision(known, Nothing(), note="a person or an operator was there first")
-    after = _after(known)
-    return Decision(known, Nothing()) if after is None else turn(call, after, event.at)
+        return Decision(known, NoReply(), note="a person or an operator was there first")
+    after = _after_machine(known)
+    return Decision(known, NoReply()) if after is None else switch_to(call, after, event.at)
 
 
-def operated(decision: Decision) -> Decision:
+def settle_by_operator(decision: Decision) -> Decision:
     """An operator has done something with a phone that had answered: that is worth more than a verdict."""
     call = decision.call
     if call is None or call.on_machine is OnMachine.JOIN or call.phone is not Phone.UP:
@@ -42,12 +42,12 @@ def operated(decision: Decision) -> Decision:
 
 def machine_answered(call: Call, at: float) -> Decision | None:
     """Told with the answer. None: it is joined like a person."""
-    after = _after(call)
-    return None if after is None else turn(call, after, at, continuation(after))
+    after = _after_machine(call)
+    return None if after is None else switch_to(call, after, at, reply_for_intent(after))
 
 
-def _after(call: Call) -> Call | None:
+def _after_machine(call: Call) -> Call | None:
     if call.on_machine is OnMachine.JOIN:
         return None
-    words = call.message if call.on_machine is OnMachine.MESSAGE else ""
-    return replace(break_off(call), intent=Intent.HANGUP, failure="answering-machine", farewell=words)
+    words = call.machine_message if call.on_machine is OnMachine.MESSAGE else ""
+    return replace(abort_attempt(call), intent=Intent.HANGUP, failure="answering-machine", closing_message=words)

@@ -11,29 +11,29 @@ import structlog
 from service.bandwidth.errors import BandwidthError, NotFound
 from service.bandwidth.webrtc import CreatedParticipant, WebRtcApi
 from service.calls.browser import Permission
-from service.calls.effects import ReplaceStock, StockRoom
+from service.calls.effects import ReplacePrepared, PrepareParticipant
 from service.clock import Clock
-from service.bandwidth.callback_urls import Callbacks
-from service.engine.joining.compensated import NEVER, TooSlow
-from service.engine.session_checks import Doubts
-from service.engine.joining.session_join import Entrance
-from service.engine.outbox.protocols import NotYet
+from service.bandwidth.callback_urls import CallbackUrls
+from service.engine.joining.compensated import NO_REPEAT, JoinTimeout
+from service.engine.session_checks import SessionChecker
+from service.engine.joining.session_join import SessionJoiner
+from service.engine.outbox.protocols import RetryLater
 from service.engine.phones import TIMEOUT
-from service.logs import bound
+from service.logs import log_context
 from service.metrics import Metrics
 from service.store.rooms import Rooms
 
 log = structlog.get_logger()
 
-NAME: Final = "stock"
+POOL_SEAT: Final = "stock"
 """In place of a seat, which a participant in stock has not got yet: its tag, and in its callback URL."""
-_LAST: Final = 5 * 60.0
+_TOKEN_MARGIN: Final = 5 * 60.0
 """Seconds before the end of a token that says when it ends: it has to last until the caller is connected."""
 _TRIES: Final = 4
 _PAUSE: Final = 5.0
 
 
-class Stocker:
+class ParticipantPool:
     """Raises StoreError, and NotYet where Bandwidth has to be asked again later."""
 
     def __init__(
@@ -41,67 +41,67 @@ class Stocker:
         *,
         webrtc: WebRtcApi,
         rooms: Rooms,
-        entrance: Entrance,
-        doubts: Doubts,
-        callbacks: Callbacks,
+        session_joiner: SessionJoiner,
+        session_checker: SessionChecker,
+        callbacks: CallbackUrls,
         clock: Clock,
         metrics: Metrics,
-        life: float,
+        lifetime: float,
     ) -> None:
         """`life`: seconds for which one may be handed out, unless its token ends before."""
         self._webrtc = webrtc
         self._rooms = rooms
-        self._entrance = entrance
-        self._doubts = doubts
+        self._session_joiner = session_joiner
+        self._session_checker = session_checker
         self._callbacks = callbacks
         self._clock = clock
         self._metrics = metrics
-        self._life = life
+        self._lifetime = lifetime
 
-    async def make(self, effect: StockRoom, *, attempt: int) -> None:
+    async def prepare(self, effect: PrepareParticipant, *, attempt: int) -> None:
         """One participant, if the room still wants one. Where Bandwidth refuses it the room goes without."""
         try:
-            await self._make(effect.room, attempt)
-        except (BandwidthError, TooSlow) as error:
-            self._metrics.stock("failed")
+            await self._prepare(effect.room, attempt)
+        except (BandwidthError, JoinTimeout) as error:
+            self._metrics.prepared("failed")
             if attempt < _TRIES:
-                raise NotYet(_PAUSE * 2.0**attempt) from error
+                raise RetryLater(_PAUSE * 2.0**attempt) from error
             log.warning("stock.given_up", attempt=attempt, error=str(error))
 
-    async def replace(self, effect: ReplaceStock) -> None:
+    async def replace(self, effect: ReplacePrepared) -> None:
         """Out of stock: it is too old, or not where it should be."""
         now = self._clock.now()
-        if await self._rooms.stock(effect.room, "gone", effect.participant_id, now=now):
-            self._metrics.stock("replaced")
+        if await self._rooms.update_prepared(effect.room, "gone", effect.participant_id, now=now):
+            self._metrics.prepared("replaced")
 
-    async def _make(self, room: str, attempt: int) -> None:
-        with self._entrance.creates.participant(
-            room, NAME, self._callbacks.browser(room, NAME), (Permission.AUDIO,), deadline=NEVER
+    async def _prepare(self, room: str, attempt: int) -> None:
+        with self._session_joiner.creator.create_participant(
+            room, POOL_SEAT, self._callbacks.browser_url(room, POOL_SEAT), (Permission.AUDIO,), deadline=NO_REPEAT
         ) as making:
-            participant = await making.within(TIMEOUT)
-            session_id = await self._entrance.written(
-                room, lambda: self._coming(room, participant), (making,)
+            participant = await making.wait(TIMEOUT)
+            session_id = await self._session_joiner.commit_handover(
+                room, lambda: self._register(room, participant), (making,)
             )
         if not session_id:
             return
-        with bound(participant_id=participant.id):
+        with log_context(participant_id=participant.id):
             try:
                 await self._webrtc.add_participant(
                     session_id, participant.id, timeout=TIMEOUT, attempt=attempt
                 )
             except BandwidthError as error:
-                await self._rooms.stock(room, "failed", participant.id, now=self._clock.now())
+                await self._rooms.update_prepared(room, "failed", participant.id, now=self._clock.now())
                 if not isinstance(error, NotFound):
                     raise
                 if await self._webrtc.has_session(session_id, timeout=TIMEOUT):
                     raise
-                await self._doubts.begin(room, session_id)
+                await self._session_checker.start_checking(room, session_id)
                 return
             now = self._clock.now()
-            if await self._rooms.stock(room, "ready", participant.id, now=now, token=participant.token):
-                self._metrics.stock("made")
+            if await self._rooms.update_prepared(room, "ready", participant.id, now=now, token=participant.token):
+                self._metrics.prepared("made")
 
-    async def _coming(self, room: str, participant: CreatedParticipant) -> str:
+    async def _register(self, room: str, participant: CreatedParticipant) -> str:
         now = self._clock.now()
-        till = min(now + self._life, (participant.expires_at or math.inf) - _LAST)
-        return await self._rooms.stock(room, "coming", participant.id, now=now, till=max(till, now))
+        till = min(now + self._lifetime, (participant.expires_at or math.inf) - _TOKEN_MARGIN)
+        return await self._rooms.update_prepared(room, "coming", participant.id, now=now, usable_until=max(till, now))

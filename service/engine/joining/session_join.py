@@ -8,44 +8,44 @@ import structlog
 
 from service.bandwidth.errors import BandwidthError, NotFound
 from service.bandwidth.webrtc import CreatedParticipant, WebRtcApi
-from service.calls.browser import Hears, Permission, Streams, heard_id
+from service.calls.browser import Hears, Permission, ParticipantStreams, heard_id
 from service.calls.effects import DeleteParticipant, DeleteSession
 from service.clock import Clock
-from service.engine.outbox.wakeup import Alarm
-from service.engine.joining.creates import Creates
-from service.engine.joining.compensated import Creation, TooSlow, all_made, together
-from service.engine.session_checks import Doubts
-from service.engine.outbox.retry_write import Persistence
-from service.logs import bound
+from service.engine.outbox.wakeup import WorkerSignal
+from service.engine.joining.creates import ResourceCreator
+from service.engine.joining.compensated import CompensatedCreate, JoinTimeout, wait_all, wait_both
+from service.engine.session_checks import SessionChecker
+from service.engine.outbox.retry_write import RetryWriter
+from service.logs import log_context
 from service.metrics import Metrics
 from service.store import keys
 from service.store.errors import StoreUnavailable
-from service.store.rooms import Gone, Rooms, Seat
+from service.store.rooms import SeatGone, Rooms, TakenSeat
 from service.tasks import Tasks
 
 log = structlog.get_logger()
 T = TypeVar("T")
 
-_AFTER_THE_JOIN: Final = 15.0
+_CLEANUP_GRACE: Final = 15.0
 """Seconds after its deadline in which whatever was made has either got its place or been given up."""
-_APART: Final = 0.1
+_MAX_CREATE_GAP: Final = 0.1
 """Seconds by which one create may be slower than the other and nothing is made of it."""
 
 
-class Refused(Exception):
+class JoinRefused(Exception):
     """It cannot succeed; the reason is one of `service.calls.outcomes.FAILURES`.
 
     `passes`: in a moment it might.
     """
 
-    def __init__(self, reason: str, detail: str = "", *, passes: bool = False) -> None:
+    def __init__(self, reason: str, detail: str = "", *, is_transient: bool = False) -> None:
         super().__init__(detail or reason)
         self.reason = reason
-        self.passes = passes
+        self.is_transient = is_transient
 
 
 @contextmanager
-def _full_at_bandwidth() -> Iterator[None]:
+def _conflict_as_room_full() -> Iterator[None]:
     """A new participant that conflicts is in no other session: this one is full.
 
     It may be so for as long as some who have lost their seat, or were made ahead, are to be taken out.
@@ -55,15 +55,15 @@ def _full_at_bandwidth() -> Iterator[None]:
     except BandwidthError as error:
         if (error.operation, error.code) != ("add-participant", "conflict"):
             raise
-        raise Refused("room-full", str(error), passes=True) from error
+        raise JoinRefused("room-full", str(error), is_transient=True) from error
 
 
-class Entered(NamedTuple):
+class JoinedSession(NamedTuple):
     session_id: str
     participant: CreatedParticipant
 
 
-class Entrance:
+class SessionJoiner:
     """Deadlines are monotonic. Raises Refused, TooSlow, InDoubt, BandwidthError and StoreError.
 
     Whatever was made by then is taken down, also once the store is back.
@@ -74,31 +74,31 @@ class Entrance:
         *,
         webrtc: WebRtcApi,
         rooms: Rooms,
-        doubts: Doubts,
+        session_checker: SessionChecker,
         clock: Clock,
         tasks: Tasks,
-        alarm: Alarm,
+        signal: WorkerSignal,
         metrics: Metrics | None = None,
-        persistence: Persistence | None = None,
+        retry_writer: RetryWriter | None = None,
     ) -> None:
-        self._persistence = persistence or Persistence(clock)
-        self.creates = Creates(
+        self._retry_writer = retry_writer or RetryWriter(clock)
+        self.creator = ResourceCreator(
             webrtc=webrtc,
             rooms=rooms,
             clock=clock,
             tasks=tasks,
-            alarm=alarm,
+            signal=signal,
             metrics=metrics or Metrics(),
-            persistence=self._persistence,
+            retry_writer=self._retry_writer,
         )
         self._webrtc = webrtc
-        self._doubts = doubts
+        self._session_checker = session_checker
         self._rooms = rooms
         self._clock = clock
         self._tasks = tasks
-        self._alarm = alarm
+        self._signal = signal
 
-    async def enter(
+    async def join(
         self,
         room: str,
         seat: str,
@@ -107,64 +107,64 @@ class Entrance:
         callback_url: str,
         deadline: float,
         permissions: Sequence[Permission] = (Permission.AUDIO,),
-        check: Callable[[str], None] = lambda _token: None,
-    ) -> Entered:
+        check_token: Callable[[str], None] = lambda _token: None,
+    ) -> JoinedSession:
         """With a participant of its own into the room's session: `session_id`, or a new one if that is empty.
 
         The seat has been reserved. `check` is given the device token, and raises for one that is of no use.
         """
-        with ExitStack() as owned, _full_at_bandwidth():
+        with ExitStack() as owned, _conflict_as_room_full():
             making = owned.enter_context(
-                self.creates.participant(room, seat, callback_url, permissions, deadline=deadline)
+                self.creator.create_participant(room, seat, callback_url, permissions, deadline=deadline)
             )
             if session_id:
-                participant = await making.within(self.left(deadline))
-                check(participant.token)
-                with bound(participant_id=participant.id):
-                    session_id = await self._take_and_add(room, seat, session_id, making, deadline)
-                return Entered(session_id, participant)
-            making_session = owned.enter_context(self.creates.session(room, deadline=deadline))
-            await self._insure(room, seat, making, making_session, deadline)
-            await all_made(making, making_session, seconds=self.left(deadline))
-            participant, made_session = await making.within(0), await making_session.within(0)
-            check(participant.token)
-            with bound(participant_id=participant.id):
-                session_id = await self.take_seat(
-                    room, seat, participant.id, made_session, making=(making, making_session)
+                participant = await making.wait(self.seconds_left(deadline))
+                check_token(participant.token)
+                with log_context(participant_id=participant.id):
+                    session_id = await self._claim_and_add(room, seat, session_id, making, deadline)
+                return JoinedSession(session_id, participant)
+            making_session = owned.enter_context(self.creator.create_session(room, deadline=deadline))
+            await self._schedule_cleanup(room, seat, making, making_session, deadline)
+            await wait_all(making, making_session, seconds=self.seconds_left(deadline))
+            participant, made_session = await making.wait(0), await making_session.wait(0)
+            check_token(participant.token)
+            with log_context(participant_id=participant.id):
+                session_id = await self.claim_seat(
+                    room, seat, participant.id, made_session, pending=(making, making_session)
                 )
                 self._check_time(deadline)
-                await self.add(room, session_id=session_id, participant_id=participant.id, deadline=deadline)
-            return Entered(session_id, participant)
+                await self.add_to_session(room, session_id=session_id, participant_id=participant.id, deadline=deadline)
+            return JoinedSession(session_id, participant)
 
-    async def take_seat(
+    async def claim_seat(
         self,
         room: str,
         seat: str,
         participant_id: str,
-        made_session: str,
+        new_session_id: str,
         *,
-        making: tuple[Creation[Any], ...],
+        pending: tuple[CompensatedCreate[Any], ...],
         keep: bool = False,
     ) -> str:
         """The room's session: `made_session` unless it has one already. `making`: what has made the two.
 
         With `keep` the participant is in another room, and stays there when it does not get this seat.
         """
-        taken = await self._settle(
+        taken = await self._commit_seat(
             room,
-            lambda: self._rooms.enter(
+            lambda: self._rooms.take_seat(
                 room,
                 seat,
                 participant_id=participant_id,
-                made_session=made_session,
+                new_session_id=new_session_id,
                 now=self._clock.now(),
-                keep=keep,
+                keep_participant=keep,
             ),
-            making,
+            pending,
         )
         return taken.session_id
 
-    async def add(
+    async def add_to_session(
         self,
         room: str,
         *,
@@ -179,22 +179,22 @@ class Entrance:
         """
         # Nobody at first: whom it hears may be on their way into the same session, and unknown there.
         first = None if hears is None else ()
-        with bound(session_id=session_id):
+        with log_context(session_id=session_id):
             try:
                 await self._webrtc.add_participant(
-                    session_id, participant_id, hears=first, timeout=self.left(deadline)
+                    session_id, participant_id, hears=first, timeout=self.seconds_left(deadline)
                 )
             except NotFound as error:
-                raise await self._doubts.of(room, session_id, error, self.left(deadline)) from error
+                raise await self._session_checker.classify(room, session_id, error, self.seconds_left(deadline)) from error
         if hears:
-            await self._hear(room, session_id, participant_id, hears, deadline)
+            await self._subscribe_to_present(room, session_id, participant_id, hears, deadline)
 
-    async def _hear(
+    async def _subscribe_to_present(
         self,
         room: str,
         session_id: str,
         participant_id: str,
-        hears: tuple[str | Streams, ...],
+        hears: tuple[str | ParticipantStreams, ...],
         deadline: float,
     ) -> None:
         """Those that are left of whom it is to hear; Bandwidth knows nothing of who has gone."""
@@ -204,26 +204,26 @@ class Entrance:
             session_id,
             participant_id,
             hears=tuple(one for one in hears if heard_id(one) in there),
-            timeout=self.left(deadline),
+            timeout=self.seconds_left(deadline),
         )
 
-    async def _take_and_add(
+    async def _claim_and_add(
         self,
         room: str,
         seat: str,
         session_id: str,
-        making: Creation[CreatedParticipant],
+        pending: CompensatedCreate[CreatedParticipant],
         deadline: float,
     ) -> str:
         """Its seat, and into the session that the room had when the seat was reserved, side by side.
 
         Mostly the room still has it. Who does not get the seat is owed for deletion, in a session or not.
         """
-        participant_id = (await making.within(0)).id
+        participant_id = (await pending.wait(0)).id
         adding = self._tasks.start(
-            self._tried(session_id, participant_id, self.left(deadline)), name="participant.add"
+            self._try_add(session_id, participant_id, self.seconds_left(deadline)), name="participant.add"
         )
-        taken = await self.take_seat(room, seat, participant_id, "", making=(making,))
+        taken = await self.claim_seat(room, seat, participant_id, "", pending=(pending,))
         self._check_time(deadline)
         error = await adding
         if taken != session_id:
@@ -232,31 +232,31 @@ class Entrance:
                 # What failed may have been done all the same; if not, the next request conflicts.
                 with suppress(BandwidthError):
                     await self._webrtc.remove_participant(
-                        session_id, participant_id, timeout=self.left(deadline)
+                        session_id, participant_id, timeout=self.seconds_left(deadline)
                     )
-            await self.add(room, session_id=taken, participant_id=participant_id, deadline=deadline)
+            await self.add_to_session(room, session_id=taken, participant_id=participant_id, deadline=deadline)
             return taken
         if isinstance(error, NotFound):
-            raise await self._doubts.of(room, taken, error, self.left(deadline)) from error
+            raise await self._session_checker.classify(room, taken, error, self.seconds_left(deadline)) from error
         if error is not None:
             raise error
         return taken
 
-    async def _tried(self, session_id: str, participant_id: str, seconds: float) -> BandwidthError | None:
-        with bound(session_id=session_id):
+    async def _try_add(self, session_id: str, participant_id: str, seconds: float) -> BandwidthError | None:
+        with log_context(session_id=session_id):
             try:
                 await self._webrtc.add_participant(session_id, participant_id, timeout=seconds)
             except BandwidthError as error:
                 return error
         return None
 
-    async def roll_over(self, room: str, session_id: str, deadline: float) -> None:
+    async def replace_session(self, room: str, session_id: str, deadline: float) -> None:
         """Everybody into a new session, unless the room has another than `session_id` by now."""
-        with self.creates.session(room, deadline=deadline) as making:
-            made = await making.within(self.left(deadline))
-            replaced = await self.written(
+        with self.creator.create_session(room, deadline=deadline) as making:
+            made = await making.wait(self.seconds_left(deadline))
+            replaced = await self.commit_handover(
                 room,
-                lambda: self._rooms.roll_over(room, old=session_id, made=made, now=self._clock.now()),
+                lambda: self._rooms.roll_over(room, old_session_id=session_id, new_session_id=made, now=self._clock.now()),
                 (making,),
             )
         if replaced:
@@ -267,59 +267,59 @@ class Entrance:
             # Not Bandwidth's doing: whoever waits is asked to come back, and gets another attempt.
             raise StoreUnavailable("it answered when the time was up")
 
-    def left(self, deadline: float) -> float:
+    def seconds_left(self, deadline: float) -> float:
         """Seconds until the deadline. Raises TooSlow when there are none."""
         left = deadline - self._clock.monotonic()
         if left <= 0:
-            raise TooSlow
+            raise JoinTimeout
         return left
 
-    async def _settle(
-        self, room: str, write: Callable[[], Awaitable[Seat | Gone]], making: tuple[Creation[Any], ...]
-    ) -> Seat:
+    async def _commit_seat(
+        self, room: str, write: Callable[[], Awaitable[TakenSeat | SeatGone]], pending: tuple[CompensatedCreate[Any], ...]
+    ) -> TakenSeat:
         """Hand what was made over to the room; once that is through, the seat's leaving takes it down."""
-        seat = await self.written(room, write, making)
-        if isinstance(seat, Gone):
-            raise Refused("room-closed")
+        seat = await self.commit_handover(room, write, pending)
+        if isinstance(seat, SeatGone):
+            raise JoinRefused("room-closed")
         return seat
 
-    async def written(
-        self, room: str, write: Callable[[], Awaitable[T]], making: tuple[Creation[Any], ...]
+    async def commit_handover(
+        self, room: str, write: Callable[[], Awaitable[T]], pending: tuple[CompensatedCreate[Any], ...]
     ) -> T:
         """A write by which the room becomes the owner of what was made.
 
         Cut off in any way, it may or may not have been taken, and only we know of what was made. The same
         write is then repeated in the background, besides whatever the caller does about it.
         """
-        for one in making:
-            one.handed_over()
+        for one in pending:
+            one.hand_over()
         try:
             written = await write()
         except BaseException:
-            made = [cleanup for one in making if (cleanup := one.cleanup)]
-            self._tasks.start(self._persistence.write(write, "room", *made, room=room), name="room.settle")
+            made = [cleanup for one in pending if (cleanup := one.cleanup)]
+            self._tasks.start(self._retry_writer.retry_until_stored(write, "room", *made, room=room), name="room.settle")
             raise
-        if not isinstance(written, Seat) or written.owes:
-            self._alarm.wake(keys.owner_room(room))
+        if not isinstance(written, TakenSeat) or written.has_due_work:
+            self._signal.notify(keys.owner_room(room))
         return written
 
-    async def _insure(
+    async def _schedule_cleanup(
         self,
         room: str,
         seat: str,
-        making_participant: Creation[CreatedParticipant],
-        making_session: Creation[str],
+        pending_participant: CompensatedCreate[CreatedParticipant],
+        pending_session: CompensatedCreate[str],
         deadline: float,
     ) -> None:
         """Owe the removal of what was made while the other create hangs; `take_seat` calls it off.
 
         Until then only this process knows of it, and it may be killed. Raises StoreError.
         """
-        if await together(making_participant, making_session, apart=_APART, seconds=self.left(deadline)):
+        if await wait_both(pending_participant, pending_session, max_gap=_MAX_CREATE_GAP, seconds=self.seconds_left(deadline)):
             return
         now = self._clock.now()
-        due = now + max(deadline - self._clock.monotonic(), 0) + _AFTER_THE_JOIN
-        if participant := making_participant.made:
-            await self._rooms.owe(room, DeleteParticipant(seat, participant.id), now=now, due=due)
-        if session_id := making_session.made:
-            await self._rooms.owe(room, DeleteSession(session_id), now=now, due=due)
+        due = now + max(deadline - self._clock.monotonic(), 0) + _CLEANUP_GRACE
+        if participant := pending_participant.created:
+            await self._rooms.schedule(room, DeleteParticipant(seat, participant.id), now=now, due=due)
+        if session_id := pending_session.created:
+            await self._rooms.schedule(room, DeleteSession(session_id), now=now, due=due)

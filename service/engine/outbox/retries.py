@@ -5,73 +5,73 @@ from typing import Final
 
 from service.calls.effects import (
     AddParticipant,
-    AskAfter,
+    CheckCall,
     CheckPage,
     CheckPresence,
     CheckRoom,
     CheckSession,
-    CheckTaken,
+    CheckTakenFromPool,
     DeleteParticipant,
     DeleteSession,
     Effect,
     EndDialing,
-    Evict,
+    TellRoomClosed,
     FreeSeat,
-    HangUp,
+    HangUpPhone,
     HangUpLeg,
     LeaveRoom,
     MoveParticipant,
-    NameCall,
+    RecordCallId,
     RedirectPhone,
     RemoveParticipant,
     ReplaceSession,
-    ReplaceStock,
-    StockRoom,
+    ReplacePrepared,
+    PrepareParticipant,
     Subscribe,
     SummonWaiter,
     TellAlone,
-    TellHoldUp,
-    TellTimeShort,
+    TellHoldTimeUp,
+    TellTimeNearlyUp,
     TellTimeUp,
 )
 
 _FIRST: Final = 0.5
 _LONGEST: Final = 60.0
 """Seconds of our own backoff."""
-_SOON: Final = 10.0
+_URGENT: Final = 10.0
 """A phone that should be hung up costs, a seat that is not free is in somebody's way, or somebody waits."""
 _CLEAN_UP: Final = 20.0
 _LATER: Final = 300.0
 
-OBEYED: Final[Mapping[type[Effect], float]] = {
-    HangUp: _SOON,
-    HangUpLeg: _SOON,
-    EndDialing: _SOON,
-    LeaveRoom: _SOON,
-    FreeSeat: _SOON,
-    Evict: _SOON,
-    TellAlone: _SOON,
-    TellTimeUp: _SOON,
-    TellTimeShort: _SOON,
-    TellHoldUp: _SOON,
-    CheckPage: _SOON,
-    SummonWaiter: _SOON,
-    RedirectPhone: _SOON,
-    MoveParticipant: _SOON,
-    AddParticipant: _SOON,
-    Subscribe: _SOON,
-    NameCall: _SOON,
+MAX_RETRY_AFTER: Final[Mapping[type[Effect], float]] = {
+    HangUpPhone: _URGENT,
+    HangUpLeg: _URGENT,
+    EndDialing: _URGENT,
+    LeaveRoom: _URGENT,
+    FreeSeat: _URGENT,
+    TellRoomClosed: _URGENT,
+    TellAlone: _URGENT,
+    TellTimeUp: _URGENT,
+    TellTimeNearlyUp: _URGENT,
+    TellHoldTimeUp: _URGENT,
+    CheckPage: _URGENT,
+    SummonWaiter: _URGENT,
+    RedirectPhone: _URGENT,
+    MoveParticipant: _URGENT,
+    AddParticipant: _URGENT,
+    Subscribe: _URGENT,
+    RecordCallId: _URGENT,
     RemoveParticipant: _CLEAN_UP,
     DeleteParticipant: _CLEAN_UP,
     DeleteSession: _CLEAN_UP,
-    AskAfter: _LATER,
+    CheckCall: _LATER,
     CheckRoom: _LATER,
-    CheckSession: _SOON,
-    CheckTaken: _LATER,
+    CheckSession: _URGENT,
+    CheckTakenFromPool: _LATER,
     CheckPresence: _LATER,
     ReplaceSession: _LATER,
-    StockRoom: _LATER,
-    ReplaceStock: _LATER,
+    PrepareParticipant: _LATER,
+    ReplacePrepared: _LATER,
 }
 """Seconds for which a Retry-After is obeyed: a gateway may say an hour, or a date of another zone."""
 
@@ -81,11 +81,11 @@ def backoff(tries: int, jitter: float) -> float:
     return min(_LONGEST, _FIRST * 2.0 ** min(tries, 16)) * (0.5 + jitter / 2)
 
 
-def told_to_wait(retry_after: float | None) -> float | None:
+def client_retry_after(retry_after: float | None) -> float | None:
     """Seconds that are passed on to whoever asked us for it: a person, or a client of theirs."""
     return None if retry_after is None else min(retry_after, _LONGEST)
 
 
-def obeyed(effect: Effect, retry_after: float | None) -> float:
+def capped_retry_after(effect: Effect, retry_after: float | None) -> float:
     """Seconds for which Bandwidth's wish keeps the effect from its next try."""
-    return min(retry_after or 0, OBEYED[type(effect)])
+    return min(retry_after or 0, MAX_RETRY_AFTER[type(effect)])

@@ -6,8 +6,8 @@ from typing import Final
 import structlog
 
 from service.clock import Clock
-from service.engine.cleanup import Ending, ids_of, kind_of
-from service.logs import bound
+from service.engine.cleanup import CleanUpOrHangUp, ids_of, kind_of
+from service.logs import log_context
 from service.store.errors import StoreError, StoreUnavailable
 
 log = structlog.get_logger()
@@ -25,7 +25,7 @@ _HINT: Final = "pstn-bridge sweep --from-logs finds it, and with --apply takes i
 _HINT_CALL: Final = "it tells of itself by its webhooks; pstn-bridge sweep lists it if nobody knows it"
 
 
-class Persistence:
+class RetryWriter:
     """Repeats writes for as long as the process lives, `limit` of them at the same time.
 
     What is not kept, since there are more or the process ends, is told: a line for each thing at Bandwidth
@@ -41,8 +41,8 @@ class Persistence:
         """Writes that have failed and are tried again."""
         return self._waiting
 
-    async def write(
-        self, write: Callable[[], Awaitable[object]], what: str, *cleanups: Ending, room: str = ""
+    async def retry_until_stored(
+        self, write: Callable[[], Awaitable[object]], what: str, *cleanups: CleanUpOrHangUp, room: str = ""
     ) -> None:
         """Write what must not be forgotten; `write` has to be safe to repeat.
 
@@ -50,39 +50,39 @@ class Persistence:
         """
         written = False
         try:
-            written = await self._repeated(write, what)
+            written = await self._attempt_or_retry(write, what)
         finally:
             if not written:
-                _tell(what, cleanups, room)
+                _log_lost(what, cleanups, room)
 
-    async def _repeated(self, write: Callable[[], Awaitable[object]], what: str) -> bool:
-        error = await _error_of(write)
+    async def _attempt_or_retry(self, write: Callable[[], Awaitable[object]], what: str) -> bool:
+        error = await _attempt(write)
         if error is None:
             return True
-        note_failure(what, 1, error)
+        log_failure(what, 1, error)
         if self._waiting >= self._limit:
             return False
         self._waiting += 1
         try:
-            return await self._again(write, what)
+            return await self._retry(write, what)
         finally:
             self._waiting -= 1
 
-    async def _again(self, write: Callable[[], Awaitable[object]], what: str) -> bool:
+    async def _retry(self, write: Callable[[], Awaitable[object]], what: str) -> bool:
         pause, tries = FIRST_PAUSE, 1
         while True:
             await self._clock.sleep(max(pause, self._waiting / _TRIES_A_SECOND))
             pause = min(pause * 2, LONGEST_PAUSE)
-            error = await _error_of(write)
+            error = await _attempt(write)
             if error is None:
                 return True
             tries += 1
-            note_failure(what, tries, error)
-            if is_in_vain(error, tries):
+            log_failure(what, tries, error)
+            if is_hopeless(error, tries):
                 return False
 
 
-async def _error_of(write: Callable[[], Awaitable[object]]) -> StoreError | None:
+async def _attempt(write: Callable[[], Awaitable[object]]) -> StoreError | None:
     try:
         await write()
     except StoreError as error:
@@ -90,23 +90,23 @@ async def _error_of(write: Callable[[], Awaitable[object]]) -> StoreError | None
     return None
 
 
-def is_in_vain(error: StoreError, tries: int) -> bool:
+def is_hopeless(error: StoreError, tries: int) -> bool:
     """Whether waiting does not help: the store is there, and what it has cannot be read by this release."""
     return tries >= UNREADABLE_TRIES and not isinstance(error, StoreUnavailable)
 
 
-def note_failure(what: str, tries: int, error: StoreError) -> None:
+def log_failure(what: str, tries: int, error: StoreError) -> None:
     """Told at the 1st, 2nd, 4th, 8th ... try: an outage may last for hours."""
     if tries.bit_count() == 1:
         log.warning("store.write_retried", what=what, error=str(error))
 
 
-def _tell(what: str, cleanups: tuple[Ending, ...], room: str) -> None:
-    with bound(room=room or None):
+def _log_lost(what: str, cleanups: tuple[CleanUpOrHangUp, ...], room: str) -> None:
+    with log_context(room=room or None):
         if not cleanups:
             log.error("store.write_lost", what=what)
         for one in cleanups:
             kind = kind_of(one)
             hint = _HINT if kind in {"session", "participant"} else _HINT_CALL
-            with bound(**ids_of(one)):
+            with log_context(**ids_of(one)):
                 log.error("cleanup.not_stored", kind=kind, what=what, hint=hint)

@@ -19,47 +19,47 @@ _SENTINEL_PORT: Final = 26379
 _PORT: Final = 6379
 
 
-class Kind(Enum):
+class RedisMode(Enum):
     SERVER = "server"
     SENTINEL = "sentinel"
     CLUSTER = "cluster"
 
 
-class Address(NamedTuple):
+class StoreAddress(NamedTuple):
     """Where the store is. It may hold a password: never for the log."""
 
-    kind: Kind
+    mode: RedisMode
     url: str
     """For the client library: scheme, credentials, first host, database and options."""
     hosts: tuple[tuple[str, int], ...]
     """The Sentinels, or nodes of the cluster to begin with; empty for one server."""
-    service: str
+    master_name: str
     """What the Sentinels call the master."""
 
 
-def parse(text: str) -> Address:
+def parse(text: str) -> StoreAddress:
     """Raises ValueError that says what is wrong, and nothing of a password."""
     found = _URL.fullmatch(text)
     if not found:
         raise ValueError("is not the URL of a Redis or Valkey")
-    scheme, kind, rest = found[1].replace("valkey", "redis"), Kind(found[2] or "server"), found[3]
+    scheme, kind, rest = found[1].replace("valkey", "redis"), RedisMode(found[2] or "server"), found[3]
     if scheme == "unix":
-        if kind is not Kind.SERVER or not rest.startswith("/"):
+        if kind is not RedisMode.SERVER or not rest.startswith("/"):
             raise ValueError("is not the path of a socket")
-        return Address(kind, f"unix://{rest}", (), "")
+        return StoreAddress(kind, f"unix://{rest}", (), "")
     parts = urlsplit(f"//{rest}")
     user, at, hosts = parts.netloc.rpartition("@")
-    places = tuple(_place(host, kind) for host in hosts.split(","))
-    service, database = _path(parts.path, kind)
-    if kind is Kind.SERVER and len(places) > 1:
+    places = tuple(_host_and_port(host, kind) for host in hosts.split(","))
+    service, database = _master_and_database(parts.path, kind)
+    if kind is RedisMode.SERVER and len(places) > 1:
         raise ValueError("names several servers, and neither +sentinel nor +cluster says what they are")
     first = hosts.partition(",")[0]
     query = f"?{parts.query}" if parts.query else ""
     url = f"{scheme}://{user}{at}{first}/{database}{query}"
-    return Address(kind, url, () if kind is Kind.SERVER else places, service)
+    return StoreAddress(kind, url, () if kind is RedisMode.SERVER else places, service)
 
 
-def shown(text: str) -> str:
+def without_credentials(text: str) -> str:
     """The URL without credentials and options, for messages."""
     scheme, _, rest = text.partition("://")
     if scheme == "unix":
@@ -68,7 +68,7 @@ def shown(text: str) -> str:
     return f"{scheme}://{hosts.rpartition('@')[2]}{slash}{path}"
 
 
-def _place(text: str, kind: Kind) -> tuple[str, int]:
+def _host_and_port(text: str, mode: RedisMode) -> tuple[str, int]:
     try:
         parts = urlsplit(f"//{text}")
         host, port = parts.hostname, parts.port  # .port raises where it is no port
@@ -76,20 +76,20 @@ def _place(text: str, kind: Kind) -> tuple[str, int]:
         raise ValueError("has a host or a port that is none") from None
     if not host:
         raise ValueError("has no host")
-    return host, port or (_SENTINEL_PORT if kind is Kind.SENTINEL else _PORT)
+    return host, port or (_SENTINEL_PORT if mode is RedisMode.SENTINEL else _PORT)
 
 
-def _path(path: str, kind: Kind) -> tuple[str, str]:
+def _master_and_database(path: str, mode: RedisMode) -> tuple[str, str]:
     """The Sentinels' name for the master, and the number of the database."""
     words = [unquote(word) for word in path.removeprefix("/").split("/") if word]
     service = ""
-    if kind is Kind.SENTINEL:
+    if mode is RedisMode.SENTINEL:
         if not words:
             raise ValueError("does not say after a slash what the Sentinels call the master")
         service = words.pop(0)
     database = words.pop(0) if words else "0"
     if words or not database.isdecimal():
         raise ValueError("has no number of a database where one belongs")
-    if kind is Kind.CLUSTER and int(database):
+    if mode is RedisMode.CLUSTER and int(database):
         raise ValueError("names a database, which a cluster does not have")
     return service, database

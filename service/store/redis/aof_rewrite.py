@@ -11,8 +11,8 @@ import structlog
 
 from service.store.redis.client import Client
 from service.store.errors import StoreUnavailable
-from service.store.health import said
-from service.tasks import is_set_within, surviving
+from service.store.health import parse_info
+from service.tasks import wait_set, log_failures
 
 _LOOK: Final = 1.0
 _REWRITE: Final = ("BGREWRITEAOF",)
@@ -21,61 +21,61 @@ _INFO: Final = ("INFO", "persistence")
 log = structlog.get_logger()
 
 
-class FileRewriter:
+class AofRewriter:
     """A loop: at the start, soon after an erasure, and `every` so many seconds.
 
     Device tokens are deleted with every call. But each rewriting writes the whole store: there are `settle`
     seconds between two of them.
     """
 
-    def __init__(self, client: Client, *, every: float, settle: float) -> None:
+    def __init__(self, client: Client, *, every: float, min_pause: float) -> None:
         self._client = client
         self._every = every
-        self._settle = settle
-        self._over = asyncio.Event()
-        self._wanted = asyncio.Event()
-        self._is_well = True
+        self._min_pause = min_pause
+        self._stop = asyncio.Event()
+        self._requested = asyncio.Event()
+        self._last_succeeded = True
 
-    def erased(self) -> None:
+    def request_rewrite(self) -> None:
         """Something was erased, and is to be in no file any more soon."""
-        self._wanted.set()
+        self._requested.set()
 
     async def run(self) -> None:
         """Until `stop`."""
-        while not self._over.is_set():
+        while not self._stop.is_set():
             # Before it begins: what is erased from now on may be in it still.
-            self._wanted.clear()
-            with surviving("rewrite"):
+            self._requested.clear()
+            with log_failures("rewrite"):
                 await self.rewrite()
-            await is_set_within(self._over, self._settle)
-            await is_set_within(self._wanted, self._every)
+            await wait_set(self._stop, self._min_pause)
+            await wait_set(self._requested, self._every)
 
     def stop(self) -> None:
-        self._over.set()
-        self._wanted.set()
+        self._stop.set()
+        self._requested.set()
 
     async def rewrite(self) -> None:
         """From beginning to end. A failure is told once, and tried again after a while."""
         try:
-            failure = await self._rewritten()
+            failure = await self._try_rewrite()
         except StoreUnavailable as error:
             failure = str(error)
         if failure:
-            self._wanted.set()
-            if self._is_well:
+            self._requested.set()
+            if self._last_succeeded:
                 hint = "see server.log beside the data, and whether its disk is full"
                 log.warning("store.rewrite_failed", error=failure, hint=hint)
-        self._is_well = not failure
+        self._last_succeeded = not failure
 
-    async def _rewritten(self) -> str:
+    async def _try_rewrite(self) -> str:
         """Why it was not; empty where it was. Raises StoreUnavailable."""
         while await self._is_busy():
             # It may have begun before the erasure.
-            if await is_set_within(self._over, _LOOK):
+            if await wait_set(self._stop, _LOOK):
                 return ""
-        await self._client.ask_all([_REWRITE])
+        await self._client.send_to_masters([_REWRITE])
         while await self._is_busy():
-            if await is_set_within(self._over, _LOOK):
+            if await wait_set(self._stop, _LOOK):
                 return ""
         status = (await self._persistence()).get("aof_last_bgrewrite_status", "")
         return "" if status == "ok" else f"aof_last_bgrewrite_status: {status}"
@@ -85,5 +85,5 @@ class FileRewriter:
         return "1" in (found.get("aof_rewrite_in_progress"), found.get("aof_rewrite_scheduled"))
 
     async def _persistence(self) -> dict[str, str]:
-        [[info]] = await self._client.ask_all([_INFO])
-        return dict(said(info))
+        [[info]] = await self._client.send_to_masters([_INFO])
+        return dict(parse_info(info))

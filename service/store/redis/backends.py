@@ -30,8 +30,8 @@ from redis.exceptions import (
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeout
 
-from service.store.redis.address import Address, Kind
-from service.store.redis.pipelined import Link
+from service.store.redis.address import StoreAddress, RedisMode
+from service.store.redis.pipelined import SharedConnection
 from service.store.redis.scripts import Result, Value
 from service.store.redis.sentinels import Sentinels
 
@@ -40,7 +40,7 @@ TIMEOUT: Final = 3.0
 CONNECTIONS: Final = 64
 """To one server at most; who needs one more waits for it."""
 SOCKET_TIMEOUT: Final = 1.0
-TROUBLE: Final = (
+CLIENT_ERRORS: Final = (
     RedisError,
     RedisClusterException,  # no RedisError, though of the same library
     OSError,
@@ -58,17 +58,17 @@ _PAUSE: Final = 0.05
 _REBUILD: Final = 2.0
 """Seconds without a single answer after which the addresses of the setting are tried anew: all that was
 learned from the cluster may be gone."""
-_ELSEWHERE: Final = (AskError, TryAgainError, ClusterDownError, ReadOnlyError)
+_REDIRECTS: Final = (AskError, TryAgainError, ClusterDownError, ReadOnlyError)
 """Answers that mean that another server, or the same one later, would have answered. A MovedError is an
 AskError to the library."""
 
 Command = tuple[Value, ...]
 
 
-class Way(Protocol):
+class Backend(Protocol):
     """To the store, wherever it is."""
 
-    def place(self, key: str) -> int:
+    def slot(self, key: str) -> int:
         """Keys of one place can be sent together."""
 
     async def send(self, key: str, commands: Sequence[Command]) -> list[Result]:
@@ -83,24 +83,24 @@ class Way(Protocol):
     async def close(self) -> None: ...
 
 
-def way_to(address: Address) -> Way:
-    if address.kind is Kind.CLUSTER:
+def backend_for(address: StoreAddress) -> Backend:
+    if address.mode is RedisMode.CLUSTER:
         return _Cluster(address)
-    if address.kind is Kind.SENTINEL:
+    if address.mode is RedisMode.SENTINEL:
         return _by_sentinel(address)
-    return _Single(ConnectionPool.from_url(address.url, **_for_links()))
+    return _Standalone(ConnectionPool.from_url(address.url, **_shared_options()))
 
 
 def _options() -> dict[str, Any]:
     return {"socket_connect_timeout": SOCKET_TIMEOUT, "client_name": "pstn-bridge"}
 
 
-def _for_links() -> dict[str, Any]:
+def _shared_options() -> dict[str, Any]:
     """Time limits, tries and health are the link's."""
     return _options() | {"socket_timeout": None, "retry": Retry(NoBackoff(), 0), "health_check_interval": 0}
 
 
-def _for_cluster() -> dict[str, Any]:
+def _cluster_options() -> dict[str, Any]:
     return _options() | {
         "max_connections": CONNECTIONS,
         "socket_timeout": SOCKET_TIMEOUT,
@@ -113,7 +113,7 @@ def _retry(times: int) -> Retry:
     return Retry(ExponentialWithJitterBackoff(base=0.02, cap=0.3), times, _RETRIED)
 
 
-def _by_sentinel(address: Address) -> "_Single":
+def _by_sentinel(address: StoreAddress) -> "_Standalone":
     """The connections ask the Sentinels, each when it is made, who is master.
 
     Credentials in the URL are those of the servers; `sentinel_username` and `sentinel_password` in its query
@@ -136,51 +136,51 @@ def _by_sentinel(address: Address) -> "_Single":
         "socket_connect_timeout": _SENTINEL_TIMEOUT,
         "retry": Retry(NoBackoff(), 0),
     }
-    sentinels = Sentinels(address.hosts, address.service, own)
+    sentinels = Sentinels(address.hosts, address.master_name, own)
     pool: Callable[..., SentinelConnectionPool] = SentinelConnectionPool  # the library has not typed it
-    return _Single(pool(address.service, sentinels, **(given | encrypted | _for_links())), sentinels)
+    return _Standalone(pool(address.master_name, sentinels, **(given | encrypted | _shared_options())), sentinels)
 
 
-class _Single:
+class _Standalone:
     """One master at a time, at an address or as the Sentinels say.
 
     Whatever shows that another may be master ends every connection: read from one server and written to
     another, a call is not known that was just stored.
     """
 
-    def __init__(self, makes: ConnectionPool, sentinels: Sentinels | None = None) -> None:
+    def __init__(self, pool: ConnectionPool, sentinels: Sentinels | None = None) -> None:
         """`makes`: connections, and keeps none."""
-        self._makes = makes
-        self._shared = self._new_link()
-        self._apart: list[Link] = []
-        self._free: list[Link] = []
+        self._pool = pool
+        self._shared = self._new_connection()
+        self._exclusive: list[SharedConnection] = []
+        self._idle: list[SharedConnection] = []
         """Those of `_apart` on which nobody waits for replicas."""
-        self._places = asyncio.Semaphore(CONNECTIONS)
+        self._exclusive_limit = asyncio.Semaphore(CONNECTIONS)
         self._retry = _retry(1)
         self._sentinels = sentinels
         if sentinels:
-            sentinels.changed = self._drop
+            sentinels.on_change = self._drop
 
-    def place(self, key: str) -> int:  # noqa: ARG002 - all keys are at the same place
+    def slot(self, key: str) -> int:  # noqa: ARG002 - all keys are at the same place
         return 0
 
     async def send(self, key: str, commands: Sequence[Command]) -> list[Result]:  # noqa: ARG002 - as above
-        over = self._alone if any(command[0] == "WAIT" for command in commands) else self._shared.send
+        over = self._send_exclusively if any(command[0] == "WAIT" for command in commands) else self._shared.send
         ends = asyncio.get_running_loop().time() + TIMEOUT
         try:
             # A link has its own limit for this, and time limits cost as much as a script does.
             return await over(commands)
         except _RETRIED:
             async with asyncio.timeout_at(ends):
-                return await self._retry.call_with_retry(lambda: over(commands), _tried_again)
+                return await self._retry.call_with_retry(lambda: over(commands), _before_retry)
 
-    async def _alone(self, commands: Sequence[Command]) -> list[Result]:
+    async def _send_exclusively(self, commands: Sequence[Command]) -> list[Result]:
         """Over a link on which nobody else waits for the replicas too."""
-        async with asyncio.timeout(TIMEOUT), self._places:
-            if not self._free:
-                self._free.append(self._new_link())
-                self._apart.append(self._free[-1])
-            link = self._free.pop()
+        async with asyncio.timeout(TIMEOUT), self._exclusive_limit:
+            if not self._idle:
+                self._idle.append(self._new_connection())
+                self._exclusive.append(self._idle[-1])
+            link = self._idle.pop()
             try:
                 return await link.send(commands)
             except asyncio.CancelledError:
@@ -188,7 +188,7 @@ class _Single:
                 link.drop()
                 raise
             finally:
-                self._free.append(link)
+                self._idle.append(link)
 
     async def send_to_all(self, commands: Sequence[Command]) -> list[list[Result]]:
         return [await self.send("", commands)]
@@ -198,15 +198,15 @@ class _Single:
             await self._sentinels.aclose()
         self._drop()
 
-    def _new_link(self) -> Link:
-        return Link(self._makes.make_connection, SOCKET_TIMEOUT, self._drop)
+    def _new_connection(self) -> SharedConnection:
+        return SharedConnection(self._pool.make_connection, SOCKET_TIMEOUT, self._drop)
 
     def _drop(self) -> None:
-        for link in (self._shared, *self._apart):
+        for link in (self._shared, *self._exclusive):
             link.drop()
 
 
-async def _tried_again(_error: Exception) -> None:
+async def _before_retry(_error: Exception) -> None:
     """The link has dropped its connection by itself."""
 
 
@@ -216,24 +216,24 @@ class _Cluster:
     Its own pipeline refuses EVALSHA, and a WAIT has to be sent over the connection that the script went over.
     """
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: StoreAddress) -> None:
         self._address = address
         self._cluster = self._build()
         self._connections = asyncio.Semaphore(CONNECTIONS)
         self._failing_since: float | None = None
         """In the loop's seconds; None while anybody answers."""
 
-    def place(self, key: str) -> int:
+    def slot(self, key: str) -> int:
         return key_slot(key.encode())
 
     async def send(self, key: str, commands: Sequence[Command]) -> list[Result]:
-        slot = self.place(key)
+        slot = self.slot(key)
         async with asyncio.timeout(TIMEOUT), self._connections:
             asked: AskError | None = None
             for left in range(_TRIES, 0, -1):
                 try:
                     results = await self._try(slot, commands, asked)
-                except TROUBLE as error:
+                except CLIENT_ERRORS as error:
                     if left == 1:
                         raise
                     asked = error if type(error) is AskError else None
@@ -248,35 +248,35 @@ class _Cluster:
             cluster = await self._cluster.initialize()
             try:
                 return [await _over_one_connection(node, commands) for node in cluster.get_primaries()]
-            except TROUBLE:
-                await self._look_again(cluster, None)
+            except CLIENT_ERRORS:
+                await self._refresh_layout(cluster, None)
                 raise
 
     async def close(self) -> None:
         await self._cluster.aclose()
 
-    async def _try(self, slot: int, commands: Sequence[Command], asked: AskError | None) -> list[Result]:
+    async def _try(self, slot: int, commands: Sequence[Command], ask_error: AskError | None) -> list[Result]:
         """Raises an answer that means that another server has to be sent to, or the same one later."""
         cluster, node = self._cluster, None
         try:
             # Before it has been, concurrent use would have each command ask for the layout.
             await cluster.initialize()
-            if asked is not None:
-                node = cluster.get_node(host=asked.host, port=asked.port)
+            if ask_error is not None:
+                node = cluster.get_node(host=ask_error.host, port=ask_error.port)
             node = node or cluster.nodes_manager.get_node_from_slot(slot)
-            results = await _over_one_connection(node, commands, asking=asked is not None)
-            _raise_what_is_elsewhere(commands, results)
+            results = await _over_one_connection(node, commands, asking=ask_error is not None)
+            _raise_redirects(commands, results)
         except MovedError as error:
             await cluster.nodes_manager.move_slot(error)
             raise
         except (AskError, TryAgainError):
             raise
-        except TROUBLE:
-            await self._look_again(cluster, node)
+        except CLIENT_ERRORS:
+            await self._refresh_layout(cluster, node)
             raise
         return results
 
-    async def _look_again(self, cluster: RedisCluster, failed: ClusterNode | None) -> None:
+    async def _refresh_layout(self, cluster: RedisCluster, failed: ClusterNode | None) -> None:
         """Learn anew who has which slot; with nobody answering for a while, from the setting's addresses."""
         if cluster is not self._cluster:
             return
@@ -284,20 +284,20 @@ class _Cluster:
         since = self._failing_since = self._failing_since or now
         if now - since > _REBUILD:
             self._cluster, self._failing_since = self._build(), now
-            with suppress(*TROUBLE):
+            with suppress(*CLIENT_ERRORS):
                 await cluster.aclose()
             return
-        with suppress(*TROUBLE):
+        with suppress(*CLIENT_ERRORS):
             await cluster.nodes_manager.initialize(last_failed_node_name=failed.name if failed else None)
 
     def _build(self) -> RedisCluster:
         nodes = [ClusterNode(host, port) for host, port in self._address.hosts]
         return RedisCluster.from_url(
-            self._address.url, startup_nodes=nodes, require_full_coverage=False, **_for_cluster()
+            self._address.url, startup_nodes=nodes, require_full_coverage=False, **_cluster_options()
         )
 
 
-def _raise_what_is_elsewhere(commands: Sequence[Command], results: Sequence[Result]) -> None:
+def _raise_redirects(commands: Sequence[Command], results: Sequence[Result]) -> None:
     """While a slot is moved key by key some of its keys are here and some there.
 
     Following to there is right for all commands or none: one that was carried out here would be carried out
@@ -307,7 +307,7 @@ def _raise_what_is_elsewhere(commands: Sequence[Command], results: Sequence[Resu
     for result in keyed:
         if type(result) is AskError and not all(type(other) is AskError for other in keyed):
             raise TryAgainError(f"some of it is asked for elsewhere: {result}")
-        if isinstance(result, _ELSEWHERE):
+        if isinstance(result, _REDIRECTS):
             raise result
         if isinstance(result, Exception) and not isinstance(result, ResponseError):
             raise result

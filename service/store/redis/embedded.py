@@ -67,7 +67,7 @@ class EmbeddedServer:
     def __init__(self, directory: Path, *, appendfsync: Literal["always", "everysec"] = "everysec") -> None:
         self.directory = directory.expanduser().absolute()
         self._appendfsync = appendfsync
-        self._use: int | None = None
+        self._use_lock: int | None = None
 
     async def start(self) -> str:
         """The `unix://` URL of a server that answers and has read its data back; started where none lives.
@@ -76,13 +76,13 @@ class EmbeddedServer:
         """
         try:
             self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._close_to_others()
-            async with self._turn(_START_LIMIT):
-                if self._use is None:  # a second start, after the server has died, is still one use
-                    self._use = self._lock_file("use.lock")
-                    fcntl.flock(self._use, fcntl.LOCK_SH)
+            self._make_private()
+            async with self._start_lock(_START_LIMIT):
+                if self._use_lock is None:  # a second start, after the server has died, is still one use
+                    self._use_lock = self._lock_file("use.lock")
+                    fcntl.flock(self._use_lock, fcntl.LOCK_SH)
                 socket = self._socket()
-                if not await self._answers(socket):
+                if not await self._wait_answering(socket):
                     self._launch(socket)
                     await self._confirm(socket)
         except BaseException as error:
@@ -96,7 +96,7 @@ class EmbeddedServer:
             ) from error
         return self._url()
 
-    def running(self) -> str:
+    def url_of_running(self) -> str:
         """The URL of the server that lives, for who only looks, which writes nothing.
 
         Raises EmbeddedError where none does, or where this user may not look.
@@ -121,11 +121,11 @@ class EmbeddedServer:
 
         Raises EmbeddedError where the server has not gone after 15 s.
         """
-        if self._use is None:
+        if self._use_lock is None:
             return
-        use, self._use = self._use, None
+        use, self._use_lock = self._use_lock, None
         try:
-            async with self._turn(_STOP_LIMIT):
+            async with self._start_lock(_STOP_LIMIT):
                 try:
                     fcntl.flock(use, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:
@@ -135,7 +135,7 @@ class EmbeddedServer:
         finally:
             os.close(use)
 
-    def _close_to_others(self) -> None:
+    def _make_private(self) -> None:
         """The data is for this user alone, what an earlier release has left there included.
 
         A mounted volume may belong to somebody else and still be ours to write. Whoever else may write there
@@ -163,11 +163,11 @@ class EmbeddedServer:
         return os.open(self.directory / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
     @asynccontextmanager
-    async def _turn(self, limit: float) -> AsyncIterator[None]:
+    async def _start_lock(self, limit: float) -> AsyncIterator[None]:
         """One service at a time; polled, because a wait inside flock could not be cancelled."""
         lock = self._lock_file("start.lock")
         try:
-            if not await _until(lambda: _taken(lock), limit):
+            if not await _wait_until(lambda: _try_lock(lock), limit):
                 raise EmbeddedError(f"another service holds {self.directory}/start.lock and does not finish")
             yield
         finally:
@@ -176,7 +176,7 @@ class EmbeddedServer:
     def _alive(self) -> bool:
         lock = self._lock_file("alive.lock")
         try:
-            return not _taken(lock)
+            return not _try_lock(lock)
         finally:
             os.close(lock)
 
@@ -236,7 +236,7 @@ class EmbeddedServer:
         finally:
             os.close(alive)
 
-    async def _answers(self, socket: Path) -> bool:
+    async def _wait_answering(self, socket: Path) -> bool:
         """False once no server lives. While it reads its data back it answers LOADING: not enough."""
         client = _client(socket)
         try:
@@ -255,7 +255,7 @@ class EmbeddedServer:
             await client.aclose()
 
     async def _confirm(self, socket: Path) -> None:
-        if not await self._answers(socket):
+        if not await self._wait_answering(socket):
             words = (self.directory / "server.log").read_text(errors="replace").splitlines()[-5:]
             said = "\n".join(words)
             raise EmbeddedError(f"the embedded server ended at start; it said:\n{said}\n{self._remedy(said)}")
@@ -294,7 +294,7 @@ def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
 
-def _taken(lock: int) -> bool:
+def _try_lock(lock: int) -> bool:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -302,7 +302,7 @@ def _taken(lock: int) -> bool:
     return True
 
 
-async def _until(condition: Callable[[], bool], limit: float) -> bool:
+async def _wait_until(condition: Callable[[], bool], limit: float) -> bool:
     try:
         async with asyncio.timeout(limit):
             while not condition():  # noqa: ASYNC110 - a lock of another process sets no event

@@ -28,7 +28,7 @@ class Script:
         self.name = name
         self.keys = header.get("keys", ())
         self.args = header.get("args", ())
-        self.reads = bool(_READS.search(text))
+        self.is_read_only = bool(_READS.search(text))
         parts = [(_FOLDER / f"{used}.lua").read_text() for used in header.get("uses", ())]
         if self.keys:
             parts.append(f"local {', '.join(self.keys)} = unpack(KEYS)")
@@ -36,7 +36,7 @@ class Script:
             parts.append(f"local {', '.join(self.args)} = unpack(ARGV)")
         self.source = "\n".join([*parts, text])
         self.sha = hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
-        kind = "_RO" if self.reads else ""
+        kind = "_RO" if self.is_read_only else ""
         self.by_sha = f"EVALSHA{kind}", self.sha
         self.by_source = f"EVAL{kind}", self.source
 

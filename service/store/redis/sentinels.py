@@ -32,39 +32,39 @@ _QUIET: Final = 5.0
 _PAUSE: Final = 1.0
 
 log = structlog.get_logger()
-Place = tuple[str, int]
+HostPort = tuple[str, int]
 
 
 class Sentinels(Sentinel):
     """Listens from the first question on, until it is closed; what cannot be heard is found out by asking."""
 
-    def __init__(self, places: Sequence[Place], service: str, options: dict[str, Any]) -> None:
-        super().__init__(places, sentinel_kwargs=options)  # type: ignore[no-untyped-call]
-        self.changed: Callable[[], None] = lambda: None
+    def __init__(self, addresses: Sequence[HostPort], master_name: str, options: dict[str, Any]) -> None:
+        super().__init__(addresses, sentinel_kwargs=options)  # type: ignore[no-untyped-call]
+        self.on_change: Callable[[], None] = lambda: None
         """Called when what is connected to must not be used any more."""
-        self._service = service
-        self._master: Place | None = None
-        self._named = asyncio.Event()
-        self._named.set()
+        self._master_name = master_name
+        self._master: HostPort | None = None
+        self._master_known = asyncio.Event()
+        self._master_known.set()
         self._held_until = 0.0
-        self._unheard: set[Redis] = set()
+        self._unreachable: set[Redis] = set()
         """Told of once, until they are heard."""
         self._tasks = Tasks()
         self._closed = False
 
-    async def discover_master(self, service_name: str) -> Place:
+    async def discover_master(self, service_name: str) -> HostPort:
         """Where the master is; while one is being made it is waited for. Raises MasterNotFoundError."""
         self._listen()
         with suppress(TimeoutError):
             async with asyncio.timeout_at(self._held_until):
-                await self._named.wait()
-        found = await self._asked(service_name)
+                await self._master_known.wait()
+        found = await self._query_master(service_name)
         known, self._master = self._master, found
         if known not in {None, found}:
             self._drop("found")
         return found
 
-    async def _asked(self, service_name: str) -> Place:
+    async def _query_master(self, service_name: str) -> HostPort:
         """What the first says that knows one; it is the first to be asked from then on.
 
         By the service's name. The library's own way is the list of masters: in it the Sentinel that leads a
@@ -77,11 +77,11 @@ class Sentinels(Sentinel):
             except (RedisConnectionError, RedisTimeout):
                 continue
             if isinstance(place, tuple):
-                self._ask_first(sentinel)
+                self._move_to_front(sentinel)
                 return str_if_bytes(place[0]), int(place[1])
         raise MasterNotFoundError(f"none of {len(self.sentinels)} Sentinels names a master {service_name!r}")
 
-    def _ask_first(self, sentinel: Redis) -> None:
+    def _move_to_front(self, sentinel: Redis) -> None:
         self.sentinels = [sentinel, *(one for one in self.sentinels if one is not sentinel)]
 
     async def aclose(self) -> None:
@@ -94,21 +94,21 @@ class Sentinels(Sentinel):
             return
         for sentinel in self.sentinels:
             # For nobody's call, neither in the log nor in a tally.
-            Context().run(partial(self._tasks.start, self._hear(sentinel), name="store.sentinel"))
+            Context().run(partial(self._tasks.start, self._listen_to(sentinel), name="store.sentinel"))
 
-    async def _hear(self, sentinel: Redis) -> None:
+    async def _listen_to(self, sentinel: Redis) -> None:
         while not self._closed:
             try:
                 async with aclosing(sentinel.pubsub()) as channels:
                     await channels.subscribe(_PROMOTING, _SWITCHED)
                     await self._follow(sentinel, channels)
             except Exception as error:  # noqa: BLE001 - whatever it is, another try is all there is to do
-                if sentinel not in self._unheard:
+                if sentinel not in self._unreachable:
                     at = sentinel.connection_pool.connection_kwargs
                     log.warning(
                         "sentinel.not_heard", sentinel=f"{at['host']}:{at['port']}", error=repr(error)
                     )
-                self._unheard.add(sentinel)
+                self._unreachable.add(sentinel)
                 await asyncio.sleep(_PAUSE)
 
     async def _follow(self, sentinel: Redis, channels: PubSub) -> None:
@@ -121,27 +121,27 @@ class Sentinels(Sentinel):
             if message is None:
                 await channels.ping()
             elif message["type"] == "message":
-                self._take(sentinel, message["channel"].decode(), message["data"].decode().split())
+                self._handle(sentinel, message["channel"].decode(), message["data"].decode().split())
             elif message["type"] == "subscribe":
-                self._unheard.discard(sentinel)
+                self._unreachable.discard(sentinel)
                 # What was said before was not heard.
                 with suppress(MasterNotFoundError):
-                    await self.discover_master(self._service)
+                    await self.discover_master(self._master_name)
 
-    def _take(self, sentinel: Redis, channel: str, words: list[str]) -> None:
+    def _handle(self, sentinel: Redis, channel: str, words: list[str]) -> None:
         match words:
-            case [*_, "@", name, _, _] if channel == _PROMOTING and name == self._service:
+            case [*_, "@", name, _, _] if channel == _PROMOTING and name == self._master_name:
                 self._held_until = asyncio.get_running_loop().time() + _HELD
-                self._named.clear()
+                self._master_known.clear()
                 self._drop("announced")
-            case [name, _, _, host, port] if channel == _SWITCHED and name == self._service:
+            case [name, _, _, host, port] if channel == _SWITCHED and name == self._master_name:
                 # Others, and the one that leads above all, may still name the old one.
-                self._ask_first(sentinel)
+                self._move_to_front(sentinel)
                 known, self._master = self._master, (host, int(port))
                 if known != self._master:
                     self._drop("named")
-                self._named.set()
+                self._master_known.set()
 
     def _drop(self, stage: str) -> None:
         log.info("store.master_changed", stage=stage)
-        self.changed()
+        self.on_change()

@@ -31,44 +31,44 @@ from tests.chaos.checks import (
     webhooks,
     workers,
 )
-from tests.chaos.finding import Eye, Finding
+from tests.chaos.finding import Check, Finding
 
-EYES: Final[Mapping[str, Eye]] = MappingProxyType(
+CHECKS: Final[Mapping[str, Check]] = MappingProxyType(
     {
-        "leaks": leaks.look,
-        "doubts": doubts.look,
-        "ends": ends.look,
-        "hearing": hearing.look,
-        "orders": orders.look,
-        "webhooks": webhooks.look,
-        "standby": standby.look,
-        "limits": limits.look,
-        "rooms": rooms.look,
-        "replies": replies.look,
-        "silence": silence.look,
-        "logs": logs.look,
-        "keys": keys.look,
-        "owing": owing.look,
-        "tokens": tokens.look,
-        "workers": workers.look,
-        "commits": commits.look,
-        "metrics": metrics.look,
-        "browsers": browsers.look,
-        "listeners": listeners.look,
+        "leaks": leaks.check,
+        "doubts": doubts.check,
+        "ends": ends.check,
+        "hearing": hearing.check,
+        "orders": orders.check,
+        "webhooks": webhooks.check,
+        "standby": standby.check,
+        "limits": limits.check,
+        "rooms": rooms.check,
+        "replies": replies.check,
+        "silence": silence.check,
+        "logs": logs.check,
+        "keys": keys.check,
+        "owing": owing.check,
+        "tokens": tokens.check,
+        "workers": workers.check,
+        "commits": commits.check,
+        "metrics": metrics.check,
+        "browsers": browsers.check,
+        "listeners": listeners.check,
     }
 )
 
 
-def looks_for() -> dict[str, str]:
+def check_descriptions() -> dict[str, str]:
     """By eye: what it finds, or what it wants, in the first line of its module."""
     return {
-        name: (sys.modules[eye.__module__].__doc__ or "").partition("\n")[0] for name, eye in EYES.items()
+        name: (sys.modules[eye.__module__].__doc__ or "").partition("\n")[0] for name, eye in CHECKS.items()
     }
 
 
-def look(evidence: Evidence) -> dict[str, list[Finding]]:
+def run_checks(evidence: Evidence) -> dict[str, list[Finding]]:
     """By the eye that has found it. An excuse that is no allowance is none."""
-    return {name: [_judged(one) for one in eye(evidence)] for name, eye in EYES.items()}
+    return {name: [_judged(one) for one in eye(evidence)] for name, eye in CHECKS.items()}
 
 
 def _judged(finding: Finding) -> Finding:

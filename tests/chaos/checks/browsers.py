@@ -6,12 +6,12 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from tests.chaos.silent_browsers import too_late
-from tests.chaos.previous_release_rules import Before
+from tests.chaos.previous_release_rules import PreviousReleaseRules
 from tests.chaos.closings import Closes, closes_of, may_be_closed
 from tests.chaos.finding import Finding
 from tests.chaos.records import BrowserSeat
 from tests.chaos.replica import PATIENCE
-from tests.chaos.store_history import Unknown
+from tests.chaos.store_history import UnknownCommand
 from tests.chaos.times import NEVER
 from tests.simulator.journal import MemberChanged
 
@@ -22,14 +22,14 @@ GONE = {404, 410}
 """What a heartbeat, or a look, is answered when the seat has been given up."""
 TOLERANCE = 1.0
 """Seconds: what is shared is kept to about a second of what has passed."""
-SILENCE = PATIENCE.absent - TOLERANCE
-UNUSED = PATIENCE.unused - TOLERANCE
+SILENCE = PATIENCE.browser_absence - TOLERANCE
+UNUSED = PATIENCE.unused_seat - TOLERANCE
 """Seconds from when a sign of life was sent, or a seat asked for, in which no seat is given up: the service
 counts from when it has heard of it, which is later."""
 
 
-def look(evidence: "Evidence") -> Iterator[Finding]:
-    judge = _Judge(evidence)
+def check(evidence: "Evidence") -> Iterator[Finding]:
+    judge = _SeatJudge(evidence)
     for seat in evidence.records.browsers:
         yield from judge.stays(seat)
         yield from judge.leaves(seat)
@@ -37,7 +37,7 @@ def look(evidence: "Evidence") -> Iterator[Finding]:
         yield from judge.is_gone(seat)
         yield from _wrong_answers(seat)
     yield from _stays_too_long(evidence)
-    for entry in evidence.records.entries:
+    for entry in evidence.records.invitation_uses:
         if entry.used:
             if entry.status not in {403, None, 503}:
                 what = f"visitor {entry.number} got {entry.status} for one to {entry.room} that was used"
@@ -55,14 +55,14 @@ def look(evidence: "Evidence") -> Iterator[Finding]:
 def _stays_too_long(evidence: "Evidence") -> Iterator[Finding]:
     """Once for each seat. The release before waits for as long as in production, and so do its seats."""
     found = set[str]()
-    with suppress(Unknown):  # the eye for keys tells it
-        for late in too_late(evidence.written):
-            if late.seat not in found and not Before(evidence).ran:
+    with suppress(UnknownCommand):  # the eye for keys tells it
+        for late in too_late(evidence.store_steps):
+            if late.seat not in found and not PreviousReleaseRules(evidence).ran:
                 found.add(late.seat)
                 yield Finding(what=f"the browser of {late.seat} in {late.room} {late.what}", ids=(late.seat,))
 
 
-class _Judge:
+class _SeatJudge:
     def __init__(self, evidence: "Evidence") -> None:
         self._evidence = evidence
         self._closes = closes_of(evidence)
@@ -86,8 +86,8 @@ class _Judge:
         left = min(
             _left(self._evidence, seat, self._closes), self._next_given.get(seat.participant_id, NEVER)
         )
-        for sign in seat.signs:
-            if sign.what != "leave" and sign.status in {200, 204} and sign.sent_at > left:
+        for sign in seat.requests:
+            if sign.kind != "leave" and sign.status in {200, 204} and sign.sent_at > left:
                 yield _finding(seat, f"is there at {sign.sent_at:.3f}, and left at {left:.3f}", left)
 
     def is_in_its_session(self, seat: BrowserSeat) -> Iterator[Finding]:
@@ -96,7 +96,7 @@ class _Judge:
             yield _finding(seat, "was in no session when it was given its seat", seat.given_at)
         if id_ in self._strays:
             yield _finding(seat, f"was in the session of another room: {self._strays[id_]}")
-        if seat.together is False and self.out(seat) > seat.looked_at:
+        if seat.is_in_session is False and self.out(seat) > seat.looked_at:
             yield _finding(seat, "is not in its room's session when all is calm", seat.looked_at)
 
     def is_gone(self, seat: BrowserSeat) -> Iterator[Finding]:
@@ -109,7 +109,7 @@ class _Judge:
 
 def _told_gone(seat: BrowserSeat) -> float:
     """When it was answered for the first time that its seat has been given up."""
-    return min((one.over for one in seat.signs if one.status in GONE), default=NEVER)
+    return min((one.over for one in seat.requests if one.status in GONE), default=NEVER)
 
 
 def _taken_down(evidence: "Evidence") -> dict[str, float]:
@@ -124,7 +124,7 @@ def _taken_down(evidence: "Evidence") -> dict[str, float]:
 
 def _cause(evidence: "Evidence", seat: BrowserSeat, out: float, closes: Closes) -> str:
     """What explains that it is out by then; empty where nothing does."""
-    if any(one.what == "leave" and one.sent_at <= out for one in seat.signs):
+    if any(one.kind == "leave" and one.sent_at <= out for one in seat.requests):
         return "it has left"
     if any(one.name == "onLeave" and one.sent_at <= out for one in seat.events):
         return "Bandwidth says that it has left"
@@ -139,7 +139,7 @@ def _cause(evidence: "Evidence", seat: BrowserSeat, out: float, closes: Closes) 
 
 def _silent_from(evidence: "Evidence", seat: BrowserSeat, out: float) -> float:
     """From when on the service may have taken it for gone, by what the service was told before `out`."""
-    beats = [one for one in seat.signs if one.what == "beat" and one.asked and one.sent_at <= out]
+    beats = [one for one in seat.requests if one.kind == "beat" and one.asked and one.sent_at <= out]
     signs = [one.sent_at for one in beats if one.status == 204]
     signs += [
         one.sent_at
@@ -165,7 +165,7 @@ def _told_the_store(evidence: "Evidence", sent_at: float, over: float, status: i
 
 def _left(evidence: "Evidence", seat: BrowserSeat, closes: Closes) -> float:
     """From when on the service has to say that it is not there."""
-    left = [one.over for one in seat.signs if one.what == "leave" and one.status == 204]
+    left = [one.over for one in seat.requests if one.kind == "leave" and one.status == 204]
     left += [
         one.over
         for one in seat.events
@@ -173,7 +173,7 @@ def _left(evidence: "Evidence", seat: BrowserSeat, closes: Closes) -> float:
     ]
     rooms = closes.get(seat.room, [])
     first = bisect_right(rooms, seat.given_at, key=lambda one: one.sent_at)
-    left += [one.over for one in rooms[first:] if one.status == 202][:1]
+    left += [one.answered_at for one in rooms[first:] if one.status == 202][:1]
     left.append(_told_gone(seat))
     return min(left)
 
@@ -196,9 +196,9 @@ def _wrong_answers(seat: BrowserSeat) -> Iterator[Finding]:
     """Statuses that these requests may not get. That none came is the weather's doing, or the machine's."""
     gone = {404} if seat.kind == "api" else {410}
     expected = {"beat": {204} | gone, "look": {200, 404}, "leave": {204, 404}}
-    for one in seat.signs:
-        if one.status not in expected[one.what] | {None, 503}:
-            yield _finding(seat, f"got {one.status} to its {one.what} at {one.sent_at:.3f}", one.sent_at)
+    for one in seat.requests:
+        if one.status not in expected[one.kind] | {None, 503}:
+            yield _finding(seat, f"got {one.status} to its {one.kind} at {one.sent_at:.3f}", one.sent_at)
 
 
 def _entered(evidence: "Evidence") -> tuple[dict[str, float], dict[str, str]]:

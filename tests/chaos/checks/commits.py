@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from tests.chaos.finding import Finding
-from tests.chaos.store_history import State, Unknown, key_of
-from tests.chaos.stored_calls import StoredCall, call_in
+from tests.chaos.store_history import StoreState, UnknownCommand, key_of
+from tests.chaos.stored_calls import StoredCallState, call_in
 
 if TYPE_CHECKING:
     from tests.chaos.evidence import Evidence
@@ -14,13 +14,13 @@ PHONES: Final = ("dialing", "ringing", "up", "gone")
 """In the order in which a phone comes to be so."""
 
 
-def look(evidence: "Evidence") -> Iterator[Finding]:
-    state = State()
-    calls: dict[str, StoredCall] = {}
-    for step in evidence.written:
+def check(evidence: "Evidence") -> Iterator[Finding]:
+    state = StoreState()
+    calls: dict[str, StoredCallState] = {}
+    for step in evidence.store_steps:
         try:
             touched = state.play(step)
-        except Unknown:
+        except UnknownCommand:
             return  # the eye for keys tells it
         for text in touched:
             key = key_of(text)
@@ -34,6 +34,6 @@ def look(evidence: "Evidence") -> Iterator[Finding]:
                 yield Finding(what=f"{key.name} went back from {before} to {after}", ids=(key.name,))
 
 
-def _order(call: StoredCall) -> tuple[int, int]:
+def _order(call: StoredCallState) -> tuple[int, int]:
     """Neither its phone nor the number of its attempts to join goes back. An erased call has none."""
     return PHONES.index(call.phone), call.attempt if call.live else 0

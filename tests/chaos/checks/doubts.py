@@ -15,7 +15,7 @@ NAMES = {"createSession": "create-session", "createParticipant": "create-partici
 """Of operations that make what nothing else tells of: in the journal, and in logs."""
 
 
-def look(evidence: "Evidence") -> Iterator[Finding]:
+def check(evidence: "Evidence") -> Iterator[Finding]:
     """Without what a process that was killed had no time for."""
     killed = {id(one) for one in unwritten_of(evidence.simulator, evidence.fleet)}
     struck = Counter(

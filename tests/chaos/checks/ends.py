@@ -9,19 +9,19 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
-from tests.chaos.previous_release_rules import Before
+from tests.chaos.previous_release_rules import PreviousReleaseRules
 from tests.chaos.call_histories import CallHistories, CallHistory, histories_of, over
 from tests.chaos.creates import TURNED_AWAY
 from tests.chaos.finding import Finding
-from tests.chaos.expected_outcomes import INTERNAL, Due, Killed, Outcome, due
-from tests.chaos.reply_effects import Effect, Kind, read
-from tests.chaos.fault_impact import Struck
-from tests.chaos.configured_limits import Terms
+from tests.chaos.expected_outcomes import INTERNAL, ExpectedOutcomes, KilledKnowledge, Outcome, expected_outcomes
+from tests.chaos.reply_effects import ReplyEffect, ReplyKind, read
+from tests.chaos.fault_impact import FaultImpact
+from tests.chaos.configured_limits import ConfiguredLimits
 from tests.chaos.turn_history import ends_of
 from tests.simulator import bxml
 
 if TYPE_CHECKING:
-    from tests.chaos.evidence import Evidence, LogLine
+    from tests.chaos.evidence import Evidence, ReplicaLogLine
 
 COME_BACK: Final = b"again="
 """What is in a reply that has the phone ask once more, without the store."""
@@ -29,8 +29,8 @@ VANISHED: Final = "vanished"
 """Bandwidth did not know the call."""
 
 
-def look(evidence: "Evidence") -> Iterator[Finding]:
-    struck, histories = Struck(evidence), histories_of(evidence)
+def check(evidence: "Evidence") -> Iterator[Finding]:
+    struck, histories = FaultImpact(evidence), histories_of(evidence)
     taken = heard_of(evidence, taken=True)
     # The API refuses to erase a call that has not ended.
     gone, perhaps_gone = erased(evidence), erased(evidence, status=None)
@@ -62,7 +62,7 @@ def erased(evidence: "Evidence", *, status: int | None = 204) -> set[str]:
     """Ids of the calls that an operator has erased; with None as status, those of which nobody knows that."""
     return {
         one.path.removeprefix("/calls/")
-        for one in evidence.asked
+        for one in evidence.operator_requests
         if one.method == "DELETE" and one.path.startswith("/calls/") and one.status == status
     }
 
@@ -79,7 +79,7 @@ def heard_of(evidence: "Evidence", *, taken: bool) -> set[str]:
     }
 
 
-def _was_kept_by_ended(evidence: "Evidence", history: CallHistory, struck: Struck) -> bool:
+def _was_kept_by_ended(evidence: "Evidence", history: CallHistory, struck: FaultImpact) -> bool:
     """Whether all who were to write down that it has called ended before they can have done so.
 
     Kept is that it came, at its first round, and that it was let go.
@@ -104,9 +104,9 @@ def _was_kept_by_ended(evidence: "Evidence", history: CallHistory, struck: Struc
 
 
 def _lines(
-    evidence: "Evidence", ended: list[str], histories: CallHistories, struck: Struck, truth: "_Truth"
+    evidence: "Evidence", ended: list[str], histories: CallHistories, struck: FaultImpact, truth: "_Truth"
 ) -> Iterator[Finding]:
-    lines: dict[str, list[LogLine]] = defaultdict(list)
+    lines: dict[str, list[ReplicaLogLine]] = defaultdict(list)
     for line in evidence.logs:
         if line.event == "call.ended":
             lines[str(line.fields.get("ref", ""))].append(line)
@@ -136,7 +136,7 @@ def _lines(
             )
 
 
-def _cut_off(evidence: "Evidence", history: CallHistory, struck: Struck) -> str:
+def _cut_off(evidence: "Evidence", history: CallHistory, struck: FaultImpact) -> str:
     """What a killed replica was doing with the end of the call, and can have written down and not told.
 
     It was told of the end, or asked Bandwidth and heard of it. Two webhooks in a row that it answered with
@@ -147,7 +147,7 @@ def _cut_off(evidence: "Evidence", history: CallHistory, struck: Struck) -> str:
         for one in history.deliveries
         if one.event_type == "disconnect" and one.call_id == history.call_id
     ]
-    learned += [(one.host, one.at, one.at + one.ms / 1000) for one in struck.questions(history.call_id)]
+    learned += [(one.host, one.at, one.at + one.ms / 1000) for one in struck.reconciler_requests(history.call_id)]
     for host, since, until in learned:
         for kill in evidence.fleet.kills:
             if kill.host == host and since <= kill.at <= struck.written_by(host, until):
@@ -161,14 +161,14 @@ def _cut_off(evidence: "Evidence", history: CallHistory, struck: Struck) -> str:
 class _Truth:
     """What the simulator and operators know of how a call has ended."""
 
-    def __init__(self, evidence: "Evidence", histories: CallHistories, struck: Struck) -> None:
+    def __init__(self, evidence: "Evidence", histories: CallHistories, struck: FaultImpact) -> None:
         simulator = evidence.simulator
         self._rules = bxml.Rules(simulator.settings.uui_limit, simulator.webhooks.may_send_credentials)
-        self._killed = Killed(struck, evidence.fleet.kills)
-        self._terms = Terms(evidence, histories)
+        self._killed = KilledKnowledge(struck, evidence.fleet.kills)
+        self._terms = ConfiguredLimits(evidence, histories)
         self._histories, self._struck = histories, struck
 
-    def due(self, history: CallHistory) -> Due:
+    def due(self, history: CallHistory) -> ExpectedOutcomes:
         return self._due(history, _answers(history, self._rules))
 
     def was_unaware(self, history: CallHistory, said: Outcome) -> bool:
@@ -181,7 +181,7 @@ class _Truth:
             one
             for one in history.deliveries
             if (effect := answers.get(id(one))) is not None
-            and effect.kind is Kind.ENDS
+            and effect.kind is ReplyKind.ENDS
             and effect.words
             and "again=" in one.url
             and one.sent_at <= history.ended_at
@@ -200,14 +200,14 @@ class _Truth:
                 yield one.sent_at
         yield from (one.at for one in self._struck.ends_told(history))
 
-    def _due(self, history: CallHistory, answers: dict[int, Effect]) -> Due:
-        return due(history, answers, self._histories, self._struck, self._killed, self._terms)
+    def _due(self, history: CallHistory, answers: dict[int, ReplyEffect]) -> ExpectedOutcomes:
+        return expected_outcomes(history, answers, self._histories, self._struck, self._killed, self._terms)
 
 
 def _outcomes(
     evidence: "Evidence", ended: list[str], histories: CallHistories, truth: _Truth
 ) -> Iterator[Finding]:
-    before = Before(evidence)
+    before = PreviousReleaseRules(evidence)
     for call_id in ended:
         history, call = histories.of[call_id], evidence.calls[call_id]
         outcome, cause = _outcome(call), str(call["outcome"].get("cause") or "")
@@ -225,8 +225,8 @@ def _outcomes(
             if before.blames_who_was_hung_up_on(history.ref, outcome, wanted):
                 excuse = "ended-by-the-release-before"
             yield Finding(
-                what=f"{call_id} has the outcome {outcome}; right are {sorted(wanted.sure)}, "
-                f"perhaps {sorted(wanted.perhaps)}; it heard {[one.text for one in history.heard]}, "
+                what=f"{call_id} has the outcome {outcome}; right are {sorted(wanted.certain)}, "
+                f"perhaps {sorted(wanted.possible)}; it heard {[one.text for one in history.heard]}, "
                 f"stages {[stage for _, stage in history.stages]}, ended at {history.ended_at:.3f}",
                 ids=(call_id, history.ref),
                 at=history.ended_at,
@@ -234,8 +234,8 @@ def _outcomes(
             )
 
 
-def _answers(history: CallHistory, rules: bxml.Rules) -> dict[int, Effect]:
-    found: dict[int, Effect] = {}
+def _answers(history: CallHistory, rules: bxml.Rules) -> dict[int, ReplyEffect]:
+    found: dict[int, ReplyEffect] = {}
     for one in history.deliveries:
         if one.synchronous and one.status == 200:
             try:

@@ -9,15 +9,15 @@ from collections.abc import Iterable, Iterator
 from itertools import permutations
 from typing import TYPE_CHECKING, Final
 
-from service.calls.model import call_of
-from service.engine.joining.prepared import NAME as STOCK
+from service.calls.model import parse_seat
+from service.engine.joining.prepared import POOL_SEAT
 from tests.chaos.finding import Finding
 from tests.chaos.model_replay import MemberNow, ModelReplay
-from tests.chaos.snapshots import Still
+from tests.chaos.snapshots import Snapshot
 from tests.chaos.finding_timeline import IDS
-from tests.chaos.turn_history import Looked, MemberSeen, PhoneSeen, TurnHistory, history_of
+from tests.chaos.turn_history import SnapshotTaken, MemberSeen, PhoneSeen, TurnHistory, history_of
 from tests.simulator.journal import Request
-from tests.party_state import Standing, Where
+from tests.party_state import PartyState, Location
 
 if TYPE_CHECKING:
     from tests.chaos.evidence import Evidence
@@ -30,7 +30,7 @@ OF_A_MEMBER = frozenset({"removeParticipantFromSession", "deleteParticipant"})
 TAKING_OUT = OF_A_MEMBER | {"deleteSession"}
 
 
-def look(evidence: "Evidence") -> Iterator[Finding]:
+def check(evidence: "Evidence") -> Iterator[Finding]:
     yield from heard(history_of(evidence))
 
 
@@ -45,7 +45,7 @@ def heard(history: TurnHistory) -> Iterator[Finding]:
             case MemberSeen(at, participant):
                 yield from listener.met(participant, at)
                 yield from listener.put_in(event)
-            case Looked(_, still):
+            case SnapshotTaken(_, still):
                 yield from listener.looked(still)
     for text in history.rejections:
         yield from listener.rejected(text)
@@ -116,7 +116,7 @@ class _Listener:
         stays = before is not None and before.session == session
         if id_ is None or stays or not few or event.hears != EVERYBODY:
             return
-        if all(one.where is Where.ROOM and one.hears is not None for one in self._standings(id_)):
+        if all(one.location is Location.ROOM and one.hears is not None for one in self._standings(id_)):
             yield from self._once(
                 (id_, session, "everybody"),
                 f"{id_} was put back into session {session} without its subscriptions",
@@ -124,18 +124,18 @@ class _Listener:
                 event.at,
             )
 
-    def _standings(self, id_: str) -> frozenset[Standing]:
-        return self._replay.model.parties[id_].standings
+    def _standings(self, id_: str) -> frozenset[PartyState]:
+        return self._replay.model.parties[id_].states
 
-    def looked(self, still: Still) -> Iterator[Finding]:
+    def looked(self, still: Snapshot) -> Iterator[Finding]:
         """Silence, and those who hear whom they are not subscribed to."""
         replay = self._replay
         here: dict[str, list[tuple[str, str, MemberNow]]] = defaultdict(list)
         for id_ in replay.settled(still):
             seen = replay.seen(id_)
-            if seen.rooms and seen.stage == "bridged" and not replay.model.stands(id_, seen):
+            if seen.rooms and seen.stage == "bridged" and not replay.model.matches(id_, seen):
                 # A move has failed, or nothing has come of an order: the eye for orders tells that.
-                replay.model.stayed(id_, seen.rooms)
+                replay.model.rule_out_moves(id_, seen.rooms)
             party, found = replay.model.parties[id_], replay.member_of(id_)
             if not party.room or found is None:
                 continue
@@ -160,7 +160,7 @@ class _Listener:
                     )
         self._before = still.begun
 
-    def _outside(self, id_: str, participant: str, member: MemberNow, still: Still) -> Iterator[Finding]:
+    def _outside(self, id_: str, participant: str, member: MemberNow, still: Snapshot) -> Iterator[Finding]:
         """Nothing is under way, and the participant is in no session."""
         requests = self._replay.history.requests_by_id
         # Of requests about its session, those that take out others are none.
@@ -183,14 +183,14 @@ class _Listener:
             excuse=NOT_MISSED if vanished and not missed else "",
         )
 
-    def _is_owed(self, request: Request, still: Still) -> bool:
+    def _is_owed(self, request: Request, still: Snapshot) -> bool:
         """Whether something is, for the seat that it was about. Of one in stock nobody knows which."""
         seat = self._replay.history.seats.get(request.ids.get("participantId", ""), "")
-        ref, _ = call_of(seat)
-        seats = [one.removeprefix("seat:") for one in still.owing if one.startswith("seat:")]
-        return any(seat in {"", STOCK, one} or (ref and call_of(one)[0] == ref) for one in seats)
+        ref, _ = parse_seat(seat)
+        seats = [one.removeprefix("seat:") for one in still.owners if one.startswith("seat:")]
+        return any(seat in {"", POOL_SEAT, one} or (ref and parse_seat(one)[0] == ref) for one in seats)
 
-    def _is_gone(self, participant: str, still: Still) -> bool:
+    def _is_gone(self, participant: str, still: Snapshot) -> bool:
         """Whether a browser's participant was taken down."""
         asked = self._replay.history.requests_by_id.get(participant, ())
         return any(one.operation == "deleteParticipant" and one.at <= still.over for one in asked)

@@ -8,12 +8,12 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from tests.chaos.previous_release_rules import Before
+from tests.chaos.previous_release_rules import PreviousReleaseRules
 from tests.chaos.finding import Finding
 from tests.chaos.lifetimes import LIVES
 from tests.chaos.marks import MARK, moments
 from tests.chaos.site import PROBE
-from tests.chaos.store_history import Key, State, Unknown, key_of
+from tests.chaos.store_history import Key, StoreState, UnknownCommand, key_of
 
 if TYPE_CHECKING:
     from tests.chaos.evidence import Evidence
@@ -44,10 +44,10 @@ SET: Final = 3_600_000
 PIN: Final = re.compile(rb'"pin":"([^"]*)"')
 
 
-def look(evidence: "Evidence") -> Iterator[Finding]:
+def check(evidence: "Evidence") -> Iterator[Finding]:
     for name in _remains(evidence):
         yield Finding(what=f"{name} is left, and on no agenda", excuse="left-by-the-release-before")
-    if not evidence.written:
+    if not evidence.store_steps:
         yield Finding(what="the store has no journal: only its end was looked at")
     seen: set[str] = set()
     for what, key in (*_stay(evidence), *_left(evidence), *_in_each_step(evidence)):
@@ -56,7 +56,7 @@ def look(evidence: "Evidence") -> Iterator[Finding]:
             yield Finding(what=what, ids=(key.name, key.name.partition(":")[2]))
 
 
-def wrong(key: Key, lives: float | None, slack: int = SLACK) -> str:
+def key_problem(key: Key, lives: float | None, slack: int = SLACK) -> str:
     """What is wrong with a key of that kind, empty for nothing. `lives`: milliseconds; None for ever."""
     if key.kind in STAY:
         return ""
@@ -76,9 +76,9 @@ def _stay(evidence: "Evidence") -> Iterator[tuple[str, Key]]:
         if stored.name in OURS:
             continue
         # With a journal each step was looked at, and the clock may have been set since.
-        lives = 0 if evidence.written else stored.ttl_ms
+        lives = 0 if evidence.store_steps else stored.ttl_ms
         key = key_of(stored.name)
-        if what := wrong(key, None if stored.ttl_ms == -1 else lives):
+        if what := key_problem(key, None if stored.ttl_ms == -1 else lives):
             yield what, key
 
 
@@ -86,7 +86,7 @@ def _left(evidence: "Evidence") -> Iterator[tuple[str, Key]]:
     """Keys that nobody will look at again, at the end."""
     keys = [key_of(stored.name) for stored in evidence.keys]
     calls = {key.name for key in keys if key.kind == "call"}
-    agenda, remains = set(evidence.agenda), _remains(evidence)
+    agenda, remains = set(evidence.due_owners), _remains(evidence)
     for key in keys:
         if key.kind == "room" and f"room:{key.name}" not in agenda:
             if str(key) not in remains:
@@ -103,14 +103,14 @@ def _left(evidence: "Evidence") -> Iterator[tuple[str, Key]]:
 
 def _remains(evidence: "Evidence") -> list[str]:
     """Rooms of which nothing is left but what the release before does not know."""
-    before, state = Before(evidence), State()
+    before, state = PreviousReleaseRules(evidence), StoreState()
     try:
-        for step in evidence.written:
+        for step in evidence.store_steps:
             state.play(step)
-    except Unknown:
+    except UnknownCommand:
         return []  # told below
     rooms = [stored.name for stored in evidence.keys if key_of(stored.name).kind == "room"]
-    agenda = set(evidence.agenda)
+    agenda = set(evidence.due_owners)
     return [
         name
         for name in rooms
@@ -119,12 +119,12 @@ def _remains(evidence: "Evidence") -> list[str]:
 
 
 def _in_each_step(evidence: "Evidence") -> Iterator[tuple[str, Key]]:
-    state = State()
+    state = StoreState()
     slack = SET if any(one.kind == "clock" for one in evidence.troubles.all) else SLACK
-    for step, moment in moments(evidence.written):
+    for step, moment in moments(evidence.store_steps):
         try:
             touched = state.play(step)
-        except Unknown as unknown:
+        except UnknownCommand as unknown:
             yield f"the judge does not know what {unknown} does", Key("", "", "")
             return
         renewed = {where.decode() for name, where, *_ in step if name in RENEW}
@@ -138,20 +138,20 @@ def _in_each_step(evidence: "Evidence") -> Iterator[tuple[str, Key]]:
                 continue
             # By what the server's clock showed when it was set, and not since.
             lives = state.expires.get(text, 0) - moment.clock if text in renewed else 0
-            if what := wrong(key, lives if text in state.expires else None, slack):
+            if what := key_problem(key, lives if text in state.expires else None, slack):
                 yield what, key
             if key.kind in PARTS_OF_A_CALL and f"{key.prefix}:call:{key.name}" not in state.keys:
                 yield f"{key} was written without its call", key
     yield from _settings(state)
 
 
-def _orphaned(state: State, call: Key) -> Iterator[tuple[str, Key]]:
+def _orphaned(state: StoreState, call: Key) -> Iterator[tuple[str, Key]]:
     for kind in sorted(PARTS_OF_A_CALL):
         if f"{call.prefix}:{kind}:{call.name}" in state.keys:
             yield f"{call} went before its {kind}", call
 
 
-def _settings(state: State) -> Iterator[tuple[str, Key]]:
+def _settings(state: StoreState) -> Iterator[tuple[str, Key]]:
     """What has to fit at the end: names are indexed, and digits are a room's."""
     keys = [key_of(text) for text in state.keys]
     settings = {key.name: state.text(str(key)) for key in keys if key.kind == "settings"}

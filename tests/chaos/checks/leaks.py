@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from tests.chaos.evidence import Evidence
 
 
-def look(evidence: "Evidence") -> Iterator[Finding]:
+def check(evidence: "Evidence") -> Iterator[Finding]:
     alive = evidence.alive
     made = {one.created: one for one in evidence.simulator.requests if one.created}
     orphans = orphans_of(evidence.simulator, evidence.fleet, {*alive.participants, *alive.sessions})
@@ -29,10 +29,10 @@ def look(evidence: "Evidence") -> Iterator[Finding]:
     for kind, calls in (("call", alive.calls), ("leg", alive.legs)):
         for one in calls:
             yield Finding(what=f"{kind} {one} lives", ids=(one,))
-    for owner in evidence.agenda:
+    for owner in evidence.due_owners:
         names = ", ".join(evidence.owed.get(owner, ())) or "something"
         yield Finding(what=f"{owner} still owes {names}", ids=(owner.partition(":")[2],))
-    for key in evidence.dead:
+    for key in evidence.dead_letters:
         yield Finding(what=f"there are dead letters: {key}")
     for complaint in evidence.simulator.complaints:
         yield Finding(what=f"what Bandwidth's documents do not allow: {complaint}")

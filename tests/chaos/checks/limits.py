@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from tests.chaos.call_histories import over
 from tests.chaos.finding import Finding
 from tests.chaos.site import BUDGET
-from tests.chaos.fault_impact import Struck
+from tests.chaos.fault_impact import FaultImpact
 from tests.chaos.times import NEVER
 from tests.chaos.turn_history import Spans, ends_of
 from tests.simulator.journal import Delivery, Happening, PhoneChanged
@@ -32,11 +32,11 @@ SAID = 2.0
 """Seconds that the last sentence takes, with the machine's own time on top."""
 
 
-def look(evidence: "Evidence") -> Iterator[Finding]:
+def check(evidence: "Evidence") -> Iterator[Finding]:
     limit = min(float(one.settings.get(SETTING) or NEVER) for one in evidence.fleet.addresses)
     placed = {
         str(one.body["to"]): float(one.body.get("maxDuration") or NEVER)
-        for one in evidence.asked
+        for one in evidence.operator_requests
         if (one.method, one.path) == ("POST", "/calls")
     }
     # An end that nobody was told of is found when the call's time is up, or later.
@@ -45,7 +45,7 @@ def look(evidence: "Evidence") -> Iterator[Finding]:
         for one in evidence.logs
         if one.event == "webhook.degraded" and one.fields.get("event_type") == "disconnect"
     }
-    struck, ends, ended = Struck(evidence), ends_of(evidence.fleet), dict[str, float]()
+    struck, ends, ended = FaultImpact(evidence), ends_of(evidence.fleet), dict[str, float]()
     for one in evidence.simulator.deliveries:
         if one.event_type == "disconnect" and one.status == 204:
             known = (
@@ -112,7 +112,7 @@ def _wrong(evidence: "Evidence") -> Iterator[tuple[float, float]]:
     yield from ((one.at, one.at + one.ms / 1000) for one in evidence.simulator.requests if one.fault)
 
 
-def _known_by(told: Delivery, struck: Struck, ends: Sequence[tuple[str, float]]) -> float:
+def _known_by(told: Delivery, struck: FaultImpact, ends: Sequence[tuple[str, float]]) -> float:
     """When that it has ended was written down at the latest; NEVER, if who was to do so ended before."""
     if not struck.trouble(told.url, told.sent_at, over(told)):
         return told.sent_at

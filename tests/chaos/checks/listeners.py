@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from tests.chaos.previous_release_rules import gave_ids_of_another_kind
+from tests.chaos.previous_release_rules import cursor_of_other_release
 from tests.chaos.closings import closes_of
 from tests.chaos.finding import Finding
-from tests.chaos.expected_feed import due
-from tests.chaos.records import Connection, Listener
+from tests.chaos.expected_feed import feed_problems
+from tests.chaos.records import ListenerConnection, ListenerRecord
 from tests.chaos.times import NEVER
-from tests.event_listener import Heard
+from tests.event_listener import ReceivedEvent
 
 if TYPE_CHECKING:
-    from tests.chaos.evidence import Evidence, News
+    from tests.chaos.evidence import Evidence, StoredFeedItem
 
 NEWS = {"participant", "call", "room"}
 UNKNOWN = "new"
@@ -37,36 +37,36 @@ Position = tuple[int, int]
 Cursor = tuple[Position, ...]
 
 
-def look(evidence: "Evidence") -> Iterator[Finding]:
-    streams = Streams(evidence.news)
+def check(evidence: "Evidence") -> Iterator[Finding]:
+    streams = FeedIndex(evidence.feed)
     for listener in evidence.records.listeners:
-        for number, what in enumerate(_Ear(listener, streams, _ended(evidence, listener)).judged()):
+        for number, what in enumerate(_ListenerJudge(listener, streams, _ended(evidence, listener)).judged()):
             if number < SHOWN:
                 whose = "the page" if listener.visit else "an operator"
                 room = listener.room or "all rooms"
                 yield Finding(what=f"listener {listener.number} ({whose}) to {room}: {what}")
     yield from _timelines(evidence, streams)
     yield from _seats(evidence, streams)
-    for what, ids in due(evidence.news, evidence.asked):
+    for what, ids in feed_problems(evidence.feed, evidence.operator_requests):
         yield Finding(what=what, ids=ids)
 
 
-def _ended(evidence: "Evidence", listener: Listener) -> float:
+def _ended(evidence: "Evidence", listener: ListenerRecord) -> float:
     """When the room of a visit may have been closed for the first time, and the visit with it."""
     closes = closes_of(evidence).get(listener.room or "", []) if listener.visit else []
     return min((one.sent_at for one in closes), default=NEVER)
 
 
-class Streams:
+class FeedIndex:
     """All news of a turn, by what listeners may ask of them."""
 
-    def __init__(self, news: Sequence["News"]) -> None:
-        self.by_key: dict[str, list[News]] = defaultdict(list)
-        self.elsewhere: dict[str, list[News]] = defaultdict(list)
+    def __init__(self, news: Sequence["StoredFeedItem"]) -> None:
+        self.by_key: dict[str, list[StoredFeedItem]] = defaultdict(list)
+        self.elsewhere: dict[str, list[StoredFeedItem]] = defaultdict(list)
         """By key without the room, which a visit to another one is not told."""
-        self.calls: dict[str, list[News]] = defaultdict(list)
-        self.participants: dict[str, list[News]] = defaultdict(list)
-        self._by_room: dict[str | None, dict[int, list[News]]] = defaultdict(lambda: defaultdict(list))
+        self.calls: dict[str, list[StoredFeedItem]] = defaultdict(list)
+        self.participants: dict[str, list[StoredFeedItem]] = defaultdict(list)
+        self._by_room: dict[str | None, dict[int, list[StoredFeedItem]]] = defaultdict(lambda: defaultdict(list))
         for one in news:
             self.by_key[key_of(one.kind, one.data)].append(one)
             self.elsewhere[key_of(one.kind, {**one.data, "room": None})].append(one)
@@ -77,7 +77,7 @@ class Streams:
             elif one.kind == "participant":
                 self.participants[one.data["participantId"]].append(one)
 
-    def between(self, room: str | None, since: Cursor, until: Cursor | None) -> Iterator["News"]:
+    def between(self, room: str | None, since: Cursor, until: Cursor | None) -> Iterator["StoredFeedItem"]:
         """What there is for a room, or for all, after one cursor and up to another or to the end."""
         for partition, all_ in self._by_room[room].items():
             first = bisect_right(all_, since[partition], key=lambda one: one.position)
@@ -89,10 +89,10 @@ class Streams:
             yield from all_[first:last]
 
 
-class _Ear:
+class _ListenerJudge:
     """What one listener has heard, followed over its connections."""
 
-    def __init__(self, listener: Listener, streams: Streams, ended: float = NEVER) -> None:
+    def __init__(self, listener: ListenerRecord, streams: FeedIndex, ended: float = NEVER) -> None:
         """`ended`: from when on the visit of whoever listens may be over."""
         self._listener = listener
         self._ended = ended
@@ -113,11 +113,11 @@ class _Ear:
             yield "heard nothing more when all was settled"
         yield from self._missed(to_the_end=self._listener.stayed)
 
-    def _follow(self, connection: Connection) -> Iterator[str]:
+    def _follow(self, connection: ListenerConnection) -> Iterator[str]:
         first, *rest = connection.heard
         if not connection.last:
             yield from self._begin(first, "snapshot" if self._listener.room else "mark")
-        elif gave_ids_of_another_kind(connection.last, connection.heard):
+        elif cursor_of_other_release(connection.last, connection.heard):
             if self._listener.room:
                 reset, first, *rest = connection.heard
                 if reset.kind != "reset":
@@ -128,13 +128,13 @@ class _Ear:
         for one in rest:
             yield from self._hear(one)
 
-    def _go_on(self, first: Heard, last: str) -> Iterator[str]:
+    def _go_on(self, first: ReceivedEvent, last: str) -> Iterator[str]:
         if first.kind != "mark" or first.data["begins"]:
             yield f"came back with {last}, and heard {first.kind} {first.data} first"
         if first.id and cursor_of(first.id) != cursor_of(last):
             yield f"came back with {last}, and was taken up at {first.id}"
 
-    def _begin(self, first: Heard, expected: str) -> Iterator[str]:
+    def _begin(self, first: ReceivedEvent, expected: str) -> Iterator[str]:
         if first.kind != expected:
             yield f"began with {first.kind}"
         if not first.id:
@@ -144,7 +144,7 @@ class _Ear:
         self._since = self._at = cursor_of(first.id)
         self._heard.clear()
 
-    def _hear(self, one: Heard) -> Iterator[str]:
+    def _hear(self, one: ReceivedEvent) -> Iterator[str]:
         if one.kind not in NEWS | {"mark"}:
             yield f"heard {one.kind} in the middle"
             return
@@ -165,7 +165,7 @@ class _Ear:
         else:
             yield from self._note(known[0])
 
-    def _note(self, entry: "News") -> Iterator[str]:
+    def _note(self, entry: "StoredFeedItem") -> Iterator[str]:
         self._heard[entry.partition, entry.position] += 1
         room = self._listener.room
         if room is not None and room not in entry.rooms:
@@ -185,7 +185,7 @@ class _Ear:
                 yield f"has not heard {entry}"
 
 
-def _timelines(evidence: "Evidence", streams: Streams) -> Iterator[Finding]:
+def _timelines(evidence: "Evidence", streams: FeedIndex) -> Iterator[Finding]:
     """Each state that a call came to, by its timeline, is among the news."""
     for call in evidence.calls.values():
         told = _steps([one.data["state"] for one in streams.calls.get(call["id"], [])])
@@ -203,7 +203,7 @@ def _timelines(evidence: "Evidence", streams: Streams) -> Iterator[Finding]:
             )
 
 
-def _seats(evidence: "Evidence", streams: Streams) -> Iterator[Finding]:
+def _seats(evidence: "Evidence", streams: FeedIndex) -> Iterator[Finding]:
     """Each browser has come into its room once; that it has left is due by `news_due`."""
     for seat in evidence.records.browsers:
         told = [

@@ -13,7 +13,7 @@ DROPPED = "webhook.dropped"
 STOPPING = "service.stopping"
 
 
-def look(evidence: "Evidence") -> Iterator[Finding]:
+def check(evidence: "Evidence") -> Iterator[Finding]:
     stopping: set[str] = set()
     for line in evidence.logs:
         if line.event == STOPPING:
@@ -23,7 +23,7 @@ def look(evidence: "Evidence") -> Iterator[Finding]:
             yield Finding(what=f"{line.host}: {line.text}", ids=line.ids)
     for text in evidence.noise:
         yield Finding(what=f"no line of a log: {text}")
-    for wrong in evidence.api_wrong:
+    for wrong in evidence.bad_answers:
         yield Finding(what=wrong)
     for code in evidence.fleet.exits:
         if code != 0:

@@ -19,12 +19,12 @@ from tests.simulator.webhooks import DROPPED
 
 if TYPE_CHECKING:
     from tests.chaos.evidence import Evidence, Json
-    from tests.chaos.fleet import Address
+    from tests.chaos.fleet import ReplicaAddress
 
 Labels = tuple[str, ...]
 
 
-class Pair(msgspec.Struct, frozen=True):
+class CounterRule(msgspec.Struct, frozen=True):
     """A counter and the event that a line has for each time that it was counted."""
 
     counter: str
@@ -50,25 +50,25 @@ def _operation(line: "Json") -> str:
     return str(line["operation"])
 
 
-PAIRS: Final[Sequence[Pair]] = (
-    Pair("pstn_calls_ended_total", ("call.ended",), by=("blame", "reason")),
-    Pair("pstn_joins_failed_total", ("join.failed", "participant.refused"), by=("reason",)),
-    Pair("pstn_effects_total", ("effect.done",), by=("effect",), where=(("result", ("done",)),)),
-    Pair("pstn_effects_total", ("effect.retried",), by=("effect",), where=(("result", ("retried",)),)),
-    Pair("pstn_effects_total", ("effect.dead_lettered",), by=("effect",), where=(("result", ("dead",)),)),
-    Pair("pstn_effects_total", ("effect.not_known",), where=(("result", ("not-known",)),)),
-    Pair("pstn_reconciler_finds_total", ("call.found_ended",), where=(("find", ("call-ended",)),)),
-    Pair("pstn_reconciler_finds_total", ("owed.forgotten",), where=(("find", ("forgotten",)),)),
-    Pair("pstn_reconciler_finds_total", ("session.vanished",), where=(("find", ("session-vanished",)),)),
-    Pair("pstn_reconciler_finds_total", ("stranger.removed",), where=(("find", ("stranger-removed",)),)),
-    Pair("pstn_reconciler_finds_total", ("participant.put_back",), where=(("find", ("taken-missing",)),)),
-    Pair("pstn_creates_in_doubt_total", ("create.in_doubt",), by=("operation",), unless=("error", "cut-off")),
-    Pair("pstn_transfers_unanswered_total", ("transfer.unanswered",)),
-    Pair("pstn_token_failures_total", ("token.refresh_failed",)),
-    Pair("pstn_webhooks_total", ("webhook.refused",), where=(("result", ("refused",)),)),
+PAIRS: Final[Sequence[CounterRule]] = (
+    CounterRule("pstn_calls_ended_total", ("call.ended",), by=("blame", "reason")),
+    CounterRule("pstn_joins_failed_total", ("join.failed", "participant.refused"), by=("reason",)),
+    CounterRule("pstn_effects_total", ("effect.done",), by=("effect",), where=(("result", ("done",)),)),
+    CounterRule("pstn_effects_total", ("effect.retried",), by=("effect",), where=(("result", ("retried",)),)),
+    CounterRule("pstn_effects_total", ("effect.dead_lettered",), by=("effect",), where=(("result", ("dead",)),)),
+    CounterRule("pstn_effects_total", ("effect.not_known",), where=(("result", ("not-known",)),)),
+    CounterRule("pstn_reconciler_finds_total", ("call.found_ended",), where=(("find", ("call-ended",)),)),
+    CounterRule("pstn_reconciler_finds_total", ("owed.forgotten",), where=(("find", ("forgotten",)),)),
+    CounterRule("pstn_reconciler_finds_total", ("session.vanished",), where=(("find", ("session-vanished",)),)),
+    CounterRule("pstn_reconciler_finds_total", ("stranger.removed",), where=(("find", ("stranger-removed",)),)),
+    CounterRule("pstn_reconciler_finds_total", ("participant.put_back",), where=(("find", ("taken-missing",)),)),
+    CounterRule("pstn_creates_in_doubt_total", ("create.in_doubt",), by=("operation",), unless=("error", "cut-off")),
+    CounterRule("pstn_transfers_unanswered_total", ("transfer.unanswered",)),
+    CounterRule("pstn_token_failures_total", ("token.refresh_failed",)),
+    CounterRule("pstn_webhooks_total", ("webhook.refused",), where=(("result", ("refused",)),)),
 )
 """Those that are counted and told in one step, and so always the same."""
-REQUESTS: Final = Pair(
+REQUESTS: Final = CounterRule(
     "pstn_bandwidth_requests_total",
     ("request.sent",),
     by=("operation", "status"),
@@ -85,7 +85,7 @@ OTHERS: Final = frozenset({"unknown", "participant"})
 """Values of `event` that are not Bandwidth's own words."""
 
 
-def look(evidence: "Evidence") -> Iterator[Finding]:
+def check(evidence: "Evidence") -> Iterator[Finding]:
     yield from _live_calls(evidence)
     lines: dict[str, list[Json]] = {name: [] for name in evidence.metrics}
     for line in evidence.logs:
@@ -102,11 +102,11 @@ def _live_calls(evidence: "Evidence") -> Iterator[Finding]:
     """For each process the first page that does not fit what the store had before and afterwards."""
     wrong: set[str] = set()
     troubled = evidence.troubles.of_store
-    for one in evidence.gauges:
+    for one in evidence.live_call_counts:
         if one.process in wrong or any(it.begun <= one.over and one.begun <= it.over for it in troubled):
             continue
         for state in sorted({*STATES, *one.shown}):
-            least, shown = one.sure.get(state, 0), one.shown.get(state)
+            least, shown = one.certain.get(state, 0), one.shown.get(state)
             if shown is None or not least <= shown <= least + one.moving:
                 wrong.add(one.process)
                 what = f"{one.process}: pstn_calls says {shown} {state}; the store had {least}"
@@ -126,7 +126,7 @@ def differences(samples: Sequence[Sample], lines: Sequence["Json"]) -> Iterator[
         yield from _compared(pair, by_name, by_event, lambda _labels: True)
     # Kinds of webhooks that the release does not know are counted as one, and logged by their names.
     for event, results in (("webhook.answered", ANSWERED), ("webhook.degraded", WITHOUT_THE_CALL)):
-        pair = Pair(
+        pair = CounterRule(
             "pstn_webhooks_total",
             (event,),
             ("event",),
@@ -140,7 +140,7 @@ def differences(samples: Sequence[Sample], lines: Sequence["Json"]) -> Iterator[
 
 
 def _compared(
-    pair: Pair,
+    pair: CounterRule,
     samples: dict[str, list[Sample]],
     lines: dict[str, list["Json"]],
     is_meant: Callable[[Labels], bool],
@@ -190,36 +190,36 @@ def _gauge(
         yield f"{name} is {value:g}, and what was told of it last is {last}"
 
 
-class _Sent(msgspec.Struct, frozen=True):
+class _SentWebhook(msgspec.Struct, frozen=True):
     event: str
     answered: bool
     """Before the metrics were read."""
 
 
-def _sent(evidence: "Evidence") -> dict[str, list[_Sent]]:
+def _sent(evidence: "Evidence") -> dict[str, list[_SentWebhook]]:
     """Webhooks that were sent to each process from its start until its metrics were read."""
     running = {
         one.name: one
         for one in evidence.fleet.addresses
         if one.logs and one.logs[-1].name in evidence.metrics
     }
-    found: dict[str, list[_Sent]] = {}
+    found: dict[str, list[_SentWebhook]] = {}
     for one in evidence.simulator.deliveries:
         address = _address(running, one.url)
-        if address is None or one.sent_at < address.begun or one.error == DROPPED:
+        if address is None or one.sent_at < address.started_at or one.error == DROPPED:
             continue
         scraped = evidence.scraped[address.logs[-1].name]
         if one.sent_at < scraped.over:
             answered = one.status is not None and one.sent_at + one.ms / 1000 < scraped.begun
-            found.setdefault(address.logs[-1].name, []).append(_Sent(one.event_type, answered))
+            found.setdefault(address.logs[-1].name, []).append(_SentWebhook(one.event_type, answered))
     return found
 
 
-def _address(running: dict[str, "Address"], url: str) -> "Address | None":
+def _address(running: dict[str, "ReplicaAddress"], url: str) -> "ReplicaAddress | None":
     return running.get(url.removeprefix("https://").partition(".")[0])
 
 
-def _webhooks(samples: Sequence[Sample], sent: Sequence[_Sent]) -> Iterator[str]:
+def _webhooks(samples: Sequence[Sample], sent: Sequence[_SentWebhook]) -> Iterator[str]:
     """Each that was answered was counted, and no more than were sent: some may not have arrived."""
     counted: Counter[str] = Counter()
     for one in samples:

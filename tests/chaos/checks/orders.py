@@ -9,23 +9,23 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from tests.chaos.api import Asked
+from tests.chaos.api import OperatorRequest
 from tests.chaos.finding import Finding
 from tests.chaos.model_replay import ModelReplay, accepted_of
 from tests.chaos.moves import Moves
 from tests.chaos.room_members import FullRooms, full_rooms_of
-from tests.chaos.snapshots import Still
-from tests.chaos.configured_limits import Rooms
+from tests.chaos.snapshots import Snapshot
+from tests.chaos.configured_limits import RoomSettingsHistory
 from tests.chaos.turn_history import (
-    Answered,
-    Begun,
-    Looked,
-    Sent,
+    OrderAnswered,
+    CallBegan,
+    SnapshotTaken,
+    OrderSent,
     TurnHistory,
     carried_out_by,
     history_of,
 )
-from tests.party_state import OVER, Close, Join, Standing, Where
+from tests.party_state import OVER, CloseOrder, JoinOrder, PartyState, Location
 
 if TYPE_CHECKING:
     from tests.chaos.evidence import Evidence
@@ -47,10 +47,10 @@ ACCEPTED = 202
 REFUSED = (502, 503)
 """Bandwidth's refusal, or the store's failure before anybody was asked."""
 CREATED = 201
-WereStruck = Callable[[str, str, Sequence[Asked], str, float], bool]
+WereStruck = Callable[[str, str, Sequence[OperatorRequest], str, float], bool]
 
 
-def look(evidence: "Evidence") -> Iterator[Finding]:
+def check(evidence: "Evidence") -> Iterator[Finding]:
     history = history_of(evidence)
     visitors = [(one.participant_id, one.room) for one in evidence.records.browsers]
     full = full_rooms_of(evidence)
@@ -61,7 +61,7 @@ def look(evidence: "Evidence") -> Iterator[Finding]:
 
 def traced(history: TurnHistory, calls: Mapping[str, Json]) -> Iterator[Finding]:
     """Each order that was accepted is in the timeline of its call, and no other."""
-    wanted: dict[tuple[str, str], list[Asked]] = defaultdict(list)
+    wanted: dict[tuple[str, str], list[OperatorRequest]] = defaultdict(list)
     for one in history.asked:
         match one.path.split("/")[1:]:
             case ["calls", id_, what] if what in ENTRIES:
@@ -78,11 +78,11 @@ def traced(history: TurnHistory, calls: Mapping[str, Json]) -> Iterator[Finding]
                 yield Finding(
                     what=f"{id_} has {entries[name]} times {name}, and not {least} to {most}: {answers}",
                     ids=(id_, str(call["id"])),
-                    at=asked[-1].over if asked else None,
+                    at=asked[-1].answered_at if asked else None,
                 )
 
 
-def _is_idle(asked: Asked) -> bool:
+def _is_idle(asked: OperatorRequest) -> bool:
     """Whether it changes nothing: a call is sent to where it is or comes to, or has ended already."""
     reply = asked.reply or {}
     if not asked.path.endswith("/join"):
@@ -100,12 +100,12 @@ def _is_idle(asked: Asked) -> bool:
 def placed(history: TurnHistory) -> Iterator[Finding]:
     """A number that was called rang once for each key, and not at all where that was refused."""
     rang = Counter(line.to for line in history.lines if line.direction == "outbound")
-    by_number: dict[str, list[Asked]] = defaultdict(list)
+    by_number: dict[str, list[OperatorRequest]] = defaultdict(list)
     for one in history.asked:
         if (one.method, one.path) == ("POST", "/calls"):
             by_number[one.body["to"]].append(one)
     for number, asked in by_number.items():
-        keys: dict[str, list[Asked]] = defaultdict(list)
+        keys: dict[str, list[OperatorRequest]] = defaultdict(list)
         for count, one in enumerate(asked):
             keys[one.idempotency_key or f"without {count}"].append(one)
         least = sum(any(one.status == CREATED for one in all_) for all_ in keys.values())
@@ -116,11 +116,11 @@ def placed(history: TurnHistory) -> Iterator[Finding]:
                 what=f"{number} rang {rang[number]} times as {len(ids)} calls, and not {least} to {most}: "
                 f"{[(one.idempotency_key, one.status) for one in asked]}",
                 ids=tuple(sorted(ids)),
-                at=asked[-1].over,
+                at=asked[-1].answered_at,
             )
 
 
-def _calls_of(asked: Iterable[Asked]) -> set[str]:
+def _calls_of(asked: Iterable[OperatorRequest]) -> set[str]:
     """Those that were placed under one key.
 
     A copy that came while the first was being answered is told of a call of unknown fate. Where the first was
@@ -146,13 +146,13 @@ def came_about(
     eye = _Orders(history, calls, were_struck, visitors, full)
     for event in eye.replay.play():
         match event:
-            case Begun(_, id_, standings):
+            case CallBegan(_, id_, standings):
                 eye.begun(id_, standings)
-            case Sent(_, asked):
+            case OrderSent(_, asked):
                 eye.sent(asked)
-            case Answered(at, asked):
+            case OrderAnswered(at, asked):
                 yield from eye.answered(asked, at)
-            case Looked(_, still):
+            case SnapshotTaken(_, still):
                 yield from eye.looked(still)
     for participant, room in history.browsers.items():
         if participant not in eye.replay.members:
@@ -175,36 +175,36 @@ class _Orders:
         self._full = full
         self._inside: dict[int, list[str]] = {}
         """Who was in a room for certain when a request to close it was sent, by its identity."""
-        self._joins: dict[str, list[Asked]] = defaultdict(list)
+        self._joins: dict[str, list[OperatorRequest]] = defaultdict(list)
         """Of each call, in order."""
         self._closings: dict[str, list[float]] = defaultdict(list)
         """When requests to close each room were answered."""
-        self._given_up: dict[str, list[Asked]] = defaultdict(list)
+        self._given_up: dict[str, list[OperatorRequest]] = defaultdict(list)
         """Requests to close each room that may have been carried out late."""
         for one in history.asked:
             if one.given_up and one.method == "DELETE":
                 self._given_up[one.path.removeprefix("/rooms/")].append(one)
-        self._rooms = Rooms(history.asked)
+        self._rooms = RoomSettingsHistory(history.asked)
         self._came: dict[str, set[str]] = defaultdict(set)
         """Who may have come into each room so far; its browsers from the beginning."""
         for participant, room in (*history.browsers.items(), *visitors):
             self._came[room].add(participant)
 
-    def begun(self, id_: str, standings: Iterable[Standing]) -> None:
+    def begun(self, id_: str, standings: Iterable[PartyState]) -> None:
         for one in standings:
             self._came[one.room].add(id_)
 
-    def sent(self, asked: Asked) -> None:
+    def sent(self, asked: OperatorRequest) -> None:
         ordered = self.replay.open.get(id(asked))
         match ordered.order if ordered else None:
-            case Close() if ordered:
+            case CloseOrder() if ordered:
                 self._inside[id(asked)] = [id_ for id_, (_, certain) in ordered.steps.items() if certain]
-            case Join() if ordered:
+            case JoinOrder() if ordered:
                 for id_ in ordered.steps:
                     self._joins[id_].append(asked)
                 self._came[asked.body["room"]].update(ordered.steps)
 
-    def answered(self, asked: Asked, at: float) -> Iterator[Finding]:
+    def answered(self, asked: OperatorRequest, at: float) -> Iterator[Finding]:
         if asked.method != "DELETE":
             return
         room = asked.path.split("/")[2]
@@ -213,7 +213,7 @@ class _Orders:
         if there and asked.status == NOT_FOUND:
             yield Finding(what=f"{asked.path} said that nobody is there: {there}", ids=(*there,), at=at)
 
-    def looked(self, still: Still) -> Iterator[Finding]:
+    def looked(self, still: Snapshot) -> Iterator[Finding]:
         """Those who are not where they were sent, with nothing under way."""
         model = self.replay.model
         for id_ in self.replay.settled(still):
@@ -221,21 +221,21 @@ class _Orders:
             # Whoever is on the way, or waits for a moment, is seen later; on hold is who was put there. One
             # whose participant is in no session is in silence, wherever it was sent: that is for the eye that
             # looks for it.
-            silent = seen.session is None and seen.participant is not None and party.may_be(Where.ROOM)
+            silent = seen.session is None and seen.participant is not None and party.may_be_at(Location.ROOM)
             judged = seen.on_hold or (seen.stage == "bridged" and not silent)
-            if not (judged or party.standings == {OVER}) or model.stands(id_, seen):
+            if not (judged or party.states == {OVER}) or model.matches(id_, seen):
                 continue
             excuse = MOVE_FAILED if seen.rooms and self._was_hindered(id_, still) else ""
             yield Finding(what=f"{id_} should be {party}: {seen}", ids=(id_,), at=still.over, excuse=excuse)
             # It is told once.
             if seen.on_hold:
-                model.found(id_, Standing(Where.HELD))
+                model.set_state(id_, PartyState(Location.HELD))
             elif seen.rooms:
-                model.stayed(id_, seen.rooms)
+                model.rule_out_moves(id_, seen.rooms)
             elif seen.stage == "bridged" and seen.participant is None:
-                model.found(id_, Standing(Where.AWAY))
+                model.set_state(id_, PartyState(Location.TRANSFERRED))
 
-    def _was_hindered(self, id_: str, still: Still) -> bool:
+    def _was_hindered(self, id_: str, still: Snapshot) -> bool:
         """Whether the call says that a move has failed, and what is to blame came after it was ordered."""
         # One that was refused leads nowhere.
         joins = [one for one in self._joins.get(id_, ()) if accepted_of(one) is not False]
@@ -245,7 +245,7 @@ class _Orders:
         reasons = {str(one.get("reason")) for one in entries if one["event"] == "moveFailed"}
         return bool(joins) and any(self._hinders(one, id_, joins, still) for one in reasons)
 
-    def _hinders(self, reason: str, id_: str, joins: Sequence[Asked], still: Still) -> bool:
+    def _hinders(self, reason: str, id_: str, joins: Sequence[OperatorRequest], still: Snapshot) -> bool:
         join = joins[-1]
         room = join.body["room"]
         if reason == "room-full" and self._full is not None:

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from tests.chaos.finding import Finding
-from tests.chaos.store_history import Key, State, Step, Unknown, key_of
-from tests.chaos.stored_calls import HANG_UP, StoredCall, call_in
-from tests.chaos.removed_effects import Done, struck_off
+from tests.chaos.store_history import Key, StoreState, Step, UnknownCommand, key_of
+from tests.chaos.stored_calls import HANG_UP, StoredCallState, call_in
+from tests.chaos.removed_effects import CompletedRequests, removed_effects
 
 if TYPE_CHECKING:
     from tests.chaos.evidence import Evidence
@@ -22,17 +22,17 @@ BOOKKEEPING = b"."
 """What the fields of an owner begin with that are no work."""
 
 
-def look(evidence: "Evidence") -> Iterator[Finding]:
+def check(evidence: "Evidence") -> Iterator[Finding]:
     for line in evidence.logs:
         if line.event == "owed.forgotten":
             yield Finding(what=f"{line.host}: {line.text}", ids=line.ids)
-    state, done = State(), Done(evidence.simulator.requests)
+    state, done = StoreState(), CompletedRequests(evidence.simulator.requests)
     found: dict[tuple[str, str], None] = {}
-    for step in evidence.written:
-        struck = list(struck_off(state, step))
+    for step in evidence.store_steps:
+        struck = list(removed_effects(state, step))
         try:
             owners = _owners(step, state.play(step))
-        except Unknown:
+        except UnknownCommand:
             return  # the eye for keys tells it
         for prefix, owner in owners:
             for what in _missing(state, prefix, owner):
@@ -60,7 +60,7 @@ def _owners(step: Step, touched: dict[str, None]) -> dict[tuple[str, str], None]
     return owners
 
 
-def _missing(state: State, prefix: str, owner: str) -> Iterator[str]:
+def _missing(state: StoreState, prefix: str, owner: str) -> Iterator[str]:
     owed = state.hash(f"{prefix}:owed:{owner}")
     if owed and owner.encode() not in state.scores(f"{prefix}:agenda"):
         yield f"owes {_names(owed)}, and was on no agenda"
@@ -77,12 +77,12 @@ def _missing(state: State, prefix: str, owner: str) -> Iterator[str]:
                 yield f"does not owe {wanted.decode()}: {_names(owed)}"
 
 
-def _questions(call: StoredCall) -> set[bytes]:
+def _questions(call: StoredCallState) -> set[bytes]:
     """Any of these has a live call looked at."""
     return {b"ask-after", b"end-dialing"} if call.phone == "dialing" else {b"ask-after"}
 
 
-def _has_limit(call: StoredCall) -> bool:
+def _has_limit(call: StoredCallState) -> bool:
     """Whether its time runs, and is still to be up."""
     return bool(call.max_duration) and call.phone in {"ringing", "up"} and call.intent != HANG_UP
 

@@ -15,16 +15,16 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
-from service.engine.event_handler import MARGIN
-from tests.chaos.previous_release_rules import Before
+from service.engine.event_handler import REPLY_MARGIN
+from tests.chaos.previous_release_rules import PreviousReleaseRules
 from tests.chaos.call_histories import CallHistories, CallHistory, histories_of, is_of_leg, over, place_of
 from tests.chaos.finding import Finding
-from tests.chaos.expected_outcomes import Killed
-from tests.chaos.reply_effects import Effect, Kind, document_of, effect_of
-from tests.chaos.fallback_urls import Addresses
+from tests.chaos.expected_outcomes import KilledKnowledge
+from tests.chaos.reply_effects import ReplyEffect, ReplyKind, document_of, effect_of
+from tests.chaos.fallback_urls import FallbackUrls
 from tests.chaos.site import BUDGET
-from tests.chaos.fault_impact import Struck
-from tests.chaos.configured_limits import Terms
+from tests.chaos.fault_impact import FaultImpact
+from tests.chaos.configured_limits import ConfiguredLimits
 from tests.chaos.times import NEVER
 from tests.simulator import bxml
 from tests.simulator.journal import Delivery, Request
@@ -45,17 +45,17 @@ OF_A_CALL: Final = frozenset({"createCall", "updateCall"})
 SHORT_LEGS: Final = 3
 """Legs of ours in a row that end at once, after which a caller is told so (docs/calls.md, States)."""
 RIGHT_DIGITS: Final = "1234"
-JOINING: Final = BUDGET - MARGIN
+JOINING: Final = BUDGET - REPLY_MARGIN
 """Seconds that there are for a way in, while a webhook waits."""
 
-Answered = tuple[Delivery, Effect]
+Answered = tuple[Delivery, ReplyEffect]
 
 
-def look(evidence: "Evidence") -> Iterator[Finding]:
+def check(evidence: "Evidence") -> Iterator[Finding]:
     simulator = evidence.simulator
     rules = bxml.Rules(simulator.settings.uui_limit, simulator.webhooks.may_send_credentials)
-    histories, struck = histories_of(evidence), Struck(evidence)
-    addresses = Addresses(evidence.fleet.addresses[0].settings)
+    histories, struck = histories_of(evidence), FaultImpact(evidence)
+    addresses = FallbackUrls(evidence.fleet.addresses[0].settings)
     read_: list[Answered] = []
     for one in simulator.deliveries:
         if one.synchronous and one.status == 200:
@@ -65,20 +65,20 @@ def look(evidence: "Evidence") -> Iterator[Finding]:
                 yield _finding(one, f"is no BXML: {error}")
                 continue
             read_.append((one, effect_of(document, leg=is_of_leg(one))))
-            for lacking in addresses.lacking_in(document):
+            for lacking in addresses.missing_in_document(document):
                 yield _finding(one, lacking)
     yield from _asked_without(simulator.requests, addresses)
     # Two releases may tell of a verb in other words: then it is enough that it does the same.
-    yield from _copies(read_, histories, struck, alike=not Before(evidence).ran)
-    yield from _ends(read_, histories, struck, Terms(evidence, histories))
-    yield from _hang_ups(simulator.requests, read_, histories, Killed(struck, evidence.fleet.kills))
+    yield from _copies(read_, histories, struck, alike=not PreviousReleaseRules(evidence).ran)
+    yield from _ends(read_, histories, struck, ConfiguredLimits(evidence, histories))
+    yield from _hang_ups(simulator.requests, read_, histories, KilledKnowledge(struck, evidence.fleet.kills))
 
 
 # The same webhook again -------------------------------------------------------------------------------------
 
 
 def _copies(
-    all_: Iterable[Answered], histories: CallHistories, struck: Struck, *, alike: bool
+    all_: Iterable[Answered], histories: CallHistories, struck: FaultImpact, *, alike: bool
 ) -> Iterator[Finding]:
     """`alike`: whether a copy's reply has to have the same attributes."""
     same: dict[tuple[str, bytes], list[Answered]] = defaultdict(list)
@@ -86,7 +86,7 @@ def _copies(
     for delivery, effect in all_:
         # At either address, on whatever round.
         same[delivery.event_type, delivery.body].append((delivery, effect))
-        if effect.kind is Kind.CONNECTS and delivery.sent_at < offered.get(effect.target, NEVER):
+        if effect.kind is ReplyKind.CONNECTS and delivery.sent_at < offered.get(effect.target, NEVER):
             offered[effect.target] = delivery.sent_at
     for copies in same.values():
         copies.sort(key=lambda one: over(one[0]))
@@ -113,19 +113,19 @@ def _differs(earlier: Answered, later: Answered, history: CallHistory | None) ->
     """What a phone would notice, None for nothing."""
     (one, first), (two, second) = earlier, later
     if (first.kind, first.target) == (second.kind, second.target) and (
-        first.words == second.words or first.kind is Kind.COMES_BACK
+        first.words == second.words or first.kind is ReplyKind.COMES_BACK
     ):
         return None
     if history is None:
         return f"was answered {first}, then {second}, and nobody knows the call"
-    if first.kind is Kind.COMES_BACK and second.kind is not Kind.ENDS:
+    if first.kind is ReplyKind.COMES_BACK and second.kind is not ReplyKind.ENDS:
         return None  # what it waited for is there: see `_begins`
-    if Kind.COMES_BACK in {first.kind, second.kind}:
+    if ReplyKind.COMES_BACK in {first.kind, second.kind}:
         if two.sent_at <= over(one) or _went_on(history, one, two):
             return None
         return f"was answered {first}, then {second}, and nothing had happened in between"
     for delivery, effect in (earlier, later):
-        if effect == Effect(Kind.ENDS) and _gone_by(history, delivery):
+        if effect == ReplyEffect(ReplyKind.ENDS) and _gone_by(history, delivery):
             return None
     return f"was answered {first}, then {second}"
 
@@ -135,15 +135,15 @@ def _begins(
 ) -> str | None:
     """What the copy has begun although its webhook had been answered, None for nothing."""
     (one, first), (two, second) = earlier, later
-    new = second.kind is Kind.CONNECTS and offered[second.target] >= two.sent_at
+    new = second.kind is ReplyKind.CONNECTS and offered[second.target] >= two.sent_at
     # One that waits asks again in a moment, and is connected with the same.
     talks = history is not None and history.stage_at(two.sent_at) in {"transferring", "bridged"}
-    if new and talks and first.kind is Kind.COMES_BACK and over(one) < two.sent_at:
+    if new and talks and first.kind is ReplyKind.COMES_BACK and over(one) < two.sent_at:
         return f"was answered {first}, and its copy began something: {second}"
     return None
 
 
-def _told_else(first: Effect, second: Effect) -> str | None:
+def _told_else(first: ReplyEffect, second: ReplyEffect) -> str | None:
     """What differs in the attributes of two replies that do the same, None for nothing. No value is told."""
     same = (first.kind, first.target) == (second.kind, second.target)
     if not same or first.told == second.told:
@@ -167,19 +167,19 @@ def _gone_by(history: CallHistory, delivery: Delivery) -> bool:
     return min(ended) <= over(delivery)
 
 
-def _without_store(delivery: Delivery, effect: Effect) -> bool:
-    return effect.turned_away or (effect.kind is Kind.ENDS and "again=" in delivery.url)
+def _without_store(delivery: Delivery, effect: ReplyEffect) -> bool:
+    return effect.turned_away or (effect.kind is ReplyKind.ENDS and "again=" in delivery.url)
 
 
 # Addresses ------------------------------------------------------------------------------------------------
 
 
-def _asked_without(requests: Iterable[Request], addresses: Addresses) -> Iterator[Finding]:
+def _asked_without(requests: Iterable[Request], addresses: FallbackUrls) -> Iterator[Finding]:
     """What is made of a call. Participant events have one address, and no credentials."""
     for one in requests:
         if one.operation not in OF_A_CALL:
             continue
-        for lacking in addresses.lacking(one.body, one.operation):
+        for lacking in addresses.missing_in_body(one.body, one.operation):
             ids = tuple(filter(None, (one.ids.get("callId"), one.created)))
             yield Finding(what=f"at {one.at:.3f}: {lacking}", ids=ids, at=one.at)
 
@@ -188,7 +188,7 @@ def _asked_without(requests: Iterable[Request], addresses: Addresses) -> Iterato
 
 
 def _ends(
-    all_: Iterable[Answered], histories: CallHistories, struck: Struck, terms: Terms
+    all_: Iterable[Answered], histories: CallHistories, struck: FaultImpact, terms: ConfiguredLimits
 ) -> Iterator[Finding]:
     for delivery, effect in all_:
         history = histories.about(delivery)
@@ -196,14 +196,14 @@ def _ends(
             continue
         if effect.turned_away and not _was_late(delivery, history, struck):
             yield _finding(delivery, "was told to come back, and nothing was the matter")
-        if effect.kind is not Kind.ENDS or history.ended_at <= over(delivery):
+        if effect.kind is not ReplyKind.ENDS or history.ended_at <= over(delivery):
             continue
         words = " ".join(effect.words)
         if not _explained(words, delivery, history, histories, struck, terms):
             yield _finding(delivery, f"ended the call with {words!r}, and nothing explains that")
 
 
-def _was_late(delivery: Delivery, history: CallHistory, struck: Struck) -> bool:
+def _was_late(delivery: Delivery, history: CallHistory, struck: FaultImpact) -> bool:
     """Whether there was trouble, or Bandwidth has used up the time that there is for a way in."""
     url, since, until = delivery.url, delivery.sent_at, over(delivery)
     if struck.trouble(url, since, until) or _outlasted(delivery, history, struck):
@@ -211,22 +211,22 @@ def _was_late(delivery: Delivery, history: CallHistory, struck: Struck) -> bool:
     return until - since >= JOINING and struck.request(history, since, until, url) is not None
 
 
-def _outlasted(delivery: Delivery, history: CallHistory, struck: Struck) -> bool:
+def _outlasted(delivery: Delivery, history: CallHistory, struck: FaultImpact) -> bool:
     """Whether the time for a way in was up, and Bandwidth had yet to answer, or to be asked for the rest."""
     time_up, until, url = delivery.sent_at + JOINING, over(delivery), delivery.url
     return time_up <= until and (
         struck.outlasts(history, time_up, until, url)
-        or struck.goes_on(history, delivery.sent_at, time_up, url)
+        or struck.lasts_until(history, delivery.sent_at, time_up, url)
     )
 
 
 def _hang_ups(
-    requests: Iterable[Request], all_: Iterable[Answered], histories: CallHistories, killed: Killed
+    requests: Iterable[Request], all_: Iterable[Answered], histories: CallHistories, killed: KilledKnowledge
 ) -> Iterator[Finding]:
     """By request: of whom somebody has ordered it, or who has been told, or left by the far end, before."""
     told: dict[str, float] = {}
     for delivery, effect in all_:
-        if effect.kind is Kind.ENDS and effect.words:
+        if effect.kind is ReplyKind.ENDS and effect.words:
             told[delivery.call_id] = min(told.get(delivery.call_id, NEVER), over(delivery))
     for one in requests:
         history = histories.of.get(one.ids.get("callId", ""))
@@ -252,7 +252,7 @@ def _left(history: CallHistory, since: float, until: float) -> bool:
     return any(leg.hung_up and bridged <= leg.ended_at <= until for leg in history.legs)
 
 
-def _is_known_up(history: CallHistory, at: float, killed: Killed) -> bool:
+def _is_known_up(history: CallHistory, at: float, killed: KilledKnowledge) -> bool:
     """Whether it is in the store by then that the phone has been answered, for any replica to see."""
     return any(
         one.synchronous and one.status == 200 and killed.written(one) <= at and not is_of_leg(one)
@@ -265,11 +265,11 @@ def _explained(
     delivery: Delivery,
     history: CallHistory,
     histories: CallHistories,
-    struck: Struck,
-    terms: Terms,
+    struck: FaultImpact,
+    terms: ConfiguredLimits,
 ) -> bool:
     until = over(delivery)
-    if words == terms.message(history) and terms.is_unwanted(history, until):
+    if words == terms.message(history) and terms.ends_for_machine(history, until):
         return True
     if not words:
         return _ordered(history, until) or _far_end(history, delivery)
@@ -302,7 +302,7 @@ def _is_wrong(delivery: Delivery) -> bool:
     return delivery.event_type == "gather" and delivery.payload.get("digits") != RIGHT_DIGITS
 
 
-def _failed(delivery: Delivery, history: CallHistory, struck: Struck) -> bool:
+def _failed(delivery: Delivery, history: CallHistory, struck: FaultImpact) -> bool:
     """Since the phone was bridged last: what was before that is no reason any more."""
     url, until = delivery.url, over(delivery)
     if "again=" in url and struck.trouble(url, delivery.sent_at, until):

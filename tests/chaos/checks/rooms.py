@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 
 from tests.chaos.finding import Finding
 from tests.chaos.room_members import counts
-from tests.chaos.store_history import Unknown
+from tests.chaos.store_history import UnknownCommand
 
 if TYPE_CHECKING:
     from tests.chaos.evidence import Evidence
 
 
-def look(evidence: "Evidence") -> Iterator[Finding]:
+def check(evidence: "Evidence") -> Iterator[Finding]:
     """By the store's journal: each seat that is taken is one of its steps."""
     members: dict[str, int] = {}
     try:
-        for one in counts(evidence.written):
+        for one in counts(evidence.store_steps):
             before = members.get(one.room, 0)
             members[one.room] = one.members
             if before < one.members > one.limit:
@@ -28,5 +28,5 @@ def look(evidence: "Evidence") -> Iterator[Finding]:
                     ids=(one.room,),
                     at=after if after > 0 else None,
                 )
-    except Unknown:
+    except UnknownCommand:
         return  # the eye for keys tells it

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from tests.chaos.call_histories import CallHistory, histories_of, over
 from tests.chaos.finding import Finding
 from tests.chaos.site import BUDGET, TIME_SCALE
-from tests.chaos.fault_impact import Struck
+from tests.chaos.fault_impact import FaultImpact
 from tests.chaos.times import NEVER
 
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ ROUNDS: Final = 3
 Span = tuple[float, float]
 
 
-def look(evidence: "Evidence") -> Iterator[Finding]:
-    struck = Struck(evidence)
+def check(evidence: "Evidence") -> Iterator[Finding]:
+    struck = FaultImpact(evidence)
     for history in histories_of(evidence):
         for begun, ended in silent(history):
             # In this time nobody was there to say anything.
@@ -53,7 +53,7 @@ def look(evidence: "Evidence") -> Iterator[Finding]:
             )
 
 
-def _why(history: CallHistory, begun: float, ended: float, struck: Struck) -> str:
+def _why(history: CallHistory, begun: float, ended: float, struck: FaultImpact) -> str:
     """What struck the call, or a replica from when it was first asked about the call in this time."""
     asked = [one for one in history.deliveries if one.sent_at <= ended and over(one) >= begun]
     since: dict[str, float] = {}

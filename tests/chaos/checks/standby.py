@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from tests.chaos.standby_spans import asides
+from tests.chaos.standby_spans import standby_spans
 from tests.chaos.finding import Finding
 from tests.chaos.times import NEVER
 
@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from tests.chaos.evidence import Evidence
 
 
-def look(evidence: "Evidence") -> Iterator[Finding]:
+def check(evidence: "Evidence") -> Iterator[Finding]:
     running = set(evidence.metrics)
-    for one in asides(evidence):
+    for one in standby_spans(evidence):
         if not one.is_right:
             yield Finding(what=f"{one.process} stood aside, and nothing had cut it off", at=one.begun)
         if one.over == NEVER and one.process in running:

@@ -9,11 +9,11 @@ reads one need not be let into a room.
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
-from service.store.compression import DICTIONARIES, plain
+from service.store.compression import DICTIONARIES, decompress_text
 from tests.chaos.finding import Finding
-from tests.chaos.store_history import Command, Key, State, Unknown, key_of
+from tests.chaos.store_history import Command, Key, StoreState, UnknownCommand, key_of
 from tests.chaos.stored_calls import call_in
-from tests.chaos.log_secrets import Unlogged
+from tests.chaos.log_secrets import LogSecrets
 
 if TYPE_CHECKING:
     from tests.chaos.evidence import Evidence
@@ -26,7 +26,7 @@ OUT_OF_STOCK: Final = (b"stock:", b"given:")
 """Fields of a room that hold a token."""
 
 
-def look(evidence: "Evidence") -> Iterator[Finding]:
+def check(evidence: "Evidence") -> Iterator[Finding]:
     # First what says when it should have gone: the first finding is the one whose story is printed.
     found: dict[tuple[str, Key], None] = dict.fromkeys(_in_each_step(evidence))
     for stored in evidence.keys:
@@ -42,21 +42,21 @@ def _in_logs(evidence: "Evidence") -> Iterator[Finding]:
     calls = evidence.simulator.engine.calls.values()
     ends = {end for one in calls for end in (one.from_, one.to, one.transfer_to or "")}
     numbers = [one for one in ends if one.startswith("+")]
-    unlogged = Unlogged([one.settings for one in evidence.fleet.addresses], numbers)
+    unlogged = LogSecrets([one.settings for one in evidence.fleet.addresses], numbers)
     for line in evidence.logs:
-        for what in unlogged.found_in(line.text):
+        for what in unlogged.secrets_in(line.text):
             yield Finding(what=f"{line.process} has logged {what} with {line.event}", ids=line.ids)
     for text in evidence.noise:
-        for what in unlogged.found_in(text):
+        for what in unlogged.secrets_in(text):
             yield Finding(what=f"{text.partition(':')[0]} has written {what} besides its log")
 
 
 def _in_each_step(evidence: "Evidence") -> Iterator[tuple[str, Key]]:
-    state = State()
-    for step in evidence.written:
+    state = StoreState()
+    for step in evidence.store_steps:
         try:
             touched = state.play(step)
-        except Unknown:
+        except UnknownCommand:
             return  # the eye for keys tells it
         for command in step:
             if any(map(_has_token, command[2:])):
@@ -68,7 +68,7 @@ def _in_each_step(evidence: "Evidence") -> Iterator[tuple[str, Key]]:
                 yield from _of_room(state.hash(str(key)), key)
 
 
-def _of_call(state: State, key: Key) -> Iterator[tuple[str, Key]]:
+def _of_call(state: StoreState, key: Key) -> Iterator[tuple[str, Key]]:
     if f"{key.prefix}:token:{key.name}" not in state.keys:
         return
     call = call_in(state, Key(key.prefix, "call", key.name))
@@ -103,4 +103,4 @@ def _elsewhere(command: Command) -> Iterator[tuple[str, Key]]:
 
 def _has_token(arg: bytes) -> bool:
     """Bytes of what is compressed say nothing: three that look like a token come about by chance."""
-    return JWT in (plain(arg) if arg[:1] in DICTIONARIES else arg)
+    return JWT in (decompress_text(arg) if arg[:1] in DICTIONARIES else arg)

@@ -4,15 +4,15 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from tests.chaos.standby_spans import Aside, asides
+from tests.chaos.standby_spans import StandbySpan, standby_spans
 from tests.chaos.previous_release_rules import knows_no_address
 from tests.chaos.finding import Finding
-from tests.chaos.fleet import Address
+from tests.chaos.fleet import ReplicaAddress
 from tests.chaos.site import BUDGET
 from tests.chaos.times import NEVER
 from tests.chaos.troubles import Trouble
 from tests.simulator.journal import Delivery, PhoneChanged
-from tests.simulator.webhooks import DROPPED, TIMED_OUT, Failed
+from tests.simulator.webhooks import DROPPED, TIMED_OUT, FailedDelivery
 
 if TYPE_CHECKING:
     from tests.chaos.evidence import Evidence
@@ -23,8 +23,8 @@ AWAY = 503
 """Status with which a replica that stands aside sends Bandwidth to the fallback address."""
 
 
-def look(evidence: "Evidence") -> Iterator[Finding]:
-    judge = _Judge(evidence)
+def check(evidence: "Evidence") -> Iterator[Finding]:
+    judge = _WebhookJudge(evidence)
     for one in evidence.simulator.deliveries:
         if one.status is not None and judge.had_time(one):
             yield _finding("late", one)
@@ -48,15 +48,15 @@ def _finding(how: str, one: Delivery) -> Finding:
     )
 
 
-class _Judge:
+class _WebhookJudge:
     def __init__(self, evidence: "Evidence") -> None:
         self._addresses = evidence.fleet.addresses
         self._frozen: dict[str, list[Trouble]] = defaultdict(list)
         for trouble in evidence.troubles.all:
             if trouble.kind == "frozen":
                 self._frozen[trouble.host].append(trouble)
-        self._aside: dict[str, list[Aside]] = defaultdict(list)
-        for one in asides(evidence):
+        self._aside: dict[str, list[StandbySpan]] = defaultdict(list)
+        for one in standby_spans(evidence):
             self._aside[one.host].append(one)
         self._answered: dict[bytes, list[Delivery]] = defaultdict(list)
         """By body: what an address has answered well."""
@@ -89,7 +89,7 @@ class _Judge:
             return False
         return self.found_nobody(one) or (one.error == TIMED_OUT and not self.had_time(one))
 
-    def reached_nobody(self, failed: Failed) -> bool:
+    def reached_nobody(self, failed: FailedDelivery) -> bool:
         """Neither of the two addresses; with one of them alone we have told Bandwidth too little."""
         asked = {self._of(one).name for one in failed.tries}
         return len(asked) == len(self._addresses) and all(self.is_excused(one) for one in failed.tries)
@@ -108,14 +108,14 @@ class _Judge:
         """
         if one.status != AWAY or not one.synchronous:
             return False
-        spells: Sequence[Aside] = self._aside.get(self._of(one).host, ())
+        spells: Sequence[StandbySpan] = self._aside.get(self._of(one).host, ())
         answered = self._answered.get(one.body, ())
         may_stand_aside = any(spell.begun <= _ended(one) and one.sent_at <= spell.over for spell in spells)
         has_hung_up = self._hung_up.get(one.call_id, NEVER) <= _ended(one)
         asked_the_other = any(other.url != one.url and other.sent_at >= _ended(one) for other in answered)
         return may_stand_aside and (has_hung_up or asked_the_other)
 
-    def _of(self, one: Delivery) -> Address:
+    def _of(self, one: Delivery) -> ReplicaAddress:
         [found] = [to for to in self._addresses if one.url.startswith(f"https://{to.name}.test")]
         return found
 

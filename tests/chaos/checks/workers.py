@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tests.chaos.finding import Finding
 from tests.chaos.replica import PATIENCE
-from tests.chaos.store_history import State, Step, Unknown, key_of
+from tests.chaos.store_history import StoreState, Step, UnknownCommand, key_of
 from tests.chaos.troubles import STORE
 from tests.simulator.journal import Request
 
 if TYPE_CHECKING:
     from tests.chaos.evidence import Evidence
 
-LEASE: Final = round(PATIENCE.lease * 1000)
+LEASE: Final = round(PATIENCE.worker_lease * 1000)
 """Milliseconds."""
 BEHIND: Final = 1000
 """Milliseconds by which what the journal says of the time may be ahead of a worker's."""
@@ -37,18 +37,18 @@ class Lease(NamedTuple):
     """Milliseconds since the epoch, by the time that all replicas share."""
 
 
-def look(evidence: "Evidence") -> Iterator[Finding]:
+def check(evidence: "Evidence") -> Iterator[Finding]:
     yield from _leases(evidence)
     yield from _requests(evidence)
 
 
 def _leases(evidence: "Evidence") -> Iterator[Finding]:
-    state, now = State(), 0
+    state, now = StoreState(), 0
     leases: dict[str, Lease] = {}
-    for step in evidence.written:
+    for step in evidence.store_steps:
         try:
             touched = state.play(step)
-        except Unknown:
+        except UnknownCommand:
             return  # the eye for keys tells it
         now = max(now, _time(step))
         for text in touched:

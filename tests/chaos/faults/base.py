@@ -13,17 +13,17 @@ import msgspec
 from tests.chaos.plan import Turn
 from tests.chaos.scenarios.runner import AT_ONCE, MIX, RATE, Mix
 from tests.chaos.stores import SiteStore
-from tests.simulator.webhooks import Fate
-from tests.stores import Store
+from tests.simulator.webhooks import DeliveryFault
+from tests.stores import RestartableStore
 
 if TYPE_CHECKING:
     from tests.chaos.site import Site
 
 
-HOLDS = MappingProxyType({"CHAOS_UNHEARD": "45"})
+LONG_CREATE_SETTINGS = MappingProxyType({"CHAOS_UNHEARD": "45"})
 """Of replicas in weather that may hold createCall, or keep callers waiting, for long: seconds until a call
 that is not heard of is given up."""
-PENDING = 3
+MAX_PENDING_FAULTS = 3
 """Faults on order for one operation at most: while the store is away nothing is asked, and they pile up."""
 
 
@@ -37,7 +37,7 @@ class Counts(msgspec.Struct):
     expiries: int = 0
 
 
-class Weather:
+class FaultProfile:
     """One kind: what stands there when it begins, and what goes wrong until `calm`.
 
     The base class is fine weather. `dice` makes the same decisions for the same seed, if not at the same
@@ -47,11 +47,11 @@ class Weather:
 
     settings: ClassVar[Mapping[str, str]] = {}
     """Of the replicas, beyond those that every storm has."""
-    rate: ClassVar[float] = RATE
-    at_once: ClassVar[int] = AT_ONCE
-    least: ClassVar[float] = 0.0
+    calls_per_second: ClassVar[float] = RATE
+    max_concurrent: ClassVar[int] = AT_ONCE
+    min_seconds: ClassVar[float] = 0.0
     """Seconds over which the lives begin at least: trouble that takes its time needs calls all the while."""
-    repeats: ClassVar[float] = 0.04
+    repeat_share: ClassVar[float] = 0.04
     """Share of webhooks that come once more, up to some seconds after they were answered."""
     mix: ClassVar[Mix] = MIX
     """Which lives its turns have."""
@@ -62,21 +62,21 @@ class Weather:
         self._over = asyncio.Event()
 
     @classmethod
-    def missing(cls) -> str:
+    def cannot_run(cls) -> str:
         """What this weather wants and this machine does not have, in one line. Empty: it can be played."""
         return ""
 
     @classmethod
-    def lacking(cls) -> str:
+    def runs_in_part(cls) -> str:
         """What of this weather this machine cannot play, and why, in one line. Empty: it plays all of it."""
         return ""
 
     def make_store(self, directory: Path) -> SiteStore:
-        return Store(directory)
+        return RestartableStore(directory)
 
     def rate_of(self, turn: Turn) -> float:
         """Calls that begin in a second of this turn."""
-        return min(self.rate, turn.calls / self.least) if self.least else self.rate
+        return min(self.calls_per_second, turn.calls / self.min_seconds) if self.min_seconds else self.calls_per_second
 
     async def prepare(self, site: "Site") -> None:
         """Before the replicas start."""
@@ -84,29 +84,29 @@ class Weather:
     async def close(self) -> None:
         """Ends what `prepare` has begun, once the replicas have ended."""
 
-    async def blow(self, site: "Site") -> None:
+    async def inject(self, site: "Site") -> None:
         """Until `calm`, and until everything that was stopped runs again."""
         await self._over.wait()
 
-    def heartbeat_fate(self) -> Fate:
+    def heartbeat_fault(self) -> DeliveryFault:
         """What becomes of the next heartbeat of a browser on its way."""
-        return Fate()
+        return DeliveryFault()
 
-    def goes_on(self) -> bool:
+    def may_begin_call(self) -> bool:
         """Whether another call is to begin."""
         return True
 
-    def calm(self, site: "Site") -> None:
+    def stop(self, site: "Site") -> None:
         self._over.set()
-        site.simulator.webhooks.fate = lambda _event_type, _url: Fate()
+        site.simulator.webhooks.delivery_fault = lambda _event_type, _url: DeliveryFault()
         site.simulator.faults.clear()
         site.simulator.latency = 0.0
 
-    def may_order(self, site: "Site", operation: str) -> bool:
+    def may_add_fault(self, site: "Site", operation: str) -> bool:
         """Whether another fault may be put on order for this operation."""
-        return site.simulator.faults.pending(operation) < PENDING
+        return site.simulator.faults.pending(operation) < MAX_PENDING_FAULTS
 
-    async def lasts(self, seconds: float) -> bool:
+    async def wait(self, seconds: float) -> bool:
         """Wait; False once the weather is over."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):

@@ -5,20 +5,20 @@ from typing import ClassVar
 
 from tests.chaos.scenarios.runner import Mix
 from tests.chaos.faults.kills import RestlessReplicas
-from tests.simulator.webhooks import Fate
+from tests.simulator.webhooks import DeliveryFault
 
 LOST = 0.1
 """Share of the heartbeats."""
 
 
-class Browsers(RestlessReplicas):
+class MostlyBrowsers(RestlessReplicas):
     mix: ClassVar[Mix] = MappingProxyType(
         {"calls": 3, "orders": 1, "browsers": 4, "visitors": 5, "listeners": 2}
     )
 
-    def heartbeat_fate(self) -> Fate:
+    def heartbeat_fault(self) -> DeliveryFault:
         if self._over.is_set():
-            return Fate()
+            return DeliveryFault()
         dice = self.dice
         lost, late, twice = dice.random() < LOST, dice.random() < LOST, dice.random() < LOST
-        return Fate(lost=lost, delay=dice.uniform(0.05, 1.0) if late else 0.0, copies=2 if twice else 1)
+        return DeliveryFault(lost=lost, delay=dice.uniform(0.05, 1.0) if late else 0.0, copies=2 if twice else 1)

@@ -3,15 +3,15 @@
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
-from tests.chaos.faults.base import Weather
+from tests.chaos.faults.base import FaultProfile
 from tests.simulator.clock import monotonic
-from tests.simulator.faults import Fault, no_fate
+from tests.simulator.faults import Fault, no_fault
 
 if TYPE_CHECKING:
     from tests.chaos.site import Site
 
 
-class Spells(Weather, ABC):
+class FaultBursts(FaultProfile, ABC):
     """`strike` is asked about each request while a spell lasts. Lengths and pauses are in seconds."""
 
     kind: ClassVar[str]
@@ -19,24 +19,24 @@ class Spells(Weather, ABC):
     lengths: ClassVar[tuple[float, float]] = (2.0, 15.0)
     pauses: ClassVar[tuple[float, float]] = (0.5, 4.0)
 
-    async def blow(self, site: "Site") -> None:
+    async def inject(self, site: "Site") -> None:
         faults = site.simulator.faults
-        while await self.lasts(self.dice.uniform(*self.pauses)):
-            trouble = site.troubles.begin(self.kind, monotonic(), detail=self.begin())
-            faults.fate = self._struck
-            await self.lasts(self.dice.uniform(*self.lengths))
-            faults.fate = no_fate
+        while await self.wait(self.dice.uniform(*self.pauses)):
+            trouble = site.troubles.begin(self.kind, monotonic(), detail=self.begin_burst())
+            faults.fault_for = self._counted_fault
+            await self.wait(self.dice.uniform(*self.lengths))
+            faults.fault_for = no_fault
             trouble.over = monotonic()
 
-    def begin(self) -> str:
+    def begin_burst(self) -> str:
         """Of a spell. Gives what it is about, in few words."""
         return ""
 
     @abstractmethod
-    def strike(self, operation: str) -> Fault | None:
+    def fault_for(self, operation: str) -> Fault | None:
         """What becomes of a request of this operation. None: it is served as usual."""
 
-    def _struck(self, operation: str) -> Fault | None:
-        fault = self.strike(operation)
+    def _counted_fault(self, operation: str) -> Fault | None:
+        fault = self.fault_for(operation)
         self.counts.faults += fault is not None
         return fault

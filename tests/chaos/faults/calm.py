@@ -1,7 +1,7 @@
 """Fine weather: nothing goes wrong, so that nothing is there that could excuse a finding."""
 
-from tests.chaos.faults.base import Weather
+from tests.chaos.faults.base import FaultProfile
 
 
-class Calm(Weather):
+class NoFaults(FaultProfile):
     pass

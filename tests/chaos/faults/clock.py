@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from tests.chaos import clock_offset
 from tests.chaos.faketime import WrongStore, library
 from tests.chaos.stores import SiteStore
-from tests.chaos.faults.base import Weather
+from tests.chaos.faults.base import FaultProfile
 from tests.simulator.clock import monotonic
 
 if TYPE_CHECKING:
@@ -24,14 +24,14 @@ STEP = 2
 BETWEEN = (2.0, 6.0)
 
 
-class Clock(Weather):
+class WrongClocks(FaultProfile):
     settings = MappingProxyType({"CALL_LIMIT": "150"})
     """Longer than any call lasts, and shorter than most jumps."""
-    rate = 8.0
-    least = 30.0
+    calls_per_second = 8.0
+    min_seconds = 30.0
 
     @classmethod
-    def lacking(cls) -> str:
+    def runs_in_part(cls) -> str:
         return "" if library() else "the store's clock, since libfaketime is not here: install faketime"
 
     def make_store(self, directory: Path) -> SiteStore:
@@ -45,8 +45,8 @@ class Clock(Weather):
             address.settings[clock_offset.VARIABLE] = str(self._files[address.host])
             self._set(site, address.host)
 
-    async def blow(self, site: "Site") -> None:
-        while await self.lasts(self.dice.uniform(*BETWEEN)):
+    async def inject(self, site: "Site") -> None:
+        while await self.wait(self.dice.uniform(*BETWEEN)):
             if isinstance(site.store, WrongStore) and self.dice.random() < STORE:
                 self._set_store(site, site.store)
             else:

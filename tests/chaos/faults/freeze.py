@@ -4,12 +4,12 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from tests.chaos.operations import CREATES
-from tests.chaos.stopped_process import standing_still
-from tests.chaos.faults.base import HOLDS, Weather
+from tests.chaos.stopped_process import stopped
+from tests.chaos.faults.base import LONG_CREATE_SETTINGS, FaultProfile
 from tests.simulator.clock import monotonic
 
 if TYPE_CHECKING:
-    from tests.chaos.fleet import Address
+    from tests.chaos.fleet import ReplicaAddress
     from tests.chaos.site import Site
 
 FIRST_ADDRESS = 0.6
@@ -27,14 +27,14 @@ PATIENCE = 3.0
 """Seconds in which a join is waited for."""
 
 
-class Freeze(Weather):
-    settings = HOLDS
-    rate = 6.0
-    least = 40.0
+class FrozenProcesses(FaultProfile):
+    settings = LONG_CREATE_SETTINGS
+    calls_per_second = 6.0
+    min_seconds = 40.0
 
-    async def blow(self, site: "Site") -> None:
+    async def inject(self, site: "Site") -> None:
         dice = self.dice
-        while await self.lasts(dice.uniform(*BETWEEN)):
+        while await self.wait(dice.uniform(*BETWEEN)):
             if dice.random() < STORE:
                 await self._freeze_store(site, dice.uniform(*OF_THE_STORE))
             else:
@@ -42,23 +42,23 @@ class Freeze(Weather):
                 address = first if dice.random() < FIRST_ADDRESS else second
                 await self._freeze(site, address, dice.uniform(*dice.choice([SHORT, LONG])))
 
-    async def _freeze(self, site: "Site", address: "Address", seconds: float) -> None:
+    async def _freeze(self, site: "Site", address: "ReplicaAddress", seconds: float) -> None:
         if self.dice.random() < IN_A_JOIN:
             await _create_of(site, address)
         trouble = site.troubles.begin("frozen", monotonic(), host=address.host)
-        with standing_still(address.pid):
-            await self.lasts(seconds)
+        with stopped(address.pid):
+            await self.wait(seconds)
         trouble.over = monotonic()
 
     async def _freeze_store(self, site: "Site", seconds: float) -> None:
         pid = await site.store.pid()
         trouble = site.troubles.begin("store-frozen", monotonic())
-        with standing_still(pid):
-            await self.lasts(seconds)
+        with stopped(pid):
+            await self.wait(seconds)
         trouble.over = monotonic()
 
 
-async def _create_of(site: "Site", address: "Address") -> None:
+async def _create_of(site: "Site", address: "ReplicaAddress") -> None:
     """Until Bandwidth is about to answer a create of this replica, or for as long as patience lasts."""
     requests = site.simulator.requests
     seen = len(requests)

@@ -5,9 +5,9 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from tests.chaos.operations import CREATE_CALL, CREATES, OTHERS
-from tests.chaos.faults.base import Weather
+from tests.chaos.faults.base import FaultProfile
 from tests.simulator.faults import Fault
-from tests.simulator.webhooks import Fate
+from tests.simulator.webhooks import DeliveryFault
 
 if TYPE_CHECKING:
     from tests.chaos.site import Site
@@ -17,28 +17,28 @@ LATE = 0.12
 TWICE = 0.06
 
 
-class Kills(Weather):
-    async def blow(self, site: "Site") -> None:
+class Kills(FaultProfile):
+    async def inject(self, site: "Site") -> None:
         self._site = site
         self._hanging: list[Fault] = []
-        site.simulator.webhooks.fate = self._fate
+        site.simulator.webhooks.delivery_fault = self._fate
         async with asyncio.TaskGroup() as group:
             group.create_task(self._trouble_bandwidth())
             group.create_task(self._trouble_replicas())
             group.create_task(self._trouble_store())
 
-    def _fate(self, _event_type: str, _url: str) -> Fate:
+    def _fate(self, _event_type: str, _url: str) -> DeliveryFault:
         dice, counts = self.dice, self.counts
         lost, late, twice = dice.random() < LOST, dice.random() < LATE, dice.random() < TWICE
         counts.drops += lost
         counts.delays += late and not lost
         counts.duplicates += twice and not lost
         delay = dice.choice([0.02, 0.1, 0.3, 1.0]) if late else 0.0
-        return Fate(lost=lost, delay=delay, copies=2 if twice and not lost else 1)
+        return DeliveryFault(lost=lost, delay=delay, copies=2 if twice and not lost else 1)
 
     async def _trouble_bandwidth(self) -> None:
         dice, simulator = self.dice, self._site.simulator
-        while await self.lasts(dice.uniform(0.02, 0.15)):
+        while await self.wait(dice.uniform(0.02, 0.15)):
             simulator.latency = dice.choice([0, 0, 0.005, 0.03, 0.1])
             kind = dice.random()
             if kind < 0.5:
@@ -56,7 +56,7 @@ class Kills(Weather):
         What is created and not told to anybody can be found by nobody; calls can.
         """
         dice, faults = self.dice, self._site.simulator.faults
-        if not self.may_order(self._site, operation):
+        if not self.may_add_fault(self._site, operation):
             return
         self.counts.faults += 1
         may_be_done = operation not in CREATES and dice.random() < 0.5
@@ -77,7 +77,7 @@ class Kills(Weather):
     async def _trouble_replicas(self) -> None:
         dice = self.dice
         for number in count():
-            if not await self.lasts(dice.uniform(1, 3)):
+            if not await self.wait(dice.uniform(1, 3)):
                 return
             address = dice.choice(self._site.fleet.addresses)
             # Every fourth, so that short storms have of both.
@@ -88,14 +88,14 @@ class Kills(Weather):
 
     async def _trouble_store(self) -> None:
         dice = self.dice
-        while await self.lasts(dice.uniform(9, 16)):
+        while await self.wait(dice.uniform(9, 16)):
             await self._site.fleet.restart_store(away=dice.uniform(0, 1.5))
 
 
 class RestlessReplicas(Kills):
     """Replicas come and go, and webhooks get lost; the store and Bandwidth are well."""
 
-    async def blow(self, site: "Site") -> None:
+    async def inject(self, site: "Site") -> None:
         self._site = site
-        site.simulator.webhooks.fate = self._fate
+        site.simulator.webhooks.delivery_fault = self._fate
         await self._trouble_replicas()

@@ -3,13 +3,13 @@
 import random  # noqa: TID251 - seeded, so that a storm can be had again
 
 from tests.chaos.operations import CREATE_CALL, CREATES, OTHERS
-from tests.chaos.faults.bursts import Spells
+from tests.chaos.faults.bursts import FaultBursts
 from tests.simulator.faults import Fault
 
 HOW = ("500", "503", "429", "reset", "slow")
 
 
-class OneOperation(Spells):
+class OneOperation(FaultBursts):
     """Every operation has its turn before one has it again; seeds begin with different ones."""
 
     kind = "one-operation"
@@ -21,7 +21,7 @@ class OneOperation(Spells):
         self._order: list[str] = []
         self._operation = self._how = ""
 
-    def begin(self) -> str:
+    def begin_burst(self) -> str:
         if not self._order:
             self._order = [*CREATES, CREATE_CALL, *OTHERS]
             self.dice.shuffle(self._order)
@@ -29,7 +29,7 @@ class OneOperation(Spells):
         self._how = self.dice.choice(HOW)
         return f"{self._operation}: {self._how}"
 
-    def strike(self, operation: str) -> Fault | None:
+    def fault_for(self, operation: str) -> Fault | None:
         if operation != self._operation:
             return None
         # A create of something that has no name of ours makes nothing here: `lost-answers` plays that.

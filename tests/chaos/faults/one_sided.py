@@ -10,14 +10,14 @@ from urllib.parse import unquote, urlsplit
 
 import httpx
 
-from tests.chaos.severable_proxy import HOST, Cut, Way
-from tests.chaos.faults.base import HOLDS, Weather
+from tests.chaos.severable_proxy import HOST, Cut, SeverableProxy
+from tests.chaos.faults.base import LONG_CREATE_SETTINGS, FaultProfile
 from tests.operators import NO_TLS
 from tests.simulator.clock import monotonic
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:
-    from tests.chaos.fleet import Address
+    from tests.chaos.fleet import ReplicaAddress
     from tests.chaos.site import Site
 
 BANDWIDTH, STORE = "cut-bandwidth", "cut-store"
@@ -35,14 +35,14 @@ BETWEEN = (4.0, 7.0)
 """Until one that stood aside is back, the other is left alone: of two that are cut off none stands aside."""
 
 
-class OneSided(Weather):
-    settings = HOLDS
-    rate = 5.0
-    least = 50.0
+class OneSided(FaultProfile):
+    settings = LONG_CREATE_SETTINGS
+    calls_per_second = 5.0
+    min_seconds = 50.0
 
     def __init__(self, dice: random.Random) -> None:
         super().__init__(dice)
-        self._ways: dict[tuple[str, str], Way] = {}
+        self._ways: dict[tuple[str, str], SeverableProxy] = {}
 
     async def prepare(self, site: "Site") -> None:
         for address in site.fleet.addresses:
@@ -58,10 +58,10 @@ class OneSided(Weather):
         for way in self._ways.values():
             await way.close()
 
-    async def blow(self, site: "Site") -> None:
+    async def inject(self, site: "Site") -> None:
         dice = self.dice
         kinds = cycle(dice.sample([BANDWIDTH, STORE], 2))
-        while await self.lasts(dice.uniform(*BETWEEN)):
+        while await self.wait(dice.uniform(*BETWEEN)):
             first, second = site.fleet.addresses
             address = first if dice.random() < FIRST_ADDRESS else second
             kind = next(kinds)
@@ -70,27 +70,27 @@ class OneSided(Weather):
         for address in site.fleet.addresses:
             await _is_ready(address)
 
-    async def _cut(self, site: "Site", address: "Address", kind: str, how: Cut, seconds: float) -> None:
+    async def _cut(self, site: "Site", address: "ReplicaAddress", kind: str, how: Cut, seconds: float) -> None:
         way = self._ways[address.host, kind]
         trouble = site.troubles.begin(kind, monotonic(), host=address.host, detail=how.value)
         await way.cut(how)
-        await self.lasts(seconds)
+        await self.wait(seconds)
         await way.heal()
         trouble.over = monotonic()
 
-    async def _lay(self, address: "Address", kind: str, way: Way) -> None:
+    async def _lay(self, address: "ReplicaAddress", kind: str, way: SeverableProxy) -> None:
         await way.open()
         self._ways[address.host, kind] = way
 
-    def _way_to_bandwidth(self, site: "Site") -> Way:
+    def _way_to_bandwidth(self, site: "Site") -> SeverableProxy:
         port = urlsplit(site.simulator.voice_url).port
-        return Way(partial(asyncio.open_connection, HOST, port), site.fleet.swallowed)
+        return SeverableProxy(partial(asyncio.open_connection, HOST, port), site.fleet.swallowed)
 
-    def _way_to_store(self, site: "Site") -> Way:
-        return Way(partial(asyncio.open_unix_connection, unquote(urlsplit(site.store.url).path)))
+    def _way_to_store(self, site: "Site") -> SeverableProxy:
+        return SeverableProxy(partial(asyncio.open_unix_connection, unquote(urlsplit(site.store.url).path)))
 
 
-async def _is_ready(address: "Address") -> None:
+async def _is_ready(address: "ReplicaAddress") -> None:
     """Until it stands aside no more, or was waited for in vain: the judge has an eye for that."""
     async with httpx.AsyncClient(verify=NO_TLS) as client:
 

@@ -7,7 +7,7 @@ from tests.chaos.scenarios.runner import Mix
 from tests.chaos.faults.kills import RestlessReplicas
 
 
-class Orders(RestlessReplicas):
+class MostlyOrders(RestlessReplicas):
     mix: ClassVar[Mix] = MappingProxyType(
         {"calls": 2, "orders": 10, "browsers": 1, "visitors": 1, "listeners": 1}
     )

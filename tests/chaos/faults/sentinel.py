@@ -9,9 +9,9 @@ from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
-from tests.chaos.fleet import Down
+from tests.chaos.fleet import Downtime
 from tests.chaos.stores import SentinelSet
-from tests.chaos.faults.base import Weather
+from tests.chaos.faults.base import FaultProfile
 from tests.simulator.clock import monotonic
 
 if TYPE_CHECKING:
@@ -24,26 +24,26 @@ PLAIN = "plain"
 """The replica is promoted, and the old master takes writes for another 10 s."""
 
 
-class SentinelFailovers(Weather):
+class SentinelFailovers(FaultProfile):
     settings: ClassVar[Mapping[str, str]] = {"STORE_REPLICAS": "1"}
-    rate = 7.0
+    calls_per_second = 7.0
 
     def make_store(self, directory: Path) -> SentinelSet:
         self._store = SentinelSet(directory)
         return self._store
 
-    async def blow(self, site: "Site") -> None:
+    async def inject(self, site: "Site") -> None:
         ways = [COORDINATED, PLAIN, KILLED]
         self.dice.shuffle(ways)
         for way in cycle(ways):
-            if not await self.lasts(self.dice.uniform(1, 3)):
+            if not await self.wait(self.dice.uniform(1, 3)):
                 return
             await self._fail_over(site, way)
 
     async def _fail_over(self, site: "Site", way: str) -> None:
         """Until the former master is a replica."""
         store = self._store
-        outage = Down(monotonic())
+        outage = Downtime(monotonic())
         site.fleet.outages.append(outage)
         kind = "failover-killed" if way == KILLED else "failover-planned"
         trouble = site.troubles.begin(kind, outage.begun, detail=way)

@@ -1,7 +1,7 @@
 """Creates are carried out at once and answered after seconds, up to a minute, or never."""
 
 from tests.chaos.operations import CREATE_CALL, CREATES
-from tests.chaos.faults.bursts import Spells
+from tests.chaos.faults.bursts import FaultBursts
 from tests.simulator.faults import Fault
 
 SHARE = 0.6
@@ -13,14 +13,14 @@ SECONDS = ((0.3, 3.5), (0.3, 3.5), (3.0, 12.0), (3.0, 12.0), (12.0, 55.0))
 service waits for a minute, and the way to here takes some of that."""
 
 
-class SlowCreates(Spells):
+class SlowCreates(FaultBursts):
     """What is slow stays so when the weather is over: late answers come when all phones have hung up."""
 
     kind = "creates-slow"
     lengths = (3.0, 8.0)
     pauses = (0.2, 2.0)
 
-    def strike(self, operation: str) -> Fault | None:
+    def fault_for(self, operation: str) -> Fault | None:
         dice = self.dice
         if operation not in {*CREATES, CREATE_CALL} or dice.random() >= SHARE:
             return None

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 from redis.asyncio import Redis
 
-from tests.chaos.fleet import Down
-from tests.chaos.stopped_process import standing_still
+from tests.chaos.fleet import Downtime
+from tests.chaos.stopped_process import stopped
 from tests.chaos.times import NEVER
-from tests.chaos.faults.base import HOLDS, Weather
+from tests.chaos.faults.base import LONG_CREATE_SETTINGS, FaultProfile
 from tests.simulator.clock import monotonic
 
 if TYPE_CHECKING:
@@ -32,37 +32,37 @@ SPREAD = 110.0
 """Seconds over which they begin: before, while it is away, and after."""
 
 
-class StoreMinutes(Weather):
-    settings = HOLDS
-    rate = RATE
-    least = SPREAD
+class StoreMinutes(FaultProfile):
+    settings = LONG_CREATE_SETTINGS
+    calls_per_second = RATE
+    min_seconds = SPREAD
 
-    async def blow(self, site: "Site") -> None:
+    async def inject(self, site: "Site") -> None:
         dice = self.dice
         away = dice.choice([self._killed, self._hangs, self._paused, self._takes_no_writes])
         before, seconds, killed = dice.uniform(*BEFORE), dice.uniform(*AWAY), dice.uniform(*KILLED)
         address, _ = site.fleet.addresses
-        if await self.lasts(before):
+        if await self.wait(before):
             async with asyncio.TaskGroup() as group:
                 group.create_task(away(site, seconds))
-                if await self.lasts(seconds * killed):
+                if await self.wait(seconds * killed):
                     await site.fleet.kill(address, away=seconds * (1 - killed))
-        await self.lasts(NEVER)
+        await self.wait(NEVER)
 
     async def _killed(self, site: "Site", seconds: float) -> None:
-        outage = Down(monotonic())
+        outage = Downtime(monotonic())
         trouble = site.troubles.begin("store-away", outage.begun, detail="killed")
         site.fleet.outages.append(outage)
         await site.store.kill()
-        await self.lasts(seconds)
+        await self.wait(seconds)
         await site.store.start()
         outage.over = trouble.over = monotonic()
 
     async def _hangs(self, site: "Site", seconds: float) -> None:
         pid = await site.store.pid()
         trouble = site.troubles.begin("store-away", monotonic(), detail="hangs")
-        with standing_still(pid):
-            await self.lasts(seconds)
+        with stopped(pid):
+            await self.wait(seconds)
         trouble.over = monotonic()
 
     async def _paused(self, site: "Site", seconds: float) -> None:
@@ -85,7 +85,7 @@ class StoreMinutes(Weather):
         async with Redis.from_url(site.store.url, socket_timeout=None) as redis:
             await redis.client_pause(int(seconds * 1000), all=False)
             try:
-                await self.lasts(seconds)
+                await self.wait(seconds)
             finally:
                 await redis.client_unpause()
         trouble.over = monotonic()

@@ -14,10 +14,10 @@ import msgspec
 
 from service.calls.model import Status
 from tests.chaos import previous_release
-from tests.chaos.api import Asked
-from tests.chaos.fleet import TREE, Address
+from tests.chaos.api import OperatorRequest
+from tests.chaos.fleet import TREE, ReplicaAddress
 from tests.chaos.times import NEVER
-from tests.chaos.faults.base import Weather
+from tests.chaos.faults.base import FaultProfile
 from tests.harness import API_KEY
 from tests.operators import NO_TLS
 from tests.simulator.clock import monotonic
@@ -43,7 +43,7 @@ class Phase(msgspec.Struct, frozen=True):
     """How many there had been by the end of it."""
 
 
-class Look(msgspec.Struct, frozen=True):
+class CallCheck(msgspec.Struct, frozen=True):
     """At a call, through the API of a replica."""
 
     release: str
@@ -58,22 +58,22 @@ class Look(msgspec.Struct, frozen=True):
         return self.status == 200 and self.state in STATES
 
 
-class TwoReleases(Weather):
+class TwoReleases(FaultProfile):
     """Begins and ends with this release at both addresses. Calls are looked at through both meanwhile."""
 
-    rate: ClassVar[float] = 7.0
+    calls_per_second: ClassVar[float] = 7.0
 
     @classmethod
-    def missing(cls) -> str:
+    def cannot_run(cls) -> str:
         return previous_release.missing()
 
     async def prepare(self, site: "Site") -> None:
-        self.looks: list[Look] = []
+        self.looks: list[CallCheck] = []
         self.phases: list[Phase] = []
         self._tree = site.directory / previous_release.VERSION
         await asyncio.to_thread(previous_release.extract, self._tree)
 
-    async def blow(self, site: "Site") -> None:
+    async def inject(self, site: "Site") -> None:
         async with asyncio.TaskGroup() as group:
             looking = group.create_task(self._look_on(site))
             while self.rolls_on():
@@ -81,7 +81,7 @@ class TwoReleases(Weather):
                     await self._roll(site, tree)
                 await self._stay(site)
             looking.cancel()
-        site.api.wrong += wrong_looks(self.looks, site.api.asked)
+        site.api.bad_answers += wrong_looks(self.looks, site.api.requests)
 
     def rolls_on(self) -> bool:
         """Whether it is to go forth and back once more."""
@@ -96,7 +96,7 @@ class TwoReleases(Weather):
             await site.fleet.restart(address, away=0, detail=f"then release {self.release(tree)}")
 
     async def _stay(self, site: "Site") -> None:
-        await self.lasts(self.dice.uniform(*DWELL))
+        await self.wait(self.dice.uniform(*DWELL))
         older = sum(one.tree == self._tree for one in site.fleet.addresses)
         self.phases.append(Phase(older, len(site.simulator.phones)))
 
@@ -116,7 +116,7 @@ class TwoReleases(Weather):
                         await self._look(site, client, address, phone.call_id)
                 await asyncio.sleep(LOOKS)
 
-    async def _look(self, site: "Site", client: httpx.AsyncClient, address: Address, call_id: str) -> None:
+    async def _look(self, site: "Site", client: httpx.AsyncClient, address: ReplicaAddress, call_id: str) -> None:
         if not address.up:
             return
         release = self.release(address.tree)
@@ -124,10 +124,10 @@ class TwoReleases(Weather):
         with suppress(httpx.TransportError):
             answer = await client.get(f"{address.url}/api/v1/calls/{call_id}")
             state = answer.json()["state"] if answer.is_success else ""
-            self.looks.append(Look(release, call_id, answer.status_code, state, monotonic()))
+            self.looks.append(CallCheck(release, call_id, answer.status_code, state, monotonic()))
 
 
-def wrong_looks(looks: Iterable[Look], asked: Iterable[Asked]) -> list[str]:
+def wrong_looks(looks: Iterable[CallCheck], asked: Iterable[OperatorRequest]) -> list[str]:
     """A call is not found only once an operator has asked to erase it."""
     erased: dict[str, float] = {}
     for one in asked:

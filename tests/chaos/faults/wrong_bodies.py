@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from tests.chaos.operations import CREATE_CALL, CREATES, OTHERS
-from tests.chaos.faults.bursts import Spells
+from tests.chaos.faults.bursts import FaultBursts
 from tests.simulator.faults import Fault
 
 Rewrite = Callable[[Any], Any]
@@ -89,19 +89,19 @@ LOST = 0.15
 """Share of wrong answers to creates that do not have the id."""
 
 
-class WrongBodies(Spells):
+class WrongBodies(FaultBursts):
     """A few operations at a time."""
 
     kind = "bodies-wrong"
     lengths = (1.0, 4.0)
     pauses = (0.2, 1.5)
 
-    def begin(self) -> str:
+    def begin_burst(self) -> str:
         makes = [*CREATES, CREATE_CALL]
         self._operations = {self.dice.choice(makes), *self.dice.sample([*makes, *OTHERS], AT_ONCE)}
         return ", ".join(sorted(self._operations))
 
-    def strike(self, operation: str) -> Fault | None:
+    def fault_for(self, operation: str) -> Fault | None:
         dice = self.dice
         if operation not in self._operations or dice.random() >= SHARE:
             return None

@@ -27,9 +27,9 @@ from pathlib import Path
 
 from tests.chaos.mutants.layers import LAYERS, Layer, order
 from tests.chaos.mutants.mutant import PATCHES, BadPatch, Mutant, apply, listed, mutants, named
-from tests.chaos.mutants.runs import ROOT, Runs, Trouble
+from tests.chaos.mutants.runs import ROOT, Runs, RunFailed
 from tests.chaos.mutants.table import Run, survivors, table
-from tests.chaos.faults import WEATHERS
+from tests.chaos.faults import FAULT_PROFILES
 from tests.simulator.clock import monotonic
 from tests.temporary import temporary_place
 
@@ -55,13 +55,13 @@ def main(arguments: Sequence[str], patches: Path = PATCHES) -> int:
     except ValueError as error:
         _say(str(error))
         return TROUBLE
-    playable = [one for one in chosen if one.layer != "storm" or not WEATHERS[one.weather].missing()]
+    playable = [one for one in chosen if one.layer != "storm" or not FAULT_PROFILES[one.fault_profile].cannot_run()]
     for one in chosen:
         if one not in playable:
-            _say(f"{one.name} is left out: {WEATHERS[one.weather].missing()}")
+            _say(f"{one.name} is left out: {FAULT_PROFILES[one.fault_profile].cannot_run()}")
     try:
         return asyncio.run(_play(playable, range(first, first + count), jobs))
-    except (BadPatch, Trouble, OSError) as error:
+    except (BadPatch, RunFailed, OSError) as error:
         _say(str(error))
         return TROUBLE
 

@@ -45,7 +45,7 @@ def _storm(mutant: Mutant, seed: int) -> list[str]:
         sys.executable,
         "-m",
         "tests.chaos.mutants.play",
-        mutant.weather,
+        mutant.fault_profile,
         str(seed),
         str(mutant.calls),
     ]

@@ -38,8 +38,8 @@ class Mutant(msgspec.Struct, frozen=True, kw_only=True):
     breaks: str
     area: str
     layer: str
-    eye: str
-    weather: str = "calm"
+    check: str
+    fault_profile: str = "calm"
     calls: int = IN_CALM
     allowances: tuple[str, ...] = ()
     equivalent: str = ""
@@ -76,8 +76,8 @@ def read(file: Path) -> Mutant:
             breaks=fields["Breaks"],
             area=fields["Area"],
             layer=fields["Layer"],
-            eye=fields["Eye"],
-            weather=weather,
+            check=fields["Eye"],
+            fault_profile=weather,
             calls=int(fields.get("Calls", IN_CALM if weather == "calm" else CALLS)),
             allowances=tuple(one.strip() for one in fields.get("Allowance", "").split(",") if one.strip()),
             equivalent=fields.get("Equivalent", ""),

@@ -29,7 +29,7 @@ GRACE: Final = 10.0
 Say = Callable[[str], None]
 
 
-class Trouble(Exception):
+class RunFailed(Exception):
     """A layer has neither passed nor found anything: it could not run."""
 
 
@@ -54,7 +54,7 @@ class Runs:
         new: list[tuple[Layer, Mutant]] = []
         for layer, one in plays:
             # Each kind of storm is one; other layers are the same for all mutants.
-            key = (layer.name, *((one.weather, one.calls) if layer.name == "storm" else ()))
+            key = (layer.name, *((one.fault_profile, one.calls) if layer.name == "storm" else ()))
             if key not in self._controlled:
                 self._controlled.add(key)
                 new.append((layer, replace(one, name=CONTROL)))
@@ -68,7 +68,7 @@ class Runs:
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(self._placed(one)) for one in work]
-        except* (Trouble, ValueError) as group_of:
+        except* (RunFailed, ValueError) as group_of:
             raise group_of.exceptions[0] from None
         return [run for task in tasks for run in task.result()]
 
@@ -99,7 +99,7 @@ class Runs:
             if code in {NOTHING, layer.found, None}:
                 break
         else:
-            raise Trouble(f"{mutant.name}: layer {layer.name} with seed {seed} ended with {code}: {said}")
+            raise RunFailed(f"{mutant.name}: layer {layer.name} with seed {seed} ended with {code}: {said}")
         run = Run(
             mutant=mutant.name,
             layer=layer.name,
@@ -107,7 +107,7 @@ class Runs:
             found=code != NOTHING,
             seconds=monotonic() - begun,
         )
-        where = f"{layer.name} in {mutant.weather}" if layer.name == "storm" else layer.name
+        where = f"{layer.name} in {mutant.fault_profile}" if layer.name == "storm" else layer.name
         self._say(
             f"{mutant.name}, seed {seed}: {where} {'has seen it' if run.found else 'sees nothing'} "
             f"in {run.seconds:.0f} s{f': {said}' if run.found else ''}"

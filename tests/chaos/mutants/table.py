@@ -36,7 +36,7 @@ def table(mutants: Sequence[Mutant], runs: Sequence[Run], layers: Sequence[str],
     lines = [head, _row(CONTROL, "", width, runs, layers) + "  the tree as it is"]
     for one in mutants:
         times = len(seen(runs, one.name))
-        said = f"survived {len(seeds) - times} of {len(seeds)}; expected eye: {one.eye}"
+        said = f"survived {len(seeds) - times} of {len(seeds)}; expected eye: {one.check}"
         if one.equivalent:
             said = "equivalent, and yet seen: mend its header" if times else f"equivalent: {one.equivalent}"
         elif times == len(seeds):

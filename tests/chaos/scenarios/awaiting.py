@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from tests.chaos.records import AwaitedOrder
-from tests.chaos.scenarios.shared import Shared
+from tests.chaos.scenarios.shared import ScenarioContext
 from tests.simulator.clock import monotonic
 
 LONGEST = 12.0
@@ -17,7 +17,7 @@ Explained = Callable[[], Awaitable[str]]
 
 
 async def wait_for(
-    shared: Shared, method: str, path: str, body: object, asked_at: float, came: Came, explained: Explained
+    shared: ScenarioContext, method: str, path: str, body: object, asked_at: float, came: Came, explained: Explained
 ) -> None:
     ends = monotonic() + LONGEST
     while True:
@@ -40,12 +40,12 @@ async def wait_for(
     )
 
 
-def rival(shared: Shared, since: int, own: tuple[str, str, object], *prefixes: str) -> str:
+def rival(shared: ScenarioContext, since: int, own: tuple[str, str, object], *prefixes: str) -> str:
     """The first other order to one of these paths that was not answered before ours was sent.
 
     `since`: how many had been answered by then; `own`: method, path and body of ours.
     """
-    for one in shared.api.asked[since:]:
+    for one in shared.api.requests[since:]:
         if (one.method, one.path, one.body) != own and any(one.path.startswith(path) for path in prefixes):
             return f"overtaken by {one.method} {one.path} {one.body}"
     return ""

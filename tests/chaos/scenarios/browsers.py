@@ -4,10 +4,10 @@ import asyncio
 from contextlib import suppress
 from typing import Literal
 
-from tests.chaos.records import BrowserSeat, Event, Kind, Sign
+from tests.chaos.records import BrowserSeat, PostedEvent, Kind, SeatRequest
 from tests.chaos.scenarios.awaiting import rival, wait_for
 from tests.chaos.scenarios.rooms import ROOMS
-from tests.chaos.scenarios.shared import TIMEOUT, Answer, Dice, Shared, within
+from tests.chaos.scenarios.shared import TIMEOUT, ReplicaAnswer, Dice, ScenarioContext, within
 from tests.harness import API_KEY
 from tests.simulator.clock import monotonic
 from tests.simulator.events import ParticipantEvent
@@ -29,12 +29,12 @@ Presence = Literal["beats", "events", "both", "never"]
 """How it says that it is there; `never`: its token is not used at all."""
 
 
-class Browser:
+class ScenarioBrowser:
     """One person, who has one seat after the other."""
 
     kind: Kind = "api"
 
-    def __init__(self, shared: Shared, number: int, dice: Dice) -> None:
+    def __init__(self, shared: ScenarioContext, number: int, dice: Dice) -> None:
         self.shared = shared
         self.number = number
         self.dice = dice
@@ -66,7 +66,7 @@ class Browser:
         self.shared.records.browsers.append(self.seat)
         return self.seat
 
-    async def send_beat(self, seat: BrowserSeat) -> Answer:
+    async def send_beat(self, seat: BrowserSeat) -> ReplicaAnswer:
         return await self._ask("POST", f"{_path(seat)}/heartbeat")
 
     async def look(self, seat: BrowserSeat) -> None:
@@ -80,25 +80,25 @@ class Browser:
         )
         return answer.status_code if answer is not None else None
 
-    async def _ask(self, method: str, path: str) -> Answer:
+    async def _ask(self, method: str, path: str) -> ReplicaAnswer:
         headers = {"authorization": f"Bearer {API_KEY}"}
-        return await self.shared.way.ask(self.dice.randrange(2), method, f"/api/v1{path}", headers=headers)
+        return await self.shared.replicas.ask(self.dice.randrange(2), method, f"/api/v1{path}", headers=headers)
 
     # What it does -------------------------------------------------------------------------------------------
 
     async def beat(self, seat: BrowserSeat) -> int | None:
         """One heartbeat as the way to the service takes it: lost, late or twice."""
-        fate = self.shared.heartbeat_fate()
+        fate = self.shared.heartbeat_fault()
         if fate.lost:
             now = monotonic()
-            seat.signs.append(Sign(what="beat", sent_at=now, over=now, status=None, asked=False))
+            seat.requests.append(SeatRequest(kind="beat", sent_at=now, over=now, status=None, asked=False))
             return None
         await asyncio.sleep(fate.delay)
         return (await asyncio.gather(*(self.beat_once(seat) for _ in range(fate.copies))))[0]
 
     async def beat_once(self, seat: BrowserSeat) -> int | None:
         sent_at = monotonic()
-        answer = Answer(status=None, sent_at=sent_at, over=sent_at + TIMEOUT)
+        answer = ReplicaAnswer(status=None, sent_at=sent_at, over=sent_at + TIMEOUT)
         with suppress(TimeoutError):
             async with asyncio.timeout(TIMEOUT):
                 answer = await self.send_beat(seat)
@@ -108,7 +108,7 @@ class Browser:
     async def leave(self, seat: BrowserSeat) -> None:
         sent_at = monotonic()
         status = await self.send_leave(seat)
-        seat.signs.append(Sign(what="leave", sent_at=sent_at, over=monotonic(), status=status))
+        seat.requests.append(SeatRequest(kind="leave", sent_at=sent_at, over=monotonic(), status=status))
 
     async def tell(self, seat: BrowserSeat, name: ParticipantEvent) -> None:
         """A participant event, as Bandwidth posts it."""
@@ -123,7 +123,7 @@ class Browser:
             if (one.call_id, one.event_type) == (seat.participant_id, name)
         ]
         status = 200 if 200 in answered else None
-        seat.events.append(Event(name=name, sent_at=sent_at, over=monotonic(), status=status))
+        seat.events.append(PostedEvent(name=name, sent_at=sent_at, over=monotonic(), status=status))
 
     def vanish(self, seat: BrowserSeat) -> None:
         """Bandwidth deletes the participant of a device that has gone."""
@@ -202,7 +202,7 @@ class Browser:
         chosen = self.dice.sample(others, min(len(others), self.dice.randint(1, 3)))
         hears = self.dice.choice(["everyone", "nobody", chosen or "everyone"])
         path, body = f"/rooms/{seat.room}/participants/{seat.participant_id}/subscriptions", {"hears": hears}
-        asked_at, since = monotonic(), len(self.shared.api.asked)
+        asked_at, since = monotonic(), len(self.shared.api.requests)
         answer = await self.shared.api.send("PUT", path, body)
         if answer is None or answer.status_code != 202 or self.dice.random() < 0.5:
             return
@@ -252,8 +252,8 @@ class Browser:
         ends = monotonic() + CALM
         while (seat := self.seat) is not None:
             seat.looked_at = monotonic()
-            seat.together, seat.view = await self._is_together(seat)
-            if seat.together or monotonic() > ends:
+            seat.is_in_session, seat.view = await self._is_together(seat)
+            if seat.is_in_session or monotonic() > ends:
                 return
             await asyncio.sleep(0.3)
 
@@ -267,11 +267,11 @@ class Browser:
         return there, f"Bandwidth has it in {session}; the room: {room}"
 
 
-async def live(shared: Shared, number: int, dice: Dice) -> None:
-    await live_in(Browser(shared, number, dice))
+async def play(shared: ScenarioContext, number: int, dice: Dice) -> None:
+    await play_browser(ScenarioBrowser(shared, number, dice))
 
 
-async def live_in(browser: Browser) -> None:
+async def play_browser(browser: ScenarioBrowser) -> None:
     stays = browser.dice.random() < UNTIL_THE_END
     seconds = browser.dice.uniform(*STAYS)
     if await browser.sit() is None:
@@ -298,5 +298,5 @@ def _path(seat: BrowserSeat) -> str:
     return f"/rooms/{seat.room}/participants/{seat.participant_id}"
 
 
-def _note(seat: BrowserSeat, what: Literal["beat", "look"], answer: Answer) -> None:
-    seat.signs.append(Sign(what=what, sent_at=answer.sent_at, over=answer.over, status=answer.status))
+def _note(seat: BrowserSeat, what: Literal["beat", "look"], answer: ReplicaAnswer) -> None:
+    seat.requests.append(SeatRequest(kind=what, sent_at=answer.sent_at, over=answer.over, status=answer.status))

@@ -3,7 +3,7 @@
 import asyncio
 
 from tests.chaos.scenarios.rooms import NUMBERS, PIN_NUMBER, PRIVATE, ROOMS
-from tests.chaos.scenarios.shared import Dice, Shared
+from tests.chaos.scenarios.shared import Dice, ScenarioContext
 from tests.simulator.clock import monotonic
 from tests.simulator.interconnect import Behaviour
 from tests.simulator.phones import Phone
@@ -31,7 +31,7 @@ CAME_IN = 8.0
 """Seconds in which a phone has come into its room, as a rule."""
 
 
-async def live(shared: Shared, number: int, dice: Dice) -> None:
+async def play(shared: ScenarioContext, number: int, dice: Dice) -> None:
     match number % 10:
         case 2:
             await _held(shared, number, dice, sent_back=True)
@@ -43,7 +43,7 @@ async def live(shared: Shared, number: int, dice: Dice) -> None:
             await _ordinary(shared, number, dice)
 
 
-async def _held(shared: Shared, number: int, dice: Dice, *, sent_back: bool) -> None:
+async def _held(shared: ScenarioContext, number: int, dice: Dice, *, sent_back: bool) -> None:
     """On hold for a while: then it is sent into a room, or hangs up."""
     phone = await shared.simulator.dial(to=dice.choice(TALK_AT_ONCE), from_=f"+1555222{number:04}")
     await _until_bridged(phone)
@@ -55,7 +55,7 @@ async def _held(shared: Shared, number: int, dice: Dice, *, sent_back: bool) -> 
     await phone.hang_up()
 
 
-async def _outlasting(shared: Shared, number: int, dice: Dice) -> None:
+async def _outlasting(shared: ScenarioContext, number: int, dice: Dice) -> None:
     """Nobody hangs up before its time is up."""
     phone = await _placed(shared, number, dice, behaviour="answer", maxDuration=LIMIT)
     if phone is None:
@@ -78,7 +78,7 @@ async def _until_bridged(phone: Phone) -> None:
         await asyncio.sleep(0.1)
 
 
-async def _ordinary(shared: Shared, number: int, dice: Dice) -> None:
+async def _ordinary(shared: ScenarioContext, number: int, dice: Dice) -> None:
     phone = await (_placed if dice.random() < 0.4 else arrived)(shared, number, dice)
     if phone is None:
         return
@@ -91,7 +91,7 @@ async def _ordinary(shared: Shared, number: int, dice: Dice) -> None:
         await phone.hang_up()
 
 
-async def arrived(shared: Shared, number: int, dice: Dice) -> Phone:
+async def arrived(shared: ScenarioContext, number: int, dice: Dice) -> Phone:
     to = dice.choice([*NUMBERS, PRIVATE, PIN_NUMBER])
     phone = await shared.simulator.dial(to=to, from_=f"+1555222{number:04}")
     if to == PIN_NUMBER:
@@ -100,7 +100,7 @@ async def arrived(shared: Shared, number: int, dice: Dice) -> Phone:
 
 
 async def _placed(
-    shared: Shared, number: int, dice: Dice, *, behaviour: Behaviour | None = None, **options: int
+    shared: ScenarioContext, number: int, dice: Dice, *, behaviour: Behaviour | None = None, **options: int
 ) -> Phone | None:
     """None where nobody was called, or nobody knows it. `options`: of the order."""
     callee = f"+1555333{number:04}"
@@ -116,13 +116,13 @@ async def _placed(
     return called(shared, callee)
 
 
-def called(shared: Shared, callee: str) -> Phone | None:
+def called(shared: ScenarioContext, callee: str) -> Phone | None:
     """The phone that a placed call has made ring; None where there is none."""
     found = [phone for phone in shared.simulator.phones if phone.call.to == callee]
     return found[0] if found else None
 
 
-async def _something(shared: Shared, phone: Phone, dice: Dice) -> None:
+async def _something(shared: ScenarioContext, phone: Phone, dice: Dice) -> None:
     what = dice.choice(
         ["remove", "join", "join", "join", "far end", "pick up", "hang up"] * 3
         + ["transfer", "hangup", "close"]

@@ -4,11 +4,11 @@ import asyncio
 
 import httpx
 
-from tests.chaos.records import Connection, Listener
+from tests.chaos.records import ListenerConnection, ListenerRecord
 from tests.chaos.scenarios.rooms import ROOMS
-from tests.chaos.scenarios.shared import Dice, Shared, within
+from tests.chaos.scenarios.shared import Dice, ScenarioContext, within
 from tests.harness import API_KEY
-from tests.event_listener import Listener as Reader
+from tests.event_listener import EventListener
 from tests.simulator.clock import monotonic
 
 STAYS = (4.0, 16.0)
@@ -22,9 +22,9 @@ LAST_WORD = 15.0
 connection that was up by then may still be cut off."""
 
 
-async def live(shared: Shared, number: int, dice: Dice) -> None:
+async def play(shared: ScenarioContext, number: int, dice: Dice) -> None:
     room = dice.choice([None, None, None, *ROOMS])
-    listener = Listener(number=number, room=room, stays=dice.random() < UNTIL_THE_END)
+    listener = ListenerRecord(number=number, room=room, stays=dice.random() < UNTIL_THE_END)
     shared.records.listeners.append(listener)
     headers = {"authorization": f"Bearer {API_KEY}"}
     path = f"/api/v1/rooms/{room}/events" if room else "/api/v1/events"
@@ -38,7 +38,7 @@ async def live(shared: Shared, number: int, dice: Dice) -> None:
 
 
 async def _until_the_end(
-    shared: Shared, listener: Listener, path: str, headers: dict[str, str], dice: Dice
+    shared: ScenarioContext, listener: ListenerRecord, path: str, headers: dict[str, str], dice: Dice
 ) -> None:
     async with asyncio.TaskGroup() as group:
         task = group.create_task(listen(shared, listener, path, headers, dice))
@@ -50,17 +50,17 @@ async def _until_the_end(
         task.cancel()
 
 
-async def listen(shared: Shared, listener: Listener, path: str, headers: dict[str, str], dice: Dice) -> None:
+async def listen(shared: ScenarioContext, listener: ListenerRecord, path: str, headers: dict[str, str], dice: Dice) -> None:
     """Without end. After each end of a connection it comes back, at the other replica."""
     at, last = dice.randrange(2), ""
     while True:
-        connection = Connection(host=shared.way.hosts[at % 2], begun=monotonic(), last=last)
+        connection = ListenerConnection(host=shared.replicas.hosts[at % 2], begun=monotonic(), last=last)
         listener.connections.append(connection)
         seconds = dice.uniform(0.5, 6) if dice.random() < CUT else None
         if shared.settled.is_set():
             seconds = None
         try:
-            last = await _one(shared.way.clients[at % 2], connection, path, headers, seconds)
+            last = await _one(shared.replicas.clients[at % 2], connection, path, headers, seconds)
         finally:
             connection.over = monotonic()
         at += 1
@@ -70,14 +70,14 @@ async def listen(shared: Shared, listener: Listener, path: str, headers: dict[st
 
 async def _one(
     client: httpx.AsyncClient,
-    connection: Connection,
+    connection: ListenerConnection,
     path: str,
     headers: dict[str, str],
     seconds: float | None,
 ) -> str:
     """One connection, until it ends or is cut off after so many seconds. Returns the id to come back with."""
     more = {"last-event-id": connection.last} if connection.last else {}
-    reader: Reader | None = None
+    reader: EventListener | None = None
     try:
         async with (
             asyncio.timeout(seconds),
@@ -85,15 +85,15 @@ async def _one(
         ):
             connection.status = response.status_code
             if response.is_success:
-                reader = Reader(response, connection.last)
+                reader = EventListener(response, connection.last)
                 reader.heard = reader.marks = connection.heard
                 await reader.read()
     except (httpx.TransportError, TimeoutError):
         pass
-    return reader.last if reader is not None else connection.last
+    return reader.last_event_id if reader is not None else connection.last
 
 
-def _signs_of_life(listener: Listener) -> int:
+def _signs_of_life(listener: ListenerRecord) -> int:
     """Marks that say there was nothing more to be told.
 
     The one that a connection begins with says where it is taken up: what was missed comes after it. And news

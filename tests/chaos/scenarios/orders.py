@@ -8,7 +8,7 @@ from tests.chaos.replica import PATIENCE
 from tests.chaos.scenarios.awaiting import rival, wait_for
 from tests.chaos.scenarios.calls import arrived, called
 from tests.chaos.scenarios.rooms import CHANGED, ROOMS
-from tests.chaos.scenarios.shared import Dice, Shared
+from tests.chaos.scenarios.shared import Dice, ScenarioContext
 from tests.harness import NUMBER
 from tests.simulator.clock import monotonic
 from tests.simulator.interconnect import Behaviour
@@ -57,12 +57,12 @@ DETECTIONS: list[Json | None] = [
 ]
 
 
-async def live(shared: Shared, number: int, dice: Dice) -> None:
+async def play(shared: ScenarioContext, number: int, dice: Dice) -> None:
     place = _placed if dice.random() < PLACED else arrived
     phone = await place(shared, number, dice)
     if phone is None:
         return
-    operator = Operator(shared, phone, dice)
+    operator = ScenarioOperator(shared, phone, dice)
     if dice.random() < 0.7:
         await operator.until_bridged()
     for _ in range(dice.randint(1, 4)):
@@ -73,14 +73,14 @@ async def live(shared: Shared, number: int, dice: Dice) -> None:
         await asyncio.sleep(dice.uniform(0, BETWEEN))
     if dice.random() < LISTENING and not phone.call.ended:
         await operator.subscribe()
-        await asyncio.sleep(PATIENCE.session)
+        await asyncio.sleep(PATIENCE.session_max_age)
     if dice.random() < 0.95:
         await phone.hang_up()
     if dice.random() < 0.25:
         await operator.erase()
 
 
-async def _placed(shared: Shared, number: int, dice: Dice) -> Phone | None:
+async def _placed(shared: ScenarioContext, number: int, dice: Dice) -> Phone | None:
     """None where nobody was called, or nobody knows it."""
     callee = f"+1555666{number:04}"
     shared.simulator.numbers[callee] = dice.choice(ANSWERS)
@@ -107,10 +107,10 @@ async def _placed(shared: Shared, number: int, dice: Dice) -> Phone | None:
     return phone
 
 
-class Operator:
+class ScenarioOperator:
     """Gives orders to one call, and to the room that it is in."""
 
-    def __init__(self, shared: Shared, phone: Phone, dice: Dice) -> None:
+    def __init__(self, shared: ScenarioContext, phone: Phone, dice: Dice) -> None:
         self._shared = shared
         self._phone = phone
         self._dice = dice
@@ -147,14 +147,14 @@ class Operator:
         if answer is not None and answer.status_code == 204:
             gone = await self._shared.api.send("GET", self._path)
             if gone is not None and gone.status_code != 404:
-                self._shared.api.wrong.append(f"{self._path} was erased, and is there: {gone.text}")
+                self._shared.api.bad_answers.append(f"{self._path} was erased, and is there: {gone.text}")
 
     async def _send(
         self, method: str, path: str, body: Json | None, came: Callable[[], Awaitable[bool]], *rivals: str
     ) -> None:
         """`rivals`: paths of orders that may undo this one."""
         shared, asked_at = self._shared, monotonic()
-        since = len(shared.api.asked)
+        since = len(shared.api.requests)
         answer = await shared.api.send(method, path, body)
         accepted = answer is not None and answer.is_success
         if not accepted or self._dice.random() >= AWAITED:

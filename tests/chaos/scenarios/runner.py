@@ -6,23 +6,23 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from tests.chaos.api import Api
+from tests.chaos.api import OperatorApi
 from tests.chaos.plan import Turn
 from tests.chaos.records import Records
 from tests.chaos.scenarios import browsers, calls, listeners, orders, visitors
 from tests.chaos.scenarios.rooms import ROOMS
-from tests.chaos.scenarios.shared import Life, Shared
+from tests.chaos.scenarios.shared import ScenarioFunction, ScenarioContext
 from tests.simulator.clock import monotonic
 from tests.simulator.simulator import Simulator
-from tests.simulator.webhooks import Fate
+from tests.simulator.webhooks import DeliveryFault
 
-LIVES: Final[Mapping[str, Life]] = MappingProxyType(
+SCENARIOS: Final[Mapping[str, ScenarioFunction]] = MappingProxyType(
     {
-        "calls": calls.live,
-        "orders": orders.live,
-        "browsers": browsers.live,
-        "visitors": visitors.live,
-        "listeners": listeners.live,
+        "calls": calls.play,
+        "orders": orders.play,
+        "browsers": browsers.play,
+        "visitors": visitors.play,
+        "listeners": listeners.play,
     }
 )
 Mix = Mapping[str, int]
@@ -34,29 +34,29 @@ AT_ONCE = 60
 """Lives that go on at the same time, at most, without those that stay until the end."""
 
 
-class Lives:
+class ScenarioRunner:
     """`heartbeat_fate`: what becomes of the next heartbeat of a browser."""
 
     def __init__(
         self,
         simulator: Simulator,
-        api: Api,
+        api: OperatorApi,
         turn: Turn,
         *,
         rate: float = RATE,
         at_once: int = AT_ONCE,
         mix: Mix = MIX,
         records: Records | None = None,
-        heartbeat_fate: Callable[[], Fate] = Fate,
+        heartbeat_fate: Callable[[], DeliveryFault] = DeliveryFault,
     ) -> None:
         self.begun = 0
         self.ended = 0
         self._api = api
         self._turn = turn
         self._rate = rate
-        self._places = asyncio.Semaphore(at_once)
+        self._slots = asyncio.Semaphore(at_once)
         self._mix = mix
-        self._shared = Shared(simulator, api, records or Records(), heartbeat_fate)
+        self._shared = ScenarioContext(simulator, api, records or Records(), heartbeat_fate)
 
     async def prepare(self) -> None:
         for room, settings in ROOMS.items():
@@ -72,22 +72,22 @@ class Lives:
                 await asyncio.sleep(begun + number / self._rate - monotonic())
                 if not goes_on():
                     return
-                group.create_task(self._live(number, goes_on))
+                group.create_task(self._play_one(number, goes_on))
 
-    async def part(self) -> None:
+    async def end_browsers(self) -> None:
         """Browsers that have stayed leave: to be called in calm weather, before all is settled."""
         await self._shared.part()
 
-    async def end(self) -> None:
+    async def end_listeners(self) -> None:
         """Listeners that have stayed leave: to be called when all is settled."""
         await self._shared.end()
 
-    async def _live(self, number: int, goes_on: Callable[[], bool]) -> None:
-        async with self._places:
+    async def _play_one(self, number: int, goes_on: Callable[[], bool]) -> None:
+        async with self._slots:
             if not goes_on():
                 return
             self.begun += 1
             dice = random.Random(f"{self._turn.seed} {number}")
             [kind] = dice.choices(list(self._mix), list(self._mix.values()))
-            await LIVES[kind](self._shared, number, dice)
+            await SCENARIOS[kind](self._shared, number, dice)
             self.ended += 1

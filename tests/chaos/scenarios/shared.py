@@ -9,20 +9,20 @@ import httpx
 import msgspec
 
 from service.tasks import Tasks
-from tests.chaos.api import Api
-from tests.chaos.fleet import Address
+from tests.chaos.api import OperatorApi
+from tests.chaos.fleet import ReplicaAddress
 from tests.chaos.records import Records
 from tests.operators import NO_TLS
 from tests.simulator.clock import monotonic
 from tests.simulator.simulator import Simulator
-from tests.simulator.webhooks import Fate
+from tests.simulator.webhooks import DeliveryFault
 
 Dice = random.Random
 TIMEOUT = 5.0
 """Seconds that a page waits for the answer to a heartbeat (handlers/page/src/api_client.js)."""
 
 
-class Answer(msgspec.Struct, frozen=True, kw_only=True):
+class ReplicaAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """`status` None: nobody has answered. Times are monotonic seconds."""
 
     status: int | None
@@ -36,24 +36,24 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
         return self.status is not None and self.status < 300
 
 
-class Way:
+class ReplicaClient:
     """To the replicas as a browser goes it: one request, one answer or none, at either of them."""
 
-    def __init__(self, addresses: list[Address]) -> None:
+    def __init__(self, addresses: list[ReplicaAddress]) -> None:
         self.hosts = [one.host for one in addresses]
         self.clients = [httpx.AsyncClient(base_url=one.url, verify=NO_TLS, timeout=15) for one in addresses]
 
     async def ask(
         self, at: int, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
-    ) -> Answer:
+    ) -> ReplicaAnswer:
         """`at`: which of the two addresses is asked."""
         sent_at = monotonic()
         try:
             answer = await self.clients[at % 2].request(method, path, json=body, headers=headers)
         except httpx.TransportError:
-            return Answer(status=None, sent_at=sent_at, over=monotonic())
+            return ReplicaAnswer(status=None, sent_at=sent_at, over=monotonic())
         is_json = "json" in answer.headers.get("content-type", "")
-        return Answer(
+        return ReplicaAnswer(
             status=answer.status_code,
             sent_at=sent_at,
             over=monotonic(),
@@ -66,14 +66,14 @@ class Way:
             await client.aclose()
 
 
-class Shared:
-    def __init__(self, simulator: Simulator, api: Api, records: Records, fate: Callable[[], Fate]) -> None:
+class ScenarioContext:
+    def __init__(self, simulator: Simulator, api: OperatorApi, records: Records, fate: Callable[[], DeliveryFault]) -> None:
         self.simulator = simulator
         self.api = api
         self.records = records
-        self.heartbeat_fate = fate
+        self.heartbeat_fault = fate
         """What becomes of the next heartbeat on its way."""
-        self.way = Way(api.addresses)
+        self.replicas = ReplicaClient(api.addresses)
         self.parting = asyncio.Event()
         """The storm is over: browsers that have stayed leave now."""
         self.settled = asyncio.Event()
@@ -97,10 +97,10 @@ class Shared:
     async def end(self) -> None:
         self.settled.set()
         await asyncio.gather(*self._listening)
-        await self.way.close()
+        await self.replicas.close()
 
 
-Life = Callable[[Shared, int, Dice], Awaitable[None]]
+ScenarioFunction = Callable[[ScenarioContext, int, Dice], Awaitable[None]]
 """Of a number, until it is over."""
 
 

@@ -5,10 +5,10 @@ from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
-from tests.chaos.records import BrowserSeat, Entry, Kind, Listener
-from tests.chaos.scenarios.browsers import TRIES, Browser, live_in
+from tests.chaos.records import BrowserSeat, InvitationUse, Kind, ListenerRecord
+from tests.chaos.scenarios.browsers import TRIES, ScenarioBrowser, play_browser
 from tests.chaos.scenarios.listeners import listen
-from tests.chaos.scenarios.shared import Answer, Dice, Shared
+from tests.chaos.scenarios.shared import ReplicaAnswer, Dice, ScenarioContext
 from tests.chaos.times import NEVER
 from tests.harness import FIRST
 from tests.simulator.clock import monotonic
@@ -24,12 +24,12 @@ class Attempt(msgspec.Struct):
     over: float = NEVER
 
 
-class Visitor(Browser):
+class ScenarioVisitor(ScenarioBrowser):
     """Our page, as it goes through the door: an invitation once, a cookie, heartbeats, and back again."""
 
     kind: Kind = "page"
 
-    def __init__(self, shared: Shared, number: int, dice: Dice) -> None:
+    def __init__(self, shared: ScenarioContext, number: int, dice: Dice) -> None:
         super().__init__(shared, number, dice)
         self.presence = "both" if dice.random() < 0.3 else "beats"
         self.cookie = ""
@@ -53,8 +53,8 @@ class Visitor(Browser):
                 if tries == TRIES or (answer.status is not None and answer.status not in {429, 503}):
                     break
                 await asyncio.sleep(0.4)
-            self.shared.records.entries.append(
-                Entry(
+            self.shared.records.invitation_uses.append(
+                InvitationUse(
                     number=self.number,
                     room=self.room,
                     tries=tries,
@@ -72,8 +72,8 @@ class Visitor(Browser):
     async def _enter_again(self, invitation: str) -> None:
         """As somebody else who has the same link: it opens the room once."""
         answer = await self._door("POST", "/visit", {"invitation": invitation})
-        again = Entry(number=self.number, room=self.room, tries=1, status=answer.status, used=True)
-        self.shared.records.entries.append(again)
+        again = InvitationUse(number=self.number, room=self.room, tries=1, status=answer.status, used=True)
+        self.shared.records.invitation_uses.append(again)
 
     async def sit(self) -> BrowserSeat | None:
         """The seat that the visit had before ends by this; of two that are asked for at once one ends."""
@@ -98,7 +98,7 @@ class Visitor(Browser):
         self._seats.append(seat)
         return seat
 
-    async def send_beat(self, seat: BrowserSeat) -> Answer:
+    async def send_beat(self, seat: BrowserSeat) -> ReplicaAnswer:
         return await self._door("POST", "/heartbeat", {"participantId": seat.participant_id})
 
     async def look(self, seat: BrowserSeat) -> None:
@@ -120,7 +120,7 @@ class Visitor(Browser):
         if self.dice.random() >= LOOKING_ON:
             await super().be_there(seconds)
             return
-        listener = Listener(number=self.number, room=self.room, visit=True)
+        listener = ListenerRecord(number=self.number, room=self.room, visit=True)
         self.shared.records.listeners.append(listener)
         async with asyncio.TaskGroup() as group:
             headers = {"cookie": self.cookie}
@@ -129,13 +129,13 @@ class Visitor(Browser):
             await super().be_there(seconds)
             listening.cancel()
 
-    async def _door(self, method: str, path: str, body: object) -> Answer:
+    async def _door(self, method: str, path: str, body: object) -> ReplicaAnswer:
         headers = {"origin": FIRST, **({"cookie": self.cookie} if self.cookie else {})}
         at = self.dice.randrange(2)
-        return await self.shared.way.ask(at, method, f"/join/{self.room}{path}", body, headers)
+        return await self.shared.replicas.ask(at, method, f"/join/{self.room}{path}", body, headers)
 
 
-async def live(shared: Shared, number: int, dice: Dice) -> None:
-    visitor = Visitor(shared, number, dice)
+async def play(shared: ScenarioContext, number: int, dice: Dice) -> None:
+    visitor = ScenarioVisitor(shared, number, dice)
     if await visitor.enter():
-        await live_in(visitor)
+        await play_browser(visitor)

@@ -26,7 +26,7 @@ INVALID = 1007
 UNUSABLE = (ValueError, AssertionError, InvalidStateError, OperationError)
 
 
-class Owner(ABC):
+class DeviceOwner(ABC):
     """Who is told what becomes of a device."""
 
     @abstractmethod
@@ -54,7 +54,7 @@ class Device:
     """`grace` seconds after its socket was lost it is over."""
 
     def __init__(
-        self, participant: Participant, unique_id: str, background: Background, owner: Owner, grace: float
+        self, participant: Participant, unique_id: str, background: Background, owner: DeviceOwner, grace: float
     ) -> None:
         self.id = str(uuid4())
         self.participant = participant
@@ -147,14 +147,14 @@ class Device:
         loop = asyncio.get_running_loop()
         self._patience = loop.call_later(self._grace, self._owner.over, self)
 
-    async def _answer(self, call: rpc.Call) -> None:
+    async def _answer(self, call: rpc.RpcCall) -> None:
         try:
             reply = rpc.result(call, await self._do(call))
-        except (rpc.Failure, Unconnected, msgspec.ValidationError, *UNUSABLE) as failure:
+        except (rpc.RpcError, Unconnected, msgspec.ValidationError, *UNUSABLE) as failure:
             reply = rpc.error(call, str(failure))
         await self._say(reply, keep=True)
 
-    async def _do(self, call: rpc.Call) -> dict[str, Any]:
+    async def _do(self, call: rpc.RpcCall) -> dict[str, Any]:
         match call.method:
             case "setMediaPreferences":
                 self._prefer()
@@ -168,7 +168,7 @@ class Device:
             case "ping":
                 pass
             case unknown:
-                raise rpc.Failure(f"there is no method {unknown}")
+                raise rpc.RpcError(f"there is no method {unknown}")
         return {}
 
     def _prefer(self) -> None:

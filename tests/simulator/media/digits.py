@@ -9,7 +9,7 @@ from aiortc.rtp import RtpPacket
 KEYS = "0123456789*#ABCD"
 
 
-class Digits:
+class DtmfReceiver:
     """Stands in front of the router of a peer connection, and takes the events out of what comes in."""
 
     def __init__(self, peer: RTCPeerConnection, pressed: Callable[[str], None]) -> None:

@@ -41,7 +41,7 @@ class Recording:
             file.writeframes(self.last(KEPT).tobytes())
 
 
-class Heard:
+class RecordedAudio:
     """Levels are amplitudes of the last half second, 1.0 being full scale; a phone's tone has 0.2."""
 
     def __init__(self, recording: Recording) -> None:

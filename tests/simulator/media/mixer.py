@@ -4,7 +4,7 @@ import asyncio
 
 from tests.simulator.clock import monotonic
 from tests.simulator.media import pcm
-from tests.simulator.media.voices import Line, Voice
+from tests.simulator.media.voices import PhoneLine, AudioSource
 
 # Frames that are made up for at once when the process was held up; what is more is left out.
 CATCH_UP = 10
@@ -14,11 +14,11 @@ class Mixer:
     """One clock for all: a section that is used again goes on with timestamps that fit."""
 
     def __init__(self) -> None:
-        self.voices: list[Voice] = []
-        self.lines: list[Line] = []
+        self.voices: list[AudioSource] = []
+        self.lines: list[PhoneLine] = []
         self._needed = asyncio.Event()
 
-    def arrange(self, voices: list[Voice], lines: list[Line]) -> None:
+    def arrange(self, voices: list[AudioSource], lines: list[PhoneLine]) -> None:
         self.voices, self.lines = voices, lines
         if voices or lines:
             self._needed.set()

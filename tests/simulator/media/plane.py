@@ -12,19 +12,19 @@ from starlette.websockets import WebSocket
 from tests.simulator.background import Background
 from tests.simulator.calls import Call
 from tests.simulator.events import ParticipantEvent
-from tests.simulator.media.device import NORMAL, Device, Owner
-from tests.simulator.media.hearing import Heard
+from tests.simulator.media.device import NORMAL, Device, DeviceOwner
+from tests.simulator.media.hearing import RecordedAudio
 from tests.simulator.media.mixer import Mixer
-from tests.simulator.media.voices import Caller, Line, Voice
+from tests.simulator.media.voices import PhoneVoice, PhoneLine, AudioSource
 from tests.simulator.phones import Phone
 from tests.simulator.sessions import Participant, Sessions
 
 Tell = Callable[[Participant, ParticipantEvent, str], None]
-Refusal = Literal["close", 401]
+ConnectionRefusal = Literal["close", 401]
 GOING_AWAY = 1001
 
 
-class Media(Owner):
+class MediaPlane(DeviceOwner):
     """`refusal` is what a token of no live participant gets; the SDK tries again for ever after a 401."""
 
     def __init__(
@@ -36,7 +36,7 @@ class Media(Owner):
         background: Background,
         *,
         grace: float,
-        refusal: Refusal,
+        refusal: ConnectionRefusal,
     ) -> None:
         self.refusal = refusal
         self._sessions = sessions
@@ -47,8 +47,8 @@ class Media(Owner):
         self._grace = grace
         self._mixer = Mixer()
         self._devices: dict[tuple[str, str], Device] = {}
-        self._lines: dict[str, Line] = {}
-        self._callers: dict[str, Caller] = {}
+        self._lines: dict[str, PhoneLine] = {}
+        self._callers: dict[str, PhoneVoice] = {}
         self._stale = asyncio.Event()
         self._stopped = False
 
@@ -87,9 +87,9 @@ class Media(Owner):
     def devices_of(self, participant_id: str) -> list[Device]:
         return [device for device in self.devices if device.participant.id == participant_id]
 
-    def heard(self, phone: Phone | Call) -> Heard:
+    def heard(self, phone: Phone | Call) -> RecordedAudio:
         """What a phone hears through its leg into WebRTC, from the first such leg on."""
-        return Heard(self._line(phone.call_id).recording)
+        return RecordedAudio(self._line(phone.call_id).recording)
 
     def digits(self, participant_id: str) -> str:
         """Keys that have been pressed in its browser."""
@@ -147,7 +147,7 @@ class Media(Owner):
             if device.participant.id not in self._sessions.participants:
                 self.over(device)
         self._callers = self._connected_callers()
-        voices: dict[str, list[Voice]] = defaultdict(list)
+        voices: dict[str, list[AudioSource]] = defaultdict(list)
         for caller in self._callers.values():
             voices[caller.participant_id].append(caller)
         for device in self.devices:
@@ -164,16 +164,16 @@ class Media(Owner):
             [line for call_id, line in self._lines.items() if call_id in live],
         )
 
-    def _connected_callers(self) -> dict[str, Caller]:
+    def _connected_callers(self) -> dict[str, PhoneVoice]:
         """Phones that are through to their participant, by the leg into WebRTC."""
         return {
             leg.call_id: self._callers.get(leg.call_id)
-            or Caller(leg.participant_id, self._line(leg.peer.call_id))
+            or PhoneVoice(leg.participant_id, self._line(leg.peer.call_id))
             for leg in self._live()
             if leg.participant_id is not None and leg.peer is not None
         }
 
-    def _heard(self, participant_id: str, voices: dict[str, list[Voice]]) -> list[Voice]:
+    def _heard(self, participant_id: str, voices: dict[str, list[AudioSource]]) -> list[AudioSource]:
         participant = self._sessions.participants.get(participant_id)
         if participant is None:
             return []
@@ -184,7 +184,7 @@ class Media(Owner):
             if not aliases or voice.alias in aliases
         ]
 
-    def _line(self, call_id: str) -> Line:
+    def _line(self, call_id: str) -> PhoneLine:
         if call_id not in self._lines:
-            self._lines[call_id] = Line(self._phone(call_id))
+            self._lines[call_id] = PhoneLine(self._phone(call_id))
         return self._lines[call_id]

@@ -9,10 +9,10 @@ from aiortc import RTCPeerConnection, RTCSessionDescription
 
 from tests.simulator.background import Background
 from tests.simulator.media import sections
-from tests.simulator.media.digits import Digits
+from tests.simulator.media.digits import DtmfReceiver
 from tests.simulator.media.heartbeat import Heartbeat
 from tests.simulator.media.peers import close_dtls, connected, peer_connection
-from tests.simulator.media.rpc import Failure
+from tests.simulator.media.rpc import RpcError
 from tests.simulator.media.sections import Description, Section
 from tests.simulator.media.voices import Microphone
 from tests.simulator.sessions import Participant
@@ -35,7 +35,7 @@ class Publishing:
         self._changed = changed
         self._pressed = pressed
         self._peer: RTCPeerConnection | None = None
-        self._digits: Digits | None = None
+        self._digits: DtmfReceiver | None = None
         self._ufrag = ""
         self._microphones: dict[str, Microphone] = {}
         self._one_at_a_time = asyncio.Lock()
@@ -79,12 +79,12 @@ class Publishing:
         if self._peer is None:
             self._peer = peer_connection()
             self.heartbeat = Heartbeat(self._peer)
-            self._digits = Digits(self._peer, self._pressed)
+            self._digits = DtmfReceiver(self._peer, self._pressed)
             self._ufrag = offered.ufrag
         else:
             await connected(self._peer)
         if offered.ufrag != self._ufrag:
-            raise Failure("an ICE restart is not simulated")
+            raise RpcError("an ICE restart is not simulated")
         peer = self._peer
         await _retire(peer, offered)
         offer = sections.without_candidates(str(offered))

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 
-class Call(msgspec.Struct, frozen=True):
+class RpcCall(msgspec.Struct, frozen=True):
     """From the client; without an id nobody waits for an answer. `params` may be null or left out."""
 
     method: str
@@ -13,21 +13,21 @@ class Call(msgspec.Struct, frozen=True):
     id: int | str | None = None
 
 
-class Failure(Exception):
+class RpcError(Exception):
     """Becomes the error of a reply."""
 
 
-def read(frame: str) -> Call:
+def read(frame: str) -> RpcCall:
     """Raises msgspec.DecodeError."""
-    return msgspec.json.decode(frame, type=Call)
+    return msgspec.json.decode(frame, type=RpcCall)
 
 
-def result(to: Call, value: dict[str, Any]) -> str:
+def result(to: RpcCall, value: dict[str, Any]) -> str:
     """A reply carries exactly one of `result` and `error`; an empty object is a fine result."""
     return _text({"id": to.id, "result": value})
 
 
-def error(to: Call, message: str) -> str:
+def error(to: RpcCall, message: str) -> str:
     return _text({"id": to.id, "error": {"code": -32000, "message": message}})
 
 

@@ -10,8 +10,8 @@ from aiortc import RTCPeerConnection, RTCRtpTransceiver, RTCSessionDescription
 
 from tests.simulator.media.heartbeat import Heartbeat
 from tests.simulator.media.peers import Unconnected, close_dtls, connected, peer_connection
-from tests.simulator.media.rpc import Failure
-from tests.simulator.media.voices import Feed, Voice
+from tests.simulator.media.rpc import RpcError
+from tests.simulator.media.voices import Feed, AudioSource
 
 Send = Callable[[str, dict[str, Any]], Awaitable[None]]
 
@@ -34,8 +34,8 @@ class Subscribing:
         self._send = send
         self._endpoint_id = str(uuid4())
         self._peer: RTCPeerConnection | None = None
-        self._wanted: list[Voice] = []
-        self._slots: dict[Voice, Slot] = {}
+        self._wanted: list[AudioSource] = []
+        self._slots: dict[AudioSource, Slot] = {}
         self._free: list[Slot] = []
         self._changed = asyncio.Event()
         self._answered = asyncio.Event()
@@ -52,7 +52,7 @@ class Subscribing:
         if self._peer is not None:
             await close_dtls(self._peer)
 
-    def want(self, voices: list[Voice]) -> None:
+    def want(self, voices: list[AudioSource]) -> None:
         """What the browser is to receive from now on; what it is not to falls silent at once."""
         for voice, slot in self._slots.items():
             if voice in voices:
@@ -87,7 +87,7 @@ class Subscribing:
     async def answer(self, sdp: str) -> None:
         """Raises Failure when nobody asked."""
         if self._peer is None or self._outstanding is None:
-            raise Failure("there is no offer to answer")
+            raise RpcError("there is no offer to answer")
         self._outstanding = None
         try:
             await self._peer.setRemoteDescription(RTCSessionDescription(sdp, "answer"))
@@ -134,7 +134,7 @@ class Subscribing:
         self.revision += 1
         await self._send("sdpOffer", offer | {"sdpRevision": self.revision})
 
-    def _metadata(self, voice: Voice) -> dict[str, Any]:
+    def _metadata(self, voice: AudioSource) -> dict[str, Any]:
         content: dict[str, Any] = {
             "endpointId": self._endpoint_id,
             "mediaTypes": ["AUDIO"],

@@ -68,7 +68,7 @@ class Encoder:
         return packets
 
 
-class Voice(ABC):
+class AudioSource(ABC):
     """One stream of one participant; `alias` is the name it was published under."""
 
     def __init__(self, participant_id: str, alias: str = "") -> None:
@@ -92,7 +92,7 @@ class Voice(ABC):
                 feed.push(packet)
 
 
-class Microphone(Voice):
+class Microphone(AudioSource):
     """A track that a browser publishes; `follow` decodes it until it ends."""
 
     def __init__(self, participant_id: str, alias: str) -> None:
@@ -131,13 +131,13 @@ class Microphone(Voice):
         return self._frames.popleft()
 
 
-class Line:
+class PhoneLine:
     """What one phone hears, mixed and recorded, and what it says by its script."""
 
     def __init__(self, phone: Phone) -> None:
         self.phone = phone
         self.recording = Recording()
-        self.hears: list[Voice] = []
+        self.hears: list[AudioSource] = []
         self._echo = Echo()
 
     def say(self, tick: int) -> pcm.Pcm:
@@ -152,10 +152,10 @@ class Line:
             self._echo.hear(heard)
 
 
-class Caller(Voice):
+class PhoneVoice(AudioSource):
     """A phone as it sounds through one leg into WebRTC."""
 
-    def __init__(self, participant_id: str, line: Line) -> None:
+    def __init__(self, participant_id: str, line: PhoneLine) -> None:
         super().__init__(participant_id)
         self.line = line
 

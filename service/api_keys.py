@@ -100,7 +100,11 @@ def _entry(entry: str, position: int) -> ApiKey:
 
 def _key(name: str, scopes: frozenset[str], key: str, position: int, *, bare: bool = False) -> ApiKey:
     digest = _digest(key, position)
-    weak = "" if key.startswith("sha256$") else weak_secrets.weakness(key, min_length=weak_secrets.MIN_KEY_LENGTH)
+    weak = (
+        ""
+        if key.startswith("sha256$")
+        else weak_secrets.weakness(key, min_length=weak_secrets.MIN_KEY_LENGTH)
+    )
     return ApiKey(name, scopes, digest, is_unnamed=bare, entry=position, weakness=weak)
 
 

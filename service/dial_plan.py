@@ -52,7 +52,9 @@ class DialRefusal(msgspec.Struct, frozen=True):
 
 
 EMERGENCY_REFUSAL: Final = DialRefusal("emergency", "reaches an emergency service, which is never called")
-OWN_NUMBER_REFUSAL: Final = DialRefusal("own-number", "is a number of ours: the call would come back to this service")
+OWN_NUMBER_REFUSAL: Final = DialRefusal(
+    "own-number", "is a number of ours: the call would come back to this service"
+)
 
 
 _OUTSIDE: Final = DialRefusal(
@@ -194,7 +196,9 @@ def _national_part(parsed: PhoneNumber, number: str) -> str:
 
 
 def _emergency(parsed: PhoneNumber, number: str, *, valid: bool) -> bool:
-    dialled = _national_part(parsed, number)  # the library knows emergency numbers as they are dialled locally
+    dialled = _national_part(
+        parsed, number
+    )  # the library knows emergency numbers as they are dialled locally
     matches = phonenumbers.is_emergency_number if valid else phonenumbers.connects_to_emergency_number
     return any(
         matches(dialled, region)

@@ -299,7 +299,9 @@ class Metrics:
         yield _by("pstn_calls", "Live calls", "state", survey.calls)
         yield GaugeMetricFamily("pstn_transfers_late", "Legs that do not answer", value=survey.late_transfers)
         yield _by("pstn_owed", "Calls and rooms that owe work", "due", survey.owners_by_due)
-        yield GaugeMetricFamily("pstn_owed_oldest_seconds", "Owed for so long", value=survey.oldest_owed_seconds)
+        yield GaugeMetricFamily(
+            "pstn_owed_oldest_seconds", "Owed for so long", value=survey.oldest_owed_seconds
+        )
         yield GaugeMetricFamily("pstn_dead_letters", "Laid aside", value=survey.dead_letters)
         yield GaugeMetricFamily("pstn_rooms", "Rooms with somebody in them", value=survey.rooms)
         yield _members(survey.room_members)

@@ -7,11 +7,9 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from service import outbound
-
-from service import weak_secrets
+from service import outbound, weak_secrets
 from service.clock import SystemClock
-from service.dial_plan import countries_under, can_overlap
+from service.dial_plan import can_overlap, countries_under
 from service.setting_types import BASIC_AUTH_ENDS, basic_auth_is_over, is_loopback
 from service.settings import NAMES, SECRETS_DIR, SettingProblem, Settings, process_environment
 from service.store.redis import address
@@ -19,7 +17,8 @@ from service.store.redis import address
 _NEAR = 0.85
 """How alike a name must be to ours to be taken for a slip of the hand."""
 _RANDOM: Final = (
-    f"a random one of {weak_secrets.MIN_PASSWORD_LENGTH} characters or more, such as openssl rand -hex 24 makes"
+    f"a random one of {weak_secrets.MIN_PASSWORD_LENGTH} characters or more, "
+    "such as openssl rand -hex 24 makes"
 )
 _OFF: Final = frozenset({"none", "0", "f", "false", "n", "no"})
 """What the client library takes for no, and for no checking of certificates."""
@@ -128,5 +127,7 @@ def _store(settings: Settings) -> Iterator[SettingProblem]:
         )
     own = unquote(parts.password or "") or options.get("password", "")
     for whose, password in (("", own), (" of the Sentinels", options.get("sentinel_password", ""))):
-        if password and (weak := weak_secrets.weakness(password, min_length=weak_secrets.MIN_PASSWORD_LENGTH)):
+        if password and (
+            weak := weak_secrets.weakness(password, min_length=weak_secrets.MIN_PASSWORD_LENGTH)
+        ):
             yield SettingProblem("REDIS_URL", f"has a password{whose} that {weak}", _RANDOM)

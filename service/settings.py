@@ -208,14 +208,18 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     problems: list[SettingProblem] = []
     build: Callable[..., Settings] = Settings  # its declared signature has the fields only
     if directory and not Path(directory).is_dir():
-        problems.append(SettingProblem(SECRETS_DIR, "is no directory", "a directory of files named like variables"))
+        problems.append(
+            SettingProblem(SECRETS_DIR, "is no directory", "a directory of files named like variables")
+        )
         directory = None
     try:
         settings = build(_secrets_dir=directory, **values)
     except ValidationError as error:
         problems += [_problem(detail) for detail in error.errors(include_url=False)]
     except (OSError, ValueError) as error:
-        problems.append(SettingProblem(SECRETS_DIR, f"has an unreadable file ({error})", "readable UTF-8 text"))
+        problems.append(
+            SettingProblem(SECRETS_DIR, f"has an unreadable file ({error})", "readable UTF-8 text")
+        )
     if problems:
         raise ConfigurationError(tuple(problems))
     return settings

@@ -20,9 +20,9 @@ def log_failures(task_name: str) -> Iterator[None]:
         _log_failure(task_name, error)
 
 
-async def wait_set(event: asyncio.Event, timeout: float) -> bool:
+async def wait_set(event: asyncio.Event, max_wait: float) -> bool:
     with suppress(TimeoutError):
-        async with asyncio.timeout(timeout):
+        async with asyncio.timeout(max_wait):
             await event.wait()
     return event.is_set()
 

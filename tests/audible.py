@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 from tests.sdk_browser import SdkBrowser
 from tests.simulator import Phone, SimulatorSettings
-from tests.simulator.scripted import ScriptedScene, JoinedParticipant, scene, transfer, uui
+from tests.simulator.scripted import JoinedParticipant, ScriptedScene, scene, transfer, uui
 
 MICROPHONE = 1000
 OTHER_MICROPHONE = 1500
@@ -49,7 +49,9 @@ async def hears(stage: ScriptedScene, phone: Phone, *hz: int) -> None:
     await heard(stage, lambda: stage.sim.media.heard(phone).frequencies(AUDIBLE), [*hz])
 
 
-async def listen(stage: ScriptedScene, listener: JoinedParticipant, speakers: list[dict[str, object]]) -> None:
+async def listen(
+    stage: ScriptedScene, listener: JoinedParticipant, speakers: list[dict[str, object]]
+) -> None:
     path = (
         f"{stage.webrtc}/sessions/{listener.session_id}/participants/{listener.participant_id}/subscriptions"
     )

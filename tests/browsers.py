@@ -55,5 +55,7 @@ class ApiBrowser:
         await wait_until(is_gone, seconds=seconds, what=f"{self.path} is still there")
 
 
-async def add_browser(simulator: Simulator, operator: Operator, room: str = "sales", **more: Any) -> ApiBrowser:
+async def add_browser(
+    simulator: Simulator, operator: Operator, room: str = "sales", **more: Any
+) -> ApiBrowser:
     return ApiBrowser(simulator, operator, await operator.ask("POST", f"/rooms/{room}/participants", more))

@@ -217,7 +217,9 @@ class EvidenceBuilder:
         self, at: float, path: str, body: Any = None, *, method: str = "POST", status: int = 202
     ) -> None:
         self.asked.append(
-            OperatorRequest(method=method, path=path, body=body, host="a", sent_at=at, answered_at=at + 0.1, status=status)
+            OperatorRequest(
+                method=method, path=path, body=body, host="a", sent_at=at, answered_at=at + 0.1, status=status
+            )
         )
 
     def ended(self, blame: str, reason: str, cause: str, *, lines: int = 1, said: str = "") -> None:

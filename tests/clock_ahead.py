@@ -1,4 +1,4 @@
-"""A replica whose machine is an hour ahead: `python -m tests.clock_ahead serve`, as the service is started."""
+"""A replica whose machine is an hour ahead: `python -m tests.clock_ahead serve`, as the service starts."""
 
 import sys
 import time

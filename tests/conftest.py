@@ -12,8 +12,8 @@ from redis.asyncio import Redis
 from service.store.redis.embedded import EmbeddedServer
 from tests.cli import preloaded_process
 from tests.harness import RunningService, nothing_left, serving
-from tests.operators import Operator
 from tests.leaked_processes import adopt_orphans, assert_no_processes
+from tests.operators import Operator
 from tests.simulator.settings import SimulatorSettings
 from tests.simulator.simulator import Simulator
 from tests.store_servers import RedisServer, launched

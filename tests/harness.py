@@ -120,7 +120,9 @@ class _Server(uvicorn.Server):
 class RunningService:
     """One replica."""
 
-    def __init__(self, settings: Settings, listener: socket.socket, patience: Timeouts = SHORT_TIMEOUTS) -> None:
+    def __init__(
+        self, settings: Settings, listener: socket.socket, patience: Timeouts = SHORT_TIMEOUTS
+    ) -> None:
         self.settings = settings
         self._listener = listener
         self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"

@@ -9,7 +9,19 @@ from enum import StrEnum
 
 import msgspec
 
-from tests.party_state import OVER, JoinOrder, Order, Observation, PartyState, Location, state_after, matches, hears, is_in, picked_up
+from tests.party_state import (
+    OVER,
+    JoinOrder,
+    Location,
+    Observation,
+    Order,
+    PartyState,
+    hears,
+    is_in,
+    matches,
+    picked_up,
+    state_after,
+)
 
 NOT_YET = 2**62
 
@@ -34,7 +46,11 @@ class Party:
     """One phone or browser."""
 
     def __init__(self, state: PartyState, *, kept: bool | None) -> None:
-        self.steps = [OrderStep(None, frozenset({state}), sent_count=-1, answered_count=0, outcome=OrderOutcome.ACCEPTED)]
+        self.steps = [
+            OrderStep(
+                None, frozenset({state}), sent_count=-1, answered_count=0, outcome=OrderOutcome.ACCEPTED
+            )
+        ]
         self.kept = kept
         """Whether a seat is kept for a phone that rings; None: nobody knows."""
         self.overtaken: list[OrderStep] = []
@@ -114,7 +130,9 @@ class Model:
     def set_state(self, id_: str, state: PartyState) -> None:
         """Whatever was asked of it, this is how it is."""
         party = self.parties[id_]
-        party.steps = [OrderStep(None, frozenset({state}), answered_count=self._next(), outcome=OrderOutcome.ACCEPTED)]
+        party.steps = [
+            OrderStep(None, frozenset({state}), answered_count=self._next(), outcome=OrderOutcome.ACCEPTED)
+        ]
         party.overtaken = []
 
     def ended(self, id_: str) -> None:
@@ -159,7 +177,9 @@ class Model:
                 self.parties[id_].overtaken += gone
                 steps[:number] = [one for one in steps[:number] if one not in gone]
                 if step.order is None:
-                    others = {one for one in step.states if one.location is Location.ROOM and one.room != room}
+                    others = {
+                        one for one in step.states if one.location is Location.ROOM and one.room != room
+                    }
                     step.states -= others
                 break
 

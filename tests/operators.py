@@ -99,7 +99,12 @@ class Operator:
 
 @asynccontextmanager
 async def operator_for(
-    simulator: Simulator, store_url: str, redis: Redis, patience: Timeouts = DEFAULT_TIMEOUTS, /, **overrides: str
+    simulator: Simulator,
+    store_url: str,
+    redis: Redis,
+    patience: Timeouts = DEFAULT_TIMEOUTS,
+    /,
+    **overrides: str,
 ) -> AsyncIterator[tuple[RunningService, Operator]]:
     """A replica set up like this with somebody at it, who leave nothing behind."""
     async with serving(simulator, store_url, patience, **overrides) as service:

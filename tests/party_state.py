@@ -146,5 +146,8 @@ def matches(state: PartyState, observation: Observation) -> bool:
         case Location.ROOM if state.waits_for_others and observation.stage == "answered":
             return True
         case Location.ROOM:
-            there = observation.stage == "bridged" and None not in {observation.participant, observation.session}
+            there = observation.stage == "bridged" and None not in {
+                observation.participant,
+                observation.session,
+            }
             return there and (not observation.rooms or state.room in observation.rooms)

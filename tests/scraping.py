@@ -41,7 +41,9 @@ async def scraped(url: str, accept: str = "text/plain") -> MetricsPage:
     return MetricsPage(answer.text, answer.headers["content-type"])
 
 
-async def wait_for_metric(url: str, name: str, value: float = 1, *, seconds: float = 8.0, **labels: str) -> MetricsPage:
+async def wait_for_metric(
+    url: str, name: str, value: float = 1, *, seconds: float = 8.0, **labels: str
+) -> MetricsPage:
     """The page, once the metric has reached the value."""
     pages: list[MetricsPage] = []
 

@@ -67,7 +67,9 @@ async def seen(simulator: Simulator, store_url: str, redis: Redis) -> set[str]:
         phone, _ = await bridged(simulator, operator)
         simulator.faults.add("deleteParticipant", status=500)
         await phone.hang_up()
-        page = await wait_for_metric(service.url, "pstn_bandwidth_retries_total", operation="delete-participant")
+        page = await wait_for_metric(
+            service.url, "pstn_bandwidth_retries_total", operation="delete-participant"
+        )
         later = await scraped(service.url, OPENMETRICS)
         return page.names | later.names
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.api_keys import UNNAMED_KEY_SCOPES, SCOPES, ApiKey, find_key, parse
+from service.api_keys import SCOPES, UNNAMED_KEY_SCOPES, ApiKey, find_key, parse
 
 ONE = "a-key-of-sixteen"
 TWO = "another-key-$~!+/_long-enough"
@@ -78,8 +78,14 @@ def test_a_key_given_by_its_digest(entry: str, shown: str) -> None:
             "has the name of entry 1 for the third time in entry 3",
         ),
         (f"key-2:read:{ONE},{TWO}", "has the name of entry 1 again in entry 2"),
-        (f"key-2:{'+'.join(sorted(UNNAMED_KEY_SCOPES))}:{ONE},{TWO}", "has the name of entry 1 again in entry 2"),
-        (f"{ONE},key-1:{'+'.join(sorted(UNNAMED_KEY_SCOPES))}:{TWO}", "has the name of entry 1 again in entry 2"),
+        (
+            f"key-2:{'+'.join(sorted(UNNAMED_KEY_SCOPES))}:{ONE},{TWO}",
+            "has the name of entry 1 again in entry 2",
+        ),
+        (
+            f"{ONE},key-1:{'+'.join(sorted(UNNAMED_KEY_SCOPES))}:{TWO}",
+            "has the name of entry 1 again in entry 2",
+        ),
         (f"{ONE},{TWO},crm:read:{ONE}", "has the key of entry 1 again in entry 3"),
         (f"{ONE},sha256${digest(ONE).hex()}", "has the key of entry 1 again in entry 2"),
         ("," * 256, "has more than 256 entries"),

@@ -121,7 +121,9 @@ async def test_too_large(client: httpx.AsyncClient, url: str) -> None:
 
 
 @BOTH
-async def test_an_unknown_event_of_no_call(client: httpx.AsyncClient, service: RunningService, url: str) -> None:
+async def test_an_unknown_event_of_no_call(
+    client: httpx.AsyncClient, service: RunningService, url: str
+) -> None:
     answer = await client.post(url, json=body(eventType="somethingNew"))
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith("application/xml")

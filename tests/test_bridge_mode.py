@@ -6,7 +6,14 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from tests.bridge_mode import joined_again, delay_create_call, leg_of, leg_requests, replies_with_verb, requests
+from tests.bridge_mode import (
+    delay_create_call,
+    joined_again,
+    leg_of,
+    leg_requests,
+    replies_with_verb,
+    requests,
+)
 from tests.harness import CALLEE, NUMBER, ORIGIN, PASSWORD, USERNAME, RunningService, nothing_left, serving
 from tests.operators import Operator, bridged
 from tests.simulator.clock import monotonic
@@ -239,7 +246,9 @@ async def test_on_hold_and_back(simulator: Simulator, service: RunningService, o
     await phone.hang_up()
 
 
-async def test_a_move_keeps_both_legs(simulator: Simulator, service: RunningService, operator: Operator) -> None:
+async def test_a_move_keeps_both_legs(
+    simulator: Simulator, service: RunningService, operator: Operator
+) -> None:
     phone, call = await bridged(simulator, operator)
     leg, session, participant = leg_of(phone, simulator), phone.session_id, phone.participant_id
     await operator.order(call["id"], "join", room="support")

@@ -10,7 +10,7 @@ import pytest
 from redis.asyncio import Redis
 
 from service.calls.rules import arriving, legs
-from tests.bridge_mode import joined_again, delay_create_call, leg_of, leg_requests, verbs
+from tests.bridge_mode import delay_create_call, joined_again, leg_of, leg_requests, verbs
 from tests.harness import CALLEE, PASSWORD, USERNAME, RunningService, nothing_left, serving
 from tests.operators import Operator, bridged
 from tests.simulator.journal import Delivery
@@ -48,7 +48,9 @@ ON_THE_WAY = [
 
 
 @pytest.mark.parametrize("moment", ON_THE_WAY)
-async def test_the_phone_hangs_up_on_the_way_in(simulator: Simulator, service: RunningService, moment: str) -> None:
+async def test_the_phone_hangs_up_on_the_way_in(
+    simulator: Simulator, service: RunningService, moment: str
+) -> None:
     gate = simulator.gates.hold(moment)
     phone = await simulator.dial()
     await gate.reached()
@@ -332,7 +334,9 @@ async def test_a_phone_that_does_not_ask_is_asked(
 
 
 @pytest.mark.parametrize("when", ["answer", "bridgeComplete"])
-async def test_the_store_is_away_when_the_leg_asks(simulator: Simulator, when: str, store: RestartableStore) -> None:
+async def test_the_store_is_away_when_the_leg_asks(
+    simulator: Simulator, when: str, store: RestartableStore
+) -> None:
     async with serving(simulator, store.url, INTERCONNECT="bridge"):
         simulator.interconnect.answer_delay = 0.05
         gates = [simulator.gates.hold(f"webhook:{one}") for one in (when, "disconnect")]

@@ -18,7 +18,14 @@ from tests.operators import NO_TLS, Json, Operator, bridged, operator_for
 from tests.simulator.simulator import Simulator
 from tests.waiting import wait_until
 
-HASTY = Timeouts(unused_seat=0.8, browser_absence=0.8, idle_check=0.2, orphan_grace=0.2, vanished_grace=0.2, old_session_grace=0.2)
+HASTY = Timeouts(
+    unused_seat=0.8,
+    browser_absence=0.8,
+    idle_check=0.2,
+    orphan_grace=0.2,
+    vanished_grace=0.2,
+    old_session_grace=0.2,
+)
 """For tests of what happens when nothing happens."""
 
 
@@ -183,7 +190,9 @@ async def test_who_has_connected_needs_no_heartbeat(
     await gone(operator, browser)
 
 
-async def test_who_comes_back_in_time_stays(simulator: Simulator, hasty: tuple[RunningService, Operator]) -> None:
+async def test_who_comes_back_in_time_stays(
+    simulator: Simulator, hasty: tuple[RunningService, Operator]
+) -> None:
     service, operator = hasty
     browser = await admitted(operator)
     for event in ("onConnect", "onDisconnect", "onConnect"):
@@ -195,7 +204,9 @@ async def test_who_comes_back_in_time_stays(simulator: Simulator, hasty: tuple[R
     assert [line["why"] for line in service.log("participant.left")] == ["reported"]
 
 
-async def test_events_of_others_change_nothing(simulator: Simulator, hasty: tuple[RunningService, Operator]) -> None:
+async def test_events_of_others_change_nothing(
+    simulator: Simulator, hasty: tuple[RunningService, Operator]
+) -> None:
     service, operator = hasty
     browser = await admitted(operator)
     await tell(simulator, service, browser, "onConnect")
@@ -240,7 +251,9 @@ async def test_who_has_yet_to_be_put_into_a_new_session_keeps_the_seat(
         asked = [one for one in simulator.requests if one.operation == "listSessionParticipants"]
         return sum(one.ids["sessionId"] in new for one in asked)
 
-    await wait_until(lambda: fault.hit_count > 0 and looks() >= 4, seconds=10, what="looked for again and again")
+    await wait_until(
+        lambda: fault.hit_count > 0 and looks() >= 4, seconds=10, what="looked for again and again"
+    )
     assert await seen(operator, browser)
     simulator.faults.clear()
     participant = simulator.sessions.participants[browser["participantId"]]
@@ -368,7 +381,9 @@ async def test_a_room_that_is_closed(simulator: Simulator, hasty: tuple[RunningS
     assert (await operator.send("DELETE", "/rooms/sales")).status_code == 404
 
 
-async def test_a_session_that_has_vanished(simulator: Simulator, hasty: tuple[RunningService, Operator]) -> None:
+async def test_a_session_that_has_vanished(
+    simulator: Simulator, hasty: tuple[RunningService, Operator]
+) -> None:
     """Whoever notices replaces it for all; a browser keeps its subscriptions."""
     service, operator = hasty
     phone, _ = await bridged(simulator, operator)

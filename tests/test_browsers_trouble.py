@@ -119,7 +119,10 @@ async def test_a_participant_that_is_gone_as_soon_as_it_was_made(
 
 async def test_participants_that_are_never_found(simulator: Simulator, store_url: str, redis: Redis) -> None:
     more = {"WEBHOOK_BUDGET": "4"}
-    async with operator_for(simulator, store_url, redis, Timeouts(vanished_grace=0.4), **more) as (service, operator):
+    async with operator_for(simulator, store_url, redis, Timeouts(vanished_grace=0.4), **more) as (
+        service,
+        operator,
+    ):
         simulator.faults.add("addParticipantToSession", status=404, times=None)
         refused = await asking(operator)
         assert (refused.status_code, kind(refused)) == (502, "bandwidth-error")
@@ -169,7 +172,9 @@ async def test_whoever_sends_it_away_at_once_does_it_once(
     assert await browser.leave() == 404
 
 
-async def test_many_come_and_go_at_once(simulator: Simulator, service: RunningService, operator: Operator) -> None:
+async def test_many_come_and_go_at_once(
+    simulator: Simulator, service: RunningService, operator: Operator
+) -> None:
     """The session is the same for all, and goes with the last of them."""
     browsers = await asyncio.gather(*(add_browser(simulator, operator) for _ in range(12)))
     await simulator.until(lambda: len(simulator.sessions.sessions) == 1, what="one session")
@@ -322,7 +327,9 @@ async def test_without_a_store_nobody_comes_in(simulator: Simulator, store: Rest
 
 
 @pytest.mark.parametrize("step", MAKING)
-async def test_the_store_goes_while_it_comes(simulator: Simulator, store: RestartableStore, step: str) -> None:
+async def test_the_store_goes_while_it_comes(
+    simulator: Simulator, store: RestartableStore, step: str
+) -> None:
     """Whoever asked is told; what was made for it is taken down when the store is back."""
     async with (
         serving(simulator, store.url, WEBHOOK_BUDGET="2") as service,

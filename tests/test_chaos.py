@@ -15,17 +15,17 @@ import pytest
 from msgspec.structs import fields
 
 from tests.chaos.allowances import ALLOWANCES
-from tests.chaos.evidence import Evidence
 from tests.chaos.checks import CHECKS
+from tests.chaos.evidence import Evidence
+from tests.chaos.faults import FAULT_PROFILES
 from tests.chaos.finding import Finding
+from tests.chaos.finding_timeline import IDS, print_timelines
 from tests.chaos.mutants.mutant import mutants
 from tests.chaos.options import options
 from tests.chaos.plan import Turn, plan
 from tests.chaos.report import StormReport
 from tests.chaos.shrink import shrink
 from tests.chaos.storm import LINES, storm
-from tests.chaos.finding_timeline import IDS, print_timelines
-from tests.chaos.faults import FAULT_PROFILES
 from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[1]
@@ -99,7 +99,9 @@ async def test_what_is_found_is_told_as_a_story(folder: Path, monkeypatch: pytes
 def test_what_is_printed_lies_around_the_finding() -> None:
     """Most of it before."""
     story = [f"{at:+9.3f} s  phone       hears: nothing" for at in range(200)]
-    lines = [*print_timelines([{"eye": "leaks", "what": "it", "at": 100.0, "story": story}], 40, {"leaks": "All."})]
+    lines = [
+        *print_timelines([{"eye": "leaks", "what": "it", "at": 100.0, "story": story}], 40, {"leaks": "All."})
+    ]
     assert lines[:2] == ["leaks: it, at +100.000 s", "  eyes/leaks.py: All."]
     times = [float(line.split()[0]) for line in lines[2:]]
     assert (times[0], times[-1], len(times)) == (71, 110, 40)
@@ -108,7 +110,9 @@ def test_what_is_printed_lies_around_the_finding() -> None:
 def test_what_is_printed_has_short_ids() -> None:
     ids = ["c-0a4da2ff-52489c6e-4f60-41f3-98ac-f28de9229902", "067c4ba2-6f20-44d4-a8c0-1ea89342e1a9"]
     story = [f"   +1.000 s  phone       call {ids[0]} bridged to {ids[1]}"]
-    *_, line = print_timelines([{"eye": "leaks", "what": "it", "at": None, "story": story}], 40, {"leaks": "All."})
+    *_, line = print_timelines(
+        [{"eye": "leaks", "what": "it", "at": None, "story": story}], 40, {"leaks": "All."}
+    )
     assert line == "     +1.000 s  phone       call c-0a4da2ff… bridged to 067c4ba2-6…"
 
 
@@ -273,7 +277,9 @@ def _report(**found: int) -> StormReport:
     """Of a storm after which all is well, but for this."""
     kinds = {str: "", int: 0, float: 0.0}
     figures = {one.name: kinds[one.type] for one in fields(StormReport) if one.type in kinds}
-    return msgspec.convert({**figures, "turns": {}, "troubles": {}, "excused": {}, "found": found}, StormReport)
+    return msgspec.convert(
+        {**figures, "turns": {}, "troubles": {}, "excused": {}, "found": found}, StormReport
+    )
 
 
 @pytest.mark.parametrize("eye", CHECKS)

@@ -8,15 +8,15 @@ from typing import Any, cast
 import pytest
 
 from tests.chaos import settling
-from tests.chaos.operations import CREATE_CALL, CREATES, OTHERS
-from tests.chaos.site import Site
 from tests.chaos.faults.base import MAX_PENDING_FAULTS, FaultProfile
+from tests.chaos.faults.bursts import FaultBursts
 from tests.chaos.faults.gateway_pages import GatewayPages
 from tests.chaos.faults.lost_answers import LostAnswers
 from tests.chaos.faults.one_operation import HOW, OneOperation
 from tests.chaos.faults.slow_creates import SlowCreates
-from tests.chaos.faults.bursts import FaultBursts
 from tests.chaos.faults.wrong_bodies import ANY, NO_ID, OTHERS_OWN, WITH_ID, WrongBodies
+from tests.chaos.operations import CREATE_CALL, CREATES, OTHERS
+from tests.chaos.site import Site
 from tests.simulator.faults import Fault
 from tests.simulator.simulator import Simulator
 

@@ -7,15 +7,15 @@ from typing import Any, cast
 import pytest
 
 from tests.chaos.api import OperatorRequest
-from tests.chaos.evidence import Evidence
 from tests.chaos.checks import browsers
+from tests.chaos.evidence import Evidence
 from tests.chaos.fleet import Kill
-from tests.chaos.records import BrowserSeat, InvitationUse, PostedEvent, Kind, Records, SeatRequest
+from tests.chaos.records import BrowserSeat, InvitationUse, Kind, PostedEvent, Records, SeatRequest
 from tests.chaos.store_history import Step
 from tests.chaos.times import NEVER
 from tests.chaos.troubles import Troubles
-from tests.store_step_builders import PARTITION, step
 from tests.simulator.journal import MemberChanged, Request
+from tests.store_step_builders import PARTITION, step
 
 ID = "participant"
 SESSION = "session"
@@ -230,7 +230,9 @@ def test_the_visit_has_two_seats() -> None:
 
 @pytest.mark.parametrize("status", [500, 403, 409])
 def test_a_wrong_answer(status: int) -> None:
-    assert len(BrowserEvidence(beating(20, sign("beat", 20, status), sign("leave", 21)), out=21.1).found()) == 1
+    assert (
+        len(BrowserEvidence(beating(20, sign("beat", 20, status), sign("leave", 21)), out=21.1).found()) == 1
+    )
 
 
 def test_in_no_session_when_it_is_told_that_it_is_in() -> None:

@@ -8,8 +8,8 @@ from typing import Any, cast
 import pytest
 
 from service.metrics import BREAKERS
-from tests.chaos.evidence import Evidence, ReplicaLogLine, ScrapeTime
 from tests.chaos.checks import metrics
+from tests.chaos.evidence import Evidence, ReplicaLogLine, ScrapeTime
 from tests.chaos.live_call_counts import LiveCallCount, live_call_count, shown_in
 from tests.chaos.stored_calls import StoredCallState
 from tests.chaos.troubles import Troubles

@@ -9,9 +9,9 @@ from typing import cast
 import pytest
 from redis.asyncio import Redis
 
-from tests.chaos.evidence import Evidence, StoredKey
 from tests.chaos.checks import commits, keys, owing, tokens, workers
 from tests.chaos.checks.metrics import differences
+from tests.chaos.evidence import Evidence, StoredKey
 from tests.chaos.store_history import StoreState, history, key_of
 from tests.chaos.troubles import Troubles
 from tests.harness import ORIGIN, nothing_left, serving

@@ -15,15 +15,15 @@ from service.invitations import Pass, PassSigner
 from service.store import keys as service_keys
 from service.store.compression import compress_text
 from tests.chaos import log_secrets
-from tests.chaos.evidence import Evidence, ReplicaLogLine, StoredKey
 from tests.chaos.checks import commits, keys, owing, tokens, workers
+from tests.chaos.evidence import Evidence, ReplicaLogLine, StoredKey
 from tests.chaos.finding import Check
 from tests.chaos.lifetimes import LIVES
 from tests.chaos.previous_release import VERSION
 from tests.chaos.store_history import Step, key_of
 from tests.chaos.troubles import Troubles
-from tests.store_step_builders import PARTITION, mark, step
 from tests.simulator.journal import Request
+from tests.store_step_builders import PARTITION, mark, step
 
 REF = "p00-" + "a" * 20
 CALL, TOKEN, AGENDA = f"{PARTITION}call:{REF}", f"{PARTITION}token:{REF}", f"{PARTITION}agenda"
@@ -82,12 +82,35 @@ BEGUN = step(state(), EXPIRES, *OWES)
 
 def test_every_kind_of_key_is_known_to_the_eye() -> None:
     """Of the service's own list."""
-    of_calls = ("call", "events", "timeline", "token", "room", "room_settings", "room_closed_at", "pin", "wrong_pins")
+    of_calls = (
+        "call",
+        "events",
+        "timeline",
+        "token",
+        "room",
+        "room_settings",
+        "room_closed_at",
+        "pin",
+        "wrong_pins",
+    )
     made = {getattr(service_keys, name)(REF) for name in (*of_calls, "alias", "replica")}
-    of_partitions = ("calls", "live_calls", "configured", "live_rooms", "news", "marker", "agenda", "searched")
+    of_partitions = (
+        "calls",
+        "live_calls",
+        "configured",
+        "live_rooms",
+        "news",
+        "marker",
+        "agenda",
+        "searched",
+    )
     made |= {getattr(service_keys, name)(0) for name in (*of_partitions, "unknown", "offered", "dead")}
     made |= {getattr(service_keys, name)() for name in ("paused", "replicas", "standby", "clock")}
-    made |= {service_keys.vacated_seat("r", "x"), service_keys.used_invitation("r", "x"), service_keys.idempotency_key("k", "x")}
+    made |= {
+        service_keys.vacated_seat("r", "x"),
+        service_keys.used_invitation("r", "x"),
+        service_keys.idempotency_key("k", "x"),
+    }
     made |= {service_keys.ended_visit("r", "x"), service_keys.passes("r"), service_keys.passes_until("r")}
     made |= {
         service_keys.placed("k"),
@@ -151,7 +174,8 @@ def test_how_long_a_key_is_kept_without_a_journal() -> None:
     [found] = [
         one
         for one in seen(
-            keys.check, keys=[StoredKey(f"{PARTITION}replica:x", 19_000), StoredKey(f"{PARTITION}replica:y", 60_000)]
+            keys.check,
+            keys=[StoredKey(f"{PARTITION}replica:x", 19_000), StoredKey(f"{PARTITION}replica:y", 60_000)],
         )
         if "promised" in one
     ]
@@ -162,7 +186,11 @@ def test_how_long_a_key_is_kept_without_a_journal() -> None:
 def test_well_kept_keys_are_nothing() -> None:
     events = f"{PARTITION}events:{REF}"
     ended = step(state('{"phone":"gone"}'), f"DEL {OWED}", f"ZREM {AGENDA} call:{REF}")
-    settings = step(("SET", f"{PARTITION}settings:r", '{"pin":"12"}'), f"SADD {PARTITION}configured r", f"SET {PARTITION}pin:12 r")
+    settings = step(
+        ("SET", f"{PARTITION}settings:r", '{"pin":"12"}'),
+        f"SADD {PARTITION}configured r",
+        f"SET {PARTITION}pin:12 r",
+    )
     turn = [
         settings,
         BEGUN,
@@ -180,10 +208,21 @@ def test_well_kept_keys_are_nothing() -> None:
     ("written", "expected"),
     [
         (step(state()), "has no expiry"),
-        (step(f"SADD {PARTITION}live r", f"PEXPIREAT {PARTITION}live 9", f"SREM {PARTITION}live r", f"SADD {PARTITION}live r"), "no expiry"),
+        (
+            step(
+                f"SADD {PARTITION}live r",
+                f"PEXPIREAT {PARTITION}live 9",
+                f"SREM {PARTITION}live r",
+                f"SADD {PARTITION}live r",
+            ),
+            "no expiry",
+        ),
         (step(f"SET {PARTITION}what:x 1 PXAT 9"), "no kind that is known"),
         (step("SET other 1 PXAT 9"), "no kind that is known"),
-        (step(f"HSET {PARTITION}events:{REF} a b", f"PEXPIREAT {PARTITION}events:{REF} 9"), "written without its call"),
+        (
+            step(f"HSET {PARTITION}events:{REF} a b", f"PEXPIREAT {PARTITION}events:{REF} 9"),
+            "written without its call",
+        ),
         (step(f"SET {PARTITION}pin:12 r"), "whose settings do not have it"),
         (step(f"SADD {PARTITION}configured r"), "not both"),
         (step(f"SADD {PARTITION}live r", f"PEXPIREAT {PARTITION}live 9"), "which is not there"),
@@ -242,7 +281,10 @@ def test_what_somebody_will_look_at_may_be_left() -> None:
 )
 def test_what_the_release_before_leaves_of_a_room(version: str, field: str, excuse: str) -> None:
     freed = {"event": "effect.done", "effect": "free-seat", "seat": "web-1"}
-    said = [ReplicaLogLine("a", "a0", "", one) for one in ({"event": "service.started", "version": version}, freed)]
+    said = [
+        ReplicaLogLine("a", "a0", "", one)
+        for one in ({"event": "service.started", "version": version}, freed)
+    ]
     left = evidence(
         step(f"HSET {ROOM} {field} 1", f"PEXPIREAT {ROOM} 9"), keys=[StoredKey(ROOM, 9)], logs=said
     )
@@ -250,7 +292,9 @@ def test_what_the_release_before_leaves_of_a_room(version: str, field: str, excu
 
 
 def test_what_a_release_does_not_know_is_marked_beside_another_release() -> None:
-    started = [ReplicaLogLine("a", one, "", {"event": "service.started", "version": one}) for one in ("1", "2")]
+    started = [
+        ReplicaLogLine("a", one, "", {"event": "service.started", "version": one}) for one in ("1", "2")
+    ]
     assert seen(keys.check, BEGUN, keys=[StoredKey(f"{PARTITION}offered", 9)], logs=started) == []
 
 
@@ -468,7 +512,10 @@ def test_a_token_that_comes_after_the_answer() -> None:
         (step(("HSET", ROOM, "stock:p", f"ready s 1 {JWT}")), "which had no session"),
         (step(("HSET", ROOM, "web:x", JWT)), "a token was written into"),
         (step(f"RPUSH {PARTITION}timeline:{REF} {JWT}"), "a token was written into"),
-        (step(("RPUSH", f"{PARTITION}timeline:{REF}", compress_text(JSON_WITH_JWT))), "a token was written into"),
+        (
+            step(("RPUSH", f"{PARTITION}timeline:{REF}", compress_text(JSON_WITH_JWT))),
+            "a token was written into",
+        ),
         (step(("HSET", CALL, "state", LIKE_A_TOKEN)), ""),
     ],
 )

@@ -3,8 +3,8 @@
 import msgspec
 import pytest
 
-from tests.chaos.evidence import ReplicaLogLine
 from tests.chaos.checks import ends
+from tests.chaos.evidence import ReplicaLogLine
 from tests.chaos.finding import Finding
 from tests.chaos.fleet import Kill, Stop
 from tests.chaos.previous_release import VERSION

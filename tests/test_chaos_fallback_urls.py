@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from tests.chaos.evidence import ReplicaLogLine
 from tests.chaos.checks import replies
+from tests.chaos.evidence import ReplicaLogLine
 from tests.chaos.previous_release import VERSION
 from tests.chaos_evidence_builder import CALL, REF, WAIT, A, B, EvidenceBuilder
 

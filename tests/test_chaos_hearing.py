@@ -5,8 +5,8 @@ from typing import cast
 
 import pytest
 
-from tests.chaos.evidence import Evidence, ReplicaLogLine
 from tests.chaos.checks.hearing import NOT_MISSED, heard
+from tests.chaos.evidence import Evidence, ReplicaLogLine
 from tests.chaos.turn_history import failed_moves_of
 from tests.chaos_history_builder import ROOM_A, ROOM_B, TurnHistoryBuilder
 
@@ -105,7 +105,9 @@ def test_who_is_where_it_was_as_a_move_has_failed(turn: TurnHistoryBuilder) -> N
 
 
 @pytest.mark.parametrize(("failed", "back", "fine"), [(1, 1, True), (0, 1, False), (1, 2, False)])
-def test_who_comes_back_as_a_move_has_failed(turn: TurnHistoryBuilder, failed: int, back: int, *, fine: bool) -> None:
+def test_who_comes_back_as_a_move_has_failed(
+    turn: TurnHistoryBuilder, failed: int, back: int, *, fine: bool
+) -> None:
     """Seen where it was sent: then the answer to that could not be read, and it was taken back."""
     turn.talks("x", ROOM_A, "s")
     turn.talks("y", ROOM_B, "t")
@@ -217,7 +219,9 @@ def test_a_session_that_is_known_to_have_vanished(turn: TurnHistoryBuilder) -> N
     assert "which is in no session" in what
 
 
-def test_that_somebody_was_not_there_to_be_taken_out_tells_nothing_of_the_session(turn: TurnHistoryBuilder) -> None:
+def test_that_somebody_was_not_there_to_be_taken_out_tells_nothing_of_the_session(
+    turn: TurnHistoryBuilder,
+) -> None:
     turn.talks("x", ROOM_A, "s")
     turn.member("X", None)
     turn.request("removeParticipantFromSession", 404, sessionId="s", participantId="other")
@@ -307,7 +311,9 @@ def test_whose_order_to_hear_nobody_was_not_answered(
 @pytest.mark.parametrize(
     ("asked", "status"), [("everyone", None), ("everyone", 503), ("nobody", 409), (["Y"], None)]
 )
-def test_who_hears_nobody_and_was_not_to(turn: TurnHistoryBuilder, asked: str | list[str], status: int | None) -> None:
+def test_who_hears_nobody_and_was_not_to(
+    turn: TurnHistoryBuilder, asked: str | list[str], status: int | None
+) -> None:
     turn.talks("x", ROOM_A, "s")
     turn.talks("y", ROOM_A, "s")
     turn.asks("PUT", "/calls/x/subscriptions", {"hears": asked}, status)

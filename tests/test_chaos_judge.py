@@ -10,11 +10,11 @@ import msgspec
 import pytest
 from redis.asyncio import Redis
 
+from tests.chaos.checks import CHECKS, doubts, leaks
+from tests.chaos.checks.doubts import leaves_in_doubt
 from tests.chaos.cost import CheckCost, evidence_of, work_of
 from tests.chaos.creates import killed_before_written
 from tests.chaos.evidence import Evidence, ReplicaLogLine
-from tests.chaos.checks import CHECKS, doubts, leaks
-from tests.chaos.checks.doubts import leaves_in_doubt
 from tests.chaos.finding import Finding
 from tests.chaos.fleet import Downtime, Fleet, Kill, Stop
 from tests.chaos.orphans import (

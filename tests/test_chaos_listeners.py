@@ -12,8 +12,8 @@ import msgspec
 import pytest
 
 from tests.chaos.api import OperatorRequest
-from tests.chaos.evidence import Evidence, StoredFeedItem
 from tests.chaos.checks import listeners
+from tests.chaos.evidence import Evidence, StoredFeedItem
 from tests.chaos.records import BrowserSeat, ListenerConnection, ListenerRecord, Records
 from tests.chaos.scenarios.listeners import play
 from tests.chaos.scenarios.shared import ScenarioContext
@@ -165,7 +165,9 @@ def test_looks_of_a_caller_who_waits_are_in_no_timeline(waits: str) -> None:
 
     def told(*lack: int) -> list[str]:
         news = [
-            StoredFeedItem(0, (1, n), "call", ("a",), {"id": "w", "room": "a", "state": state, "participantId": None})
+            StoredFeedItem(
+                0, (1, n), "call", ("a",), {"id": "w", "room": "a", "state": state, "participantId": None}
+            )
             for n, state in enumerate(states)
             if n not in lack
         ]
@@ -186,7 +188,9 @@ def test_a_call_of_which_only_the_end_is_known() -> None:
         assert bool(one.excuse) == (expected == "excused")
 
 
-def person(*states: str, room: str = "a", rooms: tuple[str, ...] = (), call: str | None = None) -> list[StoredFeedItem]:
+def person(
+    *states: str, room: str = "a", rooms: tuple[str, ...] = (), call: str | None = None
+) -> list[StoredFeedItem]:
     """What news tell of participant p."""
     data = {"at": 1, "participantId": "p", "room": room, "call": call}
     return [
@@ -283,7 +287,9 @@ def test_people_are_told_to_their_own_room() -> None:
 )
 def test_a_room_that_was_closed(statuses: list[int | None], told: int, *, right: bool) -> None:
     closings = [
-        OperatorRequest(method="DELETE", path="/rooms/a", body=None, host="", sent_at=1, answered_at=2, status=status)
+        OperatorRequest(
+            method="DELETE", path="/rooms/a", body=None, host="", sent_at=1, answered_at=2, status=status
+        )
         for status in statuses
     ]
     others = [

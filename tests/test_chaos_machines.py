@@ -23,19 +23,19 @@ from redis.asyncio import Redis
 from service.tasks import Tasks
 from tests.chaos import clock_offset
 from tests.chaos.api import OperatorApi, OperatorRequest
-from tests.chaos.standby_spans import standby_spans
-from tests.chaos.evidence import Evidence, ReplicaLogLine, read_logs
 from tests.chaos.checks import limits, logs, standby, webhooks
+from tests.chaos.evidence import Evidence, ReplicaLogLine, read_logs
 from tests.chaos.faketime import WrongStore, library
-from tests.chaos.fleet import HOSTS, Fleet, Kill
-from tests.chaos.stopped_process import stopped
-from tests.chaos.snapshots import Snapshots
-from tests.chaos.times import NEVER
-from tests.chaos.troubles import Trouble, Troubles
-from tests.chaos.severable_proxy import HOST, Cut, SeverableProxy
 from tests.chaos.faults.freeze import FrozenProcesses
 from tests.chaos.faults.store_minutes import StoreMinutes
 from tests.chaos.faults.two_releases import CallCheck, wrong_looks
+from tests.chaos.fleet import HOSTS, Fleet, Kill
+from tests.chaos.severable_proxy import HOST, Cut, SeverableProxy
+from tests.chaos.snapshots import Snapshots
+from tests.chaos.standby_spans import standby_spans
+from tests.chaos.stopped_process import stopped
+from tests.chaos.times import NEVER
+from tests.chaos.troubles import Trouble, Troubles
 from tests.simulator.clock import epoch_ms, monotonic
 from tests.simulator.journal import Delivery, PhoneChanged, Request
 from tests.simulator.webhooks import DROPPED, TIMED_OUT, FailedDelivery
@@ -693,7 +693,13 @@ def test_a_call_that_was_erased_is_not_found(
     status: int, state: str, asked_at: float | None, wrong: int
 ) -> None:
     erasing = OperatorRequest(
-        method="DELETE", path="/calls/c-1", body=None, host=A, sent_at=asked_at or 0, answered_at=9, status=204
+        method="DELETE",
+        path="/calls/c-1",
+        body=None,
+        host=A,
+        sent_at=asked_at or 0,
+        answered_at=9,
+        status=204,
     )
     looks = [CallCheck("this", "c-1", status, state, over=5.0)]
     assert len(wrong_looks(looks, [erasing] if asked_at else [])) == wrong

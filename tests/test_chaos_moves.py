@@ -12,7 +12,9 @@ A, B = "127.0.0.1", "localhost"
 REASON = "bandwidth-error"
 
 
-def line(at: float, *, host: str = A, room: str = "b", reason: str = REASON, ref: str = REF) -> ReplicaLogLine:
+def line(
+    at: float, *, host: str = A, room: str = "b", reason: str = REASON, ref: str = REF
+) -> ReplicaLogLine:
     fields = {"event": "move.failed", "ref": ref, "next_room": room, "reason": reason}
     fields["timestamp"] = datetime.fromtimestamp(at, UTC).isoformat()
     return ReplicaLogLine(host, "replica-a0.log", "", fields)

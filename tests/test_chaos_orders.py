@@ -202,7 +202,9 @@ def test_two_operators_one_of_whom_puts_it_on_hold(turn: TurnHistoryBuilder) -> 
         ("room-closed", False, True, True),
     ],
 )
-def test_a_move_that_failed(turn: TurnHistoryBuilder, reason: str, struck: bool, closed: bool, excused: bool) -> None:
+def test_a_move_that_failed(
+    turn: TurnHistoryBuilder, reason: str, struck: bool, closed: bool, excused: bool
+) -> None:
     turn.talks("y", ROOM_A, "s")
     # What was closed before is no excuse.
     turn.asks("DELETE", "/rooms/b", None, 404)
@@ -225,7 +227,9 @@ def test_a_move_that_failed(turn: TurnHistoryBuilder, reason: str, struck: bool,
 
 @pytest.mark.parametrize("struck", [True, False])
 @pytest.mark.parametrize("told", [True, False])
-def test_a_second_move_that_failed_before_anybody_looked(turn: TurnHistoryBuilder, *, told: bool, struck: bool) -> None:
+def test_a_second_move_that_failed_before_anybody_looked(
+    turn: TurnHistoryBuilder, *, told: bool, struck: bool
+) -> None:
     """Its session may be that of either room before, and is not that of the one where it should be."""
     turn.asks("POST", "/calls/x/join", {"room": "c"})
     turn.member("X", "t")
@@ -328,7 +332,9 @@ def test_a_browser_that_was_sent_out(turn: TurnHistoryBuilder, owns: bool) -> No
         (None, "", 0),
     ],
 )
-def test_an_order_is_in_the_timeline_or_not(turn: TurnHistoryBuilder, status: int | None, entry: str, count: int) -> None:
+def test_an_order_is_in_the_timeline_or_not(
+    turn: TurnHistoryBuilder, status: int | None, entry: str, count: int
+) -> None:
     turn.asks("POST", "/calls/x/join", JOIN, status, entry=entry, reply={"room": "a", "state": "bridged"})
     assert len(untraced(turn)) == count
 

@@ -9,22 +9,22 @@ import pytest
 from redis.asyncio import Redis
 
 from service.bandwidth.webrtc import WebRtcApi
+from service.calls.change_view import CallChange, call_change
 from service.calls.effects import MoveParticipant
 from service.calls.events import Moved, Order
 from service.calls.model import Call
-from service.calls.change_view import CallChange, call_change
 from service.calls.policy import Policy
 from service.engine.event_handler import EventHandler
-from service.engine.joining.session_join import SessionJoiner
 from service.engine.joining.move import ParticipantMover
+from service.engine.joining.session_join import SessionJoiner
 from service.engine.order_result import OrderResult
 from service.engine.phones import PhoneControl
 from service.store import calls, rooms
 from service.tasks import Tasks
 from tests.chaos import expected_feed
 from tests.chaos.api import OperatorRequest
-from tests.chaos.evidence import read_feed
 from tests.chaos.checks import hearing, orders
+from tests.chaos.evidence import read_feed
 from tests.chaos.finding import Finding
 from tests.chaos.snapshots import Snapshots
 from tests.chaos.turn_history import PhoneCall, TurnHistory
@@ -104,7 +104,9 @@ class RecordedCalls:
         simulator = self.simulator
         calls = {phone.call_id: await self._operator.call(phone.call_id) for phone in simulator.phones}
         history = TurnHistory(
-            lines=[PhoneCall(phone.call_id, phone.call.to, phone.call.direction) for phone in simulator.phones],
+            lines=[
+                PhoneCall(phone.call_id, phone.call.to, phone.call.direction) for phone in simulator.phones
+            ],
             happenings=self._happenings,
             started=simulator.started,
             asked=self._asked,
@@ -127,7 +129,9 @@ async def stage(store_url: str, redis: Redis) -> AsyncIterator[RecordedCalls]:
     map_ = f'{{"{ROOM_A}": "a", "{ROOM_B}": "b"}}'
     async with AsyncExitStack() as stack:
         simulator = await stack.enter_async_context(Simulator())
-        service = await stack.enter_async_context(serving(simulator, store_url, SHORT_TIMEOUTS, ROOM_MAP=map_))
+        service = await stack.enter_async_context(
+            serving(simulator, store_url, SHORT_TIMEOUTS, ROOM_MAP=map_)
+        )
         operator = await stack.enter_async_context(Operator.of(service))
         stage = RecordedCalls(simulator, operator, redis, store_url)
         tasks = Tasks()
@@ -238,7 +242,12 @@ FAULTS: dict[str, tuple[type, str, Callable[..., Any], str]] = {
     "an order is lost": (EventHandler, "order", _lost, "times orderJoin, and not"),
     "nobody is put into a session": (WebRtcApi, "add_participant", _nothing, "is in no session"),
     "nobody hears anything": (WebRtcApi, "add_participant", _add_deaf, "has no subscription"),
-    "moved out, and not in": (SessionJoiner, "add_to_session", _add_while_not_bridged, "which is in no session"),
+    "moved out, and not in": (
+        SessionJoiner,
+        "add_to_session",
+        _add_while_not_bridged,
+        "which is in no session",
+    ),
     "all come into one room": (Policy, "room_for", lambda *_: "a", "strangers in session"),
     "a phone on hold is not asked": (PhoneControl, "redirect", _nothing, "should be <room a>"),
     "a move is only written down": (ParticipantMover, "move", _moved, "should be <room b>"),
@@ -261,7 +270,9 @@ BROWSERS: dict[str, tuple[tuple[str, ...], str]] = {
 
 
 @pytest.mark.parametrize("fault", BROWSERS)
-async def test_a_fault_of_browsers_is_seen(stage: RecordedCalls, monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
+async def test_a_fault_of_browsers_is_seen(
+    stage: RecordedCalls, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
     names, expected = BROWSERS[fault]
     with monkeypatch.context() as planted:
         for name in names:

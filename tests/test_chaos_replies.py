@@ -203,7 +203,9 @@ def test_the_room_was_closed(turn: EvidenceBuilder, at: float, path: str, clean:
 
 
 @pytest.mark.parametrize(("sent_at", "clean"), [(3.0, True), (9.0, False)])
-def test_a_room_was_closed_to_which_the_call_was_sent(turn: EvidenceBuilder, sent_at: float, clean: bool) -> None:
+def test_a_room_was_closed_to_which_the_call_was_sent(
+    turn: EvidenceBuilder, sent_at: float, clean: bool
+) -> None:
     """Who is sent there afterwards comes into a room that is open again."""
     turn.order(sent_at, f"/calls/{CALL}/join", {"room": "b"})
     turn.order(4.0, "/rooms/b", method="DELETE", status=204)
@@ -598,7 +600,9 @@ def test_a_webhook_got_lost(turn: EvidenceBuilder, seconds: float, found: int) -
 
 
 @pytest.mark.parametrize(("ordered_at", "found"), [(6.0, 0), (0.5, 1)])
-def test_who_is_sent_elsewhere_begins_to_wait_anew(turn: EvidenceBuilder, ordered_at: float, found: int) -> None:
+def test_who_is_sent_elsewhere_begins_to_wait_anew(
+    turn: EvidenceBuilder, ordered_at: float, found: int
+) -> None:
     turn.stage(1.0, "answered")
     turn.order(ordered_at, f"/calls/{CALL}/join", {"room": "b"})
     turn.stage(11.0, "bridged")

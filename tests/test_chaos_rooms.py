@@ -7,9 +7,9 @@ from tests.chaos.finding import Finding
 from tests.chaos.marks import moments
 from tests.chaos.room_members import full_rooms
 from tests.chaos.store_history import Step
+from tests.chaos_evidence_builder import CALL, HANGUP, REF, EvidenceBuilder
 from tests.chaos_history_builder import ROOM_A, ROOM_B, TurnHistoryBuilder
 from tests.store_step_builders import PARTITION, mark, step
-from tests.chaos_evidence_builder import CALL, HANGUP, REF, EvidenceBuilder
 
 ROOM = f"{PARTITION}room:a"
 FULL = (
@@ -144,7 +144,11 @@ def test_a_move_failed_since_the_room_was_full(freed: bool, excuse: str) -> None
     turn.calls["x"]["timeline"].append({"event": "moveFailed", "reason": "room-full"})
     turn.looks()
     room = ROOM.replace(":a", ":b")
-    written = [step(("SET", f"{PARTITION}settings:b", '{"limit":1}'), f"HSET {room} seat:z in"), mark(1), mark(2)]
+    written = [
+        step(("SET", f"{PARTITION}settings:b", '{"limit":1}'), f"HSET {room} seat:z in"),
+        mark(1),
+        mark(2),
+    ]
     written += [step(f"HDEL {room} seat:z")] * freed + [mark(3), mark(4)]
     full = full_rooms(written)
     [found] = orders.came_about(turn.history(), turn.calls, lambda *_: False, full=full)

@@ -19,10 +19,10 @@ import pytest
 
 from tests.chaos import __main__ as chaos
 from tests.chaos import previous_release
-from tests.chaos.plan import Turn
-from tests.chaos.report import TurnReport
 from tests.chaos.faults import FAULT_PROFILES
 from tests.chaos.faults.base import Counts
+from tests.chaos.plan import Turn
+from tests.chaos.report import TurnReport
 from tests.stores import RestartableStore
 
 Captured = pytest.CaptureFixture[str]

@@ -54,7 +54,10 @@ async def test_the_history_is_what_the_store_has(store: RestartableStore) -> Non
 
 async def test_the_history_of_a_server_that_has_taken_over_a_copy(tmp_path: Path) -> None:
     """What it had before is gone; all that it was given stands in the first step."""
-    async with running(RedisServer(tmp_path, *OPTIONS)) as master, running(RedisServer(tmp_path, *OPTIONS)) as copy:
+    async with (
+        running(RedisServer(tmp_path, *OPTIONS)) as master,
+        running(RedisServer(tmp_path, *OPTIONS)) as copy,
+    ):
         await copy.redis.set("before", "x")
         await master.redis.hset("hash", mapping={"a": "1", "b": "2"})
         await master.redis.pexpire("hash", 60_000)

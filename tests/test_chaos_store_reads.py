@@ -8,17 +8,17 @@ import pytest
 
 from service.calls.browser import Browser
 from service.calls.room_settings import RoomSettings
-from service.store.redis.client import Client
 from service.store.compression import compress_text
-from service.store.outbox import Postponed, Outbox
+from service.store.outbox import Outbox, Postponed
+from service.store.redis.client import Client
 from service.store.room_index import RoomIndex
 from service.store.rooms import ReservedSeat, RoomFull, Rooms
-from tests.chaos.silent_browsers import too_late
 from tests.chaos.fleet import Fleet
 from tests.chaos.live_call_counts import LiveCallCounts
 from tests.chaos.marks import MARK, Marks, moments
 from tests.chaos.replica import PATIENCE
 from tests.chaos.room_members import counts, full_rooms
+from tests.chaos.silent_browsers import too_late
 from tests.chaos.snapshots import Snapshots
 from tests.chaos.store_history import history
 from tests.chaos.times import NEVER
@@ -105,7 +105,9 @@ async def test_a_journal_that_the_service_writes_says_who_stays_too_long(
     gone = NOW + 1 + PATIENCE.browser_absence
     for at, again in ((gone - 1, gone), (gone + late, gone + late + 4)):
         works = await outbox.settle("room:r", now=at)
-        put_off = [Postponed(one, again, has_failed=False) for one in works if one.id.startswith("check-presence")]
+        put_off = [
+            Postponed(one, again, has_failed=False) for one in works if one.id.startswith("check-presence")
+        ]
         assert at < gone or put_off
         await outbox.settle("room:r", now=at, postponed=put_off)
     await client.close()

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from service.calls.refs import PARTITIONS
-from service.cursors import MAX_AGE, CursorSigner, CursorHolder
+from service.cursors import MAX_AGE, CursorHolder, CursorSigner
 from service.invitations import derive_key
 from service.store.change_feed import Cursor
 from tests.store.seats import NOW

@@ -16,14 +16,14 @@ from tests.demo.calls import REFUSED, WAY_IN, WAY_OUT, DemoRun, all_the_way
 from tests.demo.checks import (
     CheckFailed,
     Timings,
-    unwanted_steps,
     left_over,
     missing_steps,
     too_slow,
     unseen_steps,
+    unwanted_steps,
     verdict,
 )
-from tests.demo.output import STEPS, OutputLine, CallNames, output_lines
+from tests.demo.output import STEPS, CallNames, OutputLine, output_lines
 from tests.simulator.journal import PhoneChanged, Request, RequestAnswered
 from tests.simulator.simulator import Simulator
 
@@ -84,7 +84,9 @@ def test_a_step_that_nothing_belonged_to_is_named(step: int, whats: set[str]) ->
 def test_the_order_counts() -> None:
     early = [what for what in WHOLE if what != "deleteSession"]
     early.insert(5, "deleteSession")
-    assert missing_steps(seen(*early), [*WAY_IN, *WAY_OUT]) == ["deleteSession (step 9) was seen, but too early"]
+    assert missing_steps(seen(*early), [*WAY_IN, *WAY_OUT]) == [
+        "deleteSession (step 9) was seen, but too early"
+    ]
 
 
 def test_what_was_refused_was_not_seen() -> None:

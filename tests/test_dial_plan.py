@@ -194,7 +194,10 @@ def test_countries(
 
 def test_a_number_of_ours_is_not_called() -> None:
     ours = frozenset({"+19195550100"})
-    for plan in (DialPlan(("+1",), own_numbers=ours), DialPlan.from_settings(None, "+442071838750", own_numbers=ours)):
+    for plan in (
+        DialPlan(("+1",), own_numbers=ours),
+        DialPlan.from_settings(None, "+442071838750", own_numbers=ours),
+    ):
         assert rule(plan, "+19195550100") == "own-number"
     assert rule(DialPlan(("+1",), own_numbers=ours), "+19195550101") is None
 

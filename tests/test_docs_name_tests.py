@@ -51,7 +51,12 @@ def test_a_name_that_is_none_is_seen() -> None:
         "tests/nothing.py::test_two_spells",
     ):
         assert not exists(name)
-    for name in ("test_rate", "tests/test_token_bucket.py", "tests/test_token_bucket.py::test_two_spells", "tests/join"):
+    for name in (
+        "test_rate",
+        "tests/test_token_bucket.py",
+        "tests/test_token_bucket.py::test_two_spells",
+        "tests/join",
+    ):
         assert exists(name)
 
 

@@ -177,7 +177,9 @@ async def test_what_a_worker_holds_is_handed_over_at_once(
     async with replica(settings, "--no-worker") as answering:
         point_at(simulator, answering.url)
         async with AsyncExitStack() as leaving:
-            await leaving.enter_async_context(running_services(load(settings), run_worker=True, timeouts=DEFAULT_TIMEOUTS))
+            await leaving.enter_async_context(
+                running_services(load(settings), run_worker=True, timeouts=DEFAULT_TIMEOUTS)
+            )
             phones = [await simulator.dial() for _ in range(3)]
             for phone in phones:
                 await phone.until("bridged")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from tests.bridge_mode import joined_again, delay_create_call, replies_with_verb, requests
+from tests.bridge_mode import delay_create_call, joined_again, replies_with_verb, requests
 from tests.harness import CALLEE, ORIGIN, PASSWORD, USERNAME, RunningService, nothing_left, serving
 from tests.operators import Operator
 from tests.simulator.phones import Phone
@@ -23,7 +23,9 @@ FALLBACK_CREDENTIALS = {"fallbackUsername": USERNAME, "fallbackPassword": PASSWO
 
 
 @asynccontextmanager
-async def two(simulator: Simulator, store_url: str, **more: str) -> AsyncIterator[tuple[RunningService, Operator]]:
+async def two(
+    simulator: Simulator, store_url: str, **more: str
+) -> AsyncIterator[tuple[RunningService, Operator]]:
     """Two replicas, each with an address of its own; the operator is at the second."""
     settings = {"FALLBACK_CALLBACK_URL": FALLBACK, "PIN_NUMBERS": PIN_NUMBER, **more}
     async with (

@@ -64,7 +64,9 @@ async def test_during_the_apology(simulator: Simulator, service: RunningService)
 
 
 @pytest.mark.parametrize("order", ["together", "leg-first", "call-first"])
-async def test_whichever_leg_is_reported_first(simulator: Simulator, service: RunningService, order: str) -> None:
+async def test_whichever_leg_is_reported_first(
+    simulator: Simulator, service: RunningService, order: str
+) -> None:
     late = {"leg-first": "disconnect", "call-first": "transferDisconnect"}.get(order)
     if late:
         simulator.webhooks.delay[late] = 0.3
@@ -96,7 +98,9 @@ async def test_every_cause_cleans_up(simulator: Simulator, service: RunningServi
     assert service.log(event="call.ended", cause=cause)
 
 
-async def test_a_cause_with_a_number_in_it_is_told_without(simulator: Simulator, service: RunningService) -> None:
+async def test_a_cause_with_a_number_in_it_is_told_without(
+    simulator: Simulator, service: RunningService
+) -> None:
     phone = await simulator.dial()
     await phone.until("bridged")
     await phone.hang_up("no route to 9195550188")

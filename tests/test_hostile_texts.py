@@ -11,24 +11,24 @@ from starlette.datastructures import QueryParams
 from starlette.requests import Request
 
 from handlers.api import bodies, queries
-from handlers.http.problems import Problem
 from handlers.api.json_body import convert_body
 from handlers.app.request_bounds import HEADERS, TARGET
+from handlers.http.problems import Problem
 from handlers.http.request_guard import BODY_LIMIT, VISITOR_LIMIT, CallbackCredentials, HttpError
-from handlers.join import calls, visits
 from handlers.http.visitor_access import COOKIE, VisitorAccess, create_visitor_access
+from handlers.join import calls, visits
 from handlers.webhooks.participant_events import ParticipantEvent
 from handlers.webhooks.payload import ForeignAccount, MalformedWebhook, parse
 from service.api_keys import generate_key
 from service.api_keys import parse as parse_keys
-from service.bandwidth.errors import DETAIL_LIMIT, parse_retry_after, error_text
-from service.bandwidth.transport import BODY_LIMIT as ANSWER_LIMIT
 from service.bandwidth.api_client import _next_page
+from service.bandwidth.errors import DETAIL_LIMIT, error_text, parse_retry_after
+from service.bandwidth.transport import BODY_LIMIT as ANSWER_LIMIT
 from service.bandwidth.voice import _next_page_query
 from service.calls.numbers import hide_numbers
 from service.calls.policy import Policy
 from service.clock import SystemClock
-from service.cursors import CursorSigner, CursorHolder
+from service.cursors import CursorHolder, CursorSigner
 from service.logs import redact
 from service.store.invitations import Passes
 from tests.harness import API_KEY, RunningService

@@ -176,7 +176,9 @@ def test_an_event_does_not_use_a_shared_key_for_its_own_ends() -> None:
     assert [said.name for said in in_code() if said.keys & shared()] == []
 
 
-async def test_the_lines_of_a_call_have_documented_keys_only(simulator: Simulator, service: RunningService) -> None:
+async def test_the_lines_of_a_call_have_documented_keys_only(
+    simulator: Simulator, service: RunningService
+) -> None:
     phone = await simulator.dial()
     await phone.until("bridged")
     await phone.far_end_hangs_up()

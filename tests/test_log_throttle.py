@@ -7,8 +7,8 @@ from typing import Any
 import httpx
 from redis.asyncio import Redis
 
+from handlers.http.log_throttle import INTERVAL, MAX_DETAILS, LogThrottle
 from handlers.http.request_guard import DOCTOR_USER_AGENT
-from handlers.http.log_throttle import MAX_DETAILS, INTERVAL, LogThrottle
 from tests.clocks import SetClock
 from tests.harness import API_KEYS, PASSWORD, USERNAME, RunningService
 from tests.processes import environment, replica

@@ -6,7 +6,7 @@ import pytest
 
 from tests.harness import CALLEE, ORIGIN, PASSWORD, USERNAME, RunningService
 from tests.operators import Json, Operator
-from tests.outbound import MAKING, dialed, entry, operations, end_reason
+from tests.outbound import MAKING, dialed, end_reason, entry, operations
 from tests.simulator.detection import Value
 from tests.simulator.phones import Phone
 from tests.simulator.simulator import Simulator

@@ -35,7 +35,9 @@ def states(page: MetricsPage) -> dict[str, float]:
 async def test_a_call_from_start_to_end(simulator: Simulator, service: RunningService, redis: Redis) -> None:
     phone = await simulator.dial()
     await phone.until("bridged")
-    page = await wait_for_metric(service.url, "pstn_webhooks_total", event="transferAnswer", result="answered")
+    page = await wait_for_metric(
+        service.url, "pstn_webhooks_total", event="transferAnswer", result="answered"
+    )
     assert page.get("pstn_webhooks_total", event="initiate", result="answered") == 1
     assert page.get("pstn_webhook_seconds_count", event="initiate") == 1
     assert page.get("pstn_dead_air_seconds_count", way="transfer") == 1
@@ -133,7 +135,9 @@ async def test_the_silence_of_both_ways_and_of_none(
         await phone.hang_up()
 
 
-async def test_a_leg_that_is_not_answered(simulator: Simulator, service: RunningService, redis: Redis) -> None:
+async def test_a_leg_that_is_not_answered(
+    simulator: Simulator, service: RunningService, redis: Redis
+) -> None:
     """As if its caller had heard nothing for 21 s by then."""
     gate = simulator.gates.hold("webhook:transferAnswer")
     phone = await simulator.dial()
@@ -205,11 +209,15 @@ async def test_bandwidth_fails(simulator: Simulator, store_url: str, redis: Redi
             await one.until("bridged")
         fault = simulator.faults.add("removeParticipantFromSession", status=500, times=None)
         await phones[0].hang_up()
-        page = await wait_for_metric(service.url, "pstn_bandwidth_retries_total", operation="remove-participant")
+        page = await wait_for_metric(
+            service.url, "pstn_bandwidth_retries_total", operation="remove-participant"
+        )
         assert page.get("pstn_breaker_open") == 0
         for phone in phones[1:]:
             await phone.hang_up()
-        page = await wait_for_metric(service.url, "pstn_breaker_open", api="webrtc", kind="clean-up", seconds=20)
+        page = await wait_for_metric(
+            service.url, "pstn_breaker_open", api="webrtc", kind="clean-up", seconds=20
+        )
         assert page.get("pstn_breaker_open") == 1
         failed = page.get("pstn_bandwidth_requests_total", operation="remove-participant", status="500")
         assert failed >= 6

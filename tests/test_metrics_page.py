@@ -39,7 +39,9 @@ def defined() -> dict[str, set[str]]:
     return families
 
 
-async def test_all_is_documented_and_the_other_way_round(simulator: Simulator, service: RunningService) -> None:
+async def test_all_is_documented_and_the_other_way_round(
+    simulator: Simulator, service: RunningService
+) -> None:
     page = await scraped(service.url)
     surveyed = {
         family.name: {label for one in family.samples for label in one.labels} - {"le"}
@@ -56,7 +58,9 @@ async def test_all_is_documented_and_the_other_way_round(simulator: Simulator, s
     assert set(re.findall(r"`([a-z-]+)`", row)) == set(RECONCILER_FINDS)
 
 
-async def test_fifty_calls_name_nobody_and_add_no_series(simulator: Simulator, service: RunningService) -> None:
+async def test_fifty_calls_name_nobody_and_add_no_series(
+    simulator: Simulator, service: RunningService
+) -> None:
     async def one() -> None:
         phone = await simulator.dial()
         await phone.until("bridged", timeout=20)
@@ -68,7 +72,9 @@ async def test_fifty_calls_name_nobody_and_add_no_series(simulator: Simulator, s
     before = await wait_for_metric(service.url, "pstn_effects_total", effect="delete-session", result="done")
     await asyncio.gather(*(one() for _ in range(50)))
     await simulator.settled()
-    after = await wait_for_metric(service.url, "pstn_effects_total", 51, effect="delete-session", result="done")
+    after = await wait_for_metric(
+        service.url, "pstn_effects_total", 51, effect="delete-session", result="done"
+    )
     assert after.get("pstn_calls_ended_total") == 51
 
     def series(page: MetricsPage) -> set[tuple[str, frozenset[tuple[str, str]]]]:

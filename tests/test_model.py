@@ -3,7 +3,19 @@
 import pytest
 
 from tests.model import Model, Party
-from tests.party_state import OVER, CloseOrder, HangUpOrder, HoldOrder, JoinOrder, Order, Observation, PartyState, SubscribeOrder, TransferOrder, Location
+from tests.party_state import (
+    OVER,
+    CloseOrder,
+    HangUpOrder,
+    HoldOrder,
+    JoinOrder,
+    Location,
+    Observation,
+    Order,
+    PartyState,
+    SubscribeOrder,
+    TransferOrder,
+)
 
 A, B, C = (PartyState(Location.ROOM, name) for name in "abc")
 RINGING = PartyState(Location.RINGING, "a")
@@ -103,7 +115,9 @@ def test_a_phone_that_rings(model: Model) -> None:
     [(True, {OVER}), (False, {RINGING}), (None, {OVER, RINGING})],
     ids=["seat kept", "no seat", "not known"],
 )
-def test_its_room_is_closed_while_it_rings(model: Model, kept: bool | None, expected: set[PartyState]) -> None:
+def test_its_room_is_closed_while_it_rings(
+    model: Model, kept: bool | None, expected: set[PartyState]
+) -> None:
     call = model.add("call", RINGING, kept=kept)
     model.finish("call", CloseOrder("a"))
     assert call.states == expected
@@ -144,7 +158,11 @@ def test_who_is_subscribed_to_others_hears_nobody_else(model: Model, call: Party
         (PartyState(Location.ROOM, "a", waits_for_others=True), Observation(stage="answered"), True),
         (PartyState(Location.HELD), Observation(stage="answered"), True),
         (PartyState(Location.HELD), Observation(stage="answered", on_hold=True), True),
-        (PartyState(Location.ROOM, "a", waits_for_others=True), Observation(stage="answered", on_hold=True), False),
+        (
+            PartyState(Location.ROOM, "a", waits_for_others=True),
+            Observation(stage="answered", on_hold=True),
+            False,
+        ),
         (PartyState(Location.OUTSIDE), Observation(stage="answered", on_hold=True), False),
         (PartyState(Location.HELD), Observation(stage="bridged", participant="p", session="s"), False),
         (PartyState(Location.TRANSFERRED), Observation(stage="bridged"), True),

@@ -76,7 +76,9 @@ async def test_who_has_moved_on_is_not_put_into_the_session_of_before(
     there = await operator.arrives(call["id"], "support")
     client = Client(store_url)
     now = SystemClock().now()
-    await Rooms(client).schedule("sales", AddParticipant("sales", seat, session, participant), now=now, due=now)
+    await Rooms(client).schedule(
+        "sales", AddParticipant("sales", seat, session, participant), now=now, due=now
+    )
     await client.close()
     await simulator.until(
         lambda: bool(service.log("effect.done", effect="add-participant")), what="it is done"
@@ -113,7 +115,9 @@ async def test_who_moves_on_while_put_back_is_taken_out_of_the_session_of_before
     monkeypatch.setattr(SessionJoiner, "add_to_session", add)
     client = Client(store_url)
     now = SystemClock().now()
-    await Rooms(client).schedule("sales", AddParticipant("sales", seat, session, participant), now=now, due=now)
+    await Rooms(client).schedule(
+        "sales", AddParticipant("sales", seat, session, participant), now=now, due=now
+    )
     await client.close()
     await simulator.until(
         lambda: bool(service.log("effect.done", effect="add-participant")), what="it is done"
@@ -198,7 +202,9 @@ async def test_there_and_back_and_there_again(
     await phone.hang_up()
 
 
-async def test_two_moves_at_once_are_one(simulator: Simulator, service: RunningService, operator: Operator) -> None:
+async def test_two_moves_at_once_are_one(
+    simulator: Simulator, service: RunningService, operator: Operator
+) -> None:
     phone, _ = await bridged(simulator, operator)
     gate = simulator.gates.hold("createSession")
     answers = await asyncio.gather(

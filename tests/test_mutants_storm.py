@@ -10,12 +10,12 @@ from msgspec.structs import replace
 
 from tests.chaos.allowances import ALLOWANCES
 from tests.chaos.checks import CHECKS
+from tests.chaos.faults import FAULT_PROFILES
 from tests.chaos.mutants.__main__ import SURVIVED, TROUBLE, main
 from tests.chaos.mutants.layers import LAYERS, Layer, order
 from tests.chaos.mutants.mutant import AREAS, PATCHES, BadPatch, Mutant, apply, mutants, named, read
-from tests.chaos.mutants.runs import ROOT, Runs, RunFailed
+from tests.chaos.mutants.runs import ROOT, RunFailed, Runs
 from tests.chaos.mutants.table import CONTROL, Run, survivors, table
-from tests.chaos.faults import FAULT_PROFILES
 
 HEADER = "Breaks: it\n  goes on\nArea: join\nLayer: storm\nEye: leaks\nAllowance: one,\n  other\n\n"
 NEEDS_GIT = pytest.mark.skipif(which("git") is None, reason="git, which applies the patches, is not here")

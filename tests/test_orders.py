@@ -222,7 +222,9 @@ async def test_hangup_on_hold(simulator: Simulator, service: RunningService, ope
     await hung_up(operator, await on_hold(simulator, operator))
 
 
-async def test_hangup_at_another_number(simulator: Simulator, service: RunningService, operator: Operator) -> None:
+async def test_hangup_at_another_number(
+    simulator: Simulator, service: RunningService, operator: Operator
+) -> None:
     phone, call = await bridged(simulator, operator)
     await operator.order(call["id"], "transfer", to=ELSEWHERE)
     await simulator.until(lambda: bool(phone.leg and phone.leg.transfer_to == ELSEWHERE and phone.call.peer))
@@ -252,7 +254,9 @@ async def test_hangup_on_the_way_in(
     assert phone.heard == []
 
 
-async def test_hangup_while_it_is_dialed(simulator: Simulator, service: RunningService, operator: Operator) -> None:
+async def test_hangup_while_it_is_dialed(
+    simulator: Simulator, service: RunningService, operator: Operator
+) -> None:
     simulator.numbers[ELSEWHERE] = "ring"
     call = await operator.place(ELSEWHERE)
     phone = await simulator.called(ELSEWHERE)

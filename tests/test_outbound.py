@@ -19,7 +19,7 @@ from tests.harness import (
     serving,
 )
 from tests.operators import Operator
-from tests.outbound import MAKING, PATIENT, start_placing, dialed, operations, ringing, end_reason
+from tests.outbound import MAKING, PATIENT, dialed, end_reason, operations, ringing, start_placing
 from tests.simulator.simulator import Simulator
 
 WAYS_TO_PREPARE = pytest.mark.parametrize("prepare", ["answer", "dial"])
@@ -136,7 +136,9 @@ def least(call_id: str) -> dict[str, Any]:
     }
 
 
-async def test_what_bandwidth_is_told(simulator: Simulator, service: RunningService, operator: Operator) -> None:
+async def test_what_bandwidth_is_told(
+    simulator: Simulator, service: RunningService, operator: Operator
+) -> None:
     simulator.numbers[CALLEE] = "reject"
     call = await operator.place()
     assert dialed(simulator) == [least(call["id"])]

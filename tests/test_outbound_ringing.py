@@ -5,7 +5,7 @@ from redis.asyncio import Redis
 
 from tests.harness import CALLEE, RunningService, nothing_left, serving
 from tests.operators import Operator
-from tests.outbound import MAKING, start_placing, dialed, entry, only_call, operations, ringing, end_reason
+from tests.outbound import MAKING, dialed, end_reason, entry, only_call, operations, ringing, start_placing
 from tests.simulator.interconnect import Behaviour
 from tests.simulator.simulator import Simulator
 from tests.waiting import wait_until
@@ -105,7 +105,9 @@ async def test_the_phone_hangs_up_while_its_place_is_made_in_advance(
     await simulator.until(lambda: "createParticipant" in operations(simulator))
 
 
-async def test_the_far_end_hangs_up(simulator: Simulator, service: RunningService, operator: Operator) -> None:
+async def test_the_far_end_hangs_up(
+    simulator: Simulator, service: RunningService, operator: Operator
+) -> None:
     call = await operator.place()
     phone = await simulator.called(CALLEE)
     await phone.until("bridged")

@@ -9,7 +9,7 @@ from service.engine.timeouts import Timeouts
 from service.store import keys
 from tests.harness import CALLEE, ORIGIN, RunningService, nothing_left, serving
 from tests.operators import Operator
-from tests.outbound import PATIENT, start_placing, dialed, entry, only_call, operations, end_reason
+from tests.outbound import PATIENT, dialed, end_reason, entry, only_call, operations, start_placing
 from tests.simulator.settings import SimulatorSettings
 from tests.simulator.simulator import Simulator
 from tests.waiting import wait_until
@@ -306,7 +306,9 @@ async def test_a_call_that_is_not_heard_of_is_ended(store_url: str, redis: Redis
         simulator.webhooks.drop.add("disconnect")
         call = await operator.place(callTimeout=1, prepare="dial")
         ended = await operator.until(call["id"], "ended")
-        assert end_reason(ended) == (("callee", "busy") if number == "busy" else ("bandwidth", "never-heard-of"))
+        assert end_reason(ended) == (
+            ("callee", "busy") if number == "busy" else ("bandwidth", "never-heard-of")
+        )
         phone = await simulator.called(CALLEE)
         assert phone.cause == ("busy" if number == "busy" else "cancel")
         await nothing_left(simulator, redis)

@@ -15,11 +15,11 @@ import httpx
 import pytest
 from redis.asyncio import Redis
 
-from service.engine.backlog import LIMIT, Backlog
 from handlers.http.concurrency import ConcurrencyLimit
 from service.clock import SystemClock
+from service.engine.backlog import LIMIT, Backlog
 from service.engine.outbox.retry_write import UNREADABLE_TRIES
-from service.logs import log_context, current_log_context
+from service.logs import current_log_context, log_context
 from service.store.errors import StoreCorrupt, StoreUnavailable
 from service.tasks import Tasks
 from tests.harness import LOG, PASSWORD, USERNAME, RunningService, log_to_lines, nothing_left, serving
@@ -70,7 +70,9 @@ async def client(busy: RunningService) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-async def test_a_caller_who_finds_no_place_is_kept_and_gets_in(simulator: Simulator, busy: RunningService) -> None:
+async def test_a_caller_who_finds_no_place_is_kept_and_gets_in(
+    simulator: Simulator, busy: RunningService
+) -> None:
     waiting = await simulator.dial()
     await waiting.hears("One moment")
     assert len([one for one in simulator.requests if one.operation == "createSession"]) == 2
@@ -117,7 +119,9 @@ async def test_what_is_told_once_is_handled_all_the_same(
         assert not service.log(level="error")
 
 
-async def test_what_is_told_once_is_refused_when_no_more_can_be_put_off(busy: RunningService, redis: Redis) -> None:
+async def test_what_is_told_once_is_refused_when_no_more_can_be_put_off(
+    busy: RunningService, redis: Redis
+) -> None:
     async with flood(busy.url) as client:
         await redis.client_pause(2000)
         told = [client.post(URL, json=webhook(number, "disconnect")) for number in range(LIMIT + 100)]
@@ -233,9 +237,7 @@ class TestBacklog:
 
         tasks = Tasks()
         deferred = Backlog(tasks, SystemClock(), limit=20)
-        kept = [
-            deferred.add(partial(handle, number), "disconnect", f"call-{number}") for number in range(22)
-        ]
+        kept = [deferred.add(partial(handle, number), "disconnect", f"call-{number}") for number in range(22)]
         # Workers begin with the first turn of the loop.
         assert kept == [True] * 20 + [False] * 2
         assert len(tasks) == 8

@@ -9,8 +9,8 @@ from redis.asyncio import Redis
 
 from service.store.redis.client import Client
 from service.store.wrong_pins import WrongPins
-from tests.harness import API_KEY, PASSWORD, USERNAME, RunningService, serving
 from tests.event_listener import NO_TLS
+from tests.harness import API_KEY, PASSWORD, USERNAME, RunningService, serving
 from tests.simulator.simulator import Simulator
 
 NUMBER, OTHER = "+19195550101", "+19195550102"

@@ -102,7 +102,10 @@ async def test_a_callers_own_room_has_none(simulator: Simulator, store_url: str,
 
 
 async def test_one_that_is_too_old_is_replaced(simulator: Simulator, store_url: str, redis: Redis) -> None:
-    async with operator_for(simulator, store_url, redis, Timeouts(prepared_lifetime=0.3), **STOCKED) as (_, operator):
+    async with operator_for(simulator, store_url, redis, Timeouts(prepared_lifetime=0.3), **STOCKED) as (
+        _,
+        operator,
+    ):
         phone, _ = await bridged(simulator, operator)
         await wait_until(lambda: requests(simulator, "createParticipant") > 3, seconds=10)
         await wait_until(lambda: requests(simulator, "deleteParticipant") > 1, seconds=10)

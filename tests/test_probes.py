@@ -26,7 +26,10 @@ async def test_ready_with_a_store_and_a_token(simulator: Simulator, service: Run
     told = ready.json()
     [replica] = told.pop("replicas")
     assert replica["version"] == __version__
-    assert set(replica) <= {field.name for field in msgspec.structs.fields(ReplicaReport)} - {"host", "refused_by"}
+    assert set(replica) <= {field.name for field in msgspec.structs.fields(ReplicaReport)} - {
+        "host",
+        "refused_by",
+    }
     assert told == {
         "ready": True,
         "paused": False,

@@ -13,9 +13,9 @@ import pytest
 from starlette.routing import Route
 
 from deploy.check.public import INSIDE, PUBLIC, addresses, templates
-from handlers.http.resource import Resource
 from handlers.api.routes import PREFIX
 from handlers.app.asgi import create_app
+from handlers.http.resource import Resource
 from service.settings import load
 from tests.test_deploy import NGINX, REQUIRED, location
 

@@ -8,9 +8,9 @@ import httpx
 import pytest
 from redis.asyncio import Redis
 
+from handlers.api.routes import PREFIX
 from handlers.http import rate_limits
 from handlers.http.problems import Problem
-from handlers.api.routes import PREFIX
 from handlers.http.rate_limits import MAX_BUCKETS, VISIT_LIMIT, WRONG_KEY_LIMIT, Buckets, RateLimits
 from service.metrics import Metrics
 from tests.api.clients import KEYS, Client, client_of, problem, serving_api

@@ -13,7 +13,7 @@ from service.engine.timeouts import HOUR, Timeouts
 from service.store import keys
 from tests.harness import CALLEE, NUMBER, ORIGIN, nothing_left, serving
 from tests.operators import Operator, bridged, operator_for
-from tests.outbound import PATIENT, start_placing, operations, ringing
+from tests.outbound import PATIENT, operations, ringing, start_placing
 from tests.simulator.phones import Phone
 from tests.simulator.sessions import Subscriptions
 from tests.simulator.settings import SimulatorSettings
@@ -48,7 +48,10 @@ async def forget(redis: Redis, owner: str) -> None:
 async def test_a_call_that_nobody_would_ask_after_is_found_and_ended(
     simulator: Simulator, store_url: str, redis: Redis
 ) -> None:
-    async with operator_for(simulator, store_url, redis, Timeouts(unscheduled_scan=1.6)) as (service, operator):
+    async with operator_for(simulator, store_url, redis, Timeouts(unscheduled_scan=1.6)) as (
+        service,
+        operator,
+    ):
         phone, _ = await bridged(simulator, operator)
         ref = ref_of_call(phone.call_id)
         await forget(redis, keys.owner_call(ref))
@@ -200,7 +203,10 @@ async def test_no_call_is_asked_after_twice_at_once(
 async def test_a_call_that_bandwidth_cannot_see_yet_is_not_over(store_url: str, redis: Redis) -> None:
     async with (
         Simulator(SimulatorSettings(call_visible_after=1.5)) as simulator,
-        operator_for(simulator, store_url, redis, Timeouts(idle_check=0.2, not_found_grace=60)) as (service, operator),
+        operator_for(simulator, store_url, redis, Timeouts(idle_check=0.2, not_found_grace=60)) as (
+            service,
+            operator,
+        ),
     ):
         phone, _ = await bridged(simulator, operator)
         told = partial(service.log, event="call.asked_after")
@@ -359,7 +365,9 @@ async def bridged_by_us(simulator: Simulator, operator: Operator) -> tuple[Phone
 
 # Who is in a session ----------------------------------------------------------------------------------------
 
-LOOKS = Timeouts(idle_check=0.3, idle_check_max=0.6, orphan_grace=0.5, old_session_grace=0.2, vanished_grace=0.4)
+LOOKS = Timeouts(
+    idle_check=0.3, idle_check_max=0.6, orphan_grace=0.5, old_session_grace=0.2, vanished_grace=0.4
+)
 
 
 async def test_a_stranger_is_taken_out_after_a_while(

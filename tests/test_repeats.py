@@ -55,7 +55,9 @@ async def test_again_later(simulator: Simulator, service: RunningService, redis:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-async def test_two_hundred_at_once(simulator: Simulator, service: RunningService, redis: Redis, kind: str) -> None:
+async def test_two_hundred_at_once(
+    simulator: Simulator, service: RunningService, redis: Redis, kind: str
+) -> None:
     delivery = await delivered(simulator, redis, kind)
     requests = len(simulator.requests)
 
@@ -67,7 +69,9 @@ async def test_two_hundred_at_once(simulator: Simulator, service: RunningService
     assert len(service.log(event="call.ended")) == 1
 
 
-async def test_two_hundred_while_the_first_is_worked_on(simulator: Simulator, service: RunningService) -> None:
+async def test_two_hundred_while_the_first_is_worked_on(
+    simulator: Simulator, service: RunningService
+) -> None:
     gate = simulator.gates.hold("createParticipant")
     simulator.webhooks.duplicate.add("initiate")
     phone = await simulator.dial()

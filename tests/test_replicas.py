@@ -9,7 +9,7 @@ from handlers.cli.health.replicas import check_replicas
 from handlers.http.request_guard import DOCTOR_USER_AGENT
 from service.bandwidth.breaker import FAILURE_THRESHOLD
 from service.store.redis.client import Client
-from service.store.replicas import Replicas, ReplicaReport
+from service.store.replicas import ReplicaReport, Replicas
 from tests.cli.shell import Shell
 from tests.harness import RunningService, serving
 from tests.simulator.simulator import Simulator
@@ -105,7 +105,9 @@ async def test_webhooks_that_came_to_a_wrong_address(
 
 def test_a_wrong_address_that_was_corrected_is_told_of_no_more() -> None:
     for seconds, result in ((899, "warn"), (901, "ok")):
-        report = ReplicaReport(id="a", at=9000, has_token=True, misaddressed=3, misaddressed_at=9000 - seconds)
+        report = ReplicaReport(
+            id="a", at=9000, has_token=True, misaddressed=3, misaddressed_at=9000 - seconds
+        )
         _, line = check_replicas([report], 9000)
         assert line.result == result
 

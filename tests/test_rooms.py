@@ -75,7 +75,10 @@ async def test_whose_leg_breaks_in_a_full_room_gets_back(
 async def test_a_room_is_closed_for_those_too_whose_way_in_has_just_broken(
     simulator: Simulator, store_url: str, redis: Redis, moment: str
 ) -> None:
-    async with operator_for(simulator, store_url, redis, DEFAULT_TIMEOUTS, ROOM_POLICY="lobby") as (_, operator):
+    async with operator_for(simulator, store_url, redis, DEFAULT_TIMEOUTS, ROOM_POLICY="lobby") as (
+        _,
+        operator,
+    ):
         phones = [(await bridged(simulator, operator))[0] for _ in range(2)]
         gate = simulator.gates.hold(moment)
         await phones[0].far_end_hangs_up("error")
@@ -171,7 +174,9 @@ async def test_no_more_than_the_limit(simulator: Simulator, store_url: str, redi
             await phone.hang_up()
 
 
-async def test_the_way_in_is_the_rooms(simulator: Simulator, service: RunningService, operator: Operator) -> None:
+async def test_the_way_in_is_the_rooms(
+    simulator: Simulator, service: RunningService, operator: Operator
+) -> None:
     await operator.set_room("sales", interconnect="bridge")
     await operator.place()
     phone = await simulator.called(CALLEE)

@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from handlers.webhooks.participant_events import ParticipantEvent
-from handlers.webhooks.registry import WEBHOOK_KINDS, LEG_KINDS, kind_of
 from handlers.webhooks.payload import ForeignAccount, MalformedWebhook, Webhook, parse
+from handlers.webhooks.registry import LEG_KINDS, WEBHOOK_KINDS, kind_of
 from service.calls.events import (
     Answer,
     BridgeComplete,
@@ -59,7 +59,11 @@ DIALED: dict[str, Any] = {
     "from_number": "+19195550100",
     "to_number": "+19195550163",
 }
-ARRIVING: dict[str, Any] = {"lease_until": AT + 8, "announcement": "Hello.", "fallback_number": "+19195550199"}
+ARRIVING: dict[str, Any] = {
+    "lease_until": AT + 8,
+    "announcement": "Hello.",
+    "fallback_number": "+19195550199",
+}
 CAME_IN: dict[str, Any] = {**ON_THE_LINE, **ARRIVING, "waits_for_others": True}
 SIP = {name: json.loads((SAMPLES / f"{name}.json").read_text()).get("sipCallId", "") for name in STEMS}
 REDIRECTED, LEG_ANSWERED, ANSWERED = 1772719333.78, 1772719332.655, 1772719807.951
@@ -84,7 +88,9 @@ EXPECTED: dict[str, Event] = {
     "bridgeTargetComplete": BridgeComplete(at=AT, answered=True, attempt=2, **CAME_IN),
     "machineDetectionComplete": MachineDetected(AT, "answering-machine"),
     "transferAnswer": TransferAnswer(AT, 2, leg_id=LEG, tag=f"{REF}.1", event_time=LEG_ANSWERED),
-    "transferAnswer-without-parent": TransferAnswer(AT, 2, leg_id=LEG, tag=f"{REF}.1", event_time=LEG_ANSWERED),
+    "transferAnswer-without-parent": TransferAnswer(
+        AT, 2, leg_id=LEG, tag=f"{REF}.1", event_time=LEG_ANSWERED
+    ),
     "transferComplete": TransferComplete(
         AT,
         2,

@@ -55,7 +55,9 @@ def paths(app_routes: list[Route]) -> list[str]:
     return [re.sub(r"\{(\w+)(:\w+)?\}", lambda one: values.get(one[1], "x"), one.path) for one in app_routes]
 
 
-async def test_every_route_and_every_refusal(running: ReplicaProcess, simulator: Simulator, store_url: str) -> None:
+async def test_every_route_and_every_refusal(
+    running: ReplicaProcess, simulator: Simulator, store_url: str
+) -> None:
     routes = [one for one in create_app(settings_for(simulator, store_url)).routes if isinstance(one, Route)]
     seen: set[int] = set()
     callbacks = httpx.BasicAuth(USERNAME, PASSWORD)

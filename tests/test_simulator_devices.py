@@ -10,9 +10,9 @@ import httpx
 import pytest
 from aiortc import RTCSessionDescription
 
+from tests.audible import MICROPHONE, browser, heard, hears, listen, phone, seats, simulator_with_audio
 from tests.simulator.media.peers import peer_connection
 from tests.simulator.scripted import ORIGIN, scene
-from tests.audible import MICROPHONE, browser, heard, hears, listen, phone, seats, simulator_with_audio
 
 
 async def test_the_token_in_the_address_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:

@@ -5,9 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from tests.simulator.media import sections
-from tests.simulator.media.scripts import GREETING
-from tests.simulator.scripted import transfer, uui
 from tests.audible import (
     CLEAR,
     MICROPHONE,
@@ -20,6 +17,9 @@ from tests.audible import (
     seats,
     simulator_with_audio,
 )
+from tests.simulator.media import sections
+from tests.simulator.media.scripts import GREETING
+from tests.simulator.scripted import transfer, uui
 
 
 async def test_two_browsers_and_two_phones_each_hear_the_other_three() -> None:

@@ -126,7 +126,9 @@ async def test_callers_get_in_by_way_of_the_other(simulator: Simulator, store_ur
 async def _what_asks_nothing_of_bandwidth_is_answered_as_always(both: Two, there: list[Phone]) -> None:
     before = (await scraped(both.cut.url)).get("pstn_webhooks_total", event="disconnect", result="answered")
     await leave(there)
-    await wait_for_metric(both.cut.url, "pstn_webhooks_total", before + 4, event="disconnect", result="answered")
+    await wait_for_metric(
+        both.cut.url, "pstn_webhooks_total", before + 4, event="disconnect", result="answered"
+    )
 
 
 async def _it_is_told(simulator: Simulator, store_url: str, both: Two) -> None:

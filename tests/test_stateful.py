@@ -32,11 +32,6 @@ from tests.browsers import ApiBrowser
 from tests.harness import RunningService, nothing_left, serving
 from tests.model import Model, Party
 from tests.operators import Json, Operator
-from tests.seeded import SEED
-from tests.simulator.journal import Delivery
-from tests.simulator.phones import Phone
-from tests.simulator.settings import SimulatorSettings
-from tests.simulator.simulator import Simulator
 from tests.party_state import (
     OVER,
     PLEASE_HOLD,
@@ -44,19 +39,31 @@ from tests.party_state import (
     HangUpOrder,
     HoldOrder,
     JoinOrder,
-    Order,
+    Location,
     Observation,
+    Order,
     PartyState,
     SubscribeOrder,
     TransferOrder,
-    Location,
 )
+from tests.seeded import SEED
+from tests.simulator.journal import Delivery
+from tests.simulator.phones import Phone
+from tests.simulator.settings import SimulatorSettings
+from tests.simulator.simulator import Simulator
 from tests.waiting import wait_until
 
 EXAMPLES: Final = int(os.getenv("STATEFUL_EXAMPLES", "0"))
 NUMBERS: Final = {"+15551110000": "a", "+15551110001": "a", "+15551110002": "b"}
 AWAY: Final = "+15554440000"
-SOON: Final = Timeouts(join_check=0.3, transfer_check=0.3, idle_check=0.4, idle_check_max=0.6, not_found_grace=1.0, min_leg_duration=0)
+SOON: Final = Timeouts(
+    join_check=0.3,
+    transfer_check=0.3,
+    idle_check=0.4,
+    idle_check_max=0.6,
+    not_found_grace=1.0,
+    min_leg_duration=0,
+)
 MAKING: Final = ["createSession", "createParticipant", "addParticipantToSession"]
 CLEANING: Final = ["updateCall", "removeParticipantFromSession", "deleteParticipant", "deleteSession"]
 LATER: Final = {"ask-after", "check-room", "replace-session", "end-dialing", "check-presence"}
@@ -184,7 +191,11 @@ class CallMachine(RuleBasedStateMachine):
         self.simulator.numbers[callee] = behaviour
         self.do(self.operator.place(to=callee, room=room, prepare=prepare, callTimeout=300))
         phone = self.do(self.simulator.called(callee))
-        there = {"answer": PartyState(Location.ROOM, room), "ring": PartyState(Location.RINGING, room), "busy": OVER}
+        there = {
+            "answer": PartyState(Location.ROOM, room),
+            "ring": PartyState(Location.RINGING, room),
+            "busy": OVER,
+        }
         return self._added(phone, there[behaviour])
 
     @rule(one=phones)
@@ -395,10 +406,14 @@ class CallMachine(RuleBasedStateMachine):
                 heard |= ringing if one.party.only_state.hears is None else set()
                 if self._hears(one) != heard:
                     return False
-        wanted_rooms = {one.party.only_state.room for one in everybody if one.party.seated(one.party.only_state.room)}
+        wanted_rooms = {
+            one.party.only_state.room for one in everybody if one.party.seated(one.party.only_state.room)
+        }
         return {room["room"] for room in rooms} == wanted_rooms
 
-    def _must_hear(self, one: PhoneUnderTest | BrowserUnderTest, other: PhoneUnderTest | BrowserUnderTest) -> bool:
+    def _must_hear(
+        self, one: PhoneUnderTest | BrowserUnderTest, other: PhoneUnderTest | BrowserUnderTest
+    ) -> bool:
         return one is not other and self.model.must_hear(one.id, other.id, other.participant_id)
 
     def _hears(self, one: PhoneUnderTest | BrowserUnderTest) -> set[str]:

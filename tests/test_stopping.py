@@ -7,10 +7,10 @@ from redis.asyncio import Redis
 
 from handlers.app.container import running_services
 from tests.harness import (
-    SHORT_TIMEOUTS,
     ORIGIN,
     PASSWORD,
     SECOND,
+    SHORT_TIMEOUTS,
     USERNAME,
     nothing_left,
     point_at_two,

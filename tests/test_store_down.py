@@ -92,7 +92,9 @@ async def test_a_store_that_hangs_is_not_waited_for(simulator: Simulator, store:
         assert not service.log(level="error")
 
 
-async def test_a_store_that_goes_in_the_middle_of_a_join(simulator: Simulator, store: RestartableStore) -> None:
+async def test_a_store_that_goes_in_the_middle_of_a_join(
+    simulator: Simulator, store: RestartableStore
+) -> None:
     """What the join has made by then is not forgotten, and the caller gets in with the next attempt."""
     async with serving(simulator, store.url, WEBHOOK_BUDGET="3"):
         gate = simulator.gates.hold("createParticipant")
@@ -151,7 +153,9 @@ async def test_who_was_let_go_was_let_go_by_us(simulator: Simulator, store: Rest
             await nothing_left(simulator, redis)
 
 
-async def test_who_hung_up_before_our_apology_has_given_up(simulator: Simulator, store: RestartableStore) -> None:
+async def test_who_hung_up_before_our_apology_has_given_up(
+    simulator: Simulator, store: RestartableStore
+) -> None:
     async with serving(simulator, store.url) as service, Operator.of(service) as operator:
         await store.kill()
         phone = await simulator.dial()
@@ -247,7 +251,9 @@ async def _hung_up(simulator: Simulator, phone: object) -> None:
     await simulator.settled(timeout=15)
 
 
-async def test_who_was_turned_away_and_never_came_back_is_known(simulator: Simulator, store: RestartableStore) -> None:
+async def test_who_was_turned_away_and_never_came_back_is_known(
+    simulator: Simulator, store: RestartableStore
+) -> None:
     soon = Timeouts(transfer_check=0.3, idle_check_max=0.6)
     async with serving(simulator, store.url, soon) as service, Operator.of(service) as operator:
         simulator.webhooks.drop = {"disconnect"}

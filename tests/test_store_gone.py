@@ -74,7 +74,9 @@ async def test_what_was_made_is_kept_for_as_long_as_we_live(
         assert service.log("store.write_lost") == []
 
 
-async def test_what_was_made_is_told_when_the_process_ends(simulator: Simulator, store: RestartableStore) -> None:
+async def test_what_was_made_is_told_when_the_process_ends(
+    simulator: Simulator, store: RestartableStore
+) -> None:
     settings = environment(simulator, REDIS_URL=store.url, WEBHOOK_BUDGET="2", SHUTDOWN_GRACE="1")
     async with replica(settings) as leaving:
         point_at(simulator, leaving.url)

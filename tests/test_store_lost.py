@@ -77,7 +77,9 @@ async def test_a_store_that_evicts(simulator: Simulator, tmp_path: Path) -> None
         assert line["keys"] > 0
         assert "noeviction" in line["hint"]
         assert "only for calls that end from now on" in line["hint"]
-        assert (await wait_for_metric(service.url, "pstn_store_evicted_keys")).get("pstn_store_evicted_keys") > 0
+        assert (await wait_for_metric(service.url, "pstn_store_evicted_keys")).get(
+            "pstn_store_evicted_keys"
+        ) > 0
         await server.redis.config_set("maxmemory", 0)
 
 

@@ -19,7 +19,15 @@ from service.store import keys
 from service.tasks import Tasks
 from tests.harness import ORIGIN, nothing_left, serving
 from tests.simulator.simulator import Simulator
-from tests.store_servers import LEFT_BEHIND, OPTIONS, SERVICE, ClusterGroup, SentinelGroup, RedisServer, running
+from tests.store_servers import (
+    LEFT_BEHIND,
+    OPTIONS,
+    SERVICE,
+    ClusterGroup,
+    RedisServer,
+    SentinelGroup,
+    running,
+)
 from tests.test_storm import Storm
 
 pytestmark = [pytest.mark.stores, *LEFT_BEHIND]

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from redis.asyncio import Redis
 
 from service.tasks import Tasks
-from tests.harness import SHORT_TIMEOUTS, ORIGIN, nothing_left, serving
+from tests.harness import ORIGIN, SHORT_TIMEOUTS, nothing_left, serving
 from tests.operators import Operator
 from tests.simulator.phones import Phone
 from tests.simulator.simulator import Simulator

@@ -6,7 +6,7 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.token_bucket import RateLimit, Bucket, take
+from service.token_bucket import Bucket, RateLimit, take
 
 ALLOWANCES = st.builds(RateLimit, st.floats(0.1, 100_000), st.integers(1, 1_000))
 BEGINNINGS = st.floats(-1e6, 1e7)
@@ -50,7 +50,10 @@ def test_whoever_waits_as_told_is_let_in_and_not_a_moment_earlier(
         if taken.wait_seconds:
             assert 0 < taken.wait_seconds <= allowance.seconds_per_token * (1 + 1e-6) + 1e-5
             assert not take(taken.bucket, allowance, now + taken.wait_seconds).wait_seconds
-            assert take(taken.bucket, allowance, now + taken.wait_seconds / 2).wait_seconds or taken.wait_seconds < 1e-5
+            assert (
+                take(taken.bucket, allowance, now + taken.wait_seconds / 2).wait_seconds
+                or taken.wait_seconds < 1e-5
+            )
         bucket = taken.bucket
 
 

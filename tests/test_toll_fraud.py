@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 
 from tests.harness import API_KEY, CALLEE, NUMBER, RunningService, nothing_left, serving
 from tests.operators import Json, Operator, bridged
-from tests.outbound import start_placing, dialed, ringing, end_reason
+from tests.outbound import dialed, end_reason, ringing, start_placing
 from tests.simulator.simulator import Simulator
 
 OTHER_KEY = "tests-other-key-0123456789"

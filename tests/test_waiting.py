@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from service.calls.room_settings import AloneSettings, RoomSettings, AloneAction, WaitingSettings
+from service.calls.room_settings import AloneAction, AloneSettings, RoomSettings, WaitingSettings
 from service.clock import SystemClock
 from service.store.redis.client import Client
 from service.store.rooms import Rooms
@@ -331,7 +331,10 @@ async def test_the_last_is_told_and_hung_up(simulator: Simulator, lonely: Staff)
 
 async def test_the_last_waits_outside_again(simulator: Simulator, lonely: Staff, store_url: str) -> None:
     _, operator = lonely
-    await briefly(store_url, RoomSettings(waiting=WaitingSettings(), alone=AloneSettings(after=0.1, then=AloneAction.WAIT)))
+    await briefly(
+        store_url,
+        RoomSettings(waiting=WaitingSettings(), alone=AloneSettings(after=0.1, then=AloneAction.WAIT)),
+    )
     one, other = await together(simulator, operator)
     rings = len(one.sounds)
     await other.hang_up()

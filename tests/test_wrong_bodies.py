@@ -38,7 +38,9 @@ async def test_a_participant_without_a_token_is_taken_down(
     assert (named["operation"], "taken down" in named["hint"]) == ("create-participant", True)
 
 
-async def test_that_of_a_browser_too(simulator: Simulator, service: RunningService, operator: Operator) -> None:
+async def test_that_of_a_browser_too(
+    simulator: Simulator, service: RunningService, operator: Operator
+) -> None:
     simulator.faults.add("createParticipant", rewrite=without_token)
     refused = await operator.send("POST", "/rooms/sales/participants", {})
     assert refused.status_code >= 500
@@ -78,7 +80,9 @@ async def test_an_answer_without_an_id_is_counted_and_named(simulator: Simulator
     assert len(simulator.ledger.alive().participants) == 2
 
 
-async def test_of_a_call_its_id_is_enough(simulator: Simulator, service: RunningService, operator: Operator) -> None:
+async def test_of_a_call_its_id_is_enough(
+    simulator: Simulator, service: RunningService, operator: Operator
+) -> None:
     simulator.faults.add("createCall", rewrite=lambda answer: {"callId": answer["callId"], "to": [7]})
     phone, call = await ringing(simulator, operator)
     assert call["callId"] == phone.call_id
@@ -110,7 +114,9 @@ async def test_a_web_page_does_not_say_that_a_clean_up_was_done(
     assert "in between" in named["hint"]
 
 
-async def test_nor_that_a_participant_is_in_its_session(simulator: Simulator, service: RunningService) -> None:
+async def test_nor_that_a_participant_is_in_its_session(
+    simulator: Simulator, service: RunningService
+) -> None:
     simulator.faults.add("addParticipantToSession", status=200, page=True)
     phone = await simulator.dial()
     await phone.until("ended")

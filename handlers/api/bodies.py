@@ -11,10 +11,19 @@ from typing import Annotated, Final, Literal
 import msgspec
 from msgspec import Meta
 
-from service.calls.browser import Permission, ParticipantStreams
+from service.calls.browser import ParticipantStreams, Permission
 from service.calls.display import clean_display_text
 from service.calls.model import OnMachine
-from service.calls.room_settings import MAX_MEMBERS, ROOM_NAME, AloneSettings, RoomSettings, WaitingSound, AloneAction, WaitingSettings, InterconnectMode
+from service.calls.room_settings import (
+    MAX_MEMBERS,
+    ROOM_NAME,
+    AloneAction,
+    AloneSettings,
+    InterconnectMode,
+    RoomSettings,
+    WaitingSettings,
+    WaitingSound,
+)
 from service.invitations import INVITATION_LIFETIME, Scope
 
 _CONTROL: Final = r"\u0000-\u001f\u007f-\u009f\ufffe\uffff"
@@ -75,7 +84,9 @@ class NamedBody(RequestBody, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         if self.name is not None:
-            msgspec.structs.force_setattr(self, "name", clean_display_text(self.name)[:_NAMED].strip() or None)
+            msgspec.structs.force_setattr(
+                self, "name", clean_display_text(self.name)[:_NAMED].strip() or None
+            )
 
 
 class MachineDetectionBody(RequestBody, frozen=True, kw_only=True):

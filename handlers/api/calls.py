@@ -5,10 +5,10 @@ from typing import Final
 from starlette.responses import Response
 
 from handlers.api import queries
-from handlers.http.context import RequestContext, json_response
 from handlers.api.paging import cursor_of
-from handlers.http.problems import Problem, not_found
 from handlers.api.views import call_view, full_call_view
+from handlers.http.context import RequestContext, json_response
+from handlers.http.problems import Problem, not_found
 from service.calls.model import Blame, Call, Intent, Outcome, Phone
 from service.calls.outcomes import ERASED, is_erased
 

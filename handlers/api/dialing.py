@@ -7,14 +7,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from handlers.api import bodies
-from handlers.http.context import RequestContext, json_response
-from handlers.http.problems import Problem, invalid
 from handlers.api.json_body import body_digest, read_json
 from handlers.api.views import call_view
+from handlers.http.context import RequestContext, json_response
+from handlers.http.problems import Problem, invalid
 from handlers.http.services import Services
 from service.calls.model import OnMachine
 from service.dial_plan import EMERGENCY_REFUSAL, OWN_NUMBER_REFUSAL, is_emergency
-from service.engine.operators import OutboundCall, PlacedCall, RequestRefusal
+from service.engine.errors import RequestRefusal
+from service.engine.operators import OutboundCall, PlacedCall
 
 _HEADER: Final = "Idempotency-Key"
 _ONCE: Final = 255
@@ -40,7 +41,12 @@ async def dial(context: RequestContext) -> Response:
 
 
 async def place_call(
-    context: RequestContext, body: bodies.DialBody, *, idempotency_key: str = "", page_limit: float = 0, page_alone: float = 0
+    context: RequestContext,
+    body: bodies.DialBody,
+    *,
+    idempotency_key: str = "",
+    page_limit: float = 0,
+    page_alone: float = 0,
 ) -> PlacedCall:
     """`once`: an idempotency key; the others as a page's calls have them. Raises Problem and StoreError."""
     services = context.services

@@ -9,19 +9,19 @@ from typing import Any, Final
 import msgspec
 from starlette.responses import Response
 
+from handlers.api.rooms import room_in_path
 from handlers.http.context import RequestContext
 from handlers.http.problems import Problem
-from handlers.api.rooms import room_in_path
 from handlers.http.services import Services
-from handlers.http.state import http_state_of
 from handlers.http.sse import EventStream, OpenStreams
+from handlers.http.state import http_state_of
 from service.calls.browser import is_browser
+from service.calls.change_view import public_view, redact_for_visitor
 from service.calls.model import parse_seat
-from service.calls.change_view import redact_for_visitor, public_view
-from service.cursors import CursorSigner, CursorHolder
-from service.engine.change_feed import FeedBatch, CloseSignal, CursorExpired, FeedItem
-from service.store.errors import StoreError
+from service.cursors import CursorHolder, CursorSigner
+from service.engine.change_feed import CloseSignal, CursorExpired, FeedBatch, FeedItem
 from service.store.change_feed import Cursor
+from service.store.errors import StoreError
 from service.store.room_index import Member
 
 _RETRY: Final = b"retry: 1000\n"
@@ -50,7 +50,9 @@ async def open_stream(context: RequestContext, room: str | None) -> Response:
     services, streams = context.services, http_state_of(context.request).streams
     visit = context.visit.id if context.visit else ""
     _check_capacity(streams, visit)
-    feed = _ListenerFeed(services, CursorHolder("visit", visit, room) if visit else CursorHolder("key", context.key_name, room))
+    feed = _ListenerFeed(
+        services, CursorHolder("visit", visit, room) if visit else CursorHolder("key", context.key_name, room)
+    )
     last = context.request.headers.get("last-event-id", "")
     cursor = services.cursor_signer.verify(last, feed.holder, now=services.clock.now()) if last else None
     if cursor is None:

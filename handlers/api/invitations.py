@@ -5,15 +5,15 @@ from typing import Any, Final
 from starlette.responses import Response
 
 from handlers.api import bodies
-from handlers.http.context import RequestContext, json_response
-from handlers.http.api_key_auth import require_scope
-from handlers.http.problems import not_found
 from handlers.api.json_body import read_json
 from handlers.api.rooms import room_in_path
 from handlers.api.views import time_view
+from handlers.http.api_key_auth import require_scope
+from handlers.http.context import RequestContext, json_response
+from handlers.http.problems import not_found
 from handlers.http.visitor_access import KEY_SCOPES
 from service.invitations import Scope
-from service.store.invitations import PassKind, OpenPass
+from service.store.invitations import OpenPass, PassKind
 
 DEFAULT_LIFETIME: Final = 900.0
 
@@ -64,7 +64,9 @@ async def end_visit(context: RequestContext) -> Response:
 
 
 async def _open(context: RequestContext, kind: PassKind) -> list[OpenPass]:
-    return await context.services.visitor_access.passes.list_open(room_in_path(context), kind, now=context.services.clock.now())
+    return await context.services.visitor_access.passes.list_open(
+        room_in_path(context), kind, now=context.services.clock.now()
+    )
 
 
 def _id(context: RequestContext) -> str:

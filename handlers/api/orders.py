@@ -3,12 +3,12 @@
 from starlette.responses import Response
 
 from handlers.api import bodies
-from handlers.http.context import RequestContext, json_response
 from handlers.api.calls import ref_in_path
 from handlers.api.dialing import check_emergency, check_number, own_number, problem_of
-from handlers.http.problems import Problem, invalid, not_found
 from handlers.api.json_body import read_json
 from handlers.api.views import call_view
+from handlers.http.context import RequestContext, json_response
+from handlers.http.problems import Problem, invalid, not_found
 from handlers.http.services import Services
 from service.calls.events import (
     Order,
@@ -21,7 +21,7 @@ from service.calls.events import (
 from service.calls.model import Call
 from service.calls.outcomes import is_erased
 from service.calls.rules.orders import SAME_NUMBER_REFUSAL
-from service.engine.operators import RequestRefusal
+from service.engine.errors import RequestRefusal
 
 
 async def hold(context: RequestContext) -> Response:

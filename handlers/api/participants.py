@@ -3,15 +3,15 @@
 from starlette.responses import Response
 
 from handlers.api import bodies
-from handlers.http.context import RequestContext, json_response
 from handlers.api.dialing import problem_of
-from handlers.http.problems import Problem, invalid, not_found
 from handlers.api.json_body import read_json
 from handlers.api.rooms import room_in_path
 from handlers.api.views import participant_view, time_view
+from handlers.http.context import RequestContext, json_response
+from handlers.http.problems import Problem, invalid, not_found
 from service.calls.browser import Hears, Permission
 from service.calls.model import parse_seat
-from service.engine.operators import RequestRefusal
+from service.engine.errors import RequestRefusal
 from service.store.room_index import Member
 
 
@@ -67,7 +67,9 @@ async def subscribe(context: RequestContext) -> Response:
     return json_response(participant_view(room, after), 202)
 
 
-async def _hears(context: RequestContext, room: str, hears: str | list[bodies.Id | bodies.StreamsBody]) -> Hears:
+async def _hears(
+    context: RequestContext, room: str, hears: str | list[bodies.Id | bodies.StreamsBody]
+) -> Hears:
     """Raises Problem `invalid` for somebody who is not in the room."""
     if isinstance(hears, str):
         return None if hears == "everyone" else ()

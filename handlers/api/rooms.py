@@ -6,10 +6,10 @@ import msgspec
 from starlette.responses import Response
 
 from handlers.api import bodies, paging
-from handlers.http.context import RequestContext, json_response
-from handlers.http.problems import Problem, invalid, not_found
 from handlers.api.json_body import read_json
 from handlers.api.views import room_view
+from handlers.http.context import RequestContext, json_response
+from handlers.http.problems import Problem, invalid, not_found
 from service.store import keys
 from service.store.room_index import RoomView, empty_room
 

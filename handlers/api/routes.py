@@ -15,7 +15,10 @@ RESOURCES: Final = (
     Resource(f"{PREFIX}/openapi.json", {"GET": Operation(document)}),
     Resource(
         f"{PREFIX}/calls",
-        {"GET": Operation(calls.list_calls, "read", queries.PARAMETERS), "POST": Operation(dialing.dial, "dial")},
+        {
+            "GET": Operation(calls.list_calls, "read", queries.PARAMETERS),
+            "POST": Operation(dialing.dial, "dial"),
+        },
     ),
     Resource(
         f"{PREFIX}/calls/{{id}}",
@@ -50,10 +53,14 @@ RESOURCES: Final = (
     Resource(f"{_ROOM}/participants", {"POST": Operation(participants.add_participant, "control")}),
     Resource(
         f"{_ROOM}/participants/{{participant}}",
-        {"GET": Operation(participants.show_participant, "read"), "DELETE": Operation(participants.remove_participant, "control")},
+        {
+            "GET": Operation(participants.show_participant, "read"),
+            "DELETE": Operation(participants.remove_participant, "control"),
+        },
     ),
     Resource(
-        f"{_ROOM}/participants/{{participant}}/heartbeat", {"POST": Operation(participants.heartbeat, "control")}
+        f"{_ROOM}/participants/{{participant}}/heartbeat",
+        {"POST": Operation(participants.heartbeat, "control")},
     ),
     Resource(
         f"{_ROOM}/participants/{{participant}}/subscriptions",

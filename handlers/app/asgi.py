@@ -8,20 +8,20 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from handlers.app.webhook_paths import WebhookPaths
 from handlers.api.routes import ROUTES
-from handlers.app.request_bounds import RequestBounds
-from handlers.http.services import Services
 from handlers.app.container import running_services
-from handlers.http.state import HttpState, create_http_state
+from handlers.app.request_bounds import RequestBounds
+from handlers.app.webhook_paths import WebhookPaths
+from handlers.http.draining import Drain
 from handlers.http.security_headers import SecurityHeaders
+from handlers.http.services import Services
+from handlers.http.state import HttpState, create_http_state
 from handlers.join.routes import ROUTES as JOIN_ROUTES
 from handlers.ops.metrics import metrics
-from handlers.page import assets
-from handlers.webhooks.participant_events import participant_event
 from handlers.ops.probes import livez, readyz
-from handlers.http.draining import Drain
+from handlers.page import assets
 from handlers.webhooks.endpoint import leg, voice
+from handlers.webhooks.participant_events import participant_event
 from service.engine.timeouts import DEFAULT_TIMEOUTS, Timeouts
 from service.settings import Settings
 
@@ -61,7 +61,10 @@ def create_app(
             settings, run_worker=run_worker, timeouts=timeouts, draining=lambda: drain.has_begun
         ) as services:
             http = create_http_state(
-                services, max_concurrent=settings.max_webhooks, per_minute=settings.api_rate_limit, drain=drain
+                services,
+                max_concurrent=settings.max_webhooks,
+                per_minute=settings.api_rate_limit,
+                drain=drain,
             )
             yield {"services": services, "http": http}
 

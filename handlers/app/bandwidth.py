@@ -2,9 +2,9 @@
 
 from typing import NamedTuple
 
-from service.bandwidth.auth import Basic, ApiCredentials, OAuth
-from service.bandwidth.circuit import Circuit
 from service.bandwidth.api_client import HttpClient
+from service.bandwidth.auth import ApiCredentials, Basic, OAuth
+from service.bandwidth.circuit import Circuit
 from service.bandwidth.interconnect import SipTransfer
 from service.bandwidth.reachability import MISSING_CALL_ID, MISSING_SESSION_ID
 from service.bandwidth.voice import VoiceApi

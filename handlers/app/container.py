@@ -2,6 +2,7 @@
 
 import base64
 import secrets
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final, NamedTuple, Protocol
@@ -9,67 +10,66 @@ from typing import Final, NamedTuple, Protocol
 import structlog
 from pydantic import SecretStr
 
-from handlers.http.services import Services
-from handlers.http.request_guard import CallbackCredentials
-from handlers.http.visitor_access import VisitorAccess, create_visitor_access
-from handlers.http.refused_webhooks import create_reporter
-from handlers.app.store import open_store
 from handlers.app.bandwidth import Bandwidth, create_bandwidth
-from service.bandwidth.reply_renderer import ReplyRenderer
-from service.bandwidth.prompts import PLEASE_HOLD, Prompts
+from handlers.app.store import open_store
+from handlers.http.request_guard import CallbackCredentials
+from handlers.http.services import Services
+from handlers.http.visitor_access import VisitorAccess, create_visitor_access
 from service import outbound
-from service.bandwidth.auth import ApiCredentials
-from service.bandwidth.errors import BandwidthError
 from service.bandwidth.api_client import HttpClient
+from service.bandwidth.auth import ApiCredentials
+from service.bandwidth.callback_urls import CallbackUrls
+from service.bandwidth.errors import BandwidthError
 from service.bandwidth.keepalive import KeepAlive
+from service.bandwidth.prompts import PLEASE_HOLD, Prompts
+from service.bandwidth.reply_renderer import ReplyRenderer
 from service.called_numbers import CalledNumbers
 from service.calls.policy import CallLimits, Policy
 from service.calls.refs import ref_of_call
 from service.calls.room_settings import InterconnectMode
 from service.cursors import CursorSigner
-from service.engine.outbox.wakeup import WorkerSignal
-from service.engine.reconciler import Reconciler
-from service.bandwidth.callback_urls import CallbackUrls
-from service.engine.session_checks import SessionChecker
+from service.engine.browsers import Browsers
+from service.engine.change_feed import FeedReader
+from service.engine.data_loss_watch import DataLossWatch
 from service.engine.effect_executor import EffectExecutor
 from service.engine.event_handler import EventHandler
-from service.engine.joining.session_join import SessionJoiner
 from service.engine.joining.call_join import CallJoiner
-from service.engine.joining.webrtc_leg import LegDialer
-from service.engine.change_feed import FeedReader
 from service.engine.joining.move import ParticipantMover
-from service.engine.operators import Operators
-from service.engine.browsers import Browsers
-from service.engine.timeouts import HOUR, Timeouts
-from service.engine.pause import PauseWatch
-from service.engine.outbox.retry_write import RetryWriter
-from service.engine.phones import PhoneControl
-from service.engine.replica_reporter import WebhookCounts
-from service.engine.unscheduled_scan import UnscheduledScanner
-from service.engine.standby import Standby
 from service.engine.joining.prepared import ParticipantPool
-from service.engine.data_loss_watch import DataLossWatch
+from service.engine.joining.session_join import SessionJoiner
+from service.engine.joining.webrtc_leg import LegDialer
+from service.engine.operators import Operators
+from service.engine.outbox.retry_write import RetryWriter
+from service.engine.outbox.wakeup import WorkerSignal
 from service.engine.outbox.worker import Worker
+from service.engine.pause import PauseWatch
+from service.engine.phones import PhoneControl
+from service.engine.reconciler import Reconciler
+from service.engine.replica_reporter import ReplicaReporter, WebhookCounts
+from service.engine.session_checks import SessionChecker
+from service.engine.standby import Standby
+from service.engine.timeouts import HOUR, Timeouts
+from service.engine.unscheduled_scan import UnscheduledScanner
 from service.invitations import derive_key
 from service.metrics import Metrics
 from service.settings import Settings
 from service.store import compression
-from service.store.outbound_quota import OutboundQuota
 from service.store.calls import Calls
-from service.store.concurrent_calls import ConcurrentCalls
-from service.store.redis.client import Client
-from service.store.clock import StoreClock
-from service.store.health import EvictionCounter
-from service.store.unscheduled import UnscheduledSearch
-from service.store.marker import Markers
 from service.store.change_feed import ChangeFeed
-from service.store.outbox import Outbox
+from service.store.clock import StoreClock
+from service.store.concurrent_calls import ConcurrentCalls
+from service.store.health import EvictionCounter
 from service.store.invitations import Passes
+from service.store.marker import Markers
+from service.store.outbound_quota import OutboundQuota
+from service.store.outbox import Outbox
 from service.store.pause import PauseSwitch
-from service.store.replicas import Replicas
 from service.store.redis.aof_rewrite import AofRewriter
+from service.store.redis.client import Client
+from service.store.replicas import Replicas
 from service.store.rooms import Rooms
 from service.store.standby import StandbyLeases
+from service.store.unscheduled import UnscheduledSearch
 from service.store.wrong_pins import WrongPins
 from service.tasks import Tasks
 
@@ -93,7 +93,15 @@ async def running_services(
         await clock.start()
         rewriter = AofRewriter(store, every=timeouts.deleted_retention, min_pause=timeouts.erased_retention)
         base = _Base(
-            settings, clock, Tasks(), WorkerSignal(), store, rewriter, metrics, WebhookCounts(), RetryWriter(clock)
+            settings,
+            clock,
+            Tasks(),
+            WorkerSignal(),
+            store,
+            rewriter,
+            metrics,
+            WebhookCounts(),
+            RetryWriter(clock),
         )
         http = HttpClient(clock=base.clock, metrics=metrics)
         stack.push_async_callback(http.close)
@@ -108,7 +116,7 @@ async def running_services(
             "pause": pause,
             "standby": standby,
             "watch": _data_loss_watch(base, timeouts),
-            "report": create_reporter(id_, clock, store, bandwidth, base.webhook_counts, draining, standby),
+            "report": _replica_reporter(id_, clock, store, bandwidth, base.webhook_counts, draining, standby),
         }
         if settings.redis_url is None:
             loops["rewrite"] = rewriter
@@ -270,6 +278,29 @@ def _standby(id_: str, base: _Base, bandwidth: Bandwidth) -> Standby:
     )
 
 
+def _replica_reporter(
+    id_: str,
+    clock: StoreClock,
+    store: Client,
+    bandwidth: Bandwidth,
+    webhook_counts: WebhookCounts,
+    draining: Callable[[], bool],
+    standby: Standby,
+) -> ReplicaReporter:
+    return ReplicaReporter(
+        id_=id_,
+        host=socket.gethostname(),
+        replicas=Replicas(store, clock),
+        webhook_counts=webhook_counts,
+        circuits=bandwidth.circuits,
+        credentials=bandwidth.credentials,
+        draining=draining,
+        standby=standby,
+        clock=clock,
+        clock_off=lambda: clock.machine_ahead,
+    )
+
+
 def _data_loss_watch(base: _Base, timeouts: Timeouts) -> DataLossWatch:
     return DataLossWatch(
         markers=Markers(base.store, base.clock, every=timeouts.store_check),
@@ -350,7 +381,11 @@ def _unscheduled_scan(base: _Base, timeouts: Timeouts) -> UnscheduledScanner:
         roll_over=timeouts.session_max_age,
     )
     return UnscheduledScanner(
-        search=search, signal=base.signal, clock=base.clock, metrics=base.metrics, every=timeouts.unscheduled_scan
+        search=search,
+        signal=base.signal,
+        clock=base.clock,
+        metrics=base.metrics,
+        every=timeouts.unscheduled_scan,
     )
 
 
@@ -394,7 +429,9 @@ def _services(
         rooms=core.rooms,
         pause=pause,
         standby=standby,
-        feed=FeedReader(ChangeFeed(base.store), base.clock, base.tasks, heartbeat_interval=timeouts.feed_heartbeat),
+        feed=FeedReader(
+            ChangeFeed(base.store), base.clock, base.tasks, heartbeat_interval=timeouts.feed_heartbeat
+        ),
         cursor_signer=CursorSigner(*_passwords(settings)),
         signal=base.signal,
         renderer=ReplyRenderer(bandwidth.interconnect, base.callback_urls, _prompts(settings)),

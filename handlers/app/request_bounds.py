@@ -12,8 +12,8 @@ from typing import Final
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from handlers.http.problems import Problem
 from handlers.api.routes import PREFIX
+from handlers.http.problems import Problem
 from handlers.http.request_guard import HttpError
 
 TARGET: Final = 8 * 1024

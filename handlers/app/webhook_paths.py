@@ -9,10 +9,10 @@ from typing import Final
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from handlers.http.request_guard import DOCTOR_USER_AGENT
 from handlers.http.resource import Resource, UnknownPath
 from handlers.http.services import Services
 from handlers.http.state import HttpState
-from handlers.http.request_guard import DOCTOR_USER_AGENT
 
 log = structlog.get_logger()
 

@@ -11,7 +11,7 @@ from handlers.cli import runtime
 from handlers.cli.diagram import draw
 from handlers.cli.find_call import find_ref
 from handlers.cli.options import AsJson, Numbers, application
-from handlers.cli.outbox_view import CallOutbox, dead_letter_views, read_call_outbox, owed_views
+from handlers.cli.outbox_view import CallOutbox, dead_letter_views, owed_views, read_call_outbox
 from handlers.cli.printing import STYLES, show, show_json, width, wrapped
 from handlers.cli.reasons import UNANSWERED, reason
 from handlers.cli.timeline_view import Step, steps
@@ -21,8 +21,8 @@ from service.calls.model import Blame, Call
 from service.calls.numbers import masked
 from service.settings import Settings
 from service.store.calls import Calls
-from service.store.redis.client import Client
 from service.store.outbox_index import OwedEffect
+from service.store.redis.client import Client
 
 _HELP: Final = """\
 What happened to one call: who said what to whom, and whose fault its end was.

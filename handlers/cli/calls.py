@@ -24,9 +24,9 @@ from service.calls.numbers import masked
 from service.calls.outcomes import is_erased
 from service.settings import Settings
 from service.store.calls import Calls
-from service.store.redis.client import Client
 from service.store.errors import StoreError
 from service.store.pause import PauseState, PauseSwitch
+from service.store.redis.client import Client
 
 _HELP: Final = """\
 The calls that are up and those that began in the last 15 minutes, newest first.

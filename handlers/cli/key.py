@@ -7,7 +7,7 @@ import typer
 
 from handlers.cli.options import AsJson, application
 from handlers.cli.printing import show_json
-from service.api_keys import SCOPES, make_entry, generate_key
+from service.api_keys import SCOPES, generate_key, make_entry
 
 _HELP: Final = f"""\
 Make a key of the operator API, and its entry in API_KEYS.

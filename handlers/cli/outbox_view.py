@@ -8,8 +8,8 @@ from service.calls.browser import is_browser
 from service.calls.effects import DeleteSession, SummonWaiter
 from service.calls.model import Call, parse_seat
 from service.store import keys
-from service.store.redis.client import Client
 from service.store.outbox_index import DeadLetter, OutboxIndex, OwedEffect
+from service.store.redis.client import Client
 
 
 class CallOutbox(NamedTuple):

@@ -12,8 +12,8 @@ from handlers.cli.options import AsJson, application
 from handlers.cli.printing import Column, Row, show, show_json, table, width
 from handlers.cli.times import iso
 from service.settings import Settings
-from service.store.redis.client import Client
 from service.store.outbox_index import DeadLetter, OutboxIndex, OwedEffect
+from service.store.redis.client import Client
 
 _LIMIT: Final = 1_000
 """Owners of owed work that are read in each partition."""
@@ -139,7 +139,9 @@ def _apply(action: str, names: Sequence[str], actions: _Actions, *, everything: 
 
     async def work(client: Client, _settings: Settings) -> int:
         directory = OutboxIndex(client)
-        found = await _find_targets(directory, actions, await runtime.store_time(client), everything=everything)
+        found = await _find_targets(
+            directory, actions, await runtime.store_time(client), everything=everything
+        )
         code = runtime.DONE
         for name in list(found) if everything else names:
             effect, act = found.get(name, ("", _nothing))

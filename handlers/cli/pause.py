@@ -10,8 +10,8 @@ from handlers.cli import runtime
 from handlers.cli.options import AsJson, application
 from handlers.cli.printing import show_json
 from service.settings import Settings
-from service.store.redis.client import Client
 from service.store.pause import PauseState, PauseSwitch
+from service.store.redis.client import Client
 
 _HELP: Final = """\
 Take no new calls, on all replicas, within two seconds. Calls that are up go on.

@@ -9,8 +9,8 @@ from handlers.cli.pause import view
 from handlers.cli.printing import show_json
 from handlers.cli.times import span
 from service.settings import Settings
-from service.store.redis.client import Client
 from service.store.pause import PauseSwitch
+from service.store.redis.client import Client
 
 _HELP: Final = """\
 Take new calls again, on all replicas, within two seconds; after `pause`.

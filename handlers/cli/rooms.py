@@ -13,8 +13,8 @@ from handlers.cli.times import span
 from service.calls.model import Call, parse_seat
 from service.settings import Settings
 from service.store.calls import Calls
+from service.store.invitations import Passes, PassKind
 from service.store.redis.client import Client
-from service.store.invitations import PassKind, Passes
 from service.store.room_index import Member, RoomView, empty_room
 from service.store.rooms import Rooms
 

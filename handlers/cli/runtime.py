@@ -10,9 +10,9 @@ import typer
 from handlers.app.store import open_existing_store, store_name
 from service import logs
 from service.settings import ConfigurationError, Settings, load
-from service.store.redis.client import Client
 from service.store.clock import read_time
 from service.store.errors import StoreError, StoreUnavailable
+from service.store.redis.client import Client
 
 DONE: Final = 0
 FAILED: Final = 1

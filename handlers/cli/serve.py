@@ -68,7 +68,9 @@ def serve(
     from handlers.cli import server  # noqa: PLC0415 - a check of the configuration needs no server
 
     worker = not no_worker
-    raise typer.Exit(server.serve(settings, host, port, run_worker=worker, timeouts=ctx.obj or DEFAULT_TIMEOUTS))
+    raise typer.Exit(
+        server.serve(settings, host, port, run_worker=worker, timeouts=ctx.obj or DEFAULT_TIMEOUTS)
+    )
 
 
 def _counted(warned: int) -> str:

@@ -13,8 +13,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from handlers.app.asgi import create_app
 from handlers.cli.runtime import DONE, FAILED, STORE, write_stderr
-from handlers.http.log_throttle import throttle_libraries
 from handlers.http.draining import Drain
+from handlers.http.log_throttle import throttle_libraries
 from service import __version__, logs
 from service.engine.timeouts import Timeouts
 from service.setting_warnings import warnings

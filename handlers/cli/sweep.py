@@ -9,23 +9,30 @@ from typing import Annotated, Any, Final, get_args
 
 import typer
 
+from handlers.app.bandwidth import Bandwidth, create_bandwidth
+from handlers.app.store import store_name
 from handlers.cli import runtime
 from handlers.cli.logs import STANDARD_INPUT, LogLine, read_logs
 from handlers.cli.options import AsJson, application
 from handlers.cli.printing import Column, Row, show, show_json, table, width
 from handlers.cli.times import duration, iso, moment
-from handlers.app.store import store_name
-from handlers.app.bandwidth import Bandwidth, create_bandwidth
-from service.bandwidth.errors import BandwidthError
 from service.bandwidth.api_client import HttpClient
+from service.bandwidth.errors import BandwidthError
 from service.bandwidth.validation import is_visible
 from service.bandwidth.voice import FoundCall
 from service.clock import SystemClock
-from service.engine.orphan_sweep import AGE, SweepVerdict, ResourceKind, OrphanSweeper, BandwidthResource, unknown_calls
+from service.engine.orphan_sweep import (
+    AGE,
+    BandwidthResource,
+    OrphanSweeper,
+    ResourceKind,
+    SweepVerdict,
+    unknown_calls,
+)
 from service.settings import Settings
-from service.store.redis.client import Client
 from service.store.known_ids import KnownIds
 from service.store.marker import was_used
+from service.store.redis.client import Client
 
 _HELP: Final = """\
 What was made at Bandwidth and nobody knows of any more, by what the logs tell.
@@ -277,7 +284,16 @@ def _show(judged: Iterable[SweepVerdict], calls: Iterable[FoundCall], *, as_json
         show_json(_views(judged, calls))
         return
     rows = [
-        Row([one.fate, one.resource.kind, one.resource.id, moment(one.resource.created_at), one.resource.room, one.detail])
+        Row(
+            [
+                one.fate,
+                one.resource.kind,
+                one.resource.id,
+                moment(one.resource.created_at),
+                one.resource.room,
+                one.detail,
+            ]
+        )
         for one in judged
         if one.fate in _SHOWN
     ]
@@ -313,12 +329,15 @@ def _views(judged: Iterable[SweepVerdict], calls: Iterable[FoundCall]) -> Iterat
         }
 
 
-def _summarize(judged: list[SweepVerdict], calls: list[FoundCall], logs: _LoggedThings, *, apply: bool) -> None:
+def _summarize(
+    judged: list[SweepVerdict], calls: list[FoundCall], logs: _LoggedThings, *, apply: bool
+) -> None:
     """To standard error, which does not get in the way of JSON."""
     fates = Counter(one.fate for one in judged)
     counts = ", ".join(f"{fates[fate]} {fate}" for fate in sorted(fates)) or "none"
     runtime.write_stderr(
-        f"made and not taken down, by the logs: {len(judged)} ({counts}); lines that say nothing: {logs.unreadable_lines}"
+        f"made and not taken down, by the logs: {len(judged)} ({counts}); "
+        f"lines that say nothing: {logs.unreadable_lines}"
     )
     runtime.write_stderr(f"calls that are up and unknown to the store: {len(calls)}")
     if fates["unsure"]:

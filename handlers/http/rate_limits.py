@@ -8,7 +8,7 @@ import structlog
 from handlers.http.problems import Problem
 from service.clock import Clock
 from service.metrics import Metrics
-from service.token_bucket import RateLimit, Bucket, TakeResult, take
+from service.token_bucket import Bucket, RateLimit, TakeResult, take
 
 PROBLEM_KIND: Final = "too-many-requests"
 VISIT_LIMIT: Final = RateLimit(per_minute=60, burst=30)

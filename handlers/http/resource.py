@@ -8,14 +8,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from handlers.http.context import RequestContext
 from handlers.http.api_key_auth import authenticate, require_scope
+from handlers.http.concurrency import ConcurrencyLimit
+from handlers.http.context import RequestContext
 from handlers.http.problems import Problem
+from handlers.http.rate_limits import PROBLEM_KIND as TOO_MANY
+from handlers.http.request_guard import INCOMPLETE, TOO_SLOW, HttpError
 from handlers.http.services import services_of
 from handlers.http.state import HttpState, http_state_of
-from handlers.http.request_guard import INCOMPLETE, TOO_SLOW, HttpError
-from handlers.http.rate_limits import PROBLEM_KIND as TOO_MANY
-from handlers.http.concurrency import ConcurrencyLimit
 from service.logs import log_context
 from service.store.errors import StoreError
 

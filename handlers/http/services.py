@@ -7,21 +7,21 @@ from starlette.requests import Request
 
 from handlers.http.request_guard import CallbackCredentials
 from handlers.http.visitor_access import VisitorAccess
-from service.bandwidth.reply_renderer import ReplyRenderer
 from service.api_keys import ApiKey
 from service.bandwidth.auth import ApiCredentials
+from service.bandwidth.callback_urls import CallbackUrls
 from service.bandwidth.circuit import Circuit
+from service.bandwidth.reply_renderer import ReplyRenderer
 from service.called_numbers import CalledNumbers
 from service.calls.policy import Policy
 from service.clock import Clock
 from service.cursors import CursorSigner
 from service.dial_plan import DialPlan
-from service.engine.outbox.wakeup import WorkerSignal
-from service.bandwidth.callback_urls import CallbackUrls
-from service.engine.event_handler import EventHandler
-from service.engine.change_feed import FeedReader
-from service.engine.operators import Operators
 from service.engine.browsers import Browsers
+from service.engine.change_feed import FeedReader
+from service.engine.event_handler import EventHandler
+from service.engine.operators import Operators
+from service.engine.outbox.wakeup import WorkerSignal
 from service.engine.pause import PauseWatch
 from service.engine.replica_reporter import WebhookCounts
 from service.engine.standby import Standby

@@ -88,7 +88,9 @@ class OpenStreams:
     async def _watch_visits(self) -> None:
         while visits := {one for one in self._open.values() if one}:
             self._end(visit for visit in visits if visit.until <= self.clock.now())  # also without the store
-            with suppress(StoreError):  # those who listen wait for it, or are ended (service/engine/change_feed.py)
+            with suppress(
+                StoreError
+            ):  # those who listen wait for it, or are ended (service/engine/change_feed.py)
                 self._end(await self._find_ended(visits))
             await self.clock.sleep(VISIT_CHECK_INTERVAL)
 
@@ -142,7 +144,10 @@ class EventStream(Response):
         """Whether it was the client that ended it."""
         async with asyncio.TaskGroup() as group:
             leaving = group.create_task(_wait_disconnect(receive))
-            others = (group.create_task(self._write(close_signal, send)), group.create_task(close_signal.wait()))
+            others = (
+                group.create_task(self._write(close_signal, send)),
+                group.create_task(close_signal.wait()),
+            )
             await asyncio.wait((leaving, *others), return_when=asyncio.FIRST_COMPLETED)
             left = leaving.done()
             for task in (leaving, *others):

@@ -5,13 +5,13 @@ from typing import cast
 
 from starlette.requests import Request
 
-from handlers.http.services import Services
-from service.engine.backlog import Backlog
-from handlers.http.rate_limits import RateLimits
 from handlers.http.concurrency import ConcurrencyLimit
-from handlers.http.log_throttle import MAX_VISITORS, LogThrottle
 from handlers.http.draining import Drain
+from handlers.http.log_throttle import MAX_VISITORS, LogThrottle
+from handlers.http.rate_limits import RateLimits
+from handlers.http.services import Services
 from handlers.http.sse import OpenStreams
+from service.engine.backlog import Backlog
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,8 +16,17 @@ from handlers.http.problems import Problem
 from handlers.http.request_guard import HEADER_LIMIT
 from service.api_keys import ApiKey
 from service.clock import Clock
-from service.invitations import INVITATION_LIFETIME, VISIT_LIFETIME, ExpiredPass, InvalidPass, Pass, Scope, PassSigner, new_id
-from service.store.invitations import Passes, InvitationState
+from service.invitations import (
+    INVITATION_LIFETIME,
+    VISIT_LIFETIME,
+    ExpiredPass,
+    InvalidPass,
+    Pass,
+    PassSigner,
+    Scope,
+    new_id,
+)
+from service.store.invitations import InvitationState, Passes
 
 COOKIE: Final = "pstn_visit"
 KEY_SCOPES: Final = {Scope.TALK: "control", Scope.DIAL: "dial", Scope.HANGUP: "control"}
@@ -72,7 +81,11 @@ class VisitorAccess:
         key = self._key_of(invitation)
         if key is None or not _granted_scopes(invitation, key):
             raise _expired()
-        closed = invitation.room_closed_at if invitation.key_mark else _assumed_room_closed_at(invitation, INVITATION_LIFETIME)
+        closed = (
+            invitation.room_closed_at
+            if invitation.key_mark
+            else _assumed_room_closed_at(invitation, INVITATION_LIFETIME)
+        )
         return replace(invitation, issued_by=key.name, key_mark=self._key_mark(key), room_closed_at=closed)
 
     async def peek(self, invitation: Pass) -> None:

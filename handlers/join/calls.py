@@ -3,16 +3,16 @@
 from starlette.responses import Response
 
 from handlers.api import bodies
-from handlers.http.context import RequestContext, json_response
 from handlers.api.calls import ref_in_path
 from handlers.api.dialing import check_emergency, place_call, problem_of
-from handlers.http.problems import Problem, not_found
 from handlers.api.json_body import read_json
 from handlers.api.views import call_view
+from handlers.http.context import RequestContext, json_response
+from handlers.http.problems import Problem, not_found
 from handlers.http.request_guard import VISITOR_LIMIT
 from handlers.join.visits import room_of
 from service.calls.events import OrderHangup
-from service.engine.operators import RequestRefusal
+from service.engine.errors import RequestRefusal
 
 
 class VisitorDialBody(bodies.RequestBody, frozen=True, kw_only=True):

@@ -2,12 +2,12 @@
 
 from typing import Final
 
-from handlers.http.context import RequestContext
 from handlers.api.bodies import is_room_name
-from handlers.http.resource import Operation, Resource
-from handlers.http.problems import Problem, not_found
-from handlers.http.state import HttpState, http_state_of
 from handlers.http.concurrency import ConcurrencyLimit
+from handlers.http.context import RequestContext
+from handlers.http.problems import Problem, not_found
+from handlers.http.resource import Operation, Resource
+from handlers.http.state import HttpState, http_state_of
 
 NO_COOKIE: Final = "open"
 """For what takes no cookie yet, in the place of a scope."""
@@ -26,7 +26,11 @@ class VisitorResource(Resource):
         self._ended_problem = ended_problem
 
     async def check(self, context: RequestContext) -> None:
-        if self._ended_problem and context.visit and await context.services.visitor_access.has_ended(context.visit):
+        if (
+            self._ended_problem
+            and context.visit
+            and await context.services.visitor_access.has_ended(context.visit)
+        ):
             raise visit_ended(self._ended_problem)
 
     def concurrency_limit(self, state: HttpState) -> ConcurrencyLimit:

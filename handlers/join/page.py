@@ -82,7 +82,9 @@ async def page(request: Request) -> Response:
         kind = "store-unavailable"
     with log_context(room=room if is_room_name(room) else None):
         begins = (
-            state.log_throttle.allows(f"page.opened {kind}") if kind else state.page_log_throttle.allows("page.opened", visitor)
+            state.log_throttle.allows(f"page.opened {kind}")
+            if kind
+            else state.page_log_throttle.allows("page.opened", visitor)
         )
         write = log.info if begins else log.debug
         write("page.opened", problem=kind)

@@ -20,7 +20,11 @@ RESOURCES: Final = (
     ),
     VisitorResource(f"{_ROOM}/participant", {"POST": Operation(visits.take_seat, Scope.TALK)}),
     # Pages take this for having been removed.
-    VisitorResource(f"{_ROOM}/heartbeat", {"POST": Operation(visits.heartbeat, Scope.TALK, is_quiet=True)}, ended_problem="gone"),
+    VisitorResource(
+        f"{_ROOM}/heartbeat",
+        {"POST": Operation(visits.heartbeat, Scope.TALK, is_quiet=True)},
+        ended_problem="gone",
+    ),
     # What is given back is welcome.
     VisitorResource(f"{_ROOM}/leave", {"POST": Operation(visits.leave, Scope.TALK)}, ended_problem=""),
     VisitorResource(f"{_ROOM}/events", {"GET": Operation(visits.events, Scope.TALK)}),

@@ -6,16 +6,16 @@ import msgspec
 from starlette.responses import Response
 
 from handlers.api import bodies
-from handlers.http.context import RequestContext, json_response
 from handlers.api.dialing import problem_of
 from handlers.api.events import open_stream
-from handlers.http.problems import Problem
 from handlers.api.json_body import read_json
 from handlers.api.views import time_view
-from handlers.http.state import http_state_of
+from handlers.http.context import RequestContext, json_response
+from handlers.http.problems import Problem
 from handlers.http.request_guard import VISITOR_LIMIT
+from handlers.http.state import http_state_of
 from handlers.join.endpoint import visit_ended
-from service.engine.operators import RequestRefusal
+from service.engine.errors import RequestRefusal
 from service.invitations import LONGEST, Pass
 from service.store.errors import StoreError
 from service.store.room_index import Member

@@ -6,8 +6,8 @@ from typing import Final
 from starlette.requests import Request
 from starlette.responses import Response
 
-from handlers.http.services import Services, services_of
 from handlers.http.request_guard import HEADER_LIMIT
+from handlers.http.services import Services, services_of
 from service.metrics import StoreGauges
 from service.store.errors import StoreError
 from service.store.gauges import read_gauges

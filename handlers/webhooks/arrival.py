@@ -27,7 +27,9 @@ def parse_arrival(kind: type[A], webhook: Webhook, *, answered: bool, **more: An
         outage_waits=webhook.rounds,
         lease_until=webhook.at + policy.webhook_budget,
         announcement=policy.announcement,
-        fallback_number=policy.fallback_for(webhook.own_number, e164(webhook.nested_text("diversion", "origTo"), policy.our_numbers)),
+        fallback_number=policy.fallback_for(
+            webhook.own_number, e164(webhook.nested_text("diversion", "origTo"), policy.our_numbers)
+        ),
         waits_for_others=inbound,
         max_duration=policy.limits.call,
         pin_attempts_allowed=policy.pin_attempts_for(webhook.own_number) if inbound else 0,

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from functools import partial
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 import structlog
@@ -10,15 +11,16 @@ from msgspec.structs import replace
 from starlette.requests import Request
 from starlette.responses import Response
 
+from handlers.http.refused_webhooks import log_refused_webhook
+from handlers.http.request_guard import HttpError, read_body
 from handlers.http.services import Services, services_of
 from handlers.http.state import http_state_of
-from handlers.http.request_guard import HttpError, read_body
-from handlers.http.refused_webhooks import log_refused_webhook
+from handlers.webhooks.payload import ConferenceEvent, ForeignAccount, MalformedWebhook, Webhook, parse
 from handlers.webhooks.registry import UNKNOWN, WebhookKind, kind_of
-from service.bandwidth.reply_renderer import is_past_last_round
+from service.bandwidth.callback_urls import MAX_ROUNDS
 from service.bandwidth.prompts import CLOSED
-from handlers.webhooks.payload import MAX_ROUNDS, ForeignAccount, MalformedWebhook, ConferenceEvent, Webhook, parse
-from service.calls.events import PhoneRequest, Event, LegNoted, TransferAnswer, asked_to_retry
+from service.bandwidth.reply_renderer import is_past_last_round
+from service.calls.events import Event, LegNoted, PhoneRequest, TransferAnswer, asked_to_retry
 from service.calls.model import Call
 from service.calls.policy import Policy
 from service.calls.refs import is_ref
@@ -33,6 +35,8 @@ log = structlog.get_logger()
 _XML: Final = "application/xml; charset=utf-8"
 _LAST_MOMENT: Final = 0.1
 """Seconds of the budget that are kept for rendering and sending."""
+_ERROR_NAMES: Final[Mapping[type[Exception], str]] = MappingProxyType({JoinNotAllowed: "NotHere"})
+"""What the log calls errors that have another name there than their class."""
 
 
 class Overloaded(Exception):
@@ -103,7 +107,9 @@ async def _receive(request: Request, *, leg: bool, has_slot: bool) -> Response:
                 status=answered.response.status_code,
                 ms=round(seconds * 1000, 1),
             )
-    services.metrics.webhook(UNKNOWN_EVENT if kind is UNKNOWN else webhook.event_type, answered.result, seconds)
+    services.metrics.webhook(
+        UNKNOWN_EVENT if kind is UNKNOWN else webhook.event_type, answered.result, seconds
+    )
     if answered.interconnect:
         services.metrics.dead_air(answered.interconnect, seconds)
     return answered.response
@@ -138,7 +144,9 @@ def _policy(services: Services) -> Policy:
     return replace(services.policy, closed_message=paused.message or CLOSED) if paused else services.policy
 
 
-async def _reply(request: Request, kind: WebhookKind, webhook: Webhook, begun: float, *, has_slot: bool) -> _WebhookReply:
+async def _reply(
+    request: Request, kind: WebhookKind, webhook: Webhook, begun: float, *, has_slot: bool
+) -> _WebhookReply:
     services = services_of(request)
     left = services.policy.webhook_budget - (services.clock.monotonic() - begun) - _LAST_MOMENT
     # What came before for the same call, and waits for the store, comes first: its end is told once.
@@ -165,7 +173,9 @@ async def _reply(request: Request, kind: WebhookKind, webhook: Webhook, begun: f
                 Response("another replica takes it\n", 503, media_type="text/plain"), "none", "aside"
             )
         log.warning(
-            "webhook.degraded", event_type=webhook.event_type, error=f"{type(error).__name__}: {error}"
+            "webhook.degraded",
+            event_type=webhook.event_type,
+            error=f"{_ERROR_NAMES.get(type(error), type(error).__name__)}: {error}",
         )
         result = "degraded"
     except Exception as error:  # the caller is told, whatever fails
@@ -218,13 +228,15 @@ def _backlog_full() -> Response:
     return Response("too many webhooks wait\n", 429, {"Retry-After": "1"}, media_type="text/plain")
 
 
-async def _handle(request: Request, kind: WebhookKind, webhook: Webhook, timeout: float, *, has_slot: bool) -> EventResult:
+async def _handle(
+    request: Request, kind: WebhookKind, webhook: Webhook, time_left: float, *, has_slot: bool
+) -> EventResult:
     """In a task of its own: when time is up the caller is answered, and what was begun goes on to its end."""
     services, state = services_of(request), http_state_of(request)
     if not has_slot:
         raise Overloaded(f"{state.webhooks.in_use} webhooks are being handled")
     handling = services.tasks.start(_outcome(services, kind, webhook), name="webhook")
-    done, _ = await asyncio.wait({handling}, timeout=max(timeout, 0))
+    done, _ = await asyncio.wait({handling}, timeout=max(time_left, 0))
     if not done:
         state.webhooks.hold_until_done(handling)
         raise OutOfTime(f"not decided within {services.policy.webhook_budget} s")
@@ -234,10 +246,16 @@ async def _handle(request: Request, kind: WebhookKind, webhook: Webhook, timeout
     return outcome
 
 
-async def _outcome(services: Services, kind: WebhookKind, webhook: Webhook) -> EventResult | StoreError | JoinNotAllowed:
-    joins = not (services.standby.is_aside and services.callback_urls.has_fallback and webhook.rounds < MAX_ROUNDS)
+async def _outcome(
+    services: Services, kind: WebhookKind, webhook: Webhook
+) -> EventResult | StoreError | JoinNotAllowed:
+    joins = not (
+        services.standby.is_aside and services.callback_urls.has_fallback and webhook.rounds < MAX_ROUNDS
+    )
     try:
-        return await services.event_handler.handle(webhook.ref, kind.parse(webhook), webhook.event_key, may_join=joins)
+        return await services.event_handler.handle(
+            webhook.ref, kind.parse(webhook), webhook.event_key, may_join=joins
+        )
     except (StoreError, JoinNotAllowed) as error:
         return error
 
@@ -263,7 +281,9 @@ def _callback_url(services: Services, webhook: Webhook, *, again: int = 0) -> st
     since = webhook.since or webhook.at
     if webhook.is_leg:
         return services.callback_urls.leg_url(webhook.ref, webhook.attempt, round_number=again, since=since)
-    return services.callback_urls.call_url(webhook.ref, webhook.attempt or None, round_number=again, since=since)
+    return services.callback_urls.call_url(
+        webhook.ref, webhook.attempt or None, round_number=again, since=since
+    )
 
 
 def _log_keys(webhook: Webhook, call: Call | None) -> dict[str, str | None]:

@@ -8,9 +8,9 @@ import structlog
 from starlette.requests import Request
 from starlette.responses import Response
 
-from handlers.http.services import Services, services_of
-from handlers.http.request_guard import UNAUTHORIZED, HttpError, read_body
 from handlers.http.refused_webhooks import log_refused_webhook
+from handlers.http.request_guard import UNAUTHORIZED, HttpError, read_body
+from handlers.http.services import Services, services_of
 from service.calls.model import parse_seat
 from service.logs import log_context
 from service.store.errors import StoreError

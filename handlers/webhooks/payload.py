@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 from msgspec.structs import replace
 
+from service.bandwidth.callback_urls import MAX_ROUNDS
 from service.calls.display import clean_display_text
 from service.calls.model import Direction
 from service.calls.numbers import e164, hide_numbers
@@ -20,8 +21,6 @@ from service.calls.refs import is_ref, ref_of_call
 
 _TEXT: Final = 256
 """Characters kept of a field; the longest that Bandwidth documents and we use is a tag of 256."""
-MAX_ROUNDS: Final = 3
-"""How often a caller is told to come back while nothing can be decided."""
 _MAX_ROUND_SECONDS: Final = 25.0
 """Seconds that one takes at most: Bandwidth waits 15 for our answer, and the caller is told something."""
 _ID: Final = 200
@@ -100,7 +99,9 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def own_number(self) -> str:
         """The number of ours that the call is on, in E.164 form; empty where it cannot be read."""
-        return e164(self.text("to" if self.direction is Direction.INBOUND else "from"), self.policy.our_numbers)
+        return e164(
+            self.text("to" if self.direction is Direction.INBOUND else "from"), self.policy.our_numbers
+        )
 
     def party(self, name: str) -> str:
         """`from` or `to`: in E.164 form where it is a number, otherwise as it is shown (`Anonymous`)."""
@@ -154,7 +155,9 @@ def parse(
         body=body,
     )
     # Phone and leg may be told of at the same moment.
-    return replace(webhook, event_key=f"leg:{webhook.event_key}") if leg or webhook.is_transfer_leg else webhook
+    return (
+        replace(webhook, event_key=f"leg:{webhook.event_key}") if leg or webhook.is_transfer_leg else webhook
+    )
 
 
 def _rounds_so_far(again: str, since: str, at: float) -> tuple[int, float]:

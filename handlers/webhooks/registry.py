@@ -63,7 +63,8 @@ TRANSFER_LEG_KINDS: Final[Mapping[str, WebhookKind]] = MappingProxyType(
         # Its answer is told by transferAnswer; whatever else it asks about, it is told something harmless.
         **dict.fromkeys(("initiate", "answer", "gather"), WebhookKind(transfer_leg.parse_request)),
         **dict.fromkeys(
-            ("disconnect", "machineDetectionComplete"), WebhookKind(transfer_leg.parse_notification, wants_bxml=False)
+            ("disconnect", "machineDetectionComplete"),
+            WebhookKind(transfer_leg.parse_notification, wants_bxml=False),
         ),
     }
 )

@@ -12,17 +12,17 @@ import httpx
 import structlog
 
 from service.bandwidth.circuit import Circuit
-from service.bandwidth.errors import BandwidthError, invalid_response, error_for_status, parse_http_date
+from service.bandwidth.errors import BandwidthError, error_for_status, invalid_response, parse_http_date
+from service.bandwidth.request_log import RequestEntry, count_requests, track_request, work_key
 from service.bandwidth.transport import (
     HEADERS,
-    Transport,
+    FreshTransport,
+    HttpRequest,
     PooledTransport,
     SendCounter,
-    HttpRequest,
-    FreshTransport,
+    Transport,
     current_send_counter,
 )
-from service.bandwidth.request_log import RequestEntry, track_request, count_requests, work_key
 from service.clock import Clock, SystemClock
 from service.metrics import UNKNOWN, Metrics
 
@@ -207,7 +207,9 @@ class HttpClient:
         authorization = await _get_authorization(request, credentials)
         return await self._send_through_circuit(request, authorization, entry, attempt + 1)
 
-    async def _send_through_circuit(self, request: HttpRequest, authorization: str, entry: RequestEntry, attempt: int) -> Response:
+    async def _send_through_circuit(
+        self, request: HttpRequest, authorization: str, entry: RequestEntry, attempt: int
+    ) -> Response:
         circuit = request.circuit
         if circuit is None:
             return await self._send_once(request, authorization, entry, attempt)
@@ -215,7 +217,9 @@ class HttpClient:
         with circuit.observe(request.failure_key or work_key(request.operation)):
             return await self._send_once(request, authorization, entry, attempt)
 
-    async def _send_once(self, request: HttpRequest, authorization: str, entry: RequestEntry, attempt: int) -> Response:
+    async def _send_once(
+        self, request: HttpRequest, authorization: str, entry: RequestEntry, attempt: int
+    ) -> Response:
         """One request: counted and logged whatever becomes of it."""
         operation, counted = request.operation, SendCounter()
         reset = current_send_counter.set(counted)
@@ -271,7 +275,9 @@ async def _get_authorization(request: HttpRequest, credentials: ApiCredentials) 
         async with asyncio.timeout_at(request.deadline):
             return await credentials.header()
     except TimeoutError as error:
-        raise BandwidthError(request.operation, "timeout", retryable=True, detail="waited for a token") from error
+        raise BandwidthError(
+            request.operation, "timeout", retryable=True, detail="waited for a token"
+        ) from error
 
 
 def _next_page(headers: Mapping[str, str]) -> str | None:
@@ -301,4 +307,6 @@ def _connection_error(operation: str, error: Exception, *, was_sent: bool) -> Ba
         code, retry = "invalid-response", False
     else:
         code, retry = "unreachable", True
-    return BandwidthError(operation, code, retryable=retry, detail=type(cause).__name__, may_have_happened=was_sent)
+    return BandwidthError(
+        operation, code, retryable=retry, detail=type(cause).__name__, may_have_happened=was_sent
+    )

@@ -9,15 +9,15 @@ from typing import Any, NamedTuple
 import msgspec
 import structlog
 
+from service.bandwidth.api_client import ApiCredentials, HttpClient
 from service.bandwidth.breaker import Breaker
 from service.bandwidth.circuit import Circuit, RequestKind
 from service.bandwidth.errors import BandwidthError, invalid_response
-from service.bandwidth.api_client import ApiCredentials, HttpClient
 from service.bandwidth.validation import is_visible
 from service.clock import Clock
 from service.tasks import Tasks
 
-__all__ = ["Basic", "ApiCredentials", "OAuth"]
+__all__ = ["ApiCredentials", "Basic", "OAuth"]
 
 # What Bandwidth's command line tool assumes where `expires_in` is missing or zero, and the margin that its
 # SDK and its command line tool both keep. The life of a token in production is stated nowhere.
@@ -129,7 +129,11 @@ class OAuth:
         self._timeout = timeout
         self._metrics = http.metrics
         self._circuit = Circuit(
-            "token", RequestKind.TOKENS, breaker=Breaker(threshold=TOKEN_FAILURE_THRESHOLD), clock=clock, metrics=self._metrics
+            "token",
+            RequestKind.TOKENS,
+            breaker=Breaker(threshold=TOKEN_FAILURE_THRESHOLD),
+            clock=clock,
+            metrics=self._metrics,
         )
         self._tasks = Tasks()
         self._token: _Token | None = None

@@ -25,7 +25,11 @@ class Breaker:
     """`now`: monotonic seconds."""
 
     def __init__(
-        self, *, threshold: int = FAILURE_THRESHOLD, min_pause: float = MIN_PAUSE, max_pause: float = MAX_PAUSE
+        self,
+        *,
+        threshold: int = FAILURE_THRESHOLD,
+        min_pause: float = MIN_PAUSE,
+        max_pause: float = MAX_PAUSE,
     ) -> None:
         """`failures`: in a row, until it opens. `shortest`, `longest`: seconds from probe to probe."""
         self._threshold = threshold

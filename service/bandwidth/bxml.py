@@ -160,7 +160,9 @@ class Transfer:
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.targets) <= validation.MAX_TRANSFER_TARGETS:
-            raise ValueError(f"Transfer: 1 to {validation.MAX_TRANSFER_TARGETS} targets, not {len(self.targets)}")
+            raise ValueError(
+                f"Transfer: 1 to {validation.MAX_TRANSFER_TARGETS} targets, not {len(self.targets)}"
+            )
         validation.check_url("transferCompleteUrl", self.complete_url)
         validation.check_url("transferCompleteFallbackUrl", self.fallback_url)
         validation.check_caller_id("transferCallerId", self.caller_id)

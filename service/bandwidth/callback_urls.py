@@ -7,6 +7,8 @@ from urllib.parse import urlsplit
 
 from service.invitations import derive_key
 
+MAX_ROUNDS: Final = 3
+"""How often a caller is told to come back while nothing can be decided."""
 _MAC_LENGTH: Final = 32
 _PURPOSE: Final = "participant callbacks"
 
@@ -44,12 +46,16 @@ class CallbackUrls:
         self._fallback = fallback
         passwords = [one for one in (password, previous) if one]
         self._key = derive_key(_PURPOSE, password)
-        self._accepted = [derive_key(_PURPOSE, one) for one in passwords] + [_legacy_key(one) for one in passwords]
+        self._accepted = [derive_key(_PURPOSE, one) for one in passwords] + [
+            _legacy_key(one) for one in passwords
+        ]
 
     def __repr__(self) -> str:
-        return f"Callbacks({self._base!r}, {self.username!r}, ***)"
+        return f"CallbackUrls({self._base!r}, {self.username!r}, ***)"
 
-    def call_url(self, ref: str, attempt: int | None = None, *, round_number: int = 0, since: float = 0) -> str:
+    def call_url(
+        self, ref: str, attempt: int | None = None, *, round_number: int = 0, since: float = 0
+    ) -> str:
         """Where webhooks of a call go; `again` counts the rounds of a caller who waits for the store.
 
         `since`: when that caller came (seconds since the epoch), which nobody else can write down meanwhile.

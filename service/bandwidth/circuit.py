@@ -100,7 +100,9 @@ class Circuit:
         settled = asyncio.Event()
         if self._breaker.open:
             self._probe = settled
-        hanging = asyncio.get_running_loop().call_later(self._hang_timeout, self._on_hang, settled, failure_key)
+        hanging = asyncio.get_running_loop().call_later(
+            self._hang_timeout, self._on_hang, settled, failure_key
+        )
         try:
             yield
         except BandwidthError as error:

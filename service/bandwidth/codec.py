@@ -6,8 +6,8 @@ from urllib.parse import quote
 
 import msgspec
 
-from service.bandwidth.errors import BandwidthError, invalid_response
 from service.bandwidth.api_client import Response
+from service.bandwidth.errors import BandwidthError, invalid_response
 from service.bandwidth.validation import is_visible
 
 T = TypeVar("T")

@@ -48,5 +48,7 @@ class KeepAlive:
         while self._connections:
             # All at the same time, or one connection would do for them all.
             with log_failures("warmth.connections"):
-                await asyncio.gather(*(self._http.open_connection(self._url) for _ in range(self._connections)))
+                await asyncio.gather(
+                    *(self._http.open_connection(self._url) for _ in range(self._connections))
+                )
             await self._clock.sleep(self._every)

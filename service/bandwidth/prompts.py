@@ -4,7 +4,9 @@ from typing import Final
 
 import msgspec
 
-_DEFAULT_APOLOGY: Final = "We are sorry, your call cannot be connected right now. Please try again later. Goodbye."
+_DEFAULT_APOLOGY: Final = (
+    "We are sorry, your call cannot be connected right now. Please try again later. Goodbye."
+)
 _APOLOGIES: Final = {
     "room-full": "We are sorry, this conference is full. Please try again later. Goodbye.",
     "rate-limited": "We are sorry, all lines are busy. Please try again later. Goodbye.",

@@ -2,33 +2,31 @@
 
 from typing import Final
 
-from service.bandwidth import prompts
+from service.bandwidth import bxml, prompts
+from service.bandwidth.callback_urls import MAX_ROUNDS, CallbackUrls
+from service.bandwidth.interconnect import Interconnect, TransferParameters
 from service.bandwidth.prompts import Prompts
-from handlers.webhooks.payload import MAX_ROUNDS
-from service.bandwidth import bxml
-from service.bandwidth.interconnect import TransferParameters, Interconnect
 from service.calls.model import Call, seat_of
 from service.calls.replies import (
-    ErrorAndHangUp,
-    GatherPin,
-    WaitForOthers,
+    AcceptLeg,
     BridgeLeg,
     BridgePhone,
-    TransferToNumber,
-    SayAndHangUp,
+    ErrorAndHangUp,
+    GatherPin,
     HangUp,
     Hold,
-    Join,
-    AcceptLeg,
-    NoReply,
-    RingWhileDialing,
     HoldLeg,
+    Join,
+    NoReply,
     Reply,
+    RingWhileDialing,
+    SayAndHangUp,
+    TransferToNumber,
     TransferToWebRtc,
     Wait,
+    WaitForOthers,
 )
 from service.calls.room_settings import WaitingSound
-from service.bandwidth.callback_urls import CallbackUrls
 
 _JOIN_POLL: Final = 1.0
 _WAIT_ROUND: Final = 10.0
@@ -85,7 +83,9 @@ class ReplyRenderer:
             case NoReply():
                 return []
 
-    def _wait_verbs(self, reply: Join | Wait | Hold | WaitForOthers | RingWhileDialing | HoldLeg) -> list[bxml.Verb]:
+    def _wait_verbs(
+        self, reply: Join | Wait | Hold | WaitForOthers | RingWhileDialing | HoldLeg
+    ) -> list[bxml.Verb]:
         match reply:
             case Hold() if self._prompts.hold_music:
                 return [bxml.PlayAudio(self._prompts.hold_music)]
@@ -115,7 +115,10 @@ class ReplyRenderer:
                 return [bxml.Ring(_WAIT_ROUND)]
 
     def _connect_verbs(
-        self, reply: TransferToWebRtc | TransferToNumber | BridgeLeg | BridgePhone, call: Call | None, token: str
+        self,
+        reply: TransferToWebRtc | TransferToNumber | BridgeLeg | BridgePhone,
+        call: Call | None,
+        token: str,
     ) -> list[bxml.Verb]:
         if call is None:
             raise ValueError("a connection belongs to a call")
@@ -130,12 +133,17 @@ class ReplyRenderer:
             case TransferToNumber():
                 return [bxml.SpeakSentence(prompts.TRANSFERRING), self._number_transfer(reply, phone)]
             case BridgeLeg():
-                return [*_announcement_verbs(reply.announcement), self._bridge(reply.leg_id, complete=phone, target=leg)]
+                return [
+                    *_announcement_verbs(reply.announcement),
+                    self._bridge(reply.leg_id, complete=phone, target=leg),
+                ]
             case BridgePhone():
                 return [self._bridge(reply.call_id, complete=leg, target=phone)]
 
     def _redirect(self, url: str) -> bxml.Redirect:
-        return bxml.Redirect(url, fallback_url=self._callbacks.fallback_url(url), **self._callbacks.credentials)
+        return bxml.Redirect(
+            url, fallback_url=self._callbacks.fallback_url(url), **self._callbacks.credentials
+        )
 
     def _gather(self, reply: GatherPin, url: str) -> bxml.Gather:
         prompts = self._prompts

@@ -198,7 +198,9 @@ class FreshTransport:
 def _session(*, limit: int, **kept: Any) -> aiohttp.ClientSession:
     """`kept`: for how long, or not at all; aiohttp takes one or the other."""
     return aiohttp.ClientSession(
-        connector=_RecentFirstConnector(limit=limit, ttl_dns_cache=_DNS_CACHE_TTL, ssl=_ssl_context(), **kept),
+        connector=_RecentFirstConnector(
+            limit=limit, ttl_dns_cache=_DNS_CACHE_TTL, ssl=_ssl_context(), **kept
+        ),
         cookie_jar=aiohttp.DummyCookieJar(),
         request_class=_CountingRequest,
         # A body is packed by whoever does as we did not ask: unpacking it has no bound.

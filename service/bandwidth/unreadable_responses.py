@@ -16,7 +16,9 @@ QUIET_PERIOD: Final = 300.0
 _HINT_PROXY: Final = "see what answers in between (a proxy, a gateway, a wrong BW_WEBRTC_URL or BW_VOICE_URL)"
 _HINT_LOST: Final = f"what it has made is known to nobody and lives for up to 9 hours: {_HINT_PROXY}"
 _HINT_DELETED: Final = f"what it has made is taken down again: {_HINT_PROXY}"
-_HINT_CALL: Final = f"whether there is a call its webhooks will tell, and pstn-bridge sweep lists it: {_HINT_PROXY}"
+_HINT_CALL: Final = (
+    f"whether there is a call its webhooks will tell, and pstn-bridge sweep lists it: {_HINT_PROXY}"
+)
 
 
 class UnreadableResponses:

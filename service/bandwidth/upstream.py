@@ -4,12 +4,12 @@
 from collections.abc import Callable, Mapping
 from typing import Final, TypeVar
 
-from service.bandwidth.circuit import Circuit, RequestKind
-from service.bandwidth.errors import BandwidthError
 from service.bandwidth.api_client import ApiCredentials, HttpClient, Response
+from service.bandwidth.circuit import Circuit, RequestKind
+from service.bandwidth.codec import account_base, unusable_response
+from service.bandwidth.errors import BandwidthError
 from service.bandwidth.reachability import Reachability
 from service.bandwidth.unreadable_responses import UnreadableResponses
-from service.bandwidth.codec import account_base, unusable_response
 
 T = TypeVar("T")
 Circuits = Mapping[RequestKind, Circuit]
@@ -53,14 +53,21 @@ def ignore_body(operation: str) -> Callable[[Response], None]:
 def make_circuits(api: str, http: HttpClient) -> Circuits:
     kinds = (RequestKind.CREATES, RequestKind.CLEAN_UP, RequestKind.QUESTIONS)
     reach = Reachability()
-    return {kind: Circuit(api, kind, clock=http.clock, metrics=http.metrics, reachability=reach) for kind in kinds}
+    return {
+        kind: Circuit(api, kind, clock=http.clock, metrics=http.metrics, reachability=reach) for kind in kinds
+    }
 
 
 class Upstream:
     """Two APIs may share a host and still fail apart, so each has circuits of its own."""
 
     def __init__(
-        self, http: HttpClient, base_url: str, account_id: str, credentials: ApiCredentials, circuits: Circuits
+        self,
+        http: HttpClient,
+        base_url: str,
+        account_id: str,
+        credentials: ApiCredentials,
+        circuits: Circuits,
     ) -> None:
         """`base_url`: with its version. Raises ValueError for an account id that is none."""
         self.http = http

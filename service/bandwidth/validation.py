@@ -41,7 +41,9 @@ def format_decimal(number: float) -> str:
 
 def check_between(name: str, number: float, low: float, high: float) -> None:
     if not low <= number <= high:
-        raise ValueError(f"{name}: {number} is not between {format_decimal(low)} and {format_decimal(high)} seconds")
+        raise ValueError(
+            f"{name}: {number} is not between {format_decimal(low)} and {format_decimal(high)} seconds"
+        )
 
 
 def check_count(name: str, number: int, low: int, high: int) -> None:

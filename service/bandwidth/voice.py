@@ -8,12 +8,12 @@ from urllib.parse import urlencode, urljoin, urlsplit
 
 import msgspec
 
-from service.bandwidth.errors import BandwidthError, NotFound
 from service.bandwidth.api_client import ApiCredentials, HttpClient, Response
-from service.bandwidth.validation import is_visible
+from service.bandwidth.codec import checked_id, created_id, decode, encode, path_segment, unusable_response
 from service.bandwidth.create_call import CreateCallRequest, create_call_body
-from service.bandwidth.upstream import Circuits, Upstream, make_circuits, ignore_body
-from service.bandwidth.codec import decode, encode, checked_id, created_id, path_segment, unusable_response
+from service.bandwidth.errors import BandwidthError, NotFound
+from service.bandwidth.upstream import Circuits, Upstream, ignore_body, make_circuits
+from service.bandwidth.validation import is_visible
 
 _LONGEST_LINK: Final = 8192
 """Characters; aiohttp takes no longer header."""
@@ -202,7 +202,9 @@ class VoiceApi:
         self, operation: str, call_id: str, change: dict[str, str], timeout: float, attempt: int
     ) -> None:
         body = encode(change)
-        await self._api.send(operation, "POST", _call_path(call_id), body, timeout, attempt, read=ignore_body(operation))
+        await self._api.send(
+            operation, "POST", _call_path(call_id), body, timeout, attempt, read=ignore_body(operation)
+        )
 
 
 def _created_call(response: Response) -> str:

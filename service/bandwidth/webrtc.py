@@ -8,11 +8,11 @@ from typing import Final
 
 import msgspec
 
-from service.bandwidth.errors import BandwidthError, NotFound
 from service.bandwidth.api_client import ApiCredentials, HttpClient, Response
-from service.bandwidth.upstream import Circuits, Upstream, make_circuits, ignore_body
-from service.bandwidth.codec import decode, encode, checked_id, created_id, path_segment, unusable_response
-from service.calls.browser import Hears, Permission, ParticipantStreams, heard_id
+from service.bandwidth.codec import checked_id, created_id, decode, encode, path_segment, unusable_response
+from service.bandwidth.errors import BandwidthError, NotFound
+from service.bandwidth.upstream import Circuits, Upstream, ignore_body, make_circuits
+from service.calls.browser import Hears, ParticipantStreams, Permission, heard_id
 
 TAG_LIMIT = 50  # WebRTC overview: at most 50 characters, and no personal data
 
@@ -197,12 +197,21 @@ class WebRtcApi:
         self, operation: str, path: str, body: bytes, timeout: float, attempt: int, session_id: str
     ) -> None:
         await self._api.send(
-            operation, "PUT", path, body, timeout, attempt, failure_key=session_id, read=ignore_body(operation)
+            operation,
+            "PUT",
+            path,
+            body,
+            timeout,
+            attempt,
+            failure_key=session_id,
+            read=ignore_body(operation),
         )
 
     async def _delete(self, operation: str, path: str, timeout: float, attempt: int) -> None:
         try:
-            await self._api.send(operation, "DELETE", path, None, timeout, attempt, read=ignore_body(operation))
+            await self._api.send(
+                operation, "DELETE", path, None, timeout, attempt, read=ignore_body(operation)
+            )
         except NotFound:
             return
 
@@ -230,7 +239,10 @@ def _created_participant(response: Response) -> CreatedParticipant:
 
 
 def _member(session_id: str, participant_id: str) -> str:
-    session, participant = path_segment("session_id", session_id), path_segment("participant_id", participant_id)
+    session, participant = (
+        path_segment("session_id", session_id),
+        path_segment("participant_id", participant_id),
+    )
     return f"/sessions/{session}/participants/{participant}"
 
 

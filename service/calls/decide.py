@@ -52,7 +52,10 @@ TABLE: Final[Mapping[type, Mapping[Media, Rule]]] = MappingProxyType(
             **_in(legs.redirected_after_transfer, LEAVING),
         },
         events.Gathered: {**_PHONE_REQUEST_RULES, **_in(arriving.pin_entered, NONE)},
-        events.BridgeComplete: {**_PHONE_REQUEST_RULES, **_in(legs.bridge_complete, TRANSFERRING, BRIDGED, LEAVING)},
+        events.BridgeComplete: {
+            **_PHONE_REQUEST_RULES,
+            **_in(legs.bridge_complete, TRANSFERRING, BRIDGED, LEAVING),
+        },
         events.AskedToRetry: _always(arriving.asked_to_retry),
         events.MachineDetected: _always(machines.machine_detected),
         events.Disconnect: _always(ending.disconnect),

@@ -6,13 +6,13 @@ import msgspec
 
 from service.calls.effects import Scheduled
 from service.calls.events import (
-    PhoneRequest,
     Event,
     FoundEmpty,
     Joined,
     JoinFailed,
     LegAnswer,
     LegBridgeComplete,
+    PhoneRequest,
     TransferAnswer,
     TransferComplete,
     UnknownWebhook,

@@ -298,7 +298,15 @@ RoomEffect = (
     | TellRoomClosed
 )
 """Owed by a room: what its scripts in the store write down when members come and go."""
-AbandonableEffect = HangUpPhone | HangUpLeg | RedirectPhone | EndDialing | RemoveParticipant | DeleteParticipant | DeleteSession
+AbandonableEffect = (
+    HangUpPhone
+    | HangUpLeg
+    | RedirectPhone
+    | EndDialing
+    | RemoveParticipant
+    | DeleteParticipant
+    | DeleteSession
+)
 """What is struck off when it is not known at Bandwidth what it is about, or nobody there can be asked.
 
 `looks`: at answers that say nothing, in a row. Those of other effects: at what was not found, there or in the

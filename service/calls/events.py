@@ -5,11 +5,11 @@ Webhooks of Bandwidth, the outcomes of what the shell was asked to do, orders of
 
 import msgspec
 
-from service.calls.pin_guessing import NO_WRONG_PINS, WrongPinCounts
 from service.calls.looks import CallChecked
 from service.calls.model import Direction, OnMachine
-from service.calls.room_settings import AloneAction, WaitingSettings, InterconnectMode
+from service.calls.pin_guessing import NO_WRONG_PINS, WrongPinCounts
 from service.calls.request_record import RequestRecord
+from service.calls.room_settings import AloneAction, InterconnectMode, WaitingSettings
 
 
 class PhoneEvent(msgspec.Struct, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ import msgspec
 
 from service.calls.browser import is_browser
 from service.calls.looks import Looks
-from service.calls.room_settings import WaitingSettings, InterconnectMode
+from service.calls.room_settings import InterconnectMode, WaitingSettings
 
 SCHEMA: Final = 1
 """Raised when a stored call gains something that an older release must not lose by writing it back."""

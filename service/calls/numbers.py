@@ -51,10 +51,19 @@ def e164(text: str, our_numbers: frozenset[str] = frozenset()) -> str:
     if not (number.isascii() and number.isdigit()):
         return ""
     national = number.lstrip("0")
-    known = [one for one in our_numbers if one.endswith(national)] if len(national) >= _MIN_NATIONAL_DIGITS else []
+    known = (
+        [one for one in our_numbers if one.endswith(national)]
+        if len(national) >= _MIN_NATIONAL_DIGITS
+        else []
+    )
     if len(known) == 1:
         return known[0]
-    if _TEN_DIGITS.fullmatch(number) and not known and our_numbers and all(one.startswith("+1") for one in our_numbers):
+    if (
+        _TEN_DIGITS.fullmatch(number)
+        and not known
+        and our_numbers
+        and all(one.startswith("+1") for one in our_numbers)
+    ):
         return f"+1{number}"
     whole = f"+{number}"
     return whole if len(number) >= _MIN_INTERNATIONAL_DIGITS and _E164.fullmatch(whole) else ""

@@ -9,7 +9,7 @@ import structlog
 
 from service.clock import Clock
 from service.engine.outbox.retry_write import FIRST_PAUSE, LONGEST_PAUSE, is_hopeless, log_failure
-from service.logs import log_context, use_log_context, current_log_context
+from service.logs import current_log_context, log_context, use_log_context
 from service.store.errors import StoreError, StoreUnavailable
 from service.tasks import Tasks
 

@@ -6,34 +6,32 @@ from typing import Final
 import msgspec
 import structlog
 
+from service.bandwidth.callback_urls import CallbackUrls
 from service.bandwidth.errors import BandwidthError
 from service.calls.browser import (
     Browser,
     Hears,
     Permission,
     counts_as_gone_from,
-    visit_ends_at,
     seat_of_browser,
+    visit_ends_at,
 )
 from service.calls.effects import CheckPresence
 from service.calls.room_settings import MAX_MEMBERS
 from service.clock import Clock
-from service.engine.outbox.wakeup import WorkerSignal
-from service.bandwidth.callback_urls import CallbackUrls
-from service.engine.joining.compensated import JoinTimeout
-from service.engine.session_checks import NotFoundUnconfirmed
-from service.engine.joining.session_join import SessionJoiner, JoinRefused
+from service.engine.errors import JoinRefused, JoinTimeout, NotFoundUnconfirmed, RequestRefusal
 from service.engine.joining.call_join import failure_reason
-from service.engine.operators import RequestRefusal
-from service.engine.timeouts import Timeouts
+from service.engine.joining.session_join import SessionJoiner
 from service.engine.outbox.protocols import NotInStore, RetryLater
-from service.engine.outbox.retry_write import RetryWriter
 from service.engine.outbox.retries import client_retry_after
+from service.engine.outbox.retry_write import RetryWriter
+from service.engine.outbox.wakeup import WorkerSignal
+from service.engine.timeouts import Timeouts
 from service.logs import log_context
 from service.metrics import Metrics
 from service.store import keys
 from service.store.room_index import Member
-from service.store.rooms import SessionInDoubt, SeatGone, ReservedSeat, RoomFull, Rooms
+from service.store.rooms import ReservedSeat, RoomFull, Rooms, SeatGone, SessionInDoubt
 from service.tasks import Tasks
 
 log = structlog.get_logger()
@@ -56,7 +54,7 @@ class AdmittedBrowser(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds since the epoch; 0 where the token does not say."""
 
     def __repr__(self) -> str:
-        return f"Admitted(room={self.room!r}, seat={self.seat!r}, token=***)"
+        return f"AdmittedBrowser(room={self.room!r}, seat={self.seat!r}, token=***)"
 
 
 class Browsers:
@@ -106,7 +104,9 @@ class Browsers:
         deadline = self._clock.monotonic() + self._budget
         while True:
             try:
-                return await self._admit(room, Browser(name, permissions, visit, visit_until=visit_ends_at), deadline)
+                return await self._admit(
+                    room, Browser(name, permissions, visit, visit_until=visit_ends_at), deadline
+                )
             except NotFoundUnconfirmed as error:
                 if deadline - self._clock.monotonic() <= self._timeouts.vanished_limit.interval:
                     return self._refusal(error)
@@ -148,7 +148,8 @@ class Browsers:
         """Whoever has this participant and a seat, a phone too."""
         members = await self._members(room)
         return next(
-            (one for one in members if one.phase in SEATED_PHASES and one.participant_id == participant_id), None
+            (one for one in members if one.phase in SEATED_PHASES and one.participant_id == participant_id),
+            None,
         )
 
     async def visit_of(self, room: str, participant_id: str) -> str:
@@ -202,7 +203,9 @@ class Browsers:
             self._signal.notify(keys.owner_room(room))
         return subscribed
 
-    async def handle_event(self, room: str, seat: str, participant_id: str, event: str, event_time_ms: int = 0) -> None:
+    async def handle_event(
+        self, room: str, seat: str, participant_id: str, event: str, event_time_ms: int = 0
+    ) -> None:
         """A participant event (sessions API, webhooks): `onConnect`, `onLeave` or `onDisconnect`.
 
         `told`: when it happened by Bandwidth's clock, in milliseconds; 0 if that is not known. What is older
@@ -215,7 +218,9 @@ class Browsers:
             case "onConnect":
                 await self._rooms.mark_connected(room, seat, now=self._clock.now(), reported_ms=event_time_ms)
             case "onDisconnect":
-                await self._rooms.mark_disconnected(room, seat, now=self._clock.now(), reported_ms=event_time_ms)
+                await self._rooms.mark_disconnected(
+                    room, seat, now=self._clock.now(), reported_ms=event_time_ms
+                )
                 self._signal.notify(keys.owner_room(room))
             case "onLeave":
                 await self.leave(room, seat, why="reported")
@@ -228,7 +233,9 @@ class Browsers:
         [member] = found
         if member.phase not in SEATED_PHASES:
             return
-        absent = counts_as_gone_from(member.presence, unused=self._timeouts.unused_seat, absent=self._timeouts.browser_absence)
+        absent = counts_as_gone_from(
+            member.presence, unused=self._timeouts.unused_seat, absent=self._timeouts.browser_absence
+        )
         over = visit_ends_at(member.browser)
         left = min(absent, over) - self._clock.now()
         if left > 0:
@@ -260,7 +267,9 @@ class Browsers:
                 case SessionInDoubt():
                     raise NotFoundUnconfirmed(is_participant=False)
                 case RoomFull():
-                    leaving = [one for one in await self._browsers_of_visit(room, browser.visit) if one.seat != seat]
+                    leaving = [
+                        one for one in await self._browsers_of_visit(room, browser.visit) if one.seat != seat
+                    ]
                     if not leaving or self._session_joiner.seconds_left(deadline) < _SEAT_POLL:
                         raise JoinRefused("room-full", f"room {room} has {place.members} members")
             await self._clock.sleep(_SEAT_POLL)
@@ -301,10 +310,13 @@ class Browsers:
             self._signal.notify(keys.owner_room(room))
 
         self._tasks.start(
-            self._retry_writer.retry_until_stored(vacate, "browser's seat", room=room), name="participant.given_up"
+            self._retry_writer.retry_until_stored(vacate, "browser's seat", room=room),
+            name="participant.given_up",
         )
 
-    def _refusal(self, error: JoinRefused | JoinTimeout | NotFoundUnconfirmed | BandwidthError) -> RequestRefusal:
+    def _refusal(
+        self, error: JoinRefused | JoinTimeout | NotFoundUnconfirmed | BandwidthError
+    ) -> RequestRefusal:
         reason = failure_reason(error)
         self._metrics.join_failed(reason)
         log.warning("participant.refused", reason=reason, error=str(error))

@@ -8,8 +8,7 @@ from service.calls.decision import Decision
 from service.calls.events import Event, FoundEmpty, event_name
 from service.calls.late import leg_result
 from service.calls.model import Call, Intent
-from service.calls.replies import Join
-from service.calls.replies import reply_name
+from service.calls.replies import Join, reply_name
 from service.logs import log_context
 from service.metrics import Metrics
 
@@ -27,7 +26,7 @@ _DETAILS: Final = {
     "rounds": "outage_waits",
     "stocked": "from_pool",
 }
-"""Names in the timeline, and the fields of events that they show: no numbers, no digits, nothing somebody said."""
+"""Names in the timeline, and the fields of events that they show: no numbers, no digits, no words said."""
 
 
 class CallReport:
@@ -63,7 +62,8 @@ class CallReport:
         match leg_result(before, after, event):
             case "answered" if after.leg_requested_at:
                 self._metrics.transfer_answered(
-                    "bridge" if after.uses_bridge else "transfer", after.leg_answered_at - after.leg_requested_at
+                    "bridge" if after.uses_bridge else "transfer",
+                    after.leg_answered_at - after.leg_requested_at,
                 )
             case "unanswered":
                 self._metrics.transfer_unanswered("bridge" if after.uses_bridge else "transfer")

@@ -19,8 +19,8 @@ from typing import Final
 import msgspec
 
 from service.clock import Clock
+from service.store.change_feed import ChangeFeed, Cursor, FeedEntry, FeedPage, StreamPosition
 from service.store.errors import StoreError
-from service.store.change_feed import Cursor, FeedEntry, ChangeFeed, FeedPage, StreamPosition
 from service.tasks import Tasks
 
 POLL: Final = 0.25
@@ -110,7 +110,15 @@ class _Listener:
 class FeedReader:
     """`quiet`: seconds without news until a sign of life; `queued`: entries that wait for one listener."""
 
-    def __init__(self, change_feed: ChangeFeed, clock: Clock, tasks: Tasks, *, heartbeat_interval: float, max_queued: int = MAX_QUEUED) -> None:
+    def __init__(
+        self,
+        change_feed: ChangeFeed,
+        clock: Clock,
+        tasks: Tasks,
+        *,
+        heartbeat_interval: float,
+        max_queued: int = MAX_QUEUED,
+    ) -> None:
         self._change_feed = change_feed
         self._clock = clock
         self._tasks = tasks
@@ -125,7 +133,9 @@ class FeedReader:
         """Where the news is at this moment. Raises StoreError."""
         return await self._change_feed.end(now=self._clock.now())
 
-    async def listen(self, cursor: Cursor, room: str | None, close_signal: CloseSignal) -> AsyncGenerator[FeedBatch]:
+    async def listen(
+        self, cursor: Cursor, room: str | None, close_signal: CloseSignal
+    ) -> AsyncGenerator[FeedBatch]:
         """What comes after the cursor, of one room or of all, without end. Raises Lost.
 
         `ended` is told when there will be nothing more; whoever listens has to stop then.
@@ -133,7 +143,9 @@ class FeedReader:
         with self._registered(room, close_signal) as listener:
             while True:
                 page = await self._read_page(cursor, close_signal)
-                for batch in _batches([one for one in _feed_items(cursor, page.entries) if _concerns(room, one)]):
+                for batch in _batches(
+                    [one for one in _feed_items(cursor, page.entries) if _concerns(room, one)]
+                ):
                     yield batch
                     await asyncio.sleep(0)  # it may be a lot that was missed: others are let in between
                 cursor = page.cursor

@@ -2,7 +2,7 @@
 
 from typing import assert_never
 
-from service.calls.effects import DeleteParticipant, DeleteSession, HangUpPhone, HangUpLeg
+from service.calls.effects import DeleteParticipant, DeleteSession, HangUpLeg, HangUpPhone
 
 CleanUp = DeleteParticipant | DeleteSession | HangUpLeg
 """What a room can owe for what nobody has taken over."""

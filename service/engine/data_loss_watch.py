@@ -78,7 +78,12 @@ class DataLossWatch:
             self._metrics.store_lost()
             if self._loss.is_new():
                 hint = "find out who emptied or replaced it, then docs/runbook.md, PstnStoreLost"
-                log.error("store.state_lost", partitions=lost.lost_partitions, back_s=round(lost.rolled_back_seconds), hint=hint)
+                log.error(
+                    "store.state_lost",
+                    partitions=lost.lost_partitions,
+                    back_s=round(lost.rolled_back_seconds),
+                    hint=hint,
+                )
 
     async def _check_evictions(self) -> None:
         found = await self._evictions.read()

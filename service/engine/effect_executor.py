@@ -10,6 +10,7 @@ from service.bandwidth.errors import BandwidthError, Misrouted, NotFound
 from service.bandwidth.webrtc import WebRtcApi
 from service.calls.browser import Hears, heard_id, is_browser
 from service.calls.effects import (
+    AbandonableEffect,
     AddParticipant,
     CheckCall,
     CheckPage,
@@ -21,23 +22,22 @@ from service.calls.effects import (
     DeleteSession,
     Effect,
     EndDialing,
-    AbandonableEffect,
-    TellRoomClosed,
     FreeSeat,
-    HangUpPhone,
     HangUpLeg,
+    HangUpPhone,
     LeaveRoom,
     MoveParticipant,
+    PrepareParticipant,
     RecordCallId,
     RedirectPhone,
     RemoveParticipant,
-    ReplaceSession,
     ReplacePrepared,
-    PrepareParticipant,
+    ReplaceSession,
     Subscribe,
     SummonWaiter,
     TellAlone,
     TellHoldTimeUp,
+    TellRoomClosed,
     TellTimeNearlyUp,
     TellTimeUp,
     effect_name,
@@ -45,12 +45,12 @@ from service.calls.effects import (
 from service.calls.events import (
     DialingTimedOut,
     Event,
-    RoomClosed,
     HoldTimeUp,
     LeftAlone,
     Moved,
     PageGone,
     ParticipantVanished,
+    RoomClosed,
     Summoned,
     TimeNearlyUp,
     TimeUp,
@@ -58,16 +58,17 @@ from service.calls.events import (
 from service.calls.looks import Looks
 from service.calls.model import Call, Media, parse_seat
 from service.clock import Clock
-from service.engine.outbox.wakeup import WorkerSignal
-from service.engine.reconciler import Reconciler
-from service.engine.session_checks import SessionChecker, NotFoundUnconfirmed
-from service.engine.joining.session_join import SessionJoiner
-from service.engine.joining.move import ParticipantMover
 from service.engine.browsers import SEATED_PHASES, Browsers
-from service.engine.timeouts import Timeouts
-from service.engine.outbox.protocols import SupportsHandle, NotInStore, RetryLater
-from service.engine.phones import TIMEOUT, PhoneControl
+from service.engine.errors import NotFoundUnconfirmed
+from service.engine.joining.move import ParticipantMover
 from service.engine.joining.prepared import ParticipantPool
+from service.engine.joining.session_join import SessionJoiner
+from service.engine.outbox.protocols import NotInStore, RetryLater, SupportsHandle
+from service.engine.outbox.wakeup import WorkerSignal
+from service.engine.phones import TIMEOUT, PhoneControl
+from service.engine.reconciler import Reconciler
+from service.engine.session_checks import SessionChecker
+from service.engine.timeouts import Timeouts
 from service.store import keys
 from service.store.calls import Calls
 from service.store.rooms import Rooms
@@ -157,8 +158,12 @@ class EffectExecutor:
         """Struck off when the store did not have what it is about at several looks, a while apart."""
         looks = effect.looks.seen(self._clock.now())
         if not looks.reach(self._timeouts.not_in_store_limit):
-            raise RetryLater(self._timeouts.not_in_store_limit.interval, replace(effect, looks=looks)) from error
-        log.warning("effect.given_up", effect=effect_name(effect), attempt=looks.count, error="not in the store")
+            raise RetryLater(
+                self._timeouts.not_in_store_limit.interval, replace(effect, looks=looks)
+            ) from error
+        log.warning(
+            "effect.given_up", effect=effect_name(effect), attempt=looks.count, error="not in the store"
+        )
 
     async def _on_not_found(self, effect: AbandonableEffect, error: BandwidthError) -> None:
         """Whether it is done nobody knows: asked again, and not for ever."""
@@ -191,7 +196,14 @@ class EffectExecutor:
                 await self._participant_pool.prepare(effect, attempt=attempt)
             case ReplacePrepared():
                 await self._participant_pool.replace(effect)
-            case CheckCall() | EndDialing() | CheckRoom() | CheckSession() | CheckTakenFromPool() | CheckPresence():
+            case (
+                CheckCall()
+                | EndDialing()
+                | CheckRoom()
+                | CheckSession()
+                | CheckTakenFromPool()
+                | CheckPresence()
+            ):
                 await self._ask(effect, attempt)
             case CheckPage():
                 await self._check_page(effect)
@@ -205,7 +217,9 @@ class EffectExecutor:
         now = self._clock.now()
         match effect:
             case LeaveRoom():
-                if await self._rooms.vacate(effect.room, effect.seat, keep_participant=effect.keeps_participant, now=now):
+                if await self._rooms.vacate(
+                    effect.room, effect.seat, keep_participant=effect.keeps_participant, now=now
+                ):
                     self._signal.notify(keys.owner_room(effect.room))
             case FreeSeat():
                 await self._rooms.free_seat(effect.room, effect.seat, now=now)
@@ -262,7 +276,13 @@ class EffectExecutor:
 
     async def _notify_call(
         self,
-        effect: MoveParticipant | SummonWaiter | TellAlone | TellRoomClosed | TellTimeUp | TellTimeNearlyUp | TellHoldTimeUp,
+        effect: MoveParticipant
+        | SummonWaiter
+        | TellAlone
+        | TellRoomClosed
+        | TellTimeUp
+        | TellTimeNearlyUp
+        | TellHoldTimeUp,
         attempt: int,
     ) -> None:
         """What comes of these is an event of a call."""
@@ -334,7 +354,9 @@ class EffectExecutor:
             if doubt.is_participant and effect.hears:
                 await self._subscribe_to_present(effect, room.session_id, attempt)
             if not doubt.is_participant or not looks.reach(self._timeouts.vanished_limit):
-                raise RetryLater(self._timeouts.vanished_limit.interval, replace(effect, looks=looks)) from error
+                raise RetryLater(
+                    self._timeouts.vanished_limit.interval, replace(effect, looks=looks)
+                ) from error
             # Who is left is what the next order says.
             log.warning("subscription.not_possible", error=str(error))
 

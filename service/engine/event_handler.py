@@ -13,7 +13,6 @@ from service.calls.decide import decide
 from service.calls.decision import Decision
 from service.calls.effects import CheckCall, HangUpLeg, Scheduled
 from service.calls.events import (
-    PhoneRequest,
     Dial,
     Event,
     FoundEmpty,
@@ -22,6 +21,7 @@ from service.calls.events import (
     Joined,
     JoinFailed,
     Order,
+    PhoneRequest,
     event_name,
 )
 from service.calls.model import Call, Media
@@ -29,16 +29,16 @@ from service.calls.numbers import e164
 from service.calls.replies import HangUp, Join, Reply, TransferToWebRtc, Wait
 from service.calls.rules.joining import MAX_JOIN_RETRIES
 from service.clock import Clock
-from service.engine.outbox.wakeup import WorkerSignal
-from service.engine.reconciler import ASK_AFTER_ID, max_idle
 from service.engine.call_report import CallReport, is_end, timeline_entry
 from service.engine.order_result import OrderResult
-from service.engine.timeouts import DEFAULT_TIMEOUTS, Timeouts
 from service.engine.outbox.retry_write import RetryWriter
+from service.engine.outbox.wakeup import WorkerSignal
+from service.engine.reconciler import ASK_AFTER_ID, max_idle
+from service.engine.timeouts import DEFAULT_TIMEOUTS, Timeouts
 from service.logs import log_context
 from service.metrics import Metrics
 from service.store import keys
-from service.store.calls import Calls, CallCommit, StoredCall
+from service.store.calls import CallCommit, Calls, StoredCall
 from service.store.errors import StoreError, StoreUnavailable
 from service.store.wrong_pins import WrongPins
 from service.tasks import Tasks
@@ -70,7 +70,7 @@ class EventResult(msgspec.Struct, frozen=True):
     """Why an order is not obeyed."""
 
     def __repr__(self) -> str:
-        return f"Answer(reply={self.reply}, repeated={self.is_repeat}, token=***)"
+        return f"EventResult(reply={self.reply}, is_repeat={self.is_repeat}, token=***)"
 
 
 class JoinNotAllowed(Exception):
@@ -124,7 +124,9 @@ class EventHandler:
         self._tasks = tasks
         self._timeouts = timeouts
 
-    async def handle(self, ref: str, event: Event, webhook_key: str = "", *, may_join: bool = True) -> EventResult:
+    async def handle(
+        self, ref: str, event: Event, webhook_key: str = "", *, may_join: bool = True
+    ) -> EventResult:
         """Take one event to its end. `key` names the webhook: under it, the same one gets the same reply.
 
         `joins`: whether a join may begin here. Raises NotHere where it would and may not; StoreError, with
@@ -153,7 +155,12 @@ class EventHandler:
         if event.digits:
             event = replace(event, digits="", pin_room=await self._rooms.find_by_pin(event.digits))
             wrong = not event.pin_room
-        if self._wrong_pins is None or not wrong or not event.pin_attempts_allowed or stored.reply is not None:
+        if (
+            self._wrong_pins is None
+            or not wrong
+            or not event.pin_attempts_allowed
+            or stored.reply is not None
+        ):
             return event
         guesses = await self._wrong_pins.count(
             f"{event.ref} {key}", caller=e164(event.from_number), number=event.to_number
@@ -221,7 +228,9 @@ class EventHandler:
                 is_temporary=True,
             )
             write = partial(self.handle, call.ref, failed)
-            self._tasks.start(self._retry_writer.retry_until_stored(write, "join", room=call.room), name="join.give-up")
+            self._tasks.start(
+                self._retry_writer.retry_until_stored(write, "join", room=call.room), name="join.give-up"
+            )
 
     async def _record_outcome(
         self, stored: StoredCall, ref: str, outcome: Joined | JoinFailed | FoundEmpty, key: str, token: str
@@ -233,14 +242,18 @@ class EventHandler:
         """
 
         async def settle() -> EventResult:
-            return (await self._decide_and_commit(ref, stored, outcome, key, token=token, repeatable=False))[0]
+            return (await self._decide_and_commit(ref, stored, outcome, key, token=token, repeatable=False))[
+                0
+            ]
 
         try:
             return await settle()
         except BaseException:
             if isinstance(outcome, Joined) and outcome.leg_id:
                 self._tasks.start(
-                    self._retry_writer.retry_until_stored(settle, "leg", HangUpLeg(outcome.leg_id), room=outcome.room),
+                    self._retry_writer.retry_until_stored(
+                        settle, "leg", HangUpLeg(outcome.leg_id), room=outcome.room
+                    ),
                     name="join.settle",
                 )
             raise

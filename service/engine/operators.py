@@ -8,30 +8,36 @@ from typing import Any, Final
 import msgspec
 import structlog
 
+from service.bandwidth.callback_urls import CallbackUrls
+from service.bandwidth.create_call import CreateCallRequest, MachineDetection
 from service.bandwidth.errors import BandwidthError
-from service.bandwidth.create_call import MachineDetection
-from service.bandwidth.create_call import CreateCallRequest
 from service.bandwidth.request_log import record_requests
 from service.bandwidth.voice import VoiceApi
 from service.calls.effects import HangUpPhone
 from service.calls.events import Dial, Event, NotPlaced, Order, OrderTransfer, Placed
 from service.calls.model import Call, OnMachine
-from service.calls.room_settings import MAX_MEMBERS, InterconnectMode
 from service.calls.request_record import RequestRecord
+from service.calls.room_settings import MAX_MEMBERS, InterconnectMode
 from service.clock import Clock
-from service.bandwidth.callback_urls import CallbackUrls
+from service.engine.errors import RequestRefusal
 from service.engine.event_handler import EventHandler
 from service.engine.joining.call_join import failure_reason
 from service.engine.order_result import OrderResult
-from service.engine.timeouts import Timeouts
-from service.engine.outbox.retry_write import RetryWriter
 from service.engine.outbox.retries import client_retry_after
+from service.engine.outbox.retry_write import RetryWriter
+from service.engine.timeouts import Timeouts
 from service.logs import log_context
-from service.store.outbound_quota import OutboundQuota, QuotaGranted, IdempotencyMismatch, QuotaRequest, QuotaExceeded
 from service.store.calls import Calls, StoredCall
-from service.store.concurrent_calls import ConcurrentCalls, ConcurrencyScope, transfer_name
+from service.store.concurrent_calls import ConcurrencyScope, ConcurrentCalls, transfer_name
 from service.store.errors import StoreError
-from service.store.rooms import SeatGone, RoomFull, Rooms
+from service.store.outbound_quota import (
+    IdempotencyMismatch,
+    OutboundQuota,
+    QuotaExceeded,
+    QuotaGranted,
+    QuotaRequest,
+)
+from service.store.rooms import RoomFull, Rooms, SeatGone
 from service.tasks import Tasks
 
 log = structlog.get_logger()
@@ -73,20 +79,6 @@ class PlacedCall(msgspec.Struct, frozen=True):
 
     call: Call
     is_certain: bool
-
-
-class RequestRefusal(msgspec.Struct, frozen=True):
-    """No call has come of it; `retry_after` in seconds where waiting helps."""
-
-    reason: str
-    """`room-full`, `room-closed`, `rate-limited`, `calls-per-hour`, `calls-at-once`, `idempotency-mismatch`,
-    `store-unavailable`, `not-configured`, `request-refused`, `credentials-refused`, `bandwidth-error`,
-    `bandwidth-timeout`."""
-    detail: str
-    retry_after: float | None = None
-    full_detail: str = ""
-    """The detail with Bandwidth's own words: for the log, and for keys with the scope `numbers`. What is said
-    there about an account, its numbers and its limits is no business of guests."""
 
 
 class Operators:
@@ -142,7 +134,9 @@ class Operators:
             return await self._order_transfer(ref, event, admitted.ref, by)
         return await self._event_handler.order(ref, event)
 
-    async def _order_transfer(self, ref: str, event: OrderTransfer, quota_ref: str, by: QuotaRequest) -> OrderResult | RequestRefusal:
+    async def _order_transfer(
+        self, ref: str, event: OrderTransfer, quota_ref: str, by: QuotaRequest
+    ) -> OrderResult | RequestRefusal:
         if full := await self._check_concurrency(transfer_name(ref), by):
             await self._outbound_quota.release(by, ref=quota_ref)
             return full
@@ -190,7 +184,9 @@ class Operators:
             if isinstance(seat, RoomFull):
                 return await self._refuse(dial, by, RequestRefusal("room-full", f"room {new.room} is full"))
             if isinstance(seat, SeatGone):
-                return await self._refuse(dial, by, RequestRefusal("room-closed", f"room {new.room} was closed"))
+                return await self._refuse(
+                    dial, by, RequestRefusal("room-closed", f"room {new.room} was closed")
+                )
             if dial.early_join_until:
                 self._tasks.start(self._prepare(stored), name="outbound.prepare")
             return await self._create_and_wait(stored.call, dial, new, by)
@@ -204,7 +200,9 @@ class Operators:
         admitted = await self._outbound_quota.claim(by, digest=digest, ref=self._new_ref())
         match admitted:
             case IdempotencyMismatch():
-                return RequestRefusal("idempotency-mismatch", "this Idempotency-Key was used for another request")
+                return RequestRefusal(
+                    "idempotency-mismatch", "this Idempotency-Key was used for another request"
+                )
             case QuotaExceeded():
                 # How many a key may place is no business of its visitors.
                 detail = f"an API key may place {admitted.limit} calls in an hour"
@@ -216,7 +214,10 @@ class Operators:
 
     async def _check_concurrency(self, name: str, by: QuotaRequest) -> RequestRefusal | None:
         limits = {ConcurrencyScope.VISITORS: self._calls_per_hour // 2} if by.visit else {}
-        limits |= {ConcurrencyScope.KEY: self._calls_per_hour, ConcurrencyScope.ALL: _ALL_KEYS_FACTOR * self._calls_per_hour}
+        limits |= {
+            ConcurrencyScope.KEY: self._calls_per_hour,
+            ConcurrencyScope.ALL: _ALL_KEYS_FACTOR * self._calls_per_hour,
+        }
         full = await self._concurrent_calls.claim(name, api_key=by.api_key, limits=limits)
         if full is None:
             return None
@@ -227,7 +228,9 @@ class Operators:
             detail = "too many calls are up, and no more at once"
         return RequestRefusal("calls-at-once", detail, _FULL_RETRY_AFTER)
 
-    async def _create_and_wait(self, call: Call, dial: Dial, new: OutboundCall, by: QuotaRequest) -> PlacedCall | RequestRefusal:
+    async def _create_and_wait(
+        self, call: Call, dial: Dial, new: OutboundCall, by: QuotaRequest
+    ) -> PlacedCall | RequestRefusal:
         """Never cancelled and never sent twice; who asks hears that its fate is unknown if it takes long."""
         asking = self._tasks.start(self._create(dial, new, by), name="outbound.create")
         done, _ = await asyncio.wait({asking}, timeout=self._timeouts.create_call_wait)
@@ -236,21 +239,30 @@ class Operators:
             return PlacedCall(call, is_certain=False)
         return asking.result() or PlacedCall(call, is_certain=False)
 
-    async def _create(self, dial: Dial, new: OutboundCall, by: QuotaRequest) -> PlacedCall | RequestRefusal | None:
+    async def _create(
+        self, dial: Dial, new: OutboundCall, by: QuotaRequest
+    ) -> PlacedCall | RequestRefusal | None:
         """None when nobody knows what became of it."""
         with record_requests() as tally:
             try:
-                call_id = await self._voice.create_call(self._create_call_request(dial, new), timeout=_TIMEOUT)
+                call_id = await self._voice.create_call(
+                    self._create_call_request(dial, new), timeout=_TIMEOUT
+                )
             except BandwidthError as error:
                 if error.may_have_happened:
                     log.warning("call.in_doubt", error=str(error))
                     return None
                 refusal = RequestRefusal(
-                    failure_reason(error), error.brief, client_retry_after(error.retry_after), full_detail=str(error)
+                    failure_reason(error),
+                    error.brief,
+                    client_retry_after(error.retry_after),
+                    full_detail=str(error),
                 )
                 return await self._give_up(dial, by, refusal, tally.records(self._clock))
         placed = Placed(self._clock.now(), call_id, tally.records(self._clock))
-        call, _ = await asyncio.gather(self._record_event(dial.ref, placed), self._index_call_id(call_id, dial.ref))
+        call, _ = await asyncio.gather(
+            self._record_event(dial.ref, placed), self._index_call_id(call_id, dial.ref)
+        )
         return PlacedCall(call, is_certain=True) if call else None
 
     async def _index_call_id(self, call_id: str, ref: str) -> None:
@@ -276,7 +288,9 @@ class Operators:
         return refusal
 
     async def _return_quota(self, by: QuotaRequest, ref: str) -> None:
-        await self._retry_writer.retry_until_stored(lambda: self._outbound_quota.release(by, ref=ref), "order given up")
+        await self._retry_writer.retry_until_stored(
+            lambda: self._outbound_quota.release(by, ref=ref), "order given up"
+        )
 
     async def _record_event(self, ref: str, event: Event) -> Call | None:
         """What has happened is not forgotten, also while the store is away."""

@@ -81,14 +81,21 @@ class OrphanSweeper:
         judged = [SweepVerdict(one, "young") for one in resources if one.created_at > oldest]
         judged += [SweepVerdict(one, "known") for one in old if one.id in known]
         unknown = [one for one in old if one.id not in known and one.created_at > self._store_lost_at]
-        judged += [SweepVerdict(one, "unsure") for one in old if one.id not in known and one.created_at <= self._store_lost_at]
+        judged += [
+            SweepVerdict(one, "unsure")
+            for one in old
+            if one.id not in known and one.created_at <= self._store_lost_at
+        ]
         participants = await self._each(unknown, "participant", self._judge_participant)
         gone = {one.resource.id for one in participants if one.fate in {"gone", "left", "taken-down"}}
         sessions = await self._each(unknown, "session", lambda one: self._judge_session(one, gone))
         return [*judged, *participants, *sessions]
 
     async def _each(
-        self, resources: Sequence[BandwidthResource], kind: ResourceKind, judge: Callable[[BandwidthResource], Awaitable[tuple[Fate, str]]]
+        self,
+        resources: Sequence[BandwidthResource],
+        kind: ResourceKind,
+        judge: Callable[[BandwidthResource], Awaitable[tuple[Fate, str]]],
     ) -> list[SweepVerdict]:
         todo = iter([one for one in resources if one.kind == kind])
         judged: list[SweepVerdict] = []
@@ -115,7 +122,9 @@ class OrphanSweeper:
             return "gone", ""
         if self._apply:
             await self._with_retries(
-                lambda attempt: self._webrtc.delete_participant(resource.id, timeout=_TIMEOUT, attempt=attempt)
+                lambda attempt: self._webrtc.delete_participant(
+                    resource.id, timeout=_TIMEOUT, attempt=attempt
+                )
             )
         return self._fate
 

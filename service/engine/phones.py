@@ -2,10 +2,10 @@
 
 from typing import Final
 
+from service.bandwidth.callback_urls import CallbackUrls
 from service.bandwidth.errors import BandwidthError, Conflict, NotFound
 from service.bandwidth.voice import VoiceApi
 from service.calls.effects import RedirectPhone
-from service.bandwidth.callback_urls import CallbackUrls
 
 TIMEOUT: Final = 10.0
 """Seconds for one request that nobody on the phone waits for."""
@@ -47,5 +47,9 @@ class PhoneControl:
             raise error
         if state.state != DISCONNECTED:
             raise BandwidthError(
-                error.operation, error.code, status=error.status, retryable=True, detail=f"it is {state.state}"
+                error.operation,
+                error.code,
+                status=error.status,
+                retryable=True,
+                detail=f"it is {state.state}",
             ) from error

@@ -20,10 +20,10 @@ from service.calls.model import Call, Direction, Intent, Media, Phone
 from service.calls.numbers import hide_numbers
 from service.calls.outcomes import NOT_FOUND
 from service.clock import Clock
+from service.engine.outbox.protocols import NotInStore, RetryLater, SupportsHandle
+from service.engine.phones import DISCONNECTED, TIMEOUT, PhoneControl
 from service.engine.session_checks import SessionChecker
 from service.engine.timeouts import Timeouts
-from service.engine.outbox.protocols import SupportsHandle, NotInStore, RetryLater
-from service.engine.phones import DISCONNECTED, TIMEOUT, PhoneControl
 from service.logs import log_context
 from service.metrics import Metrics
 from service.store.calls import Calls
@@ -136,10 +136,14 @@ class Reconciler:
         seated = {*room.prepared, *(member.participant_id for member in room.members)}
         found = {one: effect.orphans.get(one, now) for one in inside if one not in seated}
         for stranger, since in sorted(found.items()):
-            if now - since >= self._timeouts.orphan_grace and await self._remove_orphan(effect, stranger, attempt):
+            if now - since >= self._timeouts.orphan_grace and await self._remove_orphan(
+                effect, stranger, attempt
+            ):
                 del found[stranger]
         if found == effect.orphans and not missing and not effect.missing:
-            raise RetryLater(min(self._timeouts.idle_check * 2.0 ** min(attempt, 16), self._timeouts.idle_check_max))
+            raise RetryLater(
+                min(self._timeouts.idle_check * 2.0 ** min(attempt, 16), self._timeouts.idle_check_max)
+            )
         pause = self._timeouts.orphan_grace if found else self._timeouts.idle_check
         due = now + (self._timeouts.vanished_limit.interval if missing else pause)
         again = CheckRoom(effect.room, effect.session_id, found, missing)
@@ -152,7 +156,11 @@ class Reconciler:
             return
         now = self._clock.now()
         for member in room.members:
-            if member.seat in room.handed_out_seats and member.phase == "in" and member.participant_id not in inside:
+            if (
+                member.seat in room.handed_out_seats
+                and member.phase == "in"
+                and member.participant_id not in inside
+            ):
                 self._metrics.reconciler_find("taken-missing")
                 with log_context(participant_id=member.participant_id):
                     log.warning("participant.put_back")
@@ -236,7 +244,9 @@ class Reconciler:
         return call.participant_id in inside
 
     async def _record_lookup(self, call: Call, *, known: bool) -> None:
-        await self._event_handler.handle(call.ref, CallChecked(self._clock.now(), known, self._timeouts.not_found_limit))
+        await self._event_handler.handle(
+            call.ref, CallChecked(self._clock.now(), known, self._timeouts.not_found_limit)
+        )
         after = (await self._calls.load(call.ref)).call
         if after is not None and not after.live and after.outcome and after.outcome.cause == NOT_FOUND:
             self._log_found_ended(call.call_id, NOT_FOUND)

@@ -6,13 +6,13 @@ from contextlib import suppress
 from typing import Final
 
 from service import __version__
-from service.bandwidth.circuit import Circuit
 from service.bandwidth.api_client import ApiCredentials
+from service.bandwidth.circuit import Circuit
 from service.clock import Clock
 from service.engine.standby import Standby
 from service.store.clock import MACHINE_LIMIT
 from service.store.errors import StoreError
-from service.store.replicas import PEERS, Replicas, ReplicaReport
+from service.store.replicas import PEERS, ReplicaReport, Replicas
 from service.tasks import repeat
 
 REPORT_INTERVAL: Final = 5.0

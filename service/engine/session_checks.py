@@ -12,10 +12,11 @@ from service.bandwidth.errors import NotFound
 from service.bandwidth.webrtc import WebRtcApi
 from service.calls.effects import CheckSession
 from service.clock import Clock
-from service.engine.outbox.wakeup import WorkerSignal
-from service.engine.timeouts import Timeouts
+from service.engine.errors import NotFoundUnconfirmed
 from service.engine.outbox.protocols import RetryLater
+from service.engine.outbox.wakeup import WorkerSignal
 from service.engine.phones import TIMEOUT
+from service.engine.timeouts import Timeouts
 from service.logs import log_context
 from service.metrics import Metrics
 from service.store import keys
@@ -26,18 +27,6 @@ log = structlog.get_logger()
 
 _LATER: Final = 0.05
 """Seconds from when a look is due until the worker is woken: it has to be written down by then."""
-
-
-class NotFoundUnconfirmed(Exception):
-    """Nothing can be said for a moment.
-
-    `participant`: it is that, and its session is there. `over`: the room has another session by now, or none.
-    """
-
-    def __init__(self, *, is_participant: bool, session_replaced: bool = False, detail: str = "") -> None:
-        super().__init__(detail or "the session was not found, and is looked at again")
-        self.is_participant = is_participant
-        self.session_replaced = session_replaced
 
 
 class SessionChecker:
@@ -67,11 +56,15 @@ class SessionChecker:
         """Seconds until it is worth to try again."""
         return self._timeouts.vanished_limit.interval
 
-    async def classify(self, room: str, session_id: str, error: NotFound, seconds: float) -> NotFoundUnconfirmed:
+    async def classify(
+        self, room: str, session_id: str, error: NotFound, seconds: float
+    ) -> NotFoundUnconfirmed:
         """One of the two was not found when a participant was put into a session."""
         if await self._webrtc.has_session(session_id, timeout=seconds):
             return NotFoundUnconfirmed(is_participant=True, detail=str(error))
-        return NotFoundUnconfirmed(is_participant=False, session_replaced=not await self.start_checking(room, session_id))
+        return NotFoundUnconfirmed(
+            is_participant=False, session_replaced=not await self.start_checking(room, session_id)
+        )
 
     async def start_checking(self, room: str, session_id: str) -> bool:
         """The session was not found: that is the first look. False when it is not the room's."""

@@ -7,9 +7,9 @@ from typing import Final, NamedTuple
 
 import structlog
 
+from service.bandwidth.api_client import ApiCredentials
 from service.bandwidth.circuit import Circuit
 from service.bandwidth.errors import BandwidthError
-from service.bandwidth.api_client import ApiCredentials
 from service.clock import Clock
 from service.metrics import Metrics
 from service.store.errors import StoreError
@@ -113,7 +113,9 @@ class Standby:
         await asyncio.gather(*(_probe(one) for one in self._apis if self._should_probe(one)))
         now = self._clock.monotonic()
         self.unreached = tuple(
-            one.name for one in self._apis if (lost := one.unreachable_since) is not None and now - lost >= UNREACHED_AFTER
+            one.name
+            for one in self._apis
+            if (lost := one.unreachable_since) is not None and now - lost >= UNREACHED_AFTER
         )
         if self.unreached:
             await self._renew()
@@ -132,7 +134,9 @@ class Standby:
         self._others_at = now + _OTHERS_INTERVAL
         self._others_need_us = False
         with suppress(StoreError):
-            self._others_need_us = any(one.unreachable_apis for one in await self._replicas.read() if one.id != self._id)
+            self._others_need_us = any(
+                one.unreachable_apis for one in await self._replicas.read() if one.id != self._id
+            )
 
     async def _renew(self) -> None:
         """What the store does not grant is not held: it does as it would alone."""

@@ -13,7 +13,7 @@ from service.logs import log_context
 from service.metrics import Metrics
 from service.store.errors import StoreError
 from service.store.unscheduled import UnscheduledSearch
-from service.tasks import wait_set, log_failures
+from service.tasks import log_failures, wait_set
 
 log = structlog.get_logger()
 
@@ -24,7 +24,9 @@ _PAUSE: Final = 0.1
 class UnscheduledScanner:
     """`every`: seconds for a round through all partitions, one after the other."""
 
-    def __init__(self, *, search: UnscheduledSearch, signal: WorkerSignal, clock: Clock, metrics: Metrics, every: float) -> None:
+    def __init__(
+        self, *, search: UnscheduledSearch, signal: WorkerSignal, clock: Clock, metrics: Metrics, every: float
+    ) -> None:
         self._search = search
         self._signal = signal
         self._clock = clock

@@ -11,9 +11,9 @@ from service.calls.model import SCHEMA, Call, Direction
 from service.calls.outcomes import is_erased
 from service.calls.refs import PARTITIONS, is_ref, partition_of_ref, ref_of_call
 from service.store import keys
-from service.store.redis.client import Client
 from service.store.compression import decompress_text
 from service.store.errors import NewerSchema, StoreCorrupt
+from service.store.redis.client import Client
 from service.store.redis.scripts import Script, Value
 from service.store.timeline import unpack_entry
 

@@ -5,21 +5,21 @@ from typing import Final
 
 import msgspec
 
+from service.calls.change_view import call_change
 from service.calls.effects import Scheduled
 from service.calls.model import Call
-from service.calls.change_view import call_change
 from service.calls.refs import partition_of_ref
 from service.calls.replies import Reply
 from service.store import keys
 from service.store.call_index import ENDED_TTL_MS, HOUR_MS, LIVE_TTL_MS, CallIndex, is_tombstone, read_call
-from service.store.redis.client import Client
 from service.store.compression import compress_text, decompress_text
 from service.store.errors import StoreCorrupt
-from service.store.unknown_fields import unknown_fields, with_unknown_fields
-from service.store.outbox import MAX_TIMELINE_ENTRIES, encode_scheduled
-from service.store.redis.scripts import Script
 from service.store.gauges import STEP, state_index
+from service.store.outbox import MAX_TIMELINE_ENTRIES, encode_scheduled
+from service.store.redis.client import Client
+from service.store.redis.scripts import Script
 from service.store.timeline import pack_entry
+from service.store.unknown_fields import unknown_fields, with_unknown_fields
 
 _LOAD: Final = Script("call_load")
 _COMMIT: Final = Script("call_commit")
@@ -43,7 +43,7 @@ class StoredCall(msgspec.Struct, frozen=True):
     """What a newer release has written of the call."""
 
     def __repr__(self) -> str:
-        return f"Stored(revision={self.revision}, call={self.call}, reply={self.reply}, token=***)"
+        return f"StoredCall(revision={self.revision}, call={self.call}, reply={self.reply}, token=***)"
 
 
 class CallCommit(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,7 +66,8 @@ class CallCommit(msgspec.Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         return (
-            f"Change(call={self.call}, event={self.event_key!r}, reply={self.reply}, owed={self.effects}, token=***)"
+            f"CallCommit(call={self.call}, event_key={self.event_key!r}, reply={self.reply}, "
+            f"effects={self.effects}, token=***)"
         )
 
 
@@ -128,10 +129,14 @@ class Calls(CallIndex):
                 "now": int(now * 1000),
                 "revision": revision,
                 "commit": commit_id,
-                "state": self._packed(with_unknown_fields(_encode(call), change.unknown_fields), compress=not call.live),
+                "state": self._packed(
+                    with_unknown_fields(_encode(call), change.unknown_fields), compress=not call.live
+                ),
                 "event": change.event_key,
                 "reply": _encode(change.reply),
-                "entry": b"" if change.timeline_entry is None else self._packed(pack_entry(change.timeline_entry)),
+                "entry": b""
+                if change.timeline_entry is None
+                else self._packed(pack_entry(change.timeline_entry)),
                 "entries": MAX_TIMELINE_ENTRIES,
                 "effects": _encode([encode_scheduled(one) for one in change.effects]),
                 "cancelled": _encode(change.cancels),

@@ -136,11 +136,15 @@ class StoreClock:
             self._ahead = heard.reading.shared - heard.middle
         elif (jump := self._jump_seconds(heard)) and self._is_store_jump(jump, heard.reading):
             offset = round(1000 * (self._ahead + heard.middle)) - heard.reading.server
-            heard = await self._read_timed(self._read_or_correct(known_offset=heard.reading.offset, new_offset=offset))
+            heard = await self._read_timed(
+                self._read_or_correct(known_offset=heard.reading.offset, new_offset=offset)
+            )
             if self._jump_seconds(heard):
                 self._offset = heard.reading.offset
                 return  # it has jumped again: the next report finds it so
-            log.warning("clock.jumped", seconds=round(jump, 3), offset_s=round(heard.reading.offset / 1000, 3))
+            log.warning(
+                "clock.jumped", seconds=round(jump, 3), offset_s=round(heard.reading.offset / 1000, 3)
+            )
         self._gap, self._offset = heard.reading.gap, heard.reading.offset
         self._correct(heard.nearest_offset(self._ahead))
         self._check_machine()
@@ -176,7 +180,11 @@ class StoreClock:
         self._metrics.clock_off(self.machine_ahead)
         is_off = abs(self.machine_ahead) > MACHINE_LIMIT
         if is_off and not self._warned:
-            log.warning("clock.off", seconds=round(self.machine_ahead, 3), do="check NTP here and where the store runs")
+            log.warning(
+                "clock.off",
+                seconds=round(self.machine_ahead, 3),
+                do="check NTP here and where the store runs",
+            )
         elif self._warned and not is_off:
             log.info("clock.right", seconds=round(self.machine_ahead, 3))
         self._warned = is_off

@@ -48,7 +48,9 @@ class ConcurrentCalls:
         self._calls = calls
         self._now = now
 
-    async def claim(self, name: str, *, api_key: str, limits: Mapping[ConcurrencyScope, int]) -> ConcurrencyScope | None:
+    async def claim(
+        self, name: str, *, api_key: str, limits: Mapping[ConcurrencyScope, int]
+    ) -> ConcurrencyScope | None:
         """Count `name`, a ref or `transfer_of` one, for each of `limits`; or say which is met.
 
         What is refused stays counted for the others until somebody looks, and it is over: taken out here, it
@@ -99,7 +101,11 @@ class ConcurrentCalls:
 
 def _keys_of(api_key: str) -> dict[ConcurrencyScope, str]:
     visitors = keys.concurrent_calls(api_key, ConcurrencyScope.VISITORS)
-    return {ConcurrencyScope.VISITORS: visitors, ConcurrencyScope.KEY: keys.concurrent_calls(api_key), ConcurrencyScope.ALL: keys.all_concurrent_calls()}
+    return {
+        ConcurrencyScope.VISITORS: visitors,
+        ConcurrencyScope.KEY: keys.concurrent_calls(api_key),
+        ConcurrencyScope.ALL: keys.all_concurrent_calls(),
+    }
 
 
 def _is_live(name: str, call: Call | None) -> bool:

@@ -7,8 +7,8 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from redis.exceptions import NoPermissionError
 
-from service.store.redis.client import Client
 from service.store.errors import StoreUnavailable
+from service.store.redis.client import Client
 
 _COMMANDS: Final = (("INFO", "everything"), ("TIME",), ("CLIENT", "INFO"))
 

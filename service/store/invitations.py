@@ -13,8 +13,8 @@ import msgspec
 
 from service.invitations import INVITATION_LIFETIME, Pass
 from service.store import keys
-from service.store.redis.client import Client
 from service.store.errors import StoreCorrupt
+from service.store.redis.client import Client
 from service.store.redis.scripts import Script, Value
 
 _ISSUE: Final = Script("pass_issue")
@@ -133,7 +133,9 @@ class Passes:
             ],
         )
         return {
-            one for one, (closed, mark) in zip(asked, found, strict=True) if mark or int(closed) > one.room_closed_at
+            one
+            for one, (closed, mark) in zip(asked, found, strict=True)
+            if mark or int(closed) > one.room_closed_at
         }
 
     async def end_invitation(self, room: str, id_: str) -> bool:
@@ -147,7 +149,9 @@ class Passes:
     async def list_open(self, room: str, kind: PassKind, *, now: float) -> list[OpenPass]:
         """Those that are open, the first to run out first. Raises StoreCorrupt."""
         flat = iter(await self._client.run(_LIST, {"passes": keys.passes(room)}, {}))
-        found = [_decode_open(room, record) for field, record in zip(flat, flat, strict=True) if _is(kind, field)]
+        found = [
+            _decode_open(room, record) for field, record in zip(flat, flat, strict=True) if _is(kind, field)
+        ]
         return sorted((one for one in found if one.until > now), key=lambda one: (one.until, one.id))
 
     async def _end(self, room: str, kind: PassKind, id_: str, mark: str, *, listed: bool = True) -> bool:

@@ -49,7 +49,9 @@ class KnownIds:
                         found.update(wanted.intersection(_ids(text)))
 
         # Owed work first: what goes over to a room meanwhile was seen, what leaves one is taken down anyway.
-        owners = await self._for_each_partition(_AGENDA, lambda one: ({"agenda": keys.agenda(one)}, {"limit": _ALL}))
+        owners = await self._for_each_partition(
+            _AGENDA, lambda one: ({"agenda": keys.agenda(one)}, {"limit": _ALL})
+        )
         await look(_OWED, [({"owed": keys.owed(owner)}, {}) for owner in owners[::2]])
         refs = await self._for_each_partition(_STANDING, lambda one: ({"standing": keys.live_calls(one)}, {}))
         await look(_STATE, [({"call": keys.call(ref)}, {}) for ref in refs])

@@ -56,7 +56,9 @@ class OutboundQuota:
         self._client = client
         self._per_hour = per_hour
 
-    async def claim(self, request: QuotaRequest, *, digest: str, ref: str) -> QuotaGranted | IdempotencyMismatch | QuotaExceeded:
+    async def claim(
+        self, request: QuotaRequest, *, digest: str, ref: str
+    ) -> QuotaGranted | IdempotencyMismatch | QuotaExceeded:
         """Whether the call `ref`, which is new for each request, may be placed.
 
         `digest` says what is asked for under the idempotency key. Calls of the last 60 minutes are counted,

@@ -6,13 +6,21 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from service.calls.effects import EFFECT_NAMES, CheckCall, CheckRoom, Effect, Scheduled, ReplaceSession, effect_name
+from service.calls.effects import (
+    EFFECT_NAMES,
+    CheckCall,
+    CheckRoom,
+    Effect,
+    ReplaceSession,
+    Scheduled,
+    effect_name,
+)
 from service.store import keys
-from service.store.redis.client import Client
 from service.store.compression import compress_text
-from service.store.unknown_fields import unknown_fields, with_unknown_fields
+from service.store.redis.client import Client
 from service.store.redis.scripts import Script
 from service.store.timeline import pack_entry
+from service.store.unknown_fields import unknown_fields, with_unknown_fields
 
 _CLAIM: Final = Script("agenda_claim")
 _WORK: Final = Script("owed_work")

@@ -10,8 +10,8 @@ import msgspec
 from service.calls.effects import Effect, effect_name
 from service.calls.refs import PARTITIONS
 from service.store import keys
-from service.store.redis.client import Client
 from service.store.outbox import UnreadableEffect, read_effect
+from service.store.redis.client import Client
 from service.store.redis.scripts import Script
 
 _AGENDA: Final = Script("agenda_read")

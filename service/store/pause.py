@@ -5,8 +5,8 @@ from typing import Final
 import msgspec
 
 from service.store import keys
-from service.store.redis.client import Client
 from service.store.errors import StoreCorrupt
+from service.store.redis.client import Client
 from service.store.redis.scripts import Script
 
 _GET: Final = Script("get")

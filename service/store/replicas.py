@@ -5,8 +5,8 @@ from typing import Final
 import msgspec
 
 from service.store import keys
-from service.store.redis.client import Client
 from service.store.clock import StoreClock
+from service.store.redis.client import Client
 from service.store.redis.scripts import Script
 
 _WRITE: Final = Script("replica_write")

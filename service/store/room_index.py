@@ -12,10 +12,10 @@ from service.calls.browser import Browser, Presence
 from service.calls.refs import PARTITIONS
 from service.calls.room_settings import RoomSettings
 from service.store import keys
-from service.store.redis.client import Client
 from service.store.errors import StoreCorrupt
-from service.store.unknown_fields import unknown_fields
+from service.store.redis.client import Client
 from service.store.redis.scripts import Script
+from service.store.unknown_fields import unknown_fields
 
 _GET: Final = Script("get")
 _CONFIGURE: Final = Script("room_configure")
@@ -205,7 +205,9 @@ def _view(room: str, flat: list[bytes], settings: bytes | None) -> RoomView | No
         members=_members(room, fields),
         waiting=waiting,
         settings=decode_settings(room, settings),
-        handed_out_seats=frozenset(field.removeprefix("given:") for field in fields if field.startswith("given:")),
+        handed_out_seats=frozenset(
+            field.removeprefix("given:") for field in fields if field.startswith("given:")
+        ),
         prepared={
             field.removeprefix("stock:"): value.startswith("ready ")
             for field, value in fields.items()

@@ -21,12 +21,12 @@ from service.calls.effects import (
 from service.calls.policy import is_private_room
 from service.calls.room_settings import MAX_MEMBERS, AloneSettings, RoomSettings, WaitingSettings
 from service.store import keys
-from service.store.redis.client import Client
-from service.store.unknown_fields import with_unknown_fields
-from service.store.outbox import encode_effect
 from service.store.invitations import MAX_LIFETIME_MS
-from service.store.room_index import RoomIndex, decode_settings
+from service.store.outbox import encode_effect
+from service.store.redis.client import Client
 from service.store.redis.scripts import Result, Script, Value
+from service.store.room_index import RoomIndex, decode_settings
+from service.store.unknown_fields import with_unknown_fields
 
 _RESERVE: Final = Script("room_reserve")
 _ENTER: Final = Script("room_enter")
@@ -87,7 +87,9 @@ class ReservedSeat(msgspec.Struct, frozen=True):
     token: str = ""
 
     def __repr__(self) -> str:
-        return f"Place(session_id={self.session_id!r}, participant_id={self.participant_id!r}, token=***)"
+        return (
+            f"ReservedSeat(session_id={self.session_id!r}, participant_id={self.participant_id!r}, token=***)"
+        )
 
 
 class EmptyRoom(msgspec.Struct, frozen=True):
@@ -173,7 +175,11 @@ class Rooms(RoomIndex):
             "heeds": int(refuse_if_doubted),
             "broke": _ms(broken_at),
         }
-        more = {"settings": keys.room_settings(room), "left": keys.vacated_seat(room, seat), "news": _change_feed(room)}
+        more = {
+            "settings": keys.room_settings(room),
+            "left": keys.vacated_seat(room, seat),
+            "news": _change_feed(room),
+        }
         more["closed"] = keys.room_closed_at(room)
         answer, value, text, *stocked = await self._run(_RESERVE, room, now, args, **more)
         if answer == b"gone":
@@ -189,7 +195,14 @@ class Rooms(RoomIndex):
         return ReservedSeat(value.decode(), settings, participant_id, token)
 
     async def take_seat(
-        self, room: str, seat: str, *, participant_id: str, new_session_id: str, now: float, keep_participant: bool = False
+        self,
+        room: str,
+        seat: str,
+        *,
+        participant_id: str,
+        new_session_id: str,
+        now: float,
+        keep_participant: bool = False,
     ) -> TakenSeat | SeatGone:
         """Take the seat; `made_session` becomes the room's session unless it has one.
 
@@ -246,16 +259,32 @@ class Rooms(RoomIndex):
 
         With `keep` the participant has a seat in another room, and this one is free at once.
         """
-        args: Args = {"seat": seat, "keep": int(keep_participant), "left_ttl": _VACATED_TTL_MS, "alone": _alone}
+        args: Args = {
+            "seat": seat,
+            "keep": int(keep_participant),
+            "left_ttl": _VACATED_TTL_MS,
+            "alone": _alone,
+        }
         args["page"] = _ms(self._page_gone_timeout)
-        more = {"settings": keys.room_settings(room), "left": keys.vacated_seat(room, seat), "news": _change_feed(room)}
+        more = {
+            "settings": keys.room_settings(room),
+            "left": keys.vacated_seat(room, seat),
+            "news": _change_feed(room),
+        }
         return bool(await self._run(_VACATE, room, now, args, **more))
 
     async def free_seat(self, room: str, seat: str, *, now: float) -> None:
         await self._run(_FREE, room, now, {"seat": seat})
 
     async def update_prepared(
-        self, room: str, step: PreparedStep, participant_id: str, *, now: float, usable_until: float = 0, token: str = ""
+        self,
+        room: str,
+        step: PreparedStep,
+        participant_id: str,
+        *,
+        now: float,
+        usable_until: float = 0,
+        token: str = "",
     ) -> str:
         """What has become of a participant in stock (room_stock.lua); the session that it is or is to be in.
 
@@ -339,8 +368,17 @@ class Rooms(RoomIndex):
 
         Tells whether there was anything that was not closed already.
         """
-        args: Args = {"marks": keys.vacated_seat(room, ""), "left_ttl": _VACATED_TTL_MS, "ttl": _TTL_MS, "life": MAX_LIFETIME_MS}
-        more = {"closed": keys.room_closed_at(room), "passes": keys.passes(room), "ends": keys.passes_until(room)}
+        args: Args = {
+            "marks": keys.vacated_seat(room, ""),
+            "left_ttl": _VACATED_TTL_MS,
+            "ttl": _TTL_MS,
+            "life": MAX_LIFETIME_MS,
+        }
+        more = {
+            "closed": keys.room_closed_at(room),
+            "passes": keys.passes(room),
+            "ends": keys.passes_until(room),
+        }
         return bool(await self._run(_CLOSE, room, now, args, news=_change_feed(room), **more))
 
     async def schedule(
@@ -367,7 +405,13 @@ class Rooms(RoomIndex):
         )
 
     async def _record_sign(self, room: str, seat: str, sign: str, now: float, reported_ms: int) -> bool:
-        args: Args = {"seat": seat, "sign": sign, "told": reported_ms, "absent": _ms(self._absent_timeout), "ttl": _TTL_MS}
+        args: Args = {
+            "seat": seat,
+            "sign": sign,
+            "told": reported_ms,
+            "absent": _ms(self._absent_timeout),
+            "ttl": _TTL_MS,
+        }
         return bool(await self._run(_SIGN, room, now, args))
 
     async def _run(self, script: Script, room: str, now: float, args: Args, **more: str) -> Result:

@@ -5,8 +5,8 @@ from typing import Final
 
 from service.store import keys
 from service.store.redis.client import Client
-from service.store.replicas import MAX_REPLICAS
 from service.store.redis.scripts import Script
+from service.store.replicas import MAX_REPLICAS
 
 _RENEW: Final = Script("standby_renew")
 _RELEASE: Final = Script("standby_release")

@@ -9,9 +9,9 @@ from typing import Final, NamedTuple
 
 from service.calls.model import Status
 from service.store import keys
+from service.store.gauges import STATES, STEP
 from service.store.redis.client import Client
 from service.store.redis.scripts import Script
-from service.store.gauges import STATES, STEP
 
 _FORGOTTEN: Final = Script("forgotten")
 _PART: Final = 400

@@ -37,7 +37,9 @@ def settings(simulator: Simulator) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def serving_api(simulator: Simulator, store_url: str, **overrides: str) -> AsyncIterator[RunningService]:
+async def serving_api(
+    simulator: Simulator, store_url: str, **overrides: str
+) -> AsyncIterator[RunningService]:
     async with serving(simulator, store_url, **{**settings(simulator), **overrides}) as service:
         yield service
 

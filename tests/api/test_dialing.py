@@ -68,7 +68,9 @@ async def test_null_is_as_good_as_nothing(simulator: Simulator, client: Client) 
     assert len(created(simulator)) == 1
 
 
-async def test_asked_twice_it_is_one_call(simulator: Simulator, service: RunningService, client: Client) -> None:
+async def test_asked_twice_it_is_one_call(
+    simulator: Simulator, service: RunningService, client: Client
+) -> None:
     answers = await asyncio.gather(*(client.dial("once", tag="a") for _ in range(4)))
     assert {answer.status_code for answer in answers} <= {201, 202}
     assert len({answer.json()["id"] for answer in answers}) == 1
@@ -242,7 +244,9 @@ SAID: Final = "to (555) 010-0122 cannot be called from 15550100111 on account 99
 """By Bandwidth, of a refused call."""
 
 
-async def test_bandwidths_words_are_for_keys_that_see_numbers(simulator: Simulator, service: RunningService) -> None:
+async def test_bandwidths_words_are_for_keys_that_see_numbers(
+    simulator: Simulator, service: RunningService
+) -> None:
     shown = "to (***) ***-**22 cannot be called from *********11 on account *****23"
     for name, detail in {
         "all": f"create-call: bad-request ({shown})",

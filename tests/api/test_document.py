@@ -9,13 +9,13 @@ import pytest
 
 from handlers.api import bodies, queries
 from handlers.api.invitations import DEFAULT_LIFETIME
-from handlers.http.problems import PROBLEM_KINDS, Problem
 from handlers.api.json_body import convert_body
 from handlers.api.routes import RESOURCES
 from handlers.api.views import call_view, room_view
+from handlers.http.problems import PROBLEM_KINDS, Problem
 from service.api_keys import SCOPES
 from service.calls.model import Blame, Call, Direction, OnMachine, Phone, Status
-from service.calls.room_settings import RoomSettings, WaitingSound, AloneAction, InterconnectMode
+from service.calls.room_settings import AloneAction, InterconnectMode, RoomSettings, WaitingSound
 from service.dial_plan import Rule
 from service.invitations import INVITATION_LIFETIME
 from service.store.invitations import MAX_OPEN
@@ -152,7 +152,10 @@ def test_numbers_in_words_are_those_of_the_code() -> None:
         words = paths[f"/api/v1/rooms/{{room}}/{what}"][method]["description"]
         assert f"{MAX_OPEN} invitations and visits" in words, (what, method)
     expires = SCHEMAS["NewInvitation"]["properties"]["expiresIn"]
-    assert (expires["maximum"], f"{DEFAULT_LIFETIME:.0f} by default" in expires["description"]) == (INVITATION_LIFETIME, True)
+    assert (expires["maximum"], f"{DEFAULT_LIFETIME:.0f} by default" in expires["description"]) == (
+        INVITATION_LIFETIME,
+        True,
+    )
 
 
 def test_examples_of_requests_are_taken() -> None:

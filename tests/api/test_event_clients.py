@@ -16,8 +16,8 @@ from redis.asyncio import Redis
 from service.store import keys
 from service.tasks import Tasks
 from tests.api.clients import ALL, serving_api
-from tests.harness import RunningService
 from tests.event_listener import NO_TLS
+from tests.harness import RunningService
 from tests.simulator.simulator import Simulator
 from tests.test_page_units import NODE, PAGE, ROOT, without_node
 from tests.waiting import wait_until

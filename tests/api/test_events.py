@@ -13,15 +13,15 @@ import pytest
 from redis.asyncio import Redis
 
 from service.clock import SystemClock
-from service.cursors import CursorSigner, CursorHolder
+from service.cursors import CursorHolder, CursorSigner
 from service.engine.timeouts import Timeouts
 from service.store import keys
+from service.store.change_feed import ChangeFeed, Cursor
 from service.store.redis.client import Client as Store
-from service.store.change_feed import Cursor, ChangeFeed
 from tests.api.clients import ALL, API, KEYS, THEIRS, Client, client_of, problem, serving_api
 from tests.api.schema_check import SCHEMAS, check
-from tests.harness import API_KEY, API_KEYS, PASSWORD, RunningService, serving
 from tests.event_listener import EventListener, open_stream
+from tests.harness import API_KEY, API_KEYS, PASSWORD, RunningService, serving
 from tests.operators import Operator
 from tests.processes import environment, replica
 from tests.simulator.phones import Phone

@@ -8,11 +8,11 @@ from typing import Any, cast
 import pytest
 from starlette.requests import Request
 
-from handlers.http.context import RequestContext
 from handlers.api.calls import list_calls
+from handlers.http.context import RequestContext
 from handlers.http.services import Services
 from service.calls.model import Call, Direction, Phone
-from service.store.call_index import CallPosition, CallPage
+from service.store.call_index import CallPage, CallPosition
 
 
 class Index:

@@ -153,7 +153,9 @@ async def test_who_may_only_read_sees_no_token(service: RunningService, client: 
     assert (await client.send("DELETE", path)).status_code == 204
 
 
-async def test_bandwidths_words_are_for_keys_that_see_numbers(simulator: Simulator, service: RunningService) -> None:
+async def test_bandwidths_words_are_for_keys_that_see_numbers(
+    simulator: Simulator, service: RunningService
+) -> None:
     said = "to (***) ***-**22 from *********11"
     for name, detail in {
         "all": f"create-session: bad-request ({said})",

@@ -5,7 +5,7 @@ import pytest
 from handlers.api.views import call_view, full_call_view, room_view
 from service.calls.model import Blame, Call, Direction, Media, Outcome, Phone
 from service.calls.numbers import masked
-from service.calls.room_settings import AloneSettings, RoomSettings, WaitingSettings, InterconnectMode
+from service.calls.room_settings import AloneSettings, InterconnectMode, RoomSettings, WaitingSettings
 from service.store.room_index import Member, RoomView
 from tests.api.schema_check import SCHEMAS, check
 

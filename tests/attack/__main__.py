@@ -25,7 +25,7 @@ from tests.attack.report import is_harmless, report
 from tests.attack.verdict import Figures, Phase, verdict
 from tests.bench import machine
 from tests.bench.figures import listed, percentile
-from tests.bench.processes import Process, BenchProcesses, bench_processes, webhooks
+from tests.bench.processes import BenchProcesses, Process, bench_processes, webhooks
 from tests.soak.measures import look
 
 UPSTREAM: Final = 40.0
@@ -83,7 +83,13 @@ class Attack:
     """One replica, who calls it, and what is found out meanwhile."""
 
     def __init__(
-        self, found: BenchProcesses, replica: Process, store_pid: int, redis: Redis, callers: OrdinaryCallers, watch: Path
+        self,
+        found: BenchProcesses,
+        replica: Process,
+        store_pid: int,
+        redis: Redis,
+        callers: OrdinaryCallers,
+        watch: Path,
     ) -> None:
         self._cores = found.cores
         self._replica = replica

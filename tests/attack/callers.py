@@ -7,8 +7,8 @@ from collections.abc import Awaitable
 from typing import Final, NamedTuple
 
 from tests.bench.callers import BenchCall, NotBridged
-from tests.bench.processes import ROOMS, PRIVATE_NUMBER, room_number
 from tests.bench.fast_http import FastClient
+from tests.bench.processes import PRIVATE_NUMBER, ROOMS, room_number
 
 COMES_IN, IS_BRIDGED, HANGS_UP = "comes in", "is bridged", "hangs up"
 WEBHOOKS: Final = (COMES_IN, IS_BRIDGED, HANGS_UP)

@@ -6,7 +6,7 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import Final
 
-from tests.attack.connection import HttpResponse, HttpConnection, request
+from tests.attack.connection import HttpConnection, HttpResponse, request
 from tests.attack.pace import RateShare
 
 WAITS: Final = 15.0
@@ -67,7 +67,9 @@ class HostileClient:
             self.count(answer.label)
         return answer
 
-    async def ask_uncounted(self, method: str, path: str, body: bytes = b"", **headers: str) -> HttpResponse | None:
+    async def ask_uncounted(
+        self, method: str, path: str, body: bytes = b"", **headers: str
+    ) -> HttpResponse | None:
         """For an answer whose meaning is more than its status; that there was none is counted."""
         raw = request(method, path, _named(headers), len(body)) + body
         line = self._kept.popleft() if self._kept else await self.line()
@@ -102,7 +104,9 @@ class HostileClient:
         self.leave(line)
         return None
 
-    async def begin(self, line: HttpConnection, method: str, path: str, length: int | None, **headers: str) -> None:
+    async def begin(
+        self, line: HttpConnection, method: str, path: str, length: int | None, **headers: str
+    ) -> None:
         """The head of a request whose body is to follow."""
         await self.turn()
         await line.say(request(method, path, _named(headers), length))

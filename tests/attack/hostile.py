@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from handlers.http.request_guard import BODY_LIMIT, VISITOR_LIMIT
 from tests.attack import bodies
-from tests.attack.client import HostileClient, AnswerCounts
+from tests.attack.client import AnswerCounts, HostileClient
 from tests.attack.invitations import issue, open_at_once, open_forged
 from tests.attack.listening import forged_cursor, listen, take_nothing
 from tests.attack.pace import RateShare

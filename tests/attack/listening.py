@@ -8,7 +8,7 @@ from handlers.api.routes import PREFIX
 from handlers.http.sse import LIMIT
 from service.calls.refs import PARTITIONS
 from service.clock import SystemClock
-from service.cursors import CursorSigner, CursorHolder
+from service.cursors import CursorHolder, CursorSigner
 from service.store.change_feed import Cursor
 from tests.attack.client import HostileClient
 from tests.attack.connection import HttpConnection, request

@@ -14,9 +14,8 @@ from typing import Any, Final
 import msgspec
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from handlers.cli import server
 from handlers.app.asgi import create_app
-from handlers.cli import main
+from handlers.cli import main, server
 
 EVERY: Final = 0.005
 """Seconds between two wakes."""

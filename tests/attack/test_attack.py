@@ -59,7 +59,10 @@ def test_bodies_are_as_large_as_may_be() -> None:
             "503 overloaded",
         ),
         (HttpResponse(503, {}, b'{"type":"urn:pstn-bridge:problem:overloaded"}'), "503"),
-        (HttpResponse(503, {"retry-after": "1"}, b'{"type":"urn:pstn-bridge:problem:store-unavailable"}'), "503"),
+        (
+            HttpResponse(503, {"retry-after": "1"}, b'{"type":"urn:pstn-bridge:problem:store-unavailable"}'),
+            "503",
+        ),
         (HttpResponse(503, {"retry-after": "1"}, b"busy"), "503"),
         (HttpResponse(503, {"retry-after": "1"}, b"[]"), "503"),
     ],

@@ -17,9 +17,9 @@ from starlette.requests import Request
 from starlette.responses import Response as Rendered
 from starlette.routing import Route
 
+from service.bandwidth.api_client import HttpClient, Response
 from service.bandwidth.auth import Basic
 from service.bandwidth.errors import BandwidthError
-from service.bandwidth.api_client import HttpClient, Response
 from tests.waiting import wait_until
 
 BASIC = Basic("user", "very-secret")
@@ -68,7 +68,9 @@ class Loopback:
         path = request.scope["raw_path"].decode()
         port = request.client.port if request.client else 0
         query = request.scope["query_string"].decode()
-        self.seen.append(ReceivedRequest(request.method, path, request.headers, await request.body(), port, query))
+        self.seen.append(
+            ReceivedRequest(request.method, path, request.headers, await request.body(), port, query)
+        )
         if reply.gate is not None:
             await reply.gate.wait()
         body = reply.body if isinstance(reply.body, bytes) else json.dumps(reply.body).encode()
@@ -146,7 +148,9 @@ def reset(writer: asyncio.StreamWriter) -> None:
 async def get(
     http: HttpClient, url: str, method: str = "GET", *, timeout: float = 5.0, fresh: bool = False
 ) -> Response:
-    return await http.send("ask", method, f"{url}/x", credentials=BASIC, timeout=timeout, fresh_connection=fresh)
+    return await http.send(
+        "ask", method, f"{url}/x", credentials=BASIC, timeout=timeout, fresh_connection=fresh
+    )
 
 
 async def failed(

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
+from service.bandwidth.api_client import HttpClient
 from service.bandwidth.auth import Basic
 from service.bandwidth.errors import BandwidthError
-from service.bandwidth.api_client import HttpClient
-from service.bandwidth.request_log import RequestLog, record_requests, current_request_log
+from service.bandwidth.request_log import RequestLog, current_request_log, record_requests
 from service.tasks import Tasks
 from tests.bandwidth.support import BASIC, Loopback, Reply, failed, get
 from tests.waiting import wait_until

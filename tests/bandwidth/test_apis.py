@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
+from service.bandwidth.api_client import HttpClient
 from service.bandwidth.auth import Basic
 from service.bandwidth.errors import BandwidthError, Conflict, Misrouted, NotFound
-from service.bandwidth.api_client import HttpClient
 from service.bandwidth.request_log import RequestLog, record_requests
 from service.bandwidth.voice import CallState, VoiceApi
 from service.bandwidth.webrtc import CreatedParticipant, WebRtcApi

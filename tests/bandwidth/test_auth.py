@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from service.bandwidth.auth import TOKEN_FAILURE_THRESHOLD, EXPIRY_MARGIN, PAUSE_AFTER_FAILURE, Basic, OAuth
-from service.bandwidth.errors import BandwidthError
 from service.bandwidth.api_client import HttpClient
+from service.bandwidth.auth import EXPIRY_MARGIN, PAUSE_AFTER_FAILURE, TOKEN_FAILURE_THRESHOLD, Basic, OAuth
+from service.bandwidth.errors import BandwidthError
 from service.bandwidth.request_log import RequestLog, record_requests
 from service.tasks import Tasks
 from tests.bandwidth.support import Loopback, Reply
@@ -75,7 +75,12 @@ async def test_fifty_callers_share_one_failure(oauth: OAuth, bandwidth: Loopback
     assert len({id(error) for error in errors}) == 50
     for error in errors:
         assert isinstance(error, BandwidthError)
-        assert (error.code, error.status, error.retryable, error.retry_after) == ("overloaded", 503, True, 3.0)
+        assert (error.code, error.status, error.retryable, error.retry_after) == (
+            "overloaded",
+            503,
+            True,
+            3.0,
+        )
         assert not error.may_have_happened
 
 

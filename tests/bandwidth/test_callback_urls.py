@@ -35,7 +35,8 @@ def test_voice_addresses() -> None:
     ours = CallbackUrls("https://bridge.test/base", "u", "p")
     assert ours.call_url("p00-x") == "https://bridge.test/base/callbacks/voice/p00-x"
     assert (
-        ours.call_url("p00-x", 2, round_number=1) == "https://bridge.test/base/callbacks/voice/p00-x/2?again=1&since=0"
+        ours.call_url("p00-x", 2, round_number=1)
+        == "https://bridge.test/base/callbacks/voice/p00-x/2?again=1&since=0"
     )
 
 

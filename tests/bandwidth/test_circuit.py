@@ -5,18 +5,18 @@ from typing import Any
 
 import pytest
 
+from service.bandwidth.api_client import HttpClient
 from service.bandwidth.auth import Basic
 from service.bandwidth.breaker import MIN_PAUSE
 from service.bandwidth.circuit import HINT, Circuit, RequestKind
-from service.bandwidth.errors import BandwidthError
-from service.bandwidth.api_client import HttpClient
 from service.bandwidth.create_call import CreateCallRequest
+from service.bandwidth.errors import BandwidthError
 from service.bandwidth.request_log import RequestLog, record_requests
 from service.bandwidth.upstream import REQUEST_KINDS
 from service.bandwidth.voice import VoiceApi
 from service.bandwidth.webrtc import WebRtcApi
 from service.tasks import Tasks
-from tests.bandwidth.support import BASIC, Loopback, Reply, RawServer, reset
+from tests.bandwidth.support import BASIC, Loopback, RawServer, Reply, reset
 from tests.clocks import SetClock
 from tests.waiting import wait_until
 
@@ -306,7 +306,9 @@ async def test_any_answer_says_that_it_can_be_reached(http: HttpClient, bandwidt
     assert circuit.succeeded_at == clock.now(), "that there is none answers a question"
 
 
-async def test_an_api_that_answers_one_kind_of_work_can_be_reached(http: HttpClient, bandwidth: Loopback) -> None:
+async def test_an_api_that_answers_one_kind_of_work_can_be_reached(
+    http: HttpClient, bandwidth: Loopback
+) -> None:
     api = WebRtcApi(http, f"{bandwidth.url}/v1", "55555", BASIC)
     creates = next(one for one in api.circuits if one.kind is RequestKind.CREATES)
     creates.reachability.mark_unreachable(0)
@@ -425,7 +427,9 @@ async def test_what_fails_stops_its_own_kind_of_work_alone(
     bandwidth.answers(GONE)
     for other, perform in PERFORM.items():
         code = await code_of(perform(calls, sessions, 7))
-        assert (code == "paused") == (REQUEST_KINDS[other] == kind and (other in OF_CALLS) == (api == "voice")), other
+        assert (code == "paused") == (
+            REQUEST_KINDS[other] == kind and (other in OF_CALLS) == (api == "voice")
+        ), other
 
 
 async def test_one_piece_of_work_fails_once_however_often_it_is_tried(

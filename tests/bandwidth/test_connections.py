@@ -4,13 +4,13 @@ import socket
 
 import pytest
 
+from service.bandwidth.api_client import HttpClient
 from service.bandwidth.auth import Basic
 from service.bandwidth.errors import BandwidthError
-from service.bandwidth.transport import BODY_LIMIT
-from service.bandwidth.api_client import HttpClient
 from service.bandwidth.request_log import RequestLog, record_requests
+from service.bandwidth.transport import BODY_LIMIT
 from service.tasks import Tasks
-from tests.bandwidth.support import BASIC, Loopback, Reply, RawServer, failed, get, reset
+from tests.bandwidth.support import BASIC, Loopback, RawServer, Reply, failed, get, reset
 from tests.waiting import wait_until
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"
@@ -32,7 +32,12 @@ class Never(Basic):
 async def test_timeout_after_sending_may_have_happened(http: HttpClient, bandwidth: Loopback) -> None:
     bandwidth.answers(Reply(gate=asyncio.Event()))
     error = await failed(http, bandwidth.url, timeout=0.05)
-    assert (error.code, error.status, error.retryable, error.may_have_happened) == ("timeout", None, True, True)
+    assert (error.code, error.status, error.retryable, error.may_have_happened) == (
+        "timeout",
+        None,
+        True,
+        True,
+    )
     assert len(bandwidth.seen) == 1
     gate = bandwidth.replies[0].gate
     assert gate is not None
@@ -52,7 +57,9 @@ async def test_body_that_drips_is_cut_off_by_the_deadline(http: HttpClient) -> N
     assert (error.code, error.may_have_happened) == ("timeout", True)
 
 
-async def test_waiting_for_credentials_counts_and_sends_nothing(http: HttpClient, bandwidth: Loopback) -> None:
+async def test_waiting_for_credentials_counts_and_sends_nothing(
+    http: HttpClient, bandwidth: Loopback
+) -> None:
     with pytest.raises(BandwidthError) as caught:
         await http.send("ask", "GET", bandwidth.url, credentials=Never("user", "password"), timeout=0.05)
     assert (caught.value.code, caught.value.may_have_happened) == ("timeout", False)
@@ -169,7 +176,9 @@ async def test_what_says_that_it_is_not_packed_is_taken(
 
 
 @pytest.mark.parametrize("fresh", [False, True], ids=["kept", "fresh"])
-async def test_a_packed_refusal_keeps_its_status(http: HttpClient, bandwidth: Loopback, *, fresh: bool) -> None:
+async def test_a_packed_refusal_keeps_its_status(
+    http: HttpClient, bandwidth: Loopback, *, fresh: bool
+) -> None:
     bandwidth.answers(Reply(429, gzip.compress(b"{}"), {"content-encoding": "gzip", "retry-after": "3"}))
     error = await failed(http, bandwidth.url, fresh=fresh)
     assert (error.code, error.retry_after) == ("rate-limited", 3.0)
@@ -255,7 +264,9 @@ async def test_post_on_a_connection_the_server_gave_up_is_not_repeated(http: Htt
     assert (error.code, error.may_have_happened, len(server.heads)) == ("unreachable", True, 2)
 
 
-async def drop_the_second(server: RawServer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def drop_the_second(
+    server: RawServer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> None:
     """Answers the first request on a connection; the first connection ends with its second request."""
     number = server.connections
     await server.head(reader)

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from service.bandwidth.auth import Basic
-from service.bandwidth.errors import BandwidthError
 from service.bandwidth.api_client import HttpClient
-from service.bandwidth.create_call import MachineDetection, CreateCallRequest, create_call_body
+from service.bandwidth.auth import Basic
+from service.bandwidth.create_call import CreateCallRequest, MachineDetection, create_call_body
+from service.bandwidth.errors import BandwidthError
 from service.bandwidth.request_log import RequestLog, record_requests
 from service.bandwidth.voice import VoiceApi
-from tests.bandwidth.support import BASIC, Loopback, Reply, RawServer, reset
+from tests.bandwidth.support import BASIC, Loopback, RawServer, Reply, reset
 
 CALL = "c-93d6f3c0-be584596-0b74-4fa2-8015-d8ede84bd1a4"
 URL = "https://bridge.example/callbacks/voice/r1"

@@ -10,10 +10,10 @@ from service.bandwidth.errors import (
     Conflict,
     Misrouted,
     NotFound,
-    invalid_response,
     error_for_status,
-    parse_retry_after,
     error_text,
+    invalid_response,
+    parse_retry_after,
 )
 
 NOW = 1_800_000_000.0

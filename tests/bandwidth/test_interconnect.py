@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from service.bandwidth.bxml import SipUri, Transfer, render
-from service.bandwidth.interconnect import TransferParameters, SipTransfer, UuiTooLong, leg_uui, transfer_uui
+from service.bandwidth.interconnect import SipTransfer, TransferParameters, UuiTooLong, leg_uui, transfer_uui
 
 CALL = "c-93d6f3c0-be584596-0b74-4fa2-8015-d8ede84bd1a4"
 DIGITS = "93d6f3c0be5845960b744fa28015d8ede84bd1a4"

@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 
-from service.bandwidth.auth import Basic, OAuth
 from service.bandwidth.api_client import HttpClient
+from service.bandwidth.auth import Basic, OAuth
 from service.bandwidth.keepalive import KeepAlive
 from service.clock import SystemClock
 from service.metrics import Metrics
@@ -48,7 +48,9 @@ class ClosingServer:
 
 
 @asynccontextmanager
-async def keep_alive(http: HttpClient, url: str, connections: int, *, every: float = 0.2) -> AsyncIterator[None]:
+async def keep_alive(
+    http: HttpClient, url: str, connections: int, *, every: float = 0.2
+) -> AsyncIterator[None]:
     warmth = KeepAlive(
         http=http, credentials=(), url=url, connections=connections, clock=SystemClock(), every=every
     )

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from service.bandwidth.api_client import HttpClient
 from service.bandwidth.auth import Basic
 from service.bandwidth.errors import BandwidthError, NotFound
-from service.bandwidth.api_client import HttpClient
 from service.bandwidth.voice import PAGES, FoundCall, TooManyCalls, VoiceApi
 from service.bandwidth.webrtc import WebRtcApi
 from tests.bandwidth.support import BASIC, Loopback, Reply
@@ -131,7 +131,9 @@ async def test_pages_are_followed(http: HttpClient, bandwidth: Loopback) -> None
         "?pageToken=ä",
     ],
 )
-async def test_credentials_follow_no_link_elsewhere(http: HttpClient, bandwidth: Loopback, elsewhere: str) -> None:
+async def test_credentials_follow_no_link_elsewhere(
+    http: HttpClient, bandwidth: Loopback, elsewhere: str
+) -> None:
     origin = bandwidth.url
     link = elsewhere.format(origin=origin, rest=origin.removeprefix("http"))
     bandwidth.answers(page("c-1", then=link), page("c-2"))

@@ -2,8 +2,8 @@ from typing import Any
 
 import pytest
 
-from service.bandwidth.errors import NotFound
 from service.bandwidth.api_client import HttpClient
+from service.bandwidth.errors import NotFound
 from service.bandwidth.webrtc import WebRtcApi
 from tests.bandwidth.support import BASIC, Loopback, Reply
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from service.bandwidth.errors import BandwidthError
 from service.bandwidth.api_client import HttpClient
 from service.bandwidth.create_call import CreateCallRequest
+from service.bandwidth.errors import BandwidthError
 from service.bandwidth.unreadable_responses import QUIET_PERIOD
 from service.bandwidth.voice import VoiceApi
 from service.bandwidth.webrtc import WebRtcApi
@@ -141,7 +141,10 @@ async def test_an_answer_of_no_use_is_counted_and_named_once_a_spell(
         await webrtc.delete_session("s", timeout=5)
     assert named()[3:] == [("delete-session", False)]
     text, kind = http.metrics.render("text/plain", None)
-    assert MetricsPage(text.decode(), kind).get("pstn_answers_unreadable_total", operation="create-participant") == 4
+    assert (
+        MetricsPage(text.decode(), kind).get("pstn_answers_unreadable_total", operation="create-participant")
+        == 4
+    )
     await http.close()
 
 

@@ -15,8 +15,8 @@ from service import logs
 from tests.bench import machine
 from tests.bench.comparison import PairedRuns, python_of
 from tests.bench.figures import listed, table
-from tests.bench.runs import SCENARIOS, Benchmark
 from tests.bench.processes import ROOMS, bench_processes
+from tests.bench.runs import SCENARIOS, Benchmark
 
 PARTS = ("air", "throughput", "kept", "replicas", "start", "quiet", "listeners", "memory", "held")
 ABOUT = """\

@@ -6,7 +6,7 @@ import time
 from typing import Any, Final
 from uuid import uuid4
 
-from tests.bench.fast_http import FastResponse, FastClient
+from tests.bench.fast_http import FastClient, FastResponse
 from tests.simulator.clock import timestamp
 
 ACCOUNT: Final = "9900000"
@@ -23,7 +23,13 @@ class BenchCall:
     """One call. Each method posts a webhook, and gives the seconds until its answer."""
 
     def __init__(
-        self, client: FastClient, number: str, *, call_id: str = "", path: str = CALLBACKS, outbound: bool = False
+        self,
+        client: FastClient,
+        number: str,
+        *,
+        call_id: str = "",
+        path: str = CALLBACKS,
+        outbound: bool = False,
     ) -> None:
         """`path`: where Bandwidth was told to ask about a call that it was asked to make."""
         self._client = client

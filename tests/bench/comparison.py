@@ -14,8 +14,8 @@ from typing import Final, NamedTuple
 
 from tests.bench import machine
 from tests.bench.callers import BenchCall
-from tests.bench.runs import Benchmark, run_workload
 from tests.bench.processes import ROOMS, BenchProcesses, room_number
+from tests.bench.runs import Benchmark, run_workload
 
 JOIN: Final = "a join"
 WHOLE: Final = "a whole call"
@@ -43,7 +43,9 @@ class PairedRuns:
         self._say = say
         self.turns: dict[str, list[tuple[PairedRun, PairedRun]]] = {JOIN: [], WHOLE: []}
 
-    async def play(self, pairs: int, new_stage: Callable[[], AbstractAsyncContextManager[BenchProcesses]]) -> None:
+    async def play(
+        self, pairs: int, new_stage: Callable[[], AbstractAsyncContextManager[BenchProcesses]]
+    ) -> None:
         for first in range(0, pairs, _OF_ONE_START):
             self._say("two builds are starting, and warming up")
             async with new_stage() as stage:

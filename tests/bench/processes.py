@@ -16,8 +16,8 @@ from redis.asyncio import Redis
 from service.store.redis.embedded import EmbeddedServer
 from tests.bench import machine
 from tests.bench.callers import ACCOUNT
-from tests.bench.machine import Cores
 from tests.bench.fast_http import FastClient
+from tests.bench.machine import Cores
 from tests.harness import API_KEY, API_KEYS, NUMBER, PASSWORD, USERNAME
 from tests.processes import free_port
 

@@ -12,9 +12,19 @@ from typing import Any, Final
 from handlers.http.sse import LIMIT
 from tests.bench import machine
 from tests.bench.callers import BenchCall
-from tests.bench.figures import Guard, Row, percentile, ratio, timed
-from tests.bench.processes import ROOMS, PRIVATE_NUMBER, Process, BenchProcesses, StoreClient, StubClient, operator, room_number, webhooks
 from tests.bench.fast_http import FastClient
+from tests.bench.figures import Guard, Row, percentile, ratio, timed
+from tests.bench.processes import (
+    PRIVATE_NUMBER,
+    ROOMS,
+    BenchProcesses,
+    Process,
+    StoreClient,
+    StubClient,
+    operator,
+    room_number,
+    webhooks,
+)
 from tests.harness import CALLEE, NUMBER
 from tests.waiting import wait_until
 
@@ -51,7 +61,9 @@ async def run_workload(life: Workload, count: int, in_flight: int) -> tuple[list
 class Benchmark:
     """One replica with its store, a stub of Bandwidth and a bare endpoint, and what was found so far."""
 
-    def __init__(self, stage: BenchProcesses, stub: StubClient, store: StoreClient, service: Process, bare: Process) -> None:
+    def __init__(
+        self, stage: BenchProcesses, stub: StubClient, store: StoreClient, service: Process, bare: Process
+    ) -> None:
         self.stage = stage
         self.stub = stub
         self.store = store

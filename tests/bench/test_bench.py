@@ -10,8 +10,8 @@ import pytest
 
 from tests.bench import machine
 from tests.bench.comparison import python_of, spread
-from tests.bench.figures import Guard, Row, percentile, ratio, table, timed
 from tests.bench.fast_http import FastClient
+from tests.bench.figures import Guard, Row, percentile, ratio, table, timed
 
 
 def test_percentiles_are_times_that_were_measured() -> None:

@@ -9,7 +9,7 @@ import pytest
 from redis.asyncio import Redis
 
 from tests.browser.chromium import chromium, running, tone
-from tests.browser.people import Person, BrowserSetup
+from tests.browser.people import BrowserSetup, Person
 from tests.harness import nothing_left, serving
 from tests.operators import Operator
 from tests.simulator.settings import SimulatorSettings
@@ -32,7 +32,9 @@ async def simulator() -> AsyncIterator[Simulator]:
 
 
 @pytest.fixture
-async def stage(simulator: Simulator, store_url: str, redis: Redis, tmp_path: Path) -> AsyncIterator[BrowserSetup]:
+async def stage(
+    simulator: Simulator, store_url: str, redis: Redis, tmp_path: Path
+) -> AsyncIterator[BrowserSetup]:
     """Everything that people need to meet; afterwards nothing of it is left."""
     settings = {"BW_DEVICE_URL": simulator.device_url, "BASE_CALLBACK_URL": "http://localhost"}
     async with AsyncExitStack() as stack:

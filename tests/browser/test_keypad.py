@@ -3,7 +3,7 @@
 import pytest
 from playwright.async_api import expect
 
-from tests.browser.people import PATIENCE, Person, BrowserSetup
+from tests.browser.people import PATIENCE, BrowserSetup, Person
 from tests.waiting import wait_until
 
 # Keeps what the page has of its microphone and of its connections where a test finds it.

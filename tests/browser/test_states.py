@@ -10,7 +10,7 @@ import pytest
 from playwright.async_api import expect
 
 from tests.browser.chromium import running, tone
-from tests.browser.people import PATIENCE, Person, BrowserSetup
+from tests.browser.people import PATIENCE, BrowserSetup, Person
 from tests.harness import CALLEE
 
 AXE: Final = Path(__file__).parents[2] / "handlers" / "page" / "node_modules" / "axe-core" / "axe.min.js"

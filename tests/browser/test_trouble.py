@@ -7,7 +7,7 @@ import pytest
 from playwright.async_api import expect
 
 from tests.browser.chromium import running
-from tests.browser.people import PATIENCE, Person, BrowserSetup
+from tests.browser.people import PATIENCE, BrowserSetup, Person
 from tests.waiting import wait_until
 
 

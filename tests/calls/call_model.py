@@ -13,13 +13,13 @@ from service.calls.effects import (
     CallEffect,
     CheckPage,
     EndDialing,
-    HangUpPhone,
     HangUpLeg,
+    HangUpPhone,
     LeaveRoom,
     MoveParticipant,
     RecordCallId,
-    Scheduled,
     RedirectPhone,
+    Scheduled,
     Subscribe,
     TellHoldTimeUp,
     TellTimeNearlyUp,
@@ -27,23 +27,33 @@ from service.calls.effects import (
 )
 from service.calls.events import Dial, Event, LegAnswer, LegBridgeComplete, LegDisconnect
 from service.calls.model import Call, Intent, Leg, Media, Phone, parse_seat, seat_of
-from service.calls.replies import BridgeLeg, BridgePhone, TransferToNumber, HangUp, Join
-from tests.calls.event_builders import FALLBACK, NOW, REF, ROOM, EventBuilder, join_failed, joined, leg_id_of, participant_vanished
-from tests.calls.expected_effects import CANCELLED_AT_END
-from tests.calls.invariants import check
+from service.calls.replies import BridgeLeg, BridgePhone, HangUp, Join, TransferToNumber
 from tests.calls.control_event_builders import (
     dialing_timed_out,
-    room_closed,
     found_empty,
     hold_time_up,
     leg_answer,
     move_failed,
     moved,
     page_gone,
+    room_closed,
     summoned,
     time_nearly_up,
     time_up,
 )
+from tests.calls.event_builders import (
+    FALLBACK,
+    NOW,
+    REF,
+    ROOM,
+    EventBuilder,
+    join_failed,
+    joined,
+    leg_id_of,
+    participant_vanished,
+)
+from tests.calls.expected_effects import CANCELLED_AT_END
+from tests.calls.invariants import check
 
 RoomSeat = tuple[str, str]
 """A room and a seat in it."""
@@ -252,7 +262,9 @@ class CallModel:
             case HangUpPhone():
                 self.is_hung_up = True
             case HangUpLeg():
-                self.legs |= {attempt: Leg.GONE for attempt in self.legs if leg_id_of(attempt) == effect.call_id}
+                self.legs |= {
+                    attempt: Leg.GONE for attempt in self.legs if leg_id_of(attempt) == effect.call_id
+                }
             case MoveParticipant():
                 there = (effect.next_room, effect.next_seat)
                 if there not in self.released_seats:
@@ -317,7 +329,9 @@ class CallModel:
             owed = f"hang-up-leg:{leg_id_of(attempt)}" in self.owed
             assert leg is not Leg.UP or in_use or owed, f"nobody hangs up the leg of attempt {attempt}"
         if call.live and call.participant_id and call.media in {Media.TRANSFERRING, Media.BRIDGED}:
-            assert call.participant_id in self.participants | self.lost_participants, "the caller talks to nobody"
+            assert call.participant_id in self.participants | self.lost_participants, (
+                "the caller talks to nobody"
+            )
             seated = (call.room, call.seat) in self.seats
             assert seated or call.participant_id in self.lost_participants, "in a room without a seat there"
         self._check_pending_effects(call)

@@ -3,7 +3,6 @@
 from service.calls.events import (
     Dial,
     DialingTimedOut,
-    RoomClosed,
     FoundEmpty,
     HoldTimeUp,
     LeftAlone,
@@ -21,13 +20,25 @@ from service.calls.events import (
     OrderTransfer,
     PageGone,
     Placed,
+    RoomClosed,
     Summoned,
     TimeNearlyUp,
     TimeUp,
 )
 from service.calls.model import OnMachine
-from service.calls.room_settings import AloneAction, WaitingSettings, InterconnectMode
-from tests.calls.event_builders import CALL_ID, CALLER, TRANSFER_NUMBER, LEASE, OTHER_ROOM, OUR_NUMBER, REF, ROOM, EventBuilder, leg_id_of
+from service.calls.room_settings import AloneAction, InterconnectMode, WaitingSettings
+from tests.calls.event_builders import (
+    CALL_ID,
+    CALLER,
+    LEASE,
+    OTHER_ROOM,
+    OUR_NUMBER,
+    REF,
+    ROOM,
+    TRANSFER_NUMBER,
+    EventBuilder,
+    leg_id_of,
+)
 
 DIALING_SECONDS: float = 390.0
 """Seconds until it has to be known what became of an outbound call."""
@@ -121,7 +132,9 @@ def order_subscriptions(*hears: str) -> EventBuilder:
 # Rooms ------------------------------------------------------------------------------------------------------
 
 
-def found_empty(attempt: int = 1, *, room: str = ROOM, waiting: WaitingSettings = WAITING_SETTINGS) -> EventBuilder:
+def found_empty(
+    attempt: int = 1, *, room: str = ROOM, waiting: WaitingSettings = WAITING_SETTINGS
+) -> EventBuilder:
     return lambda at: FoundEmpty(at=at, attempt=attempt, room=room, waiting=waiting)
 
 

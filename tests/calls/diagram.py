@@ -10,8 +10,7 @@ from typing import Final, TypeVar
 
 from service.calls.effects import Scheduled
 from service.calls.model import Call, Intent, Media, Phone
-from service.calls.replies import Join
-from service.calls.replies import reply_name
+from service.calls.replies import Join, reply_name
 from tests.calls.event_builders import NOW
 from tests.calls.representative import Case, CoreState, cases, on_an_older_attempt, on_no_call
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from service.calls.events import (
     Answer,
+    AskedToRetry,
     BridgeComplete,
     Disconnect,
     Event,
@@ -19,12 +20,11 @@ from service.calls.events import (
     TransferAnswer,
     TransferComplete,
     TransferDisconnect,
-    AskedToRetry,
     UnknownWebhook,
 )
-from service.calls.pin_guessing import NO_WRONG_PINS, WrongPinCounts
 from service.calls.looks import CallChecked, Threshold
 from service.calls.model import Call, Direction, Intent, Leg, Media, Phone, seat_of
+from service.calls.pin_guessing import NO_WRONG_PINS, WrongPinCounts
 
 REF = "p03-call"
 CALL_ID = "c-1"
@@ -114,7 +114,10 @@ def asked_to_retry(
 
 def answer(machine: str = "", *, fallback_number: str = "") -> EventBuilder:
     return lambda at: Answer(
-        **webhook_fields(at, Direction.OUTBOUND), answered=True, fallback_number=fallback_number, machine=machine
+        **webhook_fields(at, Direction.OUTBOUND),
+        answered=True,
+        fallback_number=fallback_number,
+        machine=machine,
     )
 
 
@@ -143,8 +146,16 @@ def redirected(
     )
 
 
-def gathered(pin_room: str = "", *, pin_attempts_allowed: int = 3, wrong_pins: WrongPinCounts = NO_WRONG_PINS) -> EventBuilder:
-    return lambda at: Gathered(**webhook_fields(at), answered=True, pin_attempts_allowed=pin_attempts_allowed, pin_room=pin_room, wrong_pins=wrong_pins)
+def gathered(
+    pin_room: str = "", *, pin_attempts_allowed: int = 3, wrong_pins: WrongPinCounts = NO_WRONG_PINS
+) -> EventBuilder:
+    return lambda at: Gathered(
+        **webhook_fields(at),
+        answered=True,
+        pin_attempts_allowed=pin_attempts_allowed,
+        pin_room=pin_room,
+        wrong_pins=wrong_pins,
+    )
 
 
 def bridge_complete(attempt: int = 1, cause: str = "") -> EventBuilder:
@@ -174,9 +185,13 @@ def unknown_webhook(event_type: str = "somethingNew") -> EventBuilder:
 # The B leg of its transfer ----------------------------------------------------------------------------------
 
 
-def transfer_answer(attempt: int = 1, *, tag: str | None = None, accepted_without_call: bool = False) -> EventBuilder:
+def transfer_answer(
+    attempt: int = 1, *, tag: str | None = None, accepted_without_call: bool = False
+) -> EventBuilder:
     repeated = seat_of(REF, attempt) if tag is None else tag
-    return lambda at: TransferAnswer(at, attempt, leg_id=f"c-b{attempt}", tag=repeated, accepted_without_call=accepted_without_call)
+    return lambda at: TransferAnswer(
+        at, attempt, leg_id=f"c-b{attempt}", tag=repeated, accepted_without_call=accepted_without_call
+    )
 
 
 def transfer_complete(attempt: int = 1, cause: str = "hangup", *, short_leg: float = 0) -> EventBuilder:

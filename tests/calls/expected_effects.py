@@ -6,8 +6,8 @@ from service.calls.effects import (
     CallEffect,
     CheckPage,
     EndDialing,
-    HangUpPhone,
     HangUpLeg,
+    HangUpPhone,
     LeaveRoom,
     MoveParticipant,
     RecordCallId,
@@ -46,7 +46,9 @@ def hang_up_phone(*, after: float = 0) -> ExpectedEffect:
     return ExpectedEffect(HangUpPhone(CALL_ID), after)
 
 
-def leave_room(attempt: int = 1, *, after: float = 0, room: str = ROOM, seat_no: int = 0, keeps_participant: bool = False) -> ExpectedEffect:
+def leave_room(
+    attempt: int = 1, *, after: float = 0, room: str = ROOM, seat_no: int = 0, keeps_participant: bool = False
+) -> ExpectedEffect:
     return ExpectedEffect(LeaveRoom(room, seat_of(REF, attempt, seat_no), keeps_participant), after)
 
 

@@ -8,7 +8,6 @@ from service.calls.decide import decide
 from service.calls.decision import Decision
 from service.calls.effects import HangUpLeg, LeaveRoom, RecordCallId, RedirectPhone
 from service.calls.events import (
-    PhoneRequest,
     Dial,
     Disconnect,
     Event,
@@ -20,34 +19,42 @@ from service.calls.events import (
     LegBridgeComplete,
     Order,
     OrderHangup,
+    PhoneRequest,
     TransferAnswer,
     TransferComplete,
     UnknownWebhook,
 )
 from service.calls.model import Call, Intent, Leg, Media, Phone, Status
 from service.calls.replies import (
-    ErrorAndHangUp,
-    GatherPin,
-    WaitForOthers,
+    AcceptLeg,
     BridgeLeg,
     BridgePhone,
-    TransferToNumber,
-    SayAndHangUp,
+    ErrorAndHangUp,
+    GatherPin,
     HangUp,
     Hold,
-    Join,
-    AcceptLeg,
-    NoReply,
-    RingWhileDialing,
     HoldLeg,
+    Join,
+    NoReply,
     Reply,
+    RingWhileDialing,
+    SayAndHangUp,
+    TransferToNumber,
     TransferToWebRtc,
     Wait,
+    WaitForOthers,
 )
 from service.calls.rules.learning import record_facts
 from tests.calls.event_builders import REF
 
-ON_A_LEG: Final = (PhoneRequest, TransferAnswer, TransferComplete, LegAnswer, LegBridgeComplete, UnknownWebhook)
+ON_A_LEG: Final = (
+    PhoneRequest,
+    TransferAnswer,
+    TransferComplete,
+    LegAnswer,
+    LegBridgeComplete,
+    UnknownWebhook,
+)
 """Webhooks whose reply is run; an empty document would hang the leg up."""
 JOIN_ENDS: Final = (Joined, JoinFailed, FoundEmpty)
 PHONE_IS_ANSWERED: Final = (PhoneRequest, TransferComplete, *JOIN_ENDS)
@@ -156,7 +163,9 @@ def _check_reply(now: float, after: Call, event: Event, decision: Decision) -> N
 def _check_refusal(before: Call | None, event: Event, decision: Decision) -> None:
     if decision.refusal_reason:
         assert isinstance(event, Order)
-        assert decision == Decision(before, NoReply(), refusal_reason=decision.refusal_reason), "refused, and yet obeyed"
+        assert decision == Decision(before, NoReply(), refusal_reason=decision.refusal_reason), (
+            "refused, and yet obeyed"
+        )
 
 
 def _check_attempt(now: float, before: Call | None, event: Event, decision: Decision) -> None:

@@ -11,36 +11,10 @@ from service.calls.decision import Decision
 from service.calls.events import Event
 from service.calls.model import Call, Direction, Intent, Leg, Media, OnMachine, Phone
 from service.calls.rules.arriving import BRIDGE_SETTLE_TIME
-from tests.calls.event_builders import (
-    FALLBACK,
-    NOW,
-    ROOM,
-    TOKEN_LIFE,
-    EventBuilder,
-    sample_call,
-    answer,
-    call_checked,
-    bridge_complete,
-    disconnect,
-    found_ended,
-    gathered,
-    initiate,
-    join_failed,
-    joined,
-    leg_noted,
-    redirected,
-    transfer_answer,
-    transfer_complete,
-    transfer_disconnect,
-    asked_to_retry,
-    unknown_webhook,
-    participant_vanished,
-)
 from tests.calls.control_event_builders import (
     WAITING_SETTINGS,
     dial,
     dialing_timed_out,
-    room_closed,
     found_empty,
     hold_time_up,
     left_alone,
@@ -58,9 +32,35 @@ from tests.calls.control_event_builders import (
     order_transfer,
     page_gone,
     placed,
+    room_closed,
     summoned,
     time_nearly_up,
     time_up,
+)
+from tests.calls.event_builders import (
+    FALLBACK,
+    NOW,
+    ROOM,
+    TOKEN_LIFE,
+    EventBuilder,
+    answer,
+    asked_to_retry,
+    bridge_complete,
+    call_checked,
+    disconnect,
+    found_ended,
+    gathered,
+    initiate,
+    join_failed,
+    joined,
+    leg_noted,
+    participant_vanished,
+    redirected,
+    sample_call,
+    transfer_answer,
+    transfer_complete,
+    transfer_disconnect,
+    unknown_webhook,
 )
 
 
@@ -205,7 +205,11 @@ def _call(state: CoreState, circumstance: Circumstance) -> Call:
     )
     if state.phone is Phone.DIALING:
         call = replace(
-            call, direction=Direction.OUTBOUND, call_id="", is_early_join=state.media is Media.JOINING, bridged_at=0
+            call,
+            direction=Direction.OUTBOUND,
+            call_id="",
+            is_early_join=state.media is Media.JOINING,
+            bridged_at=0,
         )
     if state.intent is Intent.WAIT:
         call = replace(call, waiting=WAITING_SETTINGS, wait_until=NOW + WAITING_SETTINGS.limit)

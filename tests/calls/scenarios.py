@@ -3,20 +3,7 @@
 from typing import Final, NamedTuple
 
 from service.calls.model import Intent, Leg, Media, OnMachine, Phone
-from tests.calls.event_builders import (
-    ROOM,
-    EventBuilder,
-    answer,
-    bridge_complete,
-    gathered,
-    initiate,
-    redirected,
-    transfer_answer,
-    transfer_complete,
-    transfer_disconnect,
-    unknown_webhook,
-    participant_vanished,
-)
+from tests.calls.call_model import CallModel
 from tests.calls.control_event_builders import (
     dial,
     leg_answer,
@@ -30,7 +17,20 @@ from tests.calls.control_event_builders import (
     order_transfer,
     placed,
 )
-from tests.calls.call_model import CallModel
+from tests.calls.event_builders import (
+    ROOM,
+    EventBuilder,
+    answer,
+    bridge_complete,
+    gathered,
+    initiate,
+    participant_vanished,
+    redirected,
+    transfer_answer,
+    transfer_complete,
+    transfer_disconnect,
+    unknown_webhook,
+)
 
 
 class Scenario(NamedTuple):
@@ -73,7 +73,10 @@ class Scenario(NamedTuple):
         if self.is_outbound:
             return answer()
         return initiate(
-            fallback_number=self.fallback_number, announcement=self.announcement, waits_for_others=self.waits_for_others, pin_attempts_allowed=self.pin_attempts_allowed
+            fallback_number=self.fallback_number,
+            announcement=self.announcement,
+            waits_for_others=self.waits_for_others,
+            pin_attempts_allowed=self.pin_attempts_allowed,
         )
 
 
@@ -149,7 +152,9 @@ def advance(story: Scenario, world: CallModel, which: int) -> None:
             world.finish_move(which % 4 if which > 16 else 0)
     else:
         following = (
-            _own_leg_events(call.media, call.attempt) if story.uses_bridge else _transfer_events(call.media, call.attempt)
+            _own_leg_events(call.media, call.attempt)
+            if story.uses_bridge
+            else _transfer_events(call.media, call.attempt)
         )
         world.handle(following[which % len(following)])
 

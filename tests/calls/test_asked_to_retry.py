@@ -15,13 +15,13 @@ from tests.calls.event_builders import (
     FALLBACK,
     NOW,
     EventBuilder,
-    sample_call,
     answer,
+    asked_to_retry,
     disconnect,
     initiate,
     redirected,
+    sample_call,
     transfer_answer,
-    asked_to_retry,
 )
 from tests.calls.playbook import Playbook, play
 
@@ -186,7 +186,9 @@ def test_a_failure_of_before_stays_the_reason() -> None:
 
 
 def test_who_was_talking_and_came_out_of_it_in_vain_was_let_go() -> None:
-    story = play(sample_call(Media.LEAVING)).on(asked_to_retry(answered=True, outage_waits=3, waited=8, is_hung_up=True), after=9)
+    story = play(sample_call(Media.LEAVING)).on(
+        asked_to_retry(answered=True, outage_waits=3, waited=8, is_hung_up=True), after=9
+    )
     story.replies(HangUp()).knows(created_at=NOW).on(disconnect()).knows(outcome=OURS)
 
 

@@ -8,23 +8,7 @@ from msgspec.structs import replace
 from service.calls.decide import decide
 from service.calls.model import Call, Intent, Leg, Media, Status
 from service.calls.replies import ErrorAndHangUp, HangUp, Join, TransferToWebRtc, Wait
-from service.calls.rules.joining import MAX_ROOM_FULL_RETRIES, JOIN_RETRY_PAUSE, MAX_JOIN_RETRIES
-from tests.calls.event_builders import (
-    LEASE,
-    NOW,
-    OTHER_ROOM,
-    ROOM,
-    EventBuilder,
-    sample_call,
-    bridge_complete,
-    join_failed,
-    joined,
-    redirected,
-    transfer_answer,
-    transfer_complete,
-)
-from tests.calls.expected_effects import hang_up_phone, hang_up_leg, leave_room
-from tests.calls.playbook import play
+from service.calls.rules.joining import JOIN_RETRY_PAUSE, MAX_JOIN_RETRIES, MAX_ROOM_FULL_RETRIES
 from tests.calls.control_event_builders import (
     dial,
     found_empty,
@@ -35,6 +19,22 @@ from tests.calls.control_event_builders import (
     placed,
     time_up,
 )
+from tests.calls.event_builders import (
+    LEASE,
+    NOW,
+    OTHER_ROOM,
+    ROOM,
+    EventBuilder,
+    bridge_complete,
+    join_failed,
+    joined,
+    redirected,
+    sample_call,
+    transfer_answer,
+    transfer_complete,
+)
+from tests.calls.expected_effects import hang_up_leg, hang_up_phone, leave_room
+from tests.calls.playbook import play
 
 LONG = 60.0
 OF_AN_ATTEMPT: Final = {
@@ -84,7 +84,9 @@ def test_nor_does_a_phone_that_is_joined_anew() -> None:
 
 
 def test_a_phone_that_may_not_be_joined_again_is_being_moved_nowhere() -> None:
-    story = play(replace(full(), short_legs=2)).on(bridge_complete()).replies(ErrorAndHangUp("transfer-failed"))
+    story = (
+        play(replace(full(), short_legs=2)).on(bridge_complete()).replies(ErrorAndHangUp("transfer-failed"))
+    )
     both = (leave_room(1, seat_no=1), leave_room(1, room=OTHER_ROOM, seat_no=2))
     story.expects(*both, hang_up_leg(), hang_up_phone(after=30)).knows(next_room="", short_legs=3)
 
@@ -107,7 +109,9 @@ def test_a_place_that_is_not_wanted_any_more_is_given_up_when_the_phone_asks(int
 
 
 def test_a_preparation_that_has_failed_is_over() -> None:
-    play().on(dial(is_early_join=True)).on(placed()).on(join_failed()).becomes(Media.NONE).knows(is_early_join=False)
+    play().on(dial(is_early_join=True)).on(placed()).on(join_failed()).becomes(Media.NONE).knows(
+        is_early_join=False
+    )
 
 
 @pytest.mark.parametrize("media", [Media.NONE, Media.LEAVING])
@@ -120,7 +124,9 @@ def test_what_a_join_that_is_over_has_made_is_taken_down(media: Media, result: E
 def test_a_leg_is_given_up_once() -> None:
     """As it has been already, when somebody orders to hang up whom it has failed."""
     story = play(sample_call(Media.TRANSFERRING, leg=Leg.NONE)).on(redirected(), after=LONG * LONG)
-    story.replies(ErrorAndHangUp("transfer-failed")).expects(leave_room(1), hang_up_leg(after=0), hang_up_phone(after=30))
+    story.replies(ErrorAndHangUp("transfer-failed")).expects(
+        leave_room(1), hang_up_leg(after=0), hang_up_phone(after=30)
+    )
     story.on(order_hangup()).expects(hang_up_phone()).unchanged()
 
 
@@ -185,15 +191,29 @@ def test_a_room_that_stays_full_is_waited_for_twice() -> None:
     for attempt in range(1, MAX_ROOM_FULL_RETRIES + 1):
         story.on(join_failed(attempt, "room-full", is_temporary=True)).replies(Wait(JOIN_RETRY_PAUSE))
         story.on(redirected()).replies(Join(attempt + 1))
-    story.on(join_failed(MAX_ROOM_FULL_RETRIES + 1, "room-full", is_temporary=True)).replies(ErrorAndHangUp("room-full"))
+    story.on(join_failed(MAX_ROOM_FULL_RETRIES + 1, "room-full", is_temporary=True)).replies(
+        ErrorAndHangUp("room-full")
+    )
     assert MAX_ROOM_FULL_RETRIES < MAX_JOIN_RETRIES
 
 
 def test_a_join_that_does_begins_the_count_anew() -> None:
-    story = play().on(redirected()).on(join_failed(is_temporary=True)).on(redirected()).on(joined(2, silence_ms=4000))
+    story = (
+        play()
+        .on(redirected())
+        .on(join_failed(is_temporary=True))
+        .on(redirected())
+        .on(joined(2, silence_ms=4000))
+    )
     story.replies(TransferToWebRtc(2)).knows(join_retries=0, silence_ms=4000)
 
 
 def test_a_leg_of_a_join_that_is_put_off_is_hung_up() -> None:
-    story = play().on(redirected()).on(leg_answer()).on(join_failed(is_temporary=True)).replies(Wait(JOIN_RETRY_PAUSE))
+    story = (
+        play()
+        .on(redirected())
+        .on(leg_answer())
+        .on(join_failed(is_temporary=True))
+        .replies(Wait(JOIN_RETRY_PAUSE))
+    )
     story.expects(leave_room(1), hang_up_leg())

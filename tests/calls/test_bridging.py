@@ -4,38 +4,20 @@ import pytest
 
 from service.calls.model import Blame, Intent, Leg, Media, Outcome, Phone, Status
 from service.calls.replies import (
-    ErrorAndHangUp,
     BridgeLeg,
     BridgePhone,
-    TransferToNumber,
+    ErrorAndHangUp,
     HangUp,
     Hold,
+    HoldLeg,
     Join,
     NoReply,
-    RingWhileDialing,
-    HoldLeg,
     Reply,
+    RingWhileDialing,
+    TransferToNumber,
     Wait,
 )
-from service.calls.rules.arriving import LEG_RING_TIMEOUT, BRIDGE_SETTLE_TIME
-from tests.calls.event_builders import (
-    CALL_ID,
-    FALLBACK,
-    LEASE,
-    TOKEN_LIFE,
-    sample_call,
-    answer,
-    bridge_complete,
-    disconnect,
-    initiate,
-    join_failed,
-    joined,
-    leg_id_of,
-    redirected,
-    participant_vanished,
-)
-from tests.calls.expected_effects import CANCELLED_AT_END, hang_up_phone, hang_up_leg, leave_room, redirect_phone
-from tests.calls.playbook import Playbook, play
+from service.calls.rules.arriving import BRIDGE_SETTLE_TIME, LEG_RING_TIMEOUT
 from tests.calls.control_event_builders import (
     dial,
     leg_answer,
@@ -47,6 +29,30 @@ from tests.calls.control_event_builders import (
     order_transfer,
     placed,
 )
+from tests.calls.event_builders import (
+    CALL_ID,
+    FALLBACK,
+    LEASE,
+    TOKEN_LIFE,
+    answer,
+    bridge_complete,
+    disconnect,
+    initiate,
+    join_failed,
+    joined,
+    leg_id_of,
+    participant_vanished,
+    redirected,
+    sample_call,
+)
+from tests.calls.expected_effects import (
+    CANCELLED_AT_END,
+    hang_up_leg,
+    hang_up_phone,
+    leave_room,
+    redirect_phone,
+)
+from tests.calls.playbook import Playbook, play
 
 LONG = 60.0
 
@@ -69,7 +75,9 @@ def dialed() -> Playbook:
 
 
 def test_the_leg_comes_second() -> None:
-    story = play().on(initiate()).on(joined(has_leg=True)).replies(RingWhileDialing(1)).expects().drops_token()
+    story = (
+        play().on(initiate()).on(joined(has_leg=True)).replies(RingWhileDialing(1)).expects().drops_token()
+    )
     story.becomes(Status.TRANSFERRING, Media.TRANSFERRING)
     story.knows(leg_id=leg_id_of(1), uses_bridge=True, leg=Leg.NONE, token_until=story.at + LEG_RING_TIMEOUT)
     story.knows(leg_requested_at=story.at)
@@ -113,16 +121,30 @@ def test_a_leg_does_not_ring_for_ever() -> None:
 
 
 def test_a_parked_phone_that_asks_while_it_is_being_bridged_goes_on_waiting_for_it() -> None:
-    story = bridged().on(redirected(), after=BRIDGE_SETTLE_TIME - 0.1).replies(RingWhileDialing(1)).expects().unchanged()
+    story = (
+        bridged()
+        .on(redirected(), after=BRIDGE_SETTLE_TIME - 0.1)
+        .replies(RingWhileDialing(1))
+        .expects()
+        .unchanged()
+    )
     story.on(redirected(), after=0.1).replies(Join(2)).expects(leave_room(1), hang_up_leg())
 
 
 def test_a_phone_that_was_to_run_the_bridge_and_asks_is_told_once_more() -> None:
     """Its webhook came twice, and the copy that counted was the one that was told to wait."""
     story = dialed().on(answer()).replies(BridgeLeg(1, leg_id_of(1))).knows(phone_runs_bridge=True)
-    story.on(redirected(), after=BRIDGE_SETTLE_TIME - 0.1).replies(BridgeLeg(1, leg_id_of(1))).expects().unchanged()
+    story.on(redirected(), after=BRIDGE_SETTLE_TIME - 0.1).replies(
+        BridgeLeg(1, leg_id_of(1))
+    ).expects().unchanged()
     story.on(redirected(), after=0.1).replies(Join(2)).knows(phone_runs_bridge=False)
-    story = play().on(redirected(announcement="Welcome.")).on(leg_answer()).on(joined(has_leg=True)).on(redirected())
+    story = (
+        play()
+        .on(redirected(announcement="Welcome."))
+        .on(leg_answer())
+        .on(joined(has_leg=True))
+        .on(redirected())
+    )
     story.replies(BridgeLeg(1, leg_id_of(1), "Welcome."))
     story.on(bridge_complete(), after=LONG).on(leg_answer(2)).on(joined(2, has_leg=True)).on(redirected())
     story.replies(BridgeLeg(2, leg_id_of(2)))
@@ -130,10 +152,21 @@ def test_a_phone_that_was_to_run_the_bridge_and_asks_is_told_once_more() -> None
 
 
 def test_an_announcement_is_not_cut_off_by_the_leg() -> None:
-    story = play().on(redirected(announcement="Welcome.")).on(joined(has_leg=True)).replies(RingWhileDialing(1, "Welcome."))
+    story = (
+        play()
+        .on(redirected(announcement="Welcome."))
+        .on(joined(has_leg=True))
+        .replies(RingWhileDialing(1, "Welcome."))
+    )
     story.drops_token().becomes(Media.READY, Status.JOINING).on(leg_answer()).replies(HoldLeg(1))
     story.on(redirected()).replies(BridgeLeg(1, leg_id_of(1))).becomes(Status.BRIDGED)
-    story = play().on(redirected(announcement="Welcome.")).on(joined(has_leg=True)).on(redirected()).replies(RingWhileDialing(1))
+    story = (
+        play()
+        .on(redirected(announcement="Welcome."))
+        .on(joined(has_leg=True))
+        .on(redirected())
+        .replies(RingWhileDialing(1))
+    )
     story.becomes(Media.TRANSFERRING).on(leg_answer()).replies(BridgePhone(1, CALL_ID))
 
 
@@ -161,20 +194,27 @@ def test_a_leg_that_is_refused_earns_one_join_more() -> None:
 def test_a_leg_that_is_not_answered_is_a_failed_transfer() -> None:
     story = parked().on(leg_disconnect(cause="timeout")).replies(NoReply()).expects(redirect_phone(1))
     story.becomes(Media.TRANSFERRING).knows(leg=Leg.GONE)
-    story.on(redirected()).replies(ErrorAndHangUp("transfer-failed")).expects(leave_room(1), hang_up_phone(after=30))
+    story.on(redirected()).replies(ErrorAndHangUp("transfer-failed")).expects(
+        leave_room(1), hang_up_phone(after=30)
+    )
     story.on(disconnect()).knows(outcome=Outcome(Blame.BANDWIDTH, "transfer-failed", cause="hangup"))
 
 
 def test_a_leg_that_is_refused_leads_to_the_fallback_number() -> None:
     story = (
-        parked(FALLBACK).on(leg_disconnect()).on(redirected()).replies(TransferToNumber(2, FALLBACK, diverted=True))
+        parked(FALLBACK)
+        .on(leg_disconnect())
+        .on(redirected())
+        .replies(TransferToNumber(2, FALLBACK, diverted=True))
     )
     story.expects(leave_room(1)).cancels("hang-up")
 
 
 def test_a_leg_that_is_refused_before_the_join_is_through() -> None:
     story = play().on(redirected()).on(leg_disconnect(cause="rejected")).expects().becomes(Media.JOINING)
-    story.on(joined(has_leg=True)).replies(ErrorAndHangUp("transfer-failed")).expects(leave_room(1), hang_up_phone(after=30))
+    story.on(joined(has_leg=True)).replies(ErrorAndHangUp("transfer-failed")).expects(
+        leave_room(1), hang_up_phone(after=30)
+    )
 
 
 def test_the_answer_of_a_leg_that_has_ended_is_too_late() -> None:
@@ -188,7 +228,9 @@ def test_a_phone_that_was_bridged_outlives_its_leg_and_is_joined_again() -> None
     )
     story.expects(leave_room(1), redirect_phone(1, after=BRIDGE_SETTLE_TIME)).knows(leg=Leg.GONE)
     story.on(bridge_complete()).replies(Join(2)).expects().cancels("hang-up", "redirect-phone")
-    story.on(joined(2, has_leg=True)).replies(RingWhileDialing(2)).on(leg_answer(2)).replies(BridgePhone(2, CALL_ID))
+    story.on(joined(2, has_leg=True)).replies(RingWhileDialing(2)).on(leg_answer(2)).replies(
+        BridgePhone(2, CALL_ID)
+    )
     story.becomes(Status.BRIDGED).knows(short_legs=0)
 
 
@@ -238,7 +280,12 @@ def test_five_seconds_are_long_enough(lasts: float, short_legs: int) -> None:
 
 @pytest.mark.parametrize(
     ("media", "reply"),
-    [(Media.NONE, Join(2)), (Media.JOINING, Wait()), (Media.READY, RingWhileDialing(1)), (Media.TRANSFERRING, Join(2))],
+    [
+        (Media.NONE, Join(2)),
+        (Media.JOINING, Wait()),
+        (Media.READY, RingWhileDialing(1)),
+        (Media.TRANSFERRING, Join(2)),
+    ],
 )
 def test_a_bridge_is_over_that_was_not_known_to_have_begun(media: Media, reply: Reply) -> None:
     """As any phone that asks, but for one that is parked: its leg has come and gone."""
@@ -264,7 +311,9 @@ def test_the_phone_could_not_be_bridged_with_the_leg() -> None:
 
 def test_the_phone_hangs_up() -> None:
     story = bridged().on(leg_bridge_complete(), after=LONG).replies(HangUp()).expects().unchanged()
-    story.on(disconnect()).expects(leave_room(1), hang_up_leg()).cancels(*CANCELLED_AT_END).becomes(Status.ENDED)
+    story.on(disconnect()).expects(leave_room(1), hang_up_leg()).cancels(*CANCELLED_AT_END).becomes(
+        Status.ENDED
+    )
     story.knows(outcome=Outcome(Blame.NOBODY, "completed", cause="hangup"), leg=Leg.GONE)
     story.on(leg_disconnect()).expects().unchanged()
     story.on(leg_answer()).replies(HangUp()).unchanged().on(bridge_complete()).replies(HangUp()).unchanged()
@@ -290,7 +339,11 @@ def test_the_phone_hangs_up_with_a_leg_that_was_answered_before_the_join_was_thr
 
 
 def test_the_participant_vanishes() -> None:
-    story = bridged().on(participant_vanished()).expects(leave_room(1), hang_up_leg(), redirect_phone(2), hang_up_phone(after=30))
+    story = (
+        bridged()
+        .on(participant_vanished())
+        .expects(leave_room(1), hang_up_leg(), redirect_phone(2), hang_up_phone(after=30))
+    )
     story.on(bridge_complete()).replies(Wait())
     story.on(redirected()).replies(ErrorAndHangUp("participant-vanished"))
 
@@ -316,7 +369,11 @@ def test_a_replica_that_dies_leaves_no_leg_behind() -> None:
 
 def test_a_leg_that_is_lost_while_the_phone_rings_is_made_anew() -> None:
     story = (
-        dialed().on(leg_disconnect()).replies(NoReply()).expects(leave_room(1)).becomes(Status.DIALING, Media.NONE)
+        dialed()
+        .on(leg_disconnect())
+        .replies(NoReply())
+        .expects(leave_room(1))
+        .becomes(Status.DIALING, Media.NONE)
     )
     story.on(answer()).replies(Join(2)).expects()
 
@@ -327,12 +384,19 @@ def test_a_leg_that_was_lost_before_its_preparation_was_through_is_made_anew() -
 
 
 def test_the_participant_of_a_waiting_leg_vanishes() -> None:
-    story = dialed().on(participant_vanished()).expects(leave_room(1), hang_up_leg()).becomes(Status.DIALING, Media.NONE)
+    story = (
+        dialed()
+        .on(participant_vanished())
+        .expects(leave_room(1), hang_up_leg())
+        .becomes(Status.DIALING, Media.NONE)
+    )
     story.on(answer()).replies(Join(2))
 
 
 def test_a_preparation_that_fails_leaves_no_leg_behind() -> None:
-    play().on(dial(is_early_join=True)).on(leg_answer()).on(join_failed()).expects(leave_room(1), hang_up_leg())
+    play().on(dial(is_early_join=True)).on(leg_answer()).on(join_failed()).expects(
+        leave_room(1), hang_up_leg()
+    )
 
 
 def test_a_leg_waits_for_a_phone_that_never_answers() -> None:

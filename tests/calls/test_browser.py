@@ -6,14 +6,14 @@ import pytest
 
 from service.calls.browser import (
     Browser,
+    ParticipantStreams,
     Permission,
     Presence,
-    ParticipantStreams,
     counts_as_gone_from,
     heard_id,
     is_browser,
-    visit_ends_at,
     seat_of_browser,
+    visit_ends_at,
 )
 from service.calls.refs import ref_of_call
 

@@ -4,8 +4,8 @@ import msgspec
 import pytest
 from msgspec.structs import replace
 
+from service.calls.change_view import CallChange, call_change, public_view, redact_for_visitor
 from service.calls.model import Blame, Call, Direction, Media, Outcome, Phone
-from service.calls.change_view import CallChange, call_change, redact_for_visitor, public_view
 from service.calls.numbers import masked
 
 CALL = Call(

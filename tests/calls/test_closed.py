@@ -3,15 +3,20 @@
 import pytest
 
 from service.calls.model import Blame, Intent, Media, Outcome, Status
-from service.calls.replies import GatherPin, SayAndHangUp, Join, NoReply
-from tests.calls.event_builders import NOW, EventBuilder, disconnect, initiate, redirected, asked_to_retry
+from service.calls.replies import GatherPin, Join, NoReply, SayAndHangUp
+from tests.calls.event_builders import NOW, EventBuilder, asked_to_retry, disconnect, initiate, redirected
 from tests.calls.playbook import play
 
 CLOSED = "We are closed."
 
 
 @pytest.mark.parametrize(
-    "cue", [initiate(closed_message=CLOSED), initiate(closed_message=CLOSED, pin_attempts_allowed=3), redirected(closed_message=CLOSED)]
+    "cue",
+    [
+        initiate(closed_message=CLOSED),
+        initiate(closed_message=CLOSED, pin_attempts_allowed=3),
+        redirected(closed_message=CLOSED),
+    ],
 )
 def test_a_new_caller_is_told_and_let_go(cue: EventBuilder) -> None:
     story = play().on(cue)
@@ -39,5 +44,7 @@ def test_one_that_was_turned_away_meanwhile_is_told_when_it_comes_back() -> None
 
 
 def test_calls_that_are_known_go_on() -> None:
-    play().on(initiate(pin_attempts_allowed=3)).on(redirected(pin_attempts_allowed=3, closed_message=CLOSED)).replies(GatherPin())
+    play().on(initiate(pin_attempts_allowed=3)).on(
+        redirected(pin_attempts_allowed=3, closed_message=CLOSED)
+    ).replies(GatherPin())
     play().on(asked_to_retry()).on(redirected(closed_message=CLOSED)).replies(Join(1))

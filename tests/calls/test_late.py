@@ -6,9 +6,16 @@ from msgspec.structs import replace
 from service.calls.events import OrderHold
 from service.calls.late import LEG_ANSWER_TIME, leg_result, overdue_seconds
 from service.calls.model import Call, Leg, Media, Phone
-from tests.calls.event_builders import EventBuilder, disconnect, initiate, joined, transfer_answer, transfer_complete
-from tests.calls.playbook import Playbook, play
 from tests.calls.control_event_builders import order_transfer
+from tests.calls.event_builders import (
+    EventBuilder,
+    disconnect,
+    initiate,
+    joined,
+    transfer_answer,
+    transfer_complete,
+)
+from tests.calls.playbook import Playbook, play
 
 
 def transferring() -> Playbook:
@@ -33,8 +40,14 @@ def test_what_is_said_first_takes_its_time() -> None:
     call = replace(transferring().call, announcement="a" * 50)
     assert overdue_seconds(call, call.leg_requested_at + LEG_ANSWER_TIME + 4) == 0
     assert overdue_seconds(call, call.leg_requested_at + LEG_ANSWER_TIME + 5) == LEG_ANSWER_TIME + 5
-    assert overdue_seconds(replace(call, bridged_at=1.0), call.leg_requested_at + LEG_ANSWER_TIME) == LEG_ANSWER_TIME, "it is said once"
-    assert overdue_seconds(replace(call, uses_bridge=True), call.leg_requested_at + LEG_ANSWER_TIME) == LEG_ANSWER_TIME, "it was said before"
+    assert (
+        overdue_seconds(replace(call, bridged_at=1.0), call.leg_requested_at + LEG_ANSWER_TIME)
+        == LEG_ANSWER_TIME
+    ), "it is said once"
+    assert (
+        overdue_seconds(replace(call, uses_bridge=True), call.leg_requested_at + LEG_ANSWER_TIME)
+        == LEG_ANSWER_TIME
+    ), "it was said before"
 
 
 @pytest.mark.parametrize(

@@ -9,41 +9,41 @@ from service.calls.events import event_name
 from service.calls.model import Blame, Direction, Intent, Leg, Media, Outcome, Phone, Status
 from service.calls.outcomes import NOT_FOUND
 from service.calls.replies import (
+    AcceptLeg,
     ErrorAndHangUp,
-    TransferToNumber,
     HangUp,
     Hold,
     Join,
-    AcceptLeg,
     NoReply,
     Reply,
+    TransferToNumber,
     TransferToWebRtc,
     Wait,
 )
 from service.store.call_index import is_tombstone
 from tests.calls.event_builders import (
-    TRANSFER_NUMBER,
     FALLBACK,
     LEASE,
     NOW,
     OTHER_ROOM,
     REF,
+    TRANSFER_NUMBER,
     EventBuilder,
-    sample_call,
     answer,
+    asked_to_retry,
     disconnect,
     found_ended,
     initiate,
     join_failed,
     joined,
     leg_noted,
+    participant_vanished,
     redirected,
+    sample_call,
     transfer_answer,
     transfer_complete,
     transfer_disconnect,
-    asked_to_retry,
     unknown_webhook,
-    participant_vanished,
 )
 from tests.calls.expected_effects import CANCELLED_AT_END, hang_up_phone, leave_room, redirect_phone
 from tests.calls.playbook import Playbook, play
@@ -65,7 +65,9 @@ def test_a_normal_call() -> None:
     story.knows(answered_at=0, machine="")
     story.on(joined()).replies(TransferToWebRtc(1)).becomes(Status.TRANSFERRING)
     story.on(transfer_answer()).replies(AcceptLeg(f"{REF}.1")).becomes(Status.BRIDGED, Phone.UP)
-    story.on(transfer_disconnect()).replies(NoReply()).expects(leave_room(1), hang_up_phone(after=30)).drops_token()
+    story.on(transfer_disconnect()).replies(NoReply()).expects(
+        leave_room(1), hang_up_phone(after=30)
+    ).drops_token()
     story.becomes(Status.DETACHED, Media.LEAVING)
     story.on(transfer_complete()).replies(HangUp()).expects(hang_up_phone(after=30))
     story.becomes(Status.DETACHED, Media.NONE, Intent.HANGUP)
@@ -136,7 +138,9 @@ def test_when_bridged() -> None:
 
 @pytest.mark.parametrize("media", Media)
 def test_a_phone_that_is_found_to_be_gone_is_gone(media: Media) -> None:
-    story = play(sample_call(media)).on(found_ended(NOT_FOUND, error_id="e-1")).replies(NoReply()).drops_token()
+    story = (
+        play(sample_call(media)).on(found_ended(NOT_FOUND, error_id="e-1")).replies(NoReply()).drops_token()
+    )
     story.becomes(Status.ENDED).cancels(*CANCELLED_AT_END).notes("").knows(ended_at=NOW + 1)
     story.knows(outcome=Outcome(Blame.BANDWIDTH, "vanished", cause=NOT_FOUND, error_id="e-1"))
 
@@ -155,7 +159,11 @@ def test_whoever_tells_something_new_is_kept_on_the_line(media: Media) -> None:
 
 MEANT_OTHERWISE = pytest.mark.parametrize(
     ("intent", "reply"),
-    [(Intent.HOLD, Hold()), (Intent.TRANSFER, TransferToNumber(1, TRANSFER_NUMBER)), (Intent.HANGUP, HangUp())],
+    [
+        (Intent.HOLD, Hold()),
+        (Intent.TRANSFER, TransferToNumber(1, TRANSFER_NUMBER)),
+        (Intent.HANGUP, HangUp()),
+    ],
 )
 
 
@@ -252,7 +260,11 @@ def test_one_out_of_stock_that_had_gone_earns_a_participant_of_its_own() -> None
 
 def test_one_out_of_stock_that_had_gone_while_it_was_moved_goes_where_it_was_to_go() -> None:
     call = replace(sample_call(Media.BRIDGED), from_pool=True, last_seat_no=1, next_room=OTHER_ROOM)
-    story = play(call).on(participant_vanished()).expects(leave_room(1), leave_room(1, room=OTHER_ROOM, seat_no=1), redirect_phone(2))
+    story = (
+        play(call)
+        .on(participant_vanished())
+        .expects(leave_room(1), leave_room(1, room=OTHER_ROOM, seat_no=1), redirect_phone(2))
+    )
     story.becomes(Media.NONE, Intent.BRIDGE).knows(room=OTHER_ROOM, next_room="", skips_pool=True)
 
 
@@ -302,7 +314,9 @@ def test_a_talk_on_the_new_leg_is_one_also_where_nobody_was_told_that_it_had_ans
 def test_who_is_without_a_leg_still_is_so_when_the_next_participant_has_gone() -> None:
     story = broken(transferring())
     at = story.call.leg_lost_at
-    story.on(redirected()).on(joined(2, from_pool=True)).replies(TransferToWebRtc(2)).on(participant_vanished(2))
+    story.on(redirected()).on(joined(2, from_pool=True)).replies(TransferToWebRtc(2)).on(
+        participant_vanished(2)
+    )
     story.becomes(Media.NONE, Intent.BRIDGE).knows(leg_lost_at=at, skips_pool=True)
     story.on(disconnect()).knows(outcome=Outcome(Blame.BANDWIDTH, "transfer-failed", cause="hangup"))
 
@@ -339,11 +353,15 @@ def test_after_the_third_the_fallback_number_is_tried() -> None:
     story = broken(transferring(FALLBACK))
     for attempt in (2, 3):
         story = broken(story.on(redirected()).on(joined(attempt)), attempt)
-    story.replies(TransferToNumber(4, FALLBACK, diverted=True)).knows(failure="transfer-failed", fallback_number="")
+    story.replies(TransferToNumber(4, FALLBACK, diverted=True)).knows(
+        failure="transfer-failed", fallback_number=""
+    )
 
 
 def test_a_join_that_fails_after_a_break_tells_the_caller() -> None:
-    story = broken(transferring()).on(redirected()).on(join_failed(2)).replies(ErrorAndHangUp("bandwidth-error"))
+    story = (
+        broken(transferring()).on(redirected()).on(join_failed(2)).replies(ErrorAndHangUp("bandwidth-error"))
+    )
     story.on(disconnect(), after=4)
     story.knows(outcome=Outcome(Blame.BANDWIDTH, "bandwidth-error", cause="hangup"))
 
@@ -392,18 +410,24 @@ def test_a_leg_that_we_did_not_answer_is_our_fault(cause: str, reason: str, blam
 
 
 def test_transfer_disconnect_before_a_failed_transfer_complete() -> None:
-    story = transferring().on(transfer_disconnect(cause="timeout")).expects(leave_room(1), hang_up_phone(after=30))
+    story = (
+        transferring()
+        .on(transfer_disconnect(cause="timeout"))
+        .expects(leave_room(1), hang_up_phone(after=30))
+    )
     story.on(transfer_complete(cause="timeout")).replies(ErrorAndHangUp("transfer-failed"))
     story.expects(hang_up_phone(after=30))
 
 
 def test_a_fallback_calls_off_the_hang_up_of_transfer_disconnect() -> None:
     story = (
-        transferring(FALLBACK).on(transfer_disconnect(cause="timeout")).expects(leave_room(1), hang_up_phone(after=30))
+        transferring(FALLBACK)
+        .on(transfer_disconnect(cause="timeout"))
+        .expects(leave_room(1), hang_up_phone(after=30))
     )
-    story.on(transfer_complete(cause="timeout")).replies(TransferToNumber(2, FALLBACK, diverted=True)).cancels(
-        "hang-up"
-    )
+    story.on(transfer_complete(cause="timeout")).replies(
+        TransferToNumber(2, FALLBACK, diverted=True)
+    ).cancels("hang-up")
 
 
 def test_who_has_heard_the_announcement_does_not_hear_it_again() -> None:
@@ -432,12 +456,21 @@ def test_what_changes_nothing_hands_back_the_call_that_came_in() -> None:
 
 
 def test_a_failed_join_that_is_told_twice() -> None:
-    story = play().on(initiate()).on(join_failed()).on(join_failed()).replies(ErrorAndHangUp("bandwidth-error"))
+    story = (
+        play().on(initiate()).on(join_failed()).on(join_failed()).replies(ErrorAndHangUp("bandwidth-error"))
+    )
     story.expects(leave_room(1)).unchanged()
 
 
 @pytest.mark.parametrize(
-    "late", [transfer_disconnect(1), participant_vanished(1), transfer_answer(1), transfer_complete(1), join_failed(1)]
+    "late",
+    [
+        transfer_disconnect(1),
+        participant_vanished(1),
+        transfer_answer(1),
+        transfer_complete(1),
+        join_failed(1),
+    ],
 )
 def test_an_older_attempt_does_not_touch_the_present_one(late: EventBuilder) -> None:
     story = bridged().on(redirected()).on(joined(2)).on(transfer_answer(2)).becomes(Status.BRIDGED)
@@ -474,7 +507,9 @@ def test_the_fallback_number_is_used_once() -> None:
     )
     story.expects(leave_room(1)).cancels("hang-up").drops_token().becomes(Intent.TRANSFER, Media.NONE)
     story.knows(fallback_number="", transfer_to=FALLBACK, attempt=2)
-    story.on(initiate(fallback_number=FALLBACK)).replies(TransferToNumber(2, FALLBACK, diverted=True)).expects().unchanged()
+    story.on(initiate(fallback_number=FALLBACK)).replies(
+        TransferToNumber(2, FALLBACK, diverted=True)
+    ).expects().unchanged()
     story.on(transfer_complete(2, "timeout")).replies(ErrorAndHangUp("transfer-failed"))
     story.expects(hang_up_phone(after=30)).becomes(Intent.HANGUP)
     story.on(redirected(fallback_number=FALLBACK)).becomes(Intent.HANGUP).expects().unchanged()
@@ -492,7 +527,11 @@ def test_a_talk_with_the_fallback_number_ends_the_call() -> None:
 
 @pytest.mark.parametrize("media", [Media.TRANSFERRING, Media.BRIDGED])
 def test_a_vanished_participant_is_told_and_hung_up(media: Media) -> None:
-    story = (transferring() if media is Media.TRANSFERRING else bridged()).on(participant_vanished()).replies(NoReply())
+    story = (
+        (transferring() if media is Media.TRANSFERRING else bridged())
+        .on(participant_vanished())
+        .replies(NoReply())
+    )
     story.expects(leave_room(1), redirect_phone(2), hang_up_phone(after=30)).cancels().drops_token()
     story.becomes(Status.DETACHED, Media.NONE, Intent.HANGUP).knows(failure="participant-vanished", attempt=2)
     story.on(participant_vanished()).replies(NoReply()).expects().unchanged().notes("stale attempt")
@@ -527,7 +566,11 @@ def test_a_talk_that_the_store_missed_the_beginning_of_was_a_talk() -> None:
 
 def test_whom_the_fallback_number_has_served_hears_no_apology_afterwards() -> None:
     story = (
-        play().on(redirected(fallback_number=FALLBACK)).on(join_failed()).on(transfer_complete(2)).replies(HangUp())
+        play()
+        .on(redirected(fallback_number=FALLBACK))
+        .on(join_failed())
+        .on(transfer_complete(2))
+        .replies(HangUp())
     )
     story.on(redirected()).replies(HangUp()).unchanged()
     story.on(disconnect()).knows(outcome=Outcome(Blame.BANDWIDTH, "bandwidth-error", cause="hangup"))
@@ -565,7 +608,9 @@ def test_a_leg_that_asks_for_a_call_that_is_over_or_not_known() -> None:
 
 
 def test_the_leg_to_another_number_is_not_hung_up() -> None:
-    story = play(sample_call(Media.NONE, Intent.TRANSFER)).on(transfer_answer(0)).replies(AcceptLeg(f"{REF}.0"))
+    story = (
+        play(sample_call(Media.NONE, Intent.TRANSFER)).on(transfer_answer(0)).replies(AcceptLeg(f"{REF}.0"))
+    )
     story.unchanged().notes("the leg leads elsewhere")
     play(sample_call(Media.NONE, Intent.HOLD)).on(transfer_answer(0)).replies(HangUp()).unchanged()
 

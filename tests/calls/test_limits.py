@@ -4,30 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from service.calls.model import Blame, Intent, Media, Outcome, Phone
-from service.calls.replies import ErrorAndHangUp, GatherPin, WaitForOthers, Hold, Join, NoReply
-from tests.calls.event_builders import (
-    OTHER_ROOM,
-    ROOM,
-    EventBuilder,
-    sample_call,
-    answer,
-    disconnect,
-    initiate,
-    joined,
-    redirected,
-    transfer_answer,
-)
-from tests.calls.expected_effects import (
-    CANCELLED_AT_END,
-    check_page,
-    hang_up_phone,
-    leave_room,
-    redirect_phone,
-    tell_hold_time_up,
-    tell_time_nearly_up,
-    tell_time_up,
-)
-from tests.calls.playbook import Playbook, play
+from service.calls.replies import ErrorAndHangUp, GatherPin, Hold, Join, NoReply, WaitForOthers
 from tests.calls.control_event_builders import (
     WAITING_SETTINGS,
     dial,
@@ -41,6 +18,29 @@ from tests.calls.control_event_builders import (
     time_nearly_up,
     time_up,
 )
+from tests.calls.event_builders import (
+    OTHER_ROOM,
+    ROOM,
+    EventBuilder,
+    answer,
+    disconnect,
+    initiate,
+    joined,
+    redirected,
+    sample_call,
+    transfer_answer,
+)
+from tests.calls.expected_effects import (
+    CANCELLED_AT_END,
+    check_page,
+    hang_up_phone,
+    leave_room,
+    redirect_phone,
+    tell_hold_time_up,
+    tell_time_nearly_up,
+    tell_time_up,
+)
+from tests.calls.playbook import Playbook, play
 
 NOT_NOW = "nothing can be said to the call now"
 
@@ -52,7 +52,9 @@ def test_an_inbound_call_is_counted_from_its_first_webhook() -> None:
     story.expects(tell_time_up(after=600), tell_time_nearly_up(after=570))
     # Later webhooks of its phone do not prolong it.
     story.on(joined()).on(transfer_answer()).becomes(Phone.UP).expects()
-    story.on(time_up()).expects(leave_room(1), redirect_phone(2), hang_up_phone(after=30)).knows(failure="time-limit")
+    story.on(time_up()).expects(leave_room(1), redirect_phone(2), hang_up_phone(after=30)).knows(
+        failure="time-limit"
+    )
     story.on(disconnect()).cancels(*CANCELLED_AT_END)
     story.knows(outcome=Outcome(Blame.LIMIT, "time-limit", cause="hangup"))
 
@@ -82,8 +84,16 @@ def test_who_is_on_hold_is_told_that_the_call_ends_soon_once() -> None:
 
 
 def test_who_waits_outside_is_told_that_the_call_ends_soon_once() -> None:
-    story = play().on(redirected(waits_for_others=True)).on(found_empty()).on(time_nearly_up()).expects(redirect_phone(1))
-    story.on(redirected()).replies(Join(2)).on(found_empty(2)).replies(WaitForOthers(WAITING_SETTINGS, ends_soon=True))
+    story = (
+        play()
+        .on(redirected(waits_for_others=True))
+        .on(found_empty())
+        .on(time_nearly_up())
+        .expects(redirect_phone(1))
+    )
+    story.on(redirected()).replies(Join(2)).on(found_empty(2)).replies(
+        WaitForOthers(WAITING_SETTINGS, ends_soon=True)
+    )
     story.on(redirected()).on(found_empty(3)).replies(WaitForOthers(WAITING_SETTINGS))
 
 
@@ -102,7 +112,9 @@ def on_hold(limit: float) -> Playbook:
 def test_hold_ends() -> None:
     story = on_hold(600).expects(leave_room(1), redirect_phone(2), tell_hold_time_up(after=570))
     story.on(redirected()).replies(Hold())
-    story.on(hold_time_up()).expects(redirect_phone(2), tell_hold_time_up(is_warning=False, after=30)).replies(NoReply())
+    story.on(hold_time_up()).expects(
+        redirect_phone(2), tell_hold_time_up(is_warning=False, after=30)
+    ).replies(NoReply())
     story.on(redirected()).replies(Hold(ends_soon=True)).on(redirected()).replies(Hold())
     story.on(hold_time_up(is_warning=False)).expects(redirect_phone(3), hang_up_phone(after=30))
     story.on(redirected()).replies(ErrorAndHangUp("hold-limit"))
@@ -123,7 +135,12 @@ def test_who_is_taken_off_hold_is_not_ended(order: EventBuilder) -> None:
 
 def test_each_hold_has_its_own_time() -> None:
     story = (
-        on_hold(600).on(redirected()).on(order_join(ROOM)).on(redirected()).on(joined(4)).on(transfer_answer(4))
+        on_hold(600)
+        .on(redirected())
+        .on(order_join(ROOM))
+        .on(redirected())
+        .on(joined(4))
+        .on(transfer_answer(4))
     )
     story.on(order_hold(600)).expects(leave_room(4), redirect_phone(5), tell_hold_time_up(5, after=570))
     story.on(hold_time_up(2, is_warning=False)).expects().unchanged()
@@ -133,7 +150,12 @@ def test_each_hold_has_its_own_time() -> None:
 @pytest.mark.parametrize("intent", [one for one in Intent if one is not Intent.HOLD])
 def test_who_is_not_on_hold_hears_nothing_of_it(intent: Intent, *, soon: bool) -> None:
     """Whatever has led there within the attempt."""
-    story = play(sample_call(Media.NONE, intent)).on(hold_time_up(1, is_warning=soon)).replies(NoReply()).expects()
+    story = (
+        play(sample_call(Media.NONE, intent))
+        .on(hold_time_up(1, is_warning=soon))
+        .replies(NoReply())
+        .expects()
+    )
     story.unchanged().notes("the call is not on hold")
 
 
@@ -150,7 +172,12 @@ def test_its_page_is_looked_for_once_it_has_answered() -> None:
 
 
 def test_nobody_is_left_on_the_page() -> None:
-    story = of_page().on(page_gone()).expects(leave_room(1), redirect_phone(2), hang_up_phone(after=30)).drops_token()
+    story = (
+        of_page()
+        .on(page_gone())
+        .expects(leave_room(1), redirect_phone(2), hang_up_phone(after=30))
+        .drops_token()
+    )
     story.on(redirected()).replies(ErrorAndHangUp("page-gone"))
     story.on(disconnect()).knows(outcome=Outcome(Blame.NOBODY, "page-gone", cause="hangup"))
 

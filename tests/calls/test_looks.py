@@ -7,32 +7,10 @@ import pytest
 
 from service.calls.effects import CheckSession, DeleteParticipant, HangUpPhone
 from service.calls.events import Event
-from service.calls.looks import CallChecked, Threshold, Looks
+from service.calls.looks import CallChecked, Looks, Threshold
 from service.calls.model import Blame, Intent, Leg, Media, Outcome
 from service.calls.outcomes import NOT_FOUND
 from service.calls.replies import NoReply
-from tests.calls.event_builders import (
-    NOW,
-    THRESHOLD,
-    EventBuilder,
-    sample_call,
-    answer,
-    call_checked,
-    bridge_complete,
-    disconnect,
-    gathered,
-    initiate,
-    joined,
-    redirected,
-    transfer_answer,
-    transfer_complete,
-    transfer_disconnect,
-    asked_to_retry,
-    unknown_webhook,
-    participant_vanished,
-)
-from tests.calls.expected_effects import CANCELLED_AT_END, leave_room
-from tests.calls.playbook import play
 from tests.calls.control_event_builders import (
     leg_answer,
     leg_bridge_complete,
@@ -42,6 +20,28 @@ from tests.calls.control_event_builders import (
     placed,
     summoned,
 )
+from tests.calls.event_builders import (
+    NOW,
+    THRESHOLD,
+    EventBuilder,
+    answer,
+    asked_to_retry,
+    bridge_complete,
+    call_checked,
+    disconnect,
+    gathered,
+    initiate,
+    joined,
+    participant_vanished,
+    redirected,
+    sample_call,
+    transfer_answer,
+    transfer_complete,
+    transfer_disconnect,
+    unknown_webhook,
+)
+from tests.calls.expected_effects import CANCELLED_AT_END, leave_room
+from tests.calls.playbook import play
 
 EVERY = 450.0
 """Seconds between two looks: the fifth is half an hour after the first."""
@@ -171,7 +171,9 @@ def test_a_call_that_is_over_is_asked_after_in_vain() -> None:
     story = play(sample_call(Media.BRIDGED)).on(disconnect())
     for known in (False, True):
         story.on(call_checked(known=known)).replies(NoReply()).expects().unchanged().notes("call has ended")
-    play().on(lambda at: CallChecked(at, known=False, threshold=THRESHOLD)).replies(NoReply()).notes("call is not known")
+    play().on(lambda at: CallChecked(at, known=False, threshold=THRESHOLD)).replies(NoReply()).notes(
+        "call is not known"
+    )
 
 
 def test_its_own_leg_is_given_up_too() -> None:

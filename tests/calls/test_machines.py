@@ -3,19 +3,7 @@
 import pytest
 
 from service.calls.model import Blame, Intent, Media, OnMachine, Outcome, Phone, Status
-from service.calls.replies import ErrorAndHangUp, SayAndHangUp, HangUp, Join, NoReply, TransferToWebRtc, Wait
-from tests.calls.event_builders import (
-    LEASE,
-    EventBuilder,
-    sample_call,
-    answer,
-    disconnect,
-    joined,
-    redirected,
-    transfer_answer,
-)
-from tests.calls.expected_effects import CANCELLED_AT_END, hang_up_phone, hang_up_leg, leave_room, record_call_id, redirect_phone
-from tests.calls.playbook import Playbook, play
+from service.calls.replies import ErrorAndHangUp, HangUp, Join, NoReply, SayAndHangUp, TransferToWebRtc, Wait
 from tests.calls.control_event_builders import (
     dial,
     leg_answer,
@@ -27,6 +15,25 @@ from tests.calls.control_event_builders import (
     order_transfer,
     placed,
 )
+from tests.calls.event_builders import (
+    LEASE,
+    EventBuilder,
+    answer,
+    disconnect,
+    joined,
+    redirected,
+    sample_call,
+    transfer_answer,
+)
+from tests.calls.expected_effects import (
+    CANCELLED_AT_END,
+    hang_up_leg,
+    hang_up_phone,
+    leave_room,
+    record_call_id,
+    redirect_phone,
+)
+from tests.calls.playbook import Playbook, play
 
 MACHINES = pytest.mark.parametrize("found", ["answering-machine", "tone-detected"])
 NO_MACHINES = pytest.mark.parametrize("found", ["human", "silence", "timeout", "error"])
@@ -36,7 +43,9 @@ PREPARES = pytest.mark.parametrize("prepare", [False, True])
 
 
 def dialed(on_machine: OnMachine, *, prepare: bool = False) -> Playbook:
-    story = play().on(dial(on_machine=on_machine, machine_message=MESSAGE, is_early_join=prepare)).on(placed())
+    story = (
+        play().on(dial(on_machine=on_machine, machine_message=MESSAGE, is_early_join=prepare)).on(placed())
+    )
     return story.on(joined()) if prepare else story
 
 
@@ -63,7 +72,9 @@ def test_what_is_no_machine_is_joined(found: str, on_machine: OnMachine) -> None
 @PREPARES
 def test_a_machine_is_hung_up_without_a_word(found: str, *, prepare: bool) -> None:
     story = dialed(OnMachine.HANGUP, prepare=prepare).on(answer(found)).replies(HangUp())
-    story.expects(leave_room(1), hang_up_phone(after=30)).drops_token().becomes(Phone.UP, Media.NONE, Intent.HANGUP)
+    story.expects(leave_room(1), hang_up_phone(after=30)).drops_token().becomes(
+        Phone.UP, Media.NONE, Intent.HANGUP
+    )
     story.knows(machine=found, failure="answering-machine")
     story.on(answer(found)).replies(HangUp()).expects().unchanged()
     story.on(disconnect("hangup")).cancels(*CANCELLED_AT_END)
@@ -73,7 +84,9 @@ def test_a_machine_is_hung_up_without_a_word(found: str, *, prepare: bool) -> No
 @PREPARES
 def test_a_message_is_left(*, prepare: bool) -> None:
     story = dialed(OnMachine.MESSAGE, prepare=prepare).on(answer("answering-machine"))
-    story.replies(SayAndHangUp(MESSAGE)).expects(leave_room(1), hang_up_phone(after=TO_HEAR_IT)).becomes(Intent.HANGUP)
+    story.replies(SayAndHangUp(MESSAGE)).expects(leave_room(1), hang_up_phone(after=TO_HEAR_IT)).becomes(
+        Intent.HANGUP
+    )
     story.on(redirected()).replies(SayAndHangUp(MESSAGE)).expects().unchanged()
 
 
@@ -132,7 +145,9 @@ def test_who_is_on_the_line_stays_there(found: str) -> None:
 
 @NO_MACHINES
 def test_a_person_on_the_line_stays_there(found: str) -> None:
-    on_the_line(OnMachine.HANGUP).on(machine_detected(found)).expects().becomes(Status.BRIDGED).knows(machine=found)
+    on_the_line(OnMachine.HANGUP).on(machine_detected(found)).expects().becomes(Status.BRIDGED).knows(
+        machine=found
+    )
 
 
 def test_a_machine_is_found_during_the_join() -> None:
@@ -142,18 +157,31 @@ def test_a_machine_is_found_during_the_join() -> None:
 
 
 def test_a_machine_is_found_before_we_hear_of_the_answer() -> None:
-    story = dialed(OnMachine.MESSAGE).on(machine_detected()).expects(leave_room(1), hang_up_phone(after=TO_HEAR_IT))
+    story = (
+        dialed(OnMachine.MESSAGE)
+        .on(machine_detected())
+        .expects(leave_room(1), hang_up_phone(after=TO_HEAR_IT))
+    )
     story.becomes(Phone.DIALING, Intent.HANGUP).on(answer()).replies(SayAndHangUp(MESSAGE)).expects()
 
 
 def test_a_machine_is_found_before_we_hear_of_anything_else() -> None:
     """Its message is not cut off by the hang-up that is owed as soon as the id is known."""
-    story = play().on(dial(on_machine=OnMachine.MESSAGE, machine_message=MESSAGE)).on(machine_detected()).expects(leave_room(1))
-    story.on(answer()).replies(SayAndHangUp(MESSAGE)).expects(record_call_id(), hang_up_phone(after=TO_HEAR_IT))
+    story = (
+        play()
+        .on(dial(on_machine=OnMachine.MESSAGE, machine_message=MESSAGE))
+        .on(machine_detected())
+        .expects(leave_room(1))
+    )
+    story.on(answer()).replies(SayAndHangUp(MESSAGE)).expects(
+        record_call_id(), hang_up_phone(after=TO_HEAR_IT)
+    )
 
 
 def test_a_machine_whose_call_is_being_hung_up_is_told_nothing() -> None:
-    story = on_the_line(OnMachine.MESSAGE).on(order_hangup()).on(machine_detected()).expects().knows(failure="")
+    story = (
+        on_the_line(OnMachine.MESSAGE).on(order_hangup()).on(machine_detected()).expects().knows(failure="")
+    )
     story.on(redirected()).replies(HangUp())
 
 
@@ -162,7 +190,9 @@ def test_an_inbound_call_is_never_a_machine() -> None:
 
 
 def test_our_own_leg_is_hung_up_with_the_machine() -> None:
-    story = play().on(dial(on_machine=OnMachine.HANGUP, is_early_join=True)).on(placed()).on(joined(has_leg=True))
+    story = (
+        play().on(dial(on_machine=OnMachine.HANGUP, is_early_join=True)).on(placed()).on(joined(has_leg=True))
+    )
     story.on(leg_answer()).on(answer("answering-machine")).replies(HangUp())
     story.expects(leave_room(1), hang_up_leg(), hang_up_phone(after=30))
 
@@ -182,7 +212,9 @@ ORDERS = pytest.mark.parametrize(
 @MACHINES
 @ORDERS
 @pytest.mark.parametrize("on_machine", [OnMachine.HANGUP, OnMachine.MESSAGE])
-def test_a_verdict_after_an_order_is_written_down_only(found: str, order: EventBuilder, on_machine: OnMachine) -> None:
+def test_a_verdict_after_an_order_is_written_down_only(
+    found: str, order: EventBuilder, on_machine: OnMachine
+) -> None:
     story = on_the_line(on_machine).on(order)
     before = story.call
     assert before is not None
@@ -202,11 +234,22 @@ def test_a_verdict_after_a_person_was_heard_is_written_down_only(found: str) -> 
 @MACHINES
 @pytest.mark.parametrize("first", ["silence", "timeout", "error"])
 def test_a_verdict_after_one_that_says_nothing_still_counts(found: str, first: str) -> None:
-    story = on_the_line(OnMachine.HANGUP).on(machine_detected(first)).on(machine_detected(found)).becomes(Intent.HANGUP)
+    story = (
+        on_the_line(OnMachine.HANGUP)
+        .on(machine_detected(first))
+        .on(machine_detected(found))
+        .becomes(Intent.HANGUP)
+    )
     story.knows(failure="answering-machine")
 
 
 @MACHINES
 def test_an_order_that_is_refused_settles_nothing(found: str) -> None:
-    story = dialed(OnMachine.HANGUP).on(answer()).on(order_hold()).on(machine_detected(found)).becomes(Intent.HANGUP)
+    story = (
+        dialed(OnMachine.HANGUP)
+        .on(answer())
+        .on(order_hold())
+        .on(machine_detected(found))
+        .becomes(Intent.HANGUP)
+    )
     story.knows(failure="answering-machine")

@@ -4,24 +4,7 @@ import pytest
 
 from service.calls.model import Intent, Leg, Media, Status
 from service.calls.replies import HangUp, Hold, Join, NoReply, Wait
-from tests.calls.event_builders import (
-    OTHER_ROOM,
-    ROOM,
-    EventBuilder,
-    sample_call,
-    bridge_complete,
-    disconnect,
-    joined,
-    redirected,
-    transfer_answer,
-    transfer_complete,
-    transfer_disconnect,
-    participant_vanished,
-)
-from tests.calls.expected_effects import CANCELLED_AT_END, hang_up_phone, hang_up_leg, leave_room, move_participant, redirect_phone, subscribe
-from tests.calls.playbook import Playbook, play
 from tests.calls.control_event_builders import (
-    room_closed,
     left_alone,
     leg_disconnect,
     move_failed,
@@ -31,7 +14,32 @@ from tests.calls.control_event_builders import (
     order_join,
     order_subscriptions,
     order_transfer,
+    room_closed,
 )
+from tests.calls.event_builders import (
+    OTHER_ROOM,
+    ROOM,
+    EventBuilder,
+    bridge_complete,
+    disconnect,
+    joined,
+    participant_vanished,
+    redirected,
+    sample_call,
+    transfer_answer,
+    transfer_complete,
+    transfer_disconnect,
+)
+from tests.calls.expected_effects import (
+    CANCELLED_AT_END,
+    hang_up_leg,
+    hang_up_phone,
+    leave_room,
+    move_participant,
+    redirect_phone,
+    subscribe,
+)
+from tests.calls.playbook import Playbook, play
 
 BOTH = (leave_room(1), leave_room(1, room=OTHER_ROOM, seat_no=1))
 """The seat that the participant has, and the one that it may have by now."""
@@ -52,7 +60,9 @@ def test_from_room_to_room_with_both_legs_up() -> None:
     story = moving().accepted().replies(NoReply()).expects(move_participant()).cancels().keeps_token()
     story.becomes(Status.BRIDGED).knows(room=ROOM, next_room=OTHER_ROOM, attempt=1, seat_no=0, last_seat_no=1)
     # The participant lives on in the other room.
-    story.on(moved()).replies(NoReply()).expects(leave_room(1, keeps_participant=True)).becomes(Status.BRIDGED)
+    story.on(moved()).replies(NoReply()).expects(leave_room(1, keeps_participant=True)).becomes(
+        Status.BRIDGED
+    )
     story.knows(room=OTHER_ROOM, next_room="", seat_no=1, session_id=f"session-of-{OTHER_ROOM}", attempt=1)
     story.on(disconnect()).expects(leave_room(1, room=OTHER_ROOM, seat_no=1))
 
@@ -60,13 +70,17 @@ def test_from_room_to_room_with_both_legs_up() -> None:
 def test_there_and_back_takes_a_new_seat_each_time() -> None:
     story = moving().on(moved()).on(order_join(ROOM)).accepted()
     story.expects(move_participant(2, room=OTHER_ROOM, current_seat_no=1, next_room=ROOM))
-    story.on(moved(seat_no=2, room=ROOM)).expects(leave_room(1, room=OTHER_ROOM, seat_no=1, keeps_participant=True))
+    story.on(moved(seat_no=2, room=ROOM)).expects(
+        leave_room(1, room=OTHER_ROOM, seat_no=1, keeps_participant=True)
+    )
     story.knows(room=ROOM, seat_no=2, last_seat_no=2)
 
 
 def test_a_participant_that_could_not_be_moved_stays() -> None:
     story = moving().on(move_failed()).replies(NoReply()).becomes(Status.BRIDGED)
-    story.expects(leave_room(1, room=OTHER_ROOM, seat_no=1, keeps_participant=True)).knows(room=ROOM, next_room="", seat_no=0)
+    story.expects(leave_room(1, room=OTHER_ROOM, seat_no=1, keeps_participant=True)).knows(
+        room=ROOM, next_room="", seat_no=0
+    )
     story.on(order_join()).accepted().expects(move_participant(2))
 
 
@@ -155,14 +169,18 @@ def test_the_leg_ends_on_the_way(late: EventBuilder) -> None:
 
 
 def test_the_transfer_is_over_on_the_way() -> None:
-    moving().on(transfer_complete()).replies(HangUp()).expects(*BOTH, hang_up_phone(after=30)).knows(next_room="")
+    moving().on(transfer_complete()).replies(HangUp()).expects(*BOTH, hang_up_phone(after=30)).knows(
+        next_room=""
+    )
 
 
 def test_a_transfer_that_breaks_on_the_way_is_joined_where_it_was_to_go() -> None:
     """As one does whose end is told by its disconnect first."""
     story = moving().on(transfer_complete(cause="error", short_leg=5)).replies(Wait()).expects(*BOTH)
     story.knows(room=OTHER_ROOM, next_room="").on(redirected()).replies(Join(2)).expects()
-    story = moving().on(transfer_disconnect()).on(transfer_complete(cause="error", short_leg=5)).on(redirected())
+    story = (
+        moving().on(transfer_disconnect()).on(transfer_complete(cause="error", short_leg=5)).on(redirected())
+    )
     story.replies(Join(2)).knows(room=OTHER_ROOM)
 
 
@@ -178,7 +196,9 @@ def test_a_phone_that_asks_on_the_way_is_joined_where_it_was_to_go() -> None:
 
 @pytest.mark.parametrize("first", [leg_disconnect(), bridge_complete()])
 def test_a_phone_that_loses_its_leg_on_the_way_is_joined_where_it_was_to_go(first: EventBuilder) -> None:
-    story = play(sample_call(Media.BRIDGED, leg=Leg.UP)).on(order_join(), after=60).on(first).knows(next_room="")
+    story = (
+        play(sample_call(Media.BRIDGED, leg=Leg.UP)).on(order_join(), after=60).on(first).knows(next_room="")
+    )
     if story.call.media is Media.LEAVING:
         story.on(bridge_complete())
     story.replies(Join(2)).knows(room=OTHER_ROOM)

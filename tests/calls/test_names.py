@@ -8,17 +8,15 @@ from typing import get_args
 import pytest
 from msgspec import StructMeta
 
-from service.calls import decision, effects, events, model, policy, replies
-
-from service.calls import room_settings
-from service.calls.effects import CheckCall, CallEffect
+from service.calls import decision, effects, events, model, policy, replies, room_settings
+from service.calls.effects import CallEffect, CheckCall
 from service.calls.model import Media, parse_seat, seat_of
 from tests.calls.event_builders import REF, ROOM, sample_call
 from tests.calls.expected_effects import (
     check_page,
     end_dialing,
-    hang_up_phone,
     hang_up_leg,
+    hang_up_phone,
     leave_room,
     move_participant,
     record_call_id,
@@ -64,18 +62,53 @@ def test_nothing_can_be_changed_that_others_hold_too(module: ModuleType) -> None
     assert [one for one in structs if not one.__struct_config__.frozen] == []
 
 
+_STORED_WORDS = {
+    ("Intent", "PIN"): "ask",
+    ("Intent", "TRANSFER"): "elsewhere",
+    ("Media", "JOINING"): "making",
+}
+"""Where the store has another word than the code."""
+_STORED_TAGS = {
+    "HangUpPhone": "hang-up",
+    "RecordCallId": "name-call",
+    "TellTimeNearlyUp": "tell-time-short",
+    "TellHoldTimeUp": "tell-hold-up",
+    "CheckCall": "ask-after",
+    "CheckTakenFromPool": "check-taken",
+    "PrepareParticipant": "stock-room",
+    "ReplacePrepared": "replace-stock",
+    "TellRoomClosed": "evict",
+    "TransferToWebRtc": "transfer",
+    "AcceptLeg": "keep-tag",
+    "TransferToNumber": "elsewhere",
+    "GatherPin": "ask-digits",
+    "WaitForOthers": "await-others",
+    "RingWhileDialing": "park",
+    "HoldLeg": "park-leg",
+    "ErrorAndHangUp": "apologise",
+    "SayAndHangUp": "farewell",
+    "HangUp": "hangup",
+    "NoReply": "nothing",
+}
+"""Effects and replies that are stored, logged and shown by another name than that of their class."""
+
+
 @pytest.mark.parametrize("module", [model, room_settings])
 def test_words_are_stored_as_they_are_named(module: ModuleType) -> None:
     kinds = [kind for kind in StrEnum.__subclasses__() if kind.__module__ == module.__name__]
     words = [word for kind in kinds for word in kind]
     assert words
-    assert [word.value for word in words] == [word.name.lower() for word in words]
+    stored = [_STORED_WORDS.get((type(word).__name__, word.name), word.name.lower()) for word in words]
+    assert [word.value for word in words] == stored
 
 
 @pytest.mark.parametrize("union", [effects.Effect, replies.Reply])
 def test_so_are_effects_and_replies(union: UnionType) -> None:
     kinds = get_args(union)
-    names = [re.sub(r"(?<=[a-z])(?=[A-Z])", "-", kind.__name__).lower() for kind in kinds]
+    names = [
+        _STORED_TAGS.get(kind.__name__) or re.sub(r"(?<=[a-z])(?=[A-Z])", "-", kind.__name__).lower()
+        for kind in kinds
+    ]
     assert [kind.__struct_config__.tag for kind in kinds] == names
 
 

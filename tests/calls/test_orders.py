@@ -6,41 +6,51 @@ import pytest
 from msgspec.structs import replace
 
 from service.calls.model import Blame, Call, Direction, Intent, Media, Outcome, Phone, Status
-from service.calls.replies import ErrorAndHangUp, TransferToNumber, HangUp, Hold, Join, AcceptLeg, NoReply, TransferToWebRtc, Wait
+from service.calls.replies import (
+    AcceptLeg,
+    ErrorAndHangUp,
+    HangUp,
+    Hold,
+    Join,
+    NoReply,
+    TransferToNumber,
+    TransferToWebRtc,
+    Wait,
+)
 from service.calls.room_settings import InterconnectMode
 from service.calls.rules.joining import JOIN_RETRY_PAUSE
 from service.calls.rules.orders import SAME_NUMBER_REFUSAL
-from tests.calls.event_builders import (
-    TRANSFER_NUMBER,
-    FALLBACK,
-    LEASE,
-    NOW,
-    OTHER_ROOM,
-    ROOM,
-    EventBuilder,
-    sample_call,
-    disconnect,
-    initiate,
-    join_failed,
-    joined,
-    redirected,
-    transfer_answer,
-    transfer_complete,
-    transfer_disconnect,
-)
-from tests.calls.expected_effects import ExpectedEffect, hang_up_phone, leave_room, redirect_phone, subscribe
-from tests.calls.playbook import Playbook, play
 from tests.calls.control_event_builders import (
     WAITING_SETTINGS,
-    room_closed,
     left_alone,
     order_hangup,
     order_hold,
     order_join,
     order_subscriptions,
     order_transfer,
+    room_closed,
     time_up,
 )
+from tests.calls.event_builders import (
+    FALLBACK,
+    LEASE,
+    NOW,
+    OTHER_ROOM,
+    ROOM,
+    TRANSFER_NUMBER,
+    EventBuilder,
+    disconnect,
+    initiate,
+    join_failed,
+    joined,
+    redirected,
+    sample_call,
+    transfer_answer,
+    transfer_complete,
+    transfer_disconnect,
+)
+from tests.calls.expected_effects import ExpectedEffect, hang_up_phone, leave_room, redirect_phone, subscribe
+from tests.calls.playbook import Playbook, play
 
 IN_ANY_STATE = pytest.mark.parametrize("media", list(Media))
 SEATED = {Media.JOINING, Media.READY, Media.TRANSFERRING, Media.BRIDGED}
@@ -110,7 +120,9 @@ def test_into_the_room_that_it_has_left(media: Media) -> None:
 
 @pytest.mark.parametrize("order", [order_join(), order_transfer(), order_hangup()])
 def test_a_leg_that_was_lost_before_the_order_is_not_what_the_call_ends_by(order: EventBuilder) -> None:
-    story = bridged().on(transfer_complete(cause="error"), after=60).replies(Wait()).knows(leg_lost_at=NOW + 63)
+    story = (
+        bridged().on(transfer_complete(cause="error"), after=60).replies(Wait()).knows(leg_lost_at=NOW + 63)
+    )
     story.on(order).accepted().knows(leg_lost_at=0).on(disconnect(), after=4)
     story.knows(outcome=Outcome(Blame.NOBODY, "completed", cause="hangup"))
 
@@ -127,21 +139,37 @@ def test_nor_is_it_after_another_number_and_hold() -> None:
 @pytest.mark.parametrize("intent", [Intent.HOLD, Intent.TRANSFER, Intent.PIN, Intent.WAIT])
 def test_out_of_whatever_else_was_wanted(intent: Intent) -> None:
     call = replace(
-        sample_call(Media.NONE, intent), waiting=WAITING_SETTINGS, wait_until=NOW + 60, waits_for_others=True, failure="old"
+        sample_call(Media.NONE, intent),
+        waiting=WAITING_SETTINGS,
+        wait_until=NOW + 60,
+        waits_for_others=True,
+        failure="old",
     )
     story = play(call).on(order_join()).accepted()
-    story.expects(*([leave_room(1)] if intent is Intent.WAIT else []), redirect_phone(2)).becomes(Intent.BRIDGE)
+    story.expects(*([leave_room(1)] if intent is Intent.WAIT else []), redirect_phone(2)).becomes(
+        Intent.BRIDGE
+    )
     # Whoever gives the order knows whether anybody is there.
     story.knows(waits_for_others=False, failure="", wait_until=0, room=OTHER_ROOM)
 
 
 def test_who_is_ordered_into_another_room_waits_there_as_long_as_anybody() -> None:
-    story = play().on(redirected()).on(join_failed(is_temporary=True)).replies(Wait(JOIN_RETRY_PAUSE)).knows(join_retries=1)
+    story = (
+        play()
+        .on(redirected())
+        .on(join_failed(is_temporary=True))
+        .replies(Wait(JOIN_RETRY_PAUSE))
+        .knows(join_retries=1)
+    )
     story.on(order_join()).accepted().knows(join_retries=0)
 
 
 def test_a_join_order_may_name_the_way() -> None:
-    story = play(sample_call(Media.NONE)).on(order_join(interconnect=InterconnectMode.BRIDGE)).knows(interconnect=InterconnectMode.BRIDGE)
+    story = (
+        play(sample_call(Media.NONE))
+        .on(order_join(interconnect=InterconnectMode.BRIDGE))
+        .knows(interconnect=InterconnectMode.BRIDGE)
+    )
     story.on(order_join(ROOM)).knows(interconnect=InterconnectMode.BRIDGE)
 
 
@@ -159,7 +187,9 @@ def test_the_webhook_that_began_the_join_hears_of_the_order(result: EventBuilder
     story = play().on(initiate()).on(order_transfer()).accepted().expects(leave_room(1, after=LEASE - 1))
     story.becomes(Media.NONE, Intent.TRANSFER)
     story.on(result).replies(TransferToNumber(2, TRANSFER_NUMBER)).expects(leave_room(1)).unchanged()
-    story = play().on(initiate()).on(order_join()).on(result).replies(Wait()).expects(leave_room(1)).unchanged()
+    story = (
+        play().on(initiate()).on(order_join()).on(result).replies(Wait()).expects(leave_room(1)).unchanged()
+    )
     story.on(redirected()).replies(Join(3))
     story = play().on(initiate()).on(order_hangup()).expects(leave_room(1, after=LEASE - 1), hang_up_phone())
     story.on(result).replies(HangUp()).expects(leave_room(1)).unchanged()
@@ -175,11 +205,20 @@ def test_a_replica_that_dies_with_an_order_given_holds_nobody_up() -> None:
 
 @IN_ANY_STATE
 def test_to_another_number_out_of_whatever_the_phone_is_doing(media: Media) -> None:
-    story = play(replace(sample_call(media), fallback_number=FALLBACK)).on(order_transfer()).accepted().replies(NoReply())
+    story = (
+        play(replace(sample_call(media), fallback_number=FALLBACK))
+        .on(order_transfer())
+        .accepted()
+        .replies(NoReply())
+    )
     story.expects(*given_up(media), *asked(media)).cancels("hang-up").drops_token()
-    story.becomes(Intent.TRANSFER, Media.NONE).knows(transfer_to=TRANSFER_NUMBER, attempt=2, fallback_number="")
+    story.becomes(Intent.TRANSFER, Media.NONE).knows(
+        transfer_to=TRANSFER_NUMBER, attempt=2, fallback_number=""
+    )
     # Being asked to ask us once more would cut off the number that rings by then.
-    story.on(redirected()).replies(TransferToNumber(2, TRANSFER_NUMBER)).expects().cancels("redirect-phone").unchanged()
+    story.on(redirected()).replies(TransferToNumber(2, TRANSFER_NUMBER)).expects().cancels(
+        "redirect-phone"
+    ).unchanged()
 
 
 def test_a_number_that_does_not_answer_is_apologised_for() -> None:
@@ -195,7 +234,9 @@ def test_a_talk_with_another_number_ends_the_call() -> None:
 def test_the_end_of_the_room_is_not_the_end_of_the_other_number() -> None:
     """What the redirect has cut off says so, late, under the attempt before."""
     story = bridged().on(order_transfer()).on(transfer_complete(1)).replies(Wait()).expects().unchanged()
-    story.on(redirected()).replies(TransferToNumber(2, TRANSFER_NUMBER)).on(transfer_disconnect(1)).expects().unchanged()
+    story.on(redirected()).replies(TransferToNumber(2, TRANSFER_NUMBER)).on(
+        transfer_disconnect(1)
+    ).expects().unchanged()
 
 
 @pytest.mark.parametrize("direction", Direction)
@@ -212,7 +253,9 @@ def test_not_to_the_number_that_the_call_is_on(direction: Direction) -> None:
     ("cue", "reason"),
     [(room_closed(4), "room-closed"), (left_alone(4), "left-alone"), (time_up(), "time-limit")],
 )
-def test_who_has_come_back_from_another_number_is_told_why_the_call_ends(cue: EventBuilder, reason: str) -> None:
+def test_who_has_come_back_from_another_number_is_told_why_the_call_ends(
+    cue: EventBuilder, reason: str
+) -> None:
     story = bridged().on(order_transfer()).on(redirected()).on(order_join(ROOM))
     story.on(redirected()).replies(Join(4))
     story.on(joined(4)).on(transfer_answer(4)).becomes(Media.BRIDGED)
@@ -225,12 +268,20 @@ def test_who_talks_to_another_number_is_told_that_the_time_is_up() -> None:
 
 
 def test_who_was_sent_to_another_number_and_is_hung_up_on_has_completed_the_call() -> None:
-    story = play(sample_call(Media.NONE)).on(order_transfer()).on(redirected()).on(order_hangup()).on(disconnect())
+    story = (
+        play(sample_call(Media.NONE))
+        .on(order_transfer())
+        .on(redirected())
+        .on(order_hangup())
+        .on(disconnect())
+    )
     assert story.call.outcome == Outcome(Blame.NOBODY, "completed", cause="hangup")
 
 
 def test_another_number_after_another() -> None:
-    story = bridged().on(order_transfer(FALLBACK)).on(redirected()).on(order_transfer(TRANSFER_NUMBER)).accepted()
+    story = (
+        bridged().on(order_transfer(FALLBACK)).on(redirected()).on(order_transfer(TRANSFER_NUMBER)).accepted()
+    )
     story.expects(redirect_phone(3)).on(transfer_complete(2)).unchanged()
     story.on(redirected()).replies(TransferToNumber(3, TRANSFER_NUMBER))
 
@@ -270,7 +321,9 @@ def test_an_ended_call_obeys_nobody(order: EventBuilder) -> None:
 
 
 def test_an_ended_call_is_hung_up() -> None:
-    bridged().on(disconnect()).on(order_hangup()).accepted().replies(NoReply()).expects().unchanged().notes("")
+    bridged().on(disconnect()).on(order_hangup()).accepted().replies(NoReply()).expects().unchanged().notes(
+        ""
+    )
 
 
 # Whom the phone hears ---------------------------------------------------------------------------------------

@@ -3,8 +3,30 @@
 import pytest
 
 from service.calls.model import Blame, Direction, Intent, Media, Outcome, Phone, Status
-from service.calls.replies import ErrorAndHangUp, TransferToNumber, HangUp, Join, AcceptLeg, NoReply, TransferToWebRtc, Wait
+from service.calls.replies import (
+    AcceptLeg,
+    ErrorAndHangUp,
+    HangUp,
+    Join,
+    NoReply,
+    TransferToNumber,
+    TransferToWebRtc,
+    Wait,
+)
 from service.calls.room_settings import InterconnectMode
+from tests.calls.control_event_builders import (
+    DIALING_SECONDS,
+    dial,
+    dialing_timed_out,
+    not_placed,
+    order_hangup,
+    order_hold,
+    order_join,
+    order_transfer,
+    placed,
+    room_closed,
+    time_up,
+)
 from tests.calls.event_builders import (
     CALL_ID,
     CALLER,
@@ -18,9 +40,9 @@ from tests.calls.event_builders import (
     disconnect,
     join_failed,
     joined,
+    participant_vanished,
     redirected,
     transfer_answer,
-    participant_vanished,
 )
 from tests.calls.expected_effects import (
     CANCELLED_AT_END,
@@ -33,19 +55,6 @@ from tests.calls.expected_effects import (
     tell_time_up,
 )
 from tests.calls.playbook import Playbook, play
-from tests.calls.control_event_builders import (
-    DIALING_SECONDS,
-    dial,
-    dialing_timed_out,
-    room_closed,
-    not_placed,
-    order_hangup,
-    order_hold,
-    order_join,
-    order_transfer,
-    placed,
-    time_up,
-)
 
 NO_ID = {"call_id": ""}
 GONE_FOR_GOOD = disconnect("timeout", direction=Direction.OUTBOUND)
@@ -66,7 +75,13 @@ def test_a_call_is_written_down_with_a_seat_before_anybody_is_asked_to_dial() ->
     story = play().on(dial(max_duration=3600)).replies(NoReply()).expects(end_dialing(after=DIALING_SECONDS))
     story.becomes(Status.DIALING, Phone.DIALING, Media.READY, Intent.BRIDGE)
     story.knows(
-        **NO_ID, room=ROOM, attempt=1, from_number=OUR_NUMBER, to_number=CALLER, tag="order-1", placed_by="crm"
+        **NO_ID,
+        room=ROOM,
+        attempt=1,
+        from_number=OUR_NUMBER,
+        to_number=CALLER,
+        tag="order-1",
+        placed_by="crm",
     )
     story.on(placed()).replies(NoReply()).expects(record_call_id()).cancels().notes("")
     story.becomes(Status.DIALING)
@@ -138,7 +153,10 @@ def test_what_says_that_there_is_a_call_is_believed(sign: EventBuilder) -> None:
 )
 def test_nobody_answers(cause: str, blame: Blame, reason: str) -> None:
     story = (
-        ringing().on(disconnect(cause, direction=Direction.OUTBOUND)).expects(leave_room(1)).cancels(*CANCELLED_AT_END)
+        ringing()
+        .on(disconnect(cause, direction=Direction.OUTBOUND))
+        .expects(leave_room(1))
+        .cancels(*CANCELLED_AT_END)
     )
     story.becomes(Status.ENDED).knows(outcome=Outcome(blame, reason, cause=cause))
     story.on(answer()).replies(HangUp()).expects().unchanged()
@@ -151,7 +169,11 @@ def test_a_disconnect_overtakes_the_response_to_create_call() -> None:
 
 def test_nothing_is_heard_of_it_for_longer_than_it_can_ring() -> None:
     story = (
-        ringing().on(dialing_timed_out(), after=DIALING_SECONDS).replies(NoReply()).expects(leave_room(1)).cancels(*CANCELLED_AT_END)
+        ringing()
+        .on(dialing_timed_out(), after=DIALING_SECONDS)
+        .replies(NoReply())
+        .expects(leave_room(1))
+        .cancels(*CANCELLED_AT_END)
     )
     story.becomes(Status.ENDED).knows(outcome=Outcome(Blame.BANDWIDTH, "never-heard-of"))
     story.on(answer()).replies(HangUp()).expects().unchanged()
@@ -170,12 +192,20 @@ def test_a_participant_is_made_while_it_rings() -> None:
     story.becomes(Status.DIALING, Media.JOINING).knows(is_early_join=True, lease_until=story.at + LEASE)
     story.on(joined()).replies(NoReply()).expects().becomes(Status.DIALING, Media.READY)
     story.knows(participant_id="participant-1", is_early_join=False)
-    story.on(answer()).replies(TransferToWebRtc(1)).expects(record_call_id()).cancels("end-dialing").keeps_token()
+    story.on(answer()).replies(TransferToWebRtc(1)).expects(record_call_id()).cancels(
+        "end-dialing"
+    ).keeps_token()
     story.becomes(Status.TRANSFERRING)
 
 
 def test_the_answer_comes_before_the_participant_is_there() -> None:
-    story = play().on(dial(is_early_join=True)).on(answer()).replies(Wait()).becomes(Status.JOINING, Media.JOINING)
+    story = (
+        play()
+        .on(dial(is_early_join=True))
+        .on(answer())
+        .replies(Wait())
+        .becomes(Status.JOINING, Media.JOINING)
+    )
     story.on(joined()).replies(Wait()).becomes(Media.READY, Phone.UP)
     story.on(redirected()).replies(TransferToWebRtc(1)).becomes(Status.TRANSFERRING)
 
@@ -202,7 +232,14 @@ def test_a_participant_that_could_not_be_made_in_advance_is_made_at_the_answer()
 
 
 def test_a_preparation_that_fails_with_somebody_on_the_phone_is_tried_again() -> None:
-    story = play().on(dial(is_early_join=True)).on(answer()).on(join_failed()).replies(Wait()).expects(leave_room(1))
+    story = (
+        play()
+        .on(dial(is_early_join=True))
+        .on(answer())
+        .on(join_failed())
+        .replies(Wait())
+        .expects(leave_room(1))
+    )
     story.on(redirected()).replies(Join(2)).on(join_failed(2)).replies(ErrorAndHangUp("bandwidth-error"))
 
 
@@ -214,7 +251,9 @@ def test_a_token_that_has_expired_by_the_answer_is_not_used() -> None:
 def test_a_participant_that_has_vanished_before_the_talk_is_made_anew(*, up: bool) -> None:
     story = play().on(dial(is_early_join=True)).on(placed())
     story = story.on(answer()).on(joined()) if up else story.on(joined())
-    story.on(participant_vanished()).replies(NoReply()).expects(leave_room(1)).drops_token().becomes(Media.NONE, Intent.BRIDGE)
+    story.on(participant_vanished()).replies(NoReply()).expects(leave_room(1)).drops_token().becomes(
+        Media.NONE, Intent.BRIDGE
+    )
     story.on(redirected()).replies(Join(2))
 
 
@@ -223,7 +262,13 @@ def test_a_prepared_participant_is_taken_down_with_a_call_that_nobody_answers() 
 
 
 def test_an_outbound_call_has_a_way_out_too() -> None:
-    story = play().on(dial(fallback_number=FALLBACK)).on(answer()).on(join_failed()).replies(TransferToNumber(2, FALLBACK))
+    story = (
+        play()
+        .on(dial(fallback_number=FALLBACK))
+        .on(answer())
+        .on(join_failed())
+        .replies(TransferToNumber(2, FALLBACK))
+    )
     story.cancels("hang-up")
 
 
@@ -244,7 +289,12 @@ def test_the_order_has_the_first_word_then_the_room(ordered: str, of_the_room: s
 
 def test_a_hang_up_is_ordered_before_the_id_is_known() -> None:
     story = (
-        play().on(dial()).on(order_hangup()).accepted().expects(leave_room(1)).becomes(Intent.HANGUP, Phone.DIALING)
+        play()
+        .on(dial())
+        .on(order_hangup())
+        .accepted()
+        .expects(leave_room(1))
+        .becomes(Intent.HANGUP, Phone.DIALING)
     )
     story.on(placed()).expects(record_call_id(), hang_up_phone()).on(GONE_FOR_GOOD).cancels(*CANCELLED_AT_END)
     story.becomes(Status.ENDED)
@@ -304,7 +354,9 @@ def test_the_room_is_closed_while_it_rings(*, known: bool) -> None:
 
 def test_the_time_is_up() -> None:
     story = play().on(dial(max_duration=600)).on(answer()).on(joined()).on(transfer_answer())
-    story.on(time_up(), after=600).expects(leave_room(1), redirect_phone(2), hang_up_phone(after=30)).drops_token()
+    story.on(time_up(), after=600).expects(
+        leave_room(1), redirect_phone(2), hang_up_phone(after=30)
+    ).drops_token()
     story.becomes(Intent.HANGUP, Media.NONE).knows(failure="time-limit")
     story.on(time_up()).expects().unchanged()
     story.on(redirected()).replies(ErrorAndHangUp("time-limit"))

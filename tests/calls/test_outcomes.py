@@ -9,18 +9,18 @@ from service.calls.decide import decide
 from service.calls.model import Blame, Call, Direction, Media, Outcome
 from service.calls.outcomes import CAUSES, FAILURES
 from service.calls.replies import NoReply
+from tests.calls.control_event_builders import order_hangup, order_transfer
 from tests.calls.event_builders import (
     NOW,
-    sample_call,
     disconnect,
     initiate,
     join_failed,
     redirected,
+    sample_call,
     transfer_answer,
     transfer_complete,
 )
 from tests.calls.playbook import play
-from tests.calls.control_event_builders import order_hangup, order_transfer
 
 ROOT = Path(__file__).parents[2]
 OUTCOMES = ROOT / "service" / "calls" / "outcomes.py"
@@ -136,7 +136,9 @@ def test_who_was_sent_to_another_number_has_not_hung_up_when_that_does(
 
 def test_who_has_talked_before_an_order_while_the_store_was_away_has_talked() -> None:
     story = play(sample_call(Media.TRANSFERRING)).on(order_transfer())
-    story.on(transfer_answer(1, accepted_without_call=True)).replies(NoReply()).expects().notes("stale attempt")
+    story.on(transfer_answer(1, accepted_without_call=True)).replies(NoReply()).expects().notes(
+        "stale attempt"
+    )
     story.on(redirected()).on(disconnect())
     assert story.call is not None
     assert story.call.outcome == Outcome(Blame.NOBODY, "completed", cause="hangup")

@@ -8,7 +8,7 @@ import pytest
 
 from service.calls.model import Direction, OnMachine
 from service.calls.room_settings import AloneAction
-from tests.calls.event_builders import OTHER_ROOM, ROOM, EventBuilder, disconnect
+from tests.calls.call_model import CallModel
 from tests.calls.control_event_builders import (
     dialing_timed_out,
     hold_time_up,
@@ -26,8 +26,8 @@ from tests.calls.control_event_builders import (
     time_nearly_up,
     time_up,
 )
+from tests.calls.event_builders import OTHER_ROOM, ROOM, EventBuilder, disconnect
 from tests.calls.scenarios import Scenario, advance, possible_webhooks
-from tests.calls.call_model import CallModel
 
 Action = Callable[[Scenario, CallModel], None]
 
@@ -204,7 +204,9 @@ def goes_on(start: Start, world: CallModel) -> Iterator[CallModel]:
 def ends(start: Start, world: CallModel) -> None:
     """The phone goes, and what was under way comes to its end."""
     try:
-        world.handle(disconnect(direction=Direction.OUTBOUND if start.story.is_outbound else Direction.INBOUND))
+        world.handle(
+            disconnect(direction=Direction.OUTBOUND if start.story.is_outbound else Direction.INBOUND)
+        )
         while world.joins:
             join_ends(start.story, world, well=True)
         world.assert_nothing_left()

@@ -2,14 +2,29 @@
 
 import pytest
 
-from service.calls.pin_guessing import WrongPinCounts
 from service.calls.model import Blame, Intent, Media, Outcome, Phone, Status
-from service.calls.replies import ErrorAndHangUp, GatherPin, TransferToNumber, HangUp, Join, TransferToWebRtc, Wait
+from service.calls.pin_guessing import WrongPinCounts
+from service.calls.replies import (
+    ErrorAndHangUp,
+    GatherPin,
+    HangUp,
+    Join,
+    TransferToNumber,
+    TransferToWebRtc,
+    Wait,
+)
+from tests.calls.control_event_builders import (
+    order_hangup,
+    order_hold,
+    order_join,
+    order_transfer,
+    room_closed,
+)
 from tests.calls.event_builders import (
-    TRANSFER_NUMBER,
     FALLBACK,
     LEASE,
     OTHER_ROOM,
+    TRANSFER_NUMBER,
     disconnect,
     gathered,
     initiate,
@@ -19,7 +34,6 @@ from tests.calls.event_builders import (
 )
 from tests.calls.expected_effects import CANCELLED_AT_END, hang_up_phone, redirect_phone
 from tests.calls.playbook import Playbook, play
-from tests.calls.control_event_builders import room_closed, order_hangup, order_hold, order_join, order_transfer
 
 
 def asked() -> Playbook:
@@ -30,7 +44,9 @@ def test_digits_name_the_room() -> None:
     story = asked().replies(GatherPin()).expects().cancels()
     story.becomes(Status.INITIATED, Intent.PIN, Media.NONE).knows(room="", attempt=0, pin_attempts=0)
     story.on(gathered(OTHER_ROOM)).replies(Join(1)).becomes(Intent.BRIDGE, Phone.UP).knows(room=OTHER_ROOM)
-    story.on(joined(room=OTHER_ROOM)).replies(TransferToWebRtc(1)).on(transfer_answer()).becomes(Status.BRIDGED)
+    story.on(joined(room=OTHER_ROOM)).replies(TransferToWebRtc(1)).on(transfer_answer()).becomes(
+        Status.BRIDGED
+    )
 
 
 def test_the_second_try_is_right() -> None:
@@ -41,21 +57,31 @@ def test_the_second_try_is_right() -> None:
 def test_three_tries_and_no_more() -> None:
     """Nor is the fallback number for who does not know the way in."""
     story = (
-        asked().on(gathered()).replies(GatherPin(after_wrong_pin=True)).on(gathered()).replies(GatherPin(after_wrong_pin=True))
+        asked()
+        .on(gathered())
+        .replies(GatherPin(after_wrong_pin=True))
+        .on(gathered())
+        .replies(GatherPin(after_wrong_pin=True))
     )
-    story.on(gathered()).replies(ErrorAndHangUp("wrong-pin")).expects(hang_up_phone(after=30)).becomes(Intent.HANGUP)
+    story.on(gathered()).replies(ErrorAndHangUp("wrong-pin")).expects(hang_up_phone(after=30)).becomes(
+        Intent.HANGUP
+    )
     story.on(gathered(OTHER_ROOM)).replies(ErrorAndHangUp("wrong-pin")).expects().unchanged()
     story.on(disconnect()).cancels(*CANCELLED_AT_END)
     story.knows(outcome=Outcome(Blame.CALLER, "wrong-pin", cause="hangup"))
 
 
 def test_one_try_where_no_more_are_allowed() -> None:
-    play().on(initiate(pin_attempts_allowed=1)).on(gathered(pin_attempts_allowed=1)).replies(ErrorAndHangUp("wrong-pin"))
+    play().on(initiate(pin_attempts_allowed=1)).on(gathered(pin_attempts_allowed=1)).replies(
+        ErrorAndHangUp("wrong-pin")
+    )
 
 
 def test_a_caller_that_has_guessed_too_often_is_not_asked() -> None:
     play().on(initiate(pin_attempts_allowed=3, wrong_pins=WrongPinCounts(by_caller=9))).replies(GatherPin())
-    story = play().on(initiate(pin_attempts_allowed=3, fallback_number=FALLBACK, wrong_pins=WrongPinCounts(by_caller=10)))
+    story = play().on(
+        initiate(pin_attempts_allowed=3, fallback_number=FALLBACK, wrong_pins=WrongPinCounts(by_caller=10))
+    )
     story.replies(ErrorAndHangUp("pin-guessing")).expects(hang_up_phone(after=30)).becomes(Intent.HANGUP)
     story.on(disconnect()).knows(outcome=Outcome(Blame.CALLER, "pin-guessing", cause="hangup"))
     play().on(gathered(OTHER_ROOM, wrong_pins=WrongPinCounts(by_caller=10))).replies(Join(1))
@@ -68,13 +94,19 @@ def test_the_call_that_guesses_goes_on_to_its_end() -> None:
 def test_one_try_on_a_number_on_which_many_were_wrong() -> None:
     asked().on(gathered(wrong_pins=WrongPinCounts(on_number=99))).replies(GatherPin(after_wrong_pin=True))
     asked().on(gathered(wrong_pins=WrongPinCounts(on_number=100))).replies(ErrorAndHangUp("wrong-pin"))
-    many = play().on(initiate(pin_attempts_allowed=3, wrong_pins=WrongPinCounts(on_number=1000))).replies(GatherPin())
+    many = (
+        play()
+        .on(initiate(pin_attempts_allowed=3, wrong_pins=WrongPinCounts(on_number=1000)))
+        .replies(GatherPin())
+    )
     many.on(gathered(OTHER_ROOM)).replies(Join(1))
 
 
 def test_digits_are_the_first_that_is_heard_of_a_call() -> None:
     play().on(gathered(OTHER_ROOM)).replies(Join(1)).becomes(Phone.UP).knows(room=OTHER_ROOM, attempt=1)
-    play().on(gathered()).replies(GatherPin(after_wrong_pin=True)).becomes(Intent.PIN).knows(pin_attempts=1, room="")
+    play().on(gathered()).replies(GatherPin(after_wrong_pin=True)).becomes(Intent.PIN).knows(
+        pin_attempts=1, room=""
+    )
 
 
 def test_digits_on_a_number_that_asks_for_none_are_a_caller_who_asks() -> None:
@@ -84,7 +116,9 @@ def test_digits_on_a_number_that_asks_for_none_are_a_caller_who_asks() -> None:
 def test_a_phone_that_asks_is_asked_again() -> None:
     asked().on(initiate(pin_attempts_allowed=3)).replies(GatherPin()).expects().unchanged()
     asked().on(redirected(pin_attempts_allowed=3)).replies(GatherPin()).expects()
-    asked().on(gathered()).on(redirected(pin_attempts_allowed=3)).replies(GatherPin(after_wrong_pin=True)).unchanged()
+    asked().on(gathered()).on(redirected(pin_attempts_allowed=3)).replies(
+        GatherPin(after_wrong_pin=True)
+    ).unchanged()
 
 
 def test_digits_that_come_late_begin_nothing_anew() -> None:

@@ -79,7 +79,11 @@ def test_an_odd_number_still_gives_a_room_name(number: str) -> None:
 
 def test_what_nobody_has_set() -> None:
     words = Policy(room_policy="per-call", announcement="", fallback_number="")
-    assert words == Policy() == Policy(room_map={}, pin_numbers=frozenset(), max_pin_attempts=3, webhook_budget=8.0)
+    assert (
+        words
+        == Policy()
+        == Policy(room_map={}, pin_numbers=frozenset(), max_pin_attempts=3, webhook_budget=8.0)
+    )
 
 
 @pytest.mark.parametrize(("number", "asks"), [(NUMBER, 2), ("+15550100101", 0), ("", 2)])

@@ -8,15 +8,7 @@ from hypothesis import strategies as st
 from service.calls.decide import decide
 from service.calls.model import OnMachine, Phone
 from service.calls.room_settings import AloneAction
-from tests.calls.event_builders import (
-    FALLBACK,
-    LEASE,
-    OTHER_ROOM,
-    ROOM,
-    TOKEN_LIFE,
-    disconnect,
-    asked_to_retry,
-)
+from tests.calls.call_model import CallModel
 from tests.calls.control_event_builders import (
     DIALING_SECONDS,
     left_alone,
@@ -24,8 +16,16 @@ from tests.calls.control_event_builders import (
     order_join,
     placed,
 )
-from tests.calls.scenarios import ORDERS, Scenario, advance_join, advance, possible_webhooks
-from tests.calls.call_model import CallModel
+from tests.calls.event_builders import (
+    FALLBACK,
+    LEASE,
+    OTHER_ROOM,
+    ROOM,
+    TOKEN_LIFE,
+    asked_to_retry,
+    disconnect,
+)
+from tests.calls.scenarios import ORDERS, Scenario, advance, advance_join, possible_webhooks
 from tests.seeded import PHASES, SEED
 
 PAUSES: Final = st.sampled_from(
@@ -151,7 +151,9 @@ def _deliver_room_event(world: CallModel, which: int, pick: int) -> None:
         case 1:
             world.room_has_members = False
         case 2:
-            world.handle(left_alone(attempt, room=[ROOM, OTHER_ROOM][pick % 2], then=[*AloneAction][pick // 4]))
+            world.handle(
+                left_alone(attempt, room=[ROOM, OTHER_ROOM][pick % 2], then=[*AloneAction][pick // 4])
+            )
         case 3 if pick < 5:
             world.close_room([ROOM, OTHER_ROOM][pick % 2])
         case _ if world.pending_room_events:

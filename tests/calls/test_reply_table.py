@@ -6,35 +6,36 @@ from msgspec.structs import replace
 from service.calls.events import TransferAnswer
 from service.calls.model import Intent, Media, Phone, Status
 from service.calls.replies import (
+    AcceptLeg,
     ErrorAndHangUp,
-    TransferToNumber,
     HangUp,
     Hold,
     Join,
-    AcceptLeg,
     NoReply,
     Reply,
+    TransferToNumber,
     TransferToWebRtc,
     Wait,
 )
+from tests.calls.control_event_builders import leg_answer, leg_bridge_complete
 from tests.calls.event_builders import (
     CALL_ID,
     CALLER,
-    TRANSFER_NUMBER,
     FALLBACK,
     LEASE,
     OUR_NUMBER,
     REF,
     ROOM,
     TOKEN_LIFE,
+    TRANSFER_NUMBER,
     EventBuilder,
-    sample_call,
     answer,
     disconnect,
     initiate,
     join_failed,
     joined,
     redirected,
+    sample_call,
     transfer_answer,
     transfer_complete,
     transfer_disconnect,
@@ -42,7 +43,6 @@ from tests.calls.event_builders import (
 )
 from tests.calls.expected_effects import ExpectedEffect, hang_up_phone, leave_room
 from tests.calls.playbook import Playbook, play
-from tests.calls.control_event_builders import leg_answer, leg_bridge_complete
 
 ARRIVALS = [
     pytest.param(initiate(), id="initiate"),
@@ -81,12 +81,16 @@ def test_a_fresh_inbound_call_joins_then_is_transferred() -> None:
 
 
 def test_a_fresh_outbound_call_is_up_when_it_joins() -> None:
-    play().on(answer()).replies(Join(1)).becomes(Status.JOINING, Phone.UP).on(joined()).replies(TransferToWebRtc(1))
+    play().on(answer()).replies(Join(1)).becomes(Status.JOINING, Phone.UP).on(joined()).replies(
+        TransferToWebRtc(1)
+    )
 
 
 @pytest.mark.parametrize("again", ARRIVALS)
 def test_already_decided_the_same_reply(again: EventBuilder) -> None:
-    transferring("Welcome.").on(again).replies(TransferToWebRtc(1, "Welcome.")).expects().cancels().unchanged()
+    transferring("Welcome.").on(again).replies(
+        TransferToWebRtc(1, "Welcome.")
+    ).expects().cancels().unchanged()
 
 
 @pytest.mark.parametrize("again", ARRIVALS)
@@ -133,7 +137,9 @@ def test_hanging_up_after_a_failure_is_told_why_again(again: EventBuilder) -> No
 
 @pytest.mark.parametrize("again", ARRIVALS)
 def test_hanging_up_comes_before_a_join(again: EventBuilder) -> None:
-    play(sample_call(Media.JOINING, Intent.HANGUP)).on(again).replies(HangUp()).expects().cancels().unchanged()
+    play(sample_call(Media.JOINING, Intent.HANGUP)).on(again).replies(
+        HangUp()
+    ).expects().cancels().unchanged()
 
 
 @pytest.mark.parametrize("again", ARRIVALS)
@@ -152,7 +158,9 @@ def test_hanging_up_comes_before_what_the_media_have_done(again: EventBuilder, m
 
 
 def test_the_b_leg_repeats_its_tag() -> None:
-    story = transferring().on(transfer_answer(tag="any tag")).replies(AcceptLeg("any tag")).expects().cancels()
+    story = (
+        transferring().on(transfer_answer(tag="any tag")).replies(AcceptLeg("any tag")).expects().cancels()
+    )
     story.becomes(Status.BRIDGED, Phone.UP).drops_token().knows(leg_id="c-b1", answered_attempt=1)
     story.on(transfer_answer(tag="any tag")).replies(AcceptLeg("any tag")).expects().unchanged()
 
@@ -205,7 +213,11 @@ def test_over_on_hold_is_the_hold_loop(media: Media) -> None:
 
 @pytest.mark.parametrize("media", HAS_A_B_LEG)
 def test_over_on_the_way_elsewhere_goes_there(media: Media) -> None:
-    story = play(sample_call(media, Intent.TRANSFER)).on(transfer_complete()).replies(TransferToNumber(1, TRANSFER_NUMBER))
+    story = (
+        play(sample_call(media, Intent.TRANSFER))
+        .on(transfer_complete())
+        .replies(TransferToNumber(1, TRANSFER_NUMBER))
+    )
     story.expects(*given_up(media)).becomes(Media.NONE, Intent.TRANSFER).drops_token()
 
 
@@ -219,18 +231,24 @@ def test_transfer_failed_is_apologised_for(cause: str) -> None:
 
 def test_transfer_failed_goes_to_the_fallback_number() -> None:
     story = play().on(initiate(fallback_number=FALLBACK)).on(joined()).on(transfer_complete(cause="timeout"))
-    story.replies(TransferToNumber(2, FALLBACK, diverted=True)).expects(leave_room(1)).cancels("hang-up").drops_token()
+    story.replies(TransferToNumber(2, FALLBACK, diverted=True)).expects(leave_room(1)).cancels(
+        "hang-up"
+    ).drops_token()
     story.becomes(Intent.TRANSFER, Media.NONE).knows(fallback_number="", failure="transfer-failed")
 
 
 def test_a_transfer_that_was_answered_and_is_over_ends_the_call() -> None:
-    story = bridged().on(transfer_complete()).replies(HangUp()).expects(leave_room(1), hang_up_phone(after=30))
+    story = (
+        bridged().on(transfer_complete()).replies(HangUp()).expects(leave_room(1), hang_up_phone(after=30))
+    )
     story.becomes(Status.DETACHED, Media.NONE, Intent.HANGUP).drops_token().knows(failure="")
 
 
 @pytest.mark.parametrize("media", [Media.NONE, *HAS_A_B_LEG])
 def test_over_while_hanging_up_is_hung_up(media: Media) -> None:
-    story = play(sample_call(media, Intent.HANGUP)).on(transfer_complete()).replies(HangUp()).becomes(Media.NONE)
+    story = (
+        play(sample_call(media, Intent.HANGUP)).on(transfer_complete()).replies(HangUp()).becomes(Media.NONE)
+    )
     story.expects(*given_up(media))
 
 
@@ -303,7 +321,11 @@ def test_a_call_without_media_that_is_to_be_bridged_joins_without_leaving_anythi
 @pytest.mark.parametrize("media", list(Media))
 @pytest.mark.parametrize(
     ("intent", "reply"),
-    [(Intent.HOLD, Hold()), (Intent.TRANSFER, TransferToNumber(1, TRANSFER_NUMBER)), (Intent.HANGUP, HangUp())],
+    [
+        (Intent.HOLD, Hold()),
+        (Intent.TRANSFER, TransferToNumber(1, TRANSFER_NUMBER)),
+        (Intent.HANGUP, HangUp()),
+    ],
 )
 def test_redirect_goes_on_with_the_intent(media: Media, intent: Intent, reply: Reply) -> None:
     play(sample_call(media, intent)).on(redirected()).replies(reply).becomes(intent)

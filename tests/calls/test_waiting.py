@@ -4,34 +4,49 @@ import pytest
 from msgspec.structs import replace
 
 from service.calls.model import Blame, Call, Intent, Leg, Media, Outcome, Status
-from service.calls.replies import ErrorAndHangUp, WaitForOthers, HangUp, Hold, Join, NoReply, TransferToWebRtc, Wait
+from service.calls.replies import (
+    ErrorAndHangUp,
+    HangUp,
+    Hold,
+    Join,
+    NoReply,
+    TransferToWebRtc,
+    Wait,
+    WaitForOthers,
+)
 from service.calls.room_settings import AloneAction
+from tests.calls.control_event_builders import (
+    WAITING_SETTINGS,
+    found_empty,
+    left_alone,
+    order_hold,
+    order_join,
+    order_transfer,
+    room_closed,
+    summoned,
+)
 from tests.calls.event_builders import (
     FALLBACK,
     LEASE,
     NOW,
     OTHER_ROOM,
     EventBuilder,
-    sample_call,
     disconnect,
     initiate,
     joined,
     redirected,
+    sample_call,
     transfer_answer,
     unknown_webhook,
 )
-from tests.calls.expected_effects import CANCELLED_AT_END, hang_up_phone, hang_up_leg, leave_room, redirect_phone
-from tests.calls.playbook import Playbook, play
-from tests.calls.control_event_builders import (
-    WAITING_SETTINGS,
-    room_closed,
-    found_empty,
-    left_alone,
-    order_hold,
-    order_join,
-    order_transfer,
-    summoned,
+from tests.calls.expected_effects import (
+    CANCELLED_AT_END,
+    hang_up_leg,
+    hang_up_phone,
+    leave_room,
+    redirect_phone,
 )
+from tests.calls.playbook import Playbook, play
 
 
 def outside() -> Playbook:
@@ -40,7 +55,10 @@ def outside() -> Playbook:
 
 def a_waiting_call() -> Call:
     return replace(
-        sample_call(Media.NONE, Intent.WAIT), waiting=WAITING_SETTINGS, wait_until=NOW + WAITING_SETTINGS.limit, waits_for_others=True
+        sample_call(Media.NONE, Intent.WAIT),
+        waiting=WAITING_SETTINGS,
+        wait_until=NOW + WAITING_SETTINGS.limit,
+        waits_for_others=True,
     )
 
 
@@ -49,10 +67,16 @@ def a_waiting_call() -> Call:
 
 def test_outside_until_somebody_comes() -> None:
     story = play().on(initiate(waits_for_others=True)).replies(Join(1)).knows(waits_for_others=True)
-    story.on(found_empty()).replies(WaitForOthers(WAITING_SETTINGS)).expects().becomes(Intent.WAIT, Media.NONE)
-    story.becomes(Status.INITIATED).knows(waiting=WAITING_SETTINGS, wait_until=story.at + WAITING_SETTINGS.limit)
+    story.on(found_empty()).replies(WaitForOthers(WAITING_SETTINGS)).expects().becomes(
+        Intent.WAIT, Media.NONE
+    )
+    story.becomes(Status.INITIATED).knows(
+        waiting=WAITING_SETTINGS, wait_until=story.at + WAITING_SETTINGS.limit
+    )
     story.on(summoned()).replies(NoReply()).expects(leave_room(1), redirect_phone(1)).becomes(Intent.BRIDGE)
-    story.on(redirected()).replies(Join(2)).expects().on(joined(2)).replies(TransferToWebRtc(2)).knows(wait_until=0)
+    story.on(redirected()).replies(Join(2)).expects().on(joined(2)).replies(TransferToWebRtc(2)).knows(
+        wait_until=0
+    )
 
 
 def test_a_round_of_waiting_looks_again_whether_somebody_is_there() -> None:
@@ -64,8 +88,15 @@ def test_a_round_of_waiting_looks_again_whether_somebody_is_there() -> None:
 
 
 def test_nobody_comes() -> None:
-    story = outside().on(redirected(), after=WAITING_SETTINGS.limit - 0.1).replies(Join(2)).on(found_empty(2), after=0)
-    story.on(redirected(), after=0.1).replies(ErrorAndHangUp("nobody-came")).expects(leave_room(2), hang_up_phone(after=30))
+    story = (
+        outside()
+        .on(redirected(), after=WAITING_SETTINGS.limit - 0.1)
+        .replies(Join(2))
+        .on(found_empty(2), after=0)
+    )
+    story.on(redirected(), after=0.1).replies(ErrorAndHangUp("nobody-came")).expects(
+        leave_room(2), hang_up_phone(after=30)
+    )
     story.becomes(Intent.HANGUP)
     story.on(disconnect()).knows(outcome=Outcome(Blame.NOBODY, "nobody-came", cause="hangup"))
 
@@ -80,13 +111,22 @@ def test_who_hangs_up_waits_no_more() -> None:
 
 
 def test_somebody_comes_between_the_look_and_the_wait() -> None:
-    story = play().on(redirected(waits_for_others=True)).on(summoned()).replies(NoReply()).expects().knows(summoned_attempt=1)
+    story = (
+        play()
+        .on(redirected(waits_for_others=True))
+        .on(summoned())
+        .replies(NoReply())
+        .expects()
+        .knows(summoned_attempt=1)
+    )
     story.on(found_empty()).replies(Wait()).expects(leave_room(1)).becomes(Intent.BRIDGE, Media.NONE)
     story.on(redirected()).replies(Join(2)).on(found_empty(2)).replies(WaitForOthers(WAITING_SETTINGS))
 
 
 def test_somebody_comes_who_is_gone_again() -> None:
-    story = outside().on(summoned()).on(redirected()).on(found_empty(2)).replies(WaitForOthers(WAITING_SETTINGS))
+    story = (
+        outside().on(summoned()).on(redirected()).on(found_empty(2)).replies(WaitForOthers(WAITING_SETTINGS))
+    )
     story.knows(wait_until=story.at - 3 + WAITING_SETTINGS.limit)
 
 
@@ -100,23 +140,38 @@ def test_a_summons_that_comes_twice_or_late_changes_nothing() -> None:
 
 
 def test_an_order_comes_between_the_look_and_the_wait() -> None:
-    story = play().on(redirected(waits_for_others=True)).on(order_join()).expects(leave_room(1, after=LEASE - 1))
+    story = (
+        play().on(redirected(waits_for_others=True)).on(order_join()).expects(leave_room(1, after=LEASE - 1))
+    )
     story.on(found_empty()).replies(Wait()).expects(leave_room(1)).unchanged()
 
 
 @pytest.mark.parametrize("intent", [Intent.HOLD, Intent.HANGUP])
 def test_who_is_meant_for_something_else_by_now_does_not_wait(intent: Intent) -> None:
-    story = play(sample_call(Media.JOINING, intent)).on(found_empty()).expects(leave_room(1)).becomes(Media.NONE, intent)
+    story = (
+        play(sample_call(Media.JOINING, intent))
+        .on(found_empty())
+        .expects(leave_room(1))
+        .becomes(Media.NONE, intent)
+    )
     story.replies(Hold() if intent is Intent.HOLD else HangUp())
 
 
 def test_the_phone_goes_between_the_look_and_the_wait() -> None:
-    story = play().on(redirected(waits_for_others=True)).on(disconnect()).expects(leave_room(1, after=LEASE - 1))
+    story = (
+        play().on(redirected(waits_for_others=True)).on(disconnect()).expects(leave_room(1, after=LEASE - 1))
+    )
     story.on(found_empty()).replies(HangUp()).expects(leave_room(1)).becomes(Media.NONE)
 
 
 def test_a_replica_that_is_taken_over_from_finds_nobody() -> None:
-    story = play().on(redirected(waits_for_others=True)).on(redirected(), after=LEASE).replies(Join(2)).expects(leave_room(1))
+    story = (
+        play()
+        .on(redirected(waits_for_others=True))
+        .on(redirected(), after=LEASE)
+        .replies(Join(2))
+        .expects(leave_room(1))
+    )
     story.on(found_empty(1)).replies(Wait()).expects(leave_room(1)).unchanged()
     story.on(found_empty(2)).replies(WaitForOthers(WAITING_SETTINGS)).expects()
 
@@ -132,13 +187,19 @@ def test_a_wait_that_is_over_leaves_no_old_limit_behind() -> None:
 
 def test_who_is_left_alone_is_told_and_hung_up() -> None:
     story = play(sample_call(Media.BRIDGED)).on(left_alone()).replies(NoReply()).drops_token()
-    story.expects(leave_room(1), redirect_phone(2), hang_up_phone(after=30)).becomes(Intent.HANGUP, Media.NONE)
+    story.expects(leave_room(1), redirect_phone(2), hang_up_phone(after=30)).becomes(
+        Intent.HANGUP, Media.NONE
+    )
     story.on(redirected()).replies(ErrorAndHangUp("left-alone"))
     story.on(disconnect()).knows(outcome=Outcome(Blame.NOBODY, "left-alone", cause="hangup"))
 
 
 def test_who_is_left_alone_waits_for_others_again() -> None:
-    story = play(sample_call(Media.BRIDGED)).on(left_alone(then=AloneAction.WAIT)).expects(leave_room(1), redirect_phone(2))
+    story = (
+        play(sample_call(Media.BRIDGED))
+        .on(left_alone(then=AloneAction.WAIT))
+        .expects(leave_room(1), redirect_phone(2))
+    )
     story.becomes(Intent.BRIDGE, Media.NONE).knows(waits_for_others=True, wait_until=0)
     story.on(redirected()).replies(Join(3)).on(found_empty(3)).replies(WaitForOthers(WAITING_SETTINGS))
 
@@ -164,24 +225,37 @@ def test_who_has_left_the_room_is_not_alone_there() -> None:
 @pytest.mark.parametrize("media", [Media.READY, Media.TRANSFERRING, Media.BRIDGED, Media.LEAVING])
 def test_whose_room_is_closed_is_told_and_hung_up(media: Media) -> None:
     story = play(sample_call(media)).on(room_closed()).replies(NoReply()).drops_token()
-    story.expects(*([] if media is Media.LEAVING else [leave_room(1)]), redirect_phone(2), hang_up_phone(after=30))
+    story.expects(
+        *([] if media is Media.LEAVING else [leave_room(1)]), redirect_phone(2), hang_up_phone(after=30)
+    )
     story.becomes(Intent.HANGUP, Media.NONE).knows(failure="room-closed")
     story.on(redirected()).replies(ErrorAndHangUp("room-closed")).on(room_closed()).expects().unchanged()
 
 
 def test_the_room_is_closed_during_the_join() -> None:
-    story = play().on(initiate()).on(room_closed()).expects(leave_room(1, after=LEASE - 1), hang_up_phone(after=30))
+    story = (
+        play()
+        .on(initiate())
+        .on(room_closed())
+        .expects(leave_room(1, after=LEASE - 1), hang_up_phone(after=30))
+    )
     story.on(joined()).replies(ErrorAndHangUp("room-closed")).expects(leave_room(1))
 
 
 def test_the_room_is_closed_with_somebody_outside() -> None:
-    story = play(a_waiting_call()).on(room_closed()).expects(leave_room(1), redirect_phone(2), hang_up_phone(after=30))
+    story = (
+        play(a_waiting_call())
+        .on(room_closed())
+        .expects(leave_room(1), redirect_phone(2), hang_up_phone(after=30))
+    )
     story.becomes(Intent.HANGUP).knows(failure="room-closed")
 
 
 @pytest.mark.parametrize("intent", [Intent.BRIDGE, Intent.HOLD, Intent.TRANSFER])
 def test_who_has_left_the_room_hears_nothing_of_its_end(intent: Intent) -> None:
-    play(sample_call(Media.NONE, intent)).on(room_closed()).expects().unchanged().notes("the call has left the room")
+    play(sample_call(Media.NONE, intent)).on(room_closed()).expects().unchanged().notes(
+        "the call has left the room"
+    )
 
 
 @pytest.mark.parametrize("intent", [Intent.HOLD, Intent.TRANSFER])
@@ -198,13 +272,17 @@ def test_who_would_come_back_since_the_way_in_has_broken_is_told_of_the_end(medi
 
 
 def test_who_comes_back_since_the_way_in_has_broken_and_finds_nobody_waits_like_anybody() -> None:
-    broken = replace(sample_call(Media.NONE), leg_lost_at=NOW - 60, bridged_at=NOW - 90, waits_for_others=True)
+    broken = replace(
+        sample_call(Media.NONE), leg_lost_at=NOW - 60, bridged_at=NOW - 90, waits_for_others=True
+    )
     story = play(broken).on(redirected()).on(found_empty(2)).becomes(Intent.WAIT).knows(leg_lost_at=0)
     story.on(disconnect()).knows(outcome=Outcome(Blame.NOBODY, "completed", cause="hangup"))
 
 
 def test_who_comes_back_and_is_let_in_at_once_is_still_without_a_leg() -> None:
-    broken = replace(sample_call(Media.NONE), leg_lost_at=NOW - 60, bridged_at=NOW - 90, waits_for_others=True)
+    broken = replace(
+        sample_call(Media.NONE), leg_lost_at=NOW - 60, bridged_at=NOW - 90, waits_for_others=True
+    )
     story = play(broken).on(redirected()).on(summoned()).on(found_empty(2)).replies(Wait())
     story.becomes(Intent.BRIDGE).knows(leg_lost_at=NOW - 60)
 

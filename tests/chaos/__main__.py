@@ -17,12 +17,12 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
+from tests.chaos.faults import FAULT_PROFILES
 from tests.chaos.options import HELP, Options, options
 from tests.chaos.plan import Turn, plan
 from tests.chaos.report import StormReport
 from tests.chaos.site import CannotStart
 from tests.chaos.storm import storm
-from tests.chaos.faults import FAULT_PROFILES
 from tests.temporary import temporary_place
 
 PASSED, FAILED, USAGE, BROKEN_OFF, INTERRUPTED = 0, 1, 2, 3, 130

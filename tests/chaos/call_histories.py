@@ -228,7 +228,9 @@ def _play(evidence: "Evidence", histories: CallHistories) -> None:
                     history.legs.append(leg)
                 _leg(legs[one.call_id], one, at)
             case SpeechHeard() if one.call_id in histories.of:
-                histories.of[one.call_id].heard.append(HeardSound(at, "speak", one.text, _spoken(one.text, scale)))
+                histories.of[one.call_id].heard.append(
+                    HeardSound(at, "speak", one.text, _spoken(one.text, scale))
+                )
             case SoundHeard() if one.call_id in histories.of:
                 histories.of[one.call_id].heard.append(HeardSound(at, one.kind, seconds=one.seconds))
 
@@ -267,7 +269,9 @@ def _order(asked: Iterable["OperatorRequest"], histories: CallHistories) -> None
                 history.orders.append(OrderHistory(kind, one.sent_at, one.host, ends, room))
                 history.rooms |= {room} - {""}
         elif one.method == "DELETE" and (found := _ROOM.search(one.path)) is not None:
-            histories.closed.setdefault(found[1], []).append((one.sent_at, one.answered_at if accepted else NEVER))
+            histories.closed.setdefault(found[1], []).append(
+                (one.sent_at, one.answered_at if accepted else NEVER)
+            )
     placed: dict[str, list[OperatorRequest]] = defaultdict(list)
     for one in asked:
         if one.method == "POST" and one.path == "/calls":

@@ -56,7 +56,9 @@ class RoomSettingsHistory:
 
     def limit(self, room: str, since: float, until: float) -> int:
         """The smallest number of members with which it may have been full in this time."""
-        return min([MEMBERS, *(int(one.get("limit", MEMBERS)) for one in self.settings_between(room, since, until))])
+        return min(
+            [MEMBERS, *(int(one.get("limit", MEMBERS)) for one in self.settings_between(room, since, until))]
+        )
 
 
 class ConfiguredLimits:
@@ -120,7 +122,11 @@ class ConfiguredLimits:
         longest = max((min(ended, until) - since for since, ended in spans if since <= until), default=0.0)
         if not longest:
             return False
-        rules = (one.get("alone") for room in history.rooms for one in self._rooms.settings_between(room, 0.0, until))
+        rules = (
+            one.get("alone")
+            for room in history.rooms
+            for one in self._rooms.settings_between(room, 0.0, until)
+        )
         return any(one["then"] == "hangup" and longest >= one["after"] - TOLERANCE for one in rules if one)
 
     def options(self, history: CallHistory) -> Mapping[str, Any]:

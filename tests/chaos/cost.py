@@ -14,14 +14,14 @@ from typing import Any, get_origin, get_type_hints
 
 import msgspec
 
-from tests.chaos.evidence import Evidence, ReplicaLogLine, StoredKey
 from tests.chaos.checks import CHECKS
+from tests.chaos.evidence import Evidence, ReplicaLogLine, StoredKey
 from tests.chaos.finding import Check
 from tests.chaos.fleet import Downtime, Fleet, Kill
-from tests.chaos.synthetic_call import CALLS_A_SECOND, SyntheticCall, call_of
 from tests.chaos.plan import Turn
 from tests.chaos.records import Records
 from tests.chaos.snapshots import Snapshot
+from tests.chaos.synthetic_call import CALLS_A_SECOND, SyntheticCall, call_of
 from tests.chaos.troubles import Trouble, Troubles
 from tests.simulator.ledger import Alive
 from tests.simulator.simulator import Simulator
@@ -111,7 +111,9 @@ def _counted(eye: Check, evidence: Evidence) -> CheckCost:
 
 
 def _fleet(calls: int, directory: Path) -> Fleet:
-    fleet = Fleet(directory, RestartableStore(directory), {"BW_TOKEN_URL": "http://127.0.0.1/token"}, Troubles())
+    fleet = Fleet(
+        directory, RestartableStore(directory), {"BW_TOKEN_URL": "http://127.0.0.1/token"}, Troubles()
+    )
     for number in range(calls // CALLS_A_KILL):
         at = (number + 1) * CALLS_A_KILL / CALLS_A_SECOND
         address = fleet.addresses[number % 2]

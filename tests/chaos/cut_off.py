@@ -8,8 +8,8 @@ still has taken up its work again once it has answered a webhook that was sent a
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Final
 
-from tests.chaos.standby_spans import CUT, healed
 from tests.chaos.operations import is_waited_for
+from tests.chaos.standby_spans import CUT, healed
 from tests.chaos.troubles import Trouble
 
 if TYPE_CHECKING:

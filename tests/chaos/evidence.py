@@ -11,6 +11,7 @@ import msgspec
 from redis.asyncio import Redis
 
 from tests.chaos.api import OperatorRequest
+from tests.chaos.finding_timeline import IDS
 from tests.chaos.fleet import Fleet
 from tests.chaos.live_call_counts import LiveCallCount
 from tests.chaos.plan import Turn
@@ -18,7 +19,6 @@ from tests.chaos.records import Records
 from tests.chaos.site import Site
 from tests.chaos.snapshots import Snapshot
 from tests.chaos.store_history import Step, history
-from tests.chaos.finding_timeline import IDS
 from tests.chaos.troubles import Troubles
 from tests.operators import NO_TLS
 from tests.simulator.clock import monotonic

@@ -21,7 +21,9 @@ FeedProblem = tuple[str, tuple[str, ...]]
 """What is wrong, in words, and the ids that it is about."""
 
 
-def feed_problems(news: Sequence["StoredFeedItem"], asked: Iterable["OperatorRequest"]) -> Iterator[FeedProblem]:
+def feed_problems(
+    news: Sequence["StoredFeedItem"], asked: Iterable["OperatorRequest"]
+) -> Iterator[FeedProblem]:
     """`news`: in order, as far as that goes: those of a call, and those of a room."""
     yield from _of_calls(news)
     yield from _of_people(news)
@@ -68,7 +70,9 @@ def _of_people(news: Sequence["StoredFeedItem"]) -> Iterator[FeedProblem]:
             yield f"{call} was bridged in room {room}, and no news tell of {participant}", (call, participant)
 
 
-def _of_closings(news: Iterable["StoredFeedItem"], asked: Iterable["OperatorRequest"]) -> Iterator[FeedProblem]:
+def _of_closings(
+    news: Iterable["StoredFeedItem"], asked: Iterable["OperatorRequest"]
+) -> Iterator[FeedProblem]:
     told = Counter(one.data["room"] for one in news if one.kind == "room" and one.data["state"] == "closed")
     accepted, tried = Counter[str](), Counter[str]()
     for one in asked:

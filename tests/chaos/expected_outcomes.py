@@ -31,10 +31,10 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from tests.chaos.call_histories import CallHistories, CallHistory, is_of_leg, over, place_of
-from tests.chaos.creates import TURNED_AWAY
-from tests.chaos.reply_effects import ReplyEffect, ReplyKind
-from tests.chaos.fault_impact import FaultImpact
 from tests.chaos.configured_limits import ConfiguredLimits
+from tests.chaos.creates import TURNED_AWAY
+from tests.chaos.fault_impact import FaultImpact
+from tests.chaos.reply_effects import ReplyEffect, ReplyKind
 from tests.chaos.times import NEVER
 from tests.simulator.journal import Delivery
 from tests.simulator.webhooks import TIMED_OUT
@@ -109,7 +109,9 @@ def expected_outcomes(
             return ExpectedOutcomes(told)
         # Who had the store could not know, and may have been about to let it go as well.
         meanwhile = _letting_go(history, _ended_by(history, killed), histories, terms)
-        return ExpectedOutcomes(told, meanwhile, plain | unsure if killed.before_written(without) else frozenset())
+        return ExpectedOutcomes(
+            told, meanwhile, plain | unsure if killed.before_written(without) else frozenset()
+        )
     perhaps = set(telling | unsure | _letting_go(history, known_at, histories, terms))
     if plain == {COMPLETED} and history.stage_at(history.ended_at - 1e-9) != "bridged":
         # It was on its way back to us, or out of a leg that broke.
@@ -188,7 +190,11 @@ def _stands_for(words: str) -> frozenset[Outcome]:
 
 
 def _plain(
-    history: CallHistory, answers: dict[int, ReplyEffect], known_at: float, struck: FaultImpact, killed: "KilledKnowledge"
+    history: CallHistory,
+    answers: dict[int, ReplyEffect],
+    known_at: float,
+    struck: FaultImpact,
+    killed: "KilledKnowledge",
 ) -> tuple[frozenset[Outcome], frozenset[Outcome]]:
     """Of a call to which nobody has said why it ends; and what else it may be."""
     cause = history.cause
@@ -240,7 +246,11 @@ def _is_on_hold(history: CallHistory, known_at: float) -> bool:
 
 
 def _connected(
-    history: CallHistory, answers: dict[int, ReplyEffect], known_at: float, struck: FaultImpact, killed: "KilledKnowledge"
+    history: CallHistory,
+    answers: dict[int, ReplyEffect],
+    known_at: float,
+    struck: FaultImpact,
+    killed: "KilledKnowledge",
 ) -> tuple[bool, bool]:
     """Whether a leg into WebRTC has answered, as the service was told; and whether that is unsure."""
     connected = unsure = False

@@ -18,9 +18,9 @@ from tests.chaos.call_histories import CallHistory, over, place_of
 from tests.chaos.creates import AGAIN, TURNED_AWAY
 from tests.chaos.cut_off import impaired_spans
 from tests.chaos.operations import WAITED_FOR, is_waited_for
+from tests.chaos.requests_in_flight import RequestsInFlight, answered_at, failed, last_of
 from tests.chaos.times import NEVER
 from tests.chaos.troubles import Trouble
-from tests.chaos.requests_in_flight import RequestsInFlight, failed, answered_at, last_of
 from tests.simulator.journal import Delivery, Request
 
 if TYPE_CHECKING:
@@ -77,7 +77,8 @@ class FaultImpact:
         }
         self._served = _served(simulator.deliveries)
         self._hindered = {
-            host: impaired_spans(evidence, host, partial(self._shown, name)) for name, host in self._names.items()
+            host: impaired_spans(evidence, host, partial(self._shown, name))
+            for name, host in self._names.items()
         }
         self._troubles = {
             host: self._shown(name, [one for one in evidence.troubles.felt if one.host in {"", host}])
@@ -219,7 +220,9 @@ class FaultImpact:
         """
         for all_ in self._attempts.get((self.host_of(url), history.ref), {}).values():
             asked = bisect_right(all_, at, key=lambda one: one.at)
-            well = all(answered_at(one) <= at and not failed(one) and not self.was_hit(one) for one in all_[:asked])
+            well = all(
+                answered_at(one) <= at and not failed(one) and not self.was_hit(one) for one in all_[:asked]
+            )
             if 0 < asked < len(all_) and since <= all_[0].at and well:
                 return True
         return False

@@ -170,7 +170,9 @@ def _logged(evidence: "Evidence", known: AbstractSet[str]) -> Iterator[FindingEv
     names = _names(evidence)
     for line in evidence.logs:
         if not known.isdisjoint(line.ids):
-            yield FindingEvent(_time(evidence, line.timestamp), names.get(line.host, line.host), _log_text(line))
+            yield FindingEvent(
+                _time(evidence, line.timestamp), names.get(line.host, line.host), _log_text(line)
+            )
 
 
 def _log_text(line: "ReplicaLogLine") -> str:
@@ -239,7 +241,9 @@ def _since(evidence: "Evidence", at: float | None) -> float | None:
     return None if at is None else round(at - evidence.begun, 3)
 
 
-def print_timelines(stories: Sequence[dict[str, Any]], most: int, looks_for: Mapping[str, str]) -> Iterator[str]:
+def print_timelines(
+    stories: Sequence[dict[str, Any]], most: int, looks_for: Mapping[str, str]
+) -> Iterator[str]:
     """The first story of each eye, for people; `most` lines of each. `looks_for`: in a sentence, by eye."""
     seen: set[str] = set()
     for one in stories:

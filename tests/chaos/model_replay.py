@@ -8,15 +8,15 @@ import msgspec
 from tests.chaos.api import OperatorRequest
 from tests.chaos.snapshots import Snapshot
 from tests.chaos.turn_history import (
-    OrderAnswered,
     CallBegan,
     DigitsEntered,
     Event,
-    SnapshotTaken,
     MemberSeen,
+    OrderAnswered,
+    OrderSent,
     PhoneHeard,
     PhoneSeen,
-    OrderSent,
+    SnapshotTaken,
     TurnHistory,
 )
 from tests.model import Model, OrderStep
@@ -26,12 +26,12 @@ from tests.party_state import (
     Hears,
     HoldOrder,
     JoinOrder,
-    Order,
+    Location,
     Observation,
+    Order,
     PartyState,
     SubscribeOrder,
     TransferOrder,
-    Location,
 )
 
 TOO_MANY = 429
@@ -279,7 +279,9 @@ class ModelReplay:
     def _meet_closings(self, id_: str) -> None:
         """Who comes while a room is being closed may be among those who have to go."""
         for ordered in self.open.values():
-            if isinstance(ordered.order, CloseOrder) and id_ in self.model.affected_by_closing(ordered.order.room):
+            if isinstance(ordered.order, CloseOrder) and id_ in self.model.affected_by_closing(
+                ordered.order.room
+            ):
                 ordered.steps[id_] = (self.model.sent(id_, ordered.order), False)
 
     def _is_there(self, id_: str) -> bool:

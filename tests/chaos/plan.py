@@ -33,8 +33,8 @@ class Turn(msgspec.Struct, frozen=True):
         only = f" CHAOS_ONLY={','.join(map(str, self.only))}" if self.only else ""
         window = f" CHAOS_WINDOW={self.window[0]:g}-{self.window[1]:g}" if self.window else ""
         return (
-            f"CHAOS_WEATHER={self.fault_profile} CHAOS_SEED={self.seed} CHAOS_CALLS={self.calls}{only}{window} "
-            "make chaos"
+            f"CHAOS_WEATHER={self.fault_profile} CHAOS_SEED={self.seed} CHAOS_CALLS={self.calls}"
+            f"{only}{window} make chaos"
         )
 
 

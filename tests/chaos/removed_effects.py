@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from tests.chaos.call_histories import place_of
-from tests.chaos.store_history import Key, StoreState, Step, key_of
+from tests.chaos.store_history import Key, Step, StoreState, key_of
 from tests.chaos.stored_calls import HANG_UP, call_in
 from tests.simulator.journal import Request
 

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from tests.chaos.evidence import Evidence
+from tests.chaos.faults.base import Counts
 from tests.chaos.finding import Finding
 from tests.chaos.plan import Turn
-from tests.chaos.faults.base import Counts
 from tests.simulator.journal import PhoneChanged
 
 

@@ -28,7 +28,9 @@ class RequestsInFlight:
         return self._last[begun - 1] if begun and since <= answered_at(self._last[begun - 1]) else None
 
 
-def last_of(all_: Mapping[str, RequestsInFlight], tags: Iterable[str], since: float, until: float) -> Request | None:
+def last_of(
+    all_: Mapping[str, RequestsInFlight], tags: Iterable[str], since: float, until: float
+) -> Request | None:
     return next((one for tag in tags if tag in all_ and (one := all_[tag].last(since, until))), None)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from tests.chaos.marks import Moment, moments
-from tests.chaos.store_history import Key, StoreState, Step, UnknownCommand, key_of
+from tests.chaos.store_history import Key, Step, StoreState, UnknownCommand, key_of
 from tests.chaos.times import NEVER
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from tests.chaos.replica import PATIENCE
-from tests.chaos.store_history import Key, StoreState, Step, key_of
+from tests.chaos.store_history import Key, Step, StoreState, key_of
 from tests.chaos.times import NEVER
 
 ABSENT: Final = PATIENCE.browser_absence * 1000

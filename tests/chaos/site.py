@@ -12,6 +12,7 @@ from redis.exceptions import RedisError
 from service.clock import SystemClock
 from service.store.errors import StoreError
 from tests.chaos.api import OperatorApi
+from tests.chaos.faults.base import FaultProfile
 from tests.chaos.fleet import Fleet
 from tests.chaos.live_call_counts import LiveCallCounts
 from tests.chaos.marks import Marks
@@ -21,7 +22,6 @@ from tests.chaos.scenarios.rooms import NUMBERS, PIN_NUMBER
 from tests.chaos.snapshots import Snapshots
 from tests.chaos.stores import SiteStore
 from tests.chaos.troubles import Troubles
-from tests.chaos.faults.base import FaultProfile
 from tests.harness import API_KEYS, FIRST, NUMBER, SECOND, point_at_two
 from tests.processes import environment
 from tests.simulator.clock import monotonic

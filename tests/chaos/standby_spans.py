@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from tests.chaos.requests_in_flight import answered_at
 from tests.chaos.times import NEVER
 from tests.chaos.troubles import Trouble
-from tests.chaos.requests_in_flight import answered_at
 from tests.simulator.clock import epoch_ms, monotonic
 from tests.simulator.journal import Request
 

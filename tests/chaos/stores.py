@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from redis.asyncio.sentinel import Sentinel
 from redis.exceptions import RedisError
 
-from tests.store_servers import HOST, SERVICE, SentinelGroup, RedisServer
+from tests.store_servers import HOST, SERVICE, RedisServer, SentinelGroup
 from tests.waiting import wait_until
 
 WHOLE = 40.0

@@ -8,12 +8,12 @@ from pathlib import Path
 import msgspec
 
 from tests.chaos.checks import check_descriptions
+from tests.chaos.faults import FAULT_PROFILES
+from tests.chaos.finding_timeline import print_timelines
 from tests.chaos.plan import Turn
 from tests.chaos.report import StormReport, TurnReport, sum_of
 from tests.chaos.shrink import shrink
-from tests.chaos.finding_timeline import print_timelines
 from tests.chaos.turn import Say, play
-from tests.chaos.faults import FAULT_PROFILES
 from tests.simulator.clock import monotonic
 
 LINES = 60
@@ -48,7 +48,9 @@ async def storm(
 
 
 def _tell(turn: Turn, report: TurnReport, place: Path, say: Say) -> None:
-    for line in print_timelines(msgspec.json.decode((place / "details.json").read_bytes()), LINES, check_descriptions()):
+    for line in print_timelines(
+        msgspec.json.decode((place / "details.json").read_bytes()), LINES, check_descriptions()
+    ):
         say(line)
     say(f"found: { {eye: count for eye, count in report.found.items() if count} } in {place}/details.json")
     say(f"play it again: {turn.replay}")

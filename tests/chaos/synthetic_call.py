@@ -11,6 +11,7 @@ import msgspec
 
 from tests.chaos.api import OperatorRequest
 from tests.chaos.store_history import Step
+from tests.party_state import PLEASE_HOLD
 from tests.simulator.journal import (
     Delivery,
     Happening,
@@ -22,7 +23,6 @@ from tests.simulator.journal import (
     WebhookDelivered,
 )
 from tests.simulator.simulator import Simulator
-from tests.party_state import PLEASE_HOLD
 
 CALLS_A_SECOND = 12
 LINES = 24
@@ -49,7 +49,9 @@ class SyntheticCall(msgspec.Struct, frozen=True, kw_only=True):
     """What the API says of it."""
 
 
-def call_of(number: int, simulator: Simulator, hosts: Sequence[str], id_of: Callable[[str], str]) -> SyntheticCall:
+def call_of(
+    number: int, simulator: Simulator, hosts: Sequence[str], id_of: Callable[[str], str]
+) -> SyntheticCall:
     """The simulator gets its phone. `id_of`: what an id is made into."""
     dice = random.Random(number)
     at = number / CALLS_A_SECOND

@@ -6,17 +6,17 @@ import random  # noqa: TID251 - seeded, so that a storm can be had again
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.chaos.evidence import gather
 from tests.chaos.checks import run_checks
+from tests.chaos.evidence import gather
+from tests.chaos.faults import FAULT_PROFILES
+from tests.chaos.faults.base import FaultProfile
+from tests.chaos.finding_timeline import finding_timelines
 from tests.chaos.plan import Turn
 from tests.chaos.repeats import repeat_some
 from tests.chaos.report import TurnReport, report_on
 from tests.chaos.scenarios.runner import ScenarioRunner
 from tests.chaos.settling import settle
 from tests.chaos.site import CannotStart, Site, site_of
-from tests.chaos.finding_timeline import finding_timelines
-from tests.chaos.faults import FAULT_PROFILES
-from tests.chaos.faults.base import FaultProfile
 from tests.simulator.clock import monotonic
 
 PROGRESS_SECONDS = 5.0
@@ -47,8 +47,8 @@ async def play(
         looking = monotonic()
     found = await asyncio.to_thread(run_checks, evidence)
     say(
-        f"{turn.fault_profile}: it took {gathering - begun:.0f} s to play, {looking - gathering:.0f} s to gather, "
-        f"{monotonic() - looking:.0f} s to end and to judge"
+        f"{turn.fault_profile}: it took {gathering - begun:.0f} s to play, "
+        f"{looking - gathering:.0f} s to gather, {monotonic() - looking:.0f} s to end and to judge"
     )
     report = report_on(evidence, found, weather.counts, monotonic() - begun)
     if report.wrong:
@@ -94,7 +94,10 @@ async def _run_scenarios(site: Site, weather: FaultProfile, say: Say) -> None:
         site.snapshots.stop()
         site.marks.stop()
         site.live_call_counts.stop()
-        say(f"{site.turn.fault_profile}: lives took {over - begun:.0f} s, and {monotonic() - over:.0f} s to settle")
+        say(
+            f"{site.turn.fault_profile}: lives took {over - begun:.0f} s, "
+            f"and {monotonic() - over:.0f} s to settle"
+        )
 
 
 async def _inject_faults(site: Site, weather: FaultProfile) -> None:

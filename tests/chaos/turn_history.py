@@ -12,11 +12,12 @@ import msgspec
 
 from tests.chaos.api import OperatorRequest
 from tests.chaos.creates import AGAIN
+from tests.chaos.finding_timeline import IDS
 from tests.chaos.scenarios.rooms import NUMBERS, PIN_NUMBER, ROOMS
 from tests.chaos.snapshots import Snapshot
-from tests.chaos.finding_timeline import IDS
 from tests.chaos.times import NEVER
 from tests.chaos.troubles import Trouble
+from tests.party_state import PLEASE_HOLD, Location, PartyState, PinEntered
 from tests.simulator.journal import (
     Delivery,
     Happening,
@@ -26,7 +27,6 @@ from tests.simulator.journal import (
     SoundHeard,
     SpeechHeard,
 )
-from tests.party_state import PLEASE_HOLD, PinEntered, PartyState, Location
 
 if TYPE_CHECKING:
     from tests.chaos.evidence import Evidence
@@ -99,7 +99,16 @@ class SnapshotTaken(msgspec.Struct, frozen=True):
     snapshot: Snapshot
 
 
-Event = CallBegan | PhoneSeen | PhoneHeard | MemberSeen | OrderSent | OrderAnswered | DigitsEntered | SnapshotTaken
+Event = (
+    CallBegan
+    | PhoneSeen
+    | PhoneHeard
+    | MemberSeen
+    | OrderSent
+    | OrderAnswered
+    | DigitsEntered
+    | SnapshotTaken
+)
 
 
 class Spans:

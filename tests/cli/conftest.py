@@ -9,7 +9,9 @@ from tests.simulator.simulator import Simulator
 
 
 @pytest.fixture
-async def shell(simulator: Simulator, service: RunningService, store_url: str, redis: Redis) -> AsyncIterator[Shell]:
+async def shell(
+    simulator: Simulator, service: RunningService, store_url: str, redis: Redis
+) -> AsyncIterator[Shell]:
     """Somebody at the machine of a service that takes calls."""
     yield Shell.at(simulator, service, store_url)
     await redis.delete("pstn:{p00}:paused")

@@ -1,7 +1,8 @@
 """The command in processes of its own, without loading everything anew for each: that takes half a second.
 
-`python -m tests.cli.preloaded_process` has loaded it, and splits off a child for each order that it reads: a line of
-JSON with `argv`, `env`, and the files that are to be its standard streams. It answers with the exit code.
+`python -m tests.cli.preloaded_process` has loaded it, and splits off a child for each order that it reads:
+a line of JSON with `argv`, `env`, and the files that are to be its standard streams. It answers with
+the exit code.
 """
 
 import asyncio

@@ -17,9 +17,9 @@ from handlers.cli.health.store import _memory, _persistence, _server
 from service.settings import load
 from service.store import keys
 from service.store.health import ServerHealth
-from tests.clocks import SetClock
 from tests.cli.certificates import certificate
 from tests.cli.shell import Shell
+from tests.clocks import SetClock
 from tests.harness import RunningService, nothing_left, serving
 from tests.operators import Operator, bridged
 from tests.processes import environment

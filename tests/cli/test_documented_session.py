@@ -1,6 +1,6 @@
 """The session in the documentation is what the command says today."""
 
-from tests.cli.documented_session import documented, record_session, normalized
+from tests.cli.documented_session import documented, normalized, record_session
 from tests.cli.shell import Shell
 from tests.operators import Operator
 from tests.simulator.simulator import Simulator

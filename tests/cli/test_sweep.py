@@ -12,8 +12,8 @@ from typing import Any, Final
 import pytest
 from redis.asyncio import Redis
 
-from service.bandwidth.auth import Basic
 from service.bandwidth.api_client import HttpClient
+from service.bandwidth.auth import Basic
 from service.bandwidth.create_call import CreateCallRequest
 from service.bandwidth.voice import VoiceApi
 from service.bandwidth.webrtc import WebRtcApi
@@ -115,7 +115,9 @@ async def store() -> AsyncIterator[RestartableStore]:
         await store.stop()
 
 
-async def test_what_a_killed_replica_has_left(simulator: Simulator, store: RestartableStore, tmp_path: Path) -> None:
+async def test_what_a_killed_replica_has_left(
+    simulator: Simulator, store: RestartableStore, tmp_path: Path
+) -> None:
     """Between the answers of two creates and the store, which has just gone."""
     settings = environment(simulator, REDIS_URL=store.url)
     log = tmp_path / "replica.log"
@@ -153,7 +155,12 @@ async def test_what_a_killed_replica_has_left(simulator: Simulator, store: Resta
 
 
 async def test_what_is_known_and_what_is_young_stays(
-    simulator: Simulator, service: RunningService, operator: Operator, shell: Shell, maker: Maker, tmp_path: Path
+    simulator: Simulator,
+    service: RunningService,
+    operator: Operator,
+    shell: Shell,
+    maker: Maker,
+    tmp_path: Path,
 ) -> None:
     phone, _ = await bridged(simulator, operator)
     young = await maker.session()
@@ -328,7 +335,12 @@ async def test_when_to_look_again(shell: Shell, maker: Maker, tmp_path: Path) ->
 
 
 async def test_calls_that_nobody_knows_are_listed_and_left_alone(
-    simulator: Simulator, service: RunningService, operator: Operator, shell: Shell, maker: Maker, tmp_path: Path
+    simulator: Simulator,
+    service: RunningService,
+    operator: Operator,
+    shell: Shell,
+    maker: Maker,
+    tmp_path: Path,
 ) -> None:
     phone, _ = await bridged(simulator, operator)
     simulator.numbers[CALLEE] = "ring"

@@ -18,7 +18,9 @@ pytestmark = [pytest.mark.stores, *LEFT_BEHIND]
 
 
 @pytest.fixture(params=[ClusterGroup, SentinelGroup])
-async def topology(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[ClusterGroup | SentinelGroup]:
+async def topology(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> AsyncIterator[ClusterGroup | SentinelGroup]:
     async with running(request.param(tmp_path)) as topology:
         yield topology
 
@@ -52,7 +54,9 @@ async def test_all_that_is_on_call(simulator: Simulator, topology: ClusterGroup 
         assert (await shell.run("resume")).out.startswith("resumed: new calls are taken after")
 
 
-async def test_the_doctor_sees_every_master(simulator: Simulator, topology: ClusterGroup | SentinelGroup) -> None:
+async def test_the_doctor_sees_every_master(
+    simulator: Simulator, topology: ClusterGroup | SentinelGroup
+) -> None:
     names = [""]
     if isinstance(topology, ClusterGroup):
         names = [f"{HOST}:{one.port}: " for one in topology.servers[::2]]

@@ -19,15 +19,15 @@ from tests.demo.calls import (
     REFUSED,
     WAY_IN,
     WAY_OUT,
-    Script,
     DemoRun,
+    Script,
     a_room,
     all_the_way,
     bandwidth_fails,
     hangs_up_early,
     measure,
 )
-from tests.demo.checks import CheckFailed, Timings, ExpectedSteps, too_slow, unseen_steps, verdict
+from tests.demo.checks import CheckFailed, ExpectedSteps, Timings, too_slow, unseen_steps, verdict
 from tests.demo.operator_demo import (
     ASKED,
     HELD,

@@ -8,8 +8,8 @@ from typing import Final
 import aiohttp
 
 from tests.demo.bridge import SALES
-from tests.demo.checks import CheckFailed, Timings, ExpectedSteps, unwanted_steps, left_over, missing_steps
-from tests.demo.output import BANDWIDTH, PHONE, OutputLine, CallNames, output_lines
+from tests.demo.checks import CheckFailed, ExpectedSteps, Timings, left_over, missing_steps, unwanted_steps
+from tests.demo.output import BANDWIDTH, PHONE, CallNames, OutputLine, output_lines
 from tests.operators import Operator
 from tests.simulator.clock import monotonic
 from tests.simulator.journal import Happening
@@ -31,7 +31,10 @@ WAY_IN: Final[ExpectedSteps] = [
     "call bridged",
 ]
 TAKEN_DOWN: Final[ExpectedSteps] = ["removeParticipantFromSession", "deleteParticipant", "deleteSession"]
-WAY_OUT: Final[ExpectedSteps] = [{"call ended", "webhook disconnect", "webhook transferDisconnect"}, *TAKEN_DOWN]
+WAY_OUT: Final[ExpectedSteps] = [
+    {"call ended", "webhook disconnect", "webhook transferDisconnect"},
+    *TAKEN_DOWN,
+]
 FAR_END_OUT: Final[ExpectedSteps] = [
     "webhook transferComplete",
     "BXML <Hangup>",
@@ -69,7 +72,9 @@ class DemoRun:
         self._started_at = math.inf
         simulator.observe(self._watch)
 
-    async def play(self, script: Script, *tracks: ExpectedSteps, unwanted: frozenset[str] = frozenset()) -> None:
+    async def play(
+        self, script: Script, *tracks: ExpectedSteps, unwanted: frozenset[str] = frozenset()
+    ) -> None:
         """Raises Failure with everything that was not as it should be."""
         self.lines.clear()
         self._names = CallNames(self._is_leg)

@@ -17,7 +17,13 @@ _INTO: Final[ExpectedSteps] = ["BXML <Transfer>", "webhook transferAnswer", "cal
 _MADE: Final[ExpectedSteps] = [{"createSession", "createParticipant"}, "addParticipantToSession"]
 HUNG_UP: Final[ExpectedSteps] = ["updateCall", {"call ended", "webhook disconnect"}]
 ON_ANSWER: Final[ExpectedSteps] = ["createCall", "webhook answer", *_MADE, *_INTO, *HUNG_UP]
-WHILE_IT_RINGS: Final[ExpectedSteps] = ["createCall", "addParticipantToSession", "webhook answer", *_INTO, *HUNG_UP]
+WHILE_IT_RINGS: Final[ExpectedSteps] = [
+    "createCall",
+    "addParticipantToSession",
+    "webhook answer",
+    *_INTO,
+    *HUNG_UP,
+]
 PREPARED: Final[ExpectedSteps] = [*_MADE, "webhook answer"]
 HELD: Final[ExpectedSteps] = [
     "call bridged",

@@ -1,27 +1,27 @@
 """The shell put together for tests, around a simulator and a store."""
 
-from service.bandwidth.auth import Basic
 from service.bandwidth.api_client import HttpClient
+from service.bandwidth.auth import Basic
+from service.bandwidth.callback_urls import CallbackUrls
 from service.bandwidth.interconnect import SipTransfer
 from service.bandwidth.voice import VoiceApi
 from service.bandwidth.webrtc import WebRtcApi
 from service.calls.effects import Effect
 from service.calls.room_settings import InterconnectMode
 from service.clock import Clock, SystemClock
-from service.engine.outbox.wakeup import WorkerSignal
-from service.engine.reconciler import Reconciler
-from service.bandwidth.callback_urls import CallbackUrls
-from service.engine.session_checks import SessionChecker
-from service.engine.effect_executor import EffectExecutor
-from service.engine.joining.session_join import SessionJoiner
-from service.engine.joining.call_join import CallJoiner
-from service.engine.joining.webrtc_leg import LegDialer
-from service.engine.joining.move import ParticipantMover
 from service.engine.browsers import Browsers
-from service.engine.timeouts import DEFAULT_TIMEOUTS, Timeouts
-from service.engine.outbox.protocols import SupportsHandle, RetryLater
-from service.engine.phones import PhoneControl
+from service.engine.effect_executor import EffectExecutor
+from service.engine.joining.call_join import CallJoiner
+from service.engine.joining.move import ParticipantMover
 from service.engine.joining.prepared import ParticipantPool
+from service.engine.joining.session_join import SessionJoiner
+from service.engine.joining.webrtc_leg import LegDialer
+from service.engine.outbox.protocols import RetryLater, SupportsHandle
+from service.engine.outbox.wakeup import WorkerSignal
+from service.engine.phones import PhoneControl
+from service.engine.reconciler import Reconciler
+from service.engine.session_checks import SessionChecker
+from service.engine.timeouts import DEFAULT_TIMEOUTS, Timeouts
 from service.metrics import Metrics
 from service.store.calls import Calls
 from service.store.redis.client import Client
@@ -99,7 +99,9 @@ class EngineParts:
             metrics=Metrics(),
         )
 
-    def joiner(self, way: InterconnectMode = InterconnectMode.TRANSFER, application_id: str | None = None) -> CallJoiner:
+    def joiner(
+        self, way: InterconnectMode = InterconnectMode.TRANSFER, application_id: str | None = None
+    ) -> CallJoiner:
         legs = LegDialer(
             session_joiner=self.entrance,
             voice=self.voice,

@@ -10,14 +10,14 @@ import msgspec
 import pytest
 from redis.asyncio import Redis
 
-from service.calls.browser import Browser, Permission, ParticipantStreams
-from service.calls.effects import AddParticipant, CheckPresence, TellRoomClosed, Subscribe, TellAlone
+from service.calls.browser import Browser, ParticipantStreams, Permission
+from service.calls.effects import AddParticipant, CheckPresence, Subscribe, TellAlone, TellRoomClosed
 from service.calls.refs import ref_of_call
 from service.calls.room_settings import AloneAction
-from service.engine.operators import RequestRefusal
 from service.engine.browsers import AdmittedBrowser
-from service.engine.timeouts import DEFAULT_TIMEOUTS
+from service.engine.errors import RequestRefusal
 from service.engine.outbox.protocols import RetryLater
+from service.engine.timeouts import DEFAULT_TIMEOUTS
 from service.store.redis.client import Client
 from service.store.room_index import Member
 from tests.clocks import SetClock
@@ -316,7 +316,9 @@ async def test_who_cannot_be_put_back_leaves(bench: Bench) -> None:
 
 async def test_a_subscription_to_who_has_gone_meanwhile(bench: Bench) -> None:
     one = await bench.admit()
-    effect = Subscribe(ROOM, one.participant_id, (ParticipantStreams("00000000-0000-4000-8000-000000000000", ("a",)),))
+    effect = Subscribe(
+        ROOM, one.participant_id, (ParticipantStreams("00000000-0000-4000-8000-000000000000", ("a",)),)
+    )
     assert await execute_until_done(bench.performer, bench.clock, effect) == [2, 2]
     assert await bench.phase(one.seat) == "in"
 

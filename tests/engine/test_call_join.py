@@ -12,14 +12,14 @@ from service.calls.events import Joined, JoinFailed
 from service.calls.model import Call, Direction, Phone
 from service.calls.refs import ref_of_call
 from service.clock import SystemClock
-from service.engine.joining.compensated import NO_REPEAT
 from service.engine.joining.call_join import Outcome
+from service.engine.joining.compensated import NO_REPEAT
 from service.store import keys
-from service.store.redis.client import Client
 from service.store.errors import StoreUnavailable
 from service.store.outbox import Outbox
 from service.store.outbox_index import OutboxIndex
-from service.store.rooms import SessionInDoubt, SeatGone, ReservedSeat, TakenSeat
+from service.store.redis.client import Client
+from service.store.rooms import ReservedSeat, SeatGone, SessionInDoubt, TakenSeat
 from tests.engine.parts import EngineParts
 from tests.simulator.simulator import Simulator
 from tests.waiting import wait_until
@@ -56,7 +56,9 @@ class Bench:
     async def owed(self) -> list[type]:
         """What the room owes, once everything that was begun has ended."""
         await wait_until(lambda: len(self.tasks) == 0)
-        work = await self.outbox.settle(keys.owner_room(ROOM), now=self.clock.now() + 1, done=[], postponed=[])
+        work = await self.outbox.settle(
+            keys.owner_room(ROOM), now=self.clock.now() + 1, done=[], postponed=[]
+        )
         return sorted((type(one.effect) for one in work), key=str)
 
 
@@ -97,9 +99,13 @@ async def test_a_session_that_is_not_found_is_in_doubt(
     failed = await bench.join()
     assert (failed.reason, failed.is_temporary) == ("bandwidth-error", True)
     assert "createSession" not in [one.operation for one in simulator.requests]
-    second = await bench.rooms.reserve(ROOM, "second.1", wait_if_empty=False, limit=20, now=now, refuse_if_doubted=True)
+    second = await bench.rooms.reserve(
+        ROOM, "second.1", wait_if_empty=False, limit=20, now=now, refuse_if_doubted=True
+    )
     assert second == SessionInDoubt(), "nobody else is sent into it meanwhile"
-    third = await bench.rooms.reserve(ROOM, "third.1", wait_if_empty=False, limit=20, now=now + 11, refuse_if_doubted=True)
+    third = await bench.rooms.reserve(
+        ROOM, "third.1", wait_if_empty=False, limit=20, now=now + 11, refuse_if_doubted=True
+    )
     assert isinstance(third, ReservedSeat)
     assert third.session_id == "vanished"
 

@@ -12,10 +12,19 @@ import pytest
 from redis.asyncio import Redis
 
 from service.clock import SystemClock
-from service.engine.change_feed import POLL, BATCH_SIZE, WAKE_BATCH_SIZE, FeedBatch, CloseSignal, FeedReader, CursorExpired, FeedItem
+from service.engine.change_feed import (
+    BATCH_SIZE,
+    POLL,
+    WAKE_BATCH_SIZE,
+    CloseSignal,
+    CursorExpired,
+    FeedBatch,
+    FeedItem,
+    FeedReader,
+)
 from service.store import keys
+from service.store.change_feed import PAGE, ChangeFeed, Cursor, FeedPage
 from service.store.redis.client import Client
-from service.store.change_feed import PAGE, Cursor, ChangeFeed, FeedPage
 from service.tasks import Tasks
 from tests.store_servers import OPTIONS, RedisServer, running
 from tests.waiting import wait_until
@@ -25,7 +34,9 @@ class FeedParts:
     def __init__(self, url: str, **settings: Any) -> None:
         self.client = Client(url)
         self.tasks = Tasks()
-        self.live = FeedReader(ChangeFeed(self.client), SystemClock(), self.tasks, **{"quiet": 60, **settings})
+        self.live = FeedReader(
+            ChangeFeed(self.client), SystemClock(), self.tasks, **{"quiet": 60, **settings}
+        )
 
     @asynccontextmanager
     async def listener(self, cursor: Cursor, room: str | None = None) -> AsyncIterator["FeedListener"]:
@@ -410,7 +421,10 @@ async def test_a_store_that_goes_away(
                 if patient:
                     await say(server.redis, 2, 3)
                     await wait_until(lambda: len(ear.event_data) == 4 and len(newcomer.event_data) == 4)
-                    assert (sorted(ear.event_data), sorted(newcomer.event_data)) == ([0, 1, 2, 3], [0, 1, 2, 3])
+                    assert (sorted(ear.event_data), sorted(newcomer.event_data)) == (
+                        [0, 1, 2, 3],
+                        [0, 1, 2, 3],
+                    )
                     assert not ear.ended.reason
         await wait_until(lambda: not len(parts.tasks))
         await parts.client.close()

@@ -10,11 +10,12 @@ from redis.asyncio import Redis
 
 from service.calls.events import OrderTransfer
 from service.calls.model import Call, Direction, Intent, Phone
-from service.engine.operators import Operators, RequestRefusal
+from service.engine.errors import RequestRefusal
+from service.engine.operators import Operators
 from service.engine.order_result import OrderResult
 from service.engine.timeouts import DEFAULT_TIMEOUTS
-from service.store.outbound_quota import OutboundQuota
 from service.store.concurrent_calls import ConcurrentCalls
+from service.store.outbound_quota import OutboundQuota
 from service.store.redis.client import Client
 from service.tasks import Tasks
 from tests.test_toll_fraud import an_hour_passes

@@ -15,7 +15,6 @@ from service.calls.effects import (
     DeleteSession,
     Effect,
     EndDialing,
-    TellRoomClosed,
     FreeSeat,
     LeaveRoom,
     RecordCallId,
@@ -25,15 +24,16 @@ from service.calls.effects import (
     SummonWaiter,
     TellAlone,
     TellHoldTimeUp,
+    TellRoomClosed,
     TellTimeNearlyUp,
     TellTimeUp,
 )
 from service.calls.events import (
     Event,
-    RoomClosed,
     HoldTimeUp,
     LeftAlone,
     ParticipantVanished,
+    RoomClosed,
     Summoned,
     TimeNearlyUp,
     TimeUp,
@@ -138,7 +138,10 @@ async def test_a_member_that_cannot_be_put_back_is_told_of(
     await rooms.reserve("lobby", SEAT, wait_if_empty=False, limit=20, now=now)
     await rooms.take_seat("lobby", SEAT, participant_id=UNKNOWN, new_session_id=session, now=now)
     # Three looks, over four seconds.
-    assert await execute_until_done(performer, CLOCK, AddParticipant("lobby", SEAT, session, UNKNOWN)) == [2, 2]
+    assert await execute_until_done(performer, CLOCK, AddParticipant("lobby", SEAT, session, UNKNOWN)) == [
+        2,
+        2,
+    ]
     assert engine.handled == [(REF, ParticipantVanished)]
 
 

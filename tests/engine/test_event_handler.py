@@ -13,13 +13,13 @@ from service.calls.model import Call, Direction, seat_of
 from service.calls.refs import ref_of_call
 from service.calls.replies import HangUp, TransferToWebRtc, Wait
 from service.calls.rules.joining import JOIN_RETRY_PAUSE
-from service.engine.outbox.wakeup import WorkerSignal
 from service.engine.event_handler import EventHandler, JoinNotAllowed
+from service.engine.outbox.wakeup import WorkerSignal
 from service.store import keys
-from service.store.calls import Calls, CallCommit
-from service.store.redis.client import Client
+from service.store.calls import CallCommit, Calls
 from service.store.errors import StoreUnavailable
 from service.store.outbox import Outbox
+from service.store.redis.client import Client
 from service.store.rooms import Rooms
 from service.tasks import Tasks
 from tests.calls import event_builders
@@ -193,7 +193,9 @@ async def test_a_copy_of_a_webhook_that_was_asked_to_wait_begins_nothing(bench: 
     copy = await bench.engine.handle(event_builders.REF, event_builders.answer()(bench.clock.now()), KEY)
     assert (first.reply, copy.reply, copy.is_repeat) == (Wait(), Wait(), True)
     assert bench.joiner.begun == [1]
-    again = await bench.engine.handle(event_builders.REF, event_builders.redirected()(bench.clock.now()), "redirect@2")
+    again = await bench.engine.handle(
+        event_builders.REF, event_builders.redirected()(bench.clock.now()), "redirect@2"
+    )
     assert again.reply == TransferToWebRtc(2)
 
 

@@ -5,20 +5,20 @@ from structlog.testing import capture_logs
 
 from service.bandwidth.errors import BandwidthError, NotFound
 from service.calls.effects import (
+    AbandonableEffect,
     DeleteParticipant,
     DeleteSession,
     EndDialing,
-    AbandonableEffect,
-    HangUpPhone,
     HangUpLeg,
+    HangUpPhone,
     RedirectPhone,
     RemoveParticipant,
 )
 from service.calls.events import DialingTimedOut
 from service.calls.model import Media, Phone
 from service.engine.outbox.protocols import RetryLater
-from tests.engine.test_reconciler import Bench, bench, client, living
 from tests.engine.test_effect_executor import REF, SEAT, UNKNOWN
+from tests.engine.test_reconciler import Bench, bench, client, living
 
 __all__ = ["bench", "client"]
 
@@ -52,7 +52,9 @@ async def test_a_phone_that_lives_is_asked_again(bench: Bench, which: int, statu
 
 
 @pytest.mark.parametrize("effect", phone_effects("c-1"), ids=lambda one: type(one).__name__)
-async def test_a_phone_that_nobody_knows_is_given_up_in_the_end(bench: Bench, effect: AbandonableEffect) -> None:
+async def test_a_phone_that_nobody_knows_is_given_up_in_the_end(
+    bench: Bench, effect: AbandonableEffect
+) -> None:
     await given_up(bench, effect)
 
 

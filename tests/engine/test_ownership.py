@@ -16,29 +16,34 @@ from redis.asyncio import Redis
 
 from service.bandwidth.errors import BandwidthError
 from service.bandwidth.interconnect import SipTransfer
-from service.calls.effects import DeleteParticipant, DeleteSession, HangUpLeg, MoveParticipant, PrepareParticipant
+from service.calls.effects import (
+    DeleteParticipant,
+    DeleteSession,
+    HangUpLeg,
+    MoveParticipant,
+    PrepareParticipant,
+)
 from service.calls.events import Initiate
 from service.calls.model import Call, Direction, Phone
 from service.calls.refs import ref_of_call
 from service.calls.room_settings import InterconnectMode
 from service.clock import SystemClock
-from service.engine.outbox.wakeup import WorkerSignal
-from service.engine.joining.compensated import JoinTimeout
+from service.engine.errors import JoinRefused, JoinTimeout
 from service.engine.event_handler import EventHandler
-from service.engine.joining.session_join import JoinRefused
 from service.engine.joining.call_join import CallJoiner
-from service.engine.joining.webrtc_leg import LegDialer
 from service.engine.joining.move import ParticipantMover
-from service.engine.timeouts import DEFAULT_TIMEOUTS
-from service.engine.outbox.protocols import RetryLater
 from service.engine.joining.prepared import ParticipantPool
+from service.engine.joining.webrtc_leg import LegDialer
+from service.engine.outbox.protocols import RetryLater
+from service.engine.outbox.wakeup import WorkerSignal
+from service.engine.timeouts import DEFAULT_TIMEOUTS
 from service.metrics import Metrics
 from service.store import keys
-from service.store.redis.client import Client
 from service.store.errors import StoreError, StoreUnavailable
-from service.store.outbox import Outbox, DueEffect
-from service.store.rooms import Rooms, TakenSeat
+from service.store.outbox import DueEffect, Outbox
+from service.store.redis.client import Client
 from service.store.redis.scripts import Result, Script, Value
+from service.store.rooms import Rooms, TakenSeat
 from tests.engine.parts import EngineParts
 from tests.simulator.simulator import Simulator
 from tests.waiting import wait_until

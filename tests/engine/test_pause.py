@@ -7,8 +7,8 @@ import structlog
 
 from service.engine.pause import PauseWatch
 from service.metrics import Metrics
-from service.store.redis.client import Client
 from service.store.pause import PauseState, PauseSwitch
+from service.store.redis.client import Client
 from service.tasks import Tasks
 from tests.waiting import wait_until
 

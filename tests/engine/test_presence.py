@@ -9,15 +9,15 @@ import pytest
 from redis.asyncio import Redis
 
 from service.calls.effects import CheckPresence, Effect
-from service.engine.outbox.wakeup import WorkerSignal
 from service.engine.browsers import AdmittedBrowser
-from service.engine.timeouts import HOUR, DEFAULT_TIMEOUTS
 from service.engine.outbox.protocols import RetryLater
+from service.engine.outbox.wakeup import WorkerSignal
 from service.engine.outbox.worker import Worker
+from service.engine.timeouts import DEFAULT_TIMEOUTS, HOUR
 from service.store import keys
-from service.store.redis.client import Client
 from service.store.errors import StoreUnavailable
 from service.store.outbox import Outbox
+from service.store.redis.client import Client
 from tests.clocks import SetClock
 from tests.engine.parts import EngineParts
 from tests.engine.test_effect_executor import RecordingEngine
@@ -139,6 +139,8 @@ async def test_who_is_there_leaves_when_the_visit_runs_out(bench: Bench, beats: 
         assert await bench.phase(leaves.seat) == "in"
         if beats:
             await bench.participants.heartbeat(ROOM, leaves.seat)
-        bench.clock.advance(min(left, DEFAULT_TIMEOUTS.browser_absence - 1 if beats else DEFAULT_TIMEOUTS.idle_check))
+        bench.clock.advance(
+            min(left, DEFAULT_TIMEOUTS.browser_absence - 1 if beats else DEFAULT_TIMEOUTS.idle_check)
+        )
     await bench.turn()
     assert (await bench.phase(leaves.seat), await bench.phase(stays.seat)) == ("", "in")

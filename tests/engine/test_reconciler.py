@@ -11,13 +11,13 @@ from redis.asyncio import Redis
 
 from service.bandwidth.errors import Misrouted
 from service.calls.effects import CheckCall, CheckRoom
-from service.calls.looks import CallChecked, Threshold, Looks
+from service.calls.looks import CallChecked, Looks, Threshold
 from service.calls.model import Call, Direction, Intent, Media, Phone
 from service.calls.refs import ref_of_call
 from service.calls.replies import NoReply
-from service.engine.reconciler import max_idle
-from service.engine.timeouts import HOUR, MINUTE, DEFAULT_TIMEOUTS
 from service.engine.outbox.protocols import RetryLater
+from service.engine.reconciler import max_idle
+from service.engine.timeouts import DEFAULT_TIMEOUTS, HOUR, MINUTE
 from service.store import keys
 from service.store.calls import CallCommit
 from service.store.redis.client import Client

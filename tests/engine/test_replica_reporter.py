@@ -9,10 +9,10 @@ from service.bandwidth.auth import Basic
 from service.bandwidth.breaker import FAILURE_THRESHOLD
 from service.bandwidth.circuit import Circuit, RequestKind
 from service.bandwidth.errors import BandwidthError
-from service.engine.replica_reporter import REPORT_INTERVAL, WebhookCounts, ReplicaReporter
+from service.engine.replica_reporter import REPORT_INTERVAL, ReplicaReporter, WebhookCounts
 from service.engine.standby import Standby
 from service.store.redis.client import Client
-from service.store.replicas import PEERS, Replicas, ReplicaReport
+from service.store.replicas import PEERS, ReplicaReport, Replicas
 from service.store.standby import StandbyLeases
 from service.tasks import Tasks
 from tests.clocks import SetClock

@@ -10,11 +10,11 @@ from service.calls.effects import (
     DeleteSession,
     Effect,
     FreeSeat,
-    HangUpPhone,
     HangUpLeg,
+    HangUpPhone,
     LeaveRoom,
-    RemoveParticipant,
     PrepareParticipant,
+    RemoveParticipant,
 )
 from service.engine.outbox.retries import MAX_RETRY_AFTER, backoff, capped_retry_after
 from tests.sample_effects import sample

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from service.calls.effects import DeleteParticipant, DeleteSession, HangUpPhone, HangUpLeg
+from service.calls.effects import DeleteParticipant, DeleteSession, HangUpLeg, HangUpPhone
 from service.engine.outbox.retry_write import UNREADABLE_TRIES, RetryWriter
 from service.store.errors import StoreCorrupt, StoreError, StoreUnavailable
 from service.tasks import Tasks
@@ -74,7 +74,10 @@ async def test_what_is_cut_off_is_told_thing_by_thing(logs: Lines) -> None:
 
 async def test_one_that_is_cut_off_at_its_first_try_is_told_too(logs: Lines) -> None:
     tasks = Tasks()
-    tasks.start(RetryWriter(Yielding()).retry_until_stored(asyncio.Event().wait, "leg", HangUpLeg("c-1")), name="write")
+    tasks.start(
+        RetryWriter(Yielding()).retry_until_stored(asyncio.Event().wait, "leg", HangUpLeg("c-1")),
+        name="write",
+    )
     await asyncio.sleep(0)
     assert await tasks.wait(0) == 1
     assert told(logs) == [("leg", "leg")]
@@ -84,7 +87,9 @@ async def test_they_are_bounded_by_their_number(logs: Lines) -> None:
     tasks, persistence = Tasks(), RetryWriter(Yielding(), limit=3)
     writes = [Write() for _ in range(5)]
     for number, write in enumerate(writes):
-        tasks.start(persistence.retry_until_stored(write, str(number), DeleteSession(f"s-{number}")), name="write")
+        tasks.start(
+            persistence.retry_until_stored(write, str(number), DeleteSession(f"s-{number}")), name="write"
+        )
     await wait_until(lambda: len(persistence) == 3 and len(tasks) == 3)
     assert told(logs) == [("session", "3"), ("session", "4")]
     for write in writes:

@@ -9,12 +9,12 @@ from redis.asyncio import Redis
 from service.bandwidth.auth import Basic
 from service.bandwidth.circuit import Circuit, RequestKind
 from service.bandwidth.errors import BandwidthError, NotFound
-from service.engine.replica_reporter import WebhookCounts, ReplicaReporter
+from service.engine.replica_reporter import ReplicaReporter, WebhookCounts
 from service.engine.standby import _MAX_REDIRECTED, UNREACHED_AFTER, MonitoredApi, Standby
 from service.metrics import Metrics
 from service.store import keys
 from service.store.redis.client import Client
-from service.store.replicas import Replicas, ReplicaReport
+from service.store.replicas import ReplicaReport, Replicas
 from service.store.standby import LEASE, StandbyLeases
 from service.tasks import Tasks
 from tests.clocks import SetClock
@@ -38,7 +38,9 @@ class Replica:
         self.asked = 0
         self.clock = clock
         self.creates = Circuit("webrtc", RequestKind.CREATES, clock=clock)
-        self._questions = Circuit("webrtc", RequestKind.QUESTIONS, clock=clock, reachability=self.creates.reachability)
+        self._questions = Circuit(
+            "webrtc", RequestKind.QUESTIONS, clock=clock, reachability=self.creates.reachability
+        )
         self.metrics = Metrics()
         self.tokens = Tokens("me", "secret")
         circuits = (self.creates, self._questions)

@@ -16,24 +16,24 @@ from service.calls.effects import (
     DeleteSession,
     Effect,
     HangUpPhone,
-    Scheduled,
     RemoveParticipant,
+    Scheduled,
     TellTimeUp,
 )
 from service.calls.model import Call, Direction, Phone
 from service.calls.refs import PARTITIONS, ref_of_call
 from service.calls.replies import NoReply
-from service.engine.outbox.wakeup import WorkerSignal
-from service.engine.joining.compensated import JoinTimeout
-from service.engine.timeouts import HOUR, MINUTE
+from service.engine.errors import JoinTimeout
 from service.engine.outbox.protocols import RetryLater
+from service.engine.outbox.wakeup import WorkerSignal
 from service.engine.outbox.worker import Worker
+from service.engine.timeouts import HOUR, MINUTE
 from service.store import keys
-from service.store.calls import Calls, CallCommit
-from service.store.redis.client import Client
+from service.store.calls import CallCommit, Calls
 from service.store.errors import StoreUnavailable
-from service.store.outbox import Outbox, DueEffect
+from service.store.outbox import DueEffect, Outbox
 from service.store.outbox_index import OutboxIndex
+from service.store.redis.client import Client
 from service.store.rooms import Rooms
 from service.tasks import Tasks
 from tests.clocks import SetClock
@@ -175,7 +175,10 @@ async def test_a_dead_letter_is_replayed_once(client: Client, redis: Redis) -> N
     await run(bench, 10, apart=MINUTE)
     directory = OutboxIndex(client)
     [letter] = await directory.list_dead_letters()
-    assert [await directory.replay_dead_letter(letter, now=bench.clock.now()) for _ in range(2)] == [True, False]
+    assert [await directory.replay_dead_letter(letter, now=bench.clock.now()) for _ in range(2)] == [
+        True,
+        False,
+    ]
 
     [owed] = await directory.list_owed(limit=9)
     assert (owed.owner, owed.effect_name, owed.tries) == (OWNER, "delete-session", 0)

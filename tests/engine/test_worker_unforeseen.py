@@ -15,15 +15,15 @@ from service.calls.effects import DeleteParticipant, DeleteSession, Effect, effe
 from service.calls.model import parse_seat, seat_of
 from service.calls.refs import PARTITIONS
 from service.engine.outbox.wakeup import WorkerSignal
-from service.engine.timeouts import HOUR, MINUTE
 from service.engine.outbox.worker import Worker
+from service.engine.timeouts import HOUR, MINUTE
 from service.metrics import Metrics
 from service.store import keys
-from service.store.redis.client import Client
 from service.store.errors import StoreUnavailable
+from service.store.gauges import read_gauges
 from service.store.outbox import Outbox, UnreadableEffect
 from service.store.outbox_index import OutboxIndex
-from service.store.gauges import read_gauges
+from service.store.redis.client import Client
 from service.tasks import Tasks
 from tests.clocks import SetClock
 from tests.sample_effects import REF, sample

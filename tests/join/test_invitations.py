@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from service.invitations import ExpiredPass, InvalidPass, Pass, Scope, PassSigner
+from service.invitations import ExpiredPass, InvalidPass, Pass, PassSigner, Scope
 from tests.harness import API_KEYS, ORIGIN, RunningService
-from tests.join.visitors import invitation_of, invited, problem_kind, new_visitor, visitor
+from tests.join.visitors import invitation_of, invited, new_visitor, problem_kind, visitor
 from tests.operators import Operator, operator_for
 from tests.simulator.simulator import Simulator
 

@@ -6,7 +6,7 @@ from service.clock import SystemClock
 from service.invitations import Pass, PassSigner
 from tests.browsers import ApiBrowser
 from tests.harness import PASSWORD, RunningService
-from tests.join.visitors import invited, problem_kind, new_visitor, visitor
+from tests.join.visitors import invited, new_visitor, problem_kind, visitor
 from tests.operators import Operator, operator_for
 from tests.simulator.simulator import Simulator
 from tests.test_browsers import HASTY

@@ -8,9 +8,9 @@ import pytest
 from redis.asyncio import Redis
 
 from handlers.page import assets
-from service.invitations import LONGEST, Pass, Scope, PassSigner
+from service.invitations import LONGEST, Pass, PassSigner, Scope
 from tests.harness import API_KEY, LOG, PASSWORD, RunningService, serving
-from tests.join.visitors import ApiVisitor, invitation_of, invited, problem_kind, new_visitor, visitor
+from tests.join.visitors import ApiVisitor, invitation_of, invited, new_visitor, problem_kind, visitor
 from tests.operators import NO_TLS, Operator, operator_for
 from tests.processes import environment, replica
 from tests.simulator.simulator import Simulator
@@ -83,7 +83,10 @@ async def test_more_cannot_be_granted_than_was_signed(service: RunningService, o
 async def test_what_somebody_else_has_signed(service: RunningService, password: str) -> None:
     said = Pass("x", "sales", 4e9, "all", "Eve", tuple(Scope))
     async with new_visitor(service) as eve:
-        assert problem_kind(await eve.open(PassSigner("invitations", password).sign(said))) == "invitation-forged"
+        assert (
+            problem_kind(await eve.open(PassSigner("invitations", password).sign(said)))
+            == "invitation-forged"
+        )
         eve.cookie = f"pstn_visit={PassSigner('visits', password).sign(said)}"
         assert problem_kind(await eve.send("GET", "/visit")) == "invitation-needed"
 
@@ -176,7 +179,9 @@ async def test_a_cookie_is_for_https_where_the_service_is(
             assert (await browser.get(path)).status_code == 403
 
 
-async def test_an_invitation_with_more_replaces_the_visit(service: RunningService, operator: Operator) -> None:
+async def test_an_invitation_with_more_replaces_the_visit(
+    service: RunningService, operator: Operator
+) -> None:
     async with visitor(service, operator) as ada:
         assert (await ada.send("GET", "/visit")).json()["scopes"] == ["talk"]
         assert (await ada.open(await invited(operator, scopes=["dial"]))).status_code == 200

@@ -11,9 +11,9 @@ from redis.asyncio import Redis
 
 from handlers.http.sse import PER_VISITOR
 from service.invitations import Pass, PassSigner
-from tests.harness import API_KEYS, CALLEE, PASSWORD, RunningService
-from tests.join.visitors import ApiVisitor, invited, problem_kind, new_visitor, visitor
 from tests.event_listener import open_stream
+from tests.harness import API_KEYS, CALLEE, PASSWORD, RunningService
+from tests.join.visitors import ApiVisitor, invited, new_visitor, problem_kind, visitor
 from tests.operators import NO_TLS, Operator, operator_for
 from tests.simulator.simulator import Simulator
 from tests.waiting import wait_until

@@ -14,9 +14,9 @@ from redis.asyncio import Redis
 
 from service.clock import SystemClock
 from service.tasks import Tasks
-from tests.harness import CALLEE, LOG, ORIGIN, RunningService, nothing_left, serving
-from tests.join.visitors import ApiVisitor, invited, problem_kind, new_visitor, visitor
 from tests.event_listener import EventListener, open_stream
+from tests.harness import CALLEE, LOG, ORIGIN, RunningService, nothing_left, serving
+from tests.join.visitors import ApiVisitor, invited, new_visitor, problem_kind, visitor
 from tests.operators import Json, Operator, bridged
 from tests.simulator.simulator import Simulator
 from tests.store.repeating import contents
@@ -216,7 +216,9 @@ async def test_an_answer_does_not_tell_whether_there_is_such_a_call(
     await phone.hang_up()
 
 
-async def test_numbers_are_not_repeated(simulator: Simulator, service: RunningService, operator: Operator) -> None:
+async def test_numbers_are_not_repeated(
+    simulator: Simulator, service: RunningService, operator: Operator
+) -> None:
     phone = await simulator.dial(from_=CALLER)
     await phone.until("bridged")
     await operator.order(phone.call_id, "join", room="sales")

@@ -8,7 +8,7 @@ import pytest
 from redis.asyncio import Redis
 
 from handlers.http.rate_limits import VISIT_LIMIT
-from tests.join.visitors import ApiVisitor, invited, problem_kind, new_visitor, visitor
+from tests.join.visitors import ApiVisitor, invited, new_visitor, problem_kind, visitor
 from tests.operators import operator_for
 from tests.scraping import scraped
 from tests.simulator.simulator import Simulator

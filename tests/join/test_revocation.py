@@ -10,13 +10,13 @@ from redis.asyncio import Redis
 
 from handlers.http.sse import VISIT_CHECK_INTERVAL
 from service.clock import SystemClock
-from service.invitations import INVITATION_LIFETIME, VISIT_LIFETIME, Pass, Scope, PassSigner
+from service.invitations import INVITATION_LIFETIME, VISIT_LIFETIME, Pass, PassSigner, Scope
 from service.store import keys
 from service.store.invitations import MAX_OPEN
 from tests.api.schema_check import check_response
 from tests.harness import API_KEYS, CALLEE, PASSWORD, READER_KEY, RunningService, serving
 from tests.join.test_more_visits import watching
-from tests.join.visitors import ApiVisitor, invitation_of, invited, problem_kind, new_visitor, visitor
+from tests.join.visitors import ApiVisitor, invitation_of, invited, new_visitor, problem_kind, visitor
 from tests.operators import Json, Operator, operator_for
 from tests.scraping import scraped, wait_for_metric
 from tests.simulator.simulator import Simulator
@@ -137,7 +137,10 @@ async def test_a_visit_outlives_the_password_that_has_signed_its_invitation(
         assert (await ada.open(link)).status_code == 200
         cookie = ada.cookie
     del passwords["CALLBACK_PASSWORD_PREVIOUS"]
-    async with operator_for(simulator, store_url, redis, **passwords) as (service, _), new_visitor(service) as ada:
+    async with (
+        operator_for(simulator, store_url, redis, **passwords) as (service, _),
+        new_visitor(service) as ada,
+    ):
         ada.cookie = cookie
         assert (await ada.send("GET", "/visit")).status_code == 200
 
@@ -211,13 +214,17 @@ async def test_open_streams_end_with_the_visit(simulator: Simulator, store_url: 
             await wait_until(lambda place=place: place.log("stream.ended", reason="over"))  # type: ignore[misc]
 
 
-async def test_an_open_stream_ends_when_the_visit_has_run_out(service: RunningService, operator: Operator) -> None:
+async def test_an_open_stream_ends_when_the_visit_has_run_out(
+    service: RunningService, operator: Operator
+) -> None:
     async with visitor(service, operator) as ada, new_visitor(service) as bob:
         said = Pass("b" * 16, "sales", SystemClock().now() + VISIT_CHECK_INTERVAL, "all")
         bob.cookie = f"pstn_visit={PassSigner('visits', PASSWORD).sign(said)}"
         async with watching(bob) as heard, watching(ada) as others:
             await heard.until("snapshot")
-            await wait_until(lambda: heard.over, seconds=VISIT_CHECK_INTERVAL + SOON, what="the stream goes on")
+            await wait_until(
+                lambda: heard.over, seconds=VISIT_CHECK_INTERVAL + SOON, what="the stream goes on"
+            )
             assert not others.over
     assert service.log("stream.ended", reason="over")
 
@@ -305,7 +312,9 @@ async def test_what_is_of_before_ends_as_well(
     await wait_until(lambda: not simulator.sessions.participants, what="somebody is still there")
 
 
-async def test_a_room_has_no_more_than_so_many(service: RunningService, operator: Operator, redis: Redis) -> None:
+async def test_a_room_has_no_more_than_so_many(
+    service: RunningService, operator: Operator, redis: Redis
+) -> None:
     made = await operator.ask("POST", "/rooms/sales/invitations", {})
     others = {f"visit:{number}": 4e12 for number in range(MAX_OPEN - 1)}
     await redis.zadd(keys.passes_until("sales"), others)

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from redis.asyncio import Redis
 
-from service.invitations import Pass, Scope, PassSigner
+from service.invitations import Pass, PassSigner, Scope
 from tests.harness import CALLEE, LOG, RunningService, nothing_left, serving
-from tests.join.visitors import invited, problem_kind, new_visitor, visitor
+from tests.join.visitors import invited, new_visitor, problem_kind, visitor
 from tests.operators import Json, Operator, operator_for
 from tests.simulator.simulator import Simulator
 from tests.store_servers import OPTIONS, RedisServer, running
@@ -70,7 +70,9 @@ async def test_two_tabs_at_once_are_one_person(service: RunningService, operator
             await ada.leave(seat)
 
 
-async def test_a_full_room_has_a_place_for_who_comes_back(service: RunningService, operator: Operator) -> None:
+async def test_a_full_room_has_a_place_for_who_comes_back(
+    service: RunningService, operator: Operator
+) -> None:
     await operator.set_room("sales", limit=2)
     async with visitor(service, operator) as ada, visitor(service, operator) as bob:
         seat, other = await ada.sit(), await bob.sit()

@@ -19,7 +19,9 @@ def commands(alert: str) -> list[str]:
     return [line.split("#")[0].strip() for line in block.splitlines()]
 
 
-async def run_commands(alert: str, shell: Shell, service: RunningService, *, call_id: str = "") -> dict[str, CommandResult]:
+async def run_commands(
+    alert: str, shell: Shell, service: RunningService, *, call_id: str = ""
+) -> dict[str, CommandResult]:
     """What each of them says, by its command; `call_id` is the bad call that the second of them has shown."""
     said = {}
     for command in commands(alert):

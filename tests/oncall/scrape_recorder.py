@@ -35,7 +35,9 @@ class ScrapeRecorder:
         """Appended to what there is; a process that has begun anew counts from where it is."""
         begins, ends = _series(first), _series(last)
         told = self._minutes[-1] if self._minutes else {}
-        again = any(ends[one] < value for one, value in self._last.items() if _is_counter(one) and one in ends)
+        again = any(
+            ends[one] < value for one, value in self._last.items() if _is_counter(one) and one in ends
+        )
         for minute in range(1, minutes + 1):
             now: Series = {}
             for one, value in ends.items():

@@ -12,8 +12,8 @@ from redis.asyncio import Redis
 from service.engine.timeouts import DEFAULT_TIMEOUTS, Timeouts
 from tests.cli.shell import CommandResult, Shell
 from tests.harness import RunningService, serving
-from tests.oncall.scrape_recorder import Alert, ScrapeRecorder
 from tests.oncall.runbook import run_commands, told
+from tests.oncall.scrape_recorder import Alert, ScrapeRecorder
 from tests.operators import Operator
 from tests.promtool import needs_promtool
 from tests.scraping import scraped, wait_for_metric
@@ -86,7 +86,9 @@ class OnCallScenario:
 
 
 @pytest.fixture
-async def night(simulator: Simulator, store_url: str, redis: Redis, tmp_path: Path) -> AsyncIterator[OnCallScenario]:
+async def night(
+    simulator: Simulator, store_url: str, redis: Redis, tmp_path: Path
+) -> AsyncIterator[OnCallScenario]:
     needs_promtool()
     async with AsyncExitStack() as stack:
         yield OnCallScenario(simulator, store_url, tmp_path, stack)

@@ -14,7 +14,7 @@ from tests.simulator.clock import monotonic, timestamp
 from tests.simulator.events import build
 from tests.simulator.journal import Journal
 from tests.simulator.settings import Application, Farewell, SimulatorSettings
-from tests.simulator.webhooks import WebhookRequest, Target, Webhooks
+from tests.simulator.webhooks import Target, WebhookRequest, Webhooks
 
 Stage = Literal["ringing", "answered", "transferring", "bridged", "ended"]
 # A kind ("ring", "play", "speak") and what of: nothing, the URL, the text.

@@ -178,7 +178,9 @@ class CallsApi:
         if body.uui is not None and not all(
             re.fullmatch(r"[^;,\s]+;encoding=(jwt|base64|hex)", one) for one in body.uui.split(",")
         ):
-            raise RefusedRequest(400, "every uui value must end in ;encoding=jwt, base64 or hex", complaint=True)
+            raise RefusedRequest(
+                400, "every uui value must end in ;encoding=jwt, base64 or hex", complaint=True
+            )
         self._check_url("answerUrl", body.answer_url, body.username, body.password)
         self._check_url("disconnectUrl", body.disconnect_url, body.username, body.password)
         self._check_url(
@@ -197,7 +199,9 @@ class CallsApi:
         if body.mode == "async" and body.callback_url is None:
             raise RefusedRequest(400, "machineDetection.callbackUrl is required with async", complaint=True)
         if body.mode == "sync" and any(value is not None for value in (*primary, *fallback)):
-            raise RefusedRequest(400, "machineDetection has URLs and credentials with async only", complaint=True)
+            raise RefusedRequest(
+                400, "machineDetection has URLs and credentials with async only", complaint=True
+            )
         self._check_url("machineDetection.callbackUrl", *primary)
         self._check_url("machineDetection.fallbackUrl", *fallback)
 
@@ -207,7 +211,9 @@ class CallsApi:
         if not is_full_url(url):
             raise RefusedRequest(400, f"{name} is no full URL: {url}", complaint=True)
         if any(credentials) and not self._may_send_credentials(url):
-            raise RefusedRequest(400, f"{name} must be https when credentials are given: {url}", complaint=True)
+            raise RefusedRequest(
+                400, f"{name} must be https when credentials are given: {url}", complaint=True
+            )
 
     def _get(self, inquiry: IncomingRequest) -> ApiAnswer:
         call = self._call(inquiry)

@@ -12,7 +12,7 @@ from tests.simulator.events import build
 from tests.simulator.interconnect import Behaviour
 from tests.simulator.settings import SimulatorSettings
 from tests.simulator.steps import Fetch
-from tests.simulator.webhooks import WebhookRequest, Target, Webhooks
+from tests.simulator.webhooks import Target, WebhookRequest, Webhooks
 
 # The machineDetectionComplete page.
 Value = Literal["human", "answering-machine", "tone-detected", "silence", "timeout", "error"]

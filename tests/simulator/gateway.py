@@ -182,7 +182,9 @@ class Gateway:
         if request.path_params.get("accountId", self._account_id) != self._account_id:
             raise RefusedRequest(403, "Access is denied", complaint=True)
 
-    async def _strike(self, request: Request, api: SimulatedApi, fault: Fault, answer: ApiAnswer | None) -> ApiAnswer | None:
+    async def _strike(
+        self, request: Request, api: SimulatedApi, fault: Fault, answer: ApiAnswer | None
+    ) -> ApiAnswer | None:
         """The answer as the fault leaves it; None means that the request is still to be performed."""
         if fault.delay:
             await self._wait(fault.delay)

@@ -12,7 +12,7 @@ from tests.simulator.journal import Journal
 from tests.simulator.steps import Fetch, Over, fetch_of
 from tests.simulator.transfers import Transfers
 from tests.simulator.verbs import ON_TRANSFER_ANSWER, Document, Verb
-from tests.simulator.webhooks import WebhookRequest, Undelivered, Webhooks
+from tests.simulator.webhooks import Undelivered, WebhookRequest, Webhooks
 
 SPEECH_SECONDS_PER_CHARACTER = 0.05
 SPEECH_SECONDS_AT_MOST = 10.0

@@ -41,7 +41,9 @@ class ScriptedService:
         self.challenges = False
         self.failures: list[str] = []
         self._background = Background(self.failures.append)
-        self._server = HttpServer(Starlette(routes=[Route("/{path:path}", self._answer, methods=["POST"])]), 0)
+        self._server = HttpServer(
+            Starlette(routes=[Route("/{path:path}", self._answer, methods=["POST"])]), 0
+        )
 
     async def start(self) -> None:
         await self._server.start(self._background)

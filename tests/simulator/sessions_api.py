@@ -7,7 +7,14 @@ import msgspec
 from starlette.routing import Route
 
 from tests.simulator.gateway import ApiAnswer, Gateway, IncomingRequest, RefusedRequest, read
-from tests.simulator.sessions import MembershipConflict, Participant, Session, Sessions, NotAMember, Subscriptions
+from tests.simulator.sessions import (
+    MembershipConflict,
+    NotAMember,
+    Participant,
+    Session,
+    Sessions,
+    Subscriptions,
+)
 from tests.simulator.settings import Auth
 from tests.simulator.verbs import is_full_url
 

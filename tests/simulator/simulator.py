@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 from starlette.applications import Starlette
 
 from tests.simulator import bxml
-from tests.simulator.auth import Authenticator, AccessTokens
+from tests.simulator.auth import AccessTokens, Authenticator
 from tests.simulator.background import Background, Predicate
 from tests.simulator.calls import Call, CallEngine
 from tests.simulator.calls_api import CallsApi
@@ -32,7 +32,7 @@ from tests.simulator.token_api import PATH as TOKEN_PATH
 from tests.simulator.token_api import TokenApi
 from tests.simulator.transfers import Transfers
 from tests.simulator.verbs import SIP_URI
-from tests.simulator.webhooks import WebhookRequest, Target, Webhooks
+from tests.simulator.webhooks import Target, WebhookRequest, Webhooks
 
 if TYPE_CHECKING:
     from tests.simulator.media.plane import MediaPlane
@@ -54,7 +54,9 @@ class Simulator:
         self.tokens = AccessTokens(self.settings.token_lifetime, monotonic)
         self.sessions = Sessions(self._journal.changes, self.settings.device_token_length)
         self.webhooks = Webhooks(self._journal, self.gates, self._background)
-        self.engine = CallEngine(self.settings, self.application, self._journal, self._background, self.webhooks)
+        self.engine = CallEngine(
+            self.settings, self.application, self._journal, self._background, self.webhooks
+        )
         self.interconnect = SipInterconnect(self.settings, self.sessions, self._journal, self._live)
         self.destinations = Destinations(
             self.interconnect, self.settings.number_answer_delay, self.settings.time_scale

@@ -4,7 +4,7 @@ from urllib.parse import parse_qsl
 
 from starlette.routing import Route
 
-from tests.simulator.auth import Authenticator, AccessTokens
+from tests.simulator.auth import AccessTokens, Authenticator
 from tests.simulator.gateway import ApiAnswer, Gateway, IncomingRequest, RefusedRequest
 from tests.simulator.settings import Auth
 

@@ -163,7 +163,9 @@ class Webhooks:
         if hook.fallback is not None and not _succeeded(delivery):
             await self._send(hook, hook.fallback, fate, synchronous=False)
 
-    async def _send(self, hook: WebhookRequest, target: Target, fate: DeliveryFault, *, synchronous: bool) -> Delivery:
+    async def _send(
+        self, hook: WebhookRequest, target: Target, fate: DeliveryFault, *, synchronous: bool
+    ) -> Delivery:
         plan = _planned(hook, target, synchronous=synchronous)
         if fate.lost or hook.event_type in self.drop:
             sent_at = monotonic()

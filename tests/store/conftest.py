@@ -3,8 +3,8 @@ from collections.abc import AsyncIterator
 import pytest
 from redis.asyncio import Redis
 
-from service.store.redis.client import Client
 from service.store.outbox import Outbox
+from service.store.redis.client import Client
 from service.store.rooms import Rooms
 from tests.store.repeating import RepeatingClient
 

@@ -8,7 +8,7 @@ from service.calls.effects import Effect, FreeSeat
 from service.calls.room_settings import RoomSettings
 from service.store import keys
 from service.store.outbox import Outbox, UnreadableEffect, read_effect
-from service.store.rooms import SessionInDoubt, EmptyRoom, SeatGone, ReservedSeat, RoomFull, Rooms, TakenSeat
+from service.store.rooms import EmptyRoom, ReservedSeat, RoomFull, Rooms, SeatGone, SessionInDoubt, TakenSeat
 
 NOW: Final = 1_700_000_000.0
 ROOM: Final = "lobby"
@@ -25,7 +25,9 @@ async def reserve(
 async def seated(rooms: Rooms, seat: str, *, session: str = "") -> None:
     """Take a seat with the participant `part-<seat>`."""
     assert isinstance(await reserve(rooms, seat), ReservedSeat)
-    entered = await rooms.take_seat(ROOM, seat, participant_id=f"part-{seat}", new_session_id=session, now=NOW)
+    entered = await rooms.take_seat(
+        ROOM, seat, participant_id=f"part-{seat}", new_session_id=session, now=NOW
+    )
     assert isinstance(entered, TakenSeat)
 
 

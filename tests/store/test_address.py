@@ -25,7 +25,13 @@ from service.store.redis.address import RedisMode, parse
             (("a", 1), ("b", 2)),
             "s-1",
         ),
-        ("valkey+cluster://:p@a:1,[::1]:2", RedisMode.CLUSTER, "redis://:p@a:1/0", (("a", 1), ("::1", 2)), ""),
+        (
+            "valkey+cluster://:p@a:1,[::1]:2",
+            RedisMode.CLUSTER,
+            "redis://:p@a:1/0",
+            (("a", 1), ("::1", 2)),
+            "",
+        ),
         ("redis+cluster://a/0", RedisMode.CLUSTER, "redis://a/0", (("a", 6379),), ""),
     ],
 )

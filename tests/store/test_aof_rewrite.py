@@ -14,12 +14,12 @@ import pytest
 from msgspec.structs import replace
 from redis.asyncio import Redis
 
-from service.store.redis.client import Client
-from service.store.redis.embedded import EmbeddedServer
 from service.store.redis.aof_rewrite import AofRewriter
 from service.store.redis.backends import Command
+from service.store.redis.client import Client
+from service.store.redis.embedded import EmbeddedServer
 from service.tasks import Tasks
-from tests.harness import SHORT_TIMEOUTS, CALLEE, LOG, NUMBER, log_to_lines, serving
+from tests.harness import CALLEE, LOG, NUMBER, SHORT_TIMEOUTS, log_to_lines, serving
 from tests.operators import Operator
 from tests.simulator.simulator import Simulator
 from tests.waiting import wait_until

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from redis.crc import key_slot
 
-from service.store.redis.client import Client
 from service.store.clock import StoreClock
 from service.store.errors import StoreUnavailable
-from service.store.replicas import Replicas, ReplicaReport
+from service.store.redis.client import Client
 from service.store.redis.scripts import Script
+from service.store.replicas import ReplicaReport, Replicas
 from tests.proxy import proxy_to
-from tests.store_servers import HOST, LEFT_BEHIND, OPTIONS, ClusterGroup, SentinelGroup, RedisServer, running
+from tests.store_servers import HOST, LEFT_BEHIND, OPTIONS, ClusterGroup, RedisServer, SentinelGroup, running
 from tests.waiting import wait_until
 
 pytestmark = LEFT_BEHIND

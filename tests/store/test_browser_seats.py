@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from service.calls.browser import Browser, Permission, Presence, ParticipantStreams
+from service.calls.browser import Browser, ParticipantStreams, Permission, Presence
 from service.calls.effects import (
     AddParticipant,
     CheckPresence,
@@ -17,14 +17,29 @@ from service.calls.effects import (
     SummonWaiter,
     TellAlone,
 )
-from service.calls.room_settings import AloneSettings, RoomSettings, WaitingSound, AloneAction, WaitingSettings
+from service.calls.room_settings import (
+    AloneAction,
+    AloneSettings,
+    RoomSettings,
+    WaitingSettings,
+    WaitingSound,
+)
 from service.store import keys
-from service.store.redis.client import Client
 from service.store.errors import StoreCorrupt
 from service.store.outbox import Outbox
+from service.store.redis.client import Client
 from service.store.room_index import Member
-from service.store.rooms import ABSENT_TIMEOUT, UNUSED_TIMEOUT, EmptyRoom, SeatGone, ReservedSeat, RoomFull, Rooms, TakenSeat
-from tests.store.seats import NO_SETTINGS, NOW, ROOM, left_over, owed, owes, reserve, seated, execute_owed
+from service.store.rooms import (
+    ABSENT_TIMEOUT,
+    UNUSED_TIMEOUT,
+    EmptyRoom,
+    ReservedSeat,
+    RoomFull,
+    Rooms,
+    SeatGone,
+    TakenSeat,
+)
+from tests.store.seats import NO_SETTINGS, NOW, ROOM, execute_owed, left_over, owed, owes, reserve, seated
 
 WEB = "web-aaaaaaaaaaaaaaaa.1"
 OTHER = "web-bbbbbbbbbbbbbbbb.1"
@@ -39,7 +54,9 @@ async def taken(rooms: Rooms, seat: str = WEB, *, browser: Browser = ANNA, limit
 async def inside(rooms: Rooms, seat: str = WEB, *, session: str = "") -> None:
     """With the participant `part-<seat>`."""
     assert isinstance(await taken(rooms, seat), ReservedSeat)
-    entered = await rooms.take_seat(ROOM, seat, participant_id=f"part-{seat}", new_session_id=session, now=NOW)
+    entered = await rooms.take_seat(
+        ROOM, seat, participant_id=f"part-{seat}", new_session_id=session, now=NOW
+    )
     assert isinstance(entered, TakenSeat)
 
 

@@ -13,9 +13,9 @@ from service.calls.refs import partition_of_ref, ref_of_call
 from service.calls.replies import NoReply
 from service.store import keys
 from service.store.call_index import CallPage
-from service.store.calls import Calls, CallCommit
-from service.store.redis.client import Client
+from service.store.calls import CallCommit, Calls
 from service.store.errors import StoreCorrupt
+from service.store.redis.client import Client
 from tests.store.repeating import contents
 
 NOW = 1_700_000_000.0
@@ -44,7 +44,12 @@ async def write(
     calls: Calls, what: Call, *, revision: int = 0, now: float = NOW, owed: tuple[Scheduled, ...] = ()
 ) -> Call:
     change = CallCommit(
-        call=what, event_key=f"e{revision}", reply=NoReply(), timeline_entry={"n": revision}, effects=owed, token="secret"
+        call=what,
+        event_key=f"e{revision}",
+        reply=NoReply(),
+        timeline_entry={"n": revision},
+        effects=owed,
+        token="secret",
     )
     assert await calls.commit(revision, change, now=now, commit_id=f"c{revision}")
     return what
@@ -241,7 +246,13 @@ async def test_what_comes_for_an_erased_call_does_not_keep_it(
     left = msgspec.structs.replace(tombstone(one), ended_at=NOW + 9, outcome=Outcome(Blame.NOBODY, ERASED))
     assert await calls.erase(one.ref, left, now=NOW) is True
     news = await redis.xlen(keys.news(partition_of_ref(one.ref)))
-    late = CallCommit(call=left, event_key="", reply=NoReply(), timeline_entry={}, effects=(Scheduled(HangUpPhone("c-1"), NOW),))
+    late = CallCommit(
+        call=left,
+        event_key="",
+        reply=NoReply(),
+        timeline_entry={},
+        effects=(Scheduled(HangUpPhone("c-1"), NOW),),
+    )
     assert await calls.commit(2, late, now=NOW, commit_id="late")
     assert await redis.ttl(keys.call(one.ref)) == pytest.approx(15 * 60, abs=2)
     assert await redis.xlen(keys.news(partition_of_ref(one.ref))) == news

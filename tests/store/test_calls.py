@@ -10,10 +10,10 @@ from service.calls.refs import partition_of_ref, ref_of_call
 from service.calls.replies import HangUp, Join, TransferToWebRtc
 from service.store import keys
 from service.store.call_index import LIVE_TTL_MS
-from service.store.calls import Calls, CallCommit
-from service.store.redis.client import Client
+from service.store.calls import CallCommit, Calls
 from service.store.errors import NewerSchema, StoreCorrupt, StoreUnavailable
 from service.store.gauges import STATES, STEP
+from service.store.redis.client import Client
 
 REF = ref_of_call("c-1")
 CALL = Call(

@@ -14,9 +14,9 @@ from service.calls.model import Blame, Call, Direction, Media, Outcome, Phone
 from service.calls.refs import PARTITIONS, partition_of_ref, ref_of_call
 from service.calls.replies import NoReply
 from service.store import keys
-from service.store.calls import Calls, CallCommit
+from service.store.calls import CallCommit, Calls
+from service.store.change_feed import PAGE, ChangeFeed, Cursor, FeedEntry
 from service.store.redis.client import Client
-from service.store.change_feed import PAGE, Cursor, FeedEntry, ChangeFeed
 from service.store.rooms import Rooms
 from tests.store.seats import NOW, PARTITION, ROOM, reserve, seated
 from tests.store_servers import ClusterGroup, running
@@ -232,7 +232,9 @@ async def test_a_stream_that_has_gone_and_begins_anew(rooms: Rooms, redis: Redis
     assert b"part-b.1" in entry.data
 
 
-async def test_a_store_that_has_forgotten_the_last_of_it(rooms: Rooms, redis: Redis, news: ChangeFeed) -> None:
+async def test_a_store_that_has_forgotten_the_last_of_it(
+    rooms: Rooms, redis: Redis, news: ChangeFeed
+) -> None:
     """As after a failover to a replica that did not have everything."""
     await seated(rooms, "a.1", session="S")
     ms, seq = (await news.end(now=NOW)).positions[PARTITION]

@@ -3,8 +3,8 @@
 import pytest
 from redis.asyncio import Redis
 
-from service.store.redis.client import Client
 from service.store.errors import StoreUnavailable
+from service.store.redis.client import Client
 from service.store.redis.scripts import Script
 
 GET = Script("get")

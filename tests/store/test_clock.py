@@ -16,11 +16,11 @@ from redis.asyncio import Redis
 from service.clock import SystemClock
 from service.metrics import Metrics
 from service.store import keys
-from service.store.redis.client import Client
 from service.store.clock import JUMP_LIMIT, StoreClock, read_time
 from service.store.errors import StoreUnavailable
-from service.store.replicas import Replicas, ReplicaReport
+from service.store.redis.client import Client
 from service.store.redis.scripts import Result, Script, Value
+from service.store.replicas import ReplicaReport, Replicas
 
 NEAR = 0.5
 """Seconds; a machine that runs tests is busy."""

@@ -10,9 +10,9 @@ from redis.asyncio import Redis
 from service.calls.model import Call, Outcome, Phone
 from service.store import keys
 from service.store.calls import Calls
-from service.store.redis.client import Client
 from service.store.compression import DICTIONARIES, compress_text, decompress_text
 from service.store.errors import StoreCorrupt
+from service.store.redis.client import Client
 from tests.harness import serving
 from tests.operators import Operator, bridged, operator_for
 from tests.simulator.simulator import Simulator

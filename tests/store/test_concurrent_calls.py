@@ -6,7 +6,7 @@ import pytest
 from redis.asyncio import Redis
 
 from service.calls.model import Call, Direction, Intent, Phone
-from service.store.concurrent_calls import ConcurrentCalls, ConcurrencyScope, transfer_name
+from service.store.concurrent_calls import ConcurrencyScope, ConcurrentCalls, transfer_name
 from service.store.redis.client import Client
 
 NOW = 1_700_000_000.0

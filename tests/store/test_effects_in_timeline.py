@@ -10,8 +10,8 @@ from service.calls.effects import DeleteSession, HangUpPhone, Scheduled
 from service.calls.model import Phone
 from service.store import keys
 from service.store.calls import Calls
+from service.store.outbox import MAX_TIMELINE_ENTRIES, DueEffect, GivenUp, Outbox, Postponed
 from service.store.redis.client import Client
-from service.store.outbox import MAX_TIMELINE_ENTRIES, GivenUp, Postponed, Outbox, DueEffect
 from service.store.rooms import Rooms
 from tests.store.test_calls import CALL, NOW, REF, change
 
@@ -56,13 +56,17 @@ async def test_done(calls: Calls, outbox: Outbox) -> None:
 
 async def test_put_off(calls: Calls, outbox: Outbox) -> None:
     work = await owing(calls, outbox)
-    await outbox.settle(OWNER, now=NOW, postponed=[Postponed(work, NOW + 9)], timeline_entries={work.id: ENTRY})
+    await outbox.settle(
+        OWNER, now=NOW, postponed=[Postponed(work, NOW + 9)], timeline_entries={work.id: ENTRY}
+    )
     assert await told(calls) == [ENTRY]
 
 
 async def test_laid_aside(calls: Calls, outbox: Outbox) -> None:
     work = await owing(calls, outbox)
-    await outbox.settle(OWNER, now=NOW, given_up=[GivenUp(work, "server-error")], timeline_entries={work.id: ENTRY})
+    await outbox.settle(
+        OWNER, now=NOW, given_up=[GivenUp(work, "server-error")], timeline_entries={work.id: ENTRY}
+    )
     assert await told(calls) == [ENTRY]
 
 

@@ -19,8 +19,8 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as Refused
 
-from service.store.redis.embedded import EmbeddedError, EmbeddedServer, default_directory
 from service.store.errors import StoreUnavailable
+from service.store.redis.embedded import EmbeddedError, EmbeddedServer, default_directory
 from tests.harness import LOG, log_to_lines
 from tests.waiting import wait_until
 

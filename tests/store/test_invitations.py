@@ -9,8 +9,8 @@ from redis.asyncio import Redis
 
 from service.invitations import INVITATION_LIFETIME, VISIT_LIFETIME, Pass, Scope
 from service.store import keys
+from service.store.invitations import InvitationState, Passes, PassKind
 from service.store.redis.client import Client
-from service.store.invitations import PassKind, Passes, InvitationState
 from service.store.rooms import Rooms
 from tests.store.repeating import RepeatingClient, contents
 
@@ -148,7 +148,10 @@ async def test_what_is_issued_afterwards_is_good(passes: Passes, rooms: Rooms) -
         before = await issued(passes, f"before{turn}")
         assert await rooms.close(ROOM, now=now)
         after = await issued(passes, f"after{turn}")
-        assert (await passes.invitation_state(before), await passes.invitation_state(after)) == (InvitationState.OVER, InvitationState.OPEN)
+        assert (await passes.invitation_state(before), await passes.invitation_state(after)) == (
+            InvitationState.OVER,
+            InvitationState.OPEN,
+        )
         assert await passes.find_ended([visit(closed=after.room_closed_at)]) == set()
 
 

@@ -7,9 +7,9 @@ from redis.asyncio import Redis
 from service.calls.effects import EFFECT_NAMES, DeleteParticipant, DeleteSession
 from service.calls.looks import Looks
 from service.store import keys
-from service.store.redis.client import Client
-from service.store.outbox import Postponed, Outbox, UnreadableEffect, DueEffect
+from service.store.outbox import DueEffect, Outbox, Postponed, UnreadableEffect
 from service.store.outbox_index import OutboxIndex
+from service.store.redis.client import Client
 from service.store.rooms import Rooms
 
 OWNER = keys.owner_room("lobby")

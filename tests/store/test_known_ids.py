@@ -7,8 +7,8 @@ from service.calls.effects import DeleteParticipant, DeleteSession
 from service.calls.refs import ref_of_call
 from service.store import keys
 from service.store.call_index import CallIndex
-from service.store.redis.client import Client
 from service.store.known_ids import KnownIds
+from service.store.redis.client import Client
 from service.store.rooms import Rooms
 
 SEAT = "p00-aaaaaaaaaaaaaaaaaaaa.1"
@@ -24,7 +24,9 @@ async def test_members_of_rooms_and_those_who_leave(known: KnownIds, client: Cli
     for number in range(3):
         room = f"room-{number}"
         await rooms.reserve(room, SEAT, wait_if_empty=False, limit=20, now=1000)
-        await rooms.take_seat(room, SEAT, participant_id=f"p-{number}", new_session_id=f"s-{number}", now=1000)
+        await rooms.take_seat(
+            room, SEAT, participant_id=f"p-{number}", new_session_id=f"s-{number}", now=1000
+        )
     await rooms.vacate("room-1", SEAT, now=1001)
     await rooms.close("room-2", now=1001)
     ids = {f"{kind}-{number}" for kind in "ps" for number in range(3)}

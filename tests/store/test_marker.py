@@ -9,9 +9,9 @@ from redis.asyncio import Redis
 from service.calls.refs import PARTITIONS
 from service.clock import SystemClock
 from service.store import keys
-from service.store.redis.client import Client
 from service.store.health import EvictedKeys, EvictionCounter
 from service.store.marker import DataLoss, Markers
+from service.store.redis.client import Client
 from service.store.redis.scripts import Script
 from tests.store_servers import OPTIONS, RedisServer, running
 
@@ -112,7 +112,9 @@ async def test_evictions_are_counted_from_the_first_look(client: Client, redis: 
     assert found is not None
     assert found.total == found.new > 10
     assert await evictions.read() == EvictedKeys(found.total, 0)
-    assert await EvictionCounter(client).read() == EvictedKeys(found.total, 0), "of long ago, as far as anybody knows"
+    assert await EvictionCounter(client).read() == EvictedKeys(found.total, 0), (
+        "of long ago, as far as anybody knows"
+    )
     await redis.config_resetstat()
     assert await evictions.read() == EvictedKeys(0, 0)
 

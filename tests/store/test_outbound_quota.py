@@ -5,7 +5,13 @@ import asyncio
 import pytest
 from redis.asyncio import Redis
 
-from service.store.outbound_quota import OutboundQuota, QuotaGranted, IdempotencyMismatch, QuotaRequest, QuotaExceeded
+from service.store.outbound_quota import (
+    IdempotencyMismatch,
+    OutboundQuota,
+    QuotaExceeded,
+    QuotaGranted,
+    QuotaRequest,
+)
 from service.store.redis.client import Client
 from tests.store.repeating import contents
 
@@ -62,7 +68,9 @@ async def test_so_many_in_an_hour(admission: OutboundQuota) -> None:
     for ref in ("r1", "r2"):
         await admit(admission, ref, once=ref)
     assert await admit(admission, "r3", once="k", now=NOW + 600) == QuotaExceeded(3000, 2)
-    assert await admit(admission, "r4", once="r1") == QuotaGranted("r1", is_new=False), "it is under way already"
+    assert await admit(admission, "r4", once="r1") == QuotaGranted("r1", is_new=False), (
+        "it is under way already"
+    )
     assert await admit(admission, "r3", once="k", now=NOW + HOUR) == QuotaGranted("r3", is_new=True)
 
 
@@ -72,7 +80,9 @@ async def test_the_hour_rolls(admission: OutboundQuota) -> None:
     for n, ref in enumerate(("r1", "r2")):
         assert await admit(admission, ref, now=late + n) == QuotaGranted(ref, is_new=True)
     assert await admit(admission, "r3", now=late + 120) == QuotaExceeded(HOUR - 120, 2)
-    assert await admit(admission, "r3", now=late + HOUR) == QuotaGranted("r3", is_new=True), "the first is old"
+    assert await admit(admission, "r3", now=late + HOUR) == QuotaGranted("r3", is_new=True), (
+        "the first is old"
+    )
     assert await admit(admission, "r4", now=late + HOUR) == QuotaExceeded(1, 2), "the second is not"
 
 
@@ -133,7 +143,9 @@ async def test_a_call_that_never_was_may_be_asked_for_again(admission: OutboundQ
     await admission.release(by, ref="r1")
     assert await admit(admission, "r2", once="k", digest="e") == QuotaGranted("r2", is_new=True)
     await admission.release(by, ref="r1")
-    assert await admit(admission, "r3", once="k", digest="e") == QuotaGranted("r2", is_new=False), "sent again"
+    assert await admit(admission, "r3", once="k", digest="e") == QuotaGranted("r2", is_new=False), (
+        "sent again"
+    )
 
 
 async def test_a_call_that_never_was_is_given_back(admission: OutboundQuota) -> None:

@@ -7,8 +7,8 @@ from redis.asyncio import Redis
 from service.calls.effects import DeleteParticipant, DeleteSession
 from service.calls.looks import Looks
 from service.store import keys
+from service.store.outbox import Outbox, Postponed
 from service.store.redis.client import Client
-from service.store.outbox import Postponed, Outbox
 from service.store.rooms import Rooms
 
 NOW = 1_700_000_000.0
@@ -77,9 +77,13 @@ async def test_since_when_it_fails_is_without_the_time_in_which_it_could_not_be_
         return work.tries, work.since - NOW
 
     assert await put_off(NOW + 1, Postponed(work, NOW + 30)) == (1, 0), "it has failed"
-    assert await put_off(NOW + 30, Postponed(work, NOW + 3630, counts_as_try=False)) == (1, 3600), "it was not sent"
+    assert await put_off(NOW + 30, Postponed(work, NOW + 3630, counts_as_try=False)) == (1, 3600), (
+        "it was not sent"
+    )
     assert await put_off(NOW + 3630, Postponed(work, NOW + 3690)) == (2, 3600)
-    assert await put_off(NOW + 3690, Postponed(work, NOW + 3700, has_failed=False)) == (3, 3700), "it is not time yet"
+    assert await put_off(NOW + 3690, Postponed(work, NOW + 3700, has_failed=False)) == (3, 3700), (
+        "it is not time yet"
+    )
 
 
 async def test_what_is_taken_late_is_the_same_piece_of_work(

@@ -52,7 +52,9 @@ async def reads(redis: Redis) -> int:
     return int((await redis.info("stats"))["total_reads_processed"])
 
 
-async def test_everybody_gets_their_own_answers_over_one_connection(link: SharedConnection, redis: Redis) -> None:
+async def test_everybody_gets_their_own_answers_over_one_connection(
+    link: SharedConnection, redis: Redis
+) -> None:
     asked = [link.send([("SET", f"k{n}", n), ("GET", f"k{n}")]) for n in range(200)]
     assert await asyncio.gather(*asked) == [[b"OK", str(n).encode()] for n in range(200)]
     assert len(await connections(redis)) == 1
@@ -74,7 +76,9 @@ async def test_what_the_server_refuses_is_an_answer(link: SharedConnection, redi
     assert len(await connections(redis)) == 1
 
 
-async def test_who_gives_up_waiting_takes_nothing_from_the_others(link: SharedConnection, redis: Redis) -> None:
+async def test_who_gives_up_waiting_takes_nothing_from_the_others(
+    link: SharedConnection, redis: Redis
+) -> None:
     await link.send([("SET", "a", 1)])
     held = await connections(redis)
     await redis.client_pause(200)
@@ -87,7 +91,9 @@ async def test_who_gives_up_waiting_takes_nothing_from_the_others(link: SharedCo
     assert await connections(redis) == held
 
 
-async def test_a_server_that_hangs_is_given_up_by_all_and_connected_to_anew(link: SharedConnection, redis: Redis) -> None:
+async def test_a_server_that_hangs_is_given_up_by_all_and_connected_to_anew(
+    link: SharedConnection, redis: Redis
+) -> None:
     await link.send([("PING",)])
     held = await connections(redis)
     await redis.client_pause(int(3000 * LIMIT))
@@ -101,7 +107,9 @@ async def test_a_server_that_hangs_is_given_up_by_all_and_connected_to_anew(link
     assert await connections(redis) != held
 
 
-async def test_a_connection_that_the_server_has_closed_is_not_used_again(link: SharedConnection, redis: Redis) -> None:
+async def test_a_connection_that_the_server_has_closed_is_not_used_again(
+    link: SharedConnection, redis: Redis
+) -> None:
     await link.send([("PING",)])
     (held,) = await connections(redis)
     await redis.client_kill_filter(_id=held)

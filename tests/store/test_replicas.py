@@ -6,7 +6,7 @@ from redis.asyncio import Redis
 from service.metrics import BREAKERS
 from service.store import keys
 from service.store.redis.client import Client
-from service.store.replicas import LARGEST, REPORT_TTL, Replicas, ReplicaReport, encode_report
+from service.store.replicas import LARGEST, REPORT_TTL, ReplicaReport, Replicas, encode_report
 
 FULL = ReplicaReport(
     id="0123abcd",

@@ -6,26 +6,26 @@ from service.calls.effects import (
     CheckRoom,
     DeleteParticipant,
     DeleteSession,
-    TellRoomClosed,
     FreeSeat,
     RemoveParticipant,
     ReplaceSession,
+    TellRoomClosed,
 )
 from service.calls.room_settings import AloneSettings, RoomSettings, WaitingSettings
 from service.store import keys
 from service.store.outbox import Outbox
-from service.store.rooms import SeatGone, ReservedSeat, Rooms, TakenSeat
+from service.store.rooms import ReservedSeat, Rooms, SeatGone, TakenSeat
 from tests.store.seats import (
     NO_SETTINGS,
     NOW,
     PARTITION,
     ROOM,
+    execute_owed,
     left_over,
     owed,
     owes,
     reserve,
     seated,
-    execute_owed,
 )
 
 
@@ -76,7 +76,9 @@ async def test_who_comes_now_begins_anew(rooms: Rooms, outbox: Outbox, redis: Re
     await seated(rooms, "a.1", session="S")
     await rooms.close(ROOM, now=NOW)
     assert await reserve(rooms, "b.1", limit=1) == ReservedSeat("", NO_SETTINGS)
-    assert await rooms.take_seat(ROOM, "b.1", participant_id="p", new_session_id="T", now=NOW + 9) == TakenSeat("T")
+    assert await rooms.take_seat(
+        ROOM, "b.1", participant_id="p", new_session_id="T", now=NOW + 9
+    ) == TakenSeat("T")
     view = await rooms.read(ROOM)
     assert view
     assert [member.seat for member in view.members] == ["b.1"]

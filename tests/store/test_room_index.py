@@ -4,10 +4,16 @@ import msgspec
 import pytest
 from redis.asyncio import Redis
 
-from service.calls.room_settings import AloneSettings, RoomSettings, AloneAction, WaitingSettings, InterconnectMode
+from service.calls.room_settings import (
+    AloneAction,
+    AloneSettings,
+    InterconnectMode,
+    RoomSettings,
+    WaitingSettings,
+)
 from service.store import keys
-from service.store.redis.client import Client
 from service.store.errors import StoreCorrupt
+from service.store.redis.client import Client
 from service.store.room_index import Member, RoomView
 from service.store.rooms import Rooms
 from tests.store.seats import NO_SETTINGS, NOW, PARTITION, ROOM, reserve, seated

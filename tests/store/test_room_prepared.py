@@ -11,16 +11,16 @@ from service.calls.effects import (
     DeleteSession,
     Effect,
     FreeSeat,
+    PrepareParticipant,
     RemoveParticipant,
     ReplacePrepared,
-    PrepareParticipant,
 )
 from service.calls.room_settings import MAX_MEMBERS
 from service.store import keys
+from service.store.outbox import DueEffect, Outbox, UnreadableEffect
 from service.store.redis.client import Client
-from service.store.outbox import Outbox, UnreadableEffect, DueEffect
 from service.store.rooms import ReservedSeat, Rooms, TakenSeat
-from tests.store.seats import NO_SETTINGS, NOW, ROOM, left_over, owed, owes, seated, execute_owed
+from tests.store.seats import NO_SETTINGS, NOW, ROOM, execute_owed, left_over, owed, owes, seated
 
 TILL: Final = 1200.0
 TAKEN_DOWN: Final = [RemoveParticipant("", "S", "s"), DeleteParticipant("", "s")]
@@ -35,11 +35,15 @@ def rooms(repeating: Client) -> Rooms:
 
 async def stocked(rooms: Rooms, participant: str = "s", *, now: float = NOW) -> str:
     session = await rooms.update_prepared(ROOM, "coming", participant, now=now, usable_until=now + TILL)
-    return session and await rooms.update_prepared(ROOM, "ready", participant, now=now, token=f"token-{participant}")
+    return session and await rooms.update_prepared(
+        ROOM, "ready", participant, now=now, token=f"token-{participant}"
+    )
 
 
 async def take(rooms: Rooms, seat: str, *, now: float = NOW) -> ReservedSeat:
-    place = await rooms.reserve(ROOM, seat, wait_if_empty=False, limit=MAX_MEMBERS, now=now, use_prepared=True)
+    place = await rooms.reserve(
+        ROOM, seat, wait_if_empty=False, limit=MAX_MEMBERS, now=now, use_prepared=True
+    )
     assert isinstance(place, ReservedSeat)
     return place
 

@@ -12,20 +12,20 @@ from service.calls.effects import (
     DeleteParticipant,
     DeleteSession,
     Effect,
-    TellRoomClosed,
     FreeSeat,
-    RemoveParticipant,
-    ReplaceSession,
-    ReplacePrepared,
     PrepareParticipant,
+    RemoveParticipant,
+    ReplacePrepared,
+    ReplaceSession,
     SummonWaiter,
     TellAlone,
+    TellRoomClosed,
 )
 from service.calls.model import parse_seat
 from service.calls.room_settings import AloneSettings, RoomSettings, WaitingSettings
 from service.store import keys
+from service.store.outbox import DueEffect, Outbox, UnreadableEffect
 from service.store.redis.client import Client
-from service.store.outbox import Outbox, UnreadableEffect, DueEffect
 from service.store.rooms import EmptyRoom, ReservedSeat, Rooms, TakenSeat
 from tests.seeded import SEED
 from tests.store.seats import NOW, ROOM, left_over
@@ -72,7 +72,9 @@ class RoomModel:
         seat = f"{ref}.{self.attempts[ref]}"
         waits = self.random.random() < 0.7
         takes = self.random.random() < 0.8
-        place = await self.rooms.reserve(ROOM, seat, wait_if_empty=waits, limit=7, now=self.now, use_prepared=takes)
+        place = await self.rooms.reserve(
+            ROOM, seat, wait_if_empty=waits, limit=7, now=self.now, use_prepared=takes
+        )
         if isinstance(place, EmptyRoom):
             self.waiting.add(seat)
         elif isinstance(place, ReservedSeat) and place.participant_id:
@@ -135,7 +137,9 @@ class RoomModel:
             return
         if participant in self.participants and session in self.sessions and self.random.random() < 0.9:
             self.sessions[session].add(participant)
-            await self.rooms.update_prepared(ROOM, "ready", participant, now=self.now, token=f"token-{participant}")
+            await self.rooms.update_prepared(
+                ROOM, "ready", participant, now=self.now, token=f"token-{participant}"
+            )
         else:
             await self.rooms.update_prepared(ROOM, "failed", participant, now=self.now)
 
@@ -200,7 +204,9 @@ class RoomModel:
         participant = f"stock-{self.made}"
         self.participants.add(participant)
         till = self.now + self.random.choice([60, 36_000])
-        session = await self.rooms.update_prepared(ROOM, "coming", participant, now=self.now, usable_until=till)
+        session = await self.rooms.update_prepared(
+            ROOM, "coming", participant, now=self.now, usable_until=till
+        )
         if session:
             self.coming[participant] = session
 
@@ -228,7 +234,9 @@ async def test_in_the_end_nothing_is_left(
     seed: int, stock: int, client: Client, outbox: Outbox, redis: Redis
 ) -> None:
     rooms = Rooms(client, prepared=stock)
-    await rooms.configure(ROOM, RoomSettings(waiting=WaitingSettings(), alone=AloneSettings(after=45), limit=4), now=NOW)
+    await rooms.configure(
+        ROOM, RoomSettings(waiting=WaitingSettings(), alone=AloneSettings(after=45), limit=4), now=NOW
+    )
     world = RoomModel(seed, rooms, outbox)
     for _ in range(STEPS):
         await world.step()

@@ -14,7 +14,7 @@ from service.calls.effects import (
 from service.store import keys
 from service.store.outbox import Outbox
 from service.store.rooms import CHECK_INTERVAL, ROLL_OVER_AFTER, Rooms, TakenSeat
-from tests.store.seats import NOW, ROOM, left_over, owed, owes, reserve, seated, execute_owed
+from tests.store.seats import NOW, ROOM, execute_owed, left_over, owed, owes, reserve, seated
 
 LATER = NOW + ROLL_OVER_AFTER
 MINUTE = 60
@@ -74,7 +74,9 @@ async def test_everybody_moves_over(rooms: Rooms, outbox: Outbox, redis: Redis) 
     view = await rooms.read(ROOM)
     assert view
     assert (view.session_id, view.opened, view.epoch) == ("T", LATER, NOW * 1000)
-    assert await rooms.take_seat(ROOM, "r.1", participant_id="p", new_session_id="", now=LATER) == TakenSeat("T")
+    assert await rooms.take_seat(ROOM, "r.1", participant_id="p", new_session_id="", now=LATER) == TakenSeat(
+        "T"
+    )
 
 
 async def test_rolling_over_keeps_the_room(rooms: Rooms, redis: Redis) -> None:

@@ -4,21 +4,27 @@ import pytest
 from redis.asyncio import Redis
 
 from service.calls.effects import SummonWaiter, TellAlone
-from service.calls.room_settings import AloneSettings, RoomSettings, WaitingSound, AloneAction, WaitingSettings
+from service.calls.room_settings import (
+    AloneAction,
+    AloneSettings,
+    RoomSettings,
+    WaitingSettings,
+    WaitingSound,
+)
 from service.store import keys
 from service.store.outbox import Outbox
-from service.store.rooms import SessionInDoubt, EmptyRoom, SeatGone, ReservedSeat, RoomFull, Rooms, TakenSeat
+from service.store.rooms import EmptyRoom, ReservedSeat, RoomFull, Rooms, SeatGone, SessionInDoubt, TakenSeat
 from tests.store.seats import (
     NO_SETTINGS,
     NOW,
     PARTITION,
     ROOM,
+    execute_owed,
     left_over,
     owed,
     owes,
     reserve,
     seated,
-    execute_owed,
 )
 
 WAITING = WaitingSettings(sound=WaitingSound.MESSAGE, message="nobody is here", limit=60)
@@ -273,12 +279,16 @@ async def test_who_moves_on_is_not_brought_back(rooms: Rooms, redis: Redis) -> N
 async def test_who_cannot_move_in_lives_on_where_it_is(rooms: Rooms, outbox: Outbox) -> None:
     await reserve(rooms, "a.1-1")
     await rooms.vacate(ROOM, "a.1-1", now=NOW)
-    gone = await rooms.take_seat(ROOM, "a.1-1", participant_id="p", new_session_id="", keep_participant=True, now=NOW)
+    gone = await rooms.take_seat(
+        ROOM, "a.1-1", participant_id="p", new_session_id="", keep_participant=True, now=NOW
+    )
     assert gone == SeatGone()
     assert await owed(outbox) == []
 
 
 async def test_a_moved_participant_comes_in_like_any_other(rooms: Rooms) -> None:
     await reserve(rooms, "a.1-1")
-    entered = await rooms.take_seat(ROOM, "a.1-1", participant_id="p", new_session_id="S", keep_participant=True, now=NOW)
+    entered = await rooms.take_seat(
+        ROOM, "a.1-1", participant_id="p", new_session_id="S", keep_participant=True, now=NOW
+    )
     assert entered == TakenSeat("S")

@@ -13,15 +13,17 @@ from service.calls.effects import (
     RemoveParticipant,
 )
 from service.store import keys
-from service.store.redis.client import Client
 from service.store.outbox import Outbox
-from service.store.rooms import SeatGone, ReservedSeat, RoomFull, Rooms, TakenSeat
+from service.store.redis.client import Client
+from service.store.rooms import ReservedSeat, RoomFull, Rooms, SeatGone, TakenSeat
 from tests.store.seats import NO_SETTINGS, NOW, ROOM, left_over, owed, reserve, seated
 
 
 async def test_the_first_publishes_its_session_and_the_next_use_it(rooms: Rooms, outbox: Outbox) -> None:
     assert await reserve(rooms, "a.1") == ReservedSeat("", NO_SETTINGS)
-    assert await rooms.take_seat(ROOM, "a.1", participant_id="pa", new_session_id="S", now=NOW) == TakenSeat("S")
+    assert await rooms.take_seat(ROOM, "a.1", participant_id="pa", new_session_id="S", now=NOW) == TakenSeat(
+        "S"
+    )
     assert await reserve(rooms, "b.1") == ReservedSeat("S", NO_SETTINGS)
     assert await owed(outbox) == []
 
@@ -29,7 +31,9 @@ async def test_the_first_publishes_its_session_and_the_next_use_it(rooms: Rooms,
 async def test_who_comes_second_with_a_session_owes_its_deletion(rooms: Rooms, outbox: Outbox) -> None:
     for seat in ("a.1", "b.1"):
         assert await reserve(rooms, seat) == ReservedSeat("", NO_SETTINGS)
-    assert await rooms.take_seat(ROOM, "a.1", participant_id="pa", new_session_id="S", now=NOW) == TakenSeat("S")
+    assert await rooms.take_seat(ROOM, "a.1", participant_id="pa", new_session_id="S", now=NOW) == TakenSeat(
+        "S"
+    )
     assert await rooms.take_seat(ROOM, "b.1", participant_id="pb", new_session_id="T", now=NOW) == TakenSeat(
         "S", has_due_work=True
     )
@@ -102,7 +106,9 @@ async def test_a_reserved_seat_keeps_the_session(rooms: Rooms, outbox: Outbox) -
     await rooms.vacate(ROOM, "a.1", now=NOW)
     await rooms.free_seat(ROOM, "a.1", now=NOW)
     assert DeleteSession("S") not in await owed(outbox)
-    assert await rooms.take_seat(ROOM, "b.1", participant_id="pb", new_session_id="", now=NOW) == TakenSeat("S")
+    assert await rooms.take_seat(ROOM, "b.1", participant_id="pb", new_session_id="", now=NOW) == TakenSeat(
+        "S"
+    )
 
 
 async def test_who_lost_its_seat_meanwhile_owes_what_it_made(rooms: Rooms, outbox: Outbox) -> None:
@@ -138,7 +144,10 @@ async def test_who_is_leaving_and_told_to_leave_again_owes_only_what_is_not_done
 async def test_who_is_leaving_does_not_come_back(rooms: Rooms, outbox: Outbox) -> None:
     await seated(rooms, "a.1", session="S")
     await rooms.vacate(ROOM, "a.1", now=NOW)
-    assert await rooms.take_seat(ROOM, "a.1", participant_id="part-a.1", new_session_id="S", now=NOW) == SeatGone()
+    assert (
+        await rooms.take_seat(ROOM, "a.1", participant_id="part-a.1", new_session_id="S", now=NOW)
+        == SeatGone()
+    )
     assert DeleteSession("S") not in await owed(outbox), "it is the room's until the seat is free"
 
 
@@ -165,7 +174,10 @@ async def test_there_is_nothing_to_repair_for_who_has_left(rooms: Rooms, outbox:
     await seated(rooms, "a.1", session="S")
     await seated(rooms, "b.1")
     await rooms.vacate(ROOM, "b.1", now=NOW)
-    assert await rooms.replace_session(ROOM, "b.1", vanished_session_id="S", new_session_id="T", now=NOW) == SeatGone()
+    assert (
+        await rooms.replace_session(ROOM, "b.1", vanished_session_id="S", new_session_id="T", now=NOW)
+        == SeatGone()
+    )
     assert DeleteSession("T") in await owed(outbox)
     assert await reserve(rooms, "c.1") == ReservedSeat("S", NO_SETTINGS)
 
@@ -173,7 +185,9 @@ async def test_there_is_nothing_to_repair_for_who_has_left(rooms: Rooms, outbox:
 async def test_entering_twice_is_entering_once(rooms: Rooms, outbox: Outbox) -> None:
     await reserve(rooms, "a.1")
     for _ in range(2):
-        assert await rooms.take_seat(ROOM, "a.1", participant_id="p", new_session_id="S", now=NOW) == TakenSeat("S")
+        assert await rooms.take_seat(
+            ROOM, "a.1", participant_id="p", new_session_id="S", now=NOW
+        ) == TakenSeat("S")
     assert await owed(outbox) == []
 
 

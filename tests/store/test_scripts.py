@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from service.store.redis.client import Client
 from service.store.errors import StoreUnavailable
+from service.store.redis.client import Client
 from service.store.redis.scripts import Script
 
 LIBRARIES = {"clock", "owed", "rooms", "news", "room_news", "rolling_hour"}

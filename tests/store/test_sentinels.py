@@ -11,8 +11,8 @@ from redis.asyncio import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 from structlog.testing import capture_logs
 
-from service.store.redis.client import Client
 from service.store.errors import StoreUnavailable
+from service.store.redis.client import Client
 from service.store.redis.sentinels import Sentinels as OurSentinels
 from tests.store.test_backends import KEYS, Writer, client_of, connected, healed, read, write
 from tests.store_servers import HOST, LEFT_BEHIND, SERVICE, SentinelGroup, running

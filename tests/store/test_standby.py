@@ -8,8 +8,8 @@ from redis.asyncio import Redis
 
 from service.store import keys
 from service.store.redis.client import Client
-from service.store.replicas import Replicas, ReplicaReport
-from service.store.standby import REPORT_MAX_AGE, LEASE, StandbyLeases
+from service.store.replicas import ReplicaReport, Replicas
+from service.store.standby import LEASE, REPORT_MAX_AGE, StandbyLeases
 
 NOW = 1_796_000_000.0
 WELL = ReplicaReport(id="", at=NOW, succeeded={"webrtc": NOW - 1, "voice": NOW - 3000})

@@ -8,17 +8,16 @@ from msgspec.structs import replace
 from redis.asyncio import Redis
 
 from service.calls.browser import Browser
-from service.calls.effects import CheckCall, CheckRoom, EndDialing, FreeSeat, Scheduled, ReplaceSession
+from service.calls.effects import CheckCall, CheckRoom, EndDialing, FreeSeat, ReplaceSession, Scheduled
 from service.calls.model import Call, Direction, Intent, Media, Phone
 from service.calls.refs import ref_of_call
 from service.calls.replies import NoReply
-from service.store import keys
-from service.store import unscheduled
-from service.store.calls import Calls, CallCommit
-from service.store.redis.client import Client
-from service.store.unscheduled import Unscheduled, UnscheduledSearch
+from service.store import keys, unscheduled
+from service.store.calls import CallCommit, Calls
 from service.store.outbox import Outbox
+from service.store.redis.client import Client
 from service.store.rooms import ROLL_OVER_AFTER, Rooms
+from service.store.unscheduled import Unscheduled, UnscheduledSearch
 from tests.store.repeating import contents
 from tests.store.seats import NOW, PARTITION, ROOM, owed, seated
 
@@ -49,7 +48,13 @@ def know(client: Client) -> Callable[..., Awaitable[Call]]:
         )
         call = replace(call, **{"media": Media.BRIDGED, **more})
         effect = EndDialing(ref) if call.phone is Phone.DIALING else CheckCall(ref)
-        change = CallCommit(call=call, event_key="", reply=NoReply(), timeline_entry=None, effects=(Scheduled(effect, NOW + 900),))
+        change = CallCommit(
+            call=call,
+            event_key="",
+            reply=NoReply(),
+            timeline_entry=None,
+            effects=(Scheduled(effect, NOW + 900),),
+        )
         assert await calls.commit(0, change, now=NOW, commit_id="1")
         return call
 

@@ -17,7 +17,7 @@ from tests.simulator.phones import Phone
 from tests.simulator.sessions import Participant, Session, Subscriptions
 from tests.simulator.simulator import Simulator
 from tests.simulator.steps import Fetch, Over
-from tests.simulator.webhooks import WebhookRequest, Target
+from tests.simulator.webhooks import Target, WebhookRequest
 
 DAY = 86_400.0
 _TIME = re.compile(r"(?<![\w+.-])(?:\d{13}|\d{10}(?:\.\d+)?)(?![\w.-])")

@@ -16,19 +16,21 @@ from service.calls.effects import (
     CheckTakenFromPool,
     DeleteSession,
     Effect,
-    ReplacePrepared,
     PrepareParticipant,
+    ReplacePrepared,
     effect_name,
 )
-from service.store.redis.client import Client
 from service.store.outbox import UnreadableEffect, read_effect
 from service.store.outbox_index import OutboxIndex
+from service.store.redis.client import Client
 from tests.harness import NUMBER, RunningService, nothing_left, serving
 from tests.operators import Operator
 from tests.upgrade.record import NUMBERS, SETTINGS
 from tests.upgrade.resumed import RecordedState, Resumed, load
 
-RECORDING = msgspec.json.decode(Path(__file__).with_name("state-9efb8e0.json").read_bytes(), type=RecordedState)
+RECORDING = msgspec.json.decode(
+    Path(__file__).with_name("state-9efb8e0.json").read_bytes(), type=RecordedState
+)
 NOT_RECORDED = {CheckPage, CheckSession, CheckTakenFromPool, ReplacePrepared, PrepareParticipant}
 """Kinds of owed work that the recorded release knows, of rooms with stock, a page, or a session in doubt."""
 SETTLED = 15.0

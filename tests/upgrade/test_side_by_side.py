@@ -13,10 +13,10 @@ import pytest
 
 from service import __version__
 from tests.chaos import previous_release
+from tests.chaos.faults.two_releases import STATES, TwoReleases
 from tests.chaos.plan import Turn
 from tests.chaos.site import Site
 from tests.chaos.turn import play
-from tests.chaos.faults.two_releases import STATES, TwoReleases
 
 MOST = 2000
 """Calls; no more begin when both replicas are back."""

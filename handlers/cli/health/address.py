@@ -64,7 +64,9 @@ def _probe(url: str) -> _ProbeResponse:
     try:
         connection.connect()
         expires = _expires(connection)
-        connection.request("POST", path, b"{}", {"Content-Type": "application/json", "User-Agent": DOCTOR_USER_AGENT})
+        connection.request(
+            "POST", path, b"{}", {"Content-Type": "application/json", "User-Agent": DOCTOR_USER_AGENT}
+        )
         response: HTTPResponse = connection.getresponse()
         return _ProbeResponse(response.status, response.headers.get("WWW-Authenticate", ""), expires)
     finally:

@@ -4,11 +4,11 @@ from collections.abc import Awaitable, Callable, Iterator
 from email.utils import parsedate_to_datetime
 from typing import Final
 
-from handlers.cli.health.finding import Finding, Findings, clock_finding
 from handlers.app.bandwidth import create_bandwidth
+from handlers.cli.health.finding import Finding, Findings, clock_finding
+from service.bandwidth.api_client import HttpClient
 from service.bandwidth.auth import OPERATION
 from service.bandwidth.errors import BandwidthError
-from service.bandwidth.api_client import HttpClient
 from service.bandwidth.reachability import MISSING_CALL_ID, MISSING_SESSION_ID
 from service.clock import Clock, SystemClock
 from service.setting_types import BASIC_AUTH_ENDS, basic_auth_is_over

@@ -65,11 +65,12 @@ def _describe(one: ReplicaReport, now: float) -> str:
 
 def _troubles(one: ReplicaReport, now: float) -> Iterator[_Trouble]:
     if one.on_standby:
-        yield _Trouble(f"it stands aside, since it alone cannot reach {', '.join(one.unreachable_apis)}", _CUT_OFF)
-    elif one.unreachable_apis:
-        words = (
-            f"it cannot reach {', '.join(one.unreachable_apis)}, and no other is known to: callers are turned away"
+        yield _Trouble(
+            f"it stands aside, since it alone cannot reach {', '.join(one.unreachable_apis)}", _CUT_OFF
         )
+    elif one.unreachable_apis:
+        apis = ", ".join(one.unreachable_apis)
+        words = f"it cannot reach {apis}, and no other is known to: callers are turned away"
         yield _Trouble(words, _CUT_OFF)
     for name in one.open_breakers:
         cost = _COST.get(name.partition("/")[2], "its requests fail")

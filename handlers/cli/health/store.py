@@ -5,20 +5,20 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
+from handlers.app.store import open_existing_store, store_name
 from handlers.cli.health.finding import Finding, Findings, clock_finding
 from handlers.cli.health.replicas import check_replicas
 from handlers.cli.times import span
-from handlers.app.store import open_existing_store, store_name
 from service.clock import SystemClock
 from service.metrics import StoreGauges
 from service.settings import Settings
-from service.store.redis.client import UNCONFIRMED, Client
 from service.store.clock import MACHINE_LIMIT, read_time
 from service.store.errors import StoreError
+from service.store.gauges import read_gauges
 from service.store.health import ServerHealth, read_health
 from service.store.pause import PauseSwitch
+from service.store.redis.client import UNCONFIRMED, Client
 from service.store.replicas import Replicas
-from service.store.gauges import read_gauges
 
 _OLDEST: Final = {"Redis": 7, "Valkey": 8}
 _FULL: Final = 0.8
@@ -97,7 +97,11 @@ def _clock(shared: float, offset: float, ours: float) -> Finding:
     check, off = "shared clock", shared - ours
     if abs(off) <= MACHINE_LIMIT:
         return Finding(check, "ok", f"all replicas go by {_format_time(shared)}, as we do")
-    why = f", {_format_skew(offset)} that of the store, which has jumped" if abs(offset) > MACHINE_LIMIT else ", the store's"
+    why = (
+        f", {_format_skew(offset)} that of the store, which has jumped"
+        if abs(offset) > MACHINE_LIMIT
+        else ", the store's"
+    )
     words = f"all replicas go by {_format_time(shared)}{why}; our clock is {_format_skew(-off)} that"
     return Finding(check, "warn", words, _SET_CLOCKS)
 

@@ -8,7 +8,7 @@ from service.calls.decision import HANG_UP_DELAY, Decision
 from service.calls.effects import EndDialing, Scheduled
 from service.calls.events import (
     Answer,
-    PhoneRequest,
+    AskedToRetry,
     BridgeComplete,
     Dial,
     Disconnect,
@@ -19,36 +19,36 @@ from service.calls.events import (
     LegBridgeComplete,
     LegNoted,
     PhoneEvent,
+    PhoneRequest,
     Redirected,
     TransferAnswer,
     TransferComplete,
-    AskedToRetry,
 )
 from service.calls.model import Call, Direction, Intent, Leg, Media, Phone
 from service.calls.outcomes import outcome_of, with_corrected_outcome
 from service.calls.replies import (
-    GatherPin,
+    AcceptLeg,
     BridgeLeg,
+    GatherPin,
     HangUp,
     Hold,
     Join,
-    AcceptLeg,
     NoReply,
-    RingWhileDialing,
     Reply,
+    RingWhileDialing,
     TransferToWebRtc,
     Wait,
 )
 from service.calls.rules.machines import MACHINES, machine_answered
 from service.calls.rules.parts import (
     REDIRECT_ID,
-    reply_for_intent,
+    detach,
     fail,
     hang_up,
-    join,
-    detach,
-    schedule_time_limit,
     hang_up_delay,
+    join,
+    reply_for_intent,
+    schedule_time_limit,
 )
 
 LEG_RING_TIMEOUT: Final = 40.0
@@ -297,7 +297,11 @@ def redirected_while_bridged(call: Call, event: Redirected) -> Decision:
 
     One that was told to run the bridge itself has not done so: a copy of its webhook was answered before.
     """
-    if call.uses_bridge and call.intent is Intent.BRIDGE and event.at < call.leg_answered_at + BRIDGE_SETTLE_TIME:
+    if (
+        call.uses_bridge
+        and call.intent is Intent.BRIDGE
+        and event.at < call.leg_answered_at + BRIDGE_SETTLE_TIME
+    ):
         asked = remember_event_time(call, event)
         if not call.phone_runs_bridge or call.leg is not Leg.UP:
             return Decision(asked, RingWhileDialing(call.attempt))

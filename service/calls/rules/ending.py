@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from service.calls.decision import Decision
 from service.calls.events import (
-    PhoneRequest,
+    AskedToRetry,
     DialingTimedOut,
     Disconnect,
     Event,
@@ -25,14 +25,14 @@ from service.calls.events import (
     OrderJoin,
     OrderSubscriptions,
     OrderTransfer,
+    PhoneRequest,
     Placed,
     TransferAnswer,
     TransferComplete,
-    AskedToRetry,
 )
 from service.calls.looks import CallChecked, Looks
 from service.calls.model import Call, Intent, Leg, Media, Outcome, Phone
-from service.calls.outcomes import NOT_FOUND, blame_for, is_erased, with_outage_hangup, outcome_of
+from service.calls.outcomes import NOT_FOUND, blame_for, is_erased, outcome_of, with_outage_hangup
 from service.calls.replies import HangUp, NoReply, Wait
 from service.calls.rules import arriving, joining, rooms
 from service.calls.rules.orders import refuse
@@ -40,9 +40,9 @@ from service.calls.rules.parts import (
     HANG_UP_ID,
     REDIRECT_ID,
     TIMER_IDS,
-    reply_for_intent,
     give_up_leg,
     give_up_seats,
+    reply_for_intent,
 )
 
 MIN_CALL_DURATION: Final = 0.001

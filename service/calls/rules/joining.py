@@ -6,12 +6,12 @@ from msgspec.structs import replace
 
 from service.calls.decision import Decision
 from service.calls.effects import HangUpLeg, LeaveRoom, Scheduled
-from service.calls.events import RoomClosed, FoundEmpty, Joined, JoinFailed
+from service.calls.events import FoundEmpty, Joined, JoinFailed, RoomClosed
 from service.calls.model import Call, Direction, Intent, Leg, Media, Phone, seat_of
-from service.calls.replies import WaitForOthers, NoReply, Wait
+from service.calls.replies import NoReply, Wait, WaitForOthers
 from service.calls.rules import rooms
 from service.calls.rules.arriving import connect_to_webrtc
-from service.calls.rules.parts import reply_for_intent, fail, give_up_leg
+from service.calls.rules.parts import fail, give_up_leg, reply_for_intent
 
 MAX_JOIN_RETRIES: Final = 3
 MAX_ROOM_FULL_RETRIES: Final = 2
@@ -63,8 +63,12 @@ def join_failed(call: Call, event: JoinFailed) -> Decision:
             effects=(_leave(call, event), *give_up_leg(call, event.at)),
         )
     if event.is_temporary and call.join_retries < max_join_retries(event.reason):
-        later = replace(counted, media=Media.NONE, silence_ms=call.silence_ms, join_retries=call.join_retries + 1)
-        return Decision(later, Wait(JOIN_RETRY_PAUSE), effects=(_leave(call, event), *give_up_leg(call, event.at)))
+        later = replace(
+            counted, media=Media.NONE, silence_ms=call.silence_ms, join_retries=call.join_retries + 1
+        )
+        return Decision(
+            later, Wait(JOIN_RETRY_PAUSE), effects=(_leave(call, event), *give_up_leg(call, event.at))
+        )
     return fail(counted, event.reason, event.at)
 
 
@@ -83,7 +87,9 @@ def found_empty(call: Call, event: FoundEmpty) -> Decision:
         wait_until=call.wait_until or event.at + event.waiting.limit,
     )
     if call.intent is not Intent.BRIDGE:
-        return Decision(replace(call, media=Media.NONE), reply_for_intent(call), effects=(_leave(call, event),))
+        return Decision(
+            replace(call, media=Media.NONE), reply_for_intent(call), effects=(_leave(call, event),)
+        )
     if call.summoned_attempt == event.attempt:
         # Somebody came between the look and this.
         return Decision(replace(outside, intent=Intent.BRIDGE), Wait(), effects=(_leave(call, event),))

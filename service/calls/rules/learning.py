@@ -4,17 +4,17 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from service.calls.effects import CheckPage, HangUpPhone, HangUpLeg, RecordCallId, Scheduled
+from service.calls.effects import CheckPage, HangUpLeg, HangUpPhone, RecordCallId, Scheduled
 from service.calls.events import (
     Answer,
-    PhoneRequest,
     Disconnect,
     Event,
     LegAnswer,
     LegBridgeComplete,
     LegDisconnect,
-    PhoneEvent,
     MachineDetected,
+    PhoneEvent,
+    PhoneRequest,
     Placed,
     TransferAnswer,
     TransferComplete,
@@ -24,7 +24,7 @@ from service.calls.events import (
 from service.calls.looks import Looks
 from service.calls.model import Call, Direction, Intent, Phone
 from service.calls.rules.machines import HUMAN
-from service.calls.rules.parts import schedule_time_limit, hang_up_delay
+from service.calls.rules.parts import hang_up_delay, schedule_time_limit
 
 _FROM_BANDWIDTH: Final = (
     PhoneEvent,

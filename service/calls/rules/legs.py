@@ -19,19 +19,25 @@ from service.calls.events import (
 )
 from service.calls.model import Call, Intent, Leg, Media, Phone
 from service.calls.outcomes import failure_of
-from service.calls.replies import BridgePhone, HangUp, AcceptLeg, NoReply, HoldLeg, Wait
-from service.calls.rules.arriving import BRIDGE_SETTLE_TIME, mark_bridged, carry_on, is_late_copy, remember_event_time
+from service.calls.replies import AcceptLeg, BridgePhone, HangUp, HoldLeg, NoReply, Wait
+from service.calls.rules.arriving import (
+    BRIDGE_SETTLE_TIME,
+    carry_on,
+    is_late_copy,
+    mark_bridged,
+    remember_event_time,
+)
 from service.calls.rules.parts import (
     HANG_UP_ID,
-    redirect_phone,
     abort_attempt,
-    reply_for_intent,
+    detach,
     fail,
     give_up_leg,
     give_up_seats,
     hang_up,
     join,
-    detach,
+    redirect_phone,
+    reply_for_intent,
     switch_to,
 )
 
@@ -47,7 +53,9 @@ def transfer_answer(call: Call, event: TransferAnswer) -> Decision:
     if call.intent is not Intent.BRIDGE:
         return Decision(call, HangUp(), note="the call is meant for something else")
     after = replace(
-        call if call.answered_attempt == call.attempt else remember_event_time(mark_bridged(call, event.at), event),
+        call
+        if call.answered_attempt == call.attempt
+        else remember_event_time(mark_bridged(call, event.at), event),
         phone=Phone.UP,
         media=Media.BRIDGED,
         leg_id=event.leg_id,
@@ -134,7 +142,11 @@ def redirected_after_transfer(call: Call, event: Redirected) -> Decision:
         return _rejoin_now(call, event) if call.intent is Intent.BRIDGE else detach(call, event.at)
     complete = TransferComplete(event.at, call.attempt, cause="")
     answered = call.intent is Intent.BRIDGE and call.answered_attempt == call.attempt
-    if answered and _is_leg_lost(call, complete) and _with_short_leg_count(call, complete).short_legs < _MAX_SHORT_LEGS:
+    if (
+        answered
+        and _is_leg_lost(call, complete)
+        and _with_short_leg_count(call, complete).short_legs < _MAX_SHORT_LEGS
+    ):
         return join(_with_short_leg_count(call, complete), event)
     return transfer_complete(call, complete)
 
@@ -192,7 +204,11 @@ def leg_bridge_complete(call: Call, event: LegBridgeComplete) -> Decision:
     """The phone has left it, or could not be bridged with it: then the phone has to be joined anew."""
     if not event.cause or call.media is not Media.BRIDGED:
         return Decision(call, HangUp())
-    return Decision(_mark_leaving(call), HangUp(), effects=(*give_up_seats(call, event.at), *redirect_phone(call, event.at)))
+    return Decision(
+        _mark_leaving(call),
+        HangUp(),
+        effects=(*give_up_seats(call, event.at), *redirect_phone(call, event.at)),
+    )
 
 
 def leg_disconnect(call: Call, event: LegDisconnect) -> Decision:

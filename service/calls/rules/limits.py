@@ -12,7 +12,7 @@ from service.calls.effects import Scheduled, TellHoldTimeUp
 from service.calls.events import HoldTimeUp, PageGone, TimeNearlyUp, TimeUp
 from service.calls.model import Call, Intent, Media, Phone
 from service.calls.replies import NoReply
-from service.calls.rules.parts import WARN_BEFORE_END, redirect_phone, abort_attempt, hang_up, switch_to
+from service.calls.rules.parts import WARN_BEFORE_END, abort_attempt, hang_up, redirect_phone, switch_to
 
 
 def time_up(call: Call, event: TimeUp) -> Decision:
@@ -34,14 +34,21 @@ def hold_time_up(call: Call, event: HoldTimeUp) -> Decision:
     if call.intent is not Intent.HOLD:
         return Decision(call, NoReply(), note="the call is not on hold")
     if not event.is_warning:
-        return switch_to(call, replace(abort_attempt(call), intent=Intent.HANGUP, failure="hold-limit"), event.at)
+        return switch_to(
+            call, replace(abort_attempt(call), intent=Intent.HANGUP, failure="hold-limit"), event.at
+        )
     last = Scheduled(TellHoldTimeUp(call.ref, call.attempt, is_warning=False), event.at + WARN_BEFORE_END)
     return Decision(replace(call, ends_soon=True), NoReply(), effects=(*redirect_phone(call, event.at), last))
 
 
 def page_gone(call: Call, event: PageGone) -> Decision:
     """Of the phones in a room only those that its page has called."""
-    if not call.page_gone_after or call.room != event.room or call.next_room or call.intent is not Intent.BRIDGE:
+    if (
+        not call.page_gone_after
+        or call.room != event.room
+        or call.next_room
+        or call.intent is not Intent.BRIDGE
+    ):
         return Decision(call, NoReply(), note="no page is missed")
     over = replace(abort_attempt(call), intent=Intent.HANGUP, failure="page-gone")
     decision = switch_to(call, over, event.at)

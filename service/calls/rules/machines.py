@@ -50,4 +50,6 @@ def _after_machine(call: Call) -> Call | None:
     if call.on_machine is OnMachine.JOIN:
         return None
     words = call.machine_message if call.on_machine is OnMachine.MESSAGE else ""
-    return replace(abort_attempt(call), intent=Intent.HANGUP, failure="answering-machine", closing_message=words)
+    return replace(
+        abort_attempt(call), intent=Intent.HANGUP, failure="answering-machine", closing_message=words
+    )

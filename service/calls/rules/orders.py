@@ -9,7 +9,14 @@ from service.calls.effects import MoveParticipant, Scheduled, Subscribe
 from service.calls.events import OrderHangup, OrderHold, OrderJoin, OrderSubscriptions, OrderTransfer
 from service.calls.model import Call, Direction, Intent, Media, Phone
 from service.calls.replies import NoReply
-from service.calls.rules.parts import abort_attempt, give_up_leg, give_up_seats, hang_up, schedule_hold_limit, switch_to
+from service.calls.rules.parts import (
+    abort_attempt,
+    give_up_leg,
+    give_up_seats,
+    hang_up,
+    schedule_hold_limit,
+    switch_to,
+)
 
 SAME_NUMBER_REFUSAL: Final = "the number is the one that the call is on"
 

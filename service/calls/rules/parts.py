@@ -6,18 +6,28 @@ from msgspec.structs import replace
 
 from service.calls.decision import HANG_UP_DELAY, Decision
 from service.calls.effects import (
-    HangUpPhone,
     HangUpLeg,
+    HangUpPhone,
     LeaveRoom,
-    Scheduled,
     RedirectPhone,
+    Scheduled,
     TellHoldTimeUp,
     TellTimeNearlyUp,
     TellTimeUp,
 )
 from service.calls.events import PhoneRequest
 from service.calls.model import Call, Direction, Intent, Leg, Media, Phone
-from service.calls.replies import ErrorAndHangUp, TransferToNumber, SayAndHangUp, HangUp, Hold, Join, NoReply, Reply, Wait
+from service.calls.replies import (
+    ErrorAndHangUp,
+    HangUp,
+    Hold,
+    Join,
+    NoReply,
+    Reply,
+    SayAndHangUp,
+    TransferToNumber,
+    Wait,
+)
 
 HANG_UP_ID: Final = "hang-up"
 REDIRECT_ID: Final = "redirect-phone"
@@ -77,7 +87,11 @@ def schedule_time_limit(call: Call, at: float) -> tuple[Scheduled, ...]:
     limit = call.max_duration
     if not limit:
         return ()
-    soon = (Scheduled(TellTimeNearlyUp(call.ref), at + limit - WARN_BEFORE_END),) if limit > WARN_BEFORE_END else ()
+    soon = (
+        (Scheduled(TellTimeNearlyUp(call.ref), at + limit - WARN_BEFORE_END),)
+        if limit > WARN_BEFORE_END
+        else ()
+    )
     return (Scheduled(TellTimeUp(call.ref), at + limit), *soon)
 
 
@@ -85,7 +99,11 @@ def schedule_hold_limit(call: Call, at: float, limit: float) -> tuple[Scheduled,
     if not limit:
         return ()
     soon = limit > WARN_BEFORE_END
-    return (Scheduled(TellHoldTimeUp(call.ref, call.attempt, soon), at + limit - (WARN_BEFORE_END if soon else 0)),)
+    return (
+        Scheduled(
+            TellHoldTimeUp(call.ref, call.attempt, soon), at + limit - (WARN_BEFORE_END if soon else 0)
+        ),
+    )
 
 
 # What is said -----------------------------------------------------------------------------------------------
@@ -224,7 +242,9 @@ def fail(call: Call, reason: str, at: float) -> Decision:
             fallback_number="",
             attempt=call.attempt + 1,
         )
-        return Decision(away, reply_for_intent(away), effects=given_up, cancels=(HANG_UP_ID,), drops_token=True)
+        return Decision(
+            away, reply_for_intent(away), effects=given_up, cancels=(HANG_UP_ID,), drops_token=True
+        )
     over = replace(failed, intent=Intent.HANGUP)
     return Decision(
         over,

@@ -4,11 +4,11 @@ from msgspec.structs import replace
 
 from service.calls.decision import Decision
 from service.calls.effects import LeaveRoom, Scheduled
-from service.calls.events import RoomClosed, LeftAlone, Moved, MoveFailed, Summoned
+from service.calls.events import LeftAlone, Moved, MoveFailed, RoomClosed, Summoned
 from service.calls.model import Call, Intent, Media, Phone, seat_of
 from service.calls.replies import NoReply
 from service.calls.room_settings import AloneAction
-from service.calls.rules.parts import redirect_phone, abort_attempt, give_up_seats, hang_up, switch_to
+from service.calls.rules.parts import abort_attempt, give_up_seats, hang_up, redirect_phone, switch_to
 
 
 def summoned(call: Call, event: Summoned) -> Decision:
@@ -58,7 +58,11 @@ def moved(call: Call, event: Moved) -> Decision:
     there = replace(
         call, room=event.room, seat_no=event.seat_no, next_room="", session_id=event.session_id, hears=None
     )
-    return Decision(there, NoReply(), effects=(Scheduled(LeaveRoom(call.room, call.seat, keeps_participant=True), event.at),))
+    return Decision(
+        there,
+        NoReply(),
+        effects=(Scheduled(LeaveRoom(call.room, call.seat, keeps_participant=True), event.at),),
+    )
 
 
 def move_failed(call: Call, event: MoveFailed) -> Decision:
@@ -79,7 +83,9 @@ def _move_already_over(call: Call, event: Moved | MoveFailed) -> Decision:
         there = replace(call, session_id=event.session_id) if isinstance(event, Moved) else call
         return Decision(there, NoReply(), note="the call is there already")
     leave = LeaveRoom(event.room, seat_of(call.ref, event.attempt, event.seat_no), keeps_participant=True)
-    return Decision(call, NoReply(), effects=(Scheduled(leave, event.at),), note="the call is elsewhere by now")
+    return Decision(
+        call, NoReply(), effects=(Scheduled(leave, event.at),), note="the call is elsewhere by now"
+    )
 
 
 def outdated(call: Call, event: Moved | MoveFailed) -> Decision:

@@ -4,6 +4,7 @@ from typing import Final, NamedTuple
 
 import structlog
 
+from service.bandwidth.callback_urls import CallbackUrls
 from service.bandwidth.errors import BandwidthError, Misrouted, NotFound
 from service.bandwidth.interconnect import Interconnect
 from service.bandwidth.request_log import RequestLog, record_requests
@@ -13,16 +14,14 @@ from service.calls.model import Call
 from service.calls.room_settings import MAX_MEMBERS, InterconnectMode
 from service.calls.rules.joining import max_join_retries
 from service.clock import Clock
-from service.engine.outbox.wakeup import WorkerSignal
-from service.bandwidth.callback_urls import CallbackUrls
-from service.engine.joining.compensated import JoinTimeout
-from service.engine.session_checks import NotFoundUnconfirmed
-from service.engine.joining.session_join import JoinedSession, SessionJoiner, JoinRefused
+from service.engine.errors import JoinRefused, JoinTimeout, NotFoundUnconfirmed
+from service.engine.joining.session_join import JoinedSession, SessionJoiner
 from service.engine.joining.webrtc_leg import LegDialer
+from service.engine.outbox.wakeup import WorkerSignal
 from service.logs import log_context
 from service.metrics import Metrics
 from service.store import keys
-from service.store.rooms import SessionInDoubt, EmptyRoom, SeatGone, ReservedSeat, RoomFull, Rooms
+from service.store.rooms import EmptyRoom, ReservedSeat, RoomFull, Rooms, SeatGone, SessionInDoubt
 
 log = structlog.get_logger()
 
@@ -151,8 +150,13 @@ class CallJoiner:
                 check_token=lambda token: self._check_token(call, token),
             )
         leg_id = ""
-        if (call.interconnect or place.settings.interconnect or self._default_interconnect) is InterconnectMode.BRIDGE:
-            with log_context(participant_id=participant.id), self._leg_dialer.dial(call, participant.token) as dialing:
+        if (
+            call.interconnect or place.settings.interconnect or self._default_interconnect
+        ) is InterconnectMode.BRIDGE:
+            with (
+                log_context(participant_id=participant.id),
+                self._leg_dialer.dial(call, participant.token) as dialing,
+            ):
                 leg_id = await dialing.wait(self._session_joiner.seconds_left(deadline))
                 dialing.hand_over()  # nothing is awaited until the engine writes the outcome down
         return _JoinedCall(
@@ -202,7 +206,9 @@ def _is_transient(error: Exception) -> bool:
 
     So may a room be full in which somebody is leaving: perhaps the caller, by the seat of an earlier way in.
     """
-    return isinstance(error, NotFoundUnconfirmed | Misrouted | NotFound) or (isinstance(error, JoinRefused) and error.is_transient)
+    return isinstance(error, NotFoundUnconfirmed | Misrouted | NotFound) or (
+        isinstance(error, JoinRefused) and error.is_transient
+    )
 
 
 def failure_reason(error: Exception) -> str:

@@ -12,6 +12,7 @@ from service.bandwidth.errors import BandwidthError
 from service.bandwidth.webrtc import CreatedParticipant
 from service.clock import Clock
 from service.engine.cleanup import CleanUp, ids_of
+from service.engine.errors import JoinTimeout
 from service.logs import log_context
 from service.metrics import Metrics
 from service.tasks import Tasks
@@ -21,10 +22,6 @@ T = TypeVar("T", bound=str | CreatedParticipant)
 
 NO_REPEAT: Final = -math.inf
 """As `repeat_until` of a create that must not be sent twice."""
-
-
-class JoinTimeout(Exception):
-    """The create may still come through; it goes on in the background."""
 
 
 class CompensatedCreate(Generic[T]):
@@ -132,7 +129,9 @@ class CompensatedCreate(Generic[T]):
     def _should_repeat(self, error: BandwidthError) -> bool:
         """Not what would be refused again at once: a rate limit, or an API that is left alone."""
         in_vain = error.status == 429 or error.retry_after is not None
-        return error.retryable and not in_vain and self._wanted and self._clock.monotonic() < self._repeat_until
+        return (
+            error.retryable and not in_vain and self._wanted and self._clock.monotonic() < self._repeat_until
+        )
 
     def _record_failure(self, error: BandwidthError) -> None:
         if error.created_id:
@@ -174,7 +173,9 @@ async def wait_all(*creations: CompensatedCreate[Any], seconds: float) -> None:
             await one.wait(0)
 
 
-async def wait_both(one: CompensatedCreate[Any], other: CompensatedCreate[Any], *, max_gap: float, seconds: float) -> bool:
+async def wait_both(
+    one: CompensatedCreate[Any], other: CompensatedCreate[Any], *, max_gap: float, seconds: float
+) -> bool:
     """Wait for the first for so many seconds, and then for the other for `apart`.
 
     Gives whether there is nothing more to wait for: both have ended, or one has failed.

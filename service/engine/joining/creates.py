@@ -7,10 +7,10 @@ from service.bandwidth.webrtc import CreatedParticipant, WebRtcApi
 from service.calls.browser import Permission
 from service.calls.effects import DeleteParticipant, DeleteSession, HangUpLeg
 from service.clock import Clock
-from service.engine.outbox.wakeup import WorkerSignal
 from service.engine.cleanup import CleanUp
 from service.engine.joining.compensated import NO_REPEAT, CompensatedCreate
 from service.engine.outbox.retry_write import RetryWriter
+from service.engine.outbox.wakeup import WorkerSignal
 from service.metrics import Metrics
 from service.store import keys
 from service.store.rooms import Rooms
@@ -89,7 +89,9 @@ class ResourceCreator:
             repeat_until=deadline - _REPEAT_MARGIN,
         )
 
-    def create_leg(self, room: str, request: Callable[[], Coroutine[Any, Any, str]]) -> CompensatedCreate[str]:
+    def create_leg(
+        self, room: str, request: Callable[[], Coroutine[Any, Any, str]]
+    ) -> CompensatedCreate[str]:
         """Of a createCall into WebRTC: it makes the id of that call. It is never sent twice."""
         return self._start(room, lambda _attempt: request(), HangUpLeg, "create-leg")
 
@@ -115,6 +117,9 @@ class ResourceCreator:
 
     async def _schedule_cleanup(self, room: str, effect: CleanUp) -> None:
         await self._retry_writer.retry_until_stored(
-            lambda: self._rooms.schedule(room, effect, now=self._clock.now()), "late create", effect, room=room
+            lambda: self._rooms.schedule(room, effect, now=self._clock.now()),
+            "late create",
+            effect,
+            room=room,
         )
         self._signal.notify(keys.owner_room(room))

@@ -15,13 +15,12 @@ from service.calls.effects import MoveParticipant
 from service.calls.events import Event, Moved, MoveFailed, ParticipantVanished
 from service.calls.room_settings import MAX_MEMBERS
 from service.clock import Clock
-from service.engine.joining.compensated import JoinTimeout
-from service.engine.session_checks import NotFoundUnconfirmed
-from service.engine.joining.session_join import SessionJoiner, JoinRefused
+from service.engine.errors import JoinRefused, JoinTimeout, NotFoundUnconfirmed
 from service.engine.joining.call_join import failure_reason
-from service.engine.timeouts import Timeouts
+from service.engine.joining.session_join import SessionJoiner
 from service.engine.outbox.protocols import RetryLater
-from service.store.rooms import SessionInDoubt, ReservedSeat, RoomFull, Rooms
+from service.engine.timeouts import Timeouts
+from service.store.rooms import ReservedSeat, RoomFull, Rooms, SessionInDoubt
 
 log = structlog.get_logger()
 
@@ -34,7 +33,13 @@ _MOST_TRIES: Final = 8
 
 class ParticipantMover:
     def __init__(
-        self, *, session_joiner: SessionJoiner, webrtc: WebRtcApi, rooms: Rooms, clock: Clock, timeouts: Timeouts
+        self,
+        *,
+        session_joiner: SessionJoiner,
+        webrtc: WebRtcApi,
+        rooms: Rooms,
+        clock: Clock,
+        timeouts: Timeouts,
     ) -> None:
         self._session_joiner = session_joiner
         self._webrtc = webrtc
@@ -74,7 +79,9 @@ class ParticipantMover:
         deadline = self._clock.monotonic() + _TIMEOUT
         room, seat, participant = effect.next_room, effect.next_seat, effect.participant_id
         now = self._clock.now()
-        place = await self._rooms.reserve(room, seat, wait_if_empty=False, limit=MAX_MEMBERS, now=now, refuse_if_doubted=True)
+        place = await self._rooms.reserve(
+            room, seat, wait_if_empty=False, limit=MAX_MEMBERS, now=now, refuse_if_doubted=True
+        )
         if isinstance(place, SessionInDoubt):
             raise NotFoundUnconfirmed(is_participant=False)
         if isinstance(place, RoomFull):
@@ -83,8 +90,12 @@ class ParticipantMover:
             raise JoinRefused("room-closed")
         session_id = await self._claim_seat(room, seat, participant, place, deadline)
         if old := await self._session(effect.room):
-            await self._webrtc.remove_participant(old, participant, timeout=self._session_joiner.seconds_left(deadline))
-        await self._session_joiner.add_to_session(room, session_id=session_id, participant_id=participant, deadline=deadline)
+            await self._webrtc.remove_participant(
+                old, participant, timeout=self._session_joiner.seconds_left(deadline)
+            )
+        await self._session_joiner.add_to_session(
+            room, session_id=session_id, participant_id=participant, deadline=deadline
+        )
         return await self._follow_session(room, session_id, participant, deadline)
 
     async def _follow_session(self, room: str, session_id: str, participant: str, deadline: float) -> str:
@@ -92,11 +103,17 @@ class ParticipantMover:
         new = await self._session(room)
         if new in {"", session_id}:
             return session_id
-        await self._webrtc.remove_participant(session_id, participant, timeout=self._session_joiner.seconds_left(deadline))
-        await self._session_joiner.add_to_session(room, session_id=new, participant_id=participant, deadline=deadline)
+        await self._webrtc.remove_participant(
+            session_id, participant, timeout=self._session_joiner.seconds_left(deadline)
+        )
+        await self._session_joiner.add_to_session(
+            room, session_id=new, participant_id=participant, deadline=deadline
+        )
         return new
 
-    async def _claim_seat(self, room: str, seat: str, participant: str, place: ReservedSeat, deadline: float) -> str:
+    async def _claim_seat(
+        self, room: str, seat: str, participant: str, place: ReservedSeat, deadline: float
+    ) -> str:
         """The session of the other room, which is a new one if it has none."""
         take = self._session_joiner.claim_seat
         if place.session_id:

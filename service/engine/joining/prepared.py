@@ -8,17 +8,18 @@ from typing import Final
 
 import structlog
 
+from service.bandwidth.callback_urls import CallbackUrls
 from service.bandwidth.errors import BandwidthError, NotFound
 from service.bandwidth.webrtc import CreatedParticipant, WebRtcApi
 from service.calls.browser import Permission
-from service.calls.effects import ReplacePrepared, PrepareParticipant
+from service.calls.effects import PrepareParticipant, ReplacePrepared
 from service.clock import Clock
-from service.bandwidth.callback_urls import CallbackUrls
-from service.engine.joining.compensated import NO_REPEAT, JoinTimeout
-from service.engine.session_checks import SessionChecker
+from service.engine.errors import JoinTimeout
+from service.engine.joining.compensated import NO_REPEAT
 from service.engine.joining.session_join import SessionJoiner
 from service.engine.outbox.protocols import RetryLater
 from service.engine.phones import TIMEOUT
+from service.engine.session_checks import SessionChecker
 from service.logs import log_context
 from service.metrics import Metrics
 from service.store.rooms import Rooms
@@ -76,7 +77,11 @@ class ParticipantPool:
 
     async def _prepare(self, room: str, attempt: int) -> None:
         with self._session_joiner.creator.create_participant(
-            room, POOL_SEAT, self._callbacks.browser_url(room, POOL_SEAT), (Permission.AUDIO,), deadline=NO_REPEAT
+            room,
+            POOL_SEAT,
+            self._callbacks.browser_url(room, POOL_SEAT),
+            (Permission.AUDIO,),
+            deadline=NO_REPEAT,
         ) as making:
             participant = await making.wait(TIMEOUT)
             session_id = await self._session_joiner.commit_handover(
@@ -98,10 +103,14 @@ class ParticipantPool:
                 await self._session_checker.start_checking(room, session_id)
                 return
             now = self._clock.now()
-            if await self._rooms.update_prepared(room, "ready", participant.id, now=now, token=participant.token):
+            if await self._rooms.update_prepared(
+                room, "ready", participant.id, now=now, token=participant.token
+            ):
                 self._metrics.prepared("made")
 
     async def _register(self, room: str, participant: CreatedParticipant) -> str:
         now = self._clock.now()
         till = min(now + self._lifetime, (participant.expires_at or math.inf) - _TOKEN_MARGIN)
-        return await self._rooms.update_prepared(room, "coming", participant.id, now=now, usable_until=max(till, now))
+        return await self._rooms.update_prepared(
+            room, "coming", participant.id, now=now, usable_until=max(till, now)
+        )

@@ -8,19 +8,20 @@ import structlog
 
 from service.bandwidth.errors import BandwidthError, NotFound
 from service.bandwidth.webrtc import CreatedParticipant, WebRtcApi
-from service.calls.browser import Hears, Permission, ParticipantStreams, heard_id
+from service.calls.browser import Hears, ParticipantStreams, Permission, heard_id
 from service.calls.effects import DeleteParticipant, DeleteSession
 from service.clock import Clock
-from service.engine.outbox.wakeup import WorkerSignal
+from service.engine.errors import JoinRefused, JoinTimeout
+from service.engine.joining.compensated import CompensatedCreate, wait_all, wait_both
 from service.engine.joining.creates import ResourceCreator
-from service.engine.joining.compensated import CompensatedCreate, JoinTimeout, wait_all, wait_both
-from service.engine.session_checks import SessionChecker
 from service.engine.outbox.retry_write import RetryWriter
+from service.engine.outbox.wakeup import WorkerSignal
+from service.engine.session_checks import SessionChecker
 from service.logs import log_context
 from service.metrics import Metrics
 from service.store import keys
 from service.store.errors import StoreUnavailable
-from service.store.rooms import SeatGone, Rooms, TakenSeat
+from service.store.rooms import Rooms, SeatGone, TakenSeat
 from service.tasks import Tasks
 
 log = structlog.get_logger()
@@ -30,18 +31,6 @@ _CLEANUP_GRACE: Final = 15.0
 """Seconds after its deadline in which whatever was made has either got its place or been given up."""
 _MAX_CREATE_GAP: Final = 0.1
 """Seconds by which one create may be slower than the other and nothing is made of it."""
-
-
-class JoinRefused(Exception):
-    """It cannot succeed; the reason is one of `service.calls.outcomes.FAILURES`.
-
-    `passes`: in a moment it might.
-    """
-
-    def __init__(self, reason: str, detail: str = "", *, is_transient: bool = False) -> None:
-        super().__init__(detail or reason)
-        self.reason = reason
-        self.is_transient = is_transient
 
 
 @contextmanager
@@ -133,7 +122,9 @@ class SessionJoiner:
                     room, seat, participant.id, made_session, pending=(making, making_session)
                 )
                 self._check_time(deadline)
-                await self.add_to_session(room, session_id=session_id, participant_id=participant.id, deadline=deadline)
+                await self.add_to_session(
+                    room, session_id=session_id, participant_id=participant.id, deadline=deadline
+                )
             return JoinedSession(session_id, participant)
 
     async def claim_seat(
@@ -185,7 +176,9 @@ class SessionJoiner:
                     session_id, participant_id, hears=first, timeout=self.seconds_left(deadline)
                 )
             except NotFound as error:
-                raise await self._session_checker.classify(room, session_id, error, self.seconds_left(deadline)) from error
+                raise await self._session_checker.classify(
+                    room, session_id, error, self.seconds_left(deadline)
+                ) from error
         if hears:
             await self._subscribe_to_present(room, session_id, participant_id, hears, deadline)
 
@@ -234,10 +227,14 @@ class SessionJoiner:
                     await self._webrtc.remove_participant(
                         session_id, participant_id, timeout=self.seconds_left(deadline)
                     )
-            await self.add_to_session(room, session_id=taken, participant_id=participant_id, deadline=deadline)
+            await self.add_to_session(
+                room, session_id=taken, participant_id=participant_id, deadline=deadline
+            )
             return taken
         if isinstance(error, NotFound):
-            raise await self._session_checker.classify(room, taken, error, self.seconds_left(deadline)) from error
+            raise await self._session_checker.classify(
+                room, taken, error, self.seconds_left(deadline)
+            ) from error
         if error is not None:
             raise error
         return taken
@@ -256,7 +253,9 @@ class SessionJoiner:
             made = await making.wait(self.seconds_left(deadline))
             replaced = await self.commit_handover(
                 room,
-                lambda: self._rooms.roll_over(room, old_session_id=session_id, new_session_id=made, now=self._clock.now()),
+                lambda: self._rooms.roll_over(
+                    room, old_session_id=session_id, new_session_id=made, now=self._clock.now()
+                ),
                 (making,),
             )
         if replaced:
@@ -275,7 +274,10 @@ class SessionJoiner:
         return left
 
     async def _commit_seat(
-        self, room: str, write: Callable[[], Awaitable[TakenSeat | SeatGone]], pending: tuple[CompensatedCreate[Any], ...]
+        self,
+        room: str,
+        write: Callable[[], Awaitable[TakenSeat | SeatGone]],
+        pending: tuple[CompensatedCreate[Any], ...],
     ) -> TakenSeat:
         """Hand what was made over to the room; once that is through, the seat's leaving takes it down."""
         seat = await self.commit_handover(room, write, pending)
@@ -297,7 +299,9 @@ class SessionJoiner:
             written = await write()
         except BaseException:
             made = [cleanup for one in pending if (cleanup := one.cleanup)]
-            self._tasks.start(self._retry_writer.retry_until_stored(write, "room", *made, room=room), name="room.settle")
+            self._tasks.start(
+                self._retry_writer.retry_until_stored(write, "room", *made, room=room), name="room.settle"
+            )
             raise
         if not isinstance(written, TakenSeat) or written.has_due_work:
             self._signal.notify(keys.owner_room(room))
@@ -315,7 +319,9 @@ class SessionJoiner:
 
         Until then only this process knows of it, and it may be killed. Raises StoreError.
         """
-        if await wait_both(pending_participant, pending_session, max_gap=_MAX_CREATE_GAP, seconds=self.seconds_left(deadline)):
+        if await wait_both(
+            pending_participant, pending_session, max_gap=_MAX_CREATE_GAP, seconds=self.seconds_left(deadline)
+        ):
             return
         now = self._clock.now()
         due = now + max(deadline - self._clock.monotonic(), 0) + _CLEANUP_GRACE

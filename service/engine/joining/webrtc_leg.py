@@ -2,14 +2,15 @@
 
 from typing import Final
 
-from service.bandwidth.interconnect import leg_uui
+from service.bandwidth.callback_urls import CallbackUrls
 from service.bandwidth.create_call import CreateCallRequest
+from service.bandwidth.interconnect import leg_uui
 from service.bandwidth.voice import VoiceApi
 from service.calls.model import Call, Direction
-from service.bandwidth.callback_urls import CallbackUrls
-from service.engine.joining.creates import CREATE_TIMEOUT
+from service.engine.errors import JoinRefused
 from service.engine.joining.compensated import CompensatedCreate
-from service.engine.joining.session_join import SessionJoiner, JoinRefused
+from service.engine.joining.creates import CREATE_TIMEOUT
+from service.engine.joining.session_join import SessionJoiner
 
 _RINGS: Final = 30.0
 
@@ -42,7 +43,9 @@ class LegDialer:
         """
         ours = self._number or (call.to_number if call.direction is Direction.INBOUND else call.from_number)
         if not self._application_id or not ours:
-            raise JoinRefused("not-configured", "interconnect bridge needs BW_VOICE_APPLICATION_ID and BW_NUMBER")
+            raise JoinRefused(
+                "not-configured", "interconnect bridge needs BW_VOICE_APPLICATION_ID and BW_NUMBER"
+            )
         url = self._callbacks.leg_url(call.ref, call.attempt)
         order = CreateCallRequest(
             to=self._sip_uri,

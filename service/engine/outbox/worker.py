@@ -13,14 +13,14 @@ from service.calls.effects import Effect, effect_name
 from service.calls.model import parse_seat
 from service.calls.refs import PARTITIONS
 from service.clock import Clock
-from service.engine.outbox.wakeup import WorkerSignal
-from service.engine.joining.compensated import JoinTimeout
+from service.engine.errors import JoinTimeout
 from service.engine.outbox.protocols import RetryLater, SupportsExecute
 from service.engine.outbox.retries import backoff, capped_retry_after
+from service.engine.outbox.wakeup import WorkerSignal
 from service.logs import log_context
 from service.metrics import UNKNOWN, Metrics
 from service.store.errors import StoreError
-from service.store.outbox import GivenUp, TimelineEntry, Postponed, Outbox, UnreadableEffect, DueEffect
+from service.store.outbox import DueEffect, GivenUp, Outbox, Postponed, TimelineEntry, UnreadableEffect
 from service.tasks import Tasks, wait_set
 
 log = structlog.get_logger()
@@ -196,7 +196,9 @@ class Worker:
             over = [id_ for id_, task in running.items() if task.done()]
             ended = {id_: running.pop(id_).result() for id_ in over}
 
-    async def _commit_results(self, owner: str, ended: Mapping[str, EffectResult], *, release: bool) -> list[DueEffect]:
+    async def _commit_results(
+        self, owner: str, ended: Mapping[str, EffectResult], *, release: bool
+    ) -> list[DueEffect]:
         """What has ended; gives what is due."""
         results = [one.result for one in ended.values()]
         return await self._outbox.settle(
@@ -205,7 +207,9 @@ class Worker:
             done=[one for one in results if isinstance(one, DueEffect)],
             postponed=[one for one in results if isinstance(one, Postponed)],
             given_up=[one for one in results if isinstance(one, GivenUp)],
-            timeline_entries={id_: one.timeline_entry for id_, one in ended.items() if one.timeline_entry is not None},
+            timeline_entries={
+                id_: one.timeline_entry for id_, one in ended.items() if one.timeline_entry is not None
+            },
             release=release,
         )
 
@@ -240,7 +244,11 @@ class Worker:
         return EffectResult(work, self._timeline_entry("effectDone", work, tally))
 
     def _failed_result(
-        self, work: DueEffect, effect: Effect, error: BandwidthError | StoreError | JoinTimeout, tally: RequestLog
+        self,
+        work: DueEffect,
+        effect: Effect,
+        error: BandwidthError | StoreError | JoinTimeout,
+        tally: RequestLog,
     ) -> EffectResult:
         now, attempt, name = self._clock.now(), work.tries + 1, effect_name(effect)
         code, retry_after = "store-unavailable" if isinstance(error, StoreError) else "timeout", None
@@ -249,7 +257,9 @@ class Worker:
         if code == _PAUSED:
             # Nobody was asked, so that nothing has failed: nor is it given up.
             self._metrics.effect(name, "paused")
-            return EffectResult(Postponed(work, now + (retry_after or _POLL) + self._jitter(), counts_as_try=False))
+            return EffectResult(
+                Postponed(work, now + (retry_after or _POLL) + self._jitter(), counts_as_try=False)
+            )
         if self._is_given_up(work):
             log.error("effect.dead_lettered", effect=name, attempt=attempt, error=str(error))
             self._metrics.effect(name, "dead")
@@ -277,13 +287,17 @@ class Worker:
                 )
             self._metrics.effect(name, "dead" if dead else "failed")
             if dead or _is_logged(attempt):
-                entry = self._timeline_entry("effectDead" if dead else "effectFailed", work, RequestLog(), code)
+                entry = self._timeline_entry(
+                    "effectDead" if dead else "effectFailed", work, RequestLog(), code
+                )
         return EffectResult(result, entry)
 
     def _is_given_up(self, work: DueEffect) -> bool:
         return self._clock.now() - work.since > self._give_up_after
 
-    def _timeline_entry(self, event: str, work: DueEffect, tally: RequestLog, error: str = "") -> TimelineEntry:
+    def _timeline_entry(
+        self, event: str, work: DueEffect, tally: RequestLog, error: str = ""
+    ) -> TimelineEntry:
         entry: TimelineEntry = {
             "at": round(self._clock.now(), 3),
             "event": event,

@@ -9,10 +9,10 @@ from typing import Final
 
 import structlog
 
-from service.store.redis.client import Client
 from service.store.errors import StoreUnavailable
 from service.store.health import parse_info
-from service.tasks import wait_set, log_failures
+from service.store.redis.client import Client
+from service.tasks import log_failures, wait_set
 
 _LOOK: Final = 1.0
 _REWRITE: Final = ("BGREWRITEAOF",)

@@ -30,7 +30,7 @@ from redis.exceptions import (
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeout
 
-from service.store.redis.address import StoreAddress, RedisMode
+from service.store.redis.address import RedisMode, StoreAddress
 from service.store.redis.pipelined import SharedConnection
 from service.store.redis.scripts import Result, Value
 from service.store.redis.sentinels import Sentinels
@@ -138,7 +138,9 @@ def _by_sentinel(address: StoreAddress) -> "_Standalone":
     }
     sentinels = Sentinels(address.hosts, address.master_name, own)
     pool: Callable[..., SentinelConnectionPool] = SentinelConnectionPool  # the library has not typed it
-    return _Standalone(pool(address.master_name, sentinels, **(given | encrypted | _shared_options())), sentinels)
+    return _Standalone(
+        pool(address.master_name, sentinels, **(given | encrypted | _shared_options())), sentinels
+    )
 
 
 class _Standalone:
@@ -165,7 +167,9 @@ class _Standalone:
         return 0
 
     async def send(self, key: str, commands: Sequence[Command]) -> list[Result]:  # noqa: ARG002 - as above
-        over = self._send_exclusively if any(command[0] == "WAIT" for command in commands) else self._shared.send
+        over = (
+            self._send_exclusively if any(command[0] == "WAIT" for command in commands) else self._shared.send
+        )
         ends = asyncio.get_running_loop().time() + TIMEOUT
         try:
             # A link has its own limit for this, and time limits cost as much as a script does.

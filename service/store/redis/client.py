@@ -11,10 +11,10 @@ from redis.exceptions import TimeoutError as RedisTimeout
 
 from service.clock import Clock, SystemClock
 from service.metrics import Metrics
-from service.store.redis.address import parse
 from service.store.errors import StoreUnavailable
-from service.store.redis.scripts import Result, Script, Value
+from service.store.redis.address import parse
 from service.store.redis.backends import CLIENT_ERRORS, Command, backend_for
+from service.store.redis.scripts import Result, Script, Value
 
 CONFIRM_TIMEOUT_MS: Final = 800
 """Milliseconds that replicas have to confirm a write: less than the sockets' timeout."""

@@ -8,7 +8,6 @@ from typing import Final
 from msgspec.structs import replace
 
 from tests.chaos.allowances import ALLOWANCES
-from tests.chaos.evidence import Evidence
 from tests.chaos.checks import (
     browsers,
     commits,
@@ -31,6 +30,7 @@ from tests.chaos.checks import (
     webhooks,
     workers,
 )
+from tests.chaos.evidence import Evidence
 from tests.chaos.finding import Check, Finding
 
 CHECKS: Final[Mapping[str, Check]] = MappingProxyType(

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from tests.chaos.silent_browsers import too_late
-from tests.chaos.previous_release_rules import PreviousReleaseRules
 from tests.chaos.closings import Closes, closes_of, may_be_closed
 from tests.chaos.finding import Finding
+from tests.chaos.previous_release_rules import PreviousReleaseRules
 from tests.chaos.records import BrowserSeat
 from tests.chaos.replica import PATIENCE
+from tests.chaos.silent_browsers import too_late
 from tests.chaos.store_history import UnknownCommand
 from tests.chaos.times import NEVER
 from tests.simulator.journal import MemberChanged

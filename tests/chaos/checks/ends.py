@@ -9,14 +9,20 @@ from collections import defaultdict
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
-from tests.chaos.previous_release_rules import PreviousReleaseRules
 from tests.chaos.call_histories import CallHistories, CallHistory, histories_of, over
-from tests.chaos.creates import TURNED_AWAY
-from tests.chaos.finding import Finding
-from tests.chaos.expected_outcomes import INTERNAL, ExpectedOutcomes, KilledKnowledge, Outcome, expected_outcomes
-from tests.chaos.reply_effects import ReplyEffect, ReplyKind, read
-from tests.chaos.fault_impact import FaultImpact
 from tests.chaos.configured_limits import ConfiguredLimits
+from tests.chaos.creates import TURNED_AWAY
+from tests.chaos.expected_outcomes import (
+    INTERNAL,
+    ExpectedOutcomes,
+    KilledKnowledge,
+    Outcome,
+    expected_outcomes,
+)
+from tests.chaos.fault_impact import FaultImpact
+from tests.chaos.finding import Finding
+from tests.chaos.previous_release_rules import PreviousReleaseRules
+from tests.chaos.reply_effects import ReplyEffect, ReplyKind, read
 from tests.chaos.turn_history import ends_of
 from tests.simulator import bxml
 
@@ -147,7 +153,9 @@ def _cut_off(evidence: "Evidence", history: CallHistory, struck: FaultImpact) ->
         for one in history.deliveries
         if one.event_type == "disconnect" and one.call_id == history.call_id
     ]
-    learned += [(one.host, one.at, one.at + one.ms / 1000) for one in struck.reconciler_requests(history.call_id)]
+    learned += [
+        (one.host, one.at, one.at + one.ms / 1000) for one in struck.reconciler_requests(history.call_id)
+    ]
     for host, since, until in learned:
         for kill in evidence.fleet.kills:
             if kill.host == host and since <= kill.at <= struck.written_by(host, until):

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Final
 from service.calls.model import parse_seat
 from service.engine.joining.prepared import POOL_SEAT
 from tests.chaos.finding import Finding
+from tests.chaos.finding_timeline import IDS
 from tests.chaos.model_replay import MemberNow, ModelReplay
 from tests.chaos.snapshots import Snapshot
-from tests.chaos.finding_timeline import IDS
-from tests.chaos.turn_history import SnapshotTaken, MemberSeen, PhoneSeen, TurnHistory, history_of
+from tests.chaos.turn_history import MemberSeen, PhoneSeen, SnapshotTaken, TurnHistory, history_of
+from tests.party_state import Location, PartyState
 from tests.simulator.journal import Request
-from tests.party_state import PartyState, Location
 
 if TYPE_CHECKING:
     from tests.chaos.evidence import Evidence

@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from tests.chaos.previous_release_rules import PreviousReleaseRules
 from tests.chaos.finding import Finding
 from tests.chaos.lifetimes import LIVES
 from tests.chaos.marks import MARK, moments
+from tests.chaos.previous_release_rules import PreviousReleaseRules
 from tests.chaos.site import PROBE
 from tests.chaos.store_history import Key, StoreState, UnknownCommand, key_of
 

@@ -12,9 +12,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from tests.chaos.call_histories import over
+from tests.chaos.fault_impact import FaultImpact
 from tests.chaos.finding import Finding
 from tests.chaos.site import BUDGET
-from tests.chaos.fault_impact import FaultImpact
 from tests.chaos.times import NEVER
 from tests.chaos.turn_history import Spans, ends_of
 from tests.simulator.journal import Delivery, Happening, PhoneChanged

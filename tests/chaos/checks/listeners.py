@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from tests.chaos.previous_release_rules import cursor_of_other_release
 from tests.chaos.closings import closes_of
-from tests.chaos.finding import Finding
 from tests.chaos.expected_feed import feed_problems
+from tests.chaos.finding import Finding
+from tests.chaos.previous_release_rules import cursor_of_other_release
 from tests.chaos.records import ListenerConnection, ListenerRecord
 from tests.chaos.times import NEVER
 from tests.event_listener import ReceivedEvent
@@ -66,7 +66,9 @@ class FeedIndex:
         """By key without the room, which a visit to another one is not told."""
         self.calls: dict[str, list[StoredFeedItem]] = defaultdict(list)
         self.participants: dict[str, list[StoredFeedItem]] = defaultdict(list)
-        self._by_room: dict[str | None, dict[int, list[StoredFeedItem]]] = defaultdict(lambda: defaultdict(list))
+        self._by_room: dict[str | None, dict[int, list[StoredFeedItem]]] = defaultdict(
+            lambda: defaultdict(list)
+        )
         for one in news:
             self.by_key[key_of(one.kind, one.data)].append(one)
             self.elsewhere[key_of(one.kind, {**one.data, "room": None})].append(one)

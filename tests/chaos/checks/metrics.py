@@ -55,14 +55,24 @@ PAIRS: Final[Sequence[CounterRule]] = (
     CounterRule("pstn_joins_failed_total", ("join.failed", "participant.refused"), by=("reason",)),
     CounterRule("pstn_effects_total", ("effect.done",), by=("effect",), where=(("result", ("done",)),)),
     CounterRule("pstn_effects_total", ("effect.retried",), by=("effect",), where=(("result", ("retried",)),)),
-    CounterRule("pstn_effects_total", ("effect.dead_lettered",), by=("effect",), where=(("result", ("dead",)),)),
+    CounterRule(
+        "pstn_effects_total", ("effect.dead_lettered",), by=("effect",), where=(("result", ("dead",)),)
+    ),
     CounterRule("pstn_effects_total", ("effect.not_known",), where=(("result", ("not-known",)),)),
     CounterRule("pstn_reconciler_finds_total", ("call.found_ended",), where=(("find", ("call-ended",)),)),
     CounterRule("pstn_reconciler_finds_total", ("owed.forgotten",), where=(("find", ("forgotten",)),)),
-    CounterRule("pstn_reconciler_finds_total", ("session.vanished",), where=(("find", ("session-vanished",)),)),
-    CounterRule("pstn_reconciler_finds_total", ("stranger.removed",), where=(("find", ("stranger-removed",)),)),
-    CounterRule("pstn_reconciler_finds_total", ("participant.put_back",), where=(("find", ("taken-missing",)),)),
-    CounterRule("pstn_creates_in_doubt_total", ("create.in_doubt",), by=("operation",), unless=("error", "cut-off")),
+    CounterRule(
+        "pstn_reconciler_finds_total", ("session.vanished",), where=(("find", ("session-vanished",)),)
+    ),
+    CounterRule(
+        "pstn_reconciler_finds_total", ("stranger.removed",), where=(("find", ("stranger-removed",)),)
+    ),
+    CounterRule(
+        "pstn_reconciler_finds_total", ("participant.put_back",), where=(("find", ("taken-missing",)),)
+    ),
+    CounterRule(
+        "pstn_creates_in_doubt_total", ("create.in_doubt",), by=("operation",), unless=("error", "cut-off")
+    ),
     CounterRule("pstn_transfers_unanswered_total", ("transfer.unanswered",)),
     CounterRule("pstn_token_failures_total", ("token.refresh_failed",)),
     CounterRule("pstn_webhooks_total", ("webhook.refused",), where=(("result", ("refused",)),)),

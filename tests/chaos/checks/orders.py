@@ -10,22 +10,22 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tests.chaos.api import OperatorRequest
+from tests.chaos.configured_limits import RoomSettingsHistory
 from tests.chaos.finding import Finding
 from tests.chaos.model_replay import ModelReplay, accepted_of
 from tests.chaos.moves import Moves
 from tests.chaos.room_members import FullRooms, full_rooms_of
 from tests.chaos.snapshots import Snapshot
-from tests.chaos.configured_limits import RoomSettingsHistory
 from tests.chaos.turn_history import (
-    OrderAnswered,
     CallBegan,
-    SnapshotTaken,
+    OrderAnswered,
     OrderSent,
+    SnapshotTaken,
     TurnHistory,
     carried_out_by,
     history_of,
 )
-from tests.party_state import OVER, CloseOrder, JoinOrder, PartyState, Location
+from tests.party_state import OVER, CloseOrder, JoinOrder, Location, PartyState
 
 if TYPE_CHECKING:
     from tests.chaos.evidence import Evidence

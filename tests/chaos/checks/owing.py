@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from tests.chaos.finding import Finding
-from tests.chaos.store_history import Key, StoreState, Step, UnknownCommand, key_of
-from tests.chaos.stored_calls import HANG_UP, StoredCallState, call_in
 from tests.chaos.removed_effects import CompletedRequests, removed_effects
+from tests.chaos.store_history import Key, Step, StoreState, UnknownCommand, key_of
+from tests.chaos.stored_calls import HANG_UP, StoredCallState, call_in
 
 if TYPE_CHECKING:
     from tests.chaos.evidence import Evidence

@@ -16,15 +16,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
 from service.engine.event_handler import REPLY_MARGIN
-from tests.chaos.previous_release_rules import PreviousReleaseRules
 from tests.chaos.call_histories import CallHistories, CallHistory, histories_of, is_of_leg, over, place_of
-from tests.chaos.finding import Finding
-from tests.chaos.expected_outcomes import KilledKnowledge
-from tests.chaos.reply_effects import ReplyEffect, ReplyKind, document_of, effect_of
-from tests.chaos.fallback_urls import FallbackUrls
-from tests.chaos.site import BUDGET
-from tests.chaos.fault_impact import FaultImpact
 from tests.chaos.configured_limits import ConfiguredLimits
+from tests.chaos.expected_outcomes import KilledKnowledge
+from tests.chaos.fallback_urls import FallbackUrls
+from tests.chaos.fault_impact import FaultImpact
+from tests.chaos.finding import Finding
+from tests.chaos.previous_release_rules import PreviousReleaseRules
+from tests.chaos.reply_effects import ReplyEffect, ReplyKind, document_of, effect_of
+from tests.chaos.site import BUDGET
 from tests.chaos.times import NEVER
 from tests.simulator import bxml
 from tests.simulator.journal import Delivery, Request

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from tests.chaos.call_histories import CallHistory, histories_of, over
+from tests.chaos.fault_impact import FaultImpact
 from tests.chaos.finding import Finding
 from tests.chaos.site import BUDGET, TIME_SCALE
-from tests.chaos.fault_impact import FaultImpact
 from tests.chaos.times import NEVER
 
 if TYPE_CHECKING:

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from tests.chaos.standby_spans import standby_spans
 from tests.chaos.finding import Finding
+from tests.chaos.standby_spans import standby_spans
 from tests.chaos.times import NEVER
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Final
 
 from service.store.compression import DICTIONARIES, decompress_text
 from tests.chaos.finding import Finding
+from tests.chaos.log_secrets import LogSecrets
 from tests.chaos.store_history import Command, Key, StoreState, UnknownCommand, key_of
 from tests.chaos.stored_calls import call_in
-from tests.chaos.log_secrets import LogSecrets
 
 if TYPE_CHECKING:
     from tests.chaos.evidence import Evidence

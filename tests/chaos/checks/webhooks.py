@@ -4,11 +4,11 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from tests.chaos.standby_spans import StandbySpan, standby_spans
-from tests.chaos.previous_release_rules import knows_no_address
 from tests.chaos.finding import Finding
 from tests.chaos.fleet import ReplicaAddress
+from tests.chaos.previous_release_rules import knows_no_address
 from tests.chaos.site import BUDGET
+from tests.chaos.standby_spans import StandbySpan, standby_spans
 from tests.chaos.times import NEVER
 from tests.chaos.troubles import Trouble
 from tests.simulator.journal import Delivery, PhoneChanged

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tests.chaos.finding import Finding
 from tests.chaos.replica import PATIENCE
-from tests.chaos.store_history import StoreState, Step, UnknownCommand, key_of
+from tests.chaos.store_history import Step, StoreState, UnknownCommand, key_of
 from tests.chaos.troubles import STORE
 from tests.simulator.journal import Request
 

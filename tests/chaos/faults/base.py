@@ -76,7 +76,11 @@ class FaultProfile:
 
     def rate_of(self, turn: Turn) -> float:
         """Calls that begin in a second of this turn."""
-        return min(self.calls_per_second, turn.calls / self.min_seconds) if self.min_seconds else self.calls_per_second
+        return (
+            min(self.calls_per_second, turn.calls / self.min_seconds)
+            if self.min_seconds
+            else self.calls_per_second
+        )
 
     async def prepare(self, site: "Site") -> None:
         """Before the replicas start."""

@@ -3,8 +3,8 @@
 from types import MappingProxyType
 from typing import ClassVar
 
-from tests.chaos.scenarios.runner import Mix
 from tests.chaos.faults.kills import RestlessReplicas
+from tests.chaos.scenarios.runner import Mix
 from tests.simulator.webhooks import DeliveryFault
 
 LOST = 0.1
@@ -21,4 +21,6 @@ class MostlyBrowsers(RestlessReplicas):
             return DeliveryFault()
         dice = self.dice
         lost, late, twice = dice.random() < LOST, dice.random() < LOST, dice.random() < LOST
-        return DeliveryFault(lost=lost, delay=dice.uniform(0.05, 1.0) if late else 0.0, copies=2 if twice else 1)
+        return DeliveryFault(
+            lost=lost, delay=dice.uniform(0.05, 1.0) if late else 0.0, copies=2 if twice else 1
+        )

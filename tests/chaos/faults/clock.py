@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from tests.chaos import clock_offset
 from tests.chaos.faketime import WrongStore, library
-from tests.chaos.stores import SiteStore
 from tests.chaos.faults.base import FaultProfile
+from tests.chaos.stores import SiteStore
 from tests.simulator.clock import monotonic
 
 if TYPE_CHECKING:

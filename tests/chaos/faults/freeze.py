@@ -3,9 +3,9 @@
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from tests.chaos.faults.base import LONG_CREATE_SETTINGS, FaultProfile
 from tests.chaos.operations import CREATES
 from tests.chaos.stopped_process import stopped
-from tests.chaos.faults.base import LONG_CREATE_SETTINGS, FaultProfile
 from tests.simulator.clock import monotonic
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """Web pages come from something between the service and Bandwidth, in spells."""
 
-from tests.chaos.operations import CREATE_CALL, CREATES
 from tests.chaos.faults.bursts import FaultBursts
+from tests.chaos.operations import CREATE_CALL, CREATES
 from tests.simulator.faults import Fault
 
 STATUSES = (502, 502, 503, 503, 504, 504, 200, 404)

@@ -4,8 +4,8 @@ import asyncio
 from itertools import count
 from typing import TYPE_CHECKING
 
-from tests.chaos.operations import CREATE_CALL, CREATES, OTHERS
 from tests.chaos.faults.base import FaultProfile
+from tests.chaos.operations import CREATE_CALL, CREATES, OTHERS
 from tests.simulator.faults import Fault
 from tests.simulator.webhooks import DeliveryFault
 

@@ -1,7 +1,7 @@
 """Requests are carried out, and the connection breaks before the answer is there."""
 
-from tests.chaos.operations import CREATES
 from tests.chaos.faults.bursts import FaultBursts
+from tests.chaos.operations import CREATES
 from tests.simulator.faults import Fault
 
 FEW = 0.1

@@ -2,8 +2,8 @@
 
 import random  # noqa: TID251 - seeded, so that a storm can be had again
 
-from tests.chaos.operations import CREATE_CALL, CREATES, OTHERS
 from tests.chaos.faults.bursts import FaultBursts
+from tests.chaos.operations import CREATE_CALL, CREATES, OTHERS
 from tests.simulator.faults import Fault
 
 HOW = ("500", "503", "429", "reset", "slow")

@@ -10,8 +10,8 @@ from urllib.parse import unquote, urlsplit
 
 import httpx
 
-from tests.chaos.severable_proxy import HOST, Cut, SeverableProxy
 from tests.chaos.faults.base import LONG_CREATE_SETTINGS, FaultProfile
+from tests.chaos.severable_proxy import HOST, Cut, SeverableProxy
 from tests.operators import NO_TLS
 from tests.simulator.clock import monotonic
 from tests.waiting import wait_until
@@ -70,7 +70,9 @@ class OneSided(FaultProfile):
         for address in site.fleet.addresses:
             await _is_ready(address)
 
-    async def _cut(self, site: "Site", address: "ReplicaAddress", kind: str, how: Cut, seconds: float) -> None:
+    async def _cut(
+        self, site: "Site", address: "ReplicaAddress", kind: str, how: Cut, seconds: float
+    ) -> None:
         way = self._ways[address.host, kind]
         trouble = site.troubles.begin(kind, monotonic(), host=address.host, detail=how.value)
         await way.cut(how)

@@ -3,8 +3,8 @@
 from types import MappingProxyType
 from typing import ClassVar
 
-from tests.chaos.scenarios.runner import Mix
 from tests.chaos.faults.kills import RestlessReplicas
+from tests.chaos.scenarios.runner import Mix
 
 
 class MostlyOrders(RestlessReplicas):

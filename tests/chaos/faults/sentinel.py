@@ -9,9 +9,9 @@ from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from tests.chaos.faults.base import FaultProfile
 from tests.chaos.fleet import Downtime
 from tests.chaos.stores import SentinelSet
-from tests.chaos.faults.base import FaultProfile
 from tests.simulator.clock import monotonic
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """Creates are carried out at once and answered after seconds, up to a minute, or never."""
 
-from tests.chaos.operations import CREATE_CALL, CREATES
 from tests.chaos.faults.bursts import FaultBursts
+from tests.chaos.operations import CREATE_CALL, CREATES
 from tests.simulator.faults import Fault
 
 SHARE = 0.6

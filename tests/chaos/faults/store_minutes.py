@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 from redis.asyncio import Redis
 
+from tests.chaos.faults.base import LONG_CREATE_SETTINGS, FaultProfile
 from tests.chaos.fleet import Downtime
 from tests.chaos.stopped_process import stopped
 from tests.chaos.times import NEVER
-from tests.chaos.faults.base import LONG_CREATE_SETTINGS, FaultProfile
 from tests.simulator.clock import monotonic
 
 if TYPE_CHECKING:

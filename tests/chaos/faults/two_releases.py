@@ -15,9 +15,9 @@ import msgspec
 from service.calls.model import Status
 from tests.chaos import previous_release
 from tests.chaos.api import OperatorRequest
+from tests.chaos.faults.base import FaultProfile
 from tests.chaos.fleet import TREE, ReplicaAddress
 from tests.chaos.times import NEVER
-from tests.chaos.faults.base import FaultProfile
 from tests.harness import API_KEY
 from tests.operators import NO_TLS
 from tests.simulator.clock import monotonic
@@ -116,7 +116,9 @@ class TwoReleases(FaultProfile):
                         await self._look(site, client, address, phone.call_id)
                 await asyncio.sleep(LOOKS)
 
-    async def _look(self, site: "Site", client: httpx.AsyncClient, address: ReplicaAddress, call_id: str) -> None:
+    async def _look(
+        self, site: "Site", client: httpx.AsyncClient, address: ReplicaAddress, call_id: str
+    ) -> None:
         if not address.up:
             return
         release = self.release(address.tree)

@@ -4,8 +4,8 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from tests.chaos.operations import CREATE_CALL, CREATES, OTHERS
 from tests.chaos.faults.bursts import FaultBursts
+from tests.chaos.operations import CREATE_CALL, CREATES, OTHERS
 from tests.simulator.faults import Fault
 
 Rewrite = Callable[[Any], Any]

@@ -25,11 +25,11 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests.chaos.faults import FAULT_PROFILES
 from tests.chaos.mutants.layers import LAYERS, Layer, order
 from tests.chaos.mutants.mutant import PATCHES, BadPatch, Mutant, apply, listed, mutants, named
-from tests.chaos.mutants.runs import ROOT, Runs, RunFailed
+from tests.chaos.mutants.runs import ROOT, RunFailed, Runs
 from tests.chaos.mutants.table import Run, survivors, table
-from tests.chaos.faults import FAULT_PROFILES
 from tests.simulator.clock import monotonic
 from tests.temporary import temporary_place
 
@@ -55,7 +55,9 @@ def main(arguments: Sequence[str], patches: Path = PATCHES) -> int:
     except ValueError as error:
         _say(str(error))
         return TROUBLE
-    playable = [one for one in chosen if one.layer != "storm" or not FAULT_PROFILES[one.fault_profile].cannot_run()]
+    playable = [
+        one for one in chosen if one.layer != "storm" or not FAULT_PROFILES[one.fault_profile].cannot_run()
+    ]
     for one in chosen:
         if one not in playable:
             _say(f"{one.name} is left out: {FAULT_PROFILES[one.fault_profile].cannot_run()}")

@@ -17,7 +17,13 @@ Explained = Callable[[], Awaitable[str]]
 
 
 async def wait_for(
-    shared: ScenarioContext, method: str, path: str, body: object, asked_at: float, came: Came, explained: Explained
+    shared: ScenarioContext,
+    method: str,
+    path: str,
+    body: object,
+    asked_at: float,
+    came: Came,
+    explained: Explained,
 ) -> None:
     ends = monotonic() + LONGEST
     while True:

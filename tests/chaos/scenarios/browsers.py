@@ -4,10 +4,10 @@ import asyncio
 from contextlib import suppress
 from typing import Literal
 
-from tests.chaos.records import BrowserSeat, PostedEvent, Kind, SeatRequest
+from tests.chaos.records import BrowserSeat, Kind, PostedEvent, SeatRequest
 from tests.chaos.scenarios.awaiting import rival, wait_for
 from tests.chaos.scenarios.rooms import ROOMS
-from tests.chaos.scenarios.shared import TIMEOUT, ReplicaAnswer, Dice, ScenarioContext, within
+from tests.chaos.scenarios.shared import TIMEOUT, Dice, ReplicaAnswer, ScenarioContext, within
 from tests.harness import API_KEY
 from tests.simulator.clock import monotonic
 from tests.simulator.events import ParticipantEvent
@@ -82,7 +82,9 @@ class ScenarioBrowser:
 
     async def _ask(self, method: str, path: str) -> ReplicaAnswer:
         headers = {"authorization": f"Bearer {API_KEY}"}
-        return await self.shared.replicas.ask(self.dice.randrange(2), method, f"/api/v1{path}", headers=headers)
+        return await self.shared.replicas.ask(
+            self.dice.randrange(2), method, f"/api/v1{path}", headers=headers
+        )
 
     # What it does -------------------------------------------------------------------------------------------
 
@@ -299,4 +301,6 @@ def _path(seat: BrowserSeat) -> str:
 
 
 def _note(seat: BrowserSeat, what: Literal["beat", "look"], answer: ReplicaAnswer) -> None:
-    seat.requests.append(SeatRequest(kind=what, sent_at=answer.sent_at, over=answer.over, status=answer.status))
+    seat.requests.append(
+        SeatRequest(kind=what, sent_at=answer.sent_at, over=answer.over, status=answer.status)
+    )

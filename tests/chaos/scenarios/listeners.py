@@ -7,8 +7,8 @@ import httpx
 from tests.chaos.records import ListenerConnection, ListenerRecord
 from tests.chaos.scenarios.rooms import ROOMS
 from tests.chaos.scenarios.shared import Dice, ScenarioContext, within
-from tests.harness import API_KEY
 from tests.event_listener import EventListener
+from tests.harness import API_KEY
 from tests.simulator.clock import monotonic
 
 STAYS = (4.0, 16.0)
@@ -50,7 +50,9 @@ async def _until_the_end(
         task.cancel()
 
 
-async def listen(shared: ScenarioContext, listener: ListenerRecord, path: str, headers: dict[str, str], dice: Dice) -> None:
+async def listen(
+    shared: ScenarioContext, listener: ListenerRecord, path: str, headers: dict[str, str], dice: Dice
+) -> None:
     """Without end. After each end of a connection it comes back, at the other replica."""
     at, last = dice.randrange(2), ""
     while True:

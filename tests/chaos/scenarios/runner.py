@@ -11,7 +11,7 @@ from tests.chaos.plan import Turn
 from tests.chaos.records import Records
 from tests.chaos.scenarios import browsers, calls, listeners, orders, visitors
 from tests.chaos.scenarios.rooms import ROOMS
-from tests.chaos.scenarios.shared import ScenarioFunction, ScenarioContext
+from tests.chaos.scenarios.shared import ScenarioContext, ScenarioFunction
 from tests.simulator.clock import monotonic
 from tests.simulator.simulator import Simulator
 from tests.simulator.webhooks import DeliveryFault

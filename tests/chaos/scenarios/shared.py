@@ -67,7 +67,9 @@ class ReplicaClient:
 
 
 class ScenarioContext:
-    def __init__(self, simulator: Simulator, api: OperatorApi, records: Records, fate: Callable[[], DeliveryFault]) -> None:
+    def __init__(
+        self, simulator: Simulator, api: OperatorApi, records: Records, fate: Callable[[], DeliveryFault]
+    ) -> None:
         self.simulator = simulator
         self.api = api
         self.records = records

@@ -8,7 +8,7 @@ import msgspec
 from tests.chaos.records import BrowserSeat, InvitationUse, Kind, ListenerRecord
 from tests.chaos.scenarios.browsers import TRIES, ScenarioBrowser, play_browser
 from tests.chaos.scenarios.listeners import listen
-from tests.chaos.scenarios.shared import ReplicaAnswer, Dice, ScenarioContext
+from tests.chaos.scenarios.shared import Dice, ReplicaAnswer, ScenarioContext
 from tests.chaos.times import NEVER
 from tests.harness import FIRST
 from tests.simulator.clock import monotonic

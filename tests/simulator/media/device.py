@@ -54,7 +54,12 @@ class Device:
     """`grace` seconds after its socket was lost it is over."""
 
     def __init__(
-        self, participant: Participant, unique_id: str, background: Background, owner: DeviceOwner, grace: float
+        self,
+        participant: Participant,
+        unique_id: str,
+        background: Background,
+        owner: DeviceOwner,
+        grace: float,
     ) -> None:
         self.id = str(uuid4())
         self.participant = participant

@@ -4,7 +4,7 @@ import asyncio
 
 from tests.simulator.clock import monotonic
 from tests.simulator.media import pcm
-from tests.simulator.media.voices import PhoneLine, AudioSource
+from tests.simulator.media.voices import AudioSource, PhoneLine
 
 # Frames that are made up for at once when the process was held up; what is more is left out.
 CATCH_UP = 10

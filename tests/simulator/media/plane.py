@@ -15,7 +15,7 @@ from tests.simulator.events import ParticipantEvent
 from tests.simulator.media.device import NORMAL, Device, DeviceOwner
 from tests.simulator.media.hearing import RecordedAudio
 from tests.simulator.media.mixer import Mixer
-from tests.simulator.media.voices import PhoneVoice, PhoneLine, AudioSource
+from tests.simulator.media.voices import AudioSource, PhoneLine, PhoneVoice
 from tests.simulator.phones import Phone
 from tests.simulator.sessions import Participant, Sessions
 

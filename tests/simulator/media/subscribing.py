@@ -11,7 +11,7 @@ from aiortc import RTCPeerConnection, RTCRtpTransceiver, RTCSessionDescription
 from tests.simulator.media.heartbeat import Heartbeat
 from tests.simulator.media.peers import Unconnected, close_dtls, connected, peer_connection
 from tests.simulator.media.rpc import RpcError
-from tests.simulator.media.voices import Feed, AudioSource
+from tests.simulator.media.voices import AudioSource, Feed
 
 Send = Callable[[str, dict[str, Any]], Awaitable[None]]
 

@@ -91,19 +91,19 @@ class BrowserEvidence:
             records=self.records,
             simulator=SimpleNamespace(requests=self.requests, started=0.0),
             happenings=self.happenings,
-            asked=self.asked,
+            operator_requests=self.asked,
             rooms=self.rooms,
             alive=SimpleNamespace(participants=self.alive),
             troubles=self.troubles,
             fleet=SimpleNamespace(kills=self.kills, stops=[]),
             logs=[],
-            written=self.written,
+            store_steps=self.written,
         )
         return [one.what for one in browsers.check(cast("Evidence", evidence))]
 
 
 def beating(until: int, *more: SeatRequest, kind: Kind = "api", **fields: Any) -> BrowserSeat:
-    return seat(kind, signs=[*(sign("beat", at) for at in range(11, until)), *more], **fields)
+    return seat(kind, requests=[*(sign("beat", at) for at in range(11, until)), *more], **fields)
 
 
 def test_nothing_is_wrong() -> None:
@@ -223,7 +223,7 @@ def test_there_after_it_has_left(how: str) -> None:
 
 def test_the_visit_has_two_seats() -> None:
     old = beating(32, kind="page", next_asked_at=29.0)
-    new = seat("page", "another", asked_at=29.0, given_at=30.0, signs=[sign("leave", 40)])
+    new = seat("page", "another", asked_at=29.0, given_at=30.0, requests=[sign("leave", 40)])
     made = BrowserEvidence(old, new, out=40)
     assert ["is there at 31.000" in one for one in made.found()] == [True]
 

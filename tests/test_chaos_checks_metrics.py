@@ -66,7 +66,7 @@ def of_a_process(text: str, lines: Sequence[dict[str, Any]], deliveries: Sequenc
         logs=log,
         fleet=SimpleNamespace(addresses=[address]),
         simulator=SimpleNamespace(deliveries=deliveries),
-        gauges=[],
+        live_call_counts=[],
         troubles=Troubles(),
     )
     return [one.what for one in metrics.check(cast("Evidence", evidence))]
@@ -220,7 +220,7 @@ def test_a_replica_without_the_store_is_not_judged(kind: str, count: int) -> Non
 
 def seen(gauges: list[LiveCallCount], troubles: Troubles | None = None) -> list[str]:
     turn = {
-        "gauges": gauges,
+        "live_call_counts": gauges,
         "troubles": troubles or Troubles(),
         "metrics": {},
         "logs": [],

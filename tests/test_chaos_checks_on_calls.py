@@ -48,18 +48,18 @@ async def test_nothing_is_found_where_all_is_well(simulator: Simulator, store: R
         left = [StoredKey(key.decode(), await redis.pttl(key)) async for key in redis.scan_iter("*")]
     written = history(store.journal)
     evidence = SimpleNamespace(
-        written=written,
+        store_steps=written,
         logs=[],
         noise=[],
         keys=left,
-        agenda=[],
+        due_owners=[],
         owed={},
         simulator=simulator,
         fleet=SimpleNamespace(addresses=[]),
         troubles=Troubles(),
     )
     found = [
-        one for eye in (commits, keys, owing, tokens, workers) for one in eye.look(cast("Evidence", evidence))
+        one for eye in (commits, keys, owing, tokens, workers) for one in eye.check(cast("Evidence", evidence))
     ]
     assert found == []
     kinds = {key_of(key).kind for step in written for key in StoreState().play(step)}

@@ -50,10 +50,10 @@ LIKE_A_TOKEN = compress_text(
 def evidence(*written: Step, **fields: Any) -> Evidence:
     """Of a turn in which nothing else happened."""
     nothing = {
-        "written": list(written),
+        "store_steps": list(written),
         "logs": [],
         "keys": [],
-        "agenda": [],
+        "due_owners": [],
         "owed": {},
         "troubles": Troubles(),
         "simulator": SimpleNamespace(requests=[], engine=SimpleNamespace(calls={})),
@@ -268,7 +268,7 @@ def test_keys_that_are_wrong_at_the_end(stored: StoredKey, expected: str) -> Non
 def test_what_somebody_will_look_at_may_be_left() -> None:
     """A browser may sit in a room for as long as it likes."""
     stored = [StoredKey(ROOM, 9), StoredKey(ROOM_OWED, -1), StoredKey(AGENDA, -1)]
-    assert seen(keys.check, BEGUN, keys=stored, agenda=["room:r"], owed={"room:r": ["check-room:s"]}) == []
+    assert seen(keys.check, BEGUN, keys=stored, due_owners=["room:r"], owed={"room:r": ["check-room:s"]}) == []
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,7 @@ def judged(
     asked: Sequence[OperatorRequest] = (),
 ) -> list[str]:
     evidence = SimpleNamespace(
-        news=told if told is not None else ALL, records=records, calls=calls or {}, asked=asked
+        feed=told if told is not None else ALL, records=records, calls=calls or {}, operator_requests=asked
     )
     return [one.what for one in listeners.check(cast("Evidence", evidence))]
 
@@ -183,7 +183,7 @@ def test_a_call_of_which_only_the_end_is_known() -> None:
     timelines = {"excused": ["ended"], "wrong": ["joining", "ended"]}
     for expected, timeline in timelines.items():
         call = {"id": "unheard", "timeline": [{"after": one} for one in timeline]}
-        evidence = SimpleNamespace(news=ALL, records=Records(), calls={"c": call}, asked=[])
+        evidence = SimpleNamespace(feed=ALL, records=Records(), calls={"c": call}, operator_requests=[])
         [one] = listeners.check(cast("Evidence", evidence))
         assert bool(one.excuse) == (expected == "excused")
 
@@ -326,7 +326,7 @@ async def test_who_stays_has_heard_what_it_missed_while_it_was_away() -> None:
         settled.set()
         shared = SimpleNamespace(
             records=Records(),
-            way=SimpleNamespace(hosts=["a", "b"], clients=[client, client]),
+            replicas=SimpleNamespace(hosts=["a", "b"], clients=[client, client]),
             settled=settled,
             listen=waiting.append,
         )

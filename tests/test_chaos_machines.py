@@ -349,8 +349,8 @@ def evidence(
             over=1000.0,
             happenings=[PhoneChanged(hung_up_at * 1000, "c-1", None, "ended", "hangup")],
             noise=[],
-            api_wrong=[],
-            asked=[],
+            bad_answers=[],
+            operator_requests=[],
             metrics={"replica-a0.log": ""},
         ),
     )

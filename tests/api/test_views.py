@@ -44,7 +44,7 @@ def test_numbers_are_masked(number: str, shown: str) -> None:
 
 
 def test_numbers_are_shown_to_those_who_may() -> None:
-    sent = call(elsewhere="+15550100133")
+    sent = call(transfer_to="+15550100133")
     hidden, shown = call_view(sent, numbers=False), call_view(sent, numbers=True)
     assert [hidden[key] for key in ("from", "to", "elsewhere")] == [
         "+1********11",
@@ -78,7 +78,7 @@ def test_a_call_that_is_over() -> None:
     ended = call(
         phone=Phone.GONE,
         media=Media.NONE,
-        way=InterconnectMode.BRIDGE,
+        interconnect=InterconnectMode.BRIDGE,
         ended_at=1_769_856_400.0,
         outcome=Outcome(Blame.BANDWIDTH, "error", "error", "e-1", 503),
     )

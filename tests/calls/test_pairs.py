@@ -153,7 +153,7 @@ class Start(NamedTuple):
         return world
 
 
-MOVING: Final = (event_action(order_join()), lambda _story, world: world.work())
+MOVING: Final = (event_action(order_join()), lambda _story, world: world.run_worker())
 LEG_ENDS: Final = about_attempt(leg_disconnect)
 STARTS: Final = {
     "making": Start(sample_scenario(), 1),

@@ -39,13 +39,13 @@ Draw = tuple[int, float, int, int]
 
 STORIES: Final = st.builds(
     Scenario,
-    focus=st.sampled_from(["anything", "anything", "dialing", "moving"]),
-    dialed=st.booleans(),
-    prepares=st.booleans(),
-    ours=st.booleans(),
-    waits=st.booleans(),
-    asks=st.sampled_from([0, 0, 2]),
-    fallback=st.sampled_from(["", FALLBACK]),
+    name=st.sampled_from(["anything", "anything", "dialing", "moving"]),
+    is_outbound=st.booleans(),
+    is_early_join=st.booleans(),
+    uses_bridge=st.booleans(),
+    waits_for_others=st.booleans(),
+    pin_attempts_allowed=st.sampled_from([0, 0, 2]),
+    fallback_number=st.sampled_from(["", FALLBACK]),
     announcement=st.sampled_from(["", "Welcome."]),
     on_machine=st.sampled_from(OnMachine),
 ).map(lambda story: story._replace(is_outbound=story.is_outbound or story.name == "dialing"))

@@ -145,10 +145,10 @@ def store(**more: Any) -> ServerHealth:
             "version": "9.1.2",
             "append_only": True,
             "write_error": "",
-            "used": 10_000_000,
-            "allowed": 0,
-            "evicted": 0,
-            "eviction": "noeviction",
+            "used_memory": 10_000_000,
+            "max_memory": 0,
+            "evicted_keys": 0,
+            "eviction_policy": "noeviction",
             "time": 1000.0,
             **more,
         }
@@ -158,10 +158,10 @@ def store(**more: Any) -> ServerHealth:
 @pytest.mark.parametrize(
     ("found", "result"),
     [
-        (_memory(store(allowed=100_000_000)), "ok"),
-        (_memory(store(used=85_000_000, allowed=100_000_000)), "warn"),
-        (_memory(store(used=96_000_000, allowed=100_000_000)), "fail"),
-        (_memory(store(evicted=3)), "warn"),
+        (_memory(store(max_memory=100_000_000)), "ok"),
+        (_memory(store(used_memory=85_000_000, max_memory=100_000_000)), "warn"),
+        (_memory(store(used_memory=96_000_000, max_memory=100_000_000)), "fail"),
+        (_memory(store(evicted_keys=3)), "warn"),
         (_persistence(store(write_error="aof_last_write_status")), "fail"),
         (next(_server(store(product="Redis", version="6.2.1"), 1000.0)), "fail"),
         (next(_server(store(product="Redis", version="7.0.0"), 1000.0)), "ok"),
@@ -177,7 +177,7 @@ def test_what_is_too_much(found: Any, result: str) -> None:
 
 
 def test_what_helps_a_full_store_now() -> None:
-    assert "only for calls that end from now on" in _memory(store(used=90, allowed=100)).do
+    assert "only for calls that end from now on" in _memory(store(used_memory=90, max_memory=100)).do
 
 
 async def test_our_secret_is_wrong(shell: Shell) -> None:

@@ -35,7 +35,7 @@ class FeedParts:
         self.client = Client(url)
         self.tasks = Tasks()
         self.live = FeedReader(
-            ChangeFeed(self.client), SystemClock(), self.tasks, **{"quiet": 60, **settings}
+            ChangeFeed(self.client), SystemClock(), self.tasks, **{"heartbeat_interval": 60, **settings}
         )
 
     @asynccontextmanager
@@ -85,7 +85,7 @@ async def parts(store_url: str) -> AsyncIterator[FeedParts]:
 @pytest.fixture
 async def lively(store_url: str) -> AsyncIterator[FeedParts]:
     """With signs of life."""
-    parts = FeedParts(store_url, quiet=0.1)
+    parts = FeedParts(store_url, heartbeat_interval=0.1)
     yield parts
     await wait_until(lambda: not len(parts.tasks), what="the tail goes on although nobody listens")
     await parts.client.close()
@@ -235,7 +235,7 @@ class CountingFeed(ChangeFeed):
 
 async def test_no_listener_moves_the_tail(store_url: str, redis: Redis) -> None:
     """Whatever becomes of a place that a client names: those who come after it hear what is said."""
-    parts = FeedParts(store_url, quiet=0.1)
+    parts = FeedParts(store_url, heartbeat_interval=0.1)
     news = CountingFeed(parts.client)
     news.asked = []
     parts.live = FeedReader(news, SystemClock(), parts.tasks, heartbeat_interval=0.1)
@@ -330,7 +330,7 @@ async def test_who_does_not_keep_up_is_ended_and_others_go_on(
     store_url: str, redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("service.engine.change_feed.SLOW_TIMEOUT", 0.2)
-    parts = FeedParts(store_url, queued=10, quiet=0.05)
+    parts = FeedParts(store_url, max_queued=10, heartbeat_interval=0.05)
     beginning = await parts.live.latest_cursor()
     slow = CloseSignal()
     async with (
@@ -353,7 +353,7 @@ async def test_who_does_not_keep_up_is_ended_and_others_go_on(
 
 async def test_a_crowd_at_once_makes_nobody_slow(store_url: str, redis: Redis) -> None:
     """More than may wait comes in one page; whoever takes it in time hears all of it."""
-    parts = FeedParts(store_url, queued=10)
+    parts = FeedParts(store_url, max_queued=10)
     async with (
         parts.listener(await parts.live.latest_cursor()) as one,
         parts.listener(await parts.live.latest_cursor()) as two,
@@ -390,7 +390,7 @@ async def test_a_tail_that_was_overtaken_ends_its_listeners(lively: FeedParts, r
 
 async def test_signs_of_life(store_url: str, redis: Redis) -> None:
     """They bring the listener on, past what was none of its business."""
-    parts = FeedParts(store_url, quiet=0.05)
+    parts = FeedParts(store_url, heartbeat_interval=0.05)
     async with parts.listener(await parts.live.latest_cursor(), "sales") as ear:
         await wait_until(lambda: ear.heard)
         await say(redis, *range(16))

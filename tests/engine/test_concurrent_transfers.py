@@ -45,7 +45,7 @@ class CallTable:
         self.calls[ref] = self.call(ref, Intent.TRANSFER)
         return OrderResult(self.calls[ref])
 
-    async def several(self, refs: list[str]) -> list[Call]:
+    async def read_many(self, refs: list[str]) -> list[Call]:
         return [self.calls[ref] for ref in refs if ref in self.calls]
 
 

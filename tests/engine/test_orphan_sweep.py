@@ -35,7 +35,7 @@ class NoKnownIds:
     def __init__(self, *known: str, named: Collection[str] = ()) -> None:
         self._known, self._named = set(known), set(named)
 
-    async def calls(self, ids: Iterable[str]) -> set[str]:
+    async def filter_known_calls(self, ids: Iterable[str]) -> set[str]:
         return self._known & set(ids)
 
     async def among(self, ids: Iterable[str]) -> set[str]:

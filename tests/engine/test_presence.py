@@ -131,7 +131,7 @@ async def test_what_is_told_during_a_look_counts(bench: Bench, redis: Redis) -> 
 async def test_who_is_there_leaves_when_the_visit_runs_out(bench: Bench, beats: bool) -> None:
     """Also where nothing but `onConnect` was heard of it, which says that it is there."""
     ends = bench.clock.now() + 5 * HOUR
-    leaves, stays = [await bench.admit(visit=f"v-{n}", until=ends + n * HOUR) for n in range(2)]
+    leaves, stays = [await bench.admit(visit=f"v-{n}", visit_ends_at=ends + n * HOUR) for n in range(2)]
     for one in (leaves, stays):
         await bench.participants.handle_event(ROOM, one.seat, one.participant_id, "onConnect")
     while (left := ends - bench.clock.now()) > 0:

@@ -34,7 +34,7 @@ def calls(client: Client) -> Calls:
 
 
 def change(call: Call = CALL, **fields: object) -> CallCommit:
-    whole = {"call": call, "event": "initiate@1", "reply": Join(1), "entry": {"event": "initiate"}, **fields}
+    whole = {"call": call, "event_key": "initiate@1", "reply": Join(1), "timeline_entry": {"event": "initiate"}, **fields}
     return CallCommit(**whole)  # type: ignore[arg-type] # the fields are a test's own
 
 
@@ -79,8 +79,8 @@ async def test_a_commit_on_an_old_revision_writes_nothing(calls: Calls, redis: R
     before = {key: await redis.dump(key) for key in await redis.keys()}
     late = change(
         msgspec.structs.replace(CALL, media=Media.JOINING),
-        event="other@1",
-        owed=(Scheduled(HangUpPhone("c-1"), NOW),),
+        event_key="other@1",
+        effects=(Scheduled(HangUpPhone("c-1"), NOW),),
         token="late",
     )
     assert not await commit(calls, 0, late, "b")
@@ -89,7 +89,7 @@ async def test_a_commit_on_an_old_revision_writes_nothing(calls: Calls, redis: R
 
 async def test_the_same_commit_twice_writes_once(calls: Calls, redis: Redis) -> None:
     """The client sends a script again when its reply was lost."""
-    once = change(owed=(Scheduled(HangUpPhone("c-1"), NOW),))
+    once = change(effects=(Scheduled(HangUpPhone("c-1"), NOW),))
     assert await commit(calls, 0, once)
     before = {key: await redis.dump(key) for key in await redis.keys()}
     assert await commit(calls, 0, once)
@@ -99,17 +99,17 @@ async def test_the_same_commit_twice_writes_once(calls: Calls, redis: Redis) -> 
 async def test_owed_work_is_on_the_agenda_until_it_is_called_off(calls: Calls, redis: Redis) -> None:
     agenda, owner = keys.agenda(partition_of_ref(REF)), keys.owner_call(REF)
     owed = (Scheduled(HangUpPhone("c-1"), NOW + 30), Scheduled(LeaveRoom("lobby", f"{REF}.1"), NOW + 5))
-    await commit(calls, 0, change(owed=owed))
+    await commit(calls, 0, change(effects=owed))
     assert await redis.zscore(agenda, owner) == (NOW + 5) * 1000
-    await commit(calls, 1, change(cancelled=(f"leave-room:lobby:{REF}.1",)), "b")
+    await commit(calls, 1, change(cancels=(f"leave-room:lobby:{REF}.1",)), "b")
     assert await redis.exists(keys.owed(owner))
-    await commit(calls, 2, change(cancelled=("hang-up",)), "c")
+    await commit(calls, 2, change(cancels=("hang-up",)), "c")
     assert await redis.zscore(agenda, owner) is None
     assert not await redis.exists(keys.owed(owner))
 
 
 async def test_an_event_without_an_answer_leaves_none(calls: Calls) -> None:
-    await commit(calls, 0, change(event=""))
+    await commit(calls, 0, change(event_key=""))
     assert (await calls.load(REF)).reply is None
 
 
@@ -138,7 +138,7 @@ async def test_how_long_keys_live(
 
 async def test_the_timeline_is_bounded(calls: Calls, redis: Redis) -> None:
     for revision in range(205):
-        await commit(calls, revision, change(entry={"n": revision}), str(revision))
+        await commit(calls, revision, change(timeline_entry={"n": revision}), str(revision))
     entries = [msgspec.json.decode(entry)["n"] for entry in await redis.lrange(keys.timeline(REF), 0, -1)]
     assert entries == list(range(5, 205))
 

@@ -21,7 +21,7 @@ class KnownCalls:
         self.calls: dict[str, Call] = {}
         self.looked = 0
 
-    async def several(self, refs: list[str]) -> list[Call]:
+    async def read_many(self, refs: list[str]) -> list[Call]:
         self.looked += len(refs)
         return [self.calls[ref] for ref in refs if ref in self.calls]
 

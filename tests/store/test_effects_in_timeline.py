@@ -37,7 +37,7 @@ def calls(client: Client, compresses: bool) -> Calls:
 
 async def owing(calls: Calls, outbox: Outbox) -> DueEffect:
     owed = (Scheduled(HangUpPhone("c-1"), NOW),)
-    assert await calls.commit(0, change(owed=owed), now=NOW, commit_id="a")
+    assert await calls.commit(0, change(effects=owed), now=NOW, commit_id="a")
     [work] = await outbox.settle(OWNER, now=NOW)
     return work
 
@@ -72,7 +72,7 @@ async def test_laid_aside(calls: Calls, outbox: Outbox) -> None:
 
 async def test_what_was_owed_anew_meanwhile_is_not_told_of(calls: Calls, outbox: Outbox) -> None:
     work = await owing(calls, outbox)
-    again = change(event="other@1", owed=(Scheduled(HangUpPhone("c-2"), NOW + 1),))
+    again = change(event_key="other@1", effects=(Scheduled(HangUpPhone("c-2"), NOW + 1),))
     assert await calls.commit(1, again, now=NOW, commit_id="b")
     await outbox.settle(OWNER, now=NOW, done=[work], timeline_entries={work.id: ENTRY})
     assert [one["event"] for one in await told(calls)] == ["initiate"]
@@ -113,5 +113,5 @@ async def test_calls_by_how_they_begin_and_those_that_are_up(calls: Calls) -> No
     assert await calls.find_by_prefix("p99", limit=9) == []
     assert await calls.list_live() == [call]
     gone = replace(call, phone=Phone.GONE, ended_at=NOW)
-    assert await calls.commit(1, change(gone, event="disconnect@1"), now=NOW, commit_id="b")
+    assert await calls.commit(1, change(gone, event_key="disconnect@1"), now=NOW, commit_id="b")
     assert await calls.list_live() == []

@@ -132,7 +132,7 @@ async def test_a_visit_that_is_on_no_list_is_ended_as_well(passes: Passes) -> No
 
 async def test_closing_a_room_ends_what_was_issued_for_it_before(passes: Passes, rooms: Rooms) -> None:
     said, later = await issued(passes), await issued(passes, "j")
-    seen = visit(closed=said.room_closed_at)
+    seen = visit(room_closed_at=said.room_closed_at)
     assert await passes.redeem(said, seen, now=NOW) is InvitationState.OPEN
     assert await rooms.close(ROOM, now=NOW)
     assert await passes.find_ended([seen]) == {seen}
@@ -152,7 +152,7 @@ async def test_what_is_issued_afterwards_is_good(passes: Passes, rooms: Rooms) -
             InvitationState.OVER,
             InvitationState.OPEN,
         )
-        assert await passes.find_ended([visit(closed=after.room_closed_at)]) == set()
+        assert await passes.find_ended([visit(room_closed_at=after.room_closed_at)]) == set()
 
 
 async def test_it_is_known_for_as_long_as_anything_may_be_good(rooms: Rooms, redis: Redis) -> None:

@@ -65,7 +65,7 @@ _OUTSIDE: Final = DialRefusal(
 class DialPlan(msgspec.Struct, frozen=True):
     """What may be called: numbers under `prefixes`; where `countries` are named, valid numbers of those only.
 
-    `ours` are the numbers that lead back to this service.
+    `own_numbers` are the numbers that lead back to this service.
     """
 
     prefixes: tuple[str, ...]

@@ -189,11 +189,11 @@ class Metrics:
         self._standby.set(is_on_standby)
 
     def dead_air(self, interconnect: str, seconds: float) -> None:
-        """A phone has been silent from its webhook to the BXML; `way`: transfer, bridge, or none."""
+        """A phone has been silent from its webhook to the BXML; `interconnect`: transfer, bridge, or none."""
         self._dead_air.observe((interconnect,), seconds)
 
     def transfer_answered(self, interconnect: str, seconds: float) -> None:
-        """The leg into the room has; `way`: transfer or bridge."""
+        """The leg into the room has; `interconnect`: transfer or bridge."""
         self._transfer_seconds.observe((interconnect,), max(seconds, 0.0))
 
     def transfer_unanswered(self, interconnect: str) -> None:
@@ -279,7 +279,7 @@ class Metrics:
     # What is asked -----------------------------------------------------------------------------------------
 
     def render(self, accept: str, gauges: StoreGauges | None) -> tuple[bytes, str]:
-        """The page, and its content type. `survey`: None while the store is away."""
+        """The page, and its content type. `gauges`: None while the store is away."""
         self._gauges = gauges
         if _OPENMETRICS in accept:
             encode: Callable[[CollectorRegistry], bytes] = openmetrics.generate_latest

@@ -33,7 +33,10 @@ class OrderOutcome(StrEnum):
 
 
 class OrderStep(msgspec.Struct):
-    """What is true once `order` has come about. `sent` and `over` count what has happened, not time."""
+    """What is true once `order` has come about.
+
+    `sent_count` and `answered_count` count what has happened, not time.
+    """
 
     order: Order | None
     states: frozenset[PartyState]

@@ -59,7 +59,9 @@ async def test_nothing_is_found_where_all_is_well(simulator: Simulator, store: R
         troubles=Troubles(),
     )
     found = [
-        one for eye in (commits, keys, owing, tokens, workers) for one in eye.check(cast("Evidence", evidence))
+        one
+        for eye in (commits, keys, owing, tokens, workers)
+        for one in eye.check(cast("Evidence", evidence))
     ]
     assert found == []
     kinds = {key_of(key).kind for step in written for key in StoreState().play(step)}

@@ -268,7 +268,9 @@ def test_keys_that_are_wrong_at_the_end(stored: StoredKey, expected: str) -> Non
 def test_what_somebody_will_look_at_may_be_left() -> None:
     """A browser may sit in a room for as long as it likes."""
     stored = [StoredKey(ROOM, 9), StoredKey(ROOM_OWED, -1), StoredKey(AGENDA, -1)]
-    assert seen(keys.check, BEGUN, keys=stored, due_owners=["room:r"], owed={"room:r": ["check-room:s"]}) == []
+    assert (
+        seen(keys.check, BEGUN, keys=stored, due_owners=["room:r"], owed={"room:r": ["check-room:s"]}) == []
+    )
 
 
 @pytest.mark.parametrize(

@@ -224,7 +224,7 @@ def _news_of_one_room(before: Call | None, after: Call) -> CallChange | None:
 
 
 async def _add_while_not_bridged(entrance: SessionJoiner, room: str, *, session_id: str, **more: Any) -> None:
-    """As `Entrance.add`, which moves those who are bridged by a deadline of ten seconds."""
+    """As `SessionJoiner.add_to_session`, which moves those who are bridged by a deadline of ten seconds."""
     if more["deadline"] - monotonic() < MOVING:
         await _enter(entrance, room, session_id=session_id, **more)
 

@@ -48,12 +48,15 @@ async def place_call(
     page_limit: float = 0,
     page_alone: float = 0,
 ) -> PlacedCall:
-    """`once`: an idempotency key; the others as a page's calls have them. Raises Problem and StoreError."""
+    """`idempotency_key`: an idempotency key; the others as a page's calls have them.
+
+    Raises Problem and StoreError.
+    """
     services = context.services
     if services.pause.current:
         raise Problem("paused", "calls that are up go on", retry_after=_PAUSED)
     check_number(services, body.to)
-    new = replace(_new_call(services, body, page_limit), page_gone_after=page_alone)
+    new = replace(_new_call(services, body, page_limit), page_alone=page_alone)
     _check_caller(services, new)
     placed = await services.operators.place(
         new,

@@ -31,7 +31,7 @@ async def read_json(
 ) -> Body:
     """Raises Problem, and guard's Refused for a body over `limit` bytes. `optional`: it may be empty.
 
-    `first` is shown what was decoded, for what is to be told before anything about its shape.
+    `precheck` is shown what was decoded, for what is to be told before anything about its shape.
     """
     raw = await read_body(request, limit)
     if optional and not raw:

@@ -54,7 +54,7 @@ def serve(settings: Settings, host: str, port: int, *, run_worker: bool, timeout
 def run(app: ASGIApp, settings: Settings, listener: socket.socket, drain: Drain | None = None) -> int:
     """Serve `app` on a bound socket until SIGTERM or SIGINT, then finish what is in flight; the exit code.
 
-    The signal is told to `stopping`, and everything is served until its delay is over. A second one ends it.
+    The signal is told to `drain`, and everything is served until its delay is over. A second one ends it.
 
     uvicorn answers a failed start with an exit code of its own; here the cause decides.
     """

@@ -22,7 +22,7 @@ _LIBRARIES: Final = ("uvicorn.error", "asyncio")
 class LogThrottle:
     """Kinds made of input have a table of their own: whoever makes many up is in no other line's way.
 
-    `of_input`: so many of those are told apart.
+    `max_details`: so many of those are told apart.
     """
 
     def __init__(self, clock: Clock, max_details: int = MAX_DETAILS) -> None:
@@ -33,7 +33,10 @@ class LogThrottle:
         self._by_detail: dict[str, float] = {}
 
     def allows(self, kind: str, detail: str = "") -> bool:
-        """Whether a line of this kind is to be written. `kind` is in the code's own words, `of` in any."""
+        """Whether a line of this kind is to be written.
+
+        `kind` is in the code's own words, `detail` in any.
+        """
         now = self._clock.monotonic()
         if not detail:
             return _allows(self._by_kind, kind, now)

@@ -23,7 +23,7 @@ log = structlog.get_logger()
 
 
 class Buckets:
-    """One for each name; beyond `most` whoever has not asked for longest begins anew with a full one."""
+    """One for each name; beyond `max_buckets` the one that was idle for longest begins anew, full."""
 
     def __init__(self, limit: RateLimit, max_buckets: int) -> None:
         self._limit = limit

@@ -63,7 +63,7 @@ class CallbackCredentials:
         return "CallbackCredentials(***)"
 
     def check(self, request: Request) -> None:
-        """Raises Refused with 401. Compares in constant time, and every password each time."""
+        """Raises HttpError with 401. Compares in constant time, and every password each time."""
         shown = _basic(request.headers.get("authorization", ""))
         matches = [hmac.compare_digest(shown, accepted) for accepted in self._accepted]
         if not any(matches):
@@ -81,7 +81,7 @@ def _basic(header: str) -> bytes:
 
 
 async def read_body(request: Request, limit: int = BODY_LIMIT) -> bytes:
-    """The whole body. Raises Refused: 413 before more than `limit` is held, 408 when it is too slow."""
+    """The whole body. Raises HttpError: 413 before more than `limit` is held, 408 when it is too slow."""
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and (len(declared) > _DIGITS or int(declared) > limit):
         raise HttpError(TOO_LARGE, f"the body is larger than {limit} bytes")

@@ -43,7 +43,7 @@ _HEADERS: Final = {
 class OpenStreams:
     """Those that are open. They end when the service does: it would wait for them.
 
-    `over`: which of these visits were ended; their streams end with them, and with a visit's own time.
+    `find_ended`: which of these visits were ended; their streams end with them, and with a visit's own time.
     """
 
     def __init__(self, drain: Drain, clock: Clock, tasks: Tasks, find_ended: FindEnded) -> None:

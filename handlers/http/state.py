@@ -31,9 +31,9 @@ class HttpState:
 
 
 def create_http_state(services: Services, *, max_concurrent: int, per_minute: int, drain: Drain) -> HttpState:
-    """`places`: how many webhooks are handled at the same time, and how many requests of operators.
+    """`max_concurrent`: how many webhooks are handled at the same time, and how many requests of operators.
 
-    `rate`: requests that one API key may make in a minute, 0 for as many as it likes.
+    `per_minute`: requests that one API key may make in a minute, 0 for as many as it likes.
     """
     return HttpState(
         webhooks=ConcurrencyLimit(max_concurrent),

@@ -16,7 +16,8 @@ NO_COOKIE: Final = "open"
 class VisitorResource(Resource):
     """Scopes are those of visits; every answer is for this visitor alone.
 
-    `over`: the kind of problem that it is when the visit was ended; empty where that makes no difference.
+    `ended_problem`: the kind of problem that it is when the visit was ended; empty where that makes no
+    difference.
     """
 
     def __init__(

@@ -162,12 +162,12 @@ class HttpClient:
 
         `timeout`: seconds for all of it, the token and the connection included. `circuit`: refuses it while
         the API is down, and learns how it fared. `json`: an encoded body. `attempt`: the how-manieth time
-        this is sent, for the log and the tally. `fresh`: over a connection of its own. `about`: the one thing
-        that it may be about; all failures with that are one to the circuit, and otherwise all of one piece of
-        work. A 401 is followed by one repeat where other credentials may help. A connection that breaks
-        before any byte of the response (a server may close an idle one at the moment we use it) is followed
-        by one repeat at once for GET, PUT and DELETE: aiohttp does that. Raises BandwidthError for everything
-        else that is not a 2xx.
+        this is sent, for the log and the tally. `fresh_connection`: over a connection of its own.
+        `failure_key`: the one thing that it may be about; all failures with that are one to the circuit, and
+        otherwise all of one piece of work. A 401 is followed by one repeat where other credentials may help.
+        A connection that breaks before any byte of the response (a server may close an idle one at the moment
+        we use it) is followed by one repeat at once for GET, PUT and DELETE: aiohttp does that. Raises
+        BandwidthError for everything else that is not a 2xx.
         """
         content = json if form is None else urlencode(form).encode()
         kind = "application/json" if form is None else "application/x-www-form-urlencoded"
@@ -296,7 +296,9 @@ def _next_page(headers: Mapping[str, str]) -> str | None:
 
 
 def _connection_error(operation: str, error: Exception, *, was_sent: bool) -> BandwidthError:
-    """No response, or not all of one. `sent`: the request went out, so that Bandwidth may have acted on it.
+    """No response, or not all of one.
+
+    `was_sent`: the request went out, so that Bandwidth may have acted on it.
 
     The transport calls every broken connection a connect timeout, so aiohttp's own exception decides.
     """

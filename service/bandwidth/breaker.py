@@ -31,7 +31,7 @@ class Breaker:
         min_pause: float = MIN_PAUSE,
         max_pause: float = MAX_PAUSE,
     ) -> None:
-        """`failures`: in a row, until it opens. `shortest`, `longest`: seconds from probe to probe."""
+        """`threshold`: in a row, until it opens. `min_pause`, `max_pause`: seconds from probe to probe."""
         self._threshold = threshold
         self._min_pause = min_pause
         self._max_pause = max_pause
@@ -57,7 +57,7 @@ class Breaker:
         self._pause = 0.0
 
     def record_failure(self, now: float, failure_key: Hashable = None) -> None:
-        """`by`: whose failure it is, counted once in a row; None for one that stands for itself.
+        """`failure_key`: whose failure it is, counted once in a row; None for one that stands for itself.
 
         While it is open this changes nothing: when the next probe goes out has been settled.
         """

@@ -28,7 +28,7 @@ class CallbackUrls:
     Voice webhooks carry Basic credentials. Participant events cannot (sessions API: only a URL is
     registered), so that their URL proves itself with a keyed hash. URLs are in the logs of proxies, and the
     key follows from the password, so it is derived slowly: a URL must not be a fast way to try passwords.
-    `fallback`: a second address of ours, which Bandwidth tries when the first does not answer.
+    `fallback_url`: a second address of ours, which Bandwidth tries when the first does not answer.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class CallbackUrls:
     def call_url(
         self, ref: str, attempt: int | None = None, *, round_number: int = 0, since: float = 0
     ) -> str:
-        """Where webhooks of a call go; `again` counts the rounds of a caller who waits for the store.
+        """Where webhooks of a call go; `round_number` counts the rounds of a caller who waits for the store.
 
         `since`: when that caller came (seconds since the epoch), which nobody else can write down meanwhile.
         """

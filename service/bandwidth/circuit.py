@@ -42,7 +42,7 @@ class Circuit:
     The kinds share nothing: a clean-up that fails must not turn a caller away, and nobody can tell whether a
     broken connection or a hanging request would have met the others too. Each finds out with five requests.
 
-    Failures are: no connection, one that breaks, what is not HTTP, 5xx, and `patience` seconds without an
+    Failures are: no connection, one that breaks, what is not HTTP, 5xx, and `hang_timeout` seconds without an
     answer. The last is counted when they are over, whether the request is given up before, then or much later
     (a create is waited for up to a minute). So a request that had 50 ms left and timed out says nothing about
     Bandwidth, and one that hangs says it in time. Waiting for a token is no part of it. Whatever else came
@@ -61,7 +61,7 @@ class Circuit:
         metrics: Metrics | None = None,
         reachability: Reachability | None = None,
     ) -> None:
-        """`api`: its name, for the log and the metrics. `reach`: what all kinds at it share."""
+        """`api`: its name, for the log and the metrics. `reachability`: what all kinds at it share."""
         self.api = api
         self.kind = kind
         self.reachability = reachability or Reachability()
@@ -96,7 +96,10 @@ class Circuit:
 
     @contextmanager
     def observe(self, failure_key: Hashable = None) -> Iterator[None]:
-        """Around one request that was admitted, from that moment on. `by`: as in `Breaker.failed`."""
+        """Around one request that was admitted, from that moment on.
+
+        `failure_key`: as in `Breaker.record_failure`.
+        """
         settled = asyncio.Event()
         if self._breaker.open:
             self._probe = settled

@@ -29,10 +29,10 @@ class BandwidthError(Exception):
 
     `code` is one of the codes of `MEANINGS`, or `misrouted`, `timeout`, `unreachable`, `invalid-response`,
     `no-token`, or `paused`: not sent, because the API is down; `retry_after` says when one is sent again.
-    `retry`: sending the same idempotent request again makes sense. `retry_after`: Bandwidth's wish, in
+    `retryable`: sending the same idempotent request again makes sense. `retry_after`: Bandwidth's wish, in
     seconds. `detail`: Bandwidth's words, one line, numbers hidden. `may_have_happened`: the effect may exist
-    at Bandwidth although we were not told so. `made`: the id of what a create has made all the same, where it
-    can be read; nothing else of the answer is of use, so that it has to be taken down.
+    at Bandwidth although we were not told so. `created_id`: the id of what a create has made all the same,
+    where it can be read; nothing else of the answer is of use, so that it has to be taken down.
     """
 
     def __init__(

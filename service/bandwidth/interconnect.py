@@ -46,7 +46,7 @@ class Interconnect(Protocol):
         ...
 
     def check_token(self, call_id: str, token: str) -> None:
-        """Raises ValueError for a token with which `enter` would fail, as soon as one is there."""
+        """Raises ValueError for a token with which `transfer_verb` would fail, as soon as one is there."""
         ...
 
 

@@ -50,7 +50,7 @@ class ReplyRenderer:
         self._prompts = prompts
 
     def render(self, reply: Reply, redirect_url: str, *, call: Call | None = None, token: str = "") -> bytes:
-        """`here`: where who is told to wait asks again."""
+        """`redirect_url`: where who is told to wait asks again."""
         return bxml.render(*self._verbs(reply, redirect_url, call, token))
 
     def render_store_wait(self, redirect_url: str, round_number: int) -> bytes:

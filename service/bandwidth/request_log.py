@@ -16,7 +16,7 @@ _MAX_ENTRIES: Final = 20
 
 @dataclass(slots=True)
 class RequestEntry:
-    """One request with its repeats, from the first moment on. `began`: monotonic."""
+    """One request with its repeats, from the first moment on. `started`: monotonic."""
 
     operation: str
     started: float
@@ -88,7 +88,7 @@ def work_key(operation: str) -> tuple[str, str] | None:
 
 @contextmanager
 def record_requests(work_id: str = "") -> Iterator[RequestLog]:
-    """Everything sent inside the block is counted in what it gives, and in that only. `piece`: as there."""
+    """Everything sent inside the block is counted in what it gives, and in that only. `work_id`: as there."""
     tally = RequestLog(work_id)
     previous = current_request_log.set(tally)
     try:

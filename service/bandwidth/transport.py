@@ -34,9 +34,9 @@ _INTERIM_LIMIT: Final = 20
 
 
 class HttpRequest(NamedTuple):
-    """`connect`: seconds for the connection alone. `deadline`: of the event loop's clock.
+    """`connect_timeout`: seconds for the connection alone. `deadline`: of the event loop's clock.
 
-    `about`: the one thing at Bandwidth with which it may fail although the API is well.
+    `failure_key`: the one thing at Bandwidth with which it may fail although the API is well.
     """
 
     operation: str
@@ -52,7 +52,10 @@ class HttpRequest(NamedTuple):
 
 
 class RawResponse(NamedTuple):
-    """Whatever came back. `body` is None when it cannot be an answer to what we ask: `unfit` says why."""
+    """Whatever came back.
+
+    `body` is None when it cannot be an answer to what we ask: `body_error` says why.
+    """
 
     status: int
     body: bytes | None

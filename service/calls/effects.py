@@ -53,7 +53,7 @@ class RedirectPhone(_OwnLane, frozen=True, omit_defaults=True, tag="redirect-pho
 class LeaveRoom(_OwnLane, frozen=True, tag="leave-room"):
     """Give up a seat; the room takes the participant down and, with its last seat, the session.
 
-    With `keep` the participant lives on: it has a seat in another room.
+    With `keeps_participant` the participant lives on: it has a seat in another room.
     """
 
     room: str
@@ -121,7 +121,7 @@ class TellTimeNearlyUp(_OwnLane, frozen=True, omit_defaults=True, tag="tell-time
 
 
 class TellHoldTimeUp(_OwnLane, frozen=True, omit_defaults=True, tag="tell-hold-up"):
-    """Tell a call that it has been on hold for as long as it may, or with `soon` nearly so."""
+    """Tell a call that it has been on hold for as long as it may, or with `is_warning` nearly so."""
 
     ref: str
     attempt: int

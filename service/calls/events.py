@@ -111,7 +111,7 @@ class TransferAnswer(msgspec.Struct, frozen=True, tag="transferAnswer"):
     leg_id: str
     tag: str
     event_time: float = 0
-    """As in `Redirect`."""
+    """As in `Redirected`."""
     accepted_without_call: bool = False
     """Whether the leg was answered without knowing the call: by now the phone has talked on it."""
 
@@ -156,7 +156,7 @@ class LegAnswer(msgspec.Struct, frozen=True, tag="legAnswer"):
     attempt: int
     leg_id: str
     event_time: float = 0
-    """As in `Redirect`."""
+    """As in `Redirected`."""
 
 
 class LegBridgeComplete(msgspec.Struct, frozen=True, tag="legBridgeComplete"):
@@ -304,7 +304,7 @@ class TimeNearlyUp(msgspec.Struct, frozen=True, tag="timeShort"):
 
 
 class HoldTimeUp(msgspec.Struct, frozen=True, tag="holdUp"):
-    """The call has been on hold for as long as it may, or with `soon` nearly so."""
+    """The call has been on hold for as long as it may, or with `is_warning` nearly so."""
 
     at: float
     attempt: int

@@ -40,7 +40,7 @@ class Looks(msgspec.Struct, frozen=True, omit_defaults=True):
 class CallChecked(msgspec.Struct, frozen=True, tag="asked"):
     """Whether Bandwidth knows the call, as it says on being asked, or as the call's session shows.
 
-    An event of a call like those in `service.calls.events`. `enough`: of its not being known, for its end.
+    An event of a call like those in `service.calls.events`. `threshold`: of its not being known, for its end.
     """
 
     at: float

@@ -33,8 +33,8 @@ def e164(text: str, our_numbers: frozenset[str] = frozenset()) -> str:
 
     Reads E.164, with separators, without the plus or with 00 in its place, and the user part of a sip, sips
     or tel URI with or without parameters and name. Digits without a country code are read only where exactly
-    one of `ours` (in E.164 form) ends with them, or where they are ten of North America and all of `ours` are
-    there. Each webhook of a call names the same two, so what was read is kept for a while.
+    one of `our_numbers` (in E.164 form) ends with them, or where they are ten of North America and all of
+    `our_numbers` are there. Each webhook of a call names the same two, so what was read is kept for a while.
     """
     if _E164.fullmatch(text):
         return text

@@ -28,7 +28,7 @@ class WrongPinCounts(msgspec.Struct, frozen=True):
         return self.on_number >= NUMBER_LIMIT
 
     def attempts_allowed(self, pin_attempts_allowed: int) -> int:
-        """Of the `asks` that a call has as a rule; always one, as a right first PIN is never refused."""
+        """Of the `pin_attempts_allowed` of a call; always one, as a right first PIN is never refused."""
         return min(pin_attempts_allowed, 1) if self.is_number_suspicious else pin_attempts_allowed
 
 

@@ -40,7 +40,7 @@ class Hold(msgspec.Struct, frozen=True, omit_defaults=True, tag="hold"):
 
 
 class GatherPin(msgspec.Struct, frozen=True, omit_defaults=True, tag="ask-digits"):
-    """Have digits entered that name a room; `again` after wrong ones."""
+    """Have digits entered that name a room; `after_wrong_pin` after wrong ones."""
 
     after_wrong_pin: bool = msgspec.field(default=False, name="again")
 

@@ -99,7 +99,8 @@ class Browsers:
         """A seat, a session where the room has none, and a participant in it with its own subscription.
 
         The seat goes back when nothing is heard of the browser in time. Whatever browser the visit had before
-        leaves, so that nobody is there twice. `until`: when the visit runs out, and its browser leaves.
+        leaves, so that nobody is there twice. `visit_ends_at`: when the visit runs out, and its browser
+        leaves.
         """
         deadline = self._clock.monotonic() + self._budget
         while True:
@@ -113,7 +114,7 @@ class Browsers:
             await self._clock.sleep(self._timeouts.vanished_limit.interval)
 
     async def _admit(self, room: str, browser: Browser, deadline: float) -> AdmittedBrowser | RequestRefusal:
-        """Raises InDoubt when it may be possible in a moment."""
+        """Raises NotFoundUnconfirmed when it may be possible in a moment."""
         seat = seat_of_browser(self._new_name())
         with log_context(room=room, seat=seat):
             try:
@@ -208,8 +209,8 @@ class Browsers:
     ) -> None:
         """A participant event (sessions API, webhooks): `onConnect`, `onLeave` or `onDisconnect`.
 
-        `told`: when it happened by Bandwidth's clock, in milliseconds; 0 if that is not known. What is older
-        than what was told before changes nothing.
+        `event_time_ms`: when it happened by Bandwidth's clock, in milliseconds; 0 if that is not known. What
+        is older than what was told before changes nothing.
         """
         member = await self._seated_browser(room, seat)
         if member is None or (member.participant_id and member.participant_id != participant_id):
@@ -226,7 +227,7 @@ class Browsers:
                 await self.leave(room, seat, why="reported")
 
     async def check_presence(self, effect: CheckPresence) -> None:
-        """Take it down if it was silent for too long, or its visit is over. Raises NotYet, Missing."""
+        """Take it down if it was silent for too long, or its visit is over. Raises RetryLater, NotInStore."""
         found = [one for one in await self._members(effect.room) if one.seat == effect.seat]
         if not found:
             raise NotInStore
@@ -247,7 +248,7 @@ class Browsers:
         return member.browser.hears if member and member.browser else None
 
     async def _reserve(self, room: str, seat: str, browser: Browser, deadline: float) -> ReservedSeat:
-        """Raises Refused. Where only the visit's own browser is in the way, wait until it is out."""
+        """Raises JoinRefused. Where only the visit's own browser is in the way, wait until it is out."""
         await self._leave_visit(room, browser.visit)
         while True:
             place = await self._rooms.reserve(

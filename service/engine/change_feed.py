@@ -108,7 +108,10 @@ class _Listener:
 
 
 class FeedReader:
-    """`quiet`: seconds without news until a sign of life; `queued`: entries that wait for one listener."""
+    """`heartbeat_interval`: seconds without news until a sign of life.
+
+    `max_queued`: entries that wait for one listener.
+    """
 
     def __init__(
         self,
@@ -138,7 +141,7 @@ class FeedReader:
     ) -> AsyncGenerator[FeedBatch]:
         """What comes after the cursor, of one room or of all, without end. Raises Lost.
 
-        `ended` is told when there will be nothing more; whoever listens has to stop then.
+        `close_signal` is told when there will be nothing more; whoever listens has to stop then.
         """
         with self._registered(room, close_signal) as listener:
             while True:

@@ -104,7 +104,7 @@ _DROPPED_IF_MISSING: Final = get_args(_DroppedIfMissing)
 
 
 class EffectExecutor:
-    """Raises BandwidthError, TooSlow, StoreError or NotYet when the effect has to be tried again."""
+    """Raises BandwidthError, JoinTimeout, StoreError or RetryLater when the effect has to be tried again."""
 
     def __init__(
         self,
@@ -310,7 +310,7 @@ class EffectExecutor:
                 assert_never(effect)
 
     async def _handle_event(self, ref: str, event: Event) -> None:
-        """Raises Missing: what the call was to be told it has not heard."""
+        """Raises NotInStore: what the call was to be told it has not heard."""
         if (await self._event_handler.handle(ref, event)).call is None:
             raise NotInStore
 

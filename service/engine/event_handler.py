@@ -127,10 +127,12 @@ class EventHandler:
     async def handle(
         self, ref: str, event: Event, webhook_key: str = "", *, may_join: bool = True
     ) -> EventResult:
-        """Take one event to its end. `key` names the webhook: under it, the same one gets the same reply.
+        """Take one event to its end.
 
-        `joins`: whether a join may begin here. Raises NotHere where it would and may not; StoreError, with
-        nothing lost: what was committed goes on, what was not can come again.
+        `webhook_key` names the webhook: under it, the same one gets the same reply.
+
+        `may_join`: whether a join may begin here. Raises JoinNotAllowed where it would and may not;
+        StoreError, with nothing lost: what was committed goes on, what was not can come again.
         """
         deadline = self._deadline(event)
         with log_context(ref=ref):

@@ -75,14 +75,14 @@ class OutboundCall(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PlacedCall(msgspec.Struct, frozen=True):
-    """`certain`: Bandwidth has the call. Otherwise nobody knows yet, and its webhooks will tell."""
+    """`is_certain`: Bandwidth has the call. Otherwise nobody knows yet, and its webhooks will tell."""
 
     call: Call
     is_certain: bool
 
 
 class Operators:
-    """`budget`: seconds for a webhook of ours; `per_hour`: calls that one API key may place.
+    """`budget`: seconds for a webhook of ours; `calls_per_hour`: calls that one API key may place.
 
     As many of one key may be up at once, half of them its visitors', and twice as many of all keys together:
     as a rule calls last less than an hour, and those that do not would add up, hour by hour.
@@ -149,7 +149,9 @@ class Operators:
     async def place(
         self, new: OutboundCall, *, idempotency_key: str, digest: str, api_key: str, visit: str = ""
     ) -> PlacedCall | RequestRefusal:
-        """Call a number. `once`: an idempotency key, under which `digest` is placed once in 24 hours.
+        """Call a number.
+
+        `idempotency_key`: an idempotency key, under which `digest` is placed once in 24 hours.
 
         `visit`: whose call it is, if a visitor orders it in the name of the key.
 

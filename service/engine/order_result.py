@@ -6,7 +6,7 @@ from service.calls.model import Call
 
 
 class OrderResult(msgspec.Struct, frozen=True):
-    """The call after an order; `refused` says why it was not obeyed, empty when it was."""
+    """The call after an order; `refusal` says why it was not obeyed, empty when it was."""
 
     call: Call | None
     refusal: str = ""

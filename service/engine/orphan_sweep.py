@@ -51,8 +51,8 @@ class SweepVerdict(NamedTuple):
 class OrphanSweeper:
     """Raises StoreError, and BandwidthError where no request would fare better. Without `apply` it only asks.
 
-    `told`: is given how many things have been seen to, and of how many. `lost_at`: when the store has lost
-    what it held, in seconds since the epoch; 0 for never.
+    `on_progress`: is given how many things have been seen to, and of how many. `store_lost_at`: when the
+    store has lost what it held, in seconds since the epoch; 0 for never.
     """
 
     def __init__(

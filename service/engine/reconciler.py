@@ -58,7 +58,7 @@ def max_idle(call: Call, timeouts: Timeouts) -> float | None:
 
 
 class Reconciler:
-    """Raises BandwidthError and StoreError, NotYet when there is nothing to be told, and Missing."""
+    """Raises BandwidthError and StoreError, RetryLater when there is nothing to be told, and NotInStore."""
 
     def __init__(
         self,
@@ -170,7 +170,7 @@ class Reconciler:
     async def _inside(
         self, effect: CheckRoom | CheckTakenFromPool, attempt: int
     ) -> tuple[RoomView, tuple[str, ...] | None]:
-        """The room, and who is in its session: None when that was not found. Raises Missing.
+        """The room, and who is in its session: None when that was not found. Raises NotInStore.
 
         A session that is the room's no more has nothing to be looked at: its looks were called off with it.
         """

@@ -83,7 +83,7 @@ class SessionChecker:
         self._signal.notify(keys.owner_room(room))
 
     async def check(self, effect: CheckSession, *, attempt: int) -> bool:
-        """Another look; whether the session is gone. Raises NotYet until that is certain."""
+        """Another look; whether the session is gone. Raises RetryLater until that is certain."""
         room = await self._rooms.read(effect.room)
         if room is None or room.session_id != effect.session_id:
             # Should it be the room's all the same, whoever does not find it next begins anew.

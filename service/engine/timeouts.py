@@ -28,7 +28,9 @@ class Timeouts(msgspec.Struct, frozen=True, kw_only=True):
     transfer_check: float = 30.0
     """Until one is asked after whose leg into WebRTC has not answered."""
     idle_check: float = 15 * MINUTE
-    """Until one is asked after of which nothing has to be heard; twice as long each time, up to `longest`."""
+    """Until one is asked after of which nothing has to be heard; twice as long each time, up to
+    `idle_check_max`.
+    """
     idle_check_max: float = 2 * HOUR
     not_found_grace: float = 30 * MINUTE
     """For which Bandwidth has to say that it does not know a call, at five looks, until it is over. An ended

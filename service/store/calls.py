@@ -74,7 +74,7 @@ class CallCommit(msgspec.Struct, frozen=True, kw_only=True):
 class Calls(CallIndex):
     """The calls. `ended_days` is how long an ended one is kept; a tombstone goes with its events.
 
-    With `compresses` what has ended is compressed, and so is each entry of a timeline.
+    With `compress` what has ended is compressed, and so is each entry of a timeline.
     """
 
     def __init__(
@@ -108,7 +108,7 @@ class Calls(CallIndex):
             raise StoreCorrupt(f"call {ref}: {error}") from error
 
     async def commit(self, revision: int, change: CallCommit, *, now: float, commit_id: str) -> bool:
-        """False when another commit came first; `commit` is an id of this one."""
+        """False when another commit came first; `commit_id` is an id of this one."""
         call = change.call
         news = None if is_tombstone(call) else call_change(change.before, call)
         token = "-" if change.token is None else change.token

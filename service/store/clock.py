@@ -88,7 +88,7 @@ class _TimedReading(NamedTuple):
 
 
 class StoreClock:
-    """A Clock whose `now` is the time that all replicas share; before `begin` it is the machine's.
+    """A Clock whose `now` is the time that all replicas share; before `start` it is the machine's.
 
     It never runs back: where it was ahead by a little it stands still for as long.
     """

@@ -51,7 +51,7 @@ class ConcurrentCalls:
     async def claim(
         self, name: str, *, api_key: str, limits: Mapping[ConcurrencyScope, int]
     ) -> ConcurrencyScope | None:
-        """Count `name`, a ref or `transfer_of` one, for each of `limits`; or say which is met.
+        """Count `name`, a ref or `transfer_name` one, for each of `limits`; or say which is met.
 
         What is refused stays counted for the others until somebody looks, and it is over: taken out here, it
         might be what another order, to the same call, has been let through by.

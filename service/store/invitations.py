@@ -63,7 +63,7 @@ _decode: Final = msgspec.json.Decoder(OpenPass).decode
 
 
 class Passes:
-    """All methods raise StoreUnavailable. `most`: how many may be open in a room."""
+    """All methods raise StoreUnavailable. `max_open`: how many may be open in a room."""
 
     def __init__(self, client: Client, *, max_open: int = MAX_OPEN) -> None:
         self._client = client

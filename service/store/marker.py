@@ -47,7 +47,7 @@ class Markers:
     async def check(self, new_id: str) -> tuple[DataLoss, int]:
         """What was lost since the last look, and how many partitions had no marker at the first.
 
-        `fresh`: an id for those. Raises StoreUnavailable.
+        `new_id`: an id for those. Raises StoreUnavailable.
         """
         now = int(self._clock.now() * 1000)
         args: dict[str, Value] = {"now": now, "fresh": new_id, "every": self._every, "life": _LIFE}

@@ -103,7 +103,7 @@ class GivenUp(NamedTuple):
 class Outbox:
     """The owed effects of calls and rooms. An owner is `call:<ref>` or `room:<name>`.
 
-    With `compresses` what timelines are told is compressed. `kinds`: of effects that are carried out here.
+    With `compress` what timelines are told is compressed. `kinds`: of effects that are carried out here.
     """
 
     def __init__(
@@ -146,7 +146,7 @@ class Outbox:
     ) -> list[DueEffect]:
         """Strike off what was done, put off what was not, and take what is due; nothing due ends the lease.
 
-        `told`: by the id of the effect what a call's timeline is told of it; a room has none.
+        `timeline_entries`: by the id of the effect what a call's timeline is told of it; a room has none.
         With `release` the lease ends here, and what is due is left to whoever looks next.
         """
         texts = bytearray()

@@ -115,12 +115,15 @@ class SeatGone(msgspec.Struct, frozen=True):
 
 
 class Rooms(RoomIndex):
-    """`roll_over`: seconds until a session is replaced; `old_session`: from then on until it is deleted.
+    """`roll_over_after`: seconds until a session is replaced.
 
-    `check`: seconds until who is in a session is compared with who has a seat. `unused` and `absent`: seconds
-    until a browser is looked after that nothing was heard of, or nothing any more. `stock`: participants that
-    a room with somebody in it has ready for callers. `page_alone`: seconds from when the last browser leaves
-    until the phones are looked after that it may have called; 0 for never.
+    `old_session_grace`: from then on until it is deleted.
+
+    `check_interval`: seconds until who is in a session is compared with who has a seat. `unused_timeout` and
+    `absent_timeout`: seconds until a browser is looked after that nothing was heard of, or nothing any more.
+    `prepared`: participants that a room with somebody in it has ready for callers. `page_gone_timeout`:
+    seconds from when the last browser leaves until the phones are looked after that it may have called; 0 for
+    never.
     """
 
     def __init__(
@@ -157,11 +160,12 @@ class Rooms(RoomIndex):
         refuse_if_doubted: bool = False,
         broken_at: float = 0,
     ) -> ReservedSeat | RoomFull | EmptyRoom | SeatGone | SessionInDoubt:
-        """Take a seat, or with `waits` wait outside where nobody is there and the room is set so.
+        """Take a seat, or with `wait_if_empty` wait outside where nobody is there and the room is set so.
 
-        `browser`: what is kept of the one whose seat it is to be; None for a call. `takes`: a participant out
-        of the room's stock, if there is one. `heeds`: not while the room's session is in doubt.
-        `broke`: when the caller's way into this room broke, who is not to come back after it was closed.
+        `browser`: what is kept of the one whose seat it is to be; None for a call. `use_prepared`: a
+        participant out of the room's stock, if there is one. `refuse_if_doubted`: not while the room's
+        session is in doubt. `broken_at`: when the caller's way into this room broke, who is not to come back
+        after it was closed.
         """
         args: Args = {
             "seat": seat,
@@ -204,9 +208,10 @@ class Rooms(RoomIndex):
         now: float,
         keep_participant: bool = False,
     ) -> TakenSeat | SeatGone:
-        """Take the seat; `made_session` becomes the room's session unless it has one.
+        """Take the seat; `new_session_id` becomes the room's session unless it has one.
 
-        With `keep` the participant has a seat in another room, and lives on when it does not get this one.
+        With `keep_participant` the participant has a seat in another room, and lives on when it does not get
+        this one.
         """
         args: Args = {
             "seat": seat,
@@ -240,7 +245,8 @@ class Rooms(RoomIndex):
     async def roll_over(self, room: str, *, old_session_id: str, new_session_id: str, now: float) -> bool:
         """Put a new session in the place of one that is near its end, and owe everybody the move.
 
-        False when `old` is not the room's session any more: `made` is owed for deletion then.
+        False when `old_session_id` is not the room's session any more: `new_session_id` is owed for deletion
+        then.
         """
         args: Args = {
             "old": old_session_id,
@@ -257,7 +263,7 @@ class Rooms(RoomIndex):
     async def vacate(self, room: str, seat: str, *, keep_participant: bool = False, now: float) -> bool:
         """Begin to take a member down; tells whether there was one.
 
-        With `keep` the participant has a seat in another room, and this one is free at once.
+        With `keep_participant` the participant has a seat in another room, and this one is free at once.
         """
         args: Args = {
             "seat": seat,
@@ -288,7 +294,8 @@ class Rooms(RoomIndex):
     ) -> str:
         """What has become of a participant in stock (room_stock.lua); the session that it is or is to be in.
 
-        Empty when it is in stock no more. `till`: seconds since the epoch, until when it may be handed out.
+        Empty when it is in stock no more. `usable_until`: seconds since the epoch, until when it may be
+        handed out.
         """
         args: Args = {
             "step": step,
@@ -303,7 +310,7 @@ class Rooms(RoomIndex):
         return str(session.decode())
 
     async def doubt_session(self, room: str, check: CheckSession, *, now: float, due: float) -> bool:
-        """The room's session was not found: `look` is owed, unless one is, and nobody new is sent into it.
+        """The room's session was not found: `check` is owed, unless one is, and nobody new is sent into it.
 
         False when it is not the room's session.
         """
@@ -335,11 +342,11 @@ class Rooms(RoomIndex):
         return await self._record_sign(room, seat, "beat", now, 0)
 
     async def mark_connected(self, room: str, seat: str, *, now: float, reported_ms: int = 0) -> bool:
-        """`told`: when by Bandwidth's clock, in milliseconds; 0 if that is not known."""
+        """`reported_ms`: when by Bandwidth's clock, in milliseconds; 0 if that is not known."""
         return await self._record_sign(room, seat, "connected", now, reported_ms)
 
     async def mark_disconnected(self, room: str, seat: str, *, now: float, reported_ms: int = 0) -> bool:
-        """It may come back. `told`: as for `connected`."""
+        """It may come back. `reported_ms`: as for `mark_connected`."""
         return await self._record_sign(room, seat, "disconnected", now, reported_ms)
 
     async def subscribe(
@@ -354,7 +361,7 @@ class Rooms(RoomIndex):
     ) -> bool:
         """Keep whom a browser hears, and owe it to Bandwidth; tells whether it is in its seat.
 
-        `foreign`: what a newer release has written of the browser.
+        `unknown_fields`: what a newer release has written of the browser.
         """
         args: Args = {
             "seat": seat,

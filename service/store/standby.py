@@ -26,7 +26,7 @@ class StandbyLeases:
     async def renew(self, id_: str, unreachable_apis: Sequence[str]) -> bool:
         """Whether the replica may stand aside from now on; where not, it holds nothing any more.
 
-        `apis`: those that it cannot reach.
+        `unreachable_apis`: those that it cannot reach.
         """
         granted = await self._client.run(
             _RENEW,

@@ -23,16 +23,16 @@ _RECENT_MS: Final = 4 * 3_600_000
 
 
 class Unscheduled(NamedTuple):
-    """`what` is owed anew, by its kind; or `agenda`: it was owed, and nobody would have looked."""
+    """`kind` is owed anew, by its kind; or `agenda`: it was owed, and nobody would have looked."""
 
     owner: str
     kind: str
 
 
 class UnscheduledSearch:
-    """`every`: seconds in which a partition is looked through once, by whichever replica comes first.
+    """`interval`: seconds in which a partition is looked through once, by whichever replica comes first.
 
-    `rings`: seconds for which a call may be dialed; `roll_over`: until a room gets a new session.
+    `max_dialing`: seconds for which a call may be dialed; `roll_over`: until a room gets a new session.
     """
 
     def __init__(self, client: Client, *, interval: float, max_dialing: float, roll_over: float) -> None:

@@ -23,7 +23,7 @@ class WrongPins:
         self._secret = secret
 
     async def count(self, request_key: str, *, caller: str, number: str) -> WrongPinCounts:
-        """One more by this caller (empty for one without a number) on this number. `once` names it."""
+        """One more by this caller (empty for one without a number) on this number. `request_key` names it."""
         names = self._names(caller, number)
         digest = hashlib.sha256(request_key.encode()).hexdigest()[:16]
         args: dict[str, Value] = {"once": digest, "most": NUMBER_LIMIT, "hour": _HOUR_MS}

@@ -98,9 +98,9 @@ async def test_a_call_from_its_beginning_to_its_end(
         assert states(room) == STATES
 
         await all_.until("call", state="ended")
-        assert all_.of("snapshot") == []
-        assert all_.of("call") == room.of("call")
-        assert all_.of("participant") == room.of("participant")
+        assert all_.events_of("snapshot") == []
+        assert all_.events_of("call") == room.events_of("call")
+        assert all_.events_of("participant") == room.events_of("participant")
         for one in (room, other, all_):
             described(one)
         assert [one.kind for one in other.heard] == ["snapshot"]
@@ -124,7 +124,7 @@ async def test_what_many_hear_with_one_key_is_signed_once(
         async def call_that_all_hear(ended: int) -> int:
             phone, _ = await dialed(simulator, client)
             await phone.hang_up()
-            await wait_until(lambda: all(len(one.of("call", state="ended")) == ended for one in every))
+            await wait_until(lambda: all(len(one.events_of("call", state="ended")) == ended for one in every))
             return len(every[0].heard)
 
         before = await call_that_all_hear(1)  # with it they find the place where all others are
@@ -254,7 +254,7 @@ async def test_headers(service: RunningService, client: Client, monkeypatch: pyt
     assert (head.status_code, head.headers["content-type"], head.content) == (200, "text/event-stream", b"")
     monkeypatch.setattr("handlers.http.sse.LIMIT", 1)
     async with hear(service) as listener:
-        await wait_until(lambda: listener.last, what="HEAD has begun to listen")
+        await wait_until(lambda: listener.last_event_id, what="HEAD has begun to listen")
 
 
 async def test_no_more_than_there_are_places_for(
@@ -268,7 +268,7 @@ async def test_no_more_than_there_are_places_for(
             assert int(answer.headers["retry-after"]) >= 1
         await wait_until(lambda: service.log("stream.ended", reason="left"))
         async with hear(service) as second:
-            await wait_until(lambda: second.last)
+            await wait_until(lambda: second.last_event_id)
         await first.until("snapshot")
 
 
@@ -379,9 +379,9 @@ async def test_an_id_that_nobody_can_go_on_from(
         assert room.heard[0].id == last, "whoever loses the connection here is told again"
         await wait_until(lambda: all_.heard)
         assert [one.kind for one in all_.heard] == ["reset"]
-        assert all_.last not in {"", last}
+        assert all_.last_event_id not in {"", last}
         described(room)
-    async with hear(service, "sales", last=room.last) as later, hear(service, last=all_.last) as later_all:
+    async with hear(service, "sales", last=room.last_event_id) as later, hear(service, last=all_.last_event_id) as later_all:
         phone, _ = await dialed(simulator, client)
         await later.until("call", state="bridged")
         await later_all.until("call", state="bridged")
@@ -432,7 +432,7 @@ async def test_a_client_that_takes_nothing_is_ended(
     lines = [f"GET {API}/events HTTP/1.1", "Host: x", f"Authorization: Bearer {ALL}", "", ""]
     writer.write("\r\n".join(lines).encode())
     async with hear(service) as other:
-        await wait_until(lambda: other.last)
+        await wait_until(lambda: other.last_event_id)
         fields: dict[Any, Any] = {
             "kind": "room",
             "at": 1,

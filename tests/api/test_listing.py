@@ -32,7 +32,7 @@ class Index:
             for number in range(count)
         ]
 
-    async def recent(
+    async def list_recent(
         self, *, before: CallPosition | None, since: float | None, until: float | None, limit: int
     ) -> CallPage:
         begin = 0 if before is None else 1 + [call.created_at for call in self.calls].index(before[0])

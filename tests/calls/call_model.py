@@ -71,7 +71,10 @@ class JoinInProgress:
 
 
 class CallModel:
-    """`ours`: the way into WebRTC is a call of our own. `rooms_wait`: who comes first waits outside."""
+    """`uses_bridge`: the way into WebRTC is a call of our own.
+
+    `rooms_wait`: who comes first waits outside.
+    """
 
     def __init__(self, *, uses_bridge: bool = False, rooms_wait: bool = False) -> None:
         self.now = NOW

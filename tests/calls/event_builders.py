@@ -95,7 +95,7 @@ def asked_to_retry(
     outage_waits: int = 0,
     is_hung_up: bool = False,
 ) -> EventBuilder:
-    """`earlier`: how many seconds ago it was, and `came` how many before that the phone had come."""
+    """`seconds_ago`: how many seconds ago it was, and `waited` how many before that the phone had come."""
 
     def cue(now: float) -> Event:
         at = now - seconds_ago
@@ -132,7 +132,7 @@ def redirected(
     outage_waits: int = 0,
     waited: float = 0,
 ) -> EventBuilder:
-    """`came`: how many seconds before, where it was told to come back."""
+    """`waited`: how many seconds before, where it was told to come back."""
     return lambda at: Redirected(
         **webhook_fields(at),
         outage_waits=outage_waits,
@@ -195,7 +195,7 @@ def transfer_answer(
 
 
 def transfer_complete(attempt: int = 1, cause: str = "hangup", *, short_leg: float = 0) -> EventBuilder:
-    """`short`: seconds; nobody waits for five in stories of something else."""
+    """`short_leg`: seconds; nobody waits for five in stories of something else."""
     return lambda at: TransferComplete(at, attempt, cause, short_leg=short_leg)
 
 
@@ -204,7 +204,7 @@ def transfer_disconnect(attempt: int = 1, cause: str = "hangup") -> EventBuilder
 
 
 def leg_noted(event_type: str = "disconnect", attempt: int = 1, *, tag: str = "") -> EventBuilder:
-    """`keeps`: its tag, where it wants a reply."""
+    """`tag`: its tag, where it wants a reply."""
     return lambda at: LegNoted(at, event_type, leg_id=f"c-b{attempt}", tag=tag)
 
 

@@ -81,7 +81,10 @@ def struck_by(request: Request) -> Sequence[str]:
 
 
 class _End(msgspec.Struct, frozen=True):
-    """Of one process; what it had asked by `buried` is of no other. From `over` on it waited for nothing."""
+    """Of one process; what it had asked by `reaped_at` is of no other.
+
+    From `over` on it waited for nothing.
+    """
 
     begun: float
     over: float

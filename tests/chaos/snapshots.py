@@ -31,7 +31,7 @@ OF_ONE = frozenset({"remove-participant", "delete-participant", "subscribe"})
 
 
 class Snapshot(msgspec.Struct, frozen=True):
-    """One look, in monotonic seconds. Calls and rooms that are not in `owing` owed nothing meanwhile."""
+    """One look, in monotonic seconds. Calls and rooms that are not in `owners` owed nothing meanwhile."""
 
     begun: float
     over: float

@@ -27,7 +27,7 @@ EXPIRES: Final = frozenset({b"PX", AT, b"EX", b"EXAT"})
 
 
 class UnknownCommand(Exception):
-    """A command that `State` does not know: what is there after it nobody can say."""
+    """A command that `StoreState` does not know: what is there after it nobody can say."""
 
 
 def history(journal: Path) -> list[Step]:

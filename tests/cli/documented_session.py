@@ -1,6 +1,6 @@
 """The session in docs/operations.md: somebody looks into a bad call. Run as a module, it renews it.
 
-Ids and times are other ones each time; `shape` leaves them out, so that a test can compare the rest.
+Ids and times are other ones each time; `normalized` leaves them out, so that a test can compare the rest.
 """
 
 import asyncio

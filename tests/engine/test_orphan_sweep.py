@@ -38,7 +38,7 @@ class NoKnownIds:
     async def filter_known_calls(self, ids: Iterable[str]) -> set[str]:
         return self._known & set(ids)
 
-    async def among(self, ids: Iterable[str]) -> set[str]:
+    async def filter_known(self, ids: Iterable[str]) -> set[str]:
         return self._named & set(ids)
 
 

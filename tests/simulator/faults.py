@@ -73,7 +73,7 @@ class Fault:
 
 
 class Faults:
-    """`fate` is asked about each request that no fault on order strikes, by operation."""
+    """`fault_for` is asked about each request that no fault on order strikes, by operation."""
 
     def __init__(self) -> None:
         self.fault_for: Callable[[str], Fault | None] = no_fault
@@ -118,7 +118,7 @@ class Faults:
         return sum(fault.operation == operation for fault in self._faults)
 
     def take(self, operation: str) -> Fault | None:
-        """The oldest fault that fits, once less to strike; or what `fate` says."""
+        """The oldest fault that fits, once less to strike; or what `fault_for` says."""
         fault = next((fault for fault in self._faults if fault.operation in {operation, "*"}), None)
         if fault is not None and fault.remaining is not None:
             fault.remaining -= 1

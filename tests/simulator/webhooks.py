@@ -69,7 +69,7 @@ class Undelivered(Exception):
 class Webhooks:
     """Test controls: `duplicate` and `drop` name event types, `delay` gives seconds before sending.
 
-    `fate` is asked about each try besides, by event type and URL.
+    `delivery_fault` is asked about each try besides, by event type and URL.
     """
 
     def __init__(self, journal: Journal, gates: Gates, background: Background) -> None:

@@ -102,7 +102,7 @@ class Instant:
     def __init__(self) -> None:
         self.rewritings = 0
 
-    async def ask_all(self, commands: Sequence[Command]) -> list[list[Any]]:
+    async def send_to_masters(self, commands: Sequence[Command]) -> list[list[Any]]:
         self.rewritings += commands == [("BGREWRITEAOF",)]
         return [["aof_rewrite_in_progress:0\r\naof_last_bgrewrite_status:ok\r\n"]]
 

@@ -34,7 +34,13 @@ def calls(client: Client) -> Calls:
 
 
 def change(call: Call = CALL, **fields: object) -> CallCommit:
-    whole = {"call": call, "event_key": "initiate@1", "reply": Join(1), "timeline_entry": {"event": "initiate"}, **fields}
+    whole = {
+        "call": call,
+        "event_key": "initiate@1",
+        "reply": Join(1),
+        "timeline_entry": {"event": "initiate"},
+        **fields,
+    }
     return CallCommit(**whole)  # type: ignore[arg-type] # the fields are a test's own
 
 

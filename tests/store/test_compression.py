@@ -94,7 +94,7 @@ def test_what_is_damaged_is_told_apart(kept: bytes) -> None:
 async def test_only_what_has_ended_is_compressed(compressing: Calls, redis: Redis) -> None:
     assert await compressing.commit(0, change(), now=NOW, commit_id="a")
     assert (await state(redis)).startswith(b'{"ref"'), "a live call is read by each of its webhooks"
-    assert await compressing.commit(1, change(ENDED, event="disconnect@1"), now=NOW, commit_id="b")
+    assert await compressing.commit(1, change(ENDED, event_key="disconnect@1"), now=NOW, commit_id="b")
     assert len(await state(redis)) < len(msgspec.json.encode(ENDED)) / 2
     assert [decompress_text(one) for one in await entries(redis)] == [b'{"event":"initiate"}'] * 2
     assert not any(one.startswith(b"{") for one in await entries(redis))
@@ -112,7 +112,7 @@ async def test_a_late_event_loads_it_and_writes_it_again(compressing: Calls) -> 
     stored = await compressing.load(REF)
     assert (stored.revision, stored.call) == (1, as_stored(ENDED))
     late = msgspec.structs.replace(ENDED, retries=3)
-    assert await compressing.commit(1, change(late, event="late@1"), now=NOW, commit_id="b")
+    assert await compressing.commit(1, change(late, event_key="late@1"), now=NOW, commit_id="b")
     assert (await compressing.load(REF)).call == as_stored(late)
 
 

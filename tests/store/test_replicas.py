@@ -83,7 +83,7 @@ def test_no_report_is_larger_whatever_is_in_it(char: str) -> None:
             **{name: getattr(FULL, name) for name in FULL.__struct_fields__},
             "host": long,
             "version": long,
-            "open": tuple("/".join(one) for one in BREAKERS),
+            "open_breakers": tuple("/".join(one) for one in BREAKERS),
             "refused_by": hostile,
         }
     )

@@ -56,7 +56,7 @@ class _RoomEmpty(Exception):
 
 
 class CallJoiner:
-    """`way`: into WebRTC, where neither the call nor the room says another."""
+    """`default_interconnect`: into WebRTC, where neither the call nor the room says another."""
 
     def __init__(
         self,

@@ -29,8 +29,8 @@ class CompensatedCreate(Generic[T]):
 
     Cancelling it would leave a thing at Bandwidth whose id nobody learns, so it runs to its end. It is used
     as a context manager: when the block ends, in whatever way, the removal of what was made is owed, now or
-    when it comes, unless `handed_over` was called before. The write that makes somebody else the owner calls
-    that as it begins, and is carried through (`Entrance.written`).
+    when it comes, unless `hand_over` was called before. The write that makes somebody else the owner calls
+    that as it begins, and is carried through (`SessionJoiner.commit_handover`).
 
     A create that fails is sent once more, at once, if nobody has given it up and it is before `repeat_until`
     (monotonic). One that may have happened all the same is counted: what it made lives out its 9 hours.
@@ -50,7 +50,7 @@ class CompensatedCreate(Generic[T]):
     ) -> None:
         """`request` is given 1 for the first try and 2 for the second.
 
-        `cleanup`: what takes down the thing with this id. `owe`: sees to that, sooner or later.
+        `cleanup`: what takes down the thing with this id. `schedule_cleanup`: sees to that, sooner or later.
         """
         self._tasks = tasks
         self._request = request
@@ -75,7 +75,7 @@ class CompensatedCreate(Generic[T]):
             self._tasks.start(self._compensate(), name=f"{self._name}.abandon")
 
     async def wait(self, seconds: float) -> T:
-        """Raises TooSlow, or the request's BandwidthError."""
+        """Raises JoinTimeout, or the request's BandwidthError."""
         if not self.task.done():
             await asyncio.wait({self.task}, timeout=max(seconds, 0))
             if not self.task.done():
@@ -156,7 +156,7 @@ def _id_of(made: str | CreatedParticipant) -> str:
 async def wait_all(*creations: CompensatedCreate[Any], seconds: float) -> None:
     """Wait for all of them, but not for any beside one that has failed.
 
-    Raises TooSlow, or the BandwidthError of the first that failed.
+    Raises JoinTimeout, or the BandwidthError of the first that failed.
     """
     loop = asyncio.get_running_loop()
     until = loop.time() + seconds
@@ -176,7 +176,7 @@ async def wait_all(*creations: CompensatedCreate[Any], seconds: float) -> None:
 async def wait_both(
     one: CompensatedCreate[Any], other: CompensatedCreate[Any], *, max_gap: float, seconds: float
 ) -> bool:
-    """Wait for the first for so many seconds, and then for the other for `apart`.
+    """Wait for the first for so many seconds, and then for the other for `max_gap`.
 
     Gives whether there is nothing more to wait for: both have ended, or one has failed.
     """

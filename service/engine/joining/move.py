@@ -48,7 +48,7 @@ class ParticipantMover:
         self._timeouts = timeouts
 
     async def move(self, effect: MoveParticipant, *, attempt: int) -> Event:
-        """What has become of it. Raises BandwidthError, StoreError or NotYet to be tried again."""
+        """What has become of it. Raises BandwidthError, StoreError or RetryLater to be tried again."""
         try:
             session_id = await self._move_in(effect)
         except NotFoundUnconfirmed as error:

@@ -35,7 +35,7 @@ _PAUSE: Final = 5.0
 
 
 class ParticipantPool:
-    """Raises StoreError, and NotYet where Bandwidth has to be asked again later."""
+    """Raises StoreError, and RetryLater where Bandwidth has to be asked again later."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class ParticipantPool:
         metrics: Metrics,
         lifetime: float,
     ) -> None:
-        """`life`: seconds for which one may be handed out, unless its token ends before."""
+        """`lifetime`: seconds for which one may be handed out, unless its token ends before."""
         self._webrtc = webrtc
         self._rooms = rooms
         self._session_joiner = session_joiner

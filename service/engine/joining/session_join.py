@@ -53,7 +53,9 @@ class JoinedSession(NamedTuple):
 
 
 class SessionJoiner:
-    """Deadlines are monotonic. Raises Refused, TooSlow, InDoubt, BandwidthError and StoreError.
+    """Deadlines are monotonic.
+
+    Raises JoinRefused, JoinTimeout, NotFoundUnconfirmed, BandwidthError and StoreError.
 
     Whatever was made by then is taken down, also once the store is back.
     """
@@ -100,7 +102,8 @@ class SessionJoiner:
     ) -> JoinedSession:
         """With a participant of its own into the room's session: `session_id`, or a new one if that is empty.
 
-        The seat has been reserved. `check` is given the device token, and raises for one that is of no use.
+        The seat has been reserved. `check_token` is given the device token, and raises for one that is of no
+        use.
         """
         with ExitStack() as owned, _conflict_as_room_full():
             making = owned.enter_context(
@@ -137,7 +140,7 @@ class SessionJoiner:
         pending: tuple[CompensatedCreate[Any], ...],
         keep: bool = False,
     ) -> str:
-        """The room's session: `made_session` unless it has one already. `making`: what has made the two.
+        """The room's session: `new_session_id` unless it has one already. `pending`: what has made the two.
 
         With `keep` the participant is in another room, and stays there when it does not get this seat.
         """
@@ -267,7 +270,7 @@ class SessionJoiner:
             raise StoreUnavailable("it answered when the time was up")
 
     def seconds_left(self, deadline: float) -> float:
-        """Seconds until the deadline. Raises TooSlow when there are none."""
+        """Seconds until the deadline. Raises JoinTimeout when there are none."""
         left = deadline - self._clock.monotonic()
         if left <= 0:
             raise JoinTimeout
@@ -315,7 +318,7 @@ class SessionJoiner:
         pending_session: CompensatedCreate[str],
         deadline: float,
     ) -> None:
-        """Owe the removal of what was made while the other create hangs; `take_seat` calls it off.
+        """Owe the removal of what was made while the other create hangs; `claim_seat` calls it off.
 
         Until then only this process knows of it, and it may be killed. Raises StoreError.
         """

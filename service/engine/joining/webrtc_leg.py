@@ -38,8 +38,8 @@ class LegDialer:
     def dial(self, call: Call, token: str) -> CompensatedCreate[str]:
         """Call the SIP interconnect as the participant of this token; it makes Bandwidth's id of that call.
 
-        Raises Refused where our settings do not allow it. Should its fate be unknown, the leg is refused at
-        its answer, when its attempt has been given up.
+        Raises JoinRefused where our settings do not allow it. Should its fate be unknown, the leg is refused
+        at its answer, when its attempt has been given up.
         """
         ours = self._number or (call.to_number if call.direction is Direction.INBOUND else call.from_number)
         if not self._application_id or not ours:

@@ -11,7 +11,7 @@ class RetryLater(Exception):
     """Nothing went wrong, but the effect has to be looked at again in so many seconds."""
 
     def __init__(self, delay: float, replacement: Effect | None = None) -> None:
-        """`instead`: the effect with what has been learned, to be kept in its place."""
+        """`replacement`: the effect with what has been learned, to be kept in its place."""
         super().__init__(f"in {delay:g} s")
         self.delay = delay
         self.replacement = replacement
@@ -40,5 +40,5 @@ class SupportsHandle(Protocol):
 
 class SupportsExecute(Protocol):
     async def execute(self, effect: Effect, *, attempt: int) -> None:
-        """Raises BandwidthError, TooSlow, StoreError or NotYet when the effect has to be tried again."""
+        """Raises BandwidthError, JoinTimeout, StoreError or RetryLater when it has to be tried again."""
         ...

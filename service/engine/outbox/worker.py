@@ -48,8 +48,8 @@ class EffectResult(NamedTuple):
 class Worker:
     """`jitter` gives a number from 0 to 1: retries of many replicas should not fall together.
 
-    `give_up`: seconds after which an effect that has failed all the time is laid aside as a dead letter.
-    `aside`: whether what is owed is left to other replicas.
+    `give_up_after`: seconds after which an effect that has failed all the time is laid aside as a dead
+    letter. `stands_aside`: whether what is owed is left to other replicas.
     """
 
     def __init__(

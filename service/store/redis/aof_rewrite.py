@@ -24,8 +24,8 @@ log = structlog.get_logger()
 class AofRewriter:
     """A loop: at the start, soon after an erasure, and `every` so many seconds.
 
-    Device tokens are deleted with every call. But each rewriting writes the whole store: there are `settle`
-    seconds between two of them.
+    Device tokens are deleted with every call. But each rewriting writes the whole store: there are
+    `min_pause` seconds between two of them.
     """
 
     def __init__(self, client: Client, *, every: float, min_pause: float) -> None:

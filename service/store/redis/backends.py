@@ -151,12 +151,12 @@ class _Standalone:
     """
 
     def __init__(self, pool: ConnectionPool, sentinels: Sentinels | None = None) -> None:
-        """`makes`: connections, and keeps none."""
+        """`pool`: connections, and keeps none."""
         self._pool = pool
         self._shared = self._new_connection()
         self._exclusive: list[SharedConnection] = []
         self._idle: list[SharedConnection] = []
-        """Those of `_apart` on which nobody waits for replicas."""
+        """Those of `_exclusive` on which nobody waits for replicas."""
         self._exclusive_limit = asyncio.Semaphore(CONNECTIONS)
         self._retry = _retry(1)
         self._sentinels = sentinels

@@ -46,10 +46,10 @@ class SharedConnection:
         timeout: float,
         on_lost: Callable[[], None],
     ) -> None:
-        """`connection` makes one that is not connected and has no time limit of its own.
+        """`new_connection` makes one that is not connected and has no time limit of its own.
 
-        `timeout`: seconds, for connecting, and for the answer to whoever waits longest. `lost` is called when
-        the connection shows that another server may be master: it broke in use, or it takes no writes.
+        `timeout`: seconds, for connecting, and for the answer to whoever waits longest. `on_lost` is called
+        when the connection shows that another server may be master: it broke in use, or it takes no writes.
         """
         self._new_connection = new_connection
         self._timeout = timeout

@@ -38,7 +38,7 @@ class Counts(msgspec.Struct):
 
 
 class FaultProfile:
-    """One kind: what stands there when it begins, and what goes wrong until `calm`.
+    """One kind: what stands there when it begins, and what goes wrong until `stop`.
 
     The base class is fine weather. `dice` makes the same decisions for the same seed, if not at the same
     instants. Whatever is done to replicas, the store or the way between is also written into `site.troubles`:
@@ -89,7 +89,7 @@ class FaultProfile:
         """Ends what `prepare` has begun, once the replicas have ended."""
 
     async def inject(self, site: "Site") -> None:
-        """Until `calm`, and until everything that was stopped runs again."""
+        """Until `stop`, and until everything that was stopped runs again."""
         await self._over.wait()
 
     def heartbeat_fault(self) -> DeliveryFault:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class FaultBursts(FaultProfile, ABC):
-    """`strike` is asked about each request while a spell lasts. Lengths and pauses are in seconds."""
+    """`fault_for` is asked about each request while a spell lasts. Lengths and pauses are in seconds."""
 
     kind: ClassVar[str]
     """As of a trouble."""

@@ -247,7 +247,7 @@ class EvidenceBuilder:
             addresses=addresses, kills=self.kills, stops=self.stops, outages=self.outages, exits=[]
         )
         nothing: dict[str, Any] = {
-            name: [] for name in ("api_wrong", "noise", "keys", "agenda", "dead", "unended")
+            name: [] for name in ("bad_answers", "noise", "keys", "due_owners", "dead_letters", "unended")
         }
         return Evidence(
             turn=Turn("calm", 1, 1),

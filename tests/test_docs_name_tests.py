@@ -52,7 +52,7 @@ def test_a_name_that_is_none_is_seen() -> None:
     ):
         assert not exists(name)
     for name in (
-        "test_rate",
+        "test_token_bucket",
         "tests/test_token_bucket.py",
         "tests/test_token_bucket.py::test_two_spells",
         "tests/join",

@@ -381,7 +381,10 @@ async def test_an_id_that_nobody_can_go_on_from(
         assert [one.kind for one in all_.heard] == ["reset"]
         assert all_.last_event_id not in {"", last}
         described(room)
-    async with hear(service, "sales", last=room.last_event_id) as later, hear(service, last=all_.last_event_id) as later_all:
+    async with (
+        hear(service, "sales", last=room.last_event_id) as later,
+        hear(service, last=all_.last_event_id) as later_all,
+    ):
         phone, _ = await dialed(simulator, client)
         await later.until("call", state="bridged")
         await later_all.until("call", state="bridged")

@@ -157,7 +157,7 @@ def test_it_keeps_its_seat_for_too_long() -> None:
 @pytest.mark.parametrize(
     "explains",
     [
-        lambda made: made.records.browsers[0].signs.append(sign("leave", 39.9, None)),
+        lambda made: made.records.browsers[0].requests.append(sign("leave", 39.9, None)),
         lambda made: made.records.browsers[0].events.append(event("onLeave", 39.9)),
         lambda made: setattr(made.records.browsers[0], "vanished_at", 39.0),
         lambda made: setattr(made.records.browsers[0], "next_asked_at", 39.0),
@@ -176,7 +176,7 @@ def test_what_explains_that_it_is_out(explains: Callable[[BrowserEvidence], None
 @pytest.mark.parametrize(
     "explains",
     [
-        lambda made: made.records.browsers[0].signs.append(sign("leave", 40.1)),
+        lambda made: made.records.browsers[0].requests.append(sign("leave", 40.1)),
         lambda made: made.asked.append(closed(40.1)),
         lambda made: made.asked.append(closed(9)),
         lambda made: made.asked.append(closed(9, None)),
@@ -248,7 +248,7 @@ def test_in_the_session_of_another_room() -> None:
 
 
 def test_not_in_its_session_when_all_is_calm() -> None:
-    one = beating(20, sign("leave", 20), together=False, looked_at=19.0)
+    one = beating(20, sign("leave", 20), is_in_session=False, looked_at=19.0)
     assert len(BrowserEvidence(one, out=21).found()) == 1
 
 

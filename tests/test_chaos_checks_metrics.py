@@ -59,7 +59,7 @@ def of_a_process(text: str, lines: Sequence[dict[str, Any]], deliveries: Sequenc
     log = [ReplicaLogLine("h", "a0", "", one, n) for n, one in enumerate(lines)]
     log.append(ReplicaLogLine("h", "a0", "", ENDED, 1000))
     log.append(ReplicaLogLine("h", "b0", "", ENDED, 1))
-    address = SimpleNamespace(name="a", begun=5.0, logs=[Path("a0")])
+    address = SimpleNamespace(name="a", started_at=5.0, logs=[Path("a0")])
     evidence = SimpleNamespace(
         metrics={"a0": text + closed},
         scraped={"a0": ScrapeTime(20, 21, len(lines))},

@@ -142,7 +142,7 @@ import sys
 from pathlib import Path
 from service.clock import SystemClock
 from tests.chaos import clock_offset
-clock_offset.go_by(Path(sys.argv[1]))
+clock_offset.use_offset(Path(sys.argv[1]))
 for _ in sys.stdin:
     print(SystemClock().now(), flush=True)
 """

@@ -187,7 +187,7 @@ def test_two_operators_one_of_whom_puts_it_on_hold(turn: TurnHistoryBuilder) -> 
     turn.asks("POST", "/calls/x/join", JOIN)
     turn.asks("POST", "/calls/x/remove", {})
     first, second = turn.asked
-    turn.asked = [msgspec.structs.replace(first, over=second.answered_at + 0.1), second]
+    turn.asked = [msgspec.structs.replace(first, answered_at=second.answered_at + 0.1), second]
     held(turn)
     turn.looks()
     assert lost(turn) == []
@@ -302,7 +302,7 @@ def test_who_comes_while_a_room_is_being_closed(turn: TurnHistoryBuilder) -> Non
     turn.asks("DELETE", "/rooms/a")
     turn.member("W", "s")
     turn.asks("DELETE", "/rooms/a", None, 404)
-    turn.asked[1] = msgspec.structs.replace(turn.asked[1], over=turn.asked[2].answered_at + 0.5)
+    turn.asked[1] = msgspec.structs.replace(turn.asked[1], answered_at=turn.asked[2].answered_at + 0.5)
     assert lost(turn) == []
 
 

@@ -11,14 +11,14 @@ import pytest
 
 CONFTEST = """\
 import pytest
-from tests.leaked_processes import adopt_orphans, nothing_outlives
+from tests.leaked_processes import adopt_orphans, assert_no_processes
 
 def pytest_configure():
     adopt_orphans()
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session):
-    nothing_outlives(session)
+    assert_no_processes(session)
 """
 LEAVES = """\
 import subprocess

@@ -214,10 +214,18 @@ class MadeUpTurn:
         )
 
     def order(
-        self, at: float, path: str, body: Any = None, *, method: str = "POST", status: int = 202
+        self,
+        at: float,
+        path: str,
+        body: Any = None,
+        *,
+        method: str = "POST",
+        status: int = 202,
+        seconds: float = 0.1,
     ) -> None:
+        over = at + seconds
         self.asked.append(
-            Asked(method=method, path=path, body=body, host="a", sent_at=at, over=at + 0.1, status=status)
+            Asked(method=method, path=path, body=body, host="a", sent_at=at, over=over, status=status)
         )
 
     def ended(self, blame: str, reason: str, cause: str, *, lines: int = 1, said: str = "") -> None:

@@ -597,10 +597,42 @@ def test_a_webhook_got_lost(turn: MadeUpTurn, seconds: float, found: int) -> Non
     assert len(_silences(turn)) == found
 
 
-@pytest.mark.parametrize(("ordered_at", "found"), [(6.0, 0), (0.5, 1)])
-def test_who_is_sent_elsewhere_begins_to_wait_anew(turn: MadeUpTurn, ordered_at: float, found: int) -> None:
+@pytest.mark.parametrize(
+    ("ordered_at", "seconds", "bridged_at", "found"),
+    [
+        (6.0, 0.1, 11.0, 0),
+        (0.5, 0.1, 11.0, 1),
+        (1.5, 0.1, 11.0, 1),
+        (1.5, 3.0, 11.0, 0),
+        (1.5, 12.0, 16.0, 1),
+    ],
+    ids=["late", "before", "early", "answered late", "too long after both"],
+)
+def test_who_is_sent_elsewhere_begins_to_wait_anew(
+    turn: MadeUpTurn, ordered_at: float, seconds: float, bridged_at: float, found: int
+) -> None:
+    """At one moment until the order is answered: a busy replica may have carried it out late."""
     turn.stage(1.0, "answered")
-    turn.order(ordered_at, f"/calls/{CALL}/join", {"room": "b"})
-    turn.stage(11.0, "bridged")
+    turn.order(ordered_at, f"/calls/{CALL}/join", {"room": "b"}, seconds=seconds)
+    turn.stage(bridged_at, "bridged")
+    turn.stage(20.0, "ended", "hangup", hung_up=True)
+    assert len(_silences(turn)) == found
+
+
+@pytest.mark.parametrize(("cause", "found"), [("rejected", 0), ("timeout", 1)])
+def test_who_is_refused_begins_to_wait_anew(turn: MadeUpTurn, cause: str, found: int) -> None:
+    turn.stage(1.0, "answered")
+    turn.leg(4.0, "ringing")
+    turn.leg(4.1, "ended", cause)
+    turn.stage(10.5, "bridged")
     turn.stage(12.0, "ended", "hangup", hung_up=True)
     assert len(_silences(turn)) == found
+
+
+def test_who_is_refused_again_is_told(turn: MadeUpTurn) -> None:
+    turn.stage(1.0, "answered")
+    turn.leg(4.0, "ringing")
+    turn.leg(4.1, "ended", "rejected")
+    turn.parked_leg(9.0, 9.1, cause="rejected")
+    turn.stage(15.0, "ended", "hangup", hung_up=True)
+    assert _silences(turn) == [""]

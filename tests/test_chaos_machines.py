@@ -28,6 +28,8 @@ from tests.chaos.evidence import Evidence, LogLine, read_logs
 from tests.chaos.eyes import limits, logs, standby, webhooks
 from tests.chaos.faketime import WrongStore, library
 from tests.chaos.fleet import HOSTS, Fleet, Kill
+from tests.chaos.records import Records
+from tests.chaos.scenarios.orders import Operator
 from tests.chaos.standstill import standing_still
 from tests.chaos.stills import Stills
 from tests.chaos.times import NEVER
@@ -748,3 +750,30 @@ async def test_an_operator_gives_up_what_is_not_answered(
     await api.close()
     assert answer is not None
     assert [(one.status, one.given_up) for one in api.asked] == [(None, given_up), (202, False)]
+
+
+@pytest.mark.parametrize(
+    ("status", "state", "asked", "refs", "kept"),
+    [
+        (200, "ended", ["GET", "DELETE", "GET"], {"c-1": ID}, True),
+        (200, "detached", ["GET", "DELETE", "GET"], {"c-1": ID}, False),
+        (404, "", ["GET"], {}, False),
+    ],
+)
+async def test_what_an_operator_erases_was_shown(
+    status: int, state: str, asked: list[str], refs: dict[str, str], *, kept: bool
+) -> None:
+    """It may have ended since. Nobody can ask for its name any more."""
+    sent: list[str] = []
+
+    async def send(method: str, _path: str) -> httpx.Response:
+        sent.append(method)
+        answers = {"GET": status if len(sent) == 1 else 404, "DELETE": 204}
+        return httpx.Response(answers[method], json={"id": ID, "state": state})
+
+    api = SimpleNamespace(send=send, wrong=[])
+    shared = SimpleNamespace(api=api, records=Records())
+    operator = Operator(cast("Any", shared), cast("Any", SimpleNamespace(call_id="c-1")), Random(2))
+    await operator.erase()
+    assert (sent, shared.records.refs, bool(shared.records.erased)) == (asked, refs, kept)
+    assert api.wrong == []

@@ -226,6 +226,17 @@ def test_an_apology_for_a_fault(turn: MadeUpTurn, tag: str, fault: str | None, c
     assert _clean(turn) == clean
 
 
+@pytest.mark.parametrize(("looked", "clean"), [(True, True), (False, False)])
+def test_an_apology_of_a_call_that_was_erased(turn: MadeUpTurn, *, looked: bool, clean: bool) -> None:
+    """No address has its name: it is the one that it had when the API showed it last."""
+    turn.calls.clear()
+    if looked:
+        turn.records.refs[CALL] = REF
+    turn.request("createParticipant", 1.1, status=502, tag=f"{REF}.1", fault="status 502")
+    turn.webhook("initiate", 1.0, SORRY, seconds=0.5, url=f"{A}/voice")
+    assert _clean(turn) == clean
+
+
 OTHER = f"{REF[:-1]}b.1"
 
 

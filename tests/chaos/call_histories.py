@@ -168,12 +168,13 @@ def over(delivery: Delivery) -> float:
 
 
 def histories_of(evidence: "Evidence") -> CallHistories:
+    refs = evidence.refs
     of = {
         phone.call_id: CallHistory(
             call_id=phone.call_id,
             inbound=phone.call.direction == "inbound",
             to=phone.call.to,
-            ref=str(evidence.calls.get(phone.call_id, {}).get("id", "")),
+            ref=refs.get(phone.call_id, ""),
             hung_up=phone.call.hung_up,
         )
         for phone in evidence.simulator.phones

@@ -209,7 +209,7 @@ def history_of(evidence: "Evidence") -> TurnHistory:
         deliveries=simulator.deliveries,
         requests=simulator.requests,
         stills=evidence.stills,
-        refs={call_id: str(call["id"]) for call_id, call in evidence.calls.items()},
+        refs=evidence.refs,
         outages=evidence.troubles.of_store,
         rejections=simulator.interconnect.rejections,
         failed_moves=failed_moves_of(evidence),

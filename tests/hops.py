@@ -1,7 +1,7 @@
 """Counts how often one inbound `initiate` goes from one file of ours to another: `python -m tests.hops`.
 
-It prints the trunk, which is every file in the order in which it is reached first, and the total. Only calls count,
-in the task of the webhook and in those that it has started: neither returns nor coroutines that go on.
+It prints the trunk, which is every file in the order in which it is reached first, and the total. Only calls
+count, in the task of the webhook and in those that it has started: neither returns nor coroutines that go on.
 """
 
 import asyncio

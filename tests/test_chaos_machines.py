@@ -461,6 +461,14 @@ def test_a_503_that_nobody_made_up_for(tmp_path: Path, hung_up_at: float, wrong:
     assert aside(tmp_path, deliveries=SENT_AWAY[:1], hung_up_at=hung_up_at) == (wrong, 0)
 
 
+@pytest.mark.parametrize(("redirected_at", "wrong"), [(29.9, 1), (30.05, 0), (30.15, 1)])
+def test_a_503_to_a_phone_that_asks_something_else(tmp_path: Path, redirected_at: float, wrong: int) -> None:
+    asks = msgspec.structs.replace(
+        delivery(redirected_at, redirected_at + 0.1, 200, to="b"), event_type="redirect", body=b"another"
+    )
+    assert aside(tmp_path, deliveries=[SENT_AWAY[0], asks]) == (wrong, 0)
+
+
 @pytest.mark.parametrize("at", [11, 50], ids=["before", "after"])
 def test_a_503_of_one_that_does_not_stand_aside(tmp_path: Path, at: float) -> None:
     sent = [delivery(at, at + 0.1, 503), delivery(at + 0.1, at + 0.2, 200, to="b")]

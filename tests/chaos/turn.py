@@ -71,29 +71,34 @@ async def _live_through(site: Site, weather: Weather, say: Say) -> None:
         await lives.prepare()
     except AssertionError as error:
         raise CannotStart(error) from error
+    enough = asyncio.Event()
     async with asyncio.TaskGroup() as group:
         telling = group.create_task(_tell(site, lives, say))
         blowing = group.create_task(_blow(site, weather))
-        enough = asyncio.Event()
         repeating = group.create_task(repeat_some(site, weather.repeats, enough))
         group.create_task(site.stills.watch())
         group.create_task(site.marks.watch())
         group.create_task(site.gauges.watch())
         begun = monotonic()
-        await lives.play(weather.goes_on)
-        over = monotonic()
-        weather.calm(site)
-        enough.set()
-        await asyncio.gather(blowing, repeating)
-        # Those who stay are judged by what is to be seen when nothing is owed any more.
-        await site.stills.rest(RESTING)
-        await lives.part()
-        await settle(site)
-        await lives.end()
-        telling.cancel()
-        site.stills.stop()
-        site.marks.stop()
-        site.gauges.stop()
+        try:
+            await lives.play(weather.goes_on)
+            over = monotonic()
+            weather.calm(site)
+            enough.set()
+            await asyncio.gather(blowing, repeating)
+            # Those who stay are judged by what is to be seen when nothing is owed any more.
+            await site.stills.rest(RESTING)
+            await lives.part()
+            await settle(site)
+            await lives.end()
+        finally:
+            # Also where one of them has failed: the client of the store may swallow that a task is cancelled.
+            weather.calm(site)
+            enough.set()
+            telling.cancel()
+            site.stills.stop()
+            site.marks.stop()
+            site.gauges.stop()
         say(f"{site.turn.weather}: lives took {over - begun:.0f} s, and {monotonic() - over:.0f} s to settle")
 
 

@@ -94,6 +94,24 @@ def test_asked_to_wait_as_the_transfer_was_answered(turn: MadeUpTurn) -> None:
     assert _clean(turn)
 
 
+@pytest.mark.parametrize(
+    ("at", "path", "clean"),
+    [
+        (2.0, "/rooms/a", True),
+        (0.95, "/rooms/a", True),
+        (2.0, "/rooms/b", False),
+        (0.5, "/rooms/a", False),
+        (4.0, "/rooms/a", False),
+    ],
+    ids=["in between", "answered in between", "another room", "before", "afterwards"],
+)
+def test_asked_to_wait_as_its_room_was_closed(turn: MadeUpTurn, at: float, path: str, clean: bool) -> None:
+    turn.webhook("initiate", 1.0, transfer("t"))
+    turn.order(at, path, method="DELETE")
+    turn.webhook("initiate", 3.0, WAIT)
+    assert _clean(turn) == clean
+
+
 def test_a_copy_that_ends_what_was_asked_to_wait(turn: MadeUpTurn) -> None:
     """Whatever explains the apology: the phone was to come back by itself."""
     turn.request("createParticipant", 1.1, status=500, tag=f"{REF}.1", fault="status 500")
@@ -499,6 +517,51 @@ def test_an_apology_as_the_time_was_up_between_two_requests(
     turn.request("addParticipantToSession", 3.9, status=status, participantId="p-1", host=host)
     turn.request("createCall", asked_at, status=201, body=leg, host=host)
     turn.webhook("answer", 1.0, SORRY, seconds=seconds)
+    assert _clean(turn) == clean
+
+
+def _is_added_to_a_session_that_is_replaced(turn: MadeUpTurn, room: str = "a") -> None:
+    turn.request("createSession", 0.1, tag="a", created="s-1")
+    turn.request("createParticipant", 1.1, seconds=0.9, tag=f"{REF}.1", created="p-1")
+    turn.request("createSession", 1.2, tag=room, created="s-2")
+    turn.request("addParticipantToSession", 2.1, status=204, participantId="p-1", sessionId="s-1")
+
+
+@pytest.mark.parametrize(
+    ("room", "seconds", "then", "clean"),
+    [
+        ("a", 1.5, "s-2", True),
+        # It was answered before the time was up, and nothing was asked for any more.
+        ("a", 1.2, "s-2", False),
+        # It was taken out of the only session that it was in, as whoever is cleaned up.
+        ("a", 1.5, "s-1", False),
+        ("a", 1.5, "", False),
+        # It was moved to another room.
+        ("b", 1.5, "s-2", False),
+    ],
+)
+def test_an_apology_as_the_time_was_up_while_it_followed_its_room_into_another_session(
+    turn: MadeUpTurn, room: str, seconds: float, then: str, clean: bool
+) -> None:
+    _is_added_to_a_session_that_is_replaced(turn, room)
+    removal = "removeParticipantFromSession"
+    turn.request(removal, 3.0, seconds=seconds, fault="another body", participantId="p-1", sessionId="s-1")
+    if then:
+        turn.request(removal, 4.9, status=404, participantId="p-1", sessionId=then)
+    turn.webhook("answer", 1.0, SORRY, seconds=3.6)
+    assert _clean(turn) == clean
+
+
+@pytest.mark.parametrize(("asked_at", "clean"), [(4.7, True), (4.0, False)])
+def test_that_it_was_not_taken_out_of_the_first_is_passed_over(
+    turn: MadeUpTurn, asked_at: float, clean: bool
+) -> None:
+    """It is added to the other one all the same, for which there was no time."""
+    _is_added_to_a_session_that_is_replaced(turn)
+    removal, fault = "removeParticipantFromSession", "status 500"
+    turn.request(removal, 3.0, status=500, fault=fault, participantId="p-1", sessionId="s-1")
+    turn.request("addParticipantToSession", asked_at, participantId="p-1", sessionId="s-2")
+    turn.webhook("answer", 1.0, SORRY, seconds=3.6)
     assert _clean(turn) == clean
 
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 from msgspec.structs import replace
 
+from service.bandwidth.limits import is_id
 from service.calls.display import displayed
 from service.calls.model import Direction
 from service.calls.numbers import e164, hide_numbers
@@ -24,8 +25,6 @@ ROUNDS: Final = 3
 """How often a caller is told to come back while nothing can be decided."""
 _ROUND: Final = 25.0
 """Seconds that one takes at most: Bandwidth waits 15 for our answer, and the caller is told something."""
-_ID: Final = 200
-"""Characters of an id; Bandwidth's have some 40."""
 _decode = msgspec.json.decode
 
 
@@ -130,7 +129,7 @@ def parse(
     if event_type.startswith("conference") and "callId" not in body:
         raise OfNoCall(event_type)
     call_id = _required(body, "callId")
-    if not _is_id(call_id):
+    if not is_id(call_id):
         raise Malformed("callId is no id")
     account = body.get("accountId")
     if isinstance(account, str | int) and not isinstance(account, bool) and str(account) != account_id:
@@ -138,7 +137,7 @@ def parse(
     if not is_ref(ref):
         # The events of a B leg name the A leg as its parent.
         parent = body.get("parentCallId")
-        ref = ref_of_call(parent if isinstance(parent, str) and _is_id(parent) else call_id)
+        ref = ref_of_call(parent if isinstance(parent, str) and is_id(parent) else call_id)
     rounds, first = _waited(again, since, at)
     webhook = Webhook(
         rounds=rounds,
@@ -166,11 +165,6 @@ def _waited(again: str, since: str, at: float) -> tuple[int, float]:
         return rounds, 0
     first = int(since) / 1000
     return rounds, first if 0 <= at - first <= min(rounds, ROUNDS) * _ROUND else 0
-
-
-def _is_id(text: str) -> bool:
-    """What can stand in URLs and in BXML; Bandwidth's are letters, digits and hyphens."""
-    return 0 < len(text) <= _ID and text.isascii() and text.isprintable() and " " not in text
 
 
 def _text(value: object) -> str:

@@ -359,8 +359,9 @@ class Performer:
     async def _add_again(self, effect: AddParticipant, attempt: int) -> None:
         """Into the session that has replaced another; whose participant is gone is told so."""
         if is_browser(effect.seat):
-            hears = await self._participants.hears(effect.room, effect.seat)
-            if await self._put_back(effect, hears, attempt) == "":
+            browser = await self._participants.browser(effect.room, effect.seat)
+            # One that has left is taken down next, and would hear everybody until then.
+            if browser and await self._put_back(effect, browser.hears, attempt) == "":
                 await self._participants.leave(effect.room, effect.seat, why="vanished")
             return
         ref, join = call_of(effect.seat)

@@ -235,9 +235,10 @@ class Participants:
             raise NotYet(min(left, self._patience.quiet))
         await self.leave(effect.room, effect.seat, why="over" if over < absent else "absent")
 
-    async def hears(self, room: str, seat: str) -> Hears:
+    async def browser(self, room: str, seat: str) -> Browser | None:
+        """The one that has the seat; None where it has left. Raises StoreError."""
         member = await self._seated(room, seat)
-        return member.browser.hears if member and member.browser else None
+        return member.browser if member else None
 
     async def _reserve(self, room: str, seat: str, browser: Browser, deadline: float) -> Place:
         """Raises Refused. Where only the visit's own browser is in the way, wait until it is out."""

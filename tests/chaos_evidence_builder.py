@@ -214,11 +214,25 @@ class EvidenceBuilder:
         )
 
     def order(
-        self, at: float, path: str, body: Any = None, *, method: str = "POST", status: int = 202
+        self,
+        at: float,
+        path: str,
+        body: Any = None,
+        *,
+        method: str = "POST",
+        status: int = 202,
+        seconds: float = 0.1,
     ) -> None:
+        answered_at = at + seconds
         self.asked.append(
             OperatorRequest(
-                method=method, path=path, body=body, host="a", sent_at=at, answered_at=at + 0.1, status=status
+                method=method,
+                path=path,
+                body=body,
+                host="a",
+                sent_at=at,
+                answered_at=answered_at,
+                status=status,
             )
         )
 

@@ -11,6 +11,7 @@ from tests.chaos.checks import browsers
 from tests.chaos.evidence import Evidence
 from tests.chaos.fleet import Kill
 from tests.chaos.records import BrowserSeat, InvitationUse, Kind, PostedEvent, Records, SeatRequest
+from tests.chaos.replica import PATIENCE
 from tests.chaos.store_history import Step
 from tests.chaos.times import NEVER
 from tests.chaos.troubles import Troubles
@@ -129,13 +130,27 @@ def test_heartbeats_that_are_lost_do_not_count() -> None:
 def test_given_up_before_it_was_silent_for_long_enough(after: float, count: int) -> None:
     """As parts of the time for which it may be silent; the last heartbeat is one of second 29."""
     silent = [sign("beat", at, None, asked=False) for at in range(30, 80)]
-    assert len(BrowserEvidence(beating(30, *silent), out=29 + after * browsers.SILENCE).found()) == count
+    assert (
+        len(
+            BrowserEvidence(
+                beating(30, *silent), out=29 + after * (PATIENCE.browser_absence - browsers.TOLERANCE)
+            ).found()
+        )
+        == count
+    )
 
 
 @pytest.mark.parametrize(("after", "count"), [(0.6, 1), (0.98, 1), (1.0, 0), (5.0, 0)])
 def test_given_up_before_it_was_heard_of(after: float, count: int) -> None:
     one = seat()
-    assert len(BrowserEvidence(one, out=one.asked_at + after * browsers.UNUSED).found()) == count
+    assert (
+        len(
+            BrowserEvidence(
+                one, out=one.asked_at + after * (PATIENCE.unused_seat - browsers.TOLERANCE)
+            ).found()
+        )
+        == count
+    )
 
 
 def test_it_keeps_its_seat_for_too_long() -> None:

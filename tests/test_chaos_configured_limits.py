@@ -4,6 +4,8 @@ import pytest
 
 from tests.chaos.checks import ends, replies
 from tests.chaos.finding import Finding
+from tests.chaos.records import SeatRequest
+from tests.chaos.replica import PATIENCE
 from tests.chaos_evidence_builder import CALL, HANGUP, REF, EvidenceBuilder
 
 TIME_UP = "<SpeakSentence>The time for this call is over. Goodbye.</SpeakSentence>" + HANGUP
@@ -105,6 +107,70 @@ def test_everybody_has_left_a_session_that_replaced_another() -> None:
     turn.webhook("redirect", 6.1, LEFT)
     turn.stage(7.0, "ended", "hangup")
     assert _replied(turn) == []
+
+
+def _with_a_browser() -> EvidenceBuilder:
+    """Its phone and B are in room a, which hangs up on who is alone there for two seconds."""
+    turn = _placed()
+    turn.order(0.1, "/rooms/a", {"alone": {"after": 2, "then": "hangup"}}, method="PUT", status=200)
+    turn.browser("B", "a", 0.2)
+    turn.member(1.5, "B", "s")
+    turn.member(1.6, "P", "s")
+    turn.stage(2.5, "bridged", participant="P")
+    return turn
+
+
+@pytest.mark.parametrize(("heard_at", "found"), [(3.0, 0), (None, 0), (5.0, 1)])
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_browser_fell_silent_that_bandwidth_has_for_longer(
+    heard_at: float | None, found: int, *, replaced: bool
+) -> None:
+    """`heard_at`: when it was heard of last. `replaced`: whether its session is, after that."""
+    turn = _with_a_browser()
+    if heard_at is not None:
+        turn.records.browsers[0].requests.append(
+            SeatRequest(kind="beat", sent_at=heard_at, over=heard_at + 0.1, status=204)
+        )
+    if replaced:
+        for one in ("P", "B"):
+            turn.request("removeParticipantFromSession", 11.1, participantId=one, sessionId="s")
+            turn.member(11.2, one, "t")
+    told = 3.0 + PATIENCE.browser_absence + 2.1
+    turn.stage(told, "answered")
+    turn.webhook("redirect", told, LEFT)
+    turn.stage(told + 1, "ended", "hangup")
+    turn.request("removeParticipantFromSession", 30.0, participantId="B", sessionId="s")
+    turn.request("deleteParticipant", 30.1, participantId="B")
+    assert len(_replied(turn)) == found
+
+
+@pytest.mark.parametrize(("left_at", "found"), [(3.0, 0), (3.2, 0), (4.9, 1), (None, 1)])
+def test_a_browser_that_has_left_is_moved_to_another_session(left_at: float | None, found: int) -> None:
+    """It was to be moved when it left, and is put out later."""
+    turn = _with_a_browser()
+    if left_at is not None:
+        turn.records.browsers[0].requests.append(
+            SeatRequest(kind="leave", sent_at=left_at, over=left_at + 0.1, status=204)
+        )
+    for one in ("P", "B"):
+        turn.request("removeParticipantFromSession", 3.1, participantId=one, sessionId="s")
+        turn.member(3.1, one, None)
+        turn.member(3.3, one, "t")
+    turn.stage(5.5, "answered")
+    turn.webhook("redirect", 5.6, LEFT)
+    turn.stage(6.0, "ended", "hangup")
+    assert len(_replied(turn)) == found
+
+
+@pytest.mark.parametrize(("asked_at", "found"), [(0.4, 1), (3.0, 0)])
+def test_the_visit_of_the_last_browser_asked_for_another_seat(asked_at: float, found: int) -> None:
+    """Of two that are asked for at once this one may be it."""
+    turn = _with_a_browser()
+    turn.records.browsers[0].next_asked_at = asked_at
+    turn.stage(6.0, "answered")
+    turn.webhook("redirect", 6.1, LEFT)
+    turn.stage(7.0, "ended", "hangup")
+    assert len(_replied(turn)) == found
 
 
 @pytest.mark.parametrize(("others", "found"), [(3.0, 0), (0.9, 1)])

@@ -138,6 +138,25 @@ def test_who_is_put_back_before_all_others_into_a_new_session(
     assert (found(turn) == []) is fine
 
 
+@pytest.mark.parametrize(("made_for", "apart"), [("a", "x"), ("b", "z")])
+def test_who_is_the_first_in_a_new_session_as_a_move_has_failed_before_anybody_looked(
+    turn: TurnHistoryBuilder, made_for: str, apart: str
+) -> None:
+    """It owed something all the while, until the session of its room had been replaced."""
+    turn.talks("x", ROOM_A, "s")
+    turn.talks("y", ROOM_B, "t")
+    turn.asks("POST", "/calls/y/join", {"room": "a"})
+    turn.failed_moves["y"] = 1
+    turn.looks("call:ref-y")
+    turn.request("createSession", 200, body={"tag": made_for}, created="u")
+    turn.member("Y", "u")
+    turn.looks()
+    turn.talks("z", ROOM_B, "v")
+    turn.looks()
+    silent = {what.partition(" in")[0] for what in found(turn)}
+    assert silent == {f"y does not hear {apart}", f"{apart} does not hear y"}
+
+
 def test_moves_that_have_failed_are_told_by_timeline_or_log() -> None:
     """For good, or to be tried again."""
     timeline = [{"event": "moveFailed"}, {"event": "moved"}, {"event": "effectFailed"}]

@@ -30,6 +30,8 @@ from tests.chaos.faults.freeze import FrozenProcesses
 from tests.chaos.faults.store_minutes import StoreMinutes
 from tests.chaos.faults.two_releases import CallCheck, wrong_looks
 from tests.chaos.fleet import HOSTS, Fleet, Kill
+from tests.chaos.records import Records
+from tests.chaos.scenarios.orders import ScenarioOperator
 from tests.chaos.severable_proxy import HOST, Cut, SeverableProxy
 from tests.chaos.snapshots import Snapshots
 from tests.chaos.standby_spans import standby_spans
@@ -459,6 +461,14 @@ def test_a_503_that_nobody_made_up_for(tmp_path: Path, hung_up_at: float, wrong:
     assert aside(tmp_path, deliveries=SENT_AWAY[:1], hung_up_at=hung_up_at) == (wrong, 0)
 
 
+@pytest.mark.parametrize(("redirected_at", "wrong"), [(29.9, 1), (30.05, 0), (30.15, 1)])
+def test_a_503_to_a_phone_that_asks_something_else(tmp_path: Path, redirected_at: float, wrong: int) -> None:
+    asks = msgspec.structs.replace(
+        delivery(redirected_at, redirected_at + 0.1, 200, to="b"), event_type="redirect", body=b"another"
+    )
+    assert aside(tmp_path, deliveries=[SENT_AWAY[0], asks]) == (wrong, 0)
+
+
 @pytest.mark.parametrize("at", [11, 50], ids=["before", "after"])
 def test_a_503_of_one_that_does_not_stand_aside(tmp_path: Path, at: float) -> None:
     sent = [delivery(at, at + 0.1, 503), delivery(at + 0.1, at + 0.2, 200, to="b")]
@@ -754,3 +764,30 @@ async def test_an_operator_gives_up_what_is_not_answered(
     await api.close()
     assert answer is not None
     assert [(one.status, one.given_up) for one in api.requests] == [(None, given_up), (202, False)]
+
+
+@pytest.mark.parametrize(
+    ("status", "state", "asked", "refs", "kept"),
+    [
+        (200, "ended", ["GET", "DELETE", "GET"], {"c-1": ID}, True),
+        (200, "detached", ["GET", "DELETE", "GET"], {"c-1": ID}, False),
+        (404, "", ["GET"], {}, False),
+    ],
+)
+async def test_what_an_operator_erases_was_shown(
+    status: int, state: str, asked: list[str], refs: dict[str, str], *, kept: bool
+) -> None:
+    """It may have ended since. Nobody can ask for its name any more."""
+    sent: list[str] = []
+
+    async def send(method: str, _path: str) -> httpx.Response:
+        sent.append(method)
+        answers = {"GET": status if len(sent) == 1 else 404, "DELETE": 204}
+        return httpx.Response(answers[method], json={"id": ID, "state": state})
+
+    api = SimpleNamespace(send=send, bad_answers=[])
+    shared = SimpleNamespace(api=api, records=Records())
+    operator = ScenarioOperator(cast("Any", shared), cast("Any", SimpleNamespace(call_id="c-1")), Random(2))
+    await operator.erase()
+    assert (sent, shared.records.refs, bool(shared.records.erased)) == (asked, refs, kept)
+    assert api.bad_answers == []

@@ -190,7 +190,9 @@ async def test_nothing_is_wrong_with_browsers(stage: RecordedCalls) -> None:
 
 
 async def test_nothing_is_wrong_when_a_session_was_replaced(stage: RecordedCalls) -> None:
-    assert await replaced(stage) == []
+    found = await replaced(stage)
+    # On a busy machine somebody may look before anybody has asked for the session that has vanished.
+    assert {one.excuse for one in found} <= {"session-not-missed-yet"}, found
 
 
 async def test_all_is_told_to_those_who_look_on(stage: RecordedCalls) -> None:

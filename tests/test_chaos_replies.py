@@ -94,6 +94,26 @@ def test_asked_to_wait_as_the_transfer_was_answered(turn: EvidenceBuilder) -> No
     assert _clean(turn)
 
 
+@pytest.mark.parametrize(
+    ("at", "path", "clean"),
+    [
+        (2.0, "/rooms/a", True),
+        (0.95, "/rooms/a", True),
+        (2.0, "/rooms/b", False),
+        (0.5, "/rooms/a", False),
+        (4.0, "/rooms/a", False),
+    ],
+    ids=["in between", "answered in between", "another room", "before", "afterwards"],
+)
+def test_asked_to_wait_as_its_room_was_closed(
+    turn: EvidenceBuilder, at: float, path: str, clean: bool
+) -> None:
+    turn.webhook("initiate", 1.0, transfer("t"))
+    turn.order(at, path, method="DELETE")
+    turn.webhook("initiate", 3.0, WAIT)
+    assert _clean(turn) == clean
+
+
 def test_a_copy_that_ends_what_was_asked_to_wait(turn: EvidenceBuilder) -> None:
     """Whatever explains the apology: the phone was to come back by itself."""
     turn.request("createParticipant", 1.1, status=500, tag=f"{REF}.1", fault="status 500")
@@ -225,6 +245,17 @@ def test_an_apology_for_nothing(turn: EvidenceBuilder) -> None:
 def test_an_apology_for_a_fault(turn: EvidenceBuilder, tag: str, fault: str | None, clean: bool) -> None:
     turn.request("createParticipant", 1.1, status=500 if fault else 200, tag=tag, fault=fault)
     turn.webhook("initiate", 1.0, SORRY, seconds=0.5)
+    assert _clean(turn) == clean
+
+
+@pytest.mark.parametrize(("looked", "clean"), [(True, True), (False, False)])
+def test_an_apology_of_a_call_that_was_erased(turn: EvidenceBuilder, *, looked: bool, clean: bool) -> None:
+    """No address has its name: it is the one that it had when the API showed it last."""
+    turn.calls.clear()
+    if looked:
+        turn.records.refs[CALL] = REF
+    turn.request("createParticipant", 1.1, status=502, tag=f"{REF}.1", fault="status 502")
+    turn.webhook("initiate", 1.0, SORRY, seconds=0.5, url=f"{A}/voice")
     assert _clean(turn) == clean
 
 
@@ -493,6 +524,51 @@ def test_an_apology_as_the_time_was_up_between_two_requests(
     assert _clean(turn) == clean
 
 
+def _is_added_to_a_session_that_is_replaced(turn: EvidenceBuilder, room: str = "a") -> None:
+    turn.request("createSession", 0.1, tag="a", created="s-1")
+    turn.request("createParticipant", 1.1, seconds=0.9, tag=f"{REF}.1", created="p-1")
+    turn.request("createSession", 1.2, tag=room, created="s-2")
+    turn.request("addParticipantToSession", 2.1, status=204, participantId="p-1", sessionId="s-1")
+
+
+@pytest.mark.parametrize(
+    ("room", "seconds", "then", "clean"),
+    [
+        ("a", 1.5, "s-2", True),
+        # It was answered before the time was up, and nothing was asked for any more.
+        ("a", 1.2, "s-2", False),
+        # It was taken out of the only session that it was in, as whoever is cleaned up.
+        ("a", 1.5, "s-1", False),
+        ("a", 1.5, "", False),
+        # It was moved to another room.
+        ("b", 1.5, "s-2", False),
+    ],
+)
+def test_an_apology_as_the_time_was_up_while_it_followed_its_room_into_another_session(
+    turn: EvidenceBuilder, room: str, seconds: float, then: str, clean: bool
+) -> None:
+    _is_added_to_a_session_that_is_replaced(turn, room)
+    removal = "removeParticipantFromSession"
+    turn.request(removal, 3.0, seconds=seconds, fault="another body", participantId="p-1", sessionId="s-1")
+    if then:
+        turn.request(removal, 4.9, status=404, participantId="p-1", sessionId=then)
+    turn.webhook("answer", 1.0, SORRY, seconds=3.6)
+    assert _clean(turn) == clean
+
+
+@pytest.mark.parametrize(("asked_at", "clean"), [(4.7, True), (4.0, False)])
+def test_that_it_was_not_taken_out_of_the_first_is_passed_over(
+    turn: EvidenceBuilder, asked_at: float, clean: bool
+) -> None:
+    """It is added to the other one all the same, for which there was no time."""
+    _is_added_to_a_session_that_is_replaced(turn)
+    removal, fault = "removeParticipantFromSession", "status 500"
+    turn.request(removal, 3.0, status=500, fault=fault, participantId="p-1", sessionId="s-1")
+    turn.request("addParticipantToSession", asked_at, participantId="p-1", sessionId="s-2")
+    turn.webhook("answer", 1.0, SORRY, seconds=3.6)
+    assert _clean(turn) == clean
+
+
 def test_what_it_asked_for_when_the_time_was_up_may_have_failed(turn: EvidenceBuilder) -> None:
     leg = {"answerUrl": f"{A}/legs/{REF}/1"}
     turn.request("createParticipant", 1.1, seconds=2.4, tag=f"{REF}.1", created="p-1")
@@ -599,12 +675,42 @@ def test_a_webhook_got_lost(turn: EvidenceBuilder, seconds: float, found: int) -
     assert len(_silences(turn)) == found
 
 
-@pytest.mark.parametrize(("ordered_at", "found"), [(6.0, 0), (0.5, 1)])
+@pytest.mark.parametrize(
+    ("ordered_at", "seconds", "bridged_at", "found"),
+    [
+        (6.0, 0.1, 11.0, 0),
+        (0.5, 0.1, 11.0, 1),
+        (1.5, 0.1, 11.0, 1),
+        (1.5, 3.0, 11.0, 0),
+        (1.5, 12.0, 16.0, 1),
+    ],
+    ids=["late", "before", "early", "answered late", "too long after both"],
+)
 def test_who_is_sent_elsewhere_begins_to_wait_anew(
-    turn: EvidenceBuilder, ordered_at: float, found: int
+    turn: EvidenceBuilder, ordered_at: float, seconds: float, bridged_at: float, found: int
 ) -> None:
+    """At one moment until the order is answered: a busy replica may have carried it out late."""
     turn.stage(1.0, "answered")
-    turn.order(ordered_at, f"/calls/{CALL}/join", {"room": "b"})
-    turn.stage(11.0, "bridged")
+    turn.order(ordered_at, f"/calls/{CALL}/join", {"room": "b"}, seconds=seconds)
+    turn.stage(bridged_at, "bridged")
+    turn.stage(20.0, "ended", "hangup", hung_up=True)
+    assert len(_silences(turn)) == found
+
+
+@pytest.mark.parametrize(("cause", "found"), [("rejected", 0), ("timeout", 1)])
+def test_who_is_refused_begins_to_wait_anew(turn: EvidenceBuilder, cause: str, found: int) -> None:
+    turn.stage(1.0, "answered")
+    turn.leg(4.0, "ringing")
+    turn.leg(4.1, "ended", cause)
+    turn.stage(10.5, "bridged")
     turn.stage(12.0, "ended", "hangup", hung_up=True)
     assert len(_silences(turn)) == found
+
+
+def test_who_is_refused_again_is_told(turn: EvidenceBuilder) -> None:
+    turn.stage(1.0, "answered")
+    turn.leg(4.0, "ringing")
+    turn.leg(4.1, "ended", "rejected")
+    turn.parked_leg(9.0, 9.1, cause="rejected")
+    turn.stage(15.0, "ended", "hangup", hung_up=True)
+    assert _silences(turn) == [""]

@@ -4,7 +4,7 @@ import pytest
 
 from tests.chaos.checks import orders, replies, rooms
 from tests.chaos.finding import Finding
-from tests.chaos.marks import moments
+from tests.chaos.marks import Moment, moments
 from tests.chaos.room_members import full_rooms
 from tests.chaos.store_history import Step
 from tests.chaos_evidence_builder import CALL, HANGUP, REF, EvidenceBuilder
@@ -51,6 +51,15 @@ def test_a_step_lies_between_the_marks_around_it() -> None:
     assert (found[id(second)].after, found[id(second)].before, found[id(second)].clock) == (1, 3, 500)
     assert found[id(last)].after == 3
     assert found[id(last)].before == float("inf")
+
+
+def test_a_mark_takes_the_one_before_away() -> None:
+    """A busy server does not come round to what has expired."""
+    [one] = mark(3, 600)
+    replaced = [[b"UNLINK", b"chaos:mark"], one]
+    taken = takes("x")
+    found = {id(one): moment for one, moment in moments([mark(1, 500), taken, replaced, mark(4, 700)])}
+    assert found[id(taken)] == Moment(1, 4, 600)
 
 
 # More than there may be -------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from redis.asyncio import Redis
 
 from service.engine.timeouts import Timeouts
 from tests.browsers import add_browser
-from tests.harness import RunningService, serving
+from tests.harness import CALLEE, RunningService, serving
 from tests.operators import Operator, bridged, operator_for
 from tests.outbound import ringing
 from tests.scraping import scraped
@@ -78,6 +78,36 @@ async def test_an_answer_without_an_id_is_counted_and_named(simulator: Simulator
         for name in ("pstn_answers_unreadable_total", "pstn_creates_in_doubt_total"):
             assert page.get(name, operation="create-participant") == 2
     assert len(simulator.ledger.alive().participants) == 2
+
+
+async def test_what_cannot_be_the_id_of_a_session_is_nobodys(simulator: Simulator, store_url: str) -> None:
+    """Also in its place it leads elsewhere: it gets into no path."""
+    simulator.faults.add("createSession", rewrite=lambda _: {"id": "../x"})
+    async with serving(simulator, store_url) as service:
+        phone = await simulator.dial()
+        await phone.until("ended")
+        assert "sorry" in phone.heard[-1]
+        await wait_until(lambda: service.log("create.in_doubt"))
+        [line] = service.log("create.in_doubt")
+        assert line["operation"] == "create-session"
+        await wait_until(lambda: simulator.ledger.alive().participants == [])
+    [made] = simulator.ledger.alive().sessions
+    about = {one.ids.get("sessionId", made) for one in simulator.requests}
+    assert (about, [one.path for one in simulator.requests if ".." in one.path]) == ({made}, [])
+
+
+async def test_nor_is_that_of_a_call(
+    simulator: Simulator, service: RunningService, operator: Operator
+) -> None:
+    """Its webhooks name it."""
+    simulator.faults.add("createCall", rewrite=lambda answer: {**answer, "callId": "../x"})
+    placed = await operator.send("POST", "/calls", {"to": CALLEE, "room": "sales"})
+    assert (placed.status_code, placed.json()["callId"]) == (202, None)
+    assert service.log("call.in_doubt")
+    phone = await simulator.called(CALLEE)
+    await phone.until("bridged")
+    assert (await operator.call(placed.json()["id"]))["callId"] == phone.call_id
+    await phone.hang_up()
 
 
 async def test_of_a_call_its_id_is_enough(

@@ -18,7 +18,7 @@ from handlers.cli.printing import Column, Row, show, show_json, table, width
 from handlers.cli.times import duration, iso, moment
 from service.bandwidth.api_client import HttpClient
 from service.bandwidth.errors import BandwidthError
-from service.bandwidth.validation import is_visible
+from service.bandwidth.validation import is_id
 from service.bandwidth.voice import FoundCall
 from service.clock import SystemClock
 from service.engine.orphan_sweep import (
@@ -77,7 +77,6 @@ _ENDED: Final[Mapping[str, ResourceKind]] = {"delete-participant": "participant"
 _KINDS: Final[tuple[ResourceKind, ...]] = get_args(ResourceKind)
 _MOST: Final = 1_000_000
 """Things that are kept in memory while the logs are read."""
-_LONGEST_ID: Final = 200
 _EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC).timestamp()
 _LATEST: Final = datetime(2100, 1, 1, tzinfo=UTC).timestamp()
 _EVERY: Final = 5.0
@@ -198,7 +197,7 @@ class _LoggedThings:
         found = False
         for kind in _KINDS:
             id_ = line.fields.get(f"{kind}_id")
-            if not isinstance(id_, str) or not _is_id(id_):
+            if not isinstance(id_, str) or not is_id(id_):
                 continue
             found, key = True, (kind, id_)
             if key in self._ended or key in self.things:
@@ -222,10 +221,6 @@ def _time(text: object) -> float | None:
     except (ValueError, OverflowError):
         return None
     return seconds if at.tzinfo and _EARLIEST <= seconds < _LATEST else None
-
-
-def _is_id(text: str) -> bool:
-    return is_visible(text, longest=_LONGEST_ID) and bool(text.strip("."))
 
 
 async def _sweep(

@@ -13,6 +13,7 @@ import msgspec
 from msgspec.structs import replace
 
 from service.bandwidth.callback_urls import MAX_ROUNDS
+from service.bandwidth.validation import is_id
 from service.calls.display import clean_display_text
 from service.calls.model import Direction
 from service.calls.numbers import e164, hide_numbers
@@ -23,8 +24,6 @@ _TEXT: Final = 256
 """Characters kept of a field; the longest that Bandwidth documents and we use is a tag of 256."""
 _MAX_ROUND_SECONDS: Final = 25.0
 """Seconds that one takes at most: Bandwidth waits 15 for our answer, and the caller is told something."""
-_ID: Final = 200
-"""Characters of an id; Bandwidth's have some 40."""
 _decode = msgspec.json.decode
 
 
@@ -131,7 +130,7 @@ def parse(
     if event_type.startswith("conference") and "callId" not in body:
         raise ConferenceEvent(event_type)
     call_id = _required(body, "callId")
-    if not _is_id(call_id):
+    if not is_id(call_id):
         raise MalformedWebhook("callId is no id")
     account = body.get("accountId")
     if isinstance(account, str | int) and not isinstance(account, bool) and str(account) != account_id:
@@ -139,7 +138,7 @@ def parse(
     if not is_ref(ref):
         # The events of a B leg name the A leg as its parent.
         parent = body.get("parentCallId")
-        ref = ref_of_call(parent if isinstance(parent, str) and _is_id(parent) else call_id)
+        ref = ref_of_call(parent if isinstance(parent, str) and is_id(parent) else call_id)
     rounds, first = _rounds_so_far(again, since, at)
     webhook = Webhook(
         rounds=rounds,
@@ -169,11 +168,6 @@ def _rounds_so_far(again: str, since: str, at: float) -> tuple[int, float]:
         return rounds, 0
     first = int(since) / 1000
     return rounds, first if 0 <= at - first <= min(rounds, MAX_ROUNDS) * _MAX_ROUND_SECONDS else 0
-
-
-def _is_id(text: str) -> bool:
-    """What can stand in URLs and in BXML; Bandwidth's are letters, digits and hyphens."""
-    return 0 < len(text) <= _ID and text.isascii() and text.isprintable() and " " not in text
 
 
 def _text(value: object) -> str:

@@ -2,26 +2,21 @@
 
 import re
 from typing import TypeVar
-from urllib.parse import quote
 
 import msgspec
 
 from service.bandwidth.api_client import Response
 from service.bandwidth.errors import BandwidthError, invalid_response
-from service.bandwidth.validation import is_visible
+from service.bandwidth.validation import check_id, is_id
 
 T = TypeVar("T")
 encode = msgspec.json.encode
 
 
 def path_segment(name: str, value: str) -> str:
-    """An id as one segment of a path. Raises ValueError for what can be no id.
-
-    Nothing but dots is refused too: encoding leaves `..` as it is, and that would lead out of the collection.
-    """
-    if not is_visible(value, longest=200) or not value.strip("."):
-        raise ValueError(f"{name}: not an id")
-    return quote(value, safe="")
+    """An id as one path_segment of a path. Raises ValueError for what can be no id."""
+    check_id(name, value)
+    return value
 
 
 def account_base(base_url: str, account_id: str) -> str:
@@ -41,10 +36,8 @@ def decode(operation: str, response: Response, shape: type[T]) -> T:
 
 def checked_id(operation: str, response: Response, value: str) -> str:
     """An id out of a response, fit to be used in later requests."""
-    try:
-        path_segment("id", value)
-    except ValueError as error:
-        raise unusable_response(operation, response, str(error)) from None
+    if not is_id(value):
+        raise unusable_response(operation, response, "not an id")
     return value
 
 
@@ -59,11 +52,7 @@ def created_id(response: Response, *path: str) -> str:
     pattern = rb'\s*\{%b[^{}]*?"%b"\s*:\s*"([!#-\[\]-~]{1,200})"' % (within, last)
     found = re.match(pattern, response.body, re.DOTALL)
     id_ = found[1].decode() if found else ""
-    try:
-        path_segment("id", id_)
-    except ValueError:
-        return ""
-    return id_
+    return id_ if is_id(id_) else ""
 
 
 def unusable_response(operation: str, response: Response, why: str) -> BandwidthError:

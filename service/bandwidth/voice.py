@@ -191,6 +191,8 @@ class VoiceApi:
         page = decode(operation, response, list[FoundCall]) if response.body else []
         for one in page:
             checked_id(operation, response, one.call_id)
+            if one.parent_call_id:
+                checked_id(operation, response, one.parent_call_id)
         if response.next_page is None:
             return page, None
         query = _next_page_query(response.next_page, f"{self._api.base}/calls")

@@ -243,9 +243,10 @@ class Browsers:
             raise RetryLater(min(left, self._timeouts.idle_check))
         await self.leave(effect.room, effect.seat, why="over" if over < absent else "absent")
 
-    async def hears_of(self, room: str, seat: str) -> Hears:
+    async def browser(self, room: str, seat: str) -> Browser | None:
+        """The one that has the seat; None where it has left. Raises StoreError."""
         member = await self._seated_browser(room, seat)
-        return member.browser.hears if member and member.browser else None
+        return member.browser if member else None
 
     async def _reserve(self, room: str, seat: str, browser: Browser, deadline: float) -> ReservedSeat:
         """Raises JoinRefused. Where only the visit's own browser is in the way, wait until it is out."""

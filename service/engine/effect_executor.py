@@ -381,8 +381,9 @@ class EffectExecutor:
     async def _restore_member(self, effect: AddParticipant, attempt: int) -> None:
         """Into the session that has replaced another; whose participant is gone is told so."""
         if is_browser(effect.seat):
-            hears = await self._browsers.hears_of(effect.room, effect.seat)
-            if await self._add_back(effect, hears, attempt) == "":
+            browser = await self._browsers.browser(effect.room, effect.seat)
+            # One that has left is taken down next, and would hear everybody until then.
+            if browser and await self._add_back(effect, browser.hears, attempt) == "":
                 await self._browsers.leave(effect.room, effect.seat, why="vanished")
             return
         ref, join = parse_seat(effect.seat)

@@ -163,7 +163,17 @@ def test_secrets_are_not_shown() -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"null", b"<html>", {}, {"callId": 5}, {"callId": ""}, {"callId": ".."}, {"callId": "a b"}],
+    [
+        b"",
+        b"null",
+        b"<html>",
+        {},
+        {"callId": 5},
+        {"callId": ""},
+        {"callId": ".."},
+        {"callId": "../x"},
+        {"callId": "a b"},
+    ],
 )
 async def test_answer_without_a_usable_id(
     http: HttpClient, bandwidth: Loopback, body: bytes | dict[str, Any]
@@ -305,7 +315,7 @@ async def test_timeout_may_have_made_a_call(http: HttpClient, bandwidth: Loopbac
             ("", "15551234567", "+0155", "+1 555", "+12\n", "sip:", "sip:a b", "tel:+15551234567"),
         ),
         ("from_", "from", (NUMBER,), ("", "15551234567", SIPX, "Anonymous")),
-        ("application_id", "applicationId", ("a-b",), ("", "a b")),
+        ("application_id", "applicationId", ("a-b",), ("", "a b", "a/b")),
         ("answer_url", "answerUrl", (URL,), ("", "/a", "ftp://a/b", f"{URL}/{'x' * 2048}")),
         ("disconnect_url", "disconnectUrl", (URL,), ("", "/a", f"{URL}/{'x' * 2048}")),
         ("answer_fallback_url", "answerFallbackUrl", (None, URL), ("", "/a", f"{URL}/{'x' * 2048}")),

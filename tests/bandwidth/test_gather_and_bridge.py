@@ -146,7 +146,7 @@ def test_urls_of_bridge(field: str, attribute: str) -> None:
         bridge(**{field: "/relative"})
 
 
-@pytest.mark.parametrize("call_id", ["", " ", "a b", f"{CALL}\n", "ä", "x" * 201])
+@pytest.mark.parametrize("call_id", ["", " ", "a b", "..", "../x", f"{CALL}\n", "ä", "x" * 201])
 def test_what_is_no_call_cannot_be_bridged(call_id: str) -> None:
     with pytest.raises(ValueError, match="Bridge: not an id"):
         Bridge(call_id)

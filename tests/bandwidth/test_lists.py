@@ -171,7 +171,17 @@ async def test_all_pages_share_the_time(http: HttpClient, bandwidth: Loopback) -
 
 
 @pytest.mark.parametrize(
-    "body", [b"{}", b"null", b"<html>", b"[{}]", b'[{"callId": ".."}]', b'[{"callId": 5}]']
+    "body",
+    [
+        b"{}",
+        b"null",
+        b"<html>",
+        b"[{}]",
+        b'[{"callId": ".."}]',
+        b'[{"callId": "../x"}]',
+        b'[{"callId": "c-1", "parentCallId": "../x"}]',
+        b'[{"callId": 5}]',
+    ],
 )
 async def test_what_is_no_list_of_calls(http: HttpClient, bandwidth: Loopback, body: bytes) -> None:
     """A call without an id could be the one that is looked for."""
@@ -197,10 +207,11 @@ async def test_nobody_is_there(http: HttpClient, bandwidth: Loopback, reply: Rep
 
 
 async def test_a_session_that_is_gone_has_no_list(http: HttpClient, bandwidth: Loopback) -> None:
-    bandwidth.answers(Reply(404, {"error": "not found"}), Reply(200, b'[{"id": ".."}]'), Reply(200, b"{}"))
+    unusable = [Reply(200, body) for body in (b'[{"id": ".."}]', b'[{"id": "../x"}]', b"{}")]
+    bandwidth.answers(Reply(404, {"error": "not found"}), *unusable)
     with pytest.raises(NotFound):
         await webrtc(http, bandwidth).list_participants("s", timeout=5)
-    for _ in range(2):
+    for _ in unusable:
         with pytest.raises(BandwidthError, match="invalid-response"):
             await webrtc(http, bandwidth).list_participants("s", timeout=5)
 

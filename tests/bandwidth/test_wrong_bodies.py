@@ -37,6 +37,10 @@ PAGES: list[bytes | dict[str, Any]] = [
     b'{"participant":{"id":"6b3cb0c2',
     {"id": "a b", "callId": "a b", "participant": {"id": "a b"}},
     {"id": "..", "callId": "..", "participant": {"id": ".."}},
+    {"id": "../x", "callId": "../x", "participant": {"id": "../x"}},
+    b'{"id":"../x","tag":"',
+    b'{"callId":"../x","tag":"',
+    b'{"participant":{"id":"../x"',
 ]
 
 

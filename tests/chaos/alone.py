@@ -8,6 +8,9 @@ from collections.abc import Iterator, Mapping
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
+import msgspec
+
+from tests.chaos.browser_signs import outs_of, silent_from
 from tests.chaos.call_histories import CallHistories, CallHistory
 from tests.chaos.times import NEVER
 from tests.simulator.journal import Happening, MemberChanged, PhoneChanged
@@ -16,6 +19,12 @@ if TYPE_CHECKING:
     from tests.chaos.evidence import Evidence
 
 Span = tuple[float, float]
+
+
+class _Left(msgspec.Struct, frozen=True):
+    """A browser has left its room, or may have, and does not come back to this seat."""
+
+    participant_id: str
 
 
 def spans_alone(evidence: "Evidence", histories: CallHistories) -> dict[str, list[Span]]:
@@ -27,13 +36,15 @@ def spans_alone(evidence: "Evidence", histories: CallHistories) -> dict[str, lis
     """
     browsers = {seat.participant_id for seat in evidence.records.browsers}
     sessions = _Sessions(browsers, {call_id: one.began for call_id, one in histories.of.items()})
-    for at, one in sorted([*_gone(evidence), *_changes(evidence)], key=itemgetter(0)):
+    for at, one in sorted([*_put_out(evidence), *_left(evidence), *_changes(evidence)], key=itemgetter(0)):
         match one:
             case PhoneChanged() if one.call_id in histories.of:
                 last = _last_participant(evidence, histories.of[one.call_id])
                 sessions.phone(one, last if one.stage == "ended" else "", at)
             case MemberChanged():
                 sessions.member(one, at)
+            case _Left():
+                sessions.left(one.participant_id, at)
             case _:
                 continue
     return sessions.spans()
@@ -53,6 +64,8 @@ class _Sessions:
         self._sessions: dict[str, str] = {}
         """Where each participant is, or was when its session vanished."""
         self._members: dict[str, set[str]] = defaultdict(set)
+        self._came: set[str] = set()
+        """Who has been in a session."""
         self._since: dict[str, dict[str, float]] = defaultdict(dict)
         """By session: which calls are alone there, and since when."""
         self._occupied: set[str] = set()
@@ -75,9 +88,19 @@ class _Sessions:
         before, now = self._sessions.pop(change.participant_id, ""), change.session_id or ""
         self._members[before].discard(change.participant_id)
         if now:
+            self._came.add(change.participant_id)
             self._sessions[change.participant_id] = now
             self._members[now].add(change.participant_id)
         self._look({before, now}, at)
+
+    def left(self, participant: str, at: float) -> None:
+        """It does not count any more, though it may be moved to another session before it is put out.
+
+        Of two seats that a visit asks for at once either stays: one that has yet to come in may be it.
+        """
+        if participant in self._came:
+            self._browsers.discard(participant)
+        self.member(MemberChanged(at * 1000, participant, None, None), at)
 
     def spans(self) -> dict[str, list[Span]]:
         for since in self._since.values():
@@ -121,28 +144,32 @@ def _last_participant(evidence: "Evidence", history: CallHistory) -> str:
 
 
 def _changes(evidence: "Evidence") -> Iterator[tuple[float, Happening]]:
-    """But those of members whose session has vanished, or who are in `_gone`."""
+    """But those of members whose session has vanished, or who are in `_put_out` or `_left`."""
     for one in evidence.happenings:
         if not (isinstance(one, MemberChanged) and one.session_id is None):
             yield evidence.simulator.started + one.at_ms / 1000, one
 
 
-def _gone(evidence: "Evidence") -> Iterator[tuple[float, MemberChanged]]:
-    """When each member has left its room, or may have."""
-    times: list[tuple[float, str]] = [
-        (one.at, one.ids.get("participantId", ""))
-        for one in evidence.simulator.requests
+def _put_out(evidence: "Evidence") -> Iterator[tuple[float, MemberChanged]]:
+    """When the service had each member taken out of its session, be it for another one."""
+    for one in evidence.simulator.requests:
         # Not found, it is in another session, or in none.
-        if one.operation in {"removeParticipantFromSession", "deleteParticipant"} and one.status != 404
-    ]
+        if one.operation in {"removeParticipantFromSession", "deleteParticipant"} and one.status != 404:
+            yield one.at, MemberChanged(one.at * 1000, one.ids.get("participantId", ""), None, None)
+
+
+def _left(evidence: "Evidence") -> Iterator[tuple[float, _Left]]:
+    times: list[tuple[float, str]] = []
+    outs = outs_of(evidence)
     for seat in evidence.records.browsers:
         times += ((one.sent_at, seat.participant_id) for one in seat.requests if one.kind == "leave")
         times += ((one.sent_at, seat.participant_id) for one in seat.events if one.name == "onLeave")
-        times += ((at, seat.participant_id) for at in (seat.vanished_at, seat.next_asked_at) if at < NEVER)
+        ends = (seat.vanished_at, seat.next_asked_at, silent_from(evidence, seat, outs(seat)))
+        times += ((at, seat.participant_id) for at in ends if at < NEVER)
     times += (
         (one.sent_at, one.path.rpartition("/")[2])
         for one in evidence.operator_requests
         if one.method == "DELETE" and "/participants/" in one.path
     )
     for at, participant in times:
-        yield at, MemberChanged(at * 1000, participant, None, None)
+        yield at, _Left(participant)

@@ -132,10 +132,10 @@ class CallHistories(msgspec.Struct):
     def __iter__(self) -> Iterator[CallHistory]:
         return iter(self.of.values())
 
-    def closed_by(self, history: CallHistory, until: float) -> bool:
-        """Whether an operator has closed a room by then, to which it had been sent before."""
+    def closed_by(self, history: CallHistory, until: float, *, since: float = 0.0) -> bool:
+        """Whether an operator has closed a room by then, and since then, to which it had been sent before."""
         return any(
-            sent_at <= until and over >= history.sent_to(room)
+            sent_at <= until and over >= max(since, history.sent_to(room))
             for room in history.rooms
             for sent_at, over in self.closed.get(room, [])
         )
@@ -168,12 +168,13 @@ def over(delivery: Delivery) -> float:
 
 
 def histories_of(evidence: "Evidence") -> CallHistories:
+    refs = evidence.refs
     of = {
         phone.call_id: CallHistory(
             call_id=phone.call_id,
             inbound=phone.call.direction == "inbound",
             to=phone.call.to,
-            ref=str(evidence.calls.get(phone.call_id, {}).get("id", "")),
+            ref=refs.get(phone.call_id, ""),
             hung_up=phone.call.hung_up,
         )
         for phone in evidence.simulator.phones

@@ -135,6 +135,11 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
     store_steps: list[Step] = []
     """All that was written to the store, step by step; empty where it has no journal."""
 
+    @property
+    def refs(self) -> dict[str, str]:
+        """What the API calls the call of each phone, or called it before it was erased; by call id."""
+        return self.records.refs | {call_id: str(call["id"]) for call_id, call in self.calls.items()}
+
 
 async def gather(site: Site) -> Evidence:
     await site.live_call_counts.look()

@@ -37,6 +37,8 @@ JOINS: Final = frozenset(
     }
 )
 """What is asked for to get a phone into its room."""
+REMOVES: Final = "removeParticipantFromSession"
+"""Asked for on the same way where the room has another session by then. How it ends is passed over."""
 ROW: Final = {"token": 2, "voice": 5, "webrtc": 5}
 """Failures in a row, each of another piece of work, that open a breaker (docs/design.md, When Bandwidth is
 down), at least."""
@@ -60,8 +62,9 @@ class FaultImpact:
         """All requests for them: by seat's call, room of a session, or host of a token."""
         self._attempts: dict[tuple[str, str], dict[int, list[Request]]] = defaultdict(dict)
         """By host and ref: the requests for each attempt of a call at a way in, in order."""
-        for one in requests:
-            if one.operation in JOINS:
+        followers = _followers(requests, self._tags)
+        for place, one in enumerate(requests):
+            if one.operation in JOINS or place in followers:
                 self._take(one)
         self._questions: dict[str, list[Request]] = defaultdict(list)
         self._updates: dict[str, list[Request]] = defaultdict(list)
@@ -93,7 +96,7 @@ class FaultImpact:
         of_session = self._tags.get(one.ids.get("sessionId", ""), "")
         for tag in {one.host} if one.operation == "token" else self._about(one) - {of_session}:
             self._ways_in[tag].add(one)
-        if self.was_hit(one):
+        if self.was_hit(one) and one.operation != REMOVES:
             if one.operation == "token":
                 self._tokens[one.host].add(one)
             # Not found, the session is in doubt to all who want in; any other failure is that of one caller.
@@ -220,12 +223,14 @@ class FaultImpact:
         """
         for all_ in self._attempts.get((self.host_of(url), history.ref), {}).values():
             asked = bisect_right(all_, at, key=lambda one: one.at)
-            well = all(
-                answered_at(one) <= at and not failed(one) and not self.was_hit(one) for one in all_[:asked]
-            )
+            well = all(answered_at(one) <= at and self._went_well(one) for one in all_[:asked])
             if 0 < asked < len(all_) and since <= all_[0].at and well:
                 return True
         return False
+
+    def _went_well(self, request: Request) -> bool:
+        """Whether a way in goes on after it."""
+        return request.operation == REMOVES or not (failed(request) or self.was_hit(request))
 
     def _hindrance(self, history: CallHistory, since: float, until: float) -> str:
         """Of a replica that was asked to work on this call, from then on."""
@@ -279,6 +284,27 @@ class FaultImpact:
 def _ref(tag: str) -> str:
     """Of a seat; a room's name is left as it is."""
     return tag.rpartition(".")[0] or tag
+
+
+def _followers(requests: Sequence[Request], tags: Mapping[str, str]) -> set[int]:
+    """The places of removals by which a participant follows its room into a new session.
+
+    The session that it is asked into, or out of, next is another one of the same room. Who is cleaned up is
+    taken out of the room's session, and is in none afterwards.
+    """
+    found: set[int] = set()
+    next_: dict[str, str] = {}
+    for place in reversed(range(len(requests))):
+        one = requests[place]
+        participant, session = one.ids.get("participantId", ""), one.ids.get("sessionId", "")
+        if not (participant and session):
+            continue
+        other = next_.get(participant, session)
+        room = tags.get(session, "")
+        if one.operation == REMOVES and other != session and room and tags.get(other) == room:
+            found.add(place)
+        next_[participant] = session
+    return found
 
 
 def _expired(requests: Iterable[Request], tags: dict[str, str]) -> set[str]:

@@ -102,9 +102,9 @@ def _part(times: Sequence[float], around: float | None, most: int) -> slice:
 def relatives_of(evidence: "Evidence", ids: AbstractSet[str]) -> set[str]:
     """With a call come its ref, its legs and what was created in its name."""
     known = set(ids)
-    for call_id, call in evidence.calls.items():
-        if not known.isdisjoint({call_id, str(call["id"])}):
-            known |= {call_id, str(call["id"])}
+    for call_id, ref in evidence.refs.items():
+        if not known.isdisjoint({call_id, ref}):
+            known |= {call_id, ref}
     for one in evidence.happenings:
         if isinstance(one, PhoneChanged):
             if one.parent_call_id in known:

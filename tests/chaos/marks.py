@@ -75,6 +75,10 @@ def moments(written: Iterable[Step]) -> Iterator[tuple[Step, Moment]]:
 def _mark(step: Step) -> tuple[float, float] | None:
     """When it was sent, and what the server's clock showed; None where the step is none."""
     match step:
-        case [[b"SET", key, sent_at, option, expiry]] if key == MARK.encode() and option.upper() == b"PXAT":
+        # In the same step the server takes away the mark before, where that has expired and is still there.
+        case [*_, [b"SET", key, sent_at, option, expiry]] if (key, option.upper()) == (
+            MARK.encode(),
+            b"PXAT",
+        ):
             return float(sent_at), float(expiry) - KEPT
     return None

@@ -257,10 +257,12 @@ class ModelReplay:
         rooms = self.model.parties[id_].rooms
         if session in self.rooms:
             return self.rooms[session] & rooms
+        # Nobody has been in it yet.
         if self._failed[id_] < self.history.failed_moves.get(id_, 0):
-            # Nobody has been in it yet: it may be that of the room from which it had begun to move.
-            return rooms | self.model.parties[id_].left_behind
-        return rooms
+            # It may be that of the room from which it had begun to move.
+            rooms |= self.model.parties[id_].left_behind
+        # Of several, it is that for which the session was made: orders do not tell which of them came about.
+        return rooms & {self.history.made_for.get(session, "")} or rooms
 
     def _sent(self, asked: OperatorRequest) -> None:
         found = self._order(asked)

@@ -122,3 +122,6 @@ class Records(msgspec.Struct):
     erased: dict[str, dict[str, Any]] = {}
     """What the API has said last of calls that had ended, and that an operator then asked to erase; by call
     id."""
+    refs: dict[str, str] = {}
+    """By call id, kind the API called each call that an operator then asked to erase, whether it had ended or
+    not: it may end between the look and the request, and nobody can ask any more."""

@@ -104,7 +104,7 @@ class Snapshots:
         [port] = dict(settings).values()
         named = {before, await self._master()} - {None}
         if _text(role[0]) != "master" or named - {int(port)}:
-            await self._redis.connection_pool.disconnect()
+            await self._redis.connection_pool.disconnect(inuse_connections=False)
             raise RedisError("it is no master any more")
         return answers
 

@@ -71,29 +71,34 @@ async def _run_scenarios(site: Site, weather: FaultProfile, say: Say) -> None:
         await lives.prepare()
     except AssertionError as error:
         raise CannotStart(error) from error
+    enough = asyncio.Event()
     async with asyncio.TaskGroup() as group:
         telling = group.create_task(_report_progress(site, lives, say))
         blowing = group.create_task(_inject_faults(site, weather))
-        enough = asyncio.Event()
         repeating = group.create_task(repeat_some(site, weather.repeat_share, enough))
         group.create_task(site.snapshots.watch())
         group.create_task(site.marks.watch())
         group.create_task(site.live_call_counts.watch())
         begun = monotonic()
-        await lives.play(weather.may_begin_call)
-        over = monotonic()
-        weather.stop(site)
-        enough.set()
-        await asyncio.gather(blowing, repeating)
-        # Those who stay are judged by what is to be seen when nothing is owed any more.
-        await site.snapshots.wait_until_nothing_owed(SETTLE_SECONDS)
-        await lives.end_browsers()
-        await settle(site)
-        await lives.end_listeners()
-        telling.cancel()
-        site.snapshots.stop()
-        site.marks.stop()
-        site.live_call_counts.stop()
+        try:
+            await lives.play(weather.may_begin_call)
+            over = monotonic()
+            weather.stop(site)
+            enough.set()
+            await asyncio.gather(blowing, repeating)
+            # Those who stay are judged by what is to be seen when nothing is owed any more.
+            await site.snapshots.wait_until_nothing_owed(SETTLE_SECONDS)
+            await lives.end_browsers()
+            await settle(site)
+            await lives.end_listeners()
+        finally:
+            # Also where one of them has failed: the client of the store may swallow that a task is cancelled.
+            weather.stop(site)
+            enough.set()
+            telling.cancel()
+            site.snapshots.stop()
+            site.marks.stop()
+            site.live_call_counts.stop()
         say(
             f"{site.turn.fault_profile}: lives took {over - begun:.0f} s, "
             f"and {monotonic() - over:.0f} s to settle"

@@ -162,12 +162,10 @@ class TurnHistory:
         self.calls = {ref: call_id for call_id, ref in refs.items()}
         self.asked = sorted(asked, key=attrgetter("sent_at"))
         self.requests_by_id = _by_id(requests := list(requests))
-        self.seats = {
-            one.created: str((one.body or {}).get("tag", ""))
-            for one in requests
-            if one.operation == "createParticipant" and one.created is not None
-        }
+        self.seats = _made_for(requests, "createParticipant")
         """By participant: the seat that it was made for."""
+        self.made_for = _made_for(requests, "createSession")
+        """By session: the room that it was made for."""
         self.requests = {
             id_: Spans((one.at, one.at + one.ms / 1000) for one in all_)
             for id_, all_ in self.requests_by_id.items()
@@ -220,7 +218,7 @@ def history_of(evidence: "Evidence") -> TurnHistory:
         deliveries=simulator.deliveries,
         requests=simulator.requests,
         stills=evidence.snapshots,
-        refs={call_id: str(call["id"]) for call_id, call in evidence.calls.items()},
+        refs=evidence.refs,
         outages=evidence.troubles.of_store,
         rejections=simulator.interconnect.rejections,
         failed_moves=failed_moves_of(evidence),
@@ -324,6 +322,15 @@ def _browsers(asked: Iterable[OperatorRequest]) -> Iterable[tuple[str, str]]:
             and one.status == 201
         ):
             yield one.reply["participantId"], parts[2]
+
+
+def _made_for(requests: Iterable[Request], operation: str) -> dict[str, str]:
+    """By what these requests have made: the tag that came with it."""
+    return {
+        one.created: str((one.body or {}).get("tag", ""))
+        for one in requests
+        if one.operation == operation and one.created is not None
+    }
 
 
 def _by_id(requests: Iterable[Request]) -> dict[str, list[Request]]:

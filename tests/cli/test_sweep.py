@@ -384,6 +384,7 @@ async def test_lines_that_say_nothing_are_counted(
         "{",
         made(session_id="a b"),
         made(session_id=".."),
+        made(session_id="../x"),
         made(session_id=["x"]),
         made(session_id="x" * 201),
         made(participant_id="x" * 2_000_000),

@@ -305,6 +305,17 @@ async def test_it_is_put_back_with_what_it_heard(bench: Bench) -> None:
     assert bench.engine.handled == []
 
 
+async def test_who_has_left_is_not_put_back(bench: Bench) -> None:
+    one = await bench.admit()
+    await bench.participants.leave(ROOM, one.seat, why="left")
+    at_bandwidth = bench.simulator.sessions
+    at_bandwidth.remove(at_bandwidth.participants[one.participant_id])
+    await bench.performer.execute(
+        AddParticipant(ROOM, one.seat, one.session_id, one.participant_id), attempt=1
+    )
+    assert one.participant_id not in at_bandwidth.sessions[one.session_id].members
+
+
 async def test_who_cannot_be_put_back_leaves(bench: Bench) -> None:
     one, other = await bench.admit(), await bench.admit()
     bench.simulator.sessions.delete_participant(bench.simulator.sessions.participants[one.participant_id])

@@ -244,38 +244,64 @@ async def test_a_join_that_is_not_to_be_here_leaves_no_trace(bench: Bench, redis
 
 
 class Unsure(Calls):
-    """The store takes commits, or not, and nobody hears of it until it is back."""
+    """The store takes one commit, or not, and nobody hears of it. That one is tried again when it may be."""
 
-    away = False
-    taken = True
+    def __init__(self, client: Client, *, taken: bool) -> None:
+        super().__init__(client, ended_days=1)
+        self.away = False
+        self.again = asyncio.Event()
+        self._taken = taken
+        self._lost = ""
 
     async def commit(self, revision: int, change: CallCommit, *, now: float, commit_id: str) -> bool:
-        if not self.away:
-            return await super().commit(revision, change, now=now, commit_id=commit_id)
-        if self.taken:
-            await super().commit(revision, change, now=now, commit_id=commit_id)
-        await asyncio.sleep(0)
-        raise StoreUnavailable("it went away")
+        if self.away:
+            self.away, self._lost = False, commit_id
+            if self._taken:
+                await super().commit(revision, change, now=now, commit_id=commit_id)
+            raise StoreUnavailable("it went away")
+        if commit_id == self._lost:
+            await self.again.wait()
+        return await super().commit(revision, change, now=now, commit_id=commit_id)
 
 
-@pytest.mark.parametrize("taken", [True, False])
-@pytest.mark.parametrize("again", [True, False])
+@pytest.mark.parametrize(
+    ("taken", "then"),
+    [
+        (True, "nothing"),
+        (True, "its webhook"),
+        (True, "a join ends"),
+        (True, "it is erased"),
+        (False, "nothing"),
+        (False, "its webhook"),
+    ],
+)
 async def test_an_end_that_the_store_has_not_answered_is_told_once(
-    store_url: str, *, taken: bool, again: bool
+    store_url: str, *, taken: bool, then: str
 ) -> None:
-    """Also where its webhook, or another look at the call, comes again before that."""
+    """Whatever comes before it is written again."""
     client = Client(store_url)
-    calls = Unsure(client, ended_days=1)
+    calls = Unsure(client, taken=taken)
     bench = Bench(client, calls)
-    bench.joiner.gate(1).set()
-    await bench.engine.handle(REF, bench.initiate(), KEY)
-    calls.away, calls.taken = True, taken
+    join = bench.tasks.start(bench.engine.handle(REF, bench.initiate(), KEY), name="join")
+    await wait_until(lambda: bench.joiner.begun == [1])
+    calls.away = True
     with capture_logs() as lines:
         with pytest.raises(StoreUnavailable):
             await bench.engine.handle(REF, bench.disconnect(), "disconnect@2")
-        calls.away = False
-        if again:
+        if then == "its webhook":
             await bench.engine.handle(REF, bench.disconnect(), "disconnect@2")
+        elif then == "a join ends":
+            bench.joiner.gate(1).set()
+            await join
+        elif then == "it is erased":
+            owner, now = keys.owner_call(REF), bench.clock.now() + LEASE + 1
+            await bench.outbox.settle(owner, now=now, done=await bench.outbox.settle(owner, now=now))
+            [call, _] = await calls.view(REF) or [None, None]
+            assert call is not None
+            assert await calls.erase(REF, call, now=now)
+        calls.again.set()
+        bench.joiner.gate(1).set()
+        await join
         assert await bench.tasks.wait(5) == 0
     assert [line["event"] for line in lines].count("call.ended") == 1
     await client.close()

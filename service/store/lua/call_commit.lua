@@ -1,13 +1,14 @@
 -- State, timeline, reply and owed effects together, or not at all. Returns 1 when written, 0 when another
--- commit came first. Run twice (the client sends it again when a reply is lost) it writes once.
+-- commit came first. Run twice (the client sends it again when a reply is lost) it writes once; the end of a call
+-- is known for written also when others have written after it, for it is told once.
 -- uses: owed news
 -- keys: call events timeline token owed agenda calls standing news
 -- args: now revision commit state event reply entry entries effects cancelled owner device ttl events_ttl token_ttl ref began listed oldest calls_ttl stands step rooms told
-local held = redis.call('HMGET', call, 'revision', 'commit')
+local held = redis.call('HMGET', call, 'revision', 'commit', 'ended')
 local at = tonumber(held[1] or '0')
 if at ~= tonumber(revision) then
   if at == tonumber(revision) + 1 and held[2] == commit then return 1 end
-  return 0
+  return held[3] == commit and 1 or 0
 end
 now = tonumber(now)
 
@@ -39,6 +40,7 @@ if stands ~= '' then
   redis.call('ZADD', standing, stands * step + now + ttl, ref)
   redis.call('PEXPIRE', standing, ttl)
 else
+  redis.call('HSETNX', call, 'ended', commit)
   redis.call('ZREM', standing, ref)
 end
 

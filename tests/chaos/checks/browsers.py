@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from tests.chaos.browser_signs import outs_of, silent_from, told_gone, told_the_store
 from tests.chaos.closings import Closes, closes_of, may_be_closed
 from tests.chaos.finding import Finding
 from tests.chaos.previous_release_rules import PreviousReleaseRules
 from tests.chaos.records import BrowserSeat
-from tests.chaos.replica import PATIENCE
 from tests.chaos.silent_browsers import too_late
 from tests.chaos.store_history import UnknownCommand
 from tests.chaos.times import NEVER
@@ -18,14 +18,8 @@ from tests.simulator.journal import MemberChanged
 if TYPE_CHECKING:
     from tests.chaos.evidence import Evidence
 
-GONE = {404, 410}
-"""What a heartbeat, or a look, is answered when the seat has been given up."""
 TOLERANCE = 1.0
 """Seconds: what is shared is kept to about a second of what has passed."""
-SILENCE = PATIENCE.browser_absence - TOLERANCE
-UNUSED = PATIENCE.unused_seat - TOLERANCE
-"""Seconds from when a sign of life was sent, or a seat asked for, in which no seat is given up: the service
-counts from when it has heard of it, which is later."""
 
 
 def check(evidence: "Evidence") -> Iterator[Finding]:
@@ -66,16 +60,12 @@ class _SeatJudge:
     def __init__(self, evidence: "Evidence") -> None:
         self._evidence = evidence
         self._closes = closes_of(evidence)
-        self._taken_down = _taken_down(evidence)
+        self.out = outs_of(evidence)
         self._entered, self._strays = _entered(evidence)
         self._next_given = _next_given(evidence.records.browsers)
         self._listed = {
             member["participantId"]: room["room"] for room in evidence.rooms for member in room["members"]
         }
-
-    def out(self, seat: BrowserSeat) -> float:
-        """When it was thrown out, or was told so."""
-        return min(_told_gone(seat), self._taken_down.get(seat.participant_id, NEVER))
 
     def stays(self, seat: BrowserSeat) -> Iterator[Finding]:
         out = self.out(seat)
@@ -107,21 +97,6 @@ class _SeatJudge:
             yield _finding(seat, "has a participant when all is over")
 
 
-def _told_gone(seat: BrowserSeat) -> float:
-    """When it was answered for the first time that its seat has been given up."""
-    return min((one.over for one in seat.requests if one.status in GONE), default=NEVER)
-
-
-def _taken_down(evidence: "Evidence") -> dict[str, float]:
-    """By participant, when the service asked for the first time to delete it."""
-    found: dict[str, float] = {}
-    for one in evidence.simulator.requests:
-        if one.operation == "deleteParticipant":
-            id_ = one.ids["participantId"]
-            found[id_] = min(one.at, found.get(id_, NEVER))
-    return found
-
-
 def _cause(evidence: "Evidence", seat: BrowserSeat, out: float, closes: Closes) -> str:
     """What explains that it is out by then; empty where nothing does."""
     if any(one.kind == "leave" and one.sent_at <= out for one in seat.requests):
@@ -134,33 +109,7 @@ def _cause(evidence: "Evidence", seat: BrowserSeat, out: float, closes: Closes) 
         return "Bandwidth does not have it any more"
     if may_be_closed(evidence, seat.room, since=seat.asked_at, until=out):
         return "its room was closed"
-    return "nothing was heard of it" if _silent_from(evidence, seat, out) <= out else ""
-
-
-def _silent_from(evidence: "Evidence", seat: BrowserSeat, out: float) -> float:
-    """From when on the service may have taken it for gone, by what the service was told before `out`."""
-    beats = [one for one in seat.requests if one.kind == "beat" and one.asked and one.sent_at <= out]
-    signs = [one.sent_at for one in beats if one.status == 204]
-    signs += [
-        one.sent_at
-        for one in seat.events
-        if one.name == "onConnect"
-        and one.over <= out
-        and _told_the_store(evidence, one.sent_at, one.over, one.status)
-    ]
-    if not signs:
-        return seat.asked_at + UNUSED
-    if any(one.status in {204, None} for one in beats):
-        return max(signs) + SILENCE
-    lost = [one.sent_at for one in seat.events if one.name == "onDisconnect" and one.sent_at >= max(signs)]
-    return min(lost) + SILENCE if lost else NEVER
-
-
-def _told_the_store(evidence: "Evidence", sent_at: float, over: float, status: int | None) -> bool:
-    """What is answered while the store is away is not kept: a look at the session tells as much later."""
-    return status == 200 and not any(
-        outage.begun <= over and sent_at <= outage.over for outage in evidence.troubles.of_store
-    )
+    return "nothing was heard of it" if silent_from(evidence, seat, out) - TOLERANCE <= out else ""
 
 
 def _left(evidence: "Evidence", seat: BrowserSeat, closes: Closes) -> float:
@@ -169,12 +118,12 @@ def _left(evidence: "Evidence", seat: BrowserSeat, closes: Closes) -> float:
     left += [
         one.over
         for one in seat.events
-        if one.name == "onLeave" and _told_the_store(evidence, one.sent_at, one.over, one.status)
+        if one.name == "onLeave" and told_the_store(evidence, one.sent_at, one.over, one.status)
     ]
     rooms = closes.get(seat.room, [])
     first = bisect_right(rooms, seat.given_at, key=lambda one: one.sent_at)
     left += [one.answered_at for one in rooms[first:] if one.status == 202][:1]
-    left.append(_told_gone(seat))
+    left.append(told_gone(seat))
     return min(left)
 
 

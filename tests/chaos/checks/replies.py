@@ -3,9 +3,9 @@
 1. It is BXML that Bandwidth takes.
 2. The same webhook again changes nothing and gets the same reply (docs/guarantees.md, 2). Where the reply is
    another one, the phone must not notice: one of the two only has it ask again, and the two were worked on
-   at the same time, or the call has gone on in between; or one hangs up what had ended by then. A copy that
-   came after the answer, and finds the phone in a transfer or a bridge, begins nothing. What it is told
-   once more it is told with the same attributes.
+   at the same time, or the call has gone on in between, or its room was closed; or one hangs up what had
+   ended by then. A copy that came after the answer, and finds the phone in a transfer or a bridge, begins
+   nothing. What it is told once more it is told with the same attributes.
 3. Nobody is hung up on without a word, unless an operator has said so or the far end has hung up.
 4. Nobody is told that we are sorry, or to come back, without something that has struck.
 5. Each address of ours has the second one beside it, and credentials for both; also in requests.
@@ -94,7 +94,7 @@ def _copies(
             for earlier in copies[:n]:
                 history = histories.about(later[0])
                 problem = (
-                    _differs(earlier, later, history)
+                    _differs(earlier, later, history, histories)
                     or _begins(earlier, later, history, offered)
                     or (_told_else(earlier[1], later[1]) if alike else None)
                 )
@@ -109,7 +109,9 @@ def _copies(
                 break
 
 
-def _differs(earlier: Answered, later: Answered, history: CallHistory | None) -> str | None:
+def _differs(
+    earlier: Answered, later: Answered, history: CallHistory | None, histories: CallHistories
+) -> str | None:
     """What a phone would notice, None for nothing."""
     (one, first), (two, second) = earlier, later
     if (first.kind, first.target) == (second.kind, second.target) and (
@@ -121,7 +123,7 @@ def _differs(earlier: Answered, later: Answered, history: CallHistory | None) ->
     if first.kind is ReplyKind.COMES_BACK and second.kind is not ReplyKind.ENDS:
         return None  # what it waited for is there: see `_begins`
     if ReplyKind.COMES_BACK in {first.kind, second.kind}:
-        if two.sent_at <= over(one) or _went_on(history, one, two):
+        if two.sent_at <= over(one) or _went_on(history, one, two, histories):
             return None
         return f"was answered {first}, then {second}, and nothing had happened in between"
     for delivery, effect in (earlier, later):
@@ -152,9 +154,11 @@ def _told_else(first: ReplyEffect, second: ReplyEffect) -> str | None:
     return f"was answered {first}, then the same with other attributes: {', '.join(names)}"
 
 
-def _went_on(history: CallHistory, earlier: Delivery, later: Delivery) -> bool:
+def _went_on(history: CallHistory, earlier: Delivery, later: Delivery, histories: CallHistories) -> bool:
     """Whether something came about between the two that the call could heed."""
     since, until = earlier.sent_at, over(later)
+    if histories.closed_by(history, until, since=since):
+        return True
     webhooks = (one.sent_at for one in history.deliveries if one.body != earlier.body)
     orders = (one.sent_at for one in history.orders)
     stages = (at for at, _ in history.stages)

@@ -3,15 +3,18 @@
 Silent is a phone that is answered, in no bridge, and to which nothing is said, played or rung. A number that
 it is sent to rings for it. In a bridge it hears who is there, if anybody is: that is not looked at.
 
-Silence lasts for a pause that we ask for and for a webhook that we answer within our budget. Where something
+Silence lasts for a pause that we ask for and for a webhook that we answer within our budget. Who is sent
+elsewhere, and whose way into WebRTC was refused for the first time, begins to wait anew. Where something
 struck its way in it is asked to wait for three rounds of that, and the time in which nobody at all answered
 is added (docs/guarantees.md). All of it is by the clock: this eye finds what hangs, not what is slow.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
-from tests.chaos.call_histories import CallHistory, histories_of, over
+from tests.chaos.call_histories import CallHistory, LegHistory, histories_of, over
 from tests.chaos.fault_impact import FaultImpact
 from tests.chaos.finding import Finding
 from tests.chaos.site import BUDGET, TIME_SCALE
@@ -22,8 +25,12 @@ if TYPE_CHECKING:
 
 PAUSE: Final = 10.0 * TIME_SCALE
 """Seconds, the longest that a phone is to be silent before it asks again: a round of holding."""
+LONGEST: Final = PAUSE + BUDGET
+"""Seconds of silence, where nothing struck."""
 SLACK: Final = 1.0
 """Seconds that the machine itself may take on top."""
+REFUSED: Final = "rejected"
+"""The cause of a leg that was not let in."""
 ROUNDS: Final = 3
 """How often a caller is asked to wait while nothing can be done (docs/guarantees.md, The store)."""
 
@@ -41,10 +48,10 @@ def check(evidence: "Evidence") -> Iterator[Finding]:
                 if one.synchronous and one.status is None and one.sent_at < ended and over(one) > begun
             )
             seconds = ended - begun - away
-            if seconds <= PAUSE + BUDGET + SLACK:
+            if seconds <= LONGEST + SLACK:
                 continue
             why = _why(history, begun, ended, struck)
-            excused = bool(why) and seconds <= ROUNDS * (PAUSE + BUDGET) + SLACK
+            excused = bool(why) and seconds <= ROUNDS * LONGEST + SLACK
             yield Finding(
                 what=f"{history.call_id} heard nothing for {seconds:.1f} s from {begun:.3f} on; {why}",
                 ids=(history.call_id, history.ref),
@@ -66,25 +73,51 @@ def _why(history: CallHistory, begun: float, ended: float, struck: FaultImpact) 
 
 
 def silent(history: CallHistory) -> Iterator[Span]:
-    """From answer to end, what is left between all that it heard."""
+    """From answer to end, what is left between all that it heard, each wait for itself."""
     since = history.answered_at
+    anew = sorted(_waits_anew(history), key=itemgetter(1))
     for begun, ended in sorted(_sounding(history)):
         if begun > since:
-            yield since, min(begun, history.ended_at)
+            yield from _waits(anew, since, min(begun, history.ended_at))
         since = max(since, ended)
     if since < history.ended_at < NEVER:
-        yield since, history.ended_at
+        yield from _waits(anew, since, history.ended_at)
 
 
 def _sounding(history: CallHistory) -> Iterator[Span]:
-    # Who is sent elsewhere begins to wait anew.
-    for order in history.orders:
-        yield order.sent_at, order.sent_at
     for one in history.heard:
         yield one.at, one.at + one.seconds
     for leg in history.legs:
-        if not leg.to.startswith("sip"):
+        if not _is_way_in(leg):
             yield leg.begun, leg.ended_at
     for n, (at, stage) in enumerate(history.stages):
         if stage == "bridged":
             yield at, history.stages[n + 1][0] if n + 1 < len(history.stages) else NEVER
+
+
+def _waits(anew: Iterable[Span], begun: float, ended: float) -> Iterator[Span]:
+    """A silence, divided where the phone began to wait anew: at one moment in each of these times.
+
+    Nobody knows at which. It is taken to be the last one until which the wait before may have lasted.
+    """
+    for first, last in anew:
+        at = max(first, min(last, begun + LONGEST))
+        if begun < at < ended:
+            yield begun, at
+            begun = at
+    yield begun, ended
+
+
+def _waits_anew(history: CallHistory) -> Iterator[Span]:
+    for order in history.orders:
+        # It is carried out before it is answered; on its way it may wait for as long as a replica is busy.
+        yield order.sent_at, order.sent_at if order.over == NEVER else order.over
+    refused = (leg for leg in history.legs if _is_way_in(leg) and leg.cause == REFUSED)
+    # A session was just being replaced: once, the phone is joined anew (docs/guarantees.md, Bandwidth).
+    for leg in islice(refused, 1):
+        yield leg.ended_at, leg.ended_at
+
+
+def _is_way_in(leg: LegHistory) -> bool:
+    """Whether it leads into WebRTC."""
+    return leg.to.startswith("sip")

@@ -64,7 +64,11 @@ class _WebhookJudge:
             for delivery in evidence.simulator.deliveries:
                 if delivery.status == 200:
                     self._answered[delivery.body].append(delivery)
-
+        self._redirected: dict[str, list[float]] = defaultdict(list)
+        """By call: when its phone asked what to do since it was told to ask (monotonic seconds)."""
+        for delivery in evidence.simulator.deliveries:
+            if delivery.event_type == "redirect":
+                self._redirected[delivery.call_id].append(delivery.sent_at)
         self._hung_up = {
             one.call_id: evidence.simulator.started + one.at_ms / 1000
             for one in evidence.happenings
@@ -104,7 +108,8 @@ class _WebhookJudge:
     def is_sent_away(self, one: Delivery) -> bool:
         """By a replica that may stand aside, and Bandwidth got its answer from the other address.
 
-        It asks nobody any more for a phone, or a leg, that had hung up by then.
+        It asks nobody any more for a phone, or a leg, that had hung up by then, nor for one that was sent
+        elsewhere.
         """
         if one.status != AWAY or not one.synchronous:
             return False
@@ -113,7 +118,8 @@ class _WebhookJudge:
         may_stand_aside = any(spell.begun <= _ended(one) and one.sent_at <= spell.over for spell in spells)
         has_hung_up = self._hung_up.get(one.call_id, NEVER) <= _ended(one)
         asked_the_other = any(other.url != one.url and other.sent_at >= _ended(one) for other in answered)
-        return may_stand_aside and (has_hung_up or asked_the_other)
+        overtaken = any(one.sent_at < at <= _ended(one) for at in self._redirected.get(one.call_id, ()))
+        return may_stand_aside and (has_hung_up or overtaken or asked_the_other)
 
     def _of(self, one: Delivery) -> ReplicaAddress:
         [found] = [to for to in self._addresses if one.url.startswith(f"https://{to.name}.test")]

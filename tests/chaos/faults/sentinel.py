@@ -52,8 +52,9 @@ class SentinelFailovers(FaultProfile):
         else:
             await store.fail_over(*([COORDINATED] if way == COORDINATED else []))
         await store.replaced()
-        # A former master tells what it knows to whoever is still connected to it.
-        await site.redis.connection_pool.disconnect()
+        # A former master tells what it knows to whoever is still connected to it. Only idle connections are
+        # closed: while one is being made, that ends in an AttributeError of the client.
+        await site.redis.connection_pool.disconnect(inuse_connections=False)
         outage.over = trouble.over = monotonic()
         if way == KILLED:
             await store.start()

@@ -42,14 +42,18 @@ NO_ID: Mapping[str, Mapping[str, Rewrite]] = {
     "createParticipant": {
         "id with a blank": lambda answer: {**answer, "participant": {"id": "a b"}},
         "id is a number": lambda answer: {**answer, "participant": {"id": 7}},
-        "id is a path": lambda answer: {**answer, "participant": {"id": ".."}},
+        "id is a path": lambda answer: {**answer, "participant": {"id": "../x"}},
+        "id is dots": lambda answer: {**answer, "participant": {"id": ".."}},
     },
     "createSession": {
         "id is a number": lambda _: {"id": 7},
         "id is a path": lambda _: {"id": "../x"},
         "id is empty": lambda _: {"id": ""},
     },
-    "createCall": {"id is a number": lambda answer: {**answer, "callId": 7}},
+    "createCall": {
+        "id is a number": lambda answer: {**answer, "callId": 7},
+        "id is a path": lambda answer: {**answer, "callId": "../x"},
+    },
 }
 WITH_ID: Mapping[str, Mapping[str, Rewrite]] = {
     "createParticipant": PARTICIPANT,

@@ -83,7 +83,7 @@ class PassSigner:
         return tuple(_text(_mac(key, b"api-key:" + digest)[:_MARK]) for key in self._keys)
 
     def verify(self, text: str, *, now: float) -> Pass:
-        """Raises Forged and Expired. Compares in constant time, and with every key."""
+        """Raises InvalidPass and ExpiredPass. Compares in constant time, and with every key."""
         body, mac = _parts(text)
         matches = [hmac.compare_digest(_mac(key, body), mac) for key in self._keys]
         if not any(matches):

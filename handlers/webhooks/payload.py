@@ -120,9 +120,10 @@ def parse(
     account_id: str,
     policy: Policy,
 ) -> Webhook:
-    """Raises Malformed for broken JSON, no `eventType` and what is no `callId`; ForeignAccount, OfNoCall.
+    """Raises MalformedWebhook, ForeignAccount and ConferenceEvent.
 
-    `again`, `since`: of the URL, as `Callbacks` has written them; believed as far as they can be true.
+    Malformed is broken JSON, no `eventType`, and what is no `callId`.
+    `again`, `since`: of the URL, as `CallbackUrls` has written them; believed as far as they can be true.
     A `ref` that we cannot have given out is passed over: the call ids in the body name the call as well.
     """
     body = _object(raw)

@@ -64,7 +64,7 @@ class RawResponse(NamedTuple):
 
 
 class Transport(Protocol):
-    """Sends requests. Raises its library's exceptions, for `Http` to tell apart."""
+    """Sends requests. Raises its library's exceptions, for `HttpClient` to tell apart."""
 
     async def exchange(self, request: HttpRequest, authorization: str) -> RawResponse: ...
 

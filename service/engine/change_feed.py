@@ -139,7 +139,7 @@ class FeedReader:
     async def listen(
         self, cursor: Cursor, room: str | None, close_signal: CloseSignal
     ) -> AsyncGenerator[FeedBatch]:
-        """What comes after the cursor, of one room or of all, without end. Raises Lost.
+        """What comes after the cursor, of one room or of all, without end. Raises CursorExpired.
 
         `close_signal` is told when there will be nothing more; whoever listens has to stop then.
         """

@@ -34,7 +34,7 @@ class Count(msgspec.Struct, frozen=True):
 
 
 def counts(written: Iterable[Step]) -> Iterator[Count]:
-    """Raises Unknown."""
+    """Raises UnknownCommand."""
     state = StoreState()
     for step, moment in moments(written):
         touched = [key_of(text) for text in state.play(step)]

@@ -41,7 +41,7 @@ class _Look(msgspec.Struct, frozen=True):
 
 
 def too_late(written: Iterable[Step]) -> Iterator[Late]:
-    """Raises Unknown."""
+    """Raises UnknownCommand."""
     state = StoreState()
     rooms: dict[str, _Room] = defaultdict(_Room)
     for step in written:

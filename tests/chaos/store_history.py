@@ -115,7 +115,7 @@ class StoreState:
         """Keys that expire by themselves, and when (by the server's clock, in ms); 0: it is not said."""
 
     def play(self, step: Step) -> dict[str, None]:
-        """The keys that it has touched, in order. Raises Unknown."""
+        """The keys that it has touched, in order. Raises UnknownCommand."""
         touched: dict[str, None] = {}
         for name, *args in step:
             if name in {b"FLUSHALL", b"FLUSHDB"}:

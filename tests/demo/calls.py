@@ -75,7 +75,7 @@ class DemoRun:
     async def play(
         self, script: Script, *tracks: ExpectedSteps, unwanted: frozenset[str] = frozenset()
     ) -> None:
-        """Raises Failure with everything that was not as it should be."""
+        """Raises CheckFailed with everything that was not as it should be."""
         self.lines.clear()
         self._names = CallNames(self._is_leg)
         problems = []

@@ -54,7 +54,7 @@ class Publishing:
             await close_dtls(self._peer)
 
     async def offer(self, sdp: str, aliases: dict[str, str]) -> dict[str, Any]:
-        """The answer, and what is taken of each stream; `aliases` by stream. Raises Failure, Unconnected."""
+        """The answer, and what is taken of each stream; `aliases` by stream. Raises RpcError, Unconnected."""
         async with self._one_at_a_time:
             offered = sections.parse(sdp)
             answer = await self._negotiate(offered)

@@ -85,7 +85,7 @@ class Subscribing:
             await self._announce(self._outstanding)
 
     async def answer(self, sdp: str) -> None:
-        """Raises Failure when nobody asked."""
+        """Raises RpcError when nobody asked."""
         if self._peer is None or self._outstanding is None:
             raise RpcError("there is no offer to answer")
         self._outstanding = None

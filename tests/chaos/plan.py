@@ -50,7 +50,7 @@ def plan(calls: int, seed: int, weathers: Sequence[str]) -> list[Turn]:
 
 
 def fault_profiles_named(text: str, known: Sequence[str]) -> list[str]:
-    """`text` as in CHAOS_WEATHER: names with commas between them, empty for all. Raises UnknownFaultProfile."""
+    """`text` as in CHAOS_WEATHER: names with commas, empty for all. Raises UnknownFaultProfile."""
     names = [name.strip() for name in text.split(",") if name.strip()] or list(known)
     unknown = [name for name in names if name not in known]
     if unknown:

@@ -88,9 +88,10 @@ check-release: setup ## refuse to build a release from images without a digest; 
 audit: .venv-audit/.installed ## bills of materials, and known vulnerabilities, into build/; ARGS="--service osv"
 	@.venv-audit/bin/python -m deploy.audit $(ARGS)
 
-lint: setup ## style and bug patterns, and the formatting
+lint: setup ## style and bug patterns, the formatting, and spelling
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/codespell
 
 types: setup ## mypy, strict
 	$(BIN)/mypy

@@ -7,7 +7,7 @@ import pytest
 
 from tests.chaos.checks.hearing import NOT_MISSED, heard
 from tests.chaos.evidence import Evidence, ReplicaLogLine
-from tests.chaos.turn_history import failed_moves_of
+from tests.chaos.turn_history import calls_with_moves_of, failed_moves_of
 from tests.chaos_history_builder import ROOM_A, ROOM_B, TurnHistoryBuilder
 
 
@@ -166,7 +166,18 @@ def test_moves_that_have_failed_are_told_by_timeline_or_log() -> None:
         for fields in (again, again | {"ref": "ref-y"}, again | {"effect": "hang-up"}, again | {"event": "x"})
     ]
     calls = {"x": {"id": "ref-x", "timeline": timeline}, "z": {"id": "ref-z", "timeline": []}}
-    assert failed_moves_of(cast("Evidence", SimpleNamespace(logs=logs, calls=calls))) == {"x": 2, "z": 0}
+    evidence = SimpleNamespace(logs=logs, calls=calls, refs={"x": "ref-x", "z": "ref-z"})
+    assert failed_moves_of(cast("Evidence", evidence)) == {"x": 2, "z": 0}
+
+
+def test_moves_of_an_erased_call_that_have_failed_are_told_by_the_log() -> None:
+    failed = {"event": "move.failed", "reason": "room-full"}
+    logs = [ReplicaLogLine("a", "a0", "", failed | {"ref": ref}) for ref in ("ref-x", "ref-y")]
+    calls = {"x": {"id": "ref-x", "timeline": [{"event": "moveFailed", "reason": "room-full"}]}}
+    refs = {"x": "ref-x", "y": "ref-y", "z": "ref-z"}
+    evidence = cast("Evidence", SimpleNamespace(logs=logs, calls=calls, refs=refs))
+    assert failed_moves_of(evidence) == {"x": 1, "y": 1}, "one that is known by its timeline alone"
+    assert calls_with_moves_of(evidence)["y"]["timeline"][0]["reason"] == "room-full"
 
 
 def test_bridged_to_what_was_never_in_a_session(turn: TurnHistoryBuilder) -> None:

@@ -29,7 +29,7 @@ from tests.simulator.journal import (
 )
 
 if TYPE_CHECKING:
-    from tests.chaos.evidence import Evidence
+    from tests.chaos.evidence import Evidence, Json
     from tests.chaos.fleet import Fleet
 
 _SETTINGS: Final = msgspec.convert(ROOMS, dict[str, dict[str, object]])
@@ -240,8 +240,23 @@ def failed_moves_of(evidence: "Evidence") -> dict[str, int]:
     )
     return {
         call_id: again[str(call["id"])] + sum(entry["event"] == "moveFailed" for entry in call["timeline"])
-        for call_id, call in evidence.calls.items()
+        for call_id, call in calls_with_moves_of(evidence).items()
     }
+
+
+def calls_with_moves_of(evidence: "Evidence") -> dict[str, "Json"]:
+    """All calls with their timelines. Of an erased call the log alone says which of its moves have failed."""
+    failed: dict[str, list[Json]] = defaultdict(list)
+    for line in evidence.logs:
+        if line.event == "move.failed":
+            entry = {"event": "moveFailed", "reason": line.fields.get("reason")}
+            failed[str(line.fields.get("ref"))].append(entry)
+    erased = {
+        call_id: {"id": ref, "timeline": failed[ref]}
+        for call_id, ref in evidence.refs.items()
+        if call_id not in evidence.calls and ref in failed
+    }
+    return {**evidence.calls, **erased}
 
 
 def _phones(

@@ -22,6 +22,7 @@ from tests.chaos.turn_history import (
     OrderSent,
     SnapshotTaken,
     TurnHistory,
+    calls_with_moves_of,
     carried_out_by,
     history_of,
 )
@@ -54,7 +55,7 @@ def check(evidence: "Evidence") -> Iterator[Finding]:
     history = history_of(evidence)
     visitors = [(one.participant_id, one.room) for one in evidence.records.browsers]
     full = full_rooms_of(evidence)
-    yield from came_about(history, evidence.calls, Moves(evidence).were_struck, visitors, full)
+    yield from came_about(history, calls_with_moves_of(evidence), Moves(evidence).were_struck, visitors, full)
     yield from traced(history, evidence.calls)
     yield from placed(history)
 

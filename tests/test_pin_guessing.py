@@ -42,7 +42,8 @@ class GuessingCaller:
         self.call_id = ""
 
     async def call(self) -> str:
-        self.call_id = f"c-{self.from_.strip('+')}-{self.to[-2:]}-{next(self._ids)}"
+        caller = "".join(filter(str.isalnum, self.from_))
+        self.call_id = f"c-{caller}-{self.to[-2:]}-{next(self._ids)}"
         return await self._send("initiate")
 
     async def enter(self, digits: str) -> str:

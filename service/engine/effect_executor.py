@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from service.bandwidth.errors import BandwidthError, Misrouted, NotFound
 from service.bandwidth.webrtc import WebRtcApi
-from service.calls.browser import Hears, heard_id, is_browser
+from service.calls.browser import heard_id, is_browser
 from service.calls.effects import (
     AbandonableEffect,
     AddParticipant,
@@ -47,22 +47,20 @@ from service.calls.events import (
     Event,
     HoldTimeUp,
     LeftAlone,
-    Moved,
     PageGone,
-    ParticipantVanished,
     RoomClosed,
     Summoned,
     TimeNearlyUp,
     TimeUp,
 )
 from service.calls.looks import Looks
-from service.calls.model import Call, Media, parse_seat
+from service.calls.model import Media, parse_seat
 from service.clock import Clock
 from service.engine.browsers import SEATED_PHASES, Browsers
-from service.engine.errors import NotFoundUnconfirmed
 from service.engine.joining.move import ParticipantMover
 from service.engine.joining.prepared import ParticipantPool
 from service.engine.joining.session_join import SessionJoiner
+from service.engine.member_restore import MemberRestorer
 from service.engine.outbox.protocols import NotInStore, RetryLater, SupportsHandle
 from service.engine.outbox.wakeup import WorkerSignal
 from service.engine.phones import TIMEOUT, PhoneControl
@@ -75,11 +73,8 @@ from service.store.rooms import Rooms
 
 log = structlog.get_logger()
 
-_SUBSCRIBE_ATTEMPTS: Final = 8
 _FIRST_DELAY: Final = 0.5
 _LONGEST_DELAY: Final = 150.0
-_MOVE_DURATION: Final = 0.5
-"""Seconds in which a move is through, as a rule."""
 """Seconds between two looks at what nothing is said of."""
 
 
@@ -116,6 +111,7 @@ class EffectExecutor:
         session_joiner: SessionJoiner,
         mover: ParticipantMover,
         browsers: Browsers,
+        member_restorer: MemberRestorer,
         event_handler: SupportsHandle,
         reconciler: Reconciler,
         session_checker: SessionChecker,
@@ -131,6 +127,7 @@ class EffectExecutor:
         self._session_joiner = session_joiner
         self._mover = mover
         self._browsers = browsers
+        self._member_restorer = member_restorer
         self._event_handler = event_handler
         self._reconciler = reconciler
         self._session_checker = session_checker
@@ -239,7 +236,7 @@ class EffectExecutor:
         """Sessions and who is in them."""
         match effect:
             case AddParticipant():
-                await self._restore_member(effect, attempt)
+                await self._member_restorer.restore(effect, attempt=attempt)
             case RemoveParticipant():
                 await self._webrtc.remove_participant(
                     effect.session_id, effect.participant_id, timeout=TIMEOUT, attempt=attempt
@@ -377,66 +374,6 @@ class EffectExecutor:
         """A session has nearly reached the age at which Bandwidth ends it."""
         deadline = self._clock.monotonic() + TIMEOUT
         await self._session_joiner.replace_session(effect.room, effect.session_id, deadline)
-
-    async def _restore_member(self, effect: AddParticipant, attempt: int) -> None:
-        """Into the session that has replaced another; whose participant is gone is told so."""
-        if is_browser(effect.seat):
-            browser = await self._browsers.browser(effect.room, effect.seat)
-            # One that has left is taken down next, and would hear everybody until then.
-            if browser and await self._add_back(effect, browser.hears, attempt) == "":
-                await self._browsers.leave(effect.room, effect.seat, why="vanished")
-            return
-        ref, join = parse_seat(effect.seat)
-        # Somebody waits in silence: who is not known is put back at once, and hears everybody.
-        call = (await self._calls.load(ref)).call
-        if call is not None and call.next_room and call.next_seat == effect.seat:
-            # Who moves it here puts it there, or has just put it into the session of before.
-            raise RetryLater(_MOVE_DURATION, effect)
-        if call is not None and call.seat != effect.seat:
-            # It has moved on in the same moment, and would be brought back among strangers.
-            if attempt > 1:
-                await self._remove_moved(effect, call)
-            return
-        session_id = await self._add_back(
-            effect, call.hears if call is not None and call.attempt == join else None, attempt
-        )
-        if session_id == "":
-            await self._handle_event(ref, ParticipantVanished(self._clock.now(), join))
-        elif session_id and call is not None and call.media is Media.BRIDGED and call.seat == effect.seat:
-            now = self._clock.now()
-            there = Moved(at=now, attempt=join, seat_no=call.seat_no, room=effect.room, session_id=session_id)
-            told = (await self._event_handler.handle(ref, there)).call
-            if told is not None and told.seat != effect.seat:
-                await self._remove_moved(effect, told)
-
-    async def _remove_moved(self, effect: AddParticipant, call: Call) -> None:
-        """It moved on while it was put back; the room where it is by now owes it a place of its own."""
-        if effect.room not in {call.room, call.next_room}:
-            await self._webrtc.remove_participant(effect.session_id, effect.participant_id, timeout=TIMEOUT)
-
-    async def _add_back(self, effect: AddParticipant, hears: Hears, attempt: int) -> str | None:
-        """The session that it is in; empty when its participant has gone, None when the room has another."""
-        try:
-            await self._session_joiner.add_to_session(
-                effect.room,
-                session_id=effect.session_id,
-                participant_id=effect.participant_id,
-                hears=hears,
-                deadline=self._clock.monotonic() + TIMEOUT,
-            )
-        except NotFoundUnconfirmed as doubt:
-            if doubt.session_replaced:
-                return None
-            looks = effect.looks.seen(self._clock.now()) if doubt.is_participant else effect.looks
-            if looks.reach(self._timeouts.vanished_limit):
-                return ""
-            raise RetryLater(self._timeouts.vanished_limit.interval, replace(effect, looks=looks)) from doubt
-        except NotFound as error:
-            # Those whom it hears are put back at the same time.
-            if attempt < _SUBSCRIBE_ATTEMPTS:
-                raise
-            log.warning("subscription.not_possible", error=str(error))
-        return effect.session_id
 
 
 def not_found_backoff(looks: int) -> float:

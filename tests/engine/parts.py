@@ -16,6 +16,7 @@ from service.engine.joining.move import ParticipantMover
 from service.engine.joining.prepared import ParticipantPool
 from service.engine.joining.session_join import SessionJoiner
 from service.engine.joining.webrtc_leg import LegDialer
+from service.engine.member_restore import MemberRestorer
 from service.engine.outbox.protocols import RetryLater, SupportsHandle
 from service.engine.outbox.wakeup import WorkerSignal
 from service.engine.phones import PhoneControl
@@ -137,6 +138,15 @@ class EngineParts:
             session_joiner=self.entrance,
             mover=mover,
             browsers=self.participants,
+            member_restorer=MemberRestorer(
+                webrtc=self.webrtc,
+                calls=self.calls,
+                browsers=self.participants,
+                session_joiner=self.entrance,
+                event_handler=engine,
+                clock=self.clock,
+                timeouts=DEFAULT_TIMEOUTS,
+            ),
             event_handler=engine,
             reconciler=Reconciler(
                 voice=self.voice,

@@ -38,15 +38,24 @@ OPTIONS: Final = (
 )
 
 
+_RESERVED: Final[list[socket.socket]] = []
+
+
 def _free_ports() -> Iterator[int]:
-    """Below those that outgoing connections get, since a server that was killed wants its own again."""
+    """Below those that outgoing connections get, since a server that was killed wants its own again.
+
+    Each is kept until this process ends: a socket that is bound and never listens keeps others of these
+    away, while a server that may use the address again gets it, as often as it is started.
+    """
     for port in count(20_000 + os.getpid() * 20 % 10_000):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((HOST, port))
-            except OSError:
-                continue
+        probe = socket.socket()
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            probe.close()
+            continue
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        _RESERVED.append(probe)
         yield port
 
 

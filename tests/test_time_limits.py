@@ -49,11 +49,12 @@ async def test_hold_ends(simulator: Simulator, store_url: str, redis: Redis) -> 
         assert SOON not in phone.heard
 
 
-@pytest.mark.parametrize("name", ["HOLD_LIMIT", "CALL_LIMIT"])
+# Half a minute before: what is left of a call's time is enough to be put on hold on a busy machine.
+@pytest.mark.parametrize(("name", "limit"), [("HOLD_LIMIT", "32"), ("CALL_LIMIT", "40")])
 async def test_who_is_on_hold_is_told_before(
-    simulator: Simulator, store_url: str, redis: Redis, name: str
+    simulator: Simulator, store_url: str, redis: Redis, name: str, limit: str
 ) -> None:
-    more = {name: "34", "HOLD_MUSIC_URL": "https://example.com/hold.wav"}
+    more = {name: limit, "HOLD_MUSIC_URL": "https://example.com/hold.wav"}
     async with operator_for(simulator, store_url, redis, **more) as (_, operator):
         phone, call = await bridged(simulator, operator)
         await operator.order(call["id"], "remove")

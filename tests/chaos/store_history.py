@@ -19,6 +19,8 @@ Value = bytes | dict[bytes, bytes] | dict[bytes, float] | set[bytes] | int
 EMPTY_BASE: Final = 200
 """Bytes of a binary base without keys at most: it has a header and nothing else."""
 BINARY: Final = ".rdb"
+UNFINISHED: Final = "temp-"
+"""A manifest that the server is writing, or was when it was killed: the one before it still counts."""
 MARK: Final = ":confirmed"
 """What is written where replicas have to confirm, after the partition: that they have all until then."""
 AT: Final = b"PXAT"
@@ -54,6 +56,8 @@ def _files(journal: Path) -> tuple[list[Path], list[Path]]:
     bases: list[Path] = []
     parts: list[Path] = []
     for manifest in journal.glob("*.manifest"):
+        if manifest.name.startswith(UNFINISHED):
+            continue
         for line in manifest.read_text(encoding="utf-8").splitlines():
             words = line.split()
             fields = dict(zip(words[::2], words[1::2], strict=True))

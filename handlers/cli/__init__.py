@@ -20,45 +20,45 @@ if TYPE_CHECKING:
 COMMANDS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "serve": "answer Bandwidth's webhooks",
-        "calls": "the calls that are up, and those of the last 15 minutes",
-        "call": "what happened to one call, as a diagram, and whose fault its end was",
-        "rooms": "who is in which room, and who waits",
-        "owed": "what is still to be done at Bandwidth, and what could not be",
-        "sweep": "what was made at Bandwidth and nobody knows of any more",
-        "doctor": "whether settings, store, Bandwidth and callback URL work",
-        "key": "a new key of the operator API, and its entry in API_KEYS",
-        "logs": "the lines of the log about one call, from files or standard input",
-        "pause": "take no new calls; those that are up go on",
+        "calls": "list live calls, and those of the last 15 minutes",
+        "call": "show what happened to one call, and whose fault its end was",
+        "rooms": "list rooms, with their members and waiting callers",
+        "owed": "list, retry or drop requests that are owed to Bandwidth",
+        "sweep": "find what was made at Bandwidth and is not known any more",
+        "doctor": "check settings, store, Bandwidth and callback URL",
+        "key": "make a key of the operator API, and its entry in API_KEYS",
+        "logs": "show log lines about one call, from files or standard input",
+        "pause": "take no new calls; live calls go on",
         "resume": "take new calls again",
     }
 )
 
 _ABOUT: Final = """\
-Bridges phone calls on Bandwidth's network into WebRTC sessions: answers the
-webhooks of a Bandwidth Voice application, and brings each call into a room
-that browsers join.
+Connects phone calls on Bandwidth's network with WebRTC sessions. It answers the
+webhooks of a Bandwidth Voice application, and brings each call into a room that
+browsers can join.
 
 \b
-Something is wrong, and it is night:
+If something is wrong:
   pstn-bridge doctor                   is anything broken right now?
   pstn-bridge calls                    which calls ended badly, and why
-  pstn-bridge call p07-ycv             what happened to this one
-  pstn-bridge logs --call ID *.log     what the replicas have written about it
+  pstn-bridge call p07-ycv             what happened to one of them
+  pstn-bridge logs --call ID *.log     what the replicas have logged about it
 
 \b
-The least it needs in the environment:
+Required in the environment:
   BW_ACCOUNT_ID        the id of your Bandwidth account
   BW_CLIENT_ID         the OAuth2 credentials of that account
   BW_CLIENT_SECRET
-  BASE_CALLBACK_URL    the https address at which Bandwidth reaches this service
-  CALLBACK_USERNAME    what Bandwidth shows when it calls: choose both, and set
-  CALLBACK_PASSWORD    the same in the Voice application
-  REDIS_URL            (optional) the store; without it an embedded server starts
+  BASE_CALLBACK_URL    the https address where Bandwidth reaches the service
+  CALLBACK_USERNAME    what Bandwidth sends with webhooks: choose both, and
+  CALLBACK_PASSWORD    set the same in the Voice application
+  REDIS_URL            (optional) the store; default: an embedded server
 
 With SECRETS_DIR, variables that are not set are read from files of their name
-in that directory. `pstn-bridge serve --check-config` lists all that is wrong.
-Commands other than serve look into the store of a service that runs; none of
-them starts one.
+in that directory. `pstn-bridge serve --check-config` lists everything that is
+wrong. All other commands read the store of a running service; none of them
+starts one.
 
 \b
 exit codes:

@@ -25,12 +25,12 @@ from service.store.outbox_index import OwedEffect
 from service.store.redis.client import Client
 
 _HELP: Final = """\
-What happened to one call: who said what to whom, and whose fault its end was.
+Show what happened to one call, and whose fault its end was.
 
-The diagram has a line for each moment: the time, how long after the line
-before, and what went between the phone, Bandwidth, this service and operators.
-Requests to Bandwidth have their status and milliseconds; what went wrong is
-marked with ! at the left. Below it: how the call ended, in words, and what is
+Each line of the diagram has the time, how long after the line before, and what
+went between the phone, Bandwidth, this service and operators. Requests to
+Bandwidth have their status and milliseconds. A line with ! at the left went
+wrong. Below the diagram: how the call ended, in words, and what is
 still owed for it, by itself and by its rooms.
 
 CALL is our id (p07-...), Bandwidth's (c-...), or how one of the two begins, as
@@ -49,7 +49,7 @@ _NO_ANSWER: Final = "the caller hears nothing, or talks and transferAnswer was l
 
 app = application()
 
-Id = Annotated[str, typer.Argument(metavar="CALL", help="Our id, Bandwidth's, or a beginning.")]
+Id = Annotated[str, typer.Argument(metavar="CALL", help="Our id, Bandwidth's, or its beginning.")]
 
 
 @app.command(help=_HELP)

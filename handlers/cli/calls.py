@@ -29,12 +29,12 @@ from service.store.pause import PauseState, PauseSwitch
 from service.store.redis.client import Client
 
 _HELP: Final = """\
-The calls that are up and those that began in the last 15 minutes, newest first.
+List live calls and calls that began in the last 15 minutes, newest first.
 
-One line a call: when it began (UTC), its id (a beginning of it is enough for
-`pstn-bridge call`), which way it goes, the number at the other side, its room,
-how long it has been up, and its state, or whose fault its end was and why. With
---since: those that began since then, whatever has become of them.
+Each line has: when the call began (UTC), its id (the beginning is enough for
+`pstn-bridge call`), its direction, the number at the other side, its room, how
+long it has been up, and its state, or whose fault its end was and why. With
+--since: all calls that began since then, live or ended.
 
 \b
 Examples:
@@ -115,17 +115,17 @@ app = application()
 @app.command(help=_HELP)
 def calls(
     *,
-    state: Annotated[Status | None, typer.Option(help="Only those in this state.")] = None,
+    state: Annotated[Status | None, typer.Option(help="Only calls in this state.")] = None,
     room: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Only those in, or for, this room.")
+        str | None, typer.Option(metavar="NAME", help="Only calls in, or for, this room.")
     ] = None,
-    direction: Annotated[Direction | None, typer.Option(help="Only those.")] = None,
+    direction: Annotated[Direction | None, typer.Option(help="Only this direction.")] = None,
     since: Since = None,
     ended_by: Annotated[
         str, typer.Option(metavar="BLAME/REASON", help="Such as bandwidth, limit/room-full or /busy.")
     ] = "",
-    limit: Annotated[int, typer.Option(min=1, max=_LOOK, help="At most so many.")] = 100,
-    watch: Annotated[bool, typer.Option("--watch", help="Go on showing them, until Ctrl-C.")] = False,
+    limit: Annotated[int, typer.Option(min=1, max=_LOOK, help="At most this many.")] = 100,
+    watch: Annotated[bool, typer.Option("--watch", help="Repeat every 2 seconds, until Ctrl-C.")] = False,
     numbers: Numbers = False,
     json: AsJson = False,
 ) -> None:

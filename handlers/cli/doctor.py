@@ -18,14 +18,14 @@ from service.setting_warnings import warnings
 from service.settings import ConfigurationError, Settings, load
 
 _HELP: Final = """\
-Whether everything works that calls need, as seen from here; and what to do.
+Check from here whether everything works that calls need, and say what to do.
 
-Looks at the settings, the store (version, disk, memory, clock), the token, both
-of Bandwidth's APIs, Bandwidth's clock, the callback URL (name, certificate, who
-answers), the page for browsers. Changes nothing and calls nobody. Run it where
-the service runs, with its environment.
+Checks the settings, the store (version, disk, memory, clock), the token, both
+of Bandwidth's APIs, Bandwidth's clock, the callback URL (name, certificate, what
+answers there), and the page for browsers. Changes nothing and places no call.
+Run it where the service runs, with its environment.
 
-Each line is ok, warn or fail, with what to do below it. Exits with 1 if
+Each line is ok, warn or fail, with what to do below it. The exit code is 1 if
 anything fails.
 
 \b

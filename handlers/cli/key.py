@@ -12,10 +12,10 @@ from service.api_keys import SCOPES, generate_key, make_entry
 _HELP: Final = f"""\
 Make a key of the operator API, and its entry in API_KEYS.
 
-The key is shown this once and kept nowhere: hand it to whoever is to use it.
-The service wants the entry only, which holds a digest (SHA-256) and opens
-nothing; quote it in a shell, which would take its $ for a variable. Nothing is
-changed by this command, and neither settings nor store are looked at.
+The key is shown once and not kept: give it to the client that will use it. The
+service needs the entry only, which has a digest (SHA-256) and opens nothing.
+Quote the entry in a shell, which would take its $ for a variable. This command
+changes nothing, and reads neither settings nor store.
 
 \b
 Scopes: {", ".join(SCOPES)}
@@ -33,18 +33,18 @@ Examples:
 \b
 To change a key without an interruption:
   1. add the new entry to API_KEYS, with a comma, and restart the replicas one
-     after the other: both keys are good
-  2. have the new key used; api.answered in the log says the name of each, and
-     its place in API_KEYS (key_entry)
-  3. take the old entry out and restart again
-Two entries may have one name meanwhile, with the same scopes.
+     after the other: both keys are valid
+  2. use the new key; api.answered in the log has the name of each, and its
+     place in API_KEYS (key_entry)
+  3. remove the old entry and restart again
+Meanwhile two entries may have one name, with the same scopes.
 """
 _WANTS: Final = f"NAME wants 1 to 32 of a-z 0-9 -, and --scopes some of {', '.join(SCOPES)}, joined by +"
 
 app = application()
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="What logs call it: 1 to 32 of a-z 0-9 -.")]
-Scopes = Annotated[str, typer.Option("--scopes", metavar="SCOPE+...", help="What it may do.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Its name in logs: 1 to 32 of a-z 0-9 -.")]
+Scopes = Annotated[str, typer.Option("--scopes", metavar="SCOPE+...", help="What the key may do.")]
 
 
 @app.command(help=_HELP)

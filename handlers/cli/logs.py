@@ -23,12 +23,12 @@ from service.calls.refs import is_ref, ref_of_call
 from service.clock import SystemClock
 
 _HELP: Final = """\
-Lines of the log about one call, of all replicas together, in order of time.
+Show log lines about one call, of all replicas together, in order of time.
 
 Reads the JSON lines of LOG_FORMAT=json from files, or from standard input as
-they come. Of a call these are all lines that name it, its leg, its participant
-or its own room, also those of work that a room does for it. Needs no settings
-and no store, so that it works wherever the files are.
+they come. The lines about a call are those that name it, its leg, its
+participant or its own room, also those of work that a room does for it. Needs
+no settings and no store, so it works wherever the files are.
 
 \b
 Examples:
@@ -64,14 +64,13 @@ class LogLine(NamedTuple):
 @app.command(help=_HELP)
 def logs(
     files: Annotated[
-        list[Path] | None, typer.Argument(metavar="FILE...", help="Of any replicas; without: standard input.")
+        list[Path] | None,
+        typer.Argument(metavar="FILE...", help="Logs of replicas; default: standard input."),
     ] = None,
     *,
-    call: Annotated[
-        str, typer.Option(metavar="CALL", help="Our id, Bandwidth's, or a beginning of one.")
-    ] = "",
+    call: Annotated[str, typer.Option(metavar="CALL", help="Our id, Bandwidth's, or its beginning.")] = "",
     since: Since = None,
-    level: Annotated[Level, typer.Option(help="From this level on.")] = "debug",
+    level: Annotated[Level, typer.Option(help="The lowest level to show.")] = "debug",
     json_: AsJson = False,
 ) -> None:
     with ExitStack() as stack:

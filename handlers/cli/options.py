@@ -6,8 +6,8 @@ import typer
 
 CONTEXT: Final[dict[str, Any]] = {"max_content_width": 80, "help_option_names": ["-h", "--help"]}
 
-AsJson = Annotated[bool, typer.Option("--json", help="JSON, one object a line.")]
-Numbers = Annotated[bool, typer.Option("--numbers", help="Show phone numbers as a whole.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, one object in each line.")]
+Numbers = Annotated[bool, typer.Option("--numbers", help="Show whole phone numbers.")]
 
 
 def application() -> typer.Typer:

@@ -19,19 +19,19 @@ _LIMIT: Final = 1_000
 """Owners of owed work that are read in each partition."""
 
 _HELP: Final = """\
-What is still to be done at Bandwidth, and what could not be.
+List, retry or drop requests that are owed to Bandwidth.
 
 Calls and rooms owe effects: requests to Bandwidth that are repeated until they
-are done. One that has failed for OWED_HOURS is laid aside as a dead letter;
-nothing happens with it until it is retried or dropped here.
+are done. An effect that has failed for OWED_HOURS is laid aside as a dead
+letter, and stays one until you retry or drop it here.
 
 \b
 Examples:
   pstn-bridge owed [list]          what is owed, the earliest due first
   pstn-bridge owed dead            dead letters, oldest first
-  pstn-bridge owed retry NAME...   have it tried now, owed or laid aside
-  pstn-bridge owed replay NAME...  the same, of dead letters alone
-  pstn-bridge owed drop NAME...    forget it, owed or laid aside; what it was
+  pstn-bridge owed retry NAME...   try it now, owed or laid aside
+  pstn-bridge owed replay NAME...  the same, for dead letters only
+  pstn-bridge owed drop NAME...    forget it, owed or laid aside; what it is
                                    about may live on at Bandwidth, 9 hours
                                    at most
 
@@ -41,9 +41,9 @@ The store is the one that REDIS_URL names, or the embedded one if it is running.
 app = application()
 
 Names = Annotated[
-    list[str] | None, typer.Argument(metavar="NAME...", help="As `owed list` or `owed dead` shows it.")
+    list[str] | None, typer.Argument(metavar="NAME...", help="As shown by `owed list` or `owed dead`.")
 ]
-All = Annotated[bool, typer.Option("--all", help="All there are.")]
+All = Annotated[bool, typer.Option("--all", help="All of them.")]
 
 
 @app.callback(help=_HELP, invoke_without_command=True)
@@ -53,7 +53,7 @@ def _owed(ctx: typer.Context, *, json: AsJson = False) -> None:
 
 
 @app.command(
-    "list", help="What is owed, the earliest due first: who owes it, when it is due, how often it failed."
+    "list", help="List what is owed, the earliest due first. Shows owner, due time and failed tries."
 )
 def list_(*, json: AsJson = False) -> None:
     async def work(client: Client, _settings: Settings) -> int:
@@ -73,7 +73,7 @@ def list_(*, json: AsJson = False) -> None:
     runtime.run_with_store(work)
 
 
-@app.command(help="What was laid aside, oldest first, under the names by which it is replayed or dropped.")
+@app.command(help="List dead letters, oldest first. Shows the names for `retry` and `drop`.")
 def dead(*, json: AsJson = False) -> None:
     async def work(client: Client, _settings: Settings) -> int:
         rows = [
@@ -94,7 +94,7 @@ def dead(*, json: AsJson = False) -> None:
 
 
 @app.command(
-    help="Have work tried now, whatever it waits for; dead letters too. With --all: all that has failed.\n\n"
+    help="Try work now, whatever it waits for; dead letters too. With --all: all that has failed.\n\n"
     "Example: owed retry 1f0c9a77b2"
 )
 def retry(names: Names = None, *, all_: All = False) -> None:
@@ -105,14 +105,14 @@ def retry(names: Names = None, *, all_: All = False) -> None:
     _apply("retry", names or [], actions, everything=all_)
 
 
-@app.command(help="Have dead letters tried again, from now on, by any replica. Example: owed replay --all")
+@app.command(help="Try dead letters again, from now on, by any replica. Example: owed replay --all")
 def replay(names: Names = None, *, all_: All = False) -> None:
     actions = _Actions(dead=lambda directory, one, now: directory.replay_dead_letter(one, now=now))
     _apply("replay", names or [], actions, everything=all_)
 
 
 @app.command(
-    help="Forget work that nobody can do: what it was about may live on. With --all: all dead letters.\n\n"
+    help="Forget work that cannot be done; what it is about may live on. With --all: all dead letters.\n\n"
     "Example: owed drop 1f0c9a77b2"
 )
 def drop(names: Names = None, *, all_: All = False) -> None:

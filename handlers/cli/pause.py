@@ -14,11 +14,11 @@ from service.store.pause import PauseState, PauseSwitch
 from service.store.redis.client import Client
 
 _HELP: Final = """\
-Take no new calls, on all replicas, within two seconds. Calls that are up go on.
+Take no new calls, on all replicas, within two seconds. Live calls go on.
 
-Whoever calls hears a message and is hung up (their calls end as limit/closed);
-POST /calls answers 503 with the problem `paused`. It stays so, also over
-restarts, until `pstn-bridge resume`. Again, it only changes the message.
+New callers hear a message and are hung up (their calls end as limit/closed).
+POST /calls answers 503 with the problem `paused`. The pause lasts, also over
+restarts, until `pstn-bridge resume`. A second `pause` only changes the message.
 
 \b
 Examples:

@@ -13,7 +13,7 @@ from service.store.pause import PauseSwitch
 from service.store.redis.client import Client
 
 _HELP: Final = """\
-Take new calls again, on all replicas, within two seconds; after `pause`.
+End `pause`: take new calls again, on all replicas, within two seconds.
 
 \b
 Example:

@@ -19,12 +19,12 @@ from service.store.room_index import Member, RoomView, empty_room
 from service.store.rooms import Rooms
 
 _HELP: Final = """\
-Who is in which room, who waits outside, how old its session is, how it is set.
+List rooms: members, waiting callers, the age of the session, and settings.
 
-Without a name: rooms that somebody is in or waits for, or that have settings,
-the fullest first. With one: its members, with the states of their calls, and the
-invitations and visits that are open (not with --json). PINs are not shown.
-The API ends invitations and visits by their ids.
+Without a name: rooms with members, waiting callers or settings, the fullest
+first. With a name: its members, with the states of their calls, and its open
+invitations and visits (not with --json). PINs are not shown. The API ends
+invitations and visits by their ids.
 
 \b
 Examples:
@@ -53,10 +53,10 @@ _PASSES: Final = (
 
 app = application()
 
-Name = Annotated[str | None, typer.Argument(metavar="ROOM", help="One room, with its members.")]
+Name = Annotated[str | None, typer.Argument(metavar="ROOM", help="Show one room, with its members.")]
 
 
-Limit = Annotated[int, typer.Option(min=1, max=10_000, help="At most so many.")]
+Limit = Annotated[int, typer.Option(min=1, max=10_000, help="At most this many.")]
 
 
 @app.command(help=_HELP)

@@ -15,10 +15,10 @@ app = application()
 _HELP: Final = """\
 Answer Bandwidth's webhooks, until SIGTERM or SIGINT.
 
-Before the first start, --check-config lists everything that is wrong with
-the environment, and what each variable wants. Warnings are about what works
-and may cost you a call, or money; with --strict they end it with code 3.
-TLS ends at your proxy.
+Before the first start, --check-config lists everything that is wrong with the
+environment, and how to correct it. A warning is about a setting that works and
+may cost you a call, or money; with --strict it is an error (exit code 3). TLS
+ends at your proxy.
 
 \b
 Examples:
@@ -26,9 +26,9 @@ Examples:
   pstn-bridge serve --host 0.0.0.0 --port 8080
 
 \b
-The least it needs in the environment:
+Required in the environment:
   BW_ACCOUNT_ID, BW_CLIENT_ID, BW_CLIENT_SECRET, BASE_CALLBACK_URL,
-  CALLBACK_USERNAME, CALLBACK_PASSWORD; REDIS_URL for a store of your own
+  CALLBACK_USERNAME, CALLBACK_PASSWORD; REDIS_URL for your own store
 
 \b
 exit codes:
@@ -43,16 +43,16 @@ def serve(
     *,
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     port: Annotated[
-        int, typer.Option(min=0, max=65535, help="The port to listen on; 0 takes any free one.")
+        int, typer.Option(min=0, max=65535, help="The port to listen on; 0 for any free one.")
     ] = 8080,
     check_config: Annotated[
-        bool, typer.Option("--check-config", help="Say whether the configuration is right, and end.")
+        bool, typer.Option("--check-config", help="Check the configuration, and exit.")
     ] = False,
     strict: Annotated[
-        bool, typer.Option("--strict", help="Take each warning about the configuration for an error.")
+        bool, typer.Option("--strict", help="Treat warnings about the configuration as errors.")
     ] = False,
     no_worker: Annotated[
-        bool, typer.Option("--no-worker", help="Leave owed effects to the workers of other replicas.")
+        bool, typer.Option("--no-worker", help="Leave owed effects to other replicas.")
     ] = False,
 ) -> None:
     settings = runtime.load_settings()

@@ -35,41 +35,39 @@ from service.store.marker import was_used
 from service.store.redis.client import Client
 
 _HELP: Final = """\
-What was made at Bandwidth and nobody knows of any more, by what the logs tell.
+Find by the logs what was made at Bandwidth and is not known any more.
 
 A replica that is killed, or that ends while the store is away, may leave a
-session or a participant behind of which only its log tells: each line that
-makes one names it (create.done), and so does each that could not be stored
-(cleanup.not_stored). Of those whose removal no line tells of, all that are
-older than 10 minutes and that the store does not know are asked for at
-Bandwidth. With --apply they are taken down, participants before sessions; a
-session with members that are not taken down stays. Without it, nothing is
-changed.
+session or a participant behind that only its log knows: the line of each create
+names it (create.done), and so does the line of each removal that was not stored
+(cleanup.not_stored). Bandwidth is asked about each of them that is older than
+10 minutes, that the store does not know, and whose removal is in no line. With
+--apply they are taken down, participants before sessions; a session with
+members that are not taken down stays. Without --apply nothing is changed.
 
-Calls at Bandwidth that are up and that the store does not know are listed, and
-never hung up from here: one that lives makes itself known by its webhooks.
+Calls that are up at Bandwidth and that the store does not know are listed, and
+never hung up: a live call makes itself known by its webhooks.
 
-There is no list of sessions at Bandwidth: what neither the store nor a log
-knows of lives for up to 9 hours. Give the logs of this installation only, and
-of all its replicas, written with LOG_FORMAT=json and LOG_LEVEL=info: what
-another store knows would be taken down. What was made before the store was
-empty or lost what it held, as a log tells (store.marked, store.state_lost),
-stays: whoever is talking may be in it.
+Bandwidth has no list of sessions: what neither the store nor a log knows lives
+for up to 9 hours. Give the logs of all replicas of this installation, and of no
+other, written with LOG_FORMAT=json and LOG_LEVEL=info: what only another store
+knows would be taken down. What was made before the store was empty or lost data
+(store.marked, store.state_lost in a log) stays: callers may be talking in it.
 
 \b
 Examples:
-  pstn-bridge sweep                               which calls nobody knows
+  pstn-bridge sweep                               which calls are not known
   pstn-bridge sweep --from-logs *.log             what would be taken down
   pstn-bridge sweep --from-logs *.log --apply     takes it down
   kubectl logs -l app=pstn-bridge --tail=-1 | pstn-bridge sweep --from-logs -
 
 \b
 fates:
-  left        would be taken down by --apply     taken-down  it was
-  in-use      has other members, and stays       gone        is not there
-  known       to the store, and stays            young       stays
-  unsure      older than a loss of the store     unknown     a call: look
-  failed      could not be asked or ended
+  left        would be taken down by --apply     taken-down  was taken down
+  in-use      has other members, and stays       gone        does not exist
+  known       is in the store, and stays         young       too new; stays
+  unsure      older than a loss of the store     unknown     a call: check it
+  failed      could not be asked about or ended
 """
 _MADE: Final = frozenset({"create.done", "create.unusable", "cleanup.not_stored"})
 _LOST: Final = frozenset({"store.state_lost", "store.marked"})
@@ -89,16 +87,16 @@ app = application()
 
 @app.command(help=_HELP)
 def sweep(
-    more: Annotated[list[str] | None, typer.Argument(metavar="[FILE...]", help="More logs.")] = None,
+    more: Annotated[list[str] | None, typer.Argument(metavar="[FILE...]", help="More log files.")] = None,
     *,
     from_logs: Annotated[
         list[str] | None,
-        typer.Option("--from-logs", metavar="FILE...", help="Logs as JSON lines; - is standard input."),
+        typer.Option("--from-logs", metavar="FILE...", help="Log files of JSON lines; - is standard input."),
     ] = None,
-    apply: Annotated[bool, typer.Option("--apply", help="Take it down.")] = False,
+    apply: Annotated[bool, typer.Option("--apply", help="Take down what is left.")] = False,
     since: Annotated[
         float,
-        typer.Option("--since", parser=duration, metavar="24h", help="Of calls: those begun so long ago."),
+        typer.Option("--since", parser=duration, metavar="24h", help="Calls: how far back to look."),
     ] = "24h",  # type: ignore[assignment] # as it would be typed
     json: AsJson = False,
 ) -> None:

@@ -20,7 +20,7 @@ def duration(text: str) -> float:
 
 Since = Annotated[
     float | None,
-    typer.Option("--since", parser=duration, metavar="15m", help="From so long ago on: 90s, 15m, 2h, 1d."),
+    typer.Option("--since", parser=duration, metavar="15m", help="How far back to look: 90s, 15m, 2h, 1d."),
 ]
 
 

@@ -123,6 +123,17 @@ def test_a_copy_that_ends_what_was_asked_to_wait(turn: EvidenceBuilder) -> None:
     assert "nothing had happened in between" in found.what
 
 
+@pytest.mark.parametrize(("limit", "clean"), [("3", True), ("9", False)])
+def test_a_copy_that_came_as_the_time_of_the_call_was_up(
+    turn: EvidenceBuilder, limit: str, clean: bool
+) -> None:
+    turn.webhook("redirect", 1.0, WAIT)
+    turn.webhook("redirect", 4.0, "<SpeakSentence>The time for this call is over.</SpeakSentence><Hangup/>")
+    shown = turn.evidence()
+    shown.fleet.addresses[0].settings["CALL_LIMIT"] = limit
+    assert (list(replies.check(shown)) == []) == clean
+
+
 @pytest.mark.parametrize(("stage", "clean"), [("bridged", False), ("answered", True)])
 def test_a_copy_that_begins_something(turn: EvidenceBuilder, stage: str, clean: bool) -> None:
     turn.webhook("redirect", 1.0, WAIT)

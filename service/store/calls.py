@@ -9,7 +9,7 @@ from service.calls.change_view import call_change
 from service.calls.effects import Scheduled
 from service.calls.model import Call
 from service.calls.refs import partition_of_ref
-from service.calls.replies import Reply
+from service.calls.replies import RecordedReply
 from service.store import keys
 from service.store.call_index import ENDED_TTL_MS, HOUR_MS, LIVE_TTL_MS, CallIndex, is_tombstone, read_call
 from service.store.compression import compress_text, decompress_text
@@ -27,7 +27,7 @@ _KEEP: Final = Script("call_keep")
 _TOKEN_TTL_MS: Final = HOUR_MS // 2
 
 _encode = msgspec.json.Encoder().encode
-_decode_reply: msgspec.json.Decoder[Reply] = msgspec.json.Decoder(Reply)
+_decode_reply: msgspec.json.Decoder[RecordedReply] = msgspec.json.Decoder(RecordedReply)
 
 
 class StoredCall(msgspec.Struct, frozen=True):
@@ -35,7 +35,7 @@ class StoredCall(msgspec.Struct, frozen=True):
 
     revision: int
     call: Call | None
-    reply: Reply | None
+    reply: RecordedReply | None
     """What the event that it was loaded for has been answered before."""
     token: str
     """The device token of a transfer that has not been answered; empty where there is none."""
@@ -52,7 +52,7 @@ class CallCommit(msgspec.Struct, frozen=True, kw_only=True):
     call: Call
     event_key: str
     """Key of the event that is answered; empty for one that has no answer to be remembered."""
-    reply: Reply
+    reply: RecordedReply
     timeline_entry: dict[str, object] | None
     """For the timeline; None for what would only fill it."""
     before: Call | None = None

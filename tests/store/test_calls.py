@@ -7,7 +7,7 @@ from redis.asyncio import Redis
 from service.calls.effects import HangUpPhone, LeaveRoom, Scheduled
 from service.calls.model import SCHEMA, Call, Direction, Media, Phone
 from service.calls.refs import partition_of_ref, ref_of_call
-from service.calls.replies import HangUp, Join, TransferToWebRtc
+from service.calls.replies import HangUp, PendingJoin, TransferToWebRtc
 from service.store import keys
 from service.store.call_index import LIVE_TTL_MS
 from service.store.calls import CallCommit, Calls
@@ -37,7 +37,7 @@ def change(call: Call = CALL, **fields: object) -> CallCommit:
     whole = {
         "call": call,
         "event_key": "initiate@1",
-        "reply": Join(1),
+        "reply": PendingJoin(1),
         "timeline_entry": {"event": "initiate"},
         **fields,
     }

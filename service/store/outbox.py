@@ -142,9 +142,12 @@ class Outbox:
         postponed: Sequence[Postponed] = (),
         given_up: Sequence[GivenUp] = (),
         timeline_entries: Mapping[str, TimelineEntry] = MappingProxyType({}),
+        busy: bool = False,
         release: bool = False,
     ) -> list[DueEffect]:
         """Strike off what was done, put off what was not, and take what is due; nothing due ends the lease.
+
+        With `busy` the lease goes on all the same: some request of this worker has not been answered.
 
         `timeline_entries`: by the id of the effect what a call's timeline is told of it; a room has none.
         With `release` the lease ends here, and what is due is left to whoever looks next.
@@ -174,6 +177,7 @@ class Outbox:
                 "now": _ms(now),
                 "worker": self._worker,
                 "lease": 0 if release else self._lease,
+                "busy": int(busy),
                 "owner": owner,
                 "done": _encode([(work.id, work.version, tell(work)) for work in done]),
                 "later": _encode(

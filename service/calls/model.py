@@ -138,7 +138,7 @@ class Attempt(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
     """Ids of the participants that the phone receives; None for everybody in the session."""
 
 
-class Call(Attempt, frozen=True, omit_defaults=True, kw_only=True):
+class Call(Attempt, frozen=True, omit_defaults=True):
     """One phone call and its way into WebRTC. Times are seconds since the epoch."""
 
     ref: str

@@ -1,4 +1,4 @@
 -- What says whether an invitation or a visit is over: when its room was closed last ('0' for never), and its mark.
 -- reads
 -- keys: closed mark
-return {redis.call('GET', closed) or '0', redis.call('GET', mark) or ''}
+return {string.match(redis.call('GET', closed) or '0', '^%d+'), redis.call('GET', mark) or ''}

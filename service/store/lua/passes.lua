@@ -5,7 +5,7 @@
 local ENDED = '-'
 
 local function passes_closed(closed)
-  return tonumber(redis.call('GET', closed) or '0')
+  return tonumber(string.match(redis.call('GET', closed) or '0', '^%d+'))
 end
 
 -- Returns 1 if it was there.

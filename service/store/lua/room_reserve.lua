@@ -73,7 +73,7 @@ local phase = seat_read(at, seat)
 if phase == 'leaving' or phase == 'closing' then return {'gone', '', ''} end
 if phase == nil then
   if redis.call('EXISTS', left) == 1 then return {'gone', '', ''} end
-  if broke ~= '0' and tonumber(redis.call('GET', closed) or '-1') >= tonumber(broke) then return {'gone', '', ''} end
+  if broke ~= '0' and tonumber(string.match(redis.call('GET', closed) or '-1', '^%-?%d+')) >= tonumber(broke) then return {'gone', '', ''} end
   if heeds == '1' and is_doubted() then return {'doubted', '', ''} end
   if waits == '1' and rules.waiting and not others_are_there() then
     redis.call('HSET', room, 'waiter:' .. ref, seat)

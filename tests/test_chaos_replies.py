@@ -3,8 +3,10 @@
 import pytest
 
 from tests.chaos.checks import replies, silence
+from tests.chaos.evidence import ReplicaLogLine
 from tests.chaos.finding import Finding
 from tests.chaos.fleet import Kill
+from tests.chaos.previous_release import VERSION
 from tests.chaos_evidence_builder import (
     CALL,
     CLOSED,
@@ -121,6 +123,23 @@ def test_a_copy_that_ends_what_was_asked_to_wait(turn: EvidenceBuilder) -> None:
     turn.webhook("redirect", 1.5, SORRY)
     [found] = _found(turn)
     assert "nothing had happened in between" in found.what
+
+
+@pytest.mark.parametrize(
+    ("version", "limit", "clean"), [(VERSION, "3", True), (VERSION, "9", False), ("0.2.0", "3", False)]
+)
+def test_the_release_before_hangs_up_without_a_word(
+    turn: EvidenceBuilder, version: str, limit: str, clean: bool
+) -> None:
+    turn.webhook("redirect", 4.0, HANGUP)
+    for fields in (
+        {"event": "service.started", "version": version},
+        {"event": "webhook.answered", "call_id": CALL, "reply": "hangup"},
+    ):
+        turn.logs.append(ReplicaLogLine("a", "replica-a0.log", "", fields))
+    shown = turn.evidence()
+    shown.fleet.addresses[0].settings["CALL_LIMIT"] = limit
+    assert (list(replies.check(shown)) == []) == clean
 
 
 @pytest.mark.parametrize(("limit", "clean"), [("3", True), ("9", False)])

@@ -62,6 +62,30 @@ class PreviousReleaseRules:
             and line.process in older
         }
 
+        self._admitted = {
+            str(line.fields.get("participant_id"))
+            for line in evidence.logs
+            if line.event == "participant.admitted" and line.process in older
+        }
+        self._hung_up = {
+            str(line.fields.get("call_id"))
+            for line in evidence.logs
+            if line.event == "webhook.answered"
+            and line.fields.get("reply") == "hangup"
+            and line.process in older
+        }
+
+    def lets_in_after_closing(self, participant_id: str) -> bool:
+        """It does not know that visits end with their room: whoever has one comes back at its replicas.
+
+        Newer ones put them out again (docs/deploy.md).
+        """
+        return participant_id in self._admitted
+
+    def hangs_up_without_a_word(self, call_id: str) -> bool:
+        """A caller who has been sent to another number before is not told by it why the call ends."""
+        return call_id in self._hung_up
+
     def has_left(self, room: Iterable[bytes]) -> bool:
         """By the fields of a room: whether all that is left is `told`, of seats that it has freed."""
         names = [field.decode().partition(":") for field in room]

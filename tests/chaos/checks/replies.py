@@ -69,9 +69,9 @@ def check(evidence: "Evidence") -> Iterator[Finding]:
                 yield _finding(one, lacking)
     yield from _asked_without(simulator.requests, addresses)
     # Two releases may tell of a verb in other words: then it is enough that it does the same.
-    terms = ConfiguredLimits(evidence, histories)
-    yield from _copies(read_, histories, struck, terms, alike=not PreviousReleaseRules(evidence).ran)
-    yield from _ends(read_, histories, struck, terms)
+    terms, before = ConfiguredLimits(evidence, histories), PreviousReleaseRules(evidence)
+    yield from _copies(read_, histories, struck, terms, alike=not before.ran)
+    yield from _ends(read_, histories, struck, terms, before)
     yield from _hang_ups(simulator.requests, read_, histories, KilledKnowledge(struck, evidence.fleet.kills))
 
 
@@ -204,7 +204,11 @@ def _asked_without(requests: Iterable[Request], addresses: FallbackUrls) -> Iter
 
 
 def _ends(
-    all_: Iterable[Answered], histories: CallHistories, struck: FaultImpact, terms: ConfiguredLimits
+    all_: Iterable[Answered],
+    histories: CallHistories,
+    struck: FaultImpact,
+    terms: ConfiguredLimits,
+    before: PreviousReleaseRules,
 ) -> Iterator[Finding]:
     for delivery, effect in all_:
         history = histories.about(delivery)
@@ -215,8 +219,19 @@ def _ends(
         if effect.kind is not ReplyKind.ENDS or history.ended_at <= over(delivery):
             continue
         words = " ".join(effect.words)
+        unsaid = not words and before.hangs_up_without_a_word(delivery.call_id)
+        if unsaid and _is_over(history, over(delivery), histories, terms):
+            continue
         if not _explained(words, delivery, history, histories, struck, terms):
             yield _finding(delivery, f"ended the call with {words!r}, and nothing explains that")
+
+
+def _is_over(history: CallHistory, until: float, histories: CallHistories, terms: ConfiguredLimits) -> bool:
+    return (
+        histories.closed_by(history, until)
+        or terms.is_time_up(history, until)
+        or terms.was_left(history, until)
+    )
 
 
 def _was_late(delivery: Delivery, history: CallHistory, struck: FaultImpact) -> bool:

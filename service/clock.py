@@ -25,8 +25,7 @@ class SystemClock:
     def now(self) -> float:
         return time.time()  # noqa: TID251 - this is the one place
 
-    def monotonic(self) -> float:
-        return time.monotonic()
+    monotonic = staticmethod(time.monotonic)
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)

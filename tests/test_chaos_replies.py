@@ -126,20 +126,23 @@ def test_a_copy_that_ends_what_was_asked_to_wait(turn: EvidenceBuilder) -> None:
 
 
 @pytest.mark.parametrize(
-    ("version", "limit", "clean"), [(VERSION, "3", True), (VERSION, "9", False), ("0.2.0", "3", False)]
+    ("versions", "clean"), [([VERSION], True), (["0.2.0"], False), ([VERSION, "0.2.0"], False)]
 )
-def test_the_release_before_hangs_up_without_a_word(
-    turn: EvidenceBuilder, version: str, limit: str, clean: bool
+@pytest.mark.parametrize("reply", [HANGUP, SORRY, transfer("u", 2)])
+def test_what_the_release_before_tells(
+    turn: EvidenceBuilder, versions: list[str], clean: bool, reply: str
 ) -> None:
-    turn.webhook("redirect", 4.0, HANGUP)
-    for fields in (
-        {"event": "service.started", "version": version},
-        {"event": "webhook.answered", "call_id": CALL, "reply": "hangup"},
-    ):
-        turn.logs.append(ReplicaLogLine("a", "replica-a0.log", "", fields))
-    shown = turn.evidence()
-    shown.fleet.addresses[0].settings["CALL_LIMIT"] = limit
-    assert (list(replies.check(shown)) == []) == clean
+    """Where the other release has answered one of the same kind too, nobody knows which."""
+    turn.webhook("redirect", 1.0, WAIT)
+    turn.stage(1.5, "bridged")
+    turn.webhook("redirect", 4.0, reply)
+    for n, version in enumerate(versions):
+        for fields in (
+            {"event": "service.started", "version": version},
+            {"event": "webhook.answered", "call_id": CALL, "event_type": "redirect"},
+        ):
+            turn.logs.append(ReplicaLogLine("a", f"replica-a{n}.log", "", fields))
+    assert _clean(turn) == clean
 
 
 @pytest.mark.parametrize(("limit", "clean"), [("3", True), ("9", False)])

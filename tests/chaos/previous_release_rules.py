@@ -67,13 +67,13 @@ class PreviousReleaseRules:
             for line in evidence.logs
             if line.event == "participant.admitted" and line.process in older
         }
-        self._hung_up = {
-            str(line.fields.get("call_id"))
-            for line in evidence.logs
-            if line.event == "webhook.answered"
-            and line.fields.get("reply") == "hangup"
-            and line.process in older
-        }
+        answered: dict[bool, set[tuple[str, str]]] = {True: set(), False: set()}
+        for line in evidence.logs:
+            if line.event == "webhook.answered":
+                one = str(line.fields.get("call_id")), str(line.fields.get("event_type"))
+                answered[line.process in older].add(one)
+        self._answered = answered[True] - answered[False]
+        """Calls, and kinds of their webhooks that no other process has answered."""
 
     def lets_in_after_closing(self, participant_id: str) -> bool:
         """It does not know that visits end with their room: whoever has one comes back at its replicas.
@@ -82,9 +82,13 @@ class PreviousReleaseRules:
         """
         return participant_id in self._admitted
 
-    def hangs_up_without_a_word(self, call_id: str) -> bool:
-        """A caller who has been sent to another number before is not told by it why the call ends."""
-        return call_id in self._hung_up
+    def answered(self, delivery: Delivery) -> bool:
+        """Whether what the webhook was told is for certain what that release says.
+
+        It hangs up without a word on a caller that has been to another number, begins anew with a late copy
+        of a redirect, and apologises for a transfer that is refused while its session is replaced.
+        """
+        return (delivery.call_id, delivery.event_type) in self._answered
 
     def has_left(self, room: Iterable[bytes]) -> bool:
         """By the fields of a room: whether all that is left is `told`, of seats that it has freed."""

@@ -68,9 +68,8 @@ def check(evidence: "Evidence") -> Iterator[Finding]:
             for lacking in addresses.missing_in_document(document):
                 yield _finding(one, lacking)
     yield from _asked_without(simulator.requests, addresses)
-    # Two releases may tell of a verb in other words: then it is enough that it does the same.
     terms, before = ConfiguredLimits(evidence, histories), PreviousReleaseRules(evidence)
-    yield from _copies(read_, histories, struck, terms, alike=not before.ran)
+    yield from _copies(read_, histories, struck, terms, before)
     yield from _ends(read_, histories, struck, terms, before)
     yield from _hang_ups(simulator.requests, read_, histories, KilledKnowledge(struck, evidence.fleet.kills))
 
@@ -83,10 +82,8 @@ def _copies(
     histories: CallHistories,
     struck: FaultImpact,
     terms: ConfiguredLimits,
-    *,
-    alike: bool,
+    before: PreviousReleaseRules,
 ) -> Iterator[Finding]:
-    """`alike`: whether a copy's reply has to have the same attributes."""
     same: dict[tuple[str, bytes], list[Answered]] = defaultdict(list)
     offered: dict[tuple[str, ...], float] = {}
     for delivery, effect in all_:
@@ -102,9 +99,10 @@ def _copies(
                 problem = (
                     _differs(earlier, later, history, histories, terms)
                     or _begins(earlier, later, history, offered)
-                    or (_told_else(earlier[1], later[1]) if alike else None)
+                    # Two releases may tell of a verb in other words: then it is enough that it does the same.
+                    or (None if before.ran else _told_else(earlier[1], later[1]))
                 )
-                if problem is None:
+                if problem is None or before.answered(later[0]):
                     continue
                 excuse = ""
                 for delivery, effect in (earlier, later):
@@ -219,19 +217,9 @@ def _ends(
         if effect.kind is not ReplyKind.ENDS or history.ended_at <= over(delivery):
             continue
         words = " ".join(effect.words)
-        unsaid = not words and before.hangs_up_without_a_word(delivery.call_id)
-        if unsaid and _is_over(history, over(delivery), histories, terms):
-            continue
-        if not _explained(words, delivery, history, histories, struck, terms):
+        explained = _explained(words, delivery, history, histories, struck, terms)
+        if not explained and not before.answered(delivery):
             yield _finding(delivery, f"ended the call with {words!r}, and nothing explains that")
-
-
-def _is_over(history: CallHistory, until: float, histories: CallHistories, terms: ConfiguredLimits) -> bool:
-    return (
-        histories.closed_by(history, until)
-        or terms.is_time_up(history, until)
-        or terms.was_left(history, until)
-    )
 
 
 def _was_late(delivery: Delivery, history: CallHistory, struck: FaultImpact) -> bool:

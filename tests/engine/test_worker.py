@@ -509,7 +509,8 @@ async def test_a_request_that_is_called_off_while_it_is_under_way_keeps_its_owne
     running = bench.tasks.start(bench.worker.run(), name="worker")
     await wait_until(lambda: bench.has_tried(1))
     owed = keys.owed(OWNER)
-    [field] = [name for name in await redis.hkeys(owed) if not name.startswith(b".")]
+    names: list[Any] = await redis.hkeys(owed)
+    [field] = [name for name in names if not name.startswith(b".")]
     await redis.hdel(owed, field)
     await asyncio.sleep(0.6)
     assert await redis.hexists(owed, ".lease"), "it has gone on for two rounds"

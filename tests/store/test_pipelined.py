@@ -181,14 +181,14 @@ async def test_one_that_is_given_up_again_and_again_is_not_tried_for_ever(store_
 
         async def connected() -> None:
             await connect()
-            link.drop()
+            mine.drop()
 
         connection.connect = connected
         return connection
 
-    link = SharedConnection(make, LIMIT, lambda: None)
+    mine = SharedConnection(make, LIMIT, lambda: None)
     with pytest.raises(RedisConnectionError, match="given up"):
-        await link.send([("PING",)])
+        await mine.send([("PING",)])
     assert made == 2
     await asyncio.sleep(0.05)
 

@@ -9,10 +9,11 @@ import msgspec
 
 from service.calls.model import SCHEMA, Call, Direction
 from service.calls.outcomes import is_erased
-from service.calls.refs import PARTITIONS, is_ref, partition_of_ref, ref_of_call
+from service.calls.refs import PARTITIONS, is_ref, ref_of_call
 from service.store import keys
 from service.store.compression import decompress_text
 from service.store.errors import NewerSchema, StoreCorrupt
+from service.store.keys import CallKeys
 from service.store.redis.client import Client
 from service.store.redis.scripts import Script, Value
 from service.store.timeline import unpack_entry
@@ -66,9 +67,8 @@ class CallIndex:
 
     async def view(self, ref: str) -> tuple[Call, list[dict[str, object]]] | None:
         """A call and what has happened to it, oldest first. Raises StoreCorrupt."""
-        state, entries = await self._client.run(
-            _VIEW, {"call": keys.call(ref), "timeline": keys.timeline(ref)}, {}
-        )
+        at = CallKeys.of(ref)
+        state, entries = await self._client.run(_VIEW, {"call": at.call, "timeline": at.timeline}, {})
         if state is None:
             return None
         try:
@@ -135,15 +135,16 @@ class CallIndex:
 
         None when the call is not known. False when it lives, and while it owes work, which is done first.
         """
+        at = CallKeys.of(ref)
         erased = await self._client.run(
             _ERASE,
             {
-                "call": keys.call(ref),
-                "events": keys.events(ref),
-                "timeline": keys.timeline(ref),
-                "token": keys.token(ref),
-                "owed": keys.owed(keys.owner_call(ref)),
-                "calls": keys.calls(partition_of_ref(ref)),
+                "call": at.call,
+                "events": at.events,
+                "timeline": at.timeline,
+                "token": at.token,
+                "owed": at.owed,
+                "calls": at.calls,
             },
             {"ref": ref, "tombstone": _encode(tombstone), "ttl": ENDED_TTL_MS, "oldest": self._oldest(now)},
         )

@@ -8,13 +8,12 @@ import msgspec
 from service.calls.change_view import call_change
 from service.calls.effects import Scheduled
 from service.calls.model import Call
-from service.calls.refs import partition_of_ref
 from service.calls.replies import Reply
-from service.store import keys
 from service.store.call_index import ENDED_TTL_MS, HOUR_MS, LIVE_TTL_MS, CallIndex, is_tombstone, read_call
 from service.store.compression import compress_text, decompress_text
 from service.store.errors import StoreCorrupt
 from service.store.gauges import STEP, state_index
+from service.store.keys import CallKeys
 from service.store.outbox import MAX_TIMELINE_ENTRIES, encode_scheduled
 from service.store.redis.client import Client
 from service.store.redis.scripts import Script
@@ -90,10 +89,9 @@ class Calls(CallIndex):
 
     async def load(self, ref: str, event_key: str = "") -> StoredCall:
         """Raises StoreUnavailable, NewerSchema, StoreCorrupt."""
+        at = CallKeys.of(ref)
         revision, state, reply, token = await self._client.run(
-            _LOAD,
-            {"call": keys.call(ref), "events": keys.events(ref), "token": keys.token(ref)},
-            {"event": event_key},
+            _LOAD, {"call": at.call, "events": at.events, "token": at.token}, {"event": event_key}
         )
         try:
             call = None if state is None else read_call(state)
@@ -112,18 +110,19 @@ class Calls(CallIndex):
         call = change.call
         news = None if is_tombstone(call) else call_change(change.before, call)
         token = "-" if change.token is None else change.token
+        at = CallKeys.of(call.ref)
         written = await self._client.run(
             _COMMIT,
             {
-                "call": keys.call(call.ref),
-                "events": keys.events(call.ref),
-                "timeline": keys.timeline(call.ref),
-                "token": keys.token(call.ref),
-                "owed": keys.owed(keys.owner_call(call.ref)),
-                "agenda": keys.agenda(partition_of_ref(call.ref)),
-                "calls": keys.calls(partition_of_ref(call.ref)),
-                "standing": keys.live_calls(partition_of_ref(call.ref)),
-                "news": keys.news(partition_of_ref(call.ref)),
+                "call": at.call,
+                "events": at.events,
+                "timeline": at.timeline,
+                "token": at.token,
+                "owed": at.owed,
+                "agenda": at.agenda,
+                "calls": at.calls,
+                "standing": at.live_calls,
+                "news": at.news,
             },
             {
                 "now": int(now * 1000),
@@ -140,7 +139,7 @@ class Calls(CallIndex):
                 "entries": MAX_TIMELINE_ENTRIES,
                 "effects": _encode([encode_scheduled(one) for one in change.effects]),
                 "cancelled": _encode(change.cancels),
-                "owner": keys.owner_call(call.ref),
+                "owner": at.owner,
                 "device": token,
                 "ttl": self._ttl(call),
                 "events_ttl": LIVE_TTL_MS if call.live else ENDED_TTL_MS,
@@ -160,14 +159,10 @@ class Calls(CallIndex):
 
     async def extend_ttl(self, ref: str, *, now: float) -> None:
         """A live call of which nothing was heard for long is not forgotten."""
+        at = CallKeys.of(ref)
         await self._client.run(
             _KEEP,
-            {
-                "call": keys.call(ref),
-                "events": keys.events(ref),
-                "timeline": keys.timeline(ref),
-                "standing": keys.live_calls(partition_of_ref(ref)),
-            },
+            {"call": at.call, "events": at.events, "timeline": at.timeline, "standing": at.live_calls},
             {"now": int(now * 1000), "ttl": LIVE_TTL_MS, "ref": ref, "step": STEP},
         )
 

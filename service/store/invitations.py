@@ -14,6 +14,7 @@ import msgspec
 from service.invitations import INVITATION_LIFETIME, Pass
 from service.store import keys
 from service.store.errors import StoreCorrupt
+from service.store.keys import RoomKeys
 from service.store.redis.client import Client
 from service.store.redis.scripts import Script, Value
 
@@ -73,7 +74,7 @@ class Passes:
         """Write it down. The closing of its room that it has to know of; None when too many are open."""
         closed = await self._client.run(
             _ISSUE,
-            {**_list_keys(invitation.room), "closed": keys.room_closed_at(invitation.room)},
+            {**_list_keys(invitation.room), "closed": RoomKeys.of(invitation.room).closed_at},
             {
                 "now": _ms(now),
                 "field": _field(PassKind.INVITATION, invitation.id),
@@ -93,7 +94,7 @@ class Passes:
             {
                 "used": keys.used_invitation(room, invitation.id),
                 **_list_keys(room),
-                "closed": keys.room_closed_at(room),
+                "closed": RoomKeys.of(room).closed_at,
             },
             {
                 "now": _ms(now),
@@ -113,7 +114,7 @@ class Passes:
         closed, became = await self._client.run(
             _READ,
             {
-                "closed": keys.room_closed_at(invitation.room),
+                "closed": RoomKeys.of(invitation.room).closed_at,
                 "mark": keys.used_invitation(invitation.room, invitation.id),
             },
             {},
@@ -128,7 +129,7 @@ class Passes:
         found = await self._client.run_many(
             _READ,
             [
-                ({"closed": keys.room_closed_at(one.room), "mark": keys.ended_visit(one.room, one.id)}, {})
+                ({"closed": RoomKeys.of(one.room).closed_at, "mark": keys.ended_visit(one.room, one.id)}, {})
                 for one in asked
             ],
         )
@@ -160,7 +161,8 @@ class Passes:
 
 
 def _list_keys(room: str) -> dict[str, str]:
-    return {"passes": keys.passes(room), "ends": keys.passes_until(room)}
+    at = RoomKeys.of(room)
+    return {"passes": at.passes, "ends": at.passes_until}
 
 
 def _field(kind: PassKind, id_: str) -> str:

@@ -17,6 +17,7 @@ from service.calls.effects import (
 )
 from service.store import keys
 from service.store.compression import compress_text
+from service.store.keys import OwnerKeys
 from service.store.redis.client import Client
 from service.store.redis.scripts import Script
 from service.store.timeline import pack_entry
@@ -159,16 +160,16 @@ class Outbox:
                 texts.extend(compress_text(text) if self._compress else text)
             return begin, len(texts)
 
-        partition = keys.partition_of_owner(owner)
+        at = OwnerKeys.of(owner)
         found = await self._client.run(
             _WORK,
             {
-                "owed": keys.owed(owner),
-                "agenda": keys.agenda(partition),
-                "dead": keys.dead(partition),
-                "timeline": keys.timeline_of_owner(owner),
-                "unknown": keys.unknown(partition),
-                "offered": keys.offered(partition),
+                "owed": at.owed,
+                "agenda": at.agenda,
+                "dead": at.dead,
+                "timeline": at.timeline,
+                "unknown": at.unknown,
+                "offered": at.offered,
             },
             {
                 "now": _ms(now),

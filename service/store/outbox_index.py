@@ -10,6 +10,7 @@ import msgspec
 from service.calls.effects import Effect, effect_name
 from service.calls.refs import PARTITIONS
 from service.store import keys
+from service.store.keys import OwnerKeys
 from service.store.outbox import UnreadableEffect, read_effect
 from service.store.redis.client import Client
 from service.store.redis.scripts import Script
@@ -115,10 +116,10 @@ class OutboxIndex:
     async def replay_dead_letter(self, letter: DeadLetter, *, now: float) -> bool:
         """Owe its effect again, from now on; False when somebody has replayed or dropped it before."""
         kept = _decode(letter.text)
-        partition = keys.partition_of_owner(letter.owner)
+        at = OwnerKeys.of(letter.owner)
         again = await self._client.run(
             _REPLAY,
-            {"owed": keys.owed(kept.owner), "agenda": keys.agenda(partition), "dead": keys.dead(partition)},
+            {"owed": at.owed, "agenda": at.agenda, "dead": at.dead},
             {
                 "now": int(now * 1000),
                 "letter": letter.text,
@@ -132,8 +133,8 @@ class OutboxIndex:
 
     async def drop_dead_letter(self, letter: DeadLetter) -> bool:
         """Forget it; False when somebody has replayed or dropped it before."""
-        partition = keys.partition_of_owner(letter.owner)
-        dropped = await self._client.run(_DROP, {"dead": keys.dead(partition)}, {"letter": letter.text})
+        dead = OwnerKeys.of(letter.owner).dead
+        dropped = await self._client.run(_DROP, {"dead": dead}, {"letter": letter.text})
         return bool(dropped)
 
     async def retry_owed(self, effect: OwedEffect, *, now: float) -> bool:
@@ -145,12 +146,10 @@ class OutboxIndex:
         return await self._change(_FORGET, effect, now)
 
     async def _change(self, script: Script, effect: OwedEffect, now: float) -> bool:
+        at = OwnerKeys.of(effect.owner)
         changed = await self._client.run(
             script,
-            {
-                "owed": keys.owed(effect.owner),
-                "agenda": keys.agenda(keys.partition_of_owner(effect.owner)),
-            },
+            {"owed": at.owed, "agenda": at.agenda},
             {"now": int(now * 1000), "owner": effect.owner, "id": effect.id},
         )
         return bool(changed)

@@ -22,6 +22,7 @@ from service.calls.policy import is_private_room
 from service.calls.room_settings import MAX_MEMBERS, AloneSettings
 from service.store import keys
 from service.store.invitations import MAX_LIFETIME_MS
+from service.store.keys import RoomKeys
 from service.store.outbox import encode_effect
 from service.store.redis.client import Client
 from service.store.redis.scripts import Result, Script, Value
@@ -136,12 +137,13 @@ class Rooms(RoomIndex):
             "heeds": int(refuse_if_doubted),
             "broke": _ms(broken_at),
         }
+        at = RoomKeys.of(room)
         more = {
-            "settings": keys.room_settings(room),
+            "settings": at.settings,
             "left": keys.vacated_seat(room, seat),
-            "news": _change_feed(room),
+            "closed": at.closed_at,
+            "news": at.news,
         }
-        more["closed"] = keys.room_closed_at(room)
         answer, value, text, *stocked = await self._run(_RESERVE, room, now, args, **more)
         if answer == b"gone":
             return SeatGone()
@@ -181,7 +183,7 @@ class Rooms(RoomIndex):
             "stock": self._prepared_for(room),
             "limit": MAX_MEMBERS,
         }
-        return _taken_seat(await self._run(_ENTER, room, now, args, news=_change_feed(room)))
+        return _taken_seat(await self._run(_ENTER, room, now, args, news=RoomKeys.of(room).news))
 
     async def replace_session(
         self, room: str, seat: str, *, vanished_session_id: str, new_session_id: str, now: float
@@ -227,13 +229,10 @@ class Rooms(RoomIndex):
             "keep": int(keep_participant),
             "left_ttl": _VACATED_TTL_MS,
             "alone": _alone,
+            "page": _ms(self._page_gone_timeout),
         }
-        args["page"] = _ms(self._page_gone_timeout)
-        more = {
-            "settings": keys.room_settings(room),
-            "left": keys.vacated_seat(room, seat),
-            "news": _change_feed(room),
-        }
+        at = RoomKeys.of(room)
+        more = {"settings": at.settings, "left": keys.vacated_seat(room, seat), "news": at.news}
         return bool(await self._run(_VACATE, room, now, args, **more))
 
     async def free_seat(self, room: str, seat: str, *, now: float) -> None:
@@ -286,7 +285,7 @@ class Rooms(RoomIndex):
 
     async def list_seats_being_added(self, room: str) -> frozenset[str]:
         """Seats whose participants are still to be put into the room's session."""
-        owed = await self._client.run(_OWED, {"owed": keys.owed(keys.owner_room(room))}, {})
+        owed = await self._client.run(_OWED, {"owed": RoomKeys.of(room).owed}, {})
         ids = [field.decode().partition(":") for field in owed[::2]]
         return frozenset(seat for kind, _, seat in ids if kind == _ADD)
 
@@ -338,12 +337,9 @@ class Rooms(RoomIndex):
             "ttl": _TTL_MS,
             "life": MAX_LIFETIME_MS,
         }
-        more = {
-            "closed": keys.room_closed_at(room),
-            "passes": keys.passes(room),
-            "ends": keys.passes_until(room),
-        }
-        return bool(await self._run(_CLOSE, room, now, args, news=_change_feed(room), **more))
+        at = RoomKeys.of(room)
+        more = {"closed": at.closed_at, "passes": at.passes, "ends": at.passes_until, "news": at.news}
+        return bool(await self._run(_CLOSE, room, now, args, **more))
 
     async def schedule(
         self,
@@ -357,13 +353,13 @@ class Rooms(RoomIndex):
         target = _target(effect)
         id_, text = encode_effect(effect, target)
         lane = id_ if isinstance(effect, CheckRoom) else target
-        owner = keys.owner_room(room)
+        at = RoomKeys.of(room)
         await self._client.run(
             _OWE,
-            {"owed": keys.owed(owner), "agenda": keys.agenda(keys.partition_of_owner(owner))},
+            {"owed": at.owed, "agenda": at.agenda},
             {
                 "now": _ms(now),
-                "owner": owner,
+                "owner": at.owner,
                 "effects": msgspec.json.encode([(id_, _ms(now if due is None else due), lane, text)]),
             },
         )
@@ -379,17 +375,11 @@ class Rooms(RoomIndex):
         return bool(await self._run(_SIGN, room, now, args))
 
     async def _run(self, script: Script, room: str, now: float, args: Args, **more: str) -> Result:
-        owner, partition = keys.owner_room(room), keys.partition_of_room(room)
+        at = RoomKeys.of(room)
         return await self._client.run(
             script,
-            {
-                "room": keys.room(room),
-                "live": keys.live_rooms(partition),
-                "owed": keys.owed(owner),
-                "agenda": keys.agenda(partition),
-                **more,
-            },
-            {"now": _ms(now), "owner": owner, "name": room, **args},
+            {"room": at.room, "live": at.live_rooms, "owed": at.owed, "agenda": at.agenda, **more},
+            {"now": _ms(now), "owner": at.owner, "name": room, **args},
         )
 
 
@@ -408,10 +398,6 @@ def _target(effect: DeleteParticipant | DeleteSession | HangUpLeg | CheckRoom | 
 def _taken_seat(answer: Result) -> TakenSeat | SeatGone:
     where, session, owes = answer
     return TakenSeat(session.decode(), bool(owes)) if where == b"in" else SeatGone()
-
-
-def _change_feed(room: str) -> str:
-    return keys.news(keys.partition_of_room(room))
 
 
 def _ms(seconds: float) -> int:

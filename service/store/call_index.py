@@ -16,6 +16,7 @@ from service.store.errors import NewerSchema, StoreCorrupt
 from service.store.keys import CallKeys
 from service.store.redis.client import Client
 from service.store.redis.scripts import Script, Value
+from service.store.script_values import nearest_ms, pairs
 from service.store.timeline import unpack_entry
 
 _GET: Final = Script("get")
@@ -156,9 +157,9 @@ class CallIndex:
         self, before: CallPosition | None, since: float | None, until: float | None, limit: int
     ) -> list[tuple[int, str]]:
         """The first `limit` positions in milliseconds, and one more if there is one."""
-        above = -math.inf if since is None else _ms(since)
-        end = math.inf if until is None else _ms(until)
-        cursor = (math.inf, "") if before is None else (_ms(before[0]), before[1])
+        above = -math.inf if since is None else nearest_ms(since)
+        end = math.inf if until is None else nearest_ms(until)
+        cursor = (math.inf, "") if before is None else (nearest_ms(before[0]), before[1])
         below = min(cursor[0], end)
         args: dict[str, Value] = {
             # Several may have begun in the same millisecond, of which some were before the cursor.
@@ -172,13 +173,12 @@ class CallIndex:
         )
         found: list[tuple[int, str]] = []
         for page in pages:
-            parts = iter(page)
-            found += [(int(score), ref.decode()) for ref, score in zip(parts, parts, strict=True)]
+            found += [(int(score), ref.decode()) for ref, score in pairs(page)]
         return sorted((one for one in found if one < cursor), reverse=True)[: limit + 1]
 
     def _oldest(self, now: float) -> int:
         """Calls that began earlier are off the index."""
-        return _ms(now) - self._alias_ttl_ms
+        return nearest_ms(now) - self._alias_ttl_ms
 
 
 def read_call(state: bytes) -> Call:
@@ -203,8 +203,3 @@ def _readable(state: bytes) -> Call | None:
         return _decode_call(decompress_text(state))
     except msgspec.DecodeError:
         return None
-
-
-def _ms(seconds: float) -> int:
-    """To the nearest: a position goes through seconds and comes back as the same."""
-    return round(seconds * 1000)

@@ -17,6 +17,7 @@ from service.store.keys import CallKeys
 from service.store.outbox import MAX_TIMELINE_ENTRIES, encode_scheduled
 from service.store.redis.client import Client
 from service.store.redis.scripts import Script
+from service.store.script_values import ms, nearest_ms
 from service.store.timeline import pack_entry
 from service.store.unknown_fields import unknown_fields, with_unknown_fields
 
@@ -125,7 +126,7 @@ class Calls(CallIndex):
                 "news": at.news,
             },
             {
-                "now": int(now * 1000),
+                "now": ms(now),
                 "revision": revision,
                 "commit": commit_id,
                 "state": self._packed(
@@ -145,7 +146,7 @@ class Calls(CallIndex):
                 "events_ttl": LIVE_TTL_MS if call.live else ENDED_TTL_MS,
                 "token_ttl": _TOKEN_TTL_MS,
                 "ref": call.ref,
-                "began": round(call.created_at * 1000),
+                "began": nearest_ms(call.created_at),
                 "listed": int(not is_tombstone(call)),
                 "oldest": self._oldest(now),
                 "calls_ttl": self._alias_ttl_ms,
@@ -163,7 +164,7 @@ class Calls(CallIndex):
         await self._client.run(
             _KEEP,
             {"call": at.call, "events": at.events, "timeline": at.timeline, "standing": at.live_calls},
-            {"now": int(now * 1000), "ttl": LIVE_TTL_MS, "ref": ref, "step": STEP},
+            {"now": ms(now), "ttl": LIVE_TTL_MS, "ref": ref, "step": STEP},
         )
 
     def _packed(self, text: bytes, *, compress: bool = True) -> bytes:

@@ -30,6 +30,7 @@ from service.store import keys
 from service.store.call_index import LIVE_TTL_MS
 from service.store.redis.client import Client
 from service.store.redis.scripts import Script
+from service.store.script_values import ms
 
 _SURVEY: Final = Script("survey")
 
@@ -73,7 +74,7 @@ async def read_gauges(client: Client, *, now: float) -> StoreGauges:
                     "standing": keys.live_calls(one),
                 },
                 {
-                    "now": int(now * 1000),
+                    "now": ms(now),
                     "prefix": keys.prefix(one),
                     "soon": _SOON,
                     "owners": _OWNERS,

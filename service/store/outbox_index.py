@@ -14,6 +14,7 @@ from service.store.keys import OwnerKeys
 from service.store.outbox import UnreadableEffect, read_effect
 from service.store.redis.client import Client
 from service.store.redis.scripts import Script
+from service.store.script_values import ms, pairs
 
 _AGENDA: Final = Script("agenda_read")
 _OWED: Final = Script("owed_read")
@@ -90,17 +91,16 @@ class OutboxIndex:
         agendas = await self._client.run_many(
             _AGENDA, [({"agenda": keys.agenda(one)}, {"limit": limit}) for one in range(PARTITIONS)]
         )
-        return await self.list_owed_by([owner.decode() for agenda in agendas for owner in agenda[::2]])
+        return await self.list_owed_by([owner.decode() for agenda in agendas for owner, _ in pairs(agenda)])
 
     async def list_owed_by(self, owners: Sequence[str]) -> list[OwedEffect]:
         """What these owe, the earliest due first."""
         every = await self._client.run_many(_OWED, [({"owed": keys.owed(owner)}, {}) for owner in owners])
         found = []
         for owner, flat in zip(owners, every, strict=True):
-            fields = iter(flat)
             found += [
                 _owed_effect(owner, name.decode(), value.decode())
-                for name, value in zip(fields, fields, strict=True)
+                for name, value in pairs(flat)
                 if not name.startswith(b".")
             ]
         return sorted(found, key=lambda one: one.due)
@@ -121,7 +121,7 @@ class OutboxIndex:
             _REPLAY,
             {"owed": at.owed, "agenda": at.agenda, "dead": at.dead},
             {
-                "now": int(now * 1000),
+                "now": ms(now),
                 "letter": letter.text,
                 "owner": kept.owner,
                 "id": kept.id,
@@ -150,7 +150,7 @@ class OutboxIndex:
         changed = await self._client.run(
             script,
             {"owed": at.owed, "agenda": at.agenda},
-            {"now": int(now * 1000), "owner": effect.owner, "id": effect.id},
+            {"now": ms(now), "owner": effect.owner, "id": effect.id},
         )
         return bool(changed)
 

@@ -8,6 +8,7 @@ from service.store import keys
 from service.store.clock import StoreClock
 from service.store.redis.client import Client
 from service.store.redis.scripts import Script
+from service.store.script_values import ms
 
 _WRITE: Final = Script("replica_write")
 _READ: Final = Script("replica_read")
@@ -70,7 +71,7 @@ class Replicas:
         trip = self._client.run(
             _WRITE,
             {"report": keys.replica(report.id), "replicas": keys.replicas(), "clock": keys.clock()},
-            {"id": report.id, "text": encode_report(report), "ttl": int(REPORT_TTL * 1000)},
+            {"id": report.id, "text": encode_report(report), "ttl": ms(REPORT_TTL)},
         )
         await (self._clock.sync(trip) if self._clock else trip)
 

@@ -28,6 +28,7 @@ from service.store.redis.client import Client
 from service.store.redis.scripts import Result, Script, Value
 from service.store.room_index import RoomIndex, decode_settings
 from service.store.room_results import EmptyRoom, ReservedSeat, RoomFull, SeatGone, SessionInDoubt, TakenSeat
+from service.store.script_values import ms, pairs
 from service.store.unknown_fields import with_unknown_fields
 
 _RESERVE: Final = Script("room_reserve")
@@ -131,11 +132,11 @@ class Rooms(RoomIndex):
             "limit": limit,
             "ttl": _TTL_MS,
             "browser": b"" if browser is None else msgspec.json.encode(browser),
-            "unused": _ms(self._unused_timeout),
+            "unused": ms(self._unused_timeout),
             "stock": self._prepared_for(room),
             "takes": int(use_prepared),
             "heeds": int(refuse_if_doubted),
-            "broke": _ms(broken_at),
+            "broke": ms(broken_at),
         }
         at = RoomKeys.of(room)
         more = {
@@ -176,12 +177,7 @@ class Rooms(RoomIndex):
             "seat": seat,
             "participant": participant_id,
             "keep": int(keep_participant),
-            "made": new_session_id,
-            "ttl": _TTL_MS,
-            "roll_over": _ms(self._roll_over_after),
-            "check": _ms(self._check_interval),
-            "stock": self._prepared_for(room),
-            "limit": MAX_MEMBERS,
+            **self._session_args(room, new_session_id),
         }
         return _taken_seat(await self._run(_ENTER, room, now, args, news=RoomKeys.of(room).news))
 
@@ -192,12 +188,7 @@ class Rooms(RoomIndex):
         args: Args = {
             "seat": seat,
             "vanished": vanished_session_id,
-            "made": new_session_id,
-            "ttl": _TTL_MS,
-            "roll_over": _ms(self._roll_over_after),
-            "check": _ms(self._check_interval),
-            "stock": self._prepared_for(room),
-            "limit": MAX_MEMBERS,
+            **self._session_args(room, new_session_id),
         }
         return _taken_seat(await self._run(_REPLACE, room, now, args))
 
@@ -209,13 +200,8 @@ class Rooms(RoomIndex):
         """
         args: Args = {
             "old": old_session_id,
-            "made": new_session_id,
-            "grace": _ms(self._old_session_grace),
-            "ttl": _TTL_MS,
-            "roll_over": _ms(self._roll_over_after),
-            "check": _ms(self._check_interval),
-            "stock": self._prepared_for(room),
-            "limit": MAX_MEMBERS,
+            "grace": ms(self._old_session_grace),
+            **self._session_args(room, new_session_id),
         }
         return bool(await self._run(_ROLL_OVER, room, now, args))
 
@@ -229,7 +215,7 @@ class Rooms(RoomIndex):
             "keep": int(keep_participant),
             "left_ttl": _VACATED_TTL_MS,
             "alone": _alone,
-            "page": _ms(self._page_gone_timeout),
+            "page": ms(self._page_gone_timeout),
         }
         at = RoomKeys.of(room)
         more = {"settings": at.settings, "left": keys.vacated_seat(room, seat), "news": at.news}
@@ -257,7 +243,7 @@ class Rooms(RoomIndex):
             "step": step,
             "participant": participant_id,
             "token": token,
-            "till": _ms(usable_until),
+            "till": ms(usable_until),
             "stock": self._prepared_for(room),
             "limit": MAX_MEMBERS,
             "kept": _HANDED_OUT_TTL_MS,
@@ -273,8 +259,8 @@ class Rooms(RoomIndex):
         text = encode_effect(check, check.session_id)[1]
         args: Args = {
             "session": check.session_id,
-            "till": _ms(now + _DOUBT_TTL),
-            "due": _ms(due),
+            "till": ms(now + _DOUBT_TTL),
+            "due": ms(due),
             "effect": text,
         }
         return bool(await self._run(_DOUBT, room, now, args))
@@ -286,8 +272,19 @@ class Rooms(RoomIndex):
     async def list_seats_being_added(self, room: str) -> frozenset[str]:
         """Seats whose participants are still to be put into the room's session."""
         owed = await self._client.run(_OWED, {"owed": RoomKeys.of(room).owed}, {})
-        ids = [field.decode().partition(":") for field in owed[::2]]
+        ids = [field.decode().partition(":") for field, _ in pairs(owed)]
         return frozenset(seat for kind, _, seat in ids if kind == _ADD)
+
+    def _session_args(self, room: str, new_session_id: str) -> Args:
+        """For scripts that may make `new_session_id` the room's session."""
+        return {
+            "made": new_session_id,
+            "ttl": _TTL_MS,
+            "roll_over": ms(self._roll_over_after),
+            "check": ms(self._check_interval),
+            "stock": self._prepared_for(room),
+            "limit": MAX_MEMBERS,
+        }
 
     def _prepared_for(self, room: str) -> int:
         """In a room of a caller's own there is nobody to wait for."""
@@ -358,9 +355,9 @@ class Rooms(RoomIndex):
             _OWE,
             {"owed": at.owed, "agenda": at.agenda},
             {
-                "now": _ms(now),
+                "now": ms(now),
                 "owner": at.owner,
-                "effects": msgspec.json.encode([(id_, _ms(now if due is None else due), lane, text)]),
+                "effects": msgspec.json.encode([(id_, ms(now if due is None else due), lane, text)]),
             },
         )
 
@@ -369,7 +366,7 @@ class Rooms(RoomIndex):
             "seat": seat,
             "sign": sign,
             "told": reported_ms,
-            "absent": _ms(self._absent_timeout),
+            "absent": ms(self._absent_timeout),
             "ttl": _TTL_MS,
         }
         return bool(await self._run(_SIGN, room, now, args))
@@ -379,7 +376,7 @@ class Rooms(RoomIndex):
         return await self._client.run(
             script,
             {"room": at.room, "live": at.live_rooms, "owed": at.owed, "agenda": at.agenda, **more},
-            {"now": _ms(now), "owner": at.owner, "name": room, **args},
+            {"now": ms(now), "owner": at.owner, "name": room, **args},
         )
 
 
@@ -398,7 +395,3 @@ def _target(effect: DeleteParticipant | DeleteSession | HangUpLeg | CheckRoom | 
 def _taken_seat(answer: Result) -> TakenSeat | SeatGone:
     where, session, owes = answer
     return TakenSeat(session.decode(), bool(owes)) if where == b"in" else SeatGone()
-
-
-def _ms(seconds: float) -> int:
-    return int(seconds * 1000)

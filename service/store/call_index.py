@@ -34,6 +34,7 @@ _AT_ONCE: Final = 1_000
 """Calls that are read in one trip."""
 
 HOUR_MS: Final = 3_600_000
+"""Milliseconds of an hour."""
 LIVE_TTL_MS: Final = 24 * HOUR_MS
 """Milliseconds from the last change for which a live call is kept."""
 ENDED_TTL_MS: Final = HOUR_MS // 4

@@ -25,6 +25,7 @@ _LOAD: Final = Script("call_load")
 _COMMIT: Final = Script("call_commit")
 _KEEP: Final = Script("call_keep")
 _TOKEN_TTL_MS: Final = HOUR_MS // 2
+"""Milliseconds for which the device token of an unanswered transfer is kept."""
 
 _encode = msgspec.json.Encoder().encode
 _decode_reply: msgspec.json.Decoder[Reply] = msgspec.json.Decoder(Reply)

@@ -42,7 +42,7 @@ _LATE: Final = 20_000
 _SOON: Final = 60_000
 """Milliseconds: the longest that work is put off which has failed, but for what Bandwidth itself asks for."""
 _OWNERS: Final = 50
-"""Whose work is looked into for the oldest, in each partition."""
+"""Owners of a partition whose work is looked into for the oldest."""
 _ROOMS: Final = 100
 """Rooms of a partition whose members are counted; of more, a random choice."""
 _CHECK_KINDS: Final = msgspec.json.encode(

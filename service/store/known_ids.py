@@ -26,7 +26,7 @@ _GET: Final = Script("get")
 _AT_ONCE: Final = 500
 """Keys that are read in one trip."""
 _ALL: Final = 0
-"""As the limit of an agenda."""
+"""Owners of an agenda that are read: as the limit it means all."""
 _QUOTED: Final = re.compile(rb'"([^"\\]*)"')
 
 

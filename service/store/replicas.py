@@ -19,10 +19,11 @@ REPORT_TTL: Final = 20.0
 LARGEST: Final = 2048
 """Bytes of a report."""
 MAX_REPLICAS: Final = 200
-"""Replicas."""
+"""Replicas whose reports are read: those heard of last."""
 _WORD: Final = 64
 """Characters of a name; addresses have 45."""
 PEERS: Final = 5
+"""Addresses that a report names as those of refused webhooks."""
 
 
 class ReplicaReport(msgspec.Struct, frozen=True, omit_defaults=True):

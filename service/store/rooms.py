@@ -56,6 +56,7 @@ _VACATED_TTL_MS: Final = 15 * 60_000
 OLD_SESSION_GRACE: Final = 60.0
 """Seconds for which a session outlives its replacement, so that its members are moved before it ends."""
 CHECK_INTERVAL: Final = 900.0
+"""Seconds until a room's seats are compared with the participants of its session."""
 UNUSED_TIMEOUT: Final = 120.0
 """Seconds for which a seat is kept for a browser that was never heard of."""
 ABSENT_TIMEOUT: Final = 45.0

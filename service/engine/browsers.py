@@ -31,7 +31,8 @@ from service.logs import log_context
 from service.metrics import Metrics
 from service.store import keys
 from service.store.room_index import Member
-from service.store.rooms import ReservedSeat, RoomFull, Rooms, SeatGone, SessionInDoubt
+from service.store.room_results import ReservedSeat, RoomFull, SeatGone, SessionInDoubt
+from service.store.rooms import Rooms
 from service.tasks import Tasks
 
 log = structlog.get_logger()

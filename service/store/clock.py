@@ -21,6 +21,7 @@ from service.metrics import Metrics
 from service.store import keys
 from service.store.redis.client import Client
 from service.store.redis.scripts import Result, Script
+from service.store.script_values import ms, nearest_ms
 
 _ASK: Final = Script("clock_ask")
 _READ: Final = Script("clock_read")
@@ -67,8 +68,8 @@ class ClockReading(NamedTuple):
     @property
     def is_new(self) -> bool:
         """Whether the gap was a moment ago, and nobody has asked since who saw nothing wrong."""
-        seen = self.previous - self.gap > 1000 * _GAP_WRITTEN
-        return 0 <= self.server - self.gap <= 1000 * _GAP_EXPLAINS and not seen
+        seen = self.previous - self.gap > ms(_GAP_WRITTEN)
+        return 0 <= self.server - self.gap <= ms(_GAP_EXPLAINS) and not seen
 
 
 class _TimedReading(NamedTuple):
@@ -134,7 +135,7 @@ class StoreClock:
         if self._gap is None:
             self._ahead = heard.reading.shared - heard.middle
         elif (jump := self._jump_seconds(heard)) and self._is_store_jump(jump, heard.reading):
-            offset = round(1000 * (self._ahead + heard.middle)) - heard.reading.server
+            offset = nearest_ms(self._ahead + heard.middle) - heard.reading.server
             heard = await self._read_timed(
                 self._read_or_correct(known_offset=heard.reading.offset, new_offset=offset)
             )

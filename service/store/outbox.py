@@ -17,8 +17,10 @@ from service.calls.effects import (
 )
 from service.store import keys
 from service.store.compression import compress_text
+from service.store.keys import OwnerKeys
 from service.store.redis.client import Client
 from service.store.redis.scripts import Script
+from service.store.script_values import ms, nearest_ms
 from service.store.timeline import pack_entry
 from service.store.unknown_fields import unknown_fields, with_unknown_fields
 
@@ -119,7 +121,7 @@ class Outbox:
         self._known = f" {' '.join(sorted(kinds))} "
         self._worker = worker
         self._compress = compress
-        self._lease = int(lease * 1000)
+        self._lease = ms(lease)
 
     async def claim(self, partition: int, *, now: float, limit: int) -> list[str]:
         """Owners with due work, put off for a moment: whoever claims them begins at once, and takes a lease.
@@ -129,7 +131,7 @@ class Outbox:
         owners = await self._client.run(
             _CLAIM,
             {"agenda": keys.agenda(partition), "offered": keys.offered(partition)},
-            {"now": _ms(now), "lease": _CLAIM_MS, "limit": limit, "kinds": self._known},
+            {"now": ms(now), "lease": _CLAIM_MS, "limit": limit, "kinds": self._known},
         )
         return [owner.decode() for owner in owners]
 
@@ -162,19 +164,19 @@ class Outbox:
                 texts.extend(compress_text(text) if self._compress else text)
             return begin, len(texts)
 
-        partition = keys.partition_of_owner(owner)
+        at = OwnerKeys.of(owner)
         found = await self._client.run(
             _WORK,
             {
-                "owed": keys.owed(owner),
-                "agenda": keys.agenda(partition),
-                "dead": keys.dead(partition),
-                "timeline": keys.timeline_of_owner(owner),
-                "unknown": keys.unknown(partition),
-                "offered": keys.offered(partition),
+                "owed": at.owed,
+                "agenda": at.agenda,
+                "dead": at.dead,
+                "timeline": at.timeline,
+                "unknown": at.unknown,
+                "offered": at.offered,
             },
             {
-                "now": _ms(now),
+                "now": ms(now),
                 "worker": self._worker,
                 "lease": 0 if release else self._lease,
                 "busy": int(busy),
@@ -184,13 +186,13 @@ class Outbox:
                     [
                         (
                             one.effect.id,
-                            _ms(one.due),
+                            ms(one.due),
                             int(one.counts_as_try),
                             one.effect.version,
                             not one.has_failed,
                             tell(one.effect),
                             "" if one.replacement is None else one.effect.encode_replacement(one.replacement),
-                            round(one.effect.since * 1000),
+                            nearest_ms(one.effect.since),
                         )
                         for one in postponed
                     ]
@@ -228,7 +230,7 @@ def encode_scheduled(scheduled: Scheduled) -> tuple[str, int, str, str]:
     effect = scheduled.effect
     # Every live call owes this one.
     text = IMPLIED if isinstance(effect, CheckCall) else _encode(effect).decode()
-    return effect.id, _ms(scheduled.due), effect.lane, text
+    return effect.id, ms(scheduled.due), effect.lane, text
 
 
 def encode_effect(effect: Effect, target: str) -> tuple[str, str]:
@@ -265,7 +267,3 @@ def _tag_of(effect: bytes) -> str:
         return msgspec.json.decode(effect, type=_Tagged).type
     except (ValueError, RecursionError):
         return UNREADABLE
-
-
-def _ms(seconds: float) -> int:
-    return int(seconds * 1000)

@@ -138,14 +138,16 @@ async def test_how_long_keys_live(
 ) -> None:
     await commit(calls, 0, change(msgspec.structs.replace(CALL, phone=phone, attempt=attempt)))
     assert await redis.ttl(keys.call(REF)) == pytest.approx(days * 86_400, abs=2)
-    assert await redis.ttl(keys.timeline(REF)) == pytest.approx(days * 86_400, abs=2)
-    assert await redis.ttl(keys.events(REF)) == pytest.approx(events_minutes * 60, abs=2)
+    assert await redis.ttl(keys.CallKeys.of(REF).timeline) == pytest.approx(days * 86_400, abs=2)
+    assert await redis.ttl(keys.CallKeys.of(REF).events) == pytest.approx(events_minutes * 60, abs=2)
 
 
 async def test_the_timeline_is_bounded(calls: Calls, redis: Redis) -> None:
     for revision in range(205):
         await commit(calls, revision, change(timeline_entry={"n": revision}), str(revision))
-    entries = [msgspec.json.decode(entry)["n"] for entry in await redis.lrange(keys.timeline(REF), 0, -1)]
+    entries = [
+        msgspec.json.decode(entry)["n"] for entry in await redis.lrange(keys.CallKeys.of(REF).timeline, 0, -1)
+    ]
     assert entries == list(range(5, 205))
 
 

@@ -83,7 +83,7 @@ async def test_an_unknown_reply_is_none_to_be_repeated(
 ) -> None:
     """Who asks again is not cut off: the phone comes back in a moment, a leg that has answered goes on."""
     phone, call = await bridged(simulator, operator)
-    events = keys.events(call["id"])
+    events = keys.CallKeys.of(call["id"]).events
     for key in await redis.hkeys(events):
         await redis.hset(events, key, json.dumps({"type": "whisper", "to": "somebody"}))
     said = {}
@@ -106,7 +106,7 @@ async def test_unknown_fields_of_a_reply_are_read_over(
     simulator: Simulator, service: RunningService, operator: Operator, redis: Redis
 ) -> None:
     phone, call = await bridged(simulator, operator)
-    events = keys.events(call["id"])
+    events = keys.CallKeys.of(call["id"]).events
     for key, value in (await redis.hgetall(events)).items():
         await redis.hset(events, key, json.dumps({**json.loads(value), "whispers": "somebody"}))
     first = next(one for one in simulator.deliveries if one.event_type == "initiate")

@@ -21,7 +21,8 @@ from service.engine.outbox.wakeup import WorkerSignal
 from service.logs import log_context
 from service.metrics import Metrics
 from service.store import keys
-from service.store.rooms import EmptyRoom, ReservedSeat, RoomFull, Rooms, SeatGone, SessionInDoubt
+from service.store.room_results import EmptyRoom, ReservedSeat, RoomFull, SeatGone, SessionInDoubt
+from service.store.rooms import Rooms
 
 log = structlog.get_logger()
 

@@ -21,7 +21,8 @@ from service.logs import log_context
 from service.metrics import Metrics
 from service.store import keys
 from service.store.errors import StoreUnavailable
-from service.store.rooms import Rooms, SeatGone, TakenSeat
+from service.store.room_results import SeatGone, TakenSeat
+from service.store.rooms import Rooms
 from service.tasks import Tasks
 
 log = structlog.get_logger()

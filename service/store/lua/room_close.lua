@@ -1,10 +1,11 @@
 -- Everybody out. The session leaves the room at once, so that who comes now begins a new epoch; it is deleted
--- when the last of those who were in it has been taken down. Everybody is told. Returns whether there was anything.
+-- when the last of those who were in it has been taken down. Everybody is told.
 -- `marks` is what the keys that mark seats begin with: which seats there are is not known before, so that their
 -- keys cannot be declared; they are in the room's slot like all of its keys.
+-- `closed` says when, and by which request: it is read by callers whose way in had just broken (they have no seat, and
+-- are on their way back), and by invitations and visits. What was issued before is over, and is no longer listed.
+-- returns: 1 if there was anything to close, else 0
 -- uses: owed rooms news room_news passes
--- `closed` says when, and by which request, to those whose way in had just broken (they have no seat, and are on their way back), and to
--- invitations and visits: what was issued before is over, and is no longer listed.
 -- keys: room live closed owed agenda news passes ends
 -- args: now owner name marks left_ttl ttl life
 local at = {

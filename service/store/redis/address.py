@@ -16,7 +16,9 @@ FORMS: Final = (
 
 _URL: Final = re.compile(r"(redis|rediss|valkey|valkeys|unix)(?:\+(sentinel|cluster))?://(\S+)")
 _SENTINEL_PORT: Final = 26379
+"""TCP port of a Sentinel whose address names none."""
 _PORT: Final = 6379
+"""TCP port of a server whose address names none."""
 
 
 class RedisMode(Enum):

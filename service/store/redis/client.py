@@ -21,6 +21,7 @@ CONFIRM_TIMEOUT_MS: Final = 800
 UNCONFIRMED: Final = "replicas have confirmed"
 """Of the error that tells of STORE_REPLICAS being more than there are."""
 _MARK_TTL_MS: Final = 60_000
+"""Milliseconds for which the mark is kept that WAIT waits for."""
 
 _TAG: Final = re.compile(r"\{.+?\}")
 

@@ -30,6 +30,7 @@ _HELD: Final = 5.0
 _QUIET: Final = 5.0
 """Seconds of silence after which a Sentinel is asked whether it is there."""
 _PAUSE: Final = 1.0
+"""Seconds until a Sentinel that was not heard is tried again."""
 
 log = structlog.get_logger()
 HostPort = tuple[str, int]

@@ -118,7 +118,7 @@ async def test_a_lost_disconnect_while_it_was_joining(
         gate.release()
 
 
-@pytest.mark.parametrize("wish", ["remove", "wait", "pin", "transfer"])
+@pytest.mark.parametrize("wish", ["hold", "wait", "pin", "transfer"])
 async def test_a_lost_disconnect_of_a_phone_that_is_in_no_room(
     simulator: Simulator, store_url: str, redis: Redis, wish: str
 ) -> None:
@@ -260,7 +260,7 @@ async def test_a_webhook_of_a_call_in_doubt_speaks_for_it(
     """A round of hold changes nothing in the call, and yet it is a sign of life."""
     async with operator_for(simulator, store_url, redis, SOON) as (service, operator):
         phone, _ = await bridged(simulator, operator)
-        await operator.order(phone.call_id, "remove")
+        await operator.order(phone.call_id, "hold")
         await operator.until(phone.call_id, "detached")
         simulator.faults.add("getCall", status=404, times=None)
         await wait_until(lambda: asked(simulator) >= 7, seconds=20)

@@ -383,8 +383,8 @@ async def test_a_stranger_is_taken_out_after_a_while(
         await wait_until(lambda: stranger.id not in sessions.participants, seconds=5)
         assert asyncio.get_running_loop().time() - appeared >= LOOKS.orphan_grace
         assert set(session.members) == {phone.participant_id for phone in phones}
-        await wait_until(lambda: service.log(event="stranger.removed"))
-        [line] = service.log(event="stranger.removed")
+        await wait_until(lambda: service.log(event="participant.orphan_removed"))
+        [line] = service.log(event="participant.orphan_removed")
         assert (line["participant_id"], line["session_id"]) == (stranger.id, session.id)
         for phone in phones:
             await phone.hang_up()
@@ -400,7 +400,7 @@ async def test_a_stranger_who_cannot_be_taken_out_keeps_no_other_in(
         simulator.faults.add("removeParticipantFromSession", status=400, times=1)
         for _ in range(2):
             sessions.add(session, sessions.create_participant("", None, ["AUDIO"], "V3"), Subscriptions())
-        await wait_until(lambda: len(service.log(event="stranger.removed")) == 2)
+        await wait_until(lambda: len(service.log(event="participant.orphan_removed")) == 2)
         # The phone is asked after meanwhile.
         sent = [one for one in operations(simulator) if one != "getCall"]
         refused = sent.index("removeParticipantFromSession")
@@ -423,7 +423,7 @@ async def test_who_leaves_by_themselves_is_let_go(simulator: Simulator, store_ur
         await wait_until(lambda: operations(simulator).count("listSessionParticipants") == 1)
         sessions.delete_participant(stranger)
         await wait_until(lambda: operations(simulator).count("listSessionParticipants") == 3)
-        assert not service.log(event="stranger.removed")
+        assert not service.log(event="participant.orphan_removed")
         assert "removeParticipantFromSession" not in operations(simulator)
         await phone.hang_up()
 

@@ -11,6 +11,8 @@ from service.clock import Clock, SystemClock
 
 INTERVAL: Final = 60.0
 """Seconds between two lines of a kind."""
+HOUR: Final = 3600.0
+"""Seconds; the interval for what is worth no more than a reminder."""
 MAX_DETAILS: Final = 20
 """Kinds made of what somebody has sent that are told apart at a time; all others of an event are one."""
 MAX_VISITORS: Final = 1000
@@ -22,14 +24,16 @@ _LIBRARIES: Final = ("uvicorn.error", "asyncio")
 class LogThrottle:
     """Kinds made of input have a table of their own: whoever makes many up is in no other line's way.
 
-    `max_details`: so many of those are told apart.
+    `max_details`: so many of those are told apart. `interval`: seconds between two lines of a kind.
     """
 
-    def __init__(self, clock: Clock, max_details: int = MAX_DETAILS) -> None:
+    def __init__(self, clock: Clock, max_details: int = MAX_DETAILS, *, interval: float = INTERVAL) -> None:
         self._clock = clock
         self._max_details = max_details
+        self._interval = interval
         self._by_kind: dict[str, float] = {}
-        """When a kind was written down last, in monotonic seconds. There are as many as the code names."""
+        """When a kind was written down last, in monotonic seconds. There are as many as the code names, and
+        the keys of the API."""
         self._by_detail: dict[str, float] = {}
 
     def allows(self, kind: str, detail: str = "") -> bool:
@@ -39,20 +43,19 @@ class LogThrottle:
         """
         now = self._clock.monotonic()
         if not detail:
-            return _allows(self._by_kind, kind, now)
+            return self._allows(self._by_kind, kind, now)
         one = f"{kind} {detail}"
         if one not in self._by_detail and len(self._by_detail) >= self._max_details:
-            self._by_detail = {told: at for told, at in self._by_detail.items() if now - at < INTERVAL}
+            self._by_detail = {told: at for told, at in self._by_detail.items() if now - at < self._interval}
             if len(self._by_detail) >= self._max_details:
-                return _allows(self._by_kind, kind, now)
-        return _allows(self._by_detail, one, now)
+                return self._allows(self._by_kind, kind, now)
+        return self._allows(self._by_detail, one, now)
 
-
-def _allows(last_lines: dict[str, float], kind: str, now: float) -> bool:
-    if (at := last_lines.get(kind)) is not None and now - at < INTERVAL:
-        return False
-    last_lines[kind] = now
-    return True
+    def _allows(self, last_lines: dict[str, float], kind: str, now: float) -> bool:
+        if (at := last_lines.get(kind)) is not None and now - at < self._interval:
+            return False
+        last_lines[kind] = now
+        return True
 
 
 class _ThrottleFilter(logging.Filter):

@@ -7,7 +7,7 @@ from starlette.requests import Request
 
 from handlers.http.concurrency import ConcurrencyLimit
 from handlers.http.draining import Drain
-from handlers.http.log_throttle import MAX_VISITORS, LogThrottle
+from handlers.http.log_throttle import HOUR, MAX_VISITORS, LogThrottle
 from handlers.http.rate_limits import RateLimits
 from handlers.http.services import Services
 from handlers.http.sse import OpenStreams
@@ -27,6 +27,8 @@ class HttpState:
     log_throttle: LogThrottle
     page_log_throttle: LogThrottle
     """Of pages, by the id of the visit or the invitation."""
+    deprecation_throttle: LogThrottle
+    """Of requests to old paths, by path and key."""
     drain: Drain
 
 
@@ -44,6 +46,7 @@ def create_http_state(services: Services, *, max_concurrent: int, per_minute: in
         backlog=Backlog(services.tasks, services.clock),
         log_throttle=LogThrottle(services.clock),
         page_log_throttle=LogThrottle(services.clock, MAX_VISITORS),
+        deprecation_throttle=LogThrottle(services.clock, interval=HOUR),
         drain=drain,
     )
 

@@ -7,13 +7,14 @@ from typing import Final, NamedTuple
 import msgspec
 
 from service.calls.effects import (
-    EFFECT_NAMES,
+    EFFECT_TAGS,
     CheckCall,
     CheckRoom,
     Effect,
     ReplaceSession,
     Scheduled,
-    effect_name,
+    effect_tag,
+    shown_name,
 )
 from service.store import keys
 from service.store.compression import compress_text
@@ -57,7 +58,7 @@ class UnreadableEffect(msgspec.Struct, frozen=True):
     """An effect of a newer release, which its replicas carry out; or one that nobody can read."""
 
     name: str
-    """`UNREADABLE` where there is none."""
+    """The one that is shown; `UNREADABLE` where there is none."""
     left_to_others: bool = False
     """Whether the store has left it to those who know its kind; others are not given it again for a while."""
 
@@ -114,7 +115,7 @@ class Outbox:
         *,
         worker: str,
         lease: float,
-        kinds: Collection[str] = EFFECT_NAMES,
+        kinds: Collection[str] = EFFECT_TAGS,
         compress: bool = False,
     ) -> None:
         self._client = client
@@ -216,7 +217,7 @@ class Outbox:
                 version=version.decode(),
                 tries=int(tries),
                 since=int(since) / 1000,
-                effect=UnreadableEffect(_tag_of(effect), left_to_others=True)
+                effect=UnreadableEffect(_shown_name_of(effect), left_to_others=True)
                 if strange
                 else read_effect(effect, owner, id_.decode()),
                 text=effect,
@@ -234,7 +235,7 @@ def encode_scheduled(scheduled: Scheduled) -> tuple[str, int, str, str]:
 
 
 def encode_effect(effect: Effect, target: str) -> tuple[str, str]:
-    return f"{effect_name(effect)}:{target}", _encode(effect).decode()
+    return f"{effect_tag(effect)}:{target}", _encode(effect).decode()
 
 
 def _implied(owner: str, id_: str) -> Effect | None:
@@ -259,11 +260,11 @@ def read_effect(effect: bytes, owner: str, id_: str) -> Effect | UnreadableEffec
     try:
         return _decode.decode(effect)
     except (ValueError, RecursionError):  # msgspec's own errors are ValueErrors
-        return UnreadableEffect(_tag_of(effect))
+        return UnreadableEffect(_shown_name_of(effect))
 
 
-def _tag_of(effect: bytes) -> str:
+def _shown_name_of(effect: bytes) -> str:
     try:
-        return msgspec.json.decode(effect, type=_Tagged).type
+        return shown_name(msgspec.json.decode(effect, type=_Tagged).type)
     except (ValueError, RecursionError):
         return UNREADABLE

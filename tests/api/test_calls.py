@@ -172,7 +172,7 @@ async def test_a_call_is_forgotten(
     for id_ in (path, f"/calls/{phone.call_id}"):
         for method in ("GET", "DELETE"):
             problem(await client.send(method, id_), 404)
-    for order in ("remove", "hangup"):
+    for order in ("hold", "hangup"):
         problem(await client.send("POST", f"{path}/{order}"), 404)
     problem(await client.send("PUT", f"{path}/subscriptions", json={"hears": "nobody"}), 404)
     assert (await client.get("/calls"))["calls"] == []

@@ -68,7 +68,7 @@ async def test_unknown_fields_of_a_call_are_kept(
     whispers = {"to": ["somebody", None], "since": 1.5}
     await rewrite(redis, call["id"], whispers=whispers, hidden=[])
     assert (await operator.call(call["id"]))["state"] == "bridged"
-    await operator.order(call["id"], "remove")
+    await operator.order(call["id"], "hold")
     await phone.hears("Please hold")
     await operator.until(call["id"], "detached")
     await phone.hang_up()
@@ -96,7 +96,7 @@ async def test_an_unknown_reply_is_none_to_be_repeated(
     assert (await operator.call(call["id"]))["state"] == "bridged"
 
     # What it has not been told before, it is told.
-    await operator.order(call["id"], "remove")
+    await operator.order(call["id"], "hold")
     await phone.hears("Please hold")
     await phone.hang_up()
     await operator.until(call["id"], "ended")
@@ -168,7 +168,7 @@ async def test_unknown_work_is_left_to_others_and_what_is_behind_it_waits(
     await wait_until(lambda: service.log(event="effect.not_known"))
     assert service.log(event="effect.not_known")[0]["effect"] == "whisper"
 
-    await operator.order(ref, "remove")
+    await operator.order(ref, "hold")
     await phone.hears("Please hold")
     await wait_until(lambda: service.log(event="effect.done", effect="leave-room"))
     kept = await redis.hmget(keys.owed(owner), ["whisper", behind])

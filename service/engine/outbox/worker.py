@@ -9,7 +9,7 @@ import structlog
 
 from service.bandwidth.errors import BandwidthError
 from service.bandwidth.request_log import RequestLog, record_requests
-from service.calls.effects import Effect, effect_name
+from service.calls.effects import Effect, effect_name, shown_id
 from service.calls.model import parse_seat
 from service.calls.refs import PARTITIONS
 from service.clock import Clock
@@ -284,7 +284,12 @@ class Worker:
                 log.error("effect.dead_lettered", effect=name, attempt=attempt, error=code)
             elif _is_logged(attempt):
                 log.error(
-                    "effect.failed", effect=name, attempt=attempt, error=code, owed=work.id, exc_info=error
+                    "effect.failed",
+                    effect=name,
+                    attempt=attempt,
+                    error=code,
+                    owed=shown_id(work.id),
+                    exc_info=error,
                 )
             self._metrics.effect(name, "dead" if dead else "failed")
             if dead or _is_logged(attempt):

@@ -206,6 +206,7 @@ async def test_work_is_stored_by_its_tag_and_shown_by_its_name(
     [owed] = await shell.rows("list")
     assert (owed["effect"], name in await shell.run("list")) == (name, True)
     assert await shell.run("retry", owed["name"]) == f"retry: {owed['name']} ({name})\n"
+    value: Any
     [value] = await redis.hvals(keys.owed(owner))
     assert value.endswith(text.encode())
     assert await shell.run("drop", owed["name"]) == f"drop: {owed['name']} ({name})\n"

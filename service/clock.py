@@ -1,4 +1,4 @@
-"""Time as the service sees it: a value that is handed in, so that tests can set it."""
+"""Defines the clock that the service is given, so that tests can set the time."""
 
 import asyncio
 import time

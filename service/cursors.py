@@ -1,4 +1,4 @@
-"""Cursors as clients have them: signed texts, good for the one who was given them and for that stream alone.
+"""Signs and verifies the cursors of live streams. A cursor is good for one holder and one stream.
 
     text = base64url(position) "." base64url(the first half of an HMAC-SHA256)
 

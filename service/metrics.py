@@ -1,4 +1,4 @@
-"""What the service counts and measures, for Prometheus; docs/metrics.md says what each is good for.
+"""Counts and measures for Prometheus; docs/metrics.md says what each metric is good for.
 
 Each application has its own, handed to its parts like a clock. Labels come from lists in our own code: no
 call, room, number or key is ever one, and what the outside names is `unknown` unless we know it.

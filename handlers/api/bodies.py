@@ -1,4 +1,4 @@
-"""The bodies that the API takes. `null` is the same as leaving a field out; unknown fields are refused.
+"""Defines the request bodies of the API. `null` is the same as a missing field; unknown fields are refused.
 
 The digest of a body is kept with its Idempotency-Key: new fields get defaults, which are left out of it.
 """

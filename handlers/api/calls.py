@@ -1,4 +1,4 @@
-"""Calls: which there are, what has become of one, and that it is to be forgotten."""
+"""Serves calls: lists them, shows one with its timeline, and erases one."""
 
 from typing import Final
 

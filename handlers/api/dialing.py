@@ -1,4 +1,4 @@
-"""A call to a number, into a room."""
+"""Places an outbound call into a room."""
 
 from typing import Any, Final
 

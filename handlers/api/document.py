@@ -1,4 +1,4 @@
-"""The description of the API, as it lies beside this module."""
+"""Serves the OpenAPI document that lies beside this module."""
 
 from importlib.resources import files
 from typing import Final

@@ -1,4 +1,4 @@
-"""Live state as server-sent events: of one room, beginning with a snapshot, or of all."""
+"""Streams live state as server-sent events: of one room, beginning with a snapshot, or of all."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing

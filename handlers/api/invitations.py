@@ -1,4 +1,4 @@
-"""Invitations to the page of a room, and the visits that they have become."""
+"""Issues, lists and ends invitations to the page of a room, and the visits that they become."""
 
 from typing import Any, Final
 

@@ -1,4 +1,4 @@
-"""From the bytes of a body to its Struct; what does not fit is told with the field it is about."""
+"""Reads the JSON of a request into its Struct, and names the field that does not fit."""
 
 import hashlib
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What a call that exists may be told."""
+"""Serves the orders to a call that exists: hold, join, transfer, hang up, subscriptions."""
 
 from starlette.responses import Response
 

@@ -1,4 +1,4 @@
-"""Pages of a list: how much of it is wanted, and the cursor by which it goes on."""
+"""Splits lists into pages: reads the limit and the cursor, and makes the next cursor."""
 
 import base64
 from collections.abc import Callable, Mapping

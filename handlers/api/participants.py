@@ -1,4 +1,4 @@
-"""Browsers in rooms: their tokens, who they are, whom they hear."""
+"""Serves browsers in rooms: their tokens, heartbeats and subscriptions."""
 
 from starlette.responses import Response
 

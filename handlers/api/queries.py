@@ -1,4 +1,4 @@
-"""What the list of calls may be asked for."""
+"""Reads the query of the list of calls."""
 
 import re
 from collections.abc import Callable

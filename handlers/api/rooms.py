@@ -1,4 +1,4 @@
-"""Rooms: who is in them, what they are told to do, and that they are to end."""
+"""Serves rooms: shows who is in them, sets them, and closes them."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""Every path of the API, its methods, and the scope that each of them needs."""
+"""Lists every path of the API, its methods, and the scope that each needs."""
 
 from typing import Final
 

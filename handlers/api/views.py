@@ -1,4 +1,4 @@
-"""Calls and rooms as the API shows them. What is not there is `null`."""
+"""Builds the JSON of calls and rooms that the API shows. A missing value is `null`."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime

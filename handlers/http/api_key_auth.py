@@ -1,4 +1,4 @@
-"""Whose request it is, and whether they may make it."""
+"""Authenticates a request by its API key, and checks its scopes."""
 
 from starlette.requests import Request
 

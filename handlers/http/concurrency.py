@@ -1,4 +1,4 @@
-"""How much is worked on at the same time: who finds no place is told so at once, and does not queue."""
+"""Limits how many requests are handled at once. A request without a slot is refused, and does not queue."""
 
 import asyncio
 from collections.abc import Iterator

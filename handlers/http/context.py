@@ -1,4 +1,4 @@
-"""A request of an operator, once it is known whose it is, and its answer."""
+"""Holds an authenticated request of an operator, and answers it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

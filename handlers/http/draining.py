@@ -1,4 +1,4 @@
-"""Whether the service has been told to end, and since when: then it says so, and serves on for a while."""
+"""Tracks whether the service has been told to end, and since when."""
 
 from service.clock import Clock, SystemClock
 

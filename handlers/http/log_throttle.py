@@ -1,4 +1,4 @@
-"""Lines of the log that anybody outside can cause: one of a kind in a minute, the rest at debug.
+"""Limits log lines that a stranger can cause to one of a kind a minute; the rest go to debug.
 
 Whoever needs no key to be refused, or has a link to open again and again, would otherwise fill the log, and
 hide in it what else is going on. What is left out is counted all the same (docs/metrics.md).

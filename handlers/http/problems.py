@@ -1,4 +1,4 @@
-"""What goes wrong with a request, as RFC 9457 tells it: an exception that knows its response."""
+"""Defines the exception that becomes a problem response (RFC 9457)."""
 
 import math
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""How often each API key, each visit and all wrong keys together may ask; counted by this replica alone."""
+"""Limits the rate of each API key, each visit and all wrong keys together, in this replica alone."""
 
 from collections import OrderedDict
 from typing import Final

@@ -1,4 +1,4 @@
-"""Who may call us and how much they may say."""
+"""Checks webhook credentials, and bounds the size of bodies and headers."""
 
 import asyncio
 import base64

@@ -1,4 +1,4 @@
-"""One path of the API: sees to method, key and scope, makes what goes wrong a problem, logs the request."""
+"""Serves one path: checks method, key and scope, turns errors into problems, logs the request."""
 
 from collections.abc import Awaitable, Callable
 from typing import Final, NamedTuple

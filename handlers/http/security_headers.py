@@ -1,4 +1,4 @@
-"""Headers that every answer has, whichever route or error it comes from: what a browser may do with it.
+"""Adds the headers that every response has, whichever route or error it comes from.
 
 Callbacks and the API are not for browsers. It costs nothing to say so, and whoever gets one to open such an
 answer gets nothing out of it. The page brings a policy of its own (handlers/join/page.py), and what may be

@@ -1,4 +1,4 @@
-"""The running service as the endpoints see it."""
+"""Bundles the parts of the running service that endpoints use."""
 
 from dataclasses import dataclass
 from typing import cast

@@ -1,4 +1,4 @@
-"""Answers that go on for as long as somebody listens, as server-sent events (HTML standard, section 9.2)."""
+"""Streams server-sent events for as long as the client listens (HTML standard, section 9.2)."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable, Iterator

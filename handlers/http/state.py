@@ -1,4 +1,4 @@
-"""What stands between the outside and the running service: places, what is put off, whether it is to end."""
+"""Holds the HTTP state of one process: limits, open streams, the webhook backlog, the drain flag."""
 
 from dataclasses import dataclass
 from typing import cast

@@ -1,4 +1,4 @@
-"""Who may come in: invitations, the cookies that they become, and where pages may be."""
+"""Decides whether a visitor may come in: invitations, the cookies that they become, and allowed origins."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping

@@ -1,4 +1,4 @@
-"""Calls that a visitor places and ends, as far as the invitation grants it."""
+"""Places and ends a visitor's calls, as far as the invitation grants it."""
 
 from starlette.responses import Response
 

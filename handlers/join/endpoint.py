@@ -1,4 +1,4 @@
-"""One path of a visitor's page: whose request it is says the cookie, not a key."""
+"""Serves one path of a visitor's page, authenticated by cookie instead of by API key."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""The page of a room, for whoever has an invitation or a visit; everybody else is told in words."""
+"""Serves the page of a room to a browser with an invitation or a visit, and an explanation to any other."""
 
 import html
 from contextlib import suppress

@@ -1,4 +1,4 @@
-"""Every path of a visitor's page, and what a visit has to grant for each."""
+"""Lists every path of a visitor's page, and the scope of a visit that each needs."""
 
 from typing import Final
 

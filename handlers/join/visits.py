@@ -1,4 +1,4 @@
-"""The visit itself: from the invitation to the cookie, a seat with its token, signs of life, the end."""
+"""Serves the visit: redeems the invitation, gives a seat with its token, takes heartbeats, ends it."""
 
 from contextlib import suppress
 

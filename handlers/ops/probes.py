@@ -1,4 +1,4 @@
-"""Probes: whether the process lives, and whether it can take calls."""
+"""Serves the probes: whether the process lives, and whether it can take calls."""
 
 from typing import Any, Final
 

@@ -1,4 +1,4 @@
-"""One voice webhook, checked once and trusted from then on.
+"""Parses one voice webhook. It is checked once, and trusted from then on.
 
 Lenient in what does not matter, since every 400 costs a caller: fields of an odd type are taken as absent,
 and unknown ones are left alone.

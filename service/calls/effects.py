@@ -1,4 +1,4 @@
-"""Work that is owed to the outside: safe to do twice, kept in the store until it is done.
+"""Defines effects: requests that are owed to the outside, safe to repeat, stored until they are done.
 
 An effect has an id, under which a later one replaces it and by which it is called off, and a lane: what is in
 one lane is done first in, first out, and lanes wait for nobody.

@@ -1,4 +1,4 @@
-"""What can happen to a call. Time, limits and ids come in with the event; the core asks nobody for them.
+"""Defines the events of a call. Time, limits and ids come in with the event; the core asks for none of them.
 
 Webhooks of Bandwidth, the outcomes of what the shell was asked to do, orders of operators, what rooms say.
 """

@@ -1,4 +1,4 @@
-"""Browsers in rooms: how one gets its token and its seat, and how it is known to be there or gone."""
+"""Admits browsers to rooms, takes their heartbeats, and takes down those that are gone."""
 
 from collections.abc import Callable
 from typing import Final

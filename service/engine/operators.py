@@ -1,4 +1,4 @@
-"""What operators may ask for: a new call, and orders to one that exists."""
+"""Carries out what operators ask for: a new call, and orders to one that exists."""
 
 import asyncio
 from collections.abc import Callable, Coroutine

@@ -1,4 +1,4 @@
-"""The reconciler: what nobody has told us is asked of Bandwidth.
+"""Asks Bandwidth about calls and rooms that nothing has been heard of.
 
 Webhooks get lost: an asynchronous one is repeated once, and only after a failed connection (voice API,
 webhooks). So every live call owes a question, due when nothing should be the same any more, and put off each

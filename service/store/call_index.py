@@ -1,4 +1,4 @@
-"""Calls for who looks at them: one with its timeline, the newest of all, one by Bandwidth's id."""
+"""Reads calls for API and command line: one with its timeline, the newest, one by Bandwidth's id."""
 
 import math
 import re

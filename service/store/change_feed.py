@@ -1,4 +1,4 @@
-"""News of calls and rooms: read from a cursor on, out of the streams that the scripts write (news.lua).
+"""Reads changes of calls and rooms from a cursor on, out of the streams that scripts write (news.lua).
 
 There is one stream for each partition; a cursor is a position in each of them. What it names has been read,
 so that whoever goes on from it, at any replica, misses nothing and gets nothing twice.

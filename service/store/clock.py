@@ -1,4 +1,4 @@
-"""The time that all replicas share: that of the store's server of partition 0, kept steady.
+"""Keeps the time that all replicas share: that of the store's server of partition 0.
 
 Leases, deadlines and ages are compared by replicas that did not write them. They follow one clock, and not
 those of the machines: one that is an hour ahead would end calls and take over work that others are at. It is

@@ -1,4 +1,4 @@
-"""JSON of ended calls and of timelines in a third of its bytes: short texts, and all of them alike.
+"""Compresses ended calls and timelines to a third of their bytes, with a shared dictionary.
 
 A dictionary has what they have in common, so that little but ids and times is left to be kept. What is
 compressed begins with the number of its dictionary, JSON with a brace: both are read, whatever is written.

@@ -1,4 +1,4 @@
-"""How many ordered calls are up at once: of each API key, of its visitors, and of all keys together.
+"""Counts the ordered calls that are up at once, for each API key, its visitors, and all keys together.
 
 Nobody has to tell when a call is over, so that nothing is lost with a replica that dies. Where no more fit,
 those that are counted are looked at, and what is over makes room.

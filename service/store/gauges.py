@@ -1,4 +1,4 @@
-"""What the store holds, counted for the metrics: one trip, and little work for the store whatever it holds.
+"""Counts what the store holds for the metrics, in one trip and at little cost.
 
 Which state a live call is in stands in one sorted set for each partition, kept by the scripts that write
 calls: the score is the state's place in `STATES` times `STEP`, plus the time at which the call's key expires.

@@ -1,4 +1,4 @@
-"""Invitations and visits in the store: which are open, which have become what, and which are over.
+"""Stores invitations and visits: which are open, which have been redeemed, and which are over.
 
 They are signed texts (service/invitations.py), good as long as nothing here says otherwise: a mark of its
 own, or that the room was closed after the last closing that the text knows of. A store that has lost all

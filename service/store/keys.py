@@ -1,4 +1,4 @@
-"""Every key that we use, and which partition it belongs to.
+"""Names every key of the store, and the partition that it belongs to.
 
 Calls and rooms are spread over a fixed number of partitions; the hash tag (`{p03}`) keeps all keys of one
 partition in one slot of a cluster, so that a script may touch a call and all that belongs to it.

@@ -1,4 +1,4 @@
-"""Which of Bandwidth's ids the store knows: for who is about to end what nobody knows.
+"""Finds which of Bandwidth's ids the store knows, before a sweep ends the others.
 
 Everything is looked through as text, and nothing is decoded: what this release cannot read is somebody's too.
 """

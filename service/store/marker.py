@@ -1,4 +1,4 @@
-"""A marker in each partition, by which a process notices that the store has lost what it held.
+"""Keeps a marker in each partition, by which a process notices that the store has lost data.
 
 FLUSHALL takes it away, another database has another one, and an older file has an older one.
 """

@@ -1,4 +1,4 @@
-"""Who may place a call: asked twice it is one call, and a key with its visitors has so many in an hour."""
+"""Keeps idempotency keys, and the hourly quota of outbound calls of each API key and its visitors."""
 
 from typing import Final
 

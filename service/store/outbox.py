@@ -1,4 +1,4 @@
-"""Owed effects in the store: written down by commits and room scripts, worked off under a lease."""
+"""Stores owed effects: commits and room scripts write them, workers take them under a lease."""
 
 from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType

@@ -1,4 +1,4 @@
-"""Owed work for who looks at it: what is owed and when it is due, and the dead letters."""
+"""Reads owed effects and dead letters for API and command line."""
 
 import hashlib
 import re

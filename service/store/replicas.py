@@ -1,4 +1,4 @@
-"""What each replica says of itself, for whoever looks at them together."""
+"""Stores what each replica reports of itself, to be read together."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""Which rooms there are, how they are set, and who is in them."""
+"""Reads rooms: which there are, how they are set, and who is in them."""
 
 import re
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""Rooms in the store: who has a seat, which session is the room's, and what is owed when members come and go.
+"""Stores rooms: seats, the session, and what is owed when members come and go.
 
 A room's life (an epoch) begins with its first seat and ends with its last, or when it is closed. Seats' ids
 are never used twice, so that a seat that is not closing says that the epoch it was taken in goes on.

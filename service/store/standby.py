@@ -1,4 +1,4 @@
-"""Which replicas stand aside, since they alone cannot reach Bandwidth: granted one by one."""
+"""Grants replicas that cannot reach Bandwidth to stand aside, never to more than half of them."""
 
 from collections.abc import Sequence
 from typing import Final

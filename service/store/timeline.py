@@ -1,4 +1,4 @@
-"""A call's timeline as it is kept: as it is shown, but with what makes up most of it in short."""
+"""Packs and unpacks the entries of a call's timeline."""
 
 from collections.abc import Mapping
 from typing import Any, Final

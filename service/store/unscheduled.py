@@ -1,4 +1,4 @@
-"""Live calls and rooms that owe nothing any more of what they must: nobody would ever look at them again.
+"""Finds live calls and rooms that owe nothing any more of what they must.
 
 Every script that writes a call or a room writes what it owes in the same step, so that there are none. But
 somebody may delete a key, and what was struck off for a wrong reason nobody does.

@@ -1,4 +1,4 @@
-"""A call begins, or its phone asks what to do."""
+"""Holds the rules for a call that begins, and for a phone that asks what to do."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""What rules are made of: what is owed, what is said next, and how a call lets go of what it has."""
+"""Provides what several rules share: effects, the next reply, and how a call gives up what it has."""
 
 from typing import Final
 

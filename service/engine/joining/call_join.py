@@ -1,4 +1,4 @@
-"""One attempt to get a call into its room: seat, session and participant, then one into the other."""
+"""Makes one attempt to get a call into its room: seat, session and participant, then one into the other."""
 
 from typing import Final, NamedTuple
 

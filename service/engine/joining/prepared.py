@@ -1,4 +1,4 @@
-"""Participants that are made ahead: whoever calls a room that has one is in it without asking Bandwidth.
+"""Prepares participants ahead of time, so that a caller is in the room without a request to Bandwidth.
 
 In the store they are kept by the room's scripts (room_stock.lua, room_reserve.lua); here is what they cost.
 """

@@ -1,4 +1,4 @@
-"""The way of a participant into a room's session, for who comes from outside and from another room alike."""
+"""Adds a participant to a room's session. Used for new calls and for calls moved from another room."""
 
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress

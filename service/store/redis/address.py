@@ -1,4 +1,4 @@
-"""REDIS_URL taken apart: one server, Sentinels that know which server it is, or a cluster.
+"""Parses REDIS_URL: one server, Sentinels that name the server, or a cluster.
 
 Pure text, so that a wrong URL is found with all other wrong settings, before anything is connected to.
 """

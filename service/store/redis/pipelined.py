@@ -1,4 +1,4 @@
-"""One connection that everybody shares: what is sent in one turn of the loop goes out in one write.
+"""Shares one connection among all: what is sent in one turn of the loop goes out in one write.
 
 A connection for each command costs a task, two timeouts and a write each time. Scripts are short, and the
 server runs one after the other anyway. What makes a server wait (WAIT) must not come this way.

@@ -1,4 +1,4 @@
-"""The Lua scripts: files whose headers name their keys and arguments.
+"""Loads the Lua scripts, whose headers name their keys, arguments and replies.
 
 The names become the script's local variables, and a caller has to give exactly them, so that a script and its
 caller cannot drift apart. A line `-- reads` says that a script writes nothing: the server then holds it to

@@ -1,4 +1,4 @@
-"""The Sentinels: they name the master, and all of them are listened to for when it changes.
+"""Follows the Sentinels: asks them for the master, and listens to all of them for changes.
 
 A planned failover leaves the old master writable for ten seconds, and what is written to it once its replica
 is promoted is lost. So nothing is connected to between the order to promote and the new name.

@@ -1,4 +1,4 @@
-"""One voice webhook, checked once and trusted from then on.
+"""Reads one voice webhook. It is checked once and trusted from then on.
 
 Lenient in what does not matter, since every 400 costs a caller: fields of an odd type are taken as absent,
 and unknown ones are left alone.
@@ -17,7 +17,6 @@ from service.bandwidth.validation import is_id
 from service.calls.display import clean_display_text
 from service.calls.model import Direction
 from service.calls.numbers import e164, hide_numbers
-from service.calls.policy import Policy
 from service.calls.refs import is_ref, ref_of_call
 
 _TEXT: Final = 256
@@ -46,8 +45,11 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True):
     attempt: int
     """Of the join or transfer that the URL was given to; 0 in an application's own URLs."""
     at: float
+    """When we received it, in seconds since the epoch."""
     event_key: str
-    policy: Policy
+    """Names the webhook among those of its call. A copy of it has the same."""
+    our_numbers: frozenset[str]
+    """Numbers of ours in E.164 form: numbers without a country code are read by them."""
     body: dict[str, Any]
     rounds: int = 0
     """How often whoever asks has been told to come back, while the store was away."""
@@ -98,14 +100,17 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def own_number(self) -> str:
         """The number of ours that the call is on, in E.164 form; empty where it cannot be read."""
-        return e164(
-            self.text("to" if self.direction is Direction.INBOUND else "from"), self.policy.our_numbers
-        )
+        return e164(self.text("to" if self.direction is Direction.INBOUND else "from"), self.our_numbers)
+
+    @property
+    def diverted_from(self) -> str:
+        """The last number that the call was diverted from, in E.164 form; empty where it was not diverted."""
+        return e164(self.nested_text("diversion", "origTo"), self.our_numbers)
 
     def party(self, name: str) -> str:
         """`from` or `to`: in E.164 form where it is a number, otherwise as it is shown (`Anonymous`)."""
         text = self.text(name)
-        return e164(text, self.policy.our_numbers) or clean_display_text(text)[:_TEXT]
+        return e164(text, self.our_numbers) or clean_display_text(text)[:_TEXT]
 
 
 def parse(
@@ -118,7 +123,7 @@ def parse(
     since: str = "",
     at: float,
     account_id: str,
-    policy: Policy,
+    our_numbers: frozenset[str] = frozenset(),
 ) -> Webhook:
     """Raises MalformedWebhook, ForeignAccount and ConferenceEvent.
 
@@ -151,7 +156,7 @@ def parse(
         at=at,
         event_key=_event_key(event_type, body.get("eventTime"), raw),
         is_leg=leg,
-        policy=policy,
+        our_numbers=our_numbers,
         body=body,
     )
     # Phone and leg may be told of at the same moment.

@@ -11,7 +11,7 @@ from handlers.api.views import time_view
 from handlers.http.api_key_auth import require_scope
 from handlers.http.context import RequestContext, json_response
 from handlers.http.problems import not_found
-from handlers.http.visitor_access import KEY_SCOPES
+from service.engine.visitors import KEY_SCOPES
 from service.invitations import Scope
 from service.store.invitations import OpenPass, PassKind
 
@@ -26,13 +26,14 @@ async def invite(context: RequestContext) -> Response:
         raise ValueError("a request without a key has been let through")
     for scope in scopes:  # nobody grants what the key itself may not do
         require_scope(context.key, KEY_SCOPES[scope])
-    invitation, url = await context.services.visitor_access.invite(
+    invitation, text = await context.services.visitor_access.invite(
         room,
         name=body.name or "",
         scopes=scopes,
         seconds=DEFAULT_LIFETIME if body.expires_in is None else body.expires_in,
         key=context.key,
     )
+    url = f"{context.services.base_url}/join/{room}?invitation={text}"
     made = {"url": url, "id": invitation.id, "room": room, "scopes": scopes}
     return json_response({**made, "expiresAt": time_view(invitation.until)}, 201)
 

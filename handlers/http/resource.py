@@ -16,6 +16,8 @@ from handlers.http.rate_limits import PROBLEM_KIND as TOO_MANY
 from handlers.http.request_guard import INCOMPLETE, TOO_SLOW, HttpError
 from handlers.http.services import services_of
 from handlers.http.state import HttpState, http_state_of
+from handlers.http.visitor_problems import visitor_problem
+from service.engine.visitors import VisitorError
 from service.logs import log_context
 from service.store.errors import StoreError
 
@@ -142,6 +144,8 @@ def _problem_of(error: Exception) -> Problem:
     match error:
         case StoreError():
             return Problem("store-unavailable", "nothing is known to be done", retry_after=_STORE_PAUSE)
+        case VisitorError():
+            return visitor_problem(error)
         case HttpError():
             return Problem(_REFUSALS.get(error.status, "too-large"), str(error), headers=error.headers)
         case _:

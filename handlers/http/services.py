@@ -6,7 +6,6 @@ from typing import cast
 from starlette.requests import Request
 
 from handlers.http.request_guard import CallbackCredentials
-from handlers.http.visitor_access import VisitorAccess
 from service.api_keys import ApiKey
 from service.bandwidth.auth import ApiCredentials
 from service.bandwidth.callback_urls import CallbackUrls
@@ -25,6 +24,7 @@ from service.engine.outbox.wakeup import WorkerSignal
 from service.engine.pause import PauseWatch
 from service.engine.replica_reporter import WebhookCounts
 from service.engine.standby import Standby
+from service.engine.visitors import VisitorAccess
 from service.metrics import Metrics
 from service.store.calls import Calls
 from service.store.redis.client import Client
@@ -57,6 +57,10 @@ class Services:
     renderer: ReplyRenderer
     callback_urls: CallbackUrls
     visitor_access: VisitorAccess
+    base_url: str
+    """Where our pages are."""
+    device_url: str
+    """Where Bandwidth's browser SDK connects to."""
     callback_credentials: CallbackCredentials
     bandwidth_credentials: tuple[ApiCredentials, ...]
     circuits: tuple[Circuit, ...]

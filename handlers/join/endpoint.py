@@ -8,6 +8,8 @@ from handlers.http.context import RequestContext
 from handlers.http.problems import Problem, not_found
 from handlers.http.resource import Operation, Resource
 from handlers.http.state import HttpState, http_state_of
+from handlers.join.cookies import read_visit_cookie
+from handlers.join.origin import check_origin
 
 NO_COOKIE: Final = "open"
 """For what takes no cookie yet, in the place of a scope."""
@@ -42,12 +44,11 @@ class VisitorResource(Resource):
         if not is_room_name(room):
             raise not_found("room")
         context.room = room
-        access = context.services.visitor_access
         if context.request.method not in {"GET", "HEAD"}:
-            access.check_origin(context.request)
+            check_origin(context.request, context.services.base_url)
         if operation.scope == NO_COOKIE:
             return
-        visit = access.read_visit(context.request, room)
+        visit = context.services.visitor_access.read_visit(read_visit_cookie(context.request), room)
         if visit is None:
             raise visit_ended()
         context.visit = visit

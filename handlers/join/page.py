@@ -13,9 +13,11 @@ from handlers.api.bodies import is_room_name
 from handlers.http.problems import Problem, not_found
 from handlers.http.services import services_of
 from handlers.http.state import http_state_of
-from handlers.http.visitor_access import VisitorAccess
+from handlers.http.visitor_problems import visitor_problem
+from handlers.join.cookies import read_visit_cookie
 from handlers.join.endpoint import visit_ended
 from handlers.page import assets
+from service.engine.visitors import VisitorError
 from service.logs import log_context
 from service.store.errors import StoreError
 
@@ -70,12 +72,13 @@ async def page(request: Request) -> Response:
     """Opening a link does not use an invitation up: programs that look at mail open links as well."""
     room, state = request.path_params["room"], http_state_of(request)
     content = assets.page()
-    headers = _headers(services_of(request).visitor_access)
+    headers = _headers(services_of(request).device_url)
     visitor, kind = "", ""
     try:
         visitor = await _admit(request, room)
         kind = "not-built" if content is None else ""
-    except Problem as problem:
+    except (Problem, VisitorError) as error:
+        problem = visitor_problem(error) if isinstance(error, VisitorError) else error
         kind = problem.kind
         headers.update(problem.headers)
     except StoreError:
@@ -97,13 +100,14 @@ async def page(request: Request) -> Response:
 async def _admit(request: Request, room: str) -> str:
     """Whom the page is shown to: the id of a visit, which goes before an invitation, or of that.
 
-    While the store is away a visit shows the page, which comes to more when that is back. Raises Problem and
-    StoreError.
+    While the store is away a visit shows the page, which comes to more when that is back. Raises Problem,
+    VisitorError and StoreError.
     """
     access, state = services_of(request).visitor_access, http_state_of(request)
     if not is_room_name(room):
         raise not_found("room")
-    visit, link = access.read_visit(request, room), request.query_params.get("invitation")
+    visit = access.read_visit(read_visit_cookie(request), room)
+    link = request.query_params.get("invitation")
     if visit:
         state.rate_limits.check_visit(visit.id, visit.issued_by)
     with state.visitors.slot() as free:
@@ -122,8 +126,8 @@ async def _admit(request: Request, room: str) -> str:
         return invitation.id
 
 
-def _headers(access: VisitorAccess) -> dict[str, str]:
-    device = urlsplit(access.device_url)
+def _headers(device_url: str) -> dict[str, str]:
+    device = urlsplit(device_url)
     policy = {
         "default-src": "'none'",
         "script-src": "'self'",

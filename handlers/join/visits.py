@@ -14,6 +14,7 @@ from handlers.http.context import RequestContext, json_response
 from handlers.http.problems import Problem
 from handlers.http.request_guard import VISITOR_LIMIT
 from handlers.http.state import http_state_of
+from handlers.join.cookies import set_visit_cookie
 from handlers.join.endpoint import visit_ended
 from service.engine.errors import RequestRefusal
 from service.invitations import LONGEST, Pass
@@ -36,7 +37,7 @@ async def redeem(context: RequestContext) -> Response:
     http_state_of(context.request).rate_limits.check_visit(invitation.id, invitation.issued_by)
     context.visit = visit = await access.redeem(invitation)
     response = json_response(_view(visit))
-    access.set_visit_cookie(response, visit)
+    set_visit_cookie(response, access.sign_visit(visit), room=visit.room, base_url=context.services.base_url)
     return response
 
 
@@ -68,7 +69,7 @@ async def take_seat(context: RequestContext) -> Response:
             "participantId": admitted.participant_id,
             "token": admitted.token,
             "expiresAt": time_view(admitted.expires_at),
-            "deviceUrl": context.services.visitor_access.device_url,
+            "deviceUrl": context.services.device_url,
         },
         201,
     )

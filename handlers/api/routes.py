@@ -1,4 +1,4 @@
-"""Every path of the API, its methods, and the scope that each of them needs."""
+"""Lists every path of the API, its methods, and the scope that each of them needs."""
 
 from typing import Final
 
@@ -9,6 +9,7 @@ from handlers.api.document import document
 from handlers.http.resource import Operation, Resource, UnknownPath
 
 PREFIX: Final = "/api/v1"
+"""What every path begins with."""
 _ROOM: Final = f"{PREFIX}/rooms/{{room}}"
 
 RESOURCES: Final = (
@@ -69,6 +70,7 @@ RESOURCES: Final = (
 )
 
 _REST: Final = (f"{PREFIX}", f"{PREFIX}/{{path:path}}")
+"""All other paths."""
 
 ROUTES: Final[list[BaseRoute]] = [
     *(Route(resource.template, resource) for resource in RESOURCES),

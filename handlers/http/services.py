@@ -1,4 +1,4 @@
-"""The running service as the endpoints see it."""
+"""Names the parts of the running service that endpoints use."""
 
 from dataclasses import dataclass
 from typing import cast
@@ -37,7 +37,7 @@ from service.tasks import Tasks
 class Services:
     account_id: str
     number: str | None
-    """Ours, from which is called unless another is named."""
+    """Ours, from which calls are placed unless another is named."""
     policy: Policy
     dial_plan: DialPlan
     called_numbers: CalledNumbers
@@ -64,7 +64,7 @@ class Services:
     callback_credentials: CallbackCredentials
     bandwidth_credentials: tuple[ApiCredentials, ...]
     circuits: tuple[Circuit, ...]
-    """The breakers of Bandwidth's APIs, one for each kind of work."""
+    """The circuit breakers of Bandwidth's APIs, one for each kind of request."""
     webhook_counts: WebhookCounts
     replicas: Replicas
     store: Client
@@ -74,5 +74,5 @@ class Services:
 
 
 def services_of(request: Request) -> Services:
-    """What the application's lifespan has put together."""
+    """The services that the application's lifespan has put together. Raises nothing."""
     return cast("Services", request.state.services)

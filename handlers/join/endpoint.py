@@ -1,4 +1,4 @@
-"""One path of a visitor's page: whose request it is says the cookie, not a key."""
+"""Answers one path of a visitor's page. The cookie, and no key, says whose request it is."""
 
 from typing import Final
 
@@ -12,14 +12,13 @@ from handlers.join.cookies import read_visit_cookie
 from handlers.join.origin import check_origin
 
 NO_COOKIE: Final = "open"
-"""For what takes no cookie yet, in the place of a scope."""
+"""The scope of an operation that needs no cookie."""
 
 
 class VisitorResource(Resource):
-    """Scopes are those of visits; every answer is for this visitor alone.
+    """A resource whose scopes are those of visits. Each response is for this visitor alone.
 
-    `ended_problem`: the kind of problem that it is when the visit was ended; empty where that makes no
-    difference.
+    `ended_problem`: the kind of problem when the visit was ended; empty where that makes no difference.
     """
 
     def __init__(
@@ -29,6 +28,7 @@ class VisitorResource(Resource):
         self._ended_problem = ended_problem
 
     async def check(self, context: RequestContext) -> None:
+        """Raises Problem when the visit was ended, and StoreError."""
         if (
             self._ended_problem
             and context.visit
@@ -40,6 +40,11 @@ class VisitorResource(Resource):
         return state.visitors
 
     def authorize(self, context: RequestContext, operation: Operation) -> None:
+        """Find the visit of the request and check its scope.
+
+        Raises Problem `not-found`, `foreign-origin`, `invitation-needed`, `too-many-requests` and
+        `forbidden`.
+        """
         room: str = context.request.path_params["room"]
         if not is_room_name(room):
             raise not_found("room")
@@ -58,5 +63,5 @@ class VisitorResource(Resource):
 
 
 def visit_ended(kind: str = "invitation-needed") -> Problem:
-    """In the same words for a visit that never was and one that was ended."""
+    """The problem of a visit that was ended, in the same words as of one that never was."""
     return Problem(kind, "this browser has no visit to the room, or it is over")

@@ -1,4 +1,4 @@
-"""The page of a room, for whoever has an invitation or a visit; everybody else is told in words."""
+"""Shows the page of a room to visitors with an invitation or a visit, and an error text to all others."""
 
 import html
 from contextlib import suppress
@@ -22,7 +22,7 @@ from service.logs import log_context
 from service.store.errors import StoreError
 
 _BUSY_PAUSE: Final = 2.0
-"""Seconds after which somebody may try again who found no place."""
+"""Seconds after which a browser may try again when there was no free slot."""
 
 log = structlog.get_logger()
 
@@ -69,7 +69,10 @@ _ERROR_TEXTS: Final = {
 
 
 async def page(request: Request) -> Response:
-    """Opening a link does not use an invitation up: programs that look at mail open links as well."""
+    """The page, or a text that says what is wrong. Raises nothing.
+
+    Opening a link does not use an invitation up: programs that look at mail open links as well.
+    """
     room, state = request.path_params["room"], http_state_of(request)
     content = assets.page()
     headers = _headers(services_of(request).device_url)
@@ -98,9 +101,9 @@ async def page(request: Request) -> Response:
 
 
 async def _admit(request: Request, room: str) -> str:
-    """Whom the page is shown to: the id of a visit, which goes before an invitation, or of that.
+    """The id of the visit, or else of the invitation, for which the page is shown.
 
-    While the store is away a visit shows the page, which comes to more when that is back. Raises Problem,
+    While the store is away the page is shown for a visit: it goes on when the store is back. Raises Problem,
     VisitorError and StoreError.
     """
     access, state = services_of(request).visitor_access, http_state_of(request)

@@ -1,4 +1,4 @@
-"""The visit itself: from the invitation to the cookie, a seat with its token, signs of life, the end."""
+"""Serves a visit: redeems the invitation, gives out a seat and its token, takes heartbeats and the end."""
 
 from contextlib import suppress
 
@@ -31,6 +31,10 @@ class SeatBody(bodies.RequestBody, frozen=True, kw_only=True):
 
 
 async def redeem(context: RequestContext) -> Response:
+    """Turn an invitation into a visit, and set its cookie.
+
+    Raises Problem, HttpError, VisitorError and StoreError.
+    """
     body = await read_json(context.request, RedeemBody, limit=VISITOR_LIMIT)
     access = context.services.visitor_access
     invitation = access.read_invitation(room_of(context), body.invitation[: LONGEST + 1])
@@ -42,7 +46,10 @@ async def redeem(context: RequestContext) -> Response:
 
 
 async def show_visit(context: RequestContext) -> Response:
-    """What the cookie says needs no store: a page that is open keeps what it shows while that is away."""
+    """What the cookie says. It needs no store: an open page keeps what it shows while the store is away.
+
+    Raises Problem `invitation-needed`.
+    """
     visit = visit_of(context)
     with suppress(StoreError):
         if await context.services.visitor_access.has_ended(visit):
@@ -51,6 +58,7 @@ async def show_visit(context: RequestContext) -> Response:
 
 
 async def take_seat(context: RequestContext) -> Response:
+    """Add a browser to the room. Raises Problem, HttpError, TooManyJoins and StoreError."""
     body = await read_json(context.request, bodies.NamedBody, optional=True, limit=VISITOR_LIMIT)
     visit = visit_of(context)
     with context.services.visitor_access.limit_joins(visit):
@@ -58,7 +66,7 @@ async def take_seat(context: RequestContext) -> Response:
             visit.room, name=body.name or visit.name, visit=visit.id, visit_ends_at=visit.until
         )
     if await context.services.visitor_access.has_ended(visit):
-        # Meanwhile: whoever has ended it may have looked for its seats before this one was taken.
+        # The request that has ended it may have looked for its seats before this one was taken.
         if not isinstance(admitted, RequestRefusal):
             await context.services.browsers.leave(visit.room, admitted.seat)
         raise visit_ended()
@@ -76,6 +84,7 @@ async def take_seat(context: RequestContext) -> Response:
 
 
 async def heartbeat(context: RequestContext) -> Response:
+    """Raises Problem `gone`, HttpError and StoreError."""
     member = await _member(context)
     if member is None or not await context.services.browsers.heartbeat(room_of(context), member.seat):
         raise Problem("gone", "the seat has been given up; take another")
@@ -83,6 +92,7 @@ async def heartbeat(context: RequestContext) -> Response:
 
 
 async def leave(context: RequestContext) -> Response:
+    """Give the seat up. Raises Problem, HttpError and StoreError."""
     member = await _member(context)
     if member is not None:
         await context.services.browsers.leave(room_of(context), member.seat)
@@ -90,11 +100,15 @@ async def leave(context: RequestContext) -> Response:
 
 
 async def events(context: RequestContext) -> Response:
+    """Raises Problem `overloaded`, and StoreError."""
     return await open_stream(context, room_of(context))
 
 
 async def _member(context: RequestContext) -> Member | None:
-    """The browser of this visit, if it is still the one that the page speaks of."""
+    """The browser of this visit, if it is still the one that the page names.
+
+    Raises Problem, HttpError and StoreError.
+    """
     body = await read_json(context.request, SeatBody, limit=VISITOR_LIMIT)
     member = await context.services.browsers.find(room_of(context), body.participant_id)
     own = member is not None and member.browser is not None and member.browser.visit == visit_of(context).id
@@ -102,12 +116,14 @@ async def _member(context: RequestContext) -> Member | None:
 
 
 def visit_of(context: RequestContext) -> Pass:
+    """The visit of an authorized request. Raises ValueError for another one."""
     if context.visit is None:
         raise ValueError("a request without a visit has been let through")
     return context.visit
 
 
 def room_of(context: RequestContext) -> str:
+    """The room in the path. Raises nothing."""
     return str(context.request.path_params["room"])
 
 

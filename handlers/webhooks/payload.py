@@ -22,7 +22,7 @@ from service.calls.refs import is_ref, ref_of_call
 _TEXT: Final = 256
 """Characters kept of a field; the longest that Bandwidth documents and we use is a tag of 256."""
 _MAX_ROUND_SECONDS: Final = 25.0
-"""Seconds that one takes at most: Bandwidth waits 15 for our answer, and the caller is told something."""
+"""Seconds that a round takes at most: Bandwidth waits 15 for our answer, and the caller hears a sentence."""
 _decode = msgspec.json.decode
 
 
@@ -39,6 +39,8 @@ class ForeignAccount(Exception):
 
 
 class Webhook(msgspec.Struct, frozen=True, kw_only=True):
+    """What Bandwidth said, and where. Reading a field raises nothing: what cannot be read is absent."""
+
     event_type: str
     call_id: str
     ref: str
@@ -52,9 +54,9 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True):
     """Numbers of ours in E.164 form: numbers without a country code are read by them."""
     body: dict[str, Any]
     rounds: int = 0
-    """How often whoever asks has been told to come back, while the store was away."""
+    """How often the caller has been told to come back, while the store was away."""
     since: float = 0
-    """When they came first; 0 where this is the first time."""
+    """When the caller came first (seconds since the epoch); 0 where this is the first time."""
     is_leg: bool = False
     """Whether it is about our own call into WebRTC, and not about the phone."""
 
@@ -62,7 +64,7 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True):
         return _text(self.body.get(name))
 
     def safe_text(self, name: str) -> str:
-        """A text that anybody may see, such as a cause: whatever it is, no number is in it."""
+        """A text that everybody may see, such as a cause: no number is in it."""
         return hide_numbers(self.text(name))
 
     def nested_text(self, outer: str, name: str) -> str:
@@ -128,8 +130,9 @@ def parse(
     """Raises MalformedWebhook, ForeignAccount and ConferenceEvent.
 
     Malformed is broken JSON, no `eventType`, and what is no `callId`.
+    `at`: seconds since the epoch.
     `again`, `since`: of the URL, as `CallbackUrls` has written them; believed as far as they can be true.
-    A `ref` that we cannot have given out is passed over: the call ids in the body name the call as well.
+    A `ref` that we cannot have given out is ignored: the call ids in the body name the call as well.
     """
     body = _object(raw)
     event_type = _required(body, "eventType")
@@ -166,7 +169,7 @@ def parse(
 
 
 def _rounds_so_far(again: str, since: str, at: float) -> tuple[int, float]:
-    """Rounds, and when the first began. Nobody has waited for longer than they take."""
+    """Rounds, and when the first began. No caller has waited for longer than they take."""
     if not (again.isascii() and again.isdecimal() and len(again) < 3):
         return 0, 0
     rounds = int(again)
@@ -201,7 +204,7 @@ def _object(raw: bytes) -> dict[str, Any]:
 
 
 def _refuse(constant: str) -> None:
-    """NaN and its like, which Python's parser takes and JSON has not (RFC 8259)."""
+    """Refuse NaN and the like, which Python's parser takes and JSON has not (RFC 8259)."""
     raise ValueError(f"{constant} is no JSON")
 
 

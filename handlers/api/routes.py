@@ -1,4 +1,4 @@
-"""Lists every path of the API, its methods, and the scope that each needs."""
+"""Lists every path of the API, its methods, and the scope that each of them needs."""
 
 from typing import Final
 
@@ -10,6 +10,7 @@ from handlers.http.deprecation import DeprecatedResource
 from handlers.http.resource import Operation, Resource, UnknownPath
 
 PREFIX: Final = "/api/v1"
+"""What every path begins with."""
 _ROOM: Final = f"{PREFIX}/rooms/{{room}}"
 _HOLD: Final = Resource(f"{PREFIX}/calls/{{id}}/hold", {"POST": Operation(orders.hold, "control")})
 
@@ -74,6 +75,7 @@ DEPRECATED: Final = (DeprecatedResource(f"{PREFIX}/calls/{{id}}/remove", _HOLD),
 """Old paths, until release 0.3.0. They are not in openapi.json."""
 
 _REST: Final = (f"{PREFIX}", f"{PREFIX}/{{path:path}}")
+"""All other paths."""
 
 ROUTES: Final[list[BaseRoute]] = [
     *(Route(resource.template, resource) for resource in (*RESOURCES, *DEPRECATED)),

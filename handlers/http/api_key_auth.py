@@ -1,4 +1,4 @@
-"""Authenticates a request by its API key, and checks its scopes."""
+"""Finds the API key of a request, and checks its scopes."""
 
 from starlette.requests import Request
 

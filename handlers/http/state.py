@@ -1,4 +1,4 @@
-"""Holds the HTTP state of one process: limits, open streams, the webhook backlog, the drain flag."""
+"""Holds the HTTP state of one process: limits, open streams, webhook backlog, log throttles and drain."""
 
 from dataclasses import dataclass
 from typing import cast
@@ -18,9 +18,9 @@ from service.engine.backlog import Backlog
 class HttpState:
     webhooks: ConcurrencyLimit
     requests: ConcurrencyLimit
-    """Of operators. They have places of their own, so that callers always come first."""
+    """Of operators. They have slots of their own, so that callers always come first."""
     visitors: ConcurrencyLimit
-    """Of pages: who needs no key must not be in the way of those who have one."""
+    """Of pages: clients without a key must not be in the way of those that have one."""
     rate_limits: RateLimits
     streams: OpenStreams
     backlog: Backlog
@@ -33,7 +33,9 @@ class HttpState:
 
 
 def create_http_state(services: Services, *, max_concurrent: int, per_minute: int, drain: Drain) -> HttpState:
-    """`max_concurrent`: how many webhooks are handled at the same time, and how many requests of operators.
+    """Raises nothing.
+
+    `max_concurrent`: how many webhooks are handled at the same time, and how many requests of operators.
 
     `per_minute`: requests that one API key may make in a minute, 0 for as many as it likes.
     """
@@ -52,5 +54,5 @@ def create_http_state(services: Services, *, max_concurrent: int, per_minute: in
 
 
 def http_state_of(request: Request) -> HttpState:
-    """What the application's lifespan has put together."""
+    """The state that the application's lifespan has put together. Raises nothing."""
     return cast("HttpState", request.state.http)

@@ -1,4 +1,4 @@
-"""The keys of the operator API: how API_KEYS reads, and whose key has been presented.
+"""Parses API_KEYS, and finds the key that a request presents.
 
     API_KEYS = entry {"," entry}          entry = key | name ":" scope {"+" scope} ":" key
     key = 16 to 512 characters of visible ASCII without "," and ":" | "sha256$" and 64 hex digits

@@ -1,4 +1,4 @@
-"""The numbers on which this process has been called: they lead back to this service."""
+"""Remembers the numbers on which this process has been called: a call to them would loop back."""
 
 import re
 from collections import OrderedDict

@@ -1,4 +1,4 @@
-"""Time as the service sees it: a value that is handed in, so that tests can set it."""
+"""Defines the clock that the service is given, so that tests can set the time."""
 
 import asyncio
 import time
@@ -25,8 +25,7 @@ class SystemClock:
     def now(self) -> float:
         return time.time()  # noqa: TID251 - this is the one place
 
-    def monotonic(self) -> float:
-        return time.monotonic()
+    monotonic = staticmethod(time.monotonic)
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)

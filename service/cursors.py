@@ -1,4 +1,4 @@
-"""Cursors as clients have them: signed texts, good for the one who was given them and for that stream alone.
+"""Signs and verifies the cursors of live streams. A cursor is good for one holder and one stream.
 
     text = base64url(position) "." base64url(the first half of an HMAC-SHA256)
 
@@ -17,6 +17,7 @@ import msgspec
 from service.calls.refs import PARTITIONS
 from service.invitations import derive_key
 from service.store.change_feed import Cursor
+from service.store.script_values import nearest_ms, pairs
 
 MAX_AGE: Final = 50 * 60.0
 """Seconds for which a cursor is good: less than a stream lives after its last entry (news.lua), so that one
@@ -66,7 +67,7 @@ class CursorSigner:
 
 def _flat(cursor: Cursor) -> list[int | None]:
     """The times of the positions are written as distances from `at`, which are short."""
-    at = round(cursor.at * 1000)
+    at = nearest_ms(cursor.at)
     return [at, *(part for ms, seq in cursor.positions for part in (at - ms if ms else None, seq))]
 
 
@@ -79,11 +80,7 @@ def _cursor(text: str) -> Cursor | None:
         return None
     if at is None or len(flat) != 2 * PARTITIONS:
         return None
-    parts = iter(flat)
-    positions = (
-        (0 if distance is None else at - distance, seq or 0)
-        for distance, seq in zip(parts, parts, strict=True)
-    )
+    positions = ((0 if distance is None else at - distance, seq or 0) for distance, seq in pairs(flat))
     return Cursor(at / 1000, tuple(positions))
 
 

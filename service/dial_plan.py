@@ -1,4 +1,4 @@
-"""Which numbers may be called: the guard between whoever holds an API key and the telephone bill.
+"""Decides which numbers may be called: the guard between an API key and the telephone bill.
 
 What a number is comes from phonenumbers, Google's numbering plans. The rules, in this order:
 

@@ -1,4 +1,4 @@
-"""Invitations into rooms, and the visits that they become: signed texts that say what somebody may do.
+"""Signs and verifies invitations into rooms, and the visits that they become.
 
 The store knows which of them have been ended, and lists those that are open (service/store/invitations.py).
 

@@ -1,4 +1,4 @@
-"""Log lines: one JSON object (or one console line) for each event, ours and the libraries' alike.
+"""Writes log lines: one JSON object (or one console line) for each event, ours and those of libraries.
 
 Our events are `noun.verb_past` with fixed keys. What must not be in a log is kept out where it is logged; the
 `redact` step is the net below that, for the line somebody adds in a hurry.

@@ -1,4 +1,4 @@
-"""What the service counts and measures, for Prometheus; docs/metrics.md says what each is good for.
+"""Counts and measures for Prometheus; docs/metrics.md says what each metric is good for.
 
 Each application has its own, handed to its parts like a clock. Labels come from lists in our own code: no
 call, room, number or key is ever one, and what the outside names is `unknown` unless we know it.
@@ -141,12 +141,18 @@ class Metrics:
     def _define_work(self) -> None:
         r = self.registry
         self._effects = Counters(r, "pstn_effects", "Owed work that was tried", ["effect", "result"])
-        self._prepared = Counters(r, "pstn_stock", "Participants made ahead", ["result"])
+        self._prepared = Counters(r, "pstn_prepared", "Prepared participants", ["result"])
+        # The name of before, until release 0.3.0.
+        self._stock = Counters(r, "pstn_stock", "Deprecated: pstn_prepared_total has the same", ["result"])
         for result in PREPARED_RESULTS:
-            self._prepared.add((result,), 0)
+            self._count_prepared(result, 0)
         self._finds = Counters(r, "pstn_reconciler_finds", "What nobody had told us", ["find"])
         for find in RECONCILER_FINDS:
             self._finds.add((find,), 0)
+
+    def _count_prepared(self, result: str, by: float) -> None:
+        for counters in (self._prepared, self._stock):
+            counters.add((result,), by)
 
     def _define_store(self) -> None:
         r = self.registry
@@ -246,11 +252,11 @@ class Metrics:
         self._unreadable.add((operation,))
 
     def prepared(self, result: str) -> None:
-        """`result`: one of STOCK."""
-        self._prepared.add((result,))
+        """`result`: one of PREPARED_RESULTS."""
+        self._count_prepared(result, 1)
 
     def reconciler_find(self, find: str) -> None:
-        """`find`: one of FINDS."""
+        """`find`: one of RECONCILER_FINDS."""
         self._finds.add((find,))
 
     def store_trip(self, script: str, seconds: float) -> None:

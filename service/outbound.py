@@ -1,4 +1,4 @@
-"""What the settings say about numbers that are called: which ones, and which one is the fallback."""
+"""Reads from the settings which numbers may be called, and which one is the fallback."""
 
 from service.dial_plan import DialPlan, DialRefusal
 from service.settings import Settings

@@ -1,4 +1,4 @@
-"""The types of settings: how each is read from its text, and the words for what it wants."""
+"""Defines the types of settings: how each is parsed, and the words for what it wants."""
 
 import ipaddress
 import json

@@ -1,4 +1,4 @@
-"""What works today and deserves a look: settings that will cost a call, money or a secret one day."""
+"""Warns of settings that work today and will cost a call, money or a secret one day."""
 
 import difflib
 import hashlib

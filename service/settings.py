@@ -1,4 +1,4 @@
-"""What the environment says, read once at start, checked as a whole and frozen.
+"""Reads the settings from the environment, once at start, and checks them as a whole.
 
 `load` tells every problem at once, in words that name the variable and what it wants; the value of a secret
 is in no message. Nothing else reads the environment but `service.setting_warnings`, which uses this module.

@@ -1,4 +1,4 @@
-"""Background tasks that are neither lost to the garbage collector nor silent when they fail."""
+"""Runs background tasks: keeps a reference to each, and logs what fails."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterator

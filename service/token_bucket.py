@@ -1,4 +1,4 @@
-"""Token buckets: whether somebody may ask once more, and otherwise how long until then.
+"""Implements token buckets: whether a client may ask once more, or how long until then.
 
 A bucket is the moment at which it will be full again, and no more: one that is full needs no memory.
 Times are monotonic seconds, handed in.

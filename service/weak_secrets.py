@@ -1,4 +1,4 @@
-"""Whether a secret is one that somebody may guess, as far as its text tells."""
+"""Judges whether a secret can be guessed, as far as its text tells."""
 
 from typing import Final
 

@@ -101,7 +101,7 @@ def state_after(state: PartyState, order: Order, *, kept: bool | None) -> Iterab
         return [state]
     match order:
         case JoinOrder(room):
-            return [_state_after_join(state, room)]
+            return _states_after_join(state, room)
         case HoldOrder():
             return [PartyState(Location.HELD)]
         case TransferOrder():
@@ -116,11 +116,16 @@ def state_after(state: PartyState, order: Order, *, kept: bool | None) -> Iterab
             return _state_after_close(state, room, kept)
 
 
-def _state_after_join(state: PartyState, room: str) -> PartyState:
+def _states_after_join(state: PartyState, room: str) -> Iterable[PartyState]:
     if state.location is Location.RINGING:
-        return PartyState(Location.RINGING, room)
-    # To be sent where it is changes nothing; operators send nobody to wait.
-    return state if is_in(state, room) and not state.waits_for_others else PartyState(Location.ROOM, room)
+        return [PartyState(Location.RINGING, room)]
+    anew = PartyState(Location.ROOM, room)
+    if not is_in(state, room):
+        return [anew]
+    # To be sent where it is changes nothing. Operators send nobody to wait: where it waits it goes in, and
+    # where somebody was there it is in already.
+    there = msgspec.structs.replace(state, waits_for_others=False)
+    return [there, anew] if state.waits_for_others else [there]
 
 
 def _state_after_close(state: PartyState, room: str, kept: bool | None) -> Iterable[PartyState]:

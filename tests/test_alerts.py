@@ -21,6 +21,8 @@ RULES_TEST = RULES.with_name("rules-test.yaml")
 DASHBOARD = ROOT / "deploy" / "grafana" / "dashboard.json"
 RUNBOOK = ROOT / "docs" / "runbook.md"
 NAME = re.compile(r"\b(pstn[a-z0-9_:]*|process_[a-z_]+)\b")
+OLD_NAMES = {"pstn_stock_total"}
+"""There beside their new names until the next release, and asked for by nobody."""
 PARTS = ("Symptom", "Callers", "Fix")
 
 
@@ -82,20 +84,21 @@ def test_names_are_told_from_values() -> None:
 
 
 async def test_rules_and_dashboard_ask_for_what_there_is(seen: set[str]) -> None:
-    known = seen | recorded()
+    known = (seen | recorded()) - OLD_NAMES
     for rule in rules():
         assert asked(rule["expr"]) <= known, rule
         assert asked(rule["expr"]) or "up{" in rule["expr"], rule
     for query in queries():
         assert asked(query), query
         assert asked(query) <= known, query
+    assert seen >= OLD_NAMES
 
 
 async def test_every_metric_of_ours_is_on_the_dashboard(seen: set[str]) -> None:
     shown = set().union(*(asked(query) for query in queries()))
     shown |= set().union(*(asked(rule["expr"]) for rule in rules() if rule.get("record") in shown))
     endings = re.compile(r"_(bucket|count|sum|gcount|gsum|total)$")
-    assert {endings.sub("", name) for name in seen if name.startswith("pstn_")} == {
+    assert {endings.sub("", name) for name in seen - OLD_NAMES if name.startswith("pstn_")} == {
         endings.sub("", name) for name in shown if name.startswith("pstn_")
     }
 

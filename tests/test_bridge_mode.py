@@ -128,7 +128,7 @@ async def test_the_way_can_be_said_elsewhere(
         if said == "join":
             assert leg_requests(simulator) == []
             await operator.until(call["id"], "bridged")
-            await operator.order(call["id"], "remove")
+            await operator.order(call["id"], "hold")
             await phone.hears("Please hold")
             await operator.order(call["id"], "join", room="support", **way)
             await phone.until("bridged")
@@ -236,7 +236,7 @@ async def test_legs_that_end_at_once_are_not_made_for_ever(
 async def test_on_hold_and_back(simulator: Simulator, service: RunningService, operator: Operator) -> None:
     phone, call = await bridged(simulator, operator)
     before = phone.participant_id
-    await operator.order(call["id"], "remove")
+    await operator.order(call["id"], "hold")
     await phone.hears("Please hold")
     await simulator.until(lambda: not simulator.legs_into_webrtc() and not simulator.ledger.alive().sessions)
     assert (await operator.call(call["id"]))["state"] == "detached"
@@ -271,7 +271,7 @@ async def test_a_move_that_is_tried_again_when_nobody_wants_it_any_more(
     simulator.faults.add("addParticipantToSession", status=500)
     await operator.order(call["id"], "join", room="support")
     await wait_until(lambda: service.log(event="effect.retried", effect="move-participant"))
-    await operator.order(call["id"], "remove")
+    await operator.order(call["id"], "hold")
     await wait_until(lambda: service.log(event="effect.done", effect="move-participant"))
     await simulator.until(lambda: not simulator.ledger.alive().sessions, what="both rooms are empty")
     await phone.hang_up()

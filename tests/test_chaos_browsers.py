@@ -8,8 +8,9 @@ import pytest
 
 from tests.chaos.api import OperatorRequest
 from tests.chaos.checks import browsers
-from tests.chaos.evidence import Evidence
+from tests.chaos.evidence import Evidence, ReplicaLogLine
 from tests.chaos.fleet import Kill
+from tests.chaos.previous_release import VERSION
 from tests.chaos.records import BrowserSeat, InvitationUse, Kind, PostedEvent, Records, SeatRequest
 from tests.chaos.replica import PATIENCE
 from tests.chaos.store_history import Step
@@ -86,6 +87,7 @@ class BrowserEvidence:
         self.troubles = Troubles()
         self.kills: list[Kill] = []
         self.written: list[Step] = []
+        self.logs: list[ReplicaLogLine] = []
 
     def found(self) -> list[str]:
         evidence = SimpleNamespace(
@@ -97,7 +99,7 @@ class BrowserEvidence:
             alive=SimpleNamespace(participants=self.alive),
             troubles=self.troubles,
             fleet=SimpleNamespace(kills=self.kills, stops=[]),
-            logs=[],
+            logs=self.logs,
             store_steps=self.written,
         )
         return [one.what for one in browsers.check(cast("Evidence", evidence))]
@@ -114,6 +116,34 @@ def test_nothing_is_wrong() -> None:
 def test_thrown_out_while_it_beats() -> None:
     [found] = BrowserEvidence(beating(50), out=40).found()
     assert "was thrown out at 40.000" in found
+
+
+def runs(made: BrowserEvidence, version: str) -> None:
+    """A replica of this release has let the browser in."""
+    for fields in (
+        {"event": "service.started", "version": version},
+        {"event": "participant.admitted", "participant_id": ID},
+    ):
+        made.logs.append(ReplicaLogLine("a", "replica-a0.log", "", fields))
+
+
+@pytest.mark.parametrize(("version", "count"), [(VERSION, 0), ("0.2.0", 1)])
+def test_who_was_let_in_by_the_release_before_after_their_room_was_closed(version: str, count: int) -> None:
+    made = BrowserEvidence(beating(50), out=40)
+    runs(made, version)
+    assert len(made.found()) == 1, "nobody has closed it"
+    made.asked.append(closed(5))
+    assert len(made.found()) == count
+
+
+@pytest.mark.parametrize(("version", "count"), [(VERSION, 0), ("0.2.0", 1)])
+def test_an_invitation_of_the_release_before_to_a_room_that_was_closed(version: str, count: int) -> None:
+    made = BrowserEvidence(beating(50, sign("leave", 50)), out=50.2)
+    runs(made, version)
+    made.asked.append(closed(4))
+    entry = InvitationUse(number=1, room="a", tries=1, status=403, invited_at=5, over=6)
+    made.records.invitation_uses.append(entry)
+    assert len(made.found()) == count
 
 
 def test_told_that_it_is_out_while_it_beats() -> None:

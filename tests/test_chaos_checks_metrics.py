@@ -107,6 +107,13 @@ def test_metrics_that_add_up() -> None:
     assert of_a_process(COUNTED, LINES, SENT) == []
 
 
+@pytest.mark.parametrize("event", ["participant.orphan_removed", "stranger.removed"])
+def test_an_orphan_is_told_by_the_word_of_each_release(event: str) -> None:
+    counted = f'{COUNTED}pstn_reconciler_finds_total{{find="stranger-removed"}} 1.0\n'
+    assert of_a_process(counted, [*LINES, {"event": event}], SENT) == []
+    assert len(of_a_process(counted, LINES, SENT)) == 1
+
+
 def without_one_line() -> Iterator[Any]:
     for n, line in enumerate(LINES):
         if line.get("error") != "cut-off" and line.get("event_type") != "newWord":

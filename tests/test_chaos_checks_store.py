@@ -82,18 +82,17 @@ BEGUN = step(state(), EXPIRES, *OWES)
 
 def test_every_kind_of_key_is_known_to_the_eye() -> None:
     """Of the service's own list."""
-    of_calls = (
+    of_names = (
         "call",
-        "events",
-        "timeline",
-        "token",
         "room",
         "room_settings",
         "room_closed_at",
         "pin",
         "wrong_pins",
     )
-    made = {getattr(service_keys, name)(REF) for name in (*of_calls, "alias", "replica")}
+    made = {getattr(service_keys, name)(REF) for name in (*of_names, "alias", "replica")}
+    of_call = service_keys.CallKeys.of(REF)
+    made |= {of_call.events, of_call.timeline, of_call.token}
     of_partitions = (
         "calls",
         "live_calls",

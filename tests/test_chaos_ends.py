@@ -100,6 +100,21 @@ def test_the_line_came_before_it_was_known_that_they_were_let_go(
     assert found == [excuse]
 
 
+@pytest.mark.parametrize(("heard_at", "excuse"), [(5.1, "let-go-after-its-line"), (5.0, "")])
+def test_a_caller_that_hung_up_as_it_was_let_go(heard_at: float, excuse: str) -> None:
+    turn = EvidenceBuilder()
+    turn.phone()
+    turn.stage(1.0, "ringing")
+    turn.troubles.begin("store-away", 0.9).over = 8.0
+    turn.stage(5.0, "ended", "hangup")
+    turn.webhook("redirect", 5.05, SORRY, url=f"{A}/voice/{REF}?again=3", number=2)
+    turn.webhook("disconnect", heard_at, status=204)
+    turn.ended("service", "internal-error", "hangup")
+    turn.logs[0].fields.update(blame="caller", reason="abandoned")
+    found = [one.excuse for one in _found(turn) if "its line says" in one.what]
+    assert found == [excuse]
+
+
 @pytest.mark.parametrize(("served", "excuse"), [(0, "end-not-logged-before-kill"), (1, ""), (2, "")])
 def test_no_line_as_the_replica_was_killed_before(served: int, excuse: str) -> None:
     """Each webhook that it has answered since was sent after the one before was answered."""

@@ -306,6 +306,19 @@ def test_who_comes_while_a_room_is_being_closed(turn: TurnHistoryBuilder) -> Non
     assert lost(turn) == []
 
 
+@pytest.mark.parametrize(("path", "found"), [("/rooms/a", 0), ("/rooms/c", 1)])
+def test_a_room_that_another_request_has_closed(turn: TurnHistoryBuilder, path: str, found: int) -> None:
+    """It was under way as well, and was answered later."""
+    turn.asks("DELETE", "/rooms/b", None, 202)
+    turn.asks("DELETE", "/rooms/a", None, 404)
+    sent_at = turn.asked[1].sent_at
+    turn.asked[0] = msgspec.structs.replace(
+        turn.asked[0], path=path, sent_at=sent_at + 0.001, answered_at=sent_at + 60
+    )
+    said = [one for one in lost(turn) if "nobody is there" in one]
+    assert len(said) == found
+
+
 def test_a_browser_that_never_came(turn: TurnHistoryBuilder) -> None:
     turn.asks("POST", "/rooms/a/participants", {}, 201, reply={"participantId": "W"})
     [what] = lost(turn)

@@ -150,7 +150,7 @@ async def played(stage: RecordedCalls) -> list[Finding]:
     await stage.calls(ROOM_B)
     await stage.rests()
     await stage.orders(first, "join", {"room": "b"})
-    await stage.orders(first, "remove")
+    await stage.orders(first, "hold")
     await stage.orders(first, "join", {"room": "a"})
     return await stage.judged()
 

@@ -3,8 +3,10 @@
 import pytest
 
 from tests.chaos.checks import replies, silence
+from tests.chaos.evidence import ReplicaLogLine
 from tests.chaos.finding import Finding
 from tests.chaos.fleet import Kill
+from tests.chaos.previous_release import VERSION
 from tests.chaos_evidence_builder import (
     CALL,
     CLOSED,
@@ -121,6 +123,37 @@ def test_a_copy_that_ends_what_was_asked_to_wait(turn: EvidenceBuilder) -> None:
     turn.webhook("redirect", 1.5, SORRY)
     [found] = _found(turn)
     assert "nothing had happened in between" in found.what
+
+
+@pytest.mark.parametrize(
+    ("versions", "clean"), [([VERSION], True), (["0.2.0"], False), ([VERSION, "0.2.0"], False)]
+)
+@pytest.mark.parametrize("reply", [HANGUP, SORRY, transfer("u", 2)])
+def test_what_the_release_before_tells(
+    turn: EvidenceBuilder, versions: list[str], clean: bool, reply: str
+) -> None:
+    """Where the other release has answered one of the same kind too, nobody knows which."""
+    turn.webhook("redirect", 1.0, WAIT)
+    turn.stage(1.5, "bridged")
+    turn.webhook("redirect", 4.0, reply)
+    for n, version in enumerate(versions):
+        for fields in (
+            {"event": "service.started", "version": version},
+            {"event": "webhook.answered", "call_id": CALL, "event_type": "redirect"},
+        ):
+            turn.logs.append(ReplicaLogLine("a", f"replica-a{n}.log", "", fields))
+    assert _clean(turn) == clean
+
+
+@pytest.mark.parametrize(("limit", "clean"), [("3", True), ("9", False)])
+def test_a_copy_that_came_as_the_time_of_the_call_was_up(
+    turn: EvidenceBuilder, limit: str, clean: bool
+) -> None:
+    turn.webhook("redirect", 1.0, WAIT)
+    turn.webhook("redirect", 4.0, "<SpeakSentence>The time for this call is over.</SpeakSentence><Hangup/>")
+    shown = turn.evidence()
+    shown.fleet.addresses[0].settings["CALL_LIMIT"] = limit
+    assert (list(replies.check(shown)) == []) == clean
 
 
 @pytest.mark.parametrize(("stage", "clean"), [("bridged", False), ("answered", True)])

@@ -39,7 +39,9 @@ GONE = NOW + 1000 + TERM
     ("written", "count"),
     [
         ([taken()], 0),
-        ([taken(5 * TERM)], 1),
+        ([step(("SET", "other", "x")), taken(5 * TERM)], 1),
+        # A server that has taken over a copy begins with it.
+        ([taken(5 * TERM)], 0),
         ([taken(), BEAT], 0),
         ([taken(), step(heard(beat=NOW + 1000), look(NOW + 1000 + 5 * TERM))], 1),
         # It is put off, since it is not yet time.

@@ -12,7 +12,8 @@ from service.store.compression import compress_text
 from service.store.outbox import Outbox, Postponed
 from service.store.redis.client import Client
 from service.store.room_index import RoomIndex
-from service.store.rooms import ReservedSeat, RoomFull, Rooms
+from service.store.room_results import ReservedSeat, RoomFull
+from service.store.rooms import Rooms
 from tests.chaos.fleet import Fleet
 from tests.chaos.live_call_counts import LiveCallCounts
 from tests.chaos.marks import MARK, Marks, moments

@@ -69,7 +69,7 @@ async def test_every_place_that_takes_one_is_given_one(
         called = await simulator.called(CALLEE)
         await called.until("bridged")
         await operator.until(call["id"], "bridged")
-        await operator.order(call["id"], "remove")
+        await operator.order(call["id"], "hold")
         await called.hears("Please hold")
         simulator.interconnect.mode = "reject"
         elsewhere = await simulator.dial()
@@ -136,7 +136,7 @@ async def test_a_transfer_goes_on_at_the_second_address(
             phone = await simulator.dial()
             await phone.until("bridged")
             call = await operator.until(phone.call_id, "bridged")
-            await operator.order(call["id"], "remove")
+            await operator.order(call["id"], "hold")
             await phone.hears("Please hold")
             await operator.order(call["id"], "join", room="sales")
             await phone.until("bridged")

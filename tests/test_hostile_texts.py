@@ -16,8 +16,9 @@ from handlers.api.json_body import convert_body
 from handlers.app.request_bounds import HEADERS, TARGET
 from handlers.http.problems import Problem
 from handlers.http.request_guard import BODY_LIMIT, VISITOR_LIMIT, CallbackCredentials, HttpError
-from handlers.http.visitor_access import COOKIE, VisitorAccess, create_visitor_access
 from handlers.join import calls, visits
+from handlers.join.cookies import COOKIE, read_visit_cookie
+from handlers.join.origin import check_origin
 from handlers.webhooks.participant_events import ParticipantEvent
 from handlers.webhooks.payload import ForeignAccount, MalformedWebhook, parse
 from service.api_keys import generate_key
@@ -27,9 +28,9 @@ from service.bandwidth.errors import DETAIL_LIMIT, error_text, parse_retry_after
 from service.bandwidth.transport import BODY_LIMIT as ANSWER_LIMIT
 from service.bandwidth.voice import _next_page_query
 from service.calls.numbers import hide_numbers
-from service.calls.policy import Policy
 from service.clock import SystemClock
 from service.cursors import CursorHolder, CursorSigner
+from service.engine.visitors import VisitorAccess, create_visitor_access
 from service.logs import redact
 from service.store.invitations import Passes
 from tests.harness import API_KEY, RunningService
@@ -142,14 +143,14 @@ def webhooks(text: str) -> list[bytes]:
 def webhook(text: str) -> None:
     for body in webhooks(text):
         with contextlib.suppress(MalformedWebhook, ForeignAccount):
-            parse(body, at=0, account_id="1", policy=Policy()).text("from")
+            parse(body, at=0, account_id="1").text("from")
 
 
 def digits(text: str) -> None:
     """Numbers without an end, which Python would turn into one of ours in quadratic time."""
     for number in (b"9" * len(text), b"1e" + b"9" * len(text), b"0." + b"9" * len(text)):
         with contextlib.suppress(MalformedWebhook):
-            parse(b'{"eventType":"x","callId":' + number + b"}", at=0, account_id="1", policy=Policy())
+            parse(b'{"eventType":"x","callId":' + number + b"}", at=0, account_id="1")
 
 
 def participant_event(text: str) -> None:
@@ -175,22 +176,20 @@ DOOR: Final[VisitorAccess] = create_visitor_access(
     cast("Passes", None),  # no invitation is opened here
     SystemClock(),
     keys=KEYS,
-    base_url="https://bridge.example.com",
-    device_url="wss://x",
     passwords=("callback password",),
 )
-DOOR.read_visit(request_with("cookie", ""), "a")  # the key is made once, slowly
+DOOR.read_visit("", "a")  # the key is made once, slowly
 
 
 def cookie(text: str) -> None:
     for one in (text, f"{COOKIE}={text}", f'{COOKIE}="{text}"'):
-        assert DOOR.read_visit(request_with("cookie", one), "a") is None
+        assert DOOR.read_visit(read_visit_cookie(request_with("cookie", one)), "a") is None
 
 
 def origin(text: str) -> None:
     for one in (text, f"https://{text}", f"https://[{text}"):
         with contextlib.suppress(Problem):
-            DOOR.check_origin(request_with("origin", one))
+            check_origin(request_with("origin", one), "https://bridge.example.com")
 
 
 def cursor(text: str) -> None:

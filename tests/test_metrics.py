@@ -89,7 +89,7 @@ async def test_each_state_is_counted_on_every_replica(
         gate.release()
         await phone.until("bridged")
         await wait_for_metric(other.url, "pstn_calls", state="bridged")
-        await operator.order(phone.call_id, "remove")
+        await operator.order(phone.call_id, "hold")
         await operator.until(phone.call_id, "detached")
         pages = [await scraped(url) for url in (service.url, other.url)]
         assert [states(page) for page in pages] == [{"detached": 1}] * 2

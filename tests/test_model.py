@@ -57,6 +57,14 @@ def test_until_an_order_has_come_about_both_may_be(model: Model, call: Party) ->
     assert call.only_state == B
 
 
+def test_who_may_wait_or_not_is_sent_where_it_is(model: Model) -> None:
+    """Somebody was there: it is in, and hears nobody, as was ordered. Nobody was: it comes in anew."""
+    waits = model.add("waits", PartyState(Location.ROOM, "a", waits_for_others=True))
+    for order in (SubscribeOrder(()), JoinOrder("a")):
+        model.finish("waits", order)
+    assert waits.states == {PartyState(Location.ROOM, "a", ()), A}
+
+
 def test_what_was_refused_does_not_come_about(model: Model, call: Party) -> None:
     model.answered("call", model.sent("call", HoldOrder()), accepted=False)
     assert call.only_state == A

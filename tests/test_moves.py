@@ -225,7 +225,7 @@ async def test_remove_and_join_after_a_move(
     phone, _ = await join_outbound(simulator, operator, outbound=True)
     await move(operator, phone, "support")
     await operator.arrives(phone.call_id, "support")
-    await operator.order(phone.call_id, "remove")
+    await operator.order(phone.call_id, "hold")
     await phone.hears("Please hold")
     await simulator.until(lambda: sessions(simulator) == 0)
     await move(operator, phone, "support")
@@ -254,7 +254,7 @@ async def test_the_phone_hangs_up(
 
 
 @pytest.mark.parametrize("step", STEPS)
-@pytest.mark.parametrize("what", ["remove", "hangup", "transfer"])
+@pytest.mark.parametrize("what", ["hold", "hangup", "transfer"])
 async def test_something_else_is_ordered(
     simulator: Simulator, service: RunningService, operator: Operator, step: str, what: str
 ) -> None:
@@ -266,7 +266,7 @@ async def test_something_else_is_ordered(
     await operator.order(phone.call_id, what, **body)
     gate.release()
     end = await consistent(simulator, operator, phone)
-    assert end["state"] == {"remove": "detached", "hangup": "ended", "transfer": "detached"}[what]
+    assert end["state"] == {"hold": "detached", "hangup": "ended", "transfer": "detached"}[what]
     await simulator.until(lambda: not simulator.ledger.alive().participants and not sessions(simulator))
     await phone.hang_up()
 

@@ -21,7 +21,7 @@ def sent(simulator: Simulator, operation: str) -> int:
 
 async def on_hold(simulator: Simulator, operator: Operator) -> Phone:
     phone, call = await bridged(simulator, operator)
-    await operator.order(call["id"], "remove")
+    await operator.order(call["id"], "hold")
     await phone.hears("Please hold")
     await simulator.until(lambda: not simulator.ledger.alive().sessions, what="out of the room")
     return phone
@@ -35,7 +35,7 @@ async def test_who_is_removed_stays_on_the_line_and_leaves_nothing_in_the_room(
     simulator: Simulator, service: RunningService, operator: Operator, *, outbound: bool
 ) -> None:
     phone, call = await join_outbound(simulator, operator, outbound=outbound)
-    answered = await operator.order(call["id"], "remove")
+    answered = await operator.order(call["id"], "hold")
     assert answered["state"] == "detached"
 
     await phone.hears("Please hold")
@@ -71,7 +71,7 @@ async def test_what_is_heard_on_hold(
 ) -> None:
     async with operator_for(simulator, store_url, redis, **{variable: value}) as (_, operator):
         phone, call = await bridged(simulator, operator)
-        await operator.order(call["id"], "remove")
+        await operator.order(call["id"], "hold")
         await simulator.until(lambda: phone.sounds == [sound, sound, sound], what="three rounds")
         await phone.hang_up()
 
@@ -83,7 +83,7 @@ async def test_the_others_stay_in_the_session_of_who_is_removed(
         one, _ = await bridged(simulator, operator)
         other, _ = await bridged(simulator, operator)
         assert simulator.hears(other) == {one.participant_id}
-        await operator.order(one.call_id, "remove")
+        await operator.order(one.call_id, "hold")
         await simulator.until(lambda: not simulator.hears(other), what="alone")
         assert len(simulator.ledger.alive().sessions) == 1
         await operator.order(one.call_id, "join", room="lobby")
@@ -105,7 +105,7 @@ async def test_from_hold_into_a_room(
     async with operator_for(simulator, store_url, redis, ANNOUNCEMENT="Welcome.") as (_, operator):
         phone, call = await join_outbound(simulator, operator, outbound=outbound)
         first = phone.participant_id
-        await operator.order(call["id"], "remove")
+        await operator.order(call["id"], "hold")
         await phone.hears("Please hold")
         await operator.order(call["id"], "join", room=room)
         await phone.until("bridged")
@@ -143,7 +143,7 @@ async def test_from_hold_into_a_room_that_is_full(
 
 async def on_hold_beside(simulator: Simulator, operator: Operator) -> Phone:
     phone, call = await bridged(simulator, operator)
-    await operator.order(call["id"], "remove")
+    await operator.order(call["id"], "hold")
     await phone.hears("Please hold")
     return phone
 
@@ -158,7 +158,7 @@ async def test_transfer_to_a_number_that_answers(
 ) -> None:
     phone, call = await join_outbound(simulator, operator, outbound=outbound)
     if from_hold:
-        await operator.order(call["id"], "remove")
+        await operator.order(call["id"], "hold")
         await phone.hears("Please hold")
     await operator.order(call["id"], "transfer", to=ELSEWHERE)
     await phone.hears("another number")
@@ -268,7 +268,7 @@ async def test_hangup_while_it_is_dialed(
 
 # Refused ----------------------------------------------------------------------------------------------------
 
-ORDERS = {"remove": None, "join": {"room": "sales"}, "transfer": {"to": ELSEWHERE}}
+ORDERS = {"hold": None, "join": {"room": "sales"}, "transfer": {"to": ELSEWHERE}}
 
 
 async def refused(operator: Operator, id_: str, what: str) -> int:
@@ -281,18 +281,18 @@ async def test_who_is_in_no_room_cannot_be_removed(
     gate = simulator.gates.hold("createSession")
     phone = await simulator.dial()
     await gate.reached()
-    assert await refused(operator, phone.call_id, "remove") == 409
+    assert await refused(operator, phone.call_id, "hold") == 409
     gate.release()
     await phone.until("bridged")
     await operator.until(phone.call_id, "bridged")
-    await operator.order(phone.call_id, "remove")
-    assert await refused(operator, phone.call_id, "remove") == 409, "it is out already"
+    await operator.order(phone.call_id, "hold")
+    assert await refused(operator, phone.call_id, "hold") == 409, "it is out already"
     await phone.hears("Please hold")
-    assert await refused(operator, phone.call_id, "remove") == 409
+    assert await refused(operator, phone.call_id, "hold") == 409
     await phone.hang_up()
 
 
-@pytest.mark.parametrize("what", ["remove", "join", "transfer"])
+@pytest.mark.parametrize("what", ["hold", "join", "transfer"])
 async def test_a_call_that_has_ended_takes_no_orders(
     simulator: Simulator, service: RunningService, operator: Operator, what: str
 ) -> None:
@@ -317,7 +317,7 @@ async def test_hangup_of_a_call_that_has_ended_is_done(
     assert sent(simulator, "updateCall") == 0
 
 
-@pytest.mark.parametrize("what", ["remove", "join", "transfer", "hangup"])
+@pytest.mark.parametrize("what", ["hold", "join", "transfer", "hangup"])
 @pytest.mark.parametrize("id_", ["c-unknown", "p01-aaaaaaaaaaaaaaaa", "nonsense"])
 async def test_a_call_that_there_is_not(operator: Operator, what: str, id_: str) -> None:
     assert await refused(operator, id_, what) == 404

@@ -65,7 +65,7 @@ async def goes_at(
 
 async def on_hold(simulator: Simulator, operator: Operator) -> Phone:
     phone, call = await bridged(simulator, operator)
-    await operator.order(call["id"], "remove")
+    await operator.order(call["id"], "hold")
     await phone.hears("Please hold")
     return phone
 
@@ -75,7 +75,7 @@ async def test_the_phone_hangs_up_while_it_is_removed(
     simulator: Simulator, service: RunningService, operator: Operator, gate_name: str
 ) -> None:
     phone, _ = await bridged(simulator, operator)
-    await goes_at(simulator, service, operator, phone, gate_name, "remove")
+    await goes_at(simulator, service, operator, phone, gate_name, "hold")
 
 
 @pytest.mark.parametrize("gate_name", JOIN)
@@ -128,7 +128,7 @@ async def test_a_phone_that_cannot_be_fetched_at_once_is_fetched_later(store_url
     ):
         phone, call = await bridged(simulator, operator)
         fault = simulator.faults.add("updateCall", status=409)
-        await operator.order(call["id"], "remove")
+        await operator.order(call["id"], "hold")
         await phone.hears("Please hold")
         assert fault.hit_count == 1
         await phone.hang_up()
@@ -140,7 +140,7 @@ async def test_what_cannot_be_taken_down_at_once_is_taken_down_later(
     phone, call = await bridged(simulator, operator)
     troubles = {"removeParticipantFromSession": 500, "deleteParticipant": 429, "deleteSession": 503}
     faults = [simulator.faults.add(step, status=status) for step, status in troubles.items()]
-    await operator.order(call["id"], "remove")
+    await operator.order(call["id"], "hold")
     await phone.hears("Please hold")
     await simulator.until(lambda: not simulator.ledger.alive().sessions)
     assert [fault.hit_count for fault in faults] == [1, 1, 1]
@@ -163,7 +163,7 @@ async def test_who_cannot_be_joined_again_is_told(
     assert "sorry" in phone.heard[-1]
 
 
-@pytest.mark.parametrize("order", ["remove", "join", "transfer", "hangup"])
+@pytest.mark.parametrize("order", ["hold", "join", "transfer", "hangup"])
 @pytest.mark.parametrize(
     "operation", ["updateCall", "removeParticipantFromSession", "deleteParticipant", "deleteSession"]
 )
@@ -198,16 +198,16 @@ async def test_a_hangup_waits_for_no_request_that_hangs(
 Order = tuple[str, dict[str, str]]
 JOIN_A: Order = ("join", {"room": "room-a"})
 JOIN_B: Order = ("join", {"room": "room-b"})
-REMOVED: Order = ("remove", {})
+REMOVED: Order = ("hold", {})
 AWAY: Order = ("transfer", {"to": ELSEWHERE})
 HANGUP: Order = ("hangup", {})
 PAIRS = {
     "join and join elsewhere": (JOIN_A, JOIN_B),
-    "remove and hangup": (REMOVED, HANGUP),
-    "remove and join": (REMOVED, JOIN_A),
+    "hold and hangup": (REMOVED, HANGUP),
+    "hold and join": (REMOVED, JOIN_A),
     "transfer and join": (AWAY, JOIN_A),
     "join and hangup": (JOIN_A, HANGUP),
-    "remove and transfer": (REMOVED, AWAY),
+    "hold and transfer": (REMOVED, AWAY),
 }
 
 

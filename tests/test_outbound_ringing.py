@@ -218,7 +218,7 @@ async def test_sent_to_another_room_while_it_rings(
 
 
 @pytest.mark.parametrize(
-    ("order", "body"), [("transfer", {"to": "+15550008888"}), ("remove", None)], ids=["transfer", "remove"]
+    ("order", "body"), [("transfer", {"to": "+15550008888"}), ("hold", None)], ids=["transfer", "hold"]
 )
 async def test_what_needs_a_phone_that_has_answered(
     simulator: Simulator, service: RunningService, operator: Operator, order: str, body: dict[str, str] | None

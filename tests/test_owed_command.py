@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
+from service.store import keys
 from service.store.redis.embedded import EmbeddedServer
 from tests.harness import nothing_left, serving
 from tests.operators import Operator, bridged
@@ -179,6 +180,36 @@ async def test_what_is_owed_is_listed(simulator: Simulator, store_url: str, redi
             assert f"call:{call['id']}" in {one["owner"] for one in rows}
             await phone.hang_up()
         await nothing_left(simulator, redis)
+
+
+@pytest.mark.parametrize(
+    ("id_", "text", "name"),
+    [
+        ("stock-room", '{"type":"stock-room","room":"lobby"}', "prepare-participant"),
+        (
+            "replace-stock:p",
+            '{"type":"replace-stock","room":"lobby","participant_id":"p"}',
+            "replace-prepared",
+        ),
+        ("stock-room", '{"type":"stock-room","rooms":7}', "prepare-participant"),
+        ("whisper:p", '{"type":"whisper"}', "whisper"),
+    ],
+    ids=["prepare", "replace", "unreadable", "of a newer release"],
+)
+async def test_work_is_stored_by_its_tag_and_shown_by_its_name(
+    simulator: Simulator, store_url: str, redis: Redis, id_: str, text: str, name: str
+) -> None:
+    owner = keys.owner_room("lobby")
+    await redis.hset(keys.owed(owner), id_, f"1 9000000000000 {id_} 0 1000 {text}")
+    await redis.zadd(keys.agenda(keys.partition_of_owner(owner)), {owner: 9000000000000})
+    shell = CommandRunner(simulator, REDIS_URL=store_url)
+    [owed] = await shell.rows("list")
+    assert (owed["effect"], name in await shell.run("list")) == (name, True)
+    assert await shell.run("retry", owed["name"]) == f"retry: {owed['name']} ({name})\n"
+    value: Any
+    [value] = await redis.hvals(keys.owed(owner))
+    assert value.endswith(text.encode())
+    assert await shell.run("drop", owed["name"]) == f"drop: {owed['name']} ({name})\n"
 
 
 def contents(directory: Path) -> list[Path]:

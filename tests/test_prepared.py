@@ -171,7 +171,7 @@ async def test_the_reconciler_knows_them_and_misses_them(
         phone, _ = await bridged(simulator, operator)
         await in_stock(redis)
         await asyncio.sleep(1.0)
-        assert service.log("stranger.removed") == []
+        assert service.log("participant.orphan_removed") == []
         alive = simulator.sessions.participants
         [spare] = [one for one in alive.values() if one.id != phone.participant_id]
         simulator.sessions.delete_participant(spare)

@@ -18,7 +18,7 @@ from tests.waiting import wait_until
 
 ROOT = Path(__file__).parent.parent
 PAGES = ("README.md", "docs/operators.md")
-STATES = {"join": "bridged", "remove": "detached"}
+STATES = {"join": "bridged", "hold": "detached"}
 """What a call has to have come to before the next order makes sense."""
 
 pytestmark = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")

@@ -118,7 +118,7 @@ async def test_a_lost_disconnect_while_it_was_joining(
         gate.release()
 
 
-@pytest.mark.parametrize("wish", ["remove", "wait", "pin", "transfer"])
+@pytest.mark.parametrize("wish", ["hold", "wait", "pin", "transfer"])
 async def test_a_lost_disconnect_of_a_phone_that_is_in_no_room(
     simulator: Simulator, store_url: str, redis: Redis, wish: str
 ) -> None:
@@ -260,7 +260,7 @@ async def test_a_webhook_of_a_call_in_doubt_speaks_for_it(
     """A round of hold changes nothing in the call, and yet it is a sign of life."""
     async with operator_for(simulator, store_url, redis, SOON) as (service, operator):
         phone, _ = await bridged(simulator, operator)
-        await operator.order(phone.call_id, "remove")
+        await operator.order(phone.call_id, "hold")
         await operator.until(phone.call_id, "detached")
         simulator.faults.add("getCall", status=404, times=None)
         await wait_until(lambda: asked(simulator) >= 7, seconds=20)
@@ -383,8 +383,8 @@ async def test_a_stranger_is_taken_out_after_a_while(
         await wait_until(lambda: stranger.id not in sessions.participants, seconds=5)
         assert asyncio.get_running_loop().time() - appeared >= LOOKS.orphan_grace
         assert set(session.members) == {phone.participant_id for phone in phones}
-        await wait_until(lambda: service.log(event="stranger.removed"))
-        [line] = service.log(event="stranger.removed")
+        await wait_until(lambda: service.log(event="participant.orphan_removed"))
+        [line] = service.log(event="participant.orphan_removed")
         assert (line["participant_id"], line["session_id"]) == (stranger.id, session.id)
         for phone in phones:
             await phone.hang_up()
@@ -400,7 +400,7 @@ async def test_a_stranger_who_cannot_be_taken_out_keeps_no_other_in(
         simulator.faults.add("removeParticipantFromSession", status=400, times=1)
         for _ in range(2):
             sessions.add(session, sessions.create_participant("", None, ["AUDIO"], "V3"), Subscriptions())
-        await wait_until(lambda: len(service.log(event="stranger.removed")) == 2)
+        await wait_until(lambda: len(service.log(event="participant.orphan_removed")) == 2)
         # The phone is asked after meanwhile.
         sent = [one for one in operations(simulator) if one != "getCall"]
         refused = sent.index("removeParticipantFromSession")
@@ -423,7 +423,7 @@ async def test_who_leaves_by_themselves_is_let_go(simulator: Simulator, store_ur
         await wait_until(lambda: operations(simulator).count("listSessionParticipants") == 1)
         sessions.delete_participant(stranger)
         await wait_until(lambda: operations(simulator).count("listSessionParticipants") == 3)
-        assert not service.log(event="stranger.removed")
+        assert not service.log(event="participant.orphan_removed")
         assert "removeParticipantFromSession" not in operations(simulator)
         await phone.hang_up()
 

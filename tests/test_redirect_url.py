@@ -5,14 +5,13 @@ import json
 import pytest
 
 from handlers.webhooks.payload import parse
-from service.calls.policy import Policy
 
 AT = 1_800_000_000.0
 BODY = json.dumps({"eventType": "redirect", "callId": "c-1"}).encode()
 
 
 def waited(again: str, since: str) -> tuple[int, float]:
-    found = parse(BODY, again=again, since=since, at=AT, account_id="1", policy=Policy())
+    found = parse(BODY, again=again, since=since, at=AT, account_id="1")
     return found.rounds, found.since
 
 

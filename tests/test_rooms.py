@@ -42,7 +42,7 @@ async def test_who_was_on_hold_gets_back_into_a_room_that_their_old_seat_still_f
         await operator.set_room("lobby", limit=2)
         phones = [(await bridged(simulator, operator))[0] for _ in range(2)]
         gate = simulator.gates.hold("removeParticipantFromSession")
-        await operator.order(phones[0].call_id, "remove")
+        await operator.order(phones[0].call_id, "hold")
         await gate.reached()
         await operator.ask("POST", f"/calls/{phones[0].call_id}/join", {"room": "lobby"})
         await wait_until(lambda: service.log(event="join.put_off", reason="room-full"))
@@ -194,7 +194,7 @@ async def test_everybody_in_it_is_told_and_hung_up(
 ) -> None:
     inside = [(await join_outbound(simulator, operator, outbound=outbound))[0] for outbound in (False, True)]
     aside, _ = await join_outbound(simulator, operator, outbound=False)
-    await operator.order(aside.call_id, "remove")
+    await operator.order(aside.call_id, "hold")
     await aside.hears("Please hold")
     elsewhere, _ = await bridged(simulator, operator)
 

@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from handlers.webhooks.parsers import LEG_KINDS, WEBHOOK_KINDS, kind_of
 from handlers.webhooks.participant_events import ParticipantEvent
 from handlers.webhooks.payload import ForeignAccount, MalformedWebhook, Webhook, parse
-from handlers.webhooks.registry import LEG_KINDS, WEBHOOK_KINDS, kind_of
 from service.calls.events import (
     Answer,
     BridgeComplete,
@@ -27,6 +27,7 @@ from service.calls.events import (
     TransferDisconnect,
     UnknownWebhook,
 )
+from service.calls.incoming import apply_policy
 from service.calls.model import Direction
 from service.calls.policy import Policy
 from service.calls.refs import ref_of_call
@@ -134,12 +135,19 @@ def sample(name: str, **changes: Any) -> dict[str, Any]:
 def read(body: bytes | dict[str, Any], *, ref: str = "", attempt: int = 2, leg: bool = False) -> Webhook:
     """As the endpoint reads it."""
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return parse(content, ref=ref, attempt=attempt, leg=leg, at=AT, account_id=ACCOUNT, policy=POLICY)
+    return parse(content, ref=ref, attempt=attempt, leg=leg, at=AT, account_id=ACCOUNT)
 
 
 def event(body: bytes | dict[str, Any], *, leg: bool = False) -> Event:
+    """What is handed to the engine."""
     webhook = read(body, leg=leg)
-    return kind_of(webhook).parse(webhook)
+    return apply_policy(
+        kind_of(webhook).parse(webhook),
+        POLICY,
+        ref=webhook.ref,
+        own_number=webhook.own_number,
+        diverted_from=webhook.diverted_from,
+    )
 
 
 def test_there_is_a_sample_of_each_kind_and_an_expectation_for_each_sample() -> None:

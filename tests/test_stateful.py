@@ -254,7 +254,7 @@ class CallMachine(RuleBasedStateMachine):
 
     @rule(one=phones)
     def remove(self, one: PhoneUnderTest) -> None:
-        self._order(one, "remove", HoldOrder())
+        self._order(one, "hold", HoldOrder())
 
     @rule(one=phones, room=ROOMS)
     def join(self, one: PhoneUnderTest, room: str) -> None:

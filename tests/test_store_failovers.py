@@ -112,7 +112,7 @@ class Traffic:
         phone = await self.simulator.dial(from_=f"+1555222{number:04}")
         await phone.until("bridged", timeout=30)
         self.longest_call = max(self.longest_call, time.monotonic() - begun)
-        await self._order(f"/calls/{phone.call_id}/remove", None, HELD)
+        await self._order(f"/calls/{phone.call_id}/hold", None, HELD)
         await phone.hang_up()
 
     async def _beat(self, browser: ApiBrowser) -> None:

@@ -106,7 +106,7 @@ class Storm:
     async def _something(self, phone: Phone) -> None:
         dice = self.dice
         what = dice.choice(
-            ["remove", "join", "join", "far end", "pick up"] * 3 + ["transfer", "hangup", "close"]
+            ["hold", "join", "join", "far end", "pick up"] * 3 + ["transfer", "hangup", "close"]
         )
         if what == "far end":
             if phone.leg is not None and not phone.leg.ended:

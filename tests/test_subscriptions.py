@@ -107,7 +107,7 @@ async def test_who_has_left_is_a_stranger(floor: ConferenceRoom) -> None:
 
 async def test_who_is_not_bridged_hears_nobody(floor: ConferenceRoom) -> None:
     one, other, _ = floor.phones
-    await floor.operator.order(one.call_id, "remove")
+    await floor.operator.order(one.call_id, "hold")
     assert await floor.subscribe(one, "nobody") == 409
     await one.hears("Please hold")
     assert await floor.subscribe(one, "nobody") == 409
@@ -121,7 +121,7 @@ async def test_it_is_dropped_on_a_new_join(floor: ConferenceRoom) -> None:
     one, other, third = floor.phones
     await floor.subscribe(one, [other.call_id])
     await floor.hears(one, other)
-    await floor.operator.order(one.call_id, "remove")
+    await floor.operator.order(one.call_id, "hold")
     await one.hears("Please hold")
     await floor.operator.order(one.call_id, "join", room="lobby")
     await floor.operator.arrives(one.call_id, "lobby")

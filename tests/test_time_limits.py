@@ -43,7 +43,7 @@ async def test_an_outbound_call_ends_at_the_first_of_its_limits(
 async def test_hold_ends(simulator: Simulator, store_url: str, redis: Redis) -> None:
     async with operator_for(simulator, store_url, redis, HOLD_LIMIT="1") as (_, operator):
         phone, call = await bridged(simulator, operator)
-        await operator.order(call["id"], "remove")
+        await operator.order(call["id"], "hold")
         await ended(operator, phone, call, "hold-limit")
         assert phone.heard[-1].startswith("We are sorry, nobody has come back to you.")
         assert SOON not in phone.heard
@@ -57,7 +57,7 @@ async def test_who_is_on_hold_is_told_before(
     more = {name: limit, "HOLD_MUSIC_URL": "https://example.com/hold.wav"}
     async with operator_for(simulator, store_url, redis, **more) as (_, operator):
         phone, call = await bridged(simulator, operator)
-        await operator.order(call["id"], "remove")
+        await operator.order(call["id"], "hold")
         await phone.hears(SOON, timeout=30)
         await simulator.until(lambda: phone.sounds[-1:] == [("play", more["HOLD_MUSIC_URL"])], what="music")
         assert phone.heard.count(SOON) == 1

@@ -153,7 +153,7 @@ async def test_somebody_who_is_moved_there_brings_the_waiter_in(simulator: Simul
 async def test_other_orders_to_the_waiter(simulator: Simulator, staff: Staff, what: str) -> None:
     _, operator = staff
     first = await outside(simulator, operator)
-    refused = await operator.send("POST", f"/calls/{first.call_id}/remove")
+    refused = await operator.send("POST", f"/calls/{first.call_id}/hold")
     assert refused.status_code == 409
     await operator.order(first.call_id, what, **({"to": "+15550102222"} if what == "transfer" else {}))
     if what == "hangup":
@@ -365,7 +365,7 @@ async def test_who_is_taken_out_leaves_the_other_alone(
     _, operator = lonely
     one, other = await together(simulator, operator)
     if what == "remove":
-        await operator.order(other.call_id, "remove")
+        await operator.order(other.call_id, "hold")
     else:
         await operator.order(other.call_id, "join", room="sales")
     await one.until("ended")

@@ -54,7 +54,7 @@ async def test_that_in_stock_too(simulator: Simulator, store_url: str, redis: Re
     settings = {"PREPARED_PARTICIPANTS": "1", "ROOM_POLICY": "sales"}
     async with operator_for(simulator, store_url, redis, Timeouts(), **settings) as (service, operator):
         phone, _ = await bridged(simulator, operator)
-        await wait_until(lambda: service.log("effect.done", effect="stock-room"))
+        await wait_until(lambda: service.log("effect.done", effect="prepare-participant"))
         simulator.faults.add("createParticipant", rewrite=without_token)
         taker, _ = await bridged(simulator, operator)
         await wait_until(lambda: service.log("create.unusable"))

@@ -1,1 +1,1 @@
-"""The operator API: what may be asked of calls and rooms over HTTP, described in `openapi.json`."""
+"""Answers the operator API, which `openapi.json` describes."""

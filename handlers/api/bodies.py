@@ -1,6 +1,7 @@
-"""The bodies that the API takes. `null` is the same as leaving a field out; unknown fields are refused.
+"""Defines the bodies that the API takes.
 
-The digest of a body is kept with its Idempotency-Key: new fields get defaults, which are left out of it.
+`null` is the same as leaving a field out; unknown fields are refused. Times are in seconds. The digest
+of a body is kept with its Idempotency-Key: new fields get defaults, which are left out of it.
 """
 
 import re
@@ -26,6 +27,7 @@ from service.calls.room_settings import (
 )
 from service.invitations import INVITATION_LIFETIME, Scope
 
+# Parts of patterns, and patterns.
 _CONTROL: Final = r"\u0000-\u001f\u007f-\u009f\ufffe\uffff"
 _NAME: Final = rf"^(?!(per-call|per-number)\Z){ROOM_NAME}\Z"
 _NUMBER: Final = r"^\+[1-9][0-9]{6,14}\Z"
@@ -49,22 +51,22 @@ PATTERN_HINTS: Final[Mapping[str, str]] = MappingProxyType(
 )
 """What to say instead of a pattern."""
 _NAMED: Final = 64
-"""Characters of what somebody is called."""
+"""Characters of a participant's name."""
 _LONG: Final = 256
-"""Characters to which a pattern is applied, beyond all that it takes: no text of any length is searched."""
+"""Characters to which a pattern is applied. No text that fits is longer, and no longer one is searched."""
 
 RoomName = Annotated[str, Meta(pattern=_NAME, max_length=_LONG)]
-"""The words of the room policy are none: what they would name is no room but a way to find one."""
+"""The words of ROOM_POLICY are no names: they say how a room is found."""
 Number = Annotated[str, Meta(pattern=_NUMBER, max_length=_LONG)]
 Callee = Annotated[str, Meta(pattern=_CALLEE, max_length=_LONG)]
-"""Shorter than any number may be: the dial plan has a word to say about +1911."""
+"""It may be shorter than a number: the dial plan refuses +1911 with a reason."""
 Sentence = Annotated[str, Meta(pattern=_SENTENCE, max_length=1000)]
 """Something to say, as XML can carry it."""
 Url = Annotated[str, Meta(pattern=_URL, max_length=2048)]
 Pin = Annotated[str, Meta(pattern=_PIN, max_length=_LONG)]
 Id = Annotated[str, Meta(pattern=_ID, max_length=_LONG)]
 PersonName = Annotated[str, Meta(pattern=_SENTENCE, max_length=_NAMED)]
-"""What somebody is called; one line."""
+"""A participant's name, in one line."""
 
 
 class RequestBody(
@@ -78,7 +80,7 @@ class RequestBody(
 
 
 class NamedBody(RequestBody, frozen=True, kw_only=True):
-    """Somebody's name, as it is shown to others; None where nothing of it is to be seen."""
+    """A name as it is shown to others; None where nothing of it can be seen."""
 
     name: PersonName | None = None
 
@@ -122,7 +124,7 @@ class TransferBody(RequestBody, frozen=True, kw_only=True):
 
 
 class EmptyBody(RequestBody, frozen=True, kw_only=True):
-    """For what needs no words: an empty body is as good as an empty object."""
+    """For requests without a body: an empty body is as good as an empty object."""
 
 
 class SubscriptionsBody(RequestBody, frozen=True, kw_only=True):
@@ -143,7 +145,7 @@ class StreamsBody(RequestBody, frozen=True, kw_only=True):
     stream_aliases: Annotated[list[Annotated[str, Meta(min_length=1, max_length=64)]], Meta(max_length=10)]
 
     def to_streams(self) -> str | ParticipantStreams:
-        """Without a name it is all of them, as Bandwidth has it."""
+        """Without aliases it is all streams, as Bandwidth has it. Raises nothing."""
         if not self.stream_aliases:
             return self.participant_id
         return ParticipantStreams(self.participant_id, tuple(dict.fromkeys(self.stream_aliases)))
@@ -168,6 +170,7 @@ class WaitingBody(RequestBody, frozen=True, kw_only=True):
             raise _missing_field("message")
 
     def to_waiting(self) -> WaitingSettings:
+        """Raises nothing."""
         limit = {} if self.limit is None else {"limit": self.limit}
         return WaitingSettings(sound=self.sound, music=self.music or "", message=self.message or "", **limit)
 
@@ -178,7 +181,7 @@ class AloneBody(RequestBody, frozen=True, kw_only=True):
 
 
 class RoomBody(RequestBody, frozen=True, kw_only=True):
-    """The settings as a whole: what is left out is as in a room that nobody has set."""
+    """All settings of a room: a field that is left out is as in a room without settings."""
 
     announcement: Sentence | None = None
     waiting: WaitingBody | None = None
@@ -193,6 +196,7 @@ class RoomBody(RequestBody, frozen=True, kw_only=True):
             raise _missing_field("waiting")
 
     def to_settings(self) -> RoomSettings:
+        """Raises nothing."""
         return RoomSettings(
             announcement=self.announcement or "",
             waiting=None if self.waiting is None else self.waiting.to_waiting(),
@@ -204,9 +208,10 @@ class RoomBody(RequestBody, frozen=True, kw_only=True):
 
 
 def is_room_name(text: str) -> bool:
+    """Whether a room may have this name. Raises nothing."""
     return len(text) <= _LONG and re.match(_NAME, text) is not None
 
 
 def _missing_field(field: str) -> ValueError:
-    """Told in msgspec's words, which the reader takes the field from."""
+    """In msgspec's words, from which the reader of bodies takes the field."""
     return ValueError(f"Object missing required field `{field}`")

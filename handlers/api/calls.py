@@ -1,4 +1,4 @@
-"""Calls: which there are, what has become of one, and that it is to be forgotten."""
+"""Lists calls, shows one, and erases one."""
 
 from typing import Final
 
@@ -15,9 +15,11 @@ from service.calls.outcomes import ERASED, is_erased
 _LOOK: Final = 2000
 """Calls that are looked at for one page, when few of them are wanted."""
 _BATCH: Final = 200
+"""Calls that are read from the store at a time, when not all of them are wanted."""
 
 
 async def list_calls(context: RequestContext) -> Response:
+    """The most recent calls that fit. Raises Problem `invalid`, and StoreError."""
     query = queries.parse(context.request.query_params)
     found: list[Call] = []
     before, looked = query.before, 0
@@ -43,6 +45,7 @@ async def list_calls(context: RequestContext) -> Response:
 
 
 async def show_call(context: RequestContext) -> Response:
+    """A call with its timeline. Raises Problem `not-found`, and StoreError."""
     ref = await ref_in_path(context)
     viewed = await context.services.calls.view(ref)
     if viewed is None or is_erased(viewed[0]):
@@ -51,6 +54,7 @@ async def show_call(context: RequestContext) -> Response:
 
 
 async def erase_call(context: RequestContext) -> Response:
+    """Delete what is known of an ended call. Raises Problem `not-found` and `live`, and StoreError."""
     ref = await ref_in_path(context)
     viewed = await context.services.calls.view(ref)
     if viewed is None or is_erased(viewed[0]):
@@ -73,7 +77,7 @@ async def ref_in_path(context: RequestContext) -> str:
 
 
 def _tombstone(call: Call, now: float) -> Call:
-    """What is left, so that a late webhook finds the call over. Nothing in it tells who it was."""
+    """What is left, so that a late webhook finds that the call has ended. It has no personal data."""
     return Call(
         ref=call.ref,
         call_id="",

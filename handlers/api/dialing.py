@@ -1,4 +1,4 @@
-"""A call to a number, into a room."""
+"""Places a call to a number and into a room, if the dial plan and the limits allow it."""
 
 from typing import Any, Final
 
@@ -18,18 +18,21 @@ from service.engine.errors import RequestRefusal
 from service.engine.operators import OutboundCall, PlacedCall
 
 _HEADER: Final = "Idempotency-Key"
+"""The header with a client's name for its order."""
 _ONCE: Final = 255
 """Characters of an idempotency key."""
 _TYPED: Final = 64
-"""Characters of a number that are looked at before its shape is."""
+"""Characters of a number that are checked for an emergency number, before its shape is checked."""
 _RULE_PROBLEMS: Final = {"calls-per-hour": "dial-rule", "calls-at-once": "too-many-calls"}
-"""Of refusals that name a rule, the problem that they are."""
+"""The kind of problem for each refusal that names a rule."""
 _RING: Final = 30.0
+"""Seconds that a phone rings, unless the request says otherwise."""
 _PAUSED: Final = 60.0
-"""Seconds after which somebody may ask whether calls are taken again."""
+"""Seconds after which a client may ask whether calls are taken again."""
 
 
 async def dial(context: RequestContext) -> Response:
+    """Call a number and bring it into a room. Raises Problem, HttpError and StoreError."""
     once = _idempotency_key(context.request)
     body = await read_json(context.request, bodies.DialBody, precheck=check_emergency)
     placed = await place_call(context, body, idempotency_key=once)
@@ -48,8 +51,10 @@ async def place_call(
     page_limit: float = 0,
     page_alone: float = 0,
 ) -> PlacedCall:
-    """`idempotency_key`: an idempotency key; the others as a page's calls have them.
+    """Place a call for an operator or a visitor.
 
+    `idempotency_key`: empty for none. `page_limit`: seconds after which a call of a page is ended.
+    `page_alone`: seconds after which it is ended when nobody is on the page. Both are 0 for no limit.
     Raises Problem and StoreError.
     """
     services = context.services
@@ -72,14 +77,14 @@ async def place_call(
 
 
 def check_emergency(body: Any) -> None:
-    """A body whose `to` is an emergency number as people type it. Raises Problem `dial-rule`."""
+    """Refuse a body whose `to` is an emergency number as people type it. Raises Problem `dial-rule`."""
     number = body.get("to") if isinstance(body, dict) else None
     if isinstance(number, str | int) and is_emergency(str(number)[:_TYPED]):
         raise Problem("dial-rule", EMERGENCY_REFUSAL.detail, rule=EMERGENCY_REFUSAL.rule)
 
 
 def check_number(services: Services, number: str) -> None:
-    """Raises Problem `dial-rule`, and `invalid` for what is no number at all."""
+    """Check that the number may be called. Raises Problem `dial-rule`, or `invalid` for what is no number."""
     try:
         refusal = services.dial_plan.refusal_for(number)
     except ValueError as error:
@@ -91,7 +96,7 @@ def check_number(services: Services, number: str) -> None:
 
 
 def _check_caller(services: Services, new: OutboundCall) -> None:
-    """Who is shown to be calling. Raises Problem `dial-rule`."""
+    """Check the caller ID. Raises Problem `dial-rule`."""
     if new.to_number == new.from_number:
         raise own_number()
     if services.caller_ids and new.from_number not in {services.number, *services.caller_ids}:
@@ -99,11 +104,12 @@ def _check_caller(services: Services, new: OutboundCall) -> None:
 
 
 def own_number() -> Problem:
+    """The problem of a call to a number of ours."""
     return Problem("dial-rule", OWN_NUMBER_REFUSAL.detail, rule=OWN_NUMBER_REFUSAL.rule)
 
 
 def _idempotency_key(request: Request) -> str:
-    """Optional; empty when it is not given."""
+    """Empty when it is not given. Raises Problem `invalid`."""
     given = request.headers.getlist(_HEADER)
     if not given:
         return ""
@@ -140,6 +146,7 @@ def _new_call(services: Services, body: bodies.DialBody, page_limit: float) -> O
 
 
 def problem_of(refusal: RequestRefusal, context: RequestContext) -> Problem:
+    """The problem of a refusal. Raises KeyError for a reason that is no kind of problem."""
     if kind := _RULE_PROBLEMS.get(refusal.reason):
         return Problem(kind, refusal.detail, retry_after=refusal.retry_after, rule=refusal.reason)
     detail = (context.may("numbers") and refusal.full_detail) or refusal.detail

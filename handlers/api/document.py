@@ -1,4 +1,4 @@
-"""The description of the API, as it lies beside this module."""
+"""Sends the description of the API, which lies beside this module."""
 
 from importlib.resources import files
 from typing import Final
@@ -8,7 +8,9 @@ from starlette.responses import Response
 from handlers.http.context import RequestContext
 
 DOCUMENT: Final = files("handlers.api").joinpath("openapi.json").read_bytes()
+"""OpenAPI, as JSON."""
 
 
 async def document(_asked: RequestContext) -> Response:
+    """Raises nothing."""
     return Response(DOCUMENT, media_type="application/json")

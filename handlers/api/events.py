@@ -1,4 +1,4 @@
-"""Live state as server-sent events: of one room, beginning with a snapshot, or of all."""
+"""Sends live events of one room, which begin with a snapshot, or of all rooms."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -25,27 +25,29 @@ from service.store.errors import StoreError
 from service.store.room_index import Member
 
 _RETRY: Final = b"retry: 1000\n"
-"""Milliseconds after which a client comes back whose stream has ended: another replica serves it as well."""
+"""Milliseconds after which a client reconnects when its stream has ended, to any replica."""
 _BUSY_PAUSE: Final = 2.0
-"""Seconds after which somebody may try again who found no place."""
+"""Seconds after which a client may try again when there are too many listeners."""
 _HEARTBEAT: Final = msgspec.json.encode({"begins": False})
-"""Of the mark that is a sign of life."""
+"""The data of a mark that only shows that the connection lives."""
 _KEPT: Final = 64
-"""Batches as written for one holder, of 20 KB at most; all who share one take it at the same time."""
+"""Batches, as written for one holder, that are cached. Each has 20 KB at most."""
 
 
 async def room_events(context: RequestContext) -> Response:
+    """Raises Problem `invalid` and `overloaded`, and StoreError."""
     return await open_stream(context, room_in_path(context))
 
 
 async def all_events(context: RequestContext) -> Response:
+    """Raises Problem `overloaded`, and StoreError."""
     return await open_stream(context, None)
 
 
 async def open_stream(context: RequestContext, room: str | None) -> Response:
-    """What happens from now on, or since the event that the request names as its last.
+    """The events from now on, or since the event that the request names as its last.
 
-    Raises Problem `overloaded`, StoreError.
+    `room`: None for all rooms. Raises Problem `overloaded`, and StoreError.
     """
     services, streams = context.services, http_state_of(context.request).streams
     visit = context.visit.id if context.visit else ""
@@ -76,6 +78,7 @@ class _ListenerFeed:
     holder: CursorHolder
 
     async def blocks(self, first: bytes, cursor: Cursor, close_signal: CloseSignal) -> AsyncGenerator[bytes]:
+        """The blocks of the stream, without end. It ends when `close_signal` is set. Raises nothing."""
         yield _RETRY + first
         while True:
             try:
@@ -91,20 +94,20 @@ class _ListenerFeed:
                 yield first
 
     async def snapshot(self, *, lost: bool) -> tuple[bytes, Cursor]:
-        """The state of the room, and from where on to tell what has become of it.
+        """The state of the room, and the cursor from which its events follow. Raises StoreError.
 
-        The cursor comes first: what happens in between is told twice and not never.
+        The cursor is read first: what happens in between is told twice, and not never.
         """
         cursor, room = await self.bridge.feed.latest_cursor(), self.holder.room
         if room is None:
             first = self._event("reset", {}, cursor) if lost else self.mark(cursor, begins=True)
             return first, cursor
-        # Without an id: whoever loses the connection here has had no snapshot.
+        # Without an id: a client that loses the connection here has had no snapshot.
         reset = self._event("reset", {}, None) if lost else b""
         return reset + self._event("snapshot", await _snapshot(self.bridge, room), cursor), cursor
 
     def mark(self, cursor: Cursor, *, begins: bool = False) -> bytes:
-        """A place to come back to; `begins`: what has happened before is not in this stream."""
+        """A position to resume from. `begins`: the stream lacks what happened before. Raises nothing."""
         return self._event("mark", {"begins": begins}, cursor)
 
     def _event(self, kind: str, data: dict[str, Any], cursor: Cursor | None) -> bytes:
@@ -112,7 +115,7 @@ class _ListenerFeed:
         return _block(kind, msgspec.json.encode(data), text)
 
 
-# For all who listen with one key: that there are hundreds of them costs no signatures.
+# For all listeners with one key: hundreds of them cost no more signatures than one.
 @lru_cache(maxsize=_KEPT)
 def _batch_block(cursors: CursorSigner, holder: CursorHolder, batch: FeedBatch) -> bytes:
     return b"".join(_item_block(one, holder, cursors.sign(one.cursor, holder)) for one in batch.items)
@@ -137,7 +140,7 @@ def _block(kind: str, data: bytes, id_: str) -> bytes:
 
 
 async def _snapshot(services: Services, room: str) -> dict[str, Any]:
-    """Who is in the room, and the calls that are, come or wait to be."""
+    """The members of the room, and the calls that are in it, join it or wait for it. Raises StoreError."""
     view = await services.rooms.read(room)
     members, waiting = (view.members, view.waiting) if view else ((), ())
     refs = {parse_seat(one.seat)[0] for one in members if not is_browser(one.seat)}

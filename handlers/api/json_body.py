@@ -1,4 +1,4 @@
-"""From the bytes of a body to its Struct; what does not fit is told with the field it is about."""
+"""Turns the bytes of a body into its struct, and names the field where that fails."""
 
 import hashlib
 from collections.abc import Callable
@@ -12,11 +12,13 @@ from handlers.http.problems import Problem, invalid
 from handlers.http.request_guard import BODY_LIMIT, HEADER_LIMIT, read_body
 
 _PLACE: Final = " - at `$"
+"""What msgspec writes before the place of an error."""
 _NAMED: Final = ("Object missing required field `", "Object contains unknown field `")
+"""Messages of msgspec that name a field."""
 _END: Final = 200
 """Characters of each end of a message that are looked at; in between it may quote a name of any length."""
 _FIELD: Final = 100
-"""Characters of a field's name; the unknown ones are as long as somebody likes."""
+"""Characters of a field's name that are told; a client may send a name of any length."""
 
 Body = TypeVar("Body", bound=msgspec.Struct)
 
@@ -29,9 +31,11 @@ async def read_json(
     limit: int = BODY_LIMIT,
     precheck: Callable[[Any], None] = lambda _: None,
 ) -> Body:
-    """Raises Problem, and guard's Refused for a body over `limit` bytes. `optional`: it may be empty.
+    """The body of a request. `limit`: bytes. `optional`: it may be empty.
 
-    `precheck` is shown what was decoded, for what is to be told before anything about its shape.
+    `precheck` gets the decoded body before its shape is checked, and may raise Problem.
+    Raises Problem `malformed`, `unsupported-media-type` and `invalid`, and HttpError for a body that is too
+    large, too slow or incomplete.
     """
     raw = await read_body(request, limit)
     if optional and not raw:
@@ -45,6 +49,7 @@ async def read_json(
 
 
 def convert_body(value: Any, body_type: type[Body]) -> Body:
+    """A decoded body as its struct. Raises Problem `invalid` with the field."""
     try:
         return msgspec.convert(value, body_type)
     except msgspec.ValidationError as error:
@@ -53,7 +58,7 @@ def convert_body(value: Any, body_type: type[Body]) -> Body:
 
 
 def body_digest(body: msgspec.Struct) -> str:
-    """The same for bodies that ask for the same, in whatever order and spelling."""
+    """A hash: the same for bodies that ask for the same, in any order and spelling. Raises nothing."""
     return hashlib.sha256(msgspec.json.encode(body)).hexdigest()
 
 

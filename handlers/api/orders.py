@@ -1,4 +1,4 @@
-"""What a call that exists may be told."""
+"""Takes the orders of operators to calls that exist."""
 
 from starlette.responses import Response
 
@@ -25,17 +25,20 @@ from service.engine.errors import RequestRefusal
 
 
 async def hold(context: RequestContext) -> Response:
+    """Raises Problem, HttpError and StoreError."""
     await read_json(context.request, bodies.EmptyBody, optional=True)
     services = context.services
     return await _order(context, OrderHold(services.clock.now(), services.policy.limits.hold))
 
 
 async def hang_up(context: RequestContext) -> Response:
+    """Raises Problem, HttpError and StoreError."""
     await read_json(context.request, bodies.EmptyBody, optional=True)
     return await _order(context, OrderHangup(context.services.clock.now()))
 
 
 async def join(context: RequestContext) -> Response:
+    """Raises Problem, HttpError and StoreError."""
     body = await read_json(context.request, bodies.JoinBody)
     context.room = body.room
     services = context.services
@@ -43,12 +46,14 @@ async def join(context: RequestContext) -> Response:
 
 
 async def transfer(context: RequestContext) -> Response:
+    """Raises Problem, HttpError and StoreError."""
     body = await read_json(context.request, bodies.TransferBody, precheck=check_emergency)
     check_number(context.services, body.to)
     return await _order(context, OrderTransfer(context.services.clock.now(), body.to))
 
 
 async def subscribe(context: RequestContext) -> Response:
+    """Raises Problem, HttpError and StoreError."""
     body = await read_json(context.request, bodies.SubscriptionsBody)
     ref = await ref_in_path(context)
     viewed = await context.services.calls.view(ref)
@@ -75,7 +80,7 @@ async def _order(context: RequestContext, event: Order) -> Response:
 
 
 async def _participants(services: Services, call: Call, hears: str | list[str]) -> tuple[str, ...] | None:
-    """Who is meant, as Bandwidth's ids. Raises Problem `invalid` for somebody who is not in the room."""
+    """Bandwidth's ids of those that are named. Raises Problem `invalid` for one that is not in the room."""
     if isinstance(hears, str):
         return None if hears == "everyone" else ()
     room = await services.rooms.read(call.room)

@@ -1,4 +1,4 @@
-"""Pages of a list: how much of it is wanted, and the cursor by which it goes on."""
+"""Reads and writes the parameters that page a list: its limit and its cursor."""
 
 import base64
 from collections.abc import Callable, Mapping
@@ -10,7 +10,9 @@ from starlette.datastructures import QueryParams
 from handlers.http.problems import Problem, invalid
 
 _PAGE: Final = 50
+"""Entries of a page, unless the request says otherwise."""
 _LARGEST: Final = 200
+"""Entries of a page at most."""
 _LONG: Final = 256
 """Characters of a cursor that are looked at: more than any has."""
 
@@ -28,7 +30,7 @@ def unique_params(params: QueryParams) -> dict[str, str]:
 
 
 def limit_of(params: Mapping[str, str]) -> int:
-    """Raises Problem `invalid`."""
+    """How many entries the page has. Raises Problem `invalid`."""
     value = params.get("limit")
     if value is None:
         return _PAGE
@@ -39,6 +41,7 @@ def limit_of(params: Mapping[str, str]) -> int:
 
 
 def cursor_of(position: Any) -> str:
+    """The cursor that stands for a position. Raises nothing for what JSON can write."""
     return base64.urlsafe_b64encode(msgspec.json.encode(position)).decode().rstrip("=")
 
 
@@ -57,4 +60,5 @@ def position_of(params: Mapping[str, str], decode: Callable[[bytes], Position]) 
 
 
 def invalid_cursor() -> Problem:
+    """The problem of a cursor that we have not given out."""
     return invalid("cursor", "is none that this API has given out")

@@ -1,4 +1,4 @@
-"""Browsers in rooms: their tokens, who they are, whom they hear."""
+"""Adds browsers to rooms, shows and removes them, and sets whom they hear."""
 
 from starlette.responses import Response
 
@@ -16,6 +16,7 @@ from service.store.room_index import Member
 
 
 async def add_participant(context: RequestContext) -> Response:
+    """Raises Problem, HttpError and StoreError."""
     room = room_in_path(context)
     body = await read_json(context.request, bodies.ParticipantBody, optional=True)
     permissions = (Permission.AUDIO,) if body.permissions is None else tuple(dict.fromkeys(body.permissions))
@@ -34,12 +35,16 @@ async def add_participant(context: RequestContext) -> Response:
 
 
 async def show_participant(context: RequestContext) -> Response:
+    """Raises Problem `invalid`, `not-found` and `refused`, and StoreError."""
     room, member = await _member(context)
     return json_response(participant_view(room, member))
 
 
 async def remove_participant(context: RequestContext) -> Response:
-    """With the visit of a visitor, who would come back with the same cookie, or just has."""
+    """Remove a browser, and end its visit: a visitor would come back with the same cookie, or just has.
+
+    Raises Problem `invalid`, `not-found` and `refused`, and StoreError.
+    """
     room, id_ = room_in_path(context), context.request.path_params["participant"]
     if visit := await context.services.browsers.visit_of(room, id_):
         await context.services.visitor_access.passes.end_visit(room, visit, listed=False)
@@ -51,6 +56,7 @@ async def remove_participant(context: RequestContext) -> Response:
 
 
 async def heartbeat(context: RequestContext) -> Response:
+    """Raises Problem `invalid`, `not-found` and `refused`, and StoreError."""
     room, member = await _member(context)
     if not await context.services.browsers.heartbeat(room, member.seat):
         raise not_found("participant in this room")
@@ -58,6 +64,7 @@ async def heartbeat(context: RequestContext) -> Response:
 
 
 async def subscribe(context: RequestContext) -> Response:
+    """Raises Problem, HttpError and StoreError."""
     room, member = await _member(context)
     body = await read_json(context.request, bodies.ParticipantSubscriptionsBody)
     hears = await _hears(context, room, body.hears)
@@ -70,7 +77,7 @@ async def subscribe(context: RequestContext) -> Response:
 async def _hears(
     context: RequestContext, room: str, hears: str | list[bodies.Id | bodies.StreamsBody]
 ) -> Hears:
-    """Raises Problem `invalid` for somebody who is not in the room."""
+    """Raises Problem `invalid` for an id that is not in the room, and StoreError."""
     if isinstance(hears, str):
         return None if hears == "everyone" else ()
     for position, heard in enumerate(hears):
@@ -81,7 +88,7 @@ async def _hears(
 
 
 async def _member(context: RequestContext) -> tuple[str, Member]:
-    """The browser in the path. Raises Problem."""
+    """The browser in the path. Raises Problem `invalid`, `not-found` and `refused`, and StoreError."""
     room = room_in_path(context)
     member = await context.services.browsers.find(room, context.request.path_params["participant"])
     if member is None:

@@ -1,4 +1,4 @@
-"""What the list of calls may be asked for."""
+"""Reads the query of the list of calls."""
 
 import re
 from collections.abc import Callable
@@ -15,6 +15,7 @@ from service.calls.model import Call, Direction, Status
 from service.calls.refs import is_ref
 
 PARAMETERS: Final = frozenset({"state", "room", "direction", "since", "until", "limit", "cursor"})
+"""Names of the query parameters."""
 _LONG: Final = 256
 """Characters of a parameter that are looked at: more than any of them has."""
 _EPOCH: Final = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
@@ -33,10 +34,13 @@ class CallQuery(msgspec.Struct, frozen=True, kw_only=True):
     direction: Direction | None
     since: float | None
     until: float | None
+    """Like `since`: seconds since the epoch."""
     limit: int
+    """Calls of a page."""
     before: ListPosition | None
 
     def matches(self, call: Call) -> bool:
+        """Whether the call is wanted, whatever its time. Raises nothing."""
         return (
             self.state in {None, call.status}
             and self.room in {None, call.room}
@@ -49,7 +53,7 @@ class CallQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def parse(params: QueryParams) -> CallQuery:
-    """Raises Problem `invalid` with the parameter's name."""
+    """The query as it is asked for. Raises Problem `invalid` with the parameter's name."""
     given = paging.unique_params(params)
     state, direction = given.get("state"), given.get("direction")
     return CallQuery(
@@ -86,7 +90,7 @@ def _time(name: str, value: str | None) -> float | None:
     """Seconds since the epoch."""
     if value is None:
         return None
-    # In a query, + is a space to whoever does not know to write %2B.
+    # In a query + stands for a space: a client may not know that it has to write %2B.
     match = _TIME.fullmatch(value.upper().replace(" ", "+")) if len(value) <= _LONG else None
     at = None if match is None else _read(*match.groups())
     if at is None:

@@ -1,4 +1,4 @@
-"""Rooms: who is in them, what they are told to do, and that they are to end."""
+"""Lists rooms, shows and configures one, and closes one."""
 
 from typing import Final
 
@@ -14,12 +14,15 @@ from service.store import keys
 from service.store.room_index import RoomView, empty_room
 
 PARAMETERS: Final = frozenset({"limit", "cursor"})
-"""Of the list."""
+"""Names of the query parameters of the list."""
 _name: Final = msgspec.json.Decoder(str).decode
 
 
 async def list_rooms(context: RequestContext) -> Response:
-    """In the order of their names. One that has ended while they are read is left out: the page is short."""
+    """A page of rooms, by name. The page is short if a room has ended while they are read.
+
+    Raises Problem `invalid`, and StoreError.
+    """
     given = paging.unique_params(context.request.query_params)
     after = paging.position_of(given, _name)
     if after is not None and not bodies.is_room_name(after):
@@ -34,6 +37,7 @@ async def list_rooms(context: RequestContext) -> Response:
 
 
 async def show_room(context: RequestContext) -> Response:
+    """Raises Problem `invalid` and `not-found`, and StoreError."""
     room = await context.services.rooms.read(room_in_path(context))
     if room is None:
         raise not_found("room")
@@ -41,16 +45,18 @@ async def show_room(context: RequestContext) -> Response:
 
 
 async def configure_room(context: RequestContext) -> Response:
+    """Raises Problem `invalid` and `pin-taken`, HttpError and StoreError."""
     name = room_in_path(context)
     settings = (await read_json(context.request, bodies.RoomBody)).to_settings()
     if await context.services.rooms.configure(name, settings, now=context.services.clock.now()):
-        # Which room it is would help whoever is guessing PINs.
+        # The name of the room would help a client that guesses PINs.
         raise Problem("pin-taken", "the PIN is another room's")
-    # One without settings that nobody is in is no room; as an answer it is as good as any.
+    # A room without settings and members does not exist; it is shown as an empty one.
     return json_response(_view(context, await context.services.rooms.read(name) or empty_room(name)))
 
 
 async def close_room(context: RequestContext) -> Response:
+    """Raises Problem `invalid` and `not-found`, and StoreError."""
     name = room_in_path(context)
     if not await context.services.rooms.close(name, now=context.services.clock.now()):
         raise not_found("room with anybody in it or invited to it")
@@ -59,7 +65,7 @@ async def close_room(context: RequestContext) -> Response:
 
 
 def room_in_path(context: RequestContext) -> str:
-    """Raises Problem `invalid` for what is no room's name."""
+    """The room of the path. Raises Problem `invalid` for what is no room's name."""
     name: str = context.request.path_params["room"]
     if not bodies.is_room_name(name):
         raise invalid("room", "is no room's name: 1 to 64 of a-z 0-9 -, and not a word of ROOM_POLICY")

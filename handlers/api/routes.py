@@ -1,4 +1,4 @@
-"""Every path of the API, its methods, and the scope that each of them needs."""
+"""Lists every path of the API, its methods, and the scope that each of them needs."""
 
 from typing import Final
 
@@ -6,10 +6,13 @@ from starlette.routing import BaseRoute, Route
 
 from handlers.api import calls, dialing, events, invitations, orders, participants, queries, rooms
 from handlers.api.document import document
+from handlers.http.deprecation import DeprecatedResource
 from handlers.http.resource import Operation, Resource, UnknownPath
 
 PREFIX: Final = "/api/v1"
+"""What every path begins with."""
 _ROOM: Final = f"{PREFIX}/rooms/{{room}}"
+_HOLD: Final = Resource(f"{PREFIX}/calls/{{id}}/hold", {"POST": Operation(orders.hold, "control")})
 
 RESOURCES: Final = (
     Resource(f"{PREFIX}/openapi.json", {"GET": Operation(document)}),
@@ -24,7 +27,7 @@ RESOURCES: Final = (
         f"{PREFIX}/calls/{{id}}",
         {"GET": Operation(calls.show_call, "read"), "DELETE": Operation(calls.erase_call, "control")},
     ),
-    Resource(f"{PREFIX}/calls/{{id}}/remove", {"POST": Operation(orders.hold, "control")}),
+    _HOLD,
     Resource(f"{PREFIX}/calls/{{id}}/join", {"POST": Operation(orders.join, "control")}),
     Resource(f"{PREFIX}/calls/{{id}}/transfer", {"POST": Operation(orders.transfer, "control")}),
     Resource(f"{PREFIX}/calls/{{id}}/hangup", {"POST": Operation(orders.hang_up, "control")}),
@@ -68,9 +71,13 @@ RESOURCES: Final = (
     ),
 )
 
+DEPRECATED: Final = (DeprecatedResource(f"{PREFIX}/calls/{{id}}/remove", _HOLD),)
+"""Old paths, until release 0.3.0. They are not in openapi.json."""
+
 _REST: Final = (f"{PREFIX}", f"{PREFIX}/{{path:path}}")
+"""All other paths."""
 
 ROUTES: Final[list[BaseRoute]] = [
-    *(Route(resource.template, resource) for resource in RESOURCES),
+    *(Route(resource.template, resource) for resource in (*RESOURCES, *DEPRECATED)),
     *(Route(path, UnknownPath()) for path in _REST),
 ]

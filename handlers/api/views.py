@@ -1,4 +1,4 @@
-"""Calls and rooms as the API shows them. What is not there is `null`."""
+"""Shows calls and rooms as the API does. What is not there is `null`. Nothing in here raises."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -12,7 +12,7 @@ from service.store.room_index import Member, RoomView
 
 
 def call_view(call: Call, *, numbers: bool) -> dict[str, Any]:
-    """`numbers`: whether phone numbers are shown as a whole."""
+    """A call. `numbers`: whether phone numbers are shown as a whole."""
     show = _same if numbers else masked
     return {
         "id": call.ref,
@@ -41,11 +41,12 @@ def call_view(call: Call, *, numbers: bool) -> dict[str, Any]:
 
 
 def full_call_view(call: Call, timeline: Sequence[Mapping[str, Any]], *, numbers: bool) -> dict[str, Any]:
+    """A call with its timeline. `numbers`: as in `call_view`."""
     return {**call_view(call, numbers=numbers), "timeline": [_entry(entry) for entry in timeline]}
 
 
 def room_view(room: RoomView, *, now: float, pins: bool) -> dict[str, Any]:
-    """`pins`: whether the PIN is shown; it is as good as a password."""
+    """A room. `now`: seconds since the epoch. `pins`: whether the PIN, which is a password, is shown."""
     return {
         "room": room.name,
         "epoch": room.epoch,
@@ -58,7 +59,7 @@ def room_view(room: RoomView, *, now: float, pins: bool) -> dict[str, Any]:
 
 
 def participant_view(room: str, member: Member) -> dict[str, Any]:
-    """A browser."""
+    """A participant that is a browser."""
     browser, presence = member.browser or Browser(), member.presence
     return {
         "participantId": member.participant_id,
@@ -99,7 +100,7 @@ def _same(number: str) -> str:
 
 
 def time_view(seconds: float) -> str | None:
-    """`seconds`: since the epoch; 0 for none."""
+    """A time as text. `seconds`: since the epoch; 0 for none."""
     if not seconds:
         return None
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -140,7 +141,7 @@ def _camel(name: str) -> str:
 
 
 def _settings(settings: RoomSettings, *, pins: bool) -> dict[str, Any]:
-    """Fit for being put back as they are."""
+    """A client may send them back as they are."""
     waiting, alone = settings.waiting, settings.alone
     return {
         "announcement": settings.announcement or None,

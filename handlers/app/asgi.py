@@ -1,4 +1,4 @@
-"""The application: its routes, and what runs as long as it does."""
+"""Builds the ASGI application: its routes, and what runs for as long as it does."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

@@ -1,4 +1,4 @@
-"""Bandwidth's APIs as the settings name them: for the service, and for who only looks."""
+"""Builds the clients of Bandwidth's APIs from the settings, for the service and for commands that read."""
 
 from typing import NamedTuple
 

@@ -27,7 +27,6 @@ from handlers.app.settings_values import (
 from handlers.app.store import open_store
 from handlers.http.request_guard import CallbackCredentials
 from handlers.http.services import Services
-from handlers.http.visitor_access import VisitorAccess, create_visitor_access
 from service import outbound
 from service.bandwidth.api_client import HttpClient
 from service.bandwidth.keepalive import KeepAlive
@@ -43,6 +42,7 @@ from service.engine.pause import PauseWatch
 from service.engine.replica_reporter import WebhookCounts
 from service.engine.standby import Standby
 from service.engine.timeouts import Timeouts
+from service.engine.visitors import create_visitor_access
 from service.metrics import Metrics
 from service.settings import Settings
 from service.store.change_feed import ChangeFeed
@@ -147,7 +147,14 @@ def _services(
         signal=base.signal,
         renderer=ReplyRenderer(bandwidth.interconnect, base.callback_urls, create_prompts(settings)),
         callback_urls=base.callback_urls,
-        visitor_access=_visitor_access(base),
+        visitor_access=create_visitor_access(
+            Passes(base.store),
+            base.clock,
+            keys=settings.api_keys,
+            passwords=signing_passwords(settings),
+        ),
+        base_url=settings.base_callback_url,
+        device_url=settings.bw_device_url,
         callback_credentials=CallbackCredentials(*callback_credentials(settings)),
         bandwidth_credentials=bandwidth.credentials,
         circuits=bandwidth.circuits,
@@ -178,18 +185,6 @@ def _operators(base: Base, bandwidth: Bandwidth, core: Core, timeouts: Timeouts)
         tasks=base.tasks,
         retry_writer=base.retry_writer,
         new_ref=lambda: ref_of_call(secrets.token_hex(16)),
-    )
-
-
-def _visitor_access(base: Base) -> VisitorAccess:
-    settings = base.settings
-    return create_visitor_access(
-        Passes(base.store),
-        base.clock,
-        keys=settings.api_keys,
-        base_url=settings.base_callback_url,
-        device_url=settings.bw_device_url,
-        passwords=signing_passwords(settings),
     )
 
 

@@ -1,4 +1,4 @@
-"""Which store the settings mean: for the service, and for who only looks."""
+"""Builds the client of the store from the settings, for the service and for commands that only read."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager

@@ -1,1 +1,1 @@
-"""What all endpoints share; it knows none of them."""
+"""Holds what all endpoints share. It knows none of them."""

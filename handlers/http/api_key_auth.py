@@ -1,4 +1,4 @@
-"""Whose request it is, and whether they may make it."""
+"""Finds the API key of a request, and checks its scopes."""
 
 from starlette.requests import Request
 

@@ -1,4 +1,4 @@
-"""How much is worked on at the same time: who finds no place is told so at once, and does not queue."""
+"""Limits how many requests are handled at the same time. There is no queue."""
 
 import asyncio
 from collections.abc import Iterator
@@ -7,6 +7,8 @@ from typing import Any
 
 
 class ConcurrencyLimit:
+    """`limit`: how many slots there are. Its methods raise nothing."""
+
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.in_use = 0
@@ -17,7 +19,7 @@ class ConcurrencyLimit:
 
     @contextmanager
     def slot(self) -> Iterator[bool]:
-        """Whether there is a place; it is free again at the end of the block."""
+        """Whether there is a slot; it is free again at the end of the block."""
         if self.is_full:
             yield False
             return
@@ -28,7 +30,7 @@ class ConcurrencyLimit:
             self.in_use -= 1
 
     def hold_until_done(self, task: asyncio.Task[Any]) -> None:
-        """What goes on after its answer keeps a place until it is done, beyond the limit if need be."""
+        """A task that goes on after its answer holds a slot until it is done, beyond the limit if need be."""
         self.in_use += 1
         task.add_done_callback(self._release)
 

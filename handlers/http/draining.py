@@ -1,10 +1,10 @@
-"""Whether the service has been told to end, and since when: then it says so, and serves on for a while."""
+"""Knows whether the service has been told to stop, and whether the time for its last requests is over."""
 
 from service.clock import Clock, SystemClock
 
 
 class Drain:
-    """`delay`: seconds that load balancers are given to notice."""
+    """`delay`: seconds that load balancers are given to notice. Its methods raise nothing."""
 
     def __init__(self, delay: float = 0.0, clock: Clock | None = None) -> None:
         self.delay = delay
@@ -17,7 +17,7 @@ class Drain:
 
     @property
     def is_over(self) -> bool:
-        """Whether they have had their time."""
+        """Whether load balancers have had their time."""
         return self._until is not None and self._clock.monotonic() >= self._until
 
     def signal(self) -> None:

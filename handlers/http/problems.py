@@ -1,4 +1,4 @@
-"""What goes wrong with a request, as RFC 9457 tells it: an exception that knows its response."""
+"""Describes what is wrong with a request as RFC 9457 does: an exception that knows its response."""
 
 import math
 from collections.abc import Mapping
@@ -9,6 +9,7 @@ import msgspec
 from starlette.responses import Response
 
 _TYPE: Final = "urn:pstn-bridge:problem:"
+"""What the type of a problem begins with."""
 _DETAIL: Final = 500
 """Characters of a detail; it may quote the request."""
 
@@ -63,7 +64,7 @@ PROBLEM_KINDS: Final[Mapping[str, ProblemKind]] = MappingProxyType(
 
 
 class Problem(Exception):
-    """The request is answered with this, and nothing else happens."""
+    """The request is answered with this, and nothing else happens. `kind`: one of PROBLEM_KINDS."""
 
     def __init__(
         self,
@@ -84,6 +85,7 @@ class Problem(Exception):
             self.headers["Retry-After"] = str(max(1, math.ceil(retry_after)))
 
     def response(self) -> Response:
+        """Raises nothing."""
         body: dict[str, Any] = {
             "type": f"{_TYPE}{self.kind}",
             "title": self.title,
@@ -97,9 +99,10 @@ class Problem(Exception):
 
 
 def invalid(field: str, detail: str) -> Problem:
-    """`field`: its name in the body (dots lead into it), the query, the path or the headers."""
+    """A wrong value. `field`: its name in the body (dots lead into it), query, path or headers."""
     return Problem("invalid", detail, field=field)
 
 
 def not_found(what: str) -> Problem:
+    """`what`: the thing that is not there."""
     return Problem("not-found", f"there is no such {what}")

@@ -1,4 +1,4 @@
-"""How often each API key, each visit and all wrong keys together may ask; counted by this replica alone."""
+"""Limits how often each API key, each visit and all wrong keys together may make requests of this replica."""
 
 from collections import OrderedDict
 from typing import Final
@@ -11,11 +11,13 @@ from service.metrics import Metrics
 from service.token_bucket import Bucket, RateLimit, TakeResult, take
 
 PROBLEM_KIND: Final = "too-many-requests"
+"""The kind of problem of a request beyond a limit."""
 VISIT_LIMIT: Final = RateLimit(per_minute=60, burst=30)
-"""A page beats six times a minute, and tries to come back once a second while its connection is bad."""
+"""Requests of one visit. A page sends six heartbeats a minute, and reconnects once a second while its
+connection is bad."""
 WRONG_KEY_LIMIT: Final = RateLimit(per_minute=60, burst=30)
-"""Of everybody together: addresses say nothing behind a proxy, and a guesser has many. It keeps nobody from
-trying, since right keys pass: it is there for the log."""
+"""Wrong keys of all clients together: addresses say nothing behind a proxy, and a guesser has many. It keeps
+nobody from trying, since right keys pass: it is there for the log."""
 MAX_BUCKETS: Final = 10_000
 """Buckets of visits; some 2 MB. Keys are 256 at most (service/api_keys.py)."""
 
@@ -23,7 +25,7 @@ log = structlog.get_logger()
 
 
 class Buckets:
-    """One for each name; beyond `max_buckets` the one that was idle for longest begins anew, full."""
+    """Token buckets by name. Beyond `max_buckets` the one that was idle for longest begins anew, full."""
 
     def __init__(self, limit: RateLimit, max_buckets: int) -> None:
         self._limit = limit
@@ -34,6 +36,7 @@ class Buckets:
         return len(self._by_name)
 
     def take(self, name: str, now: float) -> TakeResult:
+        """Count a request, if it is within the limit. `now`: monotonic seconds. Raises nothing."""
         taken = take(self._by_name.get(name, Bucket()), self._limit, now)
         self._by_name[name] = taken.bucket
         self._by_name.move_to_end(name)
@@ -54,18 +57,18 @@ class RateLimits:
         self._wrong = Buckets(WRONG_KEY_LIMIT, 1)
 
     def check_key(self, name: str) -> None:
-        """A request with this key. Raises Problem, as all of these do."""
+        """Count a request with this key. Raises Problem `too-many-requests`."""
         self._count(self._keys, name, "key-limit", name, "this key has asked too often; see API_RATE_LIMIT")
 
     def check_visit(self, visit: str, issued_by: str) -> None:
-        """A request of a page, or with a link (by its invitation's id, as it is no visit yet).
+        """Count a request of a page, or with a link (by its invitation's id, as it is no visit yet).
 
-        It takes nothing from what the key behind the invitation may do.
+        It takes nothing from the limit of the key behind the invitation. Raises Problem `too-many-requests`.
         """
         self._count(self.visits, visit, "visit-limit", issued_by, "this page has asked too often")
 
     def check_wrong_key(self) -> None:
-        """A request without a key of ours; whoever has one is not asked to pay for it."""
+        """Count a request without a key of ours. Raises Problem `too-many-requests`."""
         self._count(self._wrong, "", "guess-limit", "", "too many wrong keys have been tried")
 
     def _count(self, buckets: Buckets, name: str, reason: str, key_name: str, detail: str) -> None:

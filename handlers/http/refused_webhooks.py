@@ -11,7 +11,7 @@ log = structlog.get_logger()
 
 
 def log_refused_webhook(request: Request, status: int, reason: str) -> None:
-    """A webhook was turned away; our own doctor's try is no news, and takes nobody else's line in the log."""
+    """Log and count one. A try of `pstn-bridge doctor` is logged apart and not counted. Raises nothing."""
     doctor = request.headers.get("user-agent") == DOCTOR_USER_AGENT
     begins = http_state_of(request).log_throttle.allows(
         f"webhook.refused {status} {DOCTOR_USER_AGENT if doctor else ''}"

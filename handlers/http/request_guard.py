@@ -1,4 +1,4 @@
-"""Who may call us and how much they may say."""
+"""Checks the credentials that Bandwidth shows, and reads bodies of limited size in limited time."""
 
 import asyncio
 import base64
@@ -17,16 +17,16 @@ HEADER_LIMIT: Final = 4096
 """Characters of a header that are looked at; what is longer is none of those that we know."""
 
 BODY_SECONDS: Final = 5.0
-"""For a body to come in; Bandwidth's is there with its headers."""
+"""Seconds for a body to come in; Bandwidth's is there with its headers."""
 
 _DIGITS: Final = 9
-"""Of a Content-Length, leading zeros and all."""
+"""Digits of a Content-Length that are read, leading zeros and all."""
 
+# HTTP statuses.
 INCOMPLETE: Final = 400
 UNAUTHORIZED: Final = 401
 TOO_SLOW: Final = 408
 TOO_LARGE: Final = 413
-
 
 DOCTOR_USER_AGENT: Final = "pstn-bridge-doctor"
 """How `pstn-bridge doctor` calls itself when it tries whether webhooks would reach us."""
@@ -40,10 +40,12 @@ class HttpError(Exception):
         self.status = status
 
     def response(self) -> Response:
+        """Raises nothing."""
         return Response(f"{self}\n", self.status, self.headers, media_type="text/plain")
 
     @property
     def headers(self) -> dict[str, str]:
+        """Those that the status asks for."""
         match self.status:
             case 401:
                 # Lets a client that waits for a challenge send its credentials (RFC 9110).
@@ -54,7 +56,7 @@ class HttpError(Exception):
 
 
 class CallbackCredentials:
-    """What Bandwidth shows us; the previous password is good as well while it is rotated."""
+    """The credentials that Bandwidth shows us; the previous password is good as well while it is rotated."""
 
     def __init__(self, username: str, password: str, previous: str | None = None) -> None:
         self._accepted = [f"{username}:{one}".encode() for one in (password, previous) if one]
@@ -81,7 +83,10 @@ def _basic(header: str) -> bytes:
 
 
 async def read_body(request: Request, limit: int = BODY_LIMIT) -> bytes:
-    """The whole body. Raises HttpError: 413 before more than `limit` is held, 408 when it is too slow."""
+    """The whole body, of `limit` bytes at most.
+
+    Raises HttpError: 413 before more than that is held, 408 when it is too slow, 400 when the client goes.
+    """
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and (len(declared) > _DIGITS or int(declared) > limit):
         raise HttpError(TOO_LARGE, f"the body is larger than {limit} bytes")

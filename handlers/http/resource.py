@@ -1,4 +1,4 @@
-"""One path of the API: sees to method, key and scope, makes what goes wrong a problem, logs the request."""
+"""Answers one path of the API: checks method, key and scope, turns errors into problems, logs the request."""
 
 from collections.abc import Awaitable, Callable
 from typing import Final, NamedTuple
@@ -16,27 +16,37 @@ from handlers.http.rate_limits import PROBLEM_KIND as TOO_MANY
 from handlers.http.request_guard import INCOMPLETE, TOO_SLOW, HttpError
 from handlers.http.services import services_of
 from handlers.http.state import HttpState, http_state_of
+from handlers.http.visitor_problems import visitor_problem
+from service.engine.visitors import VisitorError
 from service.logs import log_context
 from service.store.errors import StoreError
 
 log = structlog.get_logger()
 
 _STORE_PAUSE: Final = 1.0
-"""Seconds after which somebody who met a store that was away may try again."""
+"""Seconds after which a client may try again when the store was away."""
 _BUSY_PAUSE: Final = 2.0
-"""The same for somebody who found no place."""
+"""The same when there was no free slot."""
 _COUNTED: Final = {401: "unauthorized", 403: "forbidden"}
+"""Statuses that the metrics count, with the label."""
 _REFUSALS: Final = {INCOMPLETE: "malformed", TOO_SLOW: "too-slow"}
+"""The kind of problem for the status of an HttpError; all others are `too-large`."""
 
 
 class Operation(NamedTuple):
+    """One method of a path.
+
+    `handle` raises Problem, HttpError, VisitorError and StoreError: the resource answers them. What else it
+    raises is answered with 500 and logged.
+    """
+
     handle: Callable[[RequestContext], Awaitable[Response]]
     scope: str = ""
     """What a key needs; empty where no key is needed."""
     query_parameters: frozenset[str] = frozenset()
-    """The query parameters that there are."""
+    """Names of query parameters; others are refused."""
     is_quiet: bool = False
-    """Asked for so often that the log has it at its lowest level only."""
+    """Whether it is asked for so often that the log has it at its lowest level only."""
 
 
 class Resource:
@@ -72,7 +82,7 @@ class Resource:
         await response(scope, receive, send)
 
     async def _respond(self, context: RequestContext) -> tuple[Response, str]:
-        """The second value is the kind of problem that it is, empty for none."""
+        """The second value is the kind of problem, empty for none."""
         try:
             return await self._handle(context), ""
         except Problem as problem:
@@ -101,16 +111,17 @@ class Resource:
             return await operation.handle(context)
 
     async def check(self, context: RequestContext) -> None:
-        """What the store has to say before anything is done. Raises Problem and StoreError."""
+        """Ask the store before anything is done. Raises Problem and StoreError."""
 
     def concurrency_limit(self, state: HttpState) -> ConcurrencyLimit:
+        """The limit that its requests count against."""
         return state.requests
 
     def authorize(self, context: RequestContext, operation: Operation) -> None:
-        """Raises Problem."""
+        """Check the key and its scope. Raises Problem `unauthorized`, `forbidden`, `too-many-requests`."""
         limits = http_state_of(context.request).rate_limits
         try:
-            # Valid keys come first: nobody else's guesses are in their way.
+            # Valid keys come first: the guesses of others do not limit them.
             context.key = authenticate(context.request, context.services.api_keys)
         except Problem:
             limits.check_wrong_key()
@@ -142,6 +153,8 @@ def _problem_of(error: Exception) -> Problem:
     match error:
         case StoreError():
             return Problem("store-unavailable", "nothing is known to be done", retry_after=_STORE_PAUSE)
+        case VisitorError():
+            return visitor_problem(error)
         case HttpError():
             return Problem(_REFUSALS.get(error.status, "too-large"), str(error), headers=error.headers)
         case _:
@@ -149,7 +162,7 @@ def _problem_of(error: Exception) -> Problem:
 
 
 class UnknownPath(Resource):
-    """Every path that there is not."""
+    """Answers every path that does not exist."""
 
     def __init__(self) -> None:
         super().__init__("", {})

@@ -1,8 +1,8 @@
-"""Headers that every answer has, whichever route or error it comes from: what a browser may do with it.
+"""Adds the headers to every response that tell a browser what it may do with it.
 
-Callbacks and the API are not for browsers. It costs nothing to say so, and whoever gets one to open such an
-answer gets nothing out of it. The page brings a policy of its own (handlers/join/page.py), and what may be
-cached for ever says so itself (handlers/page/assets.py): what an answer has is left as it is.
+Callbacks and the API are not for browsers. It costs nothing to say so, and a browser that is made to open
+such a response gets nothing out of it. The page brings a policy of its own (handlers/join/page.py), and files
+that may be cached for ever say so themselves (handlers/page/assets.py): headers that are there stay.
 """
 
 from typing import Final
@@ -16,12 +16,13 @@ _ALWAYS: Final = (
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
     (b"cache-control", b"no-store"),
 )
+"""Headers of every response."""
 _TRANSPORT: Final = (b"strict-transport-security", b"max-age=31536000")
-"""For a year, and this name alone: what lies below it is not ours."""
+"""For a year (in seconds), and for this name alone: names below it are not ours."""
 
 
 class SecurityHeaders:
-    """Around the whole application, so that its last resort, the plain 500, has them too."""
+    """Wraps the whole application, so that its last resort, the plain 500, has them too."""
 
     def __init__(self, app: ASGIApp, base_url: str) -> None:
         """`base_url`: where the outside reaches the service; with https it is told to stay there."""

@@ -1,4 +1,4 @@
-"""The running service as the endpoints see it."""
+"""Names the parts of the running service that endpoints use."""
 
 from dataclasses import dataclass
 from typing import cast
@@ -6,7 +6,6 @@ from typing import cast
 from starlette.requests import Request
 
 from handlers.http.request_guard import CallbackCredentials
-from handlers.http.visitor_access import VisitorAccess
 from service.api_keys import ApiKey
 from service.bandwidth.auth import ApiCredentials
 from service.bandwidth.callback_urls import CallbackUrls
@@ -25,6 +24,7 @@ from service.engine.outbox.wakeup import WorkerSignal
 from service.engine.pause import PauseWatch
 from service.engine.replica_reporter import WebhookCounts
 from service.engine.standby import Standby
+from service.engine.visitors import VisitorAccess
 from service.metrics import Metrics
 from service.store.calls import Calls
 from service.store.redis.client import Client
@@ -37,7 +37,7 @@ from service.tasks import Tasks
 class Services:
     account_id: str
     number: str | None
-    """Ours, from which is called unless another is named."""
+    """Ours, from which calls are placed unless another is named."""
     policy: Policy
     dial_plan: DialPlan
     called_numbers: CalledNumbers
@@ -57,10 +57,14 @@ class Services:
     renderer: ReplyRenderer
     callback_urls: CallbackUrls
     visitor_access: VisitorAccess
+    base_url: str
+    """Where our pages are."""
+    device_url: str
+    """Where Bandwidth's browser SDK connects to."""
     callback_credentials: CallbackCredentials
     bandwidth_credentials: tuple[ApiCredentials, ...]
     circuits: tuple[Circuit, ...]
-    """The breakers of Bandwidth's APIs, one for each kind of work."""
+    """The circuit breakers of Bandwidth's APIs, one for each kind of request."""
     webhook_counts: WebhookCounts
     replicas: Replicas
     store: Client
@@ -70,5 +74,5 @@ class Services:
 
 
 def services_of(request: Request) -> Services:
-    """What the application's lifespan has put together."""
+    """The services that the application's lifespan has put together. Raises nothing."""
     return cast("Services", request.state.services)

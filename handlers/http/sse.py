@@ -1,4 +1,4 @@
-"""Answers that go on for as long as somebody listens, as server-sent events (HTML standard, section 9.2)."""
+"""Sends server-sent events (HTML standard, section 9.2) for as long as a client listens."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable, Iterator
@@ -22,17 +22,17 @@ log = structlog.get_logger()
 FindEnded = Callable[[Collection[Pass]], Awaitable[Collection[Pass]]]
 
 LIMIT: Final = 500
-"""Listeners of one replica; each is a connection, and what waits for it (service/engine/change_feed.py)."""
+"""Listeners of one replica; each is a connection, and the events that wait for it."""
 VISITORS: Final = 400
-"""Of them, all visitors together: they may be many, and the rest is left to those who have a key."""
+"""Listeners of them that may be visitors: the rest is left to clients with a key."""
 PER_VISITOR: Final = 5
-"""Of one visitor: a few tabs, and what of them has not been noticed to be gone."""
+"""Listeners of one visit: a few tabs, and those whose end has not been noticed yet."""
 VISIT_CHECK_INTERVAL: Final = 2.0
-"""Seconds between two looks at whether the visits of those who listen are over, in one trip for all."""
+"""Seconds between two looks at whether the visits of listeners are over, in one trip for all."""
 _DRAIN_CHECK_INTERVAL: Final = 0.1
 """Seconds between two looks at whether the service is to end."""
 _LAST_WORD: Final = 1.0
-"""Seconds for the end of an answer to be taken; who is stuck does not take it."""
+"""Seconds for the client to take the end of a response; one that is stuck does not take it."""
 _HEADERS: Final = {
     "Content-Type": "text/event-stream",
     "Cache-Control": "no-store",
@@ -41,9 +41,10 @@ _HEADERS: Final = {
 
 
 class OpenStreams:
-    """Those that are open. They end when the service does: it would wait for them.
+    """The streams that are open. They end when the service does: it would wait for them.
 
-    `find_ended`: which of these visits were ended; their streams end with them, and with a visit's own time.
+    `find_ended`: gives those of some visits that were ended. Their streams end with them, or when the time of
+    the visit is over.
     """
 
     def __init__(self, drain: Drain, clock: Clock, tasks: Tasks, find_ended: FindEnded) -> None:
@@ -56,14 +57,14 @@ class OpenStreams:
         self._visits_task: asyncio.Task[None] | None = None
 
     def is_full(self, visit: str) -> bool:
-        """Whether there is no place for this visit, or, where it is empty, for an operator."""
+        """Whether this visit, or an operator where it is empty, finds no place. Raises nothing."""
         if len(self._open) >= LIMIT:
             return True
         return bool(visit) and sum(map(bool, self._open.values())) >= VISITORS
 
     @contextmanager
     def register(self, visitor: Pass | None) -> Iterator[CloseSignal]:
-        """Who has too many loses the oldest: it is the newest that somebody looks at."""
+        """Count a stream as open. A visit with too many loses its oldest. Raises nothing."""
         own = self._of(visitor) if visitor else []
         for one in own[: max(0, len(own) - PER_VISITOR + 1)]:
             one.close("crowded")
@@ -88,9 +89,8 @@ class OpenStreams:
     async def _watch_visits(self) -> None:
         while visits := {one for one in self._open.values() if one}:
             self._end(visit for visit in visits if visit.until <= self.clock.now())  # also without the store
-            with suppress(
-                StoreError
-            ):  # those who listen wait for it, or are ended (service/engine/change_feed.py)
+            # Listeners wait for the store, or are ended (service/engine/change_feed.py).
+            with suppress(StoreError):
                 self._end(await self._find_ended(visits))
             await self.clock.sleep(VISIT_CHECK_INTERVAL)
 
@@ -104,7 +104,7 @@ class OpenStreams:
 
 
 class EventStream(Response):
-    """What `source` gives, until it is exhausted or told to end, or the client goes."""
+    """Sends what `source` gives, until that is exhausted or told to end, or the client goes."""
 
     def __init__(
         self,
@@ -129,7 +129,7 @@ class EventStream(Response):
             return
         clock = self._streams.clock
         began = clock.monotonic()
-        # A place is taken before anything is awaited: whoever was told that there is one has it.
+        # It is registered before anything is awaited: the check that it fits was made just before.
         with self._streams.register(self._visitor) as ended:
             await send(start)
             left = await self._run(ended, receive, send)

@@ -1,4 +1,4 @@
-"""What stands between the outside and the running service: places, what is put off, whether it is to end."""
+"""Holds the HTTP state of one process: limits, open streams, webhook backlog, log throttles and drain."""
 
 from dataclasses import dataclass
 from typing import cast
@@ -7,7 +7,7 @@ from starlette.requests import Request
 
 from handlers.http.concurrency import ConcurrencyLimit
 from handlers.http.draining import Drain
-from handlers.http.log_throttle import MAX_VISITORS, LogThrottle
+from handlers.http.log_throttle import HOUR, MAX_VISITORS, LogThrottle
 from handlers.http.rate_limits import RateLimits
 from handlers.http.services import Services
 from handlers.http.sse import OpenStreams
@@ -18,20 +18,24 @@ from service.engine.backlog import Backlog
 class HttpState:
     webhooks: ConcurrencyLimit
     requests: ConcurrencyLimit
-    """Of operators. They have places of their own, so that callers always come first."""
+    """Of operators. They have slots of their own, so that callers always come first."""
     visitors: ConcurrencyLimit
-    """Of pages: who needs no key must not be in the way of those who have one."""
+    """Of pages: clients without a key must not be in the way of those that have one."""
     rate_limits: RateLimits
     streams: OpenStreams
     backlog: Backlog
     log_throttle: LogThrottle
     page_log_throttle: LogThrottle
     """Of pages, by the id of the visit or the invitation."""
+    deprecation_throttle: LogThrottle
+    """Of requests to old paths, by path and key."""
     drain: Drain
 
 
 def create_http_state(services: Services, *, max_concurrent: int, per_minute: int, drain: Drain) -> HttpState:
-    """`max_concurrent`: how many webhooks are handled at the same time, and how many requests of operators.
+    """Raises nothing.
+
+    `max_concurrent`: how many webhooks are handled at the same time, and how many requests of operators.
 
     `per_minute`: requests that one API key may make in a minute, 0 for as many as it likes.
     """
@@ -44,10 +48,11 @@ def create_http_state(services: Services, *, max_concurrent: int, per_minute: in
         backlog=Backlog(services.tasks, services.clock),
         log_throttle=LogThrottle(services.clock),
         page_log_throttle=LogThrottle(services.clock, MAX_VISITORS),
+        deprecation_throttle=LogThrottle(services.clock, interval=HOUR),
         drain=drain,
     )
 
 
 def http_state_of(request: Request) -> HttpState:
-    """What the application's lifespan has put together."""
+    """The state that the application's lifespan has put together. Raises nothing."""
     return cast("HttpState", request.state.http)

@@ -1,1 +1,1 @@
-"""What a visitor's page asks for: everything under /join/{room}."""
+"""Answers the page of a room, and all that it asks for: everything under /join/{room}."""

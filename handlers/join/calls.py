@@ -1,4 +1,4 @@
-"""Calls that a visitor places and ends, as far as the invitation grants it."""
+"""Places and ends calls for a visitor, as far as the invitation grants it."""
 
 from starlette.responses import Response
 
@@ -20,6 +20,7 @@ class VisitorDialBody(bodies.RequestBody, frozen=True, kw_only=True):
 
 
 async def dial(context: RequestContext) -> Response:
+    """Raises Problem, HttpError and StoreError."""
     body = await read_json(context.request, VisitorDialBody, limit=VISITOR_LIMIT, precheck=check_emergency)
     limits = context.services.policy.limits
     placed = await place_call(
@@ -32,7 +33,10 @@ async def dial(context: RequestContext) -> Response:
 
 
 async def hang_up(context: RequestContext) -> Response:
-    """Of this room only: a visitor has no business with other calls, not even whether there are any."""
+    """End a call of this room. A visitor is not told whether there are other calls.
+
+    Raises Problem `not-found` and `refused`, HttpError and StoreError.
+    """
     await read_json(context.request, bodies.EmptyBody, optional=True, limit=VISITOR_LIMIT)
     ref = await ref_in_path(context)
     viewed = await context.services.calls.view(ref)

@@ -1,4 +1,4 @@
-"""One path of a visitor's page: whose request it is says the cookie, not a key."""
+"""Answers one path of a visitor's page. The cookie, and no key, says whose request it is."""
 
 from typing import Final
 
@@ -8,16 +8,17 @@ from handlers.http.context import RequestContext
 from handlers.http.problems import Problem, not_found
 from handlers.http.resource import Operation, Resource
 from handlers.http.state import HttpState, http_state_of
+from handlers.join.cookies import read_visit_cookie
+from handlers.join.origin import check_origin
 
 NO_COOKIE: Final = "open"
-"""For what takes no cookie yet, in the place of a scope."""
+"""The scope of an operation that needs no cookie."""
 
 
 class VisitorResource(Resource):
-    """Scopes are those of visits; every answer is for this visitor alone.
+    """A resource whose scopes are those of visits. Each response is for this visitor alone.
 
-    `ended_problem`: the kind of problem that it is when the visit was ended; empty where that makes no
-    difference.
+    `ended_problem`: the kind of problem when the visit was ended; empty where that makes no difference.
     """
 
     def __init__(
@@ -27,27 +28,31 @@ class VisitorResource(Resource):
         self._ended_problem = ended_problem
 
     async def check(self, context: RequestContext) -> None:
-        if (
-            self._ended_problem
-            and context.visit
-            and await context.services.visitor_access.has_ended(context.visit)
-        ):
+        """Raises Problem when the visit was ended, and StoreError."""
+        visit, services = context.visit, context.services
+        if self._ended_problem and visit and await services.visitor_access.has_ended(visit):
+            # A replica of a release that knows no marks may have let it in since.
+            await services.browsers.leave_visit(visit.room, visit.id)
             raise visit_ended(self._ended_problem)
 
     def concurrency_limit(self, state: HttpState) -> ConcurrencyLimit:
         return state.visitors
 
     def authorize(self, context: RequestContext, operation: Operation) -> None:
+        """Find the visit of the request and check its scope.
+
+        Raises Problem `not-found`, `foreign-origin`, `invitation-needed`, `too-many-requests` and
+        `forbidden`.
+        """
         room: str = context.request.path_params["room"]
         if not is_room_name(room):
             raise not_found("room")
         context.room = room
-        access = context.services.visitor_access
         if context.request.method not in {"GET", "HEAD"}:
-            access.check_origin(context.request)
+            check_origin(context.request, context.services.base_url)
         if operation.scope == NO_COOKIE:
             return
-        visit = access.read_visit(context.request, room)
+        visit = context.services.visitor_access.read_visit(read_visit_cookie(context.request), room)
         if visit is None:
             raise visit_ended()
         context.visit = visit
@@ -57,5 +62,5 @@ class VisitorResource(Resource):
 
 
 def visit_ended(kind: str = "invitation-needed") -> Problem:
-    """In the same words for a visit that never was and one that was ended."""
+    """The problem of a visit that was ended, in the same words as of one that never was."""
     return Problem(kind, "this browser has no visit to the room, or it is over")

@@ -1,4 +1,4 @@
-"""The page of a room, for whoever has an invitation or a visit; everybody else is told in words."""
+"""Shows the page of a room to visitors with an invitation or a visit, and an error text to all others."""
 
 import html
 from contextlib import suppress
@@ -13,14 +13,16 @@ from handlers.api.bodies import is_room_name
 from handlers.http.problems import Problem, not_found
 from handlers.http.services import services_of
 from handlers.http.state import http_state_of
-from handlers.http.visitor_access import VisitorAccess
+from handlers.http.visitor_problems import visitor_problem
+from handlers.join.cookies import read_visit_cookie
 from handlers.join.endpoint import visit_ended
 from handlers.page import assets
+from service.engine.visitors import VisitorError
 from service.logs import log_context
 from service.store.errors import StoreError
 
 _BUSY_PAUSE: Final = 2.0
-"""Seconds after which somebody may try again who found no place."""
+"""Seconds after which a browser may try again when there was no free slot."""
 
 log = structlog.get_logger()
 
@@ -67,15 +69,19 @@ _ERROR_TEXTS: Final = {
 
 
 async def page(request: Request) -> Response:
-    """Opening a link does not use an invitation up: programs that look at mail open links as well."""
+    """The page, or a text that says what is wrong. Raises nothing.
+
+    Opening a link does not use an invitation up: programs that look at mail open links as well.
+    """
     room, state = request.path_params["room"], http_state_of(request)
     content = assets.page()
-    headers = _headers(services_of(request).visitor_access)
+    headers = _headers(services_of(request).device_url)
     visitor, kind = "", ""
     try:
         visitor = await _admit(request, room)
         kind = "not-built" if content is None else ""
-    except Problem as problem:
+    except (Problem, VisitorError) as error:
+        problem = visitor_problem(error) if isinstance(error, VisitorError) else error
         kind = problem.kind
         headers.update(problem.headers)
     except StoreError:
@@ -95,15 +101,16 @@ async def page(request: Request) -> Response:
 
 
 async def _admit(request: Request, room: str) -> str:
-    """Whom the page is shown to: the id of a visit, which goes before an invitation, or of that.
+    """The id of the visit, or else of the invitation, for which the page is shown.
 
-    While the store is away a visit shows the page, which comes to more when that is back. Raises Problem and
-    StoreError.
+    While the store is away the page is shown for a visit: it goes on when the store is back. Raises Problem,
+    VisitorError and StoreError.
     """
     access, state = services_of(request).visitor_access, http_state_of(request)
     if not is_room_name(room):
         raise not_found("room")
-    visit, link = access.read_visit(request, room), request.query_params.get("invitation")
+    visit = access.read_visit(read_visit_cookie(request), room)
+    link = request.query_params.get("invitation")
     if visit:
         state.rate_limits.check_visit(visit.id, visit.issued_by)
     with state.visitors.slot() as free:
@@ -122,8 +129,8 @@ async def _admit(request: Request, room: str) -> str:
         return invitation.id
 
 
-def _headers(access: VisitorAccess) -> dict[str, str]:
-    device = urlsplit(access.device_url)
+def _headers(device_url: str) -> dict[str, str]:
+    device = urlsplit(device_url)
     policy = {
         "default-src": "'none'",
         "script-src": "'self'",

@@ -1,4 +1,4 @@
-"""Every path of a visitor's page, and what a visit has to grant for each."""
+"""Lists every path of a visitor's page, and the scope of a visit that each of them needs."""
 
 from typing import Final
 
@@ -11,21 +11,22 @@ from handlers.join.page import page
 from service.invitations import Scope
 
 _ROOM: Final = "/join/{room}"
+"""The page's path."""
 
 RESOURCES: Final = (
     VisitorResource(
         f"{_ROOM}/visit",
         {"POST": Operation(visits.redeem, NO_COOKIE), "GET": Operation(visits.show_visit, Scope.TALK)},
-        ended_problem="",  # it looks for itself
+        ended_problem="",  # show_visit looks for itself
     ),
     VisitorResource(f"{_ROOM}/participant", {"POST": Operation(visits.take_seat, Scope.TALK)}),
-    # Pages take this for having been removed.
+    # A page takes `gone` as its removal from the room.
     VisitorResource(
         f"{_ROOM}/heartbeat",
         {"POST": Operation(visits.heartbeat, Scope.TALK, is_quiet=True)},
         ended_problem="gone",
     ),
-    # What is given back is welcome.
+    # A visit that was ended may still give its seat back.
     VisitorResource(f"{_ROOM}/leave", {"POST": Operation(visits.leave, Scope.TALK)}, ended_problem=""),
     VisitorResource(f"{_ROOM}/events", {"GET": Operation(visits.events, Scope.TALK)}),
     VisitorResource(f"{_ROOM}/calls", {"POST": Operation(calls.dial, Scope.DIAL)}),

@@ -1,4 +1,4 @@
-"""The visit itself: from the invitation to the cookie, a seat with its token, signs of life, the end."""
+"""Serves a visit: redeems the invitation, gives out a seat and its token, takes heartbeats and the end."""
 
 from contextlib import suppress
 
@@ -14,6 +14,7 @@ from handlers.http.context import RequestContext, json_response
 from handlers.http.problems import Problem
 from handlers.http.request_guard import VISITOR_LIMIT
 from handlers.http.state import http_state_of
+from handlers.join.cookies import set_visit_cookie
 from handlers.join.endpoint import visit_ended
 from service.engine.errors import RequestRefusal
 from service.invitations import LONGEST, Pass
@@ -30,18 +31,25 @@ class SeatBody(bodies.RequestBody, frozen=True, kw_only=True):
 
 
 async def redeem(context: RequestContext) -> Response:
+    """Turn an invitation into a visit, and set its cookie.
+
+    Raises Problem, HttpError, VisitorError and StoreError.
+    """
     body = await read_json(context.request, RedeemBody, limit=VISITOR_LIMIT)
     access = context.services.visitor_access
     invitation = access.read_invitation(room_of(context), body.invitation[: LONGEST + 1])
     http_state_of(context.request).rate_limits.check_visit(invitation.id, invitation.issued_by)
     context.visit = visit = await access.redeem(invitation)
     response = json_response(_view(visit))
-    access.set_visit_cookie(response, visit)
+    set_visit_cookie(response, access.sign_visit(visit), room=visit.room, base_url=context.services.base_url)
     return response
 
 
 async def show_visit(context: RequestContext) -> Response:
-    """What the cookie says needs no store: a page that is open keeps what it shows while that is away."""
+    """What the cookie says. It needs no store: an open page keeps what it shows while the store is away.
+
+    Raises Problem `invitation-needed`.
+    """
     visit = visit_of(context)
     with suppress(StoreError):
         if await context.services.visitor_access.has_ended(visit):
@@ -50,6 +58,7 @@ async def show_visit(context: RequestContext) -> Response:
 
 
 async def take_seat(context: RequestContext) -> Response:
+    """Add a browser to the room. Raises Problem, HttpError, TooManyJoins and StoreError."""
     body = await read_json(context.request, bodies.NamedBody, optional=True, limit=VISITOR_LIMIT)
     visit = visit_of(context)
     with context.services.visitor_access.limit_joins(visit):
@@ -57,7 +66,7 @@ async def take_seat(context: RequestContext) -> Response:
             visit.room, name=body.name or visit.name, visit=visit.id, visit_ends_at=visit.until
         )
     if await context.services.visitor_access.has_ended(visit):
-        # Meanwhile: whoever has ended it may have looked for its seats before this one was taken.
+        # The request that has ended it may have looked for its seats before this one was taken.
         if not isinstance(admitted, RequestRefusal):
             await context.services.browsers.leave(visit.room, admitted.seat)
         raise visit_ended()
@@ -68,13 +77,14 @@ async def take_seat(context: RequestContext) -> Response:
             "participantId": admitted.participant_id,
             "token": admitted.token,
             "expiresAt": time_view(admitted.expires_at),
-            "deviceUrl": context.services.visitor_access.device_url,
+            "deviceUrl": context.services.device_url,
         },
         201,
     )
 
 
 async def heartbeat(context: RequestContext) -> Response:
+    """Raises Problem `gone`, HttpError and StoreError."""
     member = await _member(context)
     if member is None or not await context.services.browsers.heartbeat(room_of(context), member.seat):
         raise Problem("gone", "the seat has been given up; take another")
@@ -82,6 +92,7 @@ async def heartbeat(context: RequestContext) -> Response:
 
 
 async def leave(context: RequestContext) -> Response:
+    """Give the seat up. Raises Problem, HttpError and StoreError."""
     member = await _member(context)
     if member is not None:
         await context.services.browsers.leave(room_of(context), member.seat)
@@ -89,11 +100,15 @@ async def leave(context: RequestContext) -> Response:
 
 
 async def events(context: RequestContext) -> Response:
+    """Raises Problem `overloaded`, and StoreError."""
     return await open_stream(context, room_of(context))
 
 
 async def _member(context: RequestContext) -> Member | None:
-    """The browser of this visit, if it is still the one that the page speaks of."""
+    """The browser of this visit, if it is still the one that the page names.
+
+    Raises Problem, HttpError and StoreError.
+    """
     body = await read_json(context.request, SeatBody, limit=VISITOR_LIMIT)
     member = await context.services.browsers.find(room_of(context), body.participant_id)
     own = member is not None and member.browser is not None and member.browser.visit == visit_of(context).id
@@ -101,12 +116,14 @@ async def _member(context: RequestContext) -> Member | None:
 
 
 def visit_of(context: RequestContext) -> Pass:
+    """The visit of an authorized request. Raises ValueError for another one."""
     if context.visit is None:
         raise ValueError("a request without a visit has been let through")
     return context.visit
 
 
 def room_of(context: RequestContext) -> str:
+    """The room in the path. Raises nothing."""
     return str(context.request.path_params["room"])
 
 

@@ -1,1 +1,1 @@
-"""Endpoints for probes and metrics."""
+"""Answers probes, and requests for metrics."""

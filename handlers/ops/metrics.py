@@ -1,4 +1,4 @@
-"""`GET /metrics`, for Prometheus: from the inside, so that it asks for no key (docs/edge.md)."""
+"""Answers `GET /metrics` for Prometheus, without a key: it is reached from the inside only (docs/edge.md)."""
 
 import asyncio
 from typing import Final
@@ -13,11 +13,11 @@ from service.store.errors import StoreError
 from service.store.gauges import read_gauges
 
 _STORE_TIMEOUT: Final = 1.0
-"""Seconds for the store: without it the page has what this process knows, which is wanted most just then."""
+"""Seconds for the store. Without it the page has what this process knows, which is wanted most then."""
 
 
 async def metrics(request: Request) -> Response:
-    """In OpenMetrics where that is accepted, otherwise as text."""
+    """The page, in OpenMetrics where that is accepted and otherwise as text. Raises nothing."""
     services = services_of(request)
     accepted = request.headers.get("accept", "")[:HEADER_LIMIT]
     services.metrics.tasks(len(asyncio.all_tasks()))

@@ -1,4 +1,4 @@
-"""Probes: whether the process lives, and whether it can take calls."""
+"""Answers probes: whether the process is alive, and whether it can take calls."""
 
 from typing import Any, Final
 
@@ -12,19 +12,21 @@ from service.store.errors import StoreError
 from service.store.replicas import ReplicaReport
 
 _HIDDEN_FIELDS: Final = frozenset({"host", "refused_by"})
+"""Fields of a replica's report that probes do not show: names and addresses."""
 
 
 async def livez(_request: Request) -> Response:
+    """200 as long as the process answers. Raises nothing."""
     return PlainTextResponse("ok\n")
 
 
 async def readyz(request: Request) -> Response:
     """200 when the store answers and a token has been obtained, otherwise 503 with what is missing.
 
-    503 as well once the service has been told to end: it still serves then, and wants nothing new to do. One
-    that is `paused` takes no new calls, and is ready: those that are up need it. So is one with a breaker
-    open: the others would fare no better; where one does, this one stands aside, and is not ready. What the
-    replicas say of themselves is there to be read.
+    It is also 503 once the service has been told to stop: it still serves then, and wants no new work. A
+    replica that is `paused` takes no new calls and is ready, as live calls need it. A replica with an open
+    circuit breaker is ready, as the others would fare no better. If another one does, this one stands aside,
+    and is not ready. The response has the reports of all replicas. Raises nothing.
     """
     if http_state_of(request).drain.has_begun:
         return JSONResponse({"ready": False, "checks": {"service": "stopping"}}, 503)
@@ -53,6 +55,6 @@ async def readyz(request: Request) -> Response:
 
 
 def _public_report(report: ReplicaReport) -> dict[str, Any]:
-    """Without names and addresses: whoever reaches a probe may read it."""
+    """Without names and addresses: any client that reaches a probe may read it."""
     told: dict[str, Any] = msgspec.to_builtins(report)
     return {name: value for name, value in told.items() if name not in _HIDDEN_FIELDS}

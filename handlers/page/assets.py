@@ -1,4 +1,4 @@
-"""The built page and what it loads, from memory: `make page` writes them, and a manifest that names them.
+"""Serves the built page and its files from memory. `make page` writes them, with a manifest.
 
 Names change with what is in a file, so that a browser may keep each for ever. Nothing outside of the manifest
 is served, whatever a request asks for.

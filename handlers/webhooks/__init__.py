@@ -1,1 +1,1 @@
-"""Voice webhooks: one module for each kind, a registry, and the endpoint that answers them with BXML."""
+"""Receives the webhooks of Bandwidth: reads them, turns them into events, and answers them with BXML."""

@@ -1,4 +1,4 @@
-"""Takes every voice webhook: authenticate, size-check, parse, hand over, render, within the budget."""
+"""Answers every voice webhook within the budget: authenticate, check the size, parse, decide, render."""
 
 import asyncio
 from collections.abc import Mapping
@@ -15,16 +15,18 @@ from handlers.http.refused_webhooks import log_refused_webhook
 from handlers.http.request_guard import HttpError, read_body
 from handlers.http.services import Services, services_of
 from handlers.http.state import http_state_of
+from handlers.webhooks import responses
+from handlers.webhooks.parsers import kind_of
 from handlers.webhooks.payload import ConferenceEvent, ForeignAccount, MalformedWebhook, Webhook, parse
-from handlers.webhooks.registry import UNKNOWN, WebhookKind, kind_of
+from handlers.webhooks.responses import WebhookReply
 from service.bandwidth.callback_urls import MAX_ROUNDS
 from service.bandwidth.prompts import CLOSED
 from service.bandwidth.reply_renderer import is_past_last_round
-from service.calls.events import Event, LegNoted, PhoneRequest, TransferAnswer, asked_to_retry
+from service.calls.events import Event, PhoneRequest, TransferAnswer, UnknownWebhook, asked_to_retry
+from service.calls.incoming import apply_policy
 from service.calls.model import Call
 from service.calls.policy import Policy
 from service.calls.refs import is_ref
-from service.calls.replies import AcceptLeg, TransferToWebRtc, Wait, reply_name
 from service.engine.event_handler import EventResult, JoinNotAllowed
 from service.logs import log_context
 from service.metrics import UNKNOWN as UNKNOWN_EVENT
@@ -32,7 +34,6 @@ from service.store.errors import StoreError
 
 log = structlog.get_logger()
 
-_XML: Final = "application/xml; charset=utf-8"
 _LAST_MOMENT: Final = 0.1
 """Seconds of the budget that are kept for rendering and sending."""
 _ERROR_NAMES: Final[Mapping[type[Exception], str]] = MappingProxyType({JoinNotAllowed: "NotHere"})
@@ -40,31 +41,32 @@ _ERROR_NAMES: Final[Mapping[type[Exception], str]] = MappingProxyType({JoinNotAl
 
 
 class Overloaded(Exception):
-    """As many webhooks as may be are being handled; this one has not been begun."""
+    """All slots for webhooks are taken; this one has not been begun."""
 
 
 class OutOfTime(Exception):
     """The budget is over; what was begun goes on."""
 
 
-class _WebhookReply(NamedTuple):
-    """What goes back to Bandwidth, and what is said of it in the log and the metrics."""
+class _Received(NamedTuple):
+    """A webhook that has been read, and how it may be handled."""
 
-    response: Response
-    reply_name: str
-    result: str
-    call: Call | None = None
-    interconnect: str = ""
-    """By which a phone came out of silence; empty where none was silent."""
+    webhook: Webhook
+    event: Event
+    wants_bxml: bool
+    has_slot: bool
+    """Whether it is one of those that are handled at the same time. Without a slot it is only kept."""
+    begun: float
+    """When its request came in (monotonic seconds)."""
 
 
 async def voice(request: Request) -> Response:
-    """Webhooks of phones."""
+    """Answer a webhook about a phone, or about the B leg of its transfer. Raises nothing."""
     return await _serve(request, leg=False)
 
 
 async def leg(request: Request) -> Response:
-    """Webhooks of our own calls into WebRTC."""
+    """Answer a webhook about our own call into WebRTC. Raises nothing."""
     return await _serve(request, leg=True)
 
 
@@ -74,7 +76,7 @@ async def _serve(request: Request, *, leg: bool) -> Response:
 
 
 async def _receive(request: Request, *, leg: bool, has_slot: bool) -> Response:
-    """Without a free place a webhook is read, since it may be told only once, and that is all."""
+    """Without a free slot a webhook is only read and kept: Bandwidth may tell it only once."""
     services = services_of(request)
     begun = services.clock.monotonic()
     try:
@@ -86,18 +88,20 @@ async def _receive(request: Request, *, leg: bool, has_slot: bool) -> Response:
             log_refused_webhook(request, refused.status, str(refused))
         services.metrics.webhook(UNKNOWN_EVENT, "refused", services.clock.monotonic() - begun)
         return refused.response()
-    except ConferenceEvent as event:
-        log.warning("webhook.unknown", event_type=str(event))
+    except ConferenceEvent as conference:
+        log.warning("webhook.unknown", event_type=str(conference))
         services.metrics.webhook(UNKNOWN_EVENT, "answered", services.clock.monotonic() - begun)
         return Response(status_code=204)
     services.webhook_counts.count_accepted()
     if webhook.event_type == "initiate":
         services.called_numbers.add(webhook.party("to"))
     kind = kind_of(webhook)
+    event = _event(services, kind.parse(webhook), webhook)
+    is_unknown = isinstance(event, UnknownWebhook)
     with log_context(ref=webhook.ref, call_id=webhook.call_id):
-        if kind is UNKNOWN:
+        if is_unknown:
             log.warning("webhook.unknown", event_type=webhook.event_type)
-        answered = await _reply(request, kind, webhook, begun, has_slot=has_slot)
+        answered = await _reply(request, _Received(webhook, event, kind.wants_bxml, has_slot, begun))
         seconds = services.clock.monotonic() - begun
         with log_context(**_log_keys(webhook, answered.call)):
             log.info(
@@ -107,9 +111,7 @@ async def _receive(request: Request, *, leg: bool, has_slot: bool) -> Response:
                 status=answered.response.status_code,
                 ms=round(seconds * 1000, 1),
             )
-    services.metrics.webhook(
-        UNKNOWN_EVENT if kind is UNKNOWN else webhook.event_type, answered.result, seconds
-    )
+    services.metrics.webhook(UNKNOWN_EVENT if is_unknown else webhook.event_type, answered.result, seconds)
     if answered.interconnect:
         services.metrics.dead_air(answered.interconnect, seconds)
     return answered.response
@@ -117,7 +119,7 @@ async def _receive(request: Request, *, leg: bool, has_slot: bool) -> Response:
 
 def _parse(services: Services, request: Request, raw: bytes, *, leg: bool) -> Webhook:
     attempt = request.path_params.get("attempt", "")
-    # Only who was told to come back has a query: the others are not made to have it read.
+    # Only URLs that ask a caller to come back have a query. Reading it costs the others time.
     query: Mapping[str, str] = request.query_params if request.scope["query_string"] else {}
     try:
         return parse(
@@ -130,12 +132,22 @@ def _parse(services: Services, request: Request, raw: bytes, *, leg: bool) -> We
             # To the millisecond: it is kept with the call, and the rest says nothing.
             at=round(services.clock.now(), 3),
             account_id=services.account_id,
-            policy=_policy(services),
+            our_numbers=services.policy.our_numbers,
         )
     except MalformedWebhook as error:
         raise HttpError(400, str(error)) from error
     except ForeignAccount as error:
         raise HttpError(403, "the webhook is of another account") from error
+
+
+def _event(services: Services, parsed: Event, webhook: Webhook) -> Event:
+    return apply_policy(
+        parsed,
+        _policy(services),
+        ref=webhook.ref,
+        own_number=webhook.own_number,
+        diverted_from=webhook.diverted_from,
+    )
 
 
 def _policy(services: Services) -> Policy:
@@ -144,34 +156,20 @@ def _policy(services: Services) -> Policy:
     return replace(services.policy, closed_message=paused.message or CLOSED) if paused else services.policy
 
 
-async def _reply(
-    request: Request, kind: WebhookKind, webhook: Webhook, begun: float, *, has_slot: bool
-) -> _WebhookReply:
-    services = services_of(request)
-    left = services.policy.webhook_budget - (services.clock.monotonic() - begun) - _LAST_MOMENT
+async def _reply(request: Request, received: _Received) -> WebhookReply:
+    services, (webhook, event, wants_bxml, *_) = services_of(request), received
     # What came before for the same call, and waits for the store, comes first: its end is told once.
-    waits = not kind.wants_bxml and webhook.ref in http_state_of(request).backlog
-    if waits and _defer(request, kind, webhook, kind.parse(webhook), has_slot=has_slot):
+    waits = not wants_bxml and webhook.ref in http_state_of(request).backlog
+    if waits and _defer(request, received):
         why = "what came before it waits for the store"
         log.warning("webhook.degraded", event_type=webhook.event_type, error=why)
-        return _WebhookReply(Response(status_code=204), "deferred", "deferred")
+        return responses.kept_in_backlog("deferred")
     try:
-        answer = await _handle(request, kind, webhook, left, has_slot=has_slot)
-        result = "repeated" if answer.is_repeat else "answered"
-        if not kind.wants_bxml:
-            return _WebhookReply(Response(status_code=204), _reply_name(answer), result, answer.call)
-        if answer.call is None and isinstance(answer.reply, Wait):
-            return _WebhookReply(*_retry_reply(services, webhook), result)
-        document = services.renderer.render(
-            answer.reply, _callback_url(services, webhook), call=answer.call, token=answer.token
-        )
-        response = Response(document, media_type=_XML)
-        return _WebhookReply(response, _reply_name(answer), result, answer.call, _interconnect(answer))
+        answer = await _handle(request, received)
+        return responses.render_result(services, webhook, answer, wants_bxml=wants_bxml)
     except (StoreError, OutOfTime, Overloaded, JoinNotAllowed) as error:
         if isinstance(error, JoinNotAllowed) and _is_for_another_replica(request, webhook):
-            return _WebhookReply(
-                Response("another replica takes it\n", 503, media_type="text/plain"), "none", "aside"
-            )
+            return responses.for_another_replica()
         log.warning(
             "webhook.degraded",
             event_type=webhook.event_type,
@@ -181,15 +179,12 @@ async def _reply(
     except Exception as error:  # the caller is told, whatever fails
         log.exception("webhook.failed", event_type=webhook.event_type, error=repr(error))
         result = "failed"
-    event = kind.parse(webhook)
-    kept = _defer(request, kind, webhook, event, has_slot=has_slot)
-    if kind.wants_bxml:
-        way = "none" if isinstance(event, PhoneRequest) else ""
-        return _WebhookReply(*_degraded(services, event, webhook), result, interconnect=way)
-    response, reply = (Response(status_code=204), "deferred") if kept else (_backlog_full(), "none")
+    kept = _defer(request, received)
+    if wants_bxml:
+        return responses.render_without_call(services, webhook, event, result)
     if result == "degraded":
         result = "deferred" if kept else "dropped"
-    return _WebhookReply(response, reply, result)
+    return responses.kept_in_backlog(result) if kept else responses.backlog_full(result)
 
 
 def _is_for_another_replica(request: Request, webhook: Webhook) -> bool:
@@ -200,11 +195,12 @@ def _is_for_another_replica(request: Request, webhook: Webhook) -> bool:
     return services.standby.should_redirect(f"{webhook.ref} {webhook.event_key}")
 
 
-def _defer(request: Request, kind: WebhookKind, webhook: Webhook, event: Event, *, has_slot: bool) -> bool:
-    """What Bandwidth tells only once (voice API, webhooks: a retry follows a failed connection only).
+def _defer(request: Request, received: _Received) -> bool:
+    """Keep in memory what Bandwidth tells only once (voice API: it retries after a failed connection only).
 
     And that a phone has been here, once: it may not come back. That we have let it go is told by nobody else.
     """
+    webhook, event, wants_bxml, has_slot, _ = received
     key = webhook.event_key
     if isinstance(event, PhoneRequest):
         services = services_of(request)
@@ -212,7 +208,7 @@ def _defer(request: Request, kind: WebhookKind, webhook: Webhook, event: Event, 
         if not let_go_at and (not has_slot or webhook.rounds):
             return False
         event, key = asked_to_retry(event, outage_hangup_at=let_go_at), ""
-    elif kind.wants_bxml and not isinstance(event, TransferAnswer):
+    elif wants_bxml and not isinstance(event, TransferAnswer):
         return False
     if isinstance(event, TransferAnswer):
         event = replace(event, accepted_without_call=True)
@@ -223,67 +219,38 @@ def _defer(request: Request, kind: WebhookKind, webhook: Webhook, event: Event, 
     return False
 
 
-def _backlog_full() -> Response:
-    """Not 503, after which a proxy asks another replica: it would get twice as many."""
-    return Response("too many webhooks wait\n", 429, {"Retry-After": "1"}, media_type="text/plain")
+async def _handle(request: Request, received: _Received) -> EventResult:
+    """In a task of its own: when time is up the caller is answered, and what was begun goes on to its end.
 
-
-async def _handle(
-    request: Request, kind: WebhookKind, webhook: Webhook, time_left: float, *, has_slot: bool
-) -> EventResult:
-    """In a task of its own: when time is up the caller is answered, and what was begun goes on to its end."""
+    Raises Overloaded, OutOfTime, StoreError and JoinNotAllowed.
+    """
     services, state = services_of(request), http_state_of(request)
-    if not has_slot:
+    if not received.has_slot:
         raise Overloaded(f"{state.webhooks.in_use} webhooks are being handled")
-    handling = services.tasks.start(_outcome(services, kind, webhook), name="webhook")
+    handling = services.tasks.start(_outcome(services, received), name="webhook")
+    budget = services.policy.webhook_budget
+    time_left = budget - (services.clock.monotonic() - received.begun) - _LAST_MOMENT
     done, _ = await asyncio.wait({handling}, timeout=max(time_left, 0))
     if not done:
         state.webhooks.hold_until_done(handling)
-        raise OutOfTime(f"not decided within {services.policy.webhook_budget} s")
+        raise OutOfTime(f"not decided within {budget} s")
     outcome = handling.result()
     if isinstance(outcome, StoreError | JoinNotAllowed):
         raise outcome
     return outcome
 
 
-async def _outcome(
-    services: Services, kind: WebhookKind, webhook: Webhook
-) -> EventResult | StoreError | JoinNotAllowed:
+async def _outcome(services: Services, received: _Received) -> EventResult | StoreError | JoinNotAllowed:
+    webhook = received.webhook
     joins = not (
         services.standby.is_aside and services.callback_urls.has_fallback and webhook.rounds < MAX_ROUNDS
     )
     try:
         return await services.event_handler.handle(
-            webhook.ref, kind.parse(webhook), webhook.event_key, may_join=joins
+            webhook.ref, received.event, webhook.event_key, may_join=joins
         )
     except (StoreError, JoinNotAllowed) as error:
         return error
-
-
-def _degraded(services: Services, event: Event, webhook: Webhook) -> tuple[Response, str]:
-    """What can be said without knowing the call."""
-    if isinstance(event, TransferAnswer | LegNoted):
-        # The way in is open; refusing it would cost the caller the call.
-        keep = AcceptLeg(webhook.text("tag") or webhook.ref)
-        return Response(services.renderer.render(keep, ""), media_type=_XML), reply_name(keep)
-    return _retry_reply(services, webhook)
-
-
-def _retry_reply(services: Services, webhook: Webhook) -> tuple[Response, str]:
-    """For so many rounds: who is on the line may live, and is told what there is when the call is known."""
-    round_ = 1 + webhook.rounds
-    document = services.renderer.render_store_wait(_callback_url(services, webhook, again=round_), round_)
-    return Response(document, media_type=_XML), "come-back"
-
-
-def _callback_url(services: Services, webhook: Webhook, *, again: int = 0) -> str:
-    """Where whoever this is about asks the next time."""
-    since = webhook.since or webhook.at
-    if webhook.is_leg:
-        return services.callback_urls.leg_url(webhook.ref, webhook.attempt, round_number=again, since=since)
-    return services.callback_urls.call_url(
-        webhook.ref, webhook.attempt or None, round_number=again, since=since
-    )
 
 
 def _log_keys(webhook: Webhook, call: Call | None) -> dict[str, str | None]:
@@ -297,17 +264,3 @@ def _log_keys(webhook: Webhook, call: Call | None) -> dict[str, str | None]:
         "session_id": call.session_id or None,
         "participant_id": call.participant_id or None,
     }
-
-
-def _interconnect(answer: EventResult) -> str:
-    if answer.is_repeat:
-        return ""
-    if isinstance(answer.reply, TransferToWebRtc):
-        return "transfer"
-    if not answer.join_attempted:
-        return ""
-    return "bridge" if answer.call and answer.call.uses_bridge else "none"
-
-
-def _reply_name(answer: EventResult) -> str:
-    return f"{reply_name(answer.reply)} (repeated)" if answer.is_repeat else reply_name(answer.reply)

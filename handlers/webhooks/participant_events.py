@@ -1,4 +1,4 @@
-"""Participant events of the sessions API (beta at Bandwidth; they may never come)."""
+"""Takes participant events of the sessions API (beta at Bandwidth; they may never come)."""
 
 import re
 from typing import Any, Final
@@ -17,15 +17,14 @@ from service.store.errors import StoreError
 
 _ID: Final = 64
 """Characters that are looked at of an id, and of a word; Bandwidth's have 36."""
-
 _MS: Final = re.compile(r"[0-9]{1,15}")
-"""What a store's script can compare as a number."""
+"""Milliseconds that a script of the store can compare as a number."""
 
 log = structlog.get_logger()
 
 
 class ParticipantEvent(msgspec.Struct, frozen=True):
-    """Sessions API, webhooks: `onConnect`, `onLeave`, `onDisconnect`."""
+    """`onConnect`, `onLeave` or `onDisconnect` (sessions API, webhooks)."""
 
     event: str
     participantId: str = ""  # noqa: N815 - Bandwidth's name
@@ -39,7 +38,10 @@ class ParticipantEvent(msgspec.Struct, frozen=True):
 
 
 async def participant_event(request: Request) -> Response:
-    """A browser's tell that it has come or gone; a phone's are logged, its call's webhooks say as much."""
+    """Take an event: of a browser, that it has come or gone. Those of phones are only logged.
+
+    The webhooks of a phone's call say as much. Raises nothing.
+    """
     services = services_of(request)
     begun = services.clock.monotonic()
     response = await _receive(request, services)
@@ -78,6 +80,6 @@ async def _report(services: Services, room: str, seat: str, event: ParticipantEv
             room, seat, event.participantId[:_ID], event.event[:_ID], event.happened_ms
         )
     except StoreError as error:
-        # Its heartbeat, or a look at who is in the session, tells as much a little later.
+        # Its heartbeat, or a look at the members of the session, tells as much a little later.
         log.warning("webhook.degraded", event_type=event.event[:_ID], error=str(error))
     return Response(status_code=200)

@@ -1,4 +1,4 @@
-"""One voice webhook, checked once and trusted from then on.
+"""Reads one voice webhook. It is checked once and trusted from then on.
 
 Lenient in what does not matter, since every 400 costs a caller: fields of an odd type are taken as absent,
 and unknown ones are left alone.
@@ -17,13 +17,12 @@ from service.bandwidth.validation import is_id
 from service.calls.display import clean_display_text
 from service.calls.model import Direction
 from service.calls.numbers import e164, hide_numbers
-from service.calls.policy import Policy
 from service.calls.refs import is_ref, ref_of_call
 
 _TEXT: Final = 256
 """Characters kept of a field; the longest that Bandwidth documents and we use is a tag of 256."""
 _MAX_ROUND_SECONDS: Final = 25.0
-"""Seconds that one takes at most: Bandwidth waits 15 for our answer, and the caller is told something."""
+"""Seconds that a round takes at most: Bandwidth waits 15 for our answer, and the caller hears a sentence."""
 _decode = msgspec.json.decode
 
 
@@ -40,19 +39,24 @@ class ForeignAccount(Exception):
 
 
 class Webhook(msgspec.Struct, frozen=True, kw_only=True):
+    """What Bandwidth said, and where. Reading a field raises nothing: what cannot be read is absent."""
+
     event_type: str
     call_id: str
     ref: str
     attempt: int
     """Of the join or transfer that the URL was given to; 0 in an application's own URLs."""
     at: float
+    """When we received it, in seconds since the epoch."""
     event_key: str
-    policy: Policy
+    """Names the webhook among those of its call. A copy of it has the same."""
+    our_numbers: frozenset[str]
+    """Numbers of ours in E.164 form: numbers without a country code are read by them."""
     body: dict[str, Any]
     rounds: int = 0
-    """How often whoever asks has been told to come back, while the store was away."""
+    """How often the caller has been told to come back, while the store was away."""
     since: float = 0
-    """When they came first; 0 where this is the first time."""
+    """When the caller came first (seconds since the epoch); 0 where this is the first time."""
     is_leg: bool = False
     """Whether it is about our own call into WebRTC, and not about the phone."""
 
@@ -60,7 +64,7 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True):
         return _text(self.body.get(name))
 
     def safe_text(self, name: str) -> str:
-        """A text that anybody may see, such as a cause: whatever it is, no number is in it."""
+        """A text that everybody may see, such as a cause: no number is in it."""
         return hide_numbers(self.text(name))
 
     def nested_text(self, outer: str, name: str) -> str:
@@ -98,14 +102,17 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def own_number(self) -> str:
         """The number of ours that the call is on, in E.164 form; empty where it cannot be read."""
-        return e164(
-            self.text("to" if self.direction is Direction.INBOUND else "from"), self.policy.our_numbers
-        )
+        return e164(self.text("to" if self.direction is Direction.INBOUND else "from"), self.our_numbers)
+
+    @property
+    def diverted_from(self) -> str:
+        """The last number that the call was diverted from, in E.164 form; empty where it was not diverted."""
+        return e164(self.nested_text("diversion", "origTo"), self.our_numbers)
 
     def party(self, name: str) -> str:
         """`from` or `to`: in E.164 form where it is a number, otherwise as it is shown (`Anonymous`)."""
         text = self.text(name)
-        return e164(text, self.policy.our_numbers) or clean_display_text(text)[:_TEXT]
+        return e164(text, self.our_numbers) or clean_display_text(text)[:_TEXT]
 
 
 def parse(
@@ -118,13 +125,14 @@ def parse(
     since: str = "",
     at: float,
     account_id: str,
-    policy: Policy,
+    our_numbers: frozenset[str] = frozenset(),
 ) -> Webhook:
     """Raises MalformedWebhook, ForeignAccount and ConferenceEvent.
 
     Malformed is broken JSON, no `eventType`, and what is no `callId`.
+    `at`: seconds since the epoch.
     `again`, `since`: of the URL, as `CallbackUrls` has written them; believed as far as they can be true.
-    A `ref` that we cannot have given out is passed over: the call ids in the body name the call as well.
+    A `ref` that we cannot have given out is ignored: the call ids in the body name the call as well.
     """
     body = _object(raw)
     event_type = _required(body, "eventType")
@@ -151,7 +159,7 @@ def parse(
         at=at,
         event_key=_event_key(event_type, body.get("eventTime"), raw),
         is_leg=leg,
-        policy=policy,
+        our_numbers=our_numbers,
         body=body,
     )
     # Phone and leg may be told of at the same moment.
@@ -161,7 +169,7 @@ def parse(
 
 
 def _rounds_so_far(again: str, since: str, at: float) -> tuple[int, float]:
-    """Rounds, and when the first began. Nobody has waited for longer than they take."""
+    """Rounds, and when the first began. No caller has waited for longer than they take."""
     if not (again.isascii() and again.isdecimal() and len(again) < 3):
         return 0, 0
     rounds = int(again)
@@ -196,7 +204,7 @@ def _object(raw: bytes) -> dict[str, Any]:
 
 
 def _refuse(constant: str) -> None:
-    """NaN and its like, which Python's parser takes and JSON has not (RFC 8259)."""
+    """Refuse NaN and the like, which Python's parser takes and JSON has not (RFC 8259)."""
     raise ValueError(f"{constant} is no JSON")
 
 

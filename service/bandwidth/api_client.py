@@ -1,5 +1,5 @@
 # ruff: noqa: ASYNC109 - each request has its deadline: `send` logs and classifies what ran out of it
-"""The one HTTP client: credentials, deadlines, one log line and one kind of error for each request."""
+"""Sends every request to Bandwidth: credentials, deadlines, one log line and one kind of error for each."""
 
 import asyncio
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Who we are to Bandwidth: OAuth2 client credentials, or the older user name and password."""
+"""Authenticates us to Bandwidth: OAuth2 client credentials, or the older user name and password."""
 
 import asyncio
 import base64

@@ -1,4 +1,4 @@
-"""When to leave a kind of work at an API of Bandwidth alone: the circuit breaker, as a plain calculation.
+"""Computes when a kind of work at one of Bandwidth's APIs is paused: the circuit breaker, without I/O.
 
 It opens after so many failures in a row, whatever lies between them in time. A share of a window would say
 more on a busy day and nothing at night, when one call comes in a quarter of an hour; and an API of which one

@@ -1,4 +1,4 @@
-"""BXML, Bandwidth's language for what a call does next: the verbs this service uses, and their document.
+"""Builds BXML, the documents that tell Bandwidth what a call does next.
 
 A verb is checked when it is made (ValueError, which names the attribute), because Bandwidth ends a call on
 a document with a mistake in it. Durations are seconds. Names and limits: voice API, BXML pages.

@@ -1,4 +1,4 @@
-"""The addresses that we give to Bandwidth, and the credentials that go with them."""
+"""Builds the callback URLs that Bandwidth is given, and their credentials."""
 
 import hashlib
 import hmac

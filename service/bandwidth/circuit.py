@@ -1,4 +1,4 @@
-"""The circuit breaker of one kind of work at one API: what counts as a failure, and who waits for a probe."""
+"""Applies the circuit breaker to one kind of work at one API: counts failures, and lets one probe through."""
 
 import asyncio
 from collections.abc import Hashable, Iterator

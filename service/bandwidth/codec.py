@@ -1,4 +1,4 @@
-"""What both APIs share: ids in paths, and JSON both ways."""
+"""Encodes ids in paths, and JSON in both directions, for both APIs."""
 
 import re
 from typing import TypeVar

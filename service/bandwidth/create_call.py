@@ -1,4 +1,4 @@
-"""The order for a new call: what createCall is told. It is checked when it is made.
+"""Defines the parameters of createCall. They are checked when they are made.
 
 ValueErrors name the field as Bandwidth calls it, and quote no phone number. Names and limits: voice API,
 createCall.

@@ -1,4 +1,4 @@
-"""What can go wrong between us and Bandwidth.
+"""Defines the errors of requests to Bandwidth.
 
 Exception
 └── BandwidthError      any request that did not bring what it should; `code` says which way

@@ -1,4 +1,4 @@
-"""How a phone call gets into WebRTC: one small port, so that the rest need not know by which way."""
+"""Defines how a phone call gets into WebRTC, so that the rest need not know by which way."""
 
 import re
 from dataclasses import dataclass, field

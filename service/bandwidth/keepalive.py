@@ -1,4 +1,4 @@
-"""What the next caller would have to wait for is there already, also after hours in which nobody called."""
+"""Keeps the OAuth token fresh and connections open, so that a call after a quiet hour pays for neither."""
 
 import asyncio
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What callers are told."""
+"""Defines the sentences that callers hear."""
 
 from typing import Final
 

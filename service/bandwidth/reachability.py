@@ -1,4 +1,4 @@
-"""Whether an API of Bandwidth can be reached from here, which says nothing about what it answers."""
+"""Tracks whether one of Bandwidth's APIs can be reached, whatever it answers."""
 
 from typing import Final
 

@@ -16,7 +16,6 @@ from service.calls.replies import (
     HangUp,
     Hold,
     HoldLeg,
-    Join,
     NoReply,
     Reply,
     RingWhileDialing,
@@ -70,7 +69,7 @@ class ReplyRenderer:
             case Hold(ends_soon=True) | WaitForOthers(ends_soon=True):
                 round_ = self._wait_verbs(reply)
                 return [bxml.SpeakSentence(prompts.ENDS_SOON), *round_, self._redirect(redirect_url)]
-            case Join() | Wait() | Hold() | WaitForOthers() | RingWhileDialing() | HoldLeg():
+            case Wait() | Hold() | WaitForOthers() | RingWhileDialing() | HoldLeg():
                 return [*self._wait_verbs(reply), self._redirect(redirect_url)]
             case GatherPin():
                 return [self._gather(reply, redirect_url)]
@@ -83,9 +82,7 @@ class ReplyRenderer:
             case NoReply():
                 return []
 
-    def _wait_verbs(
-        self, reply: Join | Wait | Hold | WaitForOthers | RingWhileDialing | HoldLeg
-    ) -> list[bxml.Verb]:
+    def _wait_verbs(self, reply: Wait | Hold | WaitForOthers | RingWhileDialing | HoldLeg) -> list[bxml.Verb]:
         match reply:
             case Hold() if self._prompts.hold_music:
                 return [bxml.PlayAudio(self._prompts.hold_music)]
@@ -99,9 +96,6 @@ class ReplyRenderer:
                 return [bxml.Pause(_LEG_HOLD)]
             case Wait():
                 return [bxml.Pause(reply.seconds)]
-            case Join():
-                # A join that is still to be carried out is waited for; the engine hands none out.
-                return [bxml.Pause(_JOIN_POLL)]
 
     def _empty_room_verbs(self, reply: WaitForOthers) -> list[bxml.Verb]:
         waiting = reply.waiting

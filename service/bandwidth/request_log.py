@@ -1,4 +1,4 @@
-"""Which HTTP requests a piece of work has cost: told to whoever asks, without passing it through."""
+"""Records the HTTP requests of a piece of work without passing a log through every call."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""One request over the library that sends it: aiohttp over kept connections, httpx over fresh ones."""
+"""Sends one request: aiohttp over kept connections, httpx over fresh ones."""
 
 import logging
 import ssl

@@ -1,4 +1,4 @@
-"""Answers of Bandwidth, or of somebody in between, that cannot be used: counted, and named once a spell."""
+"""Counts responses that cannot be used, from Bandwidth or a proxy, and logs one of a kind in a while."""
 
 from typing import Final
 

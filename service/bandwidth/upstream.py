@@ -1,5 +1,5 @@
 # ruff: noqa: ASYNC109 - each request has its deadline, and it belongs to whoever asks
-"""One of Bandwidth's APIs as the modules for its operations use it: where it is, who we are, how it fares."""
+"""Bundles what the modules of one of Bandwidth's APIs need: its address, our credentials, its breaker."""
 
 from collections.abc import Callable, Mapping
 from typing import Final, TypeVar

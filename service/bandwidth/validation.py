@@ -1,4 +1,4 @@
-"""What may stand in BXML and in the order for a call: characters, numbers, lengths. ValueErrors name what.
+"""Checks what may stand in BXML and in createCall: characters, numbers, lengths. Raises ValueError.
 
 None of them quotes a value that may be a phone number.
 """

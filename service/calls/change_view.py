@@ -1,4 +1,4 @@
-"""What is told of a call to whoever looks on: the little that is shown of it, when any of it changes."""
+"""Builds what listeners are told of a call, when anything of it that is shown changes."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Names as they are shown: what others read is what was written, and stands where it was written."""
+"""Cleans names for display: removes characters that are invisible or change the direction of text."""
 
 import unicodedata
 from typing import Final

@@ -1,9 +1,11 @@
-"""Work that is owed to the outside: safe to do twice, kept in the store until it is done.
+"""Defines effects: requests that are owed to the outside, safe to repeat, stored until they are done.
 
 An effect has an id, under which a later one replaces it and by which it is called off, and a lane: what is in
 one lane is done first in, first out, and lanes wait for nobody.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final, get_args
 
 import msgspec
@@ -203,7 +205,7 @@ class CheckSession(msgspec.Struct, frozen=True, tag="check-session"):
 
 
 class CheckTakenFromPool(msgspec.Struct, frozen=True, omit_defaults=True, tag="check-taken"):
-    """See whether those that callers got out of stock are in the session where they were put."""
+    """See whether those that callers got from the pool are in the session where they were put."""
 
     room: str
     session_id: str
@@ -314,12 +316,36 @@ store.
 """
 Effect = CallEffect | RoomEffect
 
-EFFECT_NAMES: Final = frozenset(str(one.__struct_config__.tag) for one in get_args(Effect))
+EFFECT_TAGS: Final = frozenset(str(one.__struct_config__.tag) for one in get_args(Effect))
 """What this release can carry out."""
+SHOWN_NAMES: Final[Mapping[str, str]] = MappingProxyType(
+    {"stock-room": "prepare-participant", "replace-stock": "replace-prepared"}
+)
+"""By the tag of an effect: its name in logs, metrics, the API and commands, where that is not the tag itself.
+
+Tags stay as they are, since the store and replicas of other releases know effects by them.
+"""
+
+
+def effect_tag(effect: Effect) -> str:
+    """The name in stored JSON, in ids of effects, and in the store's scripts."""
+    return str(effect.__struct_config__.tag)
 
 
 def effect_name(effect: Effect) -> str:
-    return str(effect.__struct_config__.tag)
+    """The name that is shown."""
+    return shown_name(effect_tag(effect))
+
+
+def shown_name(tag: str) -> str:
+    """That of an effect with this tag, which may be one of another release."""
+    return SHOWN_NAMES.get(tag, tag)
+
+
+def shown_id(id_: str) -> str:
+    """The id of an effect as it is shown: with its name in place of its tag."""
+    tag, colon, about = id_.partition(":")
+    return f"{shown_name(tag)}{colon}{about}"
 
 
 class Scheduled(msgspec.Struct, frozen=True):

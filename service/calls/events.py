@@ -1,6 +1,7 @@
-"""What can happen to a call. Time, limits and ids come in with the event; the core asks nobody for them.
+"""Defines the events of a call. Time, limits and ids come in with the event; the core asks for none of them.
 
 Webhooks of Bandwidth, the outcomes of what the shell was asked to do, orders of operators, what rooms say.
+The parser of a webhook fills in what Bandwidth says. `service.calls.incoming` adds what our settings say.
 """
 
 import msgspec
@@ -19,7 +20,8 @@ class PhoneEvent(msgspec.Struct, frozen=True, kw_only=True):
     ref: str
     call_id: str
     direction: Direction
-    room: str
+    room: str = ""
+    """By our settings."""
     from_number: str = ""
     to_number: str = ""
     sip_call_id: str = ""
@@ -34,7 +36,8 @@ class PhoneRequest(PhoneEvent, frozen=True, kw_only=True):
 
     answered: bool
     """Whether the phone is up already; an inbound call rings until we do something with it."""
-    lease_until: float
+    lease_until: float = 0
+    """When the time for the webhook is over, by our settings (seconds since the epoch)."""
     first_at: float = 0
     """When it came first, where it was told to come back meanwhile; 0 where it was not."""
     outage_waits: int = 0
@@ -147,6 +150,7 @@ class LegNoted(msgspec.Struct, frozen=True, tag="legNoted"):
     leg_id: str
     tag: str = ""
     """The tag that it keeps, where it wants a reply."""
+    wants_reply: bool = False
 
 
 class LegAnswer(msgspec.Struct, frozen=True, tag="legAnswer"):

@@ -1,4 +1,4 @@
-"""Whether the leg into WebRTC answers in time: its caller hears nothing meanwhile."""
+"""Decides whether the leg into WebRTC answers in time. The caller hears nothing until it does."""
 
 from typing import Final, Literal
 

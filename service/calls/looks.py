@@ -1,4 +1,4 @@
-"""How often something has to be said before it is believed: one answer is not the truth.
+"""Counts how often Bandwidth has said the same: a single 404 is not believed.
 
 A gateway that has lost a route and a copy that lags behind both say 404 for what is there. What ends a call,
 replaces a session or gives something up therefore rests on several answers, a while apart.

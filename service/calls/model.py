@@ -1,9 +1,10 @@
-"""What is known of one call, as a frozen value that is also its stored form."""
+"""Defines a call: what is known of it, as a frozen value that is also its stored form."""
 
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final
 
 import msgspec
+from msgspec.structs import fields, replace
 
 from service.calls.browser import is_browser
 from service.calls.looks import Looks
@@ -99,7 +100,45 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
     sip_response_code: int | None = None
 
 
-class Call(msgspec.Struct, frozen=True, omit_defaults=True):
+class Attempt(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """What belongs to one attempt to bring a call into its room, and ends with it.
+
+    `Call` has these fields beside its own: a stored call is one flat object, which other releases read too.
+    Times are seconds since the epoch.
+    """
+
+    attempt: int = 0
+    """Counts the joins and transfers. It is in every URL they are given, so that what belongs to an older one
+    is told apart."""
+    seat_no: int = msgspec.field(default=0, name="place")
+    """Which of the attempt's seats is held: a participant that is moved from room to room takes a new one."""
+    last_seat_no: int = msgspec.field(default=0, name="places")
+    """The last number given to a seat of the attempt."""
+    next_room: str = ""
+    """The room that the participant is being moved to, into its last seat; empty when it is not."""
+    is_early_join: bool = msgspec.field(default=False, name="prepares")
+    """Whether the join under way is for a phone that has not answered."""
+    lease_until: float = 0
+    """While media is making: until then a live replica is taken to be working on it."""
+    token_until: float = 0
+    """While media is ready or transferring: until then its token, or the leg asked for, may be used."""
+    session_id: str = ""
+    participant_id: str = ""
+    from_pool: bool = msgspec.field(default=False, name="stocked")
+    """Whether that was made ahead, for whoever would come."""
+    leg_id: str = ""
+    """Bandwidth's call id of the leg into WebRTC."""
+    uses_bridge: bool = msgspec.field(default=False, name="own_leg")
+    """Whether that is a call of ours, to be bridged with the phone, and not the B leg of a transfer."""
+    leg: Leg = Leg.NONE
+    """What is known of a leg of our own."""
+    phone_runs_bridge: bool = msgspec.field(default=False, name="phone_bridges")
+    """Whether it was the phone that was told to run the bridge with it."""
+    hears: tuple[str, ...] | None = None
+    """Ids of the participants that the phone receives; None for everybody in the session."""
+
+
+class Call(Attempt, frozen=True, omit_defaults=True):
     """One phone call and its way into WebRTC. Times are seconds since the epoch."""
 
     ref: str
@@ -112,40 +151,10 @@ class Call(msgspec.Struct, frozen=True, omit_defaults=True):
     intent: Intent = Intent.BRIDGE
     schema: int = SCHEMA
 
-    attempt: int = 0
-    """Counts the joins and transfers. It is in every URL they are given, so that what belongs to an older one
-    is told apart."""
-    seat_no: int = msgspec.field(default=0, name="place")
-    """Which of the attempt's seats is held: a participant that is moved from room to room takes a new one."""
-    last_seat_no: int = msgspec.field(default=0, name="places")
-    """The last number given to a seat of the attempt."""
-    next_room: str = ""
-    """The room that the participant is being moved to, into its last seat; empty when it is not."""
     interconnect: InterconnectMode | None = msgspec.field(default=None, name="way")
     """How to get into WebRTC, where somebody has said it for this call; otherwise the room decides."""
-    is_early_join: bool = msgspec.field(default=False, name="prepares")
-    """Whether the join under way is for a phone that has not answered."""
-    lease_until: float = 0
-    """While media is making: until then a live replica is taken to be working on it."""
-    token_until: float = 0
-    """While media is ready or transferring: until then its token, or the leg asked for, may be used."""
-
-    session_id: str = ""
-    participant_id: str = ""
-    from_pool: bool = msgspec.field(default=False, name="stocked")
-    """Whether that was made ahead, for whoever would come."""
     skips_pool: bool = msgspec.field(default=False, name="refuses_stock")
-    """Set when a transfer with one of those was rejected. A release that does not know it tries once more."""
-    leg_id: str = ""
-    """Bandwidth's call id of the leg into WebRTC."""
-    uses_bridge: bool = msgspec.field(default=False, name="own_leg")
-    """Whether that is a call of ours, to be bridged with the phone, and not the B leg of a transfer."""
-    leg: Leg = Leg.NONE
-    """What is known of a leg of our own."""
-    phone_runs_bridge: bool = msgspec.field(default=False, name="phone_bridges")
-    """Whether it was the phone that was told to run the bridge with it."""
-    hears: tuple[str, ...] | None = None
-    """Ids of the participants that the phone receives; None for everybody in the session."""
+    """Set when a transfer with a participant `from_pool` was rejected. Older releases try once more."""
 
     from_number: str = ""
     to_number: str = ""
@@ -253,6 +262,14 @@ _STATUS: Final = {
     Media.BRIDGED: Status.BRIDGED,
     Media.LEAVING: Status.DETACHED,
 }
+
+
+_NEW_ATTEMPT: Final = {field.name: field.default for field in fields(Attempt)}
+
+
+def begin_attempt(call: Call, *, number: int, **changes: Any) -> Call:
+    """Leave nothing of the attempt before. `changes` are fields of the call, as for `replace`."""
+    return replace(call, **{**_NEW_ATTEMPT, "attempt": number, **changes})
 
 
 _ATTEMPT_DIGITS_LIMIT: Final = 10

@@ -1,4 +1,4 @@
-"""Phone numbers: read in the forms that networks write, shown with most of their digits hidden."""
+"""Reads phone numbers in the forms that networks write, and masks most of their digits."""
 
 import re
 from functools import lru_cache

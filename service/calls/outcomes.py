@@ -1,4 +1,4 @@
-"""How calls end: whose fault each of Bandwidth's causes and each of our own failures is."""
+"""Decides how a call has ended: whose fault each of Bandwidth's causes and each failure of ours is."""
 
 from collections.abc import Mapping
 from types import MappingProxyType

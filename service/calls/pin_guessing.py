@@ -1,4 +1,4 @@
-"""When wrong PINs are taken for guessing: what becomes of a caller, and of calls to a number."""
+"""Decides when wrong PINs are guessing, and what then becomes of the caller and of calls to the number."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""What our settings say about a call that arrives: its room, what is said first, the way out if all fails."""
+"""Reads from the settings what holds for a call that arrives: its room, announcement and fallback."""
 
 import hashlib
 import re

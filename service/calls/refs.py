@@ -1,4 +1,4 @@
-"""Our ids of calls. A ref names the partition of the store that its call is kept in."""
+"""Makes and parses refs, our ids of calls. A ref names the partition of the store that the call is in."""
 
 import base64
 import hashlib

@@ -1,14 +1,8 @@
-"""What Bandwidth is told, as recipes: stored with the event they answer and rendered as BXML at the edge."""
+"""Defines the replies to webhooks as recipes, which are stored as they are and rendered as BXML later."""
 
 import msgspec
 
 from service.calls.room_settings import WaitingSettings
-
-
-class Join(msgspec.Struct, frozen=True, tag="join"):
-    """Not a reply yet: the attempt has to be carried out first. Stored, it marks the event as pending."""
-
-    attempt: int
 
 
 class TransferToWebRtc(msgspec.Struct, frozen=True, omit_defaults=True, tag="transfer"):
@@ -107,8 +101,7 @@ class NoReply(msgspec.Struct, frozen=True, tag="nothing"):
 
 
 Reply = (
-    Join
-    | TransferToWebRtc
+    TransferToWebRtc
     | AcceptLeg
     | TransferToNumber
     | Hold
@@ -126,5 +119,14 @@ Reply = (
 )
 
 
-def reply_name(reply: Reply) -> str:
+class PendingJoin(msgspec.Struct, frozen=True, tag="join"):
+    """Is stored in place of a reply while the join is carried out whose outcome decides what to say."""
+
+    attempt: int
+
+
+RecordedReply = Reply | PendingJoin
+
+
+def reply_name(reply: RecordedReply) -> str:
     return str(reply.__struct_config__.tag)

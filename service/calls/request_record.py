@@ -1,4 +1,4 @@
-"""What was said to Bandwidth for a call, as its timeline keeps it; nothing is decided by it."""
+"""Defines how the timeline keeps a request to Bandwidth. Nothing is decided by it."""
 
 import msgspec
 

@@ -1,4 +1,4 @@
-"""What a room can be set to do: its settings, as they are stored."""
+"""Defines the settings of a room, as they are stored."""
 
 from enum import StrEnum
 from typing import Final

@@ -1,4 +1,4 @@
-"""Webhooks that Bandwidth tells once and that could not be handled in time: kept in memory, handled later."""
+"""Keeps webhooks in memory that Bandwidth sends once and that could not be handled in time."""
 
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping

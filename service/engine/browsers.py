@@ -1,4 +1,4 @@
-"""Browsers in rooms: how one gets its token and its seat, and how it is known to be there or gone."""
+"""Admits browsers to rooms, takes their heartbeats, and takes down those that are gone."""
 
 from collections.abc import Callable
 from typing import Final
@@ -31,7 +31,8 @@ from service.logs import log_context
 from service.metrics import Metrics
 from service.store import keys
 from service.store.room_index import Member
-from service.store.rooms import ReservedSeat, RoomFull, Rooms, SeatGone, SessionInDoubt
+from service.store.room_results import ReservedSeat, RoomFull, SeatGone, SessionInDoubt
+from service.store.rooms import Rooms
 from service.tasks import Tasks
 
 log = structlog.get_logger()

@@ -8,7 +8,7 @@ from service.calls.decision import Decision
 from service.calls.events import Event, FoundEmpty, event_name
 from service.calls.late import leg_result
 from service.calls.model import Call, Intent
-from service.calls.replies import Join, reply_name
+from service.calls.replies import reply_name
 from service.logs import log_context
 from service.metrics import Metrics
 
@@ -52,7 +52,7 @@ class CallReport:
                 before=before.status if before else "new",
                 after=after.status,
                 attempt=after.attempt,
-                reply=reply_name(decision.reply),
+                reply=reply_name(decision.recorded_reply),
             )
             self._leg(before, after, event)
             if is_end(before, after):
@@ -105,7 +105,7 @@ def timeline_entry(
         "event": event_name(event),
         "before": before.status if before else "new",
         "after": decision.call.status if decision.call else "new",
-        "reply": reply_name(decision.reply),
+        "reply": reply_name(decision.recorded_reply),
     }
     for detail, field in _DETAILS.items():
         if value := getattr(event, field, None):
@@ -119,5 +119,5 @@ def timeline_entry(
 
 def _is_round_of_waiting(before: Call, decision: Decision, event: Event) -> bool:
     """One look into an empty room after another would push the beginning out of the timeline."""
-    asks = before.intent is Intent.WAIT and isinstance(decision.reply, Join)
+    asks = before.intent is Intent.WAIT and decision.join
     return asks or (isinstance(event, FoundEmpty) and before.wait_until > 0)

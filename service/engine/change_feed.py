@@ -1,4 +1,4 @@
-"""Live news for those who listen: one tail in each replica reads the store, however many listeners there are.
+"""Feeds live changes to listeners: one tail in each replica reads the store, however many listen.
 
 A listener goes on from a cursor. It reads for itself until it has come to where the tail is, and takes from
 the tail from then on; what it has had already it does not get again. The tail begins where the store says

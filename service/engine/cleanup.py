@@ -1,4 +1,4 @@
-"""What was made at Bandwidth, as the work that takes it down again: how a line of the log names it."""
+"""Names the effect that takes down what was made at Bandwidth, for the log."""
 
 from typing import assert_never
 

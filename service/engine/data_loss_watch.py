@@ -1,4 +1,4 @@
-"""Whether the store keeps what it is told: what it has lost says so by itself to nobody."""
+"""Watches whether the store keeps what it is told. A store says nothing of what it has lost."""
 
 import asyncio
 import math

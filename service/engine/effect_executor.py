@@ -1,7 +1,8 @@
 """Carries out one owed effect: one request to Bandwidth or one step in the store, each safe to repeat."""
 
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from typing import Final, assert_never, get_args
+from typing import Any, Final, get_args
 
 import structlog
 from msgspec.structs import replace
@@ -73,6 +74,9 @@ from service.store.rooms import Rooms
 
 log = structlog.get_logger()
 
+Handler = Callable[[Any, int], Awaitable[None]]
+"""Carries out one effect of its type, at this attempt."""
+
 _FIRST_DELAY: Final = 0.5
 _LONGEST_DELAY: Final = 150.0
 """Seconds between two looks at what nothing is said of."""
@@ -135,10 +139,41 @@ class EffectExecutor:
         self._clock = clock
         self._signal = signal
         self._timeouts = timeouts
+        self.handlers: Final[Mapping[type[Effect], Handler]] = {
+            HangUpPhone: self._hang_up,
+            HangUpLeg: self._hang_up,
+            RedirectPhone: self._redirect,
+            LeaveRoom: self._leave_room,
+            FreeSeat: self._free_seat,
+            RecordCallId: self._record_call_id,
+            AddParticipant: self._add_participant,
+            RemoveParticipant: self._remove_participant,
+            DeleteParticipant: self._delete_participant,
+            DeleteSession: self._delete_session,
+            ReplaceSession: self._replace_session,
+            Subscribe: self._subscribe,
+            PrepareParticipant: self._prepare,
+            ReplacePrepared: self._replace_prepared,
+            CheckCall: self._check_call,
+            EndDialing: self._end_dialing,
+            CheckRoom: self._check_room,
+            CheckSession: self._check_session,
+            CheckTakenFromPool: self._check_taken,
+            CheckPresence: self._check_presence,
+            CheckPage: self._check_page,
+            MoveParticipant: self._move,
+            SummonWaiter: self._summon,
+            TellAlone: self._tell_alone,
+            TellRoomClosed: self._tell_room_closed,
+            TellTimeUp: self._tell_time_up,
+            TellTimeNearlyUp: self._tell_time_nearly_up,
+            TellHoldTimeUp: self._tell_hold_time_up,
+        }
+        """What carries out each effect; `attempt` is 1 for the first try."""
 
     async def execute(self, effect: Effect, *, attempt: int) -> None:
         try:
-            await self._execute(effect, attempt)
+            await self.handlers[type(effect)](effect, attempt)
         except NotInStore as error:
             if isinstance(effect, _DROPPED_IF_MISSING):
                 self._on_not_in_store(effect, error)
@@ -172,146 +207,108 @@ class EffectExecutor:
             return
         raise RetryLater(not_found_backoff(looks.count), replace(effect, looks=looks)) from error
 
-    async def _execute(self, effect: Effect, attempt: int) -> None:
-        match effect:
-            case HangUpPhone() | HangUpLeg():
-                await self._phones.hang_up(effect.call_id, attempt=attempt)
-            case RedirectPhone():
-                await self._phones.redirect(effect, attempt=attempt)
-            case LeaveRoom() | FreeSeat() | RecordCallId():
-                await self._change_store(effect)
-            case (
-                AddParticipant()
-                | RemoveParticipant()
-                | DeleteParticipant()
-                | DeleteSession()
-                | ReplaceSession()
-                | Subscribe()
-            ):
-                await self._change_session(effect, attempt)
-            case PrepareParticipant():
-                await self._participant_pool.prepare(effect, attempt=attempt)
-            case ReplacePrepared():
-                await self._participant_pool.replace(effect)
-            case (
-                CheckCall()
-                | EndDialing()
-                | CheckRoom()
-                | CheckSession()
-                | CheckTakenFromPool()
-                | CheckPresence()
-            ):
-                await self._ask(effect, attempt)
-            case CheckPage():
-                await self._check_page(effect)
-            case TellAlone() | TellRoomClosed() if is_browser(effect.seat):
-                pass  # its page sees it for itself
-            case _:
-                await self._notify_call(effect, attempt)
+    # Phones ------------------------------------------------------------------------------------------------
 
-    async def _change_store(self, effect: LeaveRoom | FreeSeat | RecordCallId) -> None:
-        """Steps in the store, in another partition than the call's."""
-        now = self._clock.now()
-        match effect:
-            case LeaveRoom():
-                if await self._rooms.vacate(
-                    effect.room, effect.seat, keep_participant=effect.keeps_participant, now=now
-                ):
-                    self._signal.notify(keys.owner_room(effect.room))
-            case FreeSeat():
-                await self._rooms.free_seat(effect.room, effect.seat, now=now)
-            case RecordCallId():
-                await self._calls.add_alias(effect.call_id, effect.ref)
+    async def _hang_up(self, effect: HangUpPhone | HangUpLeg, attempt: int) -> None:
+        await self._phones.hang_up(effect.call_id, attempt=attempt)
 
-    async def _change_session(
-        self,
-        effect: AddParticipant
-        | RemoveParticipant
-        | DeleteParticipant
-        | DeleteSession
-        | ReplaceSession
-        | Subscribe,
-        attempt: int,
-    ) -> None:
-        """Sessions and who is in them."""
-        match effect:
-            case AddParticipant():
-                await self._member_restorer.restore(effect, attempt=attempt)
-            case RemoveParticipant():
-                await self._webrtc.remove_participant(
-                    effect.session_id, effect.participant_id, timeout=TIMEOUT, attempt=attempt
-                )
-            case DeleteParticipant():
-                await self._webrtc.delete_participant(effect.participant_id, timeout=TIMEOUT, attempt=attempt)
-            case DeleteSession():
-                await self._webrtc.delete_session(effect.session_id, timeout=TIMEOUT, attempt=attempt)
-            case ReplaceSession():
-                await self._replace_session(effect)
-            case Subscribe():
-                await self._subscribe(effect, attempt)
+    async def _redirect(self, effect: RedirectPhone, attempt: int) -> None:
+        await self._phones.redirect(effect, attempt=attempt)
 
-    async def _ask(
-        self,
-        effect: CheckCall | EndDialing | CheckRoom | CheckSession | CheckTakenFromPool | CheckPresence,
-        attempt: int,
-    ) -> None:
-        """What nobody has told us."""
-        match effect:
-            case CheckCall():
-                await self._reconciler.check_call(effect, attempt=attempt)
-            case EndDialing():
-                await self._reconciler.end_dialing(effect, attempt=attempt)
-            case CheckRoom():
-                await self._reconciler.check_room(effect, attempt=attempt)
-            case CheckTakenFromPool():
-                await self._reconciler.check_taken(effect, attempt=attempt)
-            case CheckSession():
-                if await self._session_checker.check(effect, attempt=attempt):
-                    await self._replace_session(ReplaceSession(effect.room, effect.session_id))
-            case CheckPresence():
-                await self._browsers.check_presence(effect)
+    # The store, in another partition than the call's --------------------------------------------------------
 
-    async def _notify_call(
-        self,
-        effect: MoveParticipant
-        | SummonWaiter
-        | TellAlone
-        | TellRoomClosed
-        | TellTimeUp
-        | TellTimeNearlyUp
-        | TellHoldTimeUp,
-        attempt: int,
-    ) -> None:
-        """What comes of these is an event of a call."""
-        now = self._clock.now()
-        match effect:
-            case MoveParticipant():
-                await self._handle_event(effect.ref, await self._mover.move(effect, attempt=attempt))
-            case SummonWaiter():
-                await self._handle_event(effect.ref, Summoned(now, effect.room))
-            case TellAlone():
-                ref, join = parse_seat(effect.seat)
-                alone = LeftAlone(at=now, attempt=join, room=effect.room, then=effect.then)
-                await self._handle_event(ref, alone)
-            case TellRoomClosed():
-                ref, join = parse_seat(effect.seat)
-                await self._handle_event(ref, RoomClosed(at=now, attempt=join, room=effect.room))
-                await self._keep_if_moved(effect, ref, join)
-            case TellTimeUp():
-                await self._handle_event(effect.ref, TimeUp(now))
-            case TellTimeNearlyUp():
-                await self._handle_event(effect.ref, TimeNearlyUp(now))
-            case TellHoldTimeUp():
-                await self._handle_event(effect.ref, HoldTimeUp(now, effect.attempt, effect.is_warning))
-            case _:
-                assert_never(effect)
+    async def _leave_room(self, effect: LeaveRoom, _attempt: int) -> None:
+        if await self._rooms.vacate(
+            effect.room, effect.seat, keep_participant=effect.keeps_participant, now=self._clock.now()
+        ):
+            self._signal.notify(keys.owner_room(effect.room))
+
+    async def _free_seat(self, effect: FreeSeat, _attempt: int) -> None:
+        await self._rooms.free_seat(effect.room, effect.seat, now=self._clock.now())
+
+    async def _record_call_id(self, effect: RecordCallId, _attempt: int) -> None:
+        await self._calls.add_alias(effect.call_id, effect.ref)
+
+    # Sessions and their participants ------------------------------------------------------------------------
+
+    async def _add_participant(self, effect: AddParticipant, attempt: int) -> None:
+        await self._member_restorer.restore(effect, attempt=attempt)
+
+    async def _remove_participant(self, effect: RemoveParticipant, attempt: int) -> None:
+        await self._webrtc.remove_participant(
+            effect.session_id, effect.participant_id, timeout=TIMEOUT, attempt=attempt
+        )
+
+    async def _delete_participant(self, effect: DeleteParticipant, attempt: int) -> None:
+        await self._webrtc.delete_participant(effect.participant_id, timeout=TIMEOUT, attempt=attempt)
+
+    async def _delete_session(self, effect: DeleteSession, attempt: int) -> None:
+        await self._webrtc.delete_session(effect.session_id, timeout=TIMEOUT, attempt=attempt)
+
+    async def _prepare(self, effect: PrepareParticipant, attempt: int) -> None:
+        await self._participant_pool.prepare(effect, attempt=attempt)
+
+    async def _replace_prepared(self, effect: ReplacePrepared, _attempt: int) -> None:
+        await self._participant_pool.replace(effect)
+
+    # What nobody has told us --------------------------------------------------------------------------------
+
+    async def _check_call(self, effect: CheckCall, attempt: int) -> None:
+        await self._reconciler.check_call(effect, attempt=attempt)
+
+    async def _end_dialing(self, effect: EndDialing, attempt: int) -> None:
+        await self._reconciler.end_dialing(effect, attempt=attempt)
+
+    async def _check_room(self, effect: CheckRoom, attempt: int) -> None:
+        await self._reconciler.check_room(effect, attempt=attempt)
+
+    async def _check_taken(self, effect: CheckTakenFromPool, attempt: int) -> None:
+        await self._reconciler.check_taken(effect, attempt=attempt)
+
+    async def _check_session(self, effect: CheckSession, attempt: int) -> None:
+        if await self._session_checker.check(effect, attempt=attempt):
+            await self._replace_session(ReplaceSession(effect.room, effect.session_id), attempt)
+
+    async def _check_presence(self, effect: CheckPresence, _attempt: int) -> None:
+        await self._browsers.check_presence(effect)
+
+    # What becomes an event of a call ------------------------------------------------------------------------
+
+    async def _move(self, effect: MoveParticipant, attempt: int) -> None:
+        await self._handle_event(effect.ref, await self._mover.move(effect, attempt=attempt))
+
+    async def _summon(self, effect: SummonWaiter, _attempt: int) -> None:
+        await self._handle_event(effect.ref, Summoned(self._clock.now(), effect.room))
+
+    async def _tell_alone(self, effect: TellAlone, _attempt: int) -> None:
+        if is_browser(effect.seat):
+            return  # its page sees it for itself
+        ref, join = parse_seat(effect.seat)
+        alone = LeftAlone(at=self._clock.now(), attempt=join, room=effect.room, then=effect.then)
+        await self._handle_event(ref, alone)
+
+    async def _tell_room_closed(self, effect: TellRoomClosed, _attempt: int) -> None:
+        if is_browser(effect.seat):
+            return  # its page sees it for itself
+        ref, join = parse_seat(effect.seat)
+        await self._handle_event(ref, RoomClosed(at=self._clock.now(), attempt=join, room=effect.room))
+        await self._keep_if_moved(effect, ref, join)
+
+    async def _tell_time_up(self, effect: TellTimeUp, _attempt: int) -> None:
+        await self._handle_event(effect.ref, TimeUp(self._clock.now()))
+
+    async def _tell_time_nearly_up(self, effect: TellTimeNearlyUp, _attempt: int) -> None:
+        await self._handle_event(effect.ref, TimeNearlyUp(self._clock.now()))
+
+    async def _tell_hold_time_up(self, effect: TellHoldTimeUp, _attempt: int) -> None:
+        await self._handle_event(effect.ref, HoldTimeUp(self._clock.now(), effect.attempt, effect.is_warning))
 
     async def _handle_event(self, ref: str, event: Event) -> None:
         """Raises NotInStore: what the call was to be told it has not heard."""
         if (await self._event_handler.handle(ref, event)).call is None:
             raise NotInStore
 
-    async def _check_page(self, effect: CheckPage) -> None:
+    async def _check_page(self, effect: CheckPage, _attempt: int) -> None:
         """Tells the calls that a page has placed into this room, if nobody is on it any more."""
         room = await self._rooms.read(effect.room)
         if room is None:
@@ -370,7 +367,7 @@ class EffectExecutor:
                     session_id, effect.participant_id, hears=there, timeout=TIMEOUT, attempt=attempt
                 )
 
-    async def _replace_session(self, effect: ReplaceSession) -> None:
+    async def _replace_session(self, effect: ReplaceSession, _attempt: int) -> None:
         """A session has nearly reached the age at which Bandwidth ends it."""
         deadline = self._clock.monotonic() + TIMEOUT
         await self._session_joiner.replace_session(effect.room, effect.session_id, deadline)

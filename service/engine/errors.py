@@ -1,4 +1,4 @@
-"""Errors that more than one module of the engine raises or handles."""
+"""Defines the errors that more than one module of the engine raises or handles."""
 
 import msgspec
 

@@ -26,7 +26,7 @@ from service.calls.events import (
 )
 from service.calls.model import Call, Media
 from service.calls.numbers import e164
-from service.calls.replies import HangUp, Join, Reply, TransferToWebRtc, Wait
+from service.calls.replies import HangUp, PendingJoin, Reply, TransferToWebRtc, Wait
 from service.calls.rules.joining import MAX_JOIN_RETRIES
 from service.clock import Clock
 from service.engine.call_report import CallReport, is_end, timeline_entry
@@ -64,6 +64,8 @@ class EventResult(msgspec.Struct, frozen=True):
     token: str = ""
     is_repeat: bool = False
     """Whether the event had been answered before."""
+    needs_join: bool = False
+    """Whether the reply waits for a join that is still to be carried out; `handle` returns none such."""
     join_attempted: bool = False
     """Whether a way into the room was tried, in vain or not: a phone may have been silent meanwhile."""
     refusal: str = ""
@@ -146,7 +148,7 @@ class EventHandler:
             elif isinstance(event, PhoneRequest) and event.pin_attempts_allowed and stored.call is None:
                 event = await self._with_guesses(event)
             answer, stored = await self._decide_and_commit(ref, stored, event, webhook_key, may_join=may_join)
-            if not isinstance(answer.reply, Join) or not isinstance(event, PhoneRequest):
+            if not answer.needs_join or not isinstance(event, PhoneRequest):
                 return answer
             self._check_time(deadline)
             return await self._join(stored, event.first_at or event.at, deadline, webhook_key)
@@ -298,11 +300,11 @@ class EventHandler:
             # That of an attempt which was given up meanwhile must not take the place of a newer one's.
             current = stored.call is not None and stored.call.attempt == getattr(event, "attempt", None)
             mine = token if current else ""
-            if repeatable and stored.reply is not None and not isinstance(stored.reply, Join):
+            if repeatable and stored.reply is not None and not isinstance(stored.reply, PendingJoin):
                 before = Decision(stored.call, stored.reply)
                 return _result(before, stored.token, repeated=True), stored
             decision = decide(stored.call, event)
-            if not may_join and isinstance(decision.reply, Join) and isinstance(event, PhoneRequest):
+            if not may_join and decision.join and isinstance(event, PhoneRequest):
                 raise JoinNotAllowed(event_name(event))
             # "Come back" as well: what a copy began in the phone's place could fail, and end the call. But a
             # join that was given up says nothing of what its webhook is told by now.
@@ -335,7 +337,7 @@ class EventHandler:
             call=call,
             before=stored.call,
             event_key=key,
-            reply=decision.reply,
+            reply=decision.recorded_reply,
             timeline_entry=timeline_entry(stored.call, decision, event, now),
             effects=(*decision.effects, *self._idle_check(call, now)),
             cancels=(*decision.cancels, ASK_AFTER_ID),
@@ -379,7 +381,9 @@ class EventHandler:
 def _result(decision: Decision, token: str, *, repeated: bool = False) -> EventResult:
     reply, call = decision.reply, decision.call
     if not isinstance(reply, TransferToWebRtc):
-        return EventResult(reply, call, is_repeat=repeated, refusal=decision.refusal_reason)
+        return EventResult(
+            reply, call, is_repeat=repeated, needs_join=decision.join, refusal=decision.refusal_reason
+        )
     # The token that is kept is of the call's present attempt: an older one's must not be told with it.
     older = call is not None and reply.attempt != call.attempt
     if older or not token:

@@ -1,4 +1,4 @@
-"""What operators may ask for: a new call, and orders to one that exists."""
+"""Carries out what operators ask for: a new call, and orders to one that exists."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -37,7 +37,8 @@ from service.store.outbound_quota import (
     QuotaGranted,
     QuotaRequest,
 )
-from service.store.rooms import RoomFull, Rooms, SeatGone
+from service.store.room_results import RoomFull, SeatGone
+from service.store.rooms import Rooms
 from service.tasks import Tasks
 
 log = structlog.get_logger()

@@ -1,4 +1,4 @@
-"""What becomes of an order."""
+"""Defines the result of an order."""
 
 import msgspec
 

@@ -1,4 +1,4 @@
-"""Takes down what was made at Bandwidth and nobody knows of any more; calls are found, and left alone."""
+"""Takes down participants and sessions at Bandwidth that no store knows. Calls are found, and left alone."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence

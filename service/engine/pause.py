@@ -1,4 +1,4 @@
-"""Whether new calls are taken, as a replica knows it: looked up each second, so that no webhook has to."""
+"""Knows whether new calls are taken. It is read once a second, so that no webhook has to."""
 
 import asyncio
 from typing import Final

@@ -1,4 +1,4 @@
-"""Hangs phones up, and has them ask us. What updateCall does not find is asked after, and that decides."""
+"""Hangs phones up and redirects them. What updateCall does not find is looked up with getCall."""
 
 from typing import Final
 

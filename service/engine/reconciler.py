@@ -1,4 +1,4 @@
-"""The reconciler: what nobody has told us is asked of Bandwidth.
+"""Asks Bandwidth about calls and rooms that nothing has been heard of.
 
 Webhooks get lost: an asynchronous one is repeated once, and only after a failed connection (voice API,
 webhooks). So every live call owes a question, due when nothing should be the same any more, and put off each
@@ -135,11 +135,11 @@ class Reconciler:
         missing = await self._free_absent_seats(room, inside, effect.missing)
         seated = {*room.prepared, *(member.participant_id for member in room.members)}
         found = {one: effect.orphans.get(one, now) for one in inside if one not in seated}
-        for stranger, since in sorted(found.items()):
+        for orphan, since in sorted(found.items()):
             if now - since >= self._timeouts.orphan_grace and await self._remove_orphan(
-                effect, stranger, attempt
+                effect, orphan, attempt
             ):
-                del found[stranger]
+                del found[orphan]
         if found == effect.orphans and not missing and not effect.missing:
             raise RetryLater(
                 min(self._timeouts.idle_check * 2.0 ** min(attempt, 16), self._timeouts.idle_check_max)
@@ -150,7 +150,7 @@ class Reconciler:
         await self._rooms.schedule(effect.room, again, now=now, due=due)
 
     async def check_taken(self, effect: CheckTakenFromPool, *, attempt: int) -> None:
-        """What callers got out of stock is put into the session again where it is not there."""
+        """What callers got from the pool is put into the session again where it is not there."""
         room, inside = await self._inside(effect, attempt)
         if inside is None:
             return
@@ -229,7 +229,7 @@ class Reconciler:
         except BandwidthError:
             return False
         with log_context(participant_id=participant_id):
-            log.warning("stranger.removed")
+            log.warning("participant.orphan_removed")
         self._metrics.reconciler_find("stranger-removed")
         return True
 

@@ -1,4 +1,4 @@
-"""A replica says what it is, for whoever looks at all of them: never on the way of a call."""
+"""Reports the state of this replica to the store, never on the way of a call."""
 
 import asyncio
 from collections.abc import Callable, Sequence

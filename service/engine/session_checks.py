@@ -1,4 +1,4 @@
-"""A session or a participant that Bandwidth does not find: whether it is gone, several looks decide.
+"""Decides by several looks whether a session or participant that Bandwidth does not find is gone.
 
 A copy that lags behind says 404 too, and a session replaced in haste cuts everybody off. A session in doubt
 is looked at again beside the calls, owed by its room once at a time; until then nobody new is sent into it.

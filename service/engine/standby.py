@@ -1,4 +1,4 @@
-"""A replica that alone cannot reach Bandwidth stands aside, and others do what it would fail at."""
+"""Stands aside where this replica alone cannot reach Bandwidth, and leaves its work to others."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence

@@ -1,4 +1,4 @@
-"""How long things are waited for that may never come. Tests are less patient."""
+"""Defines how long the engine waits for each thing. Tests use shorter times."""
 
 from typing import Final
 

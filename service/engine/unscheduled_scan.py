@@ -1,4 +1,4 @@
-"""Looks, slowly and all the time, for calls and rooms that nobody would ever look at again."""
+"""Scans, slowly and all the time, for calls and rooms that no agenda entry would ever look at."""
 
 import asyncio
 from contextlib import suppress

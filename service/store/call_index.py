@@ -1,4 +1,4 @@
-"""Calls for who looks at them: one with its timeline, the newest of all, one by Bandwidth's id."""
+"""Reads calls for API and command line: one with its timeline, the newest, one by Bandwidth's id."""
 
 import math
 import re
@@ -9,12 +9,14 @@ import msgspec
 
 from service.calls.model import SCHEMA, Call, Direction
 from service.calls.outcomes import is_erased
-from service.calls.refs import PARTITIONS, is_ref, partition_of_ref, ref_of_call
+from service.calls.refs import PARTITIONS, is_ref, ref_of_call
 from service.store import keys
 from service.store.compression import decompress_text
 from service.store.errors import NewerSchema, StoreCorrupt
+from service.store.keys import CallKeys
 from service.store.redis.client import Client
 from service.store.redis.scripts import Script, Value
+from service.store.script_values import nearest_ms, pairs
 from service.store.timeline import unpack_entry
 
 _GET: Final = Script("get")
@@ -32,6 +34,7 @@ _AT_ONCE: Final = 1_000
 """Calls that are read in one trip."""
 
 HOUR_MS: Final = 3_600_000
+"""Milliseconds of an hour."""
 LIVE_TTL_MS: Final = 24 * HOUR_MS
 """Milliseconds from the last change for which a live call is kept."""
 ENDED_TTL_MS: Final = HOUR_MS // 4
@@ -66,9 +69,8 @@ class CallIndex:
 
     async def view(self, ref: str) -> tuple[Call, list[dict[str, object]]] | None:
         """A call and what has happened to it, oldest first. Raises StoreCorrupt."""
-        state, entries = await self._client.run(
-            _VIEW, {"call": keys.call(ref), "timeline": keys.timeline(ref)}, {}
-        )
+        at = CallKeys.of(ref)
+        state, entries = await self._client.run(_VIEW, {"call": at.call, "timeline": at.timeline}, {})
         if state is None:
             return None
         try:
@@ -135,15 +137,16 @@ class CallIndex:
 
         None when the call is not known. False when it lives, and while it owes work, which is done first.
         """
+        at = CallKeys.of(ref)
         erased = await self._client.run(
             _ERASE,
             {
-                "call": keys.call(ref),
-                "events": keys.events(ref),
-                "timeline": keys.timeline(ref),
-                "token": keys.token(ref),
-                "owed": keys.owed(keys.owner_call(ref)),
-                "calls": keys.calls(partition_of_ref(ref)),
+                "call": at.call,
+                "events": at.events,
+                "timeline": at.timeline,
+                "token": at.token,
+                "owed": at.owed,
+                "calls": at.calls,
             },
             {"ref": ref, "tombstone": _encode(tombstone), "ttl": ENDED_TTL_MS, "oldest": self._oldest(now)},
         )
@@ -155,9 +158,9 @@ class CallIndex:
         self, before: CallPosition | None, since: float | None, until: float | None, limit: int
     ) -> list[tuple[int, str]]:
         """The first `limit` positions in milliseconds, and one more if there is one."""
-        above = -math.inf if since is None else _ms(since)
-        end = math.inf if until is None else _ms(until)
-        cursor = (math.inf, "") if before is None else (_ms(before[0]), before[1])
+        above = -math.inf if since is None else nearest_ms(since)
+        end = math.inf if until is None else nearest_ms(until)
+        cursor = (math.inf, "") if before is None else (nearest_ms(before[0]), before[1])
         below = min(cursor[0], end)
         args: dict[str, Value] = {
             # Several may have begun in the same millisecond, of which some were before the cursor.
@@ -171,13 +174,12 @@ class CallIndex:
         )
         found: list[tuple[int, str]] = []
         for page in pages:
-            parts = iter(page)
-            found += [(int(score), ref.decode()) for ref, score in zip(parts, parts, strict=True)]
+            found += [(int(score), ref.decode()) for ref, score in pairs(page)]
         return sorted((one for one in found if one < cursor), reverse=True)[: limit + 1]
 
     def _oldest(self, now: float) -> int:
         """Calls that began earlier are off the index."""
-        return _ms(now) - self._alias_ttl_ms
+        return nearest_ms(now) - self._alias_ttl_ms
 
 
 def read_call(state: bytes) -> Call:
@@ -202,8 +204,3 @@ def _readable(state: bytes) -> Call | None:
         return _decode_call(decompress_text(state))
     except msgspec.DecodeError:
         return None
-
-
-def _ms(seconds: float) -> int:
-    """To the nearest: a position goes through seconds and comes back as the same."""
-    return round(seconds * 1000)

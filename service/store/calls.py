@@ -8,16 +8,16 @@ import msgspec
 from service.calls.change_view import call_change
 from service.calls.effects import Scheduled
 from service.calls.model import Call
-from service.calls.refs import partition_of_ref
-from service.calls.replies import Reply
-from service.store import keys
+from service.calls.replies import RecordedReply
 from service.store.call_index import ENDED_TTL_MS, HOUR_MS, LIVE_TTL_MS, CallIndex, is_tombstone, read_call
 from service.store.compression import compress_text, decompress_text
 from service.store.errors import StoreCorrupt
 from service.store.gauges import STEP, state_index
+from service.store.keys import CallKeys
 from service.store.outbox import MAX_TIMELINE_ENTRIES, encode_scheduled
 from service.store.redis.client import Client
 from service.store.redis.scripts import Script
+from service.store.script_values import ms, nearest_ms
 from service.store.timeline import pack_entry
 from service.store.unknown_fields import unknown_fields, with_unknown_fields
 
@@ -25,9 +25,10 @@ _LOAD: Final = Script("call_load")
 _COMMIT: Final = Script("call_commit")
 _KEEP: Final = Script("call_keep")
 _TOKEN_TTL_MS: Final = HOUR_MS // 2
+"""Milliseconds for which the device token of an unanswered transfer is kept."""
 
 _encode = msgspec.json.Encoder().encode
-_decode_reply: msgspec.json.Decoder[Reply] = msgspec.json.Decoder(Reply)
+_decode_reply: msgspec.json.Decoder[RecordedReply] = msgspec.json.Decoder(RecordedReply)
 
 
 class StoredCall(msgspec.Struct, frozen=True):
@@ -35,7 +36,7 @@ class StoredCall(msgspec.Struct, frozen=True):
 
     revision: int
     call: Call | None
-    reply: Reply | None
+    reply: RecordedReply | None
     """What the event that it was loaded for has been answered before."""
     token: str
     """The device token of a transfer that has not been answered; empty where there is none."""
@@ -52,7 +53,7 @@ class CallCommit(msgspec.Struct, frozen=True, kw_only=True):
     call: Call
     event_key: str
     """Key of the event that is answered; empty for one that has no answer to be remembered."""
-    reply: Reply
+    reply: RecordedReply
     timeline_entry: dict[str, object] | None
     """For the timeline; None for what would only fill it."""
     before: Call | None = None
@@ -90,10 +91,9 @@ class Calls(CallIndex):
 
     async def load(self, ref: str, event_key: str = "") -> StoredCall:
         """Raises StoreUnavailable, NewerSchema, StoreCorrupt."""
+        at = CallKeys.of(ref)
         revision, state, reply, token = await self._client.run(
-            _LOAD,
-            {"call": keys.call(ref), "events": keys.events(ref), "token": keys.token(ref)},
-            {"event": event_key},
+            _LOAD, {"call": at.call, "events": at.events, "token": at.token}, {"event": event_key}
         )
         try:
             call = None if state is None else read_call(state)
@@ -112,21 +112,22 @@ class Calls(CallIndex):
         call = change.call
         news = None if is_tombstone(call) else call_change(change.before, call)
         token = "-" if change.token is None else change.token
+        at = CallKeys.of(call.ref)
         written = await self._client.run(
             _COMMIT,
             {
-                "call": keys.call(call.ref),
-                "events": keys.events(call.ref),
-                "timeline": keys.timeline(call.ref),
-                "token": keys.token(call.ref),
-                "owed": keys.owed(keys.owner_call(call.ref)),
-                "agenda": keys.agenda(partition_of_ref(call.ref)),
-                "calls": keys.calls(partition_of_ref(call.ref)),
-                "standing": keys.live_calls(partition_of_ref(call.ref)),
-                "news": keys.news(partition_of_ref(call.ref)),
+                "call": at.call,
+                "events": at.events,
+                "timeline": at.timeline,
+                "token": at.token,
+                "owed": at.owed,
+                "agenda": at.agenda,
+                "calls": at.calls,
+                "standing": at.live_calls,
+                "news": at.news,
             },
             {
-                "now": int(now * 1000),
+                "now": ms(now),
                 "revision": revision,
                 "commit": commit_id,
                 "state": self._packed(
@@ -140,13 +141,13 @@ class Calls(CallIndex):
                 "entries": MAX_TIMELINE_ENTRIES,
                 "effects": _encode([encode_scheduled(one) for one in change.effects]),
                 "cancelled": _encode(change.cancels),
-                "owner": keys.owner_call(call.ref),
+                "owner": at.owner,
                 "device": token,
                 "ttl": self._ttl(call),
                 "events_ttl": LIVE_TTL_MS if call.live else ENDED_TTL_MS,
                 "token_ttl": _TOKEN_TTL_MS,
                 "ref": call.ref,
-                "began": round(call.created_at * 1000),
+                "began": nearest_ms(call.created_at),
                 "listed": int(not is_tombstone(call)),
                 "oldest": self._oldest(now),
                 "calls_ttl": self._alias_ttl_ms,
@@ -160,15 +161,11 @@ class Calls(CallIndex):
 
     async def extend_ttl(self, ref: str, *, now: float) -> None:
         """A live call of which nothing was heard for long is not forgotten."""
+        at = CallKeys.of(ref)
         await self._client.run(
             _KEEP,
-            {
-                "call": keys.call(ref),
-                "events": keys.events(ref),
-                "timeline": keys.timeline(ref),
-                "standing": keys.live_calls(partition_of_ref(ref)),
-            },
-            {"now": int(now * 1000), "ttl": LIVE_TTL_MS, "ref": ref, "step": STEP},
+            {"call": at.call, "events": at.events, "timeline": at.timeline, "standing": at.live_calls},
+            {"now": ms(now), "ttl": LIVE_TTL_MS, "ref": ref, "step": STEP},
         )
 
     def _packed(self, text: bytes, *, compress: bool = True) -> bytes:

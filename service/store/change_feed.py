@@ -1,4 +1,4 @@
-"""News of calls and rooms: read from a cursor on, out of the streams that the scripts write (news.lua).
+"""Reads changes of calls and rooms from a cursor on, out of the streams that scripts write (news.lua).
 
 There is one stream for each partition; a cursor is a position in each of them. What it names has been read,
 so that whoever goes on from it, at any replica, misses nothing and gets nothing twice.
@@ -15,6 +15,7 @@ from service.calls.refs import PARTITIONS
 from service.store import keys
 from service.store.redis.client import Client
 from service.store.redis.scripts import Result, Script
+from service.store.script_values import pairs
 
 _LAST: Final = Script("news_last")
 _READ: Final = Script("news_read")
@@ -46,8 +47,8 @@ class Cursor(msgspec.Struct, frozen=True):
 
     def positions_beyond(self, other: "Cursor") -> tuple[StreamPosition, ...]:
         """Its positions in the streams in which it is after the other, NOWHERE in the rest."""
-        pairs = zip(self.positions, other.positions, strict=True)
-        return tuple(own if own > its else STREAM_START for own, its in pairs)
+        both = zip(self.positions, other.positions, strict=True)
+        return tuple(own if own > its else STREAM_START for own, its in both)
 
     def merged(self, other: "Cursor") -> "Cursor":
         """The further of the two in every stream."""
@@ -126,8 +127,7 @@ def _readable(partition: int, raw: Sequence[Result]) -> FeedEntry | None:
 
 def _entry(partition: int, raw: Sequence[Result]) -> FeedEntry:
     id_, flat = raw
-    parts = iter(flat)
-    fields = dict(zip(parts, parts, strict=True))
+    fields = dict(pairs(flat))
     data = with_time(int(fields[b"at"]) / 1000, msgspec.json.decode(fields[b"data"]))
     return FeedEntry(
         partition=partition,

@@ -1,4 +1,4 @@
-"""The time that all replicas share: that of the store's server of partition 0, kept steady.
+"""Keeps the time that all replicas share: that of the store's server of partition 0.
 
 Leases, deadlines and ages are compared by replicas that did not write them. They follow one clock, and not
 those of the machines: one that is an hour ahead would end calls and take over work that others are at. It is
@@ -21,6 +21,7 @@ from service.metrics import Metrics
 from service.store import keys
 from service.store.redis.client import Client
 from service.store.redis.scripts import Result, Script
+from service.store.script_values import ms, nearest_ms
 
 _ASK: Final = Script("clock_ask")
 _READ: Final = Script("clock_read")
@@ -67,8 +68,8 @@ class ClockReading(NamedTuple):
     @property
     def is_new(self) -> bool:
         """Whether the gap was a moment ago, and nobody has asked since who saw nothing wrong."""
-        seen = self.previous - self.gap > 1000 * _GAP_WRITTEN
-        return 0 <= self.server - self.gap <= 1000 * _GAP_EXPLAINS and not seen
+        seen = self.previous - self.gap > ms(_GAP_WRITTEN)
+        return 0 <= self.server - self.gap <= ms(_GAP_EXPLAINS) and not seen
 
 
 class _TimedReading(NamedTuple):
@@ -104,6 +105,8 @@ class StoreClock:
         """`elapsed`: seconds since some fixed moment, by a clock that nobody sets."""
         self._client = client
         self._machine = machine or SystemClock()
+        # Asked some forty times for each join: the machine's own, without a call in between.
+        self.monotonic: Callable[[], float] = self._machine.monotonic
         self._elapsed = elapsed
         self._metrics = metrics or Metrics()
         self._ahead = self._machine.now() - elapsed()
@@ -117,9 +120,6 @@ class StoreClock:
     def now(self) -> float:
         now = self._ahead + self._elapsed()
         return max(self._floor, now)
-
-    def monotonic(self) -> float:
-        return self._machine.monotonic()
 
     async def sleep(self, seconds: float) -> None:
         await self._machine.sleep(seconds)
@@ -135,7 +135,7 @@ class StoreClock:
         if self._gap is None:
             self._ahead = heard.reading.shared - heard.middle
         elif (jump := self._jump_seconds(heard)) and self._is_store_jump(jump, heard.reading):
-            offset = round(1000 * (self._ahead + heard.middle)) - heard.reading.server
+            offset = nearest_ms(self._ahead + heard.middle) - heard.reading.server
             heard = await self._read_timed(
                 self._read_or_correct(known_offset=heard.reading.offset, new_offset=offset)
             )

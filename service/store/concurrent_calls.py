@@ -1,4 +1,4 @@
-"""How many ordered calls are up at once: of each API key, of its visitors, and of all keys together.
+"""Counts the ordered calls that are up at once, for each API key, its visitors, and all keys together.
 
 Nobody has to tell when a call is over, so that nothing is lost with a replica that dies. Where no more fit,
 those that are counted are looked at, and what is over makes room.
@@ -13,6 +13,7 @@ from service.store import keys
 from service.store.call_index import LIVE_TTL_MS, CallIndex
 from service.store.redis.client import Client
 from service.store.redis.scripts import Script, Value
+from service.store.script_values import ms, pairs
 
 _TAKE: Final = Script("up_take")
 _READ: Final = Script("up_read")
@@ -68,18 +69,18 @@ class ConcurrentCalls:
         return await self._drop_ended(up) and await self._add_if_below(up, name, limit)
 
     async def _add_if_below(self, up: str, name: str, limit: int) -> bool:
-        args: dict[str, Value] = {"name": name, "limit": limit, "now": self._ms, "ttl": LIVE_TTL_MS}
+        args: dict[str, Value] = {"name": name, "limit": limit, "now": self._now_ms, "ttl": LIVE_TTL_MS}
         return bool(await self._client.run(_TAKE, {"up": up}, args))
 
     async def _drop_ended(self, up: str) -> bool:
         """Whether any of those that are counted are over."""
         read = await self._client.run(_READ, {"up": up}, {"most": _AT_ONCE})
-        counted = {name.decode(): float(at) for name, at in zip(read[::2], read[1::2], strict=True)}
+        counted = {name.decode(): float(at) for name, at in pairs(read)}
         found = await self._calls.read_many(
             list(dict.fromkeys(name.removesuffix(_TRANSFER) for name in counted))
         )
         calls = {call.ref: call for call in found}
-        began = self._ms - _GRACE_MS
+        began = self._now_ms - _GRACE_MS
         over, live = [], []
         for name, at in counted.items():
             call = calls.get(name.removesuffix(_TRANSFER))
@@ -91,12 +92,12 @@ class ConcurrentCalls:
         return bool(over)
 
     async def _write_back(self, up: str, *, over: list[str], live: list[str] | None = None) -> None:
-        args: dict[str, Value] = {"over": " ".join(over), "live": " ".join(live or ()), "now": self._ms}
+        args: dict[str, Value] = {"over": " ".join(over), "live": " ".join(live or ()), "now": self._now_ms}
         await self._client.run(_LOOKED, {"up": up}, args)
 
     @property
-    def _ms(self) -> int:
-        return int(self._now() * 1000)
+    def _now_ms(self) -> int:
+        return ms(self._now())
 
 
 def _keys_of(api_key: str) -> dict[ConcurrencyScope, str]:

@@ -1,4 +1,4 @@
-"""What can go wrong with the store; every exception of the Redis client becomes one of these.
+"""Defines the errors of the store. Every exception of the Redis client becomes one of these.
 
 StoreError
 ├── StoreUnavailable   not reachable, not answering in time, read-only, out of memory: may pass

@@ -1,4 +1,4 @@
-"""What the store holds, counted for the metrics: one trip, and little work for the store whatever it holds.
+"""Counts what the store holds for the metrics, in one trip and at little cost.
 
 Which state a live call is in stands in one sorted set for each partition, kept by the scripts that write
 calls: the score is the state's place in `STATES` times `STEP`, plus the time at which the call's key expires.
@@ -30,6 +30,7 @@ from service.store import keys
 from service.store.call_index import LIVE_TTL_MS
 from service.store.redis.client import Client
 from service.store.redis.scripts import Script
+from service.store.script_values import ms
 
 _SURVEY: Final = Script("survey")
 
@@ -41,7 +42,7 @@ _LATE: Final = 20_000
 _SOON: Final = 60_000
 """Milliseconds: the longest that work is put off which has failed, but for what Bandwidth itself asks for."""
 _OWNERS: Final = 50
-"""Whose work is looked into for the oldest, in each partition."""
+"""Owners of a partition whose work is looked into for the oldest."""
 _ROOMS: Final = 100
 """Rooms of a partition whose members are counted; of more, a random choice."""
 _CHECK_KINDS: Final = msgspec.json.encode(
@@ -73,7 +74,7 @@ async def read_gauges(client: Client, *, now: float) -> StoreGauges:
                     "standing": keys.live_calls(one),
                 },
                 {
-                    "now": int(now * 1000),
+                    "now": ms(now),
                     "prefix": keys.prefix(one),
                     "soon": _SOON,
                     "owners": _OWNERS,

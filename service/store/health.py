@@ -1,4 +1,4 @@
-"""The store itself, for who asks whether it is well: version, persistence, memory, clock, what it evicts."""
+"""Checks the store server: version, persistence, memory, clock, evictions."""
 
 import re
 from collections.abc import Mapping

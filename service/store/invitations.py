@@ -1,4 +1,4 @@
-"""Invitations and visits in the store: which are open, which have become what, and which are over.
+"""Stores invitations and visits: which are open, which have been redeemed, and which are over.
 
 They are signed texts (service/invitations.py), good as long as nothing here says otherwise: a mark of its
 own, or that the room was closed after the last closing that the text knows of. A store that has lost all
@@ -14,8 +14,10 @@ import msgspec
 from service.invitations import INVITATION_LIFETIME, Pass
 from service.store import keys
 from service.store.errors import StoreCorrupt
+from service.store.keys import RoomKeys
 from service.store.redis.client import Client
 from service.store.redis.scripts import Script, Value
+from service.store.script_values import ms, pairs
 
 _ISSUE: Final = Script("pass_issue")
 _USE: Final = Script("invitation_use")
@@ -27,7 +29,7 @@ MAX_OPEN: Final = 5000
 """Invitations and visits of one room that are open; some 200 bytes each."""
 _SLACK: Final = 60.0
 """Seconds by which a replica's clock may be behind."""
-MAX_LIFETIME_MS: Final = int((INVITATION_LIFETIME + _SLACK) * 1000)
+MAX_LIFETIME_MS: Final = ms(INVITATION_LIFETIME + _SLACK)
 """Milliseconds for which anything is good at most; a visit is so for less."""
 _ENDED: Final = b"-"
 """As in passes.lua: the mark of what was ended."""
@@ -73,12 +75,12 @@ class Passes:
         """Write it down. The closing of its room that it has to know of; None when too many are open."""
         closed = await self._client.run(
             _ISSUE,
-            {**_list_keys(invitation.room), "closed": keys.room_closed_at(invitation.room)},
+            {**_list_keys(invitation.room), "closed": RoomKeys.of(invitation.room).closed_at},
             {
-                "now": _ms(now),
+                "now": ms(now),
                 "field": _field(PassKind.INVITATION, invitation.id),
                 "record": _record(invitation),
-                "till": _ms(invitation.until),
+                "till": ms(invitation.until),
                 "life": MAX_LIFETIME_MS,
                 "most": self._max_open,
             },
@@ -93,17 +95,17 @@ class Passes:
             {
                 "used": keys.used_invitation(room, invitation.id),
                 **_list_keys(room),
-                "closed": keys.room_closed_at(room),
+                "closed": RoomKeys.of(room).closed_at,
             },
             {
-                "now": _ms(now),
+                "now": ms(now),
                 "known": invitation.room_closed_at,
                 "visit": visit.id,
-                "ttl": _ms(max(0.0, invitation.until - now) + _SLACK),
+                "ttl": ms(max(0.0, invitation.until - now) + _SLACK),
                 "invitation_field": _field(PassKind.INVITATION, invitation.id),
                 "visit_field": _field(PassKind.VISIT, visit.id),
                 "record": _record(visit),
-                "till": _ms(visit.until),
+                "till": ms(visit.until),
                 "life": MAX_LIFETIME_MS,
             },
         )
@@ -113,7 +115,7 @@ class Passes:
         closed, became = await self._client.run(
             _READ,
             {
-                "closed": keys.room_closed_at(invitation.room),
+                "closed": RoomKeys.of(invitation.room).closed_at,
                 "mark": keys.used_invitation(invitation.room, invitation.id),
             },
             {},
@@ -128,7 +130,7 @@ class Passes:
         found = await self._client.run_many(
             _READ,
             [
-                ({"closed": keys.room_closed_at(one.room), "mark": keys.ended_visit(one.room, one.id)}, {})
+                ({"closed": RoomKeys.of(one.room).closed_at, "mark": keys.ended_visit(one.room, one.id)}, {})
                 for one in asked
             ],
         )
@@ -148,10 +150,8 @@ class Passes:
 
     async def list_open(self, room: str, kind: PassKind, *, now: float) -> list[OpenPass]:
         """Those that are open, the first to run out first. Raises StoreCorrupt."""
-        flat = iter(await self._client.run(_LIST, {"passes": keys.passes(room)}, {}))
-        found = [
-            _decode_open(room, record) for field, record in zip(flat, flat, strict=True) if _is(kind, field)
-        ]
+        flat = await self._client.run(_LIST, {"passes": RoomKeys.of(room).passes}, {})
+        found = [_decode_open(room, record) for field, record in pairs(flat) if _is(kind, field)]
         return sorted((one for one in found if one.until > now), key=lambda one: (one.until, one.id))
 
     async def _end(self, room: str, kind: PassKind, id_: str, mark: str, *, listed: bool = True) -> bool:
@@ -160,7 +160,8 @@ class Passes:
 
 
 def _list_keys(room: str) -> dict[str, str]:
-    return {"passes": keys.passes(room), "ends": keys.passes_until(room)}
+    at = RoomKeys.of(room)
+    return {"passes": at.passes, "ends": at.passes_until}
 
 
 def _field(kind: PassKind, id_: str) -> str:
@@ -180,7 +181,3 @@ def _decode_open(room: str, record: bytes) -> OpenPass:
         return _decode(record)
     except msgspec.DecodeError as error:
         raise StoreCorrupt(f"an open invitation or visit of room {room}: {error}") from error
-
-
-def _ms(seconds: float) -> int:
-    return int(seconds * 1000)

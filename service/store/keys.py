@@ -1,4 +1,4 @@
-"""Every key that we use, and which partition it belongs to.
+"""Names every key of the store, and the partition that it belongs to.
 
 Calls and rooms are spread over a fixed number of partitions; the hash tag (`{p03}`) keeps all keys of one
 partition in one slot of a cluster, so that a script may touch a call and all that belongs to it.
@@ -6,10 +6,115 @@ partition in one slot of a cluster, so that a script may touch a call and all th
 
 import hashlib
 from functools import lru_cache
+from typing import Final
+
+import msgspec
 
 from service.calls.refs import PARTITIONS, partition_of_ref, ref_of_call
 
 _TAGS = tuple(f"pstn:{{p{partition:02}}}" for partition in range(PARTITIONS))
+_KEPT: Final = 1024
+"""Calls, rooms and owners whose keys are remembered, each: more than are worked on at once; 1 kB for one."""
+
+
+class OwnerKeys(msgspec.Struct, frozen=True):
+    """The keys of the work that one owner owes: a call (`call:<ref>`) or a room (`room:<name>`)."""
+
+    partition: int
+    owed: str
+    """The effects that it owes, in order."""
+    timeline: str
+    """What became of its work: the timeline of a call. No room has one."""
+    agenda: str
+    dead: str
+    unknown: str
+    offered: str
+
+    @staticmethod
+    @lru_cache(maxsize=_KEPT)
+    def of(owner: str) -> "OwnerKeys":
+        partition = partition_of_owner(owner)
+        kind, _, name = owner.partition(":")
+        return OwnerKeys(
+            partition=partition,
+            owed=_owed(partition, owner),
+            timeline=f"{_tag(partition)}:timeline:{name if kind == 'call' else owner}",
+            agenda=agenda(partition),
+            dead=dead(partition),
+            unknown=unknown(partition),
+            offered=offered(partition),
+        )
+
+
+class CallKeys(msgspec.Struct, frozen=True):
+    """The keys of one call, and those of its partition that change with it."""
+
+    call: str
+    events: str
+    """The webhooks that have been answered, and their answers."""
+    timeline: str
+    token: str
+    """The device token of a transfer that has not been answered."""
+    owner: str
+    """No key: the name of the call as an owner of work."""
+    owed: str
+    agenda: str
+    calls: str
+    live_calls: str
+    news: str
+
+    @staticmethod
+    @lru_cache(maxsize=_KEPT)
+    def of(ref: str) -> "CallKeys":
+        owner = owner_call(ref)
+        work = OwnerKeys.of(owner)
+        tag = _tag(work.partition)
+        return CallKeys(
+            call=_call(work.partition, ref),
+            events=f"{tag}:events:{ref}",
+            timeline=work.timeline,
+            token=f"{tag}:token:{ref}",
+            owner=owner,
+            owed=work.owed,
+            agenda=work.agenda,
+            calls=calls(work.partition),
+            live_calls=live_calls(work.partition),
+            news=news(work.partition),
+        )
+
+
+class RoomKeys(msgspec.Struct, frozen=True):
+    """The keys of one room, and those of its partition that change with it."""
+
+    room: str
+    settings: str
+    closed_at: str
+    passes: str
+    passes_until: str
+    owner: str
+    """No key: the name of the room as an owner of work."""
+    owed: str
+    agenda: str
+    live_rooms: str
+    news: str
+
+    @staticmethod
+    @lru_cache(maxsize=_KEPT)
+    def of(name: str) -> "RoomKeys":
+        owner = owner_room(name)
+        work = OwnerKeys.of(owner)
+        return RoomKeys(
+            room=room(name),
+            settings=room_settings(name),
+            closed_at=room_closed_at(name),
+            passes=passes(name),
+            passes_until=passes_until(name),
+            owner=owner,
+            owed=work.owed,
+            agenda=work.agenda,
+            live_rooms=live_rooms(work.partition),
+            news=news(work.partition),
+        )
 
 
 @lru_cache(maxsize=4096)
@@ -18,21 +123,7 @@ def partition_of_room(room: str) -> int:
 
 
 def call(ref: str) -> str:
-    return f"{_tag(partition_of_ref(ref))}:call:{ref}"
-
-
-def events(ref: str) -> str:
-    """Which webhooks of a call have been answered, and how."""
-    return f"{_tag(partition_of_ref(ref))}:events:{ref}"
-
-
-def timeline(ref: str) -> str:
-    return f"{_tag(partition_of_ref(ref))}:timeline:{ref}"
-
-
-def token(ref: str) -> str:
-    """The device token of a transfer that has not been answered."""
-    return f"{_tag(partition_of_ref(ref))}:token:{ref}"
+    return _call(partition_of_ref(ref), ref)
 
 
 def calls(partition: int) -> str:
@@ -198,13 +289,7 @@ def dead(partition: int) -> str:
 
 def owed(owner: str) -> str:
     """The effects that an owner owes, in order."""
-    return f"{_tag(partition_of_owner(owner))}:owed:{owner}"
-
-
-def timeline_of_owner(owner: str) -> str:
-    """Where it is told what became of owed work: the timeline of a call. There is none of a room."""
-    kind, _, name = owner.partition(":")
-    return timeline(name) if kind == "call" else f"{_tag(partition_of_owner(owner))}:timeline:{owner}"
+    return _owed(partition_of_owner(owner), owner)
 
 
 def owner_call(ref: str) -> str:
@@ -223,6 +308,14 @@ def partition_of_owner(owner: str) -> int:
 def prefix(partition: int) -> str:
     """What all keys of a partition begin with."""
     return _tag(partition)
+
+
+def _call(partition: int, ref: str) -> str:
+    return f"{_tag(partition)}:call:{ref}"
+
+
+def _owed(partition: int, owner: str) -> str:
+    return f"{_tag(partition)}:owed:{owner}"
 
 
 def _tag(partition: int) -> str:

@@ -1,4 +1,4 @@
-"""Which of Bandwidth's ids the store knows: for who is about to end what nobody knows.
+"""Finds which of Bandwidth's ids the store knows, before a sweep ends the others.
 
 Everything is looked through as text, and nothing is decoded: what this release cannot read is somebody's too.
 """
@@ -11,6 +11,7 @@ from service.calls.refs import PARTITIONS, ref_of_call
 from service.store import keys
 from service.store.redis.client import Client
 from service.store.redis.scripts import Result, Script, Value
+from service.store.script_values import pairs
 
 T = TypeVar("T")
 Bound = tuple[Mapping[str, str], Mapping[str, Value]]
@@ -25,7 +26,7 @@ _GET: Final = Script("get")
 _AT_ONCE: Final = 500
 """Keys that are read in one trip."""
 _ALL: Final = 0
-"""As the limit of an agenda."""
+"""Owners of an agenda that are read: as the limit it means all."""
 _QUOTED: Final = re.compile(rb'"([^"\\]*)"')
 
 
@@ -52,7 +53,7 @@ class KnownIds:
         owners = await self._for_each_partition(
             _AGENDA, lambda one: ({"agenda": keys.agenda(one)}, {"limit": _ALL})
         )
-        await look(_OWED, [({"owed": keys.owed(owner)}, {}) for owner in owners[::2]])
+        await look(_OWED, [({"owed": keys.owed(owner)}, {}) for owner, _ in pairs(owners)])
         refs = await self._for_each_partition(_STANDING, lambda one: ({"standing": keys.live_calls(one)}, {}))
         await look(_STATE, [({"call": keys.call(ref)}, {}) for ref in refs])
         rooms = await self._for_each_partition(_NAMES, _names)

@@ -1,4 +1,4 @@
-"""A marker in each partition, by which a process notices that the store has lost what it held.
+"""Keeps a marker in each partition, by which a process notices that the store has lost data.
 
 FLUSHALL takes it away, another database has another one, and an older file has an older one.
 """
@@ -10,6 +10,7 @@ from service.clock import Clock
 from service.store import keys
 from service.store.redis.client import Client
 from service.store.redis.scripts import Script, Value
+from service.store.script_values import ms
 
 _MARKER: Final = Script("marker")
 _GET: Final = Script("get")
@@ -41,7 +42,7 @@ class Markers:
         """`clock`: the one that replicas share; the server's own may jump. `every`: seconds between looks."""
         self._client = client
         self._clock = clock
-        self._every = int(every * 1000)
+        self._every = ms(every)
         self._seen: dict[int, _Mark] = {}
 
     async def check(self, new_id: str) -> tuple[DataLoss, int]:
@@ -49,7 +50,7 @@ class Markers:
 
         `new_id`: an id for those. Raises StoreUnavailable.
         """
-        now = int(self._clock.now() * 1000)
+        now = ms(self._clock.now())
         args: dict[str, Value] = {"now": now, "fresh": new_id, "every": self._every, "life": _LIFE}
         found = await self._client.run_many(
             _MARKER, [({"marker": keys.marker(one)}, args) for one in range(PARTITIONS)]

@@ -1,4 +1,4 @@
-"""Who may place a call: asked twice it is one call, and a key with its visitors has so many in an hour."""
+"""Keeps idempotency keys, and the hourly quota of outbound calls of each API key and its visitors."""
 
 from typing import Final
 
@@ -7,6 +7,7 @@ import msgspec
 from service.store import keys
 from service.store.redis.client import Client
 from service.store.redis.scripts import Script
+from service.store.script_values import ms
 
 _ADMIT: Final = Script("admit")
 _FORGET: Final = Script("admit_forget")
@@ -81,7 +82,7 @@ class OutboundQuota:
                 "for_visitors": visitors if request.visit else self._per_hour,
                 "for_visit": (visitors + 1) // 2 if request.visit else self._per_hour,
                 "once_ttl": _IDEMPOTENCY_TTL_MS,
-                "now": int(request.now * 1000),
+                "now": ms(request.now),
             },
         )
         if answer == b"mismatch":

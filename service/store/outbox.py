@@ -1,4 +1,4 @@
-"""Owed effects in the store: written down by commits and room scripts, worked off under a lease."""
+"""Stores owed effects: commits and room scripts write them, workers take them under a lease."""
 
 from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
@@ -7,18 +7,21 @@ from typing import Final, NamedTuple
 import msgspec
 
 from service.calls.effects import (
-    EFFECT_NAMES,
+    EFFECT_TAGS,
     CheckCall,
     CheckRoom,
     Effect,
     ReplaceSession,
     Scheduled,
-    effect_name,
+    effect_tag,
+    shown_name,
 )
 from service.store import keys
 from service.store.compression import compress_text
+from service.store.keys import OwnerKeys
 from service.store.redis.client import Client
 from service.store.redis.scripts import Script
+from service.store.script_values import ms, nearest_ms
 from service.store.timeline import pack_entry
 from service.store.unknown_fields import unknown_fields, with_unknown_fields
 
@@ -55,7 +58,7 @@ class UnreadableEffect(msgspec.Struct, frozen=True):
     """An effect of a newer release, which its replicas carry out; or one that nobody can read."""
 
     name: str
-    """`UNREADABLE` where there is none."""
+    """The one that is shown; `UNREADABLE` where there is none."""
     left_to_others: bool = False
     """Whether the store has left it to those who know its kind; others are not given it again for a while."""
 
@@ -112,14 +115,14 @@ class Outbox:
         *,
         worker: str,
         lease: float,
-        kinds: Collection[str] = EFFECT_NAMES,
+        kinds: Collection[str] = EFFECT_TAGS,
         compress: bool = False,
     ) -> None:
         self._client = client
         self._known = f" {' '.join(sorted(kinds))} "
         self._worker = worker
         self._compress = compress
-        self._lease = int(lease * 1000)
+        self._lease = ms(lease)
 
     async def claim(self, partition: int, *, now: float, limit: int) -> list[str]:
         """Owners with due work, put off for a moment: whoever claims them begins at once, and takes a lease.
@@ -129,7 +132,7 @@ class Outbox:
         owners = await self._client.run(
             _CLAIM,
             {"agenda": keys.agenda(partition), "offered": keys.offered(partition)},
-            {"now": _ms(now), "lease": _CLAIM_MS, "limit": limit, "kinds": self._known},
+            {"now": ms(now), "lease": _CLAIM_MS, "limit": limit, "kinds": self._known},
         )
         return [owner.decode() for owner in owners]
 
@@ -142,9 +145,12 @@ class Outbox:
         postponed: Sequence[Postponed] = (),
         given_up: Sequence[GivenUp] = (),
         timeline_entries: Mapping[str, TimelineEntry] = MappingProxyType({}),
+        busy: bool = False,
         release: bool = False,
     ) -> list[DueEffect]:
         """Strike off what was done, put off what was not, and take what is due; nothing due ends the lease.
+
+        With `busy` the lease goes on all the same: some request of this worker has not been answered.
 
         `timeline_entries`: by the id of the effect what a call's timeline is told of it; a room has none.
         With `release` the lease ends here, and what is due is left to whoever looks next.
@@ -159,34 +165,35 @@ class Outbox:
                 texts.extend(compress_text(text) if self._compress else text)
             return begin, len(texts)
 
-        partition = keys.partition_of_owner(owner)
+        at = OwnerKeys.of(owner)
         found = await self._client.run(
             _WORK,
             {
-                "owed": keys.owed(owner),
-                "agenda": keys.agenda(partition),
-                "dead": keys.dead(partition),
-                "timeline": keys.timeline_of_owner(owner),
-                "unknown": keys.unknown(partition),
-                "offered": keys.offered(partition),
+                "owed": at.owed,
+                "agenda": at.agenda,
+                "dead": at.dead,
+                "timeline": at.timeline,
+                "unknown": at.unknown,
+                "offered": at.offered,
             },
             {
-                "now": _ms(now),
+                "now": ms(now),
                 "worker": self._worker,
                 "lease": 0 if release else self._lease,
+                "busy": int(busy),
                 "owner": owner,
                 "done": _encode([(work.id, work.version, tell(work)) for work in done]),
                 "later": _encode(
                     [
                         (
                             one.effect.id,
-                            _ms(one.due),
+                            ms(one.due),
                             int(one.counts_as_try),
                             one.effect.version,
                             not one.has_failed,
                             tell(one.effect),
                             "" if one.replacement is None else one.effect.encode_replacement(one.replacement),
-                            round(one.effect.since * 1000),
+                            nearest_ms(one.effect.since),
                         )
                         for one in postponed
                     ]
@@ -210,7 +217,7 @@ class Outbox:
                 version=version.decode(),
                 tries=int(tries),
                 since=int(since) / 1000,
-                effect=UnreadableEffect(_tag_of(effect), left_to_others=True)
+                effect=UnreadableEffect(_shown_name_of(effect), left_to_others=True)
                 if strange
                 else read_effect(effect, owner, id_.decode()),
                 text=effect,
@@ -224,11 +231,11 @@ def encode_scheduled(scheduled: Scheduled) -> tuple[str, int, str, str]:
     effect = scheduled.effect
     # Every live call owes this one.
     text = IMPLIED if isinstance(effect, CheckCall) else _encode(effect).decode()
-    return effect.id, _ms(scheduled.due), effect.lane, text
+    return effect.id, ms(scheduled.due), effect.lane, text
 
 
 def encode_effect(effect: Effect, target: str) -> tuple[str, str]:
-    return f"{effect_name(effect)}:{target}", _encode(effect).decode()
+    return f"{effect_tag(effect)}:{target}", _encode(effect).decode()
 
 
 def _implied(owner: str, id_: str) -> Effect | None:
@@ -253,15 +260,11 @@ def read_effect(effect: bytes, owner: str, id_: str) -> Effect | UnreadableEffec
     try:
         return _decode.decode(effect)
     except (ValueError, RecursionError):  # msgspec's own errors are ValueErrors
-        return UnreadableEffect(_tag_of(effect))
+        return UnreadableEffect(_shown_name_of(effect))
 
 
-def _tag_of(effect: bytes) -> str:
+def _shown_name_of(effect: bytes) -> str:
     try:
-        return msgspec.json.decode(effect, type=_Tagged).type
+        return shown_name(msgspec.json.decode(effect, type=_Tagged).type)
     except (ValueError, RecursionError):
         return UNREADABLE
-
-
-def _ms(seconds: float) -> int:
-    return int(seconds * 1000)

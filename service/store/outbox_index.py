@@ -1,4 +1,4 @@
-"""Owed work for who looks at it: what is owed and when it is due, and the dead letters."""
+"""Reads owed effects and dead letters for API and command line."""
 
 import hashlib
 import re
@@ -10,9 +10,11 @@ import msgspec
 from service.calls.effects import Effect, effect_name
 from service.calls.refs import PARTITIONS
 from service.store import keys
+from service.store.keys import OwnerKeys
 from service.store.outbox import UnreadableEffect, read_effect
 from service.store.redis.client import Client
 from service.store.redis.scripts import Script
+from service.store.script_values import ms, pairs
 
 _AGENDA: Final = Script("agenda_read")
 _OWED: Final = Script("owed_read")
@@ -89,17 +91,16 @@ class OutboxIndex:
         agendas = await self._client.run_many(
             _AGENDA, [({"agenda": keys.agenda(one)}, {"limit": limit}) for one in range(PARTITIONS)]
         )
-        return await self.list_owed_by([owner.decode() for agenda in agendas for owner in agenda[::2]])
+        return await self.list_owed_by([owner.decode() for agenda in agendas for owner, _ in pairs(agenda)])
 
     async def list_owed_by(self, owners: Sequence[str]) -> list[OwedEffect]:
         """What these owe, the earliest due first."""
         every = await self._client.run_many(_OWED, [({"owed": keys.owed(owner)}, {}) for owner in owners])
         found = []
         for owner, flat in zip(owners, every, strict=True):
-            fields = iter(flat)
             found += [
                 _owed_effect(owner, name.decode(), value.decode())
-                for name, value in zip(fields, fields, strict=True)
+                for name, value in pairs(flat)
                 if not name.startswith(b".")
             ]
         return sorted(found, key=lambda one: one.due)
@@ -115,12 +116,12 @@ class OutboxIndex:
     async def replay_dead_letter(self, letter: DeadLetter, *, now: float) -> bool:
         """Owe its effect again, from now on; False when somebody has replayed or dropped it before."""
         kept = _decode(letter.text)
-        partition = keys.partition_of_owner(letter.owner)
+        at = OwnerKeys.of(letter.owner)
         again = await self._client.run(
             _REPLAY,
-            {"owed": keys.owed(kept.owner), "agenda": keys.agenda(partition), "dead": keys.dead(partition)},
+            {"owed": at.owed, "agenda": at.agenda, "dead": at.dead},
             {
-                "now": int(now * 1000),
+                "now": ms(now),
                 "letter": letter.text,
                 "owner": kept.owner,
                 "id": kept.id,
@@ -132,8 +133,8 @@ class OutboxIndex:
 
     async def drop_dead_letter(self, letter: DeadLetter) -> bool:
         """Forget it; False when somebody has replayed or dropped it before."""
-        partition = keys.partition_of_owner(letter.owner)
-        dropped = await self._client.run(_DROP, {"dead": keys.dead(partition)}, {"letter": letter.text})
+        dead = OwnerKeys.of(letter.owner).dead
+        dropped = await self._client.run(_DROP, {"dead": dead}, {"letter": letter.text})
         return bool(dropped)
 
     async def retry_owed(self, effect: OwedEffect, *, now: float) -> bool:
@@ -145,13 +146,11 @@ class OutboxIndex:
         return await self._change(_FORGET, effect, now)
 
     async def _change(self, script: Script, effect: OwedEffect, now: float) -> bool:
+        at = OwnerKeys.of(effect.owner)
         changed = await self._client.run(
             script,
-            {
-                "owed": keys.owed(effect.owner),
-                "agenda": keys.agenda(keys.partition_of_owner(effect.owner)),
-            },
-            {"now": int(now * 1000), "owner": effect.owner, "id": effect.id},
+            {"owed": at.owed, "agenda": at.agenda},
+            {"now": ms(now), "owner": effect.owner, "id": effect.id},
         )
         return bool(changed)
 

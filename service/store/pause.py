@@ -1,4 +1,4 @@
-"""Whether new calls are taken: said once in the store, for all replicas."""
+"""Stores whether new calls are taken, for all replicas."""
 
 from typing import Final
 

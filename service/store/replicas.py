@@ -1,4 +1,4 @@
-"""What each replica says of itself, for whoever looks at them together."""
+"""Stores what each replica reports of itself, to be read together."""
 
 from typing import Final
 
@@ -8,6 +8,7 @@ from service.store import keys
 from service.store.clock import StoreClock
 from service.store.redis.client import Client
 from service.store.redis.scripts import Script
+from service.store.script_values import ms
 
 _WRITE: Final = Script("replica_write")
 _READ: Final = Script("replica_read")
@@ -18,10 +19,11 @@ REPORT_TTL: Final = 20.0
 LARGEST: Final = 2048
 """Bytes of a report."""
 MAX_REPLICAS: Final = 200
-"""Replicas."""
+"""Replicas whose reports are read: those heard of last."""
 _WORD: Final = 64
 """Characters of a name; addresses have 45."""
 PEERS: Final = 5
+"""Addresses that a report names as those of refused webhooks."""
 
 
 class ReplicaReport(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -70,7 +72,7 @@ class Replicas:
         trip = self._client.run(
             _WRITE,
             {"report": keys.replica(report.id), "replicas": keys.replicas(), "clock": keys.clock()},
-            {"id": report.id, "text": encode_report(report), "ttl": int(REPORT_TTL * 1000)},
+            {"id": report.id, "text": encode_report(report), "ttl": ms(REPORT_TTL)},
         )
         await (self._clock.sync(trip) if self._clock else trip)
 

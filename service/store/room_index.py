@@ -1,4 +1,4 @@
-"""Which rooms there are, how they are set, and who is in them."""
+"""Reads rooms: which there are, how they are set, and who is in them."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -15,6 +15,7 @@ from service.store import keys
 from service.store.errors import StoreCorrupt
 from service.store.redis.client import Client
 from service.store.redis.scripts import Script
+from service.store.script_values import ms, pairs
 from service.store.unknown_fields import unknown_fields
 
 _GET: Final = Script("get")
@@ -113,7 +114,7 @@ class RoomIndex:
             ),
         )
         if before.pin and before.pin != settings.pin:
-            await self._client.run(_RELEASE, {"pin": keys.pin(before.pin)}, {"name": room, "now": _ms(now)})
+            await self._client.run(_RELEASE, {"pin": keys.pin(before.pin)}, {"name": room, "now": ms(now)})
         return ""
 
     async def find_by_pin(self, digits: str) -> str:
@@ -186,14 +187,13 @@ class RoomIndex:
 
     async def _claim_over(self, pin: str, room: str, now: float, stale: bytes) -> bytes:
         held = await self._client.run(
-            _CLAIM, {"pin": keys.pin(pin)}, {"name": room, "now": _ms(now), "stale": stale}
+            _CLAIM, {"pin": keys.pin(pin)}, {"name": room, "now": ms(now), "stale": stale}
         )
         return bytes(held)
 
 
 def _view(room: str, flat: list[bytes], settings: bytes | None) -> RoomView | None:
-    texts = iter([text.decode() for text in flat])
-    fields = dict(zip(texts, texts, strict=True))
+    fields = dict(pairs(text.decode() for text in flat))
     waiting = tuple(sorted(field.removeprefix("waiter:") for field in fields if field.startswith("waiter:")))
     if settings is None and not waiting and "members" not in fields:
         return None
@@ -259,13 +259,9 @@ def _browser(room: str, text: str | None) -> tuple[Browser | None, bytes]:
 
 
 def _presence(text: str | None) -> Presence:
-    return Presence(*(int(ms) / 1000 for ms in (text or "0").split()))
+    return Presence(*(int(at) / 1000 for at in (text or "0").split()))
 
 
 def _claim_of(value: bytes) -> tuple[str, float]:
     room, _, since = value.decode().partition(" ")
     return room, int(since) / 1000
-
-
-def _ms(seconds: float) -> int:
-    return int(seconds * 1000)

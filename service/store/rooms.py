@@ -1,4 +1,4 @@
-"""Rooms in the store: who has a seat, which session is the room's, and what is owed when members come and go.
+"""Stores rooms: seats, the session, and what is owed when members come and go.
 
 A room's life (an epoch) begins with its first seat and ends with its last, or when it is closed. Seats' ids
 are never used twice, so that a seat that is not closing says that the epoch it was taken in goes on.
@@ -19,13 +19,16 @@ from service.calls.effects import (
     Subscribe,
 )
 from service.calls.policy import is_private_room
-from service.calls.room_settings import MAX_MEMBERS, AloneSettings, RoomSettings, WaitingSettings
+from service.calls.room_settings import MAX_MEMBERS, AloneSettings
 from service.store import keys
 from service.store.invitations import MAX_LIFETIME_MS
+from service.store.keys import RoomKeys
 from service.store.outbox import encode_effect
 from service.store.redis.client import Client
 from service.store.redis.scripts import Result, Script, Value
 from service.store.room_index import RoomIndex, decode_settings
+from service.store.room_results import EmptyRoom, ReservedSeat, RoomFull, SeatGone, SessionInDoubt, TakenSeat
+from service.store.script_values import ms, pairs
 from service.store.unknown_fields import with_unknown_fields
 
 _RESERVE: Final = Script("room_reserve")
@@ -53,6 +56,7 @@ _VACATED_TTL_MS: Final = 15 * 60_000
 OLD_SESSION_GRACE: Final = 60.0
 """Seconds for which a session outlives its replacement, so that its members are moved before it ends."""
 CHECK_INTERVAL: Final = 900.0
+"""Seconds until a room's seats are compared with the participants of its session."""
 UNUSED_TIMEOUT: Final = 120.0
 """Seconds for which a seat is kept for a browser that was never heard of."""
 ABSENT_TIMEOUT: Final = 45.0
@@ -68,50 +72,6 @@ _alone: Final = msgspec.json.encode({"after": AloneSettings().after, "then": Alo
 
 Args = dict[str, Value]
 PreparedStep = Literal["coming", "ready", "failed", "gone"]
-
-
-class RoomFull(msgspec.Struct, frozen=True):
-    members: int
-    leaving: int = 0
-    """How many of them have given their seat up, or the caller another seat of theirs."""
-
-
-class ReservedSeat(msgspec.Struct, frozen=True):
-    """A seat that has been reserved, or with a participant out of stock, taken."""
-
-    session_id: str
-    """Empty when the room has no session yet."""
-    settings: RoomSettings
-    participant_id: str = ""
-    """Of the one out of stock whose seat it is; it is in the session."""
-    token: str = ""
-
-    def __repr__(self) -> str:
-        return (
-            f"ReservedSeat(session_id={self.session_id!r}, participant_id={self.participant_id!r}, token=***)"
-        )
-
-
-class EmptyRoom(msgspec.Struct, frozen=True):
-    """Nobody is there: the call has no seat, waits outside, and will be summoned when somebody comes."""
-
-    waiting: WaitingSettings
-
-
-class SessionInDoubt(msgspec.Struct, frozen=True):
-    """Nobody is to be sent into the room's session: it was not found, and is being looked at."""
-
-
-class TakenSeat(msgspec.Struct, frozen=True):
-    """A seat that a participant has taken."""
-
-    session_id: str
-    has_due_work: bool = False
-    """Whether the room owes something that is due now, such as a call to who waits outside."""
-
-
-class SeatGone(msgspec.Struct, frozen=True):
-    """The seat was given up meanwhile; what was brought along is owed for deletion."""
 
 
 class Rooms(RoomIndex):
@@ -173,18 +133,19 @@ class Rooms(RoomIndex):
             "limit": limit,
             "ttl": _TTL_MS,
             "browser": b"" if browser is None else msgspec.json.encode(browser),
-            "unused": _ms(self._unused_timeout),
+            "unused": ms(self._unused_timeout),
             "stock": self._prepared_for(room),
             "takes": int(use_prepared),
             "heeds": int(refuse_if_doubted),
-            "broke": _ms(broken_at),
+            "broke": ms(broken_at),
         }
+        at = RoomKeys.of(room)
         more = {
-            "settings": keys.room_settings(room),
+            "settings": at.settings,
             "left": keys.vacated_seat(room, seat),
-            "news": _change_feed(room),
+            "closed": at.closed_at,
+            "news": at.news,
         }
-        more["closed"] = keys.room_closed_at(room)
         answer, value, text, *stocked = await self._run(_RESERVE, room, now, args, **more)
         if answer == b"gone":
             return SeatGone()
@@ -217,14 +178,9 @@ class Rooms(RoomIndex):
             "seat": seat,
             "participant": participant_id,
             "keep": int(keep_participant),
-            "made": new_session_id,
-            "ttl": _TTL_MS,
-            "roll_over": _ms(self._roll_over_after),
-            "check": _ms(self._check_interval),
-            "stock": self._prepared_for(room),
-            "limit": MAX_MEMBERS,
+            **self._session_args(room, new_session_id),
         }
-        return _taken_seat(await self._run(_ENTER, room, now, args, news=_change_feed(room)))
+        return _taken_seat(await self._run(_ENTER, room, now, args, news=RoomKeys.of(room).news))
 
     async def replace_session(
         self, room: str, seat: str, *, vanished_session_id: str, new_session_id: str, now: float
@@ -233,12 +189,7 @@ class Rooms(RoomIndex):
         args: Args = {
             "seat": seat,
             "vanished": vanished_session_id,
-            "made": new_session_id,
-            "ttl": _TTL_MS,
-            "roll_over": _ms(self._roll_over_after),
-            "check": _ms(self._check_interval),
-            "stock": self._prepared_for(room),
-            "limit": MAX_MEMBERS,
+            **self._session_args(room, new_session_id),
         }
         return _taken_seat(await self._run(_REPLACE, room, now, args))
 
@@ -250,13 +201,8 @@ class Rooms(RoomIndex):
         """
         args: Args = {
             "old": old_session_id,
-            "made": new_session_id,
-            "grace": _ms(self._old_session_grace),
-            "ttl": _TTL_MS,
-            "roll_over": _ms(self._roll_over_after),
-            "check": _ms(self._check_interval),
-            "stock": self._prepared_for(room),
-            "limit": MAX_MEMBERS,
+            "grace": ms(self._old_session_grace),
+            **self._session_args(room, new_session_id),
         }
         return bool(await self._run(_ROLL_OVER, room, now, args))
 
@@ -270,13 +216,10 @@ class Rooms(RoomIndex):
             "keep": int(keep_participant),
             "left_ttl": _VACATED_TTL_MS,
             "alone": _alone,
+            "page": ms(self._page_gone_timeout),
         }
-        args["page"] = _ms(self._page_gone_timeout)
-        more = {
-            "settings": keys.room_settings(room),
-            "left": keys.vacated_seat(room, seat),
-            "news": _change_feed(room),
-        }
+        at = RoomKeys.of(room)
+        more = {"settings": at.settings, "left": keys.vacated_seat(room, seat), "news": at.news}
         return bool(await self._run(_VACATE, room, now, args, **more))
 
     async def free_seat(self, room: str, seat: str, *, now: float) -> None:
@@ -301,7 +244,7 @@ class Rooms(RoomIndex):
             "step": step,
             "participant": participant_id,
             "token": token,
-            "till": _ms(usable_until),
+            "till": ms(usable_until),
             "stock": self._prepared_for(room),
             "limit": MAX_MEMBERS,
             "kept": _HANDED_OUT_TTL_MS,
@@ -317,8 +260,8 @@ class Rooms(RoomIndex):
         text = encode_effect(check, check.session_id)[1]
         args: Args = {
             "session": check.session_id,
-            "till": _ms(now + _DOUBT_TTL),
-            "due": _ms(due),
+            "till": ms(now + _DOUBT_TTL),
+            "due": ms(due),
             "effect": text,
         }
         return bool(await self._run(_DOUBT, room, now, args))
@@ -329,9 +272,20 @@ class Rooms(RoomIndex):
 
     async def list_seats_being_added(self, room: str) -> frozenset[str]:
         """Seats whose participants are still to be put into the room's session."""
-        owed = await self._client.run(_OWED, {"owed": keys.owed(keys.owner_room(room))}, {})
-        ids = [field.decode().partition(":") for field in owed[::2]]
+        owed = await self._client.run(_OWED, {"owed": RoomKeys.of(room).owed}, {})
+        ids = [field.decode().partition(":") for field, _ in pairs(owed)]
         return frozenset(seat for kind, _, seat in ids if kind == _ADD)
+
+    def _session_args(self, room: str, new_session_id: str) -> Args:
+        """For scripts that may make `new_session_id` the room's session."""
+        return {
+            "made": new_session_id,
+            "ttl": _TTL_MS,
+            "roll_over": ms(self._roll_over_after),
+            "check": ms(self._check_interval),
+            "stock": self._prepared_for(room),
+            "limit": MAX_MEMBERS,
+        }
 
     def _prepared_for(self, room: str) -> int:
         """In a room of a caller's own there is nobody to wait for."""
@@ -381,12 +335,9 @@ class Rooms(RoomIndex):
             "ttl": _TTL_MS,
             "life": MAX_LIFETIME_MS,
         }
-        more = {
-            "closed": keys.room_closed_at(room),
-            "passes": keys.passes(room),
-            "ends": keys.passes_until(room),
-        }
-        return bool(await self._run(_CLOSE, room, now, args, news=_change_feed(room), **more))
+        at = RoomKeys.of(room)
+        more = {"closed": at.closed_at, "passes": at.passes, "ends": at.passes_until, "news": at.news}
+        return bool(await self._run(_CLOSE, room, now, args, **more))
 
     async def schedule(
         self,
@@ -400,14 +351,14 @@ class Rooms(RoomIndex):
         target = _target(effect)
         id_, text = encode_effect(effect, target)
         lane = id_ if isinstance(effect, CheckRoom) else target
-        owner = keys.owner_room(room)
+        at = RoomKeys.of(room)
         await self._client.run(
             _OWE,
-            {"owed": keys.owed(owner), "agenda": keys.agenda(keys.partition_of_owner(owner))},
+            {"owed": at.owed, "agenda": at.agenda},
             {
-                "now": _ms(now),
-                "owner": owner,
-                "effects": msgspec.json.encode([(id_, _ms(now if due is None else due), lane, text)]),
+                "now": ms(now),
+                "owner": at.owner,
+                "effects": msgspec.json.encode([(id_, ms(now if due is None else due), lane, text)]),
             },
         )
 
@@ -416,23 +367,17 @@ class Rooms(RoomIndex):
             "seat": seat,
             "sign": sign,
             "told": reported_ms,
-            "absent": _ms(self._absent_timeout),
+            "absent": ms(self._absent_timeout),
             "ttl": _TTL_MS,
         }
         return bool(await self._run(_SIGN, room, now, args))
 
     async def _run(self, script: Script, room: str, now: float, args: Args, **more: str) -> Result:
-        owner, partition = keys.owner_room(room), keys.partition_of_room(room)
+        at = RoomKeys.of(room)
         return await self._client.run(
             script,
-            {
-                "room": keys.room(room),
-                "live": keys.live_rooms(partition),
-                "owed": keys.owed(owner),
-                "agenda": keys.agenda(partition),
-                **more,
-            },
-            {"now": _ms(now), "owner": owner, "name": room, **args},
+            {"room": at.room, "live": at.live_rooms, "owed": at.owed, "agenda": at.agenda, **more},
+            {"now": ms(now), "owner": at.owner, "name": room, **args},
         )
 
 
@@ -451,11 +396,3 @@ def _target(effect: DeleteParticipant | DeleteSession | HangUpLeg | CheckRoom | 
 def _taken_seat(answer: Result) -> TakenSeat | SeatGone:
     where, session, owes = answer
     return TakenSeat(session.decode(), bool(owes)) if where == b"in" else SeatGone()
-
-
-def _change_feed(room: str) -> str:
-    return keys.news(keys.partition_of_room(room))
-
-
-def _ms(seconds: float) -> int:
-    return int(seconds * 1000)

@@ -1,4 +1,4 @@
-"""Which replicas stand aside, since they alone cannot reach Bandwidth: granted one by one."""
+"""Grants replicas that cannot reach Bandwidth to stand aside, never to more than half of them."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -7,6 +7,7 @@ from service.store import keys
 from service.store.redis.client import Client
 from service.store.redis.scripts import Script
 from service.store.replicas import MAX_REPLICAS
+from service.store.script_values import ms
 
 _RENEW: Final = Script("standby_renew")
 _RELEASE: Final = Script("standby_release")
@@ -36,8 +37,8 @@ class StandbyLeases:
                 "apis": ",".join(unreachable_apis),
                 "prefix": keys.replica(""),
                 "limit": MAX_REPLICAS,
-                "fresh": int(REPORT_MAX_AGE * 1000),
-                "lease": int(LEASE * 1000),
+                "fresh": ms(REPORT_MAX_AGE),
+                "lease": ms(LEASE),
             },
         )
         return bool(granted)

@@ -1,4 +1,4 @@
-"""A call's timeline as it is kept: as it is shown, but with what makes up most of it in short."""
+"""Packs and unpacks the entries of a call's timeline."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -8,6 +8,7 @@ from msgspec.structs import astuple
 
 from service.calls.request_record import RequestRecord
 from service.store.compression import decompress_text
+from service.store.script_values import nearest_ms
 
 _NEW: Final = "new"
 _encode: Final = msgspec.json.Encoder().encode
@@ -19,7 +20,7 @@ def pack_entry(entry: Mapping[str, Any]) -> bytes:
     if kept.get("before") == _NEW:
         del kept["before"]
     if sent := kept.get("requests"):
-        kept["requests"] = [[round((entry["at"] - one.at) * 1000), *_without_defaults(one)] for one in sent]
+        kept["requests"] = [[nearest_ms(entry["at"] - one.at), *_without_defaults(one)] for one in sent]
     return _encode(kept)
 
 

@@ -1,4 +1,4 @@
-"""What a newer release has written beside what this one knows: kept as it is, neither lost nor minded.
+"""Carries along fields of a call that a newer release has written.
 
 A field that has to follow what an older release does needs more: a new schema, by which that one leaves the
 call alone.

@@ -1,4 +1,4 @@
-"""Live calls and rooms that owe nothing any more of what they must: nobody would ever look at them again.
+"""Finds live calls and rooms that owe nothing any more of what they must.
 
 Every script that writes a call or a room writes what it owes in the same step, so that there are none. But
 somebody may delete a key, and what was struck off for a wrong reason nobody does.
@@ -12,6 +12,7 @@ from service.store import keys
 from service.store.gauges import STATES, STEP
 from service.store.redis.client import Client
 from service.store.redis.scripts import Script
+from service.store.script_values import ms, pairs
 
 _FORGOTTEN: Final = Script("forgotten")
 _PART: Final = 400
@@ -55,24 +56,19 @@ class UnscheduledSearch:
                     "agenda": keys.agenda(partition),
                 },
                 {
-                    "now": _ms(now),
+                    "now": ms(now),
                     "prefix": keys.prefix(partition),
                     "cursor": cursor,
-                    "every": _ms(self._interval),
+                    "every": ms(self._interval),
                     "count": _PART,
                     "rooms": _ROOMS,
                     "step": STEP,
                     "dialing": STATES.index(Status.DIALING),
-                    "rings": _ms(self._max_dialing),
+                    "rings": ms(self._max_dialing),
                     "recent": _RECENT_MS,
-                    "roll_over": _ms(self._roll_over),
+                    "roll_over": ms(self._roll_over),
                 },
             )
-            texts = iter([text.decode() for text in found])
-            yield [Unscheduled(owner, what) for owner, what in zip(texts, texts, strict=True)]
+            yield [Unscheduled(owner, kind) for owner, kind in pairs(text.decode() for text in found)]
             if not cursor:
                 return
-
-
-def _ms(seconds: float) -> int:
-    return int(seconds * 1000)

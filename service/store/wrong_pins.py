@@ -1,4 +1,4 @@
-"""Wrong PINs of the last hour, of each caller and on each number of ours, for all replicas."""
+"""Counts the wrong PINs of the last hour, for each caller and each number, for all replicas."""
 
 import hashlib
 import hmac

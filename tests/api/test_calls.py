@@ -159,7 +159,7 @@ async def test_numbers_are_for_those_who_may_see_them(
 async def test_a_call_is_forgotten(
     simulator: Simulator, service: RunningService, client: Client, redis: Redis
 ) -> None:
-    answer = await client.dial(tag="order-4711")
+    answer = await client.dial("once-1", tag="order-4711")
     phone = await simulator.called(THEIRS)
     await phone.until("bridged")
     path = f"/calls/{answer.json()['id']}"
@@ -172,7 +172,7 @@ async def test_a_call_is_forgotten(
     for id_ in (path, f"/calls/{phone.call_id}"):
         for method in ("GET", "DELETE"):
             problem(await client.send(method, id_), 404)
-    for order in ("remove", "hangup"):
+    for order in ("hold", "hangup"):
         problem(await client.send("POST", f"{path}/{order}"), 404)
     problem(await client.send("PUT", f"{path}/subscriptions", json={"hears": "nobody"}), 404)
     assert (await client.get("/calls"))["calls"] == []
@@ -180,6 +180,11 @@ async def test_a_call_is_forgotten(
     for word in (OURS, THEIRS, "order-4711", phone.call_id):
         assert not any(word.encode() in one for one in kept if one), word
     assert service.log("api.answered", method="DELETE", status=204, ref=answer.json()["id"])
+    again = (await client.dial("once-1", tag="order-4711")).json()
+    assert (again["id"], again["to"], again["tag"]) == (answer.json()["id"], None, None), (
+        "nobody is called twice"
+    )
+    assert again["outcome"]["reason"] == "erased"
 
 
 async def test_a_late_webhook_of_a_forgotten_call_makes_nothing(

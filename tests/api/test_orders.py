@@ -37,7 +37,7 @@ async def shows(client: Client, path: str, **fields: Any) -> None:
 
 async def test_out_of_the_room_and_into_another(simulator: Simulator, client: Client) -> None:
     phone, path = await bridged(simulator, client)
-    await client.post(f"{path}/remove")
+    await client.post(f"{path}/hold")
     await phone.hears("hold")
     await shows(client, path, state="detached")
 
@@ -68,7 +68,7 @@ async def test_the_end(simulator: Simulator, client: Client) -> None:
     await client.post(f"{path}/hangup", {})
     await phone.until("ended")
     await shows(client, path, state="ended")
-    for order, body in (("remove", {}), ("join", {"room": "support"}), ("transfer", {"to": ELSEWHERE})):
+    for order, body in (("hold", {}), ("join", {"room": "support"}), ("transfer", {"to": ELSEWHERE})):
         answer = await client.send("POST", f"{path}/{order}", json=body)
         assert problem(answer, 409)["detail"] == "the call has ended"
     assert (await client.post(f"{path}/hangup"))["state"] == "ended"
@@ -97,7 +97,7 @@ async def found(client: Client, id_: str) -> bool:
 async def test_orders_to_nobody(client: Client) -> None:
     for id_ in ("p01-" + "a" * 20, "c-1", "nothing"):
         for order, body in (
-            ("remove", {}),
+            ("hold", {}),
             ("hangup", {}),
             ("join", {"room": "sales"}),
             ("transfer", {"to": THEIRS}),

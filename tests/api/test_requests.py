@@ -164,7 +164,7 @@ class TestBodies:
 async def test_an_empty_body_is_one_where_nothing_has_to_be_said(client: Client) -> None:
     problem(await client.send("PUT", "/rooms/sales"), 400)
     problem(await client.send("POST", f"/calls/{REF}/hangup"), 404)
-    problem(await client.send("POST", f"/calls/{REF}/remove", json={}), 404)
+    problem(await client.send("POST", f"/calls/{REF}/hold", json={}), 404)
 
 
 async def test_a_client_that_stops_in_the_middle(service: RunningService) -> None:

@@ -10,6 +10,7 @@ from schemathesis.config import SchemathesisConfig
 from schemathesis.engine import events
 from schemathesis.engine.recorder import ScenarioRecorder
 
+from service.calls.outcomes import ERASED
 from tests.api.clients import ALL, API, serving_api
 from tests.simulator.simulator import Simulator
 
@@ -62,11 +63,20 @@ def found_by(url: str) -> tuple[list[str], int]:
 
 
 def failures(recorder: ScenarioRecorder) -> Iterator[str]:
-    for checks in recorder.checks.values():
+    for case_id, checks in recorder.checks.items():
         for check in checks:
-            if check.failure_info is not None:
+            if check.failure_info is not None and not is_about_an_erased_call(recorder, case_id, check.name):
                 failure = check.failure_info
                 yield f"{recorder.label}, {check.name}: {failure.failure!r}\n{failure.code_sample}"
+
+
+def is_about_an_erased_call(recorder: ScenarioRecorder, case_id: str, check: str) -> bool:
+    """An Idempotency-Key that is sent again names the call of before, though it has been erased meanwhile."""
+    made = recorder.interactions.get(recorder.cases[case_id].parent_id or "")
+    if check != "ensure_resource_availability" or made is None or made.response is None:
+        return False
+    call: Any = made.response.json()
+    return bool(call.get("outcome")) and call["outcome"]["reason"] == ERASED
 
 
 async def test_nothing_is_found(simulator: Simulator, store_url: str) -> None:

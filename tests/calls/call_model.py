@@ -27,7 +27,7 @@ from service.calls.effects import (
 )
 from service.calls.events import Dial, Event, LegAnswer, LegBridgeComplete, LegDisconnect
 from service.calls.model import Call, Intent, Leg, Media, Phone, parse_seat, seat_of
-from service.calls.replies import BridgeLeg, BridgePhone, HangUp, Join, TransferToNumber
+from service.calls.replies import BridgeLeg, BridgePhone, HangUp, TransferToNumber
 from tests.calls.control_event_builders import (
     dialing_timed_out,
     found_empty,
@@ -144,9 +144,9 @@ class CallModel:
             self.owed[owed.effect.id] = owed
         if isinstance(event, LegAnswer | LegBridgeComplete | LegDisconnect) and event.attempt in self.legs:
             self._update_leg(event, ends=isinstance(reply, HangUp) or isinstance(event, LegDisconnect))
-        if isinstance(reply, Join) and self.call is not None:
+        if decision.join and self.call is not None:
             self.is_hung_up = False
-            self.joins[reply.attempt] = JoinInProgress(self.call.room, self.call.waits_for_others)
+            self.joins[self.call.attempt] = JoinInProgress(self.call.room, self.call.waits_for_others)
         if isinstance(reply, BridgeLeg | BridgePhone):
             self.bridged_attempts.add(reply.attempt)
         if isinstance(reply, TransferToNumber):

@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 
 from service.calls.effects import Scheduled
 from service.calls.model import Call, Intent, Media, Phone
-from service.calls.replies import Join, reply_name
+from service.calls.replies import reply_name
 from tests.calls.event_builders import NOW
 from tests.calls.representative import Case, CoreState, cases, on_an_older_attempt, on_no_call
 
@@ -69,7 +69,7 @@ def diagram() -> str:
             continue
         if end == GONE:
             left_by_disconnect.add(start)
-        elif start != end or isinstance(case.decision.reply, Join):
+        elif start != end or case.decision.join:
             edges[start, end][case.name].add(case.state.intent)
     if left_by_disconnect != set(Media):
         raise ValueError("a state is not left by disconnect")
@@ -146,7 +146,7 @@ def _by_state(
 
 
 def _said(found: list[Case]) -> str:
-    return _by_circumstance(found, lambda case: reply_name(case.decision.reply))
+    return _by_circumstance(found, lambda case: reply_name(case.decision.recorded_reply))
 
 
 def _becomes(found: list[Case]) -> str:
@@ -193,10 +193,10 @@ def others() -> str:
     older = {intent: on_an_older_attempt(intent) for intent in Intent}
     rows: dict[str, tuple[str, ...]] = {}
     for name in unknown:
-        kept = [reply_name(older[intent][name].reply) for intent in Intent if name in older[intent]]
+        kept = [reply_name(older[intent][name].recorded_reply) for intent in Intent if name in older[intent]]
         rows[name] = (
-            reply_name(unknown[name].reply),
-            reply_name(over[name].decision.reply),
+            reply_name(unknown[name].recorded_reply),
+            reply_name(over[name].decision.recorded_reply),
             " / ".join(dict.fromkeys(kept)) or NOTHING,
         )
     table = [["event", "call not known", "call over", "an older attempt"]]

@@ -34,7 +34,6 @@ from service.calls.replies import (
     HangUp,
     Hold,
     HoldLeg,
-    Join,
     NoReply,
     Reply,
     RingWhileDialing,
@@ -62,7 +61,6 @@ PHONE_IS_ANSWERED: Final = (PhoneRequest, TransferComplete, *JOIN_ENDS)
 HANGS_UP: Final = (HangUp, ErrorAndHangUp, SayAndHangUp)
 SAME: Final[dict[type[Reply], tuple[type[Reply], ...]]] = {
     **dict.fromkeys(HANGS_UP, HANGS_UP),
-    Join: (Wait,),
     GatherPin: (GatherPin, *HANGS_UP),
     TransferToNumber: (TransferToNumber, Wait),
     # Who is being bridged by this reply goes on waiting for it.
@@ -72,7 +70,6 @@ SAME: Final[dict[type[Reply], tuple[type[Reply], ...]]] = {
 """What a duplicate may be answered, where it is not the same."""
 
 IN: Final[dict[type[Reply], set[Media]]] = {
-    Join: {Media.JOINING},
     TransferToWebRtc: {Media.TRANSFERRING},
     AcceptLeg: {Media.BRIDGED},
     RingWhileDialing: {Media.READY, Media.TRANSFERRING, Media.BRIDGED},
@@ -169,14 +166,14 @@ def _check_refusal(before: Call | None, event: Event, decision: Decision) -> Non
 
 
 def _check_attempt(now: float, before: Call | None, event: Event, decision: Decision) -> None:
-    after, reply = decision.call, decision.reply
+    after = decision.call
     assert after is not None
     assert after.ref == REF
     attempt = before.attempt if before else 0
     assert after.attempt in {attempt, attempt + 1}, "attempts only grow"
-    if isinstance(reply, Join):
+    if decision.join:
         kept = before is not None and before.media is Media.READY and not before.participant_id
-        assert reply.attempt == after.attempt == (attempt if kept else attempt + 1), "an old number"
+        assert after.attempt == (attempt if kept else attempt + 1), "an old number"
         assert after.media is Media.JOINING
         assert after.live
         assert after.leg is Leg.NONE, "the leg of an attempt that was given up"
@@ -186,7 +183,7 @@ def _check_attempt(now: float, before: Call | None, event: Event, decision: Deci
     if getattr(event, "attempt", attempt) != attempt:
         assert after == record_facts(before, event)[0], "an older attempt has changed the call"
         assert not decision.drops_token
-    if isinstance(reply, Join) and before.media is Media.JOINING:
+    if decision.join and before.media is Media.JOINING:
         assert now >= before.lease_until, "two attempts at a time"
     if after.attempt != attempt and not isinstance(event, PHONE_IS_ANSWERED):
         hears = before.media is Media.JOINING or before.phone is Phone.DIALING
@@ -218,6 +215,7 @@ def _check_again(event: Event, decision: Decision) -> None:
     assert again.call == after, "a duplicate has changed the call"
     if not isinstance(event, (*JOIN_ENDS, Dial)):
         same = SAME.get(type(reply), (type(reply),))
+        assert not again.join, "a duplicate begins another join"
         assert isinstance(again.reply, same), f"a duplicate is answered {again.reply} after {reply}"
 
 

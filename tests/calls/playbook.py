@@ -1,6 +1,6 @@
 """Stories of one call: an event in, what is expected of the decision, the next event.
 
-    play().on(initiate()).replies(Join(1)).on(joined()).replies(Transfer(1)).becomes(Status.TRANSFERRING)
+    play().on(initiate()).joins(1).on(joined()).replies(Transfer(1)).becomes(Status.TRANSFERRING)
 
 Time passes by one second from event to event unless `after` says otherwise.
 """
@@ -13,7 +13,7 @@ from service.calls.decide import decide
 from service.calls.decision import Decision
 from service.calls.events import Event
 from service.calls.model import Call, Intent, Media, Phone, Status
-from service.calls.replies import NoReply, Reply
+from service.calls.replies import NoReply, PendingJoin, RecordedReply, Reply
 from tests.calls.event_builders import NOW, EventBuilder
 from tests.calls.expected_effects import ExpectedEffect
 
@@ -36,8 +36,12 @@ class Playbook:
         self._history.append(f"{_as_json(event)} -> {_as_json(decision.reply)}")
         return self
 
-    def replies(self, reply: Reply) -> Self:
-        return self._expect("reply", reply, self.decision.reply)
+    def replies(self, reply: RecordedReply) -> Self:
+        return self._expect("reply", reply, self.decision.recorded_reply)
+
+    def joins(self, attempt: int) -> Self:
+        """The attempt has to be carried out; the reply waits for its outcome."""
+        return self.replies(PendingJoin(attempt))
 
     def expects(self, *effects: ExpectedEffect) -> Self:
         """Exactly these are newly owed, in this order; none for nothing."""

@@ -10,7 +10,7 @@ from service.calls.decide import decide
 from service.calls.events import Answer
 from service.calls.model import Blame, Direction, Intent, Media, Outcome, Phone
 from service.calls.outcomes import ERASED
-from service.calls.replies import GatherPin, HangUp, Join, NoReply
+from service.calls.replies import GatherPin, HangUp, NoReply
 from tests.calls.event_builders import (
     FALLBACK,
     NOW,
@@ -54,7 +54,7 @@ def test_it_is_written_down_and_nothing_is_begun() -> None:
 
 def test_who_comes_back_is_joined() -> None:
     story = play().on(asked_to_retry()).on(redirected())
-    story.replies(Join(1))
+    story.joins(1)
     assert story.call.media is Media.JOINING
 
 
@@ -95,7 +95,7 @@ def test_what_was_erased_stays_so(direction: Direction) -> None:
 
 def test_when_it_came_first_is_kept() -> None:
     """The store was away all the time: nobody else could write down that it had come."""
-    story = play().on(redirected(outage_waits=3, waited=9)).replies(Join(1))
+    story = play().on(redirected(outage_waits=3, waited=9)).joins(1)
     story.knows(created_at=story.at - 9, outage_waits=3)
 
 

@@ -3,11 +3,11 @@
 from typing import Final
 
 import pytest
-from msgspec.structs import replace
+from msgspec.structs import fields, replace
 
 from service.calls.decide import decide
-from service.calls.model import Call, Intent, Leg, Media, Status
-from service.calls.replies import ErrorAndHangUp, HangUp, Join, TransferToWebRtc, Wait
+from service.calls.model import Attempt, Call, Intent, Leg, Media, Status
+from service.calls.replies import ErrorAndHangUp, HangUp, TransferToWebRtc, Wait
 from service.calls.rules.joining import JOIN_RETRY_PAUSE, MAX_JOIN_RETRIES, MAX_ROOM_FULL_RETRIES
 from tests.calls.control_event_builders import (
     dial,
@@ -71,6 +71,8 @@ def full() -> Call:
 
 def test_a_full_call_differs_from_a_new_one_in_all_of_it() -> None:
     assert all(getattr(full(), name) != value for name, value in OF_AN_ATTEMPT.items())
+    own = {"attempt", "lease_until"}
+    assert {one.name for one in fields(Attempt)} == OF_AN_ATTEMPT.keys() | own, "what else ends with it?"
 
 
 @pytest.mark.parametrize("order", [order_hold(), order_transfer(), order_hangup(), time_up()])
@@ -79,7 +81,7 @@ def test_an_order_leaves_nothing_of_it(order: EventBuilder) -> None:
 
 
 def test_nor_does_a_phone_that_is_joined_anew() -> None:
-    story = play(full()).on(redirected(), after=LONG).replies(Join(2)).knows(**OF_AN_ATTEMPT, room=OTHER_ROOM)
+    story = play(full()).on(redirected(), after=LONG).joins(2).knows(**OF_AN_ATTEMPT, room=OTHER_ROOM)
     story.knows(attempt=2, lease_until=story.at + LEASE)
 
 
@@ -149,7 +151,7 @@ def test_a_redirect_from_before_its_leg_begins_nothing(media: Media, told: float
     event = replace(redirected()(NOW + LONG), event_time=told)
     decision = decide(call, event)
     assert (decision.call is not call) is begins
-    assert (decision.reply == Wait()) is not begins
+    assert (decision.recorded_reply == Wait()) is not begins
 
 
 @pytest.mark.parametrize(
@@ -179,7 +181,7 @@ def test_a_join_that_may_do_in_a_moment_is_tried_again_while_the_caller_waits() 
         story.on(join_failed(attempt, is_temporary=True, silence_ms=900)).replies(Wait(JOIN_RETRY_PAUSE))
         story.expects(leave_room(attempt)).becomes(Media.NONE, Intent.BRIDGE)
         story.knows(join_retries=attempt, silence_ms=0, requests=2 * attempt, retries=attempt, failure="")
-        story.on(redirected()).replies(Join(attempt + 1)).expects().cancels("hang-up", "redirect-phone")
+        story.on(redirected()).joins(attempt + 1).expects().cancels("hang-up", "redirect-phone")
     last = MAX_JOIN_RETRIES + 1
     story.on(join_failed(last, is_temporary=True, silence_ms=900)).replies(ErrorAndHangUp("bandwidth-error"))
     story.expects(leave_room(last), hang_up_phone(after=30)).becomes(Intent.HANGUP)
@@ -190,7 +192,7 @@ def test_a_room_that_stays_full_is_waited_for_twice() -> None:
     story = play().on(redirected())
     for attempt in range(1, MAX_ROOM_FULL_RETRIES + 1):
         story.on(join_failed(attempt, "room-full", is_temporary=True)).replies(Wait(JOIN_RETRY_PAUSE))
-        story.on(redirected()).replies(Join(attempt + 1))
+        story.on(redirected()).joins(attempt + 1)
     story.on(join_failed(MAX_ROOM_FULL_RETRIES + 1, "room-full", is_temporary=True)).replies(
         ErrorAndHangUp("room-full")
     )

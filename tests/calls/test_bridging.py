@@ -10,9 +10,9 @@ from service.calls.replies import (
     HangUp,
     Hold,
     HoldLeg,
-    Join,
     NoReply,
-    Reply,
+    PendingJoin,
+    RecordedReply,
     RingWhileDialing,
     TransferToNumber,
     Wait,
@@ -128,7 +128,7 @@ def test_a_parked_phone_that_asks_while_it_is_being_bridged_goes_on_waiting_for_
         .expects()
         .unchanged()
     )
-    story.on(redirected(), after=0.1).replies(Join(2)).expects(leave_room(1), hang_up_leg())
+    story.on(redirected(), after=0.1).joins(2).expects(leave_room(1), hang_up_leg())
 
 
 def test_a_phone_that_was_to_run_the_bridge_and_asks_is_told_once_more() -> None:
@@ -137,7 +137,7 @@ def test_a_phone_that_was_to_run_the_bridge_and_asks_is_told_once_more() -> None
     story.on(redirected(), after=BRIDGE_SETTLE_TIME - 0.1).replies(
         BridgeLeg(1, leg_id_of(1))
     ).expects().unchanged()
-    story.on(redirected(), after=0.1).replies(Join(2)).knows(phone_runs_bridge=False)
+    story.on(redirected(), after=0.1).joins(2).knows(phone_runs_bridge=False)
     story = (
         play()
         .on(redirected(announcement="Welcome."))
@@ -186,7 +186,7 @@ def test_a_leg_that_is_refused_earns_one_join_more() -> None:
     """Its participant may just have been on its way into the session that replaces its room's."""
     story = parked().on(leg_disconnect(cause="rejected")).replies(NoReply())
     story.expects(leave_room(1), redirect_phone(1)).becomes(Media.NONE, Intent.BRIDGE).knows(failure="")
-    story.on(redirected()).replies(Join(2)).on(joined(2, has_leg=True)).replies(RingWhileDialing(2))
+    story.on(redirected()).joins(2).on(joined(2, has_leg=True)).replies(RingWhileDialing(2))
     story.on(leg_disconnect(2, "rejected")).expects(redirect_phone(2))
     story.on(redirected()).replies(ErrorAndHangUp("transfer-failed"))
 
@@ -227,7 +227,7 @@ def test_a_phone_that_was_bridged_outlives_its_leg_and_is_joined_again() -> None
         bridged().on(leg_disconnect(), after=LONG).replies(NoReply()).becomes(Media.LEAVING, Intent.BRIDGE)
     )
     story.expects(leave_room(1), redirect_phone(1, after=BRIDGE_SETTLE_TIME)).knows(leg=Leg.GONE)
-    story.on(bridge_complete()).replies(Join(2)).expects().cancels("hang-up", "redirect-phone")
+    story.on(bridge_complete()).joins(2).expects().cancels("hang-up", "redirect-phone")
     story.on(joined(2, has_leg=True)).replies(RingWhileDialing(2)).on(leg_answer(2)).replies(
         BridgePhone(2, CALL_ID)
     )
@@ -235,11 +235,11 @@ def test_a_phone_that_was_bridged_outlives_its_leg_and_is_joined_again() -> None
 
 
 def test_a_phone_that_bandwidth_does_not_ask_is_asked_by_request() -> None:
-    bridged().on(leg_disconnect(), after=LONG).on(redirected()).replies(Join(2)).expects()
+    bridged().on(leg_disconnect(), after=LONG).on(redirected()).joins(2).expects()
 
 
 def test_the_phone_says_first_that_the_bridge_is_over() -> None:
-    story = bridged().on(bridge_complete(), after=LONG).replies(Join(2)).expects(leave_room(1), hang_up_leg())
+    story = bridged().on(bridge_complete(), after=LONG).joins(2).expects(leave_room(1), hang_up_leg())
     story.on(leg_disconnect(1)).expects().unchanged().notes("stale attempt")
     story.on(leg_bridge_complete(1)).replies(HangUp()).unchanged()
     story.on(bridge_complete(1)).replies(Wait()).unchanged()
@@ -248,7 +248,7 @@ def test_the_phone_says_first_that_the_bridge_is_over() -> None:
 def test_short_legs_are_not_tried_for_ever() -> None:
     story = bridged()
     for attempt in (1, 2):
-        story.on(leg_disconnect(attempt)).on(bridge_complete(attempt)).replies(Join(attempt + 1))
+        story.on(leg_disconnect(attempt)).on(bridge_complete(attempt)).joins(attempt + 1)
         story.on(joined(attempt + 1, has_leg=True)).on(leg_answer(attempt + 1)).becomes(Status.BRIDGED)
     story.on(leg_disconnect(3)).on(bridge_complete(3)).replies(ErrorAndHangUp("transfer-failed"))
     story.expects(hang_up_phone(after=30)).becomes(Intent.HANGUP)
@@ -264,30 +264,30 @@ def test_short_legs_are_not_tried_for_ever() -> None:
 def test_who_hangs_up_while_a_new_leg_is_awaited_has_lost_the_one_before(
     waits: float, outcome: Outcome
 ) -> None:
-    story = bridged().on(bridge_complete(), after=LONG).replies(Join(2))
+    story = bridged().on(bridge_complete(), after=LONG).joins(2)
     story.on(disconnect(), after=waits).knows(outcome=outcome)
 
 
 def test_a_leg_that_was_talked_on_begins_the_count_anew() -> None:
     story = bridged().on(bridge_complete()).knows(short_legs=1).on(joined(2, has_leg=True)).on(leg_answer(2))
-    story.on(bridge_complete(2), after=LONG).replies(Join(3)).knows(short_legs=0)
+    story.on(bridge_complete(2), after=LONG).joins(3).knows(short_legs=0)
 
 
 @pytest.mark.parametrize(("lasts", "short_legs"), [(4.9, 1), (5.0, 0)])
 def test_five_seconds_are_long_enough(lasts: float, short_legs: int) -> None:
-    bridged().on(bridge_complete(), after=lasts).replies(Join(2)).knows(short_legs=short_legs)
+    bridged().on(bridge_complete(), after=lasts).joins(2).knows(short_legs=short_legs)
 
 
 @pytest.mark.parametrize(
     ("media", "reply"),
     [
-        (Media.NONE, Join(2)),
+        (Media.NONE, PendingJoin(2)),
         (Media.JOINING, Wait()),
         (Media.READY, RingWhileDialing(1)),
-        (Media.TRANSFERRING, Join(2)),
+        (Media.TRANSFERRING, PendingJoin(2)),
     ],
 )
-def test_a_bridge_is_over_that_was_not_known_to_have_begun(media: Media, reply: Reply) -> None:
+def test_a_bridge_is_over_that_was_not_known_to_have_begun(media: Media, reply: RecordedReply) -> None:
     """As any phone that asks, but for one that is parked: its leg has come and gone."""
     play(sample_call(media, leg=Leg.NONE)).on(bridge_complete()).replies(reply)
 
@@ -298,11 +298,11 @@ def test_a_bridge_is_over_that_was_not_known_to_have_begun(media: Media, reply: 
 def test_the_leg_could_not_be_bridged_with_the_phone() -> None:
     story = bridged().on(leg_bridge_complete(cause="busy")).replies(HangUp()).becomes(Media.LEAVING)
     story.expects(leave_room(1), redirect_phone(1))
-    story.on(redirected()).replies(Join(2)).expects(hang_up_leg()).knows(short_legs=1)
+    story.on(redirected()).joins(2).expects(hang_up_leg()).knows(short_legs=1)
 
 
 def test_the_phone_could_not_be_bridged_with_the_leg() -> None:
-    story = dialed().on(answer()).on(bridge_complete(cause="rejected")).replies(Join(2))
+    story = dialed().on(answer()).on(bridge_complete(cause="rejected")).joins(2)
     story.expects(leave_room(1), hang_up_leg()).knows(short_legs=1)
 
 
@@ -358,7 +358,7 @@ def test_a_leg_whose_request_was_not_answered_in_time_is_hung_up() -> None:
 
 
 def test_a_replica_that_dies_leaves_no_leg_behind() -> None:
-    story = play().on(redirected()).on(leg_answer()).on(redirected(), after=LEASE).replies(Join(2))
+    story = play().on(redirected()).on(leg_answer()).on(redirected(), after=LEASE).joins(2)
     story.expects(leave_room(1), hang_up_leg()).on(joined(1, has_leg=True))
     story.expects(leave_room(1), hang_up_leg(after=0))
     story.on(leg_answer(1)).replies(HangUp()).unchanged()
@@ -375,12 +375,12 @@ def test_a_leg_that_is_lost_while_the_phone_rings_is_made_anew() -> None:
         .expects(leave_room(1))
         .becomes(Status.DIALING, Media.NONE)
     )
-    story.on(answer()).replies(Join(2)).expects()
+    story.on(answer()).joins(2).expects()
 
 
 def test_a_leg_that_was_lost_before_its_preparation_was_through_is_made_anew() -> None:
     story = play().on(dial(is_early_join=True)).on(placed()).on(leg_disconnect()).on(joined(has_leg=True))
-    story.becomes(Media.READY).on(answer()).replies(Join(2)).expects(leave_room(1))
+    story.becomes(Media.READY).on(answer()).joins(2).expects(leave_room(1))
 
 
 def test_the_participant_of_a_waiting_leg_vanishes() -> None:
@@ -390,7 +390,7 @@ def test_the_participant_of_a_waiting_leg_vanishes() -> None:
         .expects(leave_room(1), hang_up_leg())
         .becomes(Status.DIALING, Media.NONE)
     )
-    story.on(answer()).replies(Join(2))
+    story.on(answer()).joins(2)
 
 
 def test_a_preparation_that_fails_leaves_no_leg_behind() -> None:

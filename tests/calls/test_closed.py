@@ -3,7 +3,7 @@
 import pytest
 
 from service.calls.model import Blame, Intent, Media, Outcome, Status
-from service.calls.replies import GatherPin, Join, NoReply, SayAndHangUp
+from service.calls.replies import GatherPin, NoReply, SayAndHangUp
 from tests.calls.event_builders import NOW, EventBuilder, asked_to_retry, disconnect, initiate, redirected
 from tests.calls.playbook import play
 
@@ -47,4 +47,4 @@ def test_calls_that_are_known_go_on() -> None:
     play().on(initiate(pin_attempts_allowed=3)).on(
         redirected(pin_attempts_allowed=3, closed_message=CLOSED)
     ).replies(GatherPin())
-    play().on(asked_to_retry()).on(redirected(closed_message=CLOSED)).replies(Join(1))
+    play().on(asked_to_retry()).on(redirected(closed_message=CLOSED)).joins(1)

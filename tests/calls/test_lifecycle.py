@@ -13,7 +13,6 @@ from service.calls.replies import (
     ErrorAndHangUp,
     HangUp,
     Hold,
-    Join,
     NoReply,
     Reply,
     TransferToNumber,
@@ -61,7 +60,7 @@ def bridged(fallback: str = "") -> Playbook:
 
 
 def test_a_normal_call() -> None:
-    story = play().on(initiate()).replies(Join(1)).becomes(Status.JOINING, Phone.RINGING)
+    story = play().on(initiate()).joins(1).becomes(Status.JOINING, Phone.RINGING)
     story.knows(answered_at=0, machine="")
     story.on(joined()).replies(TransferToWebRtc(1)).becomes(Status.TRANSFERRING)
     story.on(transfer_answer()).replies(AcceptLeg(f"{REF}.1")).becomes(Status.BRIDGED, Phone.UP)
@@ -83,7 +82,7 @@ def test_a_normal_call() -> None:
 
 
 def test_an_outbound_call_is_joined_when_it_is_answered() -> None:
-    story = play().on(answer()).replies(Join(1)).knows(direction=Direction.OUTBOUND, answered_at=NOW + 1)
+    story = play().on(answer()).joins(1).knows(direction=Direction.OUTBOUND, answered_at=NOW + 1)
     story.on(joined()).on(transfer_answer()).becomes(Status.BRIDGED)
     story.on(transfer_complete()).replies(HangUp()).on(disconnect()).becomes(Status.ENDED)
 
@@ -110,7 +109,7 @@ def test_during_a_join_that_is_past_its_lease_its_seat_is_given_up_at_once() -> 
 
 
 def test_during_the_join_that_took_over_both_are_taken_down() -> None:
-    story = play().on(initiate()).on(redirected(), after=LEASE).replies(Join(2)).expects(leave_room(1))
+    story = play().on(initiate()).on(redirected(), after=LEASE).joins(2).expects(leave_room(1))
     story.on(disconnect()).expects(leave_room(2, after=LEASE - 1))
     story.on(joined(1)).replies(HangUp()).expects(leave_room(1)).becomes(Media.JOINING)
     story.on(joined(2)).replies(HangUp()).expects(leave_room(2)).becomes(Media.NONE)
@@ -230,7 +229,7 @@ def test_a_rejected_transfer_with_a_participant_out_of_stock_earns_a_join_of_its
     story.on(transfer_disconnect()).on(transfer_complete(cause="rejected"))
     story.replies(Wait()).expects().cancels("hang-up").drops_token()
     story.knows(from_pool=False, skips_pool=True, failure="")
-    story.on(redirected()).replies(Join(2)).on(joined(2)).replies(TransferToWebRtc(2)).knows(skips_pool=True)
+    story.on(redirected()).joins(2).on(joined(2)).replies(TransferToWebRtc(2)).knows(skips_pool=True)
     story.on(transfer_complete(2, "rejected")).replies(ErrorAndHangUp("transfer-failed"))
 
 
@@ -238,7 +237,7 @@ def test_a_rejected_transfer_earns_one_join_more() -> None:
     """Its participant may just have been on its way into the session that replaces its room's."""
     story = play().on(initiate()).on(joined()).on(transfer_complete(cause="rejected"))
     story.replies(Wait()).expects(leave_room(after=0)).becomes(Media.NONE, Intent.BRIDGE).knows(failure="")
-    story.on(redirected()).replies(Join(2)).on(joined(2)).replies(TransferToWebRtc(2))
+    story.on(redirected()).joins(2).on(joined(2)).replies(TransferToWebRtc(2))
     story.on(transfer_complete(2, "rejected")).replies(ErrorAndHangUp("transfer-failed"))
 
 
@@ -253,7 +252,7 @@ def test_one_out_of_stock_that_had_gone_earns_a_participant_of_its_own() -> None
     story.replies(NoReply()).expects(leave_room(1), redirect_phone(2)).cancels("hang-up").drops_token()
     story.becomes(Media.NONE, Intent.BRIDGE)
     story.knows(from_pool=False, skips_pool=True, failure="", attempt=2)
-    story.on(redirected()).replies(Join(3)).on(joined(3)).replies(TransferToWebRtc(3)).on(transfer_answer(3))
+    story.on(redirected()).joins(3).on(joined(3)).replies(TransferToWebRtc(3)).on(transfer_answer(3))
     story.on(participant_vanished(3)).expects(leave_room(3), redirect_phone(4), hang_up_phone(after=30))
     story.becomes(Intent.HANGUP).knows(failure="participant-vanished")
 
@@ -294,7 +293,7 @@ def test_a_leg_that_breaks_at_once_is_replaced(cause: str) -> None:
     story = broken(transferring(FALLBACK), cause=cause).replies(Wait()).cancels("hang-up")
     story.becomes(Media.NONE, Intent.BRIDGE).knows(short_legs=1, failure="")
     story.on(transfer_complete(1, cause, short_leg=SHORT), after=SHORT).replies(Wait()).expects().unchanged()
-    story.on(redirected()).replies(Join(2)).on(joined(2)).replies(TransferToWebRtc(2))
+    story.on(redirected()).joins(2).on(joined(2)).replies(TransferToWebRtc(2))
     story.on(transfer_answer(2)).becomes(Status.BRIDGED).knows(leg_lost_at=0)
     story.on(disconnect()).knows(outcome=Outcome(Blame.NOBODY, "completed", cause="hangup"))
 
@@ -330,7 +329,7 @@ def test_who_is_sent_to_the_fallback_number_is_not_to_be_joined_anew() -> None:
 
 def test_a_long_talk_that_is_lost_is_joined_again_and_not_counted() -> None:
     story = bridged().on(transfer_complete(cause="error", short_leg=SHORT), after=600).replies(Wait())
-    story.knows(short_legs=0).on(redirected()).replies(Join(2))
+    story.knows(short_legs=0).on(redirected()).joins(2)
 
 
 def test_the_third_that_breaks_is_the_last() -> None:
@@ -379,14 +378,14 @@ def test_whoever_hangs_up_with_the_leg_has_talked(after: float, outcome: Outcome
 
 def test_a_phone_whose_transfer_complete_was_not_heard_is_joined_again_too() -> None:
     """The store was down; the phone asks when it is back."""
-    bridged().on(transfer_disconnect()).on(redirected()).replies(Join(2)).knows(short_legs=1)
+    bridged().on(transfer_disconnect()).on(redirected()).joins(2).knows(short_legs=1)
     bridged().on(transfer_disconnect(), after=60).on(redirected()).replies(HangUp())
 
 
 def test_nor_is_that_done_for_ever() -> None:
     story = bridged()
     for attempt in (1, 2):
-        story.on(transfer_disconnect(attempt)).on(redirected()).replies(Join(attempt + 1))
+        story.on(transfer_disconnect(attempt)).on(redirected()).joins(attempt + 1)
         story.knows(short_legs=attempt).on(joined(attempt + 1)).on(transfer_answer(attempt + 1))
     story.on(transfer_disconnect(3)).on(redirected()).replies(ErrorAndHangUp("transfer-failed"))
     story.knows(short_legs=3)
@@ -516,7 +515,7 @@ def test_the_fallback_number_is_used_once() -> None:
 
 
 def test_the_fallback_number_is_not_offered_again_by_a_later_join() -> None:
-    story = play().on(initiate()).on(redirected(fallback_number=FALLBACK), after=LEASE).replies(Join(2))
+    story = play().on(initiate()).on(redirected(fallback_number=FALLBACK), after=LEASE).joins(2)
     story.on(join_failed(2)).replies(ErrorAndHangUp("bandwidth-error"))
 
 

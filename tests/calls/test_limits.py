@@ -4,7 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from service.calls.model import Blame, Intent, Media, Outcome, Phone
-from service.calls.replies import ErrorAndHangUp, GatherPin, Hold, Join, NoReply, WaitForOthers
+from service.calls.replies import ErrorAndHangUp, GatherPin, Hold, NoReply, WaitForOthers
 from tests.calls.control_event_builders import (
     WAITING_SETTINGS,
     dial,
@@ -48,7 +48,7 @@ NOT_NOW = "nothing can be said to the call now"
 
 
 def test_an_inbound_call_is_counted_from_its_first_webhook() -> None:
-    story = play().on(initiate(max_duration=600)).replies(Join(1)).knows(max_duration=600)
+    story = play().on(initiate(max_duration=600)).joins(1).knows(max_duration=600)
     story.expects(tell_time_up(after=600), tell_time_nearly_up(after=570))
     # Later webhooks of its phone do not prolong it.
     story.on(joined()).on(transfer_answer()).becomes(Phone.UP).expects()
@@ -91,7 +91,7 @@ def test_who_waits_outside_is_told_that_the_call_ends_soon_once() -> None:
         .on(time_nearly_up())
         .expects(redirect_phone(1))
     )
-    story.on(redirected()).replies(Join(2)).on(found_empty(2)).replies(
+    story.on(redirected()).joins(2).on(found_empty(2)).replies(
         WaitForOthers(WAITING_SETTINGS, ends_soon=True)
     )
     story.on(redirected()).on(found_empty(3)).replies(WaitForOthers(WAITING_SETTINGS))

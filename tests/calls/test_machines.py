@@ -3,7 +3,7 @@
 import pytest
 
 from service.calls.model import Blame, Intent, Media, OnMachine, Outcome, Phone, Status
-from service.calls.replies import ErrorAndHangUp, HangUp, Join, NoReply, SayAndHangUp, TransferToWebRtc, Wait
+from service.calls.replies import ErrorAndHangUp, HangUp, NoReply, SayAndHangUp, TransferToWebRtc, Wait
 from tests.calls.control_event_builders import (
     dial,
     leg_answer,
@@ -58,14 +58,14 @@ def on_the_line(on_machine: OnMachine) -> Playbook:
 
 @MACHINES
 def test_a_machine_is_joined_like_a_person_unless_somebody_says_otherwise(found: str) -> None:
-    dialed(OnMachine.JOIN).on(answer(found)).replies(Join(1)).knows(machine=found)
+    dialed(OnMachine.JOIN).on(answer(found)).joins(1).knows(machine=found)
     dialed(OnMachine.JOIN, prepare=True).on(answer(found)).replies(TransferToWebRtc(1)).knows(machine=found)
 
 
 @NO_MACHINES
 @pytest.mark.parametrize("on_machine", OnMachine)
 def test_what_is_no_machine_is_joined(found: str, on_machine: OnMachine) -> None:
-    dialed(on_machine).on(answer(found)).replies(Join(1)).knows(machine=found)
+    dialed(on_machine).on(answer(found)).joins(1).knows(machine=found)
 
 
 @MACHINES
@@ -104,7 +104,7 @@ def test_a_machine_answers_after_the_preparation_has_failed() -> None:
 
 
 def test_the_answer_of_a_machine_is_the_first_that_is_heard_of_a_call() -> None:
-    play().on(answer("answering-machine")).replies(Join(1)).knows(machine="answering-machine")
+    play().on(answer("answering-machine")).joins(1).knows(machine="answering-machine")
 
 
 def test_a_machine_whose_answer_comes_after_the_phone_has_asked_is_hung_up() -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from service.calls.model import Intent, Leg, Media, Status
-from service.calls.replies import HangUp, Hold, Join, NoReply, Wait
+from service.calls.replies import HangUp, Hold, NoReply, Wait
 from tests.calls.control_event_builders import (
     left_alone,
     leg_disconnect,
@@ -149,7 +149,7 @@ def test_both_seats_are_given_up_and_what_comes_late_is_taken_down(
 
 def test_hold_while_moving_and_back() -> None:
     story = moving().on(order_hold()).on(redirected()).replies(Hold()).on(order_join()).on(redirected())
-    story.replies(Join(4)).expects().knows(room=OTHER_ROOM, seat_no=0, last_seat_no=0)
+    story.joins(4).expects().knows(room=OTHER_ROOM, seat_no=0, last_seat_no=0)
 
 
 # The call ends or changes on the way ------------------------------------------------------------------------
@@ -177,11 +177,11 @@ def test_the_transfer_is_over_on_the_way() -> None:
 def test_a_transfer_that_breaks_on_the_way_is_joined_where_it_was_to_go() -> None:
     """As one does whose end is told by its disconnect first."""
     story = moving().on(transfer_complete(cause="error", short_leg=5)).replies(Wait()).expects(*BOTH)
-    story.knows(room=OTHER_ROOM, next_room="").on(redirected()).replies(Join(2)).expects()
+    story.knows(room=OTHER_ROOM, next_room="").on(redirected()).joins(2).expects()
     story = (
         moving().on(transfer_disconnect()).on(transfer_complete(cause="error", short_leg=5)).on(redirected())
     )
-    story.replies(Join(2)).knows(room=OTHER_ROOM)
+    story.joins(2).knows(room=OTHER_ROOM)
 
 
 def test_the_participant_is_lost_on_the_way() -> None:
@@ -190,7 +190,7 @@ def test_the_participant_is_lost_on_the_way() -> None:
 
 
 def test_a_phone_that_asks_on_the_way_is_joined_where_it_was_to_go() -> None:
-    story = moving().on(redirected()).replies(Join(2)).expects(*BOTH).knows(room=OTHER_ROOM, next_room="")
+    story = moving().on(redirected()).joins(2).expects(*BOTH).knows(room=OTHER_ROOM, next_room="")
     story.on(moved()).expects(leave_room(1, room=OTHER_ROOM, seat_no=1)).unchanged()
 
 
@@ -201,7 +201,7 @@ def test_a_phone_that_loses_its_leg_on_the_way_is_joined_where_it_was_to_go(firs
     )
     if story.call.media is Media.LEAVING:
         story.on(bridge_complete())
-    story.replies(Join(2)).knows(room=OTHER_ROOM)
+    story.joins(2).knows(room=OTHER_ROOM)
 
 
 @pytest.mark.parametrize("room", [ROOM, OTHER_ROOM])

@@ -90,7 +90,7 @@ _STORED_TAGS = {
     "HangUp": "hangup",
     "NoReply": "nothing",
 }
-"""Effects and replies that are stored, logged and shown by another name than that of their class."""
+"""Effects and replies that are stored by another name than that of their class."""
 
 
 @pytest.mark.parametrize("module", [model, room_settings])
@@ -110,6 +110,27 @@ def test_so_are_effects_and_replies(union: UnionType) -> None:
         for kind in kinds
     ]
     assert [kind.__struct_config__.tag for kind in kinds] == names
+
+
+@pytest.mark.parametrize(
+    ("effect", "tag", "name"),
+    [
+        (effects.PrepareParticipant("a"), "stock-room", "prepare-participant"),
+        (effects.ReplacePrepared("a", "p"), "replace-stock", "replace-prepared"),
+        (CheckCall(REF), "ask-after", "ask-after"),
+    ],
+)
+def test_an_effect_is_stored_by_its_tag_and_shown_by_its_name(
+    effect: effects.Effect, tag: str, name: str
+) -> None:
+    assert (effects.effect_tag(effect), effects.effect_name(effect)) == (tag, name)
+    assert (effects.shown_id(tag), effects.shown_id(f"{tag}:b:c")) == (name, f"{name}:b:c")
+
+
+def test_a_shown_name_is_that_of_one_effect() -> None:
+    assert effects.SHOWN_NAMES.keys() <= effects.EFFECT_TAGS
+    assert len({effects.shown_name(tag) for tag in effects.EFFECT_TAGS}) == len(effects.EFFECT_TAGS)
+    assert effects.shown_name("of-a-newer-release") == "of-a-newer-release"
 
 
 def test_a_reply_has_a_name() -> None:

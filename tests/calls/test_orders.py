@@ -11,7 +11,6 @@ from service.calls.replies import (
     ErrorAndHangUp,
     HangUp,
     Hold,
-    Join,
     NoReply,
     TransferToNumber,
     TransferToWebRtc,
@@ -79,7 +78,7 @@ def test_out_of_the_room_on_hold_and_back() -> None:
     story.knows(participant_id="", session_id="", attempt=2, hears=None)
     story.on(redirected()).replies(Hold()).expects().on(redirected()).replies(Hold()).unchanged()
     story.on(order_join(ROOM)).accepted().expects(redirect_phone(3)).becomes(Intent.BRIDGE, Media.NONE)
-    story.on(redirected()).replies(Join(4)).expects().on(joined(4)).replies(TransferToWebRtc(4))
+    story.on(redirected()).joins(4).expects().on(joined(4)).replies(TransferToWebRtc(4))
     story.on(transfer_answer(4)).becomes(Status.BRIDGED)
 
 
@@ -105,7 +104,7 @@ def test_into_another_room_out_of_whatever_the_phone_is_doing(media: Media) -> N
     story = play(sample_call(media)).on(order_join()).accepted().replies(NoReply())
     story.expects(*given_up(media), *asked(media)).cancels("hang-up").drops_token()
     story.becomes(Media.NONE, Intent.BRIDGE).knows(room=OTHER_ROOM, attempt=2)
-    story.on(redirected()).replies(Join(3)).expects()
+    story.on(redirected()).joins(3).expects()
 
 
 @pytest.mark.parametrize("media", sorted(SEATED))
@@ -190,13 +189,13 @@ def test_the_webhook_that_began_the_join_hears_of_the_order(result: EventBuilder
     story = (
         play().on(initiate()).on(order_join()).on(result).replies(Wait()).expects(leave_room(1)).unchanged()
     )
-    story.on(redirected()).replies(Join(3))
+    story.on(redirected()).joins(3)
     story = play().on(initiate()).on(order_hangup()).expects(leave_room(1, after=LEASE - 1), hang_up_phone())
     story.on(result).replies(HangUp()).expects(leave_room(1)).unchanged()
 
 
 def test_a_replica_that_dies_with_an_order_given_holds_nobody_up() -> None:
-    story = play().on(initiate()).on(order_join()).on(redirected(), after=LEASE).replies(Join(3)).expects()
+    story = play().on(initiate()).on(order_join()).on(redirected(), after=LEASE).joins(3).expects()
     story.on(joined(1)).replies(Wait()).expects(leave_room(1)).unchanged()
 
 
@@ -257,7 +256,7 @@ def test_who_has_come_back_from_another_number_is_told_why_the_call_ends(
     cue: EventBuilder, reason: str
 ) -> None:
     story = bridged().on(order_transfer()).on(redirected()).on(order_join(ROOM))
-    story.on(redirected()).replies(Join(4))
+    story.on(redirected()).joins(4)
     story.on(joined(4)).on(transfer_answer(4)).becomes(Media.BRIDGED)
     story.on(cue).on(redirected()).replies(ErrorAndHangUp(reason))
 
@@ -336,7 +335,7 @@ def test_whom_the_phone_hears_until_somebody_says_otherwise() -> None:
 
 
 def test_a_new_participant_hears_everybody() -> None:
-    story = bridged().on(order_subscriptions("participant-9")).on(redirected()).replies(Join(2))
+    story = bridged().on(order_subscriptions("participant-9")).on(redirected()).joins(2)
     story.knows(hears=None)
     bridged().on(order_subscriptions("participant-9")).on(order_hold()).knows(hears=None)
 
@@ -383,5 +382,5 @@ def test_two_orders_end_in_what_one_of_them_wanted(media: Media, first: str, sec
 def test_a_late_answer_of_the_leg_that_an_order_has_ended_is_refused() -> None:
     story = play().on(redirected()).on(joined()).on(order_join())
     story.on(transfer_answer()).replies(HangUp()).unchanged()
-    story.on(redirected()).replies(Join(3)).on(joined(3, room=OTHER_ROOM)).replies(TransferToWebRtc(3))
+    story.on(redirected()).joins(3).on(joined(3, room=OTHER_ROOM)).replies(TransferToWebRtc(3))
     story.on(transfer_answer(3)).replies(AcceptLeg(story.call.seat))

@@ -7,7 +7,6 @@ from service.calls.replies import (
     AcceptLeg,
     ErrorAndHangUp,
     HangUp,
-    Join,
     NoReply,
     TransferToNumber,
     TransferToWebRtc,
@@ -85,7 +84,7 @@ def test_a_call_is_written_down_with_a_seat_before_anybody_is_asked_to_dial() ->
     )
     story.on(placed()).replies(NoReply()).expects(record_call_id()).cancels().notes("")
     story.becomes(Status.DIALING)
-    story.on(answer()).replies(Join(1)).expects(tell_time_up(after=3600), tell_time_nearly_up(after=3570))
+    story.on(answer()).joins(1).expects(tell_time_up(after=3600), tell_time_nearly_up(after=3570))
     story.cancels("end-dialing", "hang-up", "redirect-phone").becomes(Status.JOINING, Phone.UP)
     story.knows(call_id=CALL_ID, answered_at=story.at, lease_until=story.at + LEASE)
     story.on(joined()).replies(TransferToWebRtc(1)).on(transfer_answer()).replies(AcceptLeg(story.call.seat))
@@ -106,18 +105,18 @@ def test_dialing_the_same_call_twice_is_one_call() -> None:
 
 
 def test_the_answer_overtakes_the_response_to_create_call() -> None:
-    story = play().on(dial()).on(answer()).replies(Join(1)).expects(record_call_id()).knows(call_id=CALL_ID)
+    story = play().on(dial()).on(answer()).joins(1).expects(record_call_id()).knows(call_id=CALL_ID)
     story.on(placed()).replies(NoReply()).expects().unchanged()
 
 
 def test_a_seat_is_kept_for_who_is_joined_at_the_answer() -> None:
     """Reserved before the number was dialed, so that the room is not full by now."""
-    story = ringing().on(answer()).replies(Join(1)).expects()
+    story = ringing().on(answer()).joins(1).expects()
     story.on(disconnect()).expects(leave_room(1, after=LEASE - 1))
 
 
 def test_an_answer_that_met_a_store_that_was_down_is_heard_of_later() -> None:
-    ringing().on(redirected()).replies(Join(1)).becomes(Phone.UP).knows(answered_at=ringing().at + 1)
+    ringing().on(redirected()).joins(1).becomes(Phone.UP).knows(answered_at=ringing().at + 1)
 
 
 # It comes to nothing ----------------------------------------------------------------------------------------
@@ -188,7 +187,7 @@ def test_who_has_answered_is_heard_of() -> None:
 
 
 def test_a_participant_is_made_while_it_rings() -> None:
-    story = play().on(dial(is_early_join=True)).replies(Join(1)).expects(end_dialing(after=DIALING_SECONDS))
+    story = play().on(dial(is_early_join=True)).joins(1).expects(end_dialing(after=DIALING_SECONDS))
     story.becomes(Status.DIALING, Media.JOINING).knows(is_early_join=True, lease_until=story.at + LEASE)
     story.on(joined()).replies(NoReply()).expects().becomes(Status.DIALING, Media.READY)
     story.knows(participant_id="participant-1", is_early_join=False)
@@ -211,7 +210,7 @@ def test_the_answer_comes_before_the_participant_is_there() -> None:
 
 
 def test_a_replica_that_dies_while_it_prepares_is_taken_over_from() -> None:
-    story = play().on(dial(is_early_join=True)).on(answer(), after=LEASE).replies(Join(2))
+    story = play().on(dial(is_early_join=True)).on(answer(), after=LEASE).joins(2)
     story.expects(leave_room(1), record_call_id()).knows(is_early_join=False)
     story.on(joined(1)).replies(Wait()).expects(leave_room(1)).on(joined(2)).replies(TransferToWebRtc(2))
 
@@ -228,7 +227,7 @@ def test_a_room_that_is_closed_while_a_place_in_it_is_prepared_ends_the_call() -
 def test_a_participant_that_could_not_be_made_in_advance_is_made_at_the_answer() -> None:
     story = play().on(dial(is_early_join=True)).on(join_failed()).replies(Wait()).expects(leave_room(1))
     story.becomes(Status.DIALING, Media.NONE, Intent.BRIDGE).knows(failure="", requests=2)
-    story.on(answer()).replies(Join(2)).on(joined(2)).replies(TransferToWebRtc(2))
+    story.on(answer()).joins(2).on(joined(2)).replies(TransferToWebRtc(2))
 
 
 def test_a_preparation_that_fails_with_somebody_on_the_phone_is_tried_again() -> None:
@@ -240,11 +239,11 @@ def test_a_preparation_that_fails_with_somebody_on_the_phone_is_tried_again() ->
         .replies(Wait())
         .expects(leave_room(1))
     )
-    story.on(redirected()).replies(Join(2)).on(join_failed(2)).replies(ErrorAndHangUp("bandwidth-error"))
+    story.on(redirected()).joins(2).on(join_failed(2)).replies(ErrorAndHangUp("bandwidth-error"))
 
 
 def test_a_token_that_has_expired_by_the_answer_is_not_used() -> None:
-    prepared().on(answer(), after=TOKEN_LIFE).replies(Join(2)).expects(leave_room(1)).drops_token()
+    prepared().on(answer(), after=TOKEN_LIFE).joins(2).expects(leave_room(1)).drops_token()
 
 
 @pytest.mark.parametrize("up", [False, True])
@@ -254,7 +253,7 @@ def test_a_participant_that_has_vanished_before_the_talk_is_made_anew(*, up: boo
     story.on(participant_vanished()).replies(NoReply()).expects(leave_room(1)).drops_token().becomes(
         Media.NONE, Intent.BRIDGE
     )
-    story.on(redirected()).replies(Join(2))
+    story.on(redirected()).joins(2)
 
 
 def test_a_prepared_participant_is_taken_down_with_a_call_that_nobody_answers() -> None:
@@ -321,13 +320,13 @@ def test_a_call_that_is_refused_after_its_hang_up_was_ordered_is_over() -> None:
 def test_another_room_is_ordered_while_it_rings() -> None:
     story = prepared().on(order_join()).accepted().expects(leave_room(1)).becomes(Status.DIALING, Media.NONE)
     story.knows(room="support", participant_id="")
-    story.on(answer()).replies(Join(3)).expects()
+    story.on(answer()).joins(3).expects()
 
 
 def test_another_room_is_ordered_while_a_participant_is_made_in_advance() -> None:
     story = play().on(dial(is_early_join=True)).on(order_join()).expects(leave_room(1, after=LEASE - 1))
     story.becomes(Media.NONE, Status.DIALING).knows(is_early_join=False)
-    story.on(joined()).expects(leave_room(1)).unchanged().on(answer()).replies(Join(3))
+    story.on(joined()).expects(leave_room(1)).unchanged().on(answer()).joins(3)
 
 
 def test_the_room_that_it_is_dialed_for_is_ordered_again() -> None:

@@ -8,7 +8,6 @@ from service.calls.replies import (
     ErrorAndHangUp,
     GatherPin,
     HangUp,
-    Join,
     TransferToNumber,
     TransferToWebRtc,
     Wait,
@@ -43,7 +42,7 @@ def asked() -> Playbook:
 def test_digits_name_the_room() -> None:
     story = asked().replies(GatherPin()).expects().cancels()
     story.becomes(Status.INITIATED, Intent.PIN, Media.NONE).knows(room="", attempt=0, pin_attempts=0)
-    story.on(gathered(OTHER_ROOM)).replies(Join(1)).becomes(Intent.BRIDGE, Phone.UP).knows(room=OTHER_ROOM)
+    story.on(gathered(OTHER_ROOM)).joins(1).becomes(Intent.BRIDGE, Phone.UP).knows(room=OTHER_ROOM)
     story.on(joined(room=OTHER_ROOM)).replies(TransferToWebRtc(1)).on(transfer_answer()).becomes(
         Status.BRIDGED
     )
@@ -51,7 +50,7 @@ def test_digits_name_the_room() -> None:
 
 def test_the_second_try_is_right() -> None:
     story = asked().on(gathered()).replies(GatherPin(after_wrong_pin=True)).expects().knows(pin_attempts=1)
-    story.becomes(Intent.PIN).on(gathered(OTHER_ROOM)).replies(Join(1)).knows(room=OTHER_ROOM)
+    story.becomes(Intent.PIN).on(gathered(OTHER_ROOM)).joins(1).knows(room=OTHER_ROOM)
 
 
 def test_three_tries_and_no_more() -> None:
@@ -84,7 +83,7 @@ def test_a_caller_that_has_guessed_too_often_is_not_asked() -> None:
     )
     story.replies(ErrorAndHangUp("pin-guessing")).expects(hang_up_phone(after=30)).becomes(Intent.HANGUP)
     story.on(disconnect()).knows(outcome=Outcome(Blame.CALLER, "pin-guessing", cause="hangup"))
-    play().on(gathered(OTHER_ROOM, wrong_pins=WrongPinCounts(by_caller=10))).replies(Join(1))
+    play().on(gathered(OTHER_ROOM, wrong_pins=WrongPinCounts(by_caller=10))).joins(1)
 
 
 def test_the_call_that_guesses_goes_on_to_its_end() -> None:
@@ -99,18 +98,18 @@ def test_one_try_on_a_number_on_which_many_were_wrong() -> None:
         .on(initiate(pin_attempts_allowed=3, wrong_pins=WrongPinCounts(on_number=1000)))
         .replies(GatherPin())
     )
-    many.on(gathered(OTHER_ROOM)).replies(Join(1))
+    many.on(gathered(OTHER_ROOM)).joins(1)
 
 
 def test_digits_are_the_first_that_is_heard_of_a_call() -> None:
-    play().on(gathered(OTHER_ROOM)).replies(Join(1)).becomes(Phone.UP).knows(room=OTHER_ROOM, attempt=1)
+    play().on(gathered(OTHER_ROOM)).joins(1).becomes(Phone.UP).knows(room=OTHER_ROOM, attempt=1)
     play().on(gathered()).replies(GatherPin(after_wrong_pin=True)).becomes(Intent.PIN).knows(
         pin_attempts=1, room=""
     )
 
 
 def test_digits_on_a_number_that_asks_for_none_are_a_caller_who_asks() -> None:
-    play().on(gathered(pin_attempts_allowed=0)).replies(Join(1)).becomes(Intent.BRIDGE)
+    play().on(gathered(pin_attempts_allowed=0)).joins(1).becomes(Intent.BRIDGE)
 
 
 def test_a_phone_that_asks_is_asked_again() -> None:
@@ -124,7 +123,7 @@ def test_a_phone_that_asks_is_asked_again() -> None:
 def test_digits_that_come_late_begin_nothing_anew() -> None:
     joining = asked().on(gathered(OTHER_ROOM))
     joining.on(gathered(OTHER_ROOM)).replies(Wait()).unchanged()
-    joining.on(gathered("third"), after=LEASE).replies(Join(2)).knows(room=OTHER_ROOM)
+    joining.on(gathered("third"), after=LEASE).joins(2).knows(room=OTHER_ROOM)
     joining.on(joined(2, room=OTHER_ROOM)).on(gathered()).replies(TransferToWebRtc(2)).unchanged()
     joining.on(transfer_answer(2)).on(gathered()).replies(Wait()).unchanged()
 
@@ -137,7 +136,7 @@ def test_digits_for_somebody_who_was_ordered_elsewhere_meanwhile(digits: str) ->
 
 def test_an_operator_lets_the_caller_in() -> None:
     story = asked().on(order_join()).accepted().expects(redirect_phone(1)).becomes(Intent.BRIDGE)
-    story.on(gathered()).replies(Join(2)).knows(room=OTHER_ROOM)
+    story.on(gathered()).joins(2).knows(room=OTHER_ROOM)
 
 
 def test_who_is_asked_is_in_no_room() -> None:

@@ -10,7 +10,6 @@ from service.calls.replies import (
     ErrorAndHangUp,
     HangUp,
     Hold,
-    Join,
     NoReply,
     Reply,
     TransferToNumber,
@@ -70,7 +69,7 @@ def bridged() -> Playbook:
 
 
 def test_a_fresh_inbound_call_joins_then_is_transferred() -> None:
-    story = play().on(initiate(announcement="Welcome.")).replies(Join(1)).expects()
+    story = play().on(initiate(announcement="Welcome.")).joins(1).expects()
     story.cancels("hang-up", "redirect-phone").becomes(
         Status.JOINING, Phone.RINGING, Media.JOINING, Intent.BRIDGE
     ).drops_token()
@@ -81,9 +80,7 @@ def test_a_fresh_inbound_call_joins_then_is_transferred() -> None:
 
 
 def test_a_fresh_outbound_call_is_up_when_it_joins() -> None:
-    play().on(answer()).replies(Join(1)).becomes(Status.JOINING, Phone.UP).on(joined()).replies(
-        TransferToWebRtc(1)
-    )
+    play().on(answer()).joins(1).becomes(Status.JOINING, Phone.UP).on(joined()).replies(TransferToWebRtc(1))
 
 
 @pytest.mark.parametrize("again", ARRIVALS)
@@ -96,7 +93,7 @@ def test_already_decided_the_same_reply(again: EventBuilder) -> None:
 @pytest.mark.parametrize("again", ARRIVALS)
 def test_already_decided_but_the_token_has_expired(again: EventBuilder) -> None:
     story = transferring().on(again, after=TOKEN_LIFE - 0.1).replies(TransferToWebRtc(1))
-    story.on(again, after=0.1).replies(Join(2)).expects(leave_room(1)).drops_token().becomes(Media.JOINING)
+    story.on(again, after=0.1).joins(2).expects(leave_room(1)).drops_token().becomes(Media.JOINING)
 
 
 @pytest.mark.parametrize("again", ARRIVALS)
@@ -106,7 +103,7 @@ def test_being_worked_on_waits_for_the_lease(again: EventBuilder) -> None:
 
 @pytest.mark.parametrize("again", ARRIVALS)
 def test_past_the_lease_the_work_is_taken_over_and_the_old_seat_is_left(again: EventBuilder) -> None:
-    story = play().on(redirected()).on(again, after=LEASE).replies(Join(2)).expects(leave_room(1))
+    story = play().on(redirected()).on(again, after=LEASE).joins(2).expects(leave_room(1))
     story.becomes(Status.JOINING).knows(attempt=2)
     story.on(joined(1)).replies(Wait()).expects(leave_room(1)).unchanged()
     story.on(joined(2)).replies(TransferToWebRtc(2))
@@ -183,7 +180,7 @@ def test_a_b_leg_that_does_not_fit_is_hung_up(media: Media) -> None:
 
 
 def test_a_b_leg_of_an_older_attempt_is_hung_up() -> None:
-    story = transferring().on(redirected(), after=TOKEN_LIFE).replies(Join(2)).on(joined(2))
+    story = transferring().on(redirected(), after=TOKEN_LIFE).joins(2).on(joined(2))
     story.on(transfer_answer(1)).replies(HangUp()).unchanged().notes("stale attempt")
     story.on(transfer_answer(2)).replies(AcceptLeg(f"{REF}.2")).becomes(Status.BRIDGED)
 
@@ -283,12 +280,12 @@ def test_who_asks_of_a_call_that_is_not_known_is_to_come_back(cue: EventBuilder)
 
 
 def test_redirect_is_the_first_that_is_heard_of_a_call() -> None:
-    play().on(redirected(answered=False)).replies(Join(1)).becomes(Phone.RINGING)
-    play().on(redirected(answered=True)).replies(Join(1)).becomes(Phone.UP)
+    play().on(redirected(answered=False)).joins(1).becomes(Phone.RINGING)
+    play().on(redirected(answered=True)).joins(1).becomes(Phone.UP)
 
 
 def test_a_bridged_phone_that_asks_has_left_its_transfer_and_joins_anew() -> None:
-    story = play(sample_call(Media.BRIDGED)).on(redirected()).replies(Join(2)).expects(leave_room(1))
+    story = play(sample_call(Media.BRIDGED)).on(redirected()).joins(2).expects(leave_room(1))
     story.cancels("hang-up", "redirect-phone").becomes(Media.JOINING, Intent.BRIDGE).knows(
         session_id="", participant_id="", leg_id=""
     )
@@ -315,7 +312,7 @@ def test_a_phone_that_asks_instead_of_transfer_complete_is_answered_like_it() ->
 
 
 def test_a_call_without_media_that_is_to_be_bridged_joins_without_leaving_anything() -> None:
-    play(sample_call(Media.NONE)).on(redirected()).replies(Join(2)).expects()
+    play(sample_call(Media.NONE)).on(redirected()).joins(2).expects()
 
 
 @pytest.mark.parametrize("media", list(Media))

@@ -8,7 +8,6 @@ from service.calls.replies import (
     ErrorAndHangUp,
     HangUp,
     Hold,
-    Join,
     NoReply,
     TransferToWebRtc,
     Wait,
@@ -66,7 +65,7 @@ def a_waiting_call() -> Call:
 
 
 def test_outside_until_somebody_comes() -> None:
-    story = play().on(initiate(waits_for_others=True)).replies(Join(1)).knows(waits_for_others=True)
+    story = play().on(initiate(waits_for_others=True)).joins(1).knows(waits_for_others=True)
     story.on(found_empty()).replies(WaitForOthers(WAITING_SETTINGS)).expects().becomes(
         Intent.WAIT, Media.NONE
     )
@@ -74,13 +73,11 @@ def test_outside_until_somebody_comes() -> None:
         waiting=WAITING_SETTINGS, wait_until=story.at + WAITING_SETTINGS.limit
     )
     story.on(summoned()).replies(NoReply()).expects(leave_room(1), redirect_phone(1)).becomes(Intent.BRIDGE)
-    story.on(redirected()).replies(Join(2)).expects().on(joined(2)).replies(TransferToWebRtc(2)).knows(
-        wait_until=0
-    )
+    story.on(redirected()).joins(2).expects().on(joined(2)).replies(TransferToWebRtc(2)).knows(wait_until=0)
 
 
 def test_a_round_of_waiting_looks_again_whether_somebody_is_there() -> None:
-    story = outside().on(redirected()).replies(Join(2)).expects(leave_room(1)).becomes(Intent.BRIDGE)
+    story = outside().on(redirected()).joins(2).expects(leave_room(1)).becomes(Intent.BRIDGE)
     story.on(found_empty(2)).replies(WaitForOthers(WAITING_SETTINGS)).becomes(Intent.WAIT)
     # From the first time on.
     story.knows(wait_until=story.at - 2 + WAITING_SETTINGS.limit)
@@ -89,10 +86,7 @@ def test_a_round_of_waiting_looks_again_whether_somebody_is_there() -> None:
 
 def test_nobody_comes() -> None:
     story = (
-        outside()
-        .on(redirected(), after=WAITING_SETTINGS.limit - 0.1)
-        .replies(Join(2))
-        .on(found_empty(2), after=0)
+        outside().on(redirected(), after=WAITING_SETTINGS.limit - 0.1).joins(2).on(found_empty(2), after=0)
     )
     story.on(redirected(), after=0.1).replies(ErrorAndHangUp("nobody-came")).expects(
         leave_room(2), hang_up_phone(after=30)
@@ -120,7 +114,7 @@ def test_somebody_comes_between_the_look_and_the_wait() -> None:
         .knows(summoned_attempt=1)
     )
     story.on(found_empty()).replies(Wait()).expects(leave_room(1)).becomes(Intent.BRIDGE, Media.NONE)
-    story.on(redirected()).replies(Join(2)).on(found_empty(2)).replies(WaitForOthers(WAITING_SETTINGS))
+    story.on(redirected()).joins(2).on(found_empty(2)).replies(WaitForOthers(WAITING_SETTINGS))
 
 
 def test_somebody_comes_who_is_gone_again() -> None:
@@ -169,7 +163,7 @@ def test_a_replica_that_is_taken_over_from_finds_nobody() -> None:
         play()
         .on(redirected(waits_for_others=True))
         .on(redirected(), after=LEASE)
-        .replies(Join(2))
+        .joins(2)
         .expects(leave_room(1))
     )
     story.on(found_empty(1)).replies(Wait()).expects(leave_room(1)).unchanged()
@@ -201,7 +195,7 @@ def test_who_is_left_alone_waits_for_others_again() -> None:
         .expects(leave_room(1), redirect_phone(2))
     )
     story.becomes(Intent.BRIDGE, Media.NONE).knows(waits_for_others=True, wait_until=0)
-    story.on(redirected()).replies(Join(3)).on(found_empty(3)).replies(WaitForOthers(WAITING_SETTINGS))
+    story.on(redirected()).joins(3).on(found_empty(3)).replies(WaitForOthers(WAITING_SETTINGS))
 
 
 def test_the_leg_of_who_is_left_alone_is_hung_up() -> None:

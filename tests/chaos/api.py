@@ -53,6 +53,8 @@ class OperatorApi:
             for one in fleet.addresses
         ]
         self._dice = dice
+        self.hold_order = "hold"
+        """The last part of the path by which a call is put on hold."""
         self.requests: list[OperatorRequest] = []
         """All but what only reads."""
         self.bad_answers: list[str] = []

@@ -62,6 +62,34 @@ class PreviousReleaseRules:
             and line.process in older
         }
 
+        self._admitted = {
+            str(line.fields.get("participant_id"))
+            for line in evidence.logs
+            if line.event == "participant.admitted" and line.process in older
+        }
+        answered: dict[bool, set[tuple[str, str]]] = {True: set(), False: set()}
+        for line in evidence.logs:
+            if line.event == "webhook.answered":
+                one = str(line.fields.get("call_id")), str(line.fields.get("event_type"))
+                answered[line.process in older].add(one)
+        self._answered = answered[True] - answered[False]
+        """Calls, and kinds of their webhooks that no other process has answered."""
+
+    def lets_in_after_closing(self, participant_id: str) -> bool:
+        """It does not know that visits end with their room: whoever has one comes back at its replicas.
+
+        Newer ones put them out again (docs/deploy.md).
+        """
+        return participant_id in self._admitted
+
+    def answered(self, delivery: Delivery) -> bool:
+        """Whether what the webhook was told is for certain what that release says.
+
+        It hangs up without a word on a caller that has been to another number, begins anew with a late copy
+        of a redirect, and apologises for a transfer that is refused while its session is replaced.
+        """
+        return (delivery.call_id, delivery.event_type) in self._answered
+
     def has_left(self, room: Iterable[bytes]) -> bool:
         """By the fields of a room: whether all that is left is `told`, of seats that it has freed."""
         names = [field.decode().partition(":") for field in room]

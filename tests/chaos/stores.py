@@ -1,9 +1,12 @@
 """Stores that a storm can be played on: what all have in common, and a Sentinel set."""
 
-from collections.abc import Callable
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Final, NamedTuple, Protocol
 
 from redis.asyncio import Redis
 from redis.asyncio.sentinel import Sentinel
@@ -12,6 +15,13 @@ from redis.exceptions import RedisError
 from tests.store_servers import HOST, SERVICE, RedisServer, SentinelGroup
 from tests.waiting import wait_until
 
+DOWN_AFTER: Final = 1.0
+"""Seconds of silence after which a Sentinel takes a server to be down."""
+FAILOVER: Final = 5.0
+"""Seconds that a failover takes at most."""
+_SENTINEL_LINE: Final = re.compile(
+    r"\d+:X (?P<at>\d+ \w+ \d+ [\d:.]+) \S \+(?P<event>sdown|odown|try-failover|switch-master) (?P<rest>.*)"
+)
 WHOLE = 40.0
 """Seconds that a Sentinel set may take to get over a failover; a killed master is back after 12 at most."""
 
@@ -48,6 +58,44 @@ class SiteStore(Protocol):
     async def stop(self) -> None: ...
 
 
+class MasterChange(NamedTuple):
+    """From when the former master is down, or is to be replaced, until all Sentinels name the new one.
+
+    Seconds since the epoch.
+    """
+
+    begun: float
+    named: float
+    """When the first Sentinel names the new one."""
+    over: float
+
+
+def master_changes(logs: Iterable[str]) -> list[MasterChange]:
+    """Each change that the Sentinels' logs tell of, in order."""
+    times: dict[tuple[str, int], list[float]] = defaultdict(list)
+    downs: list[float] = []
+    for log in logs:
+        seen: Counter[str] = Counter()
+        for line in log.splitlines():
+            if (found := _SENTINEL_LINE.match(line)) is None:
+                continue
+            at = datetime.strptime(found["at"], "%d %b %Y %H:%M:%S.%f").astimezone().timestamp()
+            if found["event"] == "switch-master":
+                # The same change of roles may come again, later.
+                seen[found["rest"]] += 1
+                times[found["rest"], seen[found["rest"]]].append(at)
+            elif found["rest"].startswith("master "):
+                downs.append(at)
+    changes: list[MasterChange] = []
+    before = 0.0
+    for ats in sorted(times.values(), key=min):
+        named = min(ats)
+        begun = min([named, *(one for one in downs if max(before, named - FAILOVER) < one < named)])
+        changes.append(MasterChange(begun - DOWN_AFTER, named, max(ats)))
+        before = named
+    return changes
+
+
 class _Asking(Sentinel):
     """By name: the list of masters, by which the library goes, names a former one for ten seconds longer."""
 
@@ -81,6 +129,9 @@ class SentinelSet:
     @property
     def journal(self) -> Path:
         return self._master.directory / "appendonlydir"
+
+    def sentinel_logs(self) -> list[str]:
+        return [(one.directory / "log").read_text() for one in self.servers.sentinels]
 
     async def pid(self) -> int:
         return int(await (await self.servers.master()).stat("server", "process_id"))

@@ -175,7 +175,7 @@ async def test_what_is_still_owed_and_what_was_given_up(
         phone, call = await bridged(simulator, operator)
         simulator.faults.add("removeParticipantFromSession", status=500, times=None)
         simulator.faults.add("updateCall", status=503, times=None)
-        await operator.order(call["id"], "remove")
+        await operator.order(call["id"], "hold")
         said = await done(shell, call["id"], effect="failed: redirect-phone")
         assert [line for line in marked(said) if re.search(r"<redirect-call 503 \d+ms", line)], said.out
 
@@ -298,7 +298,7 @@ async def test_it_is_plain_ascii_at_eighty_columns(
     bad = await simulator.dial()
     await bad.until("ended")
     phone, call = await bridged(simulator, operator)
-    await operator.order(call["id"], "remove")
+    await operator.order(call["id"], "hold")
     commands = (
         ("call", bad.call_id),
         ("call", call["id"]),

@@ -191,7 +191,7 @@ async def test_what_is_owed_or_in_stock_is_known(
     settings = {"PREPARED_PARTICIPANTS": "1", "ROOM_POLICY": "sales"}
     async with operator_for(simulator, store_url, redis, **settings) as (service, operator):
         phone, _ = await bridged(simulator, operator)
-        await wait_until(lambda: service.log("effect.done", effect="stock-room"))
+        await wait_until(lambda: service.log("effect.done", effect="prepare-participant"))
         log = tmp_path / "one.log"
         log.write_text(aged(service.log("create.done")))
         shell = Shell.at(simulator, service, store_url)

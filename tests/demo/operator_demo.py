@@ -88,7 +88,7 @@ async def _placed(stage: DemoRun, *, prepare: str) -> None:
 async def held_and_joined_again(stage: DemoRun) -> None:
     call, phone = await _bridged(stage)
     participant = phone.participant_id
-    await stage.operator.order(call["id"], "remove")
+    await stage.operator.order(call["id"], "hold")
     await phone.hears("Please hold")
     await stage.simulator.until(
         lambda: not stage.simulator.ledger.alive().sessions, what="participant and session are gone"

@@ -19,7 +19,7 @@ from service.store.errors import StoreUnavailable
 from service.store.outbox import Outbox
 from service.store.outbox_index import OutboxIndex
 from service.store.redis.client import Client
-from service.store.rooms import ReservedSeat, SeatGone, SessionInDoubt, TakenSeat
+from service.store.room_results import ReservedSeat, SeatGone, SessionInDoubt, TakenSeat
 from tests.engine.parts import EngineParts
 from tests.simulator.simulator import Simulator
 from tests.waiting import wait_until

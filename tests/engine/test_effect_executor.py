@@ -1,10 +1,12 @@
-"""Every effect may be done twice, and may come too late; both are no errors."""
+"""Effects may be done twice, and may come too late; both are no errors."""
 
 from collections.abc import AsyncIterator
-from typing import NamedTuple
+from contextlib import suppress
+from typing import NamedTuple, get_args
 
 import pytest
 
+from service.bandwidth.errors import BandwidthError
 from service.calls.browser import Browser
 from service.calls.effects import (
     AddParticipant,
@@ -49,6 +51,7 @@ from service.store.rooms import Rooms
 from tests.calls.event_builders import sample_call
 from tests.clocks import SetClock
 from tests.engine.parts import EngineParts, execute_until_done
+from tests.sample_effects import sample
 from tests.simulator.simulator import Simulator
 
 CLOCK = SetClock()
@@ -121,6 +124,20 @@ async def performer(
     parts = EngineParts(simulator, client, CLOCK)
     yield parts.performer(engine)
     await parts.http.close()
+
+
+def test_every_effect_has_its_handler(performer: EffectExecutor) -> None:
+    assert set(performer.handlers) == set(get_args(Effect))
+
+
+@pytest.mark.parametrize("kind", get_args(Effect), ids=lambda kind: kind.__name__)
+async def test_none_fails_in_another_way_than_a_worker_knows(
+    performer: EffectExecutor, engine: RecordingEngine, kind: type[Effect]
+) -> None:
+    """Of what neither the store nor Bandwidth has: twice, and whether its call is known or not."""
+    for attempt, engine.knows in ((1, True), (2, False)):
+        with suppress(RetryLater, BandwidthError):
+            await performer.execute(sample(kind, participant_id=UNKNOWN, session_id=UNKNOWN), attempt=attempt)
 
 
 @pytest.mark.parametrize("effect", EFFECTS, ids=lambda effect: type(effect).__name__)

@@ -11,6 +11,7 @@ from service.calls.effects import (
     EndDialing,
     HangUpLeg,
     HangUpPhone,
+    PrepareParticipant,
     RedirectPhone,
     RemoveParticipant,
 )
@@ -100,6 +101,19 @@ async def given_up(bench: Bench, effect: AbandonableEffect) -> None:
     assert 600 <= bench.clock.now() - begun < 900
     [line] = [line for line in lines if line["event"] == "effect.given_up"]
     assert line["log_level"] == "warning"
+
+
+async def test_a_participant_that_cannot_be_prepared_is_given_up_at_the_fourth_try(bench: Bench) -> None:
+    effect = PrepareParticipant("lobby")
+    bench.simulator.faults.add("createParticipant", status=403, times=None)
+    with capture_logs() as lines:
+        for attempt in (1, 2, 3):
+            with pytest.raises(RetryLater):
+                await bench.performer.execute(effect, attempt=attempt)
+        assert [line for line in lines if line["event"] == "prepared.given_up"] == []
+        await bench.performer.execute(effect, attempt=4)
+    [line] = [line for line in lines if line["event"] == "prepared.given_up"]
+    assert (line["log_level"], line["attempt"]) == ("warning", 4)
 
 
 async def test_a_dialed_call_that_cannot_be_ended_is_over_in_the_end(bench: Bench) -> None:

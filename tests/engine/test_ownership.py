@@ -43,7 +43,8 @@ from service.store.errors import StoreError, StoreUnavailable
 from service.store.outbox import DueEffect, Outbox
 from service.store.redis.client import Client
 from service.store.redis.scripts import Result, Script, Value
-from service.store.rooms import Rooms, TakenSeat
+from service.store.room_results import TakenSeat
+from service.store.rooms import Rooms
 from tests.engine.parts import EngineParts
 from tests.simulator.simulator import Simulator
 from tests.waiting import wait_until

@@ -497,6 +497,35 @@ async def test_a_backlog_in_one_partition_does_not_hold_up_the_others(client: Cl
     await running
 
 
+async def test_a_request_that_is_called_off_while_it_is_under_way_keeps_its_owner(
+    client: Client, redis: Redis
+) -> None:
+    """Another worker would ask for the next one beside it, and nobody knows which comes first."""
+    performer = SlowExecutor()
+    bench = Bench(client, performer)
+    now = bench.clock.now()
+    await bench.rooms.schedule("lobby", DeleteSession("S"), now=now)
+    bench.alarm.notify(OWNER)
+    running = bench.tasks.start(bench.worker.run(), name="worker")
+    await wait_until(lambda: bench.has_tried(1))
+    owed = keys.owed(OWNER)
+    names: list[Any] = await redis.hkeys(owed)
+    [field] = [name for name in names if not name.startswith(b".")]
+    await redis.hdel(owed, field)
+    await asyncio.sleep(0.6)
+    assert await redis.hexists(owed, ".lease"), "it has gone on for two rounds"
+
+    await bench.rooms.schedule("lobby", DeleteSession("T"), now=now)
+    other = Outbox(client, worker="other", lease=45)
+    assert await other.claim(keys.partition_of_owner(OWNER), now=now, limit=9) == []
+    assert await other.settle(OWNER, now=now) == []
+    performer.done.set()
+    await wait_until(lambda: len(bench.tasks) == 1)
+    running.cancel()
+    assert performer.attempts == [(DeleteSession("S"), 1), (DeleteSession("T"), 1)]
+    assert not [key async for key in redis.scan_iter("*:owed:*")]
+
+
 class ClaimingTwice(Outbox):
     """As when more is owed between a claim and the first round."""
 

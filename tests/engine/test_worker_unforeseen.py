@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from redis.asyncio import Redis
 
-from service.calls.effects import DeleteParticipant, DeleteSession, Effect, effect_name
+from service.calls.effects import DeleteParticipant, DeleteSession, Effect, effect_name, effect_tag
 from service.calls.model import parse_seat, seat_of
 from service.calls.refs import PARTITIONS
 from service.engine.outbox.wakeup import WorkerSignal
@@ -120,7 +120,7 @@ class Bench:
         now = int(self.clock.now() * 1000)
         for number, effect in enumerate(effects, 1):
             text = effect if isinstance(effect, str) else msgspec.json.encode(effect).decode()
-            id_ = f"{'hang-up' if isinstance(effect, str) else effect_name(effect)}:{number}"
+            id_ = f"{'hang-up' if isinstance(effect, str) else effect_tag(effect)}:{number}"
             await redis.hset(keys.owed(owner), id_, f"{number} {now} {number} 0 {now} {text}")
         await redis.zadd(keys.agenda(keys.partition_of_owner(owner)), {owner: now})
         self.alarm.notify(owner)
@@ -148,6 +148,7 @@ async def test_an_effect_that_fails_oddly_leaves_the_others_done(
         await bench.works(lambda: len(performer.done) == len(KINDS) * (len(KINDS) - 1))
     told = [line for line in lines if line["event"] == "effect.failed"]
     assert sorted(line["effect"] for line in told) == sorted(map(effect_name, bad.values()))
+    assert sorted(line["owed"] for line in told) == sorted(f"{effect_name(one)}:1" for one in bad.values())
     assert {(line["log_level"], line["attempt"], line["error"]) for line in told} == {
         ("error", 1, type(error).__name__)
     }

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from handlers.api.routes import RESOURCES
-from handlers.webhooks.registry import LEG_KINDS, WEBHOOK_KINDS
+from handlers.webhooks.parsers import LEG_KINDS, WEBHOOK_KINDS
 
 SAMPLES: Final[dict[str, dict[str, Any]]] = {
     path.stem: json.loads(path.read_text())

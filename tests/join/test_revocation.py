@@ -71,6 +71,22 @@ async def end(operator: Operator, path: str) -> int:
     return answer.status_code
 
 
+async def test_a_seat_that_was_taken_after_the_visit_had_ended_is_given_up(
+    simulator: Simulator, store_url: str, redis: Redis
+) -> None:
+    """As by a replica of the release before, which knows nothing of ended visits."""
+    async with (
+        operator_for(simulator, store_url, redis) as (service, operator),
+        visitor(service, operator) as ada,
+    ):
+        seat = await ada.sit()
+        [seen] = await visits(operator)
+        await redis.set(keys.ended_visit("sales", seen["id"]), "-", px=60_000)
+        gone = await ada.send("POST", "/heartbeat", {"participantId": seat["participantId"]})
+        assert (gone.status_code, problem_kind(gone)) == (410, "gone")
+        await simulator.until(lambda: not simulator.ledger.alive().participants, what="it is out")
+
+
 # The key ----------------------------------------------------------------------------------------------------
 
 

@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from service.store.redis.client import Client
 from service.store.redis.scripts import Result, Script, Value
 
-FORGETFUL: Final = {"room_vacate", "room_close", "room_configure"}
+FORGETFUL: Final = {"room_vacate", "room_configure"}
 """Sent again they answer that there is nothing to do; whoever asks must be able to go on from that too."""
 
 

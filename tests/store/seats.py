@@ -8,7 +8,8 @@ from service.calls.effects import Effect, FreeSeat
 from service.calls.room_settings import RoomSettings
 from service.store import keys
 from service.store.outbox import Outbox, UnreadableEffect, read_effect
-from service.store.rooms import EmptyRoom, ReservedSeat, RoomFull, Rooms, SeatGone, SessionInDoubt, TakenSeat
+from service.store.room_results import EmptyRoom, ReservedSeat, RoomFull, SeatGone, SessionInDoubt, TakenSeat
+from service.store.rooms import Rooms
 
 NOW: Final = 1_700_000_000.0
 ROOM: Final = "lobby"

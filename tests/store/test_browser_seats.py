@@ -29,16 +29,8 @@ from service.store.errors import StoreCorrupt
 from service.store.outbox import Outbox
 from service.store.redis.client import Client
 from service.store.room_index import Member
-from service.store.rooms import (
-    ABSENT_TIMEOUT,
-    UNUSED_TIMEOUT,
-    EmptyRoom,
-    ReservedSeat,
-    RoomFull,
-    Rooms,
-    SeatGone,
-    TakenSeat,
-)
+from service.store.room_results import EmptyRoom, ReservedSeat, RoomFull, SeatGone, TakenSeat
+from service.store.rooms import ABSENT_TIMEOUT, UNUSED_TIMEOUT, Rooms
 from tests.store.seats import NO_SETTINGS, NOW, ROOM, execute_owed, left_over, owed, owes, reserve, seated
 
 WEB = "web-aaaaaaaaaaaaaaaa.1"

@@ -7,7 +7,7 @@ from redis.asyncio import Redis
 from service.calls.effects import HangUpPhone, LeaveRoom, Scheduled
 from service.calls.model import SCHEMA, Call, Direction, Media, Phone
 from service.calls.refs import partition_of_ref, ref_of_call
-from service.calls.replies import HangUp, Join, TransferToWebRtc
+from service.calls.replies import HangUp, PendingJoin, TransferToWebRtc
 from service.store import keys
 from service.store.call_index import LIVE_TTL_MS
 from service.store.calls import CallCommit, Calls
@@ -37,7 +37,7 @@ def change(call: Call = CALL, **fields: object) -> CallCommit:
     whole = {
         "call": call,
         "event_key": "initiate@1",
-        "reply": Join(1),
+        "reply": PendingJoin(1),
         "timeline_entry": {"event": "initiate"},
         **fields,
     }
@@ -138,14 +138,16 @@ async def test_how_long_keys_live(
 ) -> None:
     await commit(calls, 0, change(msgspec.structs.replace(CALL, phone=phone, attempt=attempt)))
     assert await redis.ttl(keys.call(REF)) == pytest.approx(days * 86_400, abs=2)
-    assert await redis.ttl(keys.timeline(REF)) == pytest.approx(days * 86_400, abs=2)
-    assert await redis.ttl(keys.events(REF)) == pytest.approx(events_minutes * 60, abs=2)
+    assert await redis.ttl(keys.CallKeys.of(REF).timeline) == pytest.approx(days * 86_400, abs=2)
+    assert await redis.ttl(keys.CallKeys.of(REF).events) == pytest.approx(events_minutes * 60, abs=2)
 
 
 async def test_the_timeline_is_bounded(calls: Calls, redis: Redis) -> None:
     for revision in range(205):
         await commit(calls, revision, change(timeline_entry={"n": revision}), str(revision))
-    entries = [msgspec.json.decode(entry)["n"] for entry in await redis.lrange(keys.timeline(REF), 0, -1)]
+    entries = [
+        msgspec.json.decode(entry)["n"] for entry in await redis.lrange(keys.CallKeys.of(REF).timeline, 0, -1)
+    ]
     assert entries == list(range(5, 205))
 
 

@@ -175,6 +175,16 @@ async def test_closing_is_told_after_everybodys_leaving(rooms: Rooms, news: Chan
     assert len(await entries(news)) == 5, "what was told is not told again"
 
 
+async def test_closing_that_is_sent_again_is_answered_the_same(rooms: Rooms, news: ChangeFeed) -> None:
+    """Its reply was lost: whoever asked would be told that nobody was there, and everybody is put out."""
+    await seated(rooms, "a.1", session="S")
+    assert await rooms.close(ROOM, now=NOW)
+    told = len(await entries(news))
+    assert await rooms.close(ROOM, now=NOW)
+    assert len(await entries(news)) == told
+    assert not await rooms.close(ROOM, now=NOW + 1), "another request finds nobody"
+
+
 async def test_streams_are_trimmed_and_go_by_themselves(rooms: Rooms, redis: Redis, client: Client) -> None:
     await write(redis, PARTITION, 2500)
     await seated(Rooms(client), "a.1", session="S")

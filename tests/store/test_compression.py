@@ -49,7 +49,7 @@ async def state(redis: Redis, ref: str = REF) -> bytes:
 
 
 async def entries(redis: Redis, ref: str = REF) -> list[bytes]:
-    found: Any = await redis.lrange(keys.timeline(ref), 0, -1)
+    found: Any = await redis.lrange(keys.CallKeys.of(ref).timeline, 0, -1)
     return list(found)
 
 

@@ -86,17 +86,19 @@ async def test_nothing_to_be_told(calls: Calls, outbox: Outbox) -> None:
 
 async def test_a_timeline_that_has_gone_stays_gone(calls: Calls, outbox: Outbox, redis: Redis) -> None:
     work = await owing(calls, outbox)
-    await redis.delete(keys.timeline(REF))
+    await redis.delete(keys.CallKeys.of(REF).timeline)
     await outbox.settle(OWNER, now=NOW, done=[work], timeline_entries={work.id: ENTRY})
-    assert await redis.exists(keys.timeline(REF)) == 0
+    assert await redis.exists(keys.CallKeys.of(REF).timeline) == 0
 
 
 async def test_it_is_bounded(calls: Calls, outbox: Outbox, redis: Redis) -> None:
     work = await owing(calls, outbox)
-    await redis.rpush(keys.timeline(REF), *(b'{"event":"x"}' for _ in range(MAX_TIMELINE_ENTRIES)))
+    await redis.rpush(
+        keys.CallKeys.of(REF).timeline, *(b'{"event":"x"}' for _ in range(MAX_TIMELINE_ENTRIES))
+    )
     await outbox.settle(OWNER, now=NOW, done=[work], timeline_entries={work.id: ENTRY})
-    assert await redis.llen(keys.timeline(REF)) == MAX_TIMELINE_ENTRIES
-    assert await redis.ttl(keys.timeline(REF)) > 0
+    assert await redis.llen(keys.CallKeys.of(REF).timeline) == MAX_TIMELINE_ENTRIES
+    assert await redis.ttl(keys.CallKeys.of(REF).timeline) > 0
 
 
 async def test_rooms_have_none(rooms: Rooms, outbox: Outbox, redis: Redis) -> None:

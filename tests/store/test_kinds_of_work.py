@@ -4,7 +4,7 @@ import msgspec
 import pytest
 from redis.asyncio import Redis
 
-from service.calls.effects import EFFECT_NAMES, DeleteParticipant, DeleteSession
+from service.calls.effects import EFFECT_TAGS, DeleteParticipant, DeleteSession
 from service.calls.looks import Looks
 from service.store import keys
 from service.store.outbox import DueEffect, Outbox, Postponed, UnreadableEffect
@@ -21,7 +21,7 @@ OFFERED = UnreadableEffect("delete-session", left_to_others=True)
 
 def old(client: Client, name: str = "old") -> Outbox:
     """Of a release that cannot delete sessions yet."""
-    return Outbox(client, worker=name, lease=45, kinds=EFFECT_NAMES - {"delete-session"})
+    return Outbox(client, worker=name, lease=45, kinds=EFFECT_TAGS - {"delete-session"})
 
 
 def new(client: Client) -> Outbox:

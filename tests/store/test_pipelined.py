@@ -24,6 +24,7 @@ from redis.exceptions import TimeoutError as RedisTimeout
 from service.clock import SystemClock
 from service.store.redis.pipelined import SharedConnection
 from service.tasks import Tasks
+from tests.waiting import wait_until
 
 LIMIT = 0.4
 """Seconds."""
@@ -142,16 +143,54 @@ async def test_a_connection_that_was_being_made_when_it_was_given_up_is_used_by_
     store_url: str, redis: Redis
 ) -> None:
     """Who is master was asked before it changed."""
-    link = link_to(store_url)
+    made: list[Any] = []
+    pool = ConnectionPool.from_url(
+        store_url, socket_timeout=None, retry=Retry(NoBackoff(), 0), client_name="shared"
+    )
+
+    def make() -> Any:
+        made.append(pool.make_connection())  # type: ignore[no-untyped-call]
+        return made[-1]
+
+    link = SharedConnection(make, LIMIT, lambda: None)
     early = Tasks().start(link.send([("PING",)]), name="early")
     for _ in range(3):
         await asyncio.sleep(0)
     link.drop()
-    with pytest.raises(RedisConnectionError, match="given up"):
-        await early
+    assert await early == [b"PONG"], "over one that was begun afterwards"
     assert await link.send([("PING",)]) == [b"PONG"]
-    assert len(await connections(redis)) == 1
+    assert len(made) == 2
+    await wait_until(lambda: _is_alone(redis))
     link.drop()
+    await asyncio.sleep(0.05)
+
+
+async def _is_alone(redis: Redis) -> bool:
+    return len(await connections(redis)) == 1
+
+
+async def test_one_that_is_given_up_again_and_again_is_not_tried_for_ever(store_url: str) -> None:
+    pool = ConnectionPool.from_url(store_url, socket_timeout=None, retry=Retry(NoBackoff(), 0))
+    made = 0
+
+    def make() -> Any:
+        nonlocal made
+        made += 1
+        connection = pool.make_connection()  # type: ignore[no-untyped-call]
+        connect = connection.connect
+
+        async def connected() -> None:
+            await connect()
+            mine.drop()
+
+        connection.connect = connected
+        return connection
+
+    mine = SharedConnection(make, LIMIT, lambda: None)
+    with pytest.raises(RedisConnectionError, match="given up"):
+        await mine.send([("PING",)])
+    assert made == 2
+    await asyncio.sleep(0.05)
 
 
 async def test_it_says_when_another_server_may_be_master(store_url: str, redis: Redis) -> None:

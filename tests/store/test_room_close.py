@@ -14,7 +14,8 @@ from service.calls.effects import (
 from service.calls.room_settings import AloneSettings, RoomSettings, WaitingSettings
 from service.store import keys
 from service.store.outbox import Outbox
-from service.store.rooms import ReservedSeat, Rooms, SeatGone, TakenSeat
+from service.store.room_results import ReservedSeat, SeatGone, TakenSeat
+from service.store.rooms import Rooms
 from tests.store.seats import (
     NO_SETTINGS,
     NOW,

@@ -19,7 +19,8 @@ from service.calls.room_settings import MAX_MEMBERS
 from service.store import keys
 from service.store.outbox import DueEffect, Outbox, UnreadableEffect
 from service.store.redis.client import Client
-from service.store.rooms import ReservedSeat, Rooms, TakenSeat
+from service.store.room_results import ReservedSeat, TakenSeat
+from service.store.rooms import Rooms
 from tests.store.seats import NO_SETTINGS, NOW, ROOM, execute_owed, left_over, owed, owes, seated
 
 TILL: Final = 1200.0

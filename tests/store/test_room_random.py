@@ -26,7 +26,8 @@ from service.calls.room_settings import AloneSettings, RoomSettings, WaitingSett
 from service.store import keys
 from service.store.outbox import DueEffect, Outbox, UnreadableEffect
 from service.store.redis.client import Client
-from service.store.rooms import EmptyRoom, ReservedSeat, Rooms, TakenSeat
+from service.store.room_results import EmptyRoom, ReservedSeat, TakenSeat
+from service.store.rooms import Rooms
 from tests.seeded import SEED
 from tests.store.seats import NOW, ROOM, left_over
 

@@ -13,7 +13,8 @@ from service.calls.effects import (
 )
 from service.store import keys
 from service.store.outbox import Outbox
-from service.store.rooms import CHECK_INTERVAL, ROLL_OVER_AFTER, Rooms, TakenSeat
+from service.store.room_results import TakenSeat
+from service.store.rooms import CHECK_INTERVAL, ROLL_OVER_AFTER, Rooms
 from tests.store.seats import NOW, ROOM, execute_owed, left_over, owed, owes, reserve, seated
 
 LATER = NOW + ROLL_OVER_AFTER

@@ -13,7 +13,8 @@ from service.calls.room_settings import (
 )
 from service.store import keys
 from service.store.outbox import Outbox
-from service.store.rooms import EmptyRoom, ReservedSeat, RoomFull, Rooms, SeatGone, SessionInDoubt, TakenSeat
+from service.store.room_results import EmptyRoom, ReservedSeat, RoomFull, SeatGone, SessionInDoubt, TakenSeat
+from service.store.rooms import Rooms
 from tests.store.seats import (
     NO_SETTINGS,
     NOW,

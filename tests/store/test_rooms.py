@@ -15,7 +15,8 @@ from service.calls.effects import (
 from service.store import keys
 from service.store.outbox import Outbox
 from service.store.redis.client import Client
-from service.store.rooms import ReservedSeat, RoomFull, Rooms, SeatGone, TakenSeat
+from service.store.room_results import ReservedSeat, RoomFull, SeatGone, TakenSeat
+from service.store.rooms import Rooms
 from tests.store.seats import NO_SETTINGS, NOW, ROOM, left_over, owed, reserve, seated
 
 

@@ -110,7 +110,7 @@ class Recorder:
         for name in ("held", "joins", "moving", "removed", "let-go", "sent-away", "gone"):
             await self.bridged(name)
         for name in ("held", "joins"):
-            await self.order(name, "remove")
+            await self.order(name, "hold")
             await self.phones[name].hears("Please hold")
         for name in ("club", "lobby"):
             outside = await self.dial(f"outside-{name}", name)
@@ -186,7 +186,7 @@ class Recorder:
         await self.operator.ask("PUT", f"/calls/{chosen}/subscriptions", {"hears": [heard]})
         await self.order("joins", "join", room="target")
         await self.order("moving", "join", room="target")
-        await self.order("removed", "remove")
+        await self.order("removed", "hold")
         await self.order("let-go", "hangup")
         await self.order("leg-let-go", "hangup")
         await self.order("sent-away", "transfer", to="+15554440001")

@@ -68,7 +68,7 @@ async def test_unknown_fields_of_a_call_are_kept(
     whispers = {"to": ["somebody", None], "since": 1.5}
     await rewrite(redis, call["id"], whispers=whispers, hidden=[])
     assert (await operator.call(call["id"]))["state"] == "bridged"
-    await operator.order(call["id"], "remove")
+    await operator.order(call["id"], "hold")
     await phone.hears("Please hold")
     await operator.until(call["id"], "detached")
     await phone.hang_up()
@@ -83,7 +83,7 @@ async def test_an_unknown_reply_is_none_to_be_repeated(
 ) -> None:
     """Who asks again is not cut off: the phone comes back in a moment, a leg that has answered goes on."""
     phone, call = await bridged(simulator, operator)
-    events = keys.events(call["id"])
+    events = keys.CallKeys.of(call["id"]).events
     for key in await redis.hkeys(events):
         await redis.hset(events, key, json.dumps({"type": "whisper", "to": "somebody"}))
     said = {}
@@ -96,7 +96,7 @@ async def test_an_unknown_reply_is_none_to_be_repeated(
     assert (await operator.call(call["id"]))["state"] == "bridged"
 
     # What it has not been told before, it is told.
-    await operator.order(call["id"], "remove")
+    await operator.order(call["id"], "hold")
     await phone.hears("Please hold")
     await phone.hang_up()
     await operator.until(call["id"], "ended")
@@ -106,7 +106,7 @@ async def test_unknown_fields_of_a_reply_are_read_over(
     simulator: Simulator, service: RunningService, operator: Operator, redis: Redis
 ) -> None:
     phone, call = await bridged(simulator, operator)
-    events = keys.events(call["id"])
+    events = keys.CallKeys.of(call["id"]).events
     for key, value in (await redis.hgetall(events)).items():
         await redis.hset(events, key, json.dumps({**json.loads(value), "whispers": "somebody"}))
     first = next(one for one in simulator.deliveries if one.event_type == "initiate")
@@ -168,7 +168,7 @@ async def test_unknown_work_is_left_to_others_and_what_is_behind_it_waits(
     await wait_until(lambda: service.log(event="effect.not_known"))
     assert service.log(event="effect.not_known")[0]["effect"] == "whisper"
 
-    await operator.order(ref, "remove")
+    await operator.order(ref, "hold")
     await phone.hears("Please hold")
     await wait_until(lambda: service.log(event="effect.done", effect="leave-room"))
     kept = await redis.hmget(keys.owed(owner), ["whisper", behind])

@@ -18,7 +18,7 @@ from service.calls.effects import (
     Effect,
     PrepareParticipant,
     ReplacePrepared,
-    effect_name,
+    effect_tag,
 )
 from service.store.outbox import UnreadableEffect, read_effect
 from service.store.outbox_index import OutboxIndex
@@ -238,7 +238,7 @@ def test_the_recording_holds_every_kind_of_owed_work() -> None:
             if not id_.startswith("."):
                 effect = read_effect(value.split(" ", 5)[5].encode(), owner, id_)
                 assert not isinstance(effect, UnreadableEffect), value
-                kinds.add(effect_name(effect))
+                kinds.add(effect_tag(effect))
     assert kinds == {kind.__struct_config__.tag for kind in get_args(Effect) if kind not in NOT_RECORDED}
 
 

@@ -1,4 +1,4 @@
-"""A call begins, or its phone asks what to do."""
+"""Holds the rules for a call that begins, and for a phone that asks what to do."""
 
 from typing import Final
 
@@ -32,7 +32,6 @@ from service.calls.replies import (
     GatherPin,
     HangUp,
     Hold,
-    Join,
     NoReply,
     Reply,
     RingWhileDialing,
@@ -163,8 +162,12 @@ def dial(event: Dial) -> Decision:
         max_duration=event.max_duration,
         page_gone_after=event.page_gone_after,
     )
-    reply = Join(1) if event.early_join_until else NoReply()
-    return Decision(call, reply, effects=(Scheduled(EndDialing(call.ref), event.dial_until),))
+    return Decision(
+        call,
+        NoReply(),
+        effects=(Scheduled(EndDialing(call.ref), event.dial_until),),
+        join=bool(event.early_join_until),
+    )
 
 
 def asked_to_retry(call: Call, event: AskedToRetry) -> Decision:

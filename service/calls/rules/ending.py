@@ -1,4 +1,4 @@
-"""The phone is gone, or never was; and what comes for a call that is over, or past an attempt."""
+"""Holds the rules for a phone that is gone, and for events after the end or of an older attempt."""
 
 from typing import Final
 

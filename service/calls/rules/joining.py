@@ -1,4 +1,4 @@
-"""A join has an end: the participant is in its room, or is not."""
+"""Holds the rules for the outcome of a join: the participant is in its room, or is not."""
 
 from typing import Final
 

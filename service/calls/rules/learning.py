@@ -1,4 +1,4 @@
-"""What an event says besides what it asks: Bandwidth's id of the call, that the phone is up, and by whom."""
+"""Records the facts that an event brings besides its question: Bandwidth's call id, that the phone is up."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""The leg into WebRTC: the B leg of a transfer, or a call of ours that is bridged with the phone."""
+"""Holds the rules for the leg into WebRTC: the B leg of a transfer, or a call of ours that is bridged."""
 
 from typing import Final
 

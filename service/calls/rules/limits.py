@@ -1,4 +1,4 @@
-"""Calls that would have no end: time limits, and the sentence before them.
+"""Holds the rules for time limits, and for the sentence before a call ends.
 
 Nothing can be said to a caller who talks: Bandwidth ends a transfer or bridge before it says anything to one
 of its calls (voice API, updateCall). Such a caller is told when the time is up; callers on hold and those who

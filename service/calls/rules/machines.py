@@ -1,4 +1,4 @@
-"""An outbound call has been answered, by a person or by a machine."""
+"""Holds the rules for an outbound call that is answered by a person or by a machine."""
 
 from typing import Final
 

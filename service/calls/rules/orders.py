@@ -1,4 +1,4 @@
-"""What operators tell a call that exists. An order changes what is wanted; the phone is asked to ask us."""
+"""Holds the rules for orders to a call. An order changes the intent, and owes a redirect of the phone."""
 
 from typing import Final
 

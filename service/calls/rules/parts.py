@@ -1,4 +1,4 @@
-"""What rules are made of: what is owed, what is said next, and how a call lets go of what it has."""
+"""Provides what several rules share: effects, the next reply, and how a call gives up what it has."""
 
 from typing import Final
 
@@ -16,12 +16,11 @@ from service.calls.effects import (
     TellTimeUp,
 )
 from service.calls.events import PhoneRequest
-from service.calls.model import Call, Direction, Intent, Leg, Media, Phone
+from service.calls.model import Call, Direction, Intent, Leg, Media, Phone, begin_attempt
 from service.calls.replies import (
     ErrorAndHangUp,
     HangUp,
     Hold,
-    Join,
     NoReply,
     Reply,
     SayAndHangUp,
@@ -134,30 +133,22 @@ def reply_for_intent(call: Call) -> Reply:
 def join(call: Call, event: PhoneRequest, *, keep_seat: bool = False) -> Decision:
     """Begin a new attempt; the seat of the one before is given up. With `keep_seat` it is that attempt."""
     given_up = () if keep_seat else (*give_up_seats(call, event.at), *give_up_leg(call, event.at))
-    joining = replace(
+    joining = begin_attempt(
         call,
+        number=call.attempt if keep_seat else call.attempt + 1,
         media=Media.JOINING,
         intent=Intent.BRIDGE,
-        attempt=call.attempt if keep_seat else call.attempt + 1,
         # A phone that is out of its call while it is moved goes where it was to go.
         room=call.next_room or call.room,
-        seat_no=0,
-        last_seat_no=0,
-        next_room="",
-        is_early_join=False,
         lease_until=event.lease_until,
-        token_until=0,
-        session_id="",
-        participant_id="",
-        from_pool=False,
-        leg_id="",
-        leg=Leg.NONE,
-        phone_runs_bridge=False,
-        hears=None,
-        uses_bridge=False,
     )
     return Decision(
-        joining, Join(joining.attempt), effects=given_up, cancels=(HANG_UP_ID, REDIRECT_ID), drops_token=True
+        joining,
+        Wait(),
+        effects=given_up,
+        cancels=(HANG_UP_ID, REDIRECT_ID),
+        join=True,
+        drops_token=True,
     )
 
 
@@ -179,27 +170,16 @@ def detach(call: Call, at: float) -> Decision:
 
 def abort_attempt(call: Call) -> Call:
     """Out of whatever it is doing: from now on its webhooks are of an older attempt."""
-    return replace(
+    return begin_attempt(
         call,
+        number=call.attempt + 1,
         media=Media.NONE,
-        attempt=call.attempt + 1,
-        is_early_join=False,
-        seat_no=0,
-        last_seat_no=0,
-        next_room="",
+        # A join that is given up runs on until then.
+        lease_until=call.lease_until,
         wait_until=0,
-        token_until=0,
-        session_id="",
-        participant_id="",
-        from_pool=False,
-        leg_id="",
-        leg=Leg.NONE,
-        phone_runs_bridge=False,
-        uses_bridge=False,
-        hears=None,
-        # Whom another number talks to no more is told again why a call ends.
+        # A caller whom another number does not talk to any more is told again why a call ends.
         transfer_to="",
-        # Whoever is meant for something else is not without a leg because the last one broke.
+        # A call that is meant for something else does not lack a leg because its last one broke.
         leg_lost_at=0,
     )
 

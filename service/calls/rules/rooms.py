@@ -1,4 +1,4 @@
-"""What rooms tell their calls: somebody has come, everybody has gone, it has been moved, or is closed."""
+"""Holds the rules for news from the room: a member has come, all have gone, it was moved, it was closed."""
 
 from msgspec.structs import replace
 

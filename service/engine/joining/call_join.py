@@ -1,4 +1,4 @@
-"""One attempt to get a call into its room: seat, session and participant, then one into the other."""
+"""Makes one attempt to get a call into its room: seat, session and participant, then one into the other."""
 
 from typing import Final, NamedTuple
 
@@ -21,7 +21,8 @@ from service.engine.outbox.wakeup import WorkerSignal
 from service.logs import log_context
 from service.metrics import Metrics
 from service.store import keys
-from service.store.rooms import EmptyRoom, ReservedSeat, RoomFull, Rooms, SeatGone, SessionInDoubt
+from service.store.room_results import EmptyRoom, ReservedSeat, RoomFull, SeatGone, SessionInDoubt
+from service.store.rooms import Rooms
 
 log = structlog.get_logger()
 

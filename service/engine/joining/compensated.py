@@ -1,4 +1,4 @@
-"""Creates that are never cancelled, and that own what they make until somebody else does."""
+"""Sends creates that are never cancelled, and owes the removal of what they make until it has an owner."""
 
 import asyncio
 import math

@@ -1,4 +1,4 @@
-"""The creates that a join is made of, each the owner of what it makes until a room or a call is."""
+"""Sends the creates that a join is made of."""
 
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final, TypeVar

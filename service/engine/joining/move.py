@@ -20,7 +20,8 @@ from service.engine.joining.call_join import failure_reason
 from service.engine.joining.session_join import SessionJoiner
 from service.engine.outbox.protocols import RetryLater
 from service.engine.timeouts import Timeouts
-from service.store.rooms import ReservedSeat, RoomFull, Rooms, SessionInDoubt
+from service.store.room_results import ReservedSeat, RoomFull, SessionInDoubt
+from service.store.rooms import Rooms
 
 log = structlog.get_logger()
 

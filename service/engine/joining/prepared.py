@@ -1,4 +1,4 @@
-"""Participants that are made ahead: whoever calls a room that has one is in it without asking Bandwidth.
+"""Prepares participants ahead of time, so that a caller is in the room without a request to Bandwidth.
 
 In the store they are kept by the room's scripts (room_stock.lua, room_reserve.lua); here is what they cost.
 """
@@ -27,7 +27,7 @@ from service.store.rooms import Rooms
 log = structlog.get_logger()
 
 POOL_SEAT: Final = "stock"
-"""In place of a seat, which a participant in stock has not got yet: its tag, and in its callback URL."""
+"""In place of a seat, which a participant in the pool has not got yet: its tag, and in its callback URL."""
 _TOKEN_MARGIN: Final = 5 * 60.0
 """Seconds before the end of a token that says when it ends: it has to last until the caller is connected."""
 _TRIES: Final = 4
@@ -67,10 +67,10 @@ class ParticipantPool:
             self._metrics.prepared("failed")
             if attempt < _TRIES:
                 raise RetryLater(_PAUSE * 2.0**attempt) from error
-            log.warning("stock.given_up", attempt=attempt, error=str(error))
+            log.warning("prepared.given_up", attempt=attempt, error=str(error))
 
     async def replace(self, effect: ReplacePrepared) -> None:
-        """Out of stock: it is too old, or not where it should be."""
+        """Out of the pool: it is too old, or not where it should be."""
         now = self._clock.now()
         if await self._rooms.update_prepared(effect.room, "gone", effect.participant_id, now=now):
             self._metrics.prepared("replaced")

@@ -1,4 +1,4 @@
-"""The way of a participant into a room's session, for who comes from outside and from another room alike."""
+"""Adds a participant to a room's session. Used for new calls and for calls moved from another room."""
 
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -21,7 +21,8 @@ from service.logs import log_context
 from service.metrics import Metrics
 from service.store import keys
 from service.store.errors import StoreUnavailable
-from service.store.rooms import Rooms, SeatGone, TakenSeat
+from service.store.room_results import SeatGone, TakenSeat
+from service.store.rooms import Rooms
 from service.tasks import Tasks
 
 log = structlog.get_logger()

@@ -1,4 +1,4 @@
-"""Calls of ours into WebRTC: the second leg of a phone whose way in is <Bridge> (voice interworking page)."""
+"""Dials our own call into WebRTC, the second leg where INTERCONNECT is bridge (voice interworking page)."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""What the worker expects of whoever carries out effects."""
+"""Defines what the worker expects of the effect executor."""
 
 from typing import Protocol
 

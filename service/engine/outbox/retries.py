@@ -1,4 +1,4 @@
-"""When an effect that has failed is tried again."""
+"""Computes when an effect that has failed is tried again."""
 
 from collections.abc import Mapping
 from typing import Final

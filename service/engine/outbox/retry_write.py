@@ -1,4 +1,4 @@
-"""What must not be forgotten while the store is away is kept in memory and written when it is back."""
+"""Keeps a write in memory while the store is away, and repeats it until it is stored."""
 
 from collections.abc import Awaitable, Callable
 from typing import Final

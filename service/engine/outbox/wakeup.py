@@ -1,4 +1,4 @@
-"""How those who write down owed work tell the worker of the same process at once."""
+"""Wakes the worker of this process when something is owed."""
 
 import asyncio
 from typing import Final

@@ -9,7 +9,7 @@ import structlog
 
 from service.bandwidth.errors import BandwidthError
 from service.bandwidth.request_log import RequestLog, record_requests
-from service.calls.effects import Effect, effect_name
+from service.calls.effects import Effect, effect_name, shown_id
 from service.calls.model import parse_seat
 from service.calls.refs import PARTITIONS
 from service.clock import Clock
@@ -172,7 +172,7 @@ class Worker:
         while True:
             release = self._leaves_to_others and not running
             try:
-                due = await self._commit_results(owner, ended, release=release)
+                due = await self._commit_results(owner, ended, busy=bool(running), release=release)
             except StoreError as error:
                 # What was done is struck off when the store is back; should this replica die before that, the
                 # lease ends by itself, and others do again what may be done twice.
@@ -197,7 +197,7 @@ class Worker:
             ended = {id_: running.pop(id_).result() for id_ in over}
 
     async def _commit_results(
-        self, owner: str, ended: Mapping[str, EffectResult], *, release: bool
+        self, owner: str, ended: Mapping[str, EffectResult], *, busy: bool, release: bool
     ) -> list[DueEffect]:
         """What has ended; gives what is due."""
         results = [one.result for one in ended.values()]
@@ -210,6 +210,7 @@ class Worker:
             timeline_entries={
                 id_: one.timeline_entry for id_, one in ended.items() if one.timeline_entry is not None
             },
+            busy=busy,
             release=release,
         )
 
@@ -283,7 +284,12 @@ class Worker:
                 log.error("effect.dead_lettered", effect=name, attempt=attempt, error=code)
             elif _is_logged(attempt):
                 log.error(
-                    "effect.failed", effect=name, attempt=attempt, error=code, owed=work.id, exc_info=error
+                    "effect.failed",
+                    effect=name,
+                    attempt=attempt,
+                    error=code,
+                    owed=shown_id(work.id),
+                    exc_info=error,
                 )
             self._metrics.effect(name, "dead" if dead else "failed")
             if dead or _is_logged(attempt):

@@ -2,7 +2,8 @@
 -- counted twice; nor is one that the client sends again because its reply was lost: its ref tells.
 -- The key's visitors have a share of its calls, and each visit one of theirs. For an order of the key itself
 -- `visitors` and `visit` are `placed` again, with the same limit.
--- Returns {'same', ref}, {'mismatch', ''}, {'many', milliseconds to wait} or {'new', ref}.
+-- Answer and value: 'new' or 'same' and the ref, 'many' and the milliseconds to wait, 'mismatch' and ''.
+-- returns: 2: answer, value
 -- uses: rolling_hour
 -- keys: once placed visitors visit
 -- args: idempotent digest ref per_hour for_visitors for_visit once_ttl now

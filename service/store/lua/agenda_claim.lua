@@ -2,8 +2,10 @@
 -- meanwhile and somebody does should this one die. Half of them are those that have become due last: a backlog of
 -- hours is worked off beside what comes up now, and not before it. So are those whose work was `offered`, as others did
 -- not know its kind ("<kind> <owner>"), where it is among our `kinds`; for others of it no time has come.
+-- returns: list of 1: owner
 -- keys: agenda offered
 -- args: now lease limit kinds
+-- Offers that are looked at in one claim.
 local OFFERS = 1000
 local owners = {}
 local function take(found)

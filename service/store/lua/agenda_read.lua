@@ -1,4 +1,5 @@
--- Who owes work, and when somebody has to look: {owner, milliseconds, ...}, earliest first.
+-- Who owes work, and when somebody has to look: `due` in milliseconds, earliest first.
+-- returns: list of 2: owner, due
 -- reads
 -- keys: agenda
 -- args: limit

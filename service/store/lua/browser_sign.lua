@@ -1,7 +1,8 @@
--- Something was heard of a browser: a beat, or that its device has connected or lost its connection. Returns 1 while
--- it has its seat, else 0. Who is lost may come back, and is looked after in `absent` milliseconds; who has beaten
--- for the first time as well, since from then on silence means something.
+-- Something was heard of a browser: a beat, or that its device has connected or lost its connection. One that is
+-- lost may come back, and is looked after in `absent` milliseconds; so is one that has beaten for the first time, since
+-- from then on silence means something.
 -- `told`: milliseconds at Bandwidth of what it tells, 0 for what it does not: a copy that comes late says nothing.
+-- returns: 1 if the browser has its seat, else 0
 -- uses: owed rooms
 -- keys: room live owed agenda
 -- args: now seat sign told absent owner name ttl

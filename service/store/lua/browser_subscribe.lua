@@ -1,5 +1,6 @@
 -- Whom a browser hears from now on: kept with its seat, for the case that it is put into another session, and owed
--- to Bandwidth. Returns 1, or 0 when it is not in its seat any more.
+-- to Bandwidth.
+-- returns: 1 if the browser is in its seat, else 0
 -- uses: owed rooms
 -- keys: room live owed agenda
 -- args: now seat browser effect owner name

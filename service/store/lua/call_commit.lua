@@ -1,6 +1,7 @@
--- State, timeline, reply and owed effects together, or not at all. Returns 1 when written, 0 when another
--- commit came first. Run twice (the client sends it again when a reply is lost) it writes once; the end of a call
+-- State, timeline, reply and owed effects together, or not at all: not when another commit came first. Run
+-- twice (the client sends it again when a reply is lost) it writes once; the end of a call
 -- is known for written also when others have written after it, for it is told once.
+-- returns: 1 if written, else 0
 -- uses: owed news
 -- keys: call events timeline token owed agenda calls standing news
 -- args: now revision commit state event reply entry entries effects cancelled owner device ttl events_ttl token_ttl ref began listed oldest calls_ttl stands step rooms told

@@ -1,5 +1,5 @@
--- Forget an ended call: a tombstone takes its place for as long as webhooks may come late. Returns nothing for one
--- that is not known, 0 for one that lives or still owes work, else 1.
+-- Forget an ended call: a tombstone takes its place for as long as webhooks may come late.
+-- returns: number or nil: 1 if erased, 0 if the call lives or owes work, nil if it is not known
 -- keys: call events timeline token owed calls
 -- args: ref tombstone ttl oldest
 local state = redis.call('HGET', call, 'state')

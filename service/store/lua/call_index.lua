@@ -1,5 +1,6 @@
 -- Calls of a partition, newest first: all that began at the very time `tie`, where one is given, and the newest of
--- those that began before `below` and not before `above`. Returns {ref, time, ref, time, ...}.
+-- those that began before `below` and not before `above`. `began` in milliseconds.
+-- returns: list of 2: ref, began
 -- reads
 -- keys: calls
 -- args: tie below above limit

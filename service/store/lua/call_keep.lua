@@ -1,4 +1,5 @@
 -- A call of which nothing was heard for long, and which lives.
+-- returns: nothing
 -- keys: call events timeline standing
 -- args: now ttl ref step
 local lives = redis.call('PEXPIRE', call, ttl) == 1

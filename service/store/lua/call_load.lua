@@ -1,4 +1,5 @@
 -- What one webhook needs of a call, in one trip.
+-- returns: 4: revision, state, reply, token
 -- reads
 -- keys: call events token
 -- args: event

@@ -1,4 +1,5 @@
 -- Under which ref a call is kept.
+-- returns: nothing
 -- keys: alias
 -- args: ref ttl
 redis.call('SET', alias, ref, 'PX', ttl)

@@ -1,4 +1,5 @@
 -- Calls of a partition whose refs begin so, newest first; looked for among the `scan` newest.
+-- returns: list of 1: ref
 -- reads
 -- keys: calls
 -- args: prefix scan limit

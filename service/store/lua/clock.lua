@@ -4,6 +4,7 @@
 -- The key is "<offset> <last> <gap>", all in milliseconds. `last`: when the server was asked last, by its own clock.
 -- `gap`: when it was last asked earlier than before, or later than replicas that live ask. Nobody may set the time on
 -- without one, so that a replica that has slept does not take its sleep for a jump of everybody's clock.
+-- returns: library
 
 -- Milliseconds; replicas ask every five seconds, and once a second whether it is time.
 local CLOCK_SILENT = 8000

@@ -1,5 +1,6 @@
--- What time it is for all replicas: {server's time, offset, gap, when it was asked before}. `instead`: another offset, unless somebody else has
+-- What time it is for all replicas, in milliseconds (clock.lua). `instead`: another offset, unless somebody else has
 -- changed it meanwhile; empty to leave it.
+-- returns: 4: server, offset, gap, previous
 -- uses: clock
 -- keys: clock
 -- args: was instead

@@ -1,4 +1,5 @@
--- What time it is for all replicas, for who only looks: milliseconds of the server, and the offset.
+-- What time it is for all replicas, for who only looks: in milliseconds.
+-- returns: 2: server, offset
 -- reads
 -- keys: clock
 local time = redis.call('TIME')

@@ -1,4 +1,5 @@
--- Owe a dead letter's effect again, from now on; only as long as it is there. Returns whether it was.
+-- Owe a dead letter's effect again, from now on; only as long as it is there.
+-- returns: 1 if the letter was there, else 0
 -- uses: owed
 -- keys: owed agenda dead
 -- args: now letter owner id lane effect

@@ -2,18 +2,19 @@
 -- and who owes work is put on the agenda. Those are a live call's question, a room's looks at its session, a leaving
 -- member's removal, and a browser's look whether it is there.
 -- A cursor is "<kind> <place>", and '' where the partition begins: then nothing is done if somebody else has begun
--- within `every`. Returns {the next cursor, '' at the end, owner, what, owner, what, ...}.
+-- within `every`. The next cursor is '' at the end.
 -- Which calls and rooms there are is not known before, so that their keys, which begin with `prefix`, cannot be
 -- declared; they are in the partition's slot. A call that is being dialed is seen to after `rings`. Of those that have
 -- ended, the ones that have begun within `recent` are looked at.
+-- returns: 1, then list of 2: cursor, owner, kind
 -- uses: owed rooms
 -- keys: searched standing calls live agenda
 -- args: now prefix cursor every count rooms step dialing rings recent roll_over
 now, step, count = tonumber(now), tonumber(step), tonumber(count)
 local found = {''}
-local function tell(owner, what)
+local function tell(owner, kind)
   found[#found + 1] = owner
-  found[#found + 1] = what
+  found[#found + 1] = kind
 end
 
 local function lacks(owed, id)

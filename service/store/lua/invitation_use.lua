@@ -1,5 +1,6 @@
--- An invitation becomes one visit, once. Returns 'opened' when it is this one, also when it was before; 'used' when it
+-- An invitation becomes one visit, once: 'opened' when it is this one, also when it was before; 'used' when it
 -- is another; 'over' when it was ended, or the room was closed after the last closing that it knows of (`known`).
+-- returns: text: opened, used or over
 -- uses: passes
 -- keys: used passes ends closed
 -- args: now known visit ttl invitation_field visit_field record till life

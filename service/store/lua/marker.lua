@@ -1,6 +1,8 @@
 -- What tells a partition that has kept all it was told from one that was emptied or put back to an earlier state:
--- an id, and when somebody looked last, by the time that replicas share. Returns both as they were found, and the time that
--- stands there now; where there was none, `fresh` is put there and the time that was found is 0.
+-- an id, and when somebody looked last, by the time that replicas share. `found` and `stands`:
+-- that time as it was found, and as it stands there now, in milliseconds; where there was none, `fresh` is put there as
+-- the id, and `found` is 0.
+-- returns: 3: id, found, stands
 -- keys: marker
 -- args: now fresh every life
 now = tonumber(now)

@@ -1,4 +1,5 @@
 -- Where a stream of news ends at this moment; '0-0' where there is none.
+-- returns: text: the id of the last entry
 -- reads
 -- keys: news
 if redis.call('EXISTS', news) == 0 then return '0-0' end

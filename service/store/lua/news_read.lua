@@ -1,7 +1,8 @@
--- The next entries of a stream after the one with the id `after`, `limit` at most. Returns {'', entries}, or
--- {'none', {}} where there is no stream (nothing for an hour), or
--- {'lost', {}} when it cannot be said what came after it: entries after it have been trimmed, or the stream ends
+-- The next entries of a stream after the one with the id `after`, `limit` at most. The answer is '', 'none'
+-- where there is no stream (nothing for an hour), or
+-- 'lost' when it cannot be said what came after it: entries after it have been trimmed, or the stream ends
 -- before it, as after a failover to a replica that did not have everything.
+-- returns: 2: answer, entries
 -- reads
 -- keys: news
 -- args: after limit

@@ -3,6 +3,7 @@
 -- An owner's effects are the fields of one hash, "<seq> <due> <lane> <tries> <since> <effect>", times in
 -- milliseconds since the epoch. The agenda of the partition holds the owner under the time at which somebody
 -- has to look: the earliest due effect or, while a worker is at it, the end of that worker's lease.
+-- returns: library
 
 -- Nil for what is no such value: that of others is not to suffer from it.
 local function owed_parse(value)

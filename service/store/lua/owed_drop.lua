@@ -1,4 +1,5 @@
--- Forget an owed effect; what is behind it in its lane goes on at once. Returns whether it was owed.
+-- Forget an owed effect; what is behind it in its lane goes on at once.
+-- returns: 1 if it was owed, else 0
 -- uses: owed
 -- keys: owed agenda
 -- args: now owner id

@@ -1,4 +1,5 @@
--- All that an owner owes, as it is kept: {id, value, ...}.
+-- All that an owner owes, as it is kept.
+-- returns: list of 2: id, value
 -- reads
 -- keys: owed
 return redis.call('HGETALL', owed)

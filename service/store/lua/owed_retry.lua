@@ -1,5 +1,6 @@
 -- Have an effect done from now on, whatever it waits for. A worker that is at this owner does so at its next look; what
--- comes of a try that is under way counts no more. Returns whether it was owed.
+-- comes of a try that is under way counts no more.
+-- returns: 1 if it was owed, else 0
 -- uses: owed
 -- keys: owed agenda
 -- args: now owner id

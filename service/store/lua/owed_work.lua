@@ -1,14 +1,16 @@
 -- One round of a worker at one owner: write down what the last round did, and hand out what is due now, the
--- head of each lane. With nothing due the lease ends, and the agenda says when to come back.
--- Returns {id, version, tries, since, effect, whether its kind is not known, id, ...}.
--- uses: owed
+-- head of each lane. With nothing due the lease ends, and the agenda says when to come back. With `busy` it goes on:
+-- some request is under way, also where its effect was called off, and another worker's would run beside it.
+-- `version`: what is struck off. `since`: in milliseconds. `is_unknown`: '1' where its kind is not known, else ''.
 -- What is laid aside goes to the partition's dead letters, the newest of which are kept. The timeline is told what
 -- became of an effect in the step that strikes it off or puts it off, and so once; one that has expired is left so.
 -- Work of a kind that is not among `kinds` is of a newer release. It is handed out to be told of, and to no worker that
 -- does not know it again for a while (`unknown`: "<kind> <owner>" by when it was). It keeps its time, and is offered to
 -- those who know it: they claim it at once (agenda_claim.lua).
+-- returns: list of 6: id, version, tries, since, effect, is_unknown
+-- uses: owed
 -- keys: owed agenda dead timeline unknown offered
--- args: now worker lease owner done later laid_aside told letters letters_ttl entries kinds
+-- args: now worker lease busy owner done later laid_aside told letters letters_ttl entries kinds
 now = tonumber(now)
 -- Milliseconds after which somebody looks again at what cannot be read; it stays until it is dropped.
 local UNREADABLE = 600000
@@ -115,7 +117,7 @@ for _, head in pairs(heads) do
   end
 end
 
-if #found > 0 then
+if #found > 0 or busy == '1' then
   redis.call('HSET', owed, '.lease', string.format('%s %d', worker, now + lease))
   redis.call('ZADD', agenda, now + lease, owner)
 elseif next_due then

@@ -1,5 +1,6 @@
--- An invitation or a visit is over from now on. Returns whether it is; with `listed` only one that is open, or was
+-- An invitation or a visit is over from now on. With `listed` only one that is open, or was
 -- ended before, can be: another may never have been, or an invitation has become a visit meanwhile.
+-- returns: 1 if it is over, else 0
 -- uses: passes
 -- keys: passes ends mark
 -- args: field listed life

@@ -1,5 +1,6 @@
--- An invitation is written down, unless `most` are open in the room. Returns when the room was closed last, 0 for
--- never, which the invitation has to know of; -1 when there is no place for it.
+-- An invitation is written down, unless `most` are open in the room. When the room was closed last is what it has to
+-- know of.
+-- returns: number: milliseconds at which the room was closed last, 0 for never, -1 if too many are open
 -- uses: passes
 -- keys: passes ends closed
 -- args: now field record till life most

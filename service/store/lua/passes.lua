@@ -1,11 +1,12 @@
 -- Shared by the scripts of invitations and visits. Those of a room that are open are in one hash, as JSON under
 -- "invitation:<id>" and "visit:<id>", and in a sorted set by the time at which they run out. It is what an operator
 -- is shown; what says that one is over are marks of their own, and the time at which the room was closed last.
+-- returns: library
 
 local ENDED = '-'
 
 local function passes_closed(closed)
-  return tonumber(redis.call('GET', closed) or '0')
+  return tonumber(string.match(redis.call('GET', closed) or '0', '^%d+'))
 end
 
 -- Returns 1 if it was there.

@@ -1,5 +1,5 @@
 -- Digits for a room, unless another room has them. A claim is "<room> <ms>"; `stale` is one that may be taken over.
--- Returns '' or the other's claim.
+-- returns: text: the claim of another room, or empty
 -- keys: pin
 -- args: now name stale
 local held = redis.call('GET', pin)

@@ -1,5 +1,6 @@
 -- One more wrong PIN among those of an hour, which begins with the first; the same one again is not counted twice.
--- Returns how many there are. Beyond `most` they are all the same to us, and none is kept.
+-- Beyond `most` they are all the same to us, and none is kept.
+-- returns: number: wrong PINs of the hour
 -- keys: wrong
 -- args: once most hour
 local counted = redis.call('SCARD', wrong)

@@ -1,4 +1,5 @@
 -- A replica has ended in good order.
+-- returns: nothing
 -- keys: report replicas
 -- args: id
 redis.call('DEL', report)

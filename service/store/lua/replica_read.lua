@@ -1,6 +1,7 @@
 -- What the replicas say of themselves, of so many at most: those of which something was heard last.
 --
 -- `prefix` is what the keys of the reports begin with: which there are is not known before. They are in the same slot.
+-- returns: list of 1: report
 -- reads
 -- keys: replicas
 -- args: prefix limit

@@ -1,7 +1,8 @@
--- What a replica says of itself; it is forgotten by itself when nothing more is heard of it. Gives the time in return
+-- What a replica says of itself; it is forgotten by itself when nothing more is heard of it. It is told the time
 -- (clock.lua): every replica is told it as often as it reports, at no trip more.
 --
 -- By the server's clock: one of a replica that is wrong would have it forget the others.
+-- returns: 4: server, offset, gap, previous
 -- uses: clock
 -- keys: report replicas clock
 -- args: id text ttl

@@ -1,6 +1,8 @@
 -- Shared by scripts that count what was done in the hour that has just passed. `counted` is a sorted set of names by
 -- the time at which each was counted; a name counts once. Times are in milliseconds.
+-- returns: library
 
+-- In milliseconds.
 local HOUR = 3600000
 
 -- How long until one more fits below `limit`; 0 when it does already.

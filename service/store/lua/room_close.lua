@@ -1,10 +1,11 @@
 -- Everybody out. The session leaves the room at once, so that who comes now begins a new epoch; it is deleted
--- when the last of those who were in it has been taken down. Everybody is told. Returns whether there was anything.
+-- when the last of those who were in it has been taken down. Everybody is told.
 -- `marks` is what the keys that mark seats begin with: which seats there are is not known before, so that their
 -- keys cannot be declared; they are in the room's slot like all of its keys.
--- uses: owed rooms news room_news
--- `closed` says when, to those whose way in had just broken (they have no seat, and are on their way back), and to
--- invitations and visits: what was issued before is over, and is no longer listed.
+-- `closed` says when, and by which request: it is read by callers whose way in had just broken (they have no seat, and
+-- are on their way back), and by invitations and visits. What was issued before is over, and is no longer listed.
+-- returns: 1 if there was anything to close, else 0
+-- uses: owed rooms news room_news passes
 -- keys: room live closed owed agenda news passes ends
 -- args: now owner name marks left_ttl ttl life
 local at = {
@@ -13,7 +14,9 @@ local seats, waiters = room_people(room)
 local session = epoch_end(at)
 local closing = 'closing:' .. (session or '-')
 local found = session ~= false
-local when, last = at.now, tonumber(redis.call('GET', closed) or '0')
+local when, last = at.now, passes_closed(closed)
+-- Sent again, since its reply was lost, the same request finds nothing, and is answered as the first time.
+local again = string.match(redis.call('GET', closed) or '', ' (%d+)$') == now
 if when <= last then when = last end
 if redis.call('ZCOUNT', ends, '(' .. now, '+inf') > 0 then
   found = true
@@ -21,7 +24,6 @@ if redis.call('ZCOUNT', ends, '(' .. now, '+inf') > 0 then
   if when == last then when = last + 1 end
 end
 redis.call('DEL', passes, ends)
-redis.call('SET', closed, string.format('%d', when), 'PX', life)
 
 local function evict(seat)
   found = true
@@ -63,4 +65,6 @@ if session then
 end
 redis.call('PEXPIRE', room, ttl)
 if found then room_tell_closed(at) end
+found = found or again
+redis.call('SET', closed, string.format('%d', when) .. (found and ' ' .. now or ''), 'PX', life)
 return found and 1 or 0

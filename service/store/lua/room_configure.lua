@@ -1,4 +1,5 @@
--- Keep a room's settings; none at all is the default. Returns what was kept before.
+-- Keep a room's settings; none at all is the default.
+-- returns: text or nil: the settings that were kept before
 -- keys: settings configured
 -- args: name value
 local before = redis.call('GET', settings)

@@ -1,6 +1,6 @@
 -- The room's session was not found at Bandwidth, which may not be the truth: until `till` nobody new is sent into it,
--- and `effect` is owed, which looks again; once at a time. With `till` 0 the doubt is over. Returns whether it is the
--- room's session.
+-- and `effect` is owed, which looks again; once at a time. With `till` 0 the doubt is over.
+-- returns: 1 if it is the room's session, else 0
 -- uses: owed rooms
 -- keys: room live owed agenda
 -- args: now owner name session till due effect

@@ -1,8 +1,9 @@
 -- A participant takes its reserved seat, and the session that was made for it becomes the room's, unless another
--- caller was first. Returns {'in', session, owes}, or {'gone', '', 1} when the seat was given up meanwhile; `owes`:
--- whether a worker has something to do now.
+-- caller was first. The answer is 'in', or 'gone' with '' for the session when the seat was given up
+-- meanwhile. `owes`: 1 if a worker has something to do now, else 0.
 -- What is not used is owed for deletion in the same step, unless the participant is to live on in another room.
 -- Everybody who waits outside is told that somebody has come.
+-- returns: 3: answer, session, owes
 -- uses: owed rooms news room_news
 -- keys: room live owed agenda news
 -- args: now seat participant keep made owner name ttl roll_over check stock limit

@@ -1,4 +1,5 @@
 -- The last step of leaving.
+-- returns: nothing
 -- uses: owed rooms
 -- keys: room live owed agenda
 -- args: now seat owner name

@@ -1,4 +1,5 @@
 -- What is told of a room to whoever looks on; it needs `rooms` and `news`, and the key news in `at`.
+-- returns: library
 
 -- `state`: in or left.
 local function seat_tell(at, seat, participant, state)

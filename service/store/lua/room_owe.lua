@@ -1,4 +1,5 @@
 -- Work that a room owes for something that never got a seat, such as the late answer to a create.
+-- returns: nothing
 -- uses: owed
 -- keys: owed agenda
 -- args: now owner effects

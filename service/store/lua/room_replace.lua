@@ -1,6 +1,8 @@
 -- The room's session has vanished at Bandwidth: put a new one in its place, once. Whoever comes second uses
 -- the winner's and owes the deletion of its own. Every other member is owed a re-add.
--- Returns {'in', session, 1} or {'gone', '', 1} when the seat was given up meanwhile: then there is nothing to repair.
+-- The answer is 'in', or 'gone' with '' for the session when the seat was given up meanwhile: then there is nothing to
+-- repair. `owes` is 1.
+-- returns: 3: answer, session, owes
 -- uses: owed rooms
 -- keys: room live owed agenda
 -- args: now seat vanished made owner name ttl roll_over check stock limit

@@ -1,12 +1,17 @@
 -- Take a seat before anything is requested; who would be the only one, and may wait outside until somebody comes,
--- is written down as waiting instead. Returns {answer, value, settings}: 'seated' and the session or '', {'full',
--- the members, how many of them are going}, 'empty', 'doubted' where `heeds` is set and the session may have vanished, or 'gone' for a seat that has
--- been given up already. Where the room has somebody in stock and `takes` is set, the seat is that one's at once:
--- {'stocked', session, settings, participant, token}.
+-- is written down as waiting instead. The answer is
+--   seated   the value is the session, or ''
+--   stocked  the same, with participant and token: the room has somebody in stock and `takes` is set, so that the seat
+--            is that one's at once
+--   full     the value is the number of members; in place of the settings comes how many of them are going
+--   empty    nobody is there, and the call waits outside
+--   doubted  `heeds` is set and the session may have vanished
+--   gone     the seat has been given up already
 -- `browser` is what is kept of one, empty for a call: who it was made for may never come, so that it is looked
 -- after in `unused` milliseconds.
--- uses: owed rooms news room_news
 -- `broke`: when the caller's way into the room broke, 0 where none has: for them it may have been closed since.
+-- returns: 3 or 5: answer, value, settings, participant, token
+-- uses: owed rooms news room_news
 -- keys: room live settings left closed owed agenda news
 -- args: now seat waits limit owner name ttl browser unused stock takes heeds broke
 local at = {
@@ -73,7 +78,7 @@ local phase = seat_read(at, seat)
 if phase == 'leaving' or phase == 'closing' then return {'gone', '', ''} end
 if phase == nil then
   if redis.call('EXISTS', left) == 1 then return {'gone', '', ''} end
-  if broke ~= '0' and tonumber(redis.call('GET', closed) or '-1') >= tonumber(broke) then return {'gone', '', ''} end
+  if broke ~= '0' and tonumber(string.match(redis.call('GET', closed) or '-1', '^%-?%d+')) >= tonumber(broke) then return {'gone', '', ''} end
   if heeds == '1' and is_doubted() then return {'doubted', '', ''} end
   if waits == '1' and rules.waiting and not others_are_there() then
     redis.call('HSET', room, 'waiter:' .. ref, seat)

@@ -1,6 +1,7 @@
 -- The room's session is near the end of its life: put a new one in its place, once, and move everybody over. The
--- old one stays for a while, so that nobody is cut off before being moved. Returns 1, or 0 when the room has
--- another session by now: then the new one is owed for deletion.
+-- old one stays for a while, so that nobody is cut off before being moved. Where the room has another
+-- session by now, the new one is owed for deletion.
+-- returns: 1 if the new session is the room's, else 0
 -- uses: owed rooms
 -- keys: room live owed agenda
 -- args: now old made grace owner name ttl roll_over check stock limit

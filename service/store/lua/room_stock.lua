@@ -1,10 +1,11 @@
 -- One step of a participant in stock, and what becomes of it:
---   coming   it has been made: returns the session that it is to be added to, '' when the room wants none any more.
---            Then its deletion is owed
+--   coming   it has been made, and is to be added to the session that is returned; '' when the room wants none any
+--            more, and its deletion is owed
 --   ready    it is in the session, with `token` to be handed out until `till`
 --   failed   it could not be added: out of stock, and no other is asked for before somebody comes
 --   gone     it is not in the session any more, or too old: out of stock, and another is asked for
 -- Each may be sent twice.
+-- returns: text: the session that the participant is or is to be in, or empty
 -- uses: owed rooms
 -- keys: room live owed agenda
 -- args: now owner name step participant token till stock limit kept

@@ -4,10 +4,10 @@
 -- again, is told that it is gone; that of a move always, since a move is tried again. Who waits outside under this
 -- seat waits no more.
 -- When one member is left of several it is told so after a while, where the room is set so.
--- Returns 1 if there was a member, 0 if not.
+-- Where the last browser leaves and phones stay, it is looked after a while (`page`, 0 for never) whether that is so.
+-- returns: 1 if there was a member, else 0
 -- uses: owed rooms news room_news
 -- keys: room live settings left owed agenda news
--- Where the last browser leaves and phones stay, it is looked after a while (`page`, 0 for never) whether that is so.
 -- args: now seat keep owner name left_ttl alone page
 local at = {
   room = room, live = live, owed = owed, agenda = agenda, news = news, owner = owner, name = name, now = tonumber(now)}

@@ -15,6 +15,7 @@
 --   looked            when those out of stock are or were looked at last
 --   given:<seat>      "<since> <participant> <token>": out of stock, kept for a while in case it is asked for again
 -- `at` is the room that a script works on: keys room, live, owed, agenda, and owner, name, now.
+-- returns: library
 
 local function room_owe(at, id, due, lane, effect)
   -- Whether a worker has something to do here at once.

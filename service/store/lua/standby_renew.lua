@@ -6,8 +6,10 @@
 --
 -- Ages are by this server's clock from when a report was written, and by the replica's own until then: how far
 -- apart the clocks are does not matter. `prefix` is as in replica_read.
+-- returns: 1 if granted, else 0
 -- keys: standing replicas
 -- args: id apis prefix limit fresh lease
+-- Milliseconds by which a time may lie ahead of the server's before that clock counts as set back.
 local AHEAD = 1000
 fresh = tonumber(fresh)
 local time = redis.call('TIME')

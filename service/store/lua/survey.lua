@@ -1,12 +1,14 @@
 -- What a partition holds, for the metrics; no more than a bounded look, whatever is there.
--- Returns {owners due now, within `soon`, later, milliseconds that the oldest work is owed, dead letters, rooms,
--- {members of some rooms}, {live calls by state}, calls that wait for their leg to answer and were not heard of}.
+-- `due`, `near`, `later`: owners whose work is due now, within `soon` and later. `oldest`: milliseconds that the oldest
+-- work is owed. `members`: those of some rooms. `states`: live calls by state. `late`: calls that wait for their leg to
+-- answer and were not heard of.
 --
 -- `prefix` is what the keys of the partition begin with: which there are is not known before. They are in the same
 -- slot. The oldest is looked for among the owners that are due soonest, as work that fails is put off by a minute at
 -- most. `questions` are the kinds of work that are asked again and again by design: only their being late counts.
 --
 -- A call's key lives for a fixed time from what was heard of it last: it is late when less than `heard` is left.
+-- returns: 9: due, near, later, oldest, dead, rooms, members, states, late
 -- reads
 -- keys: agenda dead live standing
 -- args: now prefix soon owners rooms questions states step answers heard

@@ -1,4 +1,5 @@
 -- What was seen of calls that were up: `over` are so no more, `live` are, at `now`. Both are names with blanks between.
+-- returns: nothing
 -- keys: up
 -- args: over live now
 for name in over:gmatch('%S+') do redis.call('ZREM', up, name) end

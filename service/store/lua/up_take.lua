@@ -1,5 +1,5 @@
 -- A call among those that are up, if there are fewer than `limit`; asked again it is still the same one.
--- Returns 1 when it is among them.
+-- returns: 1 if the call is among them, else 0
 -- keys: up
 -- args: name limit now ttl
 if not redis.call('ZSCORE', up, name) then

@@ -1,4 +1,4 @@
-"""REDIS_URL taken apart: one server, Sentinels that know which server it is, or a cluster.
+"""Parses REDIS_URL: one server, Sentinels that name the server, or a cluster.
 
 Pure text, so that a wrong URL is found with all other wrong settings, before anything is connected to.
 """
@@ -16,7 +16,9 @@ FORMS: Final = (
 
 _URL: Final = re.compile(r"(redis|rediss|valkey|valkeys|unix)(?:\+(sentinel|cluster))?://(\S+)")
 _SENTINEL_PORT: Final = 26379
+"""TCP port of a Sentinel whose address names none."""
 _PORT: Final = 6379
+"""TCP port of a server whose address names none."""
 
 
 class RedisMode(Enum):

@@ -15,6 +15,7 @@ from service.store.redis.client import Client
 from service.tasks import log_failures, wait_set
 
 _LOOK: Final = 1.0
+"""Seconds between two looks at a rewrite that is under way."""
 _REWRITE: Final = ("BGREWRITEAOF",)
 _INFO: Final = ("INFO", "persistence")
 

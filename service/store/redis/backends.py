@@ -1,4 +1,4 @@
-"""Where a single server, Sentinel and Cluster are told apart; to all others each is a way to the store.
+"""Sends commands to a single server, a Sentinel set or a cluster, behind one interface.
 
 A way sends commands that belong to one slot over one connection, in one trip, to whichever server is the
 slot's master at that moment. It tries again for a little while, asking anew who that is; what it then still
@@ -38,8 +38,9 @@ from service.store.redis.sentinels import Sentinels
 TIMEOUT: Final = 3.0
 """Seconds for one script with its retries: a webhook that meets a dead store must still be answered."""
 CONNECTIONS: Final = 64
-"""To one server at most; who needs one more waits for it."""
+"""Connections to one server at most; a request that needs one more waits for it."""
 SOCKET_TIMEOUT: Final = 1.0
+"""Seconds for one answer, and for one connection to be made."""
 CLIENT_ERRORS: Final = (
     RedisError,
     RedisClusterException,  # no RedisError, though of the same library
@@ -52,9 +53,11 @@ CLIENT_ERRORS: Final = (
 """What the client library raises when a server goes away under it; the last three leak out of it."""
 _RETRIED: Final = (RedisConnectionError, RedisTimeout)
 _SENTINEL_TIMEOUT: Final = 0.5
+"""Seconds, the same, for a Sentinel."""
 _TRIES: Final = 8
-"""In a cluster: a slot that is moved may redirect several times."""
+"""Tries of one script in a cluster: a slot that is moved may redirect several times."""
 _PAUSE: Final = 0.05
+"""Seconds between two of them."""
 _REBUILD: Final = 2.0
 """Seconds without a single answer after which the addresses of the setting are tried anew: all that was
 learned from the cluster may be gone."""

@@ -1,4 +1,4 @@
-"""Scripts sent to Redis or Valkey, and the one place where its client's exceptions become ours."""
+"""Runs scripts on Redis or Valkey, and turns its client's exceptions into ours."""
 
 import asyncio
 import re
@@ -21,6 +21,7 @@ CONFIRM_TIMEOUT_MS: Final = 800
 UNCONFIRMED: Final = "replicas have confirmed"
 """Of the error that tells of STORE_REPLICAS being more than there are."""
 _MARK_TTL_MS: Final = 60_000
+"""Milliseconds for which the mark is kept that WAIT waits for."""
 
 _TAG: Final = re.compile(r"\{.+?\}")
 

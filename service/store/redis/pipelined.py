@@ -1,4 +1,4 @@
-"""One connection that everybody shares: what is sent in one turn of the loop goes out in one write.
+"""Shares one connection among all: what is sent in one turn of the loop goes out in one write.
 
 A connection for each command costs a task, two timeouts and a write each time. Scripts are short, and the
 server runs one after the other anyway. What makes a server wait (WAIT) must not come this way.
@@ -25,6 +25,10 @@ from service.tasks import Tasks
 _WATCHED: Final = 0.25
 """Share of the time limit between two looks at who waits."""
 _NOTHING_YET: Final = object()
+
+
+_CONNECT_TRIES: Final = 2
+"""Connections that are begun for those who wait, where the first is given up while it is made."""
 
 
 class _PendingReply(NamedTuple):
@@ -86,18 +90,21 @@ class SharedConnection:
         return found
 
     async def _connect(self) -> "_Connection | Exception":
-        drops = self._drops
-        try:
-            wire = await self._open(self._new_connection())
-        except Exception as error:  # noqa: BLE001 - whatever it is, everybody who waits is told
-            return RedisTimeout("Timeout connecting to server") if isinstance(error, TimeoutError) else error
-        self._current = wire
-        if drops != self._drops:
-            # It was asked who is master before that changed.
-            given_up = RedisConnectionError("the connection was given up while it was made")
+        given_up = RedisConnectionError("the connection was given up while it was made")
+        for _ in range(_CONNECT_TRIES):
+            drops = self._drops
+            try:
+                wire = await self._open(self._new_connection())
+            except Exception as error:  # noqa: BLE001 - whatever it is, everybody who waits is told
+                return (
+                    RedisTimeout("Timeout connecting to server") if isinstance(error, TimeoutError) else error
+                )
+            if drops == self._drops:
+                self._current = wire
+                return wire
+            # It was asked who is master before that changed. A failover tells of itself twice.
             wire.fail(given_up)
-            return given_up
-        return wire
+        return given_up
 
     async def _open(self, connection: AbstractConnection) -> "_Connection":
         try:

@@ -1,8 +1,20 @@
-"""The Lua scripts: files whose headers name their keys and arguments.
+"""Loads the Lua scripts, whose headers name their keys, arguments and replies.
 
 The names become the script's local variables, and a caller has to give exactly them, so that a script and its
 caller cannot drift apart. A line `-- reads` says that a script writes nothing: the server then holds it to
 that, and nobody waits for replicas.
+
+A line `-- returns: <form>` in each file says what its script returns. Tests compare the replies. The forms:
+
+    library                           put in front of scripts that name it in `uses`; no script itself
+    nothing                           1, which means nothing
+    1 if <when>, else 0               one or the other
+    number: <what>                    an integer; `number or nil: <what>` where there may be none
+    text: <what>                      a text; `text or nil: <what>` where there may be none
+    3: <name>, <name>, <name>         a list of as many values; some may be nil or lists
+    2 or 3: <name>, <name>, <name>    the same without the last, or with it
+    list of 2: <name>, <name>         a flat list of any number of such groups
+    1, then list of 2: <name>, ...    as many values, and a flat list of groups behind them
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""The Sentinels: they name the master, and all of them are listened to for when it changes.
+"""Follows the Sentinels: asks them for the master, and listens to all of them for changes.
 
 A planned failover leaves the old master writable for ten seconds, and what is written to it once its replica
 is promoted is lost. So nothing is connected to between the order to promote and the new name.
@@ -30,6 +30,7 @@ _HELD: Final = 5.0
 _QUIET: Final = 5.0
 """Seconds of silence after which a Sentinel is asked whether it is there."""
 _PAUSE: Final = 1.0
+"""Seconds until a Sentinel that was not heard is tried again."""
 
 log = structlog.get_logger()
 HostPort = tuple[str, int]

@@ -23,7 +23,7 @@ TOLERANCE = 1.0
 
 
 def check(evidence: "Evidence") -> Iterator[Finding]:
-    judge = _SeatJudge(evidence)
+    judge, before = _SeatJudge(evidence), PreviousReleaseRules(evidence)
     for seat in evidence.records.browsers:
         yield from judge.stays(seat)
         yield from judge.leaves(seat)
@@ -38,10 +38,9 @@ def check(evidence: "Evidence") -> Iterator[Finding]:
                 yield Finding(what=what)
             continue
         # Of an invitation that was sent again nobody knows whether it was used up by an answer that got lost.
-        # With the room it ends as well.
-        unsure = entry.tries > 1 or may_be_closed(
-            evidence, entry.room, since=entry.invited_at, until=entry.over
-        )
+        # With the room it ends as well. Of one that the release before has issued nobody knows when that was.
+        since = 0.0 if before.ran else entry.invited_at
+        unsure = entry.tries > 1 or may_be_closed(evidence, entry.room, since=since, until=entry.over)
         if entry.status not in {200, None, 503} and not (entry.status == 403 and unsure):
             yield Finding(what=f"visitor {entry.number} got {entry.status} for an invitation to {entry.room}")
 
@@ -59,6 +58,7 @@ def _stays_too_long(evidence: "Evidence") -> Iterator[Finding]:
 class _SeatJudge:
     def __init__(self, evidence: "Evidence") -> None:
         self._evidence = evidence
+        self._before = PreviousReleaseRules(evidence)
         self._closes = closes_of(evidence)
         self.out = outs_of(evidence)
         self._entered, self._strays = _entered(evidence)
@@ -69,8 +69,17 @@ class _SeatJudge:
 
     def stays(self, seat: BrowserSeat) -> Iterator[Finding]:
         out = self.out(seat)
-        if out < NEVER and not _cause(self._evidence, seat, out, self._closes):
+        if (
+            out < NEVER
+            and not _cause(self._evidence, seat, out, self._closes)
+            and not self._came_back(seat, out)
+        ):
             yield _finding(seat, f"was thrown out at {out:.3f}, and nothing explains it", out)
+
+    def _came_back(self, seat: BrowserSeat, out: float) -> bool:
+        """Whether the release before may have let it in whose visit had ended with the room."""
+        closed = may_be_closed(self._evidence, seat.room, since=0.0, until=out)
+        return closed and self._before.lets_in_after_closing(seat.participant_id)
 
     def leaves(self, seat: BrowserSeat) -> Iterator[Finding]:
         left = min(

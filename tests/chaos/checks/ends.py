@@ -185,6 +185,7 @@ class _Truth:
         That may be written down after the end (docs/guarantees.md): the line says what is right without it.
         """
         answers = _answers(history, self._rules)
+        heard = min(self._heard(history), default=history.ended_at)
         let_go = [
             one
             for one in history.deliveries
@@ -192,9 +193,9 @@ class _Truth:
             and effect.kind is ReplyKind.ENDS
             and effect.words
             and "again=" in one.url
-            and one.sent_at <= history.ended_at
+            # Until it is told of the end, a replica takes the caller for one that it has let go.
+            and one.sent_at <= max(heard, history.ended_at)
         ]
-        heard = min(self._heard(history), default=history.ended_at)
         kept = [self._struck.kept_until(one.url, one.sent_at, over(one)) for one in let_go]
         for one in let_go:
             del answers[id(one)]

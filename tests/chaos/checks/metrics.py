@@ -65,7 +65,10 @@ PAIRS: Final[Sequence[CounterRule]] = (
         "pstn_reconciler_finds_total", ("session.vanished",), where=(("find", ("session-vanished",)),)
     ),
     CounterRule(
-        "pstn_reconciler_finds_total", ("stranger.removed",), where=(("find", ("stranger-removed",)),)
+        "pstn_reconciler_finds_total",
+        # The second is the word of release 0.1.0.
+        ("participant.orphan_removed", "stranger.removed"),
+        where=(("find", ("stranger-removed",)),),
     ),
     CounterRule(
         "pstn_reconciler_finds_total", ("participant.put_back",), where=(("find", ("taken-missing",)),)

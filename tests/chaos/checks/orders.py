@@ -44,6 +44,9 @@ ENTRIES = {
 MOVE_FAILED = "move-failed"
 """A move that Bandwidth, a closed room or the death of its replica has hindered: the call is where it was."""
 NOT_FOUND = 404
+UNAVAILABLE = 503
+CARRIED_OUT_LATE = 5.0
+"""Seconds after which nothing is carried out any more that was answered with 503, or by nobody."""
 ACCEPTED = 202
 REFUSED = (502, 503)
 """Bandwidth's refusal, or the store's failure before anybody was asked."""
@@ -182,8 +185,13 @@ class _Orders:
         """When requests to close each room were answered."""
         self._given_up: dict[str, list[OperatorRequest]] = defaultdict(list)
         """Requests to close each room that may have been carried out late."""
+        self._closing: dict[str, list[OperatorRequest]] = defaultdict(list)
+        """All requests to close each room, by their path."""
         for one in history.asked:
-            if one.given_up and one.method == "DELETE":
+            if one.method != "DELETE":
+                continue
+            self._closing[one.path].append(one)
+            if one.given_up:
                 self._given_up[one.path.removeprefix("/rooms/")].append(one)
         self._rooms = RoomSettingsHistory(history.asked)
         self._came: dict[str, set[str]] = defaultdict(set)
@@ -211,8 +219,18 @@ class _Orders:
         room = asked.path.split("/")[2]
         self._closings[room].append(at)
         there = [id_ for id_ in self._inside.get(id(asked), []) if self.replay.room_of(id_) == room]
-        if there and asked.status == NOT_FOUND:
+        if there and asked.status == NOT_FOUND and not self._is_closed_by_another(asked, at):
             yield Finding(what=f"{asked.path} said that nobody is there: {there}", ids=(*there,), at=at)
+
+    def _is_closed_by_another(self, asked: OperatorRequest, at: float) -> bool:
+        """Whether the room may have been closed while this was under way, by a request that was, too."""
+        return any(
+            one is not asked
+            and one.sent_at <= at
+            and (one.given_up or asked.sent_at <= one.answered_at + CARRIED_OUT_LATE)
+            and (one.status in {None, UNAVAILABLE} or one.answered_at >= asked.sent_at)
+            for one in self._closing[asked.path]
+        )
 
     def looked(self, still: Snapshot) -> Iterator[Finding]:
         """Those who are not where they were sent, with nothing under way."""

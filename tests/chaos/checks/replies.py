@@ -68,9 +68,9 @@ def check(evidence: "Evidence") -> Iterator[Finding]:
             for lacking in addresses.missing_in_document(document):
                 yield _finding(one, lacking)
     yield from _asked_without(simulator.requests, addresses)
-    # Two releases may tell of a verb in other words: then it is enough that it does the same.
-    yield from _copies(read_, histories, struck, alike=not PreviousReleaseRules(evidence).ran)
-    yield from _ends(read_, histories, struck, ConfiguredLimits(evidence, histories))
+    terms, before = ConfiguredLimits(evidence, histories), PreviousReleaseRules(evidence)
+    yield from _copies(read_, histories, struck, terms, before)
+    yield from _ends(read_, histories, struck, terms, before)
     yield from _hang_ups(simulator.requests, read_, histories, KilledKnowledge(struck, evidence.fleet.kills))
 
 
@@ -78,9 +78,12 @@ def check(evidence: "Evidence") -> Iterator[Finding]:
 
 
 def _copies(
-    all_: Iterable[Answered], histories: CallHistories, struck: FaultImpact, *, alike: bool
+    all_: Iterable[Answered],
+    histories: CallHistories,
+    struck: FaultImpact,
+    terms: ConfiguredLimits,
+    before: PreviousReleaseRules,
 ) -> Iterator[Finding]:
-    """`alike`: whether a copy's reply has to have the same attributes."""
     same: dict[tuple[str, bytes], list[Answered]] = defaultdict(list)
     offered: dict[tuple[str, ...], float] = {}
     for delivery, effect in all_:
@@ -94,11 +97,12 @@ def _copies(
             for earlier in copies[:n]:
                 history = histories.about(later[0])
                 problem = (
-                    _differs(earlier, later, history, histories)
+                    _differs(earlier, later, history, histories, terms)
                     or _begins(earlier, later, history, offered)
-                    or (_told_else(earlier[1], later[1]) if alike else None)
+                    # Two releases may tell of a verb in other words: then it is enough that it does the same.
+                    or (None if before.ran else _told_else(earlier[1], later[1]))
                 )
-                if problem is None:
+                if problem is None or before.answered(later[0]):
                     continue
                 excuse = ""
                 for delivery, effect in (earlier, later):
@@ -110,7 +114,11 @@ def _copies(
 
 
 def _differs(
-    earlier: Answered, later: Answered, history: CallHistory | None, histories: CallHistories
+    earlier: Answered,
+    later: Answered,
+    history: CallHistory | None,
+    histories: CallHistories,
+    terms: ConfiguredLimits,
 ) -> str | None:
     """What a phone would notice, None for nothing."""
     (one, first), (two, second) = earlier, later
@@ -123,7 +131,9 @@ def _differs(
     if first.kind is ReplyKind.COMES_BACK and second.kind is not ReplyKind.ENDS:
         return None  # what it waited for is there: see `_begins`
     if ReplyKind.COMES_BACK in {first.kind, second.kind}:
-        if two.sent_at <= over(one) or _went_on(history, one, two, histories):
+        # A timer of ours is no webhook and no order: it may fire as the copy is on its way.
+        timed = TIME_UP in " ".join(second.words).lower() and terms.is_time_up(history, over(two))
+        if two.sent_at <= over(one) or timed or _went_on(history, one, two, histories):
             return None
         return f"was answered {first}, then {second}, and nothing had happened in between"
     for delivery, effect in (earlier, later):
@@ -192,7 +202,11 @@ def _asked_without(requests: Iterable[Request], addresses: FallbackUrls) -> Iter
 
 
 def _ends(
-    all_: Iterable[Answered], histories: CallHistories, struck: FaultImpact, terms: ConfiguredLimits
+    all_: Iterable[Answered],
+    histories: CallHistories,
+    struck: FaultImpact,
+    terms: ConfiguredLimits,
+    before: PreviousReleaseRules,
 ) -> Iterator[Finding]:
     for delivery, effect in all_:
         history = histories.about(delivery)
@@ -203,7 +217,8 @@ def _ends(
         if effect.kind is not ReplyKind.ENDS or history.ended_at <= over(delivery):
             continue
         words = " ".join(effect.words)
-        if not _explained(words, delivery, history, histories, struck, terms):
+        explained = _explained(words, delivery, history, histories, struck, terms)
+        if not explained and not before.answered(delivery):
             yield _finding(delivery, f"ended the call with {words!r}, and nothing explains that")
 
 

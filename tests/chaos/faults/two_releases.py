@@ -72,6 +72,8 @@ class TwoReleases(FaultProfile):
         self.phases: list[Phase] = []
         self._tree = site.directory / previous_release.VERSION
         await asyncio.to_thread(previous_release.extract, self._tree)
+        # The release before knows the old path only.
+        site.api.hold_order = "remove"
 
     async def inject(self, site: "Site") -> None:
         async with asyncio.TaskGroup() as group:

@@ -47,7 +47,7 @@ async def _held(shared: ScenarioContext, number: int, dice: Dice, *, sent_back: 
     """On hold for a while: then it is sent into a room, or hangs up."""
     phone = await shared.simulator.dial(to=dice.choice(TALK_AT_ONCE), from_=f"+1555222{number:04}")
     await _until_bridged(phone)
-    await shared.api.send("POST", f"/calls/{phone.call_id}/remove")
+    await shared.api.send("POST", f"/calls/{phone.call_id}/{shared.api.hold_order}")
     await asyncio.sleep(dice.uniform(*HELD))
     if sent_back:
         await shared.api.send("POST", f"/calls/{phone.call_id}/join", {"room": dice.choice(list(ROOMS))})
@@ -62,7 +62,7 @@ async def _outlasting(shared: ScenarioContext, number: int, dice: Dice) -> None:
         return
     await _until_bridged(phone)
     if dice.random() < 0.3:
-        await shared.api.send("POST", f"/calls/{phone.call_id}/remove")
+        await shared.api.send("POST", f"/calls/{phone.call_id}/{shared.api.hold_order}")
     ends = monotonic() + LIMIT + LONGEST_AFTER
     while monotonic() < ends:
         if phone.call.ended:
@@ -124,7 +124,7 @@ def called(shared: ScenarioContext, callee: str) -> Phone | None:
 
 async def _something(shared: ScenarioContext, phone: Phone, dice: Dice) -> None:
     what = dice.choice(
-        ["remove", "join", "join", "join", "far end", "pick up", "hang up"] * 3
+        [shared.api.hold_order, "join", "join", "join", "far end", "pick up", "hang up"] * 3
         + ["transfer", "hangup", "close"]
     )
     if what == "far end":

@@ -190,7 +190,7 @@ class ScenarioOperator:
         async def came() -> bool:
             return self._phone.participant_id is None and not self._phone.call.ended
 
-        await self._send("POST", f"{self._path}/remove", {}, came, self._path)
+        await self._send("POST", f"{self._path}/{self._shared.api.hold_order}", {}, came, self._path)
 
     async def _transfer(self) -> None:
         async def came() -> bool:

@@ -1,4 +1,4 @@
-"""Who may come in: invitations, the cookies that they become, and where pages may be."""
+"""Decides which visitors may come in: signs invitations, redeems them for visits, and checks visits."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -6,14 +6,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
-from urllib.parse import urlsplit
 
 from msgspec.structs import replace
-from starlette.requests import Request
-from starlette.responses import Response
 
-from handlers.http.problems import Problem
-from handlers.http.request_guard import HEADER_LIMIT
 from service.api_keys import ApiKey
 from service.clock import Clock
 from service.invitations import (
@@ -28,16 +23,43 @@ from service.invitations import (
 )
 from service.store.invitations import InvitationState, Passes
 
-COOKIE: Final = "pstn_visit"
 KEY_SCOPES: Final = {Scope.TALK: "control", Scope.DIAL: "dial", Scope.HANGUP: "control"}
 """The scope of an API key that grants each of a visit's."""
 _MAX_JOINS: Final = 3
-_PORTS: Final = {"http": 80, "https": 443}
+"""Joins of one visit that may be under way at the same time: a few tabs."""
+
+
+class VisitorError(Exception):
+    """A visitor is not let in, or an invitation is not given out."""
+
+
+class InvitationForged(VisitorError):
+    """We have not signed it, or it is not whole."""
+
+
+class InvitationForOtherRoom(VisitorError):
+    """It is one of ours, and opens another room."""
+
+
+class InvitationExpired(VisitorError):
+    """It has run out, was ended, or its key may not grant it any more. The visitor need not know which."""
+
+
+class InvitationUsed(VisitorError):
+    """It has become a visit already."""
+
+
+class TooManyInvitations(VisitorError):
+    """The room has as many open invitations and visits as it may have."""
+
+
+class TooManyJoins(VisitorError):
+    """The visit has as many joins under way as it may have."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class VisitorAccess:
-    """`base_url`: where pages are; `device_url`: where Bandwidth's browser SDK connects to.
+    """Invitations and visits.
 
     What an API key has granted holds for as long as there is this key, which may still do it, and nobody has
     ended it.
@@ -47,8 +69,6 @@ class VisitorAccess:
     visits: PassSigner
     passes: Passes
     keys: tuple[ApiKey, ...]
-    base_url: str
-    device_url: str
     clock: Clock
     joins_in_progress: Counter[str] = field(default_factory=Counter)
     """How often each visit is joining at this moment."""
@@ -56,31 +76,33 @@ class VisitorAccess:
     async def invite(
         self, room: str, *, name: str, scopes: tuple[Scope, ...], seconds: float, key: ApiKey
     ) -> tuple[Pass, str]:
-        """The invitation, and its link. Raises Problem and StoreError."""
+        """The invitation, and its signed text. `seconds`: for which it is good.
+
+        Raises TooManyInvitations and StoreError.
+        """
         now = self.clock.now()
         said = Pass(new_id(), room, now + seconds, key.name, name, scopes, self._key_mark(key))
         closed = await self.passes.issue(said, now=now)
         if closed is None:
-            raise Problem("too-many-invitations", "wait until some have run out, or end them")
-        text = self.invitations.sign(replace(said, room_closed_at=closed))
-        return said, f"{self.base_url}/join/{room}?invitation={text}"
+            raise TooManyInvitations
+        return said, self.invitations.sign(replace(said, room_closed_at=closed))
 
     def read_invitation(self, room: str, text: str) -> Pass:
-        """What a link says, in the name that its key has now; whether it was used or ended says the store.
+        """What its signed text says, in the name that its key has now. `peek` tells whether it is still open.
 
-        Raises Problem.
+        Raises InvitationForged, InvitationForOtherRoom and InvitationExpired.
         """
         try:
             invitation = self.invitations.verify(text, now=self.clock.now())
         except ExpiredPass as error:
-            raise _expired() from error
+            raise InvitationExpired from error
         except InvalidPass as error:
-            raise Problem("invitation-forged", "look whether the whole link was opened") from error
+            raise InvitationForged from error
         if invitation.room != room:
-            raise Problem("invitation-forged", "the invitation is for another room")
+            raise InvitationForOtherRoom
         key = self._key_of(invitation)
         if key is None or not _granted_scopes(invitation, key):
-            raise _expired()
+            raise InvitationExpired
         closed = (
             invitation.room_closed_at
             if invitation.key_mark
@@ -89,24 +111,35 @@ class VisitorAccess:
         return replace(invitation, issued_by=key.name, key_mark=self._key_mark(key), room_closed_at=closed)
 
     async def peek(self, invitation: Pass) -> None:
-        """Whether it is good, without using it up. Raises Problem and StoreError."""
+        """Check that it is open, without using it up.
+
+        Raises InvitationUsed, InvitationExpired and StoreError.
+        """
         _check_state(await self.passes.invitation_state(invitation))
 
     async def redeem(self, invitation: Pass) -> Pass:
-        """The visit that it becomes, once. Raises Problem and StoreError."""
+        """The visit that it becomes, once. Raises InvitationUsed, InvitationExpired and StoreError."""
         now = self.clock.now()
         visit = replace(invitation, id=new_id(), until=now + VISIT_LIFETIME)
         _check_state(await self.passes.redeem(invitation, visit, now=now))
         return visit
 
     async def has_ended(self, visit: Pass) -> bool:
-        """Whether somebody has ended it. Raises StoreError."""
+        """Whether the visit was ended, or its room closed. Raises StoreError."""
         return bool(await self.passes.find_ended([visit]))
 
-    def read_visit(self, request: Request, room: str) -> Pass | None:
-        """Whose request it is, by the cookie; None when that is missing, over, or another room's."""
+    def sign_visit(self, visit: Pass) -> str:
+        """The text that `read_visit` takes. Raises nothing."""
+        return self.visits.sign(visit)
+
+    def read_visit(self, text: str, room: str) -> Pass | None:
+        """The visit that a signed text stands for. Raises nothing.
+
+        None where it is missing or forged, has run out, or is for another room, and where its key is gone or
+        may grant nothing any more.
+        """
         try:
-            visit = self.visits.verify(_cookie(request.headers.get("cookie", "")), now=self.clock.now())
+            visit = self.visits.verify(text, now=self.clock.now())
         except (InvalidPass, ExpiredPass):
             return None
         key = self._key_of(visit)
@@ -116,22 +149,11 @@ class VisitorAccess:
         known = visit.room_closed_at if visit.key_mark else _assumed_room_closed_at(visit, VISIT_LIFETIME)
         return replace(visit, scopes=granted, issued_by=key.name, room_closed_at=known)
 
-    def set_visit_cookie(self, response: Response, visit: Pass) -> None:
-        response.set_cookie(
-            COOKIE,
-            self.visits.sign(visit),
-            max_age=int(VISIT_LIFETIME),
-            path=f"/join/{visit.room}",
-            secure=urlsplit(self.base_url).scheme == "https",
-            httponly=True,
-            samesite="lax",
-        )
-
     @contextmanager
     def limit_joins(self, visit: Pass) -> Iterator[None]:
-        """A few tabs may join at the same time. Raises Problem for more than that."""
+        """Counts a join of the visit for as long as it is under way. Raises TooManyJoins."""
         if self.joins_in_progress[visit.id] >= _MAX_JOINS:
-            raise Problem("rate-limited", "this visit is joining already", retry_after=1)
+            raise TooManyJoins
         self.joins_in_progress[visit.id] += 1
         try:
             yield
@@ -139,16 +161,6 @@ class VisitorAccess:
             self.joins_in_progress[visit.id] -= 1
             if not self.joins_in_progress[visit.id]:
                 del self.joins_in_progress[visit.id]
-
-    def check_origin(self, request: Request) -> None:
-        """A page that is not ours has nothing to say here, whatever cookie comes along. Raises Problem."""
-        origin = request.headers.get("origin")
-        if origin is None:
-            return
-        # As a browser has it that came here without a proxy.
-        own = {_origin(self.base_url), _origin(f"http://{request.headers.get('host', '')}")}
-        if (found := _origin(origin)) is None or found not in own:
-            raise Problem("foreign-origin", "the request comes from a page that is not ours")
 
     def _key_mark(self, key: ApiKey) -> str:
         return self.invitations.key_marks(key.digest)[0]
@@ -169,39 +181,16 @@ def create_visitor_access(
     clock: Clock,
     *,
     keys: tuple[ApiKey, ...],
-    base_url: str,
-    device_url: str,
     passwords: tuple[str, ...],
 ) -> VisitorAccess:
+    """`passwords`: what passes are signed with, the present one first. Raises nothing."""
     return VisitorAccess(
         keys=keys,
         invitations=PassSigner("invitations", *passwords),
         visits=PassSigner("visits", *passwords),
         passes=passes,
-        base_url=base_url,
-        device_url=device_url,
         clock=clock,
     )
-
-
-def _cookie(header: str) -> str:
-    """Ours, by hand: the standard library's way to read quoted values takes quadratic time."""
-    for one in header.split(";"):
-        name, _, value = one.partition("=")
-        if name.strip() == COOKIE:
-            return value.strip()
-    return ""
-
-
-def _origin(url: str) -> tuple[str, str | None, int | None] | None:
-    """None for what is no URL."""
-    if len(url) > HEADER_LIMIT:
-        return None
-    try:
-        parts = urlsplit(url)
-        return parts.scheme, parts.hostname, parts.port or _PORTS.get(parts.scheme)
-    except ValueError:
-        return None
 
 
 def _granted_scopes(said: Pass, key: ApiKey | None) -> tuple[Scope, ...]:
@@ -218,14 +207,9 @@ def _assumed_room_closed_at(said: Pass, life: float) -> int:
 
 
 def _check_state(state: InvitationState) -> None:
-    """Raises Problem unless the invitation is good."""
+    """Raises InvitationUsed and InvitationExpired unless the invitation is open."""
     match state:
         case InvitationState.USED:
-            raise Problem("invitation-used", "an invitation opens the room once; ask for a new one")
+            raise InvitationUsed
         case InvitationState.OVER:
-            raise _expired()
-
-
-def _expired() -> Problem:
-    """In the same words whatever has ended it: who holds it need not know."""
-    return Problem("invitation-expired", "ask whoever invited you for a new one")
+            raise InvitationExpired
